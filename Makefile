@@ -1,0 +1,40 @@
+# dermis: `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the two environments -------------------------------------------------------------------------------------------
+.PHONY: python-ok
+python-ok:
+	@command -v $(PYTHON) >/dev/null || { echo "dermis needs Python 3.11-3.13 and '$(PYTHON)' is not on PATH. Install one, or name it: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' || { echo "dermis needs Python 3.11-3.13; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.12 ..."; exit 1; }
+
+UV = .venv/bin/uv
+INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy
+
+.venv/.uv: requirements/uv.txt | python-ok
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/.runtime: .venv/.uv requirements/runtime.txt pyproject.toml
+	$(INSTALL) --python .venv/bin/python -r requirements/runtime.txt
+	$(UV) pip install -q --no-deps --python .venv/bin/python -e .
+	@scripts/install_redis.sh .venv
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements/dev.txt
+	$(INSTALL) --python .venv/bin/python -r requirements/dev.txt
+	@touch $@
+
+.venv-trainer/.dev: .venv/.uv requirements/trainer.txt requirements/dev.txt pyproject.toml
+	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-trainer
+	$(INSTALL) --python .venv-trainer/bin/python -r requirements/trainer.txt -r requirements/dev.txt
+	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e .
+	@touch $@

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Compiles the pinned, hashed requirement files from pyproject.toml's extras; no file names a download address.
+#   scripts/compile_requirements.sh            keep pins that still fit
+#   scripts/compile_requirements.sh --upgrade  take the newest
+#   scripts/compile_requirements.sh --check    fail if a file is not what this would write
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+out=requirements
+extra=()
+case ${1-} in
+  --upgrade) extra=(--upgrade) ;;
+  --check) out=$(mktemp -d); trap 'rm -rf "$out"' EXIT; cp requirements/*.txt "$out" ;;
+  "") ;;
+  *) echo "usage: $0 [--upgrade|--check]" >&2; exit 2 ;;
+esac
+
+# tensorflow-serving-api asks for `tensorflow`; the environment that imports it has tensorflow-cpu.
+override=$(mktemp)
+echo 'tensorflow ; python_version < "3"' >"$override"
+
+compile() { # NAME [uv arguments]
+  local name=$1; shift
+  UV_CUSTOM_COMPILE_COMMAND=scripts/compile_requirements.sh "$uv" pip compile -q --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-annotate "${extra[@]}" -o "$out/$name.txt" "$@"
+}
+compile uv - <<<"uv"
+compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local
+for service in gateway worker metadata serving; do
+  compile $service pyproject.toml --extra $service -c "$out/runtime.txt"
+done
+compile standalone pyproject.toml -c "$out/runtime.txt"
+compile trainer pyproject.toml --extra trainer -c "$out/runtime.txt"
+compile dev pyproject.toml --extra dev -c "$out/runtime.txt" -c "$out/trainer.txt" --override "$override"
+if [[ $out != requirements ]]; then diff -ru requirements "$out" && echo "requirements are fresh"; fi

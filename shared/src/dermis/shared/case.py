@@ -1,0 +1,236 @@
+"""A case: the immutable facts that are put once into its folder, and its state, a pure fold over them.
+
+Frozen: fields are added with a default, never removed, renamed or given another meaning.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dermis.shared.report import QualityReport
+from dermis.shared.vocabulary import SelfReport, ShotType
+
+NOT_A_MEDICAL_DEVICE = (
+    "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
+)
+PUBLIC_OWNER = "public"
+MAX_IMAGES = 3
+
+
+class Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Consent(StrEnum):
+    ASSESS_ONLY = "ASSESS_ONLY"
+    KEEP_FOR_IMPROVEMENT = "KEEP_FOR_IMPROVEMENT"
+
+
+class ReceivedImage(Fact):
+    """`width` and `height` in pixels as stored; `orientation` is EXIF's 1-8, kept when the metadata was dropped."""
+
+    n: Annotated[int, Field(ge=1, le=MAX_IMAGES)]
+    content_type: str
+    bytes: int
+    sha256: str
+    width: int
+    height: int
+    orientation: Annotated[int, Field(ge=1, le=8)] = 1
+    shot_type: ShotType | None = None
+
+
+class Received(Fact):
+    """`received.json`: the case as it came in."""
+
+    case_id: str
+    owner: str
+    received_at: datetime
+    images: Annotated[tuple[ReceivedImage, ...], Field(min_length=1, max_length=MAX_IMAGES)]
+    self_report: SelfReport
+    consent: Consent = Consent.ASSESS_ONLY
+
+
+class AssessedImage(Fact):
+    """`phash` is 64 bits as 16 hex digits; None if the image could not be decoded."""
+
+    n: int
+    quality: QualityReport
+    phash: str | None
+
+
+class Stage(Fact):
+    """One stage of the work and its wall time in milliseconds."""
+
+    name: str
+    ms: float
+
+
+class Assessed(Fact):
+    """`assessed.json`: a quality report per image."""
+
+    case_id: str
+    assessed_at: datetime
+    images: tuple[AssessedImage, ...]
+    stages: tuple[Stage, ...] = ()
+
+
+class OutcomeKind(StrEnum):
+    DIFFERENTIAL = "DIFFERENTIAL"
+    ABSTENTION = "ABSTENTION"
+    REJECTION = "REJECTION"
+
+
+class RankedCondition(Fact):
+    condition: str
+    name: str
+    probability: float
+    in_prediction_set: bool
+
+
+class ModelRef(Fact):
+    """The bundle that answered; `purpose` "demo" means that the answer has no clinical meaning."""
+
+    name: str
+    version: int
+    purpose: str
+
+
+class RedFlag(Fact):
+    """A deterministic warning from the answers alone, shown whatever the model says."""
+
+    flag: str
+    text: str
+
+
+class Outcome(Fact):
+    """`outcome.json`: the one result of a case.
+
+    A differential lists every condition of the model, most probable first; a rejection has neither differential nor
+    model; an abstention keeps the differential and says in `reason` why it should not be relied on.
+    """
+
+    case_id: str
+    finished_at: datetime
+    kind: OutcomeKind
+    reason: str | None = None
+    differential: tuple[RankedCondition, ...] = ()
+    coverage: float | None = None
+    advice: tuple[str, ...] = ()
+    red_flags: tuple[RedFlag, ...] = ()
+    model: ModelRef | None = None
+    feature_schema: str | None = None
+    images_used: tuple[int, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    notice: str = NOT_A_MEDICAL_DEVICE
+
+
+class Failed(Fact):
+    """`failed/<k>.json`: ends attempt k and closes the case; our fault, not the images'."""
+
+    case_id: str
+    attempt: int
+    failed_at: datetime
+    reason: str
+    detail: str
+
+
+class Erased(Fact):
+    """`erased.json`: a tombstone without anything personal."""
+
+    case_id: str
+    erased_at: datetime
+
+
+class OpenCase(Fact):
+    """`open/<id>`: the marker that the sweep lists."""
+
+    case_id: str
+    owner: str
+    opened_at: datetime
+    attempt: int = 1
+
+
+class Status(StrEnum):
+    RECEIVED = "RECEIVED"
+    ASSESSED = "ASSESSED"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    ERASED = "ERASED"
+
+
+AnyFact = Received | Assessed | Outcome | Failed | Erased
+
+
+class CaseState(BaseModel):
+    """What is known of a case; `status` follows from which facts are there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    received: Received | None = None
+    assessed: Assessed | None = None
+    outcome: Outcome | None = None
+    failed: Failed | None = None
+    erased: Erased | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """The state that the facts imply, or None without any; an outcome outlives a failed attempt."""
+        if self.erased:
+            return Status.ERASED
+        if self.outcome:
+            return Status.FINISHED
+        if self.failed:
+            return Status.FAILED
+        if self.assessed:
+            return Status.ASSESSED
+        return Status.RECEIVED if self.received else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no worker has anything left to do."""
+        return self.erased is not None or self.outcome is not None or self.failed is not None
+
+
+def fold(facts: "tuple[AnyFact, ...] | list[AnyFact]") -> CaseState:
+    """Fold facts, in any order and however often repeated, into the state of a case; the last attempt's failure counts."""
+    state: dict[str, AnyFact] = {}
+    for fact in facts:
+        match fact:
+            case Received():
+                state["received"] = fact
+            case Assessed():
+                state["assessed"] = fact
+            case Outcome():
+                state["outcome"] = fact
+            case Erased():
+                state["erased"] = fact
+            case Failed():
+                known = state.get("failed")
+                if not isinstance(known, Failed) or fact.attempt > known.attempt:
+                    state["failed"] = fact
+    return CaseState.model_validate(state)
+
+
+FactName = Literal["received", "assessed", "outcome", "erased"]
+
+
+def case_key(owner: str, case_id: str) -> str:
+    return f"cases/{owner}/{case_id}"
+
+
+def fact_key(owner: str, case_id: str, name: FactName) -> str:
+    return f"{case_key(owner, case_id)}/{name}.json"
+
+
+def failed_key(owner: str, case_id: str, attempt: int) -> str:
+    return f"{case_key(owner, case_id)}/failed/{attempt}.json"
+
+
+def image_key(owner: str, case_id: str, n: int, form: Literal["original", "prepared"]) -> str:
+    return f"{case_key(owner, case_id)}/images/{n}/{form}"
+
+
+def open_key(case_id: str) -> str:
+    return f"open/{case_id}"

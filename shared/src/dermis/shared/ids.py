@@ -1,0 +1,17 @@
+"""Typed, time-ordered ids: `case_01k...` (TypeID over UUIDv7, RFC 9562)."""
+
+import re
+
+from typeid import TypeID
+
+_ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
+
+
+def new_id(kind: str) -> str:
+    """Return a new id of `kind`, for example "case"; ids made later sort later."""
+    return str(TypeID(prefix=kind))
+
+
+def is_id(kind: str, text: str) -> bool:
+    """Return whether `text` is a well-formed id of `kind`; only such text may become part of a store key."""
+    return text.startswith(f"{kind}_") and _ID.fullmatch(text) is not None

@@ -1,0 +1,87 @@
+"""gRPC plumbing: a server with drain, a kept channel, and our errors as status codes and back."""
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
+
+import grpc
+
+from dermis.shared.errors import GRPC_CODE, DermisError, Kind
+from dermis.shared.telemetry import log
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_KINDS = {
+    "INVALID_ARGUMENT": Kind.INVALID,
+    "NOT_FOUND": Kind.NOT_FOUND,
+    "FAILED_PRECONDITION": Kind.INVALID,
+    "RESOURCE_EXHAUSTED": Kind.EXHAUSTED,
+    "UNAVAILABLE": Kind.UNAVAILABLE,
+    "DEADLINE_EXCEEDED": Kind.DEADLINE,
+    "CANCELLED": Kind.UNAVAILABLE,
+}
+_RETRY_UNAVAILABLE = """{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.1s",
+ "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """Open a channel for idempotent calls: UNAVAILABLE is retried, a dead peer is noticed. Open it after fork only."""
+    return grpc.insecure_channel(
+        address,
+        options=[
+            ("grpc.service_config", _RETRY_UNAVAILABLE),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.max_reconnect_backoff_ms", 2_000),
+        ],
+    )
+
+
+def error_of(fault: grpc.RpcError, peer: str) -> DermisError:
+    """Return what a failed call means; `peer` names the other side."""
+    code = fault.code().name if isinstance(fault, grpc.Call) else "UNKNOWN"
+    detail = (fault.details() if isinstance(fault, grpc.Call) else None) or str(fault)
+    return DermisError(_KINDS.get(code, Kind.INTERNAL), f"{peer.upper()}_{code}", f"{peer}: {detail}")
+
+
+def answer_errors(handler: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+    """Wrap a servicer method so that a DermisError becomes its status code and sentence."""
+
+    def wrapped(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return handler(request, context)
+        except DermisError as error:
+            context.abort(grpc.StatusCode[GRPC_CODE[error.kind]], error.detail)
+
+    return wrapped
+
+
+def make_server(*, threads: int) -> grpc.Server:
+    return grpc.server(
+        futures.ThreadPoolExecutor(threads),
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+
+
+def serve(server: grpc.Server, address: str, *, ready: Callable[[], None], leaving: Callable[[], None], grace_s: float = 10) -> None:
+    """Serve on `address` until SIGTERM or SIGINT, then refuse new calls and let running ones end within `grace_s`."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise DermisError(Kind.UNAVAILABLE, "ADDRESS", f"can't listen on {address}: is another process there?") from error
+    server.start()
+    ready()
+    log.info("serving", address=address, port=port)
+    stop.wait()
+    leaving()
+    server.stop(grace_s).wait()
+    log.info("stopped")

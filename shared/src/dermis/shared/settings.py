@@ -1,0 +1,58 @@
+"""Typed settings from DERMIS_* variables: all faults at once, unknown names refused with a suggestion."""
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dermis.shared.errors import DermisError, Kind
+
+S = TypeVar("S", bound="Settings")
+PARTS = ("GATEWAY", "WORKER", "METADATA", "SERVING", "TRAINER", "SWEEP", "STANDALONE")
+
+
+class Settings(BaseModel):
+    """What every part knows. A part's own settings add fields, read from DERMIS_<PART>_<FIELD>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store_url: str = Field(description="object store: file:///folder or gs://bucket/prefix")
+    broker_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: queue and wake-ups")
+    metadata_address: str = Field("127.0.0.1:50051", description="host:port of the metadata service")
+    serving_address: str = Field("127.0.0.1:8500", description="host:port of TensorFlow Serving or the twin")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    log_format: str = Field("json", pattern="^(json|text)$", description="json for machines, text for people")
+
+
+def names(model: type[Settings], part: str) -> dict[str, str]:
+    """Map each variable that `part` reads to its field."""
+    return {
+        f"DERMIS_{name.upper()}" if name in Settings.model_fields else f"DERMIS_{part}_{name.upper()}": name for name in model.model_fields
+    }
+
+
+def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
+    """Build `part`'s settings; a fault names the variable, its value and the remedy, and all faults come together.
+
+    Variables of other parts (DERMIS_<OTHER>_...) are theirs to check.
+    """
+    known = names(model, part)
+    others = tuple(f"DERMIS_{other}_" for other in PARTS if other != part)
+    given = {
+        name: value for name, value in environ.items() if name in known or (name.startswith("DERMIS_") and not name.startswith(others))
+    }
+    faults = []
+    for name in sorted(set(given) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        faults.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(known))}"))
+    try:
+        settings = model.model_validate({known[name]: value for name, value in given.items() if name in known})
+    except ValidationError as error:
+        variable = {field: name for name, field in known.items()}
+        for fault in error.errors():
+            name = variable.get(str(fault["loc"][0]), "?") if fault["loc"] else "?"
+            faults.append(f"{name}={given.get(name, '')!r}: {fault['msg']}")
+    if faults:
+        raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
+    return settings
