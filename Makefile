@@ -38,3 +38,46 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy
 	$(INSTALL) --python .venv-trainer/bin/python -r requirements/trainer.txt -r requirements/dev.txt
 	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e .
 	@touch $@
+
+# --- run ------------------------------------------------------------------------------------------------------------
+.PHONY: demo up
+demo: .venv/.runtime ## install, start the system, put a generated case through, print the differential
+	@.venv/bin/dermis demo
+
+up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.0.1:8080
+	@.venv/bin/dermis up
+
+# --- check ----------------------------------------------------------------------------------------------------------
+PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p dermis.$(part))
+.PHONY: test test-runtime test-trainer test-browser lint types
+test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
+
+test-runtime: .venv/.dev
+	.venv/bin/pytest -m "not trainer and not browser"
+
+test-trainer: .venv-trainer/.dev
+	.venv-trainer/bin/pytest -m trainer
+
+test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
+	.venv/bin/pytest -m browser
+
+lint: .venv/.dev ## style, import laws, protos, generated files
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/lint-imports --no-cache
+	cd proto && ../.venv/bin/buf lint && ../.venv/bin/buf format --diff --exit-code && ../.venv/bin/buf breaking --against golden.binpb
+	scripts/generate_protos.sh --check
+
+types: .venv/.dev ## mypy, strict
+	.venv/bin/mypy $(PACKAGES)
+
+proto: .venv/.dev ## regenerate the stubs
+	scripts/generate_protos.sh
+
+requirements: .venv/.uv ## recompile the pinned requirement files
+	scripts/compile_requirements.sh
+
+.PHONY: proto requirements clean
+clean: ## remove environments and caches
+	rm -rf .venv .venv-trainer .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

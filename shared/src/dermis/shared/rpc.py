@@ -1,16 +1,18 @@
 """gRPC plumbing: a server with drain, a kept channel, and our errors as status codes and back."""
 
+import functools
 import signal
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import grpc
 
 from dermis.shared.errors import GRPC_CODE, DermisError, Kind
 from dermis.shared.telemetry import log
 
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _KINDS = {
     "INVALID_ARGUMENT": Kind.INVALID,
@@ -46,16 +48,18 @@ def error_of(fault: grpc.RpcError, peer: str) -> DermisError:
     return DermisError(_KINDS.get(code, Kind.INTERNAL), f"{peer.upper()}_{code}", f"{peer}: {detail}")
 
 
-def answer_errors(handler: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
-    """Wrap a servicer method so that a DermisError becomes its status code and sentence."""
+def answer_errors(handler: Handler) -> Handler:
+    """Wrap a handler, a function or a method, so that a DermisError becomes its status code and sentence."""
 
-    def wrapped(request: Any, context: grpc.ServicerContext) -> Any:
+    @functools.wraps(handler)
+    def wrapped(*arguments: Any) -> Any:
         try:
-            return handler(request, context)
+            return handler(*arguments)
         except DermisError as error:
+            context: grpc.ServicerContext = arguments[-1]
             context.abort(grpc.StatusCode[GRPC_CODE[error.kind]], error.detail)
 
-    return wrapped
+    return cast(Handler, wrapped)
 
 
 def make_server(*, threads: int) -> grpc.Server:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dermis/api/serving/v1/serving.proto\x12\x15\x64\x65rmis.api.serving.v1\x1a\x1egoogle/protobuf/wrappers.proto\"\x85\x01\n\x10TensorShapeProto\x12\x38\n\x03\x64im\x18\x02 \x03(\x0b\x32+.dermis.api.serving.v1.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a!\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xe2\x01\n\x0bTensorProto\x12.\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1f.dermis.api.serving.v1.DataType\x12=\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32\'.dermis.api.serving.v1.TensorShapeProto\x12\x16\n\x0eversion_number\x18\x03 \x01(\x05\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\"\x8c\x01\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int64ValueH\x00\x12\x17\n\rversion_label\x18\x04 \x01(\tH\x00\x12\x16\n\x0esignature_name\x18\x03 \x01(\tB\x10\n\x0eversion_choice\"\xf3\x01\n\x0ePredictRequest\x12\x34\n\nmodel_spec\x18\x01 \x01(\x0b\x32 .dermis.api.serving.v1.ModelSpec\x12\x41\n\x06inputs\x18\x02 \x03(\x0b\x32\x31.dermis.api.serving.v1.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aQ\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".dermis.api.serving.v1.TensorProto:\x02\x38\x01\"\xe1\x01\n\x0fPredictResponse\x12\x44\n\x07outputs\x18\x01 \x03(\x0b\x32\x33.dermis.api.serving.v1.PredictResponse.OutputsEntry\x12\x34\n\nmodel_spec\x18\x02 \x01(\x0b\x32 .dermis.api.serving.v1.ModelSpec\x1aR\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".dermis.api.serving.v1.TensorProto:\x02\x38\x01\"M\n\x15GetModelStatusRequest\x12\x34\n\nmodel_spec\x18\x01 \x01(\x0b\x32 .dermis.api.serving.v1.ModelSpec\"U\n\x0bStatusProto\x12/\n\nerror_code\x18\x01 \x01(\x0e\x32\x1b.dermis.api.serving.v1.Code\x12\x15\n\rerror_message\x18\x02 \x01(\t\"\xee\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12>\n\x05state\x18\x02 \x01(\x0e\x32/.dermis.api.serving.v1.ModelVersionStatus.State\x12\x32\n\x06status\x18\x03 \x01(\x0b\x32\".dermis.api.serving.v1.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"a\n\x16GetModelStatusResponse\x12G\n\x14model_version_status\x18\x01 \x03(\x0b\x32).dermis.api.serving.v1.ModelVersionStatus\"V\n\x11ModelServerConfig\x12\x41\n\x11model_config_list\x18\x01 \x01(\x0b\x32&.dermis.api.serving.v1.ModelConfigList\"E\n\x0fModelConfigList\x12\x32\n\x06\x63onfig\x18\x01 \x03(\x0b\x32\".dermis.api.serving.v1.ModelConfig\"\x92\x01\n\x0bModelConfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tbase_path\x18\x02 \x01(\t\x12\x16\n\x0emodel_platform\x18\x04 \x01(\t\x12J\n\x14model_version_policy\x18\x07 \x01(\x0b\x32,.dermis.api.serving.v1.ServableVersionPolicy\"\x91\x01\n\x15ServableVersionPolicy\x12I\n\x08specific\x18\x66 \x01(\x0b\x32\x35.dermis.api.serving.v1.ServableVersionPolicy.SpecificH\x00\x1a\x1c\n\x08Specific\x12\x10\n\x08versions\x18\x01 \x03(\x03\x42\x0f\n\rpolicy_choice*n\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n*\xb7\x02\n\x04\x43ode\x12\x06\n\x02OK\x10\x00\x12\r\n\tCANCELLED\x10\x01\x12\x0b\n\x07UNKNOWN\x10\x02\x12\x14\n\x10INVALID_ARGUMENT\x10\x03\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\x04\x12\r\n\tNOT_FOUND\x10\x05\x12\x12\n\x0e\x41LREADY_EXISTS\x10\x06\x12\x15\n\x11PERMISSION_DENIED\x10\x07\x12\x16\n\x12RESOURCE_EXHAUSTED\x10\x08\x12\x17\n\x13\x46\x41ILED_PRECONDITION\x10\t\x12\x0b\n\x07\x41\x42ORTED\x10\n\x12\x10\n\x0cOUT_OF_RANGE\x10\x0b\x12\x11\n\rUNIMPLEMENTED\x10\x0c\x12\x0c\n\x08INTERNAL\x10\r\x12\x0f\n\x0bUNAVAILABLE\x10\x0e\x12\r\n\tDATA_LOSS\x10\x0f\x12\x13\n\x0fUNAUTHENTICATED\x10\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dermis/api/serving/v1/serving.proto\x12\x15\x64\x65rmis.api.serving.v1\x1a\x1egoogle/protobuf/wrappers.proto\"\x85\x01\n\x10TensorShapeProto\x12\x38\n\x03\x64im\x18\x02 \x03(\x0b\x32+.dermis.api.serving.v1.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a!\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xe2\x01\n\x0bTensorProto\x12.\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1f.dermis.api.serving.v1.DataType\x12=\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32\'.dermis.api.serving.v1.TensorShapeProto\x12\x16\n\x0eversion_number\x18\x03 \x01(\x05\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\"\x8c\x01\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int64ValueH\x00\x12\x17\n\rversion_label\x18\x04 \x01(\tH\x00\x12\x16\n\x0esignature_name\x18\x03 \x01(\tB\x10\n\x0eversion_choice\"\xf3\x01\n\x0ePredictRequest\x12\x34\n\nmodel_spec\x18\x01 \x01(\x0b\x32 .dermis.api.serving.v1.ModelSpec\x12\x41\n\x06inputs\x18\x02 \x03(\x0b\x32\x31.dermis.api.serving.v1.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aQ\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".dermis.api.serving.v1.TensorProto:\x02\x38\x01\"\xe1\x01\n\x0fPredictResponse\x12\x44\n\x07outputs\x18\x01 \x03(\x0b\x32\x33.dermis.api.serving.v1.PredictResponse.OutputsEntry\x12\x34\n\nmodel_spec\x18\x02 \x01(\x0b\x32 .dermis.api.serving.v1.ModelSpec\x1aR\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".dermis.api.serving.v1.TensorProto:\x02\x38\x01\"U\n\rPredictionLog\x12\x38\n\x0bpredict_log\x18\x06 \x01(\x0b\x32!.dermis.api.serving.v1.PredictLogH\x00\x42\n\n\x08log_type\"D\n\nPredictLog\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32%.dermis.api.serving.v1.PredictRequest\"M\n\x15GetModelStatusRequest\x12\x34\n\nmodel_spec\x18\x01 \x01(\x0b\x32 .dermis.api.serving.v1.ModelSpec\"U\n\x0bStatusProto\x12/\n\nerror_code\x18\x01 \x01(\x0e\x32\x1b.dermis.api.serving.v1.Code\x12\x15\n\rerror_message\x18\x02 \x01(\t\"\xee\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12>\n\x05state\x18\x02 \x01(\x0e\x32/.dermis.api.serving.v1.ModelVersionStatus.State\x12\x32\n\x06status\x18\x03 \x01(\x0b\x32\".dermis.api.serving.v1.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"a\n\x16GetModelStatusResponse\x12G\n\x14model_version_status\x18\x01 \x03(\x0b\x32).dermis.api.serving.v1.ModelVersionStatus\"V\n\x11ModelServerConfig\x12\x41\n\x11model_config_list\x18\x01 \x01(\x0b\x32&.dermis.api.serving.v1.ModelConfigList\"E\n\x0fModelConfigList\x12\x32\n\x06\x63onfig\x18\x01 \x03(\x0b\x32\".dermis.api.serving.v1.ModelConfig\"\x92\x01\n\x0bModelConfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tbase_path\x18\x02 \x01(\t\x12\x16\n\x0emodel_platform\x18\x04 \x01(\t\x12J\n\x14model_version_policy\x18\x07 \x01(\x0b\x32,.dermis.api.serving.v1.ServableVersionPolicy\"\x91\x01\n\x15ServableVersionPolicy\x12I\n\x08specific\x18\x66 \x01(\x0b\x32\x35.dermis.api.serving.v1.ServableVersionPolicy.SpecificH\x00\x1a\x1c\n\x08Specific\x12\x10\n\x08versions\x18\x01 \x03(\x03\x42\x0f\n\rpolicy_choice*n\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n*\xb7\x02\n\x04\x43ode\x12\x06\n\x02OK\x10\x00\x12\r\n\tCANCELLED\x10\x01\x12\x0b\n\x07UNKNOWN\x10\x02\x12\x14\n\x10INVALID_ARGUMENT\x10\x03\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\x04\x12\r\n\tNOT_FOUND\x10\x05\x12\x12\n\x0e\x41LREADY_EXISTS\x10\x06\x12\x15\n\x11PERMISSION_DENIED\x10\x07\x12\x16\n\x12RESOURCE_EXHAUSTED\x10\x08\x12\x17\n\x13\x46\x41ILED_PRECONDITION\x10\t\x12\x0b\n\x07\x41\x42ORTED\x10\n\x12\x10\n\x0cOUT_OF_RANGE\x10\x0b\x12\x11\n\rUNIMPLEMENTED\x10\x0c\x12\x0c\n\x08INTERNAL\x10\r\x12\x0f\n\x0bUNAVAILABLE\x10\x0e\x12\r\n\tDATA_LOSS\x10\x0f\x12\x13\n\x0fUNAUTHENTICATED\x10\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._loaded_options = None
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_options = b'8\001'
-  _globals['_DATATYPE']._serialized_start=2038
-  _globals['_DATATYPE']._serialized_end=2148
-  _globals['_CODE']._serialized_start=2151
-  _globals['_CODE']._serialized_end=2462
+  _globals['_DATATYPE']._serialized_start=2195
+  _globals['_DATATYPE']._serialized_end=2305
+  _globals['_CODE']._serialized_start=2308
+  _globals['_CODE']._serialized_end=2619
   _globals['_TENSORSHAPEPROTO']._serialized_start=95
   _globals['_TENSORSHAPEPROTO']._serialized_end=228
   _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=195
@@ -56,24 +56,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTRESPONSE']._serialized_end=1074
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=992
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=1074
-  _globals['_GETMODELSTATUSREQUEST']._serialized_start=1076
-  _globals['_GETMODELSTATUSREQUEST']._serialized_end=1153
-  _globals['_STATUSPROTO']._serialized_start=1155
-  _globals['_STATUSPROTO']._serialized_end=1240
-  _globals['_MODELVERSIONSTATUS']._serialized_start=1243
-  _globals['_MODELVERSIONSTATUS']._serialized_end=1481
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=1398
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=1481
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=1483
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=1580
-  _globals['_MODELSERVERCONFIG']._serialized_start=1582
-  _globals['_MODELSERVERCONFIG']._serialized_end=1668
-  _globals['_MODELCONFIGLIST']._serialized_start=1670
-  _globals['_MODELCONFIGLIST']._serialized_end=1739
-  _globals['_MODELCONFIG']._serialized_start=1742
-  _globals['_MODELCONFIG']._serialized_end=1888
-  _globals['_SERVABLEVERSIONPOLICY']._serialized_start=1891
-  _globals['_SERVABLEVERSIONPOLICY']._serialized_end=2036
-  _globals['_SERVABLEVERSIONPOLICY_SPECIFIC']._serialized_start=1991
-  _globals['_SERVABLEVERSIONPOLICY_SPECIFIC']._serialized_end=2019
+  _globals['_PREDICTIONLOG']._serialized_start=1076
+  _globals['_PREDICTIONLOG']._serialized_end=1161
+  _globals['_PREDICTLOG']._serialized_start=1163
+  _globals['_PREDICTLOG']._serialized_end=1231
+  _globals['_GETMODELSTATUSREQUEST']._serialized_start=1233
+  _globals['_GETMODELSTATUSREQUEST']._serialized_end=1310
+  _globals['_STATUSPROTO']._serialized_start=1312
+  _globals['_STATUSPROTO']._serialized_end=1397
+  _globals['_MODELVERSIONSTATUS']._serialized_start=1400
+  _globals['_MODELVERSIONSTATUS']._serialized_end=1638
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=1555
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=1638
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=1640
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=1737
+  _globals['_MODELSERVERCONFIG']._serialized_start=1739
+  _globals['_MODELSERVERCONFIG']._serialized_end=1825
+  _globals['_MODELCONFIGLIST']._serialized_start=1827
+  _globals['_MODELCONFIGLIST']._serialized_end=1896
+  _globals['_MODELCONFIG']._serialized_start=1899
+  _globals['_MODELCONFIG']._serialized_end=2045
+  _globals['_SERVABLEVERSIONPOLICY']._serialized_start=2048
+  _globals['_SERVABLEVERSIONPOLICY']._serialized_end=2193
+  _globals['_SERVABLEVERSIONPOLICY_SPECIFIC']._serialized_start=2148
+  _globals['_SERVABLEVERSIONPOLICY_SPECIFIC']._serialized_end=2176
 # @@protoc_insertion_point(module_scope)

@@ -139,6 +139,18 @@ class PredictResponse(_message.Message):
     model_spec: ModelSpec
     def __init__(self, outputs: _Optional[_Mapping[str, TensorProto]] = ..., model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ...) -> None: ...
 
+class PredictionLog(_message.Message):
+    __slots__ = ("predict_log",)
+    PREDICT_LOG_FIELD_NUMBER: _ClassVar[int]
+    predict_log: PredictLog
+    def __init__(self, predict_log: _Optional[_Union[PredictLog, _Mapping]] = ...) -> None: ...
+
+class PredictLog(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: PredictRequest
+    def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ...) -> None: ...
+
 class GetModelStatusRequest(_message.Message):
     __slots__ = ("model_spec",)
     MODEL_SPEC_FIELD_NUMBER: _ClassVar[int]

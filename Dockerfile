@@ -1,0 +1,30 @@
+# The light parts and the serving twin, one image each: docker build --build-arg SERVICE=worker -t dermis-worker .
+# SERVICE: gateway, worker, metadata, serving (the twin) or standalone (sweep, init, the `dermis` command).
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+ARG SERVICE
+COPY requirements/${SERVICE}.txt /requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv --without-pip /opt/venv \
+    && python3 -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile --require-hashes -r /requirements.txt \
+    && find /opt/venv -name tests -type d -path '*/site-packages/*' -prune -exec rm -rf {} +
+COPY proto/gen/ shared/src/ services/${SERVICE}/src/ /app/
+RUN python3 -m compileall -q /opt/venv /app
+
+FROM ${BASE}
+ARG SERVICE
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="dermis-${SERVICE}" \
+      org.opencontainers.image.description="dermis: inclusive skin-condition assessment; not a medical device" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+COPY LICENSE /LICENSE
+RUN mkdir /store && chown 10001:10001 /store
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PART=${SERVICE}
+USER 10001:10001
+WORKDIR /tmp
+
+ENTRYPOINT ["/bin/sh", "-c", "exec python3 -m dermis.$PART \"$@\"", "--"]

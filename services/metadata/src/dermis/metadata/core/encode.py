@@ -1,0 +1,88 @@
+"""Self-report -> feature vector: one-hot columns with one of their own for "absent"."""
+
+import enum
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dermis.shared.answers import Answers, answers_of
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import FeatureSchema
+from dermis.shared.vocabulary import SelfReport
+
+Vector = npt.NDArray[np.float32]
+
+def _values_of(annotation: Any) -> frozenset[str]:
+    if isinstance(annotation, type) and issubclass(annotation, enum.StrEnum):
+        return frozenset(annotation)
+    return frozenset().union(*(_values_of(part) for part in typing.get_args(annotation)))
+
+
+VOCABULARY: Mapping[str, frozenset[str]] = {name: _values_of(field.annotation) for name, field in SelfReport.model_fields.items()}
+
+
+class Encoder:
+    """A feature schema made ready: each answer's column looked up once."""
+
+    def __init__(self, schema: FeatureSchema) -> None:
+        self.columns = schema.columns
+        position = {column: index for index, column in enumerate(self.columns)}
+        self._fields = {}
+        for field in schema.fields:
+            absent = position[f"{field.name}=ABSENT"]
+            # A value that the vocabulary has and this schema has not was unknown to the model: absent to it.
+            lookup = {value: position.get(f"{field.name}={value}", absent) for value in VOCABULARY[field.name]}
+            lookup.update(dict.fromkeys(field.absent_values, absent))
+            self._fields[field.name] = (lookup, absent)
+
+    def encode(self, reports: Sequence[Answers]) -> npt.NDArray[np.float32]:
+        """Return float32[N, F]; INVALID names the row, field and value of an answer outside the vocabulary."""
+        matrix = np.zeros((len(reports), len(self.columns)), np.float32)
+        for row, answers in enumerate(reports):
+            _refuse_unknown_fields(answers)
+            for name, (lookup, absent) in self._fields.items():
+                values = answers.get(name)
+                try:
+                    columns = [lookup[value] for value in values] if values else [absent]
+                except KeyError as unknown:
+                    raise _unknown_value(name, unknown.args[0], row, len(reports)) from None
+                # Next to a real choice, a value that counts as absent says nothing.
+                matrix[row, [column for column in columns if column != absent] or [absent]] = 1
+            for name in answers.keys() - self._fields.keys():
+                for value in answers[name]:
+                    if value not in VOCABULARY[name]:
+                        raise _unknown_value(name, value, row, len(reports))
+        return matrix
+
+
+@lru_cache(maxsize=64)
+def encoder(schema: FeatureSchema) -> Encoder:
+    return Encoder(schema)
+
+
+def encode(schema: FeatureSchema, report: SelfReport) -> Vector:
+    """Return float32[F] of one self-report."""
+    vector: Vector = encode_batch(schema, [report])[0]
+    return vector
+
+
+def encode_batch(schema: FeatureSchema, reports: Iterable[SelfReport]) -> npt.NDArray[np.float32]:
+    """Return float32[N, F], a row a self-report."""
+    return encoder(schema).encode([answers_of(report) for report in reports])
+
+
+def _refuse_unknown_fields(answers: Answers) -> None:
+    for name in answers.keys() - VOCABULARY.keys():
+        raise DermisError(Kind.INVALID, "UNKNOWN_FIELD", f"{name!r} is no answer of a self-report")
+
+
+def _unknown_value(name: str, value: str, row: int, rows: int) -> DermisError:
+    where = f"self_reports[{row}]." if rows > 1 else ""
+    known = ", ".join(sorted(VOCABULARY[name]))
+    return DermisError(
+        Kind.INVALID, "UNKNOWN_VALUE", f"{where}{name}={value!r} is not in the vocabulary; use one of {known}", pointer=f"/{name}"
+    )

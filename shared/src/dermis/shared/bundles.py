@@ -1,0 +1,118 @@
+"""Model bundles in the object store: publish one, point to it, read what it says."""
+
+import hashlib
+import itertools
+from pathlib import Path
+
+from google.protobuf import text_format
+from pydantic import ValidationError
+
+from dermis.api.serving.v1 import serving_pb2 as pb
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import (
+    CURRENT_KEY,
+    FEATURE_SCHEMA_FILE,
+    MANIFEST_FILE,
+    SERVER_CONFIG_KEY,
+    Current,
+    FeatureSchema,
+    Manifest,
+    VersionRef,
+    bundle_key,
+)
+from dermis.shared.ports import BlobStore
+
+
+def publish(store: BlobStore, folder: Path) -> Manifest:
+    """Put the bundle in `folder` into the store, the manifest last: who finds the manifest finds everything.
+
+    INVALID if a file is missing, changed or not listed in the manifest, or the feature schema is another one;
+    `BlobConflict` if that version is there with other content. Publishing the same bundle again changes nothing.
+    """
+    manifest = _parse_manifest((folder / MANIFEST_FILE).read_bytes(), f"{folder.name}/{MANIFEST_FILE}")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST_FILE}
+    if stray := sorted(found ^ set(manifest.files)):
+        raise _invalid(f"bundle {folder.name}: {stray} must be both in the folder and in the manifest's files")
+    files = {path: (folder / path).read_bytes() for path in sorted(found)}
+    for path, data in files.items():
+        if (digest := hashlib.sha256(data).hexdigest()) != manifest.files[path]:
+            raise _invalid(f"bundle {folder.name}: {path} has SHA-256 {digest}, the manifest says {manifest.files[path]}")
+    _parse_feature_schema(files.get(FEATURE_SCHEMA_FILE, b""), manifest)
+    for path, data in files.items():
+        store.put_once(f"{manifest.key}/{path}", data)
+    store.put_once(f"{manifest.key}/{MANIFEST_FILE}", (folder / MANIFEST_FILE).read_bytes())
+    return manifest
+
+
+def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/models") -> Current:
+    """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
+
+    `models_root` is where TensorFlow Serving sees the store's models/ folder: a mount, or gs://bucket/prefix/models;
+    the twin does not read it. `BlobNotFound` without such a bundle; `BlobConflict` if someone else moved the pointer
+    meanwhile. Pointing back is pointing to the previous version.
+    """
+    read_manifest(store, ref)
+    held = store.get_versioned(CURRENT_KEY)
+    known = Current.model_validate_json(held.data) if held.generation else None
+    _configure(store, {ref, *((known.current, known.previous or ref) if known else ())}, models_root)
+    if known and known.current == ref:
+        return known
+    current = Current(current=ref, previous=known.current if known else None)
+    store.replace(CURRENT_KEY, current.model_dump_json().encode(), generation=held.generation)
+    return current
+
+
+def read_current(store: BlobStore) -> Current:
+    """Return the pointer; UNAVAILABLE as long as no version is current."""
+    held = store.get_versioned(CURRENT_KEY)
+    if not held.generation:
+        raise DermisError(Kind.UNAVAILABLE, "NO_CURRENT_MODEL", f"no {CURRENT_KEY} in the store; publish a bundle and point to it")
+    return Current.model_validate_json(held.data)
+
+
+def read_manifest(store: BlobStore, ref: VersionRef) -> Manifest:
+    """Return a version's manifest; `BlobNotFound` if it is not (yet) published."""
+    key = f"{bundle_key(ref.name, ref.version)}/{MANIFEST_FILE}"
+    manifest = _parse_manifest(store.get(key), key)
+    if (manifest.name, manifest.version) != (ref.name, ref.version):
+        raise _invalid(f"{key} is the manifest of {manifest.name} {manifest.version}")
+    return manifest
+
+
+def read_feature_schema(store: BlobStore, ref: VersionRef) -> FeatureSchema:
+    """Return the feature schema that a version's manifest names."""
+    manifest = read_manifest(store, ref)
+    return _parse_feature_schema(store.get(f"{manifest.key}/{FEATURE_SCHEMA_FILE}"), manifest)
+
+
+def _configure(store: BlobStore, refs: set[VersionRef], models_root: str) -> None:
+    config = pb.ModelServerConfig()
+    by_name = itertools.groupby(sorted(refs, key=lambda ref: (ref.name, ref.version)), key=lambda ref: ref.name)
+    for name, versions in by_name:
+        entry = config.model_config_list.config.add(name=name, base_path=f"{models_root}/{name}", model_platform="tensorflow")
+        entry.model_version_policy.specific.versions.extend(ref.version for ref in versions)
+    text = text_format.MessageToString(config).encode()
+    held = store.get_versioned(SERVER_CONFIG_KEY)
+    if held.data != text:
+        store.replace(SERVER_CONFIG_KEY, text, generation=held.generation)
+
+
+def _parse_manifest(data: bytes, where: str) -> Manifest:
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise _invalid(f"{where}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+
+
+def _parse_feature_schema(data: bytes, manifest: Manifest) -> FeatureSchema:
+    try:
+        schema = FeatureSchema.model_validate_json(data)
+    except ValidationError as error:
+        raise _invalid(f"{manifest.key}/{FEATURE_SCHEMA_FILE}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+    if schema.id != manifest.feature_schema:
+        raise _invalid(f"{manifest.key}/{FEATURE_SCHEMA_FILE} is {schema.id}, the manifest says {manifest.feature_schema}")
+    return schema
+
+
+def _invalid(detail: str) -> DermisError:
+    return DermisError(Kind.INVALID, "BUNDLE_INVALID", detail)
