@@ -44,10 +44,10 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
     return manifest
 
 
-def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/models") -> Current:
+def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models") -> Current:
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 
-    `models_root` is where TensorFlow Serving sees the store's models/ folder: a mount, or gs://bucket/prefix/models;
+    `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or gs://bucket/prefix/models;
     the twin does not read it. `BlobNotFound` without such a bundle; `BlobConflict` if someone else moved the pointer
     meanwhile. Pointing back is pointing to the previous version.
     """

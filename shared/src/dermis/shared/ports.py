@@ -10,17 +10,19 @@ from dermis.shared.errors import DermisError, Kind
 class BlobNotFound(DermisError):
     def __init__(self, key: str) -> None:
         super().__init__(Kind.NOT_FOUND, "BLOB_NOT_FOUND", f"no object {key!r}")
+        self.key = key
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (BlobNotFound, (self.detail.split("'")[1],))
+        return (BlobNotFound, (self.key,))
 
 
 class BlobConflict(DermisError):
     def __init__(self, key: str) -> None:
         super().__init__(Kind.CONFLICT, "BLOB_CONFLICT", f"object {key!r} is there with other content")
+        self.key = key
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (BlobConflict, (self.detail.split("'")[1],))
+        return (BlobConflict, (self.key,))
 
 
 @dataclass(frozen=True, slots=True)

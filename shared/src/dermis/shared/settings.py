@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.stores import URL_FORMS, is_store_url
 
 S = TypeVar("S", bound="Settings")
 PARTS = ("GATEWAY", "WORKER", "METADATA", "SERVING", "TRAINER", "SWEEP", "STANDALONE")
@@ -17,12 +18,19 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    store_url: str = Field(description="object store: file:///folder or gs://bucket/prefix")
+    store_url: str = Field(description=f"object store: {URL_FORMS}")
     broker_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: queue and wake-ups")
     metadata_address: str = Field("127.0.0.1:50051", description="host:port of the metadata service")
     serving_address: str = Field("127.0.0.1:8500", description="host:port of TensorFlow Serving or the twin")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
     log_format: str = Field("json", pattern="^(json|text)$", description="json for machines, text for people")
+
+    @field_validator("store_url")
+    @classmethod
+    def _store_is_understood(cls, url: str) -> str:
+        if not is_store_url(url):
+            raise ValueError(f"not understood; use {URL_FORMS}")
+        return url
 
 
 def names(model: type[Settings], part: str) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """numpy arrays <-> TensorFlow Serving's TensorProto, without TensorFlow."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +17,8 @@ DTYPES: dict[pb.DataType, np.dtype[np.generic]] = {
     pb.DT_INT64: np.dtype("<i8"),
     pb.DT_BOOL: np.dtype("?"),
 }
+LONGEST_CONSTANT = 16 * 1024 * 1024
+"""Elements; so that ten bytes on the wire can't ask for terabytes."""
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
@@ -36,16 +40,19 @@ def from_proto(tensor: pb.TensorProto, name: str = "tensor") -> Array:
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if any(size < 0 for size in shape):
         raise DermisError(Kind.INVALID, "TENSOR_SHAPE", f"{name}: shape {shape} has a negative size")
-    count = int(np.prod(shape, dtype=np.int64))
-    if tensor.tensor_content:
-        if len(tensor.tensor_content) != count * dtype.itemsize:
-            raise DermisError(
-                Kind.INVALID, "TENSOR_SHAPE", f"{name}: {len(tensor.tensor_content)} bytes do not fill shape {shape} of {dtype}"
-            )
-        return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
-    values = np.array([*tensor.float_val, *tensor.int_val, *tensor.bool_val], dtype)
-    if values.size == 1 and count > 1:
-        values = np.repeat(values, count)  # TensorFlow's short form of a constant
-    if values.size != count:
-        raise DermisError(Kind.INVALID, "TENSOR_SHAPE", f"{name}: {values.size} values do not fill shape {shape}")
-    return values.reshape(shape)
+    count = math.prod(shape)
+    try:
+        if tensor.tensor_content:
+            if len(tensor.tensor_content) != count * dtype.itemsize:
+                raise DermisError(
+                    Kind.INVALID, "TENSOR_SHAPE", f"{name}: {len(tensor.tensor_content)} bytes do not fill shape {shape} of {dtype}"
+                )
+            return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
+        values = np.array([*tensor.float_val, *tensor.int_val, *tensor.bool_val], dtype)
+        if values.size == 1 and 1 < count <= LONGEST_CONSTANT:
+            values = np.repeat(values, count)  # TensorFlow's short form of a constant
+        if values.size != count:
+            raise DermisError(Kind.INVALID, "TENSOR_SHAPE", f"{name}: {values.size} values do not fill shape {shape}")
+        return values.reshape(shape)
+    except (OverflowError, ValueError) as error:  # a value that the type can't hold, a shape that numpy can't
+        raise DermisError(Kind.INVALID, "TENSOR_VALUE", f"{name}: {error}") from error

@@ -1,16 +1,33 @@
 """Object stores by URL."""
 
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.disk import DiskStore
+from dermis.shared.stores.keys import checked
+
+URL_FORMS = "file:///folder, gs://bucket/prefix or gs://bucket/prefix?anonymous=true"
+_FILE = re.compile(r"file://(?:localhost)?(/+[^/?#][^?#]*)")
+_GS = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/([^?#]*))?(\?anonymous=true)?")
+
+
+def is_store_url(url: str) -> bool:
+    return bool(_FILE.fullmatch(url) or _GS.fullmatch(url))
 
 
 def open_store(url: str) -> BlobStore:
-    """Open the store at `file:///folder` or `gs://bucket/prefix`; any other URL is an error that says so."""
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path not in ("", "/"):
-        return DiskStore(Path(parts.path))
-    raise DermisError(Kind.INVALID, "STORE_URL", f"store URL {url!r} is not understood; use file:///folder")
+    """Open the store at `file:///folder`, `gs://bucket` or `gs://bucket/prefix`; INVALID for any other URL.
+
+    `?anonymous=true` is for a public bucket: no credentials are looked for. A gs:// store connects on first use.
+    """
+    if match := _FILE.fullmatch(url):
+        return DiskStore(Path(unquote(match[1])))
+    if match := _GS.fullmatch(url):
+        from dermis.shared.stores.gcs import GcsStore  # here, as file:// should not pay a second of imports
+
+        prefix = unquote(match[2] or "").strip("/")
+        return GcsStore(match[1], prefix=prefix and checked(prefix), anonymous=bool(match[3]))
+    raise DermisError(Kind.INVALID, "STORE_URL", f"store URL {url!r} is not understood; use {URL_FORMS}")

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from dermis.shared.ports import BlobConflict, BlobNotFound, Versioned
-from dermis.shared.stores.keys import checked
+from dermis.shared.stores.keys import check_range, checked
 
 
 class MemoryStore:
@@ -43,7 +43,8 @@ class MemoryStore:
             self._objects.pop(checked(key), None)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
-        yield from sorted((k for k in list(self._objects) if k.startswith(prefix) and k > after), key=str.encode)
+        check_range(prefix, after)
+        return iter(sorted(key for key in list(self._objects) if key.startswith(prefix) and key > after))
 
     def _put(self, key: str, data: bytes) -> int:
         self._generation += 1

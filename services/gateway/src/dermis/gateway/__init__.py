@@ -1,0 +1,1 @@
+"""The HTTP edge: takes cases in, shows what became of them."""

@@ -1,0 +1,57 @@
+"""Run the gateway: python -m dermis.gateway."""
+
+import asyncio
+import os
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from dermis.gateway.bootstrap import build
+from dermis.gateway.hub import Hub
+from dermis.gateway.settings import GatewaySettings
+from dermis.shared.errors import DermisError
+from dermis.shared.settings import load
+from dermis.shared.telemetry import configure_logs
+
+
+class Server(uvicorn.Server):
+    """Lets those who wait for news go as soon as the process is told to end; uvicorn would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._hub.stop)
+
+
+def main() -> None:
+    try:
+        settings = load(GatewaySettings, "GATEWAY", os.environ)
+        app = build(settings)
+    except DermisError as error:
+        sys.exit(f"gateway: {error.detail}")
+    configure_logs(part="gateway", level=settings.log_level, form=settings.log_format)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    Server(config, app.state.parts.pipeline.hub).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Redis: Celery as a producer by name, which shares nothing with the worker but the payloads' models, and wake-ups."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis.asyncio
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from dermis.gateway.hub import Hub
+from dermis.gateway.ports import Load
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SCRATCH_QUEUE, AssessImageJob, AssessJob, reply_key, wakeup_channel
+from dermis.shared.telemetry import log
+
+_SOCKET_SECONDS = 1.0
+_PAUSE_SECONDS = 2.0
+_LOAD_SECONDS = 0.25
+_THREADS = 4
+_MOST_WAITING = 64
+_SENT_AT = "sent_at"
+_FAULTS = (redis.RedisError, OperationalError, OSError, TimeoutError)
+
+
+class RedisBroker:
+    """Broker over Redis; sends on threads of its own and, after a failure, leaves Redis alone for two seconds."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._app = Celery("dermis.gateway", broker=url, set_as_current=False)
+        self._app.conf.update(
+            broker_pool_limit=_THREADS,
+            broker_transport_options={"socket_connect_timeout": _SOCKET_SECONDS, "socket_timeout": _SOCKET_SECONDS, "max_retries": 0},
+            task_ignore_result=True,
+        )
+        self._redis = redis.asyncio.from_url(url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=_SOCKET_SECONDS)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
+        self._threads.submit(lambda: self._app.connection_for_write().get_transport_cls())  # half a second of imports
+        self._waiting = 0
+        self._paused_until = 0.0
+        self._load: tuple[float, Load | None] = (0.0, None)
+
+    async def send(self, job: AssessJob) -> bool:
+        sent = await self._send(ASSESS, CASES_QUEUE, job.model_dump())
+        if not sent:
+            log.warning("not queued; the sweep will", case_id=job.case_id)
+        return sent
+
+    async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
+        if not await self._send(ASSESS_IMAGE, SCRATCH_QUEUE, job.model_dump(), expires=seconds):
+            raise DermisError(Kind.UNAVAILABLE, "BROKER_UNAVAILABLE", "no worker can be asked now; try again, or submit a case")
+        client = redis.asyncio.from_url(self._url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=seconds + _SOCKET_SECONDS)
+        with contextlib.suppress(*_FAULTS):
+            async with client:
+                reply: Any = await client.blpop([reply_key(job.scratch_id)], timeout=seconds)
+                return bytes(reply[1]) if reply else None
+        return None
+
+    async def announce(self, case_id: str, fact: str) -> None:
+        with contextlib.suppress(*_FAULTS):
+            await self._redis.publish(wakeup_channel(case_id), fact)
+
+    async def load(self) -> Load | None:
+        known_until, load = self._load
+        if time.monotonic() >= known_until:
+            load = await self._read_load()
+            self._load = (time.monotonic() + (_LOAD_SECONDS if load else _PAUSE_SECONDS), load)
+        return load
+
+    async def feed(self, hub: Hub) -> None:
+        while True:
+            with contextlib.suppress(*_FAULTS):
+                await self._feed(hub)
+            hub.fed = False
+            await asyncio.sleep(_SOCKET_SECONDS)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._app.close()
+
+    async def _send(self, task: str, queue: str, job: Mapping[str, Any], *, expires: float | None = None) -> bool:
+        if time.monotonic() < self._paused_until or self._waiting >= _MOST_WAITING:
+            return False
+
+        def send() -> None:
+            headers = {_SENT_AT: time.time()}
+            self._app.send_task(task, kwargs={"job": job}, queue=queue, headers=headers, expires=expires, retry=False)
+
+        self._waiting += 1
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, send)
+        except _FAULTS as fault:
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            log.warning("broker failed", fault=type(fault).__name__)
+            return False
+        finally:
+            self._waiting -= 1
+        return True
+
+    async def _read_load(self) -> Load | None:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.llen(CASES_QUEUE)
+                pipe.lindex(CASES_QUEUE, -1)
+                depth, oldest = await pipe.execute()
+        except _FAULTS:
+            return None
+        return Load(depth=int(depth), age=_age(oldest))
+
+    async def _feed(self, hub: Hub) -> None:
+        async with (
+            redis.asyncio.from_url(self._url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=None) as client,
+            client.pubsub() as pubsub,
+        ):
+            await pubsub.psubscribe(wakeup_channel("*"))
+            hub.fed = True
+            hub.wake_all()
+            async for message in pubsub.listen():
+                if message["type"] == "pmessage":
+                    hub.wake(message["channel"].decode().removeprefix(wakeup_channel("")))
+
+
+def _age(message: bytes | None) -> float:
+    """Return for how many seconds a message has waited; 0 for one that the gateway didn't send."""
+    if not message:
+        return 0.0
+    try:
+        return max(0.0, time.time() - float(json.loads(message)["headers"][_SENT_AT]))
+    except (ValueError, LookupError, TypeError):
+        return 0.0

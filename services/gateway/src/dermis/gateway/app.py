@@ -1,0 +1,48 @@
+"""The ASGI application over its parts."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from dermis.gateway import openapi, problems
+from dermis.gateway.edge import Edge
+from dermis.gateway.parts import Parts
+from dermis.gateway.routes import cases, health, images, page
+
+_ASSETS = Path(__file__).parent / "web" / "assets"
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Return the application; while it runs, the broker brings it news of cases."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        feed = asyncio.create_task(parts.broker.feed(parts.pipeline.hub))
+        yield
+        feed.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await feed
+        await parts.broker.close()
+
+    app = FastAPI(
+        title="dermis",
+        version=version("dermis"),
+        description="The open system for inclusive skin-condition assessment. Not a medical device.",
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=lifespan,
+    )
+    app.state.parts = parts
+    app.add_middleware(Edge, metrics=parts.metrics)
+    problems.install(app)
+    for router in (cases.router, images.router, health.router, page.router):
+        app.include_router(router)
+    app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,141 @@
+"""From a form to what a case is made of."""
+
+import difflib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from dermis.gateway.core.image import CleanImage, Limits
+from dermis.gateway.core.strip import clean_image
+from dermis.gateway.form import CASE_FORM, IMAGE_FORM, Form, FormRules, image_count
+from dermis.gateway.problems import FieldProblem, FieldsError, fault
+from dermis.shared.case import Consent
+from dermis.shared.errors import DermisError
+from dermis.shared.vocabulary import SelfReport, ShotType
+
+E = TypeVar("E", bound=StrEnum)
+_MOST_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCase:
+    """A form that holds what a case needs; a shot type for each image."""
+
+    images: tuple[CleanImage, ...]
+    shot_types: tuple[ShotType | None, ...]
+    self_report: SelfReport
+    consent: Consent
+
+
+def new_case_of(form: Form, limits: Limits) -> NewCase:
+    """Return the new case that `form` describes; every fault is INVALID or UNSUPPORTED and points to its field."""
+    if not form.images:
+        raise image_count("there is no image", CASE_FORM)
+    return NewCase(
+        self_report=_self_report(_one(form, "self_report", default="{}")),
+        consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
+        shot_types=_shot_types(form.texts.get("shot_types", []), len(form.images)),
+        images=tuple(_image(form, index, CASE_FORM, limits) for index in range(len(form.images))),
+    )
+
+
+def new_image_of(form: Form, limits: Limits) -> CleanImage:
+    """Return the one image in `form`; faults as those of a new case."""
+    if not form.images:
+        raise image_count("there is no image", IMAGE_FORM)
+    return _image(form, 0, IMAGE_FORM, limits)
+
+
+def digest_of(form: Form) -> str:
+    """Return what tells two forms apart: the SHA-256 of all their parts."""
+    digest = hashlib.sha256()
+    for name, parts in sorted({**form.texts, CASE_FORM.images: form.images}.items()):
+        digest.update(f"{name} {len(parts)}".encode())
+        for part in parts:
+            digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def _one(form: Form, name: str, *, default: str) -> str:
+    values = form.texts.get(name, [])
+    if len(values) > 1:
+        raise fault("FORM_FIELD", f"{name} is given {len(values)} times; send it once", pointer=f"/{name}")
+    return _text(name, values[0]).strip() or default if values else default
+
+
+def _text(name: str, value: bytearray) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise fault("FORM_FIELD", f"{name} is not UTF-8 text; send it as such", pointer=f"/{name}") from None
+
+
+def _value(kind: type[E], value: str, *, pointer: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        detail = f"{pointer.split('/')[1]}: {_shown(value)} is not known; use one of {', '.join(kind)}"
+        raise fault(pointer.split("/")[1].upper(), detail, pointer=pointer) from None
+
+
+def _shot_types(values: Sequence[bytearray], images: int) -> tuple[ShotType | None, ...]:
+    if not values:
+        return (None,) * images
+    if len(values) != images:
+        detail = f"shot_types: {len(values)} are given for {images} images; send one for each image, empty where it is not known"
+        raise fault("SHOT_TYPES", detail, pointer="/shot_types")
+    texts = [_text("shot_types", value).strip() for value in values]
+    return tuple(_value(ShotType, text, pointer=f"/shot_types/{index}") if text else None for index, text in enumerate(texts))
+
+
+def _image(form: Form, index: int, rules: FormRules, limits: Limits) -> CleanImage:
+    data, name, pointer = bytes(form.images[index]), rules.name(index), rules.pointer(index)
+    if not data:
+        raise fault("IMAGE_DAMAGED", f"{name} is empty; send it again", pointer=pointer)
+    try:
+        return clean_image(data, limits)
+    except DermisError as error:
+        raise DermisError(error.kind, error.reason, f"{name}: {error.detail}", pointer=pointer) from None
+
+
+def _self_report(text: str) -> SelfReport:
+    try:
+        return SelfReport.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    if found[0]["type"] == "json_invalid":
+        raise fault("SELF_REPORT_JSON", f"self_report is no JSON: {found[0]['msg']}; send one JSON object", pointer="/self_report")
+    problems = [_answer_problem(each) for each in found]
+    raise FieldsError("SELF_REPORT", "; ".join(problem.detail for problem in problems[:3]), problems)
+
+
+def _answer_problem(found: ErrorDetails) -> FieldProblem:
+    path = [str(part) for part in found["loc"]]
+    pointer = "/".join(["/self_report", *(part.replace("~", "~0").replace("/", "~1") for part in path)])
+    return FieldProblem(pointer=pointer[:200], detail=f"{'.'.join(['self_report', *path])[:200]}: {_remedy(found, path)}")
+
+
+def _remedy(found: ErrorDetails, path: list[str]) -> str:
+    value = _shown(found["input"])
+    match found["type"]:
+        case "enum":
+            return f"{value} is not known; use {found['ctx']['expected']}, or leave it out"
+        case "extra_forbidden":
+            close = difflib.get_close_matches(path[-1], SelfReport.model_fields, n=1)
+            return "no such question; " + (f"did you mean {close[0]}?" if close else f"use {', '.join(SelfReport.model_fields)}")
+        case "tuple_type":
+            return f"{value} is no list; send a list of answers, or leave it out"
+        case "model_type":
+            return f"{value} is no JSON object; send one, {{}} without any answer"
+        case _:
+            return f"{value}: {found['msg']}"
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."

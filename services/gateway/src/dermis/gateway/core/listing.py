@@ -1,0 +1,63 @@
+"""A list of cases from the names of their objects alone, and the cursor that goes through it."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+
+from typeid import TypeID
+
+from dermis.shared.case import Status
+from dermis.shared.ids import is_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    case_id: str
+    status: Status
+
+
+def fold_keys(keys: Iterable[str], *, prefix: str, size: int) -> Sequence[Listed]:
+    """Return the first `size` cases of sorted `keys` (`<prefix><case id>/<fact>`); erased and half-stored ones are left out."""
+    found: list[Listed] = []
+    names = (key.removeprefix(prefix).partition("/") for key in keys)
+    for case_id, group in groupby(names, key=lambda parts: parts[0]):
+        if len(found) == size:
+            break
+        status = _status({name for _, _, name in group})
+        if status and is_id("case", case_id):
+            found.append(Listed(case_id=case_id, status=status))
+    return found
+
+
+def _status(names: set[str]) -> Status | None:
+    """The same order as in `CaseState.status`."""
+    if "received.json" not in names or "erased.json" in names:
+        return None
+    if "outcome.json" in names:
+        return Status.FINISHED
+    if any(name.startswith("failed/") for name in names):
+        return Status.FAILED
+    return Status.ASSESSED if "assessed.json" in names else Status.RECEIVED
+
+
+def made_at(case_id: str) -> datetime:
+    """Return the time in an id (UUIDv7's first 48 bits: milliseconds)."""
+    milliseconds = int.from_bytes(TypeID.from_string(case_id).uuid.bytes[:6], "big")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def cursor(case_id: str) -> str:
+    """Return the opaque text that stands for "after this case"."""
+    return base64.urlsafe_b64encode(case_id.encode()).decode().rstrip("=")
+
+
+def after(text: str) -> str | None:
+    """Return the case that a cursor stands for, or None if it is none of ours."""
+    try:
+        case_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeError, ValueError):
+        return None
+    return case_id if is_id("case", case_id) and cursor(case_id) == text else None

@@ -1,0 +1,38 @@
+"""What is counted, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from dermis.gateway.ports import Load
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counters of one application; labels hold routes and reasons, never paths or values."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter("dermis_gateway_requests", "answered requests", ("method", "route", "status"), registry=self._registry)
+        self._seconds = Histogram(
+            "dermis_gateway_request_seconds", "time to the last byte of an answer", ("route",), buckets=_SECONDS, registry=self._registry
+        )
+        self._problems = Counter("dermis_gateway_problems", "problems by reason", ("reason",), registry=self._registry)
+        self.cases = Counter("dermis_gateway_cases", "cases taken in", ("queued",), registry=self._registry)
+        self.uploads = Gauge("dermis_gateway_uploads", "uploads that are read now", registry=self._registry)
+        self._depth = Gauge("dermis_queue_depth", "cases that wait for a worker; NaN if the broker doesn't answer", registry=self._registry)
+        self._age = Gauge("dermis_queue_oldest_seconds", "wait of the oldest case that waits", registry=self._registry)
+
+    def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def problem(self, reason: str) -> None:
+        self._problems.labels(reason).inc()
+
+    def render(self, load: Load | None) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        self._depth.set(load.depth if load else float("nan"))
+        self._age.set(load.age if load else float("nan"))
+        return generate_latest(self._registry)

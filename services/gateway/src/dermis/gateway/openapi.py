@@ -1,0 +1,113 @@
+"""What OpenAPI says beyond FastAPI's own: the multipart form, and a problem for every error."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from dermis.gateway.problems import MEDIA_TYPE, Problem, title
+from dermis.shared.case import MAX_IMAGES
+from dermis.shared.vocabulary import SelfReport
+
+_REF = "#/components/schemas/{model}"
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+_RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+_ETAG = {"ETag": {"schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "where the case is", "schema": {"type": "string"}}}
+_TOLD: dict[int, dict[str, Any]] = {
+    503: {"headers": _RETRY_AFTER},
+    504: {"headers": _RETRY_AFTER},
+}
+_CASE = {"application/json": {"schema": {"$ref": _REF.format(model="Case")}}}
+TAKEN_IN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The case is finished already.", "content": _CASE, "headers": {**_LOCATION, **_ETAG}},
+    202: {
+        "description": "The case is stored and will be assessed; ask for it at `Location`.",
+        "headers": {**_LOCATION, **_ETAG, **_RETRY_AFTER},
+    },
+}
+SHOWN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The case as far as it has come", "headers": {**_ETAG, **_RETRY_AFTER}},
+    304: {"description": "The case is as `If-None-Match` has it.", "headers": _ETAG},
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One event a fact: `received`, `assessed`, `outcome`, `failed` (data: the case as known with it) or `erased`; "
+        "`id` is the fact's ordinal. Ends with the case.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "There is nothing after `Last-Event-ID` and never will be."},
+}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+IMAGE_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {
+                    "image": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP; kept only while it is judged"}
+                },
+            }
+        }
+    },
+}
+CASE_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["images"],
+                "additionalProperties": False,
+                "properties": {
+                    "images": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_IMAGES,
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "JPEG, PNG or WebP, told by content; metadata is dropped before anything is stored",
+                    },
+                    "shot_types": {
+                        "type": "array",
+                        "maxItems": MAX_IMAGES,
+                        "items": {"type": "string", "enum": ["", "CLOSE_UP", "AT_AN_ANGLE", "AT_DISTANCE"]},
+                        "description": "one for each image, in the same order; empty where it is not known",
+                    },
+                    "self_report": {"$ref": _REF.format(model="SelfReport")},
+                    "consent": {
+                        "type": "string",
+                        "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
+                        "default": "ASSESS_ONLY",
+                        "description": "what the case may be used for",
+                    },
+                },
+            },
+            "encoding": {"self_report": {"contentType": "application/json"}},
+        }
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that may answer these error codes, and any other as a problem too."""
+    told: dict[int | str, dict[str, Any]] = {
+        status: {"description": title(status), "content": _PROBLEM, **_TOLD.get(status, {})} for status in statuses
+    }
+    return {**told, "default": {"description": "Any other error", "content": _PROBLEM}}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description of `app`, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, definitions = models_json_schema([(Problem, "validation"), (SelfReport, "validation")], ref_template=_REF)
+        known = schema["components"]["schemas"]
+        schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **known}.items()))
+        app.openapi_schema = schema
+    return app.openapi_schema

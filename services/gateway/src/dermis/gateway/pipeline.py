@@ -1,0 +1,242 @@
+"""What can be done with cases, over the object store."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from dermis.gateway.convert import NewCase
+from dermis.gateway.core.listing import Listed, fold_keys
+from dermis.gateway.hub import Hub
+from dermis.shared.case import (
+    Assessed,
+    CaseState,
+    Erased,
+    Failed,
+    OpenCase,
+    Outcome,
+    Received,
+    ReceivedImage,
+    case_key,
+    fact_key,
+    failed_key,
+    image_key,
+    open_key,
+)
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import is_id, new_id
+from dermis.shared.jobs import scratch_key
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class IdempotencyRecord(BaseModel):
+    """`idempotency/<owner>/<hash>`: the case that a key made, and of what."""
+
+    case_id: str
+    digest: str
+
+
+class IdempotencyLink(BaseModel):
+    """`idempotency.json` of a case: the record that goes when the case is erased."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A client's Idempotency-Key, and the digest of what it sent with it."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The use-cases of the gateway over the store."""
+
+    store: BlobStore
+    hub: Hub = field(default_factory=Hub)
+    clock: Callable[[], datetime] = now
+
+    def submit(self, case: NewCase, *, owner: str) -> Received:
+        """Store a case and return its first fact; on an error nothing of it stays, or the sweep finds its marker and removes it."""
+        received = self._received(case, new_id("case"), owner)
+        try:
+            self._store(case, received)
+        except Exception:
+            self._undo(received)
+            raise
+        return received
+
+    def submit_once(self, case: NewCase, retry: Retry, *, owner: str) -> tuple[Received, bool]:
+        """Store a case unless `retry` did so before; return its first fact and whether it is new.
+
+        The record comes first, so of several equal requests each stores the same objects of the same case, and one that
+        broke off is brought to its end by the next; what is never taken up again falls to the sweep.
+        """
+        record_key = f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}"
+        record = self._claim(record_key, IdempotencyRecord(case_id=new_id("case"), digest=retry.digest))
+        if record.digest != retry.digest:
+            detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
+            raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
+        if known := self._get(fact_key(owner, record.case_id, "received"), Received):
+            return known, False
+        received = self._received(case, record.case_id, owner)
+        try:
+            self._store(case, received, IdempotencyLink(key=record_key))
+        except BlobConflict:  # an equal request was faster
+            return Received.model_validate_json(self.store.get(fact_key(owner, record.case_id, "received"))), False
+        return received, True
+
+    async def read(self, case_id: str, *, owner: str) -> CaseState:
+        """Return what is known of a case; NOT_FOUND if there is none or it was erased."""
+        _check_id(case_id)
+        received, assessed, outcome, erased = await asyncio.gather(
+            run_in_threadpool(self._get, fact_key(owner, case_id, "received"), Received),
+            run_in_threadpool(self._get, fact_key(owner, case_id, "assessed"), Assessed),
+            run_in_threadpool(self._get, fact_key(owner, case_id, "outcome"), Outcome),
+            run_in_threadpool(self._get, fact_key(owner, case_id, "erased"), Erased),
+        )
+        if erased:
+            raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased")
+        if received is None:
+            raise _no_case(case_id)
+        failed = None if outcome else await run_in_threadpool(self._last_failure, case_id, owner)
+        return CaseState(received=received, assessed=assessed, outcome=outcome, failed=failed)
+
+    async def follow(self, case_id: str, *, owner: str, seconds: float) -> AsyncIterator[CaseState]:
+        """Yield what is known of a case, again at each look, until it is closed or the time is over."""
+        ends = asyncio.get_running_loop().time() + seconds
+        with self.hub.listen(case_id) as event:
+            while True:
+                state = await self.read(case_id, owner=owner)
+                yield state
+                left = ends - asyncio.get_running_loop().time()
+                if state.closed or left <= 0 or self.hub.stopped:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.hub.wait(event), left)
+
+    def erase(self, case_id: str, *, owner: str) -> None:
+        """Leave nothing of a case but its tombstone; NOT_FOUND if there never was such a case.
+
+        The marker is put anew and left: what a running worker adds later, or what a crash leaves here, the sweep removes.
+        """
+        _check_id(case_id)
+        tombstone = fact_key(owner, case_id, "erased")
+        if not self._get(tombstone, Erased):
+            if not self._get(fact_key(owner, case_id, "received"), Received):
+                raise _no_case(case_id)
+            self._put(open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=self.clock()))
+            self._put(tombstone, Erased(case_id=case_id, erased_at=self.clock()))
+        if link := self._get(_link_key(owner, case_id), IdempotencyLink):
+            self.store.delete(link.key)
+        for key in list(self.store.list(f"{case_key(owner, case_id)}/")):
+            if key != tombstone:
+                self.store.delete(key)
+
+    def page(self, *, owner: str, after: str, size: int) -> Sequence[Listed]:
+        """Return up to `size` cases with ids above `after`, in order; told by the names of their facts alone."""
+        prefix = f"cases/{owner}/"
+        return fold_keys(self.store.list(prefix, after=f"{prefix}{after}/~" if after else ""), prefix=prefix, size=size)
+
+    @contextlib.asynccontextmanager
+    async def scratch(self, data: bytes) -> AsyncIterator[str]:
+        """Keep an object for as long as the context lasts, and give its id; what a crash leaves goes after an hour."""
+        scratch_id = new_id("scratch")
+        await run_in_threadpool(self.store.put_once, scratch_key(scratch_id), data)
+        try:
+            yield scratch_id
+        finally:
+            await run_in_threadpool(self.store.delete, scratch_key(scratch_id))
+
+    def _received(self, case: NewCase, case_id: str, owner: str) -> Received:
+        return Received(
+            case_id=case_id,
+            owner=owner,
+            received_at=self.clock(),
+            images=tuple(
+                ReceivedImage(
+                    n=n,
+                    content_type=image.content_type,
+                    bytes=len(image.data),
+                    sha256=hashlib.sha256(image.data).hexdigest(),
+                    width=image.width,
+                    height=image.height,
+                    orientation=image.orientation,
+                    shot_type=shot_type,
+                )
+                for n, (image, shot_type) in enumerate(zip(case.images, case.shot_types, strict=True), start=1)
+            ),
+            self_report=case.self_report,
+            consent=case.consent,
+        )
+
+    def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
+        """Put a case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands already."""
+        owner, case_id = received.owner, received.case_id
+        self._put(open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at))
+        for image, described in zip(case.images, received.images, strict=True):
+            self.store.put_once(image_key(owner, case_id, described.n, "original"), image.data)
+        if link:
+            self._put(_link_key(owner, case_id), link)
+        self.store.put_once(fact_key(owner, case_id, "received"), _json(received))
+
+    def _undo(self, received: Received) -> None:
+        owner, case_id = received.owner, received.case_id
+        images = [image_key(owner, case_id, image.n, "original") for image in received.images]
+        with contextlib.suppress(Exception):
+            for key in (fact_key(owner, case_id, "received"), *images, open_key(case_id)):
+                self.store.delete(key)
+
+    def _claim(self, key: str, record: IdempotencyRecord) -> IdempotencyRecord:
+        try:
+            self.store.put_once(key, _json(record))
+        except BlobConflict:
+            return IdempotencyRecord.model_validate_json(self.store.get(key))
+        return record
+
+    def _last_failure(self, case_id: str, owner: str) -> Failed | None:
+        last, attempt = None, 1
+        while found := self._get(failed_key(owner, case_id, attempt), Failed):
+            last, attempt = found, attempt + 1
+        return last
+
+    def _get(self, key: str, kind: type[M]) -> M | None:
+        try:
+            return kind.model_validate_json(self.store.get(key))
+        except BlobNotFound:
+            return None
+
+    def _put(self, key: str, value: BaseModel) -> None:
+        with contextlib.suppress(BlobConflict):  # whoever was first, it says the same but for the time
+            self.store.put_once(key, _json(value))
+
+
+def _json(value: BaseModel) -> bytes:
+    return value.model_dump_json().encode()
+
+
+def _link_key(owner: str, case_id: str) -> str:
+    return f"{case_key(owner, case_id)}/idempotency.json"
+
+
+def _check_id(case_id: str) -> None:
+    if not is_id("case", case_id):
+        raise _no_case(case_id)
+
+
+def _no_case(case_id: str) -> DermisError:
+    return DermisError(Kind.NOT_FOUND, "CASE_NOT_FOUND", f"there is no case {case_id[:64]!r}")

@@ -1,0 +1,41 @@
+"""What the gateway needs of the outside, the object store apart."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dermis.gateway.hub import Hub
+from dermis.shared.jobs import AssessImageJob, AssessJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Jobs that wait, and for how many seconds the oldest does."""
+
+    depth: int = 0
+    age: float = 0.0
+
+
+class Broker(Protocol):
+    """Queue and wake-ups; a hint only: what it loses, the sweep brings back. No call takes much longer than a second."""
+
+    async def send(self, job: AssessJob) -> bool:
+        """Send a job; False, and no error, if that didn't work."""
+        ...
+
+    async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
+        """Have a worker judge an image and return its reply, or None if none came in time; UNAVAILABLE if it can't be asked."""
+        ...
+
+    async def announce(self, case_id: str, fact: str) -> None:
+        """Tell all gateways of a new fact; no error if that doesn't work."""
+        ...
+
+    async def load(self) -> Load | None:
+        """Return what waits in the queue of cases, or None if the broker doesn't answer."""
+        ...
+
+    async def feed(self, hub: Hub) -> None:
+        """Bring news of cases to `hub` until cancelled."""
+        ...
+
+    async def close(self) -> None: ...

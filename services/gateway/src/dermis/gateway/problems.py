@@ -1,0 +1,139 @@
+"""Every error as a problem (RFC 9457): a stable `reason`, a sentence with the remedy, JSON pointers to what is wrong."""
+
+import traceback
+import uuid
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from dermis.shared.errors import HTTP_STATUS, DermisError, Kind
+from dermis.shared.telemetry import log
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+SCOPE_KEY = "dermis.problem"
+"""Where the request's scope holds what the log is to say of a problem."""
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python's names changed in 3.13
+
+
+def title(status: int) -> str:
+    """Return the phrase of a status code."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the form; or `/query/...`, `/header/...`, `/path/...`")
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field("about:blank", description="always about:blank: `reason` says what kind of problem this is")
+    title: str = Field(description="the status code's phrase")
+    status: int
+    detail: str = Field(description="what is wrong and what to do about it")
+    instance: str = Field(description="this very occurrence, to be named when asking for help")
+    reason: str = Field(description="stable code, UPPER_SNAKE")
+    errors: list[FieldProblem] = []
+
+
+class BusyError(DermisError):
+    """UNAVAILABLE because there is too much to do; `retry_after` in seconds."""
+
+    def __init__(self, reason: str, detail: str, *, retry_after: int) -> None:
+        super().__init__(Kind.UNAVAILABLE, reason, detail)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_busy, (self.reason, self.detail, self.retry_after))
+
+
+def _busy(reason: str, detail: str, retry_after: int) -> BusyError:
+    return BusyError(reason, detail, retry_after=retry_after)
+
+
+class FieldsError(DermisError):
+    """INVALID with a list of fields."""
+
+    def __init__(self, reason: str, detail: str, errors: Sequence[FieldProblem]) -> None:
+        super().__init__(Kind.INVALID, reason, detail)
+        self.errors = tuple(errors)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (FieldsError, (self.reason, self.detail, self.errors))
+
+
+def fault(reason: str, detail: str, *, pointer: str | None = None) -> DermisError:
+    """Return the refusal of a request that is wrong at `pointer`."""
+    return DermisError(Kind.INVALID, reason, detail, pointer=pointer)
+
+
+def problem_response(request: Request, error: DermisError) -> Response:
+    """Return the response that shows `error`."""
+    errors = [FieldProblem(pointer=error.pointer, detail=error.detail)] if error.pointer else []
+    if isinstance(error, FieldsError):
+        errors = list(error.errors)
+    wait = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER_SECONDS
+    headers = {"Retry-After": str(wait)} if error.retryable else {}
+    return _response(request, HTTP_STATUS[error.kind], error.reason, error.detail, errors=errors, headers=headers)
+
+
+def internal_problem(request: Request, error: Exception) -> Response:
+    """Log where an unforeseen error came from, without its message, which may hold a person's data, and return its response."""
+    frames = [
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-5:]
+    ]
+    detail = "something went wrong on our side; try again, and name this instance if it stays so"
+    log.error("unforeseen", cause=type(error).__name__, frames=frames)
+    return _response(request, 500, "INTERNAL", detail)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error with a problem."""
+    app.add_exception_handler(DermisError, _on_dermis_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+async def _on_dermis_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DermisError)  # noqa: S101 (Starlette's signature)
+    return problem_response(request, error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [FieldProblem(pointer="/" + "/".join(map(str, each["loc"])), detail=each["msg"]) for each in error.errors()]
+    return problem_response(request, FieldsError("PARAMETER", "; ".join(f"{e.pointer[1:]}: {e.detail}" for e in errors), errors))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    reason = title(error.status_code).upper().replace(" ", "_")
+    detail = {
+        404: f"there is nothing at {request.url.path[:200]!r}; see /openapi.json",
+        405: f"{request.method} is not allowed here; see /openapi.json",
+    }.get(error.status_code, str(error.detail))
+    return _response(request, error.status_code, reason, detail, headers=dict(error.headers or {}))
+
+
+def _response(
+    request: Request,
+    status: int,
+    reason: str,
+    detail: str,
+    *,
+    errors: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    problem = Problem(title=title(status), status=status, detail=detail, instance=instance, reason=reason, errors=list(errors))
+    request.scope[SCOPE_KEY] = {"reason": reason, "instance": instance}
+    return Response(problem.model_dump_json(), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))

@@ -1,0 +1,157 @@
+"""Cases: taken in, shown as far as they have come, followed, listed, erased."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from itertools import count
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from dermis.gateway.convert import digest_of, new_case_of
+from dermis.gateway.core import listing
+from dermis.gateway.core.events import ERASED, events_of
+from dermis.gateway.core.prefer import wait_seconds
+from dermis.gateway.form import CASE_FORM, read_form
+from dermis.gateway.openapi import CASE_BODY, EVENTS, SHOWN, TAKEN_IN, problems
+from dermis.gateway.parts import Owner, Parts, PartsOf
+from dermis.gateway.pipeline import Retry
+from dermis.gateway.problems import fault
+from dermis.gateway.schemas import Case, CaseList, case_of, list_of
+from dermis.shared.case import CaseState, Received
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import AssessJob
+
+RETRY_AFTER_SECONDS = 1
+_QUIET_LOOKS = 5
+Key = Annotated[str | None, Header(min_length=1, max_length=255, description="makes it safe to send the same case again")]
+Prefer = Annotated[str | None, Header(description="`wait=N`: answer when the case is finished, after N seconds at the latest")]
+router = APIRouter(prefix="/v1/cases", tags=["cases"])
+
+
+@router.post(
+    "",
+    summary="Submit a case",
+    status_code=202,
+    response_model=Case,
+    responses={**TAKEN_IN, **problems(413, 415, 422, 503)},
+    openapi_extra={"requestBody": CASE_BODY},
+)
+async def submit_case(request: Request, parts: PartsOf, owner: Owner, prefer: Prefer = None, idempotency_key: Key = None) -> Response:
+    await parts.admit()
+    received, new = await _take_in(request, parts, owner, idempotency_key)
+    if new:
+        queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner))
+        parts.metrics.cases.labels(queued).inc()
+    seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
+    state = await _waited(parts, received.case_id, owner, seconds) if seconds or not new else CaseState(received=received)
+    headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
+    return _shown(state, status_code=200 if state.closed else 202, headers=headers)
+
+
+@router.get("", summary="List cases, the oldest first", responses=problems(403, 422, 503))
+async def list_cases(
+    parts: PartsOf,
+    owner: Owner,
+    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> CaseList:
+    if not parts.settings.list_public:
+        detail = "cases that were submitted without an API key can't be listed: whoever knows a case's id may see it; ask for one by its id"
+        raise DermisError(Kind.PERMISSION, "LISTING_OFF", detail)
+    after = listing.after(cursor) if cursor else ""
+    if after is None:
+        raise fault("CURSOR", "cursor is none that a page gave; leave it out to begin anew", pointer="/query/cursor")
+    return list_of(await run_in_threadpool(parts.pipeline.page, owner=owner, after=after, size=limit + 1), limit)
+
+
+@router.get("/{case_id}", summary="Show a case", response_model=Case, responses={**SHOWN, **problems(404, 422, 503)})
+async def get_case(
+    case_id: str, parts: PartsOf, owner: Owner, prefer: Prefer = None, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
+    response = _shown(await _waited(parts, case_id, owner, seconds), headers=_applied(seconds))
+    known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    if known & {response.headers["ETag"], "*"}:
+        return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
+    return response
+
+
+@router.delete("/{case_id}", summary="Erase a case", status_code=204, responses=problems(404, 422, 503))
+async def erase_case(case_id: str, parts: PartsOf, owner: Owner) -> Response:
+    await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
+    parts.pipeline.hub.wake(case_id)
+    await parts.broker.announce(case_id, "erased")
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{case_id}/events",
+    summary="Follow a case (server-sent events)",
+    response_class=Response,
+    responses={**EVENTS, **problems(404, 422, 503)},
+)
+async def follow_case(
+    case_id: str,
+    parts: PartsOf,
+    owner: Owner,
+    last_event_id: Annotated[str, Header(description="ordinal of the last event that was seen")] = "",
+) -> Response:
+    states = parts.pipeline.follow(case_id, owner=owner, seconds=parts.settings.stream_seconds)
+    first = await anext(states)
+    seen = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
+    if first.closed and all(event.ordinal <= seen for event in events_of(first)):
+        return Response(status_code=204)  # tells EventSource not to connect again
+    return StreamingResponse(_stream(first, states, case_id, seen), media_type="text/event-stream")
+
+
+async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) -> tuple[Received, bool]:
+    """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
+    with parts.upload():
+        form = await read_form(request.headers, request.stream(), rules=CASE_FORM, max_image_bytes=parts.settings.max_image_bytes)
+        case = await run_in_threadpool(new_case_of, form, parts.settings.limits)
+        if key is None:
+            return await run_in_threadpool(parts.pipeline.submit, case, owner=owner), True
+        retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form))
+        return await run_in_threadpool(parts.pipeline.submit_once, case, retry, owner=owner)
+
+
+async def _waited(parts: Parts, case_id: str, owner: str, seconds: float) -> CaseState:
+    states = [state async for state in parts.pipeline.follow(case_id, owner=owner, seconds=seconds)]
+    return states[-1]
+
+
+async def _stream(first: CaseState, states: AsyncIterator[CaseState], case_id: str, seen: int) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    state: CaseState | None = first
+    try:
+        for look in count(1):
+            for event in events_of(state) if state else ():
+                if event.ordinal > seen:
+                    seen = event.ordinal
+                    yield _event(seen, event.fact, case_of(event.state).model_dump_json())
+            if look % _QUIET_LOOKS == 0:
+                yield b":\n\n"
+            state = await anext(states, None)
+            if state is None:
+                return
+    except DermisError as error:
+        if error.reason == "CASE_ERASED":
+            yield _event(ERASED, "erased", f'{{"id":"{case_id}","status":"ERASED"}}')
+
+
+def _event(ordinal: int, fact: str, data: str) -> bytes:
+    return f"id: {ordinal}\nevent: {fact}\ndata: {data}\n\n".encode()
+
+
+def _applied(seconds: float) -> dict[str, str]:
+    return {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else {}
+
+
+def _shown(state: CaseState, *, status_code: int = 200, headers: Mapping[str, str]) -> Response:
+    body = case_of(state).model_dump_json().encode()
+    sent = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', **headers}
+    if not state.closed:
+        sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(body, status_code=status_code, media_type="application/json", headers=sent)

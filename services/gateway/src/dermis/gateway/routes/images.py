@@ -1,0 +1,40 @@
+"""Images without a case."""
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from dermis.gateway.convert import new_image_of
+from dermis.gateway.core.image import CleanImage
+from dermis.gateway.form import IMAGE_FORM, read_form
+from dermis.gateway.openapi import IMAGE_BODY, problems
+from dermis.gateway.parts import Parts, PartsOf
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import AssessImageJob
+from dermis.shared.report import QualityReport
+
+router = APIRouter(prefix="/v1", tags=["images"])
+
+
+@router.post(
+    "/images:assess",
+    summary="Judge an image's quality at once",
+    responses=problems(413, 415, 422, 503, 504),
+    openapi_extra={"requestBody": IMAGE_BODY},
+)
+async def assess_image(request: Request, parts: PartsOf) -> QualityReport:
+    image = await _take_in(request, parts)
+    job, seconds = (
+        AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation),
+        parts.settings.judge_seconds,
+    )
+    async with parts.pipeline.scratch(image.data) as scratch_id:
+        reply = await parts.broker.ask(job.model_copy(update={"scratch_id": scratch_id}), seconds=seconds)
+    if reply is None:
+        raise DermisError(Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case")
+    return QualityReport.model_validate_json(reply)
+
+
+async def _take_in(request: Request, parts: Parts) -> CleanImage:
+    with parts.upload():
+        form = await read_form(request.headers, request.stream(), rules=IMAGE_FORM, max_image_bytes=parts.settings.max_image_bytes)
+        return await run_in_threadpool(new_image_of, form, parts.settings.limits)

@@ -1,0 +1,101 @@
+"""What goes out over HTTP."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+
+from pydantic import BaseModel
+
+from dermis.gateway.core.listing import Listed, cursor, made_at
+from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Outcome, Received, ReceivedImage, Status
+from dermis.shared.report import QualityReport
+from dermis.shared.vocabulary import ShotType
+
+
+class CaseImage(BaseModel):
+    """One image of a case; `width` and `height` in pixels as it is shown, `quality` once it is assessed."""
+
+    n: int
+    content_type: str
+    width: int
+    height: int
+    shot_type: ShotType | None
+    quality: QualityReport | None
+
+
+class Failure(BaseModel):
+    """Why a case could not be finished: our fault, not the images'."""
+
+    attempt: int
+    failed_at: datetime
+    reason: str
+    detail: str
+
+
+class Case(BaseModel):
+    """A case as far as it has come; `outcome` once `status` is FINISHED, `failure` if it is FAILED."""
+
+    id: str
+    status: Status
+    received_at: datetime
+    assessed_at: datetime | None
+    images: list[CaseImage]
+    outcome: Outcome | None
+    failure: Failure | None
+    notice: str
+
+
+class CaseSummary(BaseModel):
+    """A case in a list; `received_at` to the millisecond, as its id has it."""
+
+    id: str
+    status: Status
+    received_at: datetime
+
+
+class CaseList(BaseModel):
+    """One page; `next_cursor` is null on the last one."""
+
+    cases: list[CaseSummary]
+    next_cursor: str | None
+
+
+def case_of(state: CaseState) -> Case:
+    """Return what is shown of a case that was received and not erased."""
+    received = cast(Received, state.received)
+    quality = {image.n: image.quality for image in state.assessed.images} if state.assessed else {}
+    return Case(
+        id=received.case_id,
+        status=state.status or Status.RECEIVED,
+        received_at=received.received_at,
+        assessed_at=state.assessed.assessed_at if state.assessed else None,
+        images=[_image(image, quality.get(image.n)) for image in received.images],
+        outcome=state.outcome,
+        failure=_failure(state.failed) if state.failed and not state.outcome else None,
+        notice=NOT_A_MEDICAL_DEVICE,
+    )
+
+
+def list_of(found: Sequence[Listed], limit: int) -> CaseList:
+    """Return a page of `limit` cases out of `found`, which holds one more if there is a next page."""
+    page = found[:limit]
+    return CaseList(
+        cases=[CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id)) for each in page],
+        next_cursor=cursor(page[-1].case_id) if len(found) > limit else None,
+    )
+
+
+def _image(image: ReceivedImage, quality: QualityReport | None) -> CaseImage:
+    turned = image.orientation >= 5
+    return CaseImage(
+        n=image.n,
+        content_type=image.content_type,
+        width=image.height if turned else image.width,
+        height=image.width if turned else image.height,
+        shot_type=image.shot_type,
+        quality=quality,
+    )
+
+
+def _failure(failed: Failed) -> Failure:
+    return Failure(attempt=failed.attempt, failed_at=failed.failed_at, reason=failed.reason, detail=failed.detail)

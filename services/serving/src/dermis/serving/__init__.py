@@ -1,0 +1,1 @@
+"""The serving twin: TensorFlow Serving's gRPC face over the same SavedModel, run by OpenVINO."""

@@ -1,0 +1,24 @@
+"""Loopback addresses for the parts."""
+
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody on this machine listens on now, all different."""
+    held = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
+    try:
+        return [listener.getsockname()[1] for listener in held]
+    finally:
+        for listener in held:
+            listener.close()
+
+
+def is_free(host: str, port: int) -> bool:
+    """Return whether one may listen there."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""dermis assess"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from dermis.shared.case import MAX_IMAGES
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.vocabulary import ShotType
+from dermis.standalone.answers_file import read_answers
+from dermis.standalone.client import Api
+from dermis.standalone.core.answers import from_settings, self_report
+from dermis.standalone.core.render import exit_code, render
+
+
+@click.command("assess")
+@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.option(
+    "--answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), help="Self-report as JSON; - reads stdin."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One answer, over the file's; VALUE,VALUE for several. Repeatable."
+)
+@click.option(
+    "--shot-type",
+    "shot_types",
+    multiple=True,
+    type=click.Choice(list(ShotType), case_sensitive=False),
+    help="Shot type of each image, in their order.",
+)
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the gateway is.")
+@click.option("--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome.")
+@click.option("--json", "as_json", is_flag=True, help="Print the case as the API gives it.")
+def command(
+    images: tuple[Path, ...],
+    answers: Path | None,
+    settings: tuple[str, ...],
+    shot_types: tuple[str, ...],
+    url: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Put 1 to 3 IMAGES of one skin concern, with a self-report, through a running dermis.
+
+    \b
+    Exit code: 0 differential, 3 abstention, 4 rejection (no image was usable),
+    5 failed or not finished in time, 2 wrong use or a problem.
+
+    \b
+    Examples:
+      dermis assess arm.jpg
+      dermis assess arm.jpg near.jpg --set body_parts=ARM,LEG --set condition_symptoms=ITCHING
+      dermis assess arm.jpg --answers answers.json --json
+    """
+    if len(images) > MAX_IMAGES:
+        raise DermisError(Kind.INVALID, "IMAGE_COUNT", f"there are {len(images)} images; give 1 to {MAX_IMAGES}")
+    if shot_types and len(shot_types) != len(images):
+        raise DermisError(
+            Kind.INVALID, "SHOT_TYPES", f"there are {len(shot_types)} shot types for {len(images)} images; give one for each, or none"
+        )
+    report = self_report({**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set"))
+    deadline = time.monotonic() + timeout_s
+    api = Api(url)
+    case = api.submit(images, shot_types=[ShotType(shot) for shot in shot_types], report=report, deadline=deadline)
+    try:
+        case = api.follow(case, deadline=deadline)
+    except DermisError as error:
+        if error.kind is not Kind.DEADLINE:
+            raise
+        click.echo(f"dermis: {error.detail}", err=True)
+    click.echo(json.dumps(case, indent=2, ensure_ascii=False) if as_json else render(case))
+    sys.exit(exit_code(case))

@@ -1,0 +1,39 @@
+"""dermis config"""
+
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from dermis.standalone.commands import options
+from dermis.standalone.settings import load_standalone
+from dermis.standalone.state import find_running
+from dermis.standalone.variables import effective
+
+
+@click.command("config")
+@options.placement
+@options.host
+@options.port
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, with descriptions.")
+def command(as_json: bool, **given: Any) -> None:
+    """Show every variable with its effective value and where that came from; passwords in URLs are masked.
+
+    \b
+    Examples:
+      dermis config
+      dermis config --json
+    """
+    environ = options.overlay(given)
+    running = find_running(load_standalone(environ).state)
+    chosen = {"DERMIS_BROKER_URL": running.broker_url} if running else {}
+    shown = list(effective({"option": options.as_variables(given), "environment": os.environ, "dermis up": chosen}))
+    if as_json:
+        click.echo(json.dumps([asdict(variable) for variable in shown], indent=2))
+        return
+    widths = [max(len(text) for text in column) for column in zip(*((v.name, v.value, v.source) for v in shown), strict=True)]
+    for variable in shown:
+        columns = zip((variable.name, variable.value, variable.source), widths, strict=True)
+        click.echo("  ".join(f"{text:<{width}}" for text, width in columns) + f"  {variable.part}")

@@ -1,0 +1,71 @@
+"""dermis up"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import click
+
+from dermis.shared.stores import open_store
+from dermis.standalone.commands import options
+from dermis.standalone.logs import Prefixed
+from dermis.standalone.processes import make_plan
+from dermis.standalone.settings import load_standalone
+from dermis.standalone.state import Running, hold
+from dermis.standalone.supervisor import Supervisor
+
+
+@click.command("up")
+@options.placement
+@options.host
+@options.port
+@click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds that the parts get to become ready.")
+@click.option("--drain", "drain_s", type=float, default=40, show_default=True, help="Seconds that the parts get to finish their work.")
+def command(wait_s: float, drain_s: float, **given: Any) -> None:
+    """Run all parts on this machine until Ctrl-C.
+
+    Starts Redis, metadata, serving, worker, sweep and gateway as processes with the variables that a pod has, and starts
+    each again if it dies. A part whose variable is set (DERMIS_BROKER_URL, DERMIS_METADATA_ADDRESS,
+    DERMIS_SERVING_ADDRESS) is used and not started. A store without a model gets the demo bundle. Ctrl-C drains; a second one kills.
+
+    \b
+    Examples:
+      dermis up
+      dermis up --port 9000 --state ./state
+      DERMIS_BROKER_URL=redis://10.0.0.5/0 dermis up --store gs://bucket/dermis
+    """
+    begun = time.monotonic()
+    stop, hurry = threading.Event(), threading.Event()
+
+    def on_signal(*_: object) -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    environ = options.overlay(given)
+    settings = load_standalone(environ)
+    plan = make_plan(settings, environ)
+    logs = Prefixed(sys.stderr)
+    for variable in plan.given:
+        logs("up", f"{variable} is set: what it names is used and not started")
+    with hold(settings.state, Running(pid=os.getpid(), url=plan.url, broker_url=plan.broker_url)):
+        supervisor = Supervisor(plan.parts, plan.environ, logs)
+        supervisor.start()
+        try:
+            from dermis.standalone.bundle import ensure_bundle  # heavy; meanwhile the parts are starting
+
+            manifest = ensure_bundle(open_store(settings.store_url))
+            supervisor.wait_ready(seconds=wait_s, cancelled=stop)
+            if not stop.is_set():
+                click.echo(
+                    f"ready in {time.monotonic() - begun:.1f} s: {plan.url} "
+                    f"(model {manifest.name} version {manifest.version}, purpose: {manifest.purpose}); Ctrl-C stops"
+                )
+            stop.wait()
+        finally:
+            stop.set()
+            supervisor.stop(seconds=drain_s, hurry=hurry)
+    click.echo("stopped")

@@ -1,0 +1,80 @@
+"""A self-report from what a person typed; every fault is named with its value and the nearest known one."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.vocabulary import SelfReport
+
+
+def choices(field: str) -> tuple[str, ...]:
+    """Return the vocabulary of a question."""
+    return tuple(member.value for member in _enum(SelfReport.model_fields[field].annotation))
+
+
+def takes_several(field: str) -> bool:
+    """Whether a question may have more than one answer."""
+    return any(getattr(arm, "__origin__", None) is tuple for arm in get_args(SelfReport.model_fields[field].annotation))
+
+
+def _enum(annotation: Any) -> type[StrEnum]:
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return annotation
+    return next(found for arm in get_args(annotation) if arm is not Ellipsis for found in [_enum(arm)])
+
+
+def unknown(value: object, known: Iterable[str], what: str = "value") -> str:
+    """Say that `value` is not known, with the nearest known one or else all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(value).upper(), [name.upper() for name in known], n=1)
+    near = next((name for name in known if close and name.upper() == close[0]), None)
+    return f"{value!r} is no known {what}; " + (f"did you mean {near}?" if near else f"use one of {', '.join(known)}")
+
+
+def from_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Return the answers in `key=value[,value...]` texts; a key may be repeated. Case does not matter in values."""
+    answers: dict[str, list[str]] = {}
+    faults = []
+    for text in settings:
+        field, equals, values = text.partition("=")
+        field = field.strip().lower()
+        if not equals:
+            faults.append(f"--set {text!r}: write key=value")
+        elif field not in SelfReport.model_fields:
+            faults.append(f"--set {text!r}: " + unknown(field, SelfReport.model_fields, "answer"))
+        else:
+            for value in values.split(","):
+                if value.strip().upper() not in choices(field):
+                    faults.append(f"--set {field}: " + unknown(value.strip(), choices(field)))
+                else:
+                    answers.setdefault(field, []).append(value.strip().upper())
+    for field, given in answers.items():
+        if len(given) > 1 and not takes_several(field):
+            faults.append(f"--set {field}: takes one value, not {', '.join(given)}")
+    if faults:
+        raise DermisError(Kind.INVALID, "ANSWERS", "; ".join(faults))
+    return {field: given if takes_several(field) else given[0] for field, given in answers.items()}
+
+
+def self_report(answers: Mapping[str, Any], *, source: str) -> SelfReport:
+    """Return the self-report with these answers; INVALID names `source`, the place in it, the value and a remedy."""
+    try:
+        return SelfReport.model_validate(answers)
+    except ValidationError as error:
+        faults = [_fault(list(fault["loc"]), fault["input"], fault["msg"]) for fault in error.errors()]
+        raise DermisError(Kind.INVALID, "ANSWERS", f"{source}: " + "; ".join(faults)) from None
+
+
+def _fault(place: list[int | str], value: Any, message: str) -> str:
+    field = str(place[0])
+    pointer = "/" + "/".join(map(str, place))
+    if field not in SelfReport.model_fields:
+        return f"{pointer}: " + unknown(field, SelfReport.model_fields, "answer")
+    if isinstance(value, str) and (len(place) > 1 or not takes_several(field)):
+        return f"{pointer}: " + unknown(value, choices(field))
+    shape = f"a list of values such as {[choices(field)[0]]}" if takes_several(field) else "one value as text"
+    return f"{pointer}: {value!r} does not fit ({message}); give {shape}, or leave it out"

@@ -1,0 +1,70 @@
+"""A case as text for a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_BAR_COLUMNS = 30
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_MOST_CONDITIONS = 8
+
+
+def bar(share: float, columns: int = _BAR_COLUMNS) -> str:
+    """Return a bar of `columns` characters, filled by `share` in 0 to 1 to an eighth of a character."""
+    eighths = round(min(max(share, 0.0), 1.0) * columns * 8)
+    part = _EIGHTHS[eighths % 8] if eighths % 8 else ""
+    return ("█" * (eighths // 8) + part).ljust(columns)
+
+
+def render(case: Mapping[str, Any]) -> str:
+    """Return the lines that show a case as GET /v1/cases/{id} gives it."""
+    return "\n".join(_lines(case))
+
+
+def exit_code(case: Mapping[str, Any]) -> int:
+    """Return 0 for a differential, 3 for an abstention, 4 for a rejection, 5 for anything that has no outcome."""
+    return {"DIFFERENTIAL": 0, "ABSTENTION": 3, "REJECTION": 4}.get((case.get("outcome") or {}).get("kind", ""), 5)
+
+
+def stages(case: Mapping[str, Any]) -> str:
+    """Return the wall time of each stage of the work, in milliseconds."""
+    return "  ".join(f"{stage['name']} {stage['ms']:.0f} ms" for stage in (case.get("outcome") or {}).get("stages", ()))
+
+
+def _lines(case: Mapping[str, Any]) -> Iterator[str]:
+    yield f"case {case['id']}: {case['status']}"
+    for image in case["images"]:
+        yield from _image(image)
+    if failure := case.get("failure"):
+        yield f"failed (attempt {failure['attempt']}): {failure['reason']}: {failure['detail']}"
+    if outcome := case.get("outcome"):
+        yield from _outcome(outcome)
+    yield ""
+    yield str(case.get("notice") or (case.get("outcome") or {}).get("notice", ""))
+
+
+def _image(image: Mapping[str, Any]) -> Iterator[str]:
+    quality = image.get("quality") or {}
+    verdict = quality.get("verdict", "not assessed")
+    reasons = f" ({', '.join(quality['reasons'])})" if quality.get("reasons") else ""
+    yield f"image {image['n']}  {image['width']} x {image['height']}  {verdict}{reasons}"
+    for advice in quality.get("advice", ()):
+        yield f"         {advice}"
+
+
+def _outcome(outcome: Mapping[str, Any]) -> Iterator[str]:
+    for flag in outcome["red_flags"]:
+        yield f"! {flag['text']}"
+    yield ""
+    yield outcome["kind"] + (f": {outcome['reason']}" if outcome.get("reason") else "")
+    ranked = outcome["differential"]
+    width = max((len(entry["name"]) for entry in ranked[:_MOST_CONDITIONS]), default=0)
+    for entry in ranked[:_MOST_CONDITIONS]:
+        mark = "*" if entry["in_prediction_set"] else " "
+        yield f"  {mark} {entry['name']:<{width}}  {entry['probability']:.3f}  {bar(entry['probability'])}".rstrip()
+    if len(ranked) > _MOST_CONDITIONS:
+        yield f"    and {len(ranked) - _MOST_CONDITIONS} more"
+    if ranked and outcome.get("coverage"):
+        yield f"  * prediction set, made to hold the condition in {outcome['coverage']:.0%} of cases"
+    if model := outcome.get("model"):
+        meaning = "; its answers have no clinical meaning" if model["purpose"] == "demo" else ""
+        yield f"model {model['name']} version {model['version']}, purpose: {model['purpose']}{meaning}"

@@ -1,0 +1,57 @@
+"""What is to be done about an open case: decided from its marker, its facts and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from dermis.shared.case import CaseState, OpenCase
+from dermis.standalone.core.backoff import delay
+
+
+class Action(StrEnum):
+    WAIT = "WAIT"
+    RESEND = "RESEND"
+    CLOSE = "CLOSE"
+    """The case is closed: delete the marker."""
+    DISCARD = "DISCARD"
+    """Nothing of the case may stay but a tombstone: delete what is left of it, then the marker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
+    `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart."""
+
+    resend_after: timedelta = timedelta(seconds=45)
+    incomplete_after: timedelta = timedelta(minutes=10)
+    longest_wait: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resent:
+    times: int
+    at: datetime
+
+
+def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Policy) -> bool:
+    """Whether it is time to look at a case: `resend_after` after it was opened, then ever less often the more often it was resent."""
+    if resent is None:
+        return now - marker.opened_at >= policy.resend_after
+    wait = delay(resent.times + 1, first=policy.resend_after.total_seconds(), longest=policy.longest_wait.total_seconds())
+    return now - resent.at >= timedelta(seconds=wait)
+
+
+def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy) -> Action:
+    """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case."""
+    if state.erased:
+        return Action.DISCARD
+    if state.outcome or (state.failed and state.failed.attempt >= marker.attempt):
+        return Action.CLOSE
+    if state.received is None:
+        return Action.DISCARD if now - marker.opened_at >= policy.incomplete_after else Action.WAIT
+    return Action.RESEND
+
+
+def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
+    """Return how many jobs can be missing at most: each open case has one, and those that wait in the queue are not lost."""
+    return max(0, open_cases - waiting_jobs)

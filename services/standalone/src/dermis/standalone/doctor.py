@@ -1,0 +1,182 @@
+"""What could keep dermis from running on this machine, and what to do about it."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+
+import redis
+
+from dermis.shared.bundles import read_current, read_manifest
+from dermis.shared.errors import DermisError
+from dermis.shared.ids import new_id
+from dermis.shared.manifest import MANIFEST_FILE
+from dermis.shared.ports import BlobNotFound
+from dermis.shared.settings import load
+from dermis.shared.stores import open_store
+from dermis.standalone import demo, extras, variables
+from dermis.standalone.addresses import LOOPBACK, is_free
+from dermis.standalone.broker import find_redis_server
+from dermis.standalone.core.urls import masked
+from dermis.standalone.probes import answers_ok
+from dermis.standalone.settings import load_standalone, with_defaults
+from dermis.standalone.state import find_running
+
+_LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
+_TO_RUN = ("gateway", "metadata", "serving", "worker")
+_TO_TRAIN = ("data", "trainer")
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    level: Level
+    about: str
+    text: str
+    remedy: str = ""
+
+
+def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each thing that was looked at; a fault of one does not keep the others from being looked at."""
+    for about, check in _CHECKS.items():
+        try:
+            yield check(environ)
+        except DermisError as error:
+            yield Finding(level=Level.FAIL, about=about, text=error.detail)
+
+
+def _python(_: Mapping[str, str]) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return _ok("python", f"{version}, {sys.platform}")
+    return _fail("python", f"{version} is not supported", "make the environment with Python 3.11, 3.12 or 3.13")
+
+
+def _packages(_: Mapping[str, str]) -> Finding:
+    lacking = extras.missing(_TO_RUN)
+    if lacking:
+        names = sorted({name for missing in lacking.values() for name in missing})
+        return _fail("packages", f"to run all parts, missing or too old: {', '.join(names)}", extras.remedy(lacking))
+    text = f"dermis {metadata.version(extras.DISTRIBUTION)} with {', '.join(_TO_RUN)}"
+    untrained = extras.missing(_TO_TRAIN)
+    return _ok("packages", text + (f"; without {', '.join(sorted(untrained))} (only needed to profile and train)" if untrained else ""))
+
+
+def _settings(environ: Mapping[str, str]) -> Finding:
+    faults = []
+    for part, model in variables.models().items():
+        try:
+            load(model, part, with_defaults(environ))
+        except DermisError as error:
+            faults.extend(error.detail.split("; "))
+    if faults:
+        return _fail("settings", "; ".join(dict.fromkeys(faults)), "correct or unset these variables; `dermis config` shows all")
+    return _ok("settings", "every DERMIS_* variable is understood; `dermis config` shows them")
+
+
+def _redis(environ: Mapping[str, str]) -> Finding:
+    running = find_running(load_standalone(environ).state)
+    url = environ.get("DERMIS_BROKER_URL") or (running.broker_url if running else None)
+    if url is None:
+        executable = find_redis_server(environ)
+        version = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603
+        return _ok("redis", f"{executable} ({' '.join(version.split()[:3]) or 'version unknown'}), started by `dermis up`")
+    try:
+        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            return _ok("redis", f"{masked(url)} answers, version {client.info('server')['redis_version']}")
+    except (redis.RedisError, ValueError) as fault:
+        return _fail("redis", f"{masked(url)} does not answer ({type(fault).__name__})", "start it, or correct DERMIS_BROKER_URL")
+
+
+def _gateway(environ: Mapping[str, str]) -> Finding:
+    running = find_running(load_standalone(environ).state)
+    if running:
+        host, _, port = running.url.removeprefix("http://").rpartition(":")
+        if answers_ok(host.strip("[]"), int(port), "/readyz")():
+            return _ok("gateway", f"runs and is ready at {running.url} (process {running.pid})")
+        return _fail("gateway", f"runs at {running.url} (process {running.pid}) but is not ready", "see the logs of `dermis up`")
+    host, text = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK), environ.get("DERMIS_GATEWAY_PORT", "8080")
+    if text.isdigit() and is_free(host, int(text)):
+        return _ok("gateway", f"{host}:{text} is free")
+    return _fail("gateway", f"{host}:{text} is taken or can't be listened on", "stop what is there, or set DERMIS_GATEWAY_PORT")
+
+
+def _disk(environ: Mapping[str, str]) -> Finding:
+    state = load_standalone(environ).state
+    there = next(folder for folder in (state, *state.parents) if folder.exists())
+    free = shutil.disk_usage(there).free // 10**6
+    if free >= _ENOUGH_DISK_MB:
+        return _ok("disk", f"{free:,} MB free at {there}")
+    level = Level.WARN if free >= _LEAST_DISK_MB else Level.FAIL
+    return Finding(level=level, about="disk", text=f"{free:,} MB free at {there}", remedy="make room, or name another folder with --state")
+
+
+def _store(environ: Mapping[str, str]) -> Finding:
+    url = load_standalone(environ).store_url
+    store = open_store(url)
+    key = f"scratch/{new_id('doctor')}"
+    store.put_once(key, b"dermis doctor")
+    store.delete(key)
+    return _ok("store", f"{masked(url)} can be written")
+
+
+def _bundle(environ: Mapping[str, str]) -> Finding:
+    store = open_store(load_standalone(environ).store_url)
+    try:
+        current = read_current(store).current
+    except DermisError as error:
+        if error.reason != "NO_CURRENT_MODEL":
+            raise
+        if (demo.BUNDLE / MANIFEST_FILE).is_file():
+            return Finding(
+                level=Level.WARN,
+                about="bundle",
+                text="the store has no model",
+                remedy="`dermis up` installs the demo bundle; else promote one",
+            )
+        return _fail("bundle", "the store has no model, and this installation carries no demo bundle", "promote a model")
+    manifest = read_manifest(store, current)
+    broken = []
+    for path, digest in manifest.files.items():
+        try:
+            if hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest() != digest:
+                broken.append(f"{path} was changed")
+        except BlobNotFound:
+            broken.append(f"{path} is missing")
+    text = f"{manifest.name} version {manifest.version}, purpose {manifest.purpose}"
+    if broken:
+        return _fail("bundle", f"{text}: {', '.join(broken)}", "publish that version again, or point to the previous one")
+    if manifest.purpose == "demo":
+        return Finding(
+            level=Level.WARN, about="bundle", text=f"{text}: its answers have no clinical meaning", remedy="promote a trained model"
+        )
+    return _ok("bundle", f"{text}, all {len(manifest.files)} files whole")
+
+
+def _ok(about: str, text: str) -> Finding:
+    return Finding(level=Level.OK, about=about, text=text)
+
+
+def _fail(about: str, text: str, remedy: str) -> Finding:
+    return Finding(level=Level.FAIL, about=about, text=text, remedy=remedy)
+
+
+_CHECKS: dict[str, Callable[[Mapping[str, str]], Finding]] = {
+    "python": _python,
+    "packages": _packages,
+    "settings": _settings,
+    "redis": _redis,
+    "gateway": _gateway,
+    "disk": _disk,
+    "store": _store,
+    "bundle": _bundle,
+}

@@ -1,0 +1,93 @@
+"""The parts of dermis as processes of one machine, with the variables that a pod gives them."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.standalone import extras
+from dermis.standalone.addresses import LOOPBACK, free_ports, is_free
+from dermis.standalone.broker import find_redis_server, redis_command
+from dermis.standalone.probes import Probe, always, answers_ok, queue_is_read, redis_answers, serves
+from dermis.standalone.settings import StandaloneSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A process to keep running; parts with a lower `leaves` are drained before those with a higher one."""
+
+    name: str
+    command: tuple[str, ...]
+    ready: Probe
+    leaves: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to run, with which variables, and where it will answer."""
+
+    parts: tuple[Part, ...]
+    environ: Mapping[str, str]
+    url: str
+    broker_url: str
+    given: tuple[str, ...]
+    """Variables that name a part which runs elsewhere and is not started here."""
+
+
+def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
+    """Plan the parts: Redis, metadata and serving at free loopback ports, unless `environ` says where they run already.
+
+    CONFLICT if the gateway's port is taken, NOT_FOUND if a package or redis-server is missing.
+    """
+    lacking = extras.missing(("gateway", "metadata", "serving", "worker"))
+    if lacking:
+        detail = f"not installed: {', '.join(sorted({name for names in lacking.values() for name in names}))}; {extras.remedy(lacking)}"
+        raise DermisError(Kind.NOT_FOUND, "EXTRA_MISSING", detail)
+    redis_port, metadata_port, serving_port, gateway_port = free_ports(4)
+    redis_port = settings.redis_port or redis_port
+    host = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK)
+    port = _port(environ.get("DERMIS_GATEWAY_PORT", "8080")) or gateway_port
+    here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
+    for owner, address, wanted in (("gateway", host, port), ("redis", LOOPBACK, redis_port)):
+        if not is_free(address, wanted):
+            option = "--port" if owner == "gateway" else "DERMIS_STANDALONE_REDIS_PORT"
+            raise DermisError(Kind.CONFLICT, "PORT_TAKEN", f"{address}:{wanted} is taken by another process; name another {option}, or 0")
+    variables = {
+        "DERMIS_LOG_FORMAT": "text",
+        "DERMIS_METADATA_ADDRESS": f"{LOOPBACK}:{metadata_port}",
+        "DERMIS_SERVING_ADDRESS": f"{LOOPBACK}:{serving_port}",
+        "DERMIS_BROKER_URL": f"redis://{LOOPBACK}:{redis_port}/0",
+        **environ,
+        "DERMIS_STORE_URL": settings.store_url,
+        "DERMIS_METADATA_LISTEN": f"{LOOPBACK}:{metadata_port}",
+        "DERMIS_SERVING_LISTEN": f"{LOOPBACK}:{serving_port}",
+        "DERMIS_GATEWAY_HOST": host,
+        "DERMIS_GATEWAY_PORT": str(port),
+    }
+    broker_url = variables["DERMIS_BROKER_URL"]
+    parts = [
+        _python("gateway", answers_ok(here, port, "/readyz"), leaves=0),
+        _python("standalone.sweep", always, leaves=0),
+        _python("worker", queue_is_read(broker_url), leaves=1),
+    ]
+    if "DERMIS_METADATA_ADDRESS" not in environ:
+        parts.append(_python("metadata", serves(variables["DERMIS_METADATA_ADDRESS"]), leaves=2))
+    if "DERMIS_SERVING_ADDRESS" not in environ:
+        parts.append(_python("serving", serves(variables["DERMIS_SERVING_ADDRESS"]), leaves=2))
+    if "DERMIS_BROKER_URL" not in environ:
+        command = redis_command(find_redis_server(environ), port=redis_port, folder=settings.state / "redis")
+        parts.insert(0, Part(name="redis", command=command, ready=redis_answers(broker_url), leaves=3))
+    given = tuple(name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ)
+    url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
+    return Plan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, given=given)
+
+
+def _python(module: str, ready: Probe, *, leaves: int) -> Part:
+    name = module.rpartition(".")[2]
+    return Part(name=name, command=(sys.executable, "-m", f"dermis.{module}"), ready=ready, leaves=leaves)
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 65535:
+        return int(text)
+    raise DermisError(Kind.INVALID, "SETTINGS", f"DERMIS_GATEWAY_PORT={text!r} is no port; use 0 (a free one) to 65535")

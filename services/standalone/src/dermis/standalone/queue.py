@@ -1,0 +1,63 @@
+"""The workers' queue, from the sender's side."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import redis
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import ASSESS, CASES_QUEUE, AssessJob
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+_WAIT_S = 2.0
+
+
+class Queue(Protocol):
+    """Where jobs go; a fault of the broker is a `DermisError` of kind UNAVAILABLE."""
+
+    def waiting(self) -> int:
+        """Return how many jobs no worker has taken yet."""
+        ...
+
+    def send(self, job: AssessJob) -> None: ...
+
+
+class CeleryQueue:
+    """Queue over Celery on Redis, a producer by task name."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._broker_url = broker_url
+        self._redis = redis.Redis.from_url(broker_url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
+
+    def waiting(self) -> int:
+        try:
+            return int(self._redis.llen(CASES_QUEUE))
+        except redis.RedisError as fault:
+            raise _unavailable(fault) from fault
+
+    def send(self, job: AssessJob) -> None:
+        from kombu.exceptions import OperationalError
+
+        try:
+            self._app.send_task(ASSESS, kwargs={"job": job.model_dump()}, queue=CASES_QUEUE, retry=False)
+        except (OperationalError, redis.RedisError) as fault:
+            raise _unavailable(fault) from fault
+
+    @cached_property
+    def _app(self) -> "Celery":
+        from celery import Celery  # here, as it takes half a second, and most looks of the sweep send nothing
+
+        app = Celery("dermis", broker=self._broker_url)
+        app.conf.update(
+            task_default_queue=CASES_QUEUE,
+            task_ignore_result=True,
+            broker_connection_timeout=_WAIT_S,
+            broker_transport_options={"socket_timeout": _WAIT_S, "socket_connect_timeout": _WAIT_S},
+        )
+        return app
+
+
+def _unavailable(fault: Exception) -> DermisError:
+    return DermisError(Kind.UNAVAILABLE, "BROKER", f"Redis doesn't take the job ({type(fault).__name__})")

@@ -1,0 +1,141 @@
+"""The sweep, `python -m dermis.standalone.sweep`: sends open cases to the workers again and ends what is left of closed ones."""
+
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from dermis.shared.case import (
+    CaseState,
+    Erased,
+    Fact,
+    Failed,
+    OpenCase,
+    Outcome,
+    Received,
+    case_key,
+    fact_key,
+    failed_key,
+)
+from dermis.shared.errors import DermisError
+from dermis.shared.jobs import AssessJob
+from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.settings import load
+from dermis.shared.stores import open_store
+from dermis.shared.telemetry import configure_logs, log
+from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, most_resends
+from dermis.standalone.queue import CeleryQueue, Queue
+from dermis.standalone.settings import SweepSettings
+
+F = TypeVar("F", bound=Fact)
+
+
+class Sweep:
+    """Looks at all open cases each time; remembers, while it runs, which it sent again."""
+
+    def __init__(self, store: BlobStore, queue: Queue, policy: Policy) -> None:
+        self._store = store
+        self._queue = queue
+        self._policy = policy
+        self._resent: dict[str, Resent] = {}
+
+    def look(self, now: datetime) -> Counter[Action]:
+        """Look once, the oldest cases first, and return what was done; a fault of the store or broker is raised."""
+        keys = list(self._store.list("open/"))
+        self._resent = {key: resent for key, resent in self._resent.items() if key in set(keys)}
+        budget = self._budget(len(keys))
+        done: Counter[Action] = Counter()
+        for key, marker in self._markers(keys):
+            if not is_due(marker, self._resent.get(key), now=now, policy=self._policy):
+                continue
+            action = decide(marker, self._state(marker), now=now, policy=self._policy)
+            if action is Action.RESEND and budget <= done[Action.RESEND]:
+                action = Action.WAIT
+            self._do(action, key, marker, now)
+            done[action] += 1
+        return done
+
+    def _budget(self, open_cases: int) -> int:
+        if not open_cases:
+            return 0
+        try:
+            return most_resends(open_cases=open_cases, waiting_jobs=self._queue.waiting())
+        except DermisError as error:
+            log.warning("no case is sent again", reason=error.reason, detail=error.detail)
+            return 0
+
+    def _markers(self, keys: list[str]) -> Iterator[tuple[str, OpenCase]]:
+        for key in keys:
+            try:
+                yield key, OpenCase.model_validate_json(self._store.get(key))
+            except BlobNotFound:
+                continue  # closed meanwhile
+            except ValidationError:
+                log.error("marker is broken", key=key)
+
+    def _state(self, marker: OpenCase) -> CaseState:
+        """Read what decides, the facts that close a case first."""
+        owner, case_id = marker.owner, marker.case_id
+        if erased := self._get(fact_key(owner, case_id, "erased"), Erased):
+            return CaseState(erased=erased)
+        if outcome := self._get(fact_key(owner, case_id, "outcome"), Outcome):
+            return CaseState(outcome=outcome)
+        if failed := self._get(failed_key(owner, case_id, marker.attempt), Failed):
+            return CaseState(failed=failed)
+        return CaseState(received=self._get(fact_key(owner, case_id, "received"), Received))
+
+    def _get(self, key: str, model: type[F]) -> F | None:
+        try:
+            return model.model_validate_json(self._store.get(key))
+        except BlobNotFound:
+            return None
+
+    def _do(self, action: Action, key: str, marker: OpenCase, now: datetime) -> None:
+        match action:
+            case Action.RESEND:
+                self._queue.send(AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt))
+                known = self._resent.get(key)
+                self._resent[key] = Resent(times=(known.times if known else 0) + 1, at=now)
+            case Action.DISCARD:
+                tombstone = fact_key(marker.owner, marker.case_id, "erased")
+                for left in list(self._store.list(f"{case_key(marker.owner, marker.case_id)}/")):
+                    if left != tombstone:
+                        self._store.delete(left)
+                self._store.delete(key)
+            case Action.CLOSE:
+                self._store.delete(key)
+            case Action.WAIT:
+                pass
+
+
+def main() -> None:
+    settings = load(SweepSettings, "SWEEP", os.environ)
+    configure_logs(part="sweep", level=settings.log_level, form=settings.log_format)
+    sweep = Sweep(open_store(settings.store_url), CeleryQueue(settings.broker_url), settings.policy)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("sweeping", every_s=settings.interval_seconds)
+    while True:
+        try:
+            done = sweep.look(datetime.now(UTC))
+        except DermisError as error:
+            log.warning("sweep broken off", reason=error.reason, detail=error.detail)
+        else:
+            if done:
+                log.info("swept", **{str(action).lower(): count for action, count in done.items()})
+        if stop.wait(settings.interval_seconds):
+            return
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DermisError as error:
+        sys.exit(f"sweep: {error.detail}")

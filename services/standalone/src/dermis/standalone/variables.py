@@ -1,0 +1,49 @@
+"""The settings of all parts; each part announces its own by the entry point group `dermis.settings`, named as the part."""
+
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from dermis.shared.settings import Settings, names
+from dermis.standalone.core.urls import masked
+from dermis.standalone.settings import StandaloneSettings, SweepSettings, with_defaults
+
+GROUP = "dermis.settings"
+SHARED = "all parts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    name: str
+    value: str
+    source: str
+    part: str
+    description: str
+
+
+def models() -> dict[str, type[Settings]]:
+    """Return the settings of each part that is installed, by the part's name in variables."""
+    found: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings, "SWEEP": SweepSettings}
+    for point in metadata.entry_points(group=GROUP):
+        try:
+            found[point.name.upper()] = point.load()
+        except ModuleNotFoundError:
+            continue  # that part's extra is not installed
+    return found
+
+
+def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:
+    """Yield every variable with its value and where that came from: the first of `sources`, by name, that has it, or a default."""
+    sources = {**sources, "default": with_defaults(ChainMap(*map(dict, sources.values())))}
+    seen = set()
+    for part, model in models().items():
+        for name, field in names(model, part).items():
+            if name in seen:
+                continue
+            seen.add(name)
+            info = model.model_fields[field]
+            source = next((source for source, values in sources.items() if name in values), None)
+            value = sources[source][name] if source else str(info.get_default(call_default_factory=True))
+            owner = SHARED if field in Settings.model_fields else part.lower()
+            yield Variable(name=name, value=masked(value), source=source or "default", part=owner, description=info.description or "")

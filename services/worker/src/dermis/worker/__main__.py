@@ -1,0 +1,36 @@
+"""Runs a worker: `python -m dermis.worker`."""
+
+import os
+import sys
+
+from dermis.shared.errors import DermisError
+from dermis.shared.jobs import CASES_QUEUE, SCRATCH_QUEUE
+from dermis.shared.settings import load
+from dermis.shared.telemetry import configure_logs
+from dermis.worker.bootstrap import build
+from dermis.worker.settings import WorkerSettings
+
+
+def main() -> None:
+    settings = load(WorkerSettings, "WORKER", os.environ)
+    configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
+    app = build(settings)
+    app.worker_main(
+        [
+            "--quiet",
+            "worker",
+            "--pool=prefork",
+            f"--queues={CASES_QUEUE},{SCRATCH_QUEUE}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            f"--loglevel={settings.log_level}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DermisError as error:
+        sys.exit(f"worker: {error.detail}")

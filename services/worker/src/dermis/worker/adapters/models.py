@@ -1,0 +1,43 @@
+"""Which model answers: the store's pointer, followed only once serving has that version ready."""
+
+import time
+from collections.abc import Callable
+
+from dermis.shared.bundles import read_current, read_manifest
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import Manifest, VersionRef
+from dermis.shared.ports import BlobStore
+
+_LOOK_EVERY_S = 2.0
+
+
+class StoreModels:
+    """Models port: looks at the pointer at most every two seconds and keeps the held version until the new one is ready."""
+
+    def __init__(self, store: BlobStore, available: Callable[[VersionRef], bool]) -> None:
+        self._store = store
+        self._available = available
+        self._held: Manifest | None = None
+        self._looked = -_LOOK_EVERY_S
+
+    def pinned(self) -> Manifest:
+        now = time.monotonic()
+        if self._held is None or now - self._looked >= _LOOK_EVERY_S:
+            self._held = self._follow()
+            self._looked = now
+        return self._held
+
+    def _follow(self) -> Manifest:
+        pointer = read_current(self._store)
+        held = VersionRef(name=self._held.name, version=self._held.version) if self._held else None
+        if self._held and pointer.current == held:
+            return self._held
+        if self._available(pointer.current):
+            return read_manifest(self._store, pointer.current)
+        if self._held:
+            return self._held
+        if pointer.previous and self._available(pointer.previous):
+            return read_manifest(self._store, pointer.previous)
+        raise DermisError(
+            Kind.UNAVAILABLE, "MODEL_NOT_READY", f"serving has {pointer.current.name}/{pointer.current.version} not ready yet"
+        )

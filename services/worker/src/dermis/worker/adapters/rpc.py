@@ -1,0 +1,90 @@
+"""The metadata service and TensorFlow Serving (or the twin) over kept gRPC channels, opened after fork."""
+
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from dermis.api.metadata.v1 import features_pb2, features_pb2_grpc
+from dermis.api.serving.v1 import serving_pb2 as serving
+from dermis.shared.answers import to_proto
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import Manifest, VersionRef
+from dermis.shared.rpc import error_of
+from dermis.shared.tensors import from_proto as array_of
+from dermis.shared.tensors import to_proto as tensor_of
+from dermis.shared.vocabulary import SelfReport
+from dermis.worker.ports import Inputs
+
+
+class MetadataClient:
+    """Features port over `dermis.api.metadata.v1.FeatureService`."""
+
+    def __init__(self, channel: grpc.Channel, *, deadline_s: float) -> None:
+        self._stub = features_pb2_grpc.FeatureServiceStub(channel)  # type: ignore[no-untyped-call]
+        self._deadline_s = deadline_s
+
+    def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
+        request = features_pb2.EncodeFeaturesRequest(feature_schema_id=schema_id, self_report=to_proto(report))
+        try:
+            response = self._stub.EncodeFeatures(request, timeout=self._deadline_s)
+        except grpc.RpcError as fault:
+            raise _with_bundle_lag(error_of(fault, "metadata")) from fault
+        return np.array(response.features, np.float32)
+
+
+class ServingClient:
+    """Classifier port over TensorFlow Serving's Predict, with messages of our own and TensorFlow's method paths."""
+
+    def __init__(self, channel: grpc.Channel, *, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+        self._predict = _method(channel, "PredictionService/Predict", serving.PredictResponse)
+        self._status = _method(channel, "ModelService/GetModelStatus", serving.GetModelStatusResponse)
+
+    def probabilities(self, manifest: Manifest, inputs: Inputs) -> npt.NDArray[np.float32]:
+        request = serving.PredictRequest(model_spec=_spec(manifest.name, manifest.version), output_filter=["probabilities"])
+        request.model_spec.signature_name = "serving_default"
+        for name, value in (("images", inputs.images), ("image_mask", inputs.image_mask), ("features", inputs.features)):
+            request.inputs[name].CopyFrom(tensor_of(value[None]))
+        try:
+            response = self._predict(request, timeout=self._deadline_s)
+        except grpc.RpcError as fault:
+            raise _with_bundle_lag(error_of(fault, "serving")) from fault
+        probabilities: npt.NDArray[np.float32] = array_of(response.outputs["probabilities"], "probabilities")[0].astype(np.float32)
+        if probabilities.shape != (len(manifest.conditions),) or not np.isfinite(probabilities).all():
+            raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"probabilities of shape {probabilities.shape} don't fit {manifest.key}")
+        return probabilities
+
+    def available(self, ref: VersionRef) -> bool:
+        """Return whether serving has this version ready; False as well if it can't be asked."""
+        request = serving.GetModelStatusRequest(model_spec=_spec(ref.name, ref.version))
+        try:
+            response = self._status(request, timeout=self._deadline_s)
+        except grpc.RpcError:
+            return False
+        return any(
+            status.version == ref.version and status.state == serving.ModelVersionStatus.AVAILABLE
+            for status in response.model_version_status
+        )
+
+
+def _spec(name: str, version: int) -> serving.ModelSpec:
+    spec = serving.ModelSpec(name=name)
+    spec.version.value = version
+    return spec
+
+
+def _method(channel: grpc.Channel, path: str, response: Any) -> Any:
+    return channel.unary_unary(
+        f"/tensorflow.serving.{path}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=response.FromString,
+    )
+
+
+def _with_bundle_lag(error: DermisError) -> DermisError:
+    """A version or schema that the other side does not know yet will be known soon: the bundle is in the store."""
+    if error.kind is Kind.NOT_FOUND:
+        return DermisError(Kind.UNAVAILABLE, error.reason, error.detail)
+    return error

@@ -1,0 +1,94 @@
+"""From a model's probabilities to the differential, its prediction set, or an abstention."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dermis.shared.case import OutcomeKind, RankedCondition
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import Manifest, PredictionSets
+from dermis.shared.vocabulary import FitzpatrickSkinType
+
+Floats = npt.NDArray[np.floating[Any]]
+_LEAST = 1e-12
+_GROUPS: dict[FitzpatrickSkinType, Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]] = {
+    FitzpatrickSkinType.FST1: "FST_I_II",
+    FitzpatrickSkinType.FST2: "FST_I_II",
+    FitzpatrickSkinType.FST3: "FST_III_IV",
+    FitzpatrickSkinType.FST4: "FST_III_IV",
+    FitzpatrickSkinType.FST5: "FST_V_VI",
+    FitzpatrickSkinType.FST6: "FST_V_VI",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`differential` holds every condition, most probable first; `reason` is why not to rely on it, None unless abstained."""
+
+    kind: OutcomeKind
+    reason: str | None
+    differential: tuple[RankedCondition, ...]
+
+
+def decide(probabilities: Floats, manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None) -> Decision:
+    """Calibrate a model's probabilities [K], rank them, mark the prediction set, and abstain where the manifest says so.
+
+    Raises INTERNAL if they are not one probability for each condition of the manifest.
+    """
+    values = np.asarray(probabilities)
+    if values.shape != (len(manifest.conditions),) or not np.isfinite(values).all() or values.min() < 0 or values.sum() <= 0:
+        raise DermisError(
+            Kind.INTERNAL,
+            "MODEL_OUTPUT",
+            f"model {manifest.name} {manifest.version} gave {values.shape} values for {len(manifest.conditions)} conditions, "
+            "or some that are no probability; check the bundle",
+        )
+    calibrated = calibrate(values, manifest.calibration.temperature)
+    order = rank(calibrated)
+    inside = prediction_set(calibrated, threshold(manifest.prediction_sets, fitzpatrick))
+    reason = None
+    if calibrated[order[0]] < manifest.abstention.min_probability:
+        reason = "LOW_PROBABILITY"
+    elif inside.sum() > manifest.abstention.max_set_size:
+        reason = "LARGE_PREDICTION_SET"
+    return Decision(
+        kind=OutcomeKind.ABSTENTION if reason else OutcomeKind.DIFFERENTIAL,
+        reason=reason,
+        differential=tuple(
+            RankedCondition(
+                condition=manifest.conditions[i].id,
+                name=manifest.conditions[i].name,
+                probability=float(calibrated[i]),
+                in_prediction_set=bool(inside[i]),
+            )
+            for i in order
+        ),
+    )
+
+
+def calibrate(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
+    """Return softmax(log p / temperature) over the last axis, in which zeros count as 1e-12 (Guo et al. 2017)."""
+    scaled = np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST)) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def rank(probabilities: Floats) -> list[int]:
+    """Return the places of the probabilities [K], highest first; of equals, the one that the manifest names first."""
+    return [int(i) for i in np.argsort(-probabilities, kind="stable")]
+
+
+def threshold(sets: PredictionSets, fitzpatrick: FitzpatrickSkinType | None) -> float:
+    """Return the threshold of a self-reported skin type's group; the lowest where none is reported or the group has none."""
+    group = _GROUPS.get(fitzpatrick) if fitzpatrick else None
+    lowest = min(sets.thresholds.values(), default=0.0)
+    return sets.thresholds.get(group, lowest) if group else lowest
+
+
+def prediction_set(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+    """Return bool[K]: every condition at or above the threshold, and the most probable in any case (Sadinle et al. 2019)."""
+    inside = np.asarray(probabilities >= threshold)
+    inside[rank(probabilities)[0]] = True
+    return inside

@@ -1,0 +1,48 @@
+"""From the working image to what is kept and what the model sees."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+Image = npt.NDArray[np.uint8]
+"""RGB pixels, uint8[H, W, 3]."""
+Pixels = npt.NDArray[Any]
+"""Samples [H, W] or [H, W, channels] of any type."""
+WORKING_SIZE = 512
+"""Longest side of a working image in pixels; measures, hash and prepared image are taken from it."""
+
+
+def resize(image: Image, *, width: int, height: int) -> Image:
+    """Resize by area when shrinking and linearly when growing."""
+    shrinking = width * height < image.shape[0] * image.shape[1]
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR), np.uint8)
+
+
+def shrink(pixels: Pixels, longest: int) -> Pixels:
+    """Shrink by area so that the longest side is `longest` pixels, aspect and type kept; smaller pixels are returned as they are."""
+    height, width = pixels.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), pixels.dtype)
+
+
+def fit(image: Image, size: int) -> Image:
+    """Letterbox uint8[H,W,3] to uint8[size,size,3]: aspect kept, centred, padded with zeros; one side always fills."""
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (size - inner_height) // 2, (size - inner_width) // 2
+    boxed = np.zeros((size, size, 3), np.uint8)
+    boxed[top : top + inner_height, left : left + inner_width] = resize(image, width=inner_width, height=inner_height)
+    return boxed
+
+
+def encode_prepared(working: Image) -> bytes:
+    """Encode a working image as the prepared JPEG: quality 95, 4:4:4, no metadata."""
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(working), quality=95, colorsubsampling="444")
+    return encoded

@@ -1,0 +1,209 @@
+"""Judges a working image: eight reported measures, and a verdict from signals that do not depend on the tone of the skin.
+
+Formulas, sources and what the thresholds were measured on: docs/reference/quality-measures.md.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from dermis.shared.report import QualityMeasures, QualityReport, Verdict
+from dermis.worker.core.prepare import Image, Pixels, shrink
+
+SIGNAL_SIZE = 256
+"""Longest side at which signals are taken: there DCT scaling, area resampling and a phone's own kernel look alike."""
+_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+_REDNESS = np.array([[1, -0.5, -0.5]], np.float32)
+_OFFSET = 8
+"""Grey levels added to the local mean that contrast is relative to, so that black does not divide."""
+_FINE_NOISE, _TEXTURE_NOISE, _REDNESS_NOISE = 0.06, 0.25, 0.2
+"""What rounding leaves in the fine band, and JPEG of a black noisy frame in the other two: RMS in grey levels."""
+_WHITE_TEXTURE, _WHITE_REDNESS = 0.22, 0.2
+"""Share of the finest band's energy that white noise leaves in the texture band and, after chroma subsampling, in redness."""
+_LEAST_COARSE = 0.004
+
+
+class Reason(StrEnum):
+    UNREADABLE = "UNREADABLE"
+    LOW_RESOLUTION = "LOW_RESOLUTION"
+    TOO_DARK = "TOO_DARK"
+    TOO_BRIGHT = "TOO_BRIGHT"
+    NOTHING_VISIBLE = "NOTHING_VISIBLE"
+    BLURRED = "BLURRED"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Number(_Frozen):
+    """A number and where it is from."""
+
+    value: float
+    measured_on: str
+    by: str
+
+
+class Limit(_Frozen):
+    """A signal below `unusable` makes an image unusable, below `marginal` marginal."""
+
+    unusable: Number
+    marginal: Number
+
+
+class Thresholds(_Frozen):
+    dark_level: Number
+    bright_level: Number
+    seen_share: Limit
+    texture: Number
+    redness: Number
+    blur_evidence: Number
+    sharpness: Limit
+    short_side: Limit
+
+
+class Policy(_Frozen):
+    """`quality_policy.json`: thresholds with their provenance, and what to advise for each reason."""
+
+    format: Literal["dermis.quality-policy/1"]
+    thresholds: Thresholds
+    advice: Annotated[dict[Reason, str], Field(min_length=len(Reason))]
+
+    @property
+    def id(self) -> str:
+        """The SHA-256 of the canonical JSON (sorted keys, no spaces)."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What the verdict rests on; contrasts are RMS and relative to the local mean, so light and tone cancel out.
+
+    `dark`, `bright`: shares of the frame that are black or burnt out. `texture`: contrast of structures of 1 to 8 px, `redness`:
+    of red against green and blue, both above noise. `sharpness`: fine (1-2 px) over coarse (4-8 px) contrast. `coarse`: the
+    latter in grey levels. `level`: the median grey. `short_side`: in pixels.
+    """
+
+    dark: float
+    bright: float
+    texture: float
+    redness: float
+    sharpness: float
+    coarse: float
+    level: float
+    short_side: int
+
+
+def assess(working: Image, policy: Policy) -> QualityReport:
+    """Judge a working image, uint8[H,W,3]."""
+    grey = cv2.cvtColor(working, cv2.COLOR_RGB2GRAY)
+    verdict, reasons = judge(signals(working, policy.thresholds), policy.thresholds)
+    return QualityReport(
+        verdict=verdict,
+        reasons=tuple(reasons),
+        advice=tuple(policy.advice[reason] for reason in reasons),
+        measures=measures(np.asarray(grey)),
+        policy=policy.id,
+    )
+
+
+def unreadable(policy: Policy) -> QualityReport:
+    """Return the report of an image that could not be decoded."""
+    return QualityReport(
+        verdict=Verdict.UNUSABLE,
+        reasons=(Reason.UNREADABLE,),
+        advice=(policy.advice[Reason.UNREADABLE],),
+        measures=None,
+        policy=policy.id,
+    )
+
+
+def measures(grey: Pixels) -> QualityMeasures:
+    """Return the seed's eight measures of a grey image, uint8[H,W], all but sharpness from one histogram."""
+    shares = np.bincount(grey.ravel(), minlength=256) / grey.size
+    levels = np.arange(256)
+    mean = float(shares @ levels)
+    low, median, high = (int(level) for level in np.searchsorted(np.cumsum(shares), (0.01, 0.5, 0.99)))
+    sharpness = float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2)
+    return QualityMeasures(
+        blur=sharpness,
+        brightness_mean=mean,
+        brightness_std=float(np.sqrt(max(0.0, shares @ (levels - mean) ** 2))),
+        underexp=float(shares[:13].sum()),
+        overexp=float(shares[243:].sum()),
+        contrast=(high - low) / 255,
+        shadow=float(shares[levels < median / 2].sum()),
+        sharpness=sharpness,
+    )
+
+
+def signals(working: Image, thresholds: Thresholds) -> Signals:
+    """Return the signals of a working image, uint8[H,W,3]."""
+    small = shrink(np.asarray(working, np.float32), SIGNAL_SIZE)
+    red, green, blue = cv2.split(small)
+    grey = cv2.transform(small, _LUMA)
+    redness = cv2.transform(small, _REDNESS)
+    at1, at2, at4, at8 = (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (1, 2, 4, 8))
+    weight = 1 / (at8 + _OFFSET)
+    level_noise = float(cv2.mean(weight * weight)[0])
+
+    def energy(plane: Pixels) -> float:
+        return float(cv2.norm(plane * weight, cv2.NORM_L2SQR)) / plane.size
+
+    smooth = cv2.GaussianBlur(redness, (0, 0), 2)
+    white = energy(redness - cv2.GaussianBlur(redness, (0, 0), 1))
+    red = _root(energy(smooth - cv2.mean(smooth)[0]) - _WHITE_REDNESS * white - _REDNESS_NOISE**2 * level_noise)
+    texture = _root(energy(at1 - at8) - _WHITE_TEXTURE * energy(grey - at1) - _TEXTURE_NOISE**2 * level_noise)
+    fine = _root(energy(at1 - at2) - _FINE_NOISE**2 * level_noise)
+    return Signals(
+        dark=float(np.mean(cv2.max(cv2.max(red, green), blue) < thresholds.dark_level.value)),
+        bright=float(np.mean(cv2.min(cv2.min(red, green), blue) > thresholds.bright_level.value)),
+        texture=texture,
+        redness=red,
+        sharpness=fine / (_root(energy(at4 - at8)) + _LEAST_COARSE),
+        coarse=_root(float(cv2.norm(at4 - at8, cv2.NORM_L2SQR)) / grey.size),
+        level=float(np.median(grey)),
+        short_side=min(working.shape[:2]),
+    )
+
+
+def _root(energy: float) -> float:
+    return float(np.sqrt(max(0.0, energy)))
+
+
+def judge(found: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reason]]:
+    """Return the verdict and all reasons for it; what shows nothing is not judged for blur."""
+    seen = 1 - found.dark - found.bright
+    unlit = Reason.TOO_DARK if found.dark >= found.bright else Reason.TOO_BRIGHT
+    verdicts = {
+        Reason.LOW_RESOLUTION: _below(found.short_side, thresholds.short_side),
+        unlit: _below(seen, thresholds.seen_share),
+    }
+    if found.texture < thresholds.texture.value and found.redness < thresholds.redness.value:
+        verdicts[_why_nothing(found)] = Verdict.UNUSABLE
+    elif found.coarse >= thresholds.blur_evidence.value:
+        verdicts[Reason.BLURRED] = _below(found.sharpness, thresholds.sharpness)
+    worst = [Verdict.UNUSABLE, Verdict.MARGINAL, Verdict.USABLE]
+    reasons = sorted(
+        (reason for reason, verdict in verdicts.items() if verdict is not Verdict.USABLE), key=lambda r: worst.index(verdicts[r])
+    )
+    return min(verdicts.values(), key=worst.index), reasons
+
+
+def _why_nothing(found: Signals) -> Reason:
+    if found.level < 32:
+        return Reason.TOO_DARK
+    return Reason.TOO_BRIGHT if found.level > 240 else Reason.NOTHING_VISIBLE
+
+
+def _below(value: float, limit: Limit) -> Verdict:
+    if value < limit.unusable.value:
+        return Verdict.UNUSABLE
+    return Verdict.MARGINAL if value < limit.marginal.value else Verdict.USABLE

@@ -1,0 +1,88 @@
+"""Warnings from the answers alone: fixed rules, each with its source, shown whatever the model says.
+
+They name no condition and no treatment, only when to have it looked at. An answer that was not given raises nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dermis.shared.case import RedFlag
+from dermis.shared.vocabulary import BodyPart, ConditionSymptom, OtherSymptom, RelatedCategory, SelfReport, Texture
+
+_AAD_RASH = (
+    "American Academy of Dermatology, Rash 101 in adults: when to seek medical treatment (aad.org/public/everyday-care/itchy-skin/rash)"
+)
+_NHS_MOLE = "NHS Lothian Dermatology, Skin cancer: when should I contact my doctor about a mole? (services.nhslothian.scot/dermatology)"
+_NHS_LUPUS = "NHS, Lupus: check if you have it (nhs.uk/conditions/lupus)"
+_FEVER = frozenset({OtherSymptom.FEVER, OtherSymptom.CHILLS})
+_SORE = frozenset({ConditionSymptom.PAIN, ConditionSymptom.BURNING})
+_CHANGING = frozenset({ConditionSymptom.BLEEDING, ConditionSymptom.INCREASING_SIZE, ConditionSymptom.DARKENING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Raised if of each of the `needs` at least one answer was given."""
+
+    flag: str
+    needs: tuple[frozenset[StrEnum], ...]
+    text: str
+    source: str
+
+
+RULES = (
+    Rule(
+        flag="SHORTNESS_OF_BREATH",
+        needs=(frozenset({OtherSymptom.SHORTNESS_OF_BREATH}),),
+        text="Emergency: you report shortness of breath. If breathing or swallowing is hard, or lips, eyes or face swell, "
+        "call the emergency number now.",
+        source=_AAD_RASH,
+    ),
+    Rule(
+        flag="FEVER_WITH_PAINFUL_BLISTERS",
+        needs=(_FEVER, _SORE, frozenset({Texture.FLUID_FILLED})),
+        text="Urgent: you report fever or chills with painful, fluid-filled skin. Go to emergency care today, at once if the skin peels "
+        "or it spreads.",
+        source=_AAD_RASH,
+    ),
+    Rule(
+        flag="MOUTH_SORES",
+        needs=(frozenset({OtherSymptom.MOUTH_SORES}),),
+        text="Urgent: you report mouth sores with a skin problem. See a doctor today; go to emergency care if the skin blisters or peels, "
+        "or eyes or genitals are sore too.",
+        source=_AAD_RASH,
+    ),
+    Rule(
+        flag="FEVER",
+        needs=(_FEVER,),
+        text="Urgent: you report fever or chills with a skin problem. Ask a doctor today; go to emergency care if you feel very ill, "
+        "the rash spreads fast or does not fade when pressed.",
+        source=_AAD_RASH,
+    ),
+    Rule(
+        flag="PAINFUL_BLISTERS_ON_THE_HEAD",
+        needs=(frozenset({Texture.FLUID_FILLED}), _SORE, frozenset({BodyPart.HEAD_OR_NECK})),
+        text="Urgent: you report painful, fluid-filled skin on head or neck. See a doctor today, at once if it is near an eye.",
+        source=_AAD_RASH,
+    ),
+    Rule(
+        flag="CHANGING_GROWTH",
+        needs=(frozenset({RelatedCategory.GROWTH_OR_MOLE}), _CHANGING),
+        text="Soon: you report a mole or growth that bleeds, grows or darkens. Have a doctor look at it in the next days, "
+        "whatever is shown here.",
+        source=_NHS_MOLE,
+    ),
+    Rule(
+        flag="RASH_WITH_JOINT_PAIN",
+        needs=(frozenset({RelatedCategory.RASH}), frozenset({OtherSymptom.JOINT_PAIN})),
+        text="Soon: you report a rash with joint pain. See a doctor, since both may belong together.",
+        source=_NHS_LUPUS,
+    ),
+)
+
+
+def red_flags(report: SelfReport) -> tuple[RedFlag, ...]:
+    """Return the red flags that the answers raise, most urgent first."""
+    one = {answer for answer in (report.related_category,) if answer}
+    several = (report.textures, report.body_parts, report.condition_symptoms, report.other_symptoms)
+    given: set[StrEnum] = one.union(*(answers or () for answers in several))
+    return tuple(RedFlag(flag=rule.flag, text=rule.text) for rule in RULES if all(need & given for need in rule.needs))

@@ -1,0 +1,243 @@
+"""One case, from the originals in the store to its one outcome."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dermis.shared.case import (
+    Assessed,
+    AssessedImage,
+    CaseState,
+    Erased,
+    Fact,
+    FactName,
+    Failed,
+    ModelRef,
+    Outcome,
+    OutcomeKind,
+    Received,
+    Stage,
+    case_key,
+    fact_key,
+    failed_key,
+    image_key,
+    open_key,
+)
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
+from dermis.shared.manifest import Manifest
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.report import QualityReport, Verdict
+from dermis.worker.core import decode, differential, phash, prepare, quality, red_flags
+from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models
+
+F = TypeVar("F", bound=Fact)
+Image = npt.NDArray[np.uint8]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Stages:
+    """Wall time of each named stage, in milliseconds; a stage entered again adds up."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._ms: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self._ms[name] = self._ms.get(name, 0) + (self._clock() - start) * 1000
+
+    def taken(self) -> tuple[Stage, ...]:
+        return tuple(Stage(name=name, ms=round(ms, 2)) for name, ms in self._ms.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The use-cases of a worker over its ports."""
+
+    store: BlobStore
+    models: Models
+    features: Features
+    classifier: Classifier
+    announcer: Announcer
+    policy: quality.Policy
+
+    def assess(self, job: AssessJob) -> CaseState:
+        """Bring a case to its outcome and return its state; a closed case is left as it is.
+
+        Every fact is put once: of two workers on one case the first wins and the other takes what it finds. A retryable
+        `DermisError` leaves the case open.
+        """
+        state = self._read(job)
+        if state.received is None or state.closed:
+            return self._close(job, state)
+        stages = Stages()
+        images, assessed = self._look(job, state.received, stages)
+        outcome = self._put(job, "outcome", self._answer(state.received, assessed, images, stages))
+        erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
+        return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
+
+    def assess_image(self, job: AssessImageJob) -> None:
+        """Judge one image that a client wants judged at once, answer, and remove it."""
+        key = scratch_key(job.scratch_id)
+        try:
+            data = self.store.get(key)
+        except BlobNotFound:
+            return  # nobody waits any more
+        report, _ = self._judge(data, job.content_type, job.orientation, Stages())
+        self.announcer.reply(job.scratch_id, report.model_dump_json().encode())
+        self.store.delete(key)
+
+    def fail(self, job: AssessJob, *, reason: str, detail: str) -> CaseState:
+        """End this attempt and close the case, unless it has its outcome already."""
+        state = self._read(job)
+        if state.received is not None and not state.closed:
+            fact = Failed(case_id=job.case_id, attempt=job.attempt, failed_at=now(), reason=reason, detail=detail)
+            with suppress(BlobConflict):
+                self.store.put_once(failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode())
+            self.announcer.announce(job.case_id, "failed")
+        return self._close(job, self._read(job))
+
+    def count_redelivery(self, job: AssessJob) -> int:
+        """Note, so that it outlives Redis, that this attempt was delivered again; return how often it was."""
+        n = 1
+        while not self.store.put_once(f"{case_key(job.owner, job.case_id)}/redelivered/{job.attempt}-{n}", b"{}"):
+            n += 1
+        return n
+
+    def received(self, job: AssessJob) -> Received | None:
+        """Return the case as it came in, or None if there is none."""
+        return self._get(fact_key(job.owner, job.case_id, "received"), Received)
+
+    def _read(self, job: AssessJob) -> CaseState:
+        return CaseState(
+            received=self.received(job),
+            assessed=self._get(fact_key(job.owner, job.case_id, "assessed"), Assessed),
+            outcome=self._get(fact_key(job.owner, job.case_id, "outcome"), Outcome),
+            failed=self._get(failed_key(job.owner, job.case_id, job.attempt), Failed),
+            erased=self._get(fact_key(job.owner, job.case_id, "erased"), Erased),
+        )
+
+    def _look(self, job: AssessJob, received: Received, stages: Stages) -> tuple[dict[int, Image], Assessed]:
+        """Decode and judge each image; return the working images (uint8[H, W, 3]) that may be used, by number."""
+        images: dict[int, Image] = {}
+        judged = []
+        for image in received.images:
+            with stages("read"):
+                data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
+            report, working = self._judge(data, image.content_type, image.orientation, stages)
+            hash_text = None
+            if working is not None:
+                with stages("hash"):
+                    hash_text = phash.to_text(phash.phash(working))
+                with stages("prepare"):
+                    prepared = prepare.encode_prepared(working)
+                with stages("store"):
+                    self.store.put_once(image_key(received.owner, received.case_id, image.n, "prepared"), prepared)
+                if report.verdict is not Verdict.UNUSABLE:
+                    images[image.n] = working
+            judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
+        assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
+        with stages("store"):
+            return images, self._put(job, "assessed", assessed)
+
+    def _judge(self, data: bytes, content_type: str, orientation: int, stages: Stages) -> tuple[QualityReport, Image | None]:
+        """Return an image's report and, if it can be decoded, its working image."""
+        try:
+            with stages("decode"):
+                working = decode.decode(data, content_type=content_type, orientation=orientation).image
+        except DermisError as error:
+            if error.kind is not Kind.INVALID:
+                raise
+            return quality.unreadable(self.policy), None
+        with stages("quality"):
+            return quality.assess(working, self.policy), working
+
+    def _answer(self, received: Received, assessed: Assessed, images: dict[int, Image], stages: Stages) -> Outcome:
+        flags = red_flags.red_flags(received.self_report)
+        if not images:
+            return Outcome(
+                case_id=received.case_id,
+                finished_at=now(),
+                kind=OutcomeKind.REJECTION,
+                reason="NO_USABLE_IMAGE",
+                advice=_advice(image.quality for image in assessed.images),
+                red_flags=flags,
+                stages=stages.taken(),
+            )
+        manifest = self.models.pinned()
+        with stages("features"):
+            features = self.features.encode(manifest.feature_schema, received.self_report)
+        with stages("fit"):
+            inputs = _inputs(manifest, images, features)
+        with stages("predict"):
+            probabilities = self.classifier.probabilities(manifest, inputs)
+        decision = differential.decide(probabilities, manifest, received.self_report.fitzpatrick_skin_type)
+        return Outcome(
+            case_id=received.case_id,
+            finished_at=now(),
+            kind=decision.kind,
+            reason=decision.reason,
+            differential=decision.differential,
+            coverage=manifest.prediction_sets.coverage,
+            advice=_advice(image.quality for image in assessed.images),
+            red_flags=flags,
+            model=ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
+            feature_schema=manifest.feature_schema,
+            images_used=tuple(images),
+            stages=stages.taken(),
+        )
+
+    def _put(self, job: AssessJob, name: FactName, fact: F) -> F:
+        """Put a fact and return the one that stands: of two workers on one case, the first one's counts."""
+        key = fact_key(job.owner, job.case_id, name)
+        try:
+            self.store.put_once(key, fact.model_dump_json().encode())
+        except BlobConflict:
+            return type(fact).model_validate_json(self.store.get(key))
+        self.announcer.announce(job.case_id, name)
+        return fact
+
+    def _get(self, key: str, model: type[F]) -> F | None:
+        try:
+            return model.model_validate_json(self.store.get(key))
+        except BlobNotFound:
+            return None
+
+    def _close(self, job: AssessJob, state: CaseState) -> CaseState:
+        """Remove what a closed case no longer needs; of an erased case, everything that came after its tombstone."""
+        if state.erased:
+            tombstone = fact_key(job.owner, job.case_id, "erased")
+            for key in list(self.store.list(f"{case_key(job.owner, job.case_id)}/")):
+                if key != tombstone:
+                    self.store.delete(key)
+        if state.closed:
+            self.store.delete(open_key(job.case_id))
+        return state
+
+
+def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[np.float32]) -> Inputs:
+    size = manifest.image_size
+    stacked = np.zeros((manifest.max_images, size, size, 3), np.uint8)
+    mask = np.zeros(manifest.max_images, np.bool_)
+    for slot, image in enumerate(images.values()):
+        stacked[slot] = prepare.fit(image, size)
+        mask[slot] = True
+    return Inputs(images=stacked, image_mask=mask, features=features)
+
+
+def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(advice for report in reports for advice in report.advice))

@@ -1,0 +1,89 @@
+"""The Celery app of the worker and its tasks."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Celery, Task
+from structlog.contextvars import bound_contextvars
+
+from dermis.shared.errors import DermisError
+from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, AssessImageJob, AssessJob
+from dermis.shared.telemetry import log
+from dermis.worker.pipeline import Pipeline, now
+from dermis.worker.settings import WorkerSettings
+
+RETRY_AFTER_S = (0.5, 1.5)
+"""Waits between the tries inside one task: three within 5 s; later ones are the sweep's."""
+
+
+def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline]) -> Celery:
+    """Return the app with its tasks; `pipeline` gives each process its own, made after fork."""
+    app = Celery("dermis", broker=settings.broker_url)
+    app.conf.update(
+        task_default_queue=CASES_QUEUE,
+        task_acks_late=True,
+        task_acks_on_failure_or_timeout=False,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_time_limit=settings.hard_time_limit_s,
+        task_soft_time_limit=settings.soft_time_limit_s,
+        worker_prefetch_multiplier=1,
+        worker_concurrency=settings.concurrency,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"visibility_timeout": settings.visibility_timeout_s, "socket_keepalive": True},
+    )
+
+    @app.task(name=ASSESS, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
+    def assess(self: "Task[Any, Any]", job: AssessJob) -> None:
+        with bound_contextvars(case_id=job.case_id, attempt=job.attempt):
+            work(pipeline(), job, settings=settings, redelivered=bool((self.request.delivery_info or {}).get("redelivered")))
+
+    @app.task(name=ASSESS_IMAGE, pydantic=True, acks_late=False)  # type: ignore[untyped-decorator]
+    def assess_image(job: AssessImageJob) -> None:
+        with bound_contextvars(scratch_id=job.scratch_id):
+            pipeline().assess_image(job)
+
+    return app
+
+
+def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool) -> None:
+    """Assess one case; what can't be done now is left to the sweep, what can never be done fails the case."""
+    if redelivered and pipeline.count_redelivery(job) > settings.max_redeliveries:
+        pipeline.fail(job, reason="WORKER_LOST", detail="the worker was lost each time that it took up this case")
+        return
+    for wait in (*RETRY_AFTER_S, None):
+        try:
+            state = pipeline.assess(job)
+        except SoftTimeLimitExceeded:
+            log.error("time limit", limit_s=settings.soft_time_limit_s)
+            pipeline.fail(job, reason="TIME_LIMIT", detail=f"the case took longer than {settings.soft_time_limit_s:g} s")
+            return
+        except DermisError as error:
+            if not error.retryable:
+                log.error("case failed", reason=error.reason)
+                pipeline.fail(job, reason=error.reason, detail="the case could not be assessed")
+                return
+            log.warning("try again", reason=error.reason, detail=error.detail, wait_s=wait)
+            if wait is None:
+                _give_up_if_old(pipeline, job, settings=settings, reason=error.reason)
+                return
+            time.sleep(wait)
+        except Exception:  # noqa: BLE001 - the last net of a task: whatever it is, the case gets its failed fact
+            log.exception("case failed")
+            pipeline.fail(job, reason="INTERNAL", detail="the case could not be assessed")
+            return
+        else:
+            log.info("case done", status=state.status, outcome=state.outcome and state.outcome.kind)
+            return
+
+
+def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> None:
+    received = pipeline.received(job)
+    if received and (now() - received.received_at).total_seconds() > settings.give_up_after_s:
+        pipeline.fail(job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_s:g} s")

@@ -1,0 +1,199 @@
+"""What only the twin promises: it follows the store while it runs, survives broken bundles, says its health, drains."""
+
+import concurrent.futures
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from dermis.api.serving.v1 import serving_pb2 as pb
+from dermis.shared.bundles import point, publish
+from dermis.shared.manifest import SERVER_CONFIG_KEY, VersionRef
+from dermis.shared.stores.disk import DiskStore
+from dermis.shared.tensors import from_proto, to_proto
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+HEALTH_NAMES = ("", "tensorflow.serving.PredictionService")
+
+
+@pytest.fixture
+def twin(start_twin, tmp_path: Path):
+    """A twin that found an empty store."""
+    return start_twin(tmp_path / "store")
+
+
+@pytest.fixture
+def roll_out(twin, as_version: Callable[..., Path]) -> Callable[..., None]:
+    def publish_and_point(version: int, *spoil: Callable[[Path], object]) -> None:
+        publish(twin.store, as_version(version, *spoil))
+        point(twin.store, VersionRef(name="dermis", version=version))
+
+    return publish_and_point
+
+
+def health_of(twin) -> set[int]:
+    stub = health_pb2_grpc.HealthStub(twin.channel)
+    return {stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5).status for name in HEALTH_NAMES}
+
+
+def code_of(call: Callable[[], object]) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code()
+
+
+def want_only(store: DiskStore, *versions: int) -> None:
+    numbers = " ".join(f"versions: {version}" for version in versions)
+    text = f'model_config_list {{ config {{ name: "dermis" model_version_policy {{ specific {{ {numbers} }} }} }} }}'
+    store.replace(SERVER_CONFIG_KEY, text.encode(), generation=store.get_versioned(SERVER_CONFIG_KEY).generation)
+
+
+def test_starts_on_an_empty_store_and_picks_up_a_model_that_comes_later(twin, request_, roll_out) -> None:
+    assert health_of(twin) == {NOT_SERVING}
+    assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.NOT_FOUND
+    assert code_of(lambda: twin.status(pb.ModelSpec(name="dermis"))) is grpc.StatusCode.NOT_FOUND
+    roll_out(1)
+    twin.wait_for(v1="AVAILABLE")
+    assert twin.predict(request_).model_spec.version.value == 1
+    end = time.monotonic() + 5
+    while health_of(twin) != {SERVING}:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_roll_out_under_load_loses_no_request(twin, request_, roll_out) -> None:
+    roll_out(1)
+    twin.wait_for(v1="AVAILABLE")
+    done = threading.Event()
+
+    def send() -> list[int]:
+        seen = []
+        while not done.is_set():
+            seen.append(twin.predict(request_).model_spec.version.value)
+        return seen
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        senders = [pool.submit(send) for _ in range(3)]
+        try:
+            for version in (2, 3, 4):
+                roll_out(version)
+            twin.wait_for(v1="END", v2="AVAILABLE", v3="AVAILABLE", v4="AVAILABLE")
+            want_only(twin.store, 4)
+            twin.wait_for(v1="END", v2="END", v3="END", v4="AVAILABLE")
+        finally:
+            done.set()
+        seen = [sender.result() for sender in senders]
+    assert all(versions == sorted(versions) for versions in seen), "each sender sees ever newer versions"
+    assert {versions[-1] for versions in seen} == {4}
+    request_.model_spec.version.value = 1
+    assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.NOT_FOUND
+
+
+def test_answers_side_by_side_are_those_of_one_after_another(twin, request_, roll_out, arrays) -> None:
+    roll_out(1)
+    twin.wait_for(v1="AVAILABLE")
+    requests = []
+    for shift in range(8):
+        request = pb.PredictRequest.FromString(request_.SerializeToString())
+        request.inputs["images"].CopyFrom(to_proto(np.roll(arrays["images"], shift * 7, axis=2)))
+        requests.append(request)
+    alone = [from_proto(twin.predict(request).outputs["probabilities"]) for request in requests]
+    assert len({array.tobytes() for array in alone}) == len(requests)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            together = [from_proto(answer.outputs["probabilities"]) for answer in pool.map(twin.predict, requests)]
+            assert all(np.allclose(*pair, atol=1e-6) for pair in zip(alone, together, strict=True))
+
+
+def spoil_graph(folder: Path) -> None:
+    (folder / "saved_model.pb").write_bytes(b"no graph")
+
+
+def spoil_warm_up(folder: Path) -> None:
+    (folder / "assets.extra").mkdir(exist_ok=True)
+    (folder / "assets.extra/tf_serving_warmup_requests").write_bytes(b"no record")
+
+
+def lose_weights(folder: Path) -> None:
+    for path in (folder / "variables").iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [(spoil_graph, pb.INVALID_ARGUMENT), (spoil_warm_up, pb.DATA_LOSS), (lose_weights, pb.INVALID_ARGUMENT)],
+)
+def test_a_broken_bundle_ends_with_an_error_and_leaves_the_others(twin, request_, roll_out, spoil, code: int) -> None:
+    roll_out(1)
+    roll_out(2, spoil)
+    twin.wait_for(v1="AVAILABLE", v2="END")
+    status = twin.status(pb.ModelSpec(name="dermis"))[2].status
+    assert (status.error_code, bool(status.error_message)) == (code, True)
+    assert twin.predict(request_).model_spec.version.value == 1
+    roll_out(3)
+    twin.wait_for(v1="AVAILABLE", v2="END", v3="AVAILABLE")
+
+
+def test_a_file_that_is_not_what_the_manifest_says_is_not_run(twin, as_version, request_) -> None:
+    folder = as_version(1)
+    manifest = publish(twin.store, folder)
+    key = f"{manifest.key}/saved_model.pb"
+    twin.store.delete(key)
+    twin.store.put_once(key, b"tampered")
+    point(twin.store, VersionRef(name="dermis", version=1))
+    twin.wait_for(v1="END")
+    assert twin.status(pb.ModelSpec(name="dermis"))[1].status.error_code == pb.DATA_LOSS
+    assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.NOT_FOUND
+    assert health_of(twin) == {NOT_SERVING}
+    assert hashlib.sha256(b"tampered").hexdigest() != manifest.files["saved_model.pb"]
+
+
+def test_a_configuration_that_can_not_be_read_changes_nothing(twin, request_, roll_out) -> None:
+    roll_out(1)
+    twin.wait_for(v1="AVAILABLE")
+    twin.store.replace(SERVER_CONFIG_KEY, b"nonsense {", generation=twin.store.get_versioned(SERVER_CONFIG_KEY).generation)
+    time.sleep(0.5)
+    assert twin.predict(request_).model_spec.version.value == 1
+
+
+# TensorFlow Serving would broadcast the first and compute the second; the signature has no use for either.
+@pytest.mark.parametrize("rows", [2, 0])
+def test_inputs_of_unequal_batch_size(twin, request_, roll_out, arrays, rows: int) -> None:
+    roll_out(1)
+    twin.wait_for(v1="AVAILABLE")
+    request_.inputs["features"].CopyFrom(to_proto(np.repeat(arrays["features"], rows, axis=0)))
+    assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_message_too_large_is_refused_by_the_wire(twin, request_) -> None:
+    request_.inputs["images"].tensor_content = bytes(17 * 1024 * 1024)
+    assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_a_call_under_way_end(twin, arrays, roll_out, number: signal.Signals) -> None:
+    roll_out(1)
+    twin.wait_for(v1="AVAILABLE")
+    rows = 12_000_000 // arrays["images"].nbytes
+    inputs = {name: to_proto(np.repeat(array, rows, axis=0)) for name, array in arrays.items()}
+    request = pb.PredictRequest(model_spec=pb.ModelSpec(name="dermis"), inputs=inputs, output_filter=["probabilities"])
+    call = twin.channel.unary_unary(
+        "/tensorflow.serving.PredictionService/Predict", pb.PredictRequest.SerializeToString, pb.PredictResponse.FromString
+    )
+    started = time.monotonic()
+    call(request, timeout=20)
+    takes = time.monotonic() - started
+    under_way = call.future(request, timeout=20)
+    time.sleep(takes / 2)
+    assert not under_way.done()
+    twin.process.send_signal(number)
+    assert len(from_proto(under_way.result().outputs["probabilities"])) == rows
+    assert twin.process.wait(timeout=15) == 0
+    assert '"stopped"' in twin.process.stderr.read()

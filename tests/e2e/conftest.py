@@ -1,0 +1,107 @@
+"""A running system: one that DERMIS_TEST_URL names, or `dermis up` in a folder of its own."""
+
+import io
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+@dataclass(frozen=True)
+class System:
+    """`read_store` is a shell command that writes the whole store to stdout as a tar archive."""
+
+    url: str
+    read_store: str
+
+    def objects(self) -> dict[str, bytes]:
+        """Return every object of the store by key."""
+        archive = subprocess.run(shlex.split(self.read_store), stdout=subprocess.PIPE, check=True).stdout
+        found = {}
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                key = member.name.removeprefix("./")
+                if file is not None and not key.startswith("."):
+                    found[key] = file.read()
+        return found
+
+    def case(self, case_id: str) -> dict[str, bytes]:
+        return {key.split(f"{case_id}/")[1]: data for key, data in self.objects().items() if f"/{case_id}/" in key}
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    url = os.environ.get("DERMIS_TEST_URL")
+    if url:
+        yield System(url, os.environ["DERMIS_TEST_READ_STORE"])
+        return
+    state = tmp_path_factory.mktemp("state")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dermis.standalone", "up", "--state", str(state), "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield System(_wait_ready(process), f"tar -C {shlex.quote(str(state / 'store'))} -cf - .")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+
+
+def _wait_ready(process: "subprocess.Popen[str]") -> str:
+    found: list[str] = []
+    ready = threading.Event()
+
+    def follow() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.write(line)
+            address = re.search(r"ready.*?(http://[\w.:\[\]]+)", line)
+            if address and not found:
+                found.append(address[1])
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    assert ready.wait(60), "the system was not ready in 60 s"
+    assert found, f"the system ended with {process.wait()}"
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def client(system: System) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=system.url, timeout=30) as client:
+        yield client
+
+
+def finish(client: httpx.Client, response: httpx.Response, *, within_s: float = 60) -> dict:  # type: ignore[type-arg]
+    """Follow an accepted case to its end and return it."""
+    assert response.status_code == 202, response.text
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        case = client.get(response.headers["location"]).raise_for_status().json()
+        if case["status"] in ("FINISHED", "FAILED"):
+            return case
+        time.sleep(0.1)
+    raise AssertionError(f"not finished after {within_s} s: {case}")
+
+
+def files(*paths: Path | tuple[str, bytes, str]) -> list[tuple[str, tuple[str, bytes, str]]]:
+    """Return images as httpx takes them."""
+    kinds = {".png": "image/png", ".jpg": "image/jpeg"}
+    return [("images", (p.name, p.read_bytes(), kinds[p.suffix]) if isinstance(p, Path) else p) for p in paths]

@@ -1,0 +1,156 @@
+"""A gateway over a store in memory and a broker that only remembers; images and forms to send."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import piexif
+import pytest
+from PIL import Image, PngImagePlugin
+
+from dermis.gateway.app import create_app
+from dermis.gateway.hub import Hub
+from dermis.gateway.metrics import Metrics
+from dermis.gateway.parts import Parts
+from dermis.gateway.pipeline import Pipeline
+from dermis.gateway.ports import Load
+from dermis.gateway.settings import GatewaySettings
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import AssessImageJob, AssessJob
+from dermis.shared.stores.memory import MemoryStore
+
+MAX_IMAGE_BYTES = 200_000
+
+
+@dataclass
+class FakeBroker:
+    """A broker whose queue holds what was sent; `worker` does what a worker would with each job."""
+
+    hub: Hub
+    up: bool = True
+    depth: int = 0
+    age: float = 0.0
+    reply: bytes | None = None
+    jobs: list[AssessJob] = field(default_factory=list)
+    asked: list[AssessImageJob] = field(default_factory=list)
+    worker: Callable[[AssessJob], Awaitable[None]] | None = None
+    tasks: list[Any] = field(default_factory=list)
+
+    async def send(self, job: AssessJob) -> bool:
+        if self.up:
+            self.jobs.append(job)
+            if self.worker:
+                self.tasks.append(asyncio.ensure_future(self.worker(job)))
+        return self.up
+
+    async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
+        if not self.up:
+            raise DermisError(Kind.UNAVAILABLE, "BROKER_UNAVAILABLE", "no worker can be asked now")
+        self.asked.append(job)
+        return self.reply
+
+    async def announce(self, case_id: str, fact: str) -> None:
+        self.hub.wake(case_id)
+
+    async def load(self) -> Load | None:
+        return Load(depth=self.depth, age=self.age) if self.up else None
+
+    async def feed(self, hub: Hub) -> None:
+        hub.fed = True
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.up = False
+
+
+class Gateway:
+    """The gateway under test, on one loop; `client` makes calls of its own kind, the others one after the other."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self.runner = runner
+        self.hub = Hub()
+        self.store = MemoryStore()
+        self.broker = FakeBroker(self.hub)
+        self.metrics = Metrics()
+        self.settings: dict[str, Any] = {"store_url": "file:///nowhere", "max_image_bytes": MAX_IMAGE_BYTES}
+
+    def client(self) -> httpx.AsyncClient:
+        settings = GatewaySettings(**self.settings)
+        pipeline = Pipeline(store=self.store, hub=self.hub)
+        app = create_app(Parts(settings=settings, pipeline=pipeline, broker=self.broker, metrics=self.metrics))
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.runner.run(self._call(method, path, options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.call("GET", path, **options)
+
+    def submit(self, *images: bytes, names: str = "photo.jpg", headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+        files = [("images", (names, image, "image/jpeg")) for image in images]
+        return self.call("POST", "/v1/cases", files=files or [("consent", (None, ""))], data=fields, headers=headers or {})
+
+    @property
+    def keys(self) -> list[str]:
+        return list(self.store.list(""))
+
+    async def _call(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        async with self.client() as client:
+            return await client.request(method, path, **options)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with asyncio.Runner() as runner:
+        yield Gateway(runner)
+
+
+def _picture(mode: str = "RGB", size: tuple[int, int] = (60, 40)) -> Image.Image:
+    gradient = Image.linear_gradient("L").resize(size)
+    return Image.merge("RGB", (gradient, gradient.rotate(90), gradient.rotate(180))).convert(mode)
+
+
+@pytest.fixture(scope="session")
+def exif() -> bytes:
+    """EXIF with orientation 6, a place, a time, an owner and a thumbnail."""
+    thumbnail = io.BytesIO()
+    _picture(size=(16, 16)).save(thumbnail, "JPEG")
+    return piexif.dump(
+        {
+            "0th": {piexif.ImageIFD.Orientation: 6, piexif.ImageIFD.Artist: b"SECRET-OWNER"},
+            "Exif": {piexif.ExifIFD.DateTimeOriginal: b"2026:01:01 00:00:00", piexif.ExifIFD.UserComment: b"SECRET-NOTE"},
+            "GPS": {piexif.GPSIFD.GPSLatitude: ((48, 1), (8, 1), (0, 1)), piexif.GPSIFD.GPSLatitudeRef: b"N"},
+            "1st": {piexif.ImageIFD.Compression: 6},
+            "thumbnail": thumbnail.getvalue(),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def jpeg(exif: bytes) -> bytes:
+    """A JPEG with all metadata that Pillow can write, and bytes after its end."""
+    out = io.BytesIO()
+    _picture().save(out, "JPEG", exif=exif, comment=b"SECRET-COMMENT", icc_profile=b"SECRET-PROFILE" * 9, quality=90)
+    return out.getvalue() + b"SECRET-TRAILER"
+
+
+@pytest.fixture(scope="session")
+def png(exif: bytes) -> bytes:
+    """A PNG with text, time of day, EXIF and bytes after its end."""
+    out, text = io.BytesIO(), PngImagePlugin.PngInfo()
+    text.add_text("Author", "SECRET-AUTHOR")
+    text.add_text("Comment", "SECRET-COMMENT" * 20, zip=True)
+    text.add_itxt("XML:com.adobe.xmp", "SECRET-XMP")
+    _picture("RGBA").save(out, "PNG", pnginfo=text, exif=exif, icc_profile=b"SECRET-PROFILE" * 9, dpi=(72, 72))
+    return out.getvalue() + b"SECRET-TRAILER"
+
+
+@pytest.fixture(scope="session")
+def webp(exif: bytes) -> bytes:
+    """A WebP with EXIF, XMP and a profile, and bytes after its end."""
+    out = io.BytesIO()
+    _picture("RGBA").save(out, "WEBP", exif=exif, xmp=b"SECRET-XMP", icc_profile=b"SECRET-PROFILE" * 9)
+    return out.getvalue() + b"SECRET-TRAILER"

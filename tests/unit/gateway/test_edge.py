@@ -1,0 +1,94 @@
+"""What holds for every answer: problems, headers, health, the page."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from dermis.gateway.web.labels import QUESTIONS
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.vocabulary import SelfReport
+
+
+def test_it_lives_and_is_ready_with_the_store_whatever_the_broker_does(gateway: Any) -> None:
+    assert gateway.get("/livez").json() == {"status": "OK"}
+    assert gateway.get("/readyz").json() == {"store": "OK", "broker": "OK"}
+    gateway.broker.up = False
+    assert gateway.get("/readyz").json() == {"store": "OK", "broker": "UNREACHABLE"}
+
+
+def test_without_the_store_it_is_not_ready(gateway: Any) -> None:
+    def refuse(_key: str) -> None:
+        raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "the store refused: no such device")
+
+    gateway.store.get_versioned = refuse
+    response = gateway.get("/readyz")
+    assert (response.status_code, response.json()["reason"]) == (503, "STORE_UNAVAILABLE")
+    assert gateway.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [("GET", "/x", 404, "NOT_FOUND"), ("PUT", "/v1/cases", 405, "METHOD_NOT_ALLOWED"), ("GET", "/assets/no.js", 404, "NOT_FOUND")],
+)
+def test_the_frameworks_own_errors_are_problems_too(gateway: Any, method: str, path: str, status: int, reason: str) -> None:
+    response = gateway.call(method, path)
+    assert (response.status_code, response.json()["reason"]) == (status, reason)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert status != 405 or response.headers["allow"]
+
+
+def test_an_unforeseen_error_is_a_problem_and_nothing_personal_is_logged(
+    gateway: Any, capsys: pytest.CaptureFixture[str], jpeg: bytes
+) -> None:
+    def fail(_key: str, _data: bytes) -> bool:
+        raise ValueError("SECRET of a person")
+
+    gateway.store.put_once = fail
+    response = gateway.submit(jpeg)
+    logged = capsys.readouterr().out
+    assert (response.status_code, response.json()["reason"]) == (500, "INTERNAL")
+    assert "SECRET" not in response.text + logged
+    assert "ValueError" in logged
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/nope", "/openapi.json", "/assets/app.js"])
+def test_every_answer_has_the_security_headers(gateway: Any, path: str) -> None:
+    headers = gateway.get(path).headers
+    assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "access-control-allow-origin" not in headers
+
+
+def test_what_is_personal_is_never_cached(gateway: Any, jpeg: bytes) -> None:
+    location = gateway.submit(jpeg).headers["location"]
+    assert gateway.get(location).headers["cache-control"] == "no-store"
+    assert gateway.get("/assets/app.js").headers["cache-control"] == "no-cache"
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_has_no_inline_code(gateway: Any) -> None:
+    page = gateway.get("/").text
+    linked = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert {"/assets/app.js", "/assets/style.css"} <= set(linked)
+    assert all(gateway.get(link).status_code == 200 for link in linked)
+    assert not re.search(r"https?://|<script>|<style|\son\w+=|\sstyle=|\$", page)
+    assert "not a medical device" in page
+
+
+def test_every_answer_on_the_page_is_one_that_is_taken_in(gateway: Any, jpeg: bytes) -> None:
+    for question in QUESTIONS:
+        for value, words in question.answers.items():
+            assert f'value="{value}"' in gateway.get("/").text
+            assert words
+            answer = [value] if question.several else value
+            SelfReport.model_validate_json(json.dumps({question.field: answer}))
+
+
+def test_every_control_has_a_label(gateway: Any) -> None:
+    page = gateway.get("/").text
+    for control in re.findall(r'<select id="([^"]+)"', page):
+        assert f'<label for="{control}">' in page
+    assert page.count("<fieldset") == page.count("<legend")

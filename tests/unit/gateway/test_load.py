@@ -1,0 +1,125 @@
+"""Judging an image at once, and what happens when there is too much to do."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermis.gateway.core.admission import refused_for
+from dermis.shared.jobs import AssessImageJob, scratch_key
+from dermis.shared.report import QualityReport, Verdict
+
+REPORT = QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=None, policy="1")
+
+
+class TestJudging:
+    def test_an_image_is_judged_and_not_kept(self, gateway: Any, jpeg: bytes) -> None:
+        put_once, stored = gateway.store.put_once, {}
+        gateway.store.put_once = lambda key, data: (stored.update({key: data}), put_once(key, data))[1]
+        gateway.broker.reply = REPORT.model_dump_json().encode()
+        response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
+        assert (response.status_code, QualityReport.model_validate(response.json())) == (200, REPORT)
+        (job,) = gateway.broker.asked
+        assert job == AssessImageJob(scratch_id=job.scratch_id, content_type="image/jpeg", orientation=6)
+        assert b"SECRET" not in stored[scratch_key(job.scratch_id)]
+        assert gateway.keys == []
+
+    def test_without_an_answer_the_client_is_told_and_nothing_stays(self, gateway: Any, jpeg: bytes) -> None:
+        response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
+        assert (response.status_code, response.json()["reason"]) == (504, "NO_ANSWER")
+        gateway.broker.up = False
+        response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
+        assert (response.status_code, response.json()["reason"]) == (503, "BROKER_UNAVAILABLE")
+        assert gateway.keys == []
+
+    @pytest.mark.parametrize(
+        ("files", "status", "reason", "pointer"),
+        [
+            ([("image", b"%PDF-1")], 415, "IMAGE_FORMAT", "/image"),
+            ([("image", bytes(300_000))], 413, "IMAGE_TOO_LARGE", "/image"),
+            ([("image", b"")], 422, "IMAGE_DAMAGED", "/image"),
+            ([("image", b"\xff\xd8\xff"), ("image", b"\xff\xd8\xff")], 422, "IMAGE_COUNT", "/image"),
+            ([("images", b"\xff\xd8\xff")], 422, "FORM_FIELD", None),
+        ],
+    )
+    def test_refusals(self, gateway: Any, files: Any, status: int, reason: str, pointer: str | None) -> None:
+        response = gateway.call("POST", "/v1/images:assess", files=[(name, ("a.jpg", data)) for name, data in files])
+        problem = response.json()
+        assert (response.status_code, problem["reason"]) == (status, reason)
+        assert [error["pointer"] for error in problem["errors"]] == ([pointer] if pointer else [])
+        assert gateway.keys == []
+
+
+class TestAdmission:
+    @pytest.mark.parametrize(("depth", "age"), [(1000, 0), (1, 15), (5000, 900)])
+    def test_a_deep_or_slow_queue_takes_no_new_cases(self, gateway: Any, jpeg: bytes, depth: int, age: float) -> None:
+        gateway.broker.depth, gateway.broker.age = depth, age
+        response = gateway.submit(jpeg)
+        assert (response.status_code, response.json()["reason"]) == (503, "QUEUE_BUSY")
+        assert 1 <= int(response.headers["retry-after"]) <= 30
+        assert gateway.keys == []
+
+    def test_below_the_limits_and_without_a_broker_cases_come_in(self, gateway: Any, jpeg: bytes) -> None:
+        gateway.broker.depth, gateway.broker.age = 999, 14.9
+        assert gateway.submit(jpeg).status_code == 202
+        gateway.broker.up = False
+        assert gateway.submit(jpeg).status_code == 202
+
+    def test_known_cases_are_shown_however_busy_it_is(self, gateway: Any, jpeg: bytes) -> None:
+        location = gateway.submit(jpeg).headers["location"]
+        gateway.broker.depth = 5000
+        assert gateway.get(location).status_code == 200
+
+    def test_uploads_beyond_the_places_are_refused_and_places_are_given_back(self, gateway: Any, jpeg: bytes) -> None:
+        gateway.settings["max_uploads"] = 2
+
+        async def run() -> list[int]:
+            go = asyncio.Event()
+
+            async def slow() -> Any:
+                yield b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + jpeg
+                await go.wait()
+                yield b"\r\n--b--\r\n"
+
+            async with gateway.client() as client:
+
+                async def post() -> httpx.Response:
+                    return await client.post("/v1/cases", content=slow(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+                held = [asyncio.ensure_future(post()) for _ in range(2)]
+                await asyncio.sleep(0.05)
+                refused = await post()
+                go.set()
+                done = [(await each).status_code for each in held]
+                return [refused.status_code, *done, (await post()).status_code]
+
+        assert gateway.runner.run(run()) == [503, 202, 202, 202]
+
+    @given(depth=st.integers(0, 10**6), age=st.floats(0, 10**6))
+    def test_the_deeper_the_later(self, depth: int, age: float) -> None:
+        wait = refused_for(depth=depth, age=age, max_depth=100, max_age=10)
+        assert (wait is None) == (depth < 100 and age < 10)
+        assert wait is None or 1 <= wait <= (refused_for(depth=2 * depth, age=2 * age, max_depth=100, max_age=10) or 0) <= 30
+
+
+def test_what_happens_is_counted_without_anything_personal(gateway: Any, jpeg: bytes) -> None:
+    gateway.submit(jpeg)
+    gateway.submit(b"%PDF", self_report='{"a": 1}')
+    gateway.get("/v1/cases/" + "SECRET")
+    gateway.call("BREW", "/SECRET")
+    gateway.broker.depth, gateway.broker.age = 7, 1.5
+    text = gateway.get("/metrics").text
+    for line in (
+        'dermis_gateway_requests_total{method="POST",route="/v1/cases",status="202"} 1.0',
+        'dermis_gateway_requests_total{method="GET",route="/v1/cases/{case_id}",status="404"} 1.0',
+        'dermis_gateway_problems_total{reason="SELF_REPORT"} 1.0',
+        'dermis_gateway_cases_total{queued="True"} 1.0',
+        "dermis_queue_depth 7.0",
+        "dermis_queue_oldest_seconds 1.5",
+    ):
+        assert line in text.splitlines(), line
+    assert 'method="OTHER"' in text
+    assert "SECRET" not in text

@@ -1,0 +1,218 @@
+"""Following models.config: load, unload, fail, try again; and finding the version that a call names."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from dermis.api.serving.v1 import serving_pb2 as pb
+from dermis.serving.core.refusal import Refusal
+from dermis.serving.models import Models
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import SERVER_CONFIG_KEY, VersionRef
+from dermis.shared.ports import BlobNotFound
+from dermis.shared.stores.memory import MemoryStore
+
+State = pb.ModelVersionStatus
+
+
+class House:
+    """Models over a store in memory; `faults` says which versions don't load and why."""
+
+    def __init__(self, new_runner: Callable[..., object]) -> None:
+        self.store = MemoryStore()
+        self.runners: dict[VersionRef, object] = {}
+        self.faults: dict[int, Exception] = {}
+        self.loads: list[int] = []
+        self.new_runner = new_runner
+        self.models = Models(self.store, self.load)
+
+    def load(self, ref: VersionRef) -> object:
+        self.loads.append(ref.version)
+        if ref.version in self.faults:
+            raise self.faults[ref.version]
+        self.runners[ref] = self.new_runner(ref.version)
+        return self.runners[ref]
+
+    def want(self, *versions: int, name: str = "dermis") -> None:
+        numbers = " ".join(f"versions: {version}" for version in versions)
+        policy = f"model_version_policy {{ specific {{ {numbers} }} }}"
+        self.write(f'model_config_list {{ config {{ name: "{name}" base_path: "/x" model_platform: "tensorflow" {policy} }} }}')
+
+    def write(self, text: str) -> None:
+        self.store.replace(SERVER_CONFIG_KEY, text.encode(), generation=self.store.get_versioned(SERVER_CONFIG_KEY).generation)
+        self.models.poll()
+
+    def states(self) -> dict[int, str]:
+        return {each.version: State.State.Name(each.state) for each in self.models.status(pb.ModelSpec(name="dermis"))}
+
+    def error_of(self, version: int) -> pb.StatusProto:
+        spec = pb.ModelSpec(name="dermis")
+        spec.version.value = version
+        (status,) = self.models.status(spec)
+        return status.status
+
+
+@pytest.fixture
+def house(new_runner) -> House:
+    return House(new_runner)
+
+
+def spec_of(version: int | None = None, *, name: str = "dermis") -> pb.ModelSpec:
+    spec = pb.ModelSpec(name=name)
+    if version is not None:
+        spec.version.value = version
+    return spec
+
+
+def test_without_a_configuration_nothing_is_found(house: House) -> None:
+    house.models.poll()
+    assert not house.models.available
+    with pytest.raises(Refusal, match=r"Servable not found for request: Latest\(dermis\)") as caught:
+        house.models.find(spec_of())
+    assert caught.value.code == pb.NOT_FOUND
+    with pytest.raises(Refusal, match="Could not find any versions of model dermis") as caught:
+        house.models.status(spec_of())
+    assert caught.value.code == pb.NOT_FOUND
+
+
+def test_a_configuration_that_comes_later_is_taken_up(house: House) -> None:
+    house.models.poll()
+    house.want(1, 2)
+    assert house.models.available
+    assert house.states() == {2: "AVAILABLE", 1: "AVAILABLE"}
+    assert [each.version for each in house.models.status(spec_of())] == [2, 1]
+
+
+def test_finds_by_number_and_else_the_largest(house: House) -> None:
+    house.want(1, 3, 2)
+    assert house.models.find(spec_of(2)) == (2, house.runners[VersionRef(name="dermis", version=2)])
+    assert house.models.find(spec_of())[0] == 3
+
+
+def test_the_largest_is_the_largest_that_is_available(house: House) -> None:
+    house.faults[3] = Refusal(pb.DATA_LOSS, "broken")
+    house.want(1, 2, 3)
+    assert house.models.find(spec_of())[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "message"),
+    [
+        (pb.ModelSpec(), pb.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+        (spec_of(name="other"), pb.NOT_FOUND, "Servable not found for request: Latest(other)"),
+        (spec_of(9), pb.NOT_FOUND, "Servable not found for request: Specific(dermis, 9)"),
+        (spec_of(0), pb.NOT_FOUND, "Servable not found for request: Specific(dermis, 0)"),
+        (pb.ModelSpec(name="dermis", version_label="stable"), pb.INVALID_ARGUMENT, "Unrecognized servable version label: stable"),
+    ],
+)
+def test_what_is_not_found(house: House, spec: pb.ModelSpec, code: int, message: str) -> None:
+    house.want(1)
+    with pytest.raises(Refusal) as caught:
+        house.models.find(spec)
+    assert (caught.value.code, caught.value.message) == (code, message)
+
+
+def test_the_state_of_an_unknown_version_is_not_found(house: House) -> None:
+    house.want(1)
+    with pytest.raises(Refusal, match="Could not find version 9 of model dermis"):
+        house.models.status(spec_of(9))
+
+
+def test_a_roll_out_loads_the_new_and_unloads_the_old(house: House) -> None:
+    house.want(1, 2)
+    house.want(2, 3)
+    assert house.states() == {3: "AVAILABLE", 2: "AVAILABLE", 1: "END"}
+    assert house.error_of(1) == pb.StatusProto()
+    assert house.runners[VersionRef(name="dermis", version=1)].drained
+    assert house.loads == [2, 1, 3]
+
+
+def test_a_call_under_way_keeps_its_version(house: House) -> None:
+    house.want(1)
+    _, runner = house.models.find(spec_of())
+    house.want(2)
+    assert runner.run({"features": [0]}, ("embedding",))["embedding"].tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "message"),
+    [
+        (Refusal(pb.DATA_LOSS, "saved_model.pb is cut"), pb.DATA_LOSS, "saved_model.pb is cut"),
+        (DermisError(Kind.INVALID, "BUNDLE_INVALID", "no such field"), pb.INVALID_ARGUMENT, "no such field"),
+        (RuntimeError("out of luck"), pb.INTERNAL, "RuntimeError: out of luck"),
+    ],
+)
+def test_a_broken_bundle_ends_with_its_error_and_leaves_the_others(house: House, fault: Exception, code: int, message: str) -> None:
+    house.want(1)
+    house.faults[2] = fault
+    house.want(1, 2)
+    assert house.states() == {2: "END", 1: "AVAILABLE"}
+    assert house.error_of(2) == pb.StatusProto(error_code=code, error_message=message)
+    assert house.models.find(spec_of())[0] == 1
+    house.models.poll()
+    assert house.loads == [1, 2], "a broken bundle is not loaded again and again"
+
+
+def test_a_broken_only_successor_does_not_end_the_version_that_works(house: House) -> None:
+    house.want(1)
+    house.faults[2] = Refusal(pb.DATA_LOSS, "broken")
+    house.want(2)
+    assert house.states() == {2: "END", 1: "AVAILABLE"}
+
+
+@pytest.mark.parametrize("fault", [BlobNotFound("models/dermis/1/manifest.json"), DermisError(Kind.UNAVAILABLE, "STORE", "later")])
+def test_what_may_pass_is_tried_again(house: House, fault: Exception) -> None:
+    house.faults[1] = fault
+    house.want(1)
+    assert house.states() == {1: "START"}
+    assert house.error_of(1).error_message == fault.detail
+    del house.faults[1]
+    house.models.poll()
+    assert house.states() == {1: "AVAILABLE"}
+
+
+@pytest.mark.parametrize("text", ["model_config_list {", 'model_config_list { config { name: "dermis" } }'])
+def test_a_configuration_that_can_not_be_read_changes_nothing(house: House, text: str) -> None:
+    house.want(1)
+    house.write(text)
+    assert house.states() == {1: "AVAILABLE"}
+
+
+def test_a_store_that_is_away_changes_nothing(house: House) -> None:
+    house.want(1)
+    house.store.delete(SERVER_CONFIG_KEY)
+    house.models.poll()
+    assert house.models.available
+
+
+def test_states_on_the_way_are_seen(house: House, new_runner) -> None:
+    seen: list[str] = []
+
+    class Watched(new_runner):
+        def drain(self) -> None:
+            seen.append(house.states()[1])
+
+    def load(ref: VersionRef) -> object:
+        seen.append(house.states()[ref.version])
+        return Watched()
+
+    house.models._load = load
+    house.want(1)
+    house.want(2)
+    assert seen == ["LOADING", "LOADING", "UNLOADING"]
+
+
+def test_follows_until_told_to_stop(house: House) -> None:
+    stop = threading.Event()
+    rounds: list[bool] = []
+
+    def changed() -> None:
+        rounds.append(house.models.available)
+        if len(rounds) == 1:
+            house.want(1)
+        if len(rounds) == 3:
+            stop.set()
+
+    house.models.follow(every_s=0, stop=stop, changed=changed)
+    assert rounds == [False, True, True]

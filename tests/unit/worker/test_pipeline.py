@@ -1,0 +1,260 @@
+"""The way of a case through the worker, over fakes: one outcome, whatever happens."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dermis.shared.case import (
+    Erased,
+    Failed,
+    OpenCase,
+    OutcomeKind,
+    Received,
+    ReceivedImage,
+    Status,
+    fact_key,
+    failed_key,
+    image_key,
+    open_key,
+)
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
+from dermis.shared.manifest import AbstentionRule, Condition, Manifest, PredictionSets
+from dermis.shared.report import QualityReport
+from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import SelfReport
+from dermis.worker import tasks
+from dermis.worker.bootstrap import load_policy
+from dermis.worker.pipeline import Pipeline
+from dermis.worker.ports import Inputs
+from dermis.worker.settings import WorkerSettings
+
+JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
+SETTINGS = WorkerSettings(store_url="file:///unused")
+MANIFEST = Manifest(
+    version=7,
+    purpose="demo",
+    image_size=64,
+    conditions=(Condition(id="eczema", name="Eczema"), Condition(id="urticaria", name="Urticaria")),
+    feature_schema="sha256:x",
+    embedding_size=4,
+    cam_size=(2, 2),
+    prediction_sets=PredictionSets(coverage=0.9, thresholds={"FST_I_II": 0.3, "FST_III_IV": 0.3, "FST_V_VI": 0.3}),
+    abstention=AbstentionRule(min_probability=0.1, max_set_size=2),
+    files={},
+)
+
+
+@dataclass
+class World:
+    """Fakes of every port; `faults` are raised, one a call of the classifier."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    faults: list[Exception] = field(default_factory=list)
+    seen: list[Inputs] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
+    meanwhile: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def pinned(self) -> Manifest:
+        return MANIFEST
+
+    def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
+        assert schema_id == MANIFEST.feature_schema
+        return np.ones(3, np.float32)
+
+    def probabilities(self, manifest: Manifest, inputs: Inputs) -> npt.NDArray[np.float32]:
+        for key, data in self.meanwhile:
+            self.store.put_once(key, data)
+        if self.faults:
+            raise self.faults.pop(0)
+        self.seen.append(inputs)
+        return np.array([0.8, 0.2], np.float32)
+
+    def announce(self, case_id: str, fact: str) -> None:
+        self.announced.append(fact)
+
+    def reply(self, scratch_id: str, report: bytes) -> None:
+        self.announced.append(f"{scratch_id}: {QualityReport.model_validate_json(report).verdict}")
+
+    def pipeline(self) -> Pipeline:
+        return Pipeline(store=self.store, models=self, features=self, classifier=self, announcer=self, policy=load_policy())
+
+    def work(self, *, redelivered: bool = False) -> None:
+        tasks.work(self.pipeline(), JOB, settings=SETTINGS, redelivered=redelivered)
+
+    def status(self) -> Status | None:
+        return self.pipeline()._read(JOB).status
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "RETRY_AFTER_S", (0, 0))
+
+
+def png(image: npt.NDArray[np.uint8]) -> bytes:
+    ok, data = cv2.imencode(".png", image[..., ::-1])
+    assert ok
+    return data.tobytes()
+
+
+def skin(seed: int = 0) -> bytes:
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (200, 300, 3)), (0, 0), 1.5) * 60
+    image = noise + np.array([170, 130, 110])
+    cv2.circle(image, (150, 100), 40, (160, 60, 60), -1)
+    return png(np.clip(image, 0, 255).astype(np.uint8))
+
+
+BLACK = png(np.zeros((200, 300, 3), np.uint8))
+
+
+def world(*originals: bytes, received_at: datetime | None = None) -> World:
+    made = World()
+    images = tuple(
+        ReceivedImage(n=n, content_type="image/png", bytes=len(data), sha256="", width=300, height=200)
+        for n, data in enumerate(originals, start=1)
+    )
+    received = Received(
+        case_id=JOB.case_id,
+        owner=JOB.owner,
+        received_at=received_at or datetime.now(UTC),
+        images=images,
+        self_report=SelfReport.model_validate({"related_category": "RASH", "other_symptoms": ["FEVER"]}),
+    )
+    made.store.put_once(
+        open_key(JOB.case_id), OpenCase(case_id=JOB.case_id, owner=JOB.owner, opened_at=received.received_at).model_dump_json().encode()
+    )
+    for n, data in enumerate(originals, start=1):
+        made.store.put_once(image_key(JOB.owner, JOB.case_id, n, "original"), data)
+    made.store.put_once(fact_key(JOB.owner, JOB.case_id, "received"), received.model_dump_json().encode())
+    return made
+
+
+def test_a_case_gets_its_differential() -> None:
+    made = world(skin(0), skin(1))
+    made.work()
+    state = made.pipeline()._read(JOB)
+    assert state.outcome is not None
+    assert state.outcome.kind is OutcomeKind.DIFFERENTIAL
+    assert [c.condition for c in state.outcome.differential] == ["eczema", "urticaria"]
+    assert state.outcome.model is not None
+    assert state.outcome.model.version == 7
+    assert state.outcome.images_used == (1, 2)
+    assert {stage.name for stage in state.outcome.stages} >= {"read", "decode", "quality", "hash", "prepare", "features", "predict"}
+    assert made.seen[0].image_mask.tolist() == [True, True, False]
+    assert not made.seen[0].images[2].any()
+    assert made.announced == ["assessed", "outcome"]
+    assert list(made.store.list("open/")) == []
+    assert made.store.get(image_key(JOB.owner, JOB.case_id, 2, "prepared"))[:2] == b"\xff\xd8"
+
+
+def test_an_unusable_image_is_left_out_and_advised_on() -> None:
+    made = world(BLACK, skin())
+    made.work()
+    outcome = made.pipeline()._read(JOB).outcome
+    assert outcome is not None
+    assert outcome.images_used == (2,)
+    assert outcome.advice
+
+
+def test_no_usable_image_is_a_rejection_without_a_model_yet_with_red_flags() -> None:
+    made = world(BLACK, b"not an image at all")
+    made.work()
+    outcome = made.pipeline()._read(JOB).outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.REJECTION
+    assert outcome.model is None
+    assert outcome.differential == ()
+    assert outcome.advice
+    assert outcome.red_flags
+    assert made.seen == []
+
+
+def test_work_done_twice_gives_one_outcome() -> None:
+    made = world(skin())
+    made.work()
+    first = made.store.get(fact_key(JOB.owner, JOB.case_id, "outcome"))
+    made.work(redelivered=True)
+    assert made.store.get(fact_key(JOB.owner, JOB.case_id, "outcome")) == first
+    assert len(made.seen) == 1
+
+
+def test_the_loser_of_a_race_takes_the_winners_outcome() -> None:
+    winner = world(skin())
+    winner.work()
+    key = fact_key(JOB.owner, JOB.case_id, "outcome")
+    loser = world(skin())
+    loser.meanwhile = [(key, winner.store.get(key))]
+    loser.work()
+    assert loser.store.get(key) == winner.store.get(key)
+    assert loser.announced == ["assessed"]
+
+
+def test_a_passing_fault_is_tried_again_within_the_task() -> None:
+    made = world(skin())
+    made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 2
+    made.work()
+    assert made.status() is Status.FINISHED
+
+
+def test_a_longer_outage_leaves_the_case_open() -> None:
+    made = world(skin())
+    made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
+    made.work()
+    assert made.status() is Status.ASSESSED
+    assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
+    made.work()
+    assert made.status() is Status.FINISHED
+
+
+def test_an_outage_of_a_day_fails_the_case() -> None:
+    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
+    made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
+    made.work()
+    assert made.status() is Status.FAILED
+
+
+@pytest.mark.parametrize("fault", [ValueError("a bug"), DermisError(Kind.INTERNAL, "SERVING_OUTPUT", "nan")])
+def test_what_can_never_work_fails_the_attempt(fault: Exception) -> None:
+    made = world(skin())
+    made.faults = [fault]
+    made.work()
+    failed = Failed.model_validate_json(made.store.get(failed_key(JOB.owner, JOB.case_id, 1)))
+    assert failed.attempt == 1
+    assert made.status() is Status.FAILED
+    assert list(made.store.list("open/")) == []
+
+
+def test_a_case_that_kills_its_worker_ends() -> None:
+    made = world(skin())
+    for _ in range(SETTINGS.max_redeliveries):
+        assert made.pipeline().count_redelivery(JOB) <= SETTINGS.max_redeliveries
+    made.work(redelivered=True)
+    assert made.status() is Status.FAILED
+
+
+def test_erased_meanwhile_leaves_only_the_tombstone() -> None:
+    made = world(skin())
+    tombstone = fact_key(JOB.owner, JOB.case_id, "erased")
+    made.meanwhile = [(tombstone, Erased(case_id=JOB.case_id, erased_at=datetime.now(UTC)).model_dump_json().encode())]
+    made.work()
+    assert list(made.store.list("")) == [tombstone]
+
+
+def test_an_unknown_case_is_left_alone() -> None:
+    made = World()
+    made.work()
+    assert list(made.store.list("")) == []
+
+
+def test_an_image_is_judged_at_once_and_removed() -> None:
+    made = World()
+    for scratch_id, data in (("a", skin()), ("b", BLACK), ("c", b"no image")):
+        made.store.put_once(scratch_key(scratch_id), data)
+        made.pipeline().assess_image(AssessImageJob(scratch_id=scratch_id, content_type="image/png"))
+    made.pipeline().assess_image(AssessImageJob(scratch_id="gone", content_type="image/png"))
+    assert made.announced == ["a: USABLE", "b: UNUSABLE", "c: UNUSABLE"]
+    assert list(made.store.list("")) == []
