@@ -10,7 +10,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile --require-hashes -r /requirements.txt \
     && find /opt/venv -name tests -type d -path '*/site-packages/*' -prune -exec rm -rf {} +
 COPY proto/gen/ shared/src/ services/${SERVICE}/src/ /app/
-RUN python3 -m compileall -q /opt/venv /app
+# Only this service's portion of the package is here, so its version is stated by hand instead of by an installed wheel.
+COPY pyproject.toml /
+RUN version=$(sed -n 's/^version = "\(.*\)"/\1/p' /pyproject.toml) \
+    && mkdir "/app/dermis-$version.dist-info" \
+    && printf 'Metadata-Version: 2.4\nName: dermis\nVersion: %s\n' "$version" > "/app/dermis-$version.dist-info/METADATA" \
+    && python3 -m compileall -q /opt/venv /app
 
 FROM ${BASE}
 ARG SERVICE
@@ -26,5 +31,4 @@ RUN mkdir /store && chown 10001:10001 /store
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PART=${SERVICE}
 USER 10001:10001
 WORKDIR /tmp
-
 ENTRYPOINT ["/bin/sh", "-c", "exec python3 -m dermis.$PART \"$@\"", "--"]

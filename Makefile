@@ -61,6 +61,16 @@ test-trainer: .venv-trainer/.dev
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
 
+COMPOSE = DERMIS_PORT=0 docker compose -p dermis-test -f docker-compose.yml -f compose.twin.yaml
+.PHONY: test-compose
+test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, take it down
+	trap '$(COMPOSE) down -v -t 5' EXIT; \
+	$(COMPOSE) build -q; \
+	$(COMPOSE) up -d --wait gateway worker sweep || { $(COMPOSE) logs --tail 40; exit 1; }; \
+	DERMIS_TEST_URL=http://$$($(COMPOSE) port gateway 8080) \
+	DERMIS_TEST_READ_STORE="docker compose -p dermis-test exec -T gateway tar -C /store -cf - ." \
+	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
+
 lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

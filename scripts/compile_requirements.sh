@@ -15,14 +15,16 @@ case ${1-} in
   *) echo "usage: $0 [--upgrade|--check]" >&2; exit 2 ;;
 esac
 
+# OpenVINO's telemetry reports to its vendor: it is left out, and OpenVINO then uses its stub.
 # tensorflow-serving-api asks for `tensorflow`; the environment that imports it has tensorflow-cpu.
-override=$(mktemp)
-echo 'tensorflow ; python_version < "3"' >"$override"
+quiet=$(mktemp) override=$(mktemp)
+echo 'openvino-telemetry ; python_version < "3"' | tee "$quiet" >"$override"
+echo 'tensorflow ; python_version < "3"' >>"$override"
 
 compile() { # NAME [uv arguments]
   local name=$1; shift
   UV_CUSTOM_COMPILE_COMMAND=scripts/compile_requirements.sh "$uv" pip compile -q --universal --python-version 3.11 \
-    --generate-hashes --no-emit-index-url --no-annotate "${extra[@]}" -o "$out/$name.txt" "$@"
+    --generate-hashes --no-emit-index-url --no-annotate --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
 }
 compile uv - <<<"uv"
 compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -36,7 +38,16 @@ def test_the_frameworks_own_errors_are_problems_too(gateway: Any, method: str, p
     response = gateway.call(method, path)
     assert (response.status_code, response.json()["reason"]) == (status, reason)
     assert response.headers["content-type"] == "application/problem+json"
-    assert status != 405 or response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/v1/cases", {"GET", "POST"}), ("/v1/cases/x", {"GET", "DELETE"}), ("/v1/images:assess", {"POST"}), ("/", {"GET"})],
+)
+def test_405_names_every_method_that_a_path_has(gateway: Any, path: str, allowed: set[str]) -> None:
+    response = gateway.call("PATCH", path)
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) == allowed
 
 
 def test_an_unforeseen_error_is_a_problem_and_nothing_personal_is_logged(
@@ -92,3 +103,10 @@ def test_every_control_has_a_label(gateway: Any) -> None:
     for control in re.findall(r'<select id="([^"]+)"', page):
         assert f'<label for="{control}">' in page
     assert page.count("<fieldset") == page.count("<legend")
+
+
+def test_no_heavy_package_is_loaded() -> None:
+    code = "import sys, dermis.gateway.__main__; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "fastapi" in loaded
+    assert not {"numpy", "cv2", "grpc", "tensorflow"} & set(loaded)

@@ -60,6 +60,11 @@ def working(gateway: Any, *, seconds: float = 0.05) -> Callable[[AssessJob], Any
     return work
 
 
+async def somebody_waits(gateway: Any) -> None:
+    while not gateway.hub._waiting:
+        await asyncio.sleep(0.01)
+
+
 def events(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]]]:
     found = []
     for block in response.text.split("\n\n"):
@@ -77,7 +82,10 @@ def case_id(gateway: Any, jpeg: bytes) -> str:
 
 class TestWaiting:
     @pytest.mark.parametrize("fed", [True, False], ids=["news", "looking"])
-    def test_who_prefers_to_wait_gets_the_finished_case(self, gateway: Any, jpeg: bytes, fed: bool) -> None:
+    def test_who_prefers_to_wait_gets_the_finished_case(
+        self, gateway: Any, jpeg: bytes, monkeypatch: pytest.MonkeyPatch, fed: bool
+    ) -> None:
+        monkeypatch.setattr("dermis.gateway.hub._WITH_NEWS_S", 60)
         gateway.hub.fed = fed
         gateway.broker.worker = working(gateway)
         start = time.monotonic()
@@ -85,14 +93,14 @@ class TestWaiting:
         assert (response.status_code, response.json()["status"]) == (200, "FINISHED")
         assert response.headers["preference-applied"] == "wait=10"
         assert response.headers["location"] == f"/v1/cases/{response.json()['id']}"
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 5
 
     def test_the_wait_is_bounded_and_ends_with_what_is_known(self, gateway: Any, jpeg: bytes) -> None:
         gateway.settings["max_wait_seconds"] = 0.1
         start = time.monotonic()
         response = gateway.submit(jpeg, headers={"Prefer": "wait=1000"})
         assert (response.status_code, response.json()["status"], response.headers["retry-after"]) == (202, "RECEIVED", "1")
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 5
 
     def test_a_get_waits_too(self, gateway: Any, case_id: str) -> None:
         async def both() -> httpx.Response:
@@ -108,9 +116,9 @@ class TestWaiting:
         async def both() -> httpx.Response:
             async with gateway.client() as client:
                 asking = asyncio.ensure_future(client.get(f"/v1/cases/{case_id}", headers={"Prefer": "wait=10"}))
-                await asyncio.sleep(0.1)
+                await somebody_waits(gateway)
                 gateway.hub.stop()
-                return await asyncio.wait_for(asking, 1)
+                return await asyncio.wait_for(asking, 5)
 
         gateway.hub.fed = True
         assert gateway.runner.run(both()).json()["status"] == "RECEIVED"
@@ -165,7 +173,7 @@ class TestEvents:
         again = gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "2"})
         assert [name for _, name, _ in events(again)] == ["outcome"]
         assert gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "1000"}).status_code == 204
-        assert len(events(gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "\u00b2"}))) == 3
+        assert len(events(gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "\u00b2".encode()}))) == 3
 
     def test_a_failed_attempt_ends_it(self, gateway: Any, case_id: str) -> None:
         failed = Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d")
@@ -176,7 +184,7 @@ class TestEvents:
         async def both() -> httpx.Response:
             async with gateway.client() as client:
                 asking = asyncio.ensure_future(client.get(f"/v1/cases/{case_id}/events"))
-                await asyncio.sleep(0.05)
+                await somebody_waits(gateway)
                 assert (await client.delete(f"/v1/cases/{case_id}")).status_code == 204
                 return await asking
 

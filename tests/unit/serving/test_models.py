@@ -14,6 +14,7 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 
 State = pb.ModelVersionStatus
+CONFIG_OF_1 = 'model_config_list { config { name: "dermis" model_version_policy { specific { versions: 1 } } } }'
 
 
 class House:
@@ -34,14 +35,13 @@ class House:
         self.runners[ref] = self.new_runner(ref.version)
         return self.runners[ref]
 
-    def want(self, *versions: int, name: str = "dermis") -> None:
+    def want(self, *versions: int) -> None:
         numbers = " ".join(f"versions: {version}" for version in versions)
-        policy = f"model_version_policy {{ specific {{ {numbers} }} }}"
-        self.write(f'model_config_list {{ config {{ name: "{name}" base_path: "/x" model_platform: "tensorflow" {policy} }} }}')
+        self.write(f'model_config_list {{ config {{ name: "dermis" model_version_policy {{ specific {{ {numbers} }} }} }} }}')
+        self.models.poll()
 
     def write(self, text: str) -> None:
         self.store.replace(SERVER_CONFIG_KEY, text.encode(), generation=self.store.get_versioned(SERVER_CONFIG_KEY).generation)
-        self.models.poll()
 
     def states(self) -> dict[int, str]:
         return {each.version: State.State.Name(each.state) for each in self.models.status(pb.ModelSpec(name="dermis"))}
@@ -176,6 +176,7 @@ def test_what_may_pass_is_tried_again(house: House, fault: Exception) -> None:
 def test_a_configuration_that_can_not_be_read_changes_nothing(house: House, text: str) -> None:
     house.want(1)
     house.write(text)
+    house.models.poll()
     assert house.states() == {1: "AVAILABLE"}
 
 
@@ -203,16 +204,16 @@ def test_states_on_the_way_are_seen(house: House, new_runner) -> None:
     assert seen == ["LOADING", "LOADING", "UNLOADING"]
 
 
-def test_follows_until_told_to_stop(house: House) -> None:
+def test_follows_until_told_to_stop_and_tells_what_changed(house: House) -> None:
     stop = threading.Event()
-    rounds: list[bool] = []
+    told: list[bool] = []
 
-    def changed() -> None:
-        rounds.append(house.models.available)
-        if len(rounds) == 1:
-            house.want(1)
-        if len(rounds) == 3:
+    def changed(available: bool) -> None:
+        told.append(available)
+        if available:
             stop.set()
+        else:
+            house.write(CONFIG_OF_1)
 
     house.models.follow(every_s=0, stop=stop, changed=changed)
-    assert rounds == [False, True, True]
+    assert told == [False, True]

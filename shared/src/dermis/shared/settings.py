@@ -51,9 +51,12 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
         name: value for name, value in environ.items() if name in known or (name.startswith("DERMIS_") and not name.startswith(others))
     }
     faults = []
+    bare = {name.removeprefix("DERMIS_"): name for name in known}
     for name in sorted(set(given) - set(known)):
-        close = difflib.get_close_matches(name, known, n=1)
-        faults.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else f"; known: {', '.join(sorted(known))}"))
+        close = difflib.get_close_matches(name.removeprefix("DERMIS_"), bare, n=1)
+        faults.append(
+            f"{name} is not a setting" + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(known))}")
+        )
     try:
         settings = model.model_validate({known[name]: value for name, value in given.items() if name in known})
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from types import FrameType
@@ -50,6 +51,8 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has drained
+        signal.signal(number, lambda *_: sys.exit(0))
     Server(config, app.state.parts.pipeline.hub).run()
 
 

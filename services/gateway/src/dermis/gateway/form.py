@@ -50,11 +50,10 @@ class Form:
 async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: FormRules, max_image_bytes: int) -> Form:
     """Read a form that keeps `rules`.
 
-    Raises UNSUPPORTED for another content type, TOO_LARGE before (by Content-Length) or while more is read than may be stored,
-    INVALID for a form that is broken, holds an unknown field or too many images.
+    Raises UNSUPPORTED for another content type, TOO_LARGE as soon as more is read than may be stored, INVALID for a form that is
+    broken or holds an unknown field or too many images.
     """
     boundary = _boundary(headers)
-    _check_length(headers, rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES)
     reader = _Reader(rules, max_image_bytes)
     try:
         parser = MultipartParser(boundary, reader.callbacks)
@@ -86,10 +85,13 @@ def _boundary(headers: Headers) -> bytes:
     return options[b"boundary"]
 
 
-def _check_length(headers: Headers, most: int) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or int(length) > most:
+def body_bytes(headers: Headers, *, rules: FormRules, max_image_bytes: int) -> int:
+    """Return how many bytes the body says it holds, or may hold at most if it doesn't say; TOO_LARGE if that is too much."""
+    most = rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES
+    length = headers.get("content-length", "")
+    if length and (not length.isascii() or not length.isdigit() or int(length[:20]) > most):
         raise DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body is said to hold {length[:20]} bytes; at most {most:,} are taken")
+    return int(length) if length else most
 
 
 class _Reader:

@@ -31,11 +31,20 @@ SHOWN: dict[int | str, dict[str, Any]] = {
     200: {"description": "The case as far as it has come", "headers": {**_ETAG, **_RETRY_AFTER}},
     304: {"description": "The case is as `If-None-Match` has it.", "headers": _ETAG},
 }
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["received", "assessed", "failed", "outcome", "erased"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+_IMAGE_TYPES = "image/jpeg, image/png, image/webp"
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One event a fact: `received`, `assessed`, `outcome`, `failed` (data: the case as known with it) or `erased`; "
         "`id` is the fact's ordinal. Ends with the case.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     },
     204: {"description": "There is nothing after `Last-Event-ID` and never will be."},
 }
@@ -88,7 +97,7 @@ CASE_BODY: dict[str, Any] = {
                     },
                 },
             },
-            "encoding": {"self_report": {"contentType": "application/json"}},
+            "encoding": {"self_report": {"contentType": "application/json"}, "images": {"contentType": _IMAGE_TYPES}},
         }
     },
 }

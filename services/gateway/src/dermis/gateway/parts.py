@@ -1,13 +1,14 @@
 """What the routes get to work with."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from dermis.gateway.core.admission import refused_for
+from dermis.gateway.form import Form, FormRules, body_bytes, read_form
 from dermis.gateway.metrics import Metrics
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Broker
@@ -22,20 +23,24 @@ class Parts:
     pipeline: Pipeline
     broker: Broker
     metrics: Metrics = field(default_factory=Metrics)
-    _uploads: int = 0
+    _held: int = 0
 
-    @contextlib.contextmanager
-    def upload(self) -> Iterator[None]:
-        """Hold a place to read one upload into memory; BusyError if all are taken."""
-        if self._uploads >= self.settings.max_uploads:
+    @contextlib.asynccontextmanager
+    async def upload(self, request: Request, rules: FormRules) -> AsyncIterator[Form]:
+        """Read a form and hold it in memory for as long as the context lasts; BusyError if too much is held already."""
+        most = self.settings.max_image_bytes
+        size = body_bytes(request.headers, rules=rules, max_image_bytes=most)
+        if self._held and self._held + size > self.settings.max_upload_bytes:
             raise BusyError("UPLOADS_BUSY", "too many uploads are being read; come again", retry_after=2)
-        self._uploads += 1
-        self.metrics.uploads.set(self._uploads)
+        self._hold(size)
         try:
-            yield
+            yield await read_form(request.headers, request.stream(), rules=rules, max_image_bytes=most)
         finally:
-            self._uploads -= 1
-            self.metrics.uploads.set(self._uploads)
+            self._hold(-size)
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        self.metrics.uploads.set(self._held)
 
     async def admit(self) -> None:
         """Raise BusyError if the queue is too deep or moves too slowly; without a broker to ask, a case may come in."""

@@ -70,34 +70,35 @@ class Pipeline:
     hub: Hub = field(default_factory=Hub)
     clock: Callable[[], datetime] = now
 
-    def submit(self, case: NewCase, *, owner: str) -> Received:
+    async def submit(self, case: NewCase, *, owner: str) -> Received:
         """Store a case and return its first fact; on an error nothing of it stays, or the sweep finds its marker and removes it."""
-        received = self._received(case, new_id("case"), owner)
+        received = await run_in_threadpool(self._received, case, new_id("case"), owner)
         try:
-            self._store(case, received)
+            await self._store(case, received)
         except Exception:
-            self._undo(received)
+            await run_in_threadpool(self._undo, received)
             raise
         return received
 
-    def submit_once(self, case: NewCase, retry: Retry, *, owner: str) -> tuple[Received, bool]:
+    async def submit_once(self, case: NewCase, retry: Retry, *, owner: str) -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; return its first fact and whether it is new.
 
         The record comes first, so of several equal requests each stores the same objects of the same case, and one that
         broke off is brought to its end by the next; what is never taken up again falls to the sweep.
         """
         record_key = f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}"
-        record = self._claim(record_key, IdempotencyRecord(case_id=new_id("case"), digest=retry.digest))
+        record = await run_in_threadpool(self._claim, record_key, IdempotencyRecord(case_id=new_id("case"), digest=retry.digest))
         if record.digest != retry.digest:
             detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
             raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
-        if known := self._get(fact_key(owner, record.case_id, "received"), Received):
+        received_key = fact_key(owner, record.case_id, "received")
+        if known := await run_in_threadpool(self._get, received_key, Received):
             return known, False
-        received = self._received(case, record.case_id, owner)
+        received = await run_in_threadpool(self._received, case, record.case_id, owner)
         try:
-            self._store(case, received, IdempotencyLink(key=record_key))
+            await self._store(case, received, IdempotencyLink(key=record_key))
         except BlobConflict:  # an equal request was faster
-            return Received.model_validate_json(self.store.get(fact_key(owner, record.case_id, "received"))), False
+            return Received.model_validate_json(await run_in_threadpool(self.store.get, received_key)), False
         return received, True
 
     async def read(self, case_id: str, *, owner: str) -> CaseState:
@@ -184,15 +185,22 @@ class Pipeline:
             consent=case.consent,
         )
 
-    def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
+    async def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
         """Put a case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands already."""
         owner, case_id = received.owner, received.case_id
-        self._put(open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at))
-        for image, described in zip(case.images, received.images, strict=True):
-            self.store.put_once(image_key(owner, case_id, described.n, "original"), image.data)
+        opened = OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at)
+        await run_in_threadpool(self._put, open_key(case_id), opened)
+        puts = [
+            run_in_threadpool(self.store.put_once, image_key(owner, case_id, described.n, "original"), image.data)
+            for image, described in zip(case.images, received.images, strict=True)
+        ]
         if link:
-            self._put(_link_key(owner, case_id), link)
-        self.store.put_once(fact_key(owner, case_id, "received"), _json(received))
+            puts.append(run_in_threadpool(self._put, _link_key(owner, case_id), link))
+        # All are waited for, so that none is put after an undo.
+        for result in await asyncio.gather(*puts, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        await run_in_threadpool(self.store.put_once, fact_key(owner, case_id, "received"), _json(received))
 
     def _undo(self, received: Received) -> None:
         owner, case_id = received.owner, received.case_id
@@ -220,9 +228,12 @@ class Pipeline:
         except BlobNotFound:
             return None
 
-    def _put(self, key: str, value: BaseModel) -> None:
-        with contextlib.suppress(BlobConflict):  # whoever was first, it says the same but for the time
-            self.store.put_once(key, _json(value))
+    def _put(self, key: str, value: BaseModel) -> bool:
+        """Put a value; False if one stands there, which says the same but for the time."""
+        try:
+            return self.store.put_once(key, _json(value))
+        except BlobConflict:
+            return False
 
 
 def _json(value: BaseModel) -> bytes:

@@ -121,7 +121,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path[:200]!r}; see /openapi.json",
         405: f"{request.method} is not allowed here; see /openapi.json",
     }.get(error.status_code, str(error.detail))
-    return _response(request, error.status_code, reason, detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (path := getattr(request.scope.get("route"), "path", None)):
+        # The framework names the methods of one route; a path has several.
+        headers["Allow"] = ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, {"get": {}}))
+    return _response(request, error.status_code, reason, detail, headers=headers)
 
 
 def _response(

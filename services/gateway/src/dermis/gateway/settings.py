@@ -12,9 +12,13 @@ class GatewaySettings(Settings):
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")
     max_image_pixels: int = Field(50_000_000, ge=1, description="largest image, in pixels by its header")
     max_image_side: int = Field(16_384, ge=1, le=65_500, description="longest side of an image, in pixels by its header")
-    max_uploads: int = Field(32, ge=1, description="uploads that are read at a time; more are refused with 503")
+    max_upload_bytes: int = Field(
+        256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
+    )
     max_queue_depth: int = Field(1000, ge=1, description="waiting cases from which on new ones are refused with 503")
-    max_queue_seconds: float = Field(15, gt=0, description="wait of the oldest waiting case from which on new ones are refused with 503")
+    max_queue_seconds: float = Field(
+        15, gt=0, description="wait of the oldest of many waiting cases from which on new ones are refused with 503"
+    )
     max_wait_seconds: float = Field(30, gt=0, description="longest wait that `Prefer: wait` gets")
     judge_seconds: float = Field(10, gt=0, description="time that a worker gets to judge an image at once")
     stream_seconds: float = Field(300, gt=0, description="longest stream of events; the client then connects again")

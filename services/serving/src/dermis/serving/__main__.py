@@ -19,15 +19,13 @@ def main() -> None:
     configure_logs(part="serving", level=settings.log_level, form=settings.log_format)
     server, models, state = build(open_store(settings.store_url), threads=settings.threads)
     stop = threading.Event()
-    follow = functools.partial(
-        models.follow, every_s=settings.poll_seconds, stop=stop, changed=functools.partial(show_health, models, state)
-    )
+    follow = functools.partial(models.follow, every_s=settings.poll_seconds, stop=stop, changed=functools.partial(show_health, state))
 
     def leaving() -> None:
         stop.set()
         state.enter_graceful_shutdown()
 
-    serve(server, settings.listen, ready=threading.Thread(target=follow, name="models", daemon=True).start, leaving=leaving)
+    serve(server, settings.listen, ready=threading.Thread(target=follow, name="models").start, leaving=leaving)
 
 
 if __name__ == "__main__":

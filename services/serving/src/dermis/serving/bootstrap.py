@@ -21,12 +21,11 @@ def build(store: BlobStore, *, threads: int) -> tuple[grpc.Server, Models, healt
     server.add_generic_rpc_handlers(handlers(models))
     state = health.HealthServicer(experimental_non_blocking=True)
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    show_health(models, state)
+    show_health(state, serving=False)
     return server, models, state
 
 
-def show_health(models: Models, state: health.HealthServicer) -> None:
-    """Say SERVING once any version answers."""
-    serving = health_pb2.HealthCheckResponse.SERVING if models.available else health_pb2.HealthCheckResponse.NOT_SERVING
+def show_health(state: health.HealthServicer, serving: bool) -> None:
+    status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
     for name in HEALTH_NAMES:
-        state.set(name, serving)
+        state.set(name, status)

@@ -73,18 +73,21 @@ class Models:
             raise Refusal(pb.NOT_FOUND, f"Could not find any versions of model {spec.name}")
         return [states[number].as_proto(number) for number in sorted(states, reverse=True)]
 
-    def follow(self, *, every_s: float, stop: threading.Event, changed: Callable[[], None]) -> None:
-        """Poll until `stop`, and call `changed` after each round."""
+    def follow(self, *, every_s: float, stop: threading.Event, changed: Callable[[bool], None]) -> None:
+        """Poll until `stop`; tell `changed` whether any version answers, first and whenever that changes."""
+        told: bool | None = None
         while not stop.is_set():
             self.poll()
-            changed()
+            if self.available != told:
+                told = self.available
+                changed(told)
             stop.wait(every_s)
 
     def poll(self) -> None:
         """Read models.config and do what it asks; a fault of the store or of the file leaves everything as it was."""
         try:
             wanted = wanted_versions(self._store.get(SERVER_CONFIG_KEY).decode())
-        except (DermisError, Refusal, UnicodeDecodeError) as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever is wrong there, the versions that answer go on
             if str(fault) != self._fault:
                 log.warning("config_unread", key=SERVER_CONFIG_KEY, fault=str(fault))
             self._fault = str(fault)

@@ -9,8 +9,11 @@ from dermis.shared.ports import BlobStore
 from dermis.standalone import demo
 
 
-def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE) -> Manifest:
-    """Return the manifest of the store's current model; a store without one gets the bundle in `folder` first."""
+def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE, *, models_root: str = "/models") -> Manifest:
+    """Return the manifest of the store's current model; a store without one gets the bundle in `folder` first.
+
+    `models_root` is where TensorFlow Serving sees the store's models/ folder.
+    """
     try:
         return read_manifest(store, read_current(store).current)
     except DermisError as error:
@@ -21,5 +24,5 @@ def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE) -> Manifest:
             Kind.NOT_FOUND, "NO_BUNDLE", "the store has no model and this installation carries no demo bundle; promote a model"
         )
     manifest = publish(store, folder)
-    point(store, VersionRef(name=manifest.name, version=manifest.version))
+    point(store, VersionRef(name=manifest.name, version=manifest.version), models_root=models_root)
     return manifest

@@ -19,6 +19,7 @@ _OWN = {
     "demo": "Put a sample case through all parts, show its outcome, stop.",
     "assess": "Put images and answers of one skin concern through a running dermis.",
     "answers": "Print the answers of a row of SCIN's scin_cases.csv as JSON.",
+    "init": "Make a store ready: one without a model gets the demo bundle.",
     "replay": "Try a failed case again.",
     "doctor": "Look for what could keep dermis from running here; say what to do.",
     "config": "Show every variable, its value, and where that came from.",

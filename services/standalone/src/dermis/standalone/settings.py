@@ -1,5 +1,6 @@
 """What may be set from outside: DERMIS_STANDALONE_<NAME> and DERMIS_SWEEP_<NAME>."""
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ class SweepSettings(Settings):
 
 def with_defaults(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` with the state folder (XDG base directories) and the store in it, where they are not given."""
-    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".local" / "share")
+    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share")
     state = Path(environ.get("DERMIS_STANDALONE_STATE") or data / "dermis").absolute()
     return {"DERMIS_STORE_URL": (state / "store").as_uri(), **environ, "DERMIS_STANDALONE_STATE": str(state)}
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -29,11 +29,13 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.settings import load
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs, log
-from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, most_resends
+from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, is_expired, most_resends
 from dermis.standalone.queue import CeleryQueue, Queue
 from dermis.standalone.settings import SweepSettings
 
 F = TypeVar("F", bound=Fact)
+_READERS = 8
+"""Objects that are read at once: a store elsewhere takes milliseconds for each."""
 
 
 class Sweep:
@@ -48,18 +50,28 @@ class Sweep:
     def look(self, now: datetime) -> Counter[Action]:
         """Look once, the oldest cases first, and return what was done; a fault of the store or broker is raised."""
         keys = list(self._store.list("open/"))
-        self._resent = {key: resent for key, resent in self._resent.items() if key in set(keys)}
+        still_open = set(keys)
+        self._resent = {key: resent for key, resent in self._resent.items() if key in still_open}
         budget = self._budget(len(keys))
         done: Counter[Action] = Counter()
-        for key, marker in self._markers(keys):
-            if not is_due(marker, self._resent.get(key), now=now, policy=self._policy):
-                continue
-            action = decide(marker, self._state(marker), now=now, policy=self._policy)
-            if action is Action.RESEND and budget <= done[Action.RESEND]:
-                action = Action.WAIT
-            self._do(action, key, marker, now)
-            done[action] += 1
+        with ThreadPoolExecutor(_READERS) as readers:
+            for key, case in zip(keys, readers.map(lambda key: self._read(key, now), keys), strict=True):
+                if case is None:
+                    continue
+                marker, state = case
+                action = decide(marker, state, now=now, policy=self._policy)
+                if action is Action.RESEND and budget <= done[Action.RESEND]:
+                    action = Action.WAIT
+                self._do(action, key, marker, now)
+                done[action] += 1
         return done
+
+    def clear_scratch(self, now: datetime) -> int:
+        """Delete the images to judge at once that nobody took away in time; return how many."""
+        expired = [key for key in self._store.list("scratch/") if is_expired(key.partition("/")[2], now=now, policy=self._policy)]
+        for key in expired:
+            self._store.delete(key)
+        return len(expired)
 
     def _budget(self, open_cases: int) -> int:
         if not open_cases:
@@ -70,14 +82,17 @@ class Sweep:
             log.warning("no case is sent again", reason=error.reason, detail=error.detail)
             return 0
 
-    def _markers(self, keys: list[str]) -> Iterator[tuple[str, OpenCase]]:
-        for key in keys:
-            try:
-                yield key, OpenCase.model_validate_json(self._store.get(key))
-            except BlobNotFound:
-                continue  # closed meanwhile
-            except ValidationError:
-                log.error("marker is broken", key=key)
+    def _read(self, key: str, now: datetime) -> tuple[OpenCase, CaseState] | None:
+        """Return an open case, or None if there is nothing to decide about it now."""
+        try:
+            marker = OpenCase.model_validate_json(self._store.get(key))
+        except BlobNotFound:
+            return None  # closed meanwhile
+        except ValidationError:
+            log.error("marker is broken", key=key)
+            return None
+        due = is_due(marker, self._resent.get(key), now=now, policy=self._policy)
+        return (marker, self._state(marker)) if due else None
 
     def _state(self, marker: OpenCase) -> CaseState:
         """Read what decides, the facts that close a case first."""
@@ -124,12 +139,14 @@ def main() -> None:
     log.info("sweeping", every_s=settings.interval_seconds)
     while True:
         try:
-            done = sweep.look(datetime.now(UTC))
+            now = datetime.now(UTC)
+            done = sweep.look(now)
+            cleared = sweep.clear_scratch(now)
         except DermisError as error:
             log.warning("sweep broken off", reason=error.reason, detail=error.detail)
         else:
-            if done:
-                log.info("swept", **{str(action).lower(): count for action, count in done.items()})
+            if done or cleared:
+                log.info("swept", scratch=cleared, **{str(action).lower(): count for action, count in done.items()})
         if stop.wait(settings.interval_seconds):
             return
 

@@ -13,7 +13,7 @@ from dermis.gateway.convert import digest_of, new_case_of
 from dermis.gateway.core import listing
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
-from dermis.gateway.form import CASE_FORM, read_form
+from dermis.gateway.form import CASE_FORM
 from dermis.gateway.openapi import CASE_BODY, EVENTS, SHOWN, TAKEN_IN, problems
 from dermis.gateway.parts import Owner, Parts, PartsOf
 from dermis.gateway.pipeline import Retry
@@ -108,13 +108,12 @@ async def follow_case(
 
 async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
-    with parts.upload():
-        form = await read_form(request.headers, request.stream(), rules=CASE_FORM, max_image_bytes=parts.settings.max_image_bytes)
+    async with parts.upload(request, CASE_FORM) as form:
         case = await run_in_threadpool(new_case_of, form, parts.settings.limits)
         if key is None:
-            return await run_in_threadpool(parts.pipeline.submit, case, owner=owner), True
+            return await parts.pipeline.submit(case, owner=owner), True
         retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form))
-        return await run_in_threadpool(parts.pipeline.submit_once, case, retry, owner=owner)
+        return await parts.pipeline.submit_once(case, retry, owner=owner)
 
 
 async def _waited(parts: Parts, case_id: str, owner: str, seconds: float) -> CaseState:

@@ -5,7 +5,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
 from dermis.gateway.core.image import CleanImage
-from dermis.gateway.form import IMAGE_FORM, read_form
+from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.gateway.parts import Parts, PartsOf
 from dermis.shared.errors import DermisError, Kind
@@ -35,6 +35,5 @@ async def assess_image(request: Request, parts: PartsOf) -> QualityReport:
 
 
 async def _take_in(request: Request, parts: Parts) -> CleanImage:
-    with parts.upload():
-        form = await read_form(request.headers, request.stream(), rules=IMAGE_FORM, max_image_bytes=parts.settings.max_image_bytes)
+    async with parts.upload(request, IMAGE_FORM) as form:
         return await run_in_threadpool(new_image_of, form, parts.settings.limits)

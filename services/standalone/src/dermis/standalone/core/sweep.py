@@ -1,8 +1,11 @@
 """What is to be done about an open case: decided from its marker, its facts and the time."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+from typeid import TypeID
+from typeid.errors import TypeIDException
 
 from dermis.shared.case import CaseState, OpenCase
 from dermis.standalone.core.backoff import delay
@@ -20,11 +23,13 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
-    `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart."""
+    `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
+    image to judge at once is kept for `scratch_for` at most."""
 
     resend_after: timedelta = timedelta(seconds=45)
     incomplete_after: timedelta = timedelta(minutes=10)
-    longest_wait: timedelta = timedelta(minutes=15)
+    longest_wait: timedelta = timedelta(minutes=5)
+    scratch_for: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,7 @@ def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Po
     """Whether it is time to look at a case: `resend_after` after it was opened, then ever less often the more often it was resent."""
     if resent is None:
         return now - marker.opened_at >= policy.resend_after
-    wait = delay(resent.times + 1, first=policy.resend_after.total_seconds(), longest=policy.longest_wait.total_seconds())
+    wait = delay(resent.times, first=policy.resend_after.total_seconds(), longest=policy.longest_wait.total_seconds())
     return now - resent.at >= timedelta(seconds=wait)
 
 
@@ -55,3 +60,12 @@ def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy)
 def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
     """Return how many jobs can be missing at most: each open case has one, and those that wait in the queue are not lost."""
     return max(0, open_cases - waiting_jobs)
+
+
+def is_expired(scratch_id: str, *, now: datetime, policy: Policy) -> bool:
+    """Whether an image to judge at once has been there for too long, by the time in its id; what has no such id has no right to stay."""
+    try:
+        milliseconds = TypeID.from_string(scratch_id).uuid.int >> 80  # RFC 9562, UUID version 7
+    except TypeIDException:
+        return True
+    return now - datetime.fromtimestamp(milliseconds / 1000, UTC) >= policy.scratch_for

@@ -26,7 +26,7 @@ _FINE_NOISE, _TEXTURE_NOISE, _REDNESS_NOISE = 0.06, 0.25, 0.2
 """What rounding leaves in the fine band, and JPEG of a black noisy frame in the other two: RMS in grey levels."""
 _WHITE_TEXTURE, _WHITE_REDNESS = 0.22, 0.2
 """Share of the finest band's energy that white noise leaves in the texture band and, after chroma subsampling, in redness."""
-_LEAST_COARSE = 0.004
+_LEAST = 0.001
 
 
 class Reason(StrEnum):
@@ -63,8 +63,10 @@ class Thresholds(_Frozen):
     seen_share: Limit
     texture: Number
     redness: Number
-    blur_evidence: Number
-    sharpness: Limit
+    blur_level: Number
+    blur_structure: Number
+    fine_to_middle: Number
+    fine_to_coarse: Number
     short_side: Limit
 
 
@@ -87,16 +89,18 @@ class Signals:
     """What the verdict rests on; contrasts are RMS and relative to the local mean, so light and tone cancel out.
 
     `dark`, `bright`: shares of the frame that are black or burnt out. `texture`: contrast of structures of 1 to 8 px, `redness`:
-    of red against green and blue, both above noise. `sharpness`: fine (1-2 px) over coarse (4-8 px) contrast. `coarse`: the
-    latter in grey levels. `level`: the median grey. `short_side`: in pixels.
+    of red against green and blue, both above noise. `fine_to_middle`, `fine_to_coarse`: contrast of structures of 1-2 px over those
+    of 2-4 and 4-8 px; the first falls with any blur, the second tells a heavy one. `structure`: RMS of the middle ones in grey
+    levels. `level`: the median grey. `short_side`: in pixels.
     """
 
     dark: float
     bright: float
     texture: float
     redness: float
-    sharpness: float
-    coarse: float
+    fine_to_middle: float
+    fine_to_coarse: float
+    structure: float
     level: float
     short_side: int
 
@@ -130,7 +134,7 @@ def measures(grey: Pixels) -> QualityMeasures:
     shares = np.bincount(grey.ravel(), minlength=256) / grey.size
     levels = np.arange(256)
     mean = float(shares @ levels)
-    low, median, high = (int(level) for level in np.searchsorted(np.cumsum(shares), (0.01, 0.5, 0.99)))
+    low, median, high = np.searchsorted(np.cumsum(shares), [0.01, 0.5, 0.99]).tolist()
     sharpness = float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2)
     return QualityMeasures(
         blur=sharpness,
@@ -152,26 +156,35 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
     redness = cv2.transform(small, _REDNESS)
     at1, at2, at4, at8 = (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (1, 2, 4, 8))
     weight = 1 / (at8 + _OFFSET)
-    level_noise = float(cv2.mean(weight * weight)[0])
+    level_noise = _energy(weight)
 
-    def energy(plane: Pixels) -> float:
-        return float(cv2.norm(plane * weight, cv2.NORM_L2SQR)) / plane.size
+    def contrast(plane: Pixels, *, white: Pixels | None = None, share: float = 0, noise: float = 0) -> float:
+        """RMS relative to the local mean, without what white noise, told by the finest band, and fixed noise leave."""
+        told = share * _energy(white * weight) if white is not None else 0
+        return _root(_energy(plane * weight) - told - noise**2 * level_noise)
 
     smooth = cv2.GaussianBlur(redness, (0, 0), 2)
-    white = energy(redness - cv2.GaussianBlur(redness, (0, 0), 1))
-    red = _root(energy(smooth - cv2.mean(smooth)[0]) - _WHITE_REDNESS * white - _REDNESS_NOISE**2 * level_noise)
-    texture = _root(energy(at1 - at8) - _WHITE_TEXTURE * energy(grey - at1) - _TEXTURE_NOISE**2 * level_noise)
-    fine = _root(energy(at1 - at2) - _FINE_NOISE**2 * level_noise)
+    fine, middle, coarse = contrast(at1 - at2, noise=_FINE_NOISE), contrast(at2 - at4), contrast(at4 - at8)
     return Signals(
         dark=float(np.mean(cv2.max(cv2.max(red, green), blue) < thresholds.dark_level.value)),
         bright=float(np.mean(cv2.min(cv2.min(red, green), blue) > thresholds.bright_level.value)),
-        texture=texture,
-        redness=red,
-        sharpness=fine / (_root(energy(at4 - at8)) + _LEAST_COARSE),
-        coarse=_root(float(cv2.norm(at4 - at8, cv2.NORM_L2SQR)) / grey.size),
+        texture=contrast(at1 - at8, white=grey - at1, share=_WHITE_TEXTURE, noise=_TEXTURE_NOISE),
+        redness=contrast(
+            smooth - float(np.mean(smooth)),
+            white=redness - cv2.GaussianBlur(redness, (0, 0), 1),
+            share=_WHITE_REDNESS,
+            noise=_REDNESS_NOISE,
+        ),
+        fine_to_middle=fine / (middle + _LEAST),
+        fine_to_coarse=fine / (coarse + _LEAST),
+        structure=_root(_energy(at2 - at4)),
         level=float(np.median(grey)),
         short_side=min(working.shape[:2]),
     )
+
+
+def _energy(plane: Pixels) -> float:
+    return float(np.mean(np.square(plane)))
 
 
 def _root(energy: float) -> float:
@@ -179,22 +192,24 @@ def _root(energy: float) -> float:
 
 
 def judge(found: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reason]]:
-    """Return the verdict and all reasons for it; what shows nothing is not judged for blur."""
-    seen = 1 - found.dark - found.bright
+    """Return the verdict and all reasons for it, the gravest first; blur is not judged in what is too dark to tell or shows nothing."""
     unlit = Reason.TOO_DARK if found.dark >= found.bright else Reason.TOO_BRIGHT
     verdicts = {
+        unlit: _below(1 - found.dark - found.bright, thresholds.seen_share),
         Reason.LOW_RESOLUTION: _below(found.short_side, thresholds.short_side),
-        unlit: _below(seen, thresholds.seen_share),
     }
     if found.texture < thresholds.texture.value and found.redness < thresholds.redness.value:
         verdicts[_why_nothing(found)] = Verdict.UNUSABLE
-    elif found.coarse >= thresholds.blur_evidence.value:
-        verdicts[Reason.BLURRED] = _below(found.sharpness, thresholds.sharpness)
-    worst = [Verdict.UNUSABLE, Verdict.MARGINAL, Verdict.USABLE]
-    reasons = sorted(
-        (reason for reason, verdict in verdicts.items() if verdict is not Verdict.USABLE), key=lambda r: worst.index(verdicts[r])
-    )
-    return min(verdicts.values(), key=worst.index), reasons
+    elif found.level >= thresholds.blur_level.value or found.structure >= thresholds.blur_structure.value:
+        verdicts[Reason.BLURRED] = _blur(found, thresholds)
+    reasons = [reason for grave in (Verdict.UNUSABLE, Verdict.MARGINAL) for reason, verdict in verdicts.items() if verdict is grave]
+    return verdicts[reasons[0]] if reasons else Verdict.USABLE, reasons
+
+
+def _blur(found: Signals, thresholds: Thresholds) -> Verdict:
+    if found.fine_to_coarse < thresholds.fine_to_coarse.value:
+        return Verdict.UNUSABLE
+    return Verdict.MARGINAL if found.fine_to_middle < thresholds.fine_to_middle.value else Verdict.USABLE
 
 
 def _why_nothing(found: Signals) -> Reason:

@@ -1,0 +1,26 @@
+"""dermis init"""
+
+from typing import Any
+
+import click
+
+from dermis.shared.stores import open_store
+from dermis.standalone.bundle import ensure_bundle
+from dermis.standalone.commands import options
+from dermis.standalone.settings import load_standalone
+
+
+@click.command("init")
+@options.state
+@options.store
+@click.option("--models-root", default="/models", show_default=True, help="Where TensorFlow Serving sees the store's models/ folder.")
+def command(models_root: str, **given: Any) -> None:
+    """Make a store ready: one without a model gets the demo bundle.
+
+    \b
+    Examples:
+      dermis init --store file:///store --models-root /store/models
+    """
+    settings = load_standalone(options.overlay(given))
+    manifest = ensure_bundle(open_store(settings.store_url), models_root=models_root)
+    click.echo(f"the store's model is {manifest.name} version {manifest.version}, purpose: {manifest.purpose}")

@@ -1,0 +1,43 @@
+"""A bundle in a folder: what it says of itself, whether its files are whole, and how two builds differ."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from dermis.shared.manifest import MANIFEST_FILE, Manifest
+
+EVALUATION_FILE = "evaluation.json"
+MODEL_CARD_FILE = "model_card.md"
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return path -> SHA-256 of every file of a bundle, the manifest apart."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+
+
+_EXACT = ("name", "version", "purpose", "image_size", "max_images", "conditions", "feature_schema", "embedding_size", "cam_size")
+
+
+def differences(folder: Path, other: Path, *, tolerance: float = 0.02) -> list[str]:
+    """Return in what two builds differ: names and sizes must be equal, each metric within `tolerance`."""
+    ours, theirs = read_manifest(folder), read_manifest(other)
+    found = [
+        f"{field}: {getattr(ours, field)} against {getattr(theirs, field)}"
+        for field in _EXACT
+        if getattr(ours, field) != getattr(theirs, field)
+    ]
+    metrics, rebuilt = (json.loads((where / EVALUATION_FILE).read_text("utf-8"))["metrics"] for where in (folder, other))
+    for name in sorted(metrics.keys() | rebuilt.keys()):
+        if name not in metrics or name not in rebuilt or abs(metrics[name] - rebuilt[name]) > tolerance:
+            found.append(f"{name}: {metrics.get(name)} against {rebuilt.get(name)}, more than {tolerance} apart")
+    return found

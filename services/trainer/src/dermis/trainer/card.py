@@ -1,0 +1,66 @@
+"""The model card: what a bundle is for, for whom it was measured and how well, in words for people."""
+
+from typing import Any
+
+from dermis.shared.case import NOT_A_MEDICAL_DEVICE
+from dermis.shared.manifest import Manifest
+
+_PURPOSE = {
+    "demo": "**A demo on generated images, without any clinical meaning.** It was trained and tested on procedural drawings of skin and "
+    "invented answers; what it says of a photo of a person means nothing. It exists so that the whole system can be run and tested.",
+    "research": "For research. Not for use on people.",
+    "release": "See the intended use in the documentation.",
+}
+
+
+def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
+    """Return the card, Markdown, of a bundle and its evaluation report."""
+    metrics, floors, perfect = report["metrics"], report["floors"], report["perfect_model_at_this_n"]
+    shown = "\n".join(f"| {what} | {row['top_1']:.3f} | {row['top_3']:.3f} |" for what, row in report["shown"].items())
+    return f"""# {manifest.name} {manifest.version} ({manifest.purpose})
+
+{_PURPOSE[manifest.purpose]}
+
+{NOT_A_MEDICAL_DEVICE}
+
+- Input: up to {manifest.max_images} images ({manifest.image_size} px) and a self-report, every answer of which may be absent. No answer on
+  race or ethnicity is read.
+- Output: calibrated probabilities of {len(manifest.conditions)} conditions: {", ".join(c.name for c in manifest.conditions)}.
+- Data: {report["data"]}
+
+## Measured on {report["n"]} test cases
+
+| shown | top-1 | top-3 |
+|---|---|---|
+{shown}
+| floor: {floors["meaning"]} | {floors["top_1"]:.3f} | {floors["top_3"]:.3f} |
+
+95 % intervals, by bootstrap over cases: top-1 {_range(report["intervals"]["top_1"])}, top-3 {_range(report["intervals"]["top_3"])}.
+
+| | measured | a perfect model at this n |
+|---|---|---|
+| expected calibration error | {metrics["expected_calibration_error"]:.3f} | {_mean(perfect["expected_calibration_error"])} |
+| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {metrics["set_coverage"]:.3f} | {_range(perfect["set_coverage"])} |
+
+Mean size of a prediction set: {report["mean_set_size"]:.2f}. Abstained: {metrics["abstained"]:.1%}.
+
+{_slices("Monk skin tone (as painted or graded)", report["slices"]["monk_skin_tone"])}
+{_slices("Fitzpatrick skin type (as answered)", report["slices"]["fitzpatrick_skin_type"])}
+{_slices("Condition", report["slices"]["condition"])}"""
+
+
+def _slices(title: str, rows: list[dict[str, Any]]) -> str:
+    lines = (
+        f"| {row['value']} | {row['n']} | {row['top_1']:.3f} ({_range(row['top_1_interval'])}) | "
+        f"{row['top_3']:.3f} ({_range(row['top_3_interval'])}) | {row['set_coverage']:.3f} ({_range(row['set_coverage_interval'])}) |\n"
+        for row in rows
+    )
+    return f"## {title}\n\n| | n | top-1 | top-3 | set coverage |\n|---|---|---|---|---|\n{''.join(lines)}"
+
+
+def _range(pair: list[float]) -> str:
+    return f"{pair[0]:.3f}-{pair[1]:.3f}"
+
+
+def _mean(pair: list[float]) -> str:
+    return f"{pair[0]:.3f} on average, {pair[1]:.3f} at the 95th percentile"

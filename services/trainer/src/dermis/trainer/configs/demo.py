@@ -1,0 +1,106 @@
+"""The demo bundle: eight conditions on generated cases, small enough to be committed, without clinical meaning.
+
+Build     python -m dermis.trainer.configs.demo --out FOLDER
+Check     python -m dermis.trainer.configs.demo --check services/standalone/src/dermis/standalone/demo/bundle
+Case      python -m dermis.trainer.configs.demo --case services/standalone/src/dermis/standalone/demo/case
+Hardware  2 CPU cores, 2 GB: TODO
+Result    TODO
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+
+from dermis.shared.bundles import publish
+from dermis.shared.manifest import AbstentionRule, Condition
+from dermis.shared.stores.memory import MemoryStore
+from dermis.trainer.bundle import differences, write_json
+from dermis.trainer.data.generated import CONDITIONS, case, cases
+from dermis.trainer.export import signature
+from dermis.trainer.model import small_backbone
+from dermis.trainer.parts import Part, collect
+from dermis.trainer.schema import every_answer
+from dermis.trainer.train import Config, train
+
+IMAGE_SIZE = 96
+SCHEMA = every_answer()
+SEEDS_AND_COUNTS = {"train": (1, 2800), "calibration": (2, 700), "test": (3, 1000)}
+SAMPLE_CASE = (4, 0)
+SAMPLE_LONGEST = 1200
+
+
+def part(name: str) -> Part:
+    seed, count = SEEDS_AND_COUNTS[name]
+    names = [condition.name for condition in CONDITIONS]
+    return collect(cases(seed, count), schema=SCHEMA, conditions=names, image_size=IMAGE_SIZE)
+
+
+CONFIG = Config(
+    version=1,
+    purpose="demo",
+    seed=0,
+    image_size=IMAGE_SIZE,
+    backbone=small_backbone,
+    conditions=tuple(Condition(id=condition.id, name=condition.name) for condition in CONDITIONS),
+    schema=SCHEMA,
+    part=part,
+    data="generated cases (dermis.trainer.data.generated): procedural skin over the whole Monk scale with invented answers; "
+    + ", ".join(f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()),
+    epochs=10,
+    batch=24,
+    learning_rate=3e-3,
+    coverage=0.9,
+    abstention=AbstentionRule(min_probability=0.4, max_set_size=4),
+    lineage={
+        "config": "dermis.trainer.configs.demo",
+        "data": "generated",
+        **{name: f"seed {seed}, {count} cases" for name, (seed, count) in SEEDS_AND_COUNTS.items()},
+    },
+)
+
+
+def check(folder: Path) -> list[str]:
+    """Rebuild the bundle elsewhere and return in what the one in `folder` differs from it."""
+    publish(MemoryStore(), folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        rebuilt = Path(scratch, "bundle")
+        train(CONFIG, rebuilt)
+        found = differences(folder, rebuilt)
+        if signature(folder) != signature(rebuilt):
+            found.append(f"signature: {signature(folder)} against {signature(rebuilt)}")
+    return found
+
+
+def write_sample_case(folder: Path) -> None:
+    """Write the demo's case as a person would send it: a JPEG a shot type, and answers.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = case(*SAMPLE_CASE, longest=SAMPLE_LONGEST)
+    for image, shot_type in zip(sample.images, sample.shot_types, strict=True):
+        name = str(folder / f"{shot_type.lower()}.jpg")
+        cv2.imwrite(name, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    write_json(folder / "answers.json", sample.self_report.model_dump(mode="json", exclude_none=True))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the demo bundle, check the committed one, or write the demo's case.")
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--out", type=Path, metavar="FOLDER", help="build the bundle in a new folder")
+    way.add_argument("--check", type=Path, metavar="FOLDER", help="rebuild and compare with the bundle in this folder")
+    way.add_argument("--case", type=Path, metavar="FOLDER", help="write the demo's case")
+    given = parser.parse_args()
+    if given.case:
+        write_sample_case(given.case)
+        return 0
+    if given.out:
+        train(CONFIG, given.out)
+        return 0
+    found = check(given.check)
+    print("\n".join(found) or "the bundle is as its config builds it")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

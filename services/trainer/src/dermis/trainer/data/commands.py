@@ -1,0 +1,109 @@
+"""`dermis data`: read, look at, compare, fetch and split SCIN."""
+
+import importlib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dermis.trainer.data import defaults
+
+# Loaded for `dermis --help`: what is heavy is imported by `_verbs`, and a missing extra is told here.
+for _package in ("cv2", "matplotlib", "pandas", "sklearn"):
+    if find_spec(_package) is None:
+        raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _verbs() -> Any:
+    return importlib.import_module("dermis.trainer.data.verbs")
+
+
+def _file(name: str, help_text: str) -> Callable[[F], F]:
+    return click.option(name, type=click.Path(exists=True, dir_okay=False, path_type=Path), help=help_text)
+
+
+def _out(default: str) -> Callable[[F], F]:
+    return click.option("--out", type=click.Path(path_type=Path), default=default, show_default=True, help="Where to write.")
+
+
+_source = click.option(
+    "--source",
+    default=defaults.PUBLIC,
+    show_default=True,
+    help="Store URL that holds the two tables and images/: file:///folder or gs://bucket/prefix.",
+)
+_policy = click.option("--policy", default=defaults.POLICY, show_default=True, help="Label policy: its name, or a file.")
+_duplicates = _file("--duplicates", "Near-duplicate groups: CSV with columns image, group.")
+
+
+@click.group()
+def data() -> None:
+    """Read SCIN where it lives, look at it, split it without a leak."""
+
+
+@data.command()
+@_source
+@_policy
+@_out("profile")
+def profile(source: str, policy: str, out: Path) -> None:
+    """Write every table of the data set as CSV, JSON and one HTML report."""
+    click.echo(_verbs().write_profile(source, policy, out))
+
+
+@data.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--map-a", help="Mapping of A: its name or a file; without one A is read as SCIN.")
+@click.option("--map-b", help="Mapping of B, likewise.")
+@click.option("--policy", default="scin-all", show_default=True, help="Label policy for a SCIN side.")
+@_out("compare")
+def compare(a: str, b: str, map_a: str | None, map_b: str | None, policy: str, out: Path) -> None:
+    """Put two data sets, given by store URL, side by side: the share of each tone, group and condition."""
+    click.echo(_verbs().write_compare((a, map_a), (b, map_b), policy, out))
+
+
+@data.command()
+@_source
+@_policy
+@click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases; also !=, >=, <=. Repeated: all have to hold.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folder: Path) -> None:
+    """Bring the selected cases home: rows and images, as a folder that is a source itself. Goes on where it was stopped."""
+    chosen = _verbs().choose(source, policy, where)
+    click.echo(f"{len(chosen.case_ids):,} of {len(chosen.scin.cases):,} cases, {len(chosen.keys):,} images")
+    if dry_run or not chosen.case_ids:
+        return
+    with click.progressbar(length=len(chosen.keys), label="images") as bar:
+        done = chosen.bring_to(folder, step=lambda: bar.update(1))
+    click.echo(f"{len(done.fetched):,} fetched, {len(done.there):,} were there, {len(done.missing):,} missing in the source")
+    for key in done.missing:
+        click.echo(f"missing: {key}", err=True)
+
+
+@data.command()
+@_source
+@_policy
+@_duplicates
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
+@click.option("--fractions", default=":".join(map(str, defaults.FRACTIONS.values())), show_default=True, help=":".join(defaults.FRACTIONS))
+@_out("split.json")
+def split(source: str, policy: str, duplicates: Path | None, seed: int, folds: int, fractions: str, out: Path) -> None:
+    """Write a fold file: connected cases together, stratified by top condition and Monk tone."""
+    click.echo(_verbs().write_split(source, policy, duplicates, seed=seed, folds=folds, fractions=fractions, out=out))
+
+
+@data.command()
+@_source
+@_policy
+@_duplicates
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> None:
+    """Check that a fold file fits the data and leaks nothing."""
+    click.echo(_verbs().audit(source, policy, duplicates, split))

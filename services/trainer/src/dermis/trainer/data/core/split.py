@@ -1,0 +1,231 @@
+"""A split without a leak: connected cases stay together, strata are spread evenly, and every label has training cases."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.trainer.data.core.attributes import monk_bin
+from dermis.trainer.data.core.groups import Links, connected, image_links, leaks
+from dermis.trainer.data.core.policy import Frozen, Labels
+from dermis.trainer.data.core.tables import ScinTables
+
+Part = Literal["train", "validation", "calibration", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "calibration", "test")
+SHOWN_LEAKS = 10
+
+
+class SplitCase(Frozen):
+    """Where a case went; `fold` None: it trains in every fold, being all that some label has."""
+
+    case_id: str
+    group: str
+    part: Part
+    fold: int | None
+
+
+class Split(Frozen):
+    """A fold file. `tables`: SHA-256 of the tables split; `duplicates`: that of the near-duplicate groups used, None if none were."""
+
+    format: Literal["dermis.split/1"] = "dermis.split/1"
+    seed: int
+    policy: str
+    fractions: dict[Part, float]
+    folds: Annotated[int, Field(ge=2)]
+    tables: dict[str, str]
+    duplicates: str | None
+    cases: tuple[SplitCase, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, the name of this split in a training record."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def part_of(self) -> dict[str, Part]:
+        return {case.case_id: case.part for case in self.cases}
+
+
+def as_text(split: Split) -> str:
+    """Return the fold file: JSON with its digest, a line per case."""
+    document = split.model_dump(mode="json")
+    cases = ",\n".join("  " + json.dumps(case) for case in document.pop("cases"))
+    head = json.dumps({**document, "digest": split.digest}, indent=1)
+    return f'{head[:-2]},\n "cases": [\n{cases}\n ]\n}}\n'
+
+
+def from_text(text: str | bytes) -> Split:
+    """Read a fold file; INVALID if it is none, or if it was changed after it was made."""
+    try:
+        document = dict(json.loads(text))
+        digest = document.pop("digest")
+        split = Split.model_validate(document)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DermisError(Kind.INVALID, "SPLIT", f"this is no fold file of dermis data split: {error}") from error
+    if split.digest != digest:
+        raise DermisError(Kind.INVALID, "SPLIT", f"the fold file was changed: its digest is {split.digest}, not {digest}; split again")
+    return split
+
+
+def make_split(
+    tables: ScinTables,
+    labels: Labels,
+    *,
+    seed: int,
+    fractions: Mapping[Part, float],
+    folds: int = 5,
+    duplicates: Mapping[str, str] | None = None,
+) -> Split:
+    """Split all cases, the unlabelled too, into parts and, independently, folds; the order of rows does not matter."""
+    if abs(sum(fractions.values()) - 1) > 1e-9 or set(fractions) != set(PARTS) or min(fractions.values()) < 0 or not fractions["train"]:
+        raise DermisError(Kind.INVALID, "SPLIT", f"fractions {dict(fractions)} have to name {', '.join(PARTS)} and add up to 1")
+    group_of = connected(list(tables.cases["case_id"]), image_links(tables.cases, duplicates))
+    members: dict[str, list[int]] = {}
+    for place, case_id in enumerate(tables.cases["case_id"]):
+        members.setdefault(group_of[case_id], []).append(place)
+    groups = sorted(members)
+    if len(groups) < max(folds, len(PARTS)):
+        raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
+    strata = _strata(tables, labels)
+    table = np.array([np.sum([strata[place] for place in members[group]], axis=0) for group in groups])
+    holds = [{name for place in members[group] for name in labels.frame["differential"].iloc[place]} for group in groups]
+    parts = _spread(table, list(fractions.values()), np.random.default_rng(seed))
+    _fill_train(parts, holds, sizes=[len(members[group]) for group in groups])
+    numbers = _spread(table, [1 / folds] * folds, np.random.default_rng(seed + 1))
+    pinned = _only_holders(numbers, holds, sizes=[len(members[group]) for group in groups])
+    place_of = {group: place for place, group in enumerate(groups)}
+    rows = []
+    for case_id in sorted(group_of):
+        place = place_of[group_of[case_id]]
+        fold = None if place in pinned else int(numbers[place])
+        rows.append(SplitCase(case_id=case_id, group=group_of[case_id], part=list(fractions)[parts[place]], fold=fold))
+    return Split(
+        seed=seed,
+        policy=labels.policy.reference,
+        fractions=dict(fractions),
+        folds=folds,
+        tables=dict(tables.digests),
+        duplicates=None if duplicates is None else _digest_of(duplicates),
+        cases=tuple(rows),
+    )
+
+
+def _digest_of(duplicates: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(duplicates.items())).encode()).hexdigest()
+
+
+def _strata(tables: ScinTables, labels: Labels) -> np.ndarray:
+    """Return [cases, strata] of 0 and 1: the top label (or the status of a case without), and the Monk bin, the unlabelled apart."""
+    frame = labels.frame
+    tops = [top if has else f"({status})" for top, has, status in zip(frame["top"], labels.has_label, frame["status"], strict=True)]
+    tones = [f"{tone}, label: {has}" for tone, has in zip(monk_bin(tables.cases), labels.has_label, strict=True)]
+    columns = []
+    for values in (tops, tones):
+        names = sorted(set(values))
+        columns.append(np.array([[value == name for name in names] for value in values]))
+    return np.hstack(columns).astype(float)
+
+
+def _spread(table: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Assign groups to parts so that each part gets its fraction of every stratum: iterative stratification (Sechidis et al. 2011).
+
+    `table`: [groups, strata] cases. The rarest stratum goes first, its largest groups first, each to the part that lacks it most; of
+    equals to the part that lacks most cases, of equals by chance. Returns the part of each group.
+    """
+    share = np.array(fractions)
+    wanted = np.outer(share, table.sum(0))
+    wanted_cases = share * table.sum()
+    part = np.full(len(table), -1)
+    tie_break = rng.permutation(len(table))
+    while (part < 0).any():
+        left = table[part < 0].sum(0)
+        rarest = int(np.argmin(np.where(left > 0, left, np.inf)))
+        holders = np.flatnonzero((part < 0) & (table[:, rarest] > 0))
+        for group in sorted(holders, key=lambda group: (-table[group].sum(), tie_break[group])):
+            need = np.round(wanted[:, rarest], 9), np.round(wanted_cases, 9), rng.permutation(len(share))
+            best = int(np.lexsort(need[::-1])[-1])
+            part[group] = best
+            wanted[best] -= table[group]
+            wanted_cases[best] -= table[group].sum()
+    return part
+
+
+def _fill_train(parts: np.ndarray, holds: Sequence[set[str]], *, sizes: Sequence[int]) -> None:
+    """Move the smallest group of each label that train lacks into train, which is part 0."""
+    for _, groups in _holders(holds):
+        if not any(parts[group] == 0 for group in groups):
+            parts[min(groups, key=lambda group: (sizes[group], group))] = 0
+
+
+def _only_holders(folds: np.ndarray, holds: Sequence[set[str]], *, sizes: Sequence[int]) -> set[int]:
+    """Return groups that have to train in every fold: without them a label would have no training case when its only fold is left out."""
+    pinned: set[int] = set()
+    for _, groups in _holders(holds):
+        if len({folds[group] for group in groups}) == 1 and not pinned & set(groups):
+            pinned.add(min(groups, key=lambda group: (sizes[group], group)))
+    return pinned
+
+
+def _holders(holds: Sequence[set[str]]) -> list[tuple[str, list[int]]]:
+    by_label: dict[str, list[int]] = {}
+    for group, names in enumerate(holds):
+        for label in names:
+            by_label.setdefault(label, []).append(group)
+    return sorted(by_label.items(), key=lambda item: (len(item[1]), item[0]))
+
+
+def audit_split(split: Split, tables: ScinTables, labels: Labels, *, duplicates: Mapping[str, str] | None = None) -> None:
+    """Raise INVALID unless `split` fits the tables and nothing leaks: every training run calls this first.
+
+    Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group in two parts or two
+    folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without them.
+    """
+    faults = []
+    if split.tables != dict(tables.digests):
+        faults.append("it was made from other tables: split these")
+    if split.policy != labels.policy.reference:
+        faults.append(f"it was made under the label policy {split.policy}, not {labels.policy.reference}: split again")
+    if split.duplicates and duplicates is None:
+        faults.append("it was made with near-duplicate groups that were not given: give their file")
+    if sorted(case.case_id for case in split.cases) != sorted(tables.cases["case_id"]):
+        faults.append("it does not hold every case of the tables once: split again")
+    if not faults:
+        faults = [*_leak_faults(split, image_links(tables.cases, duplicates)), *_label_faults(split, tables, labels)]
+    if faults:
+        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(faults))
+
+
+def _leak_faults(split: Split, links: Links) -> list[str]:
+    faults = []
+    for kind, place_of in (("part", split.part_of()), ("fold", {case.case_id: str(case.fold) for case in split.cases})):
+        found = leaks(place_of, links)
+        faults += [
+            f"{thing} is in {kind} {place_of[one]} (case {one}) and in {place_of[other]} (case {other})"
+            for thing, one, other in found[:SHOWN_LEAKS]
+        ]
+        faults += [f"... and {len(found) - SHOWN_LEAKS} more leaks between {kind}s"] if len(found) > SHOWN_LEAKS else []
+    return faults
+
+
+def _label_faults(split: Split, tables: ScinTables, labels: Labels) -> list[str]:
+    part_of = split.part_of()
+    in_train = [part_of[case_id] == "train" for case_id in tables.cases["case_id"]]
+    trained = {name for differential in labels.frame.loc[in_train, "differential"] for name in differential}
+    return [f"label {name!r} has no case in train" for name in labels.labels if name not in trained]
+
+
+def random_image_leak(tables: ScinTables, *, test: float, seed: int) -> tuple[int, int]:
+    """Return (leaked, all) test images of a split by image at random: leaked if its case has an image in train.
+
+    This is what a split by image does; it is here to be stated, never to be used.
+    """
+    links = image_links(tables.cases)
+    group_of = connected(list(tables.cases["case_id"]), links)
+    keys = sorted({(group_of[case_id], key) for case_id, key in links})
+    in_test = np.random.default_rng(seed).random(len(keys)) < test
+    trained = {group for (group, _), tested in zip(keys, in_test, strict=True) if not tested}
+    tested_groups = [group for (group, _), tested in zip(keys, in_test, strict=True) if tested]
+    return sum(group in trained for group in tested_groups), len(tested_groups)

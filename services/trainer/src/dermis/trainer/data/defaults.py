@@ -1,0 +1,6 @@
+"""What a command does unless told otherwise; light, for `dermis --help`."""
+
+PUBLIC = "gs://dx-scin-public-data/dataset?anonymous=true"
+"""The publisher's bucket."""
+POLICY = "scin-grouped"
+FRACTIONS = {"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}

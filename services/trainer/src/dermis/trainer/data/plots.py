@@ -1,0 +1,165 @@
+"""Tables as inline SVG that takes its colours and fonts from the page around it, so that it reads in light and dark."""
+
+import io
+import re
+import textwrap
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from dermis.trainer.data.core.profile import Table
+
+WIDTH = 4.4
+MOST_BARS = 25
+LEAST_DRAWN = 20
+# Stand-ins that matplotlib accepts, replaced in the SVG by what the page defines.
+_INK, _ACCENT, _SECOND = "#010203", "#010204", "#010205"
+_ON_PAGE = {_INK: "currentColor", _ACCENT: "var(--accent)", _SECOND: "var(--second)"}
+# Monk skin tone scale, orbs 1-10 (skintone.google).
+MONK_COLOURS = ("#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96", "#a07e56", "#825c43", "#604134", "#3a312a", "#292420")
+
+
+_PEOPLES = re.compile(
+    r"\b(african|alaska|american|asian|black|eastern|hawaiian|hispanic|indian|islander|latino|native|pacific|spanish|white)\b"
+)
+
+
+def words(value: object) -> str:
+    """Return a value of the data as words: MST_1_3 as "MST 1-3", AGE_18_TO_29 as "Age 18 to 29"."""
+    text = str(value)
+    if tone := re.fullmatch(r"MST_(\d)_(\d+)", text):
+        return f"MST {tone[1]}\N{EN DASH}{tone[2]}"
+    if re.fullmatch(r"[A-Z]{3}\d+|US", text) or not re.fullmatch(r"[A-Z][A-Z0-9_,]*", text):
+        return text
+    plain = text.replace("_", " ").replace(",", ", ").replace("MST NONE", "No MST")
+    return plain if "MST" in plain else _PEOPLES.sub(lambda name: name[0].title(), plain.capitalize())
+
+
+def draw(table: Table) -> str:
+    """Return the table's chart as an SVG element with an alternative text, or "" if it has none."""
+    frame = _drawn(table)
+    if table.chart is None or frame.empty:
+        return ""
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": table.name}):
+        figure, alternative = {"bars": _bars, "matrix": _matrix, "sides": _sides}[table.chart](table, frame)
+        return _inline(figure, f"{table.title}. {alternative}")
+
+
+def _drawn(table: Table) -> pd.DataFrame:
+    """Return the rows that can be drawn: those with a share, of a matrix the columns of enough cases."""
+    frame = table.frame
+    if table.chart == "matrix":
+        return frame[frame["of"] >= LEAST_DRAWN] if "share" in frame else frame
+    if table.chart == "sides":
+        return frame[(frame["n_a"] > 0) | (frame["n_b"] > 0)].head(MOST_BARS)
+    return frame.dropna(subset="share").head(MOST_BARS) if table.chart else frame
+
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+}
+
+
+def _inline(figure: Figure, alternative: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{escape(alternative)}">', svg, count=1)
+    for stand_in, colour in _ON_PAGE.items():
+        svg = svg.replace(stand_in, colour)
+    return svg
+
+
+def _axes(labels: list[str], *, foot: float) -> tuple[Figure, Axes]:
+    wrapped = [textwrap.fill(label, 24) for label in labels]
+    lines = sum(1 + label.count("\n") for label in wrapped)
+    height = 0.17 * lines + 0.09 * len(labels) + foot
+    figure = Figure(figsize=(WIDTH, height))
+    # Margins by the length of the words: half the time of a layout engine, which draws everything twice.
+    widest = max(len(line) for label in wrapped for line in label.split("\n"))
+    axes = figure.add_axes((left := (0.12 + 0.07 * widest) / WIDTH, foot / height, 0.97 - left, 1 - (foot + 0.06) / height))
+    axes.set_yticks(range(len(labels)), wrapped)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return figure, axes
+
+
+def _percent(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if axes.get_xlim()[1] > 0.1 else 1))
+
+
+def _bars(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    labels = [words(value) for value in frame.iloc[:, 0]]
+    figure, axes = _axes(labels, foot=0.27)
+    monk = "monk" in table.name
+    colours = [MONK_COLOURS[int(value) - 1] if monk and str(value).isdecimal() else _ACCENT for value in frame.iloc[:, 0]]
+    axes.barh(range(len(frame)), frame["share"], height=0.7, color=colours, edgecolor=_INK if monk else "none", linewidth=0.5)
+    gaps = [(frame["share"] - frame["low"]).clip(lower=0), (frame["high"] - frame["share"]).clip(lower=0)]
+    axes.errorbar(frame["share"], range(len(frame)), xerr=gaps, fmt="none", ecolor=_INK, elinewidth=0.9, capsize=2, capthick=0.9)
+    several_totals = frame["of"].nunique() > 1
+    for row, (high, n, of) in enumerate(zip(frame["high"], frame["n"], frame["of"], strict=True)):
+        axes.annotate(
+            f"{n:,}/{of:,}" if several_totals else f"{n:,}", (high, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    axes.set_xlim(0, min(1.0, frame["high"].max() * 1.02) * (1.22 if several_totals else 1.14))
+    _percent(axes)
+    said = [f"{label} {share:.1%} of {of:,}" for label, share, of in zip(labels, frame["share"], frame["of"], strict=True)]
+    more = f" The first {MOST_BARS} of {len(table.frame)} are drawn." if len(table.frame) > MOST_BARS else ""
+    return figure, "Bars: " + "; ".join(said) + "." + more
+
+
+def _matrix(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    rows, columns = frame.columns[:2]
+    value = "share" if "share" in frame else "n"
+    names, heads = list(dict.fromkeys(frame[rows])), list(dict.fromkeys(frame[columns]))
+    figure, axes = _axes([words(name) for name in names], foot=0.5)
+    most = frame[value].max()
+    for row in frame.to_dict("records"):
+        x, y = heads.index(row[columns]), names.index(row[rows])
+        strength = 0.75 * row[value] / most if most else 0.0
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=_ACCENT, alpha=strength, linewidth=0))
+        text = f"{row[value]:.0%}" if value == "share" else f"{row[value] or ''}"
+        axes.text(x, y, text, ha="center", va="center", fontsize=8)
+    of = frame.groupby(columns)["of"].first() if value == "share" else {}
+    axes.set_xticks(range(len(heads)), [words(head) + (f"\nn = {of[head]:,}" if head in of else "") for head in heads])
+    axes.set_xlim(-0.5, len(heads) - 0.5)
+    axes.set_xlabel(f"{columns} (rows: {rows})" if value == "n" else "")
+    largest = frame.loc[frame[value].idxmax()]
+    said = f"{largest[value]:.0%}" if value == "share" else f"{largest[value]:,}"
+    return figure, f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, {words(largest[columns])}: {said}."
+
+
+def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    labels = [words(value) for value in frame["value"]]
+    figure, axes = _axes(labels, foot=0.5)
+    for side, colour, marker, shift in (("a", _ACCENT, "o", -0.16), ("b", _SECOND, "s", 0.16)):
+        share, low, high = (frame[f"{part}_{side}"] for part in ("share", "low", "high"))
+        axes.errorbar(
+            share,
+            [row + shift for row in range(len(frame))],
+            xerr=[(share - low).clip(lower=0), (high - share).clip(lower=0)],
+            fmt=marker,
+            markersize=4.5,
+            color=colour,
+            elinewidth=1.2,
+            label=table.sides[0 if side == "a" else 1],
+        )
+    axes.set_xlim(left=-0.01)
+    _percent(axes)
+    figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
+    said = [f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)]
+    return figure, f"Shares in {table.sides[0]} and {table.sides[1]}: " + "; ".join(said) + "."

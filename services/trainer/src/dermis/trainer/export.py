@@ -1,0 +1,106 @@
+"""A trained model -> a SavedModel with one signature that TensorFlow Serving, TensorFlow and OpenVINO read alike."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import openvino
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from dermis.api.serving.v1 import serving_pb2 as pb
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import MODEL_NAME
+from dermis.shared.tensors import to_proto
+
+SIGNATURE = "serving_default"
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
+Arrays = dict[str, npt.NDArray[np.generic]]
+_OUTPUTS = ("probabilities", "embedding", "cam", "answers_logits")
+
+
+def export(model: keras.Model, folder: Path) -> None:
+    """Write `model` (see `model.build`) as a SavedModel, with a warm-up request of one case."""
+    served = tf.Module()
+    served.weights = [weight.value for weight in model.variables]
+    inputs = [
+        tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name=name)
+        for name, tensor in zip(("images", "image_mask", "features"), _inputs(model), strict=True)
+    ]
+
+    @tf.function(input_signature=inputs, autograph=False)  # type: ignore[untyped-decorator]
+    def serve(images: tf.Tensor, image_mask: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = model({"images": images, "image_mask": image_mask, "features": features}, training=False)
+        return {name: outputs[name] for name in _OUTPUTS}
+
+    tf.saved_model.save(served, str(folder), signatures={SIGNATURE: serve})
+    one: Arrays = {spec.name: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype) for spec in inputs}
+    one["image_mask"][:, 0] = True
+    write_warm_up(folder / WARM_UP, one)
+
+
+def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
+    return [model.input[name] for name in ("images", "image_mask", "features")]
+
+
+def signature(folder: Path) -> dict[str, str]:
+    """Return "input images" and the like -> type and shape of a bundle's one signature; an error if there are others."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    found = {name: spec for graph in saved.meta_graphs for name, spec in graph.signature_def.items() if not name.startswith("__")}
+    if list(found) != [SIGNATURE]:
+        raise DermisError(Kind.INVALID, "SIGNATURE", f"signatures {sorted(found)}; a bundle has {SIGNATURE} alone")
+    return {
+        f"{way} {name}": f"{tf.dtypes.as_dtype(tensor.dtype).name}{[dim.size for dim in tensor.tensor_shape.dim]}"
+        for way, tensors in (("input", found[SIGNATURE].inputs), ("output", found[SIGNATURE].outputs))
+        for name, tensor in sorted(tensors.items())
+    }
+
+
+def write_warm_up(path: Path, inputs: Arrays) -> None:
+    """Write a TFRecord of one PredictionLog, which TensorFlow Serving replays before it calls a version AVAILABLE."""
+    request = pb.PredictRequest(
+        model_spec=pb.ModelSpec(name=MODEL_NAME, signature_name=SIGNATURE),
+        inputs={name: to_proto(array) for name, array in inputs.items()},
+    )
+    # tensorflow_serving/apis/prediction_log.proto: PredictionLog.predict_log = 6, PredictLog.request = 1.
+    log = _length_delimited(6, _length_delimited(1, request.SerializeToString(deterministic=True)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(log)
+
+
+def _length_delimited(field: int, payload: bytes) -> bytes:
+    """Return a protobuf field of wire type 2: tag, length as a varint, bytes."""
+    size, length = len(payload), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes([field << 3 | 2]) + bytes(length) + payload
+
+
+def run_tensorflow(folder: Path, inputs: Arrays) -> Arrays:
+    """Return what TensorFlow makes of a bundle's SavedModel."""
+    signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+    return {name: tensor.numpy() for name, tensor in signature(**{key: tf.constant(value) for key, value in inputs.items()}).items()}
+
+
+def run_openvino(folder: Path, inputs: Arrays) -> Arrays:
+    """Return what OpenVINO makes of it at f32; by default it may choose bf16, which is 2 % off."""
+    compiled = openvino.Core().compile_model(str(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    results = compiled({name: inputs[name] for name in inputs})
+    return {name: results[compiled.output(name)] for name in _OUTPUTS}
+
+
+def check_agreement(folder: Path, model: keras.Model, inputs: Arrays, *, tolerance: float = 1e-4) -> float:
+    """Return the largest difference between the trained model, TensorFlow and OpenVINO; an error above `tolerance`."""
+    wanted = model.predict(inputs, verbose=0)
+    worst = 0.0
+    for engine, outputs in (("TensorFlow", run_tensorflow(folder, inputs)), ("OpenVINO", run_openvino(folder, inputs))):
+        for name in _OUTPUTS:
+            off = float(np.abs(outputs[name] - wanted[name]).max())
+            if not off <= tolerance:
+                raise DermisError(Kind.INTERNAL, "EXPORT_DIFFERS", f"{engine}'s {name} is {off:.2g} off the trained model's")
+            worst = max(worst, off)
+    return worst

@@ -1,0 +1,133 @@
+"""Train, calibrate, evaluate, export: one script, read it from top to bottom."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dermis.shared.manifest import (
+    FEATURE_SCHEMA_FILE,
+    MANIFEST_FILE,
+    AbstentionRule,
+    Calibration,
+    Condition,
+    FeatureSchema,
+    Manifest,
+    PredictionSets,
+)
+from dermis.trainer import bundle
+from dermis.trainer.card import model_card
+from dermis.trainer.core.calibrate import group_thresholds, temperature
+from dermis.trainer.evaluate import evaluate
+from dermis.trainer.export import check_agreement, export
+from dermis.trainer.model import build
+from dermis.trainer.parts import Part
+from dermis.worker.core.differential import calibrate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that a run depends on. `part` makes the cases of "train", "calibration" or "test"."""
+
+    version: int
+    purpose: Literal["demo", "research", "release"]
+    seed: int
+    image_size: int
+    backbone: Callable[[int], keras.Model]
+    conditions: tuple[Condition, ...]
+    schema: FeatureSchema
+    part: Callable[[str], Part]
+    data: str
+    epochs: int
+    batch: int
+    learning_rate: float
+    coverage: float
+    abstention: AbstentionRule
+    lineage: dict[str, str]
+
+
+def train(config: Config, folder: Path) -> Manifest:
+    """Build a bundle in `folder`, which must not exist yet."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    folder.mkdir(parents=True)
+
+    print("cases ...", flush=True)
+    training, calibration, test = (config.part(name) for name in ("train", "calibration", "test"))
+
+    # Fit.
+    model = build(
+        config.backbone(config.image_size),
+        image_size=config.image_size,
+        columns=len(config.schema.columns),
+        conditions=len(config.conditions),
+    )
+    fitted = keras.Model(model.input, model({**model.input, "images": _flipped(model.input["images"])})["logits"])
+    steps = config.epochs * -(-len(training) // config.batch)
+    fitted.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    fitted.fit(training.inputs, training.labels, batch_size=config.batch, epochs=config.epochs, verbose=2)
+
+    # Calibrate, on cases of its own.
+    def probabilities(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(model.predict(inputs, batch_size=config.batch, verbose=0)["probabilities"])
+
+    uncalibrated = probabilities(calibration.inputs)
+    t = temperature(uncalibrated, calibration.labels)
+    thresholds = group_thresholds(calibrate(uncalibrated, t), calibration.labels, calibration.groups, coverage=config.coverage)
+
+    # Export, and make sure that what serves is what was trained.
+    export(model, folder)
+    some = {name: array[:16] for name, array in test.inputs.items()}
+    print(f"largest difference of TensorFlow and OpenVINO to the trained model: {check_agreement(folder, model, some):.2g}", flush=True)
+    height, width, channels = model.output["cam"].shape[2:4] + model.output["embedding"].shape[1:]
+    manifest = Manifest(
+        version=config.version,
+        purpose=config.purpose,
+        image_size=config.image_size,
+        conditions=config.conditions,
+        feature_schema=config.schema.id,
+        embedding_size=channels,
+        cam_size=(height, width),
+        calibration=Calibration(temperature=t),
+        prediction_sets=PredictionSets(coverage=config.coverage, thresholds=thresholds),
+        abstention=config.abstention,
+        lineage=config.lineage,
+        files={},
+    )
+    bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
+
+    # Evaluate, as the worker would answer.
+    prior = np.bincount(training.labels, minlength=len(config.conditions)) / len(training)
+    report = evaluate(
+        manifest,
+        test,
+        {
+            "images and answers": probabilities(test.inputs),
+            "images alone": probabilities(test.without_answers(config.schema)),
+            "answers alone": probabilities(test.without_images()),
+        },
+        prior=prior,
+        calibrated_on=len(calibration),
+        data=config.data,
+    )
+    bundle.write_json(folder / bundle.EVALUATION_FILE, report)
+    (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
+
+    manifest = manifest.model_copy(update={"files": bundle.digests(folder)})
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _flipped(images: keras.KerasTensor) -> keras.KerasTensor:
+    """Flip each image at random, in training only; uint8[B,3,S,S,3]."""
+    single = keras.ops.reshape(keras.ops.cast(images, "float32"), (-1, *images.shape[2:]))
+    return keras.ops.cast(keras.ops.reshape(keras.layers.RandomFlip()(single), (-1, *images.shape[1:])), "uint8")

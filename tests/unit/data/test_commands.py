@@ -1,0 +1,90 @@
+"""`dermis data`, as typed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from dermis.shared.errors import DermisError
+from dermis.trainer.data import defaults
+from dermis.trainer.data.commands import data
+from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
+from dermis.trainer.data.core.split import PARTS
+from tests.unit.data.scin_rows import case, files, labelled
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    folder = tmp_path / "a source"
+    (folder / "images").mkdir(parents=True)
+    rows = [labelled(n, {"AB"[n % 2]: 1.0}, images=(n,), monk_skin_tone_label_us=str(1 + n % 8)) for n in range(1, 40)]
+    for name, table in zip((CASES_FILE, LABELS_FILE), files([*rows, case(40, images=(40,))]), strict=True):
+        (folder / name).write_bytes(table)
+    for n in range(1, 40):
+        (folder / "images" / f"{n}.png").write_bytes(cv2.imencode(".png", np.full((4, 4, 3), n, np.uint8))[1].tobytes())
+    return folder.as_uri()
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(data, list(arguments), catch_exceptions=True)
+    if isinstance(result.exception, DermisError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_split_then_audit(source: str, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "split.json"
+    said = run("split", "--source", source, "--policy", "scin-all", "--out", str(out)).output
+    assert all(part in said for part in PARTS)
+    assert "0 of" in said  # one image a case: a split by image has no sibling to leak
+    assert json.loads(out.read_text())["digest"] in said
+    assert "no leak in 40 cases" in run("audit", "--source", source, "--policy", "scin-all", str(out)).output
+    with pytest.raises(DermisError, match="label policy"):
+        run("audit", "--source", source, str(out))
+    with pytest.raises(DermisError, match="four numbers"):
+        run("split", "--source", source, "--fractions", "0.5:0.5", "--out", str(out))
+
+
+def test_fetch_brings_a_part_home(source: str, tmp_path: Path) -> None:
+    home = tmp_path / "at home"
+    assert "5 of 40 cases, 5 images" in run("fetch", "--source", source, "--where", "monk_us>=8", "--dry-run", str(home)).output
+    assert not home.exists()
+    said = run("fetch", "--source", source, "--policy", "scin-all", "--where", "label=|A", str(home))
+    assert "19 fetched, 0 were there, 1 missing in the source" in said.output
+    assert "missing: images/40.png" in said.output
+    assert len(list((home / "images").iterdir())) == 19
+    again = run("fetch", "--source", source, "--policy", "scin-all", "--where", "label=|A", str(home))
+    assert "0 fetched, 19 were there" in again.output
+    assert "20 of 20 cases" in run("fetch", "--source", home.as_uri(), "--dry-run", str(tmp_path / "x")).output
+
+
+def test_profile_and_compare_write_their_files(source: str, tmp_path: Path) -> None:
+    assert "CSV files" in run("compare", source, source, "--out", str(tmp_path / "c")).output
+    assert (tmp_path / "c" / "compare.html").exists()
+    table = (tmp_path / "c" / "compare" / "monk_us.csv").read_text().splitlines()
+    assert table[0].startswith("value,n_a,of_a,share_a")
+    assert "CSV files" in run("profile", "--source", source, "--policy", "scin-all", "--out", str(tmp_path / "p")).output
+    facts = json.loads((tmp_path / "p" / "profile.json").read_text())["facts"]
+    assert facts["Source"] == source
+    assert facts["Label policy"].startswith("scin-all/1 sha256:")
+
+
+def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DermisError, match=r"no manifest.csv in .*: name the folder"):
+        run("compare", "--map-a", "pad_ufes_20", tmp_path.as_uri(), tmp_path.as_uri())
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = "import sys; from dermis.trainer.data import commands; print([m for m in ('pandas', 'cv2', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_defaults_name_the_parts() -> None:
+    assert tuple(defaults.FRACTIONS) == PARTS
+    assert sum(defaults.FRACTIONS.values()) == pytest.approx(1)

@@ -1,0 +1,60 @@
+"""Intervals and agreement against independent implementations and their laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from dermis.trainer.data.core.statistics import agreement, mean_interval, share_difference, wilson
+
+
+def test_wilsons_interval_has_its_textbook_values() -> None:
+    low, high = wilson([8, 0, 10], [10, 10, 10])
+    assert low == pytest.approx([0.4901625, 0, 0.7224672], abs=1e-6)
+    assert high == pytest.approx([0.9433178, 0.2775328, 1], abs=1e-6)
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_wilsons_interval_holds_the_share(successes: int, failures: int) -> None:
+    n = successes + failures
+    low, high = wilson(successes, n)
+    assert 0 <= low <= (successes / n if n else 0) <= high <= 1
+
+
+def test_newcombes_difference_has_its_published_values() -> None:
+    # Newcombe 1998, table II, method 10, case (a): 56/70 - 48/80.
+    difference, low, high = share_difference(48, 80, 56, 70)
+    assert difference == pytest.approx(0.2)
+    assert low == pytest.approx(0.0524, abs=5e-5)
+    assert high == pytest.approx(0.3339, abs=5e-5)
+
+
+def test_agreement_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    one = rng.integers(0, 5, 300)
+    other = np.clip(one + rng.integers(-1, 2, 300), 0, 4)
+    pairs = np.zeros((300, 5, 5))
+    pairs[np.arange(300), one, other] = 1
+    measures = agreement(pairs)
+    assert measures["exact"][0] == pytest.approx((one == other).mean())
+    assert measures["within one"][0] == 1
+    assert measures["mean absolute difference"][0] == pytest.approx(np.abs(one - other).mean())
+    assert measures["quadratic-weighted kappa"][0] == pytest.approx(cohen_kappa_score(one, other, weights="quadratic"))
+    for value, low, high in measures.values():
+        assert low <= value <= high
+    assert measures["exact"][2] - measures["exact"][1] == pytest.approx(2 * 1.96 * np.std(one == other) / np.sqrt(300), rel=0.15)
+
+
+def test_agreement_without_any_spread_has_no_kappa() -> None:
+    pairs = np.zeros((4, 2, 2))
+    pairs[:, 1, 1] = 1
+    measures = agreement(pairs)
+    assert measures["exact"] == (1, 1, 1)
+    assert np.isnan(measures["quadratic-weighted kappa"]).all()
+
+
+def test_a_mean_lies_in_its_interval() -> None:
+    value, low, high = mean_interval(np.array([0.0, 1.0] * 50))
+    assert value == 0.5
+    assert (low, high) == pytest.approx((0.4, 0.6), abs=0.03)

@@ -1,0 +1,232 @@
+"""Publishing a bundle, pointing to it, reading it back."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+
+from dermis.api.serving.v1 import serving_pb2 as pb
+from dermis.shared.bundles import point, publish, read_current, read_feature_schema, read_manifest
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import (
+    CURRENT_KEY,
+    SERVER_CONFIG_KEY,
+    AbstentionRule,
+    Condition,
+    Current,
+    FeatureField,
+    FeatureSchema,
+    Manifest,
+    PredictionSets,
+    VersionRef,
+)
+from dermis.shared.ports import BlobConflict, BlobNotFound
+from dermis.shared.stores.memory import MemoryStore
+
+SCHEMA = FeatureSchema(fields=(FeatureField(name="textures", kind="ANY_OF", values=("FLAT",)),))
+
+
+def ref(version: int, name: str = "dermis") -> VersionRef:
+    return VersionRef(name=name, version=version)
+
+
+def bundle(folder: Path, *, version: int = 1, name: str = "dermis", content: bytes = b"graph") -> Path:
+    files = {
+        "saved_model.pb": content,
+        "variables/variables.index": b"index",
+        "assets.extra/tf_serving_warmup_requests": b"",
+        "feature_schema.json": SCHEMA.model_dump_json().encode(),
+    }
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    manifest = Manifest(
+        name=name,
+        version=version,
+        purpose="demo",
+        image_size=32,
+        conditions=(Condition(id="a", name="A"), Condition(id="b", name="B")),
+        feature_schema=SCHEMA.id,
+        embedding_size=1,
+        cam_size=(1, 1),
+        prediction_sets=PredictionSets(coverage=0.9, thresholds={"FST_I_II": 0.1}),
+        abstention=AbstentionRule(min_probability=0.1, max_set_size=2),
+        files={path: hashlib.sha256(data).hexdigest() for path, data in files.items()},
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    return folder
+
+
+class Recorded(MemoryStore):
+    """Remembers the order of writes; `interfere` runs once, before the next replace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+        self.interfere = None
+
+    def put_once(self, key: str, data: bytes) -> bool:
+        self.writes.append(key)
+        return super().put_once(key, data)
+
+    def replace(self, key: str, data: bytes, *, generation: int) -> int:
+        act, self.interfere = self.interfere, None
+        if act:
+            act()
+        self.writes.append(key)
+        return super().replace(key, data, generation=generation)
+
+
+@pytest.fixture
+def store() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
+def published(store: Recorded, tmp_path: Path) -> Recorded:
+    for version in (1, 2, 3, 4):
+        publish(store, bundle(tmp_path / str(version), version=version))
+    store.writes.clear()
+    return store
+
+
+def configured(store: Recorded) -> dict[str, list[int]]:
+    config = text_format.Parse(store.get(SERVER_CONFIG_KEY), pb.ModelServerConfig())
+    return {each.name: list(each.model_version_policy.specific.versions) for each in config.model_config_list.config}
+
+
+def test_puts_every_file_and_the_manifest_last(store: Recorded, tmp_path: Path) -> None:
+    manifest = publish(store, bundle(tmp_path))
+    assert store.writes[-1] == "models/dermis/1/manifest.json"
+    assert set(store.writes[:-1]) == {f"models/dermis/1/{path}" for path in manifest.files}
+    assert store.get("models/dermis/1/saved_model.pb") == b"graph"
+    assert read_manifest(store, ref(1)) == manifest
+    assert read_feature_schema(store, ref(1)) == SCHEMA
+
+
+def test_publishing_again_changes_nothing(store: Recorded, tmp_path: Path) -> None:
+    assert publish(store, bundle(tmp_path)) == publish(store, tmp_path)
+
+
+def test_a_version_is_never_overwritten(store: Recorded, tmp_path: Path) -> None:
+    publish(store, bundle(tmp_path / "a"))
+    with pytest.raises(BlobConflict):
+        publish(store, bundle(tmp_path / "b", content=b"other graph"))
+    assert store.get("models/dermis/1/saved_model.pb") == b"graph"
+
+
+def change(folder: Path) -> None:
+    (folder / "saved_model.pb").write_bytes(b"tampered")
+
+
+def lose(folder: Path) -> None:
+    (folder / "saved_model.pb").unlink()
+
+
+def stray(folder: Path) -> None:
+    (folder / "notes.txt").write_text("secret")
+
+
+def other_schema(folder: Path) -> None:
+    rewrite(folder, feature_schema="sha256:00")
+
+
+def bad_manifest(folder: Path) -> None:
+    rewrite(folder, version=0)
+
+
+def climbing(folder: Path) -> None:
+    rewrite(folder, files={"../../current.json": "00"})
+
+
+def rewrite(folder: Path, **fields: object) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **fields}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (change, "saved_model.pb has SHA-256"),
+        (lose, "saved_model.pb"),
+        (stray, "notes.txt"),
+        (other_schema, "the manifest says sha256:00"),
+        (bad_manifest, "version"),
+        (climbing, "current.json"),
+    ],
+)
+def test_a_spoilt_bundle_is_refused_before_anything_is_put(store: Recorded, tmp_path: Path, spoil, named: str) -> None:
+    spoil(bundle(tmp_path))
+    with pytest.raises(DermisError, match=named) as caught:
+        publish(store, tmp_path)
+    assert (caught.value.kind, store.writes) == (Kind.INVALID, [])
+
+
+def test_the_first_version_becomes_current(published: Recorded) -> None:
+    assert point(published, ref(1)) == Current(current=ref(1)) == read_current(published)
+    assert published.writes == [SERVER_CONFIG_KEY, CURRENT_KEY], "serving must know a version before a worker is told to use it"
+    assert configured(published) == {"dermis": [1]}
+
+
+def test_a_roll_out_keeps_current_and_previous_served(published: Recorded) -> None:
+    for version in (1, 2, 3, 4):
+        current = point(published, ref(version))
+    assert current == Current(current=ref(4), previous=ref(3))
+    assert configured(published) == {"dermis": [2, 3, 4]}
+
+
+def test_rolling_back_is_pointing_back(published: Recorded) -> None:
+    for version in (1, 2, 1):
+        current = point(published, ref(version))
+    assert current == Current(current=ref(1), previous=ref(2))
+    assert configured(published) == {"dermis": [1, 2]}
+
+
+def test_pointing_again_changes_nothing(published: Recorded) -> None:
+    point(published, ref(1))
+    before = point(published, ref(2))
+    published.writes.clear()
+    assert point(published, ref(2)) == before
+    assert CURRENT_KEY not in published.writes
+
+
+def test_models_of_two_names_are_served_side_by_side(published: Recorded, tmp_path: Path) -> None:
+    publish(published, bundle(tmp_path / "other", version=7, name="other"))
+    point(published, ref(2))
+    point(published, ref(7, "other"))
+    assert configured(published) == {"dermis": [2], "other": [7]}
+
+
+def test_the_path_that_tensorflow_serving_sees(published: Recorded) -> None:
+    point(published, ref(1))
+    assert 'base_path: "/store/models/dermis"' in published.get(SERVER_CONFIG_KEY).decode()
+    point(published, ref(2), models_root="gs://bucket/prefix/models")
+    assert 'base_path: "gs://bucket/prefix/models/dermis"' in published.get(SERVER_CONFIG_KEY).decode()
+
+
+def test_a_bundle_that_is_not_there_can_not_be_current(published: Recorded) -> None:
+    with pytest.raises(BlobNotFound):
+        point(published, ref(9))
+    assert published.writes == []
+
+
+def test_of_two_that_move_the_pointer_one_wins(published: Recorded) -> None:
+    point(published, ref(1))
+    published.interfere = lambda: point(published, ref(2))
+    with pytest.raises(BlobConflict):
+        point(published, ref(3))
+    assert read_current(published).current == ref(2)
+
+
+def test_without_a_pointer_no_model_is_available(store: Recorded) -> None:
+    with pytest.raises(DermisError) as caught:
+        read_current(store)
+    assert (caught.value.reason, caught.value.retryable) == ("NO_CURRENT_MODEL", True)
+
+
+def test_a_manifest_under_another_version_is_refused(published: Recorded) -> None:
+    published.put_once("models/dermis/8/manifest.json", published.get("models/dermis/1/manifest.json"))
+    with pytest.raises(DermisError, match="is the manifest of dermis 1"):
+        read_manifest(published, ref(8))

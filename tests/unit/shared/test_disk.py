@@ -1,0 +1,303 @@
+"""What only the store on disk has: syncing, leftovers, a disk that is full or read-only, strangers' files."""
+
+import errno
+import itertools
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobConflict, BlobNotFound
+from dermis.shared.stores.disk import LEFTOVER_AGE_S, DiskStore
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(root: Path) -> DiskStore:
+    return DiskStore(root)
+
+
+def leftovers(root: Path) -> list[Path]:
+    return list((root / ".tmp").iterdir())
+
+
+# --- crash safety ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What was synced, linked, renamed and removed, in order, by inode; the calls themselves are made."""
+    written: list[tuple[str, int]] = []
+
+    def spy(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(first: int | Path, *rest: Path) -> object:
+            written.append((name, os.stat(first).st_ino))
+            return real(first, *rest)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("fsync", "link", "replace", "unlink"):
+        spy(name)
+    return written
+
+
+def inode(path: Path) -> int:
+    return path.stat().st_ino
+
+
+def test_a_file_is_synced_before_it_gets_its_name_and_its_folder_after(
+    store: DiskStore, root: Path, journal: list[tuple[str, int]]
+) -> None:
+    store.put_once("cases/a/received.json", b"1")
+    file, folder = inode(root / "cases/a/received.json"), inode(root / "cases/a")
+    assert journal.index(("fsync", file)) < journal.index(("link", file)) < journal.index(("fsync", folder))
+    for made_in in (root / "cases", root, root.parent):
+        assert ("fsync", inode(made_in)) in journal[: journal.index(("link", file))]
+
+
+def test_equal_bytes_of_another_writer_are_synced_before_they_count(store: DiskStore, root: Path, journal: list[tuple[str, int]]) -> None:
+    store.put_once("a/k", b"1")
+    journal.clear()
+    assert store.put_once("a/k", b"1") is False
+    assert ("fsync", inode(root / "a")) in journal
+
+
+def test_a_replacement_is_synced_before_it_gets_the_name_and_its_folder_after(
+    store: DiskStore, root: Path, journal: list[tuple[str, int]]
+) -> None:
+    generation = store.replace("models/current.json", b"1", generation=0)
+    journal.clear()
+    store.replace("models/current.json", b"2", generation=generation)
+    file, folder = inode(root / "models/current.json"), inode(root / "models")
+    assert journal.index(("fsync", file)) < journal.index(("replace", file)) < journal.index(("fsync", folder))
+
+
+def test_a_deletion_is_synced_in_the_folder_that_remains(store: DiskStore, root: Path, journal: list[tuple[str, int]]) -> None:
+    for key in ("a/stays", "a/b/c/goes"):
+        store.put_once(key, b"1")
+    journal.clear()
+    store.delete("a/b/c/goes")
+    assert not (root / "a/b").exists()
+    assert journal[-1] == ("fsync", inode(root / "a"))
+
+
+WRITER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from dermis.shared.stores.disk import DiskStore
+    store = DiskStore(Path(sys.argv[1]))
+    for n in range(10_000):
+        store.put_once(f"k/{n}", n.to_bytes(4, "big") * 100_000)
+        store.replace("last", b"%d" % n, generation=store.get_versioned("last").generation)
+        print(n, flush=True)
+""")
+
+
+def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_after_an_hour(store: DiskStore, root: Path) -> None:
+    promised = -1
+    for pause in (0.0, 0.003, 0.007):
+        shutil.rmtree(root, ignore_errors=True)
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        for _ in range(5):
+            promised = int(writer.stdout.readline())
+        time.sleep(pause)
+        writer.kill()
+        writer.communicate()
+        keys = list(store.list("k/"))
+        assert len(keys) > promised
+        for key in keys:
+            assert store.get(key) == int(key[2:]).to_bytes(4, "big") * 100_000
+        assert int(store.get("last")) >= promised
+    planted = root / ".tmp" / "0123456789abcdef"
+    planted.write_bytes(b"somebody's image")
+    for left in leftovers(root):
+        os.utime(left, (time.time() - LEFTOVER_AGE_S - 60,) * 2)
+    young = root / ".tmp" / "young"
+    young.write_bytes(b"being written")
+    DiskStore(root).put_once("after", b"")
+    assert leftovers(root) == [young]
+
+
+def test_a_put_whose_temporary_file_was_taken_away_fails_and_does_not_hang(
+    store: DiskStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.link
+    monkeypatch.setattr(os, "link", lambda temporary, path: (Path(temporary).unlink(missing_ok=True), real(temporary, path)))
+    with pytest.raises(DermisError, match="STORE_BUSY") as fault:
+        store.put_once("k", b"")
+    assert fault.value.retryable
+
+
+# --- a disk that refuses --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_most_4_kb() -> Iterator[None]:
+    """Makes the kernel refuse the rest of any file beyond 4 KB, half-way through a write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_write_that_fails_half_way_leaves_nothing(store: DiskStore, root: Path, at_most_4_kb: None) -> None:
+    store.replace("old", b"1", generation=0)
+    before = store.get_versioned("old")
+    calls = (lambda: store.put_once("a/b/k", b"x" * 9000), lambda: store.replace("old", b"x" * 9000, generation=before.generation))
+    for call in calls:
+        with pytest.raises(DermisError) as fault:
+            call()
+        assert (fault.value.kind, fault.value.retryable) == (Kind.UNAVAILABLE, True)
+        assert isinstance(fault.value.__cause__, OSError)
+        assert fault.value.__cause__.errno == errno.EFBIG
+    assert list(store.list("")) == ["old"]
+    assert store.get_versioned("old") == before
+    assert leftovers(root) == []
+    assert store.put_once("a/b/k", b"x" * 4096)
+
+
+FULL = textwrap.dedent("""
+    import itertools, pathlib, sys
+    from dermis.shared.errors import DermisError
+    from dermis.shared.stores.disk import DiskStore
+    root = pathlib.Path(sys.argv[1])
+    store = DiskStore(root)
+    def fill(size):
+        for n in itertools.count():
+            try:
+                store.put_once(f"k/{size}/{n}", b"x" * size)
+            except DermisError as fault:
+                assert (fault.reason, fault.retryable) == ("STORE_FULL", True), fault
+                return n
+    counts = {size: fill(size) for size in (50_000, 4096, 1)}
+    assert counts[50_000] > 10, counts
+    assert list((root / ".tmp").iterdir()) == []
+    for key in store.list(""):
+        assert store.get(key) == b"x" * int(key.split("/")[1])
+    assert len(list(store.list(""))) == sum(counts.values())
+    for n in range(3):
+        store.delete(f"k/50000/{n}")
+    assert store.put_once("new", b"x" * 50_000)
+    print("ok")
+""")
+
+
+def test_a_full_disk_is_named_keeps_what_it_has_and_lets_delete(tmp_path: Path) -> None:
+    mounted = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    small_disk = [*mounted, "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && shift 0 && exec "$@"', str(tmp_path)]
+    if not shutil.which("unshare") or subprocess.run([*small_disk, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here")
+    result = subprocess.run([*small_disk, sys.executable, "-c", FULL, str(tmp_path)], check=False, capture_output=True, text=True)
+    assert (result.stdout, result.returncode) == ("ok\n", 0), result.stderr
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder that this process may read and not write, be it root or not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    DiskStore(folder / "store").put_once("cases/a/received.json", b"1")
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    else:
+        for path in folder.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    yield folder / "store"
+    if os.getuid() == 0:
+        os.seteuid(0)
+    for path in folder.rglob("*"):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_folder_still_reads_and_refuses_writes_as_passing(nobody: Path) -> None:
+    store = DiskStore(nobody)
+    assert store.get("cases/a/received.json") == b"1"
+    assert list(store.list("")) == ["cases/a/received.json"]
+    seen = store.get_versioned("cases/a/received.json")
+    calls = (
+        lambda: store.put_once("new", b""),
+        lambda: store.replace("cases/a/received.json", b"2", generation=seen.generation),
+        lambda: store.delete("cases/a/received.json"),
+    )
+    for call in calls:
+        with pytest.raises(DermisError) as fault:
+            call()
+        assert (fault.value.reason, fault.value.retryable) == ("STORE_READ_ONLY", True)
+        assert str(nobody) not in fault.value.detail
+    assert store.get("cases/a/received.json") == b"1"
+
+
+# --- the folder and what else is in it ------------------------------------------------------------------------------
+
+
+def test_reading_makes_no_folder(store: DiskStore, root: Path) -> None:
+    assert list(store.list("")) == []
+    assert store.get_versioned("k").generation == 0
+    store.delete("a/k")
+    with pytest.raises(BlobNotFound):
+        store.get("k")
+    assert not root.exists()
+
+
+def test_an_emptied_store_has_no_empty_folders(store: DiskStore, root: Path) -> None:
+    keys = [f"cases/{owner}/{n}/images/{n}/original" for owner in "ab" for n in range(3)]
+    for key in keys:
+        store.put_once(key, b"1")
+    for key in keys:
+        store.delete(key)
+    assert sorted(path.name for path in root.iterdir()) == [".lock", ".tmp"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b", "a/b/c/d")])
+def test_no_key_is_the_beginning_of_another_and_a_slash(store: DiskStore, first: str, second: str) -> None:
+    store.put_once(first, b"1")
+    for call in (lambda: store.put_once(second, b"2"), lambda: store.replace(second, b"2", generation=0)):
+        with pytest.raises(DermisError) as fault:
+            call()
+        assert fault.value.kind in (Kind.INVALID, Kind.CONFLICT)
+    assert list(store.list("")) == [first]
+    assert store.get(first) == b"1"
+
+
+def test_strangers_files_are_no_objects(store: DiskStore, root: Path) -> None:
+    store.put_once("a/k", b"1")
+    for name in (b".DS_Store", b"a/.nfs0001", b"bad\xff\xfename", b"new\nline", b"back\\slash"):
+        Path(os.fsdecode(os.path.join(os.fsencode(root), name))).write_bytes(b"")
+    assert list(store.list("")) == ["a/k"]
+
+
+def test_two_stores_on_one_folder_are_one(store: DiskStore, root: Path) -> None:
+    other = DiskStore(root)
+    assert store.put_once("k", b"1") is True
+    assert other.put_once("k", b"1") is False
+    generation = other.replace("k", b"2", generation=store.get_versioned("k").generation)
+    with pytest.raises(BlobConflict):
+        store.replace("k", b"3", generation=generation + 1)
+    assert store.replace("k", b"3", generation=generation)
+
+
+def test_generations_tell_quick_equal_replacements_apart(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")  # noqa: S108  where a put is quicker than the clock of the file system
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
+        store = DiskStore(Path(folder))
+        generations = [store.replace("k", b"same", generation=0)]
+        for _ in range(50):
+            generations.append(store.replace("k", b"same", generation=generations[-1]))
+    assert all(first != second for first, second in itertools.combinations(generations, 2))

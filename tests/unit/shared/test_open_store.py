@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.stores import is_store_url, open_store
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("file:///srv/dermis", "/srv/dermis"),
+        ("file://localhost/srv/dermis/", "/srv/dermis"),
+        ("file:///srv/a%20folder%23", "/srv/a folder#"),
+        ("file:///srv/ä b", "/srv/ä b"),
+    ],
+)
+def test_a_file_url_names_a_folder(url: str, folder: str) -> None:
+    assert is_store_url(url)
+    assert vars(open_store(url))["_root"] == Path(folder)
+
+
+def test_the_url_of_any_folder_opens_that_folder(tmp_path: Path) -> None:
+    odd = tmp_path / "a b%20c?d#e"
+    open_store(odd.as_uri()).put_once("k", b"1")
+    assert (odd / "k").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("url", ["gs://dermis-cases", "gs://dermis-cases/", "gs://my.bucket_1/some/prefix/", "gs://abc/x?anonymous=true"])
+def test_a_gs_url_is_understood_without_opening_it(url: str) -> None:
+    assert is_store_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "store", "/srv/dermis", "file://", "file:///", "file://srv/dermis", "file:/srv", "file:///srv?x=1", "file:///srv#x"),
+        *("gs://", "gs:///prefix", "gs://Bucket", "gs://ab", "gs://bucket?anonymous=yes", "gs://bucket/a#b", "gs://user@bucket"),
+        *("s3://bucket", "memory://", "http://[", "GS://bucket"),
+    ],
+)
+def test_any_other_url_is_refused_with_the_forms_to_use(url: str) -> None:
+    assert not is_store_url(url)
+    with pytest.raises(DermisError, match=r"file:///folder, gs://bucket/prefix") as fault:
+        open_store(url)
+    assert (fault.value.kind, fault.value.reason) == (Kind.INVALID, "STORE_URL")

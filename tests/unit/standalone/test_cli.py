@@ -1,0 +1,87 @@
+"""The `dermis` command as a whole: help, errors, sub-commands of other parts."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from dermis.standalone import cli, demo
+
+OWN = ["up", "demo", "assess", "answers", "init", "replay", "doctor", "config"]
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(cli.main, arguments, env=environ)
+
+
+def test_help_names_every_command() -> None:
+    shown = run("--help").stdout
+    assert [line.split()[0] for line in shown.split("Commands:")[1].strip().splitlines()][: len(OWN)] == OWN
+
+
+@pytest.mark.parametrize("command", OWN)
+def test_every_command_has_examples_and_explains_its_options(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Examples:\n    dermis {command}" in result.stdout
+    loaded = cli.main.get_command(click.Context(cli.main), command)
+    assert loaded
+    assert [option.name for option in loaded.params if isinstance(option, click.Option) and not option.help] == []
+
+
+def test_a_fault_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dermis.standalone", "doctor", "--state", str(tmp_path)]
+    command[3:] = ["config", "--state", str(tmp_path)]
+    result = subprocess.run(command, env={"DERMIS_BROKR_URL": "x", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "dermis: DERMIS_BROKR_URL is not a setting; did you mean DERMIS_BROKER_URL?\n"
+
+
+def test_a_command_whose_packages_are_missing_says_what_to_install() -> None:
+    command = cli.load(EntryPoint("profile", "dermis_no_such_package.cli:profile [data]", cli.GROUP))
+    for arguments in ([], ["--help"], ["table.csv", "--out", "x"]):
+        result = CliRunner().invoke(command, arguments)
+        assert result.exit_code == 2
+        assert result.stderr == ("dermis: profile needs dermis_no_such_package, which is not installed; pip install 'dermis[data]'\n")
+
+
+def test_help_names_commands_of_other_parts_without_loading_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = EntryPoints([EntryPoint("one", "no.such:command [worker]", cli.GROUP), EntryPoint("two", "no.such:command [data]", cli.GROUP)])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: points)
+    monkeypatch.setattr(cli, "missing", lambda extras: {"data": ["pandas"]} if "data" in extras else {})
+    shown = [" ".join(line.split()) for line in run("--help").stdout.splitlines()]
+    assert "one See dermis one --help." in shown
+    assert "two (not installed: pip install 'dermis[data]')" in shown
+
+
+def test_a_command_of_another_part_is_loaded() -> None:
+    assert cli.load(EntryPoint("doctor", "dermis.standalone.commands.doctor:command [data]", cli.GROUP)).name == "doctor"
+
+
+def test_an_error_inside_such_a_command_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_module.py").write_text("import os\nos.no_such_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(AttributeError):
+        cli.load(EntryPoint("x", "broken_module:command", cli.GROUP))
+
+
+def test_the_demo_says_where_its_case_is() -> None:
+    if not (demo.CASE / "answers.json").is_file():
+        pytest.skip("the demo's case is not generated")
+    result = run("demo", "--where")
+    assert (result.exit_code, result.stdout) == (0, f"{demo.CASE}\n")
+
+
+def test_config_says_what_came_from_where(tmp_path: Path) -> None:
+    result = run("config", "--state", str(tmp_path), DERMIS_BROKER_URL="redis://:geheim@host/0", DERMIS_SWEEP_INTERVAL_SECONDS="5")
+    rows = {columns[0]: columns[1:3] for columns in map(str.split, result.stdout.splitlines())}
+    assert rows["DERMIS_STANDALONE_STATE"] == [str(tmp_path), "option"]
+    assert rows["DERMIS_BROKER_URL"] == ["redis://:***@host/0", "environment"]
+    assert rows["DERMIS_SWEEP_INTERVAL_SECONDS"] == ["5", "environment"]
+    assert rows["DERMIS_STORE_URL"] == [f"file://{tmp_path}/store", "default"]
+    assert "geheim" not in result.output
+    assert "geheim" not in run("config", "--json", "--broker", "redis://:geheim@host/0").output

@@ -1,0 +1,76 @@
+"""A case as text."""
+
+from typing import Any
+
+import pytest
+
+from dermis.standalone.core.render import bar, exit_code, render, stages
+
+CASE: dict[str, Any] = {
+    "id": "case_1",
+    "status": "FINISHED",
+    "images": [
+        {"n": 1, "width": 640, "height": 480, "quality": {"verdict": "USABLE", "reasons": [], "advice": []}},
+        {"n": 2, "width": 64, "height": 48, "quality": {"verdict": "UNUSABLE", "reasons": ["TOO_DARK"], "advice": ["Use more light."]}},
+    ],
+    "outcome": {
+        "kind": "DIFFERENTIAL",
+        "reason": None,
+        "differential": [
+            {"condition": f"c{n}", "name": f"Condition {n}", "probability": p, "in_prediction_set": n < 2}
+            for n, p in enumerate((0.5, 0.25, 0.1, 0.05, 0.04, 0.03, 0.02, 0.006, 0.004))
+        ],
+        "coverage": 0.9,
+        "red_flags": [{"flag": "F", "text": "See a doctor today."}],
+        "model": {"name": "dermis", "version": 3, "purpose": "demo"},
+        "stages": [{"name": "decode", "ms": 12.3}, {"name": "predict", "ms": 45.6}],
+    },
+    "failure": None,
+    "notice": "dermis is not a medical device.",
+}
+
+
+def test_a_finished_case_shows_all_that_matters() -> None:
+    lines = render(CASE).splitlines()
+    assert lines[0] == "case case_1: FINISHED"
+    assert lines[2:4] == ["image 2  64 x 48  UNUSABLE (TOO_DARK)", "         Use more light."]
+    assert "! See a doctor today." in lines
+    assert "  * Condition 0  0.500  " + "█" * 15 in lines
+    assert "    Condition 2  0.100  " + "█" * 3 in lines
+    assert "    and 1 more" in lines
+    assert "  * prediction set, made to hold the condition in 90% of cases" in lines
+    assert "model dermis version 3, purpose: demo; its answers have no clinical meaning" in lines
+    assert lines[-1] == "dermis is not a medical device."
+
+
+def test_a_release_model_is_not_called_meaningless() -> None:
+    outcome = CASE["outcome"] | {"model": {"name": "dermis", "version": 4, "purpose": "release"}}
+    assert "model dermis version 4, purpose: release\n" in render(CASE | {"outcome": outcome})
+
+
+def test_the_stages_are_named_with_their_times() -> None:
+    assert stages(CASE) == "decode 12 ms  predict 46 ms"
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        ({"outcome": {"kind": "DIFFERENTIAL"}}, 0),
+        ({"outcome": {"kind": "ABSTENTION"}}, 3),
+        ({"outcome": {"kind": "REJECTION"}}, 4),
+        ({"outcome": None, "failure": {"reason": "R"}}, 5),
+        ({}, 5),
+    ],
+)
+def test_the_exit_code_says_the_outcome(case: dict[str, Any], code: int) -> None:
+    assert exit_code(case) == code
+
+
+def test_a_failed_case_says_why() -> None:
+    case = CASE | {"status": "FAILED", "outcome": None, "failure": {"attempt": 2, "reason": "WORKER_LOST", "detail": "lost"}}
+    assert "failed (attempt 2): WORKER_LOST: lost" in render(case)
+
+
+@pytest.mark.parametrize(("share", "drawn"), [(0, "    "), (0.5, "██  "), (1, "████"), (0.28125, "█▏  "), (-1, "    "), (2, "████")])
+def test_a_bar_is_filled_to_an_eighth_of_a_character(share: float, drawn: str) -> None:
+    assert bar(share, 4) == drawn

@@ -1,0 +1,86 @@
+"""`dermis replay`: a failed case's next attempt."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dermis.shared.case import (
+    Erased,
+    Fact,
+    Failed,
+    OpenCase,
+    Outcome,
+    OutcomeKind,
+    Received,
+    ReceivedImage,
+    fact_key,
+    failed_key,
+    open_key,
+)
+from dermis.shared.errors import DermisError
+from dermis.shared.ids import new_id
+from dermis.shared.jobs import AssessJob
+from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import SelfReport
+from dermis.standalone.commands.replay import reopen
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+ID = new_id("case")
+IMAGE = ReceivedImage(n=1, content_type="image/jpeg", bytes=1, sha256="0", width=1, height=1)
+RECEIVED = Received(case_id=ID, owner="public", received_at=NOW, images=(IMAGE,), self_report=SelfReport())
+
+
+def failed(attempt: int) -> tuple[str, Fact]:
+    return failed_key("public", ID, attempt), Failed(case_id=ID, attempt=attempt, failed_at=NOW, reason="R", detail="d")
+
+
+def store(*facts: tuple[str, Fact], received: bool = True) -> MemoryStore:
+    made = MemoryStore()
+    for key, fact in (*([(fact_key("public", ID, "received"), RECEIVED)] if received else []), *facts):
+        made.put_once(key, fact.model_dump_json().encode())
+    return made
+
+
+def marker(made: MemoryStore) -> OpenCase:
+    return OpenCase.model_validate_json(made.get(open_key(ID)))
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 11])
+def test_the_next_attempt_is_opened(attempts: int) -> None:
+    made = store(*(failed(n) for n in range(1, attempts + 1)))
+    assert reopen(made, ID, "public", now=NOW) == AssessJob(case_id=ID, owner="public", attempt=attempts + 1)
+    assert marker(made) == OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=attempts + 1)
+
+
+def test_the_marker_of_the_failed_attempt_gives_way() -> None:
+    made = store(failed(1), (open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=1)))
+    reopen(made, ID, "public", now=NOW)
+    assert marker(made).attempt == 2
+
+
+def test_to_replay_twice_opens_one_attempt() -> None:
+    made = store(failed(1))
+    first = reopen(made, ID, "public", now=NOW)
+    later = NOW.replace(hour=1)
+    assert reopen(made, ID, "public", now=later) == first
+    assert marker(made).opened_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("made", "case_id", "said"),
+    [
+        (store(), ID, "has not failed"),
+        (store(received=False), ID, "there is no case"),
+        (store(failed(1)), "../../etc", "is no id of a case"),
+        (
+            store(failed(1), (fact_key("public", ID, "outcome"), Outcome(case_id=ID, finished_at=NOW, kind=OutcomeKind.REJECTION))),
+            ID,
+            "outcome",
+        ),
+        (store(failed(1), (fact_key("public", ID, "erased"), Erased(case_id=ID, erased_at=NOW))), ID, "erased"),
+    ],
+)
+def test_only_a_failed_case_is_replayed(made: MemoryStore, case_id: str, said: str) -> None:
+    with pytest.raises(DermisError, match=said):
+        reopen(made, case_id, "public", now=NOW)
+    assert list(made.list("open/")) == []

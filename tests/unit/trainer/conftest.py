@@ -1,0 +1,5 @@
+"""Tests that need TensorFlow are collected only where it is installed."""
+
+from importlib.util import find_spec
+
+collect_ignore = [] if find_spec("tensorflow") else ["test_model.py", "test_train.py"]

@@ -1,0 +1,78 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dermis.shared.bundles import publish
+from dermis.shared.stores.memory import MemoryStore
+from dermis.trainer.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
+from dermis.trainer.configs import demo
+from dermis.trainer.data.generated import CONDITIONS, cases
+from dermis.trainer.parts import collect
+from dermis.trainer.train import train
+
+pytestmark = pytest.mark.trainer
+COUNTS = {"train": (1, 48), "calibration": (2, 24), "test": (3, 24)}
+NAMES = [condition.name for condition in CONDITIONS]
+
+
+def part(name):
+    seed, count = COUNTS[name]
+    return collect(cases(seed, count, longest=48), schema=demo.SCHEMA, conditions=NAMES, image_size=48)
+
+
+TINY = dataclasses.replace(demo.CONFIG, image_size=48, part=part, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "one"
+    train(TINY, folder)
+    return folder
+
+
+def test_a_bundle_can_be_published(built):
+    manifest = publish(MemoryStore(), built)
+    assert manifest.purpose == "demo"
+    assert [condition.name for condition in manifest.conditions] == NAMES
+    assert manifest.files.keys() >= {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", EVALUATION_FILE, MODEL_CARD_FILE}
+
+
+def test_the_same_config_builds_the_same_bundle(built, tmp_path):
+    train(TINY, tmp_path / "again")
+    assert differences(built, tmp_path / "again", tolerance=0) == []
+    one, other = (read_manifest(folder) for folder in (built, tmp_path / "again"))
+    same = [path for path in one.files if one.files[path] == other.files[path]]
+    assert {"variables/variables.data-00000-of-00001", EVALUATION_FILE, "feature_schema.json"} <= set(same)
+
+
+def test_differences_are_named(built, tmp_path):
+    changed = dataclasses.replace(TINY, version=2, conditions=TINY.conditions[::-1], epochs=2)
+    train(changed, tmp_path / "other")
+    report = json.loads((tmp_path / "other" / EVALUATION_FILE).read_text())
+    report["metrics"]["top_1"] += 0.5
+    (tmp_path / "other" / EVALUATION_FILE).write_text(json.dumps(report))
+    found = " ".join(differences(built, tmp_path / "other"))
+    assert all(word in found for word in ("version", "conditions", "top_1"))
+
+
+def test_the_report_states_n_floors_and_slices(built):
+    report = json.loads((built / EVALUATION_FILE).read_text())
+    labels = part("test").labels
+    assert report["n"] == len(labels) == sum(row["n"] for row in report["slices"]["monk_skin_tone"])
+    common = np.bincount(part("train").labels, minlength=8).argmax()
+    assert report["floors"]["top_1"] == pytest.approx((labels == common).mean(), abs=1e-4)
+    for rows in report["slices"].values():
+        for row in rows:
+            assert row["top_1_interval"][0] <= row["top_1"] <= row["top_1_interval"][1]
+    assert "without any clinical meaning" in (built / MODEL_CARD_FILE).read_text()
+
+
+def test_masks_and_labels_are_the_cases():
+    made = part("test")
+    known = list(cases(3, 24, longest=48))
+    assert [NAMES[label] for label in made.labels] == [case.condition for case in known]
+    assert made.inputs["image_mask"].sum(1).tolist() == [len(case.images) for case in known]
+    assert not made.inputs["images"][~made.inputs["image_mask"]].any()
+    assert made.inputs["images"].dtype == np.uint8
