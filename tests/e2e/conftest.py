@@ -69,12 +69,13 @@ def _wait_ready(process: "subprocess.Popen[str]") -> str:
 
     def follow() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            sys.stdout.write(line)
-            address = re.search(r"ready.*?(http://[\w.:\[\]]+)", line)
-            if address and not found:
-                found.append(address[1])
-                ready.set()
+        with process.stdout as lines:
+            for line in lines:
+                sys.stdout.write(line)
+                address = re.search(r"ready.*?(http://[\w.:\[\]]+)", line)
+                if address and not found:
+                    found.append(address[1])
+                    ready.set()
         ready.set()
 
     threading.Thread(target=follow, daemon=True).start()

@@ -79,7 +79,7 @@ def test_a_real_scin_case(system: System, client: httpx.Client, real_data: Path)
 
 
 def test_a_pad_ufes_photo(client: httpx.Client, real_data: Path) -> None:
-    photo = sorted((real_data / "photos/pad_ufes_20").glob("*.jpg"))[0]
+    photo = min((real_data / "photos/pad_ufes_20").glob("*.jpg"))
     case = finish(client, client.post("/v1/cases", files=files(photo), data={"self_report": "{}"}))
     assert case["outcome"]["kind"] in ("DIFFERENTIAL", "ABSTENTION")
 

@@ -1,6 +1,7 @@
 """`dermis data`, as typed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,13 @@ def test_split_then_audit(source: str, tmp_path: Path) -> None:
         run("audit", "--source", source, str(out))
     with pytest.raises(DermisError, match="four numbers"):
         run("split", "--source", source, "--fractions", "0.5:0.5", "--out", str(out))
+
+
+def test_two_processes_write_the_same_bytes(source: str, tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        code = f"from dermis.trainer.data.commands import data; data(['split', '--source', {source!r}, '--out', {str(tmp_path / seed)!r}])"
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONHASHSEED": seed})
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_fetch_brings_a_part_home(source: str, tmp_path: Path) -> None:

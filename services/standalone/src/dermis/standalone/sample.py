@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dermis.shared.vocabulary import ShotType
 from dermis.standalone import demo
 from dermis.standalone.answers_file import read_answers
 from dermis.standalone.client import Api
@@ -10,7 +11,9 @@ from dermis.standalone.core.answers import self_report
 
 def assess_sample(url: str, *, deadline: float) -> dict[str, Any]:
     """Return the sample case as the gateway at `url` shows it in the end; `deadline` on the monotonic clock."""
+    images = sorted(demo.CASE.glob("*.jpg"))  # each named as its shot type
     answers = demo.CASE / "answers.json"
     report = self_report(read_answers(answers), source=str(answers))
     api = Api(url)
-    return api.follow(api.submit(sorted(demo.CASE.glob("*.jpg")), shot_types=(), report=report, deadline=deadline), deadline=deadline)
+    case = api.submit(images, shot_types=[ShotType(image.stem.upper()) for image in images], report=report, deadline=deadline)
+    return api.follow(case, deadline=deadline)

@@ -67,7 +67,7 @@ def command(timeout_s: float, where: bool) -> None:
             logs.pour(Prefixed(sys.stderr))
             raise
         finally:
-            supervisor.stop(seconds=10, hurry=never)
+            supervisor.stop(seconds=0, hurry=never)  # at once: nothing of it is kept
     click.echo(
         f"time: start to ready {ready - begun:.1f} s, case (submitted to seen) {finished - ready:.2f} s, "
         f"stop {time.monotonic() - finished:.1f} s, in all {time.monotonic() - begun:.1f} s"

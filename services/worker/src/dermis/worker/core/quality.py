@@ -5,6 +5,7 @@ Formulas, sources and what the thresholds were measured on: docs/reference/quali
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -91,7 +92,7 @@ class Signals:
     `dark`, `bright`: shares of the frame that are black or burnt out. `texture`: contrast of structures of 1 to 8 px, `redness`:
     of red against green and blue, both above noise. `fine_to_middle`, `fine_to_coarse`: contrast of structures of 1-2 px over those
     of 2-4 and 4-8 px; the first falls with any blur, the second tells a heavy one. `structure`: RMS of the middle ones in grey
-    levels. `level`: the median grey. `short_side`: in pixels.
+    levels. `level`: the mean grey. `short_side`: in pixels.
     """
 
     dark: float
@@ -131,15 +132,15 @@ def unreadable(policy: Policy) -> QualityReport:
 
 def measures(grey: Pixels) -> QualityMeasures:
     """Return the seed's eight measures of a grey image, uint8[H,W], all but sharpness from one histogram."""
-    shares = np.bincount(grey.ravel(), minlength=256) / grey.size
+    shares = np.asarray(cv2.calcHist([grey], [0], None, [256], [0, 256]), np.float64).ravel() / grey.size
     levels = np.arange(256)
     mean = float(shares @ levels)
-    low, median, high = np.searchsorted(np.cumsum(shares), [0.01, 0.5, 0.99]).tolist()
-    sharpness = float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2)
+    low, median, high = (int(np.argmax(np.cumsum(shares) >= part)) for part in (0.01, 0.5, 0.99))
+    sharpness = float(np.asarray(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1]).item() ** 2)
     return QualityMeasures(
         blur=sharpness,
         brightness_mean=mean,
-        brightness_std=float(np.sqrt(max(0.0, shares @ (levels - mean) ** 2))),
+        brightness_std=math.sqrt(shares @ (levels - mean) ** 2),
         underexp=float(shares[:13].sum()),
         overexp=float(shares[243:].sum()),
         contrast=(high - low) / 255,
@@ -178,7 +179,7 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
         fine_to_middle=fine / (middle + _LEAST),
         fine_to_coarse=fine / (coarse + _LEAST),
         structure=_root(_energy(at2 - at4)),
-        level=float(np.median(grey)),
+        level=float(np.mean(grey)),
         short_side=min(working.shape[:2]),
     )
 
@@ -188,11 +189,11 @@ def _energy(plane: Pixels) -> float:
 
 
 def _root(energy: float) -> float:
-    return float(np.sqrt(max(0.0, energy)))
+    return math.sqrt(max(0.0, energy))
 
 
 def judge(found: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reason]]:
-    """Return the verdict and all reasons for it, the gravest first; blur is not judged in what is too dark to tell or shows nothing."""
+    """Return the verdict and all reasons for it, the gravest first; what shows nothing is not judged for blur."""
     unlit = Reason.TOO_DARK if found.dark >= found.bright else Reason.TOO_BRIGHT
     verdicts = {
         unlit: _below(1 - found.dark - found.bright, thresholds.seen_share),
@@ -200,14 +201,16 @@ def judge(found: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reason]
     }
     if found.texture < thresholds.texture.value and found.redness < thresholds.redness.value:
         verdicts[_why_nothing(found)] = Verdict.UNUSABLE
-    elif found.level >= thresholds.blur_level.value or found.structure >= thresholds.blur_structure.value:
+    else:
         verdicts[Reason.BLURRED] = _blur(found, thresholds)
     reasons = [reason for grave in (Verdict.UNUSABLE, Verdict.MARGINAL) for reason, verdict in verdicts.items() if verdict is grave]
     return verdicts[reasons[0]] if reasons else Verdict.USABLE, reasons
 
 
 def _blur(found: Signals, thresholds: Thresholds) -> Verdict:
-    if found.fine_to_coarse < thresholds.fine_to_coarse.value:
+    """Return MARGINAL at worst where rounding to whole levels alone may have taken the fine structures of a dark image."""
+    told = found.level >= thresholds.blur_level.value or found.structure >= thresholds.blur_structure.value
+    if told and found.fine_to_coarse < thresholds.fine_to_coarse.value:
         return Verdict.UNUSABLE
     return Verdict.MARGINAL if found.fine_to_middle < thresholds.fine_to_middle.value else Verdict.USABLE
 
