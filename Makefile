@@ -16,7 +16,7 @@ python-ok:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' || { echo "dermis needs Python 3.11-3.13; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.12 ..."; exit 1; }
 
 UV = .venv/bin/uv
-INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy
+INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --compile-bytecode
 
 .venv/.uv: requirements/uv.txt | python-ok
 	$(PYTHON) -m venv .venv
@@ -77,17 +77,25 @@ lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/lint-imports --no-cache
 	cd proto && ../.venv/bin/buf lint && ../.venv/bin/buf format --diff --exit-code && ../.venv/bin/buf breaking --against golden.binpb
 	scripts/generate_protos.sh --check
+	.venv/bin/python scripts/generate_openapi.py --check
 
-types: .venv/.dev ## mypy, strict
+types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
+	.venv-trainer/bin/mypy -p dermis.trainer
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh
 
+openapi: .venv/.dev ## regenerate the golden OpenAPI file
+	.venv/bin/python scripts/generate_openapi.py
+
+bundle-check: .venv-trainer/.dev ## rebuild the demo bundle and compare: labels and signature exact, metrics within 0.02
+	.venv-trainer/bin/python -m dermis.trainer.configs.demo --check services/standalone/src/dermis/standalone/demo/bundle
+
 requirements: .venv/.uv ## recompile the pinned requirement files
 	scripts/compile_requirements.sh
 
-.PHONY: proto requirements clean
+.PHONY: proto openapi bundle-check requirements clean
 clean: ## remove environments and caches
 	rm -rf .venv .venv-trainer .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -47,11 +47,20 @@ class Up:
     def store(self) -> DiskStore:
         return DiskStore(self.state / "store")
 
-    @property
-    def redis(self) -> redis.Redis:
+    @contextmanager
+    def redis(self) -> Iterator[redis.Redis]:
         running = find_running(self.state)
         assert running
-        return redis.Redis.from_url(running.broker_url)
+        with redis.Redis.from_url(running.broker_url) as client:
+            yield client
+
+    def forget_jobs(self) -> None:
+        with self.redis() as client:
+            client.flushall()
+
+    def in_work(self) -> int:
+        with self.redis() as client:
+            return int(client.hlen("unacked"))
 
     def pid(self, part: str) -> int:
         """Return the process of a part, not of its children."""
@@ -189,7 +198,7 @@ def test_a_second_dermis_in_the_same_folder_is_refused(up: Up) -> None:
 def test_a_job_that_redis_lost_is_sent_again(up: Up) -> None:
     with stopped(up, "worker"):
         case_id = up.submit()
-        up.redis.flushall()
+        up.forget_jobs()
         assert up.facts(case_id) == {"received.json"}
     until(lambda: up.status(case_id) == "FINISHED", 30)
     assert up.facts(case_id) == {"received.json", "assessed.json", "outcome.json"}
@@ -199,7 +208,7 @@ def test_a_job_that_redis_lost_is_sent_again(up: Up) -> None:
 def test_a_failed_case_is_replayed(up: Up) -> None:
     with stopped(up, "worker"):
         case_id = up.submit()
-        up.redis.flushall()
+        up.forget_jobs()
         fact = Failed(case_id=case_id, attempt=1, failed_at=datetime.now(UTC), reason="TEST", detail="made to fail")
         up.store.put_once(failed_key("public", case_id, 1), fact.model_dump_json().encode())
         assert up.status(case_id) == "FAILED"
@@ -242,7 +251,7 @@ def test_a_worker_killed_during_a_case_still_gives_one_outcome_within_90_s(tmp_p
     state = tmp_path / "state"
     with running(state) as up:
         cases = [up.submit() for _ in range(8)]
-        until(lambda: up.redis.hlen("unacked"), 20)
+        until(up.in_work, 20)
         os.killpg(up.pid("worker"), signal.SIGKILL)
         killed = time.monotonic()
         in_work = [case_id for case_id in cases if "outcome.json" not in up.facts(case_id)]

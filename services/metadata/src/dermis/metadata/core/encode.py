@@ -16,6 +16,7 @@ from dermis.shared.vocabulary import SelfReport
 
 Vector = npt.NDArray[np.float32]
 
+
 def _values_of(annotation: Any) -> frozenset[str]:
     if isinstance(annotation, type) and issubclass(annotation, enum.StrEnum):
         return frozenset(annotation)

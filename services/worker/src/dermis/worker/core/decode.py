@@ -53,7 +53,9 @@ def decode(data: bytes, *, content_type: str | None = None, orientation: int | N
         orientation = 1
     elif orientation is None:
         orientation = orientation_in(data)
-    mode = {2: "GREY", 3: "RGB", 4: "RGBA"}[pixels.shape[2] if pixels.ndim == 3 else 2]
+    mode = {1: "GREY", 3: "RGB", 4: "RGBA"}.get(pixels.shape[2] if pixels.ndim == 3 else 1)
+    if mode is None:
+        raise _unreadable(f"{pixels.shape[2]} channels")
     return Decoded(
         image=_turn(_working(pixels, blue_first=found in (Format.PNG, Format.WEBP)), orientation),
         width=width,
@@ -87,7 +89,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _unreadable(why: object) -> DermisError:
-    return DermisError(Kind.INVALID, "IMAGE_UNREADABLE", f"the image can't be decoded ({why}); send it again")
+    return DermisError(Kind.INVALID, "IMAGE_UNREADABLE", f"the image can't be decoded ({' '.join(str(why).split())}); send it again")
 
 
 def _jpeg(data: bytes) -> tuple[Pixels, int, int]:
@@ -141,8 +143,8 @@ def _heic(data: bytes) -> tuple[Pixels, int, int]:
         image = pi_heif.open_heif(data)
         width, height = image.size
         _check_size(width, height)
-        return np.asarray(image), width, height
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as error:
+        return np.array(image), width, height  # a copy: pi-heif frees its pixels together with the image
+    except (ValueError, IndexError, EOFError, SyntaxError, RuntimeError, OSError) as error:  # all that pi-heif raises
         raise _unreadable(error) from error
 
 

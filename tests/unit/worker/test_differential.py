@@ -1,0 +1,128 @@
+"""Calibration, ranking, prediction sets and abstention."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermis.shared.case import OutcomeKind
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import AbstentionRule, Calibration, Condition, Manifest, PredictionSets
+from dermis.shared.vocabulary import FitzpatrickSkinType
+from dermis.worker.core.differential import calibrate, decide, prediction_set, rank, threshold
+
+THRESHOLDS = {"FST_I_II": 0.3, "FST_III_IV": 0.2, "FST_V_VI": 0.1}
+
+
+def manifest(*, temperature: float = 1, min_probability: float = 0, max_set_size: int = 9, k: int = 4, **sets: Any) -> Manifest:
+    return Manifest(
+        version=1,
+        purpose="demo",
+        image_size=64,
+        conditions=tuple(Condition(id=f"c{i}", name=f"Condition {i}") for i in range(k)),
+        feature_schema="sha256:x",
+        embedding_size=4,
+        cam_size=(2, 2),
+        calibration=Calibration(temperature=temperature),
+        prediction_sets=PredictionSets(coverage=0.9, thresholds=sets or THRESHOLDS),
+        abstention=AbstentionRule(min_probability=min_probability, max_set_size=max_set_size),
+        files={},
+    )
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> npt.NDArray[np.float64]:
+    weights = np.array(draw(st.lists(st.floats(0, 1), min_size=2, max_size=12).filter(lambda w: sum(w) > 0.01)))
+    return weights / weights.sum()
+
+
+@given(p=distributions())
+def test_temperature_1_changes_nothing(p: npt.NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(calibrate(p, 1), p, atol=1e-9)
+
+
+@given(p=distributions(), temperature=st.floats(0.2, 5))
+def test_calibration_keeps_the_order_and_sums_to_1(p: npt.NDArray[np.float64], temperature: float) -> None:
+    calibrated = calibrate(p, temperature)
+    assert calibrated.sum() == pytest.approx(1)
+    assert (np.diff(calibrated[np.argsort(p)]) >= -1e-15).all()
+
+
+@given(p=distributions(), low=st.floats(0.2, 1), high=st.floats(1, 5))
+def test_a_higher_temperature_never_makes_the_first_more_probable(p: npt.NDArray[np.float64], low: float, high: float) -> None:
+    assert calibrate(p, high).max() <= calibrate(p, low).max() + 1e-12
+
+
+def test_calibration_is_softmax_of_log_p_over_temperature() -> None:
+    np.testing.assert_allclose(calibrate(np.array([0.8, 0.2]), 2), np.sqrt([0.8, 0.2]) / np.sqrt([0.8, 0.2]).sum())
+
+
+@given(p=distributions())
+def test_ties_keep_the_manifest_s_order(p: npt.NDArray[np.float64]) -> None:
+    order = rank(p.round(1))
+    for one, other in zip(order, order[1:], strict=False):
+        assert (-p.round(1)[one], one) < (-p.round(1)[other], other)
+
+
+@given(p=distributions(), low=st.floats(0, 1), high=st.floats(0, 1))
+def test_sets_grow_as_thresholds_fall_and_are_never_empty(p: npt.NDArray[np.float64], low: float, high: float) -> None:
+    low, high = sorted((low, high))
+    small, large = prediction_set(p, high), prediction_set(p, low)
+    assert (large | ~small).all()
+    assert small[rank(p)[0]]
+
+
+@pytest.mark.parametrize(
+    ("fitzpatrick", "expected"),
+    [("FST1", 0.3), ("FST2", 0.3), ("FST3", 0.2), ("FST4", 0.2), ("FST5", 0.1), ("FST6", 0.1), ("NONE_IDENTIFIED", 0.1), (None, 0.1)],
+)
+def test_the_threshold_follows_the_self_reported_group(fitzpatrick: str | None, expected: float) -> None:
+    sets = PredictionSets(coverage=0.9, thresholds=THRESHOLDS)
+    assert threshold(sets, FitzpatrickSkinType(fitzpatrick) if fitzpatrick else None) == expected
+
+
+def test_a_group_without_a_threshold_gets_the_lowest() -> None:
+    sets = PredictionSets(coverage=0.9, thresholds={"FST_I_II": 0.3, "FST_III_IV": 0.2})
+    assert threshold(sets, FitzpatrickSkinType.FST6) == 0.2
+    assert threshold(PredictionSets(coverage=0.9, thresholds={}), FitzpatrickSkinType.FST6) == 0
+
+
+def test_a_differential_lists_every_condition_most_probable_first() -> None:
+    decision = decide(np.array([0.1, 0.6, 0.05, 0.25], np.float32), manifest(), FitzpatrickSkinType.FST3)
+    assert (decision.kind, decision.reason) == (OutcomeKind.DIFFERENTIAL, None)
+    assert [(c.condition, c.name, c.in_prediction_set) for c in decision.differential] == [
+        ("c1", "Condition 1", True),
+        ("c3", "Condition 3", True),
+        ("c0", "Condition 0", False),
+        ("c2", "Condition 2", False),
+    ]
+    assert sum(c.probability for c in decision.differential) == pytest.approx(1)
+
+
+def test_the_calibrated_probabilities_are_what_is_shown_and_judged() -> None:
+    p = np.array([0.7, 0.1, 0.1, 0.1])
+    decision = decide(p, manifest(temperature=4, min_probability=0.5), None)
+    assert decision.differential[0].probability == pytest.approx(calibrate(p, 4)[0])
+    assert decision.kind is OutcomeKind.ABSTENTION
+    assert decide(p, manifest(min_probability=0.5), None).kind is OutcomeKind.DIFFERENTIAL
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [({"min_probability": 0.41}, "LOW_PROBABILITY"), ({"max_set_size": 2}, "LARGE_PREDICTION_SET"), ({"min_probability": 0.4}, None)],
+)
+def test_an_abstention_keeps_the_differential_and_says_why(rule: dict[str, Any], reason: str | None) -> None:
+    decision = decide(np.array([0.4, 0.3, 0.2, 0.1]), manifest(**rule), FitzpatrickSkinType.FST4)
+    assert decision.reason == reason
+    assert decision.kind is (OutcomeKind.ABSTENTION if reason else OutcomeKind.DIFFERENTIAL)
+    assert len(decision.differential) == 4
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.5], [np.nan, 0.5, 0.3, 0.2], [-0.1, 0.5, 0.3, 0.3], [0, 0, 0, 0], [[0.25] * 4]])
+def test_what_is_no_probability_for_each_condition_is_our_fault(values: list[Any]) -> None:
+    with pytest.raises(DermisError) as caught:
+        decide(np.array(values), manifest(), None)
+    assert (caught.value.kind, caught.value.reason) == (Kind.INTERNAL, "MODEL_OUTPUT")
