@@ -78,6 +78,7 @@ lint: .venv/.dev ## style, import laws, protos, generated files
 	cd proto && ../.venv/bin/buf lint && ../.venv/bin/buf format --diff --exit-code && ../.venv/bin/buf breaking --against golden.binpb
 	scripts/generate_protos.sh --check
 	.venv/bin/python scripts/generate_openapi.py --check
+	.venv/bin/python scripts/generate_settings.py --check
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)

@@ -1,5 +1,6 @@
 """Calibration, ranking, prediction sets and abstention."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_calibration_is_softmax_of_log_p_over_temperature() -> None:
 @given(p=distributions())
 def test_ties_keep_the_manifest_s_order(p: npt.NDArray[np.float64]) -> None:
     order = rank(p.round(1))
-    for one, other in zip(order, order[1:], strict=False):
+    for one, other in itertools.pairwise(order):
         assert (-p.round(1)[one], one) < (-p.round(1)[other], other)
 
 

@@ -62,8 +62,8 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     except ValidationError as error:
         variable = {field: name for name, field in known.items()}
         for fault in error.errors():
-            name = variable.get(str(fault["loc"][0]), "?") if fault["loc"] else "?"
-            faults.append(f"{name}={given.get(name, '')!r}: {fault['msg']}")
+            named = [variable[str(place)] for place in fault["loc"][:1]]
+            faults.append("".join(f"{name}={given.get(name, '')!r}: " for name in named) + fault["msg"])
     if faults:
         raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
     return settings

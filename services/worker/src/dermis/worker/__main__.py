@@ -2,6 +2,9 @@
 
 import os
 import sys
+import warnings
+
+from celery.platforms import SecurityWarning
 
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import CASES_QUEUE, SCRATCH_QUEUE
@@ -12,6 +15,8 @@ from dermis.worker.settings import WorkerSettings
 
 
 def main() -> None:
+    # Celery warns of root, and of a container's user that has no name; neither is news here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load(WorkerSettings, "WORKER", os.environ)
     configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
     app = build(settings)

@@ -26,11 +26,11 @@ def build(settings: WorkerSettings) -> Celery:
     @cache
     def pipeline() -> Pipeline:
         store = open_store(settings.store_url)
-        serving = ServingClient(open_channel(settings.serving_address), deadline_s=settings.serving_deadline_s)
+        serving = ServingClient(open_channel(settings.serving_address), deadline_s=settings.serving_deadline_seconds)
         return Pipeline(
             store=store,
             models=StoreModels(store, serving.available),
-            features=MetadataClient(open_channel(settings.metadata_address), deadline_s=settings.metadata_deadline_s),
+            features=MetadataClient(open_channel(settings.metadata_address), deadline_s=settings.metadata_deadline_seconds),
             classifier=serving,
             announcer=RedisAnnouncer(redis.Redis.from_url(settings.broker_url, socket_timeout=1, socket_connect_timeout=1)),
             policy=load_policy(),

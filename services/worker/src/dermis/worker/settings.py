@@ -1,16 +1,24 @@
 import os
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dermis.shared.settings import Settings
 
 
 class WorkerSettings(Settings):
     concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="processes that work on cases at once")
-    soft_time_limit_s: float = Field(20, gt=0, description="a case that takes longer fails")
-    hard_time_limit_s: float = Field(25, gt=0, description="a process that takes longer is killed, and the case tried again")
-    visibility_timeout_s: float = Field(30, gt=0, description="an unfinished job of a lost worker is given to another after this time")
+    soft_time_limit_seconds: float = Field(20, gt=0, description="a case that takes longer fails")
+    hard_time_limit_seconds: float = Field(25, gt=0, description="a process that takes longer is killed, and the case tried again")
+    visibility_timeout_seconds: float = Field(
+        30, gt=0, description="an unfinished job of a lost worker is given to another after this time"
+    )
     max_redeliveries: int = Field(2, ge=0, description="a case whose worker is lost more often fails")
-    give_up_after_s: float = Field(86_400, gt=0, description="a case that could not be finished for so long fails")
-    metadata_deadline_s: float = Field(2, gt=0)
-    serving_deadline_s: float = Field(10, gt=0)
+    give_up_after_seconds: float = Field(86_400, gt=0, description="a case that could not be finished for so long fails")
+    metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
+    serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "WorkerSettings":
+        if not self.soft_time_limit_seconds < self.hard_time_limit_seconds < self.visibility_timeout_seconds:
+            raise ValueError("soft time limit < hard time limit < visibility timeout must hold, or a running case is given away")
+        return self

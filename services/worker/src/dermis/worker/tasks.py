@@ -27,8 +27,8 @@ def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline]) -> Cele
         task_acks_on_failure_or_timeout=False,
         task_reject_on_worker_lost=True,
         task_ignore_result=True,
-        task_time_limit=settings.hard_time_limit_s,
-        task_soft_time_limit=settings.soft_time_limit_s,
+        task_time_limit=settings.hard_time_limit_seconds,
+        task_soft_time_limit=settings.soft_time_limit_seconds,
         worker_prefetch_multiplier=1,
         worker_concurrency=settings.concurrency,
         worker_hijack_root_logger=False,
@@ -36,7 +36,7 @@ def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline]) -> Cele
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={"visibility_timeout": settings.visibility_timeout_s, "socket_keepalive": True},
+        broker_transport_options={"visibility_timeout": settings.visibility_timeout_seconds, "socket_keepalive": True},
     )
 
     @app.task(name=ASSESS, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
@@ -61,8 +61,8 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
         try:
             state = pipeline.assess(job)
         except SoftTimeLimitExceeded:
-            log.error("time limit", limit_s=settings.soft_time_limit_s)
-            pipeline.fail(job, reason="TIME_LIMIT", detail=f"the case took longer than {settings.soft_time_limit_s:g} s")
+            log.error("time limit", limit_s=settings.soft_time_limit_seconds)
+            pipeline.fail(job, reason="TIME_LIMIT", detail=f"the case took longer than {settings.soft_time_limit_seconds:g} s")
             return
         except DermisError as error:
             if not error.retryable:
@@ -85,5 +85,5 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
 
 def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> None:
     received = pipeline.received(job)
-    if received and (now() - received.received_at).total_seconds() > settings.give_up_after_s:
-        pipeline.fail(job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_s:g} s")
+    if received and (now() - received.received_at).total_seconds() > settings.give_up_after_seconds:
+        pipeline.fail(job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_seconds:g} s")

@@ -1,0 +1,201 @@
+"""Rows on the two gRPC services: each one process, its client this process."""
+
+import contextlib
+import functools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import openvino as ov
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from dermis.api.metadata.v1 import features_pb2, features_pb2_grpc
+from dermis.api.serving.v1 import serving_pb2 as serving
+from dermis.metadata.core.encode import encoder
+from dermis.serving.adapters import openvino as twin
+from dermis.shared.answers import answers_of, to_proto
+from dermis.shared.bundles import read_feature_schema
+from dermis.shared.manifest import Manifest, VersionRef
+from dermis.shared.rpc import open_channel
+from dermis.shared.stores import open_store
+from dermis.shared.tensors import to_proto as tensor_of
+from dermis.standalone import demo
+from dermis.standalone.bundle import ensure_bundle
+from dermis.trainer.data import generated
+from tests.load.bench_measure import Result, Row, interleaved, number, of_pairs, quartiles
+from tests.support.servers import free_port
+
+SCIN_CASES = 5033
+BLOCKS, BLOCK_S = 9, 1.0
+CLIENTS = (1, 4)
+
+
+def run_metadata() -> Result:
+    single, batches = 1000, 25
+    with _service("metadata") as (channel, manifest, store_url):
+        schema = read_feature_schema(open_store(store_url), VersionRef(name=manifest.name, version=manifest.version))
+        known = [case.self_report for case in generated.cases(1, 200, longest=24)]
+        reports = [known[n % len(known)] for n in range(SCIN_CASES)]
+        stub = features_pb2_grpc.FeatureServiceStub(channel)
+        health = health_pb2_grpc.HealthStub(channel)
+        one = features_pb2.EncodeFeaturesRequest(feature_schema_id=schema.id, self_report=to_proto(reports[0]))
+        many = features_pb2.BatchEncodeFeaturesRequest(feature_schema_id=schema.id, self_reports=map(to_proto, reports))
+        answers = [answers_of(report) for report in reports]
+        ones = interleaved(
+            {"encode": lambda: stub.EncodeFeatures(one), "health": lambda: health.Check(health_pb2.HealthCheckRequest())}, rounds=single
+        )
+        several = interleaved(
+            {"batch": lambda: stub.BatchEncodeFeatures(many), "core": lambda: encoder(schema).encode(answers)}, rounds=batches
+        )
+    return Result(
+        rows=(
+            Row(
+                bench="d",
+                what="metadata: one EncodeFeatures",
+                ours=str(ones["encode"]),
+                peer=f"an empty gRPC call (health check) to the same process: {ones['health']}",
+                ratio=of_pairs(ones["encode"], ones["health"])[1],
+                aim="<= 1 ms",
+                met=ones["encode"].p50 <= 1,
+                n=f"{single}",
+            ),
+            Row(
+                bench="d",
+                what=f"metadata: {SCIN_CASES:,} rows in one BatchEncodeFeatures of {many.ByteSize() / 1e6:.2f} MB",
+                ours=str(several["batch"]),
+                peer=f"the encoder alone, in process, from ready answers: {several['core']}",
+                ratio=of_pairs(several["batch"], several["core"])[1],
+                aim="<= 50 ms",
+                met=several["batch"].p50 <= 50,
+                n=f"{batches}",
+            ),
+        )
+    )
+
+
+def run_serving() -> Result:
+    rows, notes = [], []
+    with _service("serving") as (channel, manifest, _):
+        inputs = _inputs(manifest)
+        request = serving.PredictRequest(
+            model_spec=serving.ModelSpec(name=manifest.name, signature_name="serving_default"), output_filter=["probabilities"]
+        )
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tensor_of(value))
+        predict = channel.unary_unary(
+            "/tensorflow.serving.PredictionService/Predict",
+            request_serializer=serving.PredictRequest.SerializeToString,
+            response_deserializer=serving.PredictResponse.FromString,
+        )
+        model = ov.Core().compile_model(demo.BUNDLE, "CPU", twin._CONFIG)
+        for clients in CLIENTS:
+            by_grpc, bare = _rates(
+                lambda: functools.partial(predict, request),
+                lambda: functools.partial(model.create_infer_request().infer, inputs, share_inputs=True, share_outputs=True),
+                clients=clients,
+            )
+            ratios = [mine / theirs for mine, theirs in zip(by_grpc, bare, strict=True)]
+            low, high = quartiles(ratios)
+            ratio = statistics.median(ratios)
+            rows.append(
+                Row(
+                    bench="e",
+                    what=f"twin: Predict of one case, {clients} caller{'s' * (clients > 1)}",
+                    ours=_per_second(by_grpc),
+                    peer=f"bare OpenVINO, same bundle and settings, {clients} thread{'s' * (clients > 1)}: {_per_second(bare)}",
+                    ratio=f"{ratio:.2f} ({low:.2f}-{high:.2f})",
+                    aim=">= 0.85",
+                    met=ratio >= 0.85,
+                    n=f"{BLOCKS} blocks of {BLOCK_S:g} s a side",
+                )
+            )
+            if clients == 1:
+                apart = 1000 / statistics.median(by_grpc) - 1000 / statistics.median(bare)
+                notes.append(
+                    f"(e) One Predict by gRPC takes {number(apart)} ms more than bare inference ({number(1000 / statistics.median(bare))} ms); "
+                    f"its request has {request.ByteSize():,} bytes. The client has its share of the cores: both sides of the wire run on this machine."
+                )
+    return Result(rows=tuple(rows), notes=tuple(notes))
+
+
+def _rates(ours: Callable[[], Callable[[], object]], peer: Callable[[], Callable[[], object]], *, clients: int) -> tuple[list[float], ...]:
+    """Return calls a second of the two sides in blocks that take turns; each maker gives a thread its own call."""
+    sides = ([ours() for _ in range(clients)], [peer() for _ in range(clients)])
+    for calls in sides:
+        _rate(calls)
+    rates: tuple[list[float], ...] = ([], [])
+    for _ in range(BLOCKS):
+        for calls, into in zip(sides, rates, strict=True):
+            into.append(_rate(calls))
+    return rates
+
+
+def _rate(calls: list[Callable[[], object]]) -> float:
+    counts = [0] * len(calls)
+    start = time.perf_counter()
+
+    def work(n: int) -> None:
+        while time.perf_counter() - start < BLOCK_S:
+            calls[n]()
+            counts[n] += 1
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - start)
+
+
+def _per_second(rates: list[float]) -> str:
+    low, high = quartiles(rates)
+    return f"{number(statistics.median(rates))}/s ({number(low)}-{number(high)})"
+
+
+def _inputs(manifest: Manifest) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    count, size = manifest.max_images, manifest.image_size
+    model = ov.Core().read_model(demo.BUNDLE)
+    (width,) = (port.partial_shape[1].get_length() for port in model.inputs if port.any_name == "features")
+    return {
+        "images": rng.integers(0, 256, (1, count, size, size, 3), np.uint8),
+        "image_mask": np.ones((1, count), np.bool_),
+        "features": rng.integers(0, 2, (1, width)).astype(np.float32),
+    }
+
+
+@contextlib.contextmanager
+def _service(part: str) -> Iterator[tuple[grpc.Channel, Manifest, str]]:
+    """Run a part on a store of its own that holds the demo bundle; yields a channel to it once it serves."""
+    with tempfile.TemporaryDirectory(prefix="dermis-bench-") as folder:
+        store_url = (Path(folder) / "store").as_uri()
+        manifest = ensure_bundle(open_store(store_url))
+        address = f"127.0.0.1:{free_port()}"
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
+        environ |= {"DERMIS_STORE_URL": store_url, f"DERMIS_{part.upper()}_LISTEN": address, "DERMIS_LOG_LEVEL": "WARNING"}
+        process = subprocess.Popen([sys.executable, "-m", f"dermis.{part}"], env=environ)
+        try:
+            with open_channel(address) as channel:
+                _wait_serving(channel)
+                yield channel, manifest, store_url
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_serving(channel: grpc.Channel) -> None:
+    health = health_pb2_grpc.HealthStub(channel)
+    for _ in range(300):
+        with contextlib.suppress(grpc.RpcError):
+            if health.Check(health_pb2.HealthCheckRequest(), timeout=2).status == health_pb2.HealthCheckResponse.SERVING:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the service does not serve after 30 s")
