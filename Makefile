@@ -56,7 +56,7 @@ test-runtime: .venv/.dev
 	.venv/bin/pytest -m "not trainer and not browser"
 
 test-trainer: .venv-trainer/.dev
-	.venv-trainer/bin/pytest -m trainer
+	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser

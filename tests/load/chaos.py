@@ -45,6 +45,8 @@ class Fault:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
     fault: str
+    in_work: int
+    """Open cases at its beginning."""
     seconds: float | None
     """From the end of the fault until a case that was submitted then was finished; None: not within the limit."""
 
@@ -88,9 +90,7 @@ class Run:
             keys = [f"case-{n}" for n in range(self._result.cases)]
             share = len(keys) / (len(faults) + 1)
             for n, fault in enumerate(faults):
-                for key in keys[round(n * share) : round((n + 1) * share)]:
-                    self._clients.todo.put(key)
-                self._suffer(fault, f"{n + 1}/{len(faults)}")
+                self._suffer(fault, keys[round(n * share) : round((n + 1) * share)], f"{n + 1}/{len(faults)}")
             for key in keys[round(len(faults) * share) :]:
                 self._clients.todo.put(key)
             self._erase_in_work()
@@ -136,11 +136,17 @@ class Run:
         self._chance.shuffle(faults)
         return faults
 
-    def _suffer(self, fault: Fault, number: str) -> None:
-        time.sleep(self._chance.uniform(0, 0.5))
+    def _suffer(self, fault: Fault, keys: list[str], number: str) -> None:
+        """Begin the fault while the first half of `keys` is in work, and submit the others while it lasts."""
+        half = len(keys) // 2
+        for key in keys[:half]:
+            self._clients.todo.put(key)
+        in_work = self._wait_in_work()
         fault.begin()
         try:
-            time.sleep(fault.lasts_s)
+            for key in keys[half:]:
+                self._clients.todo.put(key)
+                time.sleep(fault.lasts_s / len(keys[half:]))
         finally:
             fault.end()
         ended = time.monotonic()
@@ -152,8 +158,17 @@ class Run:
                 seconds = round(time.monotonic() - ended, 1)
                 break
             time.sleep(0.05)
-        self._result.recoveries.append(Recovery(fault=fault.name, seconds=seconds))
-        self._say(f"fault {number}  {fault.name:<24} recovered after {seconds if seconds is not None else 'NEVER'} s")
+        self._result.recoveries.append(Recovery(fault=fault.name, in_work=in_work, seconds=seconds))
+        after = "did NOT recover" if seconds is None else f"recovered after {seconds} s"
+        self._say(f"fault {number:<5}  {fault.name:<22}  {in_work} in work, {after}")
+
+    def _wait_in_work(self) -> int:
+        """Return how many cases are open, once there are some."""
+        deadline = time.monotonic() + 2
+        while not (count := len(list(self._store.list("open/")))) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(self._chance.uniform(0, 0.03))
+        return count
 
     def _erase_in_work(self) -> None:
         """Erase cases while the worker is at them: slowed, so that the erasure comes in between."""
@@ -258,10 +273,12 @@ def main() -> int:
 
 
 def report(result: Result) -> None:
-    print(f"\n{'fault':<26}{'times':>6}{'median s':>10}{'longest s':>11}")
+    print(f"\n{'fault':<26}{'times':>6}{'in work':>9}{'median s':>10}{'longest s':>11}")
     for name in dict.fromkeys(recovery.fault for recovery in result.recoveries):
-        taken = [recovery.seconds or float("inf") for recovery in result.recoveries if recovery.fault == name]
-        print(f"{name:<26}{len(taken):>6}{statistics.median(taken):>10.1f}{max(taken):>11.1f}")
+        same = [recovery for recovery in result.recoveries if recovery.fault == name]
+        taken = [float("inf") if recovery.seconds is None else recovery.seconds for recovery in same]
+        in_work = sum(recovery.in_work for recovery in same)
+        print(f"{name:<26}{len(taken):>6}{in_work:>9}{statistics.median(taken):>10.1f}{max(taken):>11.1f}")
     print(f"\n{result.accepted} of {result.cases} cases and {result.probes} probes accepted ({result.client_retries} requests sent again)")
     print(f"{result.redelivered} redeliveries; nothing open {result.drain_s:g} s after the last case; whole run {result.seconds:g} s")
     print(f"{result.erased} cases erased, {result.erased_in_work} before they were finished")

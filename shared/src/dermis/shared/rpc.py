@@ -3,6 +3,7 @@
 import functools
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, TypeVar, cast
@@ -52,15 +53,23 @@ def error_of(fault: grpc.RpcError, peer: str) -> DermisError:
 
 
 def answer_errors(handler: Handler) -> Handler:
-    """Wrap a handler, a function or a method, so that a DermisError becomes its status code and sentence."""
+    """Wrap a handler, a function or a method, so that a DermisError becomes its status code and sentence.
+
+    What nobody foresaw is logged and answered without its text, which may hold what a person wrote.
+    """
 
     @functools.wraps(handler)
     def wrapped(*arguments: Any) -> Any:
+        context = arguments[-1]
         try:
             return handler(*arguments)
         except DermisError as error:
-            context: grpc.ServicerContext = arguments[-1]
             context.abort(grpc.StatusCode[GRPC_CODE[error.kind]], error.detail)
+        except Exception as fault:
+            if context.code() is not None:  # the handler's own abort
+                raise
+            log.error("call failed", fault=type(fault).__name__, frames=traceback.format_tb(fault.__traceback__)[-5:])
+            context.abort(grpc.StatusCode.INTERNAL, "something went wrong on our side")
 
     return cast(Handler, wrapped)
 

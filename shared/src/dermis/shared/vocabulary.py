@@ -152,7 +152,7 @@ _several = (BeforeValidator(_nothing_ticked), AfterValidator(_without_repeats))
 class SelfReport(BaseModel):
     """One person's answers; None is an answer that was not given: a value of its own, never zero and never "no"."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     age_group: AgeGroup | None = None
     sex_at_birth: SexAtBirth | None = None
