@@ -71,6 +71,13 @@ test-compose: .venv/.dev ## build the images, bring Compose up with the twin, pu
 	DERMIS_TEST_READ_STORE="docker compose -p dermis-test exec -T gateway tar -C /store -cf - ." \
 	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
 
+.PHONY: bench chaos
+bench: .venv/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
+	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
+
+chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")
+	.venv/bin/python -m tests.load.chaos --cases $(or $(CASES),500) $(ARGS)
+
 lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

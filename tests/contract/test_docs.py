@@ -23,6 +23,7 @@ RUN_BY = {
         "bash .ci/run",
         "make bench",
         "make chaos",
+        ".venv/bin/python -m tests.load.chaos",
     ),
     "tests/integration/test_up.py, tests/e2e": (
         "make up",

@@ -14,8 +14,25 @@ from pathlib import Path
 from tests.load.bench_measure import Result, Row
 
 PAGE = Path(__file__).parents[2] / "docs/reference/benchmarks.md"
-RUNS = {"a": ("bench_images", "run"), "bcf": ("bench_system", "run"), "d": ("bench_services", "run_metadata"), "e": ("bench_services", "run_serving")}
-PACKAGES = ("numpy", "opencv-python-headless", "simplejpeg", "grpcio", "protobuf", "openvino", "celery", "redis", "fastapi", "uvicorn", "httpx")
+RUNS = {
+    "a": ("bench_images", "run"),
+    "bcf": ("bench_system", "run"),
+    "d": ("bench_services", "run_metadata"),
+    "e": ("bench_services", "run_serving"),
+}
+PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "simplejpeg",
+    "grpcio",
+    "protobuf",
+    "openvino",
+    "celery",
+    "redis",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+)
 COLUMNS = ("", "what", "dermis", "peer or floor", "ratio", "aim", "met", "n")
 HEAD = """# Benchmarks
 
@@ -55,7 +72,7 @@ def _about(command: str, loads: list[tuple[float, float, float]]) -> str:
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "command": f"`{command}`",
-        "machine": f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}",
+        "machine": f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release().partition('-')[0]}",
         "versions": f"dermis {metadata.version('dermis')} at {_commit()}, Python {platform.python_version()}, {versions}",
         "load average": f"{before} before, {after} after (1, 5, 15 min; the run's own load is in the second)",
     }

@@ -54,7 +54,7 @@ def run() -> Result:
     )
     scaled, scaled_text = of_pairs(of_jpeg["core"], of_jpeg["scaled"])
     faster, faster_text = of_pairs(of_jpeg["plain"], of_jpeg["core"])
-    harder, harder_text = of_pairs(of_jpeg["plain, fast"], of_jpeg["core"])
+    harder_text = of_pairs(of_jpeg["plain, fast"], of_jpeg["core"])[1]
     bare, bare_text = of_pairs(of_png["core"], of_png["bare"])
     return Result(
         rows=(

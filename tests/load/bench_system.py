@@ -136,8 +136,10 @@ def _alone(system: System, client: httpx.Client) -> Result:
             ),
         ),
         notes=(
-            f"(c) POST to outcome took {Times(ms=tuple(whole))} in all; p99 of the part that is not a stage: {p99} ms. "
-            f"The stages' p50 in ms: {named}.",
+            (
+                f"(c) POST to outcome took {Times(ms=tuple(whole))} in all; p99 of the part that is not a stage: {p99} ms. "
+                f"The stages' p50 in ms: {named}."
+            ),
         ),
     )
 
@@ -145,7 +147,7 @@ def _alone(system: System, client: httpx.Client) -> Result:
 def _saturated(system: System) -> Result:
     """Keep all cores busy with cases; compare their rate with what the parts' own CPU time would allow."""
     cores = psutil.cpu_count() or 1
-    ratios, rates, costs, shares, others = [], [], [], [], []
+    ratios, rates, costs, shares, others, idle = [], [], [], [], [], []
     per_part: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         parts = system.parts()
@@ -162,6 +164,7 @@ def _saturated(system: System) -> Result:
         ratios.append(rates[-1] * costs[-1] / 1000 / cores)
         shares.append(own * 1000 / done)
         others.append((busy - own - sum(after[part] - before[part] for part in parts)) / (wall * cores))
+        idle.append(1 - busy / (wall * cores))
     low, high = quartiles(ratios)
     ratio, cost_ms = statistics.median(ratios), statistics.median(costs)
     named = ", ".join(f"{part} {number(statistics.median(per_part[part]))}" for part in PARTS if part in per_part)
@@ -180,9 +183,11 @@ def _saturated(system: System) -> Result:
             ),
         ),
         notes=(
-            f"(b) CPU milliseconds a case, median of the runs: {named}; together {number(cost_ms)}. The client that makes the load runs on the same "
-            f"cores and takes {number(statistics.median(shares))} ms a case: counted with the parts, {with_client:.2f} of the cores are used. "
-            f"Processes that are not of this run took {statistics.median(others):.0%} of the cores meanwhile.",
+            (
+                f"(b) CPU milliseconds a case, median of the runs: {named}; together {number(cost_ms)}. The client that makes the load runs on the same "
+                f"cores and takes {number(statistics.median(shares))} ms a case: counted with the parts, {with_client:.2f} of the cores are used. "
+                f"Processes that are not of this run took {statistics.median(others):.0%} of the cores meanwhile; {statistics.median(idle):.0%} was idle."
+            ),
         ),
     )
 
@@ -236,8 +241,8 @@ def _memory(system: System) -> list[Row]:
 
 
 def _import_mb(modules: str) -> float:
-    code = f"import {modules}, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    return int(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout) / 1024
+    code = f"import {modules}, psutil; print(psutil.Process().memory_info().rss)"  # ru_maxrss would start at this process's own
+    return int(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout) / 2**20
 
 
 def _import_floor() -> float:

@@ -21,6 +21,7 @@ from dermis.shared.stores import open_store
 from dermis.standalone.settings import SweepSettings
 from tests.load import stack, verify
 from tests.load.clients import Clients
+from tests.load.proxy import Proxy
 
 CLIENTS = 4
 STORE_FAULT_S = 10
@@ -102,8 +103,12 @@ class Run:
     def _faults(self) -> list[Fault]:
         parts, proxies = self._parts, self._parts.proxies
 
-        def each(action: Callable[[stack.Proxy], None]) -> Callable[[], None]:
-            return lambda: [action(proxy) for proxy in proxies] and None
+        def each(action: Callable[[Proxy], None]) -> Callable[[], None]:
+            def on_all() -> None:
+                for proxy in proxies:
+                    action(proxy)
+
+            return on_all
 
         faults = [Fault(name="worker killed", begin=partial(parts.kill, "worker"))] * max(2, self._result.cases * 10 // 500)
         faults += [Fault(name=f"{part} killed", begin=partial(parts.kill, part)) for part in ("serving", "metadata", "gateway")]
@@ -252,7 +257,7 @@ def main() -> int:
         flush=True,
     )
     folder = options.keep or Path(tempfile.mkdtemp(prefix="dermis-chaos-"))
-    folder.mkdir(parents=True, exist_ok=bool(options.keep is None))
+    folder.mkdir(parents=True, exist_ok=options.keep is None)
     try:
         with stack.running(folder, quick=options.quick) as parts:
             if not parts.volume.mounted:

@@ -22,6 +22,7 @@ def small_images() -> list[bytes]:
     images = []
     for path in sorted(demo.CASE.glob("*.jpg")):
         image = cv2.imread(str(path))
+        assert image is not None
         scale = LONGEST_SIDE / max(image.shape[:2])
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         images.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())

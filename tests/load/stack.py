@@ -17,7 +17,7 @@ from dermis.shared.stores import open_store
 from dermis.standalone.bundle import ensure_bundle
 from dermis.standalone.processes import Part, Plan, make_plan
 from dermis.standalone.settings import load_standalone
-from dermis.standalone.supervisor import Supervisor
+from dermis.standalone.supervisor import Sink, Supervisor
 from tests.load.proxy import Proxy
 
 MOUNT_MB = 64
@@ -143,11 +143,11 @@ def _redirected(part: Part, variables: dict[str, str]) -> Part:
     return replace(part, command=("env", *(f"{name}={value}" for name, value in variables.items()), *part.command))
 
 
-def _logs(path: Path):  # type: ignore[no-untyped-def]
+def _logs(path: Path) -> Sink:
     file = path.open("w", buffering=1)
     lock = threading.Lock()
 
-    def write(part: str, line: str) -> None:
+    def write(part: str, line: str, /) -> None:
         with lock:
             file.write(f"{time.strftime('%H:%M:%S')} {part:9} {line}\n")
 

@@ -1,14 +1,17 @@
 import dataclasses
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from dermis.shared.bundles import publish
 from dermis.shared.stores.memory import MemoryStore
+from dermis.standalone.demo import BUNDLE, CASE
 from dermis.trainer.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
 from dermis.trainer.configs import demo
 from dermis.trainer.data.generated import CONDITIONS, cases
+from dermis.trainer.export import signature
 from dermis.trainer.parts import collect
 from dermis.trainer.train import train
 
@@ -76,3 +79,16 @@ def test_masks_and_labels_are_the_cases():
     assert made.inputs["image_mask"].sum(1).tolist() == [len(case.images) for case in known]
     assert not made.inputs["images"][~made.inputs["image_mask"]].any()
     assert made.inputs["images"].dtype == np.uint8
+
+
+def test_the_committed_case_is_the_configs(tmp_path):
+    demo.write_sample_case(tmp_path)
+    assert (tmp_path / "answers.json").read_text() == (CASE / "answers.json").read_text()
+    for path in CASE.glob("*.jpg"):
+        committed, written = (cv2.imread(str(folder / path.name)).astype(float) for folder in (CASE, tmp_path))
+        assert np.abs(committed - written).mean() < 2
+
+
+def test_the_committed_bundle_has_the_configs_signature(built):
+    at_size = {name: spec.replace("48, 48", "96, 96").replace("6, 6", "12, 12") for name, spec in signature(built).items()}
+    assert signature(BUNDLE) == at_size

@@ -12,7 +12,7 @@ from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import distance, from_text, phash, to_text
 from tests.support.images import encode
 
-NEAR = 6
+NEAR = 10
 scenes = st.builds(
     scene,
     st.sampled_from(["Acne", "Eczema", "Psoriasis", "Tinea"]),

@@ -9,7 +9,7 @@ from dermis.shared.ports import BlobStore
 from dermis.standalone import demo
 
 
-def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE, *, models_root: str = "/models") -> Manifest:
+def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE, *, models_root: str = "/store/models") -> Manifest:
     """Return the manifest of the store's current model; a store without one gets the bundle in `folder` first.
 
     `models_root` is where TensorFlow Serving sees the store's models/ folder.

@@ -25,6 +25,11 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
 
 
+def read_metrics(folder: Path) -> dict[str, float]:
+    report: dict[str, dict[str, float]] = json.loads((folder / EVALUATION_FILE).read_text("utf-8"))
+    return report["metrics"]
+
+
 _EXACT = ("name", "version", "purpose", "image_size", "max_images", "conditions", "feature_schema", "embedding_size", "cam_size")
 
 
@@ -36,7 +41,7 @@ def differences(folder: Path, other: Path, *, tolerance: float = 0.02) -> list[s
         for field in _EXACT
         if getattr(ours, field) != getattr(theirs, field)
     ]
-    metrics, rebuilt = (json.loads((where / EVALUATION_FILE).read_text("utf-8"))["metrics"] for where in (folder, other))
+    metrics, rebuilt = read_metrics(folder), read_metrics(other)
     for name in sorted(metrics.keys() | rebuilt.keys()):
         if name not in metrics or name not in rebuilt or abs(metrics[name] - rebuilt[name]) > tolerance:
             found.append(f"{name}: {metrics.get(name)} against {rebuilt.get(name)}, more than {tolerance} apart")

@@ -36,7 +36,12 @@ def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline]) -> Cele
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={"visibility_timeout": settings.visibility_timeout_seconds, "socket_keepalive": True},
+        broker_transport_options={
+            "visibility_timeout": settings.visibility_timeout_seconds,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,  # kombu's own 10 would look for lost jobs every 100 s only
+            "socket_keepalive": True,
+        },
     )
 
     @app.task(name=ASSESS, bind=True, pydantic=True)  # type: ignore[untyped-decorator]

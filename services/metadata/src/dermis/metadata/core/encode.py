@@ -42,21 +42,22 @@ class Encoder:
 
     def encode(self, reports: Sequence[Answers]) -> npt.NDArray[np.float32]:
         """Return float32[N, F]; INVALID names the row, field and value of an answer outside the vocabulary."""
-        matrix = np.zeros((len(reports), len(self.columns)), np.float32)
+        rows: list[int] = []
+        columns: list[int] = []
+        known: dict[tuple[str, Sequence[str]], list[int]] = {}
         for row, answers in enumerate(reports):
-            _refuse_unknown_fields(answers)
+            _refuse_unknown(answers, row, len(reports))
             for name, (lookup, absent) in self._fields.items():
-                values = answers.get(name)
-                try:
-                    columns = [lookup[value] for value in values] if values else [absent]
-                except KeyError as unknown:
-                    raise _unknown_value(name, unknown.args[0], row, len(reports)) from None
-                # Next to a real choice, a value that counts as absent says nothing.
-                matrix[row, [column for column in columns if column != absent] or [absent]] = 1
-            for name in answers.keys() - self._fields.keys():
-                for value in answers[name]:
-                    if value not in VOCABULARY[name]:
-                        raise _unknown_value(name, value, row, len(reports))
+                values = tuple(answers.get(name, ()))
+                found = known.get((name, values))
+                if found is None:
+                    # Next to a real choice, a value that counts as absent says nothing.
+                    found = [column for value in values if (column := lookup[value]) != absent] or [absent]
+                    known[name, values] = found
+                columns += found
+                rows += [row] * len(found)
+        matrix = np.zeros((len(reports), len(self.columns)), np.float32)
+        matrix[rows, columns] = 1
         return matrix
 
 
@@ -76,9 +77,13 @@ def encode_batch(schema: FeatureSchema, reports: Iterable[SelfReport]) -> npt.ND
     return encoder(schema).encode([answers_of(report) for report in reports])
 
 
-def _refuse_unknown_fields(answers: Answers) -> None:
-    for name in answers.keys() - VOCABULARY.keys():
-        raise DermisError(Kind.INVALID, "UNKNOWN_FIELD", f"{name!r} is no answer of a self-report")
+def _refuse_unknown(answers: Answers, row: int, rows: int) -> None:
+    for name, values in answers.items():
+        known = VOCABULARY.get(name)
+        if known is None:
+            raise DermisError(Kind.INVALID, "UNKNOWN_FIELD", f"{name!r} is no answer of a self-report")
+        if not known.issuperset(values):
+            raise _unknown_value(name, next(value for value in values if value not in known), row, rows)
 
 
 def _unknown_value(name: str, value: str, row: int, rows: int) -> DermisError:

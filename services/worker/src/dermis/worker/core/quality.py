@@ -25,7 +25,7 @@ _OFFSET = 8
 """Grey levels added to the local mean that contrast is relative to, so that black does not divide."""
 _FINE_NOISE, _TEXTURE_NOISE, _REDNESS_NOISE = 0.06, 0.25, 0.35
 """What rounding samples to whole levels leaves in a band at worst, RMS in grey levels: 0.29 a channel, contours and all."""
-_WHITE_TEXTURE, _WHITE_REDNESS = 0.22, 0.2
+_WHITE_TEXTURE, _WHITE_REDNESS = 0.12, 0.2
 """Share of the finest band's energy that white noise leaves in the texture band and, after chroma subsampling, in redness."""
 _LEAST = 0.001
 

@@ -1,0 +1,102 @@
+"""The committed demo: a bundle that can be published, and a case that it answers convincingly."""
+
+import json
+from importlib.resources import files
+
+import numpy as np
+import openvino
+import pytest
+
+from dermis.metadata.core.encode import encode
+from dermis.shared.bundles import publish
+from dermis.shared.case import MAX_IMAGES, OutcomeKind
+from dermis.shared.report import Verdict
+from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import SelfReport, ShotType
+from dermis.standalone import demo
+from dermis.trainer.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
+from dermis.trainer.data.generated import CONDITIONS
+from dermis.trainer.schema import every_answer
+from dermis.worker.core import decode, differential, prepare, quality
+
+IMAGES = sorted(demo.CASE.glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def working():
+    return [decode.decode(path.read_bytes(), content_type="image/jpeg", orientation=1).image for path in IMAGES]
+
+
+@pytest.fixture(scope="module")
+def ask(working):
+    manifest = read_manifest(demo.BUNDLE)
+    model = openvino.Core().compile_model(str(demo.BUNDLE), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    images = np.stack([prepare.fit(image, manifest.image_size) for image in working])[None]
+
+    def ask(report, mask=(True,) * MAX_IMAGES):
+        inputs = {"images": images, "image_mask": np.array([mask]), "features": encode(every_answer(), report)[None]}
+        probabilities = model(inputs)[model.output("probabilities")][0]
+        return differential.decide(probabilities, manifest, report.fitzpatrick_skin_type)
+
+    return ask
+
+
+@pytest.fixture
+def answers():
+    return SelfReport.model_validate_json((demo.CASE / "answers.json").read_bytes())
+
+
+def test_the_bundle_can_be_published_and_is_a_small_demo():
+    manifest = publish(MemoryStore(), demo.BUNDLE)
+    assert (manifest.name, manifest.version, manifest.purpose) == ("dermis", 1, "demo")
+    assert sum(path.stat().st_size for path in demo.BUNDLE.rglob("*") if path.is_file()) <= 2_000_000
+    assert differences(demo.BUNDLE, demo.BUNDLE) == []
+
+
+def test_the_bundle_is_of_this_code():
+    manifest = read_manifest(demo.BUNDLE)
+    assert [(condition.id, condition.name) for condition in manifest.conditions] == [(c.id, c.name) for c in CONDITIONS]
+    assert manifest.feature_schema == every_answer().id
+    assert every_answer().promotable
+    assert {field.name for field in every_answer().fields} == SelfReport.model_fields.keys() - {"race_ethnicity"}
+
+
+def test_the_report_beats_its_floors_and_the_card_says_what_it_is():
+    report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_text())
+    assert report["metrics"]["top_1"] > report["floors"]["top_1"] + 0.5
+    assert report["metrics"]["top_3"] > report["floors"]["top_3"] + 0.4
+    assert report["shown"]["images and answers"]["top_1"] > max(
+        report["shown"][what]["top_1"] for what in ("images alone", "answers alone")
+    )
+    assert [row["value"] for row in report["slices"]["monk_skin_tone"]] == [f"MST{tone}" for tone in range(1, 11)]
+    assert "without any clinical meaning" in (demo.BUNDLE / MODEL_CARD_FILE).read_text()
+
+
+def test_the_case_has_an_image_a_shot_type():
+    assert {path.stem.upper() for path in IMAGES} == set(ShotType)
+    assert all(path.stat().st_size < 150_000 for path in IMAGES)
+
+
+def test_its_images_are_usable(working):
+    policy = quality.Policy.model_validate_json(files("dermis.worker").joinpath("quality_policy.json").read_bytes())
+    assert [quality.assess(image, policy).verdict for image in working] == [Verdict.USABLE] * MAX_IMAGES
+
+
+def test_its_differential_is_convincing(ask, answers):
+    decision = ask(answers)
+    first, second = decision.differential[:2]
+    assert decision.kind is OutcomeKind.DIFFERENTIAL
+    assert first.condition == "PSORIASIS"
+    assert first.probability > 0.7
+    assert second.probability < 0.3
+
+
+def test_a_case_without_any_answer_gets_a_differential(ask):
+    assert ask(SelfReport()).differential[0].condition == "PSORIASIS"
+
+
+def test_every_image_and_the_answers_count(ask, answers):
+    whole = ask(answers).differential
+    for n in range(MAX_IMAGES):
+        assert ask(answers, mask=[other != n for other in range(MAX_IMAGES)]).differential != whole
+    assert ask(SelfReport()).differential != whole
