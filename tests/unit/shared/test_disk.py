@@ -1,5 +1,6 @@
 """What only the store on disk has: syncing, leftovers, a disk that is full or read-only, strangers' files."""
 
+import contextlib
 import errno
 import itertools
 import os
@@ -147,21 +148,23 @@ def test_a_put_whose_temporary_file_was_taken_away_fails_and_does_not_hang(
 # --- a disk that refuses --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def at_most_4_kb() -> Iterator[None]:
-    """Makes the kernel refuse the rest of any file beyond 4 KB, half-way through a write."""
+    """Makes the kernel refuse the rest of any file beyond 4 KB, half-way through a write; the run's own log is one too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_write_that_fails_half_way_leaves_nothing(store: DiskStore, root: Path, at_most_4_kb: None) -> None:
+def test_a_write_that_fails_half_way_leaves_nothing(store: DiskStore, root: Path) -> None:
     store.replace("old", b"1", generation=0)
     before = store.get_versioned("old")
     calls = (lambda: store.put_once("a/b/k", b"x" * 9000), lambda: store.replace("old", b"x" * 9000, generation=before.generation))
     for call in calls:
-        with pytest.raises(DermisError) as fault:
+        with pytest.raises(DermisError) as fault, at_most_4_kb():
             call()
         assert (fault.value.kind, fault.value.retryable) == (Kind.UNAVAILABLE, True)
         assert isinstance(fault.value.__cause__, OSError)
@@ -169,7 +172,8 @@ def test_a_write_that_fails_half_way_leaves_nothing(store: DiskStore, root: Path
     assert list(store.list("")) == ["old"]
     assert store.get_versioned("old") == before
     assert leftovers(root) == []
-    assert store.put_once("a/b/k", b"x" * 4096)
+    with at_most_4_kb():
+        assert store.put_once("a/b/k", b"x" * 4096)
 
 
 FULL = textwrap.dedent("""
