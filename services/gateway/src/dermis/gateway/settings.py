@@ -8,7 +8,7 @@ from dermis.shared.settings import Settings
 
 class GatewaySettings(Settings):
     host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8080, ge=1, le=65535, description="port to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")
     max_image_pixels: int = Field(50_000_000, ge=1, description="largest image, in pixels by its header")
     max_image_side: int = Field(16_384, ge=1, le=65_500, description="longest side of an image, in pixels by its header")
