@@ -19,7 +19,6 @@ PLANTED = {
     "services/gateway/src/dermis/gateway/app.py": "import cv2",
     "services/gateway/src/dermis/gateway/pipeline.py": "import dermis.worker.tasks",
     "services/worker/src/dermis/worker/core/phash.py": "import random",
-    "shared/src/dermis/shared/case.py": "import dermis.metadata.convert",
 }
 
 
