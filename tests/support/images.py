@@ -19,7 +19,7 @@ STORED_AS = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_270,
 }
-LOSSLESS = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}
+LEAST_LOSS = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}
 
 
 def quarters(*, height: int = 64, width: int = 96) -> Pixels:
@@ -40,7 +40,7 @@ def encode(image: Pixels | Pillow.Image, form: str, *, orientation: int | None =
         exif[0x0112] = orientation
         options["exif"] = exif.tobytes()
     out = io.BytesIO()
-    picture.save(out, form, **{**LOSSLESS[form], **options})
+    picture.save(out, form, **{**LEAST_LOSS[form], **options})
     return out.getvalue()
 
 

@@ -91,7 +91,7 @@ def test_one_image_measures_alike_however_it_was_saved(condition: str, tone: Mon
         assert again.measures.brightness_std == pytest.approx(report.measures.brightness_std, rel=0.02)
         for share in ("underexp", "overexp", "contrast", "shadow"):
             assert getattr(again.measures, share) == pytest.approx(getattr(report.measures, share), abs=0.01)
-        assert again.measures.blur == pytest.approx(report.measures.blur, rel=0.4)  # the finest scale: every kernel shows
+        assert again.measures.blur == pytest.approx(report.measures.blur, rel=0.25)  # the finest scale: every kernel shows
         for signal in ("texture", "redness", "fine_to_middle", "fine_to_coarse"):
             assert getattr(alike, signal) == pytest.approx(getattr(found, signal), rel=0.1)
         assert distance(phash(one), phash(other)) <= 10
@@ -139,9 +139,9 @@ def test_a_dark_image_that_shows_redness_alone_is_kept(level: int) -> None:
 @pytest.mark.parametrize("level", [0, 3, 6, 12, 60, 128, 200, 253])
 @pytest.mark.parametrize("spread", [0, 1, 3, 6])
 def test_noise_shows_nothing(level: float, spread: float) -> None:
-    frame = noise(height=960, width=1280, level=level, spread=spread)
+    frame, small = (noise(height=height, width=width, level=level, spread=spread) for height, width in ((960, 1280), SIZE))
     expected = {Reason.TOO_DARK} if level < 32 else {Reason.TOO_BRIGHT} if level > 250 else {Reason.NOTHING_VISIBLE}
-    for data in (encode(frame, "PNG"), encode(frame, "JPEG", quality=85, subsampling=2)):
+    for data in (encode(small, "PNG"), encode(frame, "PNG"), encode(frame, "JPEG", quality=85, subsampling=2)):
         report = assess(decode(data).image, POLICY)
         assert report.verdict is Verdict.UNUSABLE
         assert set(report.reasons) == expected
@@ -191,7 +191,7 @@ def assert_never_better(images: list[Pixels]) -> None:
     assert ranks == sorted(ranks)
 
 
-@given(drawn=drawn, tone=st.sampled_from(list(MonkSkinTone)), light=st.floats(0.15, 1.1))
+@given(drawn=drawn, tone=st.sampled_from(list(MonkSkinTone)), light=st.floats(0.3, 1.1))
 @settings(max_examples=40, deadline=None)
 def test_more_blur_is_never_better(drawn: Geometry, tone: MonkSkinTone, light: float) -> None:
     image = paint(drawn, tone=tone, light=light)
@@ -240,6 +240,21 @@ def test_the_policy_s_id_follows_its_content_and_lands_in_the_report() -> None:
     assert Policy.model_validate(changed).id != POLICY.id
     assert Policy.model_validate_json(json.dumps(POLICY.model_dump(mode="json"), indent=9)).id == POLICY.id
     assert assess(np.zeros((60, 60, 3), np.uint8), POLICY).policy == POLICY.id
+
+
+def test_the_reference_page_states_the_policy_s_numbers() -> None:
+    page = (ROOT / "docs/reference/quality-measures.md").read_text()
+    limits = POLICY.thresholds
+    for words in (
+        f"brightest channel is below {limits.dark_level.value:g}, whose darkest is above {limits.bright_level.value:g}",
+        f"less than {limits.seen_share.unusable.value:g} of the frame is neither dark nor bright | less than {limits.seen_share.marginal.value:g} |",
+        f"`texture` < {limits.texture.value:g} **and** `redness` < {limits.redness.value:g}",
+        f"`fine_to_coarse` < {limits.fine_to_coarse.value:g};",
+        f"(`level` < {limits.blur_level.value:g} and `structure` < {limits.blur_structure.value:g})",
+        f"`fine_to_middle` < {limits.fine_to_middle.value:g} |",
+        f"`short_side` < {limits.short_side.unusable.value:g} | < {limits.short_side.marginal.value:g} |",
+    ):
+        assert words in page
 
 
 def test_every_reason_has_advice() -> None:

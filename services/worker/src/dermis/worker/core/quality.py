@@ -161,8 +161,8 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
 
     def contrast(plane: Pixels, *, white: Pixels | None = None, share: float = 0, noise: float = 0) -> float:
         """RMS relative to the local mean, without what white noise, told by the finest band, and fixed noise leave."""
-        told = share * _energy(white * weight) if white is not None else 0
-        return _root(_energy(plane * weight) - told - noise**2 * level_noise)
+        grain = share * _energy(white * weight) if white is not None else 0
+        return _root(_energy(plane * weight) - grain - noise**2 * level_noise)
 
     smooth = cv2.GaussianBlur(redness, (0, 0), 2)
     fine, middle, coarse = contrast(at1 - at2, noise=_FINE_NOISE), contrast(at2 - at4), contrast(at4 - at8)
@@ -185,7 +185,7 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
 
 
 def _energy(plane: Pixels) -> float:
-    return float(np.mean(np.square(plane)))
+    return cv2.norm(plane, cv2.NORM_L2SQR) / plane.size
 
 
 def _root(energy: float) -> float:

@@ -26,7 +26,7 @@ GROUPS = {1: "I-II", 2: "I-II", 3: "III-IV", 4: "III-IV", 5: "V-VI", 6: "V-VI"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
+class RealImage:
     source: str
     name: str
     group: str
@@ -34,17 +34,17 @@ class Photo:
 
 
 @cache
-def photos(folder: Path) -> tuple[Photo, ...]:
+def real_images(folder: Path) -> tuple[RealImage, ...]:
     return tuple(_read(folder / "photos"))
 
 
-def _read(folder: Path) -> Iterator[Photo]:
+def _read(folder: Path) -> Iterator[RealImage]:
     for source in ("scin", *CLINICAL):
         with (folder / source / "manifest.csv").open(newline="") as file:
             for row in csv.DictReader(file):
                 image = decode((folder / source / row["file"]).read_bytes()).image
                 kind = row.get("fitzpatrick_scale") or row.get("fitzpatrick") or ""
-                yield Photo(source=source, name=row["file"], group=GROUPS.get(int(float(kind or -1)), "not known"), image=image)
+                yield RealImage(source=source, name=row["file"], group=GROUPS.get(int(float(kind or -1)), "not known"), image=image)
 
 
 def looked_at(image: Pixels) -> tuple[Verdict, Signals]:
@@ -69,19 +69,19 @@ def by_group(images: dict[str, list[Pixels]]) -> dict[str, Counter[Verdict]]:
 
 def grouped(folder: Path) -> dict[str, list[Pixels]]:
     groups: dict[str, list[Pixels]] = {}
-    for photo in photos(folder):
-        if photo.source in CLINICAL:
-            groups.setdefault(photo.group, []).append(photo.image)
+    for one in real_images(folder):
+        if one.source in CLINICAL:
+            groups.setdefault(one.group, []).append(one.image)
     return groups
 
 
 def test_real_images_are_kept(real_data: Path) -> None:
     counts: dict[str, Counter[Verdict]] = {}
     seen = []
-    for photo in photos(real_data):
-        verdict, found = looked_at(photo.image)
-        counts.setdefault(photo.source, Counter())[verdict] += 1
-        if photo.source in CLINICAL:
+    for one in real_images(real_data):
+        verdict, found = looked_at(one.image)
+        counts.setdefault(one.source, Counter())[verdict] += 1
+        if one.source in CLINICAL:
             seen.append(found)
     table("as they are", counts)
     print("least:", {name: round(min(getattr(found, name) for found in seen), 3) for name in ("texture", "redness", "fine_to_middle")})
@@ -118,7 +118,7 @@ def made_worse(groups: dict[str, list[Pixels]]) -> dict[str, dict[str, list[Pixe
 
 
 def test_blur_is_told(real_data: Path) -> None:
-    sharp = [photo.image for photo in photos(real_data) if min(photo.image.shape[:2]) >= 128]
+    sharp = [one.image for one in real_images(real_data) if min(one.image.shape[:2]) >= 128]
     limits = POLICY.thresholds
     shares = {}
     print(
@@ -128,7 +128,7 @@ def test_blur_is_told(real_data: Path) -> None:
     for percent in (0, 0.5, 0.75, 1, 2, 2.5):
         every = 1 if percent == 0 else 4  # a quarter of them is enough for a share
         found = [looked_at(blurred(image, percent) if percent else image)[1] for image in sharp[::every]]
-        middle, coarse = (np.array([getattr(one, name) for one in found]) for name in ("fine_to_middle", "fine_to_coarse"))
+        middle, coarse = (np.array([getattr(signal, name) for signal in found]) for name in ("fine_to_middle", "fine_to_coarse"))
         shares[percent] = ((middle < limits.fine_to_middle.value).mean(), (coarse < limits.fine_to_coarse.value).mean())
         print(
             f"| {percent} | {len(found)} | {shares[percent][0]:.1%} | {shares[percent][1]:.1%} | {middle.min():.3f} | {coarse.min():.3f} |"
@@ -141,7 +141,7 @@ def test_blur_is_told(real_data: Path) -> None:
 
 
 def test_a_masked_image_is_rejected_with_advice(real_data: Path) -> None:
-    masked = next(photo.image for photo in photos(real_data) if photo.name == "unmapped_mostly_black.png")
+    masked = next(one.image for one in real_images(real_data) if one.name == "unmapped_mostly_black.png")
     report = assess(masked, POLICY)
     assert (report.verdict, report.reasons[0]) == (Verdict.UNUSABLE, Reason.TOO_DARK)
     assert report.advice[0] == POLICY.advice[Reason.TOO_DARK]
@@ -149,5 +149,5 @@ def test_a_masked_image_is_rejected_with_advice(real_data: Path) -> None:
 
 @pytest.mark.parametrize("name", ["-8624515998398924102.png", "406221602301234433.png", "7385272292544017715.png"])
 def test_the_three_images_of_a_real_case_are_usable(real_data: Path, name: str) -> None:
-    image = next(photo.image for photo in photos(real_data) if photo.name == name)
+    image = next(one.image for one in real_images(real_data) if one.name == name)
     assert assess(image, POLICY).verdict is Verdict.USABLE
