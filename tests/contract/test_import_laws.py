@@ -19,6 +19,7 @@ PLANTED = {
     "services/gateway/src/dermis/gateway/app.py": "import cv2",
     "services/gateway/src/dermis/gateway/pipeline.py": "import dermis.worker.tasks",
     "services/worker/src/dermis/worker/core/phash.py": "import random",
+    "shared/src/dermis/shared/case.py": "import dermis.metadata.convert",
 }
 
 
@@ -54,6 +55,12 @@ def test_a_planted_import_breaks_one(copy: Path, path: str) -> None:
         file.write_text(original)
     assert found.returncode != 0
     assert re.search(r"[1-9]\d* broken", found.stdout), found.stdout
+
+
+def test_below_dermis_all_is_regular_packages() -> None:
+    """A namespace package has portions in every installed tree, of which the import linter would read any one."""
+    folders = {file.parent for source in SOURCES[1:] for file in (ROOT / source / "dermis").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
 def test_no_root_makes_dermis_a_regular_package() -> None:

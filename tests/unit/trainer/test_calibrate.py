@@ -1,10 +1,12 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from dermis.shared.manifest import PredictionSets
+from dermis.shared.manifest import FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
 from dermis.trainer.core import measures
-from dermis.trainer.core.calibrate import FITZPATRICK_GROUPS, group_thresholds, set_threshold, temperature
+from dermis.trainer.core.calibrate import group_thresholds, set_threshold, temperature
 from dermis.trainer.parts import Part
 from dermis.worker.core.differential import calibrate, threshold
 
@@ -48,7 +50,7 @@ def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
 
 
 def test_groups_are_the_workers():
-    thresholds = {group: (n + 1) / 10 for n, group in enumerate(FITZPATRICK_GROUPS)}
+    thresholds = {group: (n + 1) / 10 for n, group in enumerate(get_args(FitzpatrickGroup))}
     sets = PredictionSets(coverage=0.9, thresholds=thresholds)
     reports = tuple(SelfReport(fitzpatrick_skin_type=fst) for fst in (*FitzpatrickSkinType, None))
     part = Part(inputs={}, labels=np.zeros(len(reports), int), monk_skin_tones=(), reports=reports)

@@ -141,11 +141,3 @@ def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder):
     assert (request.model_spec.name, request.model_spec.signature_name) == ("dermis", "serving_default")
     out = export.run_tensorflow(folder, {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()})
     assert out["probabilities"].shape == (1, CONDITIONS)
-
-
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 300, 100_000])
-def test_length_delimited_is_protobufs(size):
-    path = prediction_log_pb2.PredictionLog()
-    path.predict_log.request.output_filter.append("x" * size)
-    inner = path.predict_log.request.SerializeToString()
-    assert export._length_delimited(6, export._length_delimited(1, inner)) == path.SerializeToString()

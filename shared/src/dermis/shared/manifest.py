@@ -15,6 +15,8 @@ SERVER_CONFIG_KEY = "models/models.config"
 FEATURE_SCHEMA_FILE = "feature_schema.json"
 MANIFEST_FILE = "manifest.json"
 
+FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +85,7 @@ class PredictionSets(Frozen):
     """
 
     coverage: Annotated[float, Field(gt=0, lt=1)]
-    thresholds: dict[Literal["FST_I_II", "FST_III_IV", "FST_V_VI"], float]
+    thresholds: dict[FitzpatrickGroup, float]
 
 
 class AbstentionRule(Frozen):

@@ -63,21 +63,10 @@ def write_warm_up(path: Path, inputs: Arrays) -> None:
         model_spec=pb.ModelSpec(name=MODEL_NAME, signature_name=SIGNATURE),
         inputs={name: to_proto(array) for name, array in inputs.items()},
     )
-    # tensorflow_serving/apis/prediction_log.proto: PredictionLog.predict_log = 6, PredictLog.request = 1.
-    log = _length_delimited(6, _length_delimited(1, request.SerializeToString(deterministic=True)))
+    log = pb.PredictionLog(predict_log=pb.PredictLog(request=request)).SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(log)
-
-
-def _length_delimited(field: int, payload: bytes) -> bytes:
-    """Return a protobuf field of wire type 2: tag, length as a varint, bytes."""
-    size, length = len(payload), bytearray()
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    length.append(size)
-    return bytes([field << 3 | 2]) + bytes(length) + payload
 
 
 def run_tensorflow(folder: Path, inputs: Arrays) -> Arrays:

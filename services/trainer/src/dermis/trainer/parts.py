@@ -8,20 +8,11 @@ import numpy.typing as npt
 
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
-from dermis.shared.manifest import FeatureSchema
-from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
-from dermis.trainer.core.calibrate import FitzpatrickGroup
+from dermis.shared.manifest import FeatureSchema, FitzpatrickGroup
+from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.data.generated import GeneratedCase
+from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.prepare import fit
-
-_GROUP_OF: dict[FitzpatrickSkinType | None, FitzpatrickGroup] = {
-    FitzpatrickSkinType.FST1: "FST_I_II",
-    FitzpatrickSkinType.FST2: "FST_I_II",
-    FitzpatrickSkinType.FST3: "FST_III_IV",
-    FitzpatrickSkinType.FST4: "FST_III_IV",
-    FitzpatrickSkinType.FST5: "FST_V_VI",
-    FitzpatrickSkinType.FST6: "FST_V_VI",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +30,7 @@ class Part:
     @property
     def groups(self) -> tuple[FitzpatrickGroup | None, ...]:
         """Self-reported Fitzpatrick group of each case, None where not given."""
-        return tuple(_GROUP_OF.get(report.fitzpatrick_skin_type) for report in self.reports)
+        return tuple(FITZPATRICK_GROUPS.get(report.fitzpatrick_skin_type) for report in self.reports)
 
     def without_images(self) -> dict[str, npt.NDArray[np.generic]]:
         return {**self.inputs, "image_mask": np.zeros_like(self.inputs["image_mask"])}

@@ -1,17 +1,16 @@
 """Calibration: temperature and the thresholds of prediction sets, from cases that the model was not trained on."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from dermis.shared.manifest import FitzpatrickGroup
 from dermis.worker.core.differential import calibrate
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
-FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
-FITZPATRICK_GROUPS: tuple[FitzpatrickGroup, ...] = get_args(FitzpatrickGroup)
 FEWEST = 50
 
 
@@ -38,7 +37,7 @@ def group_thresholds(
 ) -> dict[FitzpatrickGroup, float]:
     """Return a threshold for each group from its own cases; where these are fewer than `FEWEST`, from all."""
     thresholds = {}
-    for group in FITZPATRICK_GROUPS:
+    for group in get_args(FitzpatrickGroup):
         here = np.array([other == group for other in groups])
         if here.sum() < FEWEST:
             here[:] = True

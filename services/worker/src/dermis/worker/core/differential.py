@@ -1,19 +1,19 @@
 """From a model's probabilities to the differential, its prediction set, or an abstention."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dermis.shared.case import OutcomeKind, RankedCondition
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import Manifest, PredictionSets
+from dermis.shared.manifest import FitzpatrickGroup, Manifest, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 
 Floats = npt.NDArray[np.floating[Any]]
 _LEAST = 1e-12
-_GROUPS: dict[FitzpatrickSkinType, Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]] = {
+FITZPATRICK_GROUPS: dict[FitzpatrickSkinType | None, FitzpatrickGroup] = {
     FitzpatrickSkinType.FST1: "FST_I_II",
     FitzpatrickSkinType.FST2: "FST_I_II",
     FitzpatrickSkinType.FST3: "FST_III_IV",
@@ -82,7 +82,7 @@ def rank(probabilities: Floats) -> list[int]:
 
 def threshold(sets: PredictionSets, fitzpatrick: FitzpatrickSkinType | None) -> float:
     """Return the threshold of a self-reported skin type's group; the lowest where none is reported or the group has none."""
-    group = _GROUPS.get(fitzpatrick) if fitzpatrick else None
+    group = FITZPATRICK_GROUPS.get(fitzpatrick)
     lowest = min(sets.thresholds.values(), default=0.0)
     return sets.thresholds.get(group, lowest) if group else lowest
 

@@ -1,0 +1,1 @@
+"""The words, envelopes and plumbing that two or more parts use."""
