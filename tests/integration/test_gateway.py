@@ -156,7 +156,7 @@ def test_an_image_is_judged_at_once(system: System) -> None:
         assert not list(system.store.list("scratch/"))
 
 
-def test_without_redis_a_case_is_stored_and_answered_soon(system: System) -> None:
+def test_without_redis_a_case_is_stored_answered_soon_and_queued_when_redis_is_there(system: System) -> None:
     start = time.monotonic()
     response = system.submit()
     assert response.status_code == 202
@@ -169,9 +169,12 @@ def test_without_redis_a_case_is_stored_and_answered_soon(system: System) -> Non
         Outcome(case_id=response.json()["id"], finished_at=NOW, kind=OutcomeKind.REJECTION).model_dump_json().encode(),
     )
     assert system.http.get(response.headers["location"], headers={"Prefer": "wait=5"}).json()["status"] == "FINISHED"
+    later = system.submit().json()["id"]
     with broker(system) as client:
+        sent = [job_of(message)[1]["case_id"] for message in reversed(client.lrange(CASES_QUEUE, 0, -1))]
+        assert sent == [response.json()["id"], later]  # kept until Redis was there, in order, each once
         system.submit()
-        assert client.llen(CASES_QUEUE) == 1
+        assert client.llen(CASES_QUEUE) == 3
 
 
 def test_a_deep_or_slow_queue_is_noticed_and_its_end_too(tmp_path: Path) -> None:

@@ -251,6 +251,15 @@ def test_an_outcome_outlives_a_failed_attempt_and_the_last_failure_counts(gatewa
     assert "retry-after" not in response.headers
 
 
+def test_a_replayed_case_is_open_again_until_its_next_attempt_ends(gateway: Any, case_id: str) -> None:
+    put(gateway, failed_key("public", case_id, 1), Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R1", detail="d"))
+    gateway.store.delete(open_key(case_id))
+    put(gateway, open_key(case_id), OpenCase(case_id=case_id, owner="public", opened_at=NOW, attempt=2))
+    assert gateway.get(f"/v1/cases/{case_id}").json()["status"] == "RECEIVED"
+    put(gateway, failed_key("public", case_id, 2), Failed(case_id=case_id, attempt=2, failed_at=NOW, reason="R2", detail="d"))
+    assert gateway.get(f"/v1/cases/{case_id}").json()["failure"]["reason"] == "R2"
+
+
 @pytest.mark.parametrize("unknown", ["case_01m82q0gvyesqr15ch6d31swr4", "x", "..%2F..%2Fopen", "case_" + "z" * 26])
 def test_an_unknown_case_is_not_found(gateway: Any, unknown: str) -> None:
     response = gateway.get(f"/v1/cases/{unknown}")

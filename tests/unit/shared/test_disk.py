@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import resource
@@ -109,7 +110,7 @@ WRITER = textwrap.dedent("""
 """)
 
 
-def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_after_an_hour(store: DiskStore, root: Path) -> None:
+def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(store: DiskStore, root: Path) -> None:
     promised = -1
     for pause in (0.0, 0.003, 0.007):
         shutil.rmtree(root, ignore_errors=True)
@@ -129,8 +130,14 @@ def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_after_an_hour
     planted.write_bytes(b"somebody's image")
     for left in leftovers(root):
         os.utime(left, (time.time() - LEFTOVER_AGE_S - 60,) * 2)
-    young = root / ".tmp" / "young"
-    young.write_bytes(b"being written")
+    young, slow = root / ".tmp" / "young", root / ".tmp" / "slow"
+    young.write_bytes(b"not locked yet")
+    slow.write_bytes(b"being written")
+    os.utime(slow, (time.time() - LEFTOVER_AGE_S - 60,) * 2)
+    with slow.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        DiskStore(root).delete("whatever")
+    assert sorted(leftovers(root)) == [slow, young]
     DiskStore(root).put_once("after", b"")
     assert leftovers(root) == [young]
 

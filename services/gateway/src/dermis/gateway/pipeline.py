@@ -114,7 +114,7 @@ class Pipeline:
             raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased")
         if received is None:
             raise _no_case(case_id)
-        failed = None if outcome else await run_in_threadpool(self._last_failure, case_id, owner)
+        failed = None if outcome else await run_in_threadpool(self._failure, case_id, owner)
         return CaseState(received=received, assessed=assessed, outcome=outcome, failed=failed)
 
     async def follow(self, case_id: str, *, owner: str, seconds: float) -> AsyncIterator[CaseState]:
@@ -216,11 +216,13 @@ class Pipeline:
             return IdempotencyRecord.model_validate_json(self.store.get(key))
         return record
 
-    def _last_failure(self, case_id: str, owner: str) -> Failed | None:
+    def _failure(self, case_id: str, owner: str) -> Failed | None:
+        """Return how the last attempt failed, unless a later one is open."""
         last, attempt = None, 1
         while found := self._get(failed_key(owner, case_id, attempt), Failed):
             last, attempt = found, attempt + 1
-        return last
+        marker = self._get(open_key(case_id), OpenCase) if last else None
+        return None if marker and marker.attempt >= attempt else last
 
     def _get(self, key: str, kind: type[M]) -> M | None:
         try:

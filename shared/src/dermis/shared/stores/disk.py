@@ -14,7 +14,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, Versioned
 from dermis.shared.stores.keys import check_range, checked, is_segment
 
-LEFTOVER_AGE_S = 3600
+LEFTOVER_AGE_S = 10
 _TRIES = 100
 _REASONS = {errno.ENOSPC: "STORE_FULL", errno.EDQUOT: "STORE_FULL", errno.EROFS: "STORE_READ_ONLY", errno.EACCES: "STORE_READ_ONLY"}
 
@@ -35,7 +35,7 @@ class DiskStore:
 
     Durable when a call returns: the file is synced before it gets its name, then the folder that names it, and the
     folders above that were made for it. The file system must know hard links and flock. What a killed writer left in
-    `.tmp` is removed by a later writer after an hour.
+    `.tmp` is told by its lock, which ends with its writer, and removed by any later put or delete.
     """
 
     def __init__(self, root: Path) -> None:
@@ -92,6 +92,7 @@ class DiskStore:
     def delete(self, key: str) -> None:
         path = self._path(key)
         with _faults():
+            self._clear_leftovers()
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError), self._lock():
                 path.unlink()
             folder = path.parent
@@ -136,25 +137,28 @@ class DiskStore:
         path = self._tmp / secrets.token_hex(12)
         try:
             with path.open("xb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 file.write(data)
                 file.flush()
                 now = time.time_ns()
                 os.utime(file.fileno(), ns=(now, now))  # the kernel's own clock ticks too slowly to tell two puts apart
                 os.fsync(file.fileno())
-            yield path
+                yield path
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
 
     def _clear_leftovers(self) -> None:
+        """Remove the files whose writers are dead; one that is younger may not be locked yet."""
         now = time.time()
         if now < self._next_clearing:
             return
         self._next_clearing = now + LEFTOVER_AGE_S
-        for file in self._tmp.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if file.stat().st_mtime < now - LEFTOVER_AGE_S:
-                    file.unlink()
+        for path in self._tmp.glob("*"):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                if os.fstat(file.fileno()).st_mtime < now - LEFTOVER_AGE_S:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Redis: Celery as a producer by name, which shares nothing with the worker but the payloads' models, and wake-ups."""
 
 import asyncio
+import collections
 import contextlib
 import json
 import time
@@ -23,12 +24,16 @@ _PAUSE_SECONDS = 2.0
 _LOAD_SECONDS = 0.25
 _THREADS = 4
 _MOST_WAITING = 64
+_MOST_KEPT = 10_000
 _SENT_AT = "sent_at"
 _FAULTS = (redis.RedisError, OperationalError, OSError, TimeoutError)
 
 
 class RedisBroker:
-    """Broker over Redis; sends on threads of its own and, after a failure, leaves Redis alone for two seconds."""
+    """Broker over Redis; sends on threads of its own and, after a failure, leaves Redis alone for two seconds.
+
+    Jobs that could not be sent are kept, the latest 10,000, and sent once it answers again; what a crash loses of them is the sweep's.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -43,12 +48,14 @@ class RedisBroker:
         self._threads.submit(lambda: self._app.connection_for_write().get_transport_cls())  # half a second of imports
         self._waiting = 0
         self._paused_until = 0.0
+        self._kept: collections.deque[AssessJob] = collections.deque(maxlen=_MOST_KEPT)
         self._load: tuple[float, Load | None] = (0.0, None)
 
     async def send(self, job: AssessJob) -> bool:
         sent = await self._send(ASSESS, CASES_QUEUE, job.model_dump())
         if not sent:
-            log.warning("not queued; the sweep will", case_id=job.case_id)
+            self._kept.append(job)
+            log.warning("not queued yet", case_id=job.case_id)
         return sent
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
@@ -73,16 +80,24 @@ class RedisBroker:
         return load
 
     async def feed(self, hub: Hub) -> None:
-        while True:
-            with contextlib.suppress(*_FAULTS):
-                await self._feed(hub)
-            hub.fed = False
-            await asyncio.sleep(_SOCKET_SECONDS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send_kept())
+            while True:
+                with contextlib.suppress(*_FAULTS):
+                    await self._feed(hub)
+                hub.fed = False
+                await asyncio.sleep(_SOCKET_SECONDS)
 
     async def close(self) -> None:
         await self._redis.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._app.close()
+
+    async def _send_kept(self) -> None:
+        while True:
+            await asyncio.sleep(_SOCKET_SECONDS)
+            while self._kept and await self._send(ASSESS, CASES_QUEUE, self._kept[0].model_dump()):
+                self._kept.popleft()
 
     async def _send(self, task: str, queue: str, job: Mapping[str, Any], *, expires: float | None = None) -> bool:
         if time.monotonic() < self._paused_until or self._waiting >= _MOST_WAITING:
