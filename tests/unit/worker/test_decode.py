@@ -2,6 +2,7 @@
 
 import io
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -247,3 +248,25 @@ def test_bytes_that_are_not_what_they_are_said_to_be_are_refused() -> None:
     assert error.reason == "IMAGE_TYPE"
     assert "image/png" in error.detail
     decode(encode(SCENE, "PNG"), content_type="image/png")
+
+
+HUNGRY = """
+import resource, sys
+from dermis.shared.errors import DermisError
+from dermis.worker.core.decode import decode
+big, small = (open(path, "rb").read() for path in sys.argv[1:3])
+decode(small)
+resource.setrlimit(resource.RLIMIT_DATA, (300 << 20, 300 << 20))
+try:
+    decode(big)
+except DermisError as error:
+    print(error.reason, decode(small).mode)
+"""
+
+
+def test_an_image_that_needs_more_memory_than_may_be_taken_is_refused_and_the_next_one_read(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("big.png", "small.png")]
+    for path, side in zip(paths, (8000, 50), strict=True):
+        path.write_bytes(cv2.imencode(".png", np.full((side, side, 4), 99, np.uint16 if side > 50 else np.uint8))[1].tobytes())
+    done = subprocess.run([sys.executable, "-c", HUNGRY, *map(str, paths)], check=True, capture_output=True, text=True)
+    assert done.stdout == "IMAGE_TOO_LARGE RGBA\n"

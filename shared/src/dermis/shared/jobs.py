@@ -1,6 +1,6 @@
 """What travels through the queue: ids, never images; under 1 KB."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +8,8 @@ CASES_QUEUE = "cases"
 ASSESS = "case.assess"
 SCRATCH_QUEUE = "scratch"
 ASSESS_IMAGE = "image.assess"
+SHARDS_QUEUE = "shards"
+IMAGES_SHARD = "images.shard"
 REPLY_SECONDS = 60
 
 
@@ -33,6 +35,52 @@ class AssessImageJob(BaseModel):
     scratch_id: str
     content_type: str
     orientation: Annotated[int, Field(ge=1, le=8)] = 1
+
+
+class ShardJob(BaseModel):
+    """Payload of `images.shard`: shard number `shard` of a profile of images is to be measured.
+
+    The answer is `shard_result_key`, put once: ndjson, a row per image in the order of `ShardList.shard`. A shard that has
+    its result means nothing to do; one that can't be measured gets `shard_failed_key` with a sentence that says why.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    profile_id: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    shard: Annotated[int, Field(ge=0)]
+
+
+class ShardList(BaseModel):
+    """`profiles/<id>/shards.json`: which images are measured, where they are, and by which quality policy.
+
+    `source` is the URL of the store that holds `keys`; `quality_policy` the policy's JSON; `size` the images of a shard.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source: str
+    quality_policy: dict[str, Any]
+    size: Annotated[int, Field(ge=1)]
+    keys: tuple[str, ...]
+
+    @property
+    def shards(self) -> int:
+        return -(-len(self.keys) // self.size)
+
+    def shard(self, n: int) -> tuple[str, ...]:
+        return self.keys[n * self.size : (n + 1) * self.size]
+
+
+def shard_list_key(profile_id: str) -> str:
+    return f"profiles/{profile_id}/shards.json"
+
+
+def shard_result_key(profile_id: str, shard: int) -> str:
+    return f"profiles/{profile_id}/results/{shard}.ndjson"
+
+
+def shard_failed_key(profile_id: str, shard: int) -> str:
+    return f"profiles/{profile_id}/failed/{shard}"
 
 
 def scratch_key(scratch_id: str) -> str:

@@ -7,7 +7,6 @@ import warnings
 from celery.platforms import SecurityWarning
 
 from dermis.shared.errors import DermisError
-from dermis.shared.jobs import CASES_QUEUE, SCRATCH_QUEUE
 from dermis.shared.settings import load
 from dermis.shared.telemetry import configure_logs
 from dermis.worker.bootstrap import build
@@ -25,7 +24,7 @@ def main() -> None:
             "--quiet",
             "worker",
             "--pool=prefork",
-            f"--queues={CASES_QUEUE},{SCRATCH_QUEUE}",
+            f"--queues={settings.queues}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",

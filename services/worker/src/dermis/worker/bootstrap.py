@@ -1,5 +1,6 @@
 """Puts a worker process together."""
 
+import resource
 from functools import cache
 from importlib import resources
 
@@ -17,6 +18,8 @@ from dermis.worker.adapters.rpc import MetadataClient, ServingClient
 from dermis.worker.core.quality import Policy
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
+from dermis.worker.shard_tasks import add_shard_task
+from dermis.worker.shards import Shards
 from dermis.worker.tasks import make_app
 
 
@@ -36,13 +39,21 @@ def build(settings: WorkerSettings) -> Celery:
             policy=load_policy(),
         )
 
+    @cache
+    def shards() -> Shards:
+        return Shards(open_store(settings.store_url), open_store)
+
     def started(**_: object) -> None:
         configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
+        if settings.memory_limit_bytes:
+            resource.setrlimit(resource.RLIMIT_DATA, (settings.memory_limit_bytes, settings.memory_limit_bytes))
         cv2.setNumThreads(1)  # the processes share the cores; threads of their own would only contend
         pipeline()
 
     worker_process_init.connect(started, weak=False)
-    return make_app(settings, pipeline)
+    app = make_app(settings, pipeline)
+    add_shard_task(app, settings, shards)
+    return app
 
 
 def load_policy() -> Policy:

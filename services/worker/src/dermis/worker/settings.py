@@ -7,6 +7,16 @@ from dermis.shared.settings import Settings
 
 class WorkerSettings(Settings):
     concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="processes that work on cases at once")
+    queues: str = Field(
+        "cases,scratch,shards",
+        pattern="^(cases|scratch|shards)(,(cases|scratch|shards))*$",
+        description="where work is taken from; profiles of images (shards) can have workers of their own",
+    )
+    memory_limit_bytes: int = Field(
+        1536 * 1024 * 1024,
+        ge=0,
+        description="data that each of these processes may hold; an image that needs more can't be read; 0: no limit",
+    )
     soft_time_limit_seconds: float = Field(20, gt=0, description="a case that takes longer fails")
     hard_time_limit_seconds: float = Field(25, gt=0, description="a process that takes longer is killed, and the case tried again")
     visibility_timeout_seconds: float = Field(

@@ -28,7 +28,7 @@ class Policy:
 
     resend_after: timedelta = timedelta(seconds=45)
     incomplete_after: timedelta = timedelta(minutes=10)
-    longest_wait: timedelta = timedelta(minutes=5)
+    longest_wait: timedelta = timedelta(minutes=1)
     scratch_for: timedelta = timedelta(hours=1)
 
 
@@ -39,7 +39,7 @@ class Resent:
 
 
 def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Policy) -> bool:
-    """Whether it is time to look at a case: `resend_after` after it was opened, then ever less often the more often it was resent."""
+    """Whether it is time to look at a case: `resend_after` after it was opened, then at growing distances up to `longest_wait`."""
     if resent is None:
         return now - marker.opened_at >= policy.resend_after
     wait = delay(resent.times, first=policy.resend_after.total_seconds(), longest=policy.longest_wait.total_seconds())

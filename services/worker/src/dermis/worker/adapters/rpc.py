@@ -1,5 +1,7 @@
 """The metadata service and TensorFlow Serving (or the twin) over kept gRPC channels, opened after fork."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -11,10 +13,10 @@ from dermis.api.serving.v1 import serving_pb2 as serving
 from dermis.shared.answers import to_proto
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Manifest, VersionRef
-from dermis.shared.rpc import error_of
 from dermis.shared.tensors import from_proto as array_of
 from dermis.shared.tensors import to_proto as tensor_of
 from dermis.shared.vocabulary import SelfReport
+from dermis.worker.adapters.breaker import Peer
 from dermis.worker.ports import Inputs
 
 
@@ -24,13 +26,12 @@ class MetadataClient:
     def __init__(self, channel: grpc.Channel, *, deadline_s: float) -> None:
         self._stub = features_pb2_grpc.FeatureServiceStub(channel)  # type: ignore[no-untyped-call]
         self._deadline_s = deadline_s
+        self._peer = Peer("metadata")
 
     def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
         request = features_pb2.EncodeFeaturesRequest(feature_schema_id=schema_id, self_report=to_proto(report))
-        try:
-            response = self._stub.EncodeFeatures(request, timeout=self._deadline_s)
-        except grpc.RpcError as fault:
-            raise _with_bundle_lag(error_of(fault, "metadata")) from fault
+        with _bundle_lag():
+            response = self._peer.call(self._stub.EncodeFeatures, request, deadline_s=self._deadline_s)
         return np.array(response.features, np.float32)
 
 
@@ -39,6 +40,7 @@ class ServingClient:
 
     def __init__(self, channel: grpc.Channel, *, deadline_s: float) -> None:
         self._deadline_s = deadline_s
+        self._peer = Peer("serving")
         self._predict = _method(channel, "PredictionService/Predict", serving.PredictResponse)
         self._status = _method(channel, "ModelService/GetModelStatus", serving.GetModelStatusResponse)
 
@@ -47,10 +49,8 @@ class ServingClient:
         request.model_spec.signature_name = "serving_default"
         for name, value in (("images", inputs.images), ("image_mask", inputs.image_mask), ("features", inputs.features)):
             request.inputs[name].CopyFrom(tensor_of(value[None]))
-        try:
-            response = self._predict(request, timeout=self._deadline_s)
-        except grpc.RpcError as fault:
-            raise _with_bundle_lag(error_of(fault, "serving")) from fault
+        with _bundle_lag():
+            response = self._peer.call(self._predict, request, deadline_s=self._deadline_s)
         probabilities: npt.NDArray[np.float32] = array_of(response.outputs["probabilities"], "probabilities")[0].astype(np.float32)
         if probabilities.shape != (len(manifest.conditions),) or not np.isfinite(probabilities).all():
             raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"probabilities of shape {probabilities.shape} don't fit {manifest.key}")
@@ -83,8 +83,12 @@ def _method(channel: grpc.Channel, path: str, response: Any) -> Any:
     )
 
 
-def _with_bundle_lag(error: DermisError) -> DermisError:
+@contextmanager
+def _bundle_lag() -> Iterator[None]:
     """A version or schema that the other side does not know yet will be known soon: the bundle is in the store."""
-    if error.kind is Kind.NOT_FOUND:
-        return DermisError(Kind.UNAVAILABLE, error.reason, error.detail)
-    return error
+    try:
+        yield
+    except DermisError as error:
+        if error.kind is Kind.NOT_FOUND:
+            raise DermisError(Kind.UNAVAILABLE, error.reason, error.detail) from error
+        raise

@@ -48,11 +48,21 @@ def decode(data: bytes, *, content_type: str | None = None, orientation: int | N
     found = _format(data)
     if content_type is not None and content_type not in (found, {Format.HEIC: "image/heif"}.get(found)):
         raise DermisError(Kind.INVALID, "IMAGE_TYPE", f"the image is said to be {content_type!r} and is {found}; name it by what it is")
-    pixels, width, height = _DECODERS[found](data)
-    if found is Format.HEIC:
-        orientation = 1
-    elif orientation is None:
-        orientation = orientation_in(data)
+    try:
+        pixels, width, height = _DECODERS[found](data)
+        if found is Format.HEIC:
+            orientation = 1
+        elif orientation is None:
+            orientation = orientation_in(data)
+        return _decoded(pixels, orientation, width=width, height=height, found=found)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        detail = "the image needs more memory to decode than a worker may take; send it smaller"
+        raise DermisError(Kind.INVALID, "IMAGE_TOO_LARGE", detail) from error
+
+
+def _decoded(pixels: Pixels, orientation: int, *, width: int, height: int, found: Format) -> Decoded:
     mode = {1: "GREY", 3: "RGB", 4: "RGBA"}.get(pixels.shape[2] if pixels.ndim == 3 else 1)
     if mode is None:
         raise _unreadable(f"{pixels.shape[2]} channels")
@@ -128,6 +138,8 @@ def _by_opencv(data: bytes, width: int, height: int) -> tuple[Pixels, int, int]:
     try:
         pixels: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # leaves EXIF's orientation alone
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         raise _unreadable(error.err) from error
     if pixels is None or pixels.shape[:2] != (height, width):
         raise _unreadable("damaged or cut off")

@@ -1,0 +1,106 @@
+"""From an image's bytes to its row in a profile of images."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields
+
+import cv2
+import numpy as np
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobNotFound
+from dermis.shared.report import QualityMeasures, Verdict
+from dermis.worker.core import decode, phash, quality
+
+Row = dict[str, str | int | float | None]
+"""One image; the columns are `COLUMNS`, None where an image has no such value."""
+MEASURES = tuple(QualityMeasures.model_fields)
+"""The seed's eight, under its column names."""
+SIGNALS = tuple(field.name for field in fields(quality.Signals))
+"""What the verdict rests on: with these a row can be judged again under another policy."""
+COLUMNS = (
+    *("image", *MEASURES),
+    *("width", "height", "bytes", "mode", "format", "phash", "sha256", "verdict", "reasons", "fault"),
+    *SIGNALS,
+)
+MISSING, NAMED_OTHERWISE = "MISSING", "NAMED_OTHERWISE"
+_DIGITS = 6
+_SUFFIXES = {
+    ".jpg": decode.Format.JPEG,
+    ".jpeg": decode.Format.JPEG,
+    ".png": decode.Format.PNG,
+    ".webp": decode.Format.WEBP,
+    ".heic": decode.Format.HEIC,
+    ".heif": decode.Format.HEIC,
+}
+SUFFIXES = tuple(_SUFFIXES)
+"""How the name of an image ends."""
+
+
+def rows(keys: Iterable[str], read: Callable[[str], bytes], policy: quality.Policy) -> Iterator[Row]:
+    """Yield a row per key in order; one image is held at a time. `read` raises `BlobNotFound` for what is not there."""
+    for key in keys:
+        try:
+            data = read(key)
+        except BlobNotFound:
+            yield missing(key)
+        else:
+            yield measure(key, data, policy)
+
+
+def missing(key: str) -> Row:
+    """Return the row of an image that is listed and not there: without a verdict, as nothing could be judged."""
+    return _row(image=key, fault=MISSING)
+
+
+def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
+    """Return the row of an image, the same on every machine up to rounding.
+
+    `fault` says what is wrong with the object: a reason of `decode` where it can't be decoded (then UNUSABLE), or
+    NAMED_OTHERWISE where it is another format than its name says. `reasons` are the verdict's, separated by spaces.
+    """
+    known: Row = {"image": key, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    try:
+        decoded = decode.decode(data)
+    except DermisError as error:
+        if error.kind is not Kind.INVALID:
+            raise
+        return _row(**known, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=error.reason)
+    working = decoded.image
+    signals = quality.signals(working, policy.thresholds)
+    verdict, reasons = quality.judge(signals, policy.thresholds)
+    measured = quality.measures(np.asarray(cv2.cvtColor(working, cv2.COLOR_RGB2GRAY)))
+    expected = _SUFFIXES.get(f".{key.rpartition('.')[2].lower()}", decoded.format)
+    return _row(
+        **known,
+        width=decoded.width,
+        height=decoded.height,
+        mode=decoded.mode,
+        format=decoded.format.removeprefix("image/").upper(),
+        phash=phash.to_text(phash.phash(working)),
+        verdict=verdict,
+        reasons=" ".join(reasons),
+        fault="" if decoded.format is expected else NAMED_OTHERWISE,
+        **{name: _rounded(value) for name, value in (measured.model_dump() | asdict(signals)).items()},
+    )
+
+
+def as_lines(found: Iterable[Row]) -> bytes:
+    """Return rows as ndjson."""
+    return b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in found)
+
+
+def from_lines(data: bytes) -> list[Row]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def _row(**known: str | float | None) -> Row:
+    row: Row = dict.fromkeys(COLUMNS)
+    row.update(reasons="", fault="")
+    row.update(known)
+    return row
+
+
+def _rounded(value: float) -> float:
+    return round(value, _DIGITS)

@@ -1,0 +1,62 @@
+"""A shard of a profile of images: read from its source, measured, and put once."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import ShardJob, ShardList, shard_failed_key, shard_list_key, shard_result_key
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.worker.core import shard
+from dermis.worker.core.quality import Policy
+
+
+class Shards:
+    """Use-cases of a process; the last profile's list is kept, as its shards come one after the other."""
+
+    def __init__(self, store: BlobStore, open_source: Callable[[str], BlobStore]) -> None:
+        self._store = store
+        self._opened = lru_cache(maxsize=1)(lambda profile_id: self._open(profile_id, open_source))
+
+    def measure(self, job: ShardJob) -> int:
+        """Measure a shard and return how many images it has; 0 if its result, or why there is none, stands already.
+
+        Of two workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.
+        """
+        key = shard_result_key(job.profile_id, job.shard)
+        if self._has(key) or self._has(shard_failed_key(job.profile_id, job.shard)):
+            return 0
+        listed, source, policy = self._opened(job.profile_id)
+        keys = listed.shard(job.shard)
+        with suppress(BlobConflict):  # an image was replaced between the two readings
+            self._store.put_once(key, shard.as_lines(shard.rows(keys, source.get, policy)))
+        return len(keys)
+
+    def fail(self, job: ShardJob, detail: str) -> None:
+        """Note why a shard can't be measured, for who waits for it."""
+        with suppress(BlobConflict):
+            self._store.put_once(shard_failed_key(job.profile_id, job.shard), detail.encode())
+
+    def count_redelivery(self, job: ShardJob) -> int:
+        """Note that a shard was delivered again; return how often it was."""
+        n = 1
+        while not self._store.put_once(f"profiles/{job.profile_id}/redelivered/{job.shard}-{n}", b"{}"):
+            n += 1
+        return n
+
+    def _has(self, key: str) -> bool:
+        try:
+            self._store.get(key)
+        except BlobNotFound:
+            return False
+        return True
+
+    def _open(self, profile_id: str, open_source: Callable[[str], BlobStore]) -> tuple[ShardList, BlobStore, Policy]:
+        key = shard_list_key(profile_id)
+        try:
+            listed = ShardList.model_validate_json(self._store.get(key))
+            return listed, open_source(listed.source), Policy.model_validate(listed.quality_policy)
+        except ValidationError as error:
+            raise DermisError(Kind.INVALID, "SHARD_LIST", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error

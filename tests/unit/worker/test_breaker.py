@@ -1,0 +1,86 @@
+"""A peer that is away is left alone, and asked again soon."""
+
+import time
+from typing import Any
+
+import grpc
+import pytest
+
+from dermis.shared.errors import DermisError, Kind
+from dermis.worker.adapters import breaker
+from dermis.worker.adapters.breaker import FAILURES, Peer
+
+
+class Fault(grpc.RpcError, grpc.Call):
+    """What a stub raises, as far as it is looked at."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return "a sentence"
+
+    def _unused(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+    initial_metadata = trailing_metadata = is_active = time_remaining = cancel = add_callback = _unused
+
+
+Fault.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
+
+
+class Method:
+    def __init__(self, code: grpc.StatusCode | None) -> None:
+        self.code = code
+        self.calls = 0
+
+    def __call__(self, request: str, *, timeout: float) -> str:
+        self.calls += 1
+        if self.code:
+            raise Fault(self.code)
+        return f"{request} in {timeout}"
+
+
+def reason_of(peer: Peer, method: Method) -> str:
+    with pytest.raises(DermisError) as fault:
+        peer.call(method, "r", deadline_s=1)
+    assert fault.value.retryable == (fault.value.kind in (Kind.UNAVAILABLE, Kind.DEADLINE))
+    return fault.value.reason
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
+def test_after_five_failures_it_is_not_asked_and_after_a_pause_it_is(monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode) -> None:
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.2)
+    peer, method = Peer("serving"), Method(code)
+    assert {reason_of(peer, method) for _ in range(FAILURES)} == {f"SERVING_{code.name}"}
+    assert reason_of(peer, method) == "SERVING_CIRCUIT_OPEN"
+    assert method.calls == FAILURES
+    method.code = None
+    for _ in range(100):
+        try:
+            assert peer.call(method, "r", deadline_s=1) == "r in 1"
+            break
+        except DermisError:
+            time.sleep(0.02)
+    assert method.calls == FAILURES + 1
+    assert peer.call(method, "r", deadline_s=1)
+
+
+def test_an_answer_that_is_an_error_is_an_answer() -> None:
+    peer, method = Peer("metadata"), Method(grpc.StatusCode.INVALID_ARGUMENT)
+    assert {reason_of(peer, method) for _ in range(3 * FAILURES)} == {"METADATA_INVALID_ARGUMENT"}
+    assert method.calls == 3 * FAILURES
+
+
+def test_a_success_begins_the_count_anew() -> None:
+    peer, method = Peer("metadata"), Method(None)
+    for code in [*[grpc.StatusCode.UNAVAILABLE] * (FAILURES - 1), None] * 3:
+        method.code = code
+        if code:
+            reason_of(peer, method)
+        else:
+            peer.call(method, "r", deadline_s=1)
+    assert method.calls == 3 * FAILURES
