@@ -106,6 +106,16 @@ def test_a_12_megapixel_photo_leaves_no_exif(system: System, client: httpx.Clien
         assert PLANTED not in stored, key
 
 
+def test_a_heic_is_read_and_leaves_no_metadata(system: System, client: httpx.Client) -> None:
+    data = (Path(__file__).parents[1] / "support" / "generated.heic").read_bytes()
+    assert b"SECRET" in data
+    case = finish(client, client.post("/v1/cases", files=files(("photo.heic", data, "image/heic"))))
+    assert case["outcome"]["kind"] in ("DIFFERENTIAL", "ABSTENTION")
+    for key, stored in system.case(case["id"]).items():
+        assert b"SECRET" not in stored, key
+        assert b"Exif" not in stored, key
+
+
 def png(width: int = 64, height: int = 64) -> bytes:
     ok, data = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8))
     assert ok

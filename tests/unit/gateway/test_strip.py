@@ -192,7 +192,7 @@ def test_a_huge_header_is_refused_by_its_size_whatever_follows(jpeg: bytes) -> N
     [
         (b"%PDF-1.7 and so on", "PDF"),
         (b"GIF89a" + bytes(20), "GIF"),
-        (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
+        (b"\0\0\0\x18ftypavif" + bytes(20), "AVIF"),
         (b"<svg/>", "no image"),
         (b"", "no image"),
     ],

@@ -39,7 +39,7 @@ _EVENT = {
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
-_IMAGE_TYPES = "image/jpeg, image/png, image/webp"
+_IMAGE_TYPES = "image/jpeg, image/png, image/webp, image/heic"
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One event a fact: `received`, `assessed`, `outcome`, `failed` (data: the case as known with it) or `erased`; "
@@ -60,7 +60,7 @@ IMAGE_BODY: dict[str, Any] = {
                 "required": ["image"],
                 "additionalProperties": False,
                 "properties": {
-                    "image": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP; kept only while it is judged"}
+                    "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or HEIC; kept only while it is judged"}
                 },
             }
         }
@@ -80,7 +80,7 @@ CASE_BODY: dict[str, Any] = {
                         "minItems": 1,
                         "maxItems": MAX_IMAGES,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "JPEG, PNG or WebP, told by content; metadata is dropped before anything is stored",
+                        "description": "JPEG, PNG, WebP or HEIC, told by content; metadata is dropped before anything is stored",
                     },
                     "shot_types": {
                         "type": "array",

@@ -43,4 +43,4 @@ def damaged(what: str) -> DermisError:
 
 def unsupported(what: str) -> DermisError:
     """Return the refusal of an image of a kind that can't be read."""
-    return DermisError(Kind.UNSUPPORTED, "IMAGE_FORMAT", f"{what}; send a JPEG, PNG or WebP image")
+    return DermisError(Kind.UNSUPPORTED, "IMAGE_FORMAT", f"{what}; send a JPEG, PNG, WebP or HEIC image")

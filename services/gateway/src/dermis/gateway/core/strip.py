@@ -1,10 +1,9 @@
 """From the bytes that came in to an image that may be stored, without decoding it."""
 
-from dermis.gateway.core import jpeg, png, webp
+from dermis.gateway.core import heic, jpeg, png, webp
 from dermis.gateway.core.image import CleanImage, Limits, unsupported
 
 _KNOWN = {b"%PDF": "a PDF", b"GIF8": "a GIF", b"II*\0": "a TIFF or raw image", b"MM\0*": "a TIFF or raw image", b"PK\3\4": "a ZIP archive"}
-_HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif"}
 
 
 def clean_image(data: bytes, limits: Limits) -> CleanImage:
@@ -18,6 +17,8 @@ def clean_image(data: bytes, limits: Limits) -> CleanImage:
         return png.clean(data, limits)
     if webp.is_webp(data):
         return webp.clean(data, limits)
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        raise unsupported("it is a HEIC or AVIF image, which can't be read yet: let the phone save or share it as JPEG")
+    if heic.is_heic(data):
+        return heic.clean(data, limits)
+    if data[4:8] == b"ftyp":
+        raise unsupported("it is an AVIF image, a sequence or a film: let the phone save or share it as JPEG")
     raise unsupported(f"it is {_KNOWN.get(data[:4], 'no image that can be read')}, whatever its name says")
