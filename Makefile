@@ -71,12 +71,21 @@ test-compose: .venv/.dev ## build the images, bring Compose up with the twin, pu
 	DERMIS_TEST_READ_STORE="docker compose -p dermis-test exec -T gateway tar -C /store -cf - ." \
 	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
 
-.PHONY: bench chaos
+.PHONY: bench chaos fuzz mutate overload
 bench: .venv/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
 
 chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")
 	.venv/bin/python -m tests.load.chaos --cases $(or $(CASES),500) $(ARGS)
+
+fuzz: .venv/.dev ## schemathesis, all checks, over the whole OpenAPI file, against real processes (EXAMPLES=100)
+	.venv/bin/python -m tests.load.fuzz --examples $(or $(EXAMPLES),100)
+
+mutate: .venv/.dev ## cut, flipped, mislabelled uploads, bombs, polyglots, wrong JSON: no 5xx, nothing stored (UPLOADS=10000)
+	.venv/bin/python -m tests.load.mutate --uploads $(or $(UPLOADS),10000)
+
+overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
+	.venv/bin/python -m tests.load.overload --seconds $(or $(SECONDS),120)
 
 lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/ruff check

@@ -28,12 +28,11 @@ _BALLAST_PIECES = (1 << 20, 1 << 12)
 class Volume:
     """The folder of the store; `mounted` if it is a file system of its own, which can be filled and made read-only."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, own: bool) -> None:
         self.folder = folder
         folder.mkdir()
-        self.mounted = (
-            sys.platform == "linux" and os.geteuid() == 0 and _mount("-t", "tmpfs", "-o", f"size={MOUNT_MB}m", "tmpfs", str(folder))
-        )
+        may = own and sys.platform == "linux" and os.geteuid() == 0
+        self.mounted = may and _mount("-t", "tmpfs", "-o", f"size={MOUNT_MB}m", "tmpfs", str(folder))
 
     def fill(self) -> None:
         """Leave no free block."""
@@ -87,9 +86,9 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path, *, quick: bool) -> Iterator[Stack]:
+def running(folder: Path, *, quick: bool, own_mount: bool = True) -> Iterator[Stack]:
     """Run all parts below `folder` until the block ends; nothing is left running or mounted then."""
-    volume = Volume(folder / "volume")
+    volume = Volume(folder / "volume", own=own_mount)
     proxies: tuple[Proxy, ...] = ()
     try:
         plan = _plan(folder, volume, quick=quick)

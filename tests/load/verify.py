@@ -47,7 +47,7 @@ def left_of(erased: Collection[str], found: dict[str, set[str]]) -> list[str]:
 
 
 def temporary_files(root: Path) -> tuple[int, int]:
-    """Return how many temporary files there are, and how many after an hour more and the next put."""
+    """Return how many temporary files there are, and how many once they have aged and another put came."""
     folder = root / ".tmp"
     left = list(folder.iterdir())
     for file in left:
