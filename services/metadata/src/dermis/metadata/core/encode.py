@@ -27,38 +27,48 @@ VOCABULARY: Mapping[str, frozenset[str]] = {name: _values_of(field.annotation) f
 
 
 class Encoder:
-    """A feature schema made ready: each answer's column looked up once."""
+    """A feature schema made ready: each answer's columns looked up once."""
 
     def __init__(self, schema: FeatureSchema) -> None:
         self.columns = schema.columns
         position = {column: index for index, column in enumerate(self.columns)}
-        self._fields = {}
+        self._choices: dict[str, dict[str, int]] = {}
+        self._absent: list[tuple[int, list[int]]] = []
         for field in schema.fields:
             absent = position[f"{field.name}=ABSENT"]
             # A value that the vocabulary has and this schema has not was unknown to the model: absent to it.
-            lookup = {value: position.get(f"{field.name}={value}", absent) for value in VOCABULARY[field.name]}
-            lookup.update(dict.fromkeys(field.absent_values, absent))
-            self._fields[field.name] = (lookup, absent)
+            known = VOCABULARY[field.name] - set(field.absent_values)
+            columns = {value: position[f"{field.name}={value}"] for value in known if f"{field.name}={value}" in position}
+            self._choices[field.name] = columns
+            self._absent.append((absent, [column for column in columns.values() if column != absent]))
 
     def encode(self, reports: Sequence[Answers]) -> npt.NDArray[np.float32]:
         """Return float32[N, F]; INVALID names the row, field and value of an answer outside the vocabulary."""
-        rows: list[int] = []
         columns: list[int] = []
-        known: dict[tuple[str, Sequence[str]], list[int]] = {}
+        counts: list[int] = []
+        seen: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         for row, answers in enumerate(reports):
-            _refuse_unknown(answers, row, len(reports))
-            for name, (lookup, absent) in self._fields.items():
-                values = tuple(answers.get(name, ()))
-                found = known.get((name, values))
+            before = len(columns)
+            for answer in answers.items():
+                found = seen.get(answer)
                 if found is None:
-                    # Next to a real choice, a value that counts as absent says nothing.
-                    found = [column for value in values if (column := lookup[value]) != absent] or [absent]
-                    known[name, values] = found
+                    found = seen[answer] = self._columns_of(*answer, row, len(reports))
                 columns += found
-                rows += [row] * len(found)
+            counts.append(len(columns) - before)
         matrix = np.zeros((len(reports), len(self.columns)), np.float32)
-        matrix[rows, columns] = 1
+        matrix[np.repeat(np.arange(len(reports)), counts), columns] = 1
+        for absent, others in self._absent:  # next to a real choice, a value that counts as absent says nothing
+            matrix[:, absent] = ~matrix[:, others].any(axis=1)
         return matrix
+
+    def _columns_of(self, name: str, values: tuple[str, ...], row: int, rows: int) -> list[int]:
+        known = VOCABULARY.get(name)
+        if known is None:
+            raise DermisError(Kind.INVALID, "UNKNOWN_FIELD", f"{name!r} is no answer of a self-report")
+        if not known.issuperset(values):
+            raise _unknown_value(name, next(value for value in values if value not in known), row, rows)
+        columns = self._choices.get(name, {})
+        return [columns[value] for value in values if value in columns]
 
 
 @lru_cache(maxsize=64)
@@ -75,15 +85,6 @@ def encode(schema: FeatureSchema, report: SelfReport) -> Vector:
 def encode_batch(schema: FeatureSchema, reports: Iterable[SelfReport]) -> npt.NDArray[np.float32]:
     """Return float32[N, F], a row a self-report."""
     return encoder(schema).encode([answers_of(report) for report in reports])
-
-
-def _refuse_unknown(answers: Answers, row: int, rows: int) -> None:
-    for name, values in answers.items():
-        known = VOCABULARY.get(name)
-        if known is None:
-            raise DermisError(Kind.INVALID, "UNKNOWN_FIELD", f"{name!r} is no answer of a self-report")
-        if not known.issuperset(values):
-            raise _unknown_value(name, next(value for value in values if value not in known), row, rows)
 
 
 def _unknown_value(name: str, value: str, row: int, rows: int) -> DermisError:
