@@ -23,6 +23,8 @@ RUN_BY = {
         "bash .ci/run",
         "make bench",
         "make chaos",
+        "make fuzz",
+        "make mutate",
         ".venv/bin/python -m tests.load.chaos",
     ),
     "tests/integration/test_up.py, tests/e2e": (

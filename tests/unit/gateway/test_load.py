@@ -101,6 +101,23 @@ class TestAdmission:
 
         assert gateway.runner.run(run()) == [503, 202, 202, 202]
 
+    def test_an_upload_that_trickles_is_cut_off_and_its_place_given_back(self, gateway: Any, jpeg: bytes) -> None:
+        gateway.settings["upload_seconds"] = 0.2
+
+        async def run() -> httpx.Response:
+            async def trickle() -> Any:
+                yield b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + jpeg
+                await asyncio.sleep(60)
+
+            async with gateway.client() as client:
+                return await client.post("/v1/cases", content=trickle(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+        refused = gateway.runner.run(run())
+        assert (refused.status_code, refused.json()["reason"]) == (408, "REQUEST_TIMEOUT")
+        assert "0.2 s" in refused.json()["detail"]
+        assert gateway.keys == []
+        assert "dermis_gateway_upload_bytes 0.0" in gateway.get("/metrics").text
+
     @given(depth=st.integers(0, 10**6), age=st.floats(0, 10**6))
     def test_the_deeper_the_later(self, depth: int, age: float) -> None:
         wait = refused_for(depth=depth, age=age, max_depth=100, max_age=10)

@@ -147,6 +147,7 @@ def test_what_can_be_done_later_is_left_and_what_never_can_is_told(store: Memory
     closed = Counting(DermisError(Kind.PERMISSION, "STORE_PERMISSION", "bucket refused this process"))
     work(Shards(store, lambda _: closed), JOB, settings=SETTINGS, redelivered=False)
     assert store.get(shard_failed_key("images_1", 0)) == b"bucket refused this process"
+    assert len(closed.reads) == 1
 
 
 def test_a_shard_that_loses_its_worker_each_time_is_told(source: Counting, store: MemoryStore) -> None:

@@ -1,11 +1,12 @@
 """What the routes get to work with."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 
 from dermis.gateway.core.admission import refused_for
 from dermis.gateway.form import Form, FormRules, body_bytes, read_form
@@ -28,15 +29,23 @@ class Parts:
     @contextlib.asynccontextmanager
     async def upload(self, request: Request, rules: FormRules) -> AsyncIterator[Form]:
         """Read a form and hold it in memory for as long as the context lasts; BusyError if too much is held already."""
-        most = self.settings.max_image_bytes
-        size = body_bytes(request.headers, rules=rules, max_image_bytes=most)
+        size = body_bytes(request.headers, rules=rules, max_image_bytes=self.settings.max_image_bytes)
         if self._held and self._held + size > self.settings.max_upload_bytes:
             raise BusyError("UPLOADS_BUSY", "too many uploads are being read; come again", retry_after=2)
         self._hold(size)
         try:
-            yield await read_form(request.headers, request.stream(), rules=rules, max_image_bytes=most)
+            yield await self._read(request, rules)
         finally:
             self._hold(-size)
+
+    async def _read(self, request: Request, rules: FormRules) -> Form:
+        seconds = self.settings.upload_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await read_form(request.headers, request.stream(), rules=rules, max_image_bytes=self.settings.max_image_bytes)
+        except TimeoutError:
+            detail = f"the body did not come within {seconds:g} s; send smaller images, or try again over a better connection"
+            raise HTTPException(408, detail, headers={"Connection": "close"}) from None
 
     def _hold(self, size: int) -> None:
         self._held += size

@@ -15,6 +15,7 @@ class GatewaySettings(Settings):
     max_upload_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
     )
+    upload_seconds: float = Field(120, gt=0, description="longest time that one upload may take; a slower one is refused with 408")
     max_queue_depth: int = Field(1000, ge=1, description="waiting cases from which on new ones are refused with 503")
     max_queue_seconds: float = Field(
         15, gt=0, description="wait of the oldest of many waiting cases from which on new ones are refused with 503"

@@ -66,7 +66,7 @@ def clean(data: bytes, limits: Limits) -> CleanImage:
         elif box.kind not in (b"iinf", b"iprp"):
             out.free(box)
     if missing := {b"pitm", b"iloc", b"iinf", b"iprp"} - boxes.keys():
-        raise damaged(f"the HEIC lacks {sorted(missing)[0].decode()!r}")
+        raise damaged(f"the HEIC lacks {min(missing).decode()!r}")
     width, height = _properties(out, boxes[b"iprp"])
     limits.check(width, height)
     pictures = _items(out, boxes[b"iinf"])

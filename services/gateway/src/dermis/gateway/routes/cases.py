@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
     summary="Submit a case",
     status_code=202,
     response_model=Case,
-    responses={**TAKEN_IN, **problems(413, 415, 422, 503)},
+    responses={**TAKEN_IN, **problems(408, 413, 415, 422, 503)},
     openapi_extra={"requestBody": CASE_BODY},
 )
 async def submit_case(request: Request, parts: PartsOf, owner: Owner, prefer: Prefer = None, idempotency_key: Key = None) -> Response:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["images"])
 @router.post(
     "/images:assess",
     summary="Judge an image's quality at once",
-    responses=problems(413, 415, 422, 503, 504),
+    responses=problems(408, 413, 415, 422, 503, 504),
     openapi_extra={"requestBody": IMAGE_BODY},
 )
 async def assess_image(request: Request, parts: PartsOf) -> QualityReport:
