@@ -107,3 +107,26 @@ def split(source: str, policy: str, duplicates: Path | None, seed: int, folds: i
 def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> None:
     """Check that a fold file fits the data and leaks nothing."""
     click.echo(_verbs().audit(source, policy, duplicates, split))
+
+
+@data.command()
+@_source
+@_policy
+@click.option("--prefix", help="Measure every image below this prefix ('' for all), not those that the tables name.")
+@click.option("--tables", help="Store URL of the tables, if not the source; with --prefix, images are found in them by name.")
+@click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases, as in `fetch`.")
+@_file("--quality-policy", "Quality policy; by default the one that ships.")
+@click.option("--local", is_flag=True, help="Measure on this machine; needs neither workers nor Redis.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="With --local: how many at once.")
+@click.option("--store", envvar="DERMIS_STORE_URL", show_envvar=True, help="Store that the workers share; with --local, a folder in OUT.")
+@click.option("--broker", envvar="DERMIS_BROKER_URL", show_envvar=True, default="redis://127.0.0.1:6379/0", help="The workers' Redis.")
+@click.option("--shard-size", type=click.IntRange(1, 1000), default=16, show_default=True, help="Images of one task.")
+@click.option("--resend-after", type=float, default=60, show_default=True, help="Seconds without a result until shards are sent again.")
+@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Contact sheets of the darkest kept and dropped.")
+@click.option("--calibrate", is_flag=True, help="Fit the quality policy to what graders called gradable; writes quality_policy.json.")
+@click.option("--loss", type=click.FloatRange(0, 0.5), default=0.01, show_default=True, help="Share of gradable cases a rule may cost.")
+@_out("images")
+@click.pass_context
+def images(context: click.Context, /, **given: Any) -> None:
+    """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was stopped."""
+    importlib.import_module("dermis.trainer.data.images_run").run(context, **given)

@@ -39,7 +39,7 @@ def fetch(scin: Scin, case_ids: Iterable[str], target: BlobStore, *, step: Calla
     there = set(target.list("images/"))
     for file in (CASES_FILE, LABELS_FILE):
         known = target.get_versioned(file)
-        target.replace(file, _rows_of(scin.store.get(file), wanted), generation=known.generation)
+        target.replace(file, rows_of(scin.store.get(file), wanted), generation=known.generation)
 
     def copy(key: str) -> bool:
         try:
@@ -60,7 +60,8 @@ def fetch(scin: Scin, case_ids: Iterable[str], target: BlobStore, *, step: Calla
     )
 
 
-def _rows_of(table: bytes, wanted: set[str]) -> bytes:
+def rows_of(table: bytes, wanted: set[str]) -> bytes:
+    """Return a table's header and the rows of the wanted case_ids, cells as they were."""
     header, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""))
     place = header.index("case_id")
     text = io.StringIO()

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
 from dermis.trainer.data.core.profile import Table
 
@@ -47,7 +47,7 @@ def draw(table: Table) -> str:
     if table.chart is None or frame.empty:
         return ""
     with mpl.rc_context(_STYLE | {"svg.hashsalt": table.name}):
-        figure, alternative = {"bars": _bars, "matrix": _matrix, "sides": _sides}[table.chart](table, frame)
+        figure, alternative = {"bars": _bars, "matrix": _matrix, "sides": _sides, "histogram": _histogram}[table.chart](table, frame)
         return _inline(figure, f"{table.title}. {alternative}")
 
 
@@ -58,6 +58,8 @@ def _drawn(table: Table) -> pd.DataFrame:
         return frame[frame["of"] >= LEAST_DRAWN] if "share" in frame else frame
     if table.chart == "sides":
         return frame[(frame["n_a"] > 0) | (frame["n_b"] > 0)].head(MOST_BARS)
+    if table.chart == "histogram":
+        return frame if frame["all"].sum() else frame.iloc[:0]
     return frame.dropna(subset="share").head(MOST_BARS) if table.chart else frame
 
 
@@ -163,3 +165,34 @@ def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
     said = [f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)]
     return figure, f"Shares in {table.sides[0]} and {table.sides[1]}: " + "; ".join(said) + "."
+
+
+_LINES = (("-", _SECOND), ("--", _ACCENT), (":", _INK))
+
+
+def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    figure = Figure(figsize=(WIDTH, 2.4))
+    axes = figure.add_axes((0.12, 0.3, 0.85, 0.67))
+    edges = [*frame["low"], frame["high"].iloc[-1]]
+    groups = [name for name in frame.columns if name not in ("low", "high", "all")]
+    axes.stairs(frame["all"] / frame["all"].sum(), edges, fill=True, color=_INK, alpha=0.18, label=f"all, n = {frame['all'].sum():,}")
+    for group, (style, colour) in zip(groups, _LINES, strict=False):
+        n = frame[group].sum()
+        label = f"{words(group)}, n = {n:,}"
+        axes.stairs(frame[group] / max(n, 1), edges, color=colour, linestyle=style, linewidth=1.3, label=label)
+    ratios = [edges[1] / edges[0], edges[-1] / edges[-2]] if edges[0] > 0 else [2.0, 1.0]
+    if ratios[0] > 1.01 and abs(ratios[0] - ratios[1]) < 1e-6:  # bins of equal ratio
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
+    middle = frame["all"].cumsum().searchsorted(frame["all"].sum() / 2)
+    peak = frame["all"].idxmax()
+    said = ", ".join(f"{words(group)} {frame[group].sum():,}" for group in groups) or "none with a tone"
+    return figure, (
+        f"Histogram of {frame['all'].sum():,} images from {edges[0]:.3g} to {edges[-1]:.3g}; the median lies in {frame['low'][middle]:.3g} to "
+        f"{frame['high'][middle]:.3g}, the fullest bin is {frame['low'][peak]:.3g} to {frame['high'][peak]:.3g}. By tone: {said}."
+    )

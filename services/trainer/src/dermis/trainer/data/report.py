@@ -2,6 +2,7 @@
 
 import json
 import math
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -93,8 +94,17 @@ def _article(table: Table) -> str:
     if chart or len(table.frame) > 2 * _SHORT:
         numbers = f"<details><summary>{len(table.frame)} rows</summary>{numbers}</details>"
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    wide = "" if chart or len(table.frame.columns) < 5 else ' class="wide"'
-    return f'<article id="{table.name}"{wide}><h3>{escape(table.title)}</h3>{note}{chart}{numbers}</article>\n'
+    wide = ' class="wide"' if table.pictures or (not chart and len(table.frame.columns) >= 5) else ""
+    return f'<article id="{table.name}"{wide}><h3>{escape(table.title)}</h3>{note}{_sheet(table)}{chart}{numbers}</article>\n'
+
+
+def _sheet(table: Table) -> str:
+    figures = "".join(
+        f'<figure><img alt="{escape(picture.caption)}" src="data:image/jpeg;base64,{b64encode(picture.jpeg).decode()}">'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        for picture in table.pictures
+    )
+    return f'<div class="sheet">{figures}</div>' if figures else ""
 
 
 def _html_table(frame: pd.DataFrame) -> str:

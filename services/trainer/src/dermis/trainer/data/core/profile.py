@@ -29,16 +29,27 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A small picture for a report: a JPEG and what stands below it."""
+
+    jpeg: bytes
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table of a report; `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side, or none."""
+    """One table of a report; `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side,
+    a histogram (columns low, high, then counts per group), or none. `pictures` stand in the page only.
+    """
 
     name: str
     section: str
     title: str
     frame: pd.DataFrame
     note: str = ""
-    chart: Literal["bars", "matrix", "sides"] | None = None
+    chart: Literal["bars", "matrix", "sides", "histogram"] | None = None
     sides: tuple[str, str] = ("A", "B")
+    pictures: Sequence[Picture] = ()
 
 
 def profile(tables: ScinTables, labels: Labels) -> list[Table]:
@@ -129,7 +140,7 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     sizes = [(str(len(weights)),) for weights in cases["weights"] if weights]
     graders = [(str(len(answers)),) for answers in cases["gradable"]]
     return [
-        _bars("status", section, "Label status", [(status.value,) for status in frame["status"]], tuple(Status)),
+        _bars("status", section, "Label status", [(str(status),) for status in frame["status"]], tuple(Status)),
         _bars("gradable", section, "Gradable, every dermatologist's answer", graded, tuple(Gradable), note="Share of answers given."),
         _bars("graders_per_case", section, "Dermatologists per case", graders),
         Table(

@@ -52,7 +52,7 @@ def fields(tables: ScinTables, labels: Labels) -> dict[str, Answers]:
         **{name: attribute.read(cases) for name, attribute in (WHO | REPORTED).items()},
         "label": [(top,) if has else None for top, has in zip(frame["top"], labels.has_label, strict=True)],
         "differential": [tuple(named) or None for named in frame["differential"]],
-        "status": [(status.value,) for status in frame["status"]],
+        "status": [(str(status),) for status in frame["status"]],
         "monk_bin": [(tone,) for tone in monk_bin(cases)],
         "images": [(str(len(images)),) for images in cases["images"]],
     }
