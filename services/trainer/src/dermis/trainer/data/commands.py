@@ -130,3 +130,21 @@ def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> Non
 def images(context: click.Context, /, **given: Any) -> None:
     """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was stopped."""
     importlib.import_module("dermis.trainer.data.images_run").run(context, **given)
+
+
+@data.command()
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--radius", type=click.IntRange(0, 16), default=defaults.RADIUS, show_default=True, help="Bits in which two hashes may differ."
+)
+@_file("--embeddings", "Also by embedding: .npz with arrays image and embedding.")
+@click.option("--cosine", type=click.FloatRange(0, 1), default=0.98, show_default=True, help="With --embeddings: least cosine of a pair.")
+@click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show the groups that are least alike.")
+@click.option("--tables", help="Store URL of SCIN's tables, to tell groups within a case from those across cases.")
+@_out("duplicates")
+def duplicates(
+    table: Path, radius: int, embeddings: Path | None, cosine: float, pictures_from: str | None, tables: str | None, out: Path
+) -> None:
+    """Find images that show the same in the images.csv of `dermis data images`; groups.csv is what `split` takes."""
+    write = importlib.import_module("dermis.trainer.data.duplicates").write_duplicates
+    click.echo(write(table, radius=radius, embeddings=embeddings, cosine=cosine, source=pictures_from, tables=tables, out=out))
