@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import redis
 
@@ -22,6 +23,7 @@ from dermis.shared.case import Failed, Outcome, failed_key, open_key
 from dermis.shared.stores.disk import DiskStore
 from dermis.standalone import demo
 from dermis.standalone.state import find_running
+from tests.support.images import encode
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left processes in /proc"),
@@ -261,6 +263,20 @@ def test_a_worker_killed_during_a_case_still_gives_one_outcome_within_90_s(tmp_p
         for case_id in cases:
             assert up.facts(case_id) == {"received.json", "assessed.json", "outcome.json"}
             Outcome.model_validate_json(up.store.get(f"cases/public/{case_id}/outcome.json"))
+
+
+def test_a_decoding_process_past_the_hard_limit_is_killed_and_its_case_fails(tmp_path: Path) -> None:
+    """63 megapixels take libpng, which heeds no signal, far longer than a case may take here."""
+    limits = {"SOFT_TIME_LIMIT": "0.15", "HARD_TIME_LIMIT": "0.2", "VISIBILITY_TIMEOUT": "1"}
+    with running(tmp_path / "state", **{f"DERMIS_WORKER_{name}_SECONDS": seconds for name, seconds in limits.items()}) as up:
+        files = {"images": ("large.png", encode(np.zeros((7900, 8000, 3), np.uint8), "PNG"), "image/png")}
+        case_id = httpx.post(f"{up.url}/v1/cases", files=files, timeout=30).json()["id"]
+        until(lambda: up.status(case_id) == "FAILED", 90)
+        failed = Failed.model_validate_json(up.store.get(failed_key("public", case_id, 1)))
+        assert failed.reason == "WORKER_LOST"
+        assert up.facts(case_id) >= {"received.json", "1.json"}
+        assert "outcome.json" not in up.facts(case_id)
+        assert any("TimeLimitExceeded" in line for line in up.lines)
 
 
 @contextmanager
