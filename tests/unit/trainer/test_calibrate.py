@@ -7,7 +7,9 @@ from dermis.shared.manifest import FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
 from dermis.trainer.core import measures
 from dermis.trainer.core.calibrate import group_thresholds, set_threshold, temperature
-from dermis.trainer.parts import Part
+from dermis.trainer.core.samples import Sample
+from dermis.trainer.core.sources import slices
+from dermis.trainer.inputs import fitzpatrick_groups
 from dermis.worker.core.differential import calibrate, threshold
 
 
@@ -53,8 +55,11 @@ def test_groups_are_the_workers():
     thresholds = {group: (n + 1) / 10 for n, group in enumerate(get_args(FitzpatrickGroup))}
     sets = PredictionSets(coverage=0.9, thresholds=thresholds)
     reports = tuple(SelfReport(fitzpatrick_skin_type=fst) for fst in (*FitzpatrickSkinType, None))
-    part = Part(inputs={}, labels=np.zeros(len(reports), int), monk_skin_tones=(), reports=reports)
-    for report, group in zip(reports, part.groups, strict=True):
+    samples = [
+        Sample(id=str(n), group=str(n), images=(), report=report, target={}, top=None, slices=slices(report, 0))
+        for n, report in enumerate(reports)
+    ]
+    for report, group in zip(reports, fitzpatrick_groups(samples), strict=True):
         assert threshold(sets, report.fitzpatrick_skin_type) == (thresholds[group] if group else 0.1)
 
 

@@ -7,28 +7,29 @@ import numpy as np
 
 from dermis.shared.case import OutcomeKind
 from dermis.shared.manifest import Manifest
+from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.core import measures
 from dermis.trainer.core.calibrate import Floats
-from dermis.trainer.parts import Part
+from dermis.trainer.core.predictions import Predictions
+from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.worker.core.differential import Decision, decide
 
 
-def evaluate(manifest: Manifest, part: Part, raw: dict[str, Floats], *, prior: Floats, calibrated_on: int, data: str) -> dict[str, Any]:
-    """Return the report; `raw` holds the model's probabilities [N,K] by what it was shown, "images and answers" first.
+def evaluate(manifest: Manifest, predictions: Predictions, *, prior: Floats, calibrated_on: int, data: str) -> dict[str, Any]:
+    """Return the report.
 
     Each case is decided as the worker decides it. The same input gives the same report.
     """
     rng = np.random.default_rng(0)
-    labels, n = part.labels, len(part)
-    decisions = [
-        decide(row, manifest, report.fitzpatrick_skin_type) for row, report in zip(raw["images and answers"], part.reports, strict=True)
-    ]
+    labels, n, raw = predictions.labels, len(predictions), predictions.raw
+    types = [None if value == NOT_GIVEN else FitzpatrickSkinType(value) for value in predictions.slices["fitzpatrick_self"]]
+    decisions = [decide(row, manifest, fst) for row, fst in zip(raw["images and answers"], types, strict=True)]
     probabilities, sets = _tables(decisions, manifest)
     first, third = (measures.hits(probabilities, labels, top=top) for top in (1, 3))
     covered = sets[np.arange(n), labels]
     confidence = probabilities.max(1)
     mean, high = measures.perfect_calibration_error(confidence, rng)
-    fst = [report.fitzpatrick_skin_type or "not answered" for report in part.reports]
+    fst = [value or "not answered" for value in types]
 
     def slices(values: Sequence[str]) -> list[dict[str, Any]]:
         rows = []
@@ -71,9 +72,9 @@ def evaluate(manifest: Manifest, part: Part, raw: dict[str, Floats], *, prior: F
         },
         "slices": {
             "condition": slices([manifest.conditions[label].name for label in labels]),
-            "monk_skin_tone": slices(part.monk_skin_tones),
+            "monk_skin_tone": slices(predictions.slices["monk_skin_tone"]),
             "fitzpatrick_skin_type": slices(fst),
-            "images": slices([str(int(count)) for count in part.inputs["image_mask"].sum(1)]),
+            "images": slices(predictions.slices["images"]),
         },
     }
 

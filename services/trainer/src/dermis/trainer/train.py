@@ -22,10 +22,11 @@ from dermis.shared.manifest import (
 from dermis.trainer import bundle
 from dermis.trainer.card import model_card
 from dermis.trainer.core.calibrate import group_thresholds, temperature
+from dermis.trainer.core.predictions import Shown
 from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
+from dermis.trainer.inputs import Dataset, Inputs, arrays, fitzpatrick_groups, predictions, targets, without_answers, without_images
 from dermis.trainer.model import build
-from dermis.trainer.parts import Part
 from dermis.worker.core.differential import calibrate
 
 
@@ -40,7 +41,7 @@ class Config:
     backbone: Callable[[int], keras.Model]
     conditions: tuple[Condition, ...]
     schema: FeatureSchema
-    part: Callable[[str], Part]
+    part: Callable[[str], Dataset]
     data: str
     epochs: int
     batch: int
@@ -59,6 +60,8 @@ def train(config: Config, folder: Path) -> Manifest:
 
     print("cases ...", flush=True)
     training, calibration, test = (config.part(name) for name in ("train", "calibration", "test"))
+    shown, shown_calibration, shown_test = (arrays(part, config.schema, config.image_size) for part in (training, calibration, test))
+    labels, labels_calibration = (targets(part.samples, config.conditions)[1] for part in (training, calibration))
 
     # Fit.
     model = build(
@@ -74,19 +77,20 @@ def train(config: Config, folder: Path) -> Manifest:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    fitted.fit(training.inputs, training.labels, batch_size=config.batch, epochs=config.epochs, verbose=2)
+    fitted.fit(shown, labels, batch_size=config.batch, epochs=config.epochs, verbose=2)
 
     # Calibrate, on cases of its own.
-    def probabilities(inputs: dict[str, np.ndarray]) -> np.ndarray:
-        return np.asarray(model.predict(inputs, batch_size=config.batch, verbose=0)["probabilities"])
+    def outputs(inputs: Inputs) -> dict[str, np.ndarray]:
+        return dict(model.predict(inputs, batch_size=config.batch, verbose=0))
 
-    uncalibrated = probabilities(calibration.inputs)
-    t = temperature(uncalibrated, calibration.labels)
-    thresholds = group_thresholds(calibrate(uncalibrated, t), calibration.labels, calibration.groups, coverage=config.coverage)
+    uncalibrated = outputs(shown_calibration)["probabilities"]
+    t = temperature(uncalibrated, labels_calibration)
+    groups = fitzpatrick_groups(calibration.samples)
+    thresholds = group_thresholds(calibrate(uncalibrated, t), labels_calibration, groups, coverage=config.coverage)
 
     # Export, and make sure that what serves is what was trained.
     export(model, folder)
-    some = {name: array[:16] for name, array in test.inputs.items()}
+    some = {name: array[:16] for name, array in shown_test.items()}
     print(f"largest difference of TensorFlow and OpenVINO to the trained model: {check_agreement(folder, model, some):.2g}", flush=True)
     height, width, channels = model.output["cam"].shape[2:4] + model.output["embedding"].shape[1:]
     manifest = Manifest(
@@ -106,15 +110,16 @@ def train(config: Config, folder: Path) -> Manifest:
     bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
 
     # Evaluate, as the worker would answer.
-    prior = np.bincount(training.labels, minlength=len(config.conditions)) / len(training)
+    prior = np.bincount(labels, minlength=len(config.conditions)) / len(training)
+    found = outputs(shown_test)
+    raw: dict[Shown, np.ndarray] = {
+        "images and answers": found["probabilities"],
+        "images alone": outputs(without_answers(shown_test, config.schema))["probabilities"],
+        "answers alone": outputs(without_images(shown_test))["probabilities"],
+    }
     report = evaluate(
         manifest,
-        test,
-        {
-            "images and answers": probabilities(test.inputs),
-            "images alone": probabilities(test.without_answers(config.schema)),
-            "answers alone": probabilities(test.without_images()),
-        },
+        predictions(test, config.conditions, raw, embedding=found["embedding"], model=f"{manifest.name}/{manifest.version}"),
         prior=prior,
         calibrated_on=len(calibration),
         data=config.data,

@@ -19,10 +19,10 @@ from dermis.shared.bundles import publish
 from dermis.shared.manifest import AbstentionRule, Condition
 from dermis.shared.stores.memory import MemoryStore
 from dermis.trainer.bundle import differences, read_metrics, write_json
-from dermis.trainer.data.generated import CONDITIONS, case, cases
+from dermis.trainer.data.generated import CONDITIONS, case
 from dermis.trainer.export import signature
+from dermis.trainer.inputs import Dataset, open_dataset
 from dermis.trainer.model import small_backbone
-from dermis.trainer.parts import Part, collect
 from dermis.trainer.schema import every_answer
 from dermis.trainer.train import Config, train
 
@@ -33,10 +33,9 @@ SAMPLE_CASE = (4, 45)
 SAMPLE_LONGEST = 1200
 
 
-def part(name: str) -> Part:
+def part(name: str) -> Dataset:
     seed, count = SEEDS_AND_COUNTS[name]
-    names = [condition.name for condition in CONDITIONS]
-    return collect(cases(seed, count), schema=SCHEMA, conditions=names, image_size=IMAGE_SIZE)
+    return open_dataset(f"generated:{seed}:{count}")
 
 
 CONFIG = Config(

@@ -61,7 +61,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         labels=predictions.labels,
         embedding=predictions.embedding,
         fold=predictions.fold,
-        **{f"raw {shown}": values for shown, values in predictions.raw.items()},
+        **{f"raw {shown}": values for shown, values in predictions.raw.items()},  # type: ignore[arg-type]
     )
     return buffer.getvalue()
 

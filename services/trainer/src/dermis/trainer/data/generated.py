@@ -168,7 +168,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedCase:
-    """One to three images, uint8[H,W,3] RGB, with shot types; `monk_skin_tone` is the tone painted, answered or not."""
+    """One to three images, uint8[H,W,3] RGB, one a shot type (none where not painted); `monk_skin_tone` is the tone painted, answered or not."""
 
     index: int
     condition: str
@@ -178,7 +178,7 @@ class GeneratedCase:
     monk_skin_tone: MonkSkinTone
 
 
-def case(seed: int, index: int, *, longest: int = 112) -> GeneratedCase:
+def case(seed: int, index: int, *, longest: int = 112, painted: bool = True) -> GeneratedCase:
     """Return case `index` of `seed`; `longest` is the images' longer side in pixels and changes nothing else."""
     rng = np.random.default_rng([seed, index])
     shares = np.array([condition.share for condition in CONDITIONS])
@@ -193,14 +193,14 @@ def case(seed: int, index: int, *, longest: int = 112) -> GeneratedCase:
     look = condition.mimics if rng.uniform() < MIMICRY else condition.name
     images = tuple(
         paint(geometry(look, seed=seed_of_look, size=size, shot_type=shot), tone=tone, light=_exposure(rng, tone), warmth=warmth)
-        for shot in shots
+        for shot in (shots if painted else ())
     )
     return GeneratedCase(index=index, condition=condition.name, images=images, shot_types=shots, self_report=report, monk_skin_tone=tone)
 
 
-def cases(seed: int, count: int, *, longest: int = 112) -> Iterator[GeneratedCase]:
+def cases(seed: int, count: int, *, longest: int = 112, painted: bool = True) -> Iterator[GeneratedCase]:
     """Yield the first `count` cases of `seed`."""
-    return (case(seed, index, longest=longest) for index in range(count))
+    return (case(seed, index, longest=longest, painted=painted) for index in range(count))
 
 
 def _exposure(rng: np.random.Generator, tone: MonkSkinTone) -> float:

@@ -56,11 +56,15 @@ def _side(url: str, mapping: str | None, policy: str) -> DataSide:
         raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {known.table} in {url}: name the folder that holds it") from error
 
 
+def shipped_mappings() -> list[str]:
+    names = (entry.name for entry in files(__package__).joinpath("mappings").iterdir())
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+
 def load_mapping(name: str) -> DataMapping:
     """Return the mapping that comes with dermis under `name`, or the one in the file of that name."""
-    shipped = files(__package__).joinpath("mappings")
-    known = sorted(entry.name.removesuffix(".json") for entry in shipped.iterdir() if entry.name.endswith(".json"))
-    path = shipped.joinpath(f"{name}.json") if name in known else Path(name)
+    known = shipped_mappings()
+    path = files(__package__).joinpath("mappings", f"{name}.json") if name in known else Path(name)
     try:
         return DataMapping.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:

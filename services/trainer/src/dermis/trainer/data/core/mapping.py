@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.errors import DermisError, Kind
 from dermis.trainer.data.core.attributes import REPORTED, WHO, Answers, Attribute
 from dermis.trainer.data.core.policy import Frozen, Labels
@@ -20,6 +21,8 @@ COMPARED: dict[str, Attribute] = {
     **REPORTED,
 }
 """What two data sets can be compared by, in the order shown."""
+ANSWERED = {"age_group": "age_group", "sex_at_birth": "sex_at_birth", "fitzpatrick_self": "fitzpatrick_skin_type"}
+"""Attributes that are answers of a self-report, where its vocabulary has the value."""
 
 
 class MappedColumn(Frozen):
@@ -50,7 +53,13 @@ class MappedColumn(Frozen):
 
 
 class DataMapping(Frozen):
-    """A data set in one CSV table. `image` names the column with the image's key under `images`, `unit` that of the person or case."""
+    """A data set in one CSV table.
+
+    `image` names the column with the image's key under `images`, `unit` that of the person, whose rows stay together in a split, `case`
+    that of the case: its rows are one concern with several images; without it every row is a case. `attributes`: what cases are counted
+    by. `answers`: answer of a self-report -> the columns that tell it, only where the question means what SCIN's does; what no column
+    tells is absent. The attributes of `ANSWERED` are answers too.
+    """
 
     format: Literal["dermis.data-mapping/1"] = "dermis.data-mapping/1"
     name: str
@@ -59,7 +68,9 @@ class DataMapping(Frozen):
     image: str
     images: str = ""
     unit: str
+    case: str | None = None
     attributes: Annotated[dict[str, MappedColumn], Field(min_length=1)]
+    answers: dict[str, tuple[MappedColumn, ...]] = Field(default_factory=dict)
 
     @field_validator("attributes")
     @classmethod
@@ -68,6 +79,36 @@ class DataMapping(Frozen):
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no attribute; use one of {', '.join(COMPARED)}")
         return attributes
+
+    @field_validator("answers")
+    @classmethod
+    def _in_the_vocabulary(cls, answers: dict[str, tuple[MappedColumn, ...]]) -> dict[str, tuple[MappedColumn, ...]]:
+        for name, columns in answers.items():
+            known = VOCABULARY.get(name)
+            if known is None:
+                raise ValueError(f"{name!r} is no answer of a self-report; use one of {', '.join(VOCABULARY)}")
+            for column in columns:
+                unknown = sorted({*column.values.values(), *column.ranges} - known)
+                if unknown or not (column.values or column.ranges):
+                    what = f"{unknown[0]!r} is no {name}" if unknown else "it says nothing of its cells"
+                    raise ValueError(f"{name}, column {column.column!r}: {what}; use one of {', '.join(sorted(known))}")
+        return answers
+
+    def columns(self) -> set[str]:
+        """Return the names of all columns that the table has to have."""
+        mapped = (*self.attributes.values(), *(column for columns in self.answers.values() for column in columns))
+        return {self.image, self.unit, *([self.case] if self.case else []), *(column.column for column in mapped)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedRow:
+    """One row, an image: `attributes` and `answers` hold what is told, in SCIN's words."""
+
+    image: str
+    unit: str
+    case: str
+    attributes: Mapping[str, str]
+    answers: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,32 +121,50 @@ class DataSide:
     notes: Mapping[str, str]
 
 
-def read_mapped(mapping: DataMapping, data: bytes) -> DataSide:
-    """Read a data set's table; a unit has of each attribute the first value given; INVALID with row, column, value and remedy."""
+def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
+    """Read a data set's table; INVALID with row, column, value and remedy."""
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} is no CSV in UTF-8 ({error}): export it again") from error
-    wanted = {mapping.image, mapping.unit, *(column.column for column in mapping.attributes.values())}
-    missing = sorted(wanted - set(reader.fieldnames or ()))
+    missing = sorted(mapping.columns() - set(reader.fieldnames or ()))
     if missing:
         raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} has no column {missing[0]!r}: name another one in the mapping")
     faults: list[Fault] = []
-    units: dict[str, dict[str, tuple[str, ...]]] = {}
+
+    def read(number: int, row: Mapping[str, str], column: MappedColumn) -> str | None:
+        try:
+            return column.read(row[column.column])
+        except ValueError as error:
+            faults.append(Fault(file=mapping.table, row=number, column=column.column, value=row[column.column], remedy=str(error)))
+            return None
+
+    found = []
     for number, row in enumerate(rows, start=2):
-        unit = units.setdefault(row[mapping.unit], {})
-        for name, column in mapping.attributes.items():
-            try:
-                value = column.read(row[column.column])
-            except ValueError as error:
-                cell = row[column.column]
-                faults.append(Fault(file=mapping.table, row=number, column=column.column, value=cell, remedy=str(error)))
-                continue
-            if value is not None:
-                unit.setdefault(name, (value,))
+        told = {name: read(number, row, column) for name, column in mapping.attributes.items()}
+        answers = {name: [read(number, row, column) for column in columns] for name, columns in mapping.answers.items()}
+        found.append(
+            MappedRow(
+                image=f"{mapping.images}/{row[mapping.image]}" if mapping.images else row[mapping.image],
+                unit=row[mapping.unit],
+                case=row[mapping.case or mapping.image],
+                attributes={name: value for name, value in told.items() if value is not None},
+                answers={name: tuple(dict.fromkeys(v for v in values if v)) for name, values in answers.items() if any(values)},
+            )
+        )
     if faults:
         raise DermisError(Kind.INVALID, "DATA_TABLE", "\n".join(map(str, faults[:SHOWN_FAULTS])))
+    return found
+
+
+def read_mapped(mapping: DataMapping, data: bytes) -> DataSide:
+    """Read a data set's table as one side of a comparison; a unit has of each attribute the first value given."""
+    units: dict[str, dict[str, tuple[str, ...]]] = {}
+    for row in read_rows(mapping, data):
+        unit = units.setdefault(row.unit, {})
+        for name, value in row.attributes.items():
+            unit.setdefault(name, (value,))
     return DataSide(
         name=mapping.name,
         units=len(units),

@@ -80,40 +80,62 @@ def make_split(
     duplicates: Mapping[str, str] | None = None,
 ) -> Split:
     """Split all cases, the unlabelled too, into parts and, independently, folds; the order of rows does not matter."""
-    if abs(sum(fractions.values()) - 1) > 1e-9 or set(fractions) != set(PARTS) or min(fractions.values()) < 0 or not fractions["train"]:
-        raise DermisError(Kind.INVALID, "SPLIT", f"fractions {dict(fractions)} have to name {', '.join(PARTS)} and add up to 1")
-    group_of = connected(list(tables.cases["case_id"]), image_links(tables.cases, duplicates))
-    members: dict[str, list[int]] = {}
-    for place, case_id in enumerate(tables.cases["case_id"]):
-        members.setdefault(group_of[case_id], []).append(place)
-    groups = sorted(members)
-    if len(groups) < max(folds, len(PARTS)):
-        raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
-    strata = _strata(tables, labels)
-    table = np.array([np.sum([strata[place] for place in members[group]], axis=0) for group in groups])
-    holds = [{name for place in members[group] for name in labels.frame["differential"].iloc[place]} for group in groups]
-    parts = _spread(table, list(fractions.values()), np.random.default_rng(seed))
-    _fill_train(parts, holds, sizes=[len(members[group]) for group in groups])
-    numbers = _spread(table, [1 / folds] * folds, np.random.default_rng(seed + 1))
-    pinned = _only_holders(numbers, holds, sizes=[len(members[group]) for group in groups])
-    place_of = {group: place for place, group in enumerate(groups)}
-    rows = []
-    for case_id in sorted(group_of):
-        place = place_of[group_of[case_id]]
-        fold = None if place in pinned else int(numbers[place])
-        rows.append(SplitCase(case_id=case_id, group=group_of[case_id], part=list(fractions)[parts[place]], fold=fold))
     return Split(
         seed=seed,
         policy=labels.policy.reference,
         fractions=dict(fractions),
         folds=folds,
         tables=dict(tables.digests),
-        duplicates=None if duplicates is None else _digest_of(duplicates),
-        cases=tuple(rows),
+        duplicates=None if duplicates is None else digest_of(duplicates),
+        cases=assign(
+            list(tables.cases["case_id"]),
+            image_links(tables.cases, duplicates),
+            strata=_strata(tables, labels),
+            holds=[set(named) for named in labels.frame["differential"]],
+            seed=seed,
+            fractions=fractions,
+            folds=folds,
+        ),
     )
 
 
-def _digest_of(duplicates: Mapping[str, str]) -> str:
+def assign(
+    ids: Sequence[str],
+    links: Links,
+    *,
+    strata: np.ndarray,
+    holds: Sequence[set[str]],
+    seed: int,
+    fractions: Mapping[Part, float],
+    folds: int,
+) -> tuple[SplitCase, ...]:
+    """Give each case its group, part and fold. `strata`: [cases, strata] of 0 and 1; `holds`: the labels of each case."""
+    if abs(sum(fractions.values()) - 1) > 1e-9 or set(fractions) != set(PARTS) or min(fractions.values()) < 0 or not fractions["train"]:
+        raise DermisError(Kind.INVALID, "SPLIT", f"fractions {dict(fractions)} have to name {', '.join(PARTS)} and add up to 1")
+    group_of = connected(ids, links)
+    members: dict[str, list[int]] = {}
+    for place, case_id in enumerate(ids):
+        members.setdefault(group_of[case_id], []).append(place)
+    groups = sorted(members)
+    if len(groups) < max(folds, len(PARTS)):
+        raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
+    table = np.array([np.sum(strata[members[group]], axis=0) for group in groups])
+    held = [set().union(*(holds[place] for place in members[group])) for group in groups]
+    sizes = [len(members[group]) for group in groups]
+    parts = _spread(table, list(fractions.values()), np.random.default_rng(seed))
+    _fill_train(parts, held, sizes=sizes)
+    numbers = _spread(table, [1 / folds] * folds, np.random.default_rng(seed + 1))
+    pinned = _only_holders(numbers, held, sizes=sizes)
+    place_of = {group: place for place, group in enumerate(groups)}
+    rows = []
+    for case_id in sorted(group_of):
+        place = place_of[group_of[case_id]]
+        fold = None if place in pinned else int(numbers[place])
+        rows.append(SplitCase(case_id=case_id, group=group_of[case_id], part=list(fractions)[parts[place]], fold=fold))
+    return tuple(rows)
+
+
+def digest_of(duplicates: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(duplicates.items())).encode()).hexdigest()
 
 
@@ -184,18 +206,33 @@ def audit_split(split: Split, tables: ScinTables, labels: Labels, *, duplicates:
     folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without them.
     """
     faults = []
-    if split.tables != dict(tables.digests):
-        faults.append("it was made from other tables: split these")
-    if split.policy != labels.policy.reference:
-        faults.append(f"it was made under the label policy {split.policy}, not {labels.policy.reference}: split again")
     if split.duplicates and duplicates is None:
         faults.append("it was made with near-duplicate groups that were not given: give their file")
-    if sorted(case.case_id for case in split.cases) != sorted(tables.cases["case_id"]):
-        faults.append("it does not hold every case of the tables once: split again")
-    if not faults:
-        faults = [*_leak_faults(split, image_links(tables.cases, duplicates)), *_label_faults(split, tables, labels)]
-    if faults:
-        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(faults))
+    audit(
+        split,
+        tables=tables.digests,
+        policy=labels.policy.reference,
+        holds=dict(zip(labels.frame["case_id"], map(set, labels.frame["differential"]), strict=True)),
+        links=image_links(tables.cases, duplicates),
+        faults=faults,
+    )
+
+
+def audit(
+    split: Split, *, tables: Mapping[str, str], policy: str, holds: Mapping[str, set[str]], links: Links, faults: Sequence[str] = ()
+) -> None:
+    """Raise INVALID unless `split` is of these tables and policy and leaks nothing; `holds`: case -> its labels."""
+    found = list(faults)
+    if split.tables != dict(tables):
+        found.append("it was made from other tables: split these")
+    if split.policy != policy:
+        found.append(f"it was made under the label policy {split.policy}, not {policy}: split again")
+    if sorted(case.case_id for case in split.cases) != sorted(holds):
+        found.append("it does not hold every case of the tables once: split again")
+    if not found:
+        found = [*_leak_faults(split, links), *_label_faults(split, holds)]
+    if found:
+        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(found))
 
 
 def _leak_faults(split: Split, links: Links) -> list[str]:
@@ -210,11 +247,10 @@ def _leak_faults(split: Split, links: Links) -> list[str]:
     return faults
 
 
-def _label_faults(split: Split, tables: ScinTables, labels: Labels) -> list[str]:
+def _label_faults(split: Split, holds: Mapping[str, set[str]]) -> list[str]:
     part_of = split.part_of()
-    in_train = [part_of[case_id] == "train" for case_id in tables.cases["case_id"]]
-    trained = {name for differential in labels.frame.loc[in_train, "differential"] for name in differential}
-    return [f"label {name!r} has no case in train" for name in labels.labels if name not in trained]
+    trained = {name for case_id, names in holds.items() if part_of[case_id] == "train" for name in names}
+    return [f"label {name!r} has no case in train" for name in sorted(set().union(*holds.values()) - trained)]
 
 
 def random_image_leak(tables: ScinTables, *, test: float, seed: int) -> tuple[int, int]:
