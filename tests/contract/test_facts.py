@@ -11,12 +11,14 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.shared import case, jobs, manifest
 from dermis.shared.case import Fact
+from dermis.trainer import runs
 
 MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
         *(case.Received, case.Assessed, case.Outcome, case.Failed, case.Erased, case.OpenCase),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
+        *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
     )
 }
 EXAMPLES = sorted((Path(__file__).parent / "facts").glob("*.json"))
