@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.shared import case, jobs, manifest
 from dermis.shared.case import Fact
-from dermis.trainer import runs
+from dermis.trainer import registry, runs
 
 MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
@@ -19,6 +19,7 @@ MODELS: dict[str, type[BaseModel]] = {
         *(case.Received, case.Assessed, case.Outcome, case.Failed, case.Erased, case.OpenCase),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
+        registry.Promotion,
     )
 }
 EXAMPLES = sorted((Path(__file__).parent / "facts").glob("*.json"))

@@ -20,7 +20,7 @@ from dermis.shared.manifest import (
     VersionRef,
     bundle_key,
 )
-from dermis.shared.ports import BlobStore
+from dermis.shared.ports import BlobConflict, BlobStore
 
 
 def publish(store: BlobStore, folder: Path) -> Manifest:
@@ -44,16 +44,18 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
     return manifest
 
 
-def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models") -> Current:
+def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models", over: VersionRef | None = None) -> Current:
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 
     `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or gs://bucket/prefix/models;
     the twin does not read it. `BlobNotFound` without such a bundle; `BlobConflict` if someone else moved the pointer
-    meanwhile. Pointing back is pointing to the previous version.
+    meanwhile, or `over`, where given, is not what is current. Pointing back is pointing to the previous version.
     """
     read_manifest(store, ref)
     held = store.get_versioned(CURRENT_KEY)
     known = Current.model_validate_json(held.data) if held.generation else None
+    if over is not None and (known is None or known.current != over):
+        raise BlobConflict(CURRENT_KEY)
     _configure(store, {ref, *((known.current, known.previous or ref) if known else ())}, models_root)
     if known and known.current == ref:
         return known
