@@ -16,10 +16,10 @@ case ${1-} in
 esac
 
 # OpenVINO's telemetry reports to its vendor: it is left out, and OpenVINO then uses its stub.
-# tensorflow-serving-api asks for `tensorflow`; the environment that imports it has tensorflow-cpu.
+# tensorflow-serving-api asks for `tensorflow`, crepes for pandas and scipy; the environment that imports them has these (and tensorflow-cpu).
 quiet=$(mktemp) override=$(mktemp)
 echo 'openvino-telemetry ; python_version < "3"' | tee "$quiet" >"$override"
-echo 'tensorflow ; python_version < "3"' >>"$override"
+printf '%s ; python_version < "3"\n' tensorflow pandas scipy >>"$override"
 
 compile() { # NAME [uv arguments]
   local name=$1; shift

@@ -1,54 +1,83 @@
+"""Calibration: what it finds again, what it promises, and what crepes makes of the same cases."""
+
 from typing import get_args
 
 import numpy as np
 import pytest
 
+pytest.importorskip("scipy", reason="needs the trainer's environment")
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermis.shared.manifest import FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
-from dermis.trainer.core import measures
-from dermis.trainer.core.calibrate import group_thresholds, set_threshold, temperature
+from dermis.trainer.core.calibrate import abstention_rule, fewest, group_thresholds, prediction_sets, set_threshold, temperature
+from dermis.trainer.core.measures import hits
 from dermis.trainer.core.samples import Sample
 from dermis.trainer.core.sources import slices
 from dermis.trainer.inputs import fitzpatrick_groups
-from dermis.worker.core.differential import calibrate, threshold
+from dermis.worker.core.differential import calibrate, prediction_set, threshold
+
+pytestmark = pytest.mark.trainer
 
 
-def draw(n, seed=0, conditions=5):
-    """Return perfectly calibrated probabilities and labels drawn from them."""
+def draw(n, seed=0, conditions=5, ambiguity=None):
+    """Return perfectly calibrated probabilities and targets: one-hot, or with `ambiguity` soft ones whose mean is the probability."""
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(conditions, 0.5), n)
+    if ambiguity:
+        return probabilities, np.stack([rng.dirichlet(np.maximum(row, 1e-3) * ambiguity) for row in probabilities])
     labels = (rng.uniform(size=(n, 1)) > probabilities.cumsum(1)).sum(1).clip(0, conditions - 1)
-    return probabilities, labels
+    return probabilities, np.eye(conditions)[labels]
 
 
+@pytest.mark.parametrize("ambiguity", [None, 3.0])
 @pytest.mark.parametrize("true", [0.5, 1.0, 2.0])
-def test_temperature_is_found_again(true):
-    probabilities, labels = draw(20_000)
-    assert temperature(calibrate(probabilities, 1 / true), labels) == pytest.approx(true, rel=0.05)
+def test_temperature_is_found_again(true, ambiguity):
+    probabilities, target = draw(20_000, ambiguity=ambiguity)
+    assert temperature(calibrate(probabilities, 1 / true), target) == pytest.approx(true, rel=0.05)
 
 
-def test_sets_cover_as_promised():
-    known, new = draw(2000, seed=1), draw(20_000, seed=2)
+@pytest.mark.parametrize("ambiguity", [None, 1.0, 5.0])
+def test_sets_cover_as_promised(ambiguity):
+    known, new = draw(2000, seed=1, ambiguity=ambiguity), draw(20_000, seed=2, ambiguity=ambiguity)
     least = set_threshold(*known, coverage=0.9)
-    covered = new[0][np.arange(20_000), new[1]] >= least
-    assert covered.mean() == pytest.approx(0.9, abs=0.02)
+    assert ((new[0] >= least) * new[1]).sum(1).mean() == pytest.approx(0.9, abs=0.02)
 
 
 def test_threshold_is_the_kth_smallest_and_zero_where_cases_are_too_few():
-    probabilities = np.linspace(0.1, 1.0, 10)[:, None]
-    labels = np.zeros(10, int)
-    assert set_threshold(probabilities, labels, coverage=0.9) == pytest.approx(0.1)  # floor(11 * 0.1) = 1
-    assert set_threshold(probabilities, labels, coverage=0.8) == pytest.approx(0.2)
-    assert set_threshold(probabilities[:8], labels[:8], coverage=0.9) == 0.0
+    probabilities, target = np.linspace(0.1, 1.0, 10)[:, None], np.ones((10, 1))
+    assert set_threshold(probabilities, target, coverage=0.9) == pytest.approx(0.1)  # floor(11 * 0.1) = 1
+    assert set_threshold(probabilities, target, coverage=0.8) == pytest.approx(0.2)
+    assert set_threshold(probabilities[:9], target[:9], coverage=0.9) == pytest.approx(0.1)  # floor(10 * 0.1) = 1
+    assert set_threshold(probabilities[:8], target[:8], coverage=0.9) == 0.0
+
+
+@given(n=st.integers(5, 60), seed=st.integers(0, 999), coverage=st.sampled_from([0.7, 0.8, 0.9]))
+def test_one_hot_is_the_order_statistic(n, seed, coverage):
+    probabilities, target = draw(n, seed)
+    right = np.sort(probabilities[target > 0])
+    k = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
+    assert set_threshold(probabilities, target, coverage=coverage) == (right[k - 1] if k else 0.0)
+
+
+@given(seed=st.integers(0, 999), n=st.integers(20, 80))
+def test_a_higher_coverage_never_has_a_higher_threshold(seed, n):
+    probabilities, target = draw(n, seed, ambiguity=2.0)
+    found = [set_threshold(probabilities, target, coverage=coverage) for coverage in (0.6, 0.7, 0.8, 0.9, 0.95)]
+    assert found == sorted(found, reverse=True)
 
 
 def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
-    probabilities, labels = draw(300)
-    groups = ["FST_I_II"] * 150 + ["FST_III_IV"] * 140 + [None] * 10
-    found = group_thresholds(probabilities, labels, groups, coverage=0.9)
-    assert found["FST_I_II"] == pytest.approx(set_threshold(probabilities[:150], labels[:150], coverage=0.9), abs=1e-6)
-    assert found["FST_V_VI"] == pytest.approx(set_threshold(probabilities, labels, coverage=0.9), abs=1e-6)
-    assert found["FST_I_II"] != found["FST_III_IV"]
+    probabilities, target = draw(400)
+    groups = ["FST_I_II"] * 190 + ["FST_III_IV"] * 180 + ["FST_V_VI"] * 20 + [None] * 10
+    found = prediction_sets(probabilities, target, groups, coverage=0.9)
+    assert found.thresholds["FST_I_II"] == pytest.approx(set_threshold(probabilities[:190], target[:190], coverage=0.9), abs=1e-6)
+    assert found.thresholds["FST_V_VI"] == pytest.approx(set_threshold(probabilities, target, coverage=0.9), abs=1e-6)
+    assert found.thresholds["FST_I_II"] != found.thresholds["FST_III_IV"]
+    assert found.pooled == ("FST_V_VI",)
+    assert found.calibrated_on == {"FST_I_II": 190, "FST_III_IV": 180, "FST_V_VI": 20}
+    assert group_thresholds(probabilities, target, groups, coverage=0.9) == found.thresholds
 
 
 def test_groups_are_the_workers():
@@ -63,37 +92,52 @@ def test_groups_are_the_workers():
         assert threshold(sets, report.fitzpatrick_skin_type) == (thresholds[group] if group else 0.1)
 
 
-def test_hits_and_floor_by_hand():
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.4, 0.4, 0.2]])
-    labels = np.array([0, 1, 1])
-    assert measures.hits(probabilities, labels, top=1).tolist() == [True, False, False]  # of equals the first counts
-    assert measures.hits(probabilities, labels, top=2).tolist() == [True, False, True]
-    assert measures.floor(labels, np.array([0.2, 0.5, 0.3]), top=1) == pytest.approx(2 / 3)
-
-
-def test_calibration_error_by_hand():
-    confidence = np.array([0.95, 0.95, 0.55, 0.55])
-    assert measures.calibration_error(confidence, np.array([True, True, True, False])) == pytest.approx((0.1 + 0.1) / 4)
-    assert measures.calibration_error(np.ones(3), np.ones(3, bool)) == 0
-
-
-def test_what_a_perfect_model_shows_is_what_it_shows():
+def test_the_fewest_cases_are_those_that_hold_the_margin():
+    n = fewest(0.9)
     rng = np.random.default_rng(0)
-    probabilities, _ = draw(500)
-    mean, high = measures.perfect_calibration_error(probabilities.max(1), rng, draws=300)
-    seen = []
-    for seed in range(100):
-        sample, labels = draw(500, seed=seed)
-        seen.append(measures.calibration_error(sample.max(1), measures.hits(sample, labels, top=1)))
-    assert np.mean(seen) == pytest.approx(mean, abs=0.005)
-    assert 0.85 < np.mean(np.array(seen) <= high) <= 1
-    low, top = measures.perfect_coverage(0.9, rng, calibrated_on=700, n=1000)
-    assert 0.86 < low < 0.89
-    assert 0.91 < top < 0.94
+    for size, holds in ((n, True), (n // 3, False)):
+        k = int(np.floor((size + 1) * 0.1 + 1e-9))
+        assert (np.quantile(rng.beta(size + 1 - k, k, 200_000), 0.05) >= 0.85 - 0.001) is np.bool_(holds)
 
 
-def test_interval_holds_the_mean_and_shrinks_with_n():
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_sets_are_those_of_crepes(coverage):
+    crepes = pytest.importorskip("crepes")
+    known, new = draw(499, seed=3), draw(300, seed=4)
+    bins, new_bins = (np.random.default_rng(n).integers(0, 2, size) for n, size in ((5, 499), (6, 300)))
+    reference = crepes.ConformalClassifier()
+    reference.fit(1 - known[0][known[1] > 0], bins=bins)
+    theirs = reference.predict_set(1 - new[0], bins=new_bins, confidence=coverage, smoothing=False).astype(bool)
+    names = np.array(["FST_I_II", "FST_III_IV"])
+    found = group_thresholds(*known, list(names[bins]), coverage=coverage)
+    ours = np.stack([row >= found[names[b]] - 5e-7 for row, b in zip(new[0], new_bins, strict=True)])
+    assert np.array_equal(ours, theirs)
+    assert ours.any(1).mean() > 0.9  # and the worker's sets are these, with the most probable one added where they are empty
+    served = np.stack([prediction_set(row, found[names[b]]) for row, b in zip(new[0], new_bins, strict=True)])
+    assert np.array_equal(served[ours.any(1)], ours[ours.any(1)])
+
+
+def test_the_abstention_rule_keeps_its_risk_as_often_as_promised():
+    new, target = draw(50_000, seed=999)
+    wrong = ~hits(new, target.argmax(1), top=1)
+    kept, answered = [], []
+    for seed in range(60):
+        known, known_target = draw(1500, seed=seed)
+        rule = abstention_rule(known, known_target.argmax(1), np.ones(1500, int), max_set_size=5, top=1, risk=0.3, confidence=0.9)
+        if rule is None:  # none claimed: nothing broken
+            answered.append(0)
+            continue
+        kept.append(wrong[new.max(1) >= rule.min_probability].mean() <= 0.3)
+        answered.append((known.max(1) >= rule.min_probability).mean())
+        assert rule.chosen_for.answered == pytest.approx(answered[-1], abs=1e-4)
+    assert np.mean(kept) >= 0.9 - 2 * np.sqrt(0.09 / 60)
+    assert np.mean(answered) > 0.25
+
+
+def test_no_abstention_rule_where_the_risk_can_not_be_kept():
     rng = np.random.default_rng(0)
-    few, many = (measures.interval(rng.uniform(size=n) < 0.7, rng) for n in (50, 5000))
-    assert few[0] < 0.7 < few[1]
-    assert many[1] - many[0] < 0.2 * (few[1] - few[0])
+    probabilities = rng.dirichlet(np.ones(5), 200)
+    assert abstention_rule(probabilities, rng.integers(0, 5, 200), np.ones(200, int), max_set_size=5, top=1, risk=0.05) is None
+    assert abstention_rule(probabilities, probabilities.argmax(1), np.full(200, 6), max_set_size=5, top=1, risk=0.3) is None
+    always = abstention_rule(probabilities, probabilities.argmax(1), np.ones(200, int), max_set_size=5, top=1, risk=0.3)
+    assert always.chosen_for.answered == 1

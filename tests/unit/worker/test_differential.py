@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dermis.shared.case import OutcomeKind
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import AbstentionRule, Calibration, Condition, Manifest, PredictionSets
+from dermis.shared.manifest import AbstentionRule, Calibration, Condition, Manifest, OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.worker.core.differential import calibrate, decide, prediction_set, rank, threshold
 
@@ -120,6 +120,25 @@ def test_an_abstention_keeps_the_differential_and_says_why(rule: dict[str, Any],
     assert decision.reason == reason
     assert decision.kind is (OutcomeKind.ABSTENTION if reason else OutcomeKind.DIFFERENTIAL)
     assert len(decision.differential) == 4
+
+
+@pytest.mark.parametrize(("score", "reason"), [(2.6, "OUT_OF_DISTRIBUTION"), (2.5, None), (None, None)])
+def test_a_stranger_is_abstained_on_whatever_its_probability(score: float | None, reason: str | None) -> None:
+    rule = OutlierRule(threshold=2.5, false_alarms=0.02, calibrated_on=100)
+    knowing = manifest().model_copy(update={"outliers": rule})
+    p = np.array([0.97, 0.01, 0.01, 0.01])
+    assert decide(p, knowing, None, outlier_score=score).reason == reason
+    assert decide(p, manifest(), None, outlier_score=score).reason is None  # a bundle without the rule goes on as before
+
+
+def test_coverage_is_not_claimed_for_a_group_that_was_pooled() -> None:
+    sets = PredictionSets(coverage=0.9, thresholds=THRESHOLDS, pooled=("FST_V_VI",))  # type: ignore[arg-type]
+    small = manifest().model_copy(update={"prediction_sets": sets})
+    p = np.array([0.4, 0.3, 0.2, 0.1])
+    assert decide(p, small, FitzpatrickSkinType.FST6).coverage is None
+    assert decide(p, small, FitzpatrickSkinType.FST1).coverage == 0.9
+    assert decide(p, small, None).coverage == 0.9
+    assert decide(p, manifest(), FitzpatrickSkinType.FST6).coverage == 0.9
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.5], [np.nan, 0.5, 0.3, 0.2], [-0.1, 0.5, 0.3, 0.3], [0, 0, 0, 0], [[0.25] * 4]])

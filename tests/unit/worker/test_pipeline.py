@@ -23,14 +23,15 @@ from dermis.shared.case import (
 )
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
-from dermis.shared.manifest import AbstentionRule, Condition, Manifest, PredictionSets
+from dermis.shared.manifest import AbstentionRule, Condition, Manifest, OutlierRule, PredictionSets
 from dermis.shared.report import QualityReport
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
+from dermis.worker.core.outliers import Outliers
 from dermis.worker.pipeline import Pipeline
-from dermis.worker.ports import Inputs
+from dermis.worker.ports import Inputs, Outputs
 from dermis.worker.settings import WorkerSettings
 
 JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
@@ -58,21 +59,27 @@ class World:
     seen: list[Inputs] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
     meanwhile: list[tuple[str, bytes]] = field(default_factory=list)
+    manifest: Manifest = MANIFEST
+    known: Outliers | None = None
 
     def pinned(self) -> Manifest:
-        return MANIFEST
+        return self.manifest
+
+    def outliers(self, manifest: Manifest) -> Outliers | None:
+        return self.known
 
     def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
         assert schema_id == MANIFEST.feature_schema
         return np.ones(3, np.float32)
 
-    def probabilities(self, manifest: Manifest, inputs: Inputs) -> npt.NDArray[np.float32]:
+    def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
         for key, data in self.meanwhile:
             self.store.put_once(key, data)
         if self.faults:
             raise self.faults.pop(0)
         self.seen.append(inputs)
-        return np.array([0.8, 0.2], np.float32)
+        embedding = np.full(manifest.embedding_size, 3, np.float32) if manifest.outliers else None
+        return Outputs(probabilities=np.array([0.8, 0.2], np.float32), embedding=embedding)
 
     def announce(self, case_id: str, fact: str) -> None:
         self.announced.append(fact)
@@ -149,6 +156,19 @@ def test_a_case_gets_its_differential() -> None:
     assert made.announced == ["assessed", "outcome"]
     assert list(made.store.list("open/")) == []
     assert made.store.get(image_key(JOB.owner, JOB.case_id, 2, "prepared"))[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize(("threshold", "reason"), [(1.0, "OUT_OF_DISTRIBUTION"), (100.0, None)])
+def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: float, reason: str | None) -> None:
+    made = world(skin())
+    rule = OutlierRule(threshold=threshold, false_alarms=0.02, calibrated_on=100)
+    made.manifest = MANIFEST.model_copy(update={"outliers": rule})
+    made.known = Outliers(mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0)  # an embedding of threes scores 9
+    made.work()
+    outcome = made.pipeline()._read(JOB).outcome
+    assert outcome is not None
+    assert outcome.reason == reason
+    assert outcome.differential
 
 
 def test_an_unusable_image_is_left_out_and_advised_on() -> None:

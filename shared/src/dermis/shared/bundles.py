@@ -38,6 +38,8 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
         if (digest := hashlib.sha256(data).hexdigest()) != manifest.files[path]:
             raise _invalid(f"bundle {folder.name}: {path} has SHA-256 {digest}, the manifest says {manifest.files[path]}")
     _parse_feature_schema(files.get(FEATURE_SCHEMA_FILE, b""), manifest)
+    if manifest.outliers and manifest.outliers.file not in files:
+        raise _invalid(f"bundle {folder.name}: there is no {manifest.outliers.file}, which the manifest's outliers name")
     for path, data in files.items():
         store.put_once(f"{manifest.key}/{path}", data)
     store.put_once(f"{manifest.key}/{MANIFEST_FILE}", (folder / MANIFEST_FILE).read_bytes())

@@ -14,6 +14,7 @@ CURRENT_KEY = "models/current.json"
 SERVER_CONFIG_KEY = "models/models.config"
 FEATURE_SCHEMA_FILE = "feature_schema.json"
 MANIFEST_FILE = "manifest.json"
+OUTLIERS_FILE = "outliers.npz"
 
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
 
@@ -81,18 +82,52 @@ class Calibration(Frozen):
 class PredictionSets(Frozen):
     """Conformal sets (Sadinle et al. 2019): every condition with probability >= threshold, at least the most probable.
 
-    `thresholds` by self-reported Fitzpatrick group; where the type is not given, the lowest (largest sets) applies.
+    `thresholds` by self-reported Fitzpatrick group; where the type is not given, the lowest (largest sets) applies. `calibrated_on`:
+    calibration cases of each group. `pooled`: groups with too few of them, whose threshold is that of all cases; no coverage is claimed
+    for them.
     """
 
     coverage: Annotated[float, Field(gt=0, lt=1)]
     thresholds: dict[FitzpatrickGroup, float]
+    calibrated_on: dict[FitzpatrickGroup, int] = {}
+    pooled: tuple[FitzpatrickGroup, ...] = ()
+
+
+class SelectiveRisk(Frozen):
+    """What an abstention rule was chosen to keep, on `calibrated_on` cases (Geifman & El-Yaniv 2017).
+
+    Of the cases answered at most `risk` lack their condition among the first `top`, with probability `confidence` over the calibration
+    cases; `answered` is the share of these that were answered.
+    """
+
+    top: Annotated[int, Field(ge=1)]
+    risk: Annotated[float, Field(gt=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    answered: Annotated[float, Field(ge=0, le=1)]
+    calibrated_on: int
 
 
 class AbstentionRule(Frozen):
-    """Abstain if the most probable condition has less than `min_probability`, or the set more than `max_set_size`."""
+    """Abstain if the most probable condition has less than `min_probability`, or the set more than `max_set_size`.
+
+    `chosen_for`: the selective risk that `min_probability` was chosen to keep; None if it was set by hand.
+    """
 
     min_probability: Annotated[float, Field(ge=0, le=1)]
     max_set_size: Annotated[int, Field(ge=1)]
+    chosen_for: SelectiveRisk | None = None
+
+
+class OutlierRule(Frozen):
+    """Abstain if the outlier score of a case's embedding exceeds `threshold`; `file` of the bundle says how it is taken.
+
+    `false_alarms`: the share of cases like those of training that it is made to cost, by `calibrated_on` cases.
+    """
+
+    file: str = OUTLIERS_FILE
+    threshold: Annotated[float, Field(gt=0)]
+    false_alarms: Annotated[float, Field(gt=0, lt=1)]
+    calibrated_on: int
 
 
 class Manifest(Frozen):
@@ -116,6 +151,7 @@ class Manifest(Frozen):
     calibration: Calibration = Calibration()
     prediction_sets: PredictionSets
     abstention: AbstentionRule
+    outliers: OutlierRule | None = None
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""

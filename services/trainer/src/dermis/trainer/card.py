@@ -35,7 +35,7 @@ def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
 {shown}
 | floor: {floors["meaning"]} | {floors["top_1"]:.3f} | {floors["top_3"]:.3f} |
 
-95 % intervals, by bootstrap over cases: top-1 {_range(report["intervals"]["top_1"])}, top-3 {_range(report["intervals"]["top_3"])}.
+95 % intervals, by bootstrap over groups of connected cases: top-1 {_range(report["intervals"]["top_1"])}, top-3 {_range(report["intervals"]["top_3"])}.
 
 | | measured | a perfect model at this n |
 |---|---|---|
@@ -45,7 +45,7 @@ def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
 Mean size of a prediction set: {report["mean_set_size"]:.2f}. Abstained: {metrics["abstained"]:.1%}.
 
 {_slices("Monk skin tone (as painted or graded)", report["slices"]["monk_skin_tone"])}
-{_slices("Fitzpatrick skin type (as answered)", report["slices"]["fitzpatrick_skin_type"])}
+{_slices("Fitzpatrick skin type (as answered)", report["slices"]["fitzpatrick_self"])}
 {_slices("Condition", report["slices"]["condition"])}"""
 
 
@@ -58,8 +58,8 @@ def _slices(title: str, rows: list[dict[str, Any]]) -> str:
     return f"## {title}\n\n| | n | top-1 | top-3 | set coverage |\n|---|---|---|---|---|\n{''.join(lines)}"
 
 
-def _range(pair: list[float]) -> str:
-    return f"{pair[0]:.3f}-{pair[1]:.3f}"
+def _range(pair: list[float] | None) -> str:
+    return f"{pair[0]:.3f}-{pair[1]:.3f}" if pair else "too few for an interval"
 
 
 def _mean(pair: list[float]) -> str:

@@ -1,95 +1,387 @@
-"""The evaluation report: every figure with its n, its floor and what a perfect model would show."""
+"""The evaluation report: every figure with its n, its interval, its floor and what a perfect model would show.
 
-from collections.abc import Sequence
+`docs/explanation/evaluation.md` says what each figure means. The report is JSON; `pages.py` makes it a page.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from fairlearn.metrics import MetricFrame
+from scipy.stats import binomtest
 
 from dermis.shared.case import OutcomeKind
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.core import measures
-from dermis.trainer.core.calibrate import Floats
+from dermis.trainer.core.measures import Floats, Judged
 from dermis.trainer.core.predictions import Predictions
 from dermis.trainer.core.samples import NOT_GIVEN
-from dermis.worker.core.differential import Decision, decide
+from dermis.worker.core.differential import FITZPATRICK_GROUPS, decide
+from dermis.worker.core.outliers import Outliers
+
+FORMAT = "dermis.evaluation/1"
+SHOWN_TO_SERVE = "images and answers"
+COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity")
+"""Slices between which gaps are stated."""
+FEWEST_IN_GAP = 30
+"""Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
+PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier_soft", "aurc")
+_CURVE = tuple(n / 20 for n in range(1, 21))
+Samples = Mapping[str, Floats]
 
 
-def evaluate(manifest: Manifest, predictions: Predictions, *, prior: Floats, calibrated_on: int, data: str) -> dict[str, Any]:
-    """Return the report.
+def evaluate(
+    manifest: Manifest,
+    predictions: Predictions,
+    *,
+    prior: Floats,
+    calibrated_on: int,
+    data: str,
+    outliers: Outliers | None = None,
+    graders: Sequence[Sequence[Mapping[str, float]]] | None = None,
+) -> dict[str, Any]:
+    """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
-    Each case is decided as the worker decides it. The same input gives the same report.
+    `prior` [K]: the conditions' shares in training. `graders`: of each case each grader's differential, where they can be told apart.
+    Cases without a condition that the model knows are counted and left out.
     """
+    known = predictions.labels >= 0
+    if not known.any():
+        raise DermisError(
+            Kind.INVALID, "NO_LABEL", f"none of {len(predictions)} cases has a condition that {manifest.key} knows: measure on others"
+        )
+    unlabelled = int((~known).sum())
+    graders = None if graders is None else list(itertools.compress(graders, known))
+    predictions = at(predictions, known)
+    judged, strange = decided(manifest, predictions, outliers)
     rng = np.random.default_rng(0)
-    labels, n, raw = predictions.labels, len(predictions), predictions.raw
-    types = [None if value == NOT_GIVEN else FitzpatrickSkinType(value) for value in predictions.slices["fitzpatrick_self"]]
-    decisions = [decide(row, manifest, fst) for row, fst in zip(raw["images and answers"], types, strict=True)]
-    probabilities, sets = _tables(decisions, manifest)
-    first, third = (measures.hits(probabilities, labels, top=top) for top in (1, 3))
-    covered = sets[np.arange(n), labels]
-    confidence = probabilities.max(1)
-    mean, high = measures.perfect_calibration_error(confidence, rng)
-    fst = [value or "not answered" for value in types]
-
-    def slices(values: Sequence[str]) -> list[dict[str, Any]]:
-        rows = []
-        for value in sorted(set(values), key=lambda text: (len(text), text)):
-            here = np.array([other == value for other in values])
-            rows.append({"value": value, "n": int(here.sum())})
-            for name, figure in (("top_1", first), ("top_3", third), ("set_coverage", covered)):
-                rows[-1][name] = _round(figure[here].mean())
-                rows[-1][f"{name}_interval"] = _round(measures.interval(figure[here], rng))
-        return rows
-
+    weights = measures.draw_weights(predictions.groups, rng)
+    found = measures.figures(judged, weights)
+    if strange is not None:
+        found["out_of_distribution"] = measures.mean(strange, weights)
+    confidence = judged.probabilities.max(1)
+    mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
+    cut = slices(manifest, predictions)
+    rows = {name: _rows(values, judged, weights, predictions.groups, strange) for name, values in cut.items()}
     return {
-        "format": "dermis.evaluation/1",
+        "format": FORMAT,
+        "model": predictions.model,
         "purpose": manifest.purpose,
         "data": data,
-        "n": n,
-        "interval": "95 % bootstrap over cases",
-        "metrics": {
-            "top_1": _round(first.mean()),
-            "top_3": _round(third.mean()),
-            "expected_calibration_error": _round(measures.calibration_error(confidence, first)),
-            "set_coverage": _round(covered.mean()),
-            "abstained": _round(np.mean([decision.kind is OutcomeKind.ABSTENTION for decision in decisions])),
-        },
-        "mean_set_size": _round(sets.sum(1).mean()),
-        "intervals": {"top_1": _round(measures.interval(first, rng)), "top_3": _round(measures.interval(third, rng))},
-        "floors": {
-            "top_1": _round(measures.floor(labels, prior, top=1)),
-            "top_3": _round(measures.floor(labels, prior, top=3)),
-            "meaning": "the best constant list, by the training cases' prior",
-        },
-        "shown": {
-            what: {f"top_{top}": _round(measures.hits(table, labels, top=top).mean()) for top in (1, 3)} for what, table in raw.items()
-        },
+        "data_digest": predictions.data,
+        "n": len(judged),
+        "groups": len(set(predictions.groups)),
+        "unlabelled": unlabelled,
+        "interval": f"95 % bootstrap over groups of connected cases, {measures.DRAWS} draws; none under {measures.FEWEST_GROUPS} groups",
+        "metrics": {name: _round(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
+        "mean_set_size": _round(found["set_size"][0]),
+        "intervals": {name: _interval(found[name], predictions.groups) for name in ("top_1", "top_3")},
+        "overall": _with_intervals(found, predictions.groups),
+        "floors": _floors(judged, prior),
+        "shown": _shown(manifest, predictions, weights),
         "perfect_model_at_this_n": {
-            "expected_calibration_error": _round((mean, high)),
-            "set_coverage": _round(measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=n)),
+            "expected_calibration_error": _round(measures.perfect_calibration_error(confidence, rng)),
+            "expected_calibration_error_soft": _round(measures.perfect_soft_calibration_error(confidence, mass, rng)),
+            "set_coverage": _round(
+                measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=len(judged))
+            ),
             "meaning": "calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
         },
-        "slices": {
-            "condition": slices([manifest.conditions[label].name for label in labels]),
-            "monk_skin_tone": slices(predictions.slices["monk_skin_tone"]),
-            "fitzpatrick_skin_type": slices(fst),
-            "images": slices(predictions.slices["images"]),
+        "coverage": _coverage(manifest, rows["fitzpatrick_group"], rng),
+        "slices": rows,
+        "gaps": _gaps(judged, predictions.groups, cut, weights, rng),
+        "reliability": _reliability(confidence, mass, judged, weights, predictions.groups),
+        "risk_coverage": {
+            "overall": _curve(judged, weights, predictions.groups),
+            **{
+                value: _curve(judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h])
+                for value, here in _values(cut["monk_bin"])
+                if value != NOT_GIVEN
+            },
         },
+        "confusion": _confusion(manifest, judged),
+        "human_agreement": _human(graders, predictions.groups, rng),
     }
 
 
-def _tables(decisions: Sequence[Decision], manifest: Manifest) -> tuple[Floats, measures.Hits]:
-    """Return calibrated probabilities and set membership [N,K], conditions in the manifest's order."""
+def at(predictions: Predictions, here: measures.Hits) -> Predictions:
+    """Return the predictions of some of the cases, bool[N]."""
+    return replace(
+        predictions,
+        ids=tuple(itertools.compress(predictions.ids, here)),
+        groups=tuple(itertools.compress(predictions.groups, here)),
+        target=predictions.target[here],
+        labels=predictions.labels[here],
+        raw={shown: values[here] for shown, values in predictions.raw.items()},
+        embedding=predictions.embedding[here],
+        slices={name: tuple(itertools.compress(values, here)) for name, values in predictions.slices.items()},
+        fold=predictions.fold[here],
+    )
+
+
+def decided(manifest: Manifest, predictions: Predictions, outliers: Outliers | None = None) -> tuple[Judged, measures.Hits | None]:
+    """Return the cases as the worker decides them, and which it calls out of distribution, None without such a rule.
+
+    A case without an image has an embedding of zeros, which says nothing: it is not scored.
+    """
+    if predictions.conditions != manifest.conditions:
+        raise DermisError(
+            Kind.INVALID, "CONDITIONS", f"the predictions are of other conditions than {manifest.key}'s: predict again with it"
+        )
+    scores = None
+    if manifest.outliers and outliers:
+        scores = [
+            float(score) if row.any() else None
+            for score, row in zip(outliers.score(predictions.embedding), predictions.embedding, strict=True)
+        ]
     column = {condition.id: k for k, condition in enumerate(manifest.conditions)}
-    probabilities = np.zeros((len(decisions), len(column)))
-    sets = np.zeros(probabilities.shape, bool)
-    for row, decision in enumerate(decisions):
+    probabilities = np.zeros((len(predictions), len(column)))
+    sets, answered, strange = np.zeros(probabilities.shape, bool), np.zeros(len(predictions), bool), np.zeros(len(predictions), bool)
+    for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SHOWN_TO_SERVE], _types(predictions), strict=True)):
+        decision = decide(raw, manifest, fitzpatrick, outlier_score=scores[row] if scores else None)
+        answered[row], strange[row] = decision.kind is OutcomeKind.DIFFERENTIAL, decision.reason == "OUT_OF_DISTRIBUTION"
         for ranked in decision.differential:
             probabilities[row, column[ranked.condition]] = ranked.probability
             sets[row, column[ranked.condition]] = ranked.in_prediction_set
-    return probabilities, sets
+    judged = Judged(probabilities=probabilities, labels=predictions.labels, target=predictions.target, sets=sets, answered=answered)
+    return judged, strange if scores else None
+
+
+def _types(predictions: Predictions) -> list[FitzpatrickSkinType | None]:
+    known = set(FitzpatrickSkinType)
+    return [FitzpatrickSkinType(value) if value in known else None for value in predictions.slices["fitzpatrick_self"]]
+
+
+def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str, ...]]:
+    """Return what the report is cut by: name -> N values."""
+    groups = tuple(FITZPATRICK_GROUPS.get(fitzpatrick) or NOT_GIVEN for fitzpatrick in _types(predictions))
+    condition = tuple(manifest.conditions[label].name for label in predictions.labels)
+    return {"condition": condition, "fitzpatrick_group": groups, **predictions.slices}
+
+
+def _values(values: Sequence[str]) -> list[tuple[str, measures.Hits]]:
+    array = np.asarray(values, str)
+    return [(value, array == value) for value in sorted(set(values), key=lambda text: (text == NOT_GIVEN, len(text), text))]
+
+
+def _rows(
+    values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None
+) -> list[dict[str, Any]]:
+    rows = []
+    for value, here in _values(values):
+        found = measures.figures(judged.at(here), weights[:, here])
+        if strange is not None:
+            found["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
+        own = list(itertools.compress(groups, here))
+        row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
+        for name, figure in _with_intervals(found, own).items():
+            row[name], row[f"{name}_interval"] = figure["value"], figure["interval"]
+        rows.append(row)
+    return rows
+
+
+def _with_intervals(found: Samples, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    return {name: {"value": _round(samples[0]), "interval": _interval(samples, groups)} for name, samples in found.items()}
+
+
+def _interval(samples: Floats, groups: Sequence[str]) -> Any:
+    return _round(measures.interval(samples)) if len(set(groups)) >= measures.FEWEST_GROUPS else None
+
+
+def _floors(judged: Judged, prior: Floats) -> dict[str, Any]:
+    best = judged.target.mean(0)
+    hard = np.bincount(judged.labels, minlength=len(prior)) / len(judged)
+    floors: dict[str, Any] = {}
+    for top in measures.TOPS:
+        floors[f"top_{top}"] = _round(measures.floor(judged.labels, prior, top=top))
+        floors[f"top_{top}_soft"] = _round(measures.soft_floor(judged.target, prior, top=top))
+        floors[f"top_{top}_best_constant"] = _round(measures.floor(judged.labels, hard, top=top))
+        floors[f"top_{top}_soft_best_constant"] = _round(measures.soft_floor(judged.target, best, top=top))
+    floors["meaning"] = (
+        "the best constant list, by the training cases' prior; best_constant: by these very cases, the most any list could score"
+    )
+    return floors
+
+
+def _shown(manifest: Manifest, predictions: Predictions, weights: Floats) -> dict[str, dict[str, Any]]:
+    """Return what each of images and answers gives alone, by the raw probabilities: calibration was made for both together."""
+    found: dict[str, dict[str, Any]] = {}
+    for what, table in predictions.raw.items():
+        blank = Judged(
+            probabilities=table,
+            labels=predictions.labels,
+            target=predictions.target,
+            sets=np.zeros(table.shape, bool),
+            answered=np.ones(len(table), bool),
+        )
+        values = {f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights) for top in measures.TOPS}
+        values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
+        values |= measures.of_ranking(blank, weights)
+        found[what] = {name: _round(samples[0]) for name, samples in values.items()}
+        found[what] |= {f"{name}_interval": _interval(samples, predictions.groups) for name, samples in values.items()}
+    return found
+
+
+def _coverage(manifest: Manifest, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return the coverage of each self-reported Fitzpatrick group beside what exact thresholds would show; no claim for pooled ones."""
+    sets, found = manifest.prediction_sets, []
+    for row in rows:
+        known = sets.calibrated_on.get(row["value"])
+        claimed = row["value"] not in sets.pooled
+        entry = {"value": row["value"], "n": row["n"], "threshold": sets.thresholds.get(row["value"]), "calibrated_on": known}
+        entry |= {"claimed": sets.coverage if claimed else None, "pooled": not claimed}
+        entry |= {
+            name: row[name]
+            for name in ("set_coverage_soft", "set_coverage_soft_interval", "set_coverage", "set_coverage_interval", "set_size")
+        }
+        exact = claimed and known
+        entry["perfect_model_at_this_n"] = (
+            _round(measures.perfect_coverage(sets.coverage, rng, calibrated_on=known, n=row["n"])) if exact and known else None
+        )
+        found.append(entry)
+    return found
+
+
+def _gaps(
+    judged: Judged, groups: Sequence[str], cut: Mapping[str, Sequence[str]], weights: Floats, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Return the largest difference between slices of each kind, by Fairlearn, beside what slices that are alike would show by chance."""
+    per_case = {
+        "top_1": measures.hits(judged.probabilities, judged.labels, top=1).astype(float),
+        "top_3": measures.hits(judged.probabilities, judged.labels, top=3).astype(float),
+        "set_coverage": judged.sets[np.arange(len(judged)), judged.labels].astype(float),
+        "answered": judged.answered.astype(float),
+    }
+    found = []
+    for name in COMPARED_GROUPS:
+        values = np.asarray(cut.get(name, ()), str)
+        sizes = dict(zip(*np.unique(values, return_counts=True), strict=True)) if len(values) else {}
+        kept = [value for value, size in sizes.items() if size >= FEWEST_IN_GAP and value != NOT_GIVEN]
+        if len(kept) < 2:
+            continue
+        here = np.isin(values, kept)
+        own = list(itertools.compress(groups, here))
+        for measure, hit in per_case.items():
+            frame = MetricFrame(
+                metrics=lambda true, said: float(np.mean(said)), y_true=hit[here], y_pred=hit[here], sensitive_features=values[here]
+            )
+            by_value = np.stack([measures.mean(hit[values == value], weights[:, values == value]) for value in kept])
+            spread = by_value.max(0) - by_value.min(0)
+            found.append(
+                {
+                    "slice": name,
+                    "measure": measure,
+                    "n": int(here.sum()),
+                    "lowest": str(frame.by_group.idxmin()),
+                    "lowest_value": _round(frame.group_min()),
+                    "highest": str(frame.by_group.idxmax()),
+                    "highest_value": _round(frame.group_max()),
+                    "difference": _round(frame.difference(method="between_groups")),
+                    "difference_interval": _interval(spread, own),
+                    "by_chance": _round(measures.chance_gap(hit[here], own, list(values[here]), rng)),
+                    "left_out": sorted(str(value) for value in set(sizes) - set(kept)),
+                }
+            )
+    return found
+
+
+def _reliability(confidence: Floats, mass: Floats, judged: Judged, weights: Floats, groups: Sequence[str]) -> list[dict[str, Any]]:
+    right = measures.hits(judged.probabilities, judged.labels, top=1)
+    place, rows = measures.bin_of(confidence), []
+    for b in range(measures.BINS):
+        here = place == b
+        if here.any():
+            own = list(itertools.compress(groups, here))
+            samples = measures.mean(right[here], weights[:, here])
+            row = {
+                "low": b / measures.BINS,
+                "high": (b + 1) / measures.BINS,
+                "n": int(here.sum()),
+                "confidence": _round(confidence[here].mean()),
+            }
+            rows.append(row | {"right": _round(samples[0]), "interval": _interval(samples, own), "right_soft": _round(mass[here].mean())})
+    return rows
+
+
+def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the top-1 risk at each share answered, most confident first."""
+    wrong = ~measures.hits(judged.probabilities, judged.labels, top=1)
+    share, risk = measures.risk_curve(judged.probabilities.max(1), wrong, weights)
+    rows = []
+    for answered in _CURVE:
+        place = (share < answered - 1e-9).sum(1).clip(max=len(judged) - 1)
+        samples = risk[np.arange(len(risk)), place]
+        rows.append({"answered": answered, "risk": _round(samples[0]), "interval": _interval(samples, groups)})
+    return rows
+
+
+def _confusion(manifest: Manifest, judged: Judged) -> dict[str, Any]:
+    table = np.zeros((len(manifest.conditions),) * 2, int)
+    np.add.at(table, (judged.labels, np.argsort(-judged.probabilities, axis=1, kind="stable")[:, 0]), 1)
+    return {"conditions": [condition.name for condition in manifest.conditions], "rows": "reference", "n": table.tolist()}
+
+
+def _human(graders: Sequence[Sequence[Mapping[str, float]]] | None, groups: Sequence[str], rng: np.random.Generator) -> dict[str, Any]:
+    found = {"n": 0} if graders is None else measures.agreement_of_graders(graders, groups, rng)
+    return {name: _round(value) for name, value in found.items()}
+
+
+def compare(manifest: Manifest, predictions: Predictions, other_manifest: Manifest, other: Predictions) -> dict[str, Any]:
+    """Return how a model differs from another one on the same cases: this minus the other, each figure by one set of bootstrap draws.
+
+    `mcnemar`: the exact test of top-1 (McNemar 1947), which takes cases as independent. INVALID unless ids and reference
+    differentials are the same.
+    """
+    if (
+        predictions.ids != other.ids
+        or predictions.conditions != other.conditions
+        or not np.allclose(predictions.target, other.target, atol=1e-9)
+    ):
+        raise DermisError(
+            Kind.INVALID, "NOT_PAIRED", f"{predictions.model} and {other.model} were not measured on the same cases: predict both"
+        )
+    known = predictions.labels >= 0
+    predictions, other = at(predictions, known), at(other, known)
+    one, two = decided(manifest, predictions)[0], decided(other_manifest, other)[0]
+    rng = np.random.default_rng(0)
+    weights = measures.draw_weights(predictions.groups, rng)
+    rights = [measures.hits(judged.probabilities, judged.labels, top=1) for judged in (one, two)]
+    only_one, only_two = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
+    test = binomtest(only_one, only_one + only_two).pvalue if only_one + only_two else 1.0
+    by_slice = {}
+    for name in ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated"):
+        rows = []
+        for value, here in _values(slices(manifest, predictions)[name]):
+            own = list(itertools.compress(predictions.groups, here))
+            rows.append({"value": value, "n": int(here.sum()), **_differences(one.at(here), two.at(here), weights[:, here], own)})
+        by_slice[name] = rows
+    return {
+        "model": predictions.model,
+        "against": other.model,
+        "n": len(one),
+        "differences": _differences(one, two, weights, predictions.groups),
+        "mcnemar": {"only_this_right": only_one, "only_other_right": only_two, "p": _round(test)},
+        "slices": by_slice,
+    }
+
+
+def _differences(one: Judged, two: Judged, weights: Floats, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    ours, theirs = measures.figures(one, weights), measures.figures(two, weights)
+    return {
+        name: {"this": _round(ours[name][0]), "other": _round(theirs[name][0])}
+        | {"difference": _round(ours[name][0] - theirs[name][0]), "interval": _interval(ours[name] - theirs[name], groups)}
+        for name in PAIRED
+    }
 
 
 def _round(value: Any) -> Any:
-    return [_round(item) for item in value] if isinstance(value, tuple) else round(float(value), 4)
+    if isinstance(value, tuple):
+        return [_round(item) for item in value]
+    if value is None or isinstance(value, int):
+        return value
+    return round(float(value), 4) if np.isfinite(value) else None

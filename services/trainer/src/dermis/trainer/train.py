@@ -17,11 +17,10 @@ from dermis.shared.manifest import (
     Condition,
     FeatureSchema,
     Manifest,
-    PredictionSets,
 )
 from dermis.trainer import bundle
 from dermis.trainer.card import model_card
-from dermis.trainer.core.calibrate import group_thresholds, temperature
+from dermis.trainer.core.calibrate import prediction_sets, temperature
 from dermis.trainer.core.predictions import Shown
 from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
@@ -61,7 +60,7 @@ def train(config: Config, folder: Path) -> Manifest:
     print("cases ...", flush=True)
     training, calibration, test = (config.part(name) for name in ("train", "calibration", "test"))
     shown, shown_calibration, shown_test = (arrays(part, config.schema, config.image_size) for part in (training, calibration, test))
-    labels, labels_calibration = (targets(part.samples, config.conditions)[1] for part in (training, calibration))
+    labels = targets(training.samples, config.conditions)[1]
 
     # Fit.
     model = build(
@@ -84,9 +83,9 @@ def train(config: Config, folder: Path) -> Manifest:
         return dict(model.predict(inputs, batch_size=config.batch, verbose=0))
 
     uncalibrated = outputs(shown_calibration)["probabilities"]
-    t = temperature(uncalibrated, labels_calibration)
-    groups = fitzpatrick_groups(calibration.samples)
-    thresholds = group_thresholds(calibrate(uncalibrated, t), labels_calibration, groups, coverage=config.coverage)
+    target = targets(calibration.samples, config.conditions)[0]
+    t = temperature(uncalibrated, target)
+    sets = prediction_sets(calibrate(uncalibrated, t), target, fitzpatrick_groups(calibration.samples), coverage=config.coverage)
 
     # Export, and make sure that what serves is what was trained.
     export(model, folder)
@@ -102,7 +101,7 @@ def train(config: Config, folder: Path) -> Manifest:
         embedding_size=channels,
         cam_size=(height, width),
         calibration=Calibration(temperature=t),
-        prediction_sets=PredictionSets(coverage=config.coverage, thresholds=thresholds),
+        prediction_sets=sets,
         abstention=config.abstention,
         lineage=config.lineage,
         files={},

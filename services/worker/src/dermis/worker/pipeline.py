@@ -184,15 +184,18 @@ class Pipeline:
         with stages("fit"):
             inputs = _inputs(manifest, images, features)
         with stages("predict"):
-            probabilities = self.classifier.probabilities(manifest, inputs)
-        decision = differential.decide(probabilities, manifest, received.self_report.fitzpatrick_skin_type)
+            outputs = self.classifier.predict(manifest, inputs)
+        outliers = self.models.outliers(manifest)
+        score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
+        fitzpatrick = received.self_report.fitzpatrick_skin_type
+        decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
         return Outcome(
             case_id=received.case_id,
             finished_at=now(),
             kind=decision.kind,
             reason=decision.reason,
             differential=decision.differential,
-            coverage=manifest.prediction_sets.coverage,
+            coverage=decision.coverage,
             advice=_advice(image.quality for image in assessed.images),
             red_flags=flags,
             model=ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),

@@ -8,11 +8,16 @@ import numpy.typing as npt
 
 from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import SelfReport
+from dermis.worker.core.outliers import Outliers
 
 
 class Models(Protocol):
     def pinned(self) -> Manifest:
         """Return the manifest of the model that a case taken up now is to be answered with; UNAVAILABLE if none is."""
+        ...
+
+    def outliers(self, manifest: Manifest) -> Outliers | None:
+        """Return what tells this version's outliers; None if its bundle has no such rule."""
         ...
 
 
@@ -31,9 +36,17 @@ class Inputs:
     features: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What the model says of one case: `probabilities` float32[K], uncalibrated; `embedding` float32[E], None unless it is used."""
+
+    probabilities: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32] | None = None
+
+
 class Classifier(Protocol):
-    def probabilities(self, manifest: Manifest, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """Return float32[K], uncalibrated, from exactly this version of the model."""
+    def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
+        """Return the outputs of exactly this version of the model, the embedding where the manifest has a rule on outliers."""
         ...
 
 

@@ -7,6 +7,7 @@ from dermis.shared.bundles import read_current, read_manifest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Manifest, VersionRef
 from dermis.shared.ports import BlobStore
+from dermis.worker.core.outliers import Outliers, from_bytes
 
 _LOOK_EVERY_S = 2.0
 
@@ -19,6 +20,7 @@ class StoreModels:
         self._available = available
         self._held: Manifest | None = None
         self._looked = -_LOOK_EVERY_S
+        self._outliers: tuple[str, Outliers] | None = None
 
     def pinned(self) -> Manifest:
         now = time.monotonic()
@@ -26,6 +28,13 @@ class StoreModels:
             self._held = self._follow()
             self._looked = now
         return self._held
+
+    def outliers(self, manifest: Manifest) -> Outliers | None:
+        if manifest.outliers is None:
+            return None
+        if self._outliers is None or self._outliers[0] != manifest.key:
+            self._outliers = manifest.key, from_bytes(self._store.get(f"{manifest.key}/{manifest.outliers.file}"))
+        return self._outliers[1]
 
     def _follow(self) -> Manifest:
         pointer = read_current(self._store)

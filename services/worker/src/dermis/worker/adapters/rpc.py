@@ -17,7 +17,7 @@ from dermis.shared.tensors import from_proto as array_of
 from dermis.shared.tensors import to_proto as tensor_of
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.adapters.breaker import Peer
-from dermis.worker.ports import Inputs
+from dermis.worker.ports import Inputs, Outputs
 
 
 class MetadataClient:
@@ -44,17 +44,20 @@ class ServingClient:
         self._predict = _method(channel, "PredictionService/Predict", serving.PredictResponse)
         self._status = _method(channel, "ModelService/GetModelStatus", serving.GetModelStatusResponse)
 
-    def probabilities(self, manifest: Manifest, inputs: Inputs) -> npt.NDArray[np.float32]:
-        request = serving.PredictRequest(model_spec=_spec(manifest.name, manifest.version), output_filter=["probabilities"])
+    def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
+        wanted = {"probabilities": len(manifest.conditions)} | ({"embedding": manifest.embedding_size} if manifest.outliers else {})
+        request = serving.PredictRequest(model_spec=_spec(manifest.name, manifest.version), output_filter=list(wanted))
         request.model_spec.signature_name = "serving_default"
         for name, value in (("images", inputs.images), ("image_mask", inputs.image_mask), ("features", inputs.features)):
             request.inputs[name].CopyFrom(tensor_of(value[None]))
         with _bundle_lag():
             response = self._peer.call(self._predict, request, deadline_s=self._deadline_s)
-        probabilities: npt.NDArray[np.float32] = array_of(response.outputs["probabilities"], "probabilities")[0].astype(np.float32)
-        if probabilities.shape != (len(manifest.conditions),) or not np.isfinite(probabilities).all():
-            raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"probabilities of shape {probabilities.shape} don't fit {manifest.key}")
-        return probabilities
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        for name, size in wanted.items():
+            found[name] = array_of(response.outputs[name], name)[0].astype(np.float32)
+            if found[name].shape != (size,) or not np.isfinite(found[name]).all():
+                raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"{name} of shape {found[name].shape} don't fit {manifest.key}")
+        return Outputs(probabilities=found["probabilities"], embedding=found.get("embedding"))
 
     def available(self, ref: VersionRef) -> bool:
         """Return whether serving has this version ready; False as well if it can't be asked."""

@@ -25,16 +25,23 @@ FITZPATRICK_GROUPS: dict[FitzpatrickSkinType | None, FitzpatrickGroup] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`differential` holds every condition, most probable first; `reason` is why not to rely on it, None unless abstained."""
+    """`differential` holds every condition, most probable first; `reason` is why not to rely on it, None unless abstained.
+
+    `coverage` is what is claimed of the prediction set, None where the calibration cases were too few to claim any.
+    """
 
     kind: OutcomeKind
     reason: str | None
     differential: tuple[RankedCondition, ...]
+    coverage: float | None
 
 
-def decide(probabilities: Floats, manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None) -> Decision:
+def decide(
+    probabilities: Floats, manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None, *, outlier_score: float | None = None
+) -> Decision:
     """Calibrate a model's probabilities [K], rank them, mark the prediction set, and abstain where the manifest says so.
 
+    `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
     Raises INTERNAL if they are not one probability for each condition of the manifest.
     """
     values = np.asarray(probabilities)
@@ -49,7 +56,9 @@ def decide(probabilities: Floats, manifest: Manifest, fitzpatrick: FitzpatrickSk
     order = rank(calibrated)
     inside = prediction_set(calibrated, threshold(manifest.prediction_sets, fitzpatrick))
     reason = None
-    if calibrated[order[0]] < manifest.abstention.min_probability:
+    if manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
+        reason = "OUT_OF_DISTRIBUTION"
+    elif calibrated[order[0]] < manifest.abstention.min_probability:
         reason = "LOW_PROBABILITY"
     elif inside.sum() > manifest.abstention.max_set_size:
         reason = "LARGE_PREDICTION_SET"
@@ -65,6 +74,7 @@ def decide(probabilities: Floats, manifest: Manifest, fitzpatrick: FitzpatrickSk
             )
             for i in order
         ),
+        coverage=None if FITZPATRICK_GROUPS.get(fitzpatrick) in manifest.prediction_sets.pooled else manifest.prediction_sets.coverage,
     )
 
 

@@ -1,0 +1,67 @@
+"""What the worker asks serving for, and where it reads the outlier file."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dermis.api.serving.v1 import serving_pb2 as pb
+from dermis.shared.errors import DermisError
+from dermis.shared.manifest import OutlierRule
+from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.tensors import to_proto
+from dermis.worker.adapters.models import StoreModels
+from dermis.worker.adapters.rpc import ServingClient
+from dermis.worker.core.outliers import Outliers, to_bytes
+from dermis.worker.ports import Inputs
+from tests.unit.worker.test_differential import manifest
+
+INPUTS = Inputs(images=np.zeros((3, 64, 64, 3), np.uint8), image_mask=np.ones(3, np.bool_), features=np.zeros(5, np.float32))
+KNOWING = manifest().model_copy(update={"outliers": OutlierRule(threshold=2, false_alarms=0.02, calibrated_on=100)})
+
+
+class Channel:
+    """A serving that answers with what it is asked for."""
+
+    def __init__(self, **outputs: Any) -> None:
+        self.outputs = {"probabilities": np.full((1, 4), 0.25, np.float32), "embedding": np.ones((1, 4), np.float32)} | outputs
+        self.asked: list[str] = []
+
+    def unary_unary(self, path: str, **_: Any) -> Any:
+        def call(request: Any, timeout: float) -> Any:
+            self.asked = list(request.output_filter)
+            return pb.PredictResponse(outputs={name: to_proto(self.outputs[name]) for name in self.asked})
+
+        return call
+
+
+def client(channel: Channel) -> ServingClient:
+    return ServingClient(channel, deadline_s=1)  # type: ignore[arg-type]
+
+
+def test_the_embedding_is_asked_for_only_where_a_rule_needs_it() -> None:
+    channel = Channel()
+    assert client(channel).predict(manifest(), INPUTS).embedding is None
+    assert channel.asked == ["probabilities"]
+    embedding = client(channel).predict(KNOWING, INPUTS).embedding
+    assert channel.asked == ["probabilities", "embedding"]
+    assert embedding is not None
+    assert embedding.tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("embedding", [np.ones((1, 3), np.float32), np.full((1, 4), np.nan, np.float32)])
+def test_an_embedding_that_does_not_fit_is_our_fault(embedding: Any) -> None:
+    with pytest.raises(DermisError, match="embedding of shape"):
+        client(Channel(embedding=embedding)).predict(KNOWING, INPUTS)
+
+
+def test_outliers_are_read_once_from_the_bundle() -> None:
+    store = MemoryStore()
+    models = StoreModels(store, lambda ref: True)
+    assert models.outliers(manifest()) is None
+    known = Outliers(mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0)
+    store.put_once(f"{KNOWING.key}/outliers.npz", to_bytes(known))
+    first = models.outliers(KNOWING)
+    assert first is not None
+    assert first.score(np.full(4, 3.0)) == pytest.approx(9)
+    assert models.outliers(KNOWING) is first
