@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the two environments -------------------------------------------------------------------------------------------
 .PHONY: python-ok
@@ -71,7 +71,7 @@ test-compose: .venv/.dev ## build the images, bring Compose up with the twin, pu
 	DERMIS_TEST_READ_STORE="docker compose -p dermis-test exec -T gateway tar -C /store -cf - ." \
 	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
 
-.PHONY: bench chaos fuzz mutate overload
+.PHONY: bench chaos fuzz mutate overload promote-load
 bench: .venv/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
 
@@ -86,6 +86,9 @@ mutate: .venv/.dev ## cut, flipped, mislabelled uploads, bombs, polyglots, wrong
 
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.load.overload --seconds $(or $(SECONDS),120)
+
+promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
+	.venv/bin/python -m tests.load.promote --rounds $(or $(ROUNDS),10)
 
 lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/ruff check

@@ -25,6 +25,7 @@ RUN_BY = {
         "make chaos",
         "make fuzz",
         "make mutate",
+        "make promote-load",
         ".venv/bin/python -m tests.load.chaos",
     ),
     "tests/integration/test_up.py, tests/e2e": (
