@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from dermis.trainer.core.calibrate import Floats
+from dermis.trainer.core.measures import Floats
 
 MOST_LOSS = 0.05
 """Of a tone group's soft top-3."""
