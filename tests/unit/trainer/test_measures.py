@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs the trainer's environment")
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs the trainer's environment")
 from sklearn.decomposition import PCA
 
 from dermis.trainer.core.outliers import fit_outliers

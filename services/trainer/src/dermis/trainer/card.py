@@ -40,7 +40,7 @@ def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
 | | measured | a perfect model at this n |
 |---|---|---|
 | expected calibration error | {metrics["expected_calibration_error"]:.3f} | {_mean(perfect["expected_calibration_error"])} |
-| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {metrics["set_coverage"]:.3f} | {_range(perfect["set_coverage"])} |
+| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {metrics["set_coverage"]:.3f} | {_range(perfect["set_coverage"]) if perfect["set_coverage"] else "not stated"} |
 
 Mean size of a prediction set: {report["mean_set_size"]:.2f}. Abstained: {metrics["abstained"]:.1%}.
 

@@ -18,18 +18,23 @@ from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Floats, Judged
-from dermis.trainer.core.predictions import Predictions
+from dermis.trainer.core.predictions import Predictions, Shown
 from dermis.trainer.core.samples import NOT_GIVEN
+from dermis.trainer.data.core.statistics import wilson
 from dermis.worker.core.differential import FITZPATRICK_GROUPS, decide
 from dermis.worker.core.outliers import Outliers
 
 FORMAT = "dermis.evaluation/1"
-SHOWN_TO_SERVE = "images and answers"
+SHOWN_TO_SERVE: Shown = "images and answers"
 COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity")
 """Slices between which gaps are stated."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
 PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier_soft", "aurc")
+_SHARES = frozenset(
+    [f"top_{top}{kind}" for top in measures.TOPS for kind in ("", "_soft")]
+    + ["set_coverage", "set_coverage_soft", "abstained", "out_of_distribution", "top_1_answered", "top_3_answered"]
+)
 _CURVE = tuple(n / 20 for n in range(1, 21))
 Samples = Mapping[str, Floats]
 
@@ -39,14 +44,14 @@ def evaluate(
     predictions: Predictions,
     *,
     prior: Floats,
-    calibrated_on: int,
+    calibrated_on: int | None,
     data: str,
     outliers: Outliers | None = None,
     graders: Sequence[Sequence[Mapping[str, float]]] | None = None,
 ) -> dict[str, Any]:
     """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
-    `prior` [K]: the conditions' shares in training. `graders`: of each case each grader's differential, where they can be told apart.
+    `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown. `graders`: of each case each grader's differential, where they can be told apart.
     Cases without a condition that the model knows are counted and left out.
     """
     known = predictions.labels >= 0
@@ -76,19 +81,20 @@ def evaluate(
         "n": len(judged),
         "groups": len(set(predictions.groups)),
         "unlabelled": unlabelled,
-        "interval": f"95 % bootstrap over groups of connected cases, {measures.DRAWS} draws; none under {measures.FEWEST_GROUPS} groups",
+        "interval": f"95 %, bootstrap over groups of connected cases, {measures.DRAWS} draws; none under {measures.FEWEST_GROUPS} groups; "
+        "Wilson's over groups where a share is 0 or 1",
         "metrics": {name: _round(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
         "mean_set_size": _round(found["set_size"][0]),
         "intervals": {name: _interval(found[name], predictions.groups) for name in ("top_1", "top_3")},
         "overall": _with_intervals(found, predictions.groups),
+        "calibrated_on": calibrated_on,
+        "prior": {condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)},
         "floors": _floors(judged, prior),
         "shown": _shown(manifest, predictions, weights),
         "perfect_model_at_this_n": {
             "expected_calibration_error": _round(measures.perfect_calibration_error(confidence, rng)),
             "expected_calibration_error_soft": _round(measures.perfect_soft_calibration_error(confidence, mass, rng)),
-            "set_coverage": _round(
-                measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=len(judged))
-            ),
+            "set_coverage": _exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
             "meaning": "calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
         },
@@ -186,7 +192,20 @@ def _rows(
 
 
 def _with_intervals(found: Samples, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-    return {name: {"value": _round(samples[0]), "interval": _interval(samples, groups)} for name, samples in found.items()}
+    return {name: with_interval(samples, groups, share=name in _SHARES) for name, samples in found.items()}
+
+
+def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True) -> dict[str, Any]:
+    """Return the figure and its interval of what `measures.draw_weights` gave.
+
+    Of a `share` that is 0 or 1 every draw is the same and says nothing: there it is Wilson's interval over the groups.
+    """
+    value, interval = samples[0], _interval(samples, groups)
+    if share and interval and value in (0, 1):
+        count = len(set(groups))
+        low, high = wilson(value * count, count)
+        interval = _round((float(low), float(high)))
+    return {"value": _round(value), "interval": interval}
 
 
 def _interval(samples: Floats, groups: Sequence[str]) -> Any:
@@ -227,6 +246,12 @@ def _shown(manifest: Manifest, predictions: Predictions, weights: Floats) -> dic
     return found
 
 
+def _exact_coverage(manifest: Manifest, rng: np.random.Generator, *, calibrated_on: int | None, n: int) -> Any:
+    if not calibrated_on:
+        return None
+    return _round(measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=n))
+
+
 def _coverage(manifest: Manifest, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return the coverage of each self-reported Fitzpatrick group beside what exact thresholds would show; no claim for pooled ones."""
     sets, found = manifest.prediction_sets, []
@@ -239,10 +264,7 @@ def _coverage(manifest: Manifest, rows: Sequence[Mapping[str, Any]], rng: np.ran
             name: row[name]
             for name in ("set_coverage_soft", "set_coverage_soft_interval", "set_coverage", "set_coverage_interval", "set_size")
         }
-        exact = claimed and known
-        entry["perfect_model_at_this_n"] = (
-            _round(measures.perfect_coverage(sets.coverage, rng, calibrated_on=known, n=row["n"])) if exact and known else None
-        )
+        entry["perfect_model_at_this_n"] = _exact_coverage(manifest, rng, calibrated_on=known if claimed else None, n=row["n"])
         found.append(entry)
     return found
 
@@ -358,19 +380,19 @@ def compare(manifest: Manifest, predictions: Predictions, other_manifest: Manife
         rows = []
         for value, here in _values(slices(manifest, predictions)[name]):
             own = list(itertools.compress(predictions.groups, here))
-            rows.append({"value": value, "n": int(here.sum()), **_differences(one.at(here), two.at(here), weights[:, here], own)})
+            rows.append({"value": value, "n": int(here.sum()), **differences(one.at(here), two.at(here), weights[:, here], own)})
         by_slice[name] = rows
     return {
         "model": predictions.model,
         "against": other.model,
         "n": len(one),
-        "differences": _differences(one, two, weights, predictions.groups),
+        "differences": differences(one, two, weights, predictions.groups),
         "mcnemar": {"only_this_right": only_one, "only_other_right": only_two, "p": _round(test)},
         "slices": by_slice,
     }
 
 
-def _differences(one: Judged, two: Judged, weights: Floats, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+def differences(one: Judged, two: Judged, weights: Floats, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
     ours, theirs = measures.figures(one, weights), measures.figures(two, weights)
     return {
         name: {"this": _round(ours[name][0]), "other": _round(theirs[name][0])}

@@ -43,7 +43,7 @@ from dermis.worker.core.decode import decode
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.prepare import Image, fit
 
-_GENERATED = re.compile(r"generated:(\d+):(\d+)(?::(\d+))?")
+GENERATED = re.compile(r"generated:(\d+):(\d+)(?::(\d+))?")
 _READERS = 4
 Inputs = dict[str, npt.NDArray[np.generic]]
 """`images` uint8[N,3,S,S,3], `image_mask` bool[N,3], `features` float32[N,F]: the model's signature."""
@@ -112,7 +112,7 @@ def open_dataset(
     With a mapping, or where SCIN's tables are not there and a mapping that ships fits the table, it is read by that; else as SCIN under
     the label policy. `duplicates`: image -> near-duplicate group (`data.core.groups.read_duplicates`); their cases stay together.
     """
-    if match := _GENERATED.fullmatch(url):
+    if match := GENERATED.fullmatch(url):
         return _generated(int(match[1]), int(match[2]), int(match[3] or 112))
     if not is_store_url(url) and Path(url).is_dir():
         url = Path(url).resolve().as_uri()

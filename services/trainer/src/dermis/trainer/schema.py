@@ -32,3 +32,14 @@ def every_answer() -> FeatureSchema:
             for name, values in _ENUMS.items()
         )
     )
+
+
+FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
+    "baseline": ("age_group", "sex_at_birth", "related_category", "condition_duration"),
+    "symptoms": ("condition_symptoms", "other_symptoms"),
+    "Monk": ("monk_skin_tone",),
+    "Fitzpatrick": ("fitzpatrick_skin_type",),
+    "body location": ("body_parts",),
+    "textures": ("textures",),
+}
+"""Answers that are left out together, to see what they are worth."""

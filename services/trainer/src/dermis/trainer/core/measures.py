@@ -135,7 +135,7 @@ def calibration_error(confidence: Floats, right: Floats | Hits, weights: Floats,
 
 
 def bin_of(confidence: Floats, *, bins: int = BINS) -> Ints:
-    return np.clip((confidence * bins).astype(int), 0, bins - 1)
+    return np.asarray(np.clip((confidence * bins).astype(int), 0, bins - 1))
 
 
 def risk_curve(confidence: Floats, wrong: Floats | Hits, weights: Floats) -> tuple[Floats, Floats]:

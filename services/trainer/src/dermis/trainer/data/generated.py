@@ -178,14 +178,18 @@ class GeneratedCase:
     monk_skin_tone: MonkSkinTone
 
 
-def case(seed: int, index: int, *, longest: int = 112, painted: bool = True) -> GeneratedCase:
-    """Return case `index` of `seed`; `longest` is the images' longer side in pixels and changes nothing else."""
+def case(seed: int, index: int, *, longest: int = 112, painted: bool = True, repaint: MonkSkinTone | None = None) -> GeneratedCase:
+    """Return case `index` of `seed`; `longest` is the images' longer side in pixels and changes nothing else.
+
+    `repaint`: the tone to paint the very same scene on, under the light that a camera would show it in; the answers stay.
+    """
     rng = np.random.default_rng([seed, index])
     shares = np.array([condition.share for condition in CONDITIONS])
     condition = CONDITIONS[rng.choice(len(CONDITIONS), p=shares / shares.sum())]
     hidden = rng.uniform()
     tone = tuple(MonkSkinTone)[round(float(np.clip(9 * hidden + rng.normal(0, 0.7), 0, 9)))]
     report = _answers(rng, condition, tone=tone, hidden=hidden)
+    tone = repaint or tone
     shots = tuple(ShotType)[: rng.choice([1, 2, 3], p=[0.35, 0.25, 0.4])] if rng.uniform() < 0.8 else (ShotType.AT_AN_ANGLE,)
     short = round(longest * rng.choice([0.75, 0.75, 1.0]))
     size = (longest, short) if rng.uniform() < 0.7 else (short, longest)

@@ -47,7 +47,7 @@ def draw(table: Table) -> str:
     if table.chart is None or frame.empty:
         return ""
     with mpl.rc_context(_STYLE | {"svg.hashsalt": table.name}):
-        figure, alternative = {"bars": _bars, "matrix": _matrix, "sides": _sides, "histogram": _histogram}[table.chart](table, frame)
+        figure, alternative = _CHARTS[table.chart](table, frame)
         return _inline(figure, f"{table.title}. {alternative}")
 
 
@@ -60,6 +60,10 @@ def _drawn(table: Table) -> pd.DataFrame:
         return frame[(frame["n_a"] > 0) | (frame["n_b"] > 0)].head(MOST_BARS)
     if table.chart == "histogram":
         return frame if frame["all"].sum() else frame.iloc[:0]
+    if table.chart in ("points", "reliability"):
+        return frame.dropna(subset="estimate").head(MOST_BARS)
+    if table.chart == "curves":
+        return frame
     return frame.dropna(subset="share").head(MOST_BARS) if table.chart else frame
 
 
@@ -196,3 +200,61 @@ def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
         f"Histogram of {frame['all'].sum():,} images from {edges[0]:.3g} to {edges[-1]:.3g}; the median lies in {frame['low'][middle]:.3g} to "
         f"{frame['high'][middle]:.3g}, the fullest bin is {frame['low'][peak]:.3g} to {frame['high'][peak]:.3g}. By tone: {said}."
     )
+
+
+def _points(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    labels = [words(value) for value in frame.iloc[:, 0]]
+    figure, axes = _axes([f"{label}, n = {n:,}" for label, n in zip(labels, frame["n"], strict=True)], foot=0.27)
+    rows = range(len(frame))
+    gaps = [(frame["estimate"] - frame["low"]).clip(lower=0).fillna(0), (frame["high"] - frame["estimate"]).clip(lower=0).fillna(0)]
+    axes.errorbar(frame["estimate"], rows, xerr=gaps, fmt="o", markersize=4.5, color=_ACCENT, elinewidth=1.2)
+    if "floor" in frame:
+        axes.plot(frame["floor"], rows, linestyle="none", marker="|", markersize=11, color=_SECOND)
+    axes.set_xlim(-0.01, max(1.01, frame["high"].max()))
+    said = [f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)]
+    return figure, "Points with intervals: " + "; ".join(said) + "."
+
+
+def _square(foot: float = 0.45) -> tuple[Figure, Axes]:
+    height = 3.2
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.add_axes((0.13, foot / height, 0.84, 1 - (foot + 0.1) / height))
+
+
+def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    figure, axes = _square()
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
+    gaps = [(frame["estimate"] - frame["low"]).clip(lower=0).fillna(0), (frame["high"] - frame["estimate"]).clip(lower=0).fillna(0)]
+    axes.errorbar(frame["confidence"], frame["estimate"], yerr=gaps, fmt="o-", markersize=4.5, color=_ACCENT, elinewidth=1.2)
+    if "soft" in frame:
+        axes.plot(frame["confidence"], frame["soft"], linestyle="none", marker="s", markersize=4, color=_SECOND)
+    for row in frame.itertuples():
+        axes.annotate(f"{row.n:,}", (row.confidence, row.estimate), xytext=(5, -9), textcoords="offset points", fontsize=7)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the first condition", ylabel="share right")
+    said = [f"{row.confidence:.2f} said, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
+    return figure, "Reliability: " + "; ".join(said) + "."
+
+
+def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    figure, axes = _square(foot=0.75)
+    said = []
+    for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), (*_LINES, ("-.", _ACCENT)), strict=False):
+        axes.plot(rows["answered"], rows["risk"], color=colour, linestyle=style, linewidth=1.4, label=words(name))
+        if {"low", "high"} <= set(rows.columns) and name == frame["of"].iloc[0]:
+            band = rows.dropna(subset=["low", "high"])
+            axes.fill_between(band["answered"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
+        said.append(f"{words(name)} {rows['risk'].iloc[-1]:.3f} where all are answered")
+    axes.set(xlim=(0, 1), ylim=(0, None), xlabel="share answered, most confident first", ylabel="share wrong")
+    figure.legend(loc="lower center", ncols=4, frameon=False, fontsize=8)
+    return figure, "Risk by share answered: " + "; ".join(said) + "."
+
+
+_CHARTS = {
+    "bars": _bars,
+    "matrix": _matrix,
+    "sides": _sides,
+    "histogram": _histogram,
+    "points": _points,
+    "reliability": _reliability,
+    "curves": _curves,
+}

@@ -27,12 +27,13 @@ _SHARES = {f"{name}{side}" for name in ("share", "low", "high", "difference") fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a report says: where from (`facts`, shown on top) and its tables. `name` is the stem of its files."""
+    """What a report says: where from (`facts`, shown on top), how to read it (`notice`) and its tables. `name` is the stem of its files."""
 
     name: str
     title: str
     facts: Mapping[str, str]
     tables: Sequence[Table]
+    notice: str = NOTICE
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -72,7 +73,7 @@ def _plain(value: Any) -> Any:
 def as_html(report: Report) -> str:
     page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     sections = [(name, list(tables)) for name, tables in groupby(report.tables, key=lambda table: table.section)]
-    facts = {**report.facts, "Read it so": NOTICE}
+    facts = {**report.facts, "Read it so": report.notice}
     return page.substitute(
         title=escape(report.title),
         facts="".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()),

@@ -39,7 +39,9 @@ class Picture:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One table of a report; `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side,
-    a histogram (columns low, high, then counts per group), or none. `pictures` stand in the page only.
+    a histogram (columns low, high, then counts per group), points with an interval per row (columns estimate, low, high, and floor where
+    there is one), reliability (columns confidence, estimate, low, high), curves (columns of, answered, risk), or none. `pictures` stand
+    in the page only.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Table:
     title: str
     frame: pd.DataFrame
     note: str = ""
-    chart: Literal["bars", "matrix", "sides", "histogram"] | None = None
+    chart: Literal["bars", "matrix", "sides", "histogram", "points", "reliability", "curves"] | None = None
     sides: tuple[str, str] = ("A", "B")
     pictures: Sequence[Picture] = ()
 
