@@ -172,7 +172,12 @@ def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str,
 
 def _values(values: Sequence[str]) -> list[tuple[str, measures.Hits]]:
     array = np.asarray(values, str)
-    return [(value, array == value) for value in sorted(set(values), key=lambda text: (text == NOT_GIVEN, len(text), text))]
+    return [(value, array == value) for value in sorted(set(values), key=_place)]
+
+
+def _place(value: str) -> tuple[bool, int, str]:
+    """Order values as people do: MST2 before MST10, FST_III_IV before FST_V_VI, what is not given last."""
+    return value == NOT_GIVEN, 0 if value.startswith("FST_") else len(value), value
 
 
 def _rows(
@@ -379,6 +384,8 @@ def compare(manifest: Manifest, predictions: Predictions, other_manifest: Manife
     for name in ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated"):
         rows = []
         for value, here in _values(slices(manifest, predictions)[name]):
+            if value == NOT_GIVEN:
+                continue
             own = list(itertools.compress(predictions.groups, here))
             rows.append({"value": value, "n": int(here.sum()), **differences(one.at(here), two.at(here), weights[:, here], own)})
         by_slice[name] = rows

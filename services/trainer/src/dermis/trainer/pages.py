@@ -92,6 +92,7 @@ def as_html(
         *studies,
         *_evaluated(evaluated),
     ]
+    tables = [table for table in tables if len(table.frame)]
     return page(Report(name="evaluation", title=f"Evaluation of {report['model']}", facts=facts, tables=tables, notice=NOTICE))
 
 
@@ -138,7 +139,7 @@ def _figure(row: Row, name: str) -> str:
 
 
 def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
-    section, sides = "Two models", (str(comparison["model"]), str(comparison["against"]))
+    section, sides = "Two models", (str(comparison["model"]), f"against {comparison['against']}")
     rows = []
     for name, found in comparison["differences"].items():
         low, high = found["interval"] or (None, None)
@@ -159,6 +160,8 @@ def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
     )
     tables = [Table(name="paired", section=section, title="Differences", note=note, frame=pd.DataFrame(rows))]
     for scale, several in comparison["slices"].items():
+        if not several:
+            continue
         theirs = {row["value"]: row for row in against["slices"][scale]}
         ours = {row["value"]: row for row in report["slices"][scale]}
         both = [value for value in ours if value in theirs and value != NOT_GIVEN]

@@ -35,6 +35,8 @@ def words(value: object) -> str:
     text = str(value)
     if tone := re.fullmatch(r"MST_(\d)_(\d+)", text):
         return f"MST {tone[1]}\N{EN DASH}{tone[2]}"
+    if types := re.fullmatch(r"FST_([IV]+)_([IV]+)", text):
+        return f"FST {types[1]}\N{EN DASH}{types[2]}"
     if re.fullmatch(r"[A-Z]{3}\d+|US", text) or not re.fullmatch(r"[A-Z][A-Z0-9_,]*", text):
         return text
     plain = text.replace("_", " ").replace(",", ", ").replace("MST NONE", "No MST")
@@ -218,7 +220,7 @@ def _points(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
 def _square(foot: float = 0.45) -> tuple[Figure, Axes]:
     height = 3.2
     figure = Figure(figsize=(WIDTH, height))
-    return figure, figure.add_axes((0.13, foot / height, 0.84, 1 - (foot + 0.1) / height))
+    return figure, figure.add_axes((0.16, foot / height, 0.81, 1 - (foot + 0.1) / height))
 
 
 def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
