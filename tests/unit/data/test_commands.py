@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dermis.shared.errors import DermisError
-from dermis.trainer.data import defaults
+from dermis.trainer.data import defaults, generated
 from dermis.trainer.data.commands import data
 from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
 from dermis.trainer.data.core.split import PARTS
+from dermis.trainer.inputs import open_dataset
 from tests.unit.data.scin_rows import case, files, labelled
 
 
@@ -96,3 +97,22 @@ def test_help_needs_nothing_heavy() -> None:
 def test_defaults_name_the_parts() -> None:
     assert tuple(defaults.FRACTIONS) == PARTS
     assert sum(defaults.FRACTIONS.values()) == pytest.approx(1)
+
+
+def test_generated_cases_are_a_source_like_scin(tmp_path: Path) -> None:
+    home = tmp_path / "made"
+    assert "30 cases with" in run("generate", "--cases", "30", "--seed", "7", "--longest", "64", str(home)).output
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    run("generate", "--cases", "30", "--seed", "7", "--longest", "64", str(home))
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+    with pytest.raises(DermisError, match="is there with other content"):
+        run("generate", "--cases", "30", "--seed", "8", str(home))
+    told = [sample for sample in open_dataset(home.as_uri(), policy="scin-all").samples]
+    made = list(generated.cases(7, 30, longest=64))
+    assert len(told) == len(made)
+    for sample, drawn in zip(told, made, strict=True):
+        assert (sample.top, dict(sample.target), len(sample.images)) == (drawn.condition, {drawn.condition: 1.0}, len(drawn.images))
+        asked = drawn.self_report.model_copy(update={"monk_skin_tone": drawn.monk_skin_tone})
+        assert sample.report.model_dump(exclude_none=True) == asked.model_dump(exclude_none=True)
+        read = cv2.imread(str(home / sample.images[0]))
+        assert np.array_equal(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), drawn.images[0])

@@ -1,4 +1,4 @@
-"""`dermis data`: read, look at, compare, fetch and split SCIN."""
+"""`dermis data`: read, look at, compare, fetch, split and imitate SCIN."""
 
 import importlib
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dermis.shared.stores import open_store
 from dermis.trainer.data import defaults
 
 # Loaded for `dermis --help`: what is heavy is imported by `_verbs`, and a missing extra is told here.
@@ -148,3 +149,16 @@ def duplicates(
     """Find images that show the same in the images.csv of `dermis data images`; groups.csv is what `split` takes."""
     write = importlib.import_module("dermis.trainer.data.duplicates").write_duplicates
     click.echo(write(table, radius=radius, embeddings=embeddings, cosine=cosine, source=pictures_from, tables=tables, out=out))
+
+
+@data.command()
+@click.option("--cases", "count", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--longest", type=click.IntRange(32, 2048), default=256, show_default=True, help="Longer side of an image in pixels.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def generate(count: int, seed: int, longest: int, folder: Path) -> None:
+    """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without clinical meaning."""
+    write = importlib.import_module("dermis.trainer.data.as_scin").write_as_scin
+    with click.progressbar(length=count, label="cases") as bar:
+        images = write(open_store(folder.resolve().as_uri()), seed=seed, count=count, longest=longest, step=lambda: bar.update(1))
+    click.echo(f"{count:,} cases with {images:,} images written to {folder}")
