@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,12 +24,13 @@ from dermis.shared.case import (
 )
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
-from dermis.shared.manifest import AbstentionRule, Condition, Manifest, OutlierRule, PredictionSets
+from dermis.shared.manifest import AbstentionRule, Condition, FeatureField, FeatureSchema, Manifest, OutlierRule, PredictionSets
 from dermis.shared.report import QualityReport
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
+from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.ports import Inputs, Outputs
@@ -49,6 +51,8 @@ MANIFEST = Manifest(
     files={},
 )
 
+SCHEMA = FeatureSchema(fields=(FeatureField(name="related_category", kind="ONE_OF", values=("RASH", "ACNE")),))
+
 
 @dataclass
 class World:
@@ -61,6 +65,7 @@ class World:
     meanwhile: list[tuple[str, bytes]] = field(default_factory=list)
     manifest: Manifest = MANIFEST
     known: Outliers | None = None
+    linear: bool = True
 
     def pinned(self) -> Manifest:
         return self.manifest
@@ -70,7 +75,18 @@ class World:
 
     def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
         assert schema_id == MANIFEST.feature_schema
-        return np.ones(3, np.float32)
+        return np.array([1, 0, 0], np.float32)
+
+    def feature_schema(self, manifest: Manifest) -> FeatureSchema:
+        return SCHEMA
+
+    def evaluation(self, manifest: Manifest) -> dict[str, Any]:
+        figures = {"top_1": 0.5, "top_3": 0.75}
+        intervals = {"top_1": [0.25, 0.75], "top_3": [0.5, 1]}
+        return {"n": 40, "metrics": figures, "intervals": intervals, "floors": {"top_1": 0.125, "top_3": 0.25}, "data": "drawn"}
+
+    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
+        return AnswerWeights(bias=np.zeros(2, np.float32), weights=np.array([[1, -1], [0, 0], [0.5, 0]], np.float32))
 
     def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
         for key, data in self.meanwhile:
@@ -78,8 +94,11 @@ class World:
         if self.faults:
             raise self.faults.pop(0)
         self.seen.append(inputs)
+        cam = np.zeros((3, 2, 2, 2), np.float32)
+        cam[0, 0, 1, 0] = 1
+        logits = np.array([1, -1] if self.linear else [3, 3], np.float32)
         embedding = np.full(manifest.embedding_size, 3, np.float32) if manifest.outliers else None
-        return Outputs(probabilities=np.array([0.8, 0.2], np.float32), embedding=embedding)
+        return Outputs(probabilities=np.array([0.8, 0.2], np.float32), cam=cam, answers_logits=logits, embedding=embedding)
 
     def announce(self, case_id: str, fact: str) -> None:
         self.announced.append(fact)
@@ -171,6 +190,35 @@ def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: 
     assert outcome.differential
 
 
+def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None:
+    made = world(BLACK, skin())
+    made.work()
+    outcome = made.pipeline()._read(JOB).outcome
+    assert outcome is not None
+    assert [share.model_dump() for share in outcome.answer_shares] == [
+        {"field": "related_category", "values": ("RASH",), "shares": {"eczema": 0.5}}
+    ]
+    assert [(heatmap.n, heatmap.condition) for heatmap in outcome.heatmaps] == [(2, "eczema")]
+    drawn = cv2.imdecode(
+        np.frombuffer(made.store.get(f"cases/public/{JOB.case_id}/images/2/heatmaps/dermis-7-0.png"), np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert drawn.shape == (171, 256, 4)
+    assert drawn[:60, -60:, 3].mean() > drawn[-60:, :60, 3].mean() == 0
+    assert outcome.measured is not None
+    assert (outcome.measured.group, outcome.measured.n, outcome.measured.top_1_interval) == ("ALL", 40, (0.25, 0.75))
+    assert [notice.notice for notice in outcome.notices] == ["UNDER_18"]
+
+
+def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
+    made = world(skin())
+    made.linear = False
+    made.work()
+    outcome = made.pipeline()._read(JOB).outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.DIFFERENTIAL
+    assert outcome.answer_shares == ()
+
+
 def test_an_unusable_image_is_left_out_and_advised_on() -> None:
     made = world(BLACK, skin())
     made.work()
@@ -190,6 +238,8 @@ def test_no_usable_image_is_a_rejection_without_a_model_yet_with_red_flags() -> 
     assert outcome.differential == ()
     assert outcome.advice
     assert outcome.red_flags
+    assert outcome.notices
+    assert outcome.heatmaps == ()
     assert made.seen == []
 
 

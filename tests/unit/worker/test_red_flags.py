@@ -23,6 +23,13 @@ def flags(**answers: Any) -> list[str]:
         ({"other_symptoms": ["FATIGUE"], "related_category": "RASH"}, []),
         ({"related_category": "RASH", "other_symptoms": ["FEVER"]}, ["FEVER"]),
         ({"other_symptoms": ["CHILLS"]}, ["FEVER"]),
+        (
+            {"related_category": "RASH", "other_symptoms": ["FEVER"], "condition_symptoms": ["INCREASING_SIZE"]},
+            ["FEVER_WITH_SPREADING_RASH", "FEVER"],
+        ),
+        ({"body_parts": ["FOOT_SOLE"], "condition_symptoms": ["DARKENING"]}, ["CHANGING_SPOT_OF_PALM_SOLE_OR_NAIL"]),
+        ({"related_category": "NAIL_PROBLEM", "condition_symptoms": ["BLEEDING"]}, ["CHANGING_SPOT_OF_PALM_SOLE_OR_NAIL"]),
+        ({"body_parts": ["FOOT_SOLE"], "condition_symptoms": ["INCREASING_SIZE"]}, []),
         ({"related_category": "RASH", "other_symptoms": ["MOUTH_SORES"]}, ["MOUTH_SORES"]),
         ({"other_symptoms": ["SHORTNESS_OF_BREATH", "MOUTH_SORES"]}, ["SHORTNESS_OF_BREATH", "MOUTH_SORES"]),
         ({"related_category": "RASH", "other_symptoms": ["JOINT_PAIN"]}, ["RASH_WITH_JOINT_PAIN"]),
@@ -57,7 +64,9 @@ def test_every_rule_can_be_raised_and_cites_its_source() -> None:
             related_category=RelatedCategory.GROWTH_OR_MOLE,
         )
     )
-    raised = {flag.flag for flag in everything} | set(flags(related_category="RASH", other_symptoms=["JOINT_PAIN"]))
+    raised = {flag.flag for flag in everything} | set(
+        flags(related_category="RASH", other_symptoms=["JOINT_PAIN", "FEVER"], condition_symptoms=["INCREASING_SIZE"])
+    )
     assert raised == {rule.flag for rule in RULES}
     assert len({rule.flag for rule in RULES}) == len(RULES)
     assert all("." in rule.source and "(" in rule.source for rule in RULES)
@@ -65,7 +74,7 @@ def test_every_rule_can_be_raised_and_cites_its_source() -> None:
 
 def test_texts_say_how_urgent_and_name_no_condition_or_treatment() -> None:
     for rule in RULES:
-        assert rule.text.startswith(("Emergency: ", "Urgent: ", "Soon: "))
+        assert rule.text.startswith({"EMERGENCY": "Emergency: ", "TODAY": "Urgent: ", "SOON": "Soon: "}[rule.urgency])
         assert not any(
             word in rule.text.lower() for word in ("cancer", "melanoma", "shingles", "infection", "cream", "medicine", "antibiotic")
         )

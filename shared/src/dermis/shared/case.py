@@ -97,11 +97,64 @@ class ModelRef(Fact):
     purpose: str
 
 
+class Urgency(StrEnum):
+    """When to have it looked at, the most urgent first: now, today, within days, at an ordinary appointment, watch it."""
+
+    EMERGENCY = "EMERGENCY"
+    TODAY = "TODAY"
+    SOON = "SOON"
+    ROUTINE = "ROUTINE"
+    WATCH = "WATCH"
+
+
 class RedFlag(Fact):
     """A deterministic warning from the answers alone, shown whatever the model says."""
 
     flag: str
     text: str
+    urgency: Urgency | None = None
+
+
+class Notice(Fact):
+    """What a person should know before reading the result, told from the answers alone."""
+
+    notice: str
+    text: str
+
+
+class AnswerShare(Fact):
+    """What one answer counted: `shares` maps a condition's id to how much its logit rose over not answering, exact."""
+
+    field: str
+    values: tuple[str, ...]
+    shares: dict[str, float]
+
+
+class Heatmap(Fact):
+    """Where in image `n` the model found what speaks for a condition; `place` is the condition's in the model's list."""
+
+    n: int
+    condition: str
+    place: int
+
+
+class Measured(Fact):
+    """How well this version was measured on cases of this self-reported Fitzpatrick type, or on `ALL` where none is given.
+
+    Shares of cases with their 95 % intervals; `floor_*` is the best constant list on all cases, `data` what was measured on.
+    """
+
+    group: str
+    n: int
+    top_1: float
+    top_1_interval: tuple[float, float]
+    top_3: float
+    top_3_interval: tuple[float, float]
+    set_coverage: float | None = None
+    set_coverage_interval: tuple[float, float] | None = None
+    floor_top_1: float
+    floor_top_3: float
+    data: str
 
 
 class Outcome(Fact):
@@ -124,6 +177,10 @@ class Outcome(Fact):
     images_used: tuple[int, ...] = ()
     stages: tuple[Stage, ...] = ()
     notice: str = NOT_A_MEDICAL_DEVICE
+    notices: tuple[Notice, ...] = ()
+    answer_shares: tuple[AnswerShare, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+    measured: Measured | None = None
 
 
 class Failed(Fact):
@@ -230,6 +287,10 @@ def failed_key(owner: str, case_id: str, attempt: int) -> str:
 
 def image_key(owner: str, case_id: str, n: int, form: Literal["original", "prepared"]) -> str:
     return f"{case_key(owner, case_id)}/images/{n}/{form}"
+
+
+def heatmap_key(owner: str, case_id: str, heatmap: Heatmap, model: ModelRef) -> str:
+    return f"{case_key(owner, case_id)}/images/{heatmap.n}/heatmaps/{model.name}-{model.version}-{heatmap.place}.png"
 
 
 def open_key(case_id: str) -> str:

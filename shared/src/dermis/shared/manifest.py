@@ -12,6 +12,7 @@ AUDIT_ONLY = frozenset({"race_ethnicity"})
 MODEL_NAME = "dermis"
 CURRENT_KEY = "models/current.json"
 SERVER_CONFIG_KEY = "models/models.config"
+EVALUATION_FILE = "evaluation.json"
 FEATURE_SCHEMA_FILE = "feature_schema.json"
 MANIFEST_FILE = "manifest.json"
 OUTLIERS_FILE = "outliers.npz"

@@ -1,7 +1,7 @@
 """One case, from the originals in the store to its one outcome."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermis.shared.case import (
+    AnswerShare,
     Assessed,
     AssessedImage,
     CaseState,
@@ -18,6 +19,7 @@ from dermis.shared.case import (
     Fact,
     FactName,
     Failed,
+    Heatmap,
     ModelRef,
     Outcome,
     OutcomeKind,
@@ -26,6 +28,7 @@ from dermis.shared.case import (
     case_key,
     fact_key,
     failed_key,
+    heatmap_key,
     image_key,
     open_key,
 )
@@ -34,11 +37,17 @@ from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
-from dermis.worker.core import decode, differential, phash, prepare, quality, red_flags
-from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models
+from dermis.shared.telemetry import log
+from dermis.worker.core import decode, differential, heatmap, notices, phash, prepare, quality, red_flags
+from dermis.worker.core.answer_shares import answer_shares
+from dermis.worker.core.differential import Decision
+from dermis.worker.core.measured import measured_for
+from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models, Outputs
 
 F = TypeVar("F", bound=Fact)
+_MOST_EXPLAINED = 3
 Image = npt.NDArray[np.uint8]
+Draw = Callable[[Received, Heatmap, ModelRef, bytes], None]
 
 
 def now() -> datetime:
@@ -86,7 +95,7 @@ class Pipeline:
             return self._close(job, state)
         stages = Stages()
         images, assessed = self._look(job, state.received, stages)
-        outcome = self._put(job, "outcome", self._answer(state.received, assessed, images, stages))
+        outcome = self._put(job, "outcome", self._answer(state.received, assessed.images, images, stages, draw=self._keep_heatmap))
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
 
@@ -166,18 +175,22 @@ class Pipeline:
         with stages("quality"):
             return quality.assess(working, self.policy), working
 
-    def _answer(self, received: Received, assessed: Assessed, images: dict[int, Image], stages: Stages) -> Outcome:
-        flags = red_flags.red_flags(received.self_report)
+    def _answer(
+        self, received: Received, assessed: Iterable[AssessedImage], images: dict[int, Image], stages: Stages, *, draw: Draw | None
+    ) -> Outcome:
+        """Return the outcome of a case; `draw`, if given, gets each heatmap before the outcome names it."""
+        told = Outcome(
+            case_id=received.case_id,
+            finished_at=now(),
+            kind=OutcomeKind.REJECTION,
+            reason="NO_USABLE_IMAGE",
+            advice=_advice(image.quality for image in assessed),
+            red_flags=red_flags.red_flags(received.self_report),
+            notices=notices.notices(received.self_report),
+            stages=stages.taken(),
+        )
         if not images:
-            return Outcome(
-                case_id=received.case_id,
-                finished_at=now(),
-                kind=OutcomeKind.REJECTION,
-                reason="NO_USABLE_IMAGE",
-                advice=_advice(image.quality for image in assessed.images),
-                red_flags=flags,
-                stages=stages.taken(),
-            )
+            return told
         manifest = self.models.pinned()
         with stages("features"):
             features = self.features.encode(manifest.feature_schema, received.self_report)
@@ -185,24 +198,50 @@ class Pipeline:
             inputs = _inputs(manifest, images, features)
         with stages("predict"):
             outputs = self.classifier.predict(manifest, inputs)
+        fitzpatrick = received.self_report.fitzpatrick_skin_type
         outliers = self.models.outliers(manifest)
         score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
-        fitzpatrick = received.self_report.fitzpatrick_skin_type
         decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
-        return Outcome(
-            case_id=received.case_id,
-            finished_at=now(),
-            kind=decision.kind,
-            reason=decision.reason,
-            differential=decision.differential,
-            coverage=decision.coverage,
-            advice=_advice(image.quality for image in assessed.images),
-            red_flags=flags,
-            model=ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
-            feature_schema=manifest.feature_schema,
-            images_used=tuple(images),
-            stages=stages.taken(),
+        shown = _shown(decision, manifest)
+        with stages("explain"):
+            shares = self._shares(manifest, features, outputs, shown)
+        model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
+        heatmaps: list[Heatmap] = []
+        if draw:
+            with stages("heatmap"):
+                for drawn, overlay in _heatmaps(images, outputs, shown):
+                    draw(received, drawn, model, overlay)
+                    heatmaps.append(drawn)
+        return told.model_copy(
+            update={
+                "finished_at": now(),
+                "kind": decision.kind,
+                "reason": decision.reason,
+                "differential": decision.differential,
+                "coverage": decision.coverage,
+                "model": model,
+                "feature_schema": manifest.feature_schema,
+                "images_used": tuple(images),
+                "answer_shares": shares,
+                "heatmaps": tuple(heatmaps),
+                "measured": measured_for(self.models.evaluation(manifest), fitzpatrick),
+                "stages": stages.taken(),
+            }
         )
+
+    def _keep_heatmap(self, received: Received, heatmap: Heatmap, model: ModelRef, overlay: bytes) -> None:
+        with suppress(BlobConflict):  # another worker's, of the same version: the same but for rounding
+            self.store.put_once(heatmap_key(received.owner, received.case_id, heatmap, model), overlay)
+
+    def _shares(
+        self, manifest: Manifest, features: npt.NDArray[np.float32], outputs: Outputs, shown: Sequence[tuple[int, str]]
+    ) -> tuple[AnswerShare, ...]:
+        """Return what counted in the answers; nothing rather than something wrong if the model is not linear in them."""
+        weights = self.classifier.answer_weights(manifest, len(features))
+        if not weights.explain(features, outputs.answers_logits):
+            log.warning("answers not explained", model=manifest.key)
+            return ()
+        return answer_shares(self.models.feature_schema(manifest), features, weights, shown)
 
     def _put(self, job: AssessJob, name: FactName, fact: F) -> F:
         """Put a fact and return the one that stands: of two workers on one case, the first one's counts."""
@@ -240,6 +279,21 @@ def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[
         stacked[slot] = prepare.fit(image, size)
         mask[slot] = True
     return Inputs(images=stacked, image_mask=mask, features=features)
+
+
+def _heatmaps(images: dict[int, Image], outputs: Outputs, shown: Sequence[tuple[int, str]]) -> Iterator[tuple[Heatmap, bytes]]:
+    for place, condition in shown:
+        most = heatmap.peak(outputs.cam, place)
+        for slot, (n, image) in enumerate(images.items()):
+            drawn = heatmap.overlay(outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most)
+            yield Heatmap(n=n, condition=condition, place=place), drawn
+
+
+def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
+    """Return place and id of the conditions that are explained: the first of the prediction set."""
+    places = {condition.id: place for place, condition in enumerate(manifest.conditions)}
+    inside = [ranked.condition for ranked in decision.differential if ranked.in_prediction_set]
+    return [(places[condition], condition) for condition in inside[:_MOST_EXPLAINED]]
 
 
 def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:

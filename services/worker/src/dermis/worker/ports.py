@@ -1,13 +1,14 @@
 """What the pipeline needs from outside."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dermis.shared.manifest import Manifest
+from dermis.shared.manifest import FeatureSchema, Manifest
 from dermis.shared.vocabulary import SelfReport
+from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
 
 
@@ -18,6 +19,14 @@ class Models(Protocol):
 
     def outliers(self, manifest: Manifest) -> Outliers | None:
         """Return what tells this version's outliers; None if its bundle has no such rule."""
+        ...
+
+    def feature_schema(self, manifest: Manifest) -> FeatureSchema:
+        """Return this version's feature schema."""
+        ...
+
+    def evaluation(self, manifest: Manifest) -> dict[str, Any]:
+        """Return this version's evaluation report; empty if its bundle has none."""
         ...
 
 
@@ -38,15 +47,22 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What the model says of one case: `probabilities` float32[K], uncalibrated; `embedding` float32[E], None unless it is used."""
+    """What the model says of one case: `probabilities` float32[K], uncalibrated; `cam` float32[3, h, w, K], each position's
+    share of each condition's logit; `answers_logits` float32[K]; `embedding` float32[E], None unless it is used."""
 
     probabilities: npt.NDArray[np.float32]
+    cam: npt.NDArray[np.float32]
+    answers_logits: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32] | None = None
 
 
 class Classifier(Protocol):
     def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
         """Return the outputs of exactly this version of the model, the embedding where the manifest has a rule on outliers."""
+        ...
+
+    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
+        """Return how this version's answers_logits follow from a feature vector of so many columns."""
         ...
 
 

@@ -1,12 +1,14 @@
 """Which model answers: the store's pointer, followed only once serving has that version ready."""
 
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 
-from dermis.shared.bundles import read_current, read_manifest
+from dermis.shared.bundles import read_current, read_feature_schema, read_manifest
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import Manifest, VersionRef
-from dermis.shared.ports import BlobStore
+from dermis.shared.manifest import EVALUATION_FILE, FeatureSchema, Manifest, VersionRef
+from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.worker.core.outliers import Outliers, from_bytes
 
 _LOOK_EVERY_S = 2.0
@@ -21,6 +23,8 @@ class StoreModels:
         self._held: Manifest | None = None
         self._looked = -_LOOK_EVERY_S
         self._outliers: tuple[str, Outliers] | None = None
+        self._schema: tuple[str, FeatureSchema] | None = None
+        self._evaluation: tuple[str, dict[str, Any]] | None = None
 
     def pinned(self) -> Manifest:
         now = time.monotonic()
@@ -35,6 +39,21 @@ class StoreModels:
         if self._outliers is None or self._outliers[0] != manifest.key:
             self._outliers = manifest.key, from_bytes(self._store.get(f"{manifest.key}/{manifest.outliers.file}"))
         return self._outliers[1]
+
+    def feature_schema(self, manifest: Manifest) -> FeatureSchema:
+        if self._schema is None or self._schema[0] != manifest.key:
+            schema = read_feature_schema(self._store, VersionRef(name=manifest.name, version=manifest.version))
+            self._schema = manifest.key, schema
+        return self._schema[1]
+
+    def evaluation(self, manifest: Manifest) -> dict[str, Any]:
+        if self._evaluation is None or self._evaluation[0] != manifest.key:
+            try:
+                report = json.loads(self._store.get(f"{manifest.key}/{EVALUATION_FILE}"))
+            except (BlobNotFound, ValueError):
+                report = {}
+            self._evaluation = manifest.key, report if isinstance(report, dict) else {}
+        return self._evaluation[1]
 
     def _follow(self) -> Manifest:
         pointer = read_current(self._store)

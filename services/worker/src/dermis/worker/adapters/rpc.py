@@ -1,6 +1,6 @@
 """The metadata service and TensorFlow Serving (or the twin) over kept gRPC channels, opened after fork."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,10 @@ from dermis.shared.tensors import from_proto as array_of
 from dermis.shared.tensors import to_proto as tensor_of
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.adapters.breaker import Peer
+from dermis.worker.core.answer_shares import AnswerWeights, from_probes, probes
 from dermis.worker.ports import Inputs, Outputs
+
+_PROBED_AT_ONCE = 16
 
 
 class MetadataClient:
@@ -41,23 +44,48 @@ class ServingClient:
     def __init__(self, channel: grpc.Channel, *, deadline_s: float) -> None:
         self._deadline_s = deadline_s
         self._peer = Peer("serving")
+        self._weights: tuple[str, AnswerWeights] | None = None
         self._predict = _method(channel, "PredictionService/Predict", serving.PredictResponse)
         self._status = _method(channel, "ModelService/GetModelStatus", serving.GetModelStatusResponse)
 
     def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
-        wanted = {"probabilities": len(manifest.conditions)} | ({"embedding": manifest.embedding_size} if manifest.outliers else {})
-        request = serving.PredictRequest(model_spec=_spec(manifest.name, manifest.version), output_filter=list(wanted))
+        conditions = len(manifest.conditions)
+        shapes: dict[str, tuple[int, ...]] = {
+            "probabilities": (conditions,),
+            "cam": (manifest.max_images, *manifest.cam_size, conditions),
+            "answers_logits": (conditions,),
+        }
+        if manifest.outliers:
+            shapes["embedding"] = (manifest.embedding_size,)
+        tensors = {"images": inputs.images, "image_mask": inputs.image_mask, "features": inputs.features}
+        found = self._call(manifest, {name: tensor_of(value[None]) for name, value in tensors.items()}, shapes)
+        return Outputs(**{name: value[0] for name, value in found.items()})
+
+    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
+        """Probed once a version: one row for no answer and one for each column; the images are zeros that no mask shows."""
+        if self._weights is None or self._weights[0] != manifest.key:
+            rows = probes(columns)
+            shapes = {"answers_logits": (len(manifest.conditions),)}
+            found = [
+                self._call(manifest, _imageless(manifest, rows[start : start + _PROBED_AT_ONCE]), shapes)["answers_logits"]
+                for start in range(0, len(rows), _PROBED_AT_ONCE)
+            ]
+            self._weights = manifest.key, from_probes(np.concatenate(found))
+        return self._weights[1]
+
+    def _call(
+        self, manifest: Manifest, tensors: Mapping[str, serving.TensorProto], shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the outputs that `shapes` name, the batch as their first axis; INTERNAL if one is not of its shape or not finite."""
+        request = serving.PredictRequest(model_spec=_spec(manifest.name, manifest.version), output_filter=list(shapes), inputs=tensors)
         request.model_spec.signature_name = "serving_default"
-        for name, value in (("images", inputs.images), ("image_mask", inputs.image_mask), ("features", inputs.features)):
-            request.inputs[name].CopyFrom(tensor_of(value[None]))
         with _bundle_lag():
             response = self._peer.call(self._predict, request, deadline_s=self._deadline_s)
-        found: dict[str, npt.NDArray[np.float32]] = {}
-        for name, size in wanted.items():
-            found[name] = array_of(response.outputs[name], name)[0].astype(np.float32)
-            if found[name].shape != (size,) or not np.isfinite(found[name]).all():
-                raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"{name} of shape {found[name].shape} don't fit {manifest.key}")
-        return Outputs(probabilities=found["probabilities"], embedding=found.get("embedding"))
+        found = {name: array_of(response.outputs[name], name).astype(np.float32) for name in shapes}
+        for name, value in found.items():
+            if value.shape[1:] != shapes[name] or not np.isfinite(value).all():
+                raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"{name} of shape {value.shape} doesn't fit {manifest.key}")
+        return found
 
     def available(self, ref: VersionRef) -> bool:
         """Return whether serving has this version ready; False as well if it can't be asked."""
@@ -70,6 +98,19 @@ class ServingClient:
             status.version == ref.version and status.state == serving.ModelVersionStatus.AVAILABLE
             for status in response.model_version_status
         )
+
+
+def _imageless(manifest: Manifest, features: npt.NDArray[np.float32]) -> dict[str, serving.TensorProto]:
+    """Return the inputs of rows without any image; the zeros travel as one value."""
+    size, rows = manifest.image_size, len(features)
+    images = serving.TensorProto(dtype=serving.DT_UINT8, int_val=[0])
+    for length in (rows, manifest.max_images, size, size, 3):
+        images.tensor_shape.dim.add(size=length)
+    return {
+        "images": images,
+        "image_mask": tensor_of(np.zeros((rows, manifest.max_images), np.bool_)),
+        "features": tensor_of(features),
+    }
 
 
 def _spec(name: str, version: int) -> serving.ModelSpec:

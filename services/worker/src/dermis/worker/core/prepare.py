@@ -37,12 +37,17 @@ def shrink(pixels: Pixels, longest: int) -> Pixels:
 def fit(image: Image, size: int) -> Image:
     """Letterbox uint8[H,W,3] to uint8[size,size,3]: aspect kept, centred, padded with zeros; one side always fills."""
     height, width = image.shape[:2]
-    scale = size / max(height, width)
-    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (size - inner_height) // 2, (size - inner_width) // 2
+    top, left, inner_height, inner_width = inner_box(height, width, size=size)
     boxed = np.zeros((size, size, 3), np.uint8)
     boxed[top : top + inner_height, left : left + inner_width] = resize(image, width=inner_width, height=inner_height)
     return boxed
+
+
+def inner_box(height: int, width: int, *, size: int) -> tuple[int, int, int, int]:
+    """Return where an image lies in its letterboxed square: top, left, height, width in pixels."""
+    scale = size / max(height, width)
+    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width
 
 
 def encode_prepared(working: Image) -> bytes:

@@ -1,0 +1,28 @@
+"""How well a version was measured for people of the same self-reported Fitzpatrick type, from its evaluation report."""
+
+from typing import Any
+
+from dermis.shared.case import Measured
+from dermis.shared.vocabulary import FitzpatrickSkinType
+
+EVERYONE = "ALL"
+
+
+def measured_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
+    """Return the row of that type, or of all cases where none is given or measured; None if the report has no such figures."""
+    floors = {f"floor_{top}": evaluation.get("floors", {}).get(top) for top in ("top_1", "top_3")}
+    shared = {**floors, "data": str(evaluation.get("data", ""))}
+    if None in floors.values():
+        return None
+    for row in evaluation.get("slices", {}).get("fitzpatrick_skin_type", ()):
+        if fitzpatrick and row.get("value") == fitzpatrick:
+            return _read({**row, **shared, "group": str(fitzpatrick)})
+    intervals = {f"{name}_interval": pair for name, pair in evaluation.get("intervals", {}).items()}
+    return _read({**evaluation.get("metrics", {}), **intervals, **shared, "group": EVERYONE, "n": evaluation.get("n")})
+
+
+def _read(row: dict[str, Any]) -> Measured | None:
+    try:
+        return Measured.model_validate(row)
+    except ValueError:  # a report of another form
+        return None

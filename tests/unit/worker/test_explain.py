@@ -1,0 +1,119 @@
+"""What is told beside a differential: what counted in the answers, where in the image, how well it was measured, and notices."""
+
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermis.metadata.core.encode import encode
+from dermis.shared.manifest import EVALUATION_FILE, FEATURE_SCHEMA_FILE, FeatureSchema
+from dermis.shared.vocabulary import BodyPart, ConditionSymptom, FitzpatrickSkinType, RelatedCategory, SelfReport, Texture
+from dermis.standalone import demo
+from dermis.worker.core import heatmap
+from dermis.worker.core.answer_shares import AnswerWeights, answer_shares, from_probes, probes
+from dermis.worker.core.measured import measured_for
+from dermis.worker.core.notices import notices
+from dermis.worker.core.prepare import fit
+
+SCHEMA = FeatureSchema.model_validate_json((demo.BUNDLE / FEATURE_SCHEMA_FILE).read_bytes())
+EVALUATION = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())
+K = 5
+RNG = np.random.default_rng(0)
+WEIGHTS = AnswerWeights(bias=RNG.normal(size=K).astype(np.float32), weights=RNG.normal(size=(len(SCHEMA.columns), K)).astype(np.float32))
+SHOWN = [(3, "d"), (0, "a")]
+
+
+def logits(features: np.ndarray) -> np.ndarray:
+    return WEIGHTS.bias + features @ WEIGHTS.weights
+
+
+def reports() -> st.SearchStrategy[SelfReport]:
+    several = {
+        name: st.one_of(st.none(), st.lists(st.sampled_from(list(kind))))
+        for name, kind in (("textures", Texture), ("body_parts", BodyPart), ("condition_symptoms", ConditionSymptom))
+    }
+    one = {
+        "related_category": st.sampled_from([None, *RelatedCategory]),
+        "fitzpatrick_skin_type": st.sampled_from([None, *FitzpatrickSkinType]),
+    }
+    return st.fixed_dictionaries({**several, **one}).map(SelfReport.model_validate)
+
+
+@given(reports())
+def test_a_share_is_the_logit_with_the_answer_less_the_logit_without_it(report: SelfReport) -> None:
+    features = encode(SCHEMA, report)
+    found = {share.field: share for share in answer_shares(SCHEMA, features, WEIGHTS, SHOWN)}
+    for field in SCHEMA.fields:
+        without = encode(SCHEMA, report.model_copy(update={field.name: None}))
+        differs = logits(features) - logits(without)
+        if field.name in found:
+            assert found[field.name].shares == pytest.approx({"d": differs[3], "a": differs[0]}, abs=1e-4)
+        else:
+            assert not differs.any()
+
+
+def test_the_map_is_found_by_probing_and_a_model_that_is_not_linear_is_noticed() -> None:
+    found = from_probes(logits(probes(len(SCHEMA.columns))))
+    np.testing.assert_allclose(found.weights, WEIGHTS.weights, atol=1e-5)
+    features = encode(SCHEMA, SelfReport.model_validate({"textures": ["FLAT"], "related_category": "RASH"}))
+    assert found.explain(features, logits(features))
+    assert not found.explain(features, logits(features) ** 2)
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 200), (200, 300), (256, 256), (512, 9)])
+def test_a_heatmap_lies_over_its_image(height: int, width: int) -> None:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[-height // 4 :, : max(1, width // 4)] = 255  # the lower left corner
+    seen = fit(image, 96)[..., 0].astype(np.float32) / 255
+    cam = cv2.resize(seen, (12, 12), interpolation=cv2.INTER_AREA)
+    drawn = cv2.imdecode(
+        np.frombuffer(heatmap.overlay(cam, height=height, width=width, most=float(cam.max())), np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert max(drawn.shape[:2]) == 256
+    assert abs(drawn.shape[0] / drawn.shape[1] - height / width) < 0.01 * height / width or width == 9
+    opacity = drawn[..., 3]
+    rows, columns = opacity.shape[0] // 2, max(1, opacity.shape[1] // 2)
+    assert opacity[rows:, :columns].mean() > 4 * opacity[:rows].mean()
+
+
+def test_what_speaks_against_a_condition_is_left_clear() -> None:
+    cam = np.full((3, 4, 4, 2), -1, np.float32)
+    assert heatmap.peak(cam, 1) == 0
+    drawn = cv2.imdecode(np.frombuffer(heatmap.overlay(cam[0, ..., 1], height=10, width=20, most=0), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert not drawn[..., 3].any()
+
+
+def test_the_figures_are_those_of_the_persons_own_skin_type() -> None:
+    rows = {row["value"]: row for row in EVALUATION["slices"]["fitzpatrick_skin_type"]}
+    found = measured_for(EVALUATION, FitzpatrickSkinType.FST6)
+    assert found is not None
+    assert (found.group, found.n, found.top_1) == ("FST6", rows["FST6"]["n"], rows["FST6"]["top_1"])
+    assert list(found.top_3_interval) == rows["FST6"]["top_3_interval"]
+    assert (found.floor_top_1, found.data) == (EVALUATION["floors"]["top_1"], EVALUATION["data"])
+    everyone = measured_for(EVALUATION, None)
+    assert everyone is not None
+    assert (everyone.group, everyone.n, everyone.top_1_interval) == ("ALL", 1400, tuple(EVALUATION["intervals"]["top_1"]))
+
+
+@pytest.mark.parametrize("report", [{}, {"floors": {}}, {"floors": {"top_1": 0.1, "top_3": 0.2}}, {"floors": {"top_1": 0.1, "top_3": "x"}}])
+def test_a_report_without_such_figures_tells_nothing(report: dict[str, Any]) -> None:
+    assert measured_for(report, FitzpatrickSkinType.FST1) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({}, ["UNDER_18"]),
+        ({"age_group": "AGE_UNKNOWN"}, ["UNDER_18"]),
+        ({"age_group": "AGE_18_TO_29"}, []),
+        ({"age_group": "AGE_40_TO_49", "body_parts": ["GENITALIA_OR_GROIN"]}, ["INTIMATE_AREA"]),
+        ({"age_group": "AGE_40_TO_49", "body_parts": ["BUTTOCKS", "HEAD_OR_NECK"]}, ["INTIMATE_AREA", "FACE"]),
+        ({"body_parts": ["HEAD_OR_NECK"]}, ["UNDER_18", "FACE"]),
+    ],
+)
+def test_answers_call_for_these_notices(answers: dict[str, Any], expected: list[str]) -> None:
+    assert [notice.notice for notice in notices(SelfReport.model_validate(answers))] == expected
