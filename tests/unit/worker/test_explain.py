@@ -87,16 +87,38 @@ def test_what_speaks_against_a_condition_is_left_clear() -> None:
     assert not drawn[..., 3].any()
 
 
-def test_the_figures_are_those_of_the_persons_own_skin_type() -> None:
-    rows = {row["value"]: row for row in EVALUATION["slices"]["fitzpatrick_skin_type"]}
-    found = measured_for(EVALUATION, FitzpatrickSkinType.FST6)
+def report(cut: str, value: str) -> dict[str, Any]:
+    row = {"value": value, "n": 40, "top_1": 0.5, "top_1_interval": [0.25, 0.75], "top_3": 0.75, "top_3_interval": None}
+    return {
+        "n": 1400,
+        "metrics": {"top_1": 0.625, "top_3": 0.875},
+        "intervals": {"top_1": [0.5, 0.75], "top_3": [0.75, 1]},
+        "floors": {"top_1": 0.125, "top_3": 0.375},
+        "data": "drawn",
+        "slices": {cut: [{"value": "OTHER", "n": 1}, row]},
+    }
+
+
+@pytest.mark.parametrize(("cut", "value"), [("fitzpatrick_group", "FST_V_VI"), ("fitzpatrick_skin_type", "FST6")])
+def test_the_figures_are_those_of_the_persons_own_group(cut: str, value: str) -> None:
+    found = measured_for(report(cut, value), FitzpatrickSkinType.FST6)
     assert found is not None
-    assert (found.group, found.n, found.top_1) == ("FST6", rows["FST6"]["n"], rows["FST6"]["top_1"])
-    assert list(found.top_3_interval) == rows["FST6"]["top_3_interval"]
-    assert (found.floor_top_1, found.data) == (EVALUATION["floors"]["top_1"], EVALUATION["data"])
-    everyone = measured_for(EVALUATION, None)
-    assert everyone is not None
-    assert (everyone.group, everyone.n, everyone.top_1_interval) == ("ALL", 1400, tuple(EVALUATION["intervals"]["top_1"]))
+    assert (found.group, found.n, found.top_1, found.top_1_interval, found.top_3_interval) == (value, 40, 0.5, (0.25, 0.75), None)
+    assert (found.floor_top_1, found.floor_top_3, found.data) == (0.125, 0.375, "drawn")
+
+
+@pytest.mark.parametrize("fitzpatrick", [None, FitzpatrickSkinType.NONE_IDENTIFIED, FitzpatrickSkinType.FST1])
+def test_without_a_group_that_was_measured_the_figures_are_those_of_all(fitzpatrick: FitzpatrickSkinType | None) -> None:
+    found = measured_for(report("fitzpatrick_group", "FST_V_VI"), fitzpatrick)
+    assert found is not None
+    assert (found.group, found.n, found.top_1_interval) == ("ALL", 1400, (0.5, 0.75))
+
+
+def test_the_demo_bundles_report_has_such_figures() -> None:
+    for fitzpatrick in FitzpatrickSkinType:
+        found = measured_for(EVALUATION, fitzpatrick)
+        assert found is not None
+        assert (found.group == "ALL") is (fitzpatrick is FitzpatrickSkinType.NONE_IDENTIFIED)
 
 
 @pytest.mark.parametrize("report", [{}, {"floors": {}}, {"floors": {"top_1": 0.1, "top_3": 0.2}}, {"floors": {"top_1": 0.1, "top_3": "x"}}])

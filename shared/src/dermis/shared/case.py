@@ -139,17 +139,18 @@ class Heatmap(Fact):
 
 
 class Measured(Fact):
-    """How well this version was measured on cases of this self-reported Fitzpatrick type, or on `ALL` where none is given.
+    """How well this version was measured on cases of this self-reported Fitzpatrick group, or on `ALL` where none is given.
 
-    Shares of cases with their 95 % intervals; `floor_*` is the best constant list on all cases, `data` what was measured on.
+    Shares of `n` cases with their 95 % intervals, None where the cases were too few for one; `floor_*` is the best constant
+    list on all cases, `data` what was measured on.
     """
 
     group: str
     n: int
     top_1: float
-    top_1_interval: tuple[float, float]
+    top_1_interval: tuple[float, float] | None = None
     top_3: float
-    top_3_interval: tuple[float, float]
+    top_3_interval: tuple[float, float] | None = None
     set_coverage: float | None = None
     set_coverage_interval: tuple[float, float] | None = None
     floor_top_1: float
