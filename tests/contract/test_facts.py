@@ -16,7 +16,7 @@ from dermis.trainer import registry, runs
 MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
-        *(case.Received, case.Assessed, case.Outcome, case.Failed, case.Erased, case.OpenCase),
+        *(case.Received, case.Assessed, case.Outcome, case.Failed, case.Erased, case.OpenCase, case.GivenFeedback),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
         registry.Promotion,

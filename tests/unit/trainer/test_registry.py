@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dermis.shared.bundles import point, read_current
+from dermis.shared.bundles import point, read_current, versions
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import (
     CURRENT_KEY,
@@ -285,9 +285,9 @@ def test_point_over_another_version_than_the_current_one_conflicts(store: Memory
 
 
 def test_versions_and_numbers(store: MemoryStore) -> None:
-    assert registry.versions(store) == [ref(1), ref(2)]
+    assert versions(store) == [ref(1), ref(2)]
     store.put_once("models/dermis/11/saved_model.pb", b"")
-    assert registry.versions(store) == [ref(1), ref(2)]
+    assert versions(store) == [ref(1), ref(2)]
     assert (registry.next_version(store, "dermis"), registry.next_version(store, "new")) == (12, 1)
     assert registry.evaluated_on(store, ref(1)) == [DATA[:16]]
     assert registry.parse_ref("3", name="dermis") == registry.parse_ref("dermis/3", name="x") == ref(3)

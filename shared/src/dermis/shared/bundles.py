@@ -89,6 +89,13 @@ def read_feature_schema(store: BlobStore, ref: VersionRef) -> FeatureSchema:
     return _parse_feature_schema(store.get(f"{manifest.key}/{FEATURE_SCHEMA_FILE}"), manifest)
 
 
+def versions(store: BlobStore) -> list[VersionRef]:
+    """Return every published version, by name and number."""
+    keys = (key.split("/") for key in store.list("models/"))
+    found = [VersionRef(name=key[1], version=int(key[2])) for key in keys if len(key) == 4 and key[3] == MANIFEST_FILE and key[2].isdigit()]
+    return sorted(found, key=lambda ref: (ref.name, ref.version))
+
+
 def _configure(store: BlobStore, refs: set[VersionRef], models_root: str) -> None:
     config = pb.ModelServerConfig()
     by_name = itertools.groupby(sorted(refs, key=lambda ref: (ref.name, ref.version)), key=lambda ref: ref.name)

@@ -201,6 +201,24 @@ class Erased(Fact):
     erased_at: datetime
 
 
+class ConfirmedBy(StrEnum):
+    SELF = "SELF"
+    DOCTOR = "DOCTOR"
+    DERMATOLOGIST = "DERMATOLOGIST"
+    LABORATORY = "LABORATORY"
+
+
+class GivenFeedback(Fact):
+    """`feedback/<k>.json`: what became of an outcome. Part of the case: erased with it, and kept for improvement by its consent alone."""
+
+    case_id: str
+    given_at: datetime
+    helpful: bool | None = None
+    condition: str | None = None
+    confirmed_by: ConfirmedBy | None = None
+    model: ModelRef | None = None
+
+
 class OpenCase(Fact):
     """`open/<id>`: the marker that the sweep lists."""
 
@@ -292,6 +310,10 @@ def image_key(owner: str, case_id: str, n: int, form: Literal["original", "prepa
 
 def heatmap_key(owner: str, case_id: str, heatmap: Heatmap, model: ModelRef) -> str:
     return f"{case_key(owner, case_id)}/images/{heatmap.n}/heatmaps/{model.name}-{model.version}-{heatmap.place}.png"
+
+
+def feedback_key(owner: str, case_id: str, k: int) -> str:
+    return f"{case_key(owner, case_id)}/feedback/{k}.json"
 
 
 def open_key(case_id: str) -> str:

@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.shared.case import MAX_IMAGES
+from dermis.shared.http import Feedback
 from dermis.shared.vocabulary import SelfReport
 
 _REF = "#/components/schemas/{model}"
@@ -47,6 +48,13 @@ EVENTS: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
     204: {"description": "There is nothing after `Last-Event-ID` and never will be."},
+}
+HEATMAP: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A PNG with transparency and the aspect of the image as it is shown, to be laid over it: the more opaque, the more "
+        "that place spoke for the condition.",
+        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -101,6 +109,10 @@ CASE_BODY: dict[str, Any] = {
         }
     },
 }
+FEEDBACK_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": _REF.format(model="Feedback")}}},
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -115,7 +127,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description of `app`, made once."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, definitions = models_json_schema([(Problem, "validation"), (SelfReport, "validation")], ref_template=_REF)
+        _, definitions = models_json_schema([(model, "validation") for model in (Problem, SelfReport, Feedback)], ref_template=_REF)
         known = schema["components"]["schemas"]
         schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **known}.items()))
         app.openapi_schema = schema

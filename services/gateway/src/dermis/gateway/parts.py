@@ -73,3 +73,6 @@ def _owner() -> str:
 
 PartsOf = Annotated[Parts, Depends(_parts)]
 Owner = Annotated[str, Depends(_owner)]
+WritingOwner = Owner
+ModelsReader = Owner
+Operator = Owner

@@ -14,11 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from dermis.gateway.convert import NewCase
 from dermis.gateway.core.listing import Listed, fold_keys
 from dermis.gateway.hub import Hub
+from dermis.gateway.problems import fault
 from dermis.shared.case import (
     Assessed,
     CaseState,
     Erased,
     Failed,
+    GivenFeedback,
     OpenCase,
     Outcome,
     Received,
@@ -26,15 +28,19 @@ from dermis.shared.case import (
     case_key,
     fact_key,
     failed_key,
+    feedback_key,
+    heatmap_key,
     image_key,
     open_key,
 )
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 
 M = TypeVar("M", bound=BaseModel)
+MOST_FEEDBACK = 10
 
 
 def now() -> datetime:
@@ -147,6 +153,47 @@ class Pipeline:
         for key in list(self.store.list(f"{case_key(owner, case_id)}/")):
             if key != tombstone:
                 self.store.delete(key)
+
+    async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
+        """Return the overlay of image `n` for a condition, else for the most probable that has one; NOT_FOUND if there is none."""
+        outcome = (await self.read(case_id, owner=owner)).outcome
+        found = [each for each in outcome.heatmaps if each.n == n and condition in (None, each.condition)] if outcome else []
+        if not found or outcome is None or outcome.model is None:
+            known = sorted({f"{each.n} ({each.condition})" for each in outcome.heatmaps}) if outcome else []
+            detail = f"case {case_id} has no such heatmap; " + (f"it has {', '.join(known)}" if known else "its outcome names none")
+            raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", detail)
+        return await run_in_threadpool(self.store.get, heatmap_key(owner, case_id, found[0], outcome.model))
+
+    async def give_feedback(self, case_id: str, feedback: Feedback, *, owner: str) -> FeedbackKept:
+        """Keep what became of an outcome; CONFLICT if there is none yet, or feedback was given too often.
+
+        The same feedback given twice is kept once.
+        """
+        state = await self.read(case_id, owner=owner)
+        if state.outcome is None or state.received is None:
+            raise DermisError(Kind.CONFLICT, "NOT_FINISHED", f"case {case_id} has no outcome yet; give feedback once it is FINISHED")
+        known = {ranked.condition for ranked in state.outcome.differential} | {OTHER_CONDITION}
+        if feedback.condition is not None and feedback.condition not in known:
+            detail = f"condition: {feedback.condition!r} is none of this outcome's; use one of {', '.join(sorted(known))}"
+            raise fault("CONDITION", detail, pointer="/condition")
+        given = GivenFeedback(case_id=case_id, given_at=self.clock(), model=state.outcome.model, **feedback.model_dump())
+        kept = await run_in_threadpool(self._keep_feedback, given, owner)
+        return FeedbackKept(**feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent)
+
+    def _keep_feedback(self, given: GivenFeedback, owner: str) -> GivenFeedback:
+        for k in range(1, MOST_FEEDBACK + 1):
+            key = feedback_key(owner, given.case_id, k)
+            known = self._get(key, GivenFeedback)
+            if known is None and self._put(key, given):
+                if self._get(fact_key(owner, given.case_id, "erased"), Erased):  # erased meanwhile: nothing may stay
+                    self.store.delete(key)
+                    raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {given.case_id} was erased")
+                return given
+            known = known or self._get(key, GivenFeedback)
+            if known and known.model_copy(update={"given_at": given.given_at}) == given:
+                return known
+        detail = f"feedback on case {given.case_id} was given {MOST_FEEDBACK} times; no more is taken"
+        raise DermisError(Kind.CONFLICT, "FEEDBACK_FULL", detail)
 
     def page(self, *, owner: str, after: str, size: int) -> Sequence[Listed]:
         """Return up to `size` cases with ids above `after`, in order; told by the names of their facts alone."""

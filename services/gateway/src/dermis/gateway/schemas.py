@@ -1,63 +1,13 @@
-"""What goes out over HTTP."""
+"""From facts to what goes out over HTTP."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import cast
 
-from pydantic import BaseModel
-
 from dermis.gateway.core.listing import Listed, cursor, made_at
-from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Outcome, Received, ReceivedImage, Status
+from dermis.gateway.guidance import guidance
+from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Received, ReceivedImage, Status
+from dermis.shared.http import Case, CaseImage, CaseList, CaseSummary, Failure
 from dermis.shared.report import QualityReport
-from dermis.shared.vocabulary import ShotType
-
-
-class CaseImage(BaseModel):
-    """One image of a case; `width` and `height` in pixels as it is shown, `quality` once it is assessed."""
-
-    n: int
-    content_type: str
-    width: int
-    height: int
-    shot_type: ShotType | None
-    quality: QualityReport | None
-
-
-class Failure(BaseModel):
-    """Why a case could not be finished: our fault, not the images'."""
-
-    attempt: int
-    failed_at: datetime
-    reason: str
-    detail: str
-
-
-class Case(BaseModel):
-    """A case as far as it has come; `outcome` once `status` is FINISHED, `failure` if it is FAILED."""
-
-    id: str
-    status: Status
-    received_at: datetime
-    assessed_at: datetime | None
-    images: list[CaseImage]
-    outcome: Outcome | None
-    failure: Failure | None
-    notice: str
-
-
-class CaseSummary(BaseModel):
-    """A case in a list; `received_at` to the millisecond, as its id has it."""
-
-    id: str
-    status: Status
-    received_at: datetime
-
-
-class CaseList(BaseModel):
-    """One page; `next_cursor` is null on the last one."""
-
-    cases: list[CaseSummary]
-    next_cursor: str | None
 
 
 def case_of(state: CaseState) -> Case:
@@ -71,6 +21,7 @@ def case_of(state: CaseState) -> Case:
         assessed_at=state.assessed.assessed_at if state.assessed else None,
         images=[_image(image, quality.get(image.n)) for image in received.images],
         outcome=state.outcome,
+        guidance=guidance().of_outcome(state.outcome) if state.outcome else None,
         failure=_failure(state.failed) if state.failed and not state.outcome else None,
         notice=NOT_A_MEDICAL_DEVICE,
     )

@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from dermis.shared.bundles import read_manifest
+from dermis.shared.bundles import read_manifest, versions
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer import registry
@@ -21,7 +21,7 @@ def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any
     held = registry.current_or_none(store)
     place = {held.current: "current", **({held.previous: "previous"} if held.previous else {})} if held else {}
     rows = []
-    for ref in registry.versions(store):
+    for ref in versions(store):
         manifest = read_manifest(store, ref)
         rows.append(
             {

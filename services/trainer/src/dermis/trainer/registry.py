@@ -12,7 +12,7 @@ from dermis.shared.bundles import point, read_current, read_feature_schema, read
 from dermis.shared.case import Fact
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
-from dermis.shared.manifest import MANIFEST_FILE, Current, Manifest, VersionRef
+from dermis.shared.manifest import Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.core import gate
 from dermis.trainer.core.gate import Compared, Judgement, Paired, Verdict, judge, soft_top
@@ -95,13 +95,6 @@ def parse_ref(text: str, *, name: str) -> VersionRef:
     if not version.isdigit() or int(version) < 1 or "/" in model:
         raise DermisError(Kind.INVALID, "VERSION", f"version {text!r} is not understood; write 3, or {name}/3")
     return VersionRef(name=model or name, version=int(version))
-
-
-def versions(store: BlobStore) -> list[VersionRef]:
-    """Return every published version, by name and number."""
-    keys = (key.split("/") for key in store.list("models/"))
-    found = [VersionRef(name=key[1], version=int(key[2])) for key in keys if len(key) == 4 and key[3] == MANIFEST_FILE and key[2].isdigit()]
-    return sorted(found, key=lambda ref: (ref.name, ref.version))
 
 
 def next_version(store: BlobStore, name: str) -> int:

@@ -5,22 +5,24 @@ from collections.abc import AsyncIterator, Mapping
 from itertools import count
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway.body import read_json
 from dermis.gateway.convert import digest_of, new_case_of
 from dermis.gateway.core import listing
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.form import CASE_FORM
-from dermis.gateway.openapi import CASE_BODY, EVENTS, SHOWN, TAKEN_IN, problems
-from dermis.gateway.parts import Owner, Parts, PartsOf
+from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
+from dermis.gateway.parts import Owner, Parts, PartsOf, WritingOwner
 from dermis.gateway.pipeline import Retry
 from dermis.gateway.problems import fault
-from dermis.gateway.schemas import Case, CaseList, case_of, list_of
-from dermis.shared.case import CaseState, Received
+from dermis.gateway.schemas import case_of, list_of
+from dermis.shared.case import MAX_IMAGES, CaseState, Received
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.shared.jobs import AssessJob
 
 RETRY_AFTER_SECONDS = 1
@@ -104,6 +106,33 @@ async def follow_case(
     if first.closed and all(event.ordinal <= seen for event in events_of(first)):
         return Response(status_code=204)  # tells EventSource not to connect again
     return StreamingResponse(_stream(first, states, case_id, seen), media_type="text/event-stream")
+
+
+@router.get(
+    "/{case_id}/images/{n}/heatmap",
+    summary="Show where in an image the model found what speaks for a condition",
+    response_class=Response,
+    responses={**HEATMAP, **problems(404, 422, 503)},
+)
+async def get_heatmap(
+    case_id: str,
+    n: Annotated[int, Path(ge=1, le=MAX_IMAGES)],
+    parts: PartsOf,
+    owner: Owner,
+    condition: Annotated[str | None, Query(max_length=100, description="id of a condition in `outcome.heatmaps`; else the first")] = None,
+) -> Response:
+    return Response(await parts.pipeline.heatmap(case_id, owner=owner, n=n, condition=condition), media_type="image/png")
+
+
+@router.post(
+    "/{case_id}/feedback",
+    summary="Say what became of an outcome",
+    status_code=201,
+    responses=problems(404, 409, 413, 415, 422, 503),
+    openapi_extra={"requestBody": FEEDBACK_BODY},
+)
+async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: WritingOwner) -> FeedbackKept:
+    return await parts.pipeline.give_feedback(case_id, await read_json(request, Feedback), owner=owner)
 
 
 async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) -> tuple[Received, bool]:

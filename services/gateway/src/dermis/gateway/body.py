@@ -1,0 +1,57 @@
+"""A body that is no form, read while it streams and refused as soon as it is too large."""
+
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from dermis.gateway.problems import FieldProblem, FieldsError, fault
+from dermis.shared.errors import DermisError, Kind
+
+M = TypeVar("M", bound=BaseModel)
+MOST_JSON_BYTES = 64 * 1024
+
+
+async def read_body(request: Request, *, types: tuple[str, ...], most: int) -> tuple[str, bytes]:
+    """Return the body's media type, one of `types`, and its bytes, at most `most`; UNSUPPORTED or TOO_LARGE otherwise."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in types:
+        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {given[:100]!r}; send {' or '.join(types)}")
+    length = request.headers.get("content-length", "0")
+    body = bytearray()
+    if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
+        raise _too_large(most)
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > most:
+            raise _too_large(most)
+        body += chunk
+    return given, bytes(body)
+
+
+async def read_json(request: Request, kind: type[M]) -> M:
+    """Return the JSON body as `kind`; every fault is INVALID and points to its field."""
+    _, body = await read_body(request, types=("application/json",), most=MOST_JSON_BYTES)
+    return parse_json(body, kind)
+
+
+def parse_json(body: bytes, kind: type[M]) -> M:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        raise fault("JSON", f"the body is no JSON: {found[0]['msg']}; send one JSON object")
+    problems = [
+        FieldProblem(pointer=f"/{'/'.join(map(str, each['loc']))}"[:200] if each["loc"] else "", detail=_detail(each["loc"], each["msg"]))
+        for each in found
+    ]
+    raise FieldsError("BODY", "; ".join(problem.detail for problem in problems[:3]), problems)
+
+
+def _detail(place: tuple[int | str, ...], said: str) -> str:
+    named = ".".join(map(str, place))[:200]
+    return f"{named}: {said}" if named else said.removeprefix("Value error, ")
+
+
+def _too_large(most: int) -> DermisError:
+    return DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body holds more than {most:,} bytes; send less")

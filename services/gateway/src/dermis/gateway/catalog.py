@@ -1,0 +1,93 @@
+"""Which models and conditions there are, from the bundles in the store."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dermis.gateway.guidance import guidance
+from dermis.shared.bundles import read_current, read_manifest, versions
+from dermis.shared.case import NOT_A_MEDICAL_DEVICE
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import ConditionList, Evaluation, ModelList, ModelSummary
+from dermis.shared.manifest import EVALUATION_FILE, Manifest, VersionRef, bundle_key
+from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.telemetry import log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    store: BlobStore
+
+    def models(self) -> ModelList:
+        """Return every published version, the current one marked; a bundle that can't be read is left out and logged."""
+        current = self._current()
+        found = []
+        for ref in versions(self.store):
+            try:
+                found.append(_summary(read_manifest(self.store, ref), current))
+            except DermisError as error:
+                if error.kind is not Kind.INVALID:
+                    raise
+                log.error("bundle is broken", model=bundle_key(ref.name, ref.version), reason=error.reason)
+        return ModelList(models=found)
+
+    def evaluation(self, version: int, *, name: str | None) -> Evaluation:
+        """Return a version's report; without `name` that of the current model's, or of the only one. NOT_FOUND if there is none."""
+        ref = self._ref(version, name)
+        key = f"{bundle_key(ref.name, ref.version)}/{EVALUATION_FILE}"
+        try:
+            report: dict[str, Any] = json.loads(self.store.get(key))
+        except BlobNotFound:
+            raise _no_model(version, name) from None
+        return Evaluation(model=f"{ref.name} {ref.version}", report=report)
+
+    def conditions(self) -> ConditionList:
+        """Return the current model's conditions, each with its guidance."""
+        current, texts = self._current(), guidance()
+        if current:
+            known = [(condition.id, condition.name) for condition in read_manifest(self.store, current).conditions]
+        else:
+            known = [(entry.id, entry.names[0]) for entry in texts.entries]
+        return ConditionList(
+            model=f"{current.name} {current.version}" if current else None,
+            conditions=[texts.of_condition(condition, name) for condition, name in known],
+            general=texts.of_general(),
+            skin_care=texts.skin_care,
+            clinical_review=texts.clinical_review,
+            notice=NOT_A_MEDICAL_DEVICE,
+        )
+
+    def _current(self) -> VersionRef | None:
+        try:
+            return read_current(self.store).current
+        except DermisError as error:
+            if error.reason != "NO_CURRENT_MODEL":
+                raise
+            return None
+
+    def _ref(self, version: int, name: str | None) -> VersionRef:
+        known = versions(self.store)
+        current = self._current()
+        wanted = name or (current.name if current else None)
+        of_version = [ref for ref in known if ref.version == version and wanted in (None, ref.name)]
+        if len(of_version) != 1:
+            raise _no_model(version, name)
+        return of_version[0]
+
+
+def _summary(manifest: Manifest, current: VersionRef | None) -> ModelSummary:
+    return ModelSummary(
+        name=manifest.name,
+        version=manifest.version,
+        purpose=manifest.purpose,
+        current=current == VersionRef(name=manifest.name, version=manifest.version),
+        conditions=list(manifest.conditions),
+        image_size=manifest.image_size,
+        coverage=manifest.prediction_sets.coverage,
+        evaluation=f"/v1/models/{manifest.version}/evaluation?name={manifest.name}",
+    )
+
+
+def _no_model(version: int, name: str | None) -> DermisError:
+    which = f"version {version}" + (f" of {name[:64]!r}" if name else " of the current model")
+    return DermisError(Kind.NOT_FOUND, "MODEL_NOT_FOUND", f"there is no evaluation of {which}; see GET /v1/models")

@@ -1,0 +1,35 @@
+"""What the system knows: models, how they were measured, and the conditions that they name."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.concurrency import run_in_threadpool
+
+from dermis.gateway.catalog import Catalog
+from dermis.gateway.openapi import problems
+from dermis.gateway.parts import ModelsReader, PartsOf
+from dermis.shared.http import ConditionList, Evaluation, ModelList
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+
+@router.get("/conditions", summary="List the conditions that the current model knows, with plain words on each", responses=problems(503))
+async def list_conditions(parts: PartsOf, _reader: ModelsReader) -> ConditionList:
+    return await run_in_threadpool(Catalog(store=parts.pipeline.store).conditions)
+
+
+@router.get("/models", summary="List the models", responses=problems(503))
+async def list_models(parts: PartsOf, _reader: ModelsReader) -> ModelList:
+    return await run_in_threadpool(Catalog(store=parts.pipeline.store).models)
+
+
+@router.get(
+    "/models/{version}/evaluation", summary="Show how a version was measured, by skin tone among others", responses=problems(404, 422, 503)
+)
+async def get_evaluation(
+    version: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    parts: PartsOf,
+    _reader: ModelsReader,
+    name: Annotated[str | None, Query(min_length=1, max_length=100, description="the model's name; else the current model's")] = None,
+) -> Evaluation:
+    return await run_in_threadpool(Catalog(store=parts.pipeline.store).evaluation, version, name=name)

@@ -1,0 +1,192 @@
+"""The bodies of the HTTP API, for the gateway that sends them and the client that reads them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
+from dermis.shared.manifest import Condition
+from dermis.shared.report import QualityReport
+from dermis.shared.vocabulary import ShotType
+
+OTHER_CONDITION = "OTHER"
+
+
+class CaseImage(BaseModel):
+    """One image of a case; `width` and `height` in pixels as it is shown, `quality` once it is assessed."""
+
+    n: int
+    content_type: str
+    width: int
+    height: int
+    shot_type: ShotType | None
+    quality: QualityReport | None
+
+
+class Failure(BaseModel):
+    """Why a case could not be finished: our fault, not the images'."""
+
+    attempt: int
+    failed_at: datetime
+    reason: str
+    detail: str
+
+
+class GuidanceEntry(BaseModel):
+    """What may be said of a condition in plain words: neutral, without any treatment."""
+
+    id: str
+    urgency: Urgency
+    next_step: str
+    text: str
+    on_lighter_skin: str
+    on_darker_skin: str
+    sources: list[str]
+
+
+class ConditionGuidance(BaseModel):
+    """A condition of a model and its guidance; `is_general` if no entry names it and the general one stands in."""
+
+    condition: str
+    name: str
+    is_general: bool
+    guidance: GuidanceEntry
+
+
+class CaseGuidance(BaseModel):
+    """What a person may do now: `urgency` and `next_step` are the most urgent of red flags and shown conditions.
+
+    `conditions` are those of the prediction set; none if the model abstained or no image was usable.
+    """
+
+    urgency: Urgency
+    next_step: str
+    conditions: list[ConditionGuidance]
+    general: GuidanceEntry
+    skin_care: list[str]
+    clinical_review: str = Field(description="who reviewed these texts; `none`: no clinician has")
+
+
+class Case(BaseModel):
+    """A case as far as it has come; `outcome` and `guidance` once `status` is FINISHED, `failure` if it is FAILED."""
+
+    id: str
+    status: Status
+    received_at: datetime
+    assessed_at: datetime | None
+    images: list[CaseImage]
+    outcome: Outcome | None
+    guidance: CaseGuidance | None
+    failure: Failure | None
+    notice: str
+
+
+class CaseSummary(BaseModel):
+    """A case in a list; `received_at` to the millisecond, as its id has it."""
+
+    id: str
+    status: Status
+    received_at: datetime
+
+
+class CaseList(BaseModel):
+    """One page; `next_cursor` is null on the last one."""
+
+    cases: list[CaseSummary]
+    next_cursor: str | None
+
+
+class Feedback(BaseModel):
+    """What became of an outcome: `helpful`, or `condition` and `confirmed_by`, or all. No free text: it could name a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    helpful: bool | None = None
+    condition: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="id of the condition that it was, of the model that answered; `OTHER` for none of them"
+    )
+    confirmed_by: ConfirmedBy | None = Field(None, description="who says so; needed with `condition`")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Feedback":
+        if self.helpful is None and self.condition is None:
+            raise ValueError("nothing is said; give helpful, or condition and confirmed_by")
+        if (self.condition is None) is not (self.confirmed_by is None):
+            raise ValueError("condition and confirmed_by belong together; give both or none")
+        return self
+
+
+class FeedbackKept(Feedback):
+    """Feedback as it is kept; `consent` is the case's: only KEEP_FOR_IMPROVEMENT lets it become part of a data set."""
+
+    case_id: str
+    given_at: datetime
+    consent: Consent
+
+
+class ModelSummary(BaseModel):
+    """A version of a model; cases are answered with the `current` one."""
+
+    name: str
+    version: int
+    purpose: str
+    current: bool
+    conditions: list[Condition]
+    image_size: int
+    coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
+    evaluation: str = Field(description="where its evaluation report is")
+
+
+class ModelList(BaseModel):
+    models: list[ModelSummary]
+
+
+class ConditionList(BaseModel):
+    """The conditions that the current model knows, with their guidance; without a current model those of the guidance alone."""
+
+    model: str | None = Field(description="name and version of the current model")
+    conditions: list[ConditionGuidance]
+    general: GuidanceEntry
+    skin_care: list[str]
+    clinical_review: str
+    notice: str
+
+
+class Evaluation(BaseModel):
+    """A version's evaluation report as its bundle has it; `slices` holds each figure by tone with n and interval."""
+
+    model: str
+    report: dict[str, Any]
+
+
+class BatchSource(BaseModel):
+    """Where a batch's images are, and which: those below `prefix`, a case each, or the rows of a CSV file `csv`."""
+
+    url: Annotated[str, Field(max_length=500)] = Field(description="a store that the operator lets batches read")
+    prefix: Annotated[str, Field(max_length=400)] = Field("", description="a case for each image whose key starts so")
+    csv: Annotated[str, Field(max_length=400)] | None = Field(None, description="key of a CSV file in the same store, in place of `prefix`")
+
+
+class Batch(BaseModel):
+    """A batch and how far it is: `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why."""
+
+    id: str
+    status: Literal["RUNNING", "FINISHED"]
+    created_at: datetime
+    rows: int
+    rows_done: int
+    step: int
+    failed: dict[int, str]
+    results: str = Field(description="where the results are, as far as they go")
+
+
+class BatchSummary(BaseModel):
+    id: str
+    created_at: datetime
+    rows: int
+
+
+class BatchList(BaseModel):
+    batches: list[BatchSummary]
+    next_cursor: str | None

@@ -1,0 +1,118 @@
+"""The texts on conditions: every condition has one, each is complete and neutral, and the most urgent step leads."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dermis.gateway.guidance import Guidance, guidance
+from dermis.shared.case import Outcome, OutcomeKind, RankedCondition, RedFlag, Urgency
+from dermis.shared.manifest import MANIFEST_FILE, Manifest
+from dermis.standalone import demo
+
+ROOT = Path(__file__).parents[3]
+POLICY = json.loads((ROOT / "services/trainer/src/dermis/trainer/data/policies/scin-grouped.json").read_text())
+GROUPS = [group["name"] for group in POLICY["groups"]]
+# What the policy leaves a label of its own on SCIN release 1.0.0: named by at least 20 cases.
+LABELS = [
+    "Acne",
+    "Acute dermatitis, NOS",
+    "Allergic Contact Dermatitis",
+    "Drug Rash",
+    "Eczema",
+    "Folliculitis",
+    "Granuloma annulare",
+    "Herpes Simplex",
+    "Herpes Zoster",
+    "Hypersensitivity",
+    "Impetigo",
+    "Insect Bite",
+    "Irritant Contact Dermatitis",
+    "Leukocytoclastic Vasculitis",
+    "Lichen Simplex Chronicus",
+    "Lichen planus/lichenoid eruption",
+    "O/E - ecchymoses present",
+    "Pigmented purpuric eruption",
+    "Pityriasis rosea",
+    "Psoriasis",
+    "Scabies",
+    "Stasis Dermatitis",
+    "Tinea",
+    "Tinea Versicolor",
+    "Urticaria",
+    "Viral Exanthem",
+]
+DEMO = Manifest.model_validate_json((demo.BUNDLE / MANIFEST_FILE).read_bytes())
+TREATMENTS = (
+    "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol retinoid surgery laser"
+)
+
+
+def outcome(kind: OutcomeKind, *inside: str, flags: tuple[RedFlag, ...] = ()) -> Outcome:
+    ranked = [*((name, True) for name in inside), ("Vitiligo", False)]
+    return Outcome(
+        case_id="case_1",
+        finished_at=datetime.now(UTC),
+        kind=kind,
+        red_flags=flags,
+        differential=tuple(
+            RankedCondition(condition=name.upper(), name=name, probability=0.5, in_prediction_set=is_in) for name, is_in in ranked
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", [*(condition.name for condition in DEMO.conditions), *GROUPS, *LABELS])
+def test_every_condition_has_an_entry_of_its_own(name: str) -> None:
+    entry = guidance().entry(name)
+    assert entry.id != "GENERAL"
+    assert guidance().entry(name.upper()) == entry
+
+
+def test_what_fits_no_label_gets_the_general_entry_which_says_so() -> None:
+    for name in (POLICY["other"], "something never heard of"):
+        shown = guidance().of_condition("X", name)
+        assert (shown.is_general, shown.guidance.id) == (True, "GENERAL")
+    assert not guidance().of_condition("X", "Eczema").is_general
+
+
+def test_no_clinician_has_reviewed_the_texts() -> None:
+    assert guidance().clinical_review == "none"
+
+
+def test_each_entry_is_complete_short_and_names_no_treatment() -> None:
+    for entry in (guidance().general, *guidance().entries):
+        texts = (entry.text, entry.next_step, entry.on_lighter_skin, entry.on_darker_skin)
+        assert all(text.endswith(".") and len(text) < 320 for text in texts), entry.id
+        assert entry.on_lighter_skin != entry.on_darker_skin
+        assert not [word for word in TREATMENTS.split() if word in " ".join(texts).lower()], entry.id
+
+
+def test_a_name_may_stand_in_one_entry_only() -> None:
+    doubled = guidance().model_dump()
+    doubled["entries"][0]["names"] = ("ECZEMA",)
+    with pytest.raises(ValidationError, match="'eczema' stands twice"):
+        Guidance.model_validate(doubled)
+
+
+def test_the_most_urgent_condition_of_the_set_leads() -> None:
+    told = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster"))
+    assert [each.name for each in told.conditions] == ["Eczema", "Herpes Zoster"]
+    assert told.urgency is Urgency.TODAY
+    assert told.next_step == guidance().entry("Herpes Zoster").next_step
+
+
+def test_a_red_flag_leads_over_conditions_that_are_less_urgent() -> None:
+    flag = RedFlag(flag="F", text="Emergency: now.", urgency=Urgency.EMERGENCY)
+    told = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Herpes Zoster", flags=(flag,)))
+    assert (told.urgency, told.next_step) == (Urgency.EMERGENCY, "Emergency: now.")
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.ABSTENTION, OutcomeKind.REJECTION])
+def test_without_a_reliable_result_no_condition_is_talked_about(kind: OutcomeKind) -> None:
+    told = guidance().of_outcome(outcome(kind, "Herpes Zoster"))
+    assert told.conditions == []
+    assert told.next_step == guidance().general.next_step
+    flag = RedFlag(flag="F", text="Urgent: today.")  # of a fact from before urgency was noted
+    assert guidance().of_outcome(outcome(kind, flags=(flag,))).urgency is Urgency.TODAY

@@ -1,0 +1,158 @@
+"""Models, conditions, heatmaps and feedback over HTTP."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dermis.shared.bundles import point, publish
+from dermis.shared.case import GivenFeedback, Heatmap, ModelRef, Outcome, OutcomeKind, RankedCondition, fact_key, feedback_key, heatmap_key
+from dermis.shared.manifest import EVALUATION_FILE, VersionRef
+from dermis.standalone import demo
+from tests.unit.gateway.conftest import Gateway
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+MODEL = ModelRef(name="dermis", version=1, purpose="demo")
+HEATMAPS = (Heatmap(n=1, condition="ECZEMA", place=1), Heatmap(n=1, condition="ACNE", place=0))
+
+
+@pytest.fixture
+def finished(gateway: Gateway, png: bytes) -> str:
+    """A case of one image with its outcome."""
+    case_id: str = gateway.submit(png, consent="KEEP_FOR_IMPROVEMENT").json()["id"]
+    outcome = Outcome(
+        case_id=case_id,
+        finished_at=NOW,
+        kind=OutcomeKind.DIFFERENTIAL,
+        differential=(RankedCondition(condition="ECZEMA", name="Eczema", probability=1, in_prediction_set=True),),
+        model=MODEL,
+        heatmaps=HEATMAPS,
+    )
+    for heatmap in HEATMAPS:
+        gateway.store.put_once(heatmap_key("public", case_id, heatmap, MODEL), heatmap.condition.encode())
+    gateway.store.put_once(fact_key("public", case_id, "outcome"), outcome.model_dump_json().encode())
+    return case_id
+
+
+@pytest.fixture
+def published(gateway: Gateway) -> None:
+    publish(gateway.store, demo.BUNDLE)
+    point(gateway.store, VersionRef(name="dermis", version=1))
+
+
+def test_a_result_comes_with_what_to_do(gateway: Gateway, finished: str) -> None:
+    case = gateway.get(f"/v1/cases/{finished}").json()
+    (eczema,) = case["guidance"]["conditions"]
+    assert (eczema["condition"], eczema["guidance"]["id"]) == ("ECZEMA", "ECZEMA")
+    assert case["guidance"]["clinical_review"] == "none"
+    assert gateway.get(f"/v1/cases/{finished}").headers["etag"] == gateway.get(f"/v1/cases/{finished}").headers["etag"]
+
+
+def test_an_open_case_has_no_guidance(gateway: Gateway, png: bytes) -> None:
+    assert gateway.submit(png).json()["guidance"] is None
+
+
+@pytest.mark.parametrize(("query", "content"), [("", b"ECZEMA"), ("?condition=ACNE", b"ACNE")])
+def test_a_heatmap_is_the_first_or_the_one_asked_for(gateway: Gateway, finished: str, query: str, content: bytes) -> None:
+    response = gateway.get(f"/v1/cases/{finished}/images/1/heatmap{query}")
+    assert (response.status_code, response.headers["content-type"], response.content) == (200, "image/png", content)
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(("path", "status"), [("2/heatmap", 404), ("1/heatmap?condition=TINEA", 404), ("4/heatmap", 422)])
+def test_a_heatmap_that_is_not_there_names_those_that_are(gateway: Gateway, finished: str, path: str, status: int) -> None:
+    response = gateway.get(f"/v1/cases/{finished}/images/{path}")
+    assert response.status_code == status
+    assert status == 422 or "1 (ACNE), 1 (ECZEMA)" in response.json()["detail"]
+
+
+def test_an_open_case_has_no_heatmap(gateway: Gateway, png: bytes) -> None:
+    case_id = gateway.submit(png).json()["id"]
+    assert gateway.get(f"/v1/cases/{case_id}/images/1/heatmap").json()["reason"] == "NO_HEATMAP"
+
+
+def give(gateway: Gateway, case_id: str, body: Any) -> Any:
+    return gateway.call("POST", f"/v1/cases/{case_id}/feedback", json=body)
+
+
+def test_feedback_is_kept_as_a_fact_with_the_cases_consent(gateway: Gateway, finished: str) -> None:
+    response = give(gateway, finished, {"helpful": True, "condition": "ECZEMA", "confirmed_by": "DERMATOLOGIST"})
+    assert response.status_code == 201
+    assert response.json()["consent"] == "KEEP_FOR_IMPROVEMENT"
+    kept = GivenFeedback.model_validate_json(gateway.store.get(feedback_key("public", finished, 1)))
+    assert (kept.condition, kept.confirmed_by, kept.model) == ("ECZEMA", "DERMATOLOGIST", MODEL)
+
+
+def test_the_same_feedback_is_kept_once_and_other_beside_it_up_to_a_limit(gateway: Gateway, finished: str) -> None:
+    first = give(gateway, finished, {"helpful": True})
+    assert give(gateway, finished, {"helpful": True}).json() == first.json()
+    assert len(list(gateway.store.list(f"cases/public/{finished}/feedback/"))) == 1
+    said = ("SELF", "DOCTOR", "DERMATOLOGIST", "LABORATORY")
+    bodies = [
+        {"condition": condition, "confirmed_by": by, "helpful": h} for condition in ("OTHER", "ECZEMA") for by in said for h in (0, 1)
+    ]
+    statuses = [give(gateway, finished, body | {"helpful": bool(body["helpful"])}).status_code for body in bodies]
+    assert statuses == [201] * 9 + [409] * 7
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "said"),
+    [
+        ({}, "", "nothing is said"),
+        ({"condition": "ECZEMA"}, "", "belong together"),
+        ({"condition": "TINEA", "confirmed_by": "SELF"}, "/condition", "use one of ECZEMA, OTHER"),
+        ({"helpful": "perhaps"}, "/helpful", "valid boolean"),
+        ({"helpful": True, "comment": "my name is"}, "/comment", "not permitted"),
+        ([1], "", "should be an object"),
+    ],
+)
+def test_wrong_feedback_is_a_problem_with_its_place(gateway: Gateway, finished: str, body: Any, pointer: str, said: str) -> None:
+    response = give(gateway, finished, body)
+    assert response.status_code == 422
+    problem = response.json()
+    assert said in problem["detail"]
+    assert "my name" not in response.text
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+    assert not list(gateway.store.list(f"cases/public/{finished}/feedback/"))
+
+
+def test_a_body_that_is_no_json_or_too_large_is_refused(gateway: Gateway, finished: str) -> None:
+    path, headers = f"/v1/cases/{finished}/feedback", {"content-type": "application/json"}
+    assert gateway.call("POST", path, content=b'{"helpful": ', headers=headers).json()["reason"] == "JSON"
+    assert gateway.call("POST", path, content=b" " * 70_000, headers=headers).status_code == 413
+    assert gateway.call("POST", path, content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
+
+
+def test_feedback_needs_an_outcome_and_goes_when_the_case_is_erased(gateway: Gateway, finished: str, png: bytes) -> None:
+    assert give(gateway, gateway.submit(png).json()["id"], {"helpful": True}).json()["reason"] == "NOT_FINISHED"
+    give(gateway, finished, {"helpful": True})
+    gateway.call("DELETE", f"/v1/cases/{finished}")
+    assert list(gateway.store.list(f"cases/public/{finished}/")) == [f"cases/public/{finished}/erased.json"]
+    assert give(gateway, finished, {"helpful": True}).json()["reason"] == "CASE_ERASED"
+
+
+def test_models_are_listed_with_the_current_one_marked(gateway: Gateway, published: None) -> None:
+    (model,) = gateway.get("/v1/models").json()["models"]
+    assert (model["name"], model["version"], model["purpose"], model["current"]) == ("dermis", 1, "demo", True)
+    report = gateway.get(model["evaluation"]).json()
+    assert report == {"model": "dermis 1", "report": json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())}
+    assert report["report"]["slices"]["monk_skin_tone"][0]["n"] > 0
+
+
+@pytest.mark.parametrize("path", ["2/evaluation", "1/evaluation?name=other"])
+def test_a_model_that_is_not_there_is_not_found(gateway: Gateway, published: None, path: str) -> None:
+    response = gateway.get(f"/v1/models/{path}")
+    assert (response.status_code, response.json()["reason"]) == (404, "MODEL_NOT_FOUND")
+
+
+def test_conditions_are_the_current_models_or_without_one_those_of_the_guidance(gateway: Gateway) -> None:
+    before = gateway.get("/v1/conditions").json()
+    assert before["model"] is None
+    assert len(before["conditions"]) >= 30
+    publish(gateway.store, demo.BUNDLE)
+    point(gateway.store, VersionRef(name="dermis", version=1))
+    known = gateway.get("/v1/conditions").json()
+    assert known["model"] == "dermis 1"
+    assert [each["condition"] for each in known["conditions"]][:2] == ["ACNE", "ECZEMA"]
+    assert gateway.get("/v1/models").json()["models"][0]["conditions"][0] == {"id": "ACNE", "name": "Acne"}
