@@ -9,7 +9,7 @@ from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import OutlierRule
 from dermis.shared.stores.memory import MemoryStore
-from dermis.shared.tensors import to_proto
+from dermis.shared.tensors import from_proto, to_proto
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import ServingClient
 from dermis.worker.core.outliers import Outliers, to_bytes
@@ -24,13 +24,20 @@ class Channel:
     """A serving that answers with what it is asked for."""
 
     def __init__(self, **outputs: Any) -> None:
-        self.outputs = {"probabilities": np.full((1, 4), 0.25, np.float32), "embedding": np.ones((1, 4), np.float32)} | outputs
+        self.outputs = {
+            "probabilities": np.full((1, 4), 0.25, np.float32),
+            "embedding": np.ones((1, 4), np.float32),
+            "cam": np.zeros((1, 3, *manifest().cam_size, 4), np.float32),
+            "answers_logits": np.zeros((1, 4), np.float32),
+        } | outputs
         self.asked: list[str] = []
 
     def unary_unary(self, path: str, **_: Any) -> Any:
         def call(request: Any, timeout: float) -> Any:
             self.asked = list(request.output_filter)
-            return pb.PredictResponse(outputs={name: to_proto(self.outputs[name]) for name in self.asked})
+            given = from_proto(request.inputs["features"])
+            found = {name: self.outputs[name] for name in self.asked}
+            return pb.PredictResponse(outputs={name: to_proto(value(given) if callable(value) else value) for name, value in found.items()})
 
         return call
 
@@ -42,9 +49,9 @@ def client(channel: Channel) -> ServingClient:
 def test_the_embedding_is_asked_for_only_where_a_rule_needs_it() -> None:
     channel = Channel()
     assert client(channel).predict(manifest(), INPUTS).embedding is None
-    assert channel.asked == ["probabilities"]
+    assert channel.asked == ["probabilities", "cam", "answers_logits"]
     embedding = client(channel).predict(KNOWING, INPUTS).embedding
-    assert channel.asked == ["probabilities", "embedding"]
+    assert channel.asked == ["probabilities", "cam", "answers_logits", "embedding"]
     assert embedding is not None
     assert embedding.tolist() == [1, 1, 1, 1]
 
@@ -53,6 +60,22 @@ def test_the_embedding_is_asked_for_only_where_a_rule_needs_it() -> None:
 def test_an_embedding_that_does_not_fit_is_our_fault(embedding: Any) -> None:
     with pytest.raises(DermisError, match="embedding of shape"):
         client(Channel(embedding=embedding)).predict(KNOWING, INPUTS)
+
+
+def test_what_answers_count_is_probed_once_a_version() -> None:
+    weights, bias = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32), np.arange(4, dtype=np.float32)
+    calls = []
+
+    def linear(features: Any) -> Any:
+        calls.append(len(features))
+        return (features @ weights + bias).astype(np.float32)
+
+    serving = client(Channel(answers_logits=linear))
+    found = serving.answer_weights(manifest(), 40)
+    np.testing.assert_allclose(found.weights, weights, atol=1e-5)
+    np.testing.assert_allclose(found.bias, bias)
+    assert serving.answer_weights(manifest(), 40) is found
+    assert sum(calls) == 41
 
 
 def test_outliers_are_read_once_from_the_bundle() -> None:
