@@ -1,6 +1,7 @@
 """Our errors over a real gRPC connection."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import grpc
@@ -63,3 +64,21 @@ def test_a_peer_that_is_away_is_unavailable_and_a_silent_one_late() -> None:
     waiting.set()
     server.stop(0).wait()
     assert error_of(late.value, "serving").kind is Kind.DEADLINE
+
+
+def test_all_addresses_of_a_peer_take_turns() -> None:
+    servers = [make_server(threads=1) for _ in range(2)]
+    ports = []
+    for number, server in enumerate(servers):
+        handler = grpc.unary_unary_rpc_method_handler(lambda request, context, number=number: str(number).encode())
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Who": handler}),))
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        server.start()
+    with open_channel("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)) as channel:
+        who = channel.unary_unary("/test.Service/Who")
+        deadline = time.monotonic() + 10  # until both connections stand
+        while time.monotonic() < deadline and len({who(b"", timeout=5) for _ in range(4)}) < 2:
+            time.sleep(0.05)
+        assert sorted(who(b"", timeout=5) for _ in range(10)) == [b"0"] * 5 + [b"1"] * 5
+    for server in servers:
+        server.stop(0).wait()

@@ -27,16 +27,21 @@ _KINDS = {
     "DEADLINE_EXCEEDED": Kind.DEADLINE,
     "CANCELLED": Kind.UNAVAILABLE,
 }
-_RETRY_UNAVAILABLE = """{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.1s",
- "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+_POLICY = """{"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3,
+ "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+_CONNECTION_MS = 60_000
+"""Life of a connection: when it ends the client asks for the peer's addresses again, and so finds servers that came later."""
 
 
 def open_channel(address: str) -> grpc.Channel:
-    """Open a channel for idempotent calls: UNAVAILABLE is retried, a dead peer is noticed. Open it after fork only."""
+    """Open a channel for idempotent calls: all addresses of the peer take turns, UNAVAILABLE is retried, a dead peer is noticed.
+
+    Open it after fork only.
+    """
     return grpc.insecure_channel(
         address,
         options=[
-            ("grpc.service_config", _RETRY_UNAVAILABLE),
+            ("grpc.service_config", _POLICY),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.keepalive_time_ms", 30_000),
@@ -81,6 +86,8 @@ def make_server(*, threads: int) -> grpc.Server:
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_connection_age_ms", _CONNECTION_MS),
+            ("grpc.max_connection_age_grace_ms", _CONNECTION_MS),
         ],
     )
 

@@ -138,6 +138,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     log.info("sweeping", every_s=settings.interval_seconds)
     while True:
+        if settings.alive_file:
+            settings.alive_file.touch()
         try:
             now = datetime.now(UTC)
             done = sweep.look(now)

@@ -12,6 +12,7 @@ from celery.signals import worker_process_init
 from dermis.shared.rpc import open_channel
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs
+from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import MetadataClient, ServingClient
@@ -53,6 +54,8 @@ def build(settings: WorkerSettings) -> Celery:
     worker_process_init.connect(started, weak=False)
     app = make_app(settings, pipeline)
     add_shard_task(app, settings, shards)
+    if settings.alive_file:
+        app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app
 
 

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 from pydantic import Field, model_validator
 
@@ -26,6 +27,7 @@ class WorkerSettings(Settings):
     give_up_after_seconds: float = Field(86_400, gt=0, description="a case that could not be finished for so long fails")
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
+    alive_file: Path | None = Field(None, description="a file that is touched every 5 s while jobs are taken, for probes")
 
     @model_validator(mode="after")
     def _in_order(self) -> "WorkerSettings":
