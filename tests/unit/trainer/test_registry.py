@@ -34,7 +34,7 @@ from dermis.trainer.runs import Run, RunConfig
 
 CONDITIONS = tuple(Condition(id=name, name=name.title()) for name in ("ACNE", "ECZEMA", "PSORIASIS", "TINEA", "URTICARIA"))
 DATA = "ab" * 32
-N = 900
+N = 300
 ROOT = "/store/models"
 TONES = {scale: [value for values in groups.values() for value in values] for scale, groups in gate.TONE_GROUPS.items()}
 SLICES = {scale: tuple(values[i % len(values)] for i in range(N)) for scale, values in TONES.items()}

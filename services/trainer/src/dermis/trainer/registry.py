@@ -15,7 +15,8 @@ from dermis.shared.ids import new_id
 from dermis.shared.manifest import Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.core import gate
-from dermis.trainer.core.gate import Compared, Judgement, Paired, Verdict, judge, soft_top
+from dermis.trainer.core.gate import Compared, Judgement, Paired, Verdict, judge
+from dermis.trainer.core.measures import Floats, Ints, soft_hits
 from dermis.trainer.core.predictions import Predictions, Shown, from_bytes
 
 PROMOTIONS = "promotions/"
@@ -242,13 +243,17 @@ def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[s
     """Return the data set's digest, who the candidate was compared with, and the judgement; INVALID if they can't be compared."""
     data = wish.data or _only_data(store, wish.ref, opponent)
     candidate = read_predictions(store, data, wish.ref)
-    scores = soft_top(_probabilities(candidate), candidate.target)
+    scores = _scores(candidate)
     if opponent is None:
-        paired = Paired(current=soft_top(gate.best_constant(candidate.target), candidate.target), candidate=scores, groups=candidate.groups)
+        paired = Paired(
+            current=soft_hits(gate.best_constant(candidate.target), candidate.target, top=gate.TOP),
+            candidate=scores,
+            groups=candidate.groups,
+        )
     else:
         current = read_predictions(store, data, opponent)
         place = _pairing(candidate, current)
-        paired = Paired(current=soft_top(_probabilities(current), current.target)[place], candidate=scores, groups=candidate.groups)
+        paired = Paired(current=_scores(current)[place], candidate=scores, groups=candidate.groups)
     judgement = judge(paired, candidate.slices, waived=frozenset(waiver.group for waiver in wish.waivers))
     idle = {waiver.group for waiver in wish.waivers} - {name for group in judgement.waived for name in (group, group.split("=")[0])}
     if idle:
@@ -282,7 +287,7 @@ def read_predictions(store: BlobStore, data: str, ref: VersionRef) -> Prediction
     return found
 
 
-def _pairing(candidate: Predictions, current: Predictions) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _pairing(candidate: Predictions, current: Predictions) -> Ints:
     """Return where the current version's row of each of the candidate's cases is; INVALID unless both are of the same cases and labels."""
     if candidate.data != current.data or set(candidate.ids) != set(current.ids):
         raise _incomparable(
@@ -300,10 +305,10 @@ def _pairing(candidate: Predictions, current: Predictions) -> "np.ndarray[tuple[
     return place
 
 
-def _probabilities(predictions: Predictions) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+def _scores(predictions: Predictions) -> Floats:
     if _SHOWN not in predictions.raw:
         raise _incomparable(f"the predictions of {predictions.model} were not made from {_SHOWN}: evaluate again")
-    return predictions.raw[_SHOWN]
+    return soft_hits(predictions.raw[_SHOWN], predictions.target, top=gate.TOP)
 
 
 def _measured(compared: Compared) -> Measured:

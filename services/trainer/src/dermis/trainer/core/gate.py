@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from dermis.trainer.core.measures import Floats
+from dermis.trainer.core.measures import FEWEST_GROUPS, Floats, Hits, draw_weights, interval, mean
 
 MOST_LOSS = 0.05
 """Of a tone group's soft top-3."""
@@ -19,8 +19,6 @@ TOP = 3
 TAIL = 0.025
 N_MIN = math.ceil(math.log(TAIL) / math.log1p(-MOST_LOSS))
 """72 independent cases: the fewest at which not one loss among them rules out, at 97.5 %, that 5 % lose."""
-FEWEST_TO_REFUSE = 10
-"""A group of fewer independent cases is never refused, however much it lost: an interval means nothing there."""
 _POWER = 0.8416
 """Standard normal quantile of 80 % power, beside 1.96 of the interval."""
 _PAIRS = {"I_II": ("FST1", "FST2"), "III_IV": ("FST3", "FST4"), "V_VI": ("FST5", "FST6")}
@@ -80,12 +78,6 @@ class Judgement:
         return not self.reasons
 
 
-def soft_top(probabilities: Floats, target: Floats, *, top: int = TOP) -> Floats:
-    """Return float64[N]: the weight of the reference differential [N,K] that the `top` most probable conditions gather."""
-    ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-    return np.asarray(np.take_along_axis(target, ranked, axis=1).sum(1))
-
-
 def best_constant(target: Floats) -> Floats:
     """Return float64[N,K]: the one list that gathers most of these very reference differentials, as everyone's probabilities."""
     return np.tile(target.mean(0), (len(target), 1))
@@ -93,15 +85,15 @@ def best_constant(target: Floats) -> Floats:
 
 def judge(paired: Paired, slices: Mapping[str, Sequence[str]], *, waived: frozenset[str] = frozenset(), seed: int = 0) -> Judgement:
     """Return the judgement of a candidate; `slices`: scale -> N values; a group is called SCALE=GROUP, and `waived` may name a scale."""
-    rng = np.random.default_rng(seed)
-    overall = _compare("overall", paired, np.ones(len(paired.groups), bool), rng)
+    weights = draw_weights(paired.groups, np.random.default_rng(seed))
+    overall = _compare("overall", paired, np.ones(len(paired.groups), bool), weights)
     if overall.gain is None or overall.gain < 0:
         overall = _with(overall, Verdict.REFUSED)
     tones = []
     for scale, groups in TONE_GROUPS.items():
         for group, values in groups.items():
             here = np.array([value in values for value in slices.get(scale, ("",) * len(paired.groups))], bool)
-            compared = _compare(f"{scale}={group}", paired, here, rng)
+            compared = _compare(f"{scale}={group}", paired, here, weights)
             tones.append(_with(compared, _verdict(compared)))
     used = tuple(tone.name for tone in tones if tone.verdict is Verdict.INSUFFICIENT and {tone.name, tone.name.split("=")[0]} & waived)
     reasons = [_why(part) for part in (overall, *tones) if part.verdict is Verdict.REFUSED]
@@ -115,40 +107,30 @@ def _verdict(tone: Compared) -> Verdict:
         return Verdict.INSUFFICIENT
     least_loss, most_loss = -tone.interval[1], -tone.interval[0]
     if tone.independent < N_MIN:
-        certain = tone.independent >= FEWEST_TO_REFUSE and least_loss > MOST_LOSS
+        certain = tone.independent >= FEWEST_GROUPS and least_loss > MOST_LOSS
         return Verdict.REFUSED if certain else Verdict.INSUFFICIENT
     return Verdict.REFUSED if most_loss > MOST_LOSS else Verdict.PASSED
 
 
-def _compare(name: str, paired: Paired, here: np.ndarray, rng: np.random.Generator) -> Compared:
+def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared:
     """Return the comparison on the cases that are `here`, not judged yet."""
-    current, candidate = paired.current[here], paired.candidate[here]
-    groups = [group for group, kept in zip(paired.groups, here, strict=True) if kept]
-    n, independent = len(groups), len(set(groups))
+    n, independent = int(here.sum()), len({group for group, kept in zip(paired.groups, here, strict=True) if kept})
     if not n:
         nothing = dict.fromkeys(("current", "candidate", "gain", "interval", "detectable"))
         return Compared(name=name, n=0, independent=0, verdict=Verdict.PASSED, **nothing)
-    low, high = _bootstrap(candidate - current, groups, rng)
+    gains = mean(paired.candidate - paired.current, weights, among=here)
+    low, high = interval(gains) or (-1.0, 1.0)
     return Compared(
         name=name,
         n=n,
         independent=independent,
-        current=float(current.mean()),
-        candidate=float(candidate.mean()),
-        gain=float((candidate - current).mean()),
+        current=float(paired.current[here].mean()),
+        candidate=float(paired.candidate[here].mean()),
+        gain=float((paired.candidate - paired.current)[here].mean()),
         interval=(low, high),
         detectable=max((1.96 + _POWER) * (high - low) / (2 * 1.96), 1 - TAIL ** (1 / independent)),
         verdict=Verdict.PASSED,
     )
-
-
-def _bootstrap(difference: Floats, groups: Sequence[str], rng: np.random.Generator, *, draws: int = 1000) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the mean, groups drawn with replacement."""
-    _, place = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(place, weights=difference), np.bincount(place)
-    drawn = rng.integers(len(sums), size=(draws, len(sums)))
-    low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [TAIL, 1 - TAIL])
-    return float(low), float(high)
 
 
 def _with(compared: Compared, verdict: Verdict) -> Compared:
