@@ -39,6 +39,11 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e .
 	@touch $@
 
+.venv-charts/.dev: .venv/.uv requirements/charts.txt
+	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-charts
+	$(INSTALL) --python .venv-charts/bin/python -r requirements/charts.txt
+	@touch $@
+
 # --- run ------------------------------------------------------------------------------------------------------------
 .PHONY: demo up
 demo: .venv/.runtime ## install, start the system, put a generated case through, print the differential
@@ -53,7 +58,7 @@ PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p d
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
 test-runtime: .venv/.dev
-	.venv/bin/pytest -m "not trainer and not browser"
+	.venv/bin/pytest -m "not trainer and not browser and not charts"
 
 test-trainer: .venv-trainer/.dev
 	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
@@ -70,6 +75,16 @@ test-compose: .venv/.dev ## build the images, bring Compose up with the twin, pu
 	DERMIS_TEST_URL=http://$$($(COMPOSE) port gateway 8080) \
 	DERMIS_TEST_READ_STORE="docker compose -p dermis-test exec -T gateway tar -C /store -cf - ." \
 	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
+
+DOCKERFILES = Dockerfile services/trainer/Dockerfile services/serving/tfserving/Dockerfile tests/support/gcs.Dockerfile
+.PHONY: charts render
+charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Dockerfiles (needs kubectl; no cluster)
+	.venv-charts/bin/pytest tests/charts
+	.venv-charts/bin/checkov --config-file tests/charts/checkov.yaml -f tests/charts/golden/*.yaml $(DOCKERFILES)
+	.venv-charts/bin/hadolint $(DOCKERFILES)
+
+render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
+	.venv-charts/bin/python scripts/render_k8s.py
 
 .PHONY: bench chaos fuzz mutate overload promote-load
 bench: .venv/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
@@ -98,6 +113,7 @@ lint: .venv/.dev ## style, import laws, protos, generated files
 	scripts/generate_protos.sh --check
 	.venv/bin/python scripts/generate_openapi.py --check
 	.venv/bin/python scripts/generate_settings.py --check
+	.venv/bin/python scripts/generate_helm_values.py --check
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
@@ -117,5 +133,5 @@ requirements: .venv/.uv ## recompile the pinned requirement files
 
 .PHONY: proto openapi bundle-check requirements clean
 clean: ## remove environments and caches
-	rm -rf .venv .venv-trainer .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-trainer .venv-charts .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,8 @@ compile() { # NAME [uv arguments]
     --generate-hashes --no-emit-index-url --no-annotate --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
 }
 compile uv - <<<"uv"
+compile sbom - <<<"cyclonedx-bom"
+compile charts - <<<$'checkov\nhadolint-bin\nhelm-python-sdk\nhypothesis\nkubernetes-validate\npytest\npytest-timeout'
 compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"

@@ -1,0 +1,92 @@
+"""Writes docs/reference/helm-values.md from the chart's values.yaml and schema: `.venv/bin/python scripts/generate_helm_values.py [--check]`."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "helm" / "dermis"
+PAGE = ROOT / "docs" / "reference" / "helm-values.md"
+KEY = re.compile(r"^( *)(\w+):")
+HEAD = """# Values of the chart
+
+`helm/dermis` takes these values and no other: a name or a value that is not foreseen is refused before anything reaches a cluster. The examples of `helm/dermis/examples` show which belong
+together; [how to use them](../how-to/kubernetes.md). This page is generated: `scripts/generate_helm_values.py`.
+"""
+
+
+def descriptions(text: str) -> dict[str, str]:
+    """Return what the comment above each key says, by the key's path."""
+    found: dict[str, str] = {}
+    path: list[str] = []
+    said: list[str] = []
+    for line in text.splitlines():
+        if line.lstrip().startswith("#"):
+            said.append(line.lstrip("# ").rstrip())
+        elif key := KEY.match(line):
+            path = [*path[: len(key[1]) // 2], key[2]]
+            if said:
+                found[".".join(path)] = " ".join(said)
+            said = []
+        else:
+            said = []
+    return found
+
+
+def undescribed(values: Any, known: dict[str, str], path: str = "") -> list[str]:
+    """Return the values that neither have a description nor belong to one that has."""
+    if path in known:
+        return []
+    if not isinstance(values, dict) or not values:
+        return [path]
+    return [each for key, value in values.items() for each in undescribed(value, known, f"{path}.{key}".lstrip("."))]
+
+
+def at(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree[key]
+    return tree
+
+
+def allowed(schema: dict[str, Any], path: str) -> str:
+    """Return what the schema lets a value be."""
+    node = schema
+    for key in path.split("."):
+        node = node["properties"][key]
+    if "$ref" in node:
+        return str(node["$ref"].rpartition("/")[2])
+    if "enum" in node:
+        return " or ".join(f"`{each}`" for each in node["enum"])
+    low, high = node.get("minimum"), node.get("maximum")
+    limits = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
+    return node["type"] + limits
+
+
+def page() -> str:
+    text = (CHART / "values.yaml").read_text()
+    values, known = yaml.safe_load(text), descriptions(text)
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    if missing := undescribed(values, known):
+        sys.exit(f"values.yaml: no comment says what these are: {', '.join(missing)}")
+    groups: dict[str, list[str]] = {}
+    for path, description in known.items():
+        default = json.dumps(at(values, path))
+        row = f"| `{path}` | `{default}` | {allowed(schema, path)} | {description} |"
+        groups.setdefault(path.partition(".")[0] if "." in path else "all", []).append(row)
+    tables = [
+        "\n".join([f"\n## {name}\n", "| value | default | may be | what it is |", "|---|---|---|---|", *rows])
+        for name, rows in groups.items()
+    ]
+    return HEAD + "\n".join(tables) + "\n"
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        if PAGE.read_text() != page():
+            sys.exit(f"{PAGE.name} is not fresh; run scripts/generate_helm_values.py")
+    else:
+        PAGE.write_text(page())

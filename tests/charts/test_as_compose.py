@@ -1,0 +1,101 @@
+"""A pod runs the same command with the same variables as Compose does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts.conftest import ROOT, Manifest, Render
+
+pytestmark = pytest.mark.charts
+CONTAINERS = ("gateway", "worker", "metadata", "sweep", "init", "trainer", "serving")
+
+
+class Loader(yaml.SafeLoader):
+    """Reads Compose's own tags as if they were not there."""
+
+
+Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node))  # type: ignore[no-untyped-call]  # fmt: skip
+
+
+def services(*files: str) -> dict[str, Manifest]:
+    found: dict[str, Manifest] = {}
+    for file in files:
+        for name, service in yaml.load((ROOT / file).read_text(), Loader)["services"].items():  # noqa: S506
+            found[name] = {**found.get(name, {}), **service}
+    return found
+
+
+TWIN = services("docker-compose.yml", "compose.twin.yaml")
+TENSORFLOW = services("docker-compose.yml")
+# In Compose the peers have no prefix, and what .env may say has its default here.
+PREFIX = ("redis:6379", "metadata:50051", "serving:8500")
+
+
+def as_in_compose(value: Any) -> str:
+    text = str(value)
+    for peer in PREFIX:
+        text = text.replace(f"dermis-{peer}", peer)
+    return text
+
+
+def without_choice(value: Any) -> str:
+    """Return what `${NAME:-default}` is when nothing is chosen."""
+    text = str(value)
+    while "${" in text:
+        before, _, rest = text.partition("${")
+        choice, _, after = rest.partition("}")
+        text = before + choice.partition(":-")[2] + after
+    return text
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_the_variables_are_the_same(rendered: Callable[..., Render], name: str) -> None:
+    compose = {key: without_choice(value) for key, value in TWIN[name]["environment"].items() if key != "STORAGE_EMULATOR_HOST"}
+    assert {key: as_in_compose(value) for key, value in rendered("default").env(name).items()} == compose
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_the_command_is_the_same(rendered: Callable[..., Render], name: str) -> None:
+    (container,) = (each for found, each in rendered("default").containers() if found == name)
+    assert container.get("command") == TWIN[name].get("entrypoint")
+    assert container.get("args", []) == [without_choice(word) for word in TWIN[name].get("command") or []]
+
+
+def test_the_job_runs_what_compose_runs(rendered: Callable[..., Render]) -> None:
+    pod = rendered("default").one("CronJob", "trainer")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == TWIN["trainer"]["command"]
+    assert pod["terminationGracePeriodSeconds"] == int(TWIN["trainer"]["stop_grace_period"].removesuffix("s"))
+
+
+def test_tensorflow_serving_is_told_the_same(rendered: Callable[..., Render]) -> None:
+    container = rendered("default", {"serving": {"kind": "tensorflow"}}).pods()["serving"]["containers"][0]
+    assert container["args"] == [without_choice(word) for word in TENSORFLOW["serving"]["command"]]
+
+
+def test_redis_is_told_the_same(rendered: Callable[..., Render]) -> None:
+    container = rendered("default").pods()["redis"]["containers"][0]
+    assert container["image"] == TWIN["redis"]["image"]
+    assert container["args"] == TWIN["redis"]["command"]
+
+
+@pytest.mark.parametrize("name", [name for name in TWIN if name not in ("gcs",)])
+def test_compose_is_as_strict(name: str) -> None:
+    service = TWIN[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_same_images_are_named(rendered: Callable[..., Render]) -> None:
+    kinds = (rendered("default"), rendered("gpu-prod", {"image": {"registry": ""}}))
+    chart = {container["image"].partition(":")[0] for render in kinds for _, container in render.containers()}
+    compose = {service["image"].partition(":")[0] for service in (*TWIN.values(), *TENSORFLOW.values())}
+    assert chart == compose - {"dermis-gcs"}
+
+
+def test_drain_is_as_long(rendered: Callable[..., Render]) -> None:
+    pods = rendered("default").pods()
+    for part in ("worker", "gateway"):
+        assert f"{pods[part]['terminationGracePeriodSeconds']}s" == TWIN[part]["stop_grace_period"]

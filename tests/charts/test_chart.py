@@ -1,0 +1,319 @@
+"""The chart's laws, on every example: who may do what, who may talk to whom, what must be there."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from tests.charts.conftest import CHART, EXAMPLES, ROOT, Manifest, Render, example
+
+pytestmark = pytest.mark.charts
+PARTS = {"gateway", "worker", "metadata", "serving", "sweep", "trainer"}
+
+
+# --- what every pod has -------------------------------------------------------------------------------------------------
+
+
+def test_every_part_is_there(each: Render) -> None:
+    assert each.pods().keys() - {"redis"} == PARTS
+
+
+def test_no_pod_may_do_more_than_it_must(each: Render) -> None:
+    for part, pod in each.pods().items():
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True, part
+        assert context["runAsUser"] >= 999, part
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, part
+        assert pod["automountServiceAccountToken"] is False, part
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), part
+        assert not [volume for volume in pod.get("volumes", []) if "hostPath" in volume], part
+    assert [account["automountServiceAccountToken"] for account in each.of("ServiceAccount")] == [False]
+
+
+def test_no_container_may_do_more_than_it_must(each: Render) -> None:
+    for name, container in each.containers():
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True, name
+        assert context["allowPrivilegeEscalation"] is False, name
+        assert context["capabilities"] == {"drop": ["ALL"]}, name
+
+
+def test_every_container_has_limits(each: Render) -> None:
+    for name, container in each.containers():
+        for kind in ("requests", "limits"):
+            assert {"cpu", "memory"} <= container["resources"][kind].keys(), (name, kind)
+
+
+def test_every_container_that_runs_on_is_probed(each: Render) -> None:
+    for name, container in each.containers():
+        if name not in ("init", "trainer"):
+            assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
+
+
+def test_secrets_come_by_reference_only(each: Render) -> None:
+    assert each.of("Secret") == []
+    for name, container in each.containers():
+        for variable in container.get("env", []):
+            if re.search("PASSWORD|SECRET|TOKEN|KEY", variable["name"]):
+                assert "secretKeyRef" in variable["valueFrom"], (name, variable["name"])
+
+
+def test_what_there_is_several_of_is_spread_and_outlives_a_drain(each: Render) -> None:
+    assert {budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] for budget in each.of("PodDisruptionBudget")} == {
+        "gateway",
+        "worker",
+        "metadata",
+        "serving",
+    }
+    for part in ("gateway", "worker", "metadata", "serving"):
+        keys = [spread["topologyKey"] for spread in each.pods()[part]["topologySpreadConstraints"]]
+        assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+
+
+# --- who talks to whom --------------------------------------------------------------------------------------------------
+
+ARROWS = {
+    ("gateway", "redis", 6379),
+    ("sweep", "redis", 6379),
+    ("trainer", "redis", 6379),
+    ("worker", "redis", 6379),
+    ("worker", "metadata", 50051),
+    ("worker", "serving", 8500),
+}
+
+
+def arrows(policies: list[Manifest], direction: str) -> list[tuple[str, str, int]]:
+    """Return the arrows between parts that the policies' rules of one direction allow."""
+    found = []
+    for policy in policies:
+        own = policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
+        for rule in policy["spec"].get(direction.lower()) or []:
+            for peer in rule.get("from" if direction == "Ingress" else "to", []):
+                if "podSelector" in peer:
+                    other = peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+                    (port,) = (each["port"] for each in rule["ports"])
+                    found.append((other, own, port) if direction == "Ingress" else (own, other, port))
+    return sorted(found)
+
+
+def test_there_is_one_rule_per_arrow_and_no_other(each: Render) -> None:
+    policies = each.of("NetworkPolicy")
+    wanted = sorted(arrow for arrow in ARROWS if "redis" in each.pods() or arrow[1] != "redis")
+    assert arrows(policies, "Ingress") == wanted
+    assert arrows(policies, "Egress") == wanted
+
+
+def test_all_else_is_denied(each: Render) -> None:
+    deny = each.one("NetworkPolicy", "deny-all")["spec"]
+    assert deny["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & deny.keys()
+    for pod in each.of("Deployment"):
+        assert deny["podSelector"]["matchLabels"].items() <= pod["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_arrows_lead_to_ports_that_are_served(each: Render) -> None:
+    for _, target, port in arrows(each.of("NetworkPolicy"), "Ingress"):
+        ports = {each["containerPort"] for each in each.pods()[target]["containers"][0]["ports"]}
+        assert port in ports, target
+
+
+def from_outside(render: Render) -> dict[tuple[str, int], set[str]]:
+    found: dict[tuple[str, int], set[str]] = {}
+    for policy in render.of("NetworkPolicy"):
+        for rule in policy["spec"].get("ingress") or []:
+            for peer in rule["from"]:
+                if "namespaceSelector" in peer:
+                    key = (policy["metadata"]["name"].removeprefix("dermis-"), rule["ports"][0]["port"])
+                    found.setdefault(key, set()).update(peer["namespaceSelector"]["matchLabels"].values())
+    return found
+
+
+def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Render]) -> None:
+    assert from_outside(rendered("default")) == {("gateway", 8080): {"ingress-nginx"}}
+    assert from_outside(rendered("gpu-prod")) == {
+        ("gateway", 8080): {"ingress-nginx", "monitoring"},
+        ("serving", 8501): {"monitoring"},
+        ("redis", 6379): {"keda"},
+    }
+
+
+# --- drain, growth, GPUs ------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_has_longer_to_end_than_its_work_takes(each: Render) -> None:
+    settings = (ROOT / "docs/reference/settings.md").read_text()
+    gateway_drain = re.search(r"`DERMIS_GATEWAY_DRAIN_SECONDS` \| `(\d+)`", settings)
+    assert gateway_drain is not None
+    pods = each.pods()
+    assert pods["worker"]["terminationGracePeriodSeconds"] > float(each.env("worker")["DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS"])
+    assert pods["gateway"]["terminationGracePeriodSeconds"] > int(gateway_drain[1]) + 5  # the wait before it is told
+
+
+@pytest.mark.parametrize("changes", [{"drainSeconds": 25}, {"taskLimitSeconds": 60}])
+def test_a_drain_that_would_cut_a_case_off_is_refused(rendered: Callable[..., Render], changes: Manifest) -> None:
+    with pytest.raises(Exception, match=r"worker.drainSeconds \d+: a running case would be cut off; set more than worker.taskLimitSeconds"):
+        rendered("default", {"worker": changes})
+
+
+def test_gpus_are_asked_for_and_their_nodes_put_up_with(rendered: Callable[..., Render]) -> None:
+    pods = rendered("gpu-prod").pods()
+    for part in ("serving", "trainer"):
+        assert pods[part]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+        assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pods[part]["tolerations"]
+        assert pods[part]["nodeSelector"]["cloud.google.com/gke-accelerator"]
+    assert [part for part, pod in pods.items() if "nvidia.com/gpu" in pod["containers"][0]["resources"]["limits"]] == ["serving", "trainer"]
+
+
+def test_one_value_chooses_between_tensorflow_serving_and_the_twin(rendered: Callable[..., Render]) -> None:
+    images = {
+        kind: rendered("default", {"serving": {"kind": kind}}).pods()["serving"]["containers"][0]["image"]
+        for kind in ("twin", "tensorflow")
+    }
+    assert images == {"twin": "dermis-serving:0.1.0", "tensorflow": "dermis-tfserving:0.1.0"}
+
+
+def test_workers_follow_waiting_and_running_cases(rendered: Callable[..., Render]) -> None:
+    scaled = rendered("gpu-prod").one("ScaledObject", "worker")["spec"]
+    assert scaled["advanced"]["scalingModifiers"]["formula"] == "waiting + running"
+    assert {trigger["name"]: trigger["metadata"]["listName"] for trigger in scaled["triggers"]} == {
+        "waiting": "cases",
+        "running": "unacked",
+    }
+    assert [each["metadata"]["name"] for each in rendered("gpu-prod").of("HorizontalPodAutoscaler")] == ["dermis-gateway"]
+
+
+def test_without_keda_workers_follow_the_cpu(rendered: Callable[..., Render]) -> None:
+    render = rendered("default")
+    assert render.of("ScaledObject") == []
+    assert sorted(each["metadata"]["name"] for each in render.of("HorizontalPodAutoscaler")) == ["dermis-gateway", "dermis-worker"]
+
+
+def test_what_an_autoscaler_sets_the_chart_does_not(each: Render) -> None:
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in [*each.of("HorizontalPodAutoscaler"), *each.of("ScaledObject")]}
+    assert {pod["metadata"]["name"] for pod in each.of("Deployment") if "replicas" not in pod["spec"]} == scaled
+
+
+def test_a_bucket_needs_no_volume_and_a_right_without_a_key(rendered: Callable[..., Render]) -> None:
+    render = rendered("gpu-prod")
+    assert render.of("PersistentVolumeClaim") == []
+    assert render.of("ServiceAccount")[0]["metadata"]["annotations"] == {
+        "iam.gke.io/gcp-service-account": "dermis@project.iam.gserviceaccount.com"
+    }
+    assert not [name for name, each in render.containers() for mount in each["volumeMounts"] if mount["name"] == "store"]
+    assert render.pods()["serving"]["containers"][0]["args"] == ["--model_config_file=gs://bucket/dermis/models/models.config"]
+    anonymous = rendered("gpu-prod", {"store": {"url": "gs://bucket/dermis?anonymous=true"}})
+    assert anonymous.pods()["serving"]["containers"][0]["args"] == ["--model_config_file=gs://bucket/dermis/models/models.config"]
+
+
+def test_an_external_redis_is_reached_with_its_password(rendered: Callable[..., Render]) -> None:
+    render = rendered("external-redis")
+    assert "redis" not in render.pods()
+    env = render.env("worker")
+    assert env["DERMIS_BROKER_URL"] == "rediss://:$(REDIS_PASSWORD)@redis.example.org:6380/0"
+    assert env["REDIS_PASSWORD"] == {"secretKeyRef": {"name": "dermis-redis", "key": "password"}}
+    assert list(env).index("REDIS_PASSWORD") < list(env).index("DERMIS_BROKER_URL")  # or it would not be put in
+    rules = render.one("NetworkPolicy", "worker")["spec"]["egress"]
+    assert {"ports": [{"port": 6380}], "to": [{"ipBlock": {"cidr": "10.20.0.0/24"}}]} in rules
+    trigger = render.one("ScaledObject", "worker")["spec"]["triggers"][0]
+    assert trigger["metadata"]["address"] == "redis.example.org:6380"
+    assert trigger["metadata"]["enableTLS"] == "true"
+    assert render.one("TriggerAuthentication", trigger["authenticationRef"]["name"].removeprefix("dermis-"))
+
+
+def test_a_training_job_is_there_to_start_by_hand_and_outlives_a_spot_node(each: Render) -> None:
+    cron = each.one("CronJob", "trainer")["spec"]
+    job = cron["jobTemplate"]["spec"]
+    assert cron["suspend"] is True
+    assert job["backoffLimit"] > 0
+    assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]} in job["podFailurePolicy"]["rules"]
+
+
+def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
+    annotations = rendered("gpu-prod").one("Ingress", "gateway")["metadata"]["annotations"]
+    limit = int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")) * 2**20
+    settings = (ROOT / "docs/reference/settings.md").read_text()
+    image = re.search(r"`DERMIS_GATEWAY_MAX_IMAGE_BYTES` \| `(\d+)`", settings)
+    assert image is not None
+    assert 3 * int(image[1]) < limit < 4 * int(image[1])
+
+
+# --- values -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"gatway": {"replicas": 2}}, "gatway"),
+        ({"gateway": {"replica": 2}}, "replica"),
+        ({"worker": {"autoscaling": {"kedda": True}}}, "kedda"),
+        ({"worker": {"settings": {"DERMIS_WORKER_SOFT_TIME_LIMIT": 3}}}, "DERMIS_WORKER_SOFT_TIME_LIMIT"),
+        ({"serving": {"kind": "triton"}}, "kind"),
+        ({"store": {"url": "s3://bucket"}}, "url"),
+        ({"gateway": {"tolerations": [{"keys": "a"}]}}, "keys"),
+        ({"redis": {"external": {"port": 0}}}, "port"),
+    ],
+)
+def test_a_typo_is_refused_by_name(rendered: Callable[..., Render], changes: Manifest, named: str) -> None:
+    with pytest.raises(Exception, match=named):
+        rendered("default", changes)
+
+
+SET_BY_THE_CHART = {
+    "DERMIS_GATEWAY_HOST",
+    "DERMIS_GATEWAY_PORT",
+    "DERMIS_WORKER_CONCURRENCY",
+    "DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS",
+    "DERMIS_WORKER_ALIVE_FILE",
+    "DERMIS_METADATA_LISTEN",
+    "DERMIS_SERVING_LISTEN",
+    "DERMIS_SWEEP_ALIVE_FILE",
+}
+
+
+@pytest.mark.parametrize("part", ["gateway", "worker", "metadata", "serving", "sweep"])
+def test_the_settings_that_may_be_given_are_those_that_there_are(part: str) -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    known = set(re.findall(rf"^\| `(DERMIS_{part.upper()}_\w+)`", page.partition(f"\n## {part}\n")[2].partition("\n## ")[0], re.MULTILINE))
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]
+    assert set(schema[part]["properties"]["settings"]["propertyNames"]["enum"]) == known - SET_BY_THE_CHART
+
+
+def test_settings_reach_the_part(rendered: Callable[..., Render]) -> None:
+    assert rendered("default", {"worker": {"settings": {"DERMIS_WORKER_QUEUES": "cases"}}}).env("worker")["DERMIS_WORKER_QUEUES"] == "cases"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_helm_finds_nothing_to_say(name: str) -> None:
+    import helm_python
+
+    report = helm_python.lint(CHART, example(name), strict=True)
+    assert report["errors"] == []
+    assert [message for message in report["messages"] if message["severity"] >= 2] == []
+
+
+def test_the_chart_has_the_projects_version() -> None:
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert version is not None
+    assert chart["version"] == chart["appVersion"] == version[1]
+
+
+def test_what_is_rendered_and_committed_is_fresh() -> None:
+    run = subprocess.run([sys.executable, ROOT / "scripts/render_k8s.py", "--check"], check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.32", "1.37"])
+@pytest.mark.parametrize(
+    "file", sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml")]), ids=lambda file: file.stem
+)
+def test_kubernetes_takes_it(file, version: str) -> None:
+    import kubernetes_validate
+
+    own = ("keda.sh/", "monitoring.coreos.com/", "gateway.networking.k8s.io/")  # not Kubernetes' own kinds: no schema is to be had
+    for manifest in yaml.safe_load_all(file.read_text()):
+        if not manifest["apiVersion"].startswith(own):
+            kubernetes_validate.validate(manifest, version, strict=True)
