@@ -206,7 +206,8 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
     for n in range(1, 120):
         os.link(photos / "0.png", photos / f"{n}.png")
     given = ("--source", photos.as_uri(), "--prefix", "", "--local", "--shard-size", "2", "--out", str(out), "--no-pictures")
-    code = f"from dermis.trainer.data.commands import data; data(['images', *{given!r}, '--processes', '2'])"
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
+    code = f"{heed}; from dermis.trainer.data.commands import data; data(['images', *{given!r}, '--processes', '2'])"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True) as stopped:
         while len(list(out.rglob("*.ndjson"))) < 5:
             assert stopped.poll() is None
