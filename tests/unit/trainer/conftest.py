@@ -2,6 +2,6 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("tensorflow") else ["test_model.py", "test_train.py"]
+collect_ignore = [] if find_spec("tensorflow") else ["test_backbones.py", "test_model.py", "test_train.py"]
 if not find_spec("pandas"):
     collect_ignore += ["test_calibrate.py", "test_inputs.py", "test_measures.py", "test_outliers.py"]
