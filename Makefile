@@ -87,7 +87,7 @@ render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
 .PHONY: bench chaos fuzz mutate overload promote-load
-bench: .venv/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
+bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
 
 chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")

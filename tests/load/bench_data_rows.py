@@ -56,7 +56,7 @@ def run() -> Result:
     try:
         rows = [_png(), *_tables()]
         peer = os.environ.get(PEER)
-        notes = () if peer else (f"(g) CleanVision was not measured: {PEER} names no interpreter that has it.",)
+        notes = () if peer else ("(g) CleanVision was not measured: it could not be installed.",)
         return Result(rows=(*rows, *(_against_cleanvision(peer) if peer else ())), notes=notes)
     finally:
         os.sched_setaffinity(0, cores)

@@ -3,18 +3,25 @@
 It needs the extra `data`, which is in the trainer's environment alone.
 """
 
+import argparse
 import json
-import sys
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from dermis.trainer.data.core.duplicates import near_pairs
+from dermis.trainer.data.core.space import directions
 from dermis.trainer.data.defaults import RADIUS
+from dermis.trainer.data.embed import open_bundle
 from dermis.trainer.data.generated import cases
+from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import phash
+from dermis.worker.core.prepare import fit
 from tests.load.bench_measure import Row
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -36,9 +43,18 @@ def changed(image: Image) -> dict[str, Image]:
     }
 
 
-def radius_table() -> list[dict[str, object]]:
-    """Return for each radius the share of changed pictures that are found, and of pairs of different ones that are confused."""
-    pictures = [image for case in cases(7, IMAGES, longest=256) for image in case.images[:1]]
+def generated() -> list[Image]:
+    return [image for case in cases(7, IMAGES, longest=256) for image in case.images[:1]]
+
+
+def photos(real: Path) -> list[Image]:
+    """Return the photos of Fitzpatrick17k and PAD-UFES-20."""
+    paths = [path for name in ("fitzpatrick17k", "pad_ufes_20") for path in sorted((real / "photos" / name).glob("*.jpg"))]
+    return [decode(path.read_bytes()).image for path in paths]
+
+
+def radius_table(pictures: list[Image]) -> list[dict[str, float]]:
+    """Return for each radius the share of changed pictures that are found, and how many of all pairs of others are within it too."""
     hashes = np.array([phash(image) for image in pictures], np.uint64)
     upper = np.triu_indices(len(hashes), k=1)
     apart = np.bitwise_count(hashes[upper[0]] ^ hashes[upper[1]])
@@ -50,9 +66,33 @@ def radius_table() -> list[dict[str, object]]:
         {
             "radius": radius,
             **{f"found: {name}": float((np.array(found) <= radius).mean()) for name, found in bits.items()},
-            "different pairs confused": float((apart <= radius).mean()),
+            "pairs of others": int((apart <= radius).sum()),
+            "of": len(apart),
         }
-        for radius in (0, 2, 4, 6, 8, 10)
+        for radius in (0, 2, 4, 6, 8, 10, 12)
+    ]
+
+
+def cosine_table(pictures: list[Image], bundle: str) -> list[dict[str, float]]:
+    """Return the same for cosines of a bundle's embeddings."""
+    embedder = open_bundle(bundle, None)
+
+    def vectors(images: list[Image]) -> np.ndarray:
+        prepared = [fit(image, embedder.manifest.image_size) for image in images]
+        return directions(np.concatenate([embedder.embed(prepared[at : at + 8]) for at in range(0, len(prepared), 8)]))
+
+    own = vectors(pictures)
+    apart = (own @ own.T)[np.triu_indices(len(own), k=1)]
+    others = [changed(image) for image in pictures]
+    found = {name: (own * vectors([other[name] for other in others])).sum(1) for name in others[0]}
+    return [
+        {
+            "cosine": least,
+            **{f"found: {name}": float((cosines >= least).mean()) for name, cosines in found.items()},
+            "pairs of others": int((apart >= least).sum()),
+            "of": len(apart),
+        }
+        for least in (0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)
     ]
 
 
@@ -119,8 +159,18 @@ def rows() -> tuple[list[Row], list[str]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.load.bench_duplicates", description=__doc__)
+    parser.add_argument("--radius", action="store_true", help="the table of radii alone, with REAL_DATA of photos too")
+    parser.add_argument("--bundle", help="with --radius: and the table of cosines of this bundle's embeddings")
+    given = parser.parse_args()
+    if given.radius:
+        real = os.environ.get("REAL_DATA")
+        for name, pictures in {"generated": generated(), **({"photos": photos(Path(real))} if real else {})}.items():
+            print(f"{len(pictures)} {name}")
+            for table in (radius_table(pictures), *([cosine_table(pictures, given.bundle)] if given.bundle else [])):
+                print(pd.DataFrame(table).to_string(index=False, float_format="%.4f"))
+        return
     made, notes = rows()
-    print("\n".join(str(row) for row in [*radius_table(), *made, *notes]), file=sys.stderr)
     print(json.dumps({"rows": [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in made], "notes": notes}))
 
 

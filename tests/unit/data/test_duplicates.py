@@ -13,7 +13,8 @@ from dermis.shared.errors import DermisError
 from dermis.trainer.data.commands import data
 from dermis.trainer.data.core.duplicates import grouped, near_pairs, similar_pairs
 from dermis.trainer.data.core.groups import read_duplicates
-from dermis.trainer.data.duplicates import read_embeddings, read_images
+from dermis.trainer.data.duplicates import read_images
+from dermis.trainer.data.embeddings import read_embeddings
 
 HASHES = st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 63), max_size=9)), max_size=40)
 
@@ -114,4 +115,4 @@ def test_a_table_or_embeddings_of_another_kind_are_refused(table: Path, tmp_path
         read_images(table)
     np.savez(tmp_path / "e.npz", embedding=np.zeros((2, 2)))
     with pytest.raises(DermisError, match="arrays image"):
-        read_embeddings(tmp_path / "e.npz", ["a"])
+        read_embeddings(tmp_path / "e.npz")

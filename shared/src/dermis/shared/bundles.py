@@ -29,7 +29,7 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
     INVALID if a file is missing, changed or not listed in the manifest, or the feature schema is another one;
     `BlobConflict` if that version is there with other content. Publishing the same bundle again changes nothing.
     """
-    manifest = _parse_manifest((folder / MANIFEST_FILE).read_bytes(), f"{folder.name}/{MANIFEST_FILE}")
+    manifest = parse_manifest((folder / MANIFEST_FILE).read_bytes(), f"{folder.name}/{MANIFEST_FILE}")
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST_FILE}
     if stray := sorted(found ^ set(manifest.files)):
         raise _invalid(f"bundle {folder.name}: {stray} must be both in the folder and in the manifest's files")
@@ -77,7 +77,7 @@ def read_current(store: BlobStore) -> Current:
 def read_manifest(store: BlobStore, ref: VersionRef) -> Manifest:
     """Return a version's manifest; `BlobNotFound` if it is not (yet) published."""
     key = f"{bundle_key(ref.name, ref.version)}/{MANIFEST_FILE}"
-    manifest = _parse_manifest(store.get(key), key)
+    manifest = parse_manifest(store.get(key), key)
     if (manifest.name, manifest.version) != (ref.name, ref.version):
         raise _invalid(f"{key} is the manifest of {manifest.name} {manifest.version}")
     return manifest
@@ -108,7 +108,8 @@ def _configure(store: BlobStore, refs: set[VersionRef], models_root: str) -> Non
         store.replace(SERVER_CONFIG_KEY, text, generation=held.generation)
 
 
-def _parse_manifest(data: bytes, where: str) -> Manifest:
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """Return the manifest in `data`; INVALID, naming `where`, if it is none."""
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:

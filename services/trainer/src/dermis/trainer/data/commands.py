@@ -1,6 +1,7 @@
 """`dermis data`: read, look at, compare, fetch, split and imitate SCIN."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from dermis.shared.stores import open_store
 from dermis.trainer.data import defaults
 
 # Loaded for `dermis --help`: what is heavy is imported by `_verbs`, and a missing extra is told here.
-for _package in ("cv2", "matplotlib", "pandas", "sklearn"):
+for _package in ("cv2", "matplotlib", "openvino", "pandas", "sklearn", "umap"):
     if find_spec(_package) is None:
         raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
 
@@ -139,7 +140,9 @@ def images(context: click.Context, /, **given: Any) -> None:
     "--radius", type=click.IntRange(0, 16), default=defaults.RADIUS, show_default=True, help="Bits in which two hashes may differ."
 )
 @_file("--embeddings", "Also by embedding: .npz with arrays image and embedding.")
-@click.option("--cosine", type=click.FloatRange(0, 1), default=0.98, show_default=True, help="With --embeddings: least cosine of a pair.")
+@click.option(
+    "--cosine", type=click.FloatRange(0, 1), default=defaults.COSINE, show_default=True, help="With --embeddings: least cosine of a pair."
+)
 @click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show the groups that are least alike.")
 @click.option("--tables", help="Store URL of SCIN's tables, to tell groups within a case from those across cases.")
 @_out("duplicates")
@@ -162,3 +165,52 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
     with click.progressbar(length=count, label="cases") as bar:
         images = write(open_store(folder.resolve().as_uri()), seed=seed, count=count, longest=longest, step=lambda: bar.update(1))
     click.echo(f"{count:,} cases with {images:,} images written to {folder}")
+
+
+@data.command()
+@_source
+@_policy
+@click.option("--prefix", help="Every image below this prefix ('' for all), not those that the tables name.")
+@click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases, as in `fetch`.")
+@click.option("--bundle", required=True, help="A bundle's folder; with --store, NAME/VERSION or current.")
+@click.option("--store", help="Store URL that holds the bundle.")
+@_out("embeddings")
+@click.pass_context
+def embed(
+    context: click.Context, source: str, policy: str, prefix: str | None, where: tuple[str, ...], bundle: str, store: str | None, out: Path
+) -> None:
+    """Turn every image into a bundle's embedding: embeddings.npz, which `map` and `duplicates` take. Goes on where it was stopped."""
+    module, images = (importlib.import_module(f"dermis.trainer.data.{name}") for name in ("embed", "images"))
+    embedder = module.open_bundle(bundle, store)
+    wanted = images.choose_images(source, prefix=prefix, labels=policy, where=where)
+    try:
+        with click.progressbar(length=len(wanted.found), label="images", file=sys.stderr) as bar:
+            done = module.embed(embedder, source, wanted, out, step=bar.update)
+    except KeyboardInterrupt:
+        click.echo("\nstopped; what is embedded is kept: run the same command to go on", err=True)
+        context.exit(130)
+    for key, fault in done.faults.items():
+        click.echo(f"{fault}: {key}", err=True)
+    click.echo(f"{done.images:,} images embedded, {len(done.faults):,} not; written {out / 'embeddings.npz'}, {out / 'faults.csv'}")
+
+
+@data.command("map")
+@click.argument("embeddings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tables", help="Store URL of the tables that tell whose images these are, by the last part of their name.")
+@click.option("--map", "mapping", help="Mapping of the tables: its name or a file; without one they are read as SCIN's.")
+@_policy
+@_duplicates
+@click.option("--neighbours", type=click.IntRange(1, 100), default=10, show_default=True, help="Nearest cases that are looked at.")
+@click.option("--least", type=click.IntRange(2), default=10, show_default=True, help="Cases of a cluster at least.")
+@click.option("--case", "cases", multiple=True, help="Show this case's neighbours. Repeated: several.")
+@click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show some as thumbnails.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@_out("map")
+def map_(
+    embeddings: Path, tables: str | None, mapping: str | None, policy: str, duplicates: Path | None, cases: tuple[str, ...], **given: Any
+) -> None:
+    """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours, outliers."""
+    side = _verbs().side(tables, mapping, policy)
+    groups = importlib.import_module("dermis.trainer.data.core.groups").read_duplicates(duplicates.read_bytes()) if duplicates else None
+    write = importlib.import_module("dermis.trainer.data.space").write_map
+    click.echo(write(embeddings, side, duplicates=groups, cases=cases, **given))

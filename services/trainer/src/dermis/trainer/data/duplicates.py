@@ -1,7 +1,6 @@
 """`dermis data duplicates`: pairs and groups of images that show the same, from the table of images."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from dermis.shared.stores import open_store
 from dermis.trainer.data.core.duplicates import grouped, near_pairs, similar_pairs
 from dermis.trainer.data.core.images import with_cases
 from dermis.trainer.data.core.profile import Picture, Table
+from dermis.trainer.data.embeddings import read_embeddings
 from dermis.trainer.data.report import Report, write_report
 from dermis.trainer.data.scin import open_scin
 from dermis.worker.core import decode, prepare
@@ -32,7 +32,7 @@ def write_duplicates(
 ) -> str:
     """Write pairs.csv, groups.csv (which `dermis data split --duplicates` takes) and the report; return what was found."""
     frame = read_images(table)
-    pairs = _pairs(frame, radius, read_embeddings(embeddings, list(frame["image"])) if embeddings else None, cosine)
+    pairs = _pairs(frame, radius, read_embeddings(embeddings).of(list(frame["image"])) if embeddings else None, cosine)
     group = grouped(len(frame), [pairs[["a", "b"]].to_numpy(np.int64)])
     scin = open_scin(tables) if tables else None
     owners = np.array(with_cases(frame, scin.cases if scin else None, by_name=True).owners)
@@ -61,16 +61,6 @@ def read_images(path: Path) -> pd.DataFrame:
     if wrong := [(row, text) for row, text in enumerate(frame["phash"], start=2) if text and not _is_hash(text)]:
         raise DermisError(Kind.INVALID, "IMAGE_TABLE", f"{path.name}, row {wrong[0][0]}: phash {wrong[0][1]!r} is not 16 hex digits")
     return frame
-
-
-def read_embeddings(path: Path, images: Sequence[str]) -> np.ndarray:
-    """Return float[N, E] in the order of `images`, a row of zeros, similar to none, for one that has no embedding."""
-    with np.load(path, allow_pickle=False) as found:
-        if not {"image", "embedding"} <= set(found) or found["embedding"].ndim != 2 or len(found["image"]) != len(found["embedding"]):
-            raise DermisError(Kind.INVALID, "EMBEDDINGS", f"{path.name} has to hold the arrays image [N] and embedding [N, E]")
-        place = {str(name): row for row, name in enumerate(found["image"])}
-        vectors = np.vstack([found["embedding"], np.zeros((1, found["embedding"].shape[1]))])
-    return np.asarray(vectors[[place.get(name, -1) for name in images]])
 
 
 def _is_hash(text: str) -> bool:

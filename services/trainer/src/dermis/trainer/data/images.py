@@ -38,20 +38,28 @@ POLICY_FILE = "quality_policy.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is to be measured: `expected` is every image, in order; those of them that are there are in `plan`."""
+class Wanted:
+    """Images by key: `expected`, in order, of which those in `there` stand in the source; `by_name`: cases know them by name alone."""
 
-    source: str
     scin: Scin | None
     by_name: bool
-    policy: Policy
     expected: Sequence[str]
-    plan: Plan
+    there: frozenset[str]
 
     @property
-    def missing(self) -> list[str]:
-        there = set(self.plan.listed.keys)
-        return [key for key in self.expected if key not in there]
+    def found(self) -> list[str]:
+        """Return what is expected and there, in order."""
+        return [key for key in self.expected if key in self.there]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be measured: every image of `wanted`; those of them that are there are in `plan`."""
+
+    source: str
+    wanted: Wanted
+    policy: Policy
+    plan: Plan
 
 
 def load_quality_policy(path: Path | None) -> Policy:
@@ -63,17 +71,8 @@ def load_quality_policy(path: Path | None) -> Policy:
         raise DermisError(Kind.INVALID, "QUALITY_POLICY", f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
 
 
-def plan_images(
-    source: str,
-    *,
-    prefix: str | None = None,
-    tables: str | None = None,
-    labels: str,
-    where: Sequence[str] = (),
-    policy: Policy,
-    size: int = SHARD_SIZE,
-) -> Job:
-    """Find out what is to be measured by reading the tables and listing the images once.
+def choose_images(source: str, *, prefix: str | None = None, tables: str | None = None, labels: str, where: Sequence[str] = ()) -> Wanted:
+    """Find out which images are meant by reading the tables and listing the images once.
 
     Without `prefix` these are the images that SCIN's tables name, of the cases that fit `where`. With it, every image in the
     store below that prefix; `tables`, a store URL, then only tells whose they are, by the last part of their name.
@@ -83,7 +82,7 @@ def plan_images(
         scin = open_scin(tables or source)
         mask = select([parse_where(text) for text in where], fields(scin.tables, scin.labels(labels)), len(scin.cases))
         expected: Sequence[str] = images_of(scin, scin.cases.loc[mask, "case_id"])
-        there = set(open_store(source).list("images/"))
+        there = frozenset(open_store(source).list("images/"))
     else:
         if where:
             raise DermisError(
@@ -91,11 +90,14 @@ def plan_images(
             )
         scin = open_scin(tables) if tables else None
         expected = [key for key in open_store(source).list(prefix) if key.lower().endswith(SUFFIXES)]
-        there = set(expected)
+        there = frozenset(expected)
     if not expected:
-        raise DermisError(Kind.NOT_FOUND, "IMAGES", f"no images to measure in {source}: check the source and the prefix")
-    plan = make_plan(source, [key for key in expected if key in there], policy, size=size)
-    return Job(source=source, scin=scin, by_name=prefix is not None, policy=policy, expected=expected, plan=plan)
+        raise DermisError(Kind.NOT_FOUND, "IMAGES", f"no images in {source}: check the source and the prefix")
+    return Wanted(scin=scin, by_name=prefix is not None, expected=expected, there=there)
+
+
+def plan_images(source: str, wanted: Wanted, *, policy: Policy, size: int = SHARD_SIZE) -> Job:
+    return Job(source=source, wanted=wanted, policy=policy, plan=make_plan(source, wanted.found, policy, size=size))
 
 
 def run_here(job: Job, store_url: str, *, processes: int, step: Callable[[int], None]) -> None:
@@ -124,8 +126,8 @@ def finish(
 ) -> str:
     """Collect the results, write the image table and the report into `out`, and with `calibrate`, a share of cases, a fitted policy."""
     found = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
-    frame = images_frame([found[key] if key in found else missing(key) for key in job.expected])
-    images = with_cases(frame, job.scin.cases if job.scin else None, by_name=job.by_name)
+    frame = images_frame([found[key] if key in found else missing(key) for key in job.wanted.expected])
+    images = with_cases(frame, job.wanted.scin.cases if job.wanted.scin else None, by_name=job.wanted.by_name)
     out.mkdir(parents=True, exist_ok=True)
     written = [_write_table(images, out)]
     if find_spec("pyarrow"):
@@ -183,17 +185,17 @@ def _write_table(images: Images, out: Path) -> Path:
 
 def _facts(job: Job, images: Images) -> dict[str, str]:
     facts = {"Source": job.source, "Profile": job.plan.id, "Quality policy": job.policy.id, "Images": f"{len(images.frame):,}"}
-    if job.scin:
-        facts["Tables"] = ", ".join(f"{file} sha256:{digest}" for file, digest in job.scin.tables.digests.items())
+    if job.wanted.scin:
+        facts["Tables"] = ", ".join(f"{file} sha256:{digest}" for file, digest in job.wanted.scin.tables.digests.items())
     return facts
 
 
 def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitted:
-    if job.scin is None:
+    if job.wanted.scin is None:
         raise DermisError(Kind.INVALID, "CALIBRATE", "calibrating needs the graders' answers: name the tables with --tables")
-    tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in job.scin.tables.digests.items())
+    tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in job.wanted.scin.tables.digests.items())
     said = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
-    return fit(images, job.scin.cases, job.policy, loss=loss, said=said, by=command)
+    return fit(images, job.wanted.scin.cases, job.policy, loss=loss, said=said, by=command)
 
 
 def _write_policy(policy: Policy, path: Path) -> Path:

@@ -7,28 +7,24 @@ from typing import Any
 import click
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.trainer.data.images import default_store, finish, load_quality_policy, plan_images, run_by_workers, run_here
+from dermis.trainer.data.images import choose_images, default_store, finish, load_quality_policy, plan_images, run_by_workers, run_here
 
 
 def run(context: click.Context, **given: Any) -> None:
     """Measure, collect, write; an interruption says how to go on."""
     out: Path = given["out"]
     store_url = _store_url(context, given)
-    job = plan_images(
-        given["source"],
-        prefix=given["prefix"],
-        tables=given["tables"],
-        labels=given["policy"],
-        where=given["where"],
-        policy=load_quality_policy(given["quality_policy"]),
-        size=given["shard_size"],
-    )
+    wanted = choose_images(given["source"], prefix=given["prefix"], tables=given["tables"], labels=given["policy"], where=given["where"])
+    policy = load_quality_policy(given["quality_policy"])
+    job = plan_images(given["source"], wanted, policy=policy, size=given["shard_size"])
     listed = job.plan.listed
 
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    say(f"{len(job.expected):,} images, {len(job.missing):,} of them missing; {listed.shards:,} shards, {job.plan.id} in {store_url}")
+    say(
+        f"{len(wanted.expected):,} images, {len(wanted.expected) - len(wanted.found):,} of them missing; {listed.shards:,} shards, {job.plan.id} in {store_url}"
+    )
     try:
         with click.progressbar(length=len(listed.keys), label="images", file=sys.stderr) as bar:
             if given["local"]:

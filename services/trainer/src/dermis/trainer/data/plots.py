@@ -3,6 +3,7 @@
 import io
 import re
 import textwrap
+from collections import Counter
 from html import escape
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
+from dermis.trainer.data.core.attributes import NO_RESPONSE
 from dermis.trainer.data.core.profile import Table
 
 WIDTH = 4.4
@@ -60,6 +62,8 @@ def _drawn(table: Table) -> pd.DataFrame:
         return frame[frame["of"] >= LEAST_DRAWN] if "share" in frame else frame
     if table.chart == "sides":
         return frame[(frame["n_a"] > 0) | (frame["n_b"] > 0)].head(MOST_BARS)
+    if table.chart == "scatter":
+        return frame
     if table.chart == "histogram":
         return frame if frame["all"].sum() else frame.iloc[:0]
     if table.chart in ("points", "reliability"):
@@ -251,6 +255,44 @@ def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     return figure, "Risk by share answered: " + "; ".join(said) + "."
 
 
+_NONE = "#8a929b"
+_COLOURS = ("#3f7fbf", "#c0661a", "#3a9a5b", "#b5418f", "#8a6d3b", "#7a5cc2", "#1f9e9e", "#c94040")
+_MARKERS = "os^DvPX*"
+_BIN_COLOURS = {"MST_1_3": MONK_COLOURS[1], "MST_4_6": MONK_COLOURS[5], "MST_7_10": MONK_COLOURS[8]}
+MOST_POINTS = 3000
+
+
+def _scatter(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+    counts = Counter(frame["value"])
+    named = [value for value in dict.fromkeys(frame["value"]) if value not in (NO_RESPONSE, "NO_CLUSTER")]
+    ordered = sorted(named, key=lambda value: (-counts[value], value)) if len(named) > len(_MARKERS) else sorted(named)
+    drawn = frame if len(frame) <= MOST_POINTS else frame.sample(MOST_POINTS, random_state=0)
+    shown = ordered[: len(_MARKERS)]
+    groups = [
+        ("others or none", _NONE, ".", ~drawn["value"].isin(shown), sum(counts.values()) - sum(counts[value] for value in shown)),
+        *(
+            (words(value), _BIN_COLOURS.get(value, colour), marker, drawn["value"] == value, counts[value])
+            for value, colour, marker in zip(shown, _COLOURS, _MARKERS, strict=False)
+        ),
+    ]
+    figure = Figure(figsize=(WIDTH, 4.6))
+    axes = figure.add_axes((0.02, 0.26, 0.96, 0.72))
+    for label, colour, marker, mask, n in groups:
+        if n:
+            edge = _INK if colour in MONK_COLOURS else "none"
+            points = drawn[mask]
+            axes.scatter(
+                points["x"], points["y"], s=13, c=colour, marker=marker, edgecolors=edge, linewidths=0.3, alpha=0.8, label=f"{label}, {n:,}"
+            )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=7.5)
+    said = "; ".join(f"{label} {n:,}" for label, _, _, _, n in groups if n)
+    more = f" {MOST_POINTS:,} of them are drawn." if len(drawn) < len(frame) else ""
+    return figure, f"A map of {len(frame):,} points: {said}.{more}"
+
+
 _CHARTS = {
     "bars": _bars,
     "matrix": _matrix,
@@ -259,4 +301,5 @@ _CHARTS = {
     "points": _points,
     "reliability": _reliability,
     "curves": _curves,
+    "scatter": _scatter,
 }

@@ -92,7 +92,9 @@ def _anchor(name: str) -> str:
 def _article(table: Table) -> str:
     chart = draw(table)
     numbers = f'<div class="scroll" tabindex="0">{_html_table(table.frame)}</div>'
-    if chart or len(table.frame) > 2 * _SHORT:
+    if table.chart == "scatter":
+        numbers = ""
+    elif chart or len(table.frame) > 2 * _SHORT:
         numbers = f"<details><summary>{len(table.frame)} rows</summary>{numbers}</details>"
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     wide = ' class="wide"' if table.pictures or (not chart and len(table.frame.columns) >= 5) else ""

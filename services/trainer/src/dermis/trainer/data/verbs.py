@@ -61,6 +61,13 @@ def shipped_mappings() -> list[str]:
     return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 
+def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
+    """Return the data set whose tables stand at a store URL, None if none is named."""
+    if tables is None and mapping is not None:
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --tables")
+    return None if tables is None else _side(tables, mapping, policy)
+
+
 def load_mapping(name: str) -> DataMapping:
     """Return the mapping that comes with dermis under `name`, or the one in the file of that name."""
     known = shipped_mappings()

@@ -89,5 +89,13 @@ def with_share(frame: pd.DataFrame, n: str = "n", of: str = "of") -> pd.DataFram
 
 def monk_bin(cases: pd.DataFrame) -> list[str]:
     """Return MST_1_3, MST_4_6, MST_7_10 or MST_NONE per case: by the US pool, which used the scale's whole width, else by India's."""
-    tones = cases["monk_us"].fillna(cases["monk_india"])
-    return ["MST_NONE" if pd.isna(t) else "MST_1_3" if t <= 3 else "MST_4_6" if t <= 6 else "MST_7_10" for t in tones]
+    return ["MST_NONE" if pd.isna(tone) else _bin(tone) for tone in cases["monk_us"].fillna(cases["monk_india"])]
+
+
+def monk_bins(us: Answers, india: Answers) -> list[str]:
+    """Return the same of what two pools answered."""
+    return [_bin(int(first[0])) if (first := a or b) else "MST_NONE" for a, b in zip(us, india, strict=True)]
+
+
+def _bin(tone: int) -> str:
+    return "MST_1_3" if tone <= 3 else "MST_4_6" if tone <= 6 else "MST_7_10"

@@ -15,7 +15,7 @@ def compare(a: DataSide, b: DataSide) -> list[Table]:
 
 
 def _extent(a: DataSide, b: DataSide) -> Table:
-    rows: list[tuple[str, int | None, int | None]] = [("Units", a.units, b.units)]
+    rows: list[tuple[str, int | None, int | None]] = [("Units", len(a.units), len(b.units))]
     for name, attribute in COMPARED.items():
         if name in a.answers or name in b.answers:
             rows.append((attribute.title, _given(a, name), _given(b, name)))
@@ -38,7 +38,7 @@ def _side_by_side(name: str, a: DataSide, b: DataSide) -> Table:
     attribute = COMPARED[name]
     left, right = (count(side.answers[name], attribute.values) for side in (a, b))
     values = list(dict.fromkeys([*[value for value in left if value in attribute.values or left[value]], *right]))
-    total = {value: left[value] / max(a.units, 1) + right[value] / max(b.units, 1) for value in values}
+    total = {value: left[value] / max(len(a.units), 1) + right[value] / max(len(b.units), 1) for value in values}
     place = {value: at for at, value in enumerate(attribute.values)}
     values.sort(key=lambda value: (value == NO_RESPONSE, place.get(value, len(place)), -total[value], value))
     frame = pd.DataFrame({"value": values})

@@ -17,9 +17,15 @@ Links = Sequence[tuple[str, str]]
 
 def image_links(cases: pd.DataFrame, duplicates: Mapping[str, str] | None = None) -> Links:
     """Return each case's images as links, an image of a near-duplicate group as that group too."""
+    keys = [[key for key, _ in images] for images in cases["images"]]
+    return links_of(list(cases["case_id"]), keys, duplicates)
+
+
+def links_of(units: Sequence[str], images: Sequence[Sequence[str]], duplicates: Mapping[str, str] | None = None) -> Links:
+    """Return the same of units and the keys of their images."""
     named = duplicates or {}
-    links = [(case_id, key) for case_id, images in zip(cases["case_id"], cases["images"], strict=True) for key, _ in images]
-    return [*links, *((case_id, f"near-duplicate group {named[key]}") for case_id, key in links if key in named)]
+    links = [(unit, key) for unit, keys in zip(units, images, strict=True) for key in keys]
+    return [*links, *((unit, f"near-duplicate group {named[key]}") for unit, key in links if key in named)]
 
 
 def connected(case_ids: Sequence[str], links: Links) -> dict[str, str]:

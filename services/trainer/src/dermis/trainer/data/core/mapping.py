@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -113,10 +113,11 @@ class MappedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSide:
-    """One of two data sets that are compared: by attribute the answers per unit."""
+    """A data set in SCIN's words: per unit, which is a case or what a mapping calls one, its name, its images' keys, and by attribute the answers."""
 
     name: str
-    units: int
+    units: Sequence[str]
+    images: Sequence[Sequence[str]]
     answers: Mapping[str, Answers]
     notes: Mapping[str, str]
 
@@ -161,13 +162,16 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
 def read_mapped(mapping: DataMapping, data: bytes) -> DataSide:
     """Read a data set's table as one side of a comparison; a unit has of each attribute the first value given."""
     units: dict[str, dict[str, tuple[str, ...]]] = {}
+    images: dict[str, list[str]] = {}
     for row in read_rows(mapping, data):
         unit = units.setdefault(row.unit, {})
+        images.setdefault(row.unit, []).append(row.image)
         for name, value in row.attributes.items():
             unit.setdefault(name, (value,))
     return DataSide(
         name=mapping.name,
-        units=len(units),
+        units=list(units),
+        images=list(images.values()),
         answers={name: [unit.get(name) for unit in units.values()] for name in mapping.attributes},
         notes={name: column.note for name, column in mapping.attributes.items() if column.note},
     )
@@ -177,4 +181,10 @@ def scin_side(tables: ScinTables, labels: Labels, name: str = "SCIN") -> DataSid
     """Return SCIN as one side: every attribute, a case being the unit."""
     answers = {attribute: COMPARED[attribute].read(tables.cases) for attribute in (*WHO, *REPORTED)}
     answers[CONDITION] = [(top,) if has else None for top, has in zip(labels.frame["top"], labels.has_label, strict=True)]
-    return DataSide(name=name, units=len(tables.cases), answers=answers, notes={"fitzpatrick_estimated": "by the first dermatologist."})
+    return DataSide(
+        name=name,
+        units=list(tables.cases["case_id"]),
+        images=[[key for key, _ in images] for images in tables.cases["images"]],
+        answers=answers,
+        notes={"fitzpatrick_estimated": "by the first dermatologist."},
+    )

@@ -40,7 +40,8 @@ class Picture:
 class Table:
     """One table of a report; `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side,
     a histogram (columns low, high, then counts per group), points with an interval per row (columns estimate, low, high, and floor where
-    there is one), reliability (columns confidence, estimate, low, high), curves (columns of, answered, risk), or none. `pictures` stand
+    there is one), reliability (columns confidence, estimate, low, high), curves (columns of, answered, risk),
+    a scatter (columns x, y, value; the page shows no rows), or none. `pictures` stand
     in the page only.
     """
 
@@ -49,7 +50,7 @@ class Table:
     title: str
     frame: pd.DataFrame
     note: str = ""
-    chart: Literal["bars", "matrix", "sides", "histogram", "points", "reliability", "curves"] | None = None
+    chart: Literal["bars", "matrix", "sides", "histogram", "points", "reliability", "curves", "scatter"] | None = None
     sides: tuple[str, str] = ("A", "B")
     pictures: Sequence[Picture] = ()
 
