@@ -6,7 +6,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from fairlearn.metrics import MetricFrame
@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from dermis.shared.case import OutcomeKind
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import Manifest
+from dermis.shared.manifest import FitzpatrickGroup, Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Floats, Judged
@@ -35,6 +35,7 @@ _SHARES = frozenset(
     [f"top_{top}{kind}" for top in measures.TOPS for kind in ("", "_soft")]
     + ["set_coverage", "set_coverage_soft", "abstained", "out_of_distribution", "top_1_answered", "top_3_answered"]
 )
+_GROUPS: tuple[str, ...] = ("", *get_args(FitzpatrickGroup))
 _CURVE = tuple(n / 20 for n in range(1, 21))
 Samples = Mapping[str, Floats]
 
@@ -48,6 +49,7 @@ def evaluate(
     data: str,
     outliers: Outliers | None = None,
     graders: Sequence[Sequence[Mapping[str, float]]] | None = None,
+    draws: int = measures.DRAWS,
 ) -> dict[str, Any]:
     """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
@@ -64,7 +66,7 @@ def evaluate(
     predictions = at(predictions, known)
     judged, strange = decided(manifest, predictions, outliers)
     rng = np.random.default_rng(0)
-    weights = measures.draw_weights(predictions.groups, rng)
+    weights = measures.draw_weights(predictions.groups, rng, draws=draws)
     found = measures.figures(judged, weights)
     if strange is not None:
         found["out_of_distribution"] = measures.mean(strange, weights)
@@ -81,7 +83,7 @@ def evaluate(
         "n": len(judged),
         "groups": len(set(predictions.groups)),
         "unlabelled": unlabelled,
-        "interval": f"95 %, bootstrap over groups of connected cases, {measures.DRAWS} draws; none under {measures.FEWEST_GROUPS} groups; "
+        "interval": f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
         "Wilson's over groups where a share is 0 or 1",
         "metrics": {name: _round(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
         "mean_set_size": _round(found["set_size"][0]),
@@ -92,8 +94,8 @@ def evaluate(
         "floors": _floors(judged, prior),
         "shown": _shown(manifest, predictions, weights),
         "perfect_model_at_this_n": {
-            "expected_calibration_error": _round(measures.perfect_calibration_error(confidence, rng)),
-            "expected_calibration_error_soft": _round(measures.perfect_soft_calibration_error(confidence, mass, rng)),
+            "expected_calibration_error": _round(measures.perfect_calibration_error(confidence, rng, draws=draws)),
+            "expected_calibration_error_soft": _round(measures.perfect_soft_calibration_error(confidence, mass, rng, draws=draws)),
             "set_coverage": _exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
             "meaning": "calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
@@ -177,7 +179,8 @@ def _values(values: Sequence[str]) -> list[tuple[str, measures.Hits]]:
 
 def _place(value: str) -> tuple[bool, int, str]:
     """Order values as people do: MST2 before MST10, FST_III_IV before FST_V_VI, what is not given last."""
-    return value == NOT_GIVEN, 0 if value.startswith("FST_") else len(value), value
+    group = _GROUPS.index(value) if value in _GROUPS else 0
+    return value == NOT_GIVEN, group or len(value), value
 
 
 def _rows(
@@ -310,7 +313,7 @@ def _gaps(
                     "highest_value": _round(frame.group_max()),
                     "difference": _round(frame.difference(method="between_groups")),
                     "difference_interval": _interval(spread, own),
-                    "by_chance": _round(measures.chance_gap(hit[here], own, list(values[here]), rng)),
+                    "by_chance": _round(measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)),
                     "left_out": sorted(str(value) for value in set(sizes) - set(kept)),
                 }
             )
@@ -358,7 +361,9 @@ def _human(graders: Sequence[Sequence[Mapping[str, float]]] | None, groups: Sequ
     return {name: _round(value) for name, value in found.items()}
 
 
-def compare(manifest: Manifest, predictions: Predictions, other_manifest: Manifest, other: Predictions) -> dict[str, Any]:
+def compare(
+    manifest: Manifest, predictions: Predictions, other_manifest: Manifest, other: Predictions, *, draws: int = measures.DRAWS
+) -> dict[str, Any]:
     """Return how a model differs from another one on the same cases: this minus the other, each figure by one set of bootstrap draws.
 
     `mcnemar`: the exact test of top-1 (McNemar 1947), which takes cases as independent. INVALID unless ids and reference
@@ -376,7 +381,7 @@ def compare(manifest: Manifest, predictions: Predictions, other_manifest: Manife
     predictions, other = at(predictions, known), at(other, known)
     one, two = decided(manifest, predictions)[0], decided(other_manifest, other)[0]
     rng = np.random.default_rng(0)
-    weights = measures.draw_weights(predictions.groups, rng)
+    weights = measures.draw_weights(predictions.groups, rng, draws=draws)
     rights = [measures.hits(judged.probabilities, judged.labels, top=1) for judged in (one, two)]
     only_one, only_two = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
     test = binomtest(only_one, only_one + only_two).pvalue if only_one + only_two else 1.0

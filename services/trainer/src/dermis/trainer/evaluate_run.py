@@ -26,8 +26,8 @@ from dermis.trainer.evaluate import compare, evaluate
 from dermis.trainer.inputs import Dataset, open_dataset, targets
 from dermis.trainer.pages import as_html
 from dermis.trainer.predict import Bundle, fetch_bundle, open_bundle, predict
+from dermis.trainer.registry import EVALUATIONS, evaluation_key, parse_ref
 
-EVALUATIONS = "evaluations/"
 PREDICTIONS_FILE = "predictions.npz"
 PAGE_FILE = "evaluation.html"
 STUDIES_FILE = "studies.json"
@@ -114,7 +114,7 @@ def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStac
         if store is None:
             raise DermisError(Kind.INVALID, "MODEL", f"{text!r} is no folder, and without --store there are no versions: name one of both")
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        fetch_bundle(store, _ref(text), folder)
+        fetch_bundle(store, parse_ref(text, name=MODEL_NAME), folder)
     bundle = open_bundle(folder)
     manifest = bundle.manifest
     cases = dataset.labelled([condition.name for condition in manifest.conditions])
@@ -125,15 +125,8 @@ def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStac
             published = store.get(f"{manifest.key}/{MANIFEST_FILE}") == (folder / MANIFEST_FILE).read_bytes()
         except BlobNotFound:
             published = False
-    key = f"{EVALUATIONS}{digest[:16]}/{manifest.name}/{manifest.version}" if published else None
+    key = evaluation_key(digest, VersionRef(name=manifest.name, version=manifest.version)) if published else None
     return _Model(bundle=bundle, folder=folder, key=key)
-
-
-def _ref(text: str) -> VersionRef:
-    name, _, version = text.rpartition("/")
-    if not version.isdigit() or int(version) < 1:
-        raise DermisError(Kind.INVALID, "VERSION", f"model {text!r} is neither a folder nor a version; write 3, {MODEL_NAME}/3 or a folder")
-    return VersionRef(name=name or MODEL_NAME, version=int(version))
 
 
 def _measure(

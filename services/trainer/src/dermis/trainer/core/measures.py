@@ -118,12 +118,13 @@ def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Fl
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     sorted_weights = weights[:, order]
-    above = np.add.reduceat(sorted_weights * positive[order], starts, axis=1, dtype=np.float64)
-    below = np.add.reduceat(sorted_weights * ~positive[order], starts, axis=1, dtype=np.float64)
+    above, below = sorted_weights * positive[order], sorted_weights * ~positive[order]
+    if len(starts) < len(scores):  # equal scores count as one
+        above, below = (np.add.reduceat(side, starts, axis=1) for side in (above, below))
     hit, missed = above.cumsum(1), below.cumsum(1)
     positives, negatives = hit[:, -1], missed[:, -1]
-    area = (below * (hit - above / 2)).sum(1)
-    precision = (above * _ratio(hit, hit + missed, nothing=0)).sum(1)
+    area = (below * (hit - above / 2)).sum(1, dtype=np.float64)
+    precision = (above * (hit / np.maximum(hit + missed, 1e-12))).sum(1, dtype=np.float64)
     known = (positives > 0) & (negatives > 0)
     return np.where(known, _ratio(area, positives * negatives), np.nan), np.where(known, _ratio(precision, positives), np.nan)
 
@@ -227,7 +228,9 @@ def perfect_coverage(coverage: float, rng: np.random.Generator, *, calibrated_on
     return float(low), float(high)
 
 
-def chance_gap(values: Floats | Hits, groups: Sequence[str], slices: Sequence[str], rng: np.random.Generator) -> tuple[float, float]:
+def chance_gap(
+    values: Floats | Hits, groups: Sequence[str], slices: Sequence[str], rng: np.random.Generator, *, draws: int = DRAWS
+) -> tuple[float, float]:
     """Return mean and 95th percentile of the largest difference between slices if values did not depend on them.
 
     Values are dealt anew among the slices, connected cases together where they share a slice (a permutation test, Fisher 1935).
@@ -238,7 +241,7 @@ def chance_gap(values: Floats | Hits, groups: Sequence[str], slices: Sequence[st
     slice_of_block[block] = place
     totals, sizes = np.bincount(block, values), np.bincount(block)
     gaps = []
-    for _ in range(DRAWS):
+    for _ in range(draws):
         dealt = rng.permutation(slice_of_block)
         counts = np.bincount(dealt, sizes, len(names))
         means = np.bincount(dealt, totals, len(names)) / np.maximum(counts, 1)
