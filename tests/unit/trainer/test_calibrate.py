@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermis.shared.manifest import FitzpatrickGroup, PredictionSets
+from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
 from dermis.trainer.core.calibrate import abstention_rule, fewest, group_thresholds, prediction_sets, set_threshold, temperature
 from dermis.trainer.core.measures import hits
 from dermis.trainer.core.samples import Sample
 from dermis.trainer.core.sources import slices
+from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.inputs import fitzpatrick_groups
 from dermis.worker.core.differential import calibrate, prediction_set, threshold
 
@@ -139,3 +140,22 @@ def test_no_abstention_rule_where_the_risk_can_not_be_kept():
     assert abstention_rule(probabilities, probabilities.argmax(1), np.full(200, 6), max_set_size=5, top=1, risk=0.3) is None
     always = abstention_rule(probabilities, probabilities.argmax(1), np.ones(200, int), max_set_size=5, top=1, risk=0.3)
     assert always.chosen_for.answered == 1
+
+
+def test_trust_is_all_of_it_together():
+    raw, target = draw(1200, seed=5)
+    groups = [("FST_I_II", "FST_III_IV", "FST_V_VI", None)[n % 4] for n in range(1200)]
+    embedding = np.random.default_rng(0).normal(size=(1200, 12))
+    by_hand = AbstentionRule(min_probability=0.1, max_set_size=5)
+    known = {"raw": raw, "target": target, "labels": target.argmax(1), "groups": groups}
+    known |= {"embedding": embedding[600:], "training_embedding": embedding[:600]}
+    plain = fit_trust(Wanted(coverage=0.9, abstention=by_hand), **known)
+    assert (plain.abstention, plain.outliers, plain.known) == (by_hand, None, None)
+    assert plain.calibration.temperature == pytest.approx(1, abs=0.1)
+    assert plain.prediction_sets.pooled == ()
+    whole = fit_trust(Wanted(coverage=0.9, abstention=by_hand, risk=0.2, false_alarms=0.05), **known)
+    assert whole.abstention.chosen_for.top == 3
+    answered = calibrate(raw, whole.calibration.temperature).max(1) >= whole.abstention.min_probability
+    assert (~hits(raw, target.argmax(1), top=3))[answered].mean() <= 0.2
+    assert (whole.known.score(embedding[600:]) > whole.outliers.threshold).mean() <= 0.05
+    assert fit_trust(Wanted(coverage=0.9, abstention=by_hand, risk=1e-4), **known).abstention == by_hand

@@ -12,26 +12,26 @@ import tensorflow as tf
 from dermis.shared.manifest import (
     FEATURE_SCHEMA_FILE,
     MANIFEST_FILE,
+    OUTLIERS_FILE,
     AbstentionRule,
-    Calibration,
     Condition,
     FeatureSchema,
     Manifest,
 )
 from dermis.trainer import bundle
 from dermis.trainer.card import model_card
-from dermis.trainer.core.calibrate import prediction_sets, temperature
 from dermis.trainer.core.predictions import Shown
+from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
 from dermis.trainer.inputs import Dataset, Inputs, arrays, fitzpatrick_groups, predictions, targets, without_answers, without_images
 from dermis.trainer.model import build
-from dermis.worker.core.differential import calibrate
+from dermis.worker.core.outliers import to_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything that a run depends on. `part` makes the cases of "train", "calibration" or "test"."""
+    """Everything that a run depends on. `part` makes the cases of "train", "calibration" or "test"; `risk`, `false_alarms`: as of `trust.Wanted`."""
 
     version: int
     purpose: Literal["demo", "research", "release"]
@@ -48,6 +48,8 @@ class Config:
     coverage: float
     abstention: AbstentionRule
     lineage: dict[str, str]
+    risk: float | None = None
+    false_alarms: float | None = None
 
 
 def train(config: Config, folder: Path) -> Manifest:
@@ -82,10 +84,19 @@ def train(config: Config, folder: Path) -> Manifest:
     def outputs(inputs: Inputs) -> dict[str, np.ndarray]:
         return dict(model.predict(inputs, batch_size=config.batch, verbose=0))
 
-    uncalibrated = outputs(shown_calibration)["probabilities"]
-    target = targets(calibration.samples, config.conditions)[0]
-    t = temperature(uncalibrated, target)
-    sets = prediction_sets(calibrate(uncalibrated, t), target, fitzpatrick_groups(calibration.samples), coverage=config.coverage)
+    said = outputs(shown_calibration)
+    target, labels_calibration = targets(calibration.samples, config.conditions)
+    trust = fit_trust(
+        Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms),
+        raw=said["probabilities"],
+        target=target,
+        labels=labels_calibration,
+        groups=fitzpatrick_groups(calibration.samples),
+        embedding=said["embedding"],
+        training_embedding=outputs(shown)["embedding"] if config.false_alarms else said["embedding"],
+    )
+    if trust.known:
+        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.known))
 
     # Export, and make sure that what serves is what was trained.
     export(model, folder)
@@ -100,9 +111,10 @@ def train(config: Config, folder: Path) -> Manifest:
         feature_schema=config.schema.id,
         embedding_size=channels,
         cam_size=(height, width),
-        calibration=Calibration(temperature=t),
-        prediction_sets=sets,
-        abstention=config.abstention,
+        calibration=trust.calibration,
+        prediction_sets=trust.prediction_sets,
+        abstention=trust.abstention,
+        outliers=trust.outliers,
         lineage=config.lineage,
         files={},
     )
@@ -122,6 +134,8 @@ def train(config: Config, folder: Path) -> Manifest:
         prior=prior,
         calibrated_on=len(calibration),
         data=config.data,
+        outliers=trust.known,
+        graders=[sample.graders for sample in test.samples],
     )
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
     (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
