@@ -37,6 +37,7 @@ RUN_BY = {
     ),
     "make test-compose": ("docker compose -f docker-compose.yml -f compose.twin.yaml",),
     "tests/unit/data, tests/integration/data": ("dermis data",),
+    "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
 }
 
 

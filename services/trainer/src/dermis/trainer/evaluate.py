@@ -26,8 +26,10 @@ from dermis.worker.core.outliers import Outliers
 
 FORMAT = "dermis.evaluation/1"
 SHOWN_TO_SERVE: Shown = "images and answers"
-COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity")
+COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group", "age_group", "sex_at_birth", "race_ethnicity")
 """Slices between which gaps are stated."""
+TONE_SCALES = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group")
+"""Each scale stands for itself: none is converted into another."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
 PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier_soft", "aurc")
@@ -95,7 +97,7 @@ def evaluate(
         "shown": _shown(manifest, predictions, weights),
         "perfect_model_at_this_n": {
             "expected_calibration_error": _round(measures.perfect_calibration_error(confidence, rng, draws=draws)),
-            "expected_calibration_error_soft": _round(measures.perfect_soft_calibration_error(confidence, mass, rng, draws=draws)),
+            "expected_calibration_error_soft": _round(_soft_band(confidence, mass, rng, draws)),
             "set_coverage": _exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
             "meaning": "calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
@@ -115,6 +117,12 @@ def evaluate(
         "confusion": _confusion(manifest, judged),
         "human_agreement": _human(graders, predictions.groups, rng),
     }
+
+
+def _soft_band(confidence: Floats, mass: Floats, rng: np.random.Generator, draws: int) -> tuple[float, float]:
+    if np.isin(mass, (0, 1)).all():  # every reference differential is one condition: soft is hard
+        return measures.perfect_calibration_error(confidence, rng, draws=draws)
+    return measures.perfect_soft_calibration_error(confidence, mass, rng, draws=draws)
 
 
 def at(predictions: Predictions, here: measures.Hits) -> Predictions:
@@ -160,16 +168,19 @@ def decided(manifest: Manifest, predictions: Predictions, outliers: Outliers | N
     return judged, strange if scores else None
 
 
-def _types(predictions: Predictions) -> list[FitzpatrickSkinType | None]:
+def _types(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickSkinType | None]:
     known = set(FitzpatrickSkinType)
-    return [FitzpatrickSkinType(value) if value in known else None for value in predictions.slices["fitzpatrick_self"]]
+    return [FitzpatrickSkinType(value) if value in known else None for value in predictions.slices[scale]]
 
 
 def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str, ...]]:
     """Return what the report is cut by: name -> N values."""
-    groups = tuple(FITZPATRICK_GROUPS.get(fitzpatrick) or NOT_GIVEN for fitzpatrick in _types(predictions))
+    groups = {
+        grouped: tuple(FITZPATRICK_GROUPS.get(fitzpatrick) or NOT_GIVEN for fitzpatrick in _types(predictions, scale))
+        for grouped, scale in (("fitzpatrick_group", "fitzpatrick_self"), ("fitzpatrick_estimated_group", "fitzpatrick_estimated"))
+    }
     condition = tuple(manifest.conditions[label].name for label in predictions.labels)
-    return {"condition": condition, "fitzpatrick_group": groups, **predictions.slices}
+    return {"condition": condition, **groups, **predictions.slices}
 
 
 def _values(values: Sequence[str]) -> list[tuple[str, measures.Hits]]:
@@ -179,8 +190,8 @@ def _values(values: Sequence[str]) -> list[tuple[str, measures.Hits]]:
 
 def _place(value: str) -> tuple[bool, int, str]:
     """Order values as people do: MST2 before MST10, FST_III_IV before FST_V_VI, what is not given last."""
-    group = _GROUPS.index(value) if value in _GROUPS else 0
-    return value == NOT_GIVEN, group or len(value), value
+    numbered = _GROUPS.index(value) if value in _GROUPS else 1 if ": " in value else len(value)
+    return value == NOT_GIVEN, numbered, value
 
 
 def _rows(
@@ -386,7 +397,7 @@ def compare(
     only_one, only_two = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
     test = binomtest(only_one, only_one + only_two).pvalue if only_one + only_two else 1.0
     by_slice = {}
-    for name in ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated"):
+    for name in TONE_SCALES:
         rows = []
         for value, here in _values(slices(manifest, predictions)[name]):
             if value == NOT_GIVEN:

@@ -48,6 +48,7 @@ SLICES = {
     "monk_skin_tone": "Monk skin tone, each",
     "fitzpatrick_group": "Fitzpatrick skin type, self-reported, grouped",
     "fitzpatrick_self": "Fitzpatrick skin type, self-reported",
+    "fitzpatrick_estimated_group": "Fitzpatrick skin type, estimated, grouped",
     "fitzpatrick_estimated": "Fitzpatrick skin type, estimated",
     "age_group": "Age",
     "sex_at_birth": "Sex at birth",

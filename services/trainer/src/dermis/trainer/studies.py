@@ -16,14 +16,13 @@ from dermis.trainer.core.predictions import Predictions
 from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.data import generated
 from dermis.trainer.data.core.profile import Table
-from dermis.trainer.evaluate import SHOWN_TO_SERVE, at, decided, differences, slices, with_interval
+from dermis.trainer.evaluate import SHOWN_TO_SERVE, TONE_SCALES, at, decided, differences, slices, with_interval
 from dermis.trainer.inputs import GENERATED, Dataset
 from dermis.trainer.predict import Bundle, Change, predict
 from dermis.trainer.schema import FEATURE_GROUPS
 from dermis.worker.core.prepare import Image
 
 Step = Callable[[int], None]
-TONE_SCALES = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated")
 _SHOWN_DIFFERENCES = ("top_1", "top_3", "top_3_soft", "macro_auroc", "brier_soft")
 
 
