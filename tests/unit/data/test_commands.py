@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from click.testing import CliRunner, Result
 from dermis.shared.errors import DermisError
 from dermis.trainer.data import defaults, generated
 from dermis.trainer.data.commands import data
+from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.core.split import PARTS
+from dermis.trainer.data.core.split import PARTS, from_text
+from dermis.trainer.data.scin import open_scin
 from dermis.trainer.inputs import open_dataset
 from tests.unit.data.scin_rows import case, files, labelled
 
@@ -116,3 +119,52 @@ def test_generated_cases_are_a_source_like_scin(tmp_path: Path) -> None:
         assert sample.report.model_dump(exclude_none=True) == asked.model_dump(exclude_none=True)
         read = cv2.imread(str(home / sample.images[0]))
         assert np.array_equal(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), drawn.images[0])
+
+
+def test_images_duplicates_split_audit(tmp_path: Path) -> None:
+    """The whole chain, on generated cases of which two share a picture under two names."""
+    folder, out = tmp_path / "generated", tmp_path / "out"
+    run("generate", "--cases", "40", "--longest", "128", str(folder))
+    source = ("--source", folder.as_uri(), "--policy", "scin-all")
+    listed = open_scin(folder.as_uri()).cases
+    a, b = (listed["images"].iloc[place][0][0] for place in (3, 30))
+    picture = cv2.imread(str(folder / a))
+    assert picture is not None
+    cv2.imwrite(str(folder / b), cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    run("images", *source, "--local", "--no-pictures", "--out", str(out / "images"))
+    run("duplicates", str(out / "images/images.csv"), "--tables", folder.as_uri(), "--out", str(out / "duplicates"))
+    groups = out / "duplicates/groups.csv"
+    assert set(read_duplicates(groups.read_bytes())) == {a, b}
+    split, duplicates = out / "split.json", ("--duplicates", str(groups))
+    run("split", *source, *duplicates, "--out", str(split))
+    part_of = from_text(split.read_bytes()).part_of()
+    assert part_of[listed["case_id"].iloc[3]] == part_of[listed["case_id"].iloc[30]]
+    assert "no leak in 40 cases" in run("audit", *source, *duplicates, str(split)).output
+    with pytest.raises(DermisError, match="give their file"):
+        run("audit", *source, str(split))
+
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = sorted(
+    {
+        line.split("  #")[0].strip()
+        for text in (
+            *(page.read_text() for page in (ROOT / "docs").rglob("*.md")),
+            *(str(command.help) for command in (data, *data.commands.values())),
+        )
+        for line in text.splitlines()
+        if line.strip().startswith("dermis data ")
+    }
+)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_name_options_that_there_are(example: str) -> None:
+    _, _, name, *words = shlex.split(example)
+    known = {option for parameter in data.commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_every_command_has_an_example() -> None:
+    assert len(EXAMPLES) > 20
+    assert {example.split()[2] for example in EXAMPLES} == set(data.commands)

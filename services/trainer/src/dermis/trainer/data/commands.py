@@ -45,7 +45,16 @@ _duplicates = _file("--duplicates", "Near-duplicate groups: CSV with columns ima
 
 @click.group()
 def data() -> None:
-    """Read SCIN where it lives, look at it, split it without a leak."""
+    """Read SCIN where it lives, look at it, split it without a leak.
+
+    \b
+    Examples:
+      dermis data profile --source file:///data/scin
+      dermis data images --source file:///data/scin --local
+      dermis data duplicates images/images.csv
+      dermis data split --source file:///data/scin --duplicates duplicates/groups.csv
+      dermis data audit --source file:///data/scin --duplicates duplicates/groups.csv split.json
+    """
 
 
 @data.command()
@@ -53,7 +62,13 @@ def data() -> None:
 @_policy
 @_out("profile")
 def profile(source: str, policy: str, out: Path) -> None:
-    """Write every table of the data set as CSV, JSON and one HTML report."""
+    """Write every table of the data set as CSV, JSON and one HTML report.
+
+    \b
+    Examples:
+      dermis data profile
+      dermis data profile --source gs://clinic/scin --policy scin-all --out profile
+    """
     click.echo(_verbs().write_profile(source, policy, out))
 
 
@@ -65,7 +80,13 @@ def profile(source: str, policy: str, out: Path) -> None:
 @click.option("--policy", default="scin-all", show_default=True, help="Label policy for a SCIN side.")
 @_out("compare")
 def compare(a: str, b: str, map_a: str | None, map_b: str | None, policy: str, out: Path) -> None:
-    """Put two data sets, given by store URL, side by side: the share of each tone, group and condition."""
+    """Put two data sets, given by store URL, side by side: the share of each tone, group and condition.
+
+    \b
+    Examples:
+      dermis data compare file:///data/old file:///data/new
+      dermis data compare file:///data/scin file:///data/photos --map-b fitzpatrick17k
+    """
     click.echo(_verbs().write_compare((a, map_a), (b, map_b), policy, out))
 
 
@@ -76,7 +97,13 @@ def compare(a: str, b: str, map_a: str | None, map_b: str | None, policy: str, o
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folder: Path) -> None:
-    """Bring the selected cases home: rows and images, as a folder that is a source itself. Goes on where it was stopped."""
+    """Bring the selected cases home: rows and images, as a folder that is a source itself. Goes on where it was stopped.
+
+    \b
+    Examples:
+      dermis data fetch --where 'label=Eczema|Psoriasis' --where 'monk_us>=7' --dry-run dark
+      dermis data fetch --where 'images>=2' --source file:///data/scin several
+    """
     chosen = _verbs().choose(source, policy, where)
     click.echo(f"{len(chosen.case_ids):,} of {len(chosen.scin.cases):,} cases, {len(chosen.keys):,} images")
     if dry_run or not chosen.case_ids:
@@ -97,7 +124,13 @@ def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folde
 @click.option("--fractions", default=":".join(map(str, defaults.FRACTIONS.values())), show_default=True, help=":".join(defaults.FRACTIONS))
 @_out("split.json")
 def split(source: str, policy: str, duplicates: Path | None, seed: int, folds: int, fractions: str, out: Path) -> None:
-    """Write a fold file: connected cases together, stratified by top condition and Monk tone."""
+    """Write a fold file: connected cases together, stratified by top condition and Monk tone.
+
+    \b
+    Examples:
+      dermis data split --seed 7
+      dermis data split --duplicates duplicates/groups.csv --folds 5 --fractions 0.7:0.1:0.1:0.1
+    """
     click.echo(_verbs().write_split(source, policy, duplicates, seed=seed, folds=folds, fractions=fractions, out=out))
 
 
@@ -107,7 +140,13 @@ def split(source: str, policy: str, duplicates: Path | None, seed: int, folds: i
 @_duplicates
 @click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> None:
-    """Check that a fold file fits the data and leaks nothing."""
+    """Check that a fold file fits the data and leaks nothing.
+
+    \b
+    Examples:
+      dermis data audit split.json
+      dermis data audit --duplicates duplicates/groups.csv split.json
+    """
     click.echo(_verbs().audit(source, policy, duplicates, split))
 
 
@@ -130,7 +169,14 @@ def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> Non
 @_out("images")
 @click.pass_context
 def images(context: click.Context, /, **given: Any) -> None:
-    """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was stopped."""
+    """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was stopped.
+
+    \b
+    Examples:
+      dermis data images --source file:///data/scin --local --processes 2
+      dermis data images --source gs://clinic/scin --store gs://clinic/dermis --broker redis://redis:6379/0
+      dermis data images --source file:///data/scin --local --calibrate
+    """
     importlib.import_module("dermis.trainer.data.images_run").run(context, **given)
 
 
@@ -149,7 +195,13 @@ def images(context: click.Context, /, **given: Any) -> None:
 def duplicates(
     table: Path, radius: int, embeddings: Path | None, cosine: float, pictures_from: str | None, tables: str | None, out: Path
 ) -> None:
-    """Find images that show the same in the images.csv of `dermis data images`; groups.csv is what `split` takes."""
+    """Find images that show the same in the images.csv of `dermis data images`; groups.csv is what `split` takes.
+
+    \b
+    Examples:
+      dermis data duplicates images/images.csv --pictures-from file:///data/scin
+      dermis data duplicates images/images.csv --radius 8 --embeddings embeddings/embeddings.npz
+    """
     write = importlib.import_module("dermis.trainer.data.duplicates").write_duplicates
     click.echo(write(table, radius=radius, embeddings=embeddings, cosine=cosine, source=pictures_from, tables=tables, out=out))
 
@@ -160,7 +212,12 @@ def duplicates(
 @click.option("--longest", type=click.IntRange(32, 2048), default=256, show_default=True, help="Longer side of an image in pixels.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def generate(count: int, seed: int, longest: int, folder: Path) -> None:
-    """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without clinical meaning."""
+    """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without clinical meaning.
+
+    \b
+    Examples:
+      dermis data generate --cases 200 --seed 1 generated
+    """
     write = importlib.import_module("dermis.trainer.data.as_scin").write_as_scin
     with click.progressbar(length=count, label="cases") as bar:
         images = write(open_store(folder.resolve().as_uri()), seed=seed, count=count, longest=longest, step=lambda: bar.update(1))
@@ -179,7 +236,13 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
 def embed(
     context: click.Context, source: str, policy: str, prefix: str | None, where: tuple[str, ...], bundle: str, store: str | None, out: Path
 ) -> None:
-    """Turn every image into a bundle's embedding: embeddings.npz, which `map` and `duplicates` take. Goes on where it was stopped."""
+    """Turn every image into a bundle's embedding: embeddings.npz, which `map` and `duplicates` take. Goes on where it was stopped.
+
+    \b
+    Examples:
+      dermis data embed --source file:///data/scin --bundle bundle
+      dermis data embed --source file:///data/photos --prefix '' --store gs://clinic/dermis --bundle current
+    """
     module, images = (importlib.import_module(f"dermis.trainer.data.{name}") for name in ("embed", "images"))
     embedder = module.open_bundle(bundle, store)
     wanted = images.choose_images(source, prefix=prefix, labels=policy, where=where)
@@ -209,7 +272,13 @@ def embed(
 def map_(
     embeddings: Path, tables: str | None, mapping: str | None, policy: str, duplicates: Path | None, cases: tuple[str, ...], **given: Any
 ) -> None:
-    """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours, outliers."""
+    """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours, outliers.
+
+    \b
+    Examples:
+      dermis data map embeddings/embeddings.npz --tables file:///data/scin
+      dermis data map embeddings/embeddings.npz --tables file:///data/photos --map pad_ufes_20 --pictures-from file:///data/photos
+    """
     side = _verbs().side(tables, mapping, policy)
     groups = importlib.import_module("dermis.trainer.data.core.groups").read_duplicates(duplicates.read_bytes()) if duplicates else None
     write = importlib.import_module("dermis.trainer.data.space").write_map
