@@ -48,13 +48,14 @@ class Space:
 
 
 def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
-    """Return condition and tone of the units at `places`, None for one (-1) that the data set does not know."""
+    """Return condition and tone of the units at `places`, None for one (-1) that the data set does not know; none of what nobody tells."""
     known = dict(side.answers)
     nobody: Answers = [None] * len(side.units)
     if {"monk_us", "monk_india"} & set(known):
         bins = monk_bins(known.get("monk_us", nobody), known.get("monk_india", nobody))
         known["monk_bin"] = [None if value == "MST_NONE" else (value,) for value in bins]
-    return {name: [known[name][place] if place >= 0 else None for place in places] for name in (CONDITION, *SCALES) if name in known}
+    found = {name: [known[name][place] if place >= 0 else None for place in places] for name in (CONDITION, *SCALES) if name in known}
+    return {name: answers for name, answers in found.items() if any(answers)}
 
 
 def space_tables(space: Space, *, seed: int = 0) -> list[Table]:
