@@ -58,7 +58,7 @@ PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p d
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
 test-runtime: .venv/.dev
-	.venv/bin/pytest -m "not trainer and not browser and not charts"
+	.venv/bin/pytest -m "not trainer and not browser and not charts and not containers"
 
 test-trainer: .venv-trainer/.dev
 	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
@@ -66,15 +66,29 @@ test-trainer: .venv-trainer/.dev
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
 
-COMPOSE = DERMIS_PORT=0 docker compose -p dermis-test -f docker-compose.yml -f compose.twin.yaml
-.PHONY: test-compose
+PROJECT = dermis-test
+COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
+.PHONY: test-compose test-compose-gcs test-compose-faults
 test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, take it down
 	trap '$(COMPOSE) down -v -t 5' EXIT; \
 	$(COMPOSE) build -q; \
 	$(COMPOSE) up -d --wait gateway worker sweep || { $(COMPOSE) logs --tail 40; exit 1; }; \
 	DERMIS_TEST_URL=http://$$($(COMPOSE) port gateway 8080) \
-	DERMIS_TEST_READ_STORE="docker compose -p dermis-test exec -T gateway tar -C /store -cf - ." \
+	DERMIS_TEST_READ_STORE="docker compose -p $(PROJECT) exec -T gateway tar -C /store -cf - ." \
 	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
+
+GCS = DERMIS_STORE_URL="gs://dermis/dev?anonymous=true" STORAGE_EMULATOR_HOST=http://gcs:4443 $(COMPOSE) --profile gcs
+test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator's)
+	trap '$(GCS) down -v -t 5' EXIT; \
+	$(GCS) build -q; \
+	$(GCS) up -d --wait gcs gateway worker sweep || { $(GCS) logs --tail 40; exit 1; }; \
+	DERMIS_TEST_URL=http://$$($(GCS) port gateway 8080) \
+	DERMIS_TEST_READ_STORE="docker compose -p $(PROJECT) exec -T gcs tar -C /data/dermis/dev -cf - ." \
+	.venv/bin/pytest tests/e2e/test_walk.py || { $(GCS) logs --tail 40; exit 1; }
+
+test-compose-faults: .venv/.dev ## the same with two workers, while each part is killed and Redis is cut off (CASES=10 for each fault)
+	docker compose -f docker-compose.yml -f compose.twin.yaml build -q
+	.venv/bin/python -m tests.load.compose_faults --project $(PROJECT) --cases $(or $(CASES),10) $(ARGS)
 
 DOCKERFILES = Dockerfile services/trainer/Dockerfile services/serving/tfserving/Dockerfile tests/support/gcs.Dockerfile
 .PHONY: charts render

@@ -35,7 +35,11 @@ RUN_BY = {
         ".venv/bin/dermis config",
         ".venv/bin/dermis demo",
     ),
-    "make test-compose": ("docker compose -f docker-compose.yml -f compose.twin.yaml",),
+    "make test-compose, test-compose-gcs": (
+        "docker compose -f docker-compose.yml -f compose.twin.yaml",
+        "docker run --rm --entrypoint cat dermis-gateway:dev /usr/share/sbom",
+    ),
+    "make test-compose-trainer": ("docker compose --profile trainer build trainer", "docker compose run --rm trainer"),
     "tests/unit/data, tests/integration/data": ("dermis data",),
     "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
 }
