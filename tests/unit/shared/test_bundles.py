@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.shared.bundles import point, publish, read_current, read_feature_schema, read_manifest
+from dermis.shared.bundles import models_root_of, point, publish, read_current, read_feature_schema, read_manifest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import (
     CURRENT_KEY,
@@ -230,3 +230,15 @@ def test_a_manifest_under_another_version_is_refused(published: Recorded) -> Non
     published.put_once("models/dermis/8/manifest.json", published.get("models/dermis/1/manifest.json"))
     with pytest.raises(DermisError, match="is the manifest of dermis 1"):
         read_manifest(published, ref(8))
+
+
+@pytest.mark.parametrize(
+    ("store_url", "root"),
+    [
+        ("file:///srv/anything", "/store/models"),
+        ("gs://bucket/prefix/", "gs://bucket/prefix/models"),
+        ("gs://bucket?anonymous=true", "gs://bucket/models"),
+    ],
+)
+def test_tensorflow_serving_finds_the_models_by_the_stores_url(store_url: str, root: str) -> None:
+    assert models_root_of(store_url) == root

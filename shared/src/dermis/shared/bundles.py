@@ -46,6 +46,11 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
     return manifest
 
 
+def models_root_of(store_url: str) -> str:
+    """Return where TensorFlow Serving reads a store's models: a bucket by its URL, a folder as containers mount it."""
+    return f"{store_url.partition('?')[0].rstrip('/')}/models" if store_url.startswith("gs://") else "/store/models"
+
+
 def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models", over: VersionRef | None = None) -> Current:
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from dermis.shared.bundles import models_root_of
 from dermis.shared.stores import open_store
 from dermis.standalone.bundle import ensure_bundle
 from dermis.standalone.commands import options
@@ -13,14 +14,14 @@ from dermis.standalone.settings import load_standalone
 @click.command("init")
 @options.state
 @options.store
-@click.option("--models-root", default="/store/models", show_default=True, help="Where TensorFlow Serving sees the store's models/ folder.")
-def command(models_root: str, **given: Any) -> None:
+@click.option("--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL].")
+def command(models_root: str | None, **given: Any) -> None:
     """Make a store ready: one without a model gets the demo bundle.
 
     \b
     Examples:
-      dermis init --store gs://bucket/prefix --models-root gs://bucket/prefix/models
+      dermis init --store gs://bucket/prefix
     """
     settings = load_standalone(options.overlay(given))
-    manifest = ensure_bundle(open_store(settings.store_url), models_root=models_root)
+    manifest = ensure_bundle(open_store(settings.store_url), models_root=models_root or models_root_of(settings.store_url))
     click.echo(f"the store's model is {manifest.name} version {manifest.version}, purpose: {manifest.purpose}")

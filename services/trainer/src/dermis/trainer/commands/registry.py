@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dermis.shared.bundles import models_root_of
 from dermis.shared.manifest import MODEL_NAME
 from dermis.shared.stores import open_store
 
@@ -21,11 +22,6 @@ _models_root = click.option("--models-root", help="Where TensorFlow Serving sees
 def _registry() -> Any:
     """Heavy (numpy), so not for `dermis --help`."""
     return importlib.import_module("dermis.trainer.registry")
-
-
-def _root(store_url: str, given: str | None) -> str:
-    """Return where TensorFlow Serving reads models: a bucket by its URL, a folder as containers mount it."""
-    return given or (f"{store_url.partition('?')[0].rstrip('/')}/models" if store_url.startswith("gs://") else "/store/models")
 
 
 @click.group(invoke_without_command=True)
@@ -120,7 +116,7 @@ def promote(
         first=first,
         lower_purpose=lower_purpose,
     )
-    _say(registry, registry.promote(open_store(store_url), wish, models_root=_root(store_url, models_root)), as_json=as_json)
+    _say(registry, registry.promote(open_store(store_url), wish, models_root=models_root or models_root_of(store_url)), as_json=as_json)
 
 
 @click.command()
@@ -135,7 +131,7 @@ def rollback(store_url: str, models_root: str | None, as_json: bool) -> None:
       dermis rollback
     """
     registry = _registry()
-    _say(registry, registry.rollback(open_store(store_url), models_root=_root(store_url, models_root)), as_json=as_json)
+    _say(registry, registry.rollback(open_store(store_url), models_root=models_root or models_root_of(store_url)), as_json=as_json)
 
 
 def _waivers(registry: Any, groups: tuple[str, ...], reasons: tuple[str, ...]) -> tuple[Any, ...]:
