@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from dermis.shared import case, jobs, manifest
+from dermis.shared import batches, case, jobs, manifest
 from dermis.shared.case import Fact
 from dermis.trainer import registry, runs
 
@@ -17,6 +17,7 @@ MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
         *(case.Received, case.Assessed, case.Outcome, case.Failed, case.Erased, case.OpenCase, case.GivenFeedback),
+        *(batches.BatchJob, batches.BatchManifest, batches.BatchRow, batches.BatchErased, batches.BatchResult),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
         registry.Promotion,
@@ -54,7 +55,7 @@ def test_the_examples_of_a_model_show_every_field(name: str) -> None:
 def test_a_field_from_the_future_is_ignored_by_facts_and_jobs_and_refused_by_bundles(example: Path) -> None:
     model = model_of(example)
     newer = {**json.loads(example.read_text()), "from_the_future": 1}
-    if issubclass(model, Fact | jobs.AssessJob):
+    if issubclass(model, Fact | jobs.AssessJob | batches.Frozen):
         assert model.model_validate(newer) == model.model_validate_json(example.read_text())
     else:
         with pytest.raises(ValidationError, match="from_the_future"):

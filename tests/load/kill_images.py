@@ -90,7 +90,7 @@ def run(folder: Path, *, count: int, width: int, height: int, size: int, lost_af
         for line in (folder / f"{name}.log").read_text().splitlines():
             with suppress(ValueError):
                 event = json.loads(line)
-                if event.get("event") == "shard done" and event["images"]:
+                if event.get("event") == "step done" and "shard" in event and event["count"]:
                     seen.shards_done[name, event["shard"]] += 1
     return seen
 

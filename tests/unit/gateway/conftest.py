@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Load
 from dermis.gateway.settings import GatewaySettings
+from dermis.shared.batches import BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob
 from dermis.shared.stores.memory import MemoryStore
@@ -35,6 +36,7 @@ class FakeBroker:
     age: float = 0.0
     reply: bytes | None = None
     jobs: list[AssessJob] = field(default_factory=list)
+    steps: list[BatchJob] = field(default_factory=list)
     asked: list[AssessImageJob] = field(default_factory=list)
     worker: Callable[[AssessJob], Awaitable[None]] | None = None
     tasks: list[Any] = field(default_factory=list)
@@ -45,6 +47,9 @@ class FakeBroker:
             if self.worker:
                 self.tasks.append(asyncio.ensure_future(self.worker(job)))
         return self.up
+
+    async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
+        self.steps += jobs if self.up else []
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
         if not self.up:

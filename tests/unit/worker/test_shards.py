@@ -13,8 +13,8 @@ from dermis.shared.stores.memory import MemoryStore
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core import quality, shard
 from dermis.worker.settings import WorkerSettings
-from dermis.worker.shard_tasks import work
 from dermis.worker.shards import Shards
+from dermis.worker.step_tasks import work
 from tests.support.images import encode, noise, quarters
 
 POLICY = load_policy()
@@ -116,12 +116,12 @@ def store() -> MemoryStore:
 
 def test_shards_cover_each_image_once(source: Counting, store: MemoryStore) -> None:
     shards = Shards(store, {"file:///source": source}.__getitem__)
-    assert [shards.measure(ShardJob(profile_id="images_1", shard=n)) for n in (2, 0, 1)] == [1, 3, 3]
+    assert [shards.run(ShardJob(profile_id="images_1", shard=n)) for n in (2, 0, 1)] == [1, 3, 3]
     rows = [row for n in range(3) for row in shard.from_lines(store.get(shard_result_key("images_1", n)))]
     assert [row["image"] for row in rows] == [f"images/{n}.png" for n in range(7)]
     assert [row["fault"] for row in rows] == [""] * 5 + ["MISSING"] * 2
     assert rows[0]["verdict"] == "UNUSABLE"
-    assert shards.measure(JOB) == 0, "a shard that has its result is not measured again"
+    assert shards.run(JOB) == 0, "a shard that has its result is not measured again"
     assert len(source.reads) == 7
 
 
@@ -134,12 +134,12 @@ def test_the_first_result_stands(source: Counting, store: MemoryStore) -> None:
                 store.put_once(shard_result_key("images_1", 0), b"the other's\n")
             return source.get(key)
 
-    assert Shards(store, lambda _: Late()).measure(JOB) == 3
+    assert Shards(store, lambda _: Late()).run(JOB) == 3
     assert store.get(shard_result_key("images_1", 0)) == b"the other's\n"
 
 
 def test_what_can_be_done_later_is_left_and_what_never_can_is_told(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dermis.worker.shard_tasks.RETRY_AFTER_S", (0,))
+    monkeypatch.setattr("dermis.worker.step_tasks.RETRY_AFTER_S", (0,))
     away = Counting(DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "away"))
     work(Shards(store, lambda _: away), JOB, settings=SETTINGS, redelivered=False)
     assert len(away.reads) == 2

@@ -163,6 +163,8 @@ class Evaluation(BaseModel):
 class BatchSource(BaseModel):
     """Where a batch's images are, and which: those below `prefix`, a case each, or the rows of a CSV file `csv`."""
 
+    model_config = ConfigDict(extra="forbid")
+
     url: Annotated[str, Field(max_length=500)] = Field(description="a store that the operator lets batches read")
     prefix: Annotated[str, Field(max_length=400)] = Field("", description="a case for each image whose key starts so")
     csv: Annotated[str, Field(max_length=400)] | None = Field(None, description="key of a CSV file in the same store, in place of `prefix`")

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from dermis.gateway import openapi, problems
 from dermis.gateway.edge import Edge
 from dermis.gateway.parts import Parts
-from dermis.gateway.routes import cases, health, images, models, page
+from dermis.gateway.routes import batches, cases, health, images, models, page
 
 _ASSETS = Path(__file__).parent / "web" / "assets"
 
@@ -41,7 +41,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.add_middleware(Edge, metrics=parts.metrics)
     problems.install(app)
-    for router in (cases.router, images.router, models.router, health.router, page.router):
+    for router in (cases.router, images.router, batches.router, models.router, health.router, page.router):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

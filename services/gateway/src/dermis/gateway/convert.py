@@ -110,14 +110,19 @@ def _self_report(text: str) -> SelfReport:
         found = error.errors(include_url=False)
     if found[0]["type"] == "json_invalid":
         raise fault("SELF_REPORT_JSON", f"self_report is no JSON: {found[0]['msg']}; send one JSON object", pointer="/self_report")
-    problems = [_answer_problem(each) for each in found]
+    problems = [_answer_problem(each, "/self_report", "self_report") for each in found]
     raise FieldsError("SELF_REPORT", "; ".join(problem.detail for problem in problems[:3]), problems)
 
 
-def _answer_problem(found: ErrorDetails) -> FieldProblem:
+def answer_problems(error: ValidationError, *, pointer: str, name: str) -> list[FieldProblem]:
+    """Return what is wrong with a self-report that stands at `pointer` and is called `name`."""
+    return [_answer_problem(each, pointer, name) for each in error.errors(include_url=False)]
+
+
+def _answer_problem(found: ErrorDetails, place: str, name: str) -> FieldProblem:
     path = [str(part) for part in found["loc"]]
-    pointer = "/".join(["/self_report", *(part.replace("~", "~0").replace("/", "~1") for part in path)])
-    return FieldProblem(pointer=pointer[:200], detail=f"{'.'.join(['self_report', *path])[:200]}: {_remedy(found, path)}")
+    pointer = "/".join([place, *(part.replace("~", "~0").replace("/", "~1") for part in path)])
+    return FieldProblem(pointer=pointer[:200], detail=f"{'.'.join([name, *path])[:200]}: {_remedy(found, path)}")
 
 
 def _remedy(found: ErrorDetails, path: list[str]) -> str:

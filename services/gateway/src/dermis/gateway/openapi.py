@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.shared.case import MAX_IMAGES
-from dermis.shared.http import Feedback
+from dermis.shared.http import BatchSource, Feedback
 from dermis.shared.vocabulary import SelfReport
 
 _REF = "#/components/schemas/{model}"
@@ -113,6 +113,31 @@ FEEDBACK_BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": {"$ref": _REF.format(model="Feedback")}}},
 }
+BATCH_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": _REF.format(model="BatchSource")}},
+        "text/csv": {
+            "schema": {
+                "type": "string",
+                "description": "a header and a row for each case: `images` (keys in the store at `url`, separated by ;), perhaps `name`, and "
+                "answers by their field, several separated by ;",
+            }
+        },
+    },
+}
+BATCH_TAKEN_IN: dict[int | str, dict[str, Any]] = {
+    202: {"description": "The batch is stored and will be done.", "headers": {"Location": {"schema": {"type": "string"}}}}
+}
+BATCH_RESULTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A row's result a line, in order; rows that are not done yet are left out.",
+        "content": {
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -127,7 +152,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description of `app`, made once."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, definitions = models_json_schema([(model, "validation") for model in (Problem, SelfReport, Feedback)], ref_template=_REF)
+        _, definitions = models_json_schema(
+            [(model, "validation") for model in (Problem, SelfReport, Feedback, BatchSource)], ref_template=_REF
+        )
         known = schema["components"]["schemas"]
         schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **known}.items()))
         app.openapi_schema = schema

@@ -1,9 +1,11 @@
 """What the gateway needs of the outside, the object store apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dermis.gateway.hub import Hub
+from dermis.shared.batches import BatchJob
 from dermis.shared.jobs import AssessImageJob, AssessJob
 
 
@@ -20,6 +22,10 @@ class Broker(Protocol):
 
     async def send(self, job: AssessJob) -> bool:
         """Send a job; False, and no error, if that didn't work."""
+        ...
+
+    async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
+        """Send the steps of a batch; no error if that doesn't work, as the sweep sends those that are missing."""
         ...
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:

@@ -23,6 +23,10 @@ class GatewaySettings(Settings):
     max_wait_seconds: float = Field(30, gt=0, description="longest wait that `Prefer: wait` gets")
     judge_seconds: float = Field(10, gt=0, description="time that a worker gets to judge an image at once")
     stream_seconds: float = Field(300, gt=0, description="longest stream of events; the client then connects again")
+    batch_sources: str = Field(
+        "", description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; empty: none"
+    )
+    max_batch_bytes: int = Field(16 * 1024 * 1024, ge=1, description="largest CSV body of a batch, in bytes")
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
 

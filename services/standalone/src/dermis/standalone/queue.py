@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import redis
 
+from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import ASSESS, CASES_QUEUE, AssessJob
 
@@ -23,6 +24,12 @@ class Queue(Protocol):
 
     def send(self, job: AssessJob) -> None: ...
 
+    def waiting_steps(self) -> int:
+        """Return how many steps of batches no worker has taken yet."""
+        ...
+
+    def send_step(self, job: BatchJob) -> None: ...
+
 
 class CeleryQueue:
     """Queue over Celery on Redis, a producer by task name."""
@@ -32,16 +39,28 @@ class CeleryQueue:
         self._redis = redis.Redis.from_url(broker_url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
 
     def waiting(self) -> int:
+        return self._length(CASES_QUEUE)
+
+    def waiting_steps(self) -> int:
+        return self._length(BATCHES_QUEUE)
+
+    def send(self, job: AssessJob) -> None:
+        self._send(ASSESS, job, CASES_QUEUE)
+
+    def send_step(self, job: BatchJob) -> None:
+        self._send(RUN_BATCH, job, BATCHES_QUEUE)
+
+    def _length(self, queue: str) -> int:
         try:
-            return int(self._redis.llen(CASES_QUEUE))
+            return int(self._redis.llen(queue))
         except redis.RedisError as fault:
             raise _unavailable(fault) from fault
 
-    def send(self, job: AssessJob) -> None:
+    def _send(self, task: str, job: AssessJob | BatchJob, queue: str) -> None:
         from kombu.exceptions import OperationalError
 
         try:
-            self._app.send_task(ASSESS, kwargs={"job": job.model_dump()}, queue=CASES_QUEUE, retry=False)
+            self._app.send_task(task, kwargs={"job": job.model_dump()}, queue=queue, retry=False)
         except (OperationalError, redis.RedisError) as fault:
             raise _unavailable(fault) from fault
 

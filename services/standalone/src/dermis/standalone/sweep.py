@@ -29,6 +29,7 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.settings import load
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs, log
+from dermis.standalone.batches import BatchSweep
 from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, is_expired, most_resends
 from dermis.standalone.queue import CeleryQueue, Queue
 from dermis.standalone.settings import SweepSettings
@@ -132,7 +133,8 @@ class Sweep:
 def main() -> None:
     settings = load(SweepSettings, "SWEEP", os.environ)
     configure_logs(part="sweep", level=settings.log_level, form=settings.log_format)
-    sweep = Sweep(open_store(settings.store_url), CeleryQueue(settings.broker_url), settings.policy)
+    store, queue = open_store(settings.store_url), CeleryQueue(settings.broker_url)
+    sweep, batches = Sweep(store, queue, settings.policy), BatchSweep(store, queue, settings.policy)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -142,7 +144,7 @@ def main() -> None:
             settings.alive_file.touch()
         try:
             now = datetime.now(UTC)
-            done = sweep.look(now)
+            done = sweep.look(now) + batches.look(now)
             cleared = sweep.clear_scratch(now)
         except DermisError as error:
             log.warning("sweep broken off", reason=error.reason, detail=error.detail)

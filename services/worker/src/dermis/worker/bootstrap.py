@@ -16,11 +16,12 @@ from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import MetadataClient, ServingClient
+from dermis.worker.batches import Batches
 from dermis.worker.core.quality import Policy
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
-from dermis.worker.shard_tasks import add_shard_task
 from dermis.worker.shards import Shards
+from dermis.worker.step_tasks import add_step_tasks
 from dermis.worker.tasks import make_app
 
 
@@ -44,6 +45,10 @@ def build(settings: WorkerSettings) -> Celery:
     def shards() -> Shards:
         return Shards(open_store(settings.store_url), open_store)
 
+    @cache
+    def batches() -> Batches:
+        return Batches(pipeline(), open_store)
+
     def started(**_: object) -> None:
         configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
         if settings.memory_limit_bytes:
@@ -53,7 +58,7 @@ def build(settings: WorkerSettings) -> Celery:
 
     worker_process_init.connect(started, weak=False)
     app = make_app(settings, pipeline)
-    add_shard_task(app, settings, shards)
+    add_step_tasks(app, settings, shards=shards, batches=batches)
     if settings.alive_file:
         app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app

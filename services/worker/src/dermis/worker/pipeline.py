@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -38,6 +39,7 @@ from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.telemetry import log
+from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core import decode, differential, heatmap, notices, phash, prepare, quality, red_flags
 from dermis.worker.core.answer_shares import answer_shares
 from dermis.worker.core.differential import Decision
@@ -47,7 +49,7 @@ from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models,
 F = TypeVar("F", bound=Fact)
 _MOST_EXPLAINED = 3
 Image = npt.NDArray[np.uint8]
-Draw = Callable[[Received, Heatmap, ModelRef, bytes], None]
+Draw = Callable[[Heatmap, ModelRef, bytes], None]
 
 
 def now() -> datetime:
@@ -95,9 +97,27 @@ class Pipeline:
             return self._close(job, state)
         stages = Stages()
         images, assessed = self._look(job, state.received, stages)
-        outcome = self._put(job, "outcome", self._answer(state.received, assessed.images, images, stages, draw=self._keep_heatmap))
+        outcome = self._put(
+            job,
+            "outcome",
+            self._answer(job.case_id, state.received.self_report, assessed.images, images, stages, draw=partial(self._keep_heatmap, job)),
+        )
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
+
+    def assess_row(self, name: str, originals: Sequence[bytes], report: SelfReport) -> tuple[Outcome, tuple[AssessedImage, ...]]:
+        """Return the outcome of images and answers that are no case of the store, as a case with them would get; nothing is kept."""
+        stages = Stages()
+        images: dict[int, Image] = {}
+        assessed = []
+        for n, data in enumerate(originals, start=1):
+            quality_report, working = self._judge(data, None, None, stages)
+            usable = working is not None and quality_report.verdict is not Verdict.UNUSABLE
+            hash_text = None if working is None else phash.to_text(phash.phash(working))
+            assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
+            if usable and working is not None:
+                images[n] = working
+        return self._answer(name, report, assessed, images, stages, draw=None), tuple(assessed)
 
     def assess_image(self, job: AssessImageJob) -> None:
         """Judge one image that a client wants judged at once, answer, and remove it."""
@@ -163,7 +183,7 @@ class Pipeline:
         with stages("store"):
             return images, self._put(job, "assessed", assessed)
 
-    def _judge(self, data: bytes, content_type: str, orientation: int, stages: Stages) -> tuple[QualityReport, Image | None]:
+    def _judge(self, data: bytes, content_type: str | None, orientation: int | None, stages: Stages) -> tuple[QualityReport, Image | None]:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
             with stages("decode"):
@@ -176,29 +196,36 @@ class Pipeline:
             return quality.assess(working, self.policy), working
 
     def _answer(
-        self, received: Received, assessed: Iterable[AssessedImage], images: dict[int, Image], stages: Stages, *, draw: Draw | None
+        self,
+        case_id: str,
+        report: SelfReport,
+        assessed: Iterable[AssessedImage],
+        images: dict[int, Image],
+        stages: Stages,
+        *,
+        draw: Draw | None,
     ) -> Outcome:
         """Return the outcome of a case; `draw`, if given, gets each heatmap before the outcome names it."""
         told = Outcome(
-            case_id=received.case_id,
+            case_id=case_id,
             finished_at=now(),
             kind=OutcomeKind.REJECTION,
             reason="NO_USABLE_IMAGE",
             advice=_advice(image.quality for image in assessed),
-            red_flags=red_flags.red_flags(received.self_report),
-            notices=notices.notices(received.self_report),
+            red_flags=red_flags.red_flags(report),
+            notices=notices.notices(report),
             stages=stages.taken(),
         )
         if not images:
             return told
         manifest = self.models.pinned()
         with stages("features"):
-            features = self.features.encode(manifest.feature_schema, received.self_report)
+            features = self.features.encode(manifest.feature_schema, report)
         with stages("fit"):
             inputs = _inputs(manifest, images, features)
         with stages("predict"):
             outputs = self.classifier.predict(manifest, inputs)
-        fitzpatrick = received.self_report.fitzpatrick_skin_type
+        fitzpatrick = report.fitzpatrick_skin_type
         outliers = self.models.outliers(manifest)
         score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
         decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
@@ -210,7 +237,7 @@ class Pipeline:
         if draw:
             with stages("heatmap"):
                 for drawn, overlay in _heatmaps(images, outputs, shown):
-                    draw(received, drawn, model, overlay)
+                    draw(drawn, model, overlay)
                     heatmaps.append(drawn)
         return told.model_copy(
             update={
@@ -229,9 +256,9 @@ class Pipeline:
             }
         )
 
-    def _keep_heatmap(self, received: Received, heatmap: Heatmap, model: ModelRef, overlay: bytes) -> None:
+    def _keep_heatmap(self, job: AssessJob, heatmap: Heatmap, model: ModelRef, overlay: bytes) -> None:
         with suppress(BlobConflict):  # another worker's, of the same version: the same but for rounding
-            self.store.put_once(heatmap_key(received.owner, received.case_id, heatmap, model), overlay)
+            self.store.put_once(heatmap_key(job.owner, job.case_id, heatmap, model), overlay)
 
     def _shares(
         self, manifest: Manifest, features: npt.NDArray[np.float32], outputs: Outputs, shown: Sequence[tuple[int, str]]

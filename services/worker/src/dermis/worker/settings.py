@@ -9,9 +9,9 @@ from dermis.shared.settings import Settings
 class WorkerSettings(Settings):
     concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="processes that work on cases at once")
     queues: str = Field(
-        "cases,scratch,shards",
-        pattern="^(cases|scratch|shards)(,(cases|scratch|shards))*$",
-        description="where work is taken from; profiles of images (shards) can have workers of their own",
+        "cases,scratch,shards,batches",
+        pattern="^(cases|scratch|shards|batches)(,(cases|scratch|shards|batches))*$",
+        description="where work is taken from; profiles of images (shards) and batches can have workers of their own",
     )
     memory_limit_bytes: int = Field(
         1536 * 1024 * 1024,

@@ -20,7 +20,7 @@ class Shards:
         self._store = store
         self._opened = lru_cache(maxsize=1)(lambda profile_id: self._open(profile_id, open_source))
 
-    def measure(self, job: ShardJob) -> int:
+    def run(self, job: ShardJob) -> int:
         """Measure a shard and return how many images it has; 0 if its result, or why there is none, stands already.
 
         Of two workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.

@@ -5,7 +5,7 @@ import collections
 import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from dermis.gateway.hub import Hub
 from dermis.gateway.ports import Load
+from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SCRATCH_QUEUE, AssessImageJob, AssessJob, reply_key, wakeup_channel
 from dermis.shared.telemetry import log
@@ -57,6 +58,12 @@ class RedisBroker:
             self._kept.append(job)
             log.warning("not queued yet", case_id=job.case_id)
         return sent
+
+    async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
+        for job in jobs:
+            if not await self._send(RUN_BATCH, BATCHES_QUEUE, job.model_dump()):
+                log.warning("batch not queued whole", batch_id=job.batch_id, step=job.step)
+                return
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
         if not await self._send(ASSESS_IMAGE, SCRATCH_QUEUE, job.model_dump(), expires=seconds):

@@ -54,10 +54,10 @@ def cursor(case_id: str) -> str:
     return base64.urlsafe_b64encode(case_id.encode()).decode().rstrip("=")
 
 
-def after(text: str) -> str | None:
-    """Return the case that a cursor stands for, or None if it is none of ours."""
+def after(text: str, *, kind: str = "case") -> str | None:
+    """Return the case, or whatever `kind` its id is of, that a cursor stands for; None if it is none of ours."""
     try:
-        case_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        known = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except (binascii.Error, UnicodeError, ValueError):
         return None
-    return case_id if is_id("case", case_id) and cursor(case_id) == text else None
+    return known if is_id(kind, known) and cursor(known) == text else None

@@ -64,8 +64,14 @@ def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
 
 def is_expired(scratch_id: str, *, now: datetime, policy: Policy) -> bool:
     """Whether an image to judge at once has been there for too long, by the time in its id; what has no such id has no right to stay."""
+    made = made_at(scratch_id)
+    return made is None or now - made >= policy.scratch_for
+
+
+def made_at(text: str) -> datetime | None:
+    """Return the time in an id, or None if it is none."""
     try:
-        milliseconds = TypeID.from_string(scratch_id).uuid.int >> 80  # RFC 9562, UUID version 7
+        milliseconds = TypeID.from_string(text).uuid.int >> 80  # RFC 9562, UUID version 7
     except TypeIDException:
-        return True
-    return now - datetime.fromtimestamp(milliseconds / 1000, UTC) >= policy.scratch_for
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

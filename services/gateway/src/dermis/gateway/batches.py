@@ -1,0 +1,183 @@
+"""What can be done with batches, over the object store."""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from dermis.gateway.convert import answer_problems
+from dermis.gateway.core import batch as rows_of
+from dermis.gateway.pipeline import now
+from dermis.gateway.problems import FieldProblem, FieldsError, fault
+from dermis.shared.batches import (
+    MOST_ROWS,
+    BatchErased,
+    BatchJob,
+    BatchManifest,
+    BatchRow,
+    as_lines,
+    batch_erased_key,
+    batch_failed_key,
+    batch_key,
+    batch_manifest_key,
+    batch_result_key,
+    batch_rows_key,
+    open_batch_key,
+    steps_in,
+)
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import Batch, BatchSource, BatchSummary
+from dermis.shared.ids import is_id, new_id
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.stores import is_store_url, open_store
+from dermis.shared.stores.keys import checked
+from dermis.shared.vocabulary import SelfReport
+
+M = TypeVar("M", bound=BaseModel)
+_MOST_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """The use-cases; `sources` are the stores that the operator lets batches read."""
+
+    store: BlobStore
+    sources: tuple[str, ...]
+    open_source: Callable[[str], BlobStore] = open_store
+    clock: Callable[[], datetime] = now
+
+    def create(self, source: BatchSource, *, owner: str, csv: bytes | None = None) -> BatchManifest:
+        """Store a batch of the rows in `csv`, in the source's CSV file, or of an image each below its prefix.
+
+        PERMISSION if the operator did not name the source, INVALID with every fault of the rows, up to 20 of them.
+        """
+        self._check(source.url)
+        opened = self.open_source(source.url)
+        if csv is None and source.csv is not None:
+            csv = _found(opened, source.csv)
+        rows = _of_images(opened, source.prefix) if csv is None else _of_csv(csv)
+        batch_id = new_id("batch")
+        manifest = BatchManifest(batch_id=batch_id, owner=owner, created_at=self.clock(), source=source.url, rows=len(rows))
+        self.store.put_once(open_batch_key(batch_id), b"{}")
+        self.store.put_once(batch_rows_key(batch_id), as_lines(rows))
+        self.store.put_once(batch_manifest_key(batch_id), manifest.model_dump_json().encode())
+        return manifest
+
+    def jobs(self, manifest: BatchManifest) -> list[BatchJob]:
+        return [BatchJob(batch_id=manifest.batch_id, step=step) for step in range(manifest.steps)]
+
+    def show(self, batch_id: str, *, owner: str) -> Batch:
+        """Return a batch and how far it is; NOT_FOUND if there is none or it was erased."""
+        manifest = self._manifest(batch_id, owner)
+        done = steps_in(self.store.list(f"{batch_key(batch_id)}/results/"))
+        failed = steps_in(self.store.list(f"{batch_key(batch_id)}/failed/")) - done
+        return Batch(
+            id=batch_id,
+            status="FINISHED" if len(done | failed) == manifest.steps else "RUNNING",
+            created_at=manifest.created_at,
+            rows=manifest.rows,
+            rows_done=sum(len(manifest.rows_of(step)) for step in done),
+            step=manifest.size,
+            failed={step: self.store.get(batch_failed_key(batch_id, step)).decode() for step in sorted(failed)},
+            results=f"/v1/batches/{batch_id}/results",
+        )
+
+    def results(self, batch_id: str, *, owner: str) -> Iterator[bytes]:
+        """Return the results as far as they go, in order, a step's ndjson at a time; NOT_FOUND as for a batch."""
+        self._manifest(batch_id, owner)
+        done = sorted(steps_in(self.store.list(f"{batch_key(batch_id)}/results/")))
+        return self._read(batch_id, done)
+
+    def page(self, *, owner: str, after: str, size: int) -> list[BatchSummary]:
+        """Return up to `size` of an owner's batches with ids above `after`, in order."""
+        keys = self.store.list("batches/", after=f"batches/{after}/~" if after else "")
+        ids = (batch_id for batch_id, _ in itertools.groupby(key.split("/")[1] for key in keys))
+        found = (self._get(batch_manifest_key(batch_id), BatchManifest) for batch_id in ids)
+        own = (each for each in found if each and each.owner == owner)
+        return [BatchSummary(id=each.batch_id, created_at=each.created_at, rows=each.rows) for each in itertools.islice(own, size)]
+
+    def erase(self, batch_id: str, *, owner: str) -> None:
+        """Leave nothing of a batch but its tombstone; what a running worker adds later, the sweep removes."""
+        tombstone = batch_erased_key(batch_id)
+        self._manifest(batch_id, owner)
+        self.store.put_once(open_batch_key(batch_id), b"{}")
+        with contextlib.suppress(BlobConflict):
+            self.store.put_once(tombstone, BatchErased(batch_id=batch_id, erased_at=self.clock()).model_dump_json().encode())
+        for key in list(self.store.list(f"{batch_key(batch_id)}/")):
+            if key != tombstone:
+                self.store.delete(key)
+
+    def _check(self, url: str) -> None:
+        if not is_store_url(url):
+            raise fault("BATCH_SOURCE", f"url: {url[:100]!r} is no store; use file:///folder or gs://bucket/prefix", pointer="/url")
+        if not rows_of.may_read(url, self.sources):
+            detail = "batches may not read this store; the operator names those they may in DERMIS_GATEWAY_BATCH_SOURCES"
+            raise DermisError(Kind.PERMISSION, "BATCH_SOURCE_CLOSED", detail, pointer="/url")
+
+    def _read(self, batch_id: str, steps: Sequence[int]) -> Iterator[bytes]:
+        for step in steps:
+            with contextlib.suppress(BlobNotFound):  # erased meanwhile
+                yield self.store.get(batch_result_key(batch_id, step))
+
+    def _manifest(self, batch_id: str, owner: str) -> BatchManifest:
+        manifest = self._get(batch_manifest_key(batch_id), BatchManifest) if is_id("batch", batch_id) else None
+        if manifest is None or manifest.owner != owner or self._get(batch_erased_key(batch_id), BatchErased):
+            raise DermisError(Kind.NOT_FOUND, "BATCH_NOT_FOUND", f"there is no batch {batch_id[:64]!r}")
+        return manifest
+
+    def _get(self, key: str, kind: type[M]) -> M | None:
+        try:
+            return kind.model_validate_json(self.store.get(key))
+        except BlobNotFound:
+            return None
+
+
+def to_csv(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Return steps of ndjson as steps of CSV, the header first."""
+    yield rows_of.as_csv((), header=True).encode()
+    for step in lines:
+        yield rows_of.as_csv(map(json.loads, step.splitlines()), header=False).encode()
+
+
+def _found(source: BlobStore, key: str) -> bytes:
+    try:
+        return source.get(key)
+    except BlobNotFound:
+        raise fault("BATCH_CSV", f"csv: there is no {key!r} in the source; name another", pointer="/csv") from None
+
+
+def _of_images(source: BlobStore, prefix: str) -> list[BatchRow]:
+    keys = list(itertools.islice(filter(rows_of.is_image, source.list(prefix)), MOST_ROWS + 1))
+    if not 1 <= len(keys) <= MOST_ROWS:
+        many = f"more than {MOST_ROWS:,} images" if keys else "no image"
+        detail = f"prefix: there is {many} below {prefix!r}; name another, or rows in a CSV file"
+        raise fault("BATCH_ROWS", detail, pointer="/prefix")
+    return [BatchRow(name=key, images=(key,)) for key in keys]
+
+
+def _of_csv(data: bytes) -> list[BatchRow]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise fault("BATCH_CSV", "the CSV file is not UTF-8; save it as such", pointer="/csv") from None
+    rows, problems = [], []
+    for n, cells in enumerate(rows_of.read_csv(text, most=MOST_ROWS), start=1):
+        place = f"/csv/{n}"
+        try:
+            images = tuple(map(checked, rows_of.images_of(cells)))
+            report = SelfReport.model_validate(rows_of.answers_of(cells))
+            rows.append(BatchRow(name=cells.get(rows_of.NAME, "").strip()[:400] or images[0], images=images, self_report=report))
+        except ValidationError as error:
+            problems += answer_problems(error, pointer=place, name=f"row {n}")
+        except DermisError as error:
+            problems.append(FieldProblem(pointer=f"{place}/images", detail=f"row {n}: {error.detail}"))
+        if len(problems) >= _MOST_FAULTS:
+            break
+    if problems:
+        raise FieldsError("BATCH_CSV", "; ".join(each.detail for each in problems[:3]), problems[:_MOST_FAULTS])
+    return rows

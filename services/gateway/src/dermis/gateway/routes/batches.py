@@ -1,0 +1,91 @@
+"""Batches: many cases at once, out of a store that the operator names."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+
+from dermis.gateway.batches import Batches, to_csv
+from dermis.gateway.body import MOST_JSON_BYTES, parse_json, read_body
+from dermis.gateway.core import listing
+from dermis.gateway.openapi import BATCH_BODY, BATCH_RESULTS, BATCH_TAKEN_IN, problems
+from dermis.gateway.parts import Operator, Parts, PartsOf
+from dermis.gateway.problems import fault
+from dermis.shared.batches import BatchManifest
+from dermis.shared.http import Batch, BatchList, BatchSource
+
+_JSON, _CSV = "application/json", "text/csv"
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+@router.post(
+    "",
+    summary="Assess many cases at once",
+    status_code=202,
+    responses={**BATCH_TAKEN_IN, **problems(403, 413, 415, 422, 503)},
+    openapi_extra={"requestBody": BATCH_BODY},
+)
+async def create_batch(
+    request: Request,
+    response: Response,
+    parts: PartsOf,
+    owner: Operator,
+    url: Annotated[str, Query(max_length=500, description="with a CSV body: the store that its keys are in")] = "",
+) -> Batch:
+    batches = _batches(parts)
+    manifest = await _take_in(request, batches, owner=owner, url=url, most=parts.settings.max_batch_bytes)
+    await parts.broker.send_batch(batches.jobs(manifest))
+    response.headers["Location"] = f"/v1/batches/{manifest.batch_id}"
+    return await run_in_threadpool(batches.show, manifest.batch_id, owner=owner)
+
+
+@router.get("", summary="List batches, the oldest first", responses=problems(422, 503))
+async def list_batches(
+    parts: PartsOf,
+    owner: Operator,
+    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> BatchList:
+    after = listing.after(cursor, kind="batch") if cursor else ""
+    if after is None:
+        raise fault("CURSOR", "cursor is none that a page gave; leave it out to begin anew", pointer="/query/cursor")
+    found = await run_in_threadpool(_batches(parts).page, owner=owner, after=after, size=limit + 1)
+    return BatchList(batches=found[:limit], next_cursor=listing.cursor(found[limit - 1].id) if len(found) > limit else None)
+
+
+@router.get("/{batch_id}", summary="Show a batch and how far it is", responses=problems(404, 503))
+async def get_batch(batch_id: str, parts: PartsOf, owner: Operator) -> Batch:
+    return await run_in_threadpool(_batches(parts).show, batch_id, owner=owner)
+
+
+@router.get(
+    "/{batch_id}/results",
+    summary="Download a batch's results, as far as they go",
+    response_class=Response,
+    responses={**BATCH_RESULTS, **problems(404, 422, 503)},
+)
+async def get_batch_results(batch_id: str, parts: PartsOf, owner: Operator, form: Literal["ndjson", "csv"] = "ndjson") -> Response:
+    lines = await run_in_threadpool(_batches(parts).results, batch_id, owner=owner)
+    content, kind = (to_csv(lines), _CSV) if form == "csv" else (lines, "application/x-ndjson")
+    name = f'attachment; filename="{batch_id}.{form}"'
+    return StreamingResponse(iterate_in_threadpool(content), media_type=kind, headers={"Content-Disposition": name})
+
+
+@router.delete("/{batch_id}", summary="Erase a batch", status_code=204, responses=problems(404, 503))
+async def erase_batch(batch_id: str, parts: PartsOf, owner: Operator) -> Response:
+    await run_in_threadpool(_batches(parts).erase, batch_id, owner=owner)
+    return Response(status_code=204)
+
+
+async def _take_in(request: Request, batches: Batches, *, owner: str, url: str, most: int) -> BatchManifest:
+    is_csv = request.headers.get("content-type", "").startswith(_CSV)
+    kind, body = await read_body(request, types=(_JSON, _CSV), most=most if is_csv else MOST_JSON_BYTES)
+    if kind == _CSV:
+        return await run_in_threadpool(batches.create, BatchSource(url=url), owner=owner, csv=body)
+    return await run_in_threadpool(batches.create, parse_json(body, BatchSource), owner=owner)
+
+
+def _batches(parts: Parts) -> Batches:
+    sources = tuple(parts.settings.batch_sources.split(","))
+    return Batches(store=parts.pipeline.store, sources=sources)

@@ -1,0 +1,92 @@
+"""A step of a batch: its images read from their source, each row assessed as a case is, and the results put once."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from dermis.shared.batches import (
+    BatchJob,
+    BatchManifest,
+    BatchResult,
+    BatchRow,
+    RowFault,
+    as_lines,
+    batch_erased_key,
+    batch_failed_key,
+    batch_key,
+    batch_manifest_key,
+    batch_result_key,
+    batch_rows_key,
+)
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.worker.pipeline import Pipeline
+
+
+class Batches:
+    """Use-cases of a process; the last batch's rows are kept, as its steps come one after the other."""
+
+    def __init__(self, pipeline: Pipeline, open_source: Callable[[str], BlobStore]) -> None:
+        self._pipeline = pipeline
+        self._store = pipeline.store
+        self._opened = lru_cache(maxsize=1)(lambda batch_id: self._open(batch_id, open_source))
+
+    def run(self, job: BatchJob) -> int:
+        """Do a step and return how many rows it has; 0 if its result, or why there is none, stands already or the batch is erased.
+
+        Of two workers on one step the first one's result stands. `DermisError` if the store, the source, metadata or serving
+        can't be used.
+        """
+        key = batch_result_key(job.batch_id, job.step)
+        if any(map(self._has, (key, batch_failed_key(job.batch_id, job.step), batch_erased_key(job.batch_id)))):
+            return 0
+        try:
+            manifest, rows, source = self._opened(job.batch_id)
+        except BlobNotFound:
+            return 0  # erased, or never wholly submitted
+        numbers = manifest.rows_of(job.step)
+        results = [self._result(n, rows[n], source) for n in numbers]
+        with suppress(BlobConflict):
+            self._store.put_once(key, as_lines(results))
+        if self._has(batch_erased_key(job.batch_id)):  # erased meanwhile: nothing may stay
+            self._store.delete(key)
+        return len(numbers)
+
+    def fail(self, job: BatchJob, detail: str) -> None:
+        """Note why a step can't be done, for who waits for it."""
+        with suppress(BlobConflict):
+            self._store.put_once(batch_failed_key(job.batch_id, job.step), detail.encode())
+
+    def count_redelivery(self, job: BatchJob) -> int:
+        """Note that a step was delivered again; return how often it was."""
+        n = 1
+        while not self._store.put_once(f"{batch_key(job.batch_id)}/redelivered/{job.step}-{n}", b"{}"):
+            n += 1
+        return n
+
+    def _result(self, n: int, row: BatchRow, source: BlobStore) -> BatchResult:
+        try:
+            images = [source.get(key) for key in row.images]
+        except BlobNotFound as error:
+            fault = RowFault(reason="IMAGE_MISSING", detail=f"{error.key!r} is not in the source; put it there or correct the row")
+            return BatchResult(row=n, name=row.name, fault=fault)
+        outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report)
+        return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
+
+    def _has(self, key: str) -> bool:
+        try:
+            self._store.get(key)
+        except BlobNotFound:
+            return False
+        return True
+
+    def _open(self, batch_id: str, open_source: Callable[[str], BlobStore]) -> tuple[BatchManifest, Sequence[BatchRow], BlobStore]:
+        key = batch_manifest_key(batch_id)
+        try:
+            manifest = BatchManifest.model_validate_json(self._store.get(key))
+            rows = [BatchRow.model_validate_json(line) for line in self._store.get(batch_rows_key(batch_id)).splitlines()]
+        except ValidationError as error:
+            raise DermisError(Kind.INVALID, "BATCH", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        return manifest, rows, open_source(manifest.source)

@@ -1,0 +1,89 @@
+"""The tasks of long work that is done in steps: shards of a profile of images, and steps of a batch."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Celery, Task
+from structlog.contextvars import bound_contextvars
+
+from dermis.shared.batches import RUN_BATCH, BatchJob
+from dermis.shared.errors import DermisError
+from dermis.shared.jobs import IMAGES_SHARD, ShardJob
+from dermis.shared.telemetry import log
+from dermis.worker.batches import Batches
+from dermis.worker.settings import WorkerSettings
+from dermis.worker.shards import Shards
+from dermis.worker.tasks import RETRY_AFTER_S
+
+J_contra = TypeVar("J_contra", contravariant=True)
+
+
+class Steps(Protocol[J_contra]):
+    """Long work whose steps may be done in any order, by anyone, more than once."""
+
+    def run(self, job: J_contra) -> int:
+        """Do a step and return how many of its things were done."""
+        ...
+
+    def fail(self, job: J_contra, detail: str) -> None:
+        """Note why a step can't be done."""
+        ...
+
+    def count_redelivery(self, job: J_contra) -> int:
+        """Note that a step was delivered again; return how often it was."""
+        ...
+
+
+def add_step_tasks(app: Celery, settings: WorkerSettings, *, shards: Callable[[], Shards], batches: Callable[[], Batches]) -> None:
+    """Give the app its tasks; `shards` and `batches` give each process its own, made after fork."""
+
+    @app.task(name=IMAGES_SHARD, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
+    def measure(self: "Task[Any, Any]", job: ShardJob) -> None:
+        with bound_contextvars(profile_id=job.profile_id, shard=job.shard):
+            work(shards(), job, settings=settings, redelivered=_redelivered(self))
+
+    @app.task(name=RUN_BATCH, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
+    def run_batch(self: "Task[Any, Any]", job: BatchJob) -> None:
+        with bound_contextvars(batch_id=job.batch_id, step=job.step):
+            work(batches(), job, settings=settings, redelivered=_redelivered(self))
+
+
+def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, redelivered: bool) -> None:
+    """Do a step; what can't be done now is left to who waits for it or to the sweep, what can never be done is noted."""
+    try:
+        if redelivered and steps.count_redelivery(job) > settings.max_redeliveries:
+            steps.fail(job, "the worker was lost each time that it took up this step: one of its images may be the cause")
+            return
+        _run(steps, job)
+    except SoftTimeLimitExceeded:
+        log.error("time limit", limit_s=settings.soft_time_limit_seconds)
+        steps.fail(job, f"it took longer than {settings.soft_time_limit_seconds:g} s: use smaller steps")
+    except DermisError as error:
+        if error.retryable:
+            log.warning("step left", reason=error.reason, detail=error.detail)
+            return
+        log.error("step failed", reason=error.reason)
+        steps.fail(job, error.detail)
+    except Exception as error:  # noqa: BLE001 - the last net of a task: who waits is told
+        log.exception("step failed")
+        steps.fail(job, f"INTERNAL: {type(error).__name__}, see the worker's log")
+
+
+def _run(steps: Steps[J_contra], job: J_contra) -> None:
+    for wait in (*RETRY_AFTER_S, None):
+        try:
+            start = time.monotonic()
+            count = steps.run(job)
+        except DermisError as error:
+            if wait is None or not error.retryable:
+                raise
+            time.sleep(wait)
+        else:
+            log.info("step done", count=count, ms=round((time.monotonic() - start) * 1000))
+            return
+
+
+def _redelivered(task: "Task[Any, Any]") -> bool:
+    return bool((task.request.delivery_info or {}).get("redelivered"))

@@ -1,0 +1,245 @@
+"""Batches over HTTP: only from stores that the operator names, every fault of the rows named, results as far as they go."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermis.gateway.core.batch import COLUMNS, as_csv, may_read
+from dermis.shared.batches import (
+    BatchResult,
+    BatchRow,
+    RowFault,
+    as_lines,
+    batch_failed_key,
+    batch_key,
+    batch_manifest_key,
+    batch_result_key,
+    batch_rows_key,
+    open_batch_key,
+)
+from dermis.shared.case import AssessedImage, Outcome, OutcomeKind, RankedCondition, RedFlag
+from dermis.shared.report import QualityReport, Verdict
+from dermis.shared.stores.disk import DiskStore
+from tests.unit.gateway.conftest import Gateway
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+CSV = {"content-type": "text/csv"}
+
+
+@pytest.fixture
+def source(gateway: Gateway, tmp_path: Path) -> str:
+    """A store of three images and a file that is none, which batches may read."""
+    store = DiskStore(tmp_path / "source")
+    for key in ("a/1.jpg", "a/2.PNG", "b/3.webp", "a/notes.txt"):
+        store.put_once(key, b"x")
+    store.put_once("cases.csv", b"name,images,textures,sex_at_birth\none,a/1.jpg;a/2.PNG,FLAT;FLUID_FILLED,\ntwo,b/3.webp,,MALE\n")
+    url = (tmp_path / "source").as_uri()
+    gateway.settings["batch_sources"] = f"gs://elsewhere, {url}"
+    return url
+
+
+def create(gateway: Gateway, body: Any) -> Any:
+    return gateway.call("POST", "/v1/batches", json=body)
+
+
+def rows(gateway: Gateway, batch_id: str) -> list[BatchRow]:
+    return [BatchRow.model_validate_json(line) for line in gateway.store.get(batch_rows_key(batch_id)).splitlines()]
+
+
+@pytest.mark.parametrize(("prefix", "names"), [("", ["a/1.jpg", "a/2.PNG", "b/3.webp"]), ("a/", ["a/1.jpg", "a/2.PNG"])])
+def test_a_folder_is_a_case_an_image(gateway: Gateway, source: str, prefix: str, names: list[str]) -> None:
+    response = create(gateway, {"url": source, "prefix": prefix})
+    batch = response.json()
+    assert (response.status_code, response.headers["location"]) == (202, f"/v1/batches/{batch['id']}")
+    assert (batch["status"], batch["rows"], batch["rows_done"], batch["failed"]) == ("RUNNING", len(names), 0, {})
+    assert [row.name for row in rows(gateway, batch["id"])] == names
+    assert [job.step for job in gateway.broker.steps] == [0]
+    assert gateway.store.get(open_batch_key(batch["id"]))
+
+
+def test_a_csv_file_of_the_source_or_in_the_body_says_which_images_and_answers(gateway: Gateway, source: str) -> None:
+    in_source = create(gateway, {"url": source, "csv": "cases.csv"}).json()["id"]
+    body = DiskStore(Path(source.removeprefix("file://"))).get("cases.csv")
+    in_body = gateway.call("POST", "/v1/batches", params={"url": source}, content=body, headers=CSV).json()["id"]
+    assert rows(gateway, in_source) == rows(gateway, in_body)
+    one, two = rows(gateway, in_source)
+    assert (one.name, one.images, one.self_report.textures) == ("one", ("a/1.jpg", "a/2.PNG"), ("FLAT", "FLUID_FILLED"))
+    assert (two.self_report.sex_at_birth, two.self_report.textures) == ("MALE", None)
+
+
+def test_no_store_may_be_read_unless_it_is_named(gateway: Gateway, source: str) -> None:
+    gateway.settings["batch_sources"] = ""
+    response = create(gateway, {"url": source})
+    assert (response.status_code, response.json()["reason"]) == (403, "BATCH_SOURCE_CLOSED")
+    assert not list(gateway.store.list(""))
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("file:///data/skin", True),
+        ("file:///data/skin/", True),
+        ("file:///data/skin/2026", True),
+        ("gs://bucket/a?anonymous=true", True),
+        ("file:///data/skinny", False),
+        ("file:///data", False),
+        ("file:///data/skin/../../etc", False),
+        ("file:///data/skin/%2e%2e/etc", False),
+        ("file:///data/skin/./x", False),
+        ("gs://bucket2/a", False),
+        ("", False),
+    ],
+)
+def test_a_store_below_a_named_one_may_be_read_and_no_way_leads_out_of_it(url: str, allowed: bool) -> None:
+    assert may_read(url, ("file:///data/skin/", " gs://bucket")) is allowed
+    assert not may_read(url, ("", "  "))
+
+
+@given(st.text(alphabet="./%2eE\\a", max_size=12))
+def test_nothing_that_steps_up_is_let_through(tail: str) -> None:
+    url = f"file:///data/skin/{tail}"
+    assert not (may_read(url, ("file:///data/skin",)) and (".." in url.split("/") or "%" in url or "\\" in url))
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer", "said"),
+    [
+        ("", "/csv", "the header needs 'images'"),
+        ("name\nx\n", "/csv", "the header needs 'images'"),
+        ("images,images\na.jpg,a.jpg\n", "/csv", "each column once"),
+        ("images,colour\na.jpg,red\n", "/csv", "column 'colour' is not known"),
+        ("images\n", "/csv", "there is no row"),
+        ("images,name\na.jpg\n", "/csv", "line 2: 1 cells for 2 columns"),
+        ('images\n"a.jpg\n', "/csv", "unexpected end of data"),
+        ("images\n;\n", "/csv/1/images", "row 1: images: there are 0"),
+        ("images\n" + ";".join(["a.jpg"] * 4) + "\n", "/csv/1/images", "there are 4"),
+        ("images\n../etc/passwd\n", "/csv/1/images", "is no key"),
+        ("images,textures\na.jpg,FLAT\nb.jpg,FLATT\n", "/csv/2/textures/0", "row 2.textures.0: 'FLATT' is not known"),
+    ],
+)
+def test_wrong_rows_are_named_and_nothing_is_stored(gateway: Gateway, source: str, text: str, pointer: str, said: str) -> None:
+    response = gateway.call("POST", "/v1/batches", params={"url": source}, content=text.encode(), headers=CSV)
+    assert response.status_code == 422
+    assert said in response.json()["detail"]
+    assert response.json()["errors"][0]["pointer"] == pointer
+    assert not list(gateway.store.list(""))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({}, "BODY"),
+        ({"url": "ftp://x"}, "BATCH_SOURCE"),
+        ({"url": "SOURCE", "prefix": "none/"}, "BATCH_ROWS"),
+        ({"url": "SOURCE", "prefix": "//"}, "BLOB_KEY"),
+        ({"url": "SOURCE", "csv": "none.csv"}, "BATCH_CSV"),
+        ({"url": "SOURCE", "csv": "../up.csv"}, "BLOB_KEY"),
+        ({"url": "SOURCE", "folder": "a"}, "BODY"),
+    ],
+)
+def test_a_wrong_source_is_a_clear_problem(gateway: Gateway, source: str, body: dict[str, str], reason: str) -> None:
+    response = create(gateway, body | ({"url": source} if body.get("url") == "SOURCE" else {}))
+    assert (response.status_code, response.json()["reason"]) == (422, reason)
+
+
+def test_a_body_of_another_kind_or_too_large_is_refused(gateway: Gateway, source: str) -> None:
+    gateway.settings["max_batch_bytes"] = 1000
+    call = {"params": {"url": source}, "content": b"images\n" + b"a.jpg\n" * 200}
+    assert gateway.call("POST", "/v1/batches", headers=CSV, **call).status_code == 413
+    assert gateway.call("POST", "/v1/batches", headers={"content-type": "text/plain"}, **call).status_code == 415
+
+
+def result(n: int, **fields: Any) -> BatchResult:
+    return BatchResult(row=n, name=f"row {n}", **fields)
+
+
+def outcome() -> Outcome:
+    ranked = (("a", 0.6, True), ("b", 0.3, True), ("c", 0.06, False), ("d", 0.04, False))
+    return Outcome(
+        case_id="row 0",
+        finished_at=NOW,
+        kind=OutcomeKind.DIFFERENTIAL,
+        red_flags=(RedFlag(flag="FEVER", text="t"),),
+        differential=tuple(RankedCondition(condition=c, name=c, probability=p, in_prediction_set=i) for c, p, i in ranked),
+    )
+
+
+def put_results(gateway: Gateway, source: str) -> str:
+    """Make a batch of 2 steps, the last of which is done, and return its id."""
+    body = b"images\n" + b"".join(b"%d.jpg\n" % n for n in range(10))
+    batch_id: str = gateway.call("POST", "/v1/batches", params={"url": source}, content=body, headers=CSV).json()["id"]
+    image = AssessedImage(n=1, quality=QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=None, policy="1"), phash=None)
+    done = [result(8, outcome=outcome(), images=(image,)), result(9, fault=RowFault(reason="IMAGE_MISSING", detail="d"))]
+    gateway.store.put_once(batch_result_key(batch_id, 1), as_lines(done))
+    return batch_id
+
+
+def test_progress_counts_rows_and_a_batch_ends_when_each_step_has_a_result_or_a_reason(gateway: Gateway, source: str) -> None:
+    batch_id = put_results(gateway, source)
+    shown = gateway.get(f"/v1/batches/{batch_id}").json()
+    assert (shown["status"], shown["rows"], shown["rows_done"]) == ("RUNNING", 10, 2)
+    gateway.store.put_once(batch_failed_key(batch_id, 0), b"it took too long")
+    shown = gateway.get(f"/v1/batches/{batch_id}").json()
+    assert (shown["status"], shown["rows_done"], shown["failed"]) == ("FINISHED", 2, {"0": "it took too long"})
+
+
+def test_results_come_as_ndjson_or_csv_as_far_as_they_go(gateway: Gateway, source: str) -> None:
+    batch_id = put_results(gateway, source)
+    lines = gateway.get(f"/v1/batches/{batch_id}/results")
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    assert [json.loads(line)["name"] for line in lines.text.splitlines()] == ["row 8", "row 9"]
+    table = gateway.get(f"/v1/batches/{batch_id}/results?form=csv")
+    assert table.headers["content-disposition"] == f'attachment; filename="{batch_id}.csv"'
+    one, two = csv.DictReader(io.StringIO(table.text))
+    assert (one["row"], one["kind"], one["urgent"], one["prediction_set"], one["condition_2"], one["probability_2"], one["image_1"]) == (
+        *("8", "DIFFERENTIAL", "FEVER", "a;b"),
+        *("b", "0.3", "USABLE"),
+    )
+    assert (two["fault"], two["kind"]) == ("IMAGE_MISSING", "")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x"])
+def test_a_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
+    text = as_csv([{"row": 0, "name": name}], header=True)
+    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert f",'{name}," in text
+
+
+def test_batches_are_listed_in_pages_and_another_owners_are_not_there(gateway: Gateway, source: str) -> None:
+    ids = [create(gateway, {"url": source}).json()["id"] for _ in range(3)]
+    foreign = json.loads(gateway.store.get(batch_manifest_key(ids[1])))
+    gateway.store.delete(batch_manifest_key(ids[1]))
+    gateway.store.put_once(batch_manifest_key(ids[1]), json.dumps(foreign | {"owner": "another"}).encode())
+    first = gateway.get("/v1/batches?limit=1").json()
+    assert [each["id"] for each in first["batches"]] == [ids[0]]
+    second = gateway.get("/v1/batches", params={"cursor": first["next_cursor"]}).json()
+    assert ([each["id"] for each in second["batches"]], second["next_cursor"]) == ([ids[2]], None)
+    assert gateway.get("/v1/batches?cursor=x").json()["reason"] == "CURSOR"
+    for path in ("", "/results"):
+        assert gateway.get(f"/v1/batches/{ids[1]}{path}").json()["reason"] == "BATCH_NOT_FOUND"
+    assert gateway.call("DELETE", f"/v1/batches/{ids[1]}").status_code == 404
+
+
+def test_an_erased_batch_leaves_its_tombstone(gateway: Gateway, source: str) -> None:
+    batch_id = put_results(gateway, source)
+    assert gateway.call("DELETE", f"/v1/batches/{batch_id}").status_code == 204
+    assert list(gateway.store.list(f"{batch_key(batch_id)}/")) == [f"{batch_key(batch_id)}/erased.json"]
+    assert gateway.get(f"/v1/batches/{batch_id}").status_code == 404
+    assert gateway.get("/v1/batches").json()["batches"] == []
+
+
+@pytest.mark.parametrize("batch_id", ["x", "batch_01m82nmrzdescb95c4e8msawzy", "..%2F..%2Fcases"])
+def test_a_batch_that_is_not_there_is_not_found(gateway: Gateway, batch_id: str) -> None:
+    assert gateway.get(f"/v1/batches/{batch_id}").status_code == 404
+
+
+def test_without_a_broker_a_batch_is_taken_in_and_left_to_the_sweep(gateway: Gateway, source: str) -> None:
+    gateway.broker.up = False
+    assert create(gateway, {"url": source}).status_code == 202
