@@ -1,0 +1,100 @@
+"""Every call of docs/reference/http.md, in the page's order, against a running system."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from dermis.standalone import demo
+from tests.support.curls import blocks, route_of
+
+pytestmark = pytest.mark.timeout(240)
+IMAGE = demo.CASE / "close_up.jpg"
+MADE = {("post", "/v1/cases"): "CASE", ("post", "/v1/batches"): "BATCH"}
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A running system and what the page's variables stand for."""
+    folder = tmp_path_factory.mktemp("curls")
+    skin = folder / "source" / "skin"
+    skin.mkdir(parents=True)
+    for n in (1, 2):
+        (skin / f"{n}.jpg").write_bytes(IMAGE.read_bytes())
+    source = (folder / "source").as_uri()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
+    environment = kept | {"DERMIS_GATEWAY_BATCH_SOURCES": source, "DERMIS_GATEWAY_LIST_PUBLIC": "true"}
+    command = [sys.executable, "-m", "dermis.standalone", "up", "--state", str(folder / "state"), "--port", "0"]
+    with (folder / "log").open("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            url = wait_ready(process, folder / "log")
+            yield kept | {"URL": url, "KEY": "none", "IMAGE": str(IMAGE), "SOURCE": source, "FOLDER": str(folder)}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def wait_ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    for _ in range(600):
+        if found := re.search(r"^ready in .* s: (http://\S+)", log.read_text(), re.MULTILINE):
+            return found[1]
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def call(block: str, variables: dict[str, str]) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block], env=variables, cwd=variables["FOLDER"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_every_call_does_what_the_page_says(variables: dict[str, str]) -> None:
+    answers: dict[tuple[str, str], str] = {}
+    for block in blocks():
+        route = route_of(block)
+        if route == ("get", "/v1/batches/{batch_id}/results"):
+            wait_finished(blocks(), variables)
+        answers[route] = call(block, variables)
+        if route in MADE:
+            variables[MADE[route]] = json.loads(answers[route])["id"]
+
+    case = json.loads(answers["get", "/v1/cases/{case_id}"])
+    assert case["outcome"]["kind"] in ("DIFFERENTIAL", "ABSTENTION")
+    assert {share["field"] for share in case["outcome"]["answer_shares"]} == {"related_category", "body_parts", "fitzpatrick_skin_type"}
+    assert case["outcome"]["measured"]["n"] > 0
+    assert case["guidance"]["clinical_review"] == "none"
+    assert answers["get", "/v1/cases/{case_id}/events"].count("event: ") == 3
+    drawn = cv2.imread(str(Path(variables["FOLDER"]) / "heatmap.png"), cv2.IMREAD_UNCHANGED)
+    assert drawn.shape[2] == 4
+    assert drawn[..., 3].max() > 0
+    assert json.loads(answers["post", "/v1/cases/{case_id}/feedback"])["consent"] == "KEEP_FOR_IMPROVEMENT"
+    assert json.loads(answers["post", "/v1/images:assess"])["verdict"] == "USABLE"
+    batch = json.loads(answers["get", "/v1/batches/{batch_id}"])
+    assert batch["rows"] == 1
+    header, row = answers["get", "/v1/batches/{batch_id}/results"].splitlines()
+    assert header.startswith("row,name,")
+    assert row.startswith("0,first,,")
+    assert json.loads(answers["get", "/v1/models"])["models"][0]["current"]
+    assert json.loads(answers["get", "/v1/models/{version}/evaluation"])["report"]["slices"]["monk_skin_tone"]
+    assert "dermis_gateway_requests" in answers["get", "/metrics"]
+
+
+def wait_finished(page: list[str], variables: dict[str, str]) -> None:
+    (block,) = (block for block in page if route_of(block) == ("get", "/v1/batches/{batch_id}"))
+    for _ in range(300):
+        if json.loads(call(block, variables))["status"] == "FINISHED":
+            return
+        time.sleep(0.2)
+    raise AssertionError("the batch was not finished in a minute")
