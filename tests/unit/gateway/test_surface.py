@@ -103,6 +103,7 @@ def test_the_same_feedback_is_kept_once_and_other_beside_it_up_to_a_limit(gatewa
         ({"condition": "ECZEMA"}, "", "belong together"),
         ({"condition": "TINEA", "confirmed_by": "SELF"}, "/condition", "use one of ECZEMA, OTHER"),
         ({"helpful": "perhaps"}, "/helpful", "valid boolean"),
+        ({"helpful": 0}, "/helpful", "valid boolean"),
         ({"helpful": True, "comment": "my name is"}, "/comment", "not permitted"),
         ([1], "", "should be an object"),
     ],

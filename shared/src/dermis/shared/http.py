@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
 from dermis.shared.manifest import Condition
@@ -102,7 +102,7 @@ class Feedback(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    helpful: bool | None = None
+    helpful: StrictBool | None = None
     condition: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         None, description="id of the condition that it was, of the model that answered; `OTHER` for none of them"
     )
