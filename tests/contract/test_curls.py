@@ -1,4 +1,4 @@
-"""docs/reference/http.md has a call for every route; tests/integration/test_curls.py runs them."""
+"""docs/reference/http.md has a call for every route; tests/integration/test_clients.py runs them."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,5 @@
 """`dermis assess` and its client, against a small gateway inside the process."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +9,24 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from dermis.shared.errors import DermisError
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import BatchSource, Case, Feedback
 from dermis.shared.vocabulary import SelfReport, ShotType
 from dermis.standalone.cli import main
 from dermis.standalone.client import Api
 
 Handler = Callable[[httpx.Request], httpx.Response]
-CASE: dict[str, Any] = {"id": "case_1", "status": "RECEIVED", "images": [], "outcome": None, "failure": None, "notice": "n"}
+CASE: dict[str, Any] = {
+    "id": "case_1",
+    "status": "RECEIVED",
+    "received_at": "2026-01-02T03:04:05Z",
+    "assessed_at": None,
+    "images": [],
+    "outcome": None,
+    "guidance": None,
+    "failure": None,
+    "notice": "n",
+}
 DONE = CASE | {"status": "FINISHED"}
 
 
@@ -45,7 +55,7 @@ def image(tmp_path: Path) -> Path:
 def test_a_case_is_submitted_as_the_api_wants_it(image: Path) -> None:
     api, asked = answering(httpx.Response(202, json=CASE))
     report = SelfReport.model_validate({"textures": ["FLAT"]})
-    assert api.submit([image, image], shot_types=[ShotType.CLOSE_UP, ShotType.AT_DISTANCE], report=report, deadline=soon()) == CASE
+    assert api.submit([image, image], shot_types=[ShotType.CLOSE_UP, ShotType.AT_DISTANCE], report=report, deadline=soon()) == Case(**CASE)
     (request,) = asked
     body = request.read()
     assert (request.method, request.url.path) == ("POST", "/v1/cases")
@@ -59,7 +69,7 @@ def test_a_case_is_submitted_as_the_api_wants_it(image: Path) -> None:
 def test_a_busy_gateway_is_asked_again_with_the_same_key(image: Path) -> None:
     busy = httpx.Response(503, headers={"Retry-After": "0"}, json={"reason": "BUSY", "detail": "busy"})
     api, asked = answering(busy, busy, httpx.Response(202, json=CASE))
-    assert api.submit([image], shot_types=(), report=SelfReport(), deadline=soon()) == CASE
+    assert api.submit([image], shot_types=(), report=SelfReport(), deadline=soon()) == Case(**CASE)
     assert len({request.headers["Idempotency-Key"] for request in asked}) == 1
     assert len(asked) == 3
 
@@ -78,21 +88,21 @@ def test_a_case_is_followed_to_its_end(status: str) -> None:
         httpx.Response(200, json=CASE | {"status": "ASSESSED"}, headers={"Retry-After": "0"}),
         httpx.Response(200, json=CASE | {"status": status}),
     )
-    assert api.follow(CASE, deadline=soon())["status"] == status
+    assert api.follow(Case(**CASE), deadline=soon()).status == status
     assert [request.url.path for request in asked] == ["/v1/cases/case_1"] * 3
     assert asked[0].headers["Prefer"] == "wait=20"
 
 
 def test_a_case_that_came_back_finished_is_not_asked_for() -> None:
     api, asked = answering()
-    assert api.follow(DONE, deadline=soon()) == DONE
+    assert api.follow(Case(**DONE), deadline=soon()) == Case(**DONE)
     assert asked == []
 
 
 def test_a_case_that_takes_too_long_is_named() -> None:
     api, _ = answering(httpx.Response(200, json=CASE, headers={"Retry-After": "0"}))
     with pytest.raises(DermisError, match=r"case_1 is RECEIVED still; look again with GET http://gateway/v1/cases/case_1"):
-        api.follow(CASE, deadline=time.monotonic() + 0.05)
+        api.follow(Case(**CASE), deadline=time.monotonic() + 0.05)
 
 
 def test_a_problem_is_shown_with_its_pointers(image: Path) -> None:
@@ -130,6 +140,45 @@ def test_no_answer_is_a_clear_error(image: Path, fault: httpx.HTTPError, said: s
         Api("http://gateway", transport=httpx.MockTransport(fail)).submit([image], shot_types=(), report=SelfReport(), deadline=soon())
 
 
+def test_a_key_goes_with_every_call_and_a_refusal_keeps_its_kind() -> None:
+    asked: list[httpx.Request] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(403, json={"reason": "SCOPE", "detail": "this needs the scope admin"})
+
+    with Api("http://gateway", key="key_1.secret", transport=httpx.MockTransport(refuse)) as api:
+        for call in (
+            lambda: api.case("case_1"),
+            lambda: list(api.cases()),
+            lambda: api.erase("case_1"),
+            lambda: api.heatmap("case_1", 1),
+            lambda: api.give_feedback("case_1", Feedback(helpful=True)),
+            api.conditions,
+            api.models,
+            lambda: api.evaluation(1),
+            lambda: api.create_batch(BatchSource(url="file:///x")),
+            lambda: api.batch("batch_1"),
+            lambda: list(api.batches()),
+            lambda: list(api.batch_results("batch_1")),
+            lambda: api.erase_batch("batch_1"),
+        ):
+            with pytest.raises(DermisError) as caught:
+                call()
+            assert (caught.value.kind, caught.value.reason) == (Kind.PERMISSION, "SCOPE")
+    assert {request.headers["Authorization"] for request in asked} == {"Bearer key_1.secret"}
+
+
+def test_pages_are_followed_to_the_last() -> None:
+    summary = {"status": "FINISHED", "received_at": "2026-01-02T03:04:05Z"}
+    api, asked = answering(
+        httpx.Response(200, json={"cases": [{"id": "case_1", **summary}], "next_cursor": "abc"}),
+        httpx.Response(200, json={"cases": [{"id": "case_2", **summary}], "next_cursor": None}),
+    )
+    assert [case.id for case in api.cases()] == ["case_1", "case_2"]
+    assert [request.url.params.get("cursor") for request in asked] == [None, "abc"]
+
+
 def assess(*arguments: str, stdin: str = "") -> Result:
     return CliRunner().invoke(main, ["assess", *arguments], input=stdin)
 
@@ -164,11 +213,11 @@ def test_wrong_answers_name_the_file_and_the_place(image: Path, content: str, sa
 
 @pytest.mark.parametrize(("kind", "code"), [("DIFFERENTIAL", 0), ("ABSTENTION", 3), ("REJECTION", 4), (None, 5)])
 def test_the_outcome_is_the_exit_code(image: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, code: int) -> None:
-    outcome: dict[str, Any] | None = {"kind": kind, "reason": None, "differential": [], "red_flags": []} if kind else None
-    end = DONE | {"outcome": outcome, "status": "FINISHED" if kind else "FAILED"}
+    outcome: dict[str, Any] | None = {"case_id": "case_1", "finished_at": "2026-01-02T03:04:06Z", "kind": kind} if kind else None
+    end = Case(**(DONE | {"outcome": outcome, "status": "FINISHED" if kind else "FAILED"}))
     reports = []
 
-    def submit(_: Api, __: object, *, report: SelfReport, **___: object) -> dict[str, Any]:
+    def submit(_: Api, __: object, *, report: SelfReport, **___: object) -> Case:
         reports.append(report)
         return end
 
@@ -177,5 +226,5 @@ def test_the_outcome_is_the_exit_code(image: Path, monkeypatch: pytest.MonkeyPat
         str(image), "--json", "--answers", "-", "--set", "sex_at_birth=MALE", stdin='{"sex_at_birth": "FEMALE", "textures": ["FLAT"]}'
     )
     assert result.exit_code == code
-    assert json.loads(result.stdout) == end
+    assert Case.model_validate_json(result.stdout) == end
     assert reports == [SelfReport.model_validate({"sex_at_birth": "MALE", "textures": ["FLAT"]})]

@@ -23,7 +23,30 @@ CASE: dict[str, Any] = {
         "coverage": 0.9,
         "red_flags": [{"flag": "F", "text": "See a doctor today."}],
         "model": {"name": "dermis", "version": 3, "purpose": "demo"},
+        "notices": [{"notice": "FACE", "text": "An image may show a face."}],
+        "answer_shares": [
+            {"field": "textures", "values": ["FLAT"], "shares": {"c0": -0.25, "c1": 1}},
+            {"field": "body_parts", "values": ["ARM", "LEG"], "shares": {"c0": 0.5, "c1": 0}},
+        ],
+        "measured": {
+            "group": "FST_V_VI",
+            "n": 40,
+            "top_1": 0.5,
+            "top_1_interval": [0.25, 0.75],
+            "top_3": 0.75,
+            "top_3_interval": None,
+            "floor_top_1": 0.1,
+            "floor_top_3": 0.3,
+        },
         "stages": [{"name": "decode", "ms": 12.3}, {"name": "predict", "ms": 45.6}],
+    },
+    "guidance": {
+        "urgency": "TODAY",
+        "next_step": "Ask a doctor today.",
+        "conditions": [
+            {"name": "Condition 0", "guidance": {"text": "It itches.", "on_lighter_skin": "Red.", "on_darker_skin": "Purplish."}}
+        ],
+        "clinical_review": "none",
     },
     "failure": None,
     "notice": "dermis is not a medical device.",
@@ -40,6 +63,16 @@ def test_a_finished_case_shows_all_that_matters() -> None:
     assert "    and 1 more" in lines
     assert "  * prediction set, made to hold the condition in 90% of cases" in lines
     assert "model dermis version 3, purpose: demo; its answers have no clinical meaning" in lines
+    assert "i An image may show a face." in lines
+    assert (
+        "measured on 40 cases of the same Fitzpatrick group (FST_V_VI): the condition is the first in 50% (25% to 75%); the best constant "
+        "list 10%, the condition is among the first three in 75% (too few for an interval); the best constant list 30%"
+    ) in lines
+    shares = lines.index("what the answers counted for c0, in logits:")
+    assert lines[shares + 1 : shares + 3] == ["    +0.50  body_parts: ARM, LEG", "    -0.25  textures: FLAT"]
+    assert "what to do (TODAY): Ask a doctor today." in lines
+    assert "    on darker skin: Purplish." in lines
+    assert "  clinical review of these texts: none" in lines
     assert lines[-1] == "dermis is not a medical device."
 
 

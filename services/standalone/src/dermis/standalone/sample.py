@@ -16,4 +16,4 @@ def assess_sample(url: str, *, deadline: float) -> dict[str, Any]:
     report = self_report(read_answers(answers), source=str(answers))
     api = Api(url)
     case = api.submit(images, shot_types=[ShotType(image.stem.upper()) for image in images], report=report, deadline=deadline)
-    return api.follow(case, deadline=deadline)
+    return api.follow(case, deadline=deadline).model_dump(mode="json")

@@ -32,6 +32,11 @@ from dermis.standalone.core.render import exit_code, render
     help="Shot type of each image, in their order.",
 )
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the gateway is.")
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="File that holds an API key: on the command line other users could see it.",
+)
 @click.option("--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome.")
 @click.option("--json", "as_json", is_flag=True, help="Print the case as the API gives it.")
 def command(
@@ -40,6 +45,7 @@ def command(
     settings: tuple[str, ...],
     shot_types: tuple[str, ...],
     url: str,
+    key_file: Path | None,
     timeout_s: float,
     as_json: bool,
 ) -> None:
@@ -63,7 +69,7 @@ def command(
         )
     report = self_report({**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set"))
     deadline = time.monotonic() + timeout_s
-    api = Api(url)
+    api = Api(url, key=key_file.read_text().strip() if key_file else None)
     case = api.submit(images, shot_types=[ShotType(shot) for shot in shot_types], report=report, deadline=deadline)
     try:
         case = api.follow(case, deadline=deadline)
@@ -71,5 +77,6 @@ def command(
         if error.kind is not Kind.DEADLINE:
             raise
         click.echo(f"dermis: {error.detail}", err=True)
-    click.echo(json.dumps(case, indent=2, ensure_ascii=False) if as_json else render(case))
-    sys.exit(exit_code(case))
+    shown = case.model_dump(mode="json")
+    click.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else render(shown))
+    sys.exit(exit_code(shown))

@@ -1,6 +1,6 @@
 """A case as text for a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _BAR_COLUMNS = 30
@@ -38,6 +38,8 @@ def _lines(case: Mapping[str, Any]) -> Iterator[str]:
         yield f"failed (attempt {failure['attempt']}): {failure['reason']}: {failure['detail']}"
     if outcome := case.get("outcome"):
         yield from _outcome(outcome)
+    if guidance := case.get("guidance"):
+        yield from _guidance(guidance)
     yield ""
     yield str(case.get("notice") or (case.get("outcome") or {}).get("notice", ""))
 
@@ -54,6 +56,8 @@ def _image(image: Mapping[str, Any]) -> Iterator[str]:
 def _outcome(outcome: Mapping[str, Any]) -> Iterator[str]:
     for flag in outcome["red_flags"]:
         yield f"! {flag['text']}"
+    for notice in outcome.get("notices", ()):
+        yield f"i {notice['text']}"
     yield ""
     yield outcome["kind"] + (f": {outcome['reason']}" if outcome.get("reason") else "")
     ranked = outcome["differential"]
@@ -68,3 +72,37 @@ def _outcome(outcome: Mapping[str, Any]) -> Iterator[str]:
     if model := outcome.get("model"):
         meaning = "; its answers have no clinical meaning" if model["purpose"] == "demo" else ""
         yield f"model {model['name']} version {model['version']}, purpose: {model['purpose']}{meaning}"
+    if measured := outcome.get("measured"):
+        yield from _measured(measured)
+    if shares := outcome.get("answer_shares"):
+        yield from _shares(shares)
+
+
+def _measured(measured: Mapping[str, Any]) -> Iterator[str]:
+    whom = "all cases" if measured["group"] == "ALL" else f"cases of the same Fitzpatrick group ({measured['group']})"
+    yield f"measured on {measured['n']} {whom}: " + ", ".join(
+        f"the condition is {what} in {measured[name]:.0%}{_interval(measured[f'{name}_interval'])}; the best constant list {measured[floor]:.0%}"
+        for what, name, floor in (("the first", "top_1", "floor_top_1"), ("among the first three", "top_3", "floor_top_3"))
+    )
+
+
+def _interval(pair: Sequence[float] | None) -> str:
+    return f" ({pair[0]:.0%} to {pair[1]:.0%})" if pair else " (too few for an interval)"
+
+
+def _shares(shares: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    first = next(iter(shares[0]["shares"]))
+    yield f"what the answers counted for {first}, in logits:"
+    for share in sorted(shares, key=lambda share: -abs(share["shares"][first])):
+        yield f"    {share['shares'][first]:+.2f}  {share['field']}: {', '.join(share['values'])}"
+
+
+def _guidance(guidance: Mapping[str, Any]) -> Iterator[str]:
+    yield ""
+    yield f"what to do ({guidance['urgency']}): {guidance['next_step']}"
+    for condition in guidance["conditions"]:
+        told = condition["guidance"]
+        yield f"  {condition['name']}: {told['text']}"
+        yield f"    on lighter skin: {told['on_lighter_skin']}"
+        yield f"    on darker skin: {told['on_darker_skin']}"
+    yield f"  clinical review of these texts: {guidance['clinical_review']}"

@@ -1,4 +1,4 @@
-"""Every call of docs/reference/http.md, in the page's order, against a running system."""
+"""Every call of docs/reference/http.md, in the page's order, and the Python client, against a running system."""
 
 import json
 import os
@@ -13,7 +13,12 @@ from pathlib import Path
 import cv2
 import pytest
 
+from dermis.shared.case import Consent
+from dermis.shared.errors import DermisError
+from dermis.shared.http import BatchSource, Feedback
+from dermis.shared.vocabulary import RelatedCategory, SelfReport
 from dermis.standalone import demo
+from dermis.standalone.client import Api
 from tests.support.curls import blocks, route_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -89,6 +94,35 @@ def test_every_call_does_what_the_page_says(variables: dict[str, str]) -> None:
     assert json.loads(answers["get", "/v1/models"])["models"][0]["current"]
     assert json.loads(answers["get", "/v1/models/{version}/evaluation"])["report"]["slices"]["monk_skin_tone"]
     assert "dermis_gateway_requests" in answers["get", "/metrics"]
+
+
+def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
+    with Api(variables["URL"]) as api:
+        report = SelfReport(related_category=RelatedCategory.RASH)
+        case = api.assess([IMAGE], report=report, consent=Consent.KEEP_FOR_IMPROVEMENT)
+        assert case.outcome is not None
+        assert case.guidance is not None
+        assert case.id in [each.id for each in api.cases()]
+        assert api.case(case.id) == case
+        assert api.heatmap(case.id, 1, condition=case.outcome.heatmaps[0].condition).startswith(b"\x89PNG")
+        assert api.give_feedback(case.id, Feedback(helpful=False)).consent is Consent.KEEP_FOR_IMPROVEMENT
+        api.erase(case.id)
+        with pytest.raises(DermisError, match="was erased"):
+            api.case(case.id)
+        assert api.judge(IMAGE).verdict == "USABLE"
+        assert [each.condition for each in api.conditions().conditions] == [each.id for each in api.models().models[0].conditions]
+        assert api.evaluation(1).report["n"] > 0
+        source = BatchSource(url=variables["SOURCE"])
+        batch = api.create_batch(source, csv=b"images\nskin/1.jpg\nskin/gone.jpg\n")
+        deadline = time.monotonic() + 60
+        while api.batch(batch.id).status != "FINISHED":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        one, two = api.batch_results(batch.id)
+        assert (one.outcome is not None, two.fault is not None) == (True, True)
+        assert batch.id in [each.id for each in api.batches()]
+        api.erase_batch(batch.id)
+        assert batch.id not in [each.id for each in api.batches()]
 
 
 def wait_finished(page: list[str], variables: dict[str, str]) -> None:
