@@ -119,6 +119,11 @@ overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accept
 promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
 	.venv/bin/python -m tests.load.promote --rounds $(or $(ROUNDS),10)
 
+.PHONY: client
+client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, build it, and run it against a running system (needs npm)
+	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
+	.venv/bin/python -m tests.load.typescript
+
 lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

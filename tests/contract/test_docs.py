@@ -24,6 +24,7 @@ RUN_BY = {
         "make bench",
         "make chaos",
         "make fuzz",
+        "make client",
         "make mutate",
         "make promote-load",
         ".venv/bin/python -m tests.load.chaos",

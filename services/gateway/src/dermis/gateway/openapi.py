@@ -155,6 +155,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _, definitions = models_json_schema(
             [(model, "validation") for model in (Problem, SelfReport, Feedback, BatchSource)], ref_template=_REF
         )
+        for field in (field for definition in definitions["$defs"].values() for field in definition.get("properties", {}).values()):
+            if not field.get("default", True):
+                del field["default"]  # an empty one says no more than that the field may be left out
         known = schema["components"]["schemas"]
         schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **known}.items()))
         app.openapi_schema = schema

@@ -1,0 +1,26 @@
+"""The built TypeScript client against real processes: `python -m tests.load.typescript`, after `make client` has built it."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from dermis.standalone import demo
+from tests.load import stack
+
+CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
+
+
+def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="dermis-typescript-"))
+    try:
+        with stack.running(folder, quick=True, own_mount=False) as parts:
+            command = ["node", str(CLIENT / "smoke.mjs"), parts.url, str(demo.CASE / "close_up.jpg")]
+            return subprocess.run(command, check=False, timeout=120).returncode
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
