@@ -1,0 +1,60 @@
+"""What `dermis benchmark scin` does: open the source, choose who competes, run, show."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dermis.trainer.benchmark import BASELINES, POLICY, Contender, Result, as_page, as_tables, make_task, run
+from dermis.trainer.data.core.split import as_text, from_text
+from dermis.trainer.inputs import open_dataset
+from dermis.trainer.runs import code_version, this_machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    result: Result
+
+    @property
+    def text(self) -> str:
+        """The tables, for a terminal."""
+        lines = []
+        for title, rows in as_tables(self.result).items():
+            for row in rows:
+                first, *rest = row.items()
+                lines.append(f"{title}: {first[1]}")
+                lines += [f"  {name:<40}{value}" for name, value in rest]
+        return "\n".join(lines)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        result = self.result
+        return {
+            "data": result.task.whole.digest,
+            "split": result.task.split.digest,
+            "conditions": [condition.name for condition in result.task.conditions],
+            "cases": len(result.pooled.groups),
+            "overall": {model: {name: asdict(figure) for name, figure in found.items()} for model, found in result.overall.items()},
+            "by_tone": {
+                model: {name: asdict(figure) if figure else None for name, figure in found.items()}
+                for model, found in result.by_tone.items()
+            },
+            "differences": {
+                f"{one} - {other}": {name: asdict(figure) for name, figure in found.items()}
+                for (one, other), found in result.differences.items()
+            },
+        }
+
+    def page(self, command: str) -> str:
+        return as_page(self.result, command=command, hardware=this_machine(), code=code_version())
+
+
+def run_scin(source: str, split: Path | None, *, folds: int, seed: int, say: Callable[[str], None]) -> Said:
+    """Run it; a fold file that is not there yet is written, so that others can be held to the same folds."""
+    known = from_text(split.read_bytes()) if split and split.exists() else None
+    task = make_task(open_dataset(source, policy=POLICY), known, seed=seed, folds=folds)
+    if split and known is None:
+        split.write_text(as_text(task.split), encoding="utf-8")
+    contenders: dict[str, Contender] = {**BASELINES}
+    say(f"{len(task.whole.labelled()):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
+    return Said(result=run(task, contenders, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}")))
