@@ -343,6 +343,17 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk) -> None:
     assert read_current(store).current == ref(1)
 
 
+def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
+    store, where = on_disk
+    figure = {"value": 0.5, "interval": [0.4, 0.6]}
+    dark = {"value": "MST_7_10", "n": 7, "top_1": 0.25, "top_1_interval": None, "top_3_soft": 0.75, "top_3_soft_interval": [0.5, 0.875]}
+    report = {"n": N, "overall": {"top_1": figure, "top_3_soft": figure}, "floors": {"top_1": 0.2}, "slices": {"monk_bin": [dark]}}
+    store.put_once(f"{registry.evaluation_key(DATA, ref(1))}/evaluation.json", json.dumps(report).encode())
+    shown = [" ".join(line.split()) for line in run(models, *where, "show", "1").output.splitlines()]
+    assert f"overall {N} 0.500 (0.400 to 0.600), floor 0.200 0.500 (0.400 to 0.600)" in shown
+    assert "monk_bin=MST_7_10 7 0.250 0.750 (0.500 to 0.875)" in shown
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--waive", "monk_bin"], ["--reason", "x"], ["--waive", "a", "--reason", " "], ["--waive", "a", "--reason", "b", "--reason", "c"]],

@@ -12,8 +12,8 @@ from dermis.trainer.runs import RunState, RunStatus, read_run, run_ids
 
 SILENT_AFTER = timedelta(hours=1)
 """A run that said nothing for so long was probably killed."""
-_TONES = ("monk_bin", "fitzpatrick_self", "fitzpatrick_estimated", "monk_skin_tone", "fitzpatrick_skin_type")
-_FIGURE = "top_3"
+_TONES = ("monk_bin", "fitzpatrick_self", "fitzpatrick_estimated")
+_FIGURES = {"top_1": "top-1", "top_3_soft": "soft top-3"}
 
 
 def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
@@ -91,22 +91,27 @@ def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
 
 
 def _evaluation(store: BlobStore, data: str, ref: VersionRef) -> dict[str, Any]:
-    """Return top-3 overall and by tone, each with n and interval, from the version's evaluation.json; no rows where there is none."""
+    """Return top-1 and soft top-3 overall and by tone, each with n and interval, from evaluation.json; no rows where there is none."""
     try:
         report = json.loads(store.get(f"{registry.evaluation_key(data, ref)}/evaluation.json"))
     except BlobNotFound:
         return {"data": data, "n": "unknown, as there is no evaluation.json", "rows": []}
-    slices = {scale: rows for scale, rows in report["slices"].items() if scale in _TONES}
-    rows = [_row("overall", {"n": report["n"], **report["metrics"], f"{_FIGURE}_interval": report["intervals"][_FIGURE]})]
-    rows += [_row(f"{scale}={row['value']}", row) for scale, several in slices.items() for row in several]
+    overall = {"n": report["n"]} | {
+        key: value for name in _FIGURES for key, value in _flat(name, report["overall"][name], report["floors"].get(name)).items()
+    }
+    rows = [_row("overall", overall)]
+    rows += [_row(f"{scale}={row['value']}", row) for scale in _TONES for row in report["slices"].get(scale, ())]
     return {"data": data, "n": report["n"], "rows": rows}
 
 
-def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    low_high = row.get(f"{_FIGURE}_interval")
-    return {
-        "group": name,
-        "n": row["n"],
-        "top-3": f"{row[_FIGURE]:.3f}",
-        "95 % interval": f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else "",
-    }
+def _flat(name: str, figure: dict[str, Any], floor: float | None) -> dict[str, Any]:
+    return {name: figure["value"], f"{name}_interval": figure["interval"], f"{name}_floor": floor}
+
+
+def _row(group: str, row: dict[str, Any]) -> dict[str, Any]:
+    found = {"group": group, "n": row["n"]}
+    for name, title in _FIGURES.items():
+        low_high, floor = row.get(f"{name}_interval"), row.get(f"{name}_floor")
+        shown = f"{row[name]:.3f}" + (f" ({low_high[0]:.3f} to {low_high[1]:.3f})" if low_high else "")
+        found[title] = shown + (f", floor {floor:.3f}" if floor is not None else "")
+    return found
