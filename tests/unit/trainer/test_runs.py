@@ -214,3 +214,13 @@ def test_runs_are_listed_by_age_and_unknown_ones_refused(store: BlobStore) -> No
         read_run(store, new_id("run"))
     with pytest.raises(DermisError, match="is no id of a run"):
         read_run(store, "run_../../x")
+
+
+def test_the_same_command_goes_on_where_it_was_stopped_and_starts_anew_once_it_is_finished(store: BlobStore) -> None:
+    first = Run.start_or_resume(store, CONFIG)
+    other = Run.start_or_resume(store, CONFIG.model_copy(update={"seeds": {"weights": 1}}))
+    assert other.id != first.id
+    again = Run.start_or_resume(store, CONFIG)
+    assert (again.id, again.attempt) == (first.id, 2)
+    again.finish(VERSION)
+    assert Run.start_or_resume(store, CONFIG).id not in (first.id, other.id)

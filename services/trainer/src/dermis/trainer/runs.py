@@ -220,6 +220,15 @@ def read_run(store: BlobStore, run_id: str) -> RunState:
     return fold_run(_FACTS[name.split("/")[0]].model_validate_json(store.get(folder + name)) for name in wanted.values())
 
 
+def unfinished_run(store: BlobStore, config: RunConfig) -> str | None:
+    """Return the newest run of this config, data, split and seeds; None if there is none or it is finished."""
+    for run_id in reversed(run_ids(store)):
+        state = read_run(store, run_id)
+        if state.started and state.started.config == config:
+            return None if state.finished else run_id
+    return None
+
+
 def _number(name: str) -> int:
     text = name.rpartition("/")[2].removesuffix(".json")
     return int(text) if text.isdigit() else 0
@@ -275,6 +284,12 @@ class Run:
             raise DermisError(Kind.CONFLICT, "RUN_RESUMED", f"run {run_id} is being resumed by another process") from error
         run._clear_checkpoints(keep=held.epoch if held else 0)
         return run
+
+    @classmethod
+    def start_or_resume(cls, store: BlobStore, config: RunConfig, *, hardware: str | None = None) -> Self:
+        """Resume the newest run of this very config that is not finished, else begin a new one: the same command goes on after a kill."""
+        unfinished = unfinished_run(store, config)
+        return cls.resume(store, unfinished, hardware=hardware) if unfinished else cls.start(store, config, hardware=hardware)
 
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
         """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands. CONFLICT as `check`."""
