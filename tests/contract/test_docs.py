@@ -43,6 +43,7 @@ RUN_BY = {
     "make test-compose-trainer": ("docker compose --profile trainer build trainer", "docker compose run --rm trainer"),
     "tests/unit/data, tests/integration/data": ("dermis data",),
     "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
+    "tests/unit/trainer/test_registry.py": ("dermis models", "dermis promote", "dermis rollback"),
 }
 
 
