@@ -198,7 +198,7 @@ def run_key(run_id: str) -> str:
 def run_ids(store: BlobStore) -> list[str]:
     """Return the runs of a store, the oldest first: one listed key each, whatever they hold."""
     found: list[str] = []
-    while (key := next(store.list(RUNS, after=f"{run_key(found[-1])}/\U0010ffff" if found else ""), None)) is not None:
+    while (key := next(store.list(RUNS, after=f"{run_key(found[-1])}/~" if found else ""), None)) is not None:
         found.append(key.split("/", 2)[1])
     return found
 
