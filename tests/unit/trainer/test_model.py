@@ -8,7 +8,8 @@ from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer import export
-from dermis.trainer.model import build, small_backbone
+from dermis.trainer.backbones import small
+from dermis.trainer.model import Head, balanced_weights, build, build_head, mirrored, soft_loss, with_taps
 from dermis.trainer.schema import every_answer
 
 pytestmark = pytest.mark.trainer
@@ -28,7 +29,7 @@ SIGNATURE = {
 
 def make_model():
     keras.utils.set_random_seed(1)
-    model = build(small_backbone(SIZE), image_size=SIZE, columns=COLUMNS, conditions=CONDITIONS)
+    model = build(small(SIZE), columns=COLUMNS, conditions=CONDITIONS)
     # Away from the initial state, in which biases are zero and attention is nearly even.
     rng = np.random.default_rng(2)
     model.set_weights([weight + rng.normal(0, 0.1, weight.shape).astype(np.float32) for weight in model.get_weights()])
@@ -69,14 +70,14 @@ def test_logits_are_images_plus_answers_exactly(run, folder, inputs):
 
 
 def test_answers_logits_depend_on_the_answers_alone_and_are_linear(model, inputs):
-    weights, bias = model.get_layer("answers").get_weights()
+    weights, bias = model.get_layer("head").get_layer("answers").get_weights()
     found = model.predict(inputs, verbose=0)["answers_logits"]
     np.testing.assert_allclose(found, inputs["features"] @ weights + bias, atol=1e-5)
 
 
 def test_image_logits_are_the_embeddings(model, inputs):
     out = model.predict(inputs, verbose=0)
-    (weights,) = model.get_layer("condition").get_weights()
+    (weights,) = model.get_layer("head").get_layer("condition").get_weights()
     np.testing.assert_allclose(out["embedding"] @ weights, out["cam"].sum((1, 2, 3)), atol=1e-5)
 
 
@@ -141,3 +142,60 @@ def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder):
     assert (request.model_spec.name, request.model_spec.signature_name) == ("dermis", "serving_default")
     out = export.run_tensorflow(folder, {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()})
     assert out["probabilities"].shape == (1, CONDITIONS)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [Head(pooling="images"), Head(pooling="images", standardised=True), Head(units=8, answers_units=4, dropout=0.5), Head(l2=0.1)],
+)
+def test_every_head_keeps_logits_a_sum(head, inputs):
+    backbone = mirrored(small(SIZE))
+    model = build(backbone, columns=COLUMNS, conditions=CONDITIONS, head=head)
+    rng = np.random.default_rng(2)
+    model.set_weights([weight + rng.uniform(0, 0.1, weight.shape).astype(np.float32) for weight in model.get_weights()])
+    out = model.predict(inputs, verbose=0)
+    np.testing.assert_allclose(out["cam"].sum((1, 2, 3)) + out["answers_logits"], out["logits"], atol=1e-4)
+    assert not out["cam"][~inputs["image_mask"]].any()
+    assert not out["embedding"][4].any()
+
+
+def test_pooled_features_are_all_that_attention_over_images_needs(inputs):
+    backbone = small(SIZE)
+    model = build(backbone, columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images"))
+    maps = np.asarray(backbone(inputs["images"].reshape(-1, SIZE, SIZE, 3).astype(np.float32))).mean((1, 2), keepdims=True)
+    pooled = model_head(model, maps.shape[1:])
+    found = pooled({"maps": maps.reshape(-1, 3, *maps.shape[1:]), "image_mask": inputs["image_mask"], "features": inputs["features"]})
+    np.testing.assert_allclose(found["logits"], model.predict(inputs, verbose=0)["logits"], atol=1e-4)
+
+
+def model_head(model, shape):
+    head = build_head(shape, columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images"))
+    head.set_weights(model.get_layer("head").get_weights())
+    return head
+
+
+def test_a_mirror_image_gives_the_same_answer(inputs):
+    model = build(mirrored(small(SIZE)), columns=COLUMNS, conditions=CONDITIONS)
+    one, two = (model.predict({**inputs, "images": images}, verbose=0) for images in (inputs["images"], inputs["images"][:, :, :, ::-1]))
+    np.testing.assert_allclose(one["logits"], two["logits"], atol=1e-4)
+    np.testing.assert_allclose(one["cam"], two["cam"][:, :, :, ::-1], atol=1e-4)
+
+
+def test_taps_stand_beside_the_last_layer():
+    backbone = small(SIZE)
+    tapped = with_taps(backbone, [backbone.layers[2].name])
+    assert tapped.output.shape == (None, 6, 6, 16 + 64)
+    image = np.random.default_rng(0).uniform(0, 255, (1, SIZE, SIZE, 3)).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(tapped(image))[..., 16:], backbone(image), atol=1e-5)
+
+
+def test_losses_by_hand():
+    target, logits = np.array([[0.5, 0.5]], np.float32), np.log(np.array([[0.8, 0.2]], np.float32))
+    assert float(soft_loss()(target, logits)[0]) == pytest.approx(-0.5 * np.log(0.8) - 0.5 * np.log(0.2), rel=1e-5)
+    focal = -0.5 * 0.2**2 * np.log(0.8) - 0.5 * 0.8**2 * np.log(0.2)
+    assert float(soft_loss(focal=2.0)(target, logits)[0]) == pytest.approx(focal, rel=1e-5)
+    one = np.array([[1.0, 0.0]], np.float32)
+    assert float(soft_loss(smoothing=0.5)(one, logits)[0]) == pytest.approx(-0.75 * np.log(0.8) - 0.25 * np.log(0.2), rel=1e-5)
+    weights = balanced_weights(np.array([[1, 0]] * 30 + [[0, 1]] * 3, float))
+    assert weights.mean() == pytest.approx(1)
+    assert weights[-1] > 5 * weights[0]

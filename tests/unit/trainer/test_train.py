@@ -12,9 +12,10 @@ from dermis.trainer.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences,
 from dermis.trainer.configs import demo
 from dermis.trainer.data.generated import CONDITIONS
 from dermis.trainer.export import signature
-from dermis.trainer.inputs import open_dataset, targets
-from dermis.trainer.train import train
-from dermis.worker.core.outliers import from_bytes
+from dermis.trainer.inputs import conditions_of, open_dataset, targets
+from dermis.trainer.model import Head
+from dermis.trainer.recipe import Stage
+from dermis.trainer.train import Parts
 
 pytestmark = pytest.mark.trainer
 COUNTS = {"train": (1, 48), "calibration": (2, 24), "test": (3, 24)}
@@ -26,17 +27,22 @@ def part(name):
     return open_dataset(f"generated:{seed}:{count}:48")
 
 
+PARTS = Parts(**{name: part(name) for name in COUNTS})
+TINY = dataclasses.replace(demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),))
+
+
+def build(folder, config=TINY):
+    demo.build(folder, config=config, cases=PARTS)
+
+
 def labels_of(name):
-    return targets(part(name).samples, demo.CONFIG.conditions)[1]
-
-
-TINY = dataclasses.replace(demo.CONFIG, image_size=48, part=part, epochs=1, risk=0.9, false_alarms=0.1)
+    return targets(part(name).samples, conditions_of(PARTS.train.samples))[1]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles") / "one"
-    train(TINY, folder)
+    build(folder)
     return folder
 
 
@@ -47,17 +53,8 @@ def test_a_bundle_can_be_published(built):
     assert manifest.files.keys() >= {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", EVALUATION_FILE, MODEL_CARD_FILE}
 
 
-def test_a_bundle_knows_its_outliers_and_when_to_abstain(built):
-    manifest = read_manifest(built)
-    assert manifest.outliers.calibrated_on == COUNTS["calibration"][1]
-    assert from_bytes((built / manifest.outliers.file).read_bytes()).mean.shape == (manifest.embedding_size,)
-    assert "out_of_distribution" in json.loads((built / EVALUATION_FILE).read_text())["overall"]
-    assert manifest.abstention == demo.CONFIG.abstention  # 24 cases show of no rule that it keeps a risk
-    assert set(manifest.prediction_sets.pooled) == {"FST_I_II", "FST_III_IV", "FST_V_VI"}  # 24 cases calibrate no group
-
-
 def test_the_same_config_builds_the_same_bundle(built, tmp_path):
-    train(TINY, tmp_path / "again")
+    build(tmp_path / "again")
     assert differences(built, tmp_path / "again", tolerance=0) == []
     one, other = (read_manifest(folder) for folder in (built, tmp_path / "again"))
     same = [path for path in one.files if one.files[path] == other.files[path]]
@@ -65,13 +62,13 @@ def test_the_same_config_builds_the_same_bundle(built, tmp_path):
 
 
 def test_differences_are_named(built, tmp_path):
-    changed = dataclasses.replace(TINY, version=2, conditions=TINY.conditions[::-1], epochs=2)
-    train(changed, tmp_path / "other")
+    changed = dataclasses.replace(TINY, purpose="research", head=Head(units=8))
+    build(tmp_path / "other", changed)
     report = json.loads((tmp_path / "other" / EVALUATION_FILE).read_text())
     report["metrics"]["top_1"] += 0.5
     (tmp_path / "other" / EVALUATION_FILE).write_text(json.dumps(report))
     found = " ".join(differences(built, tmp_path / "other"))
-    assert all(word in found for word in ("version", "conditions", "top_1"))
+    assert all(word in found for word in ("purpose", "embedding_size", "top_1"))
 
 
 def test_the_report_states_n_floors_and_slices(built):

@@ -71,6 +71,13 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def read(self, key: str) -> bytes | None:
+        """Return an image's bytes, None if it is not in the store."""
+        try:
+            return self.store.get(key)
+        except BlobNotFound:
+            return None
+
     def take(self, ids: Iterable[str]) -> "Dataset":
         """Return the samples of these ids, in the data set's order."""
         wanted = set(ids)
@@ -238,13 +245,21 @@ def features(samples: Sequence[Sample], schema: FeatureSchema) -> npt.NDArray[np
     return encode_batch(schema, [sample.report for sample in samples])
 
 
-def read_image(store: Images, key: str, size: int) -> Image | None:
-    """Return an image as the worker prepares it, uint8[size,size,3]; None if it is missing or can't be decoded."""
+def prepare(data: bytes, size: int) -> Image | None:
+    """Return an image as the worker prepares it, uint8[size,size,3]; None if it can't be decoded."""
     try:
-        return fit(decode(store.get(key)).image, size)
+        return fit(decode(data).image, size)
     except DermisError as error:
         if error.retryable:
             raise
+        return None
+
+
+def read_image(store: Images, key: str, size: int) -> Image | None:
+    """Return a prepared image; None if it is missing or can't be decoded."""
+    try:
+        return prepare(store.get(key), size)
+    except BlobNotFound:
         return None
 
 

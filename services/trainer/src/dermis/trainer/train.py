@@ -1,151 +1,344 @@
 """Train, calibrate, evaluate, export: one script, read it from top to bottom."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dermis.shared.manifest import (
-    FEATURE_SCHEMA_FILE,
-    MANIFEST_FILE,
-    OUTLIERS_FILE,
-    AbstentionRule,
-    Condition,
-    FeatureSchema,
-    Manifest,
-)
-from dermis.trainer import bundle
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_FILE, Calibration, Condition, Manifest
+from dermis.trainer import augment, bundle
+from dermis.trainer.backbones import make_backbone
+from dermis.trainer.backbones.graph import cut, cuts, fold_batch_norm
 from dermis.trainer.card import model_card
-from dermis.trainer.core.predictions import Shown
-from dermis.trainer.core.trust import Wanted, fit_trust
+from dermis.trainer.core.calibrate import prediction_sets, temperature
+from dermis.trainer.core.outliers import fit_outliers
+from dermis.trainer.embed import CachedViews, Changed, embed, keep_prepared
 from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
-from dermis.trainer.inputs import Dataset, Inputs, arrays, fitzpatrick_groups, predictions, targets, without_answers, without_images
-from dermis.trainer.model import build
+from dermis.trainer.fit import Cases, Progress, Source, Trained, fit, logits_of
+from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, fitzpatrick_groups, targets
+from dermis.trainer.model import balanced_weights, build_head, join, mirrored, with_taps
+from dermis.trainer.predict import open_bundle, predict
+from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.runs import Run
+from dermis.worker.core.differential import calibrate
 from dermis.worker.core.outliers import to_bytes
+from dermis.worker.core.prepare import Image
+
+CHECKPOINT = "progress.npz"
+BATCH = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """Everything that a run depends on. `part` makes the cases of "train", "calibration" or "test"; `risk`, `false_alarms`: as of `trust.Wanted`."""
+class Parts:
+    """The cases of a run. Without `validation` each stage runs to its end; `unlabelled` cases teach only where a stage says so."""
 
-    version: int
-    purpose: Literal["demo", "research", "release"]
-    seed: int
-    image_size: int
-    backbone: Callable[[int], keras.Model]
-    conditions: tuple[Condition, ...]
-    schema: FeatureSchema
-    part: Callable[[str], Dataset]
-    data: str
-    epochs: int
-    batch: int
-    learning_rate: float
-    coverage: float
-    abstention: AbstentionRule
-    lineage: dict[str, str]
-    risk: float | None = None
-    false_alarms: float | None = None
+    train: Dataset
+    calibration: Dataset
+    test: Dataset
+    validation: Dataset | None = None
+    unlabelled: Dataset | None = None
 
 
-def train(config: Config, folder: Path) -> Manifest:
-    """Build a bundle in `folder`, which must not exist yet."""
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
-    folder.mkdir(parents=True)
+def train(
+    config: Config,
+    parts: Parts,
+    folder: Path,
+    *,
+    cache: Path,
+    version: int = 1,
+    data: str = "",
+    lineage: Mapping[str, str] | None = None,
+    run: Run | None = None,
+    tensorboard: Path | None = None,
+    quiet: bool = False,
+) -> Manifest:
+    """Build a bundle in `folder`, which must not exist yet; a `run` that was resumed goes on after its last checkpoint."""
+    conditions = known_conditions(parts.train, config)
+    parts = replace(parts, train=parts.train.labelled([condition.name for condition in conditions]))
+    model, _ = fit_model(config, parts, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
 
-    print("cases ...", flush=True)
-    training, calibration, test = (config.part(name) for name in ("train", "calibration", "test"))
-    shown, shown_calibration, shown_test = (arrays(part, config.schema, config.image_size) for part in (training, calibration, test))
-    labels = targets(training.samples, config.conditions)[1]
-
-    # Fit.
-    model = build(
-        config.backbone(config.image_size),
-        image_size=config.image_size,
-        columns=len(config.schema.columns),
-        conditions=len(config.conditions),
-    )
-    fitted = keras.Model(model.input, model({**model.input, "images": _flipped(model.input["images"])})["logits"])
-    steps = config.epochs * -(-len(training) // config.batch)
-    fitted.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    fitted.fit(shown, labels, batch_size=config.batch, epochs=config.epochs, verbose=2)
-
-    # Calibrate, on cases of its own.
+    # Calibrate, on cases of their own.
     def outputs(inputs: Inputs) -> dict[str, np.ndarray]:
-        return dict(model.predict(inputs, batch_size=config.batch, verbose=0))
+        return dict(model.predict(inputs, batch_size=BATCH, verbose=0))
 
-    said = outputs(shown_calibration)
-    target, labels_calibration = targets(calibration.samples, config.conditions)
-    trust = fit_trust(
-        Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms),
-        raw=said["probabilities"],
-        target=target,
-        labels=labels_calibration,
-        groups=fitzpatrick_groups(calibration.samples),
-        embedding=said["embedding"],
-        training_embedding=outputs(shown)["embedding"] if config.false_alarms else said["embedding"],
-    )
-    if trust.known:
-        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.known))
+    calibration = parts.calibration.labelled([condition.name for condition in conditions])
+    found = outputs(arrays(calibration, config.schema, config.image_size))
+    target = targets(calibration.samples, conditions)[0]
+    t = temperature(found["probabilities"], target)
+    groups = fitzpatrick_groups(calibration.samples)
+    sets = prediction_sets(calibrate(found["probabilities"], t), target, groups, coverage=config.coverage)
+    fitted = None
+    if config.outliers:
+        training = outputs(arrays(parts.train, config.schema, config.image_size))["embedding"]
+        fitted = fit_outliers(training, found["embedding"], false_alarms=config.outliers)
 
     # Export, and make sure that what serves is what was trained.
+    folder.mkdir(parents=True)
     export(model, folder)
-    some = {name: array[:16] for name, array in shown_test.items()}
-    print(f"largest difference of TensorFlow and OpenVINO to the trained model: {check_agreement(folder, model, some):.2g}", flush=True)
+    some = arrays(replace(parts.test, samples=parts.test.samples[:16]), config.schema, config.image_size)
+    off = check_agreement(folder, model, some)
+    if not quiet:
+        print(f"largest difference of TensorFlow and OpenVINO to the trained model: {off:.2g}", flush=True)
+    bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
+    if fitted:
+        (folder / OUTLIERS_FILE).write_bytes(to_bytes(fitted[0]))
     height, width, channels = model.output["cam"].shape[2:4] + model.output["embedding"].shape[1:]
     manifest = Manifest(
-        version=config.version,
+        version=version,
         purpose=config.purpose,
         image_size=config.image_size,
-        conditions=config.conditions,
+        conditions=conditions,
         feature_schema=config.schema.id,
         embedding_size=channels,
         cam_size=(height, width),
-        calibration=trust.calibration,
-        prediction_sets=trust.prediction_sets,
-        abstention=trust.abstention,
-        outliers=trust.outliers,
-        lineage=config.lineage,
+        calibration=Calibration(temperature=t),
+        prediction_sets=sets,
+        abstention=config.abstention,
+        outliers=fitted[1] if fitted else None,
+        lineage=dict(lineage or {}),
         files={},
     )
-    bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
+    _write_manifest(manifest, folder)
 
-    # Evaluate, as the worker would answer.
-    prior = np.bincount(labels, minlength=len(config.conditions)) / len(training)
-    found = outputs(shown_test)
-    raw: dict[Shown, np.ndarray] = {
-        "images and answers": found["probabilities"],
-        "images alone": outputs(without_answers(shown_test, config.schema))["probabilities"],
-        "answers alone": outputs(without_images(shown_test))["probabilities"],
-    }
-    report = evaluate(
-        manifest,
-        predictions(test, config.conditions, raw, embedding=found["embedding"], model=f"{manifest.name}/{manifest.version}"),
-        prior=prior,
-        calibrated_on=len(calibration),
-        data=config.data,
-        outliers=trust.known,
-        graders=[sample.graders for sample in test.samples],
-    )
+    # Evaluate, as serving would answer.
+    labels = targets(parts.train.samples, conditions)[1]
+    opened = open_bundle(folder)
+    said = predict(opened, parts.test.labelled([condition.name for condition in conditions]), quality_filter=False)
+    prior = np.bincount(labels, minlength=len(conditions)) / len(labels)
+    report = evaluate(manifest, said, prior=prior, calibrated_on=len(calibration), data=data, outliers=opened.outliers)
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
     (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
+    return _write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
 
-    manifest = manifest.model_copy(update={"files": bundle.digests(folder)})
+
+def _write_manifest(manifest: Manifest, folder: Path) -> Manifest:
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return manifest
 
 
-def _flipped(images: keras.KerasTensor) -> keras.KerasTensor:
-    """Flip each image at random, in training only; uint8[B,3,S,S,3]."""
-    single = keras.ops.reshape(keras.ops.cast(images, "float32"), (-1, *images.shape[2:]))
-    return keras.ops.cast(keras.ops.reshape(keras.layers.RandomFlip()(single), (-1, *images.shape[1:])), "uint8")
+def known_conditions(training: Dataset, config: Config) -> tuple[Condition, ...]:
+    """Return the conditions that at least `least_cases` training cases name; INVALID where fewer than two remain."""
+    found = conditions_of(training.samples)
+    counts = {name: sum(name in sample.target for sample in training.samples) for name in (condition.name for condition in found)}
+    known = tuple(condition for condition in found if counts[condition.name] >= config.least_cases)
+    if len(known) < 2:
+        detail = f"{len(known)} conditions have {config.least_cases} training cases: lower least_cases, or bring more labelled cases"
+        raise DermisError(Kind.INVALID, "CONDITIONS", detail)
+    return known
+
+
+def fit_model(
+    config: Config,
+    parts: Parts,
+    conditions: tuple[Condition, ...],
+    *,
+    cache: Path,
+    run: Run | None = None,
+    tensorboard: Path | None = None,
+    quiet: bool = False,
+) -> tuple[keras.Model, dict[str, float]]:
+    """Return the trained model with the manifest's signature, batch norm folded, and the last epoch's metrics."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32")
+    backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
+    if config.weights:
+        backbone = fold_batch_norm(backbone)  # its statistics are those it was published with, whatever is trained
+    size = {"columns": len(config.schema.columns), "conditions": len(conditions), "head": config.head}
+    head, progress, last = None, _progress(run), dict[str, float]()
+    of = sum(stage.epochs for stage in config.stages)
+    _check_order(config, backbone)
+
+    def ended(progress: Progress, metrics: Mapping[str, float]) -> None:
+        last.update(metrics)
+        if run:
+            run.epoch(progress.total, metrics, stage=str(progress.stage), of=of)
+
+    def keep(progress: Progress) -> None:
+        if run:
+            run.checkpoint(progress.total, {CHECKPOINT: progress.to_bytes()})
+
+    for number, stage in enumerate(config.stages):
+        trunk, rest = _apart(backbone, stage.after)
+        shape = backbone.output.shape[1:] if rest or config.head.needs_maps else (1, 1, backbone.output.shape[-1])
+        head = _moved(head, build_head(shape, **size))
+        trained = Trained(rest, head)
+        if number < progress.stage - 1 or (number == progress.stage - 1 and not progress.start):
+            continue
+        if number == progress.stage - 1:
+            trained.assign(progress.start)
+            continue
+        source_of = _sources(config, stage, trunk, pooled=rest is None and not config.head.needs_maps, cache=cache, quiet=quiet)
+        training = _cases(parts.train, config, conditions, source_of(parts.train))
+        validation = None
+        if parts.validation:
+            checked = parts.validation.labelled([condition.name for condition in conditions])
+            validation = _cases(checked, config, conditions, source_of(checked))
+        if config.head.standardised and number == 0 and not progress.weights:
+            maps, mask = training.source.load(np.arange(len(training)), None)
+            if rest is not None:
+                raise DermisError(Kind.INVALID, "STAGES", "a standardised head needs a first stage with after=None: add one")
+            head.get_layer("standardise").measure(maps[mask].mean((1, 2)))
+        if stage.pseudo is not None and parts.unlabelled is not None:
+            training = _with_pseudo(training, parts.unlabelled, trained, progress, config, conditions, stage.pseudo, source_of)
+        fit(
+            trained,
+            training,
+            validation,
+            config=config,
+            stage=stage,
+            progress=progress,
+            epoch_ended=ended,
+            keep=keep,
+            tensorboard=tensorboard,
+            quiet=quiet,
+        )
+        progress = Progress(stage=number + 1, total=progress.total, start=trained.values())
+        if run and number + 1 < len(config.stages) and _newest(run) < progress.total:
+            keep(progress)
+    assert head is not None  # noqa: S101
+    keras.config.set_dtype_policy("float32")
+    served = fold_batch_norm(backbone)
+    if config.mirrored:
+        served = mirrored(served)
+    return join(served, _moved(head, build_head(served.output.shape[1:], **size))), last
+
+
+def _progress(run: Run | None) -> Progress:
+    held = run.last_checkpoint() if run else None
+    return Progress.from_bytes(run.read_checkpoint(held)[CHECKPOINT]) if run and held else Progress()
+
+
+def _newest(run: Run) -> int:
+    held = run.last_checkpoint()
+    return held.epoch if held else 0
+
+
+def _check_order(config: Config, backbone: keras.Model) -> None:
+    """Raise INVALID unless each stage trains all that the one before it trained."""
+    order = ["", *cuts(backbone)]
+    places = [len(order) if stage.after is None else order.index(stage.after) if stage.after in order else 0 for stage in config.stages]
+    if places != sorted(places, reverse=True):
+        raise DermisError(
+            Kind.INVALID, "STAGES", f"stages after {[stage.after for stage in config.stages]}: unfreeze more and more, from the end"
+        )
+
+
+def _apart(backbone: keras.Model, after: str | None) -> tuple[keras.Model | None, keras.Model | None]:
+    """Return (what stays frozen, what is trained) of the backbone."""
+    if after is None:
+        return backbone, None
+    if after == "":
+        return None, backbone
+    return cut(backbone, after)
+
+
+def _moved(old: keras.Model | None, new: keras.Model) -> keras.Model:
+    if old is not None:
+        new.set_weights(old.get_weights())
+    return new
+
+
+def _sources(
+    config: Config, stage: Stage, trunk: keras.Model | None, *, pooled: bool, cache: Path, quiet: bool
+) -> Callable[[Dataset], Source]:
+    """Return what gives a data set's images to a stage."""
+    if stage.images == "cached":
+        if trunk is None:
+            raise DermisError(Kind.INVALID, "STAGES", 'a stage that trains the whole backbone has nothing to cache: say images="augmented"')
+        views = ("plain", "mirror") if config.mirrored else ("plain",)
+
+        def cached(dataset: Dataset) -> Source:
+            held, places = embed(dataset, trunk, cache, views=views, pooled=pooled, quiet=quiet)
+            return CachedViews(held, places, views, mean=config.mirrored and (pooled or stage.after is None))
+
+        return cached
+
+    def change(image: Image, rng: np.random.Generator) -> Image:
+        if config.tone_preserving:
+            image = augment.tone_preserving(image, rng)
+        return augment.tone_shifting(image, rng) if config.tone_shifting else image
+
+    def anew(dataset: Dataset) -> Source:
+        held, places = keep_prepared(dataset, config.image_size, cache, quiet=quiet)
+        source: Source = Changed(held, places, change)
+        return source if trunk is None else _Through(source, trunk, pooled=pooled)
+
+    return anew
+
+
+class _Through:
+    """A source seen through a frozen trunk, run anew on each batch."""
+
+    def __init__(self, source: Source, trunk: keras.Model, *, pooled: bool) -> None:
+        self._source, self._pooled = source, pooled
+        self._run = tf.function(lambda x: trunk(x, training=False), reduce_retracing=True, autograph=False)
+
+    def load(self, places: Any, rng: np.random.Generator | None) -> tuple[Any, Any]:
+        images, mask = self._source.load(places, rng)
+        maps = self._run(tf.constant(images.reshape(-1, *images.shape[2:]), tf.float32)).numpy()
+        maps = maps.mean((1, 2), keepdims=True) if self._pooled else maps
+        return maps.reshape(*mask.shape, *maps.shape[1:]), mask
+
+
+def _cases(dataset: Dataset, config: Config, conditions: tuple[Condition, ...], source: Source) -> Cases:
+    target, _ = targets(dataset.samples, conditions)
+    return Cases(
+        source=source,
+        features=features(dataset.samples, config.schema),
+        target=target,
+        weight=balanced_weights(target) if config.balanced else np.ones(len(target)),
+        ids=tuple(sample.id for sample in dataset.samples),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """Two sources, one after the other; the second's cases by their places in it."""
+
+    first: Source
+    n: int
+    second: Source
+    chosen: np.ndarray
+
+    def load(self, places: Any, rng: np.random.Generator | None) -> tuple[Any, Any]:
+        later = places >= self.n
+        ones, others = self.first.load(places[~later], rng), self.second.load(self.chosen[places[later] - self.n], rng)
+        images = np.zeros((len(places), *ones[0].shape[1:]), ones[0].dtype)
+        mask = np.zeros((len(places), *ones[1].shape[1:]), bool)
+        images[~later], mask[~later] = ones
+        images[later], mask[later] = others
+        return images, mask
+
+
+def _with_pseudo(
+    training: Cases,
+    unlabelled: Dataset,
+    trained: Trained,
+    progress: Progress,
+    config: Config,
+    conditions: tuple[Condition, ...],
+    least: float,
+    source_of: Callable[[Dataset], Source],
+) -> Cases:
+    """Add the unlabelled cases of which the model is at least that sure, with what it says as their differential (Lee 2013)."""
+    other = _cases(unlabelled, config, conditions, source_of(unlabelled))
+    if not progress.extra:
+        said = np.asarray(keras.ops.softmax(logits_of(trained, other, batch=64)))
+        chosen = np.flatnonzero(said.max(1) >= least)
+        progress.extra = [chosen, said[chosen]]
+    chosen, target = progress.extra
+    return Cases(
+        source=_Both(training.source, len(training), other.source, chosen),
+        features=np.concatenate([training.features, other.features[chosen]]),
+        target=np.concatenate([training.target, target]),
+        weight=np.concatenate([training.weight, np.ones(len(chosen))]),
+        ids=training.ids + tuple(other.ids[n] for n in chosen),
+    )

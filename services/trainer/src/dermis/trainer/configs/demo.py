@@ -16,15 +16,15 @@ from pathlib import Path
 import cv2
 
 from dermis.shared.bundles import publish
-from dermis.shared.manifest import AbstentionRule, Condition
+from dermis.shared.manifest import AbstentionRule
 from dermis.shared.stores.memory import MemoryStore
 from dermis.trainer.bundle import differences, read_metrics, write_json
-from dermis.trainer.data.generated import CONDITIONS, case
+from dermis.trainer.data.generated import case
 from dermis.trainer.export import signature
-from dermis.trainer.inputs import Dataset, open_dataset
-from dermis.trainer.model import small_backbone
+from dermis.trainer.inputs import open_dataset
+from dermis.trainer.recipe import Config, Stage
 from dermis.trainer.schema import every_answer
-from dermis.trainer.train import Config, train
+from dermis.trainer.train import Parts, train
 
 IMAGE_SIZE = 96
 SCHEMA = every_answer()
@@ -33,33 +33,36 @@ SAMPLE_CASE = (4, 45)
 SAMPLE_LONGEST = 1200
 
 
-def part(name: str) -> Dataset:
-    seed, count = SEEDS_AND_COUNTS[name]
-    return open_dataset(f"generated:{seed}:{count}")
+def parts() -> Parts:
+    return Parts(**{name: open_dataset(f"generated:{seed}:{count}") for name, (seed, count) in SEEDS_AND_COUNTS.items()})
 
 
 CONFIG = Config(
-    version=1,
+    name="demo",
     purpose="demo",
-    seed=0,
+    backbone="small",
+    weights=None,
     image_size=IMAGE_SIZE,
-    backbone=small_backbone,
-    conditions=tuple(Condition(id=condition.id, name=condition.name) for condition in CONDITIONS),
     schema=SCHEMA,
-    part=part,
-    data="generated cases (dermis.trainer.data.generated): procedural skin over the whole Monk scale with invented answers; "
-    + ", ".join(f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()),
-    epochs=8,
+    stages=(Stage(after="", epochs=8, learning_rate=3e-3, images="augmented"),),
     batch=24,
-    learning_rate=3e-3,
-    coverage=0.9,
     abstention=AbstentionRule(min_probability=0.4, max_set_size=4),
-    lineage={
-        "config": "dermis.trainer.configs.demo",
-        "data": "generated",
-        **{name: f"seed {seed}, {count} cases" for name, (seed, count) in SEEDS_AND_COUNTS.items()},
-    },
+    outliers=None,
 )
+DATA = "generated cases (dermis.trainer.data.generated): procedural skin over the whole Monk scale with invented answers; " + ", ".join(
+    f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()
+)
+LINEAGE = {
+    "config": "dermis.trainer.configs.demo",
+    "data": "generated",
+    **{name: f"seed {seed}, {count} cases" for name, (seed, count) in SEEDS_AND_COUNTS.items()},
+}
+
+
+def build(folder: Path, *, config: Config = CONFIG, cases: Parts | None = None) -> None:
+    """Build the bundle in `folder`, which must not exist yet."""
+    with tempfile.TemporaryDirectory() as cache:
+        train(config, cases or parts(), folder, cache=Path(cache), data=DATA, lineage=LINEAGE)
 
 
 def check(folder: Path) -> list[str]:
@@ -67,7 +70,7 @@ def check(folder: Path) -> list[str]:
     publish(MemoryStore(), folder)
     with tempfile.TemporaryDirectory() as scratch:
         rebuilt = Path(scratch, "bundle")
-        train(CONFIG, rebuilt)
+        build(rebuilt)
         print(f"committed {read_metrics(folder)}\nrebuilt   {read_metrics(rebuilt)}")
         found = differences(folder, rebuilt)
         if signature(folder) != signature(rebuilt):
@@ -96,7 +99,7 @@ def main() -> int:
         write_sample_case(given.case)
         return 0
     if given.out:
-        train(CONFIG, given.out)
+        build(given.out)
         return 0
     found = check(given.check)
     print("\n".join(found) or "the bundle is as its config builds it")
