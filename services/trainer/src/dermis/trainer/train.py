@@ -1,6 +1,6 @@
 """Train, calibrate, evaluate, export: one script, read it from top to bottom."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,18 @@ from dermis.trainer.backbones.graph import cut, cuts, fold_batch_norm
 from dermis.trainer.card import model_card
 from dermis.trainer.core.calibrate import prediction_sets, temperature
 from dermis.trainer.core.outliers import fit_outliers
+from dermis.trainer.core.predictions import Predictions, Shown
+from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.embed import CachedViews, Changed, embed, keep_prepared
 from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
 from dermis.trainer.fit import Cases, Progress, Source, Trained, fit, logits_of
-from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, fitzpatrick_groups, targets
+from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, predictions, targets, without_answers, without_images
 from dermis.trainer.model import balanced_weights, build_head, join, mirrored, with_taps
 from dermis.trainer.predict import open_bundle, predict
 from dermis.trainer.recipe import Config, Stage
 from dermis.trainer.runs import Run
-from dermis.worker.core.differential import calibrate
+from dermis.worker.core.differential import FITZPATRICK_GROUPS, calibrate
 from dermis.worker.core.outliers import to_bytes
 from dermis.worker.core.prepare import Image
 
@@ -44,6 +46,17 @@ class Parts:
     validation: Dataset | None = None
     unlabelled: Dataset | None = None
 
+    def of(self, conditions: tuple[Condition, ...]) -> "Parts":
+        """Return the cases that name one of these conditions."""
+        names = [condition.name for condition in conditions]
+        return replace(
+            self,
+            train=self.train.labelled(names),
+            calibration=self.calibration.labelled(names),
+            test=self.test.labelled(names),
+            validation=self.validation.labelled(names) if self.validation else None,
+        )
+
 
 def train(
     config: Config,
@@ -60,28 +73,111 @@ def train(
 ) -> Manifest:
     """Build a bundle in `folder`, which must not exist yet; a `run` that was resumed goes on after its last checkpoint."""
     conditions = known_conditions(parts.train, config)
-    parts = replace(parts, train=parts.train.labelled([condition.name for condition in conditions]))
+    parts = parts.of(conditions)
     model, _ = fit_model(config, parts, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
+    calibration = ask(model, config, parts.calibration, conditions)
+    about = {"version": version, "data": data, "lineage": dict(lineage or {}), "quiet": quiet}
+    return pack(config, model, parts.train, parts.test, calibration, None, folder, **about)
 
-    # Calibrate, on cases of their own.
-    def outputs(inputs: Inputs) -> dict[str, np.ndarray]:
-        return dict(model.predict(inputs, batch_size=BATCH, verbose=0))
 
-    calibration = parts.calibration.labelled([condition.name for condition in conditions])
-    found = outputs(arrays(calibration, config.schema, config.image_size))
-    target = targets(calibration.samples, conditions)[0]
-    t = temperature(found["probabilities"], target)
-    groups = fitzpatrick_groups(calibration.samples)
-    sets = prediction_sets(calibrate(found["probabilities"], t), target, groups, coverage=config.coverage)
+def train_on_all(
+    config: Config,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    folds: int,
+    cache: Path,
+    version: int = 1,
+    data: str = "",
+    lineage: Mapping[str, str] | None = None,
+    run: Run | None = None,
+    tensorboard: Path | None = None,
+    quiet: bool = False,
+) -> Manifest:
+    """Build a bundle of a model that learned from every case.
+
+    It is calibrated and evaluated by what models of the same config say of the folds that they did not see: each has learned from fewer
+    cases than the model in the bundle, so the figures are, if anything, too low.
+    """
+    conditions = known_conditions(dataset, config)
+    dataset = dataset.labelled([condition.name for condition in conditions])
+    split = dataset.split(seed=config.seed, folds=folds)
+    said = []
+    for fold in range(folds):
+        training, held = dataset.fold(split, fold)
+        model, _ = fit_model(config, Parts(train=training, calibration=held, test=held), conditions, cache=cache, quiet=quiet)
+        found = ask(model, config, held, conditions)
+        said.append(replace(found, fold=np.full(len(found), fold, np.int64)))
+    unseen = _joined(said)
+    whole = Parts(train=dataset, calibration=dataset, test=dataset)
+    model, _ = fit_model(config, whole, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
+    how = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
+    about = {"version": version, "data": how, "lineage": {**(lineage or {}), "split": split.digest}, "quiet": quiet}
+    return pack(config, model, dataset, dataset, unseen, unseen, folder, **about)
+
+
+def ask(model: keras.Model, config: Config, dataset: Dataset, conditions: tuple[Condition, ...]) -> Predictions:
+    """Return what a trained model says of cases, before it is calibrated."""
+    inputs = arrays(dataset, config.schema, config.image_size)
+
+    def outputs(shown: Inputs) -> dict[str, np.ndarray]:
+        return dict(model.predict(shown, batch_size=BATCH, verbose=0))
+
+    found = outputs(inputs)
+    raw: dict[Shown, np.ndarray] = {
+        "images and answers": found["probabilities"],
+        "images alone": outputs(without_answers(inputs, config.schema))["probabilities"],
+        "answers alone": outputs(without_images(inputs))["probabilities"],
+    }
+    return predictions(dataset, conditions, raw, embedding=found["embedding"], model=config.name)
+
+
+def _joined(said: Sequence[Predictions]) -> Predictions:
+    first = said[0]
+    return replace(
+        first,
+        ids=tuple(name for one in said for name in one.ids),
+        groups=tuple(name for one in said for name in one.groups),
+        target=np.concatenate([one.target for one in said]),
+        labels=np.concatenate([one.labels for one in said]),
+        raw={shown: np.concatenate([one.raw[shown] for one in said]) for shown in first.raw},
+        embedding=np.concatenate([one.embedding for one in said]),
+        slices={name: tuple(value for one in said for value in one.slices[name]) for name in first.slices},
+        fold=np.concatenate([one.fold for one in said]),
+    )
+
+
+def pack(
+    config: Config,
+    model: keras.Model,
+    training: Dataset,
+    test: Dataset,
+    calibration: Predictions,
+    measured: Predictions | None,
+    folder: Path,
+    *,
+    version: int,
+    data: str,
+    lineage: dict[str, str],
+    quiet: bool,
+) -> Manifest:
+    """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`, as in serving."""
+    conditions = calibration.conditions
+    probabilities = calibration.raw["images and answers"]
+    t = temperature(probabilities, calibration.target)
+    types = (None if value == NOT_GIVEN else FitzpatrickSkinType(value) for value in calibration.slices["fitzpatrick_self"])
+    groups = [FITZPATRICK_GROUPS.get(fst) for fst in types]
+    sets = prediction_sets(calibrate(probabilities, t), calibration.target, groups, coverage=config.coverage)
     fitted = None
     if config.outliers:
-        training = outputs(arrays(parts.train, config.schema, config.image_size))["embedding"]
-        fitted = fit_outliers(training, found["embedding"], false_alarms=config.outliers)
+        inputs = arrays(training, config.schema, config.image_size)
+        embedding = model.predict(inputs, batch_size=BATCH, verbose=0)["embedding"]
+        fitted = fit_outliers(embedding, calibration.embedding, false_alarms=config.outliers)
 
     # Export, and make sure that what serves is what was trained.
     folder.mkdir(parents=True)
     export(model, folder)
-    some = arrays(replace(parts.test, samples=parts.test.samples[:16]), config.schema, config.image_size)
+    some = arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size)
     off = check_agreement(folder, model, some)
     if not quiet:
         print(f"largest difference of TensorFlow and OpenVINO to the trained model: {off:.2g}", flush=True)
@@ -101,15 +197,15 @@ def train(
         prediction_sets=sets,
         abstention=config.abstention,
         outliers=fitted[1] if fitted else None,
-        lineage=dict(lineage or {}),
+        lineage=lineage,
         files={},
     )
     _write_manifest(manifest, folder)
 
     # Evaluate, as serving would answer.
-    labels = targets(parts.train.samples, conditions)[1]
     opened = open_bundle(folder)
-    said = predict(opened, parts.test.labelled([condition.name for condition in conditions]), quality_filter=False)
+    said = measured or predict(opened, test, quality_filter=False)
+    labels = targets(training.samples, conditions)[1]
     prior = np.bincount(labels, minlength=len(conditions)) / len(labels)
     report = evaluate(manifest, said, prior=prior, calibrated_on=len(calibration), data=data, outliers=opened.outliers)
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
@@ -148,9 +244,40 @@ def fit_model(
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32")
+    backbone = new_backbone(config)
+    head, last = fit_stages(config, parts, conditions, backbone, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
+    keras.config.set_dtype_policy("float32")
+    return served(config, backbone, head), last
+
+
+def new_backbone(config: Config) -> keras.Model:
+    """Return the backbone that training starts from; where it was trained before, its batch norm is folded and stays as it was."""
     backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
-    if config.weights:
-        backbone = fold_batch_norm(backbone)  # its statistics are those it was published with, whatever is trained
+    return fold_batch_norm(backbone) if config.weights else backbone
+
+
+def served(config: Config, backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """Return backbone and head as one model, as it is exported."""
+    folded = fold_batch_norm(backbone)
+    if config.mirrored:
+        folded = mirrored(folded)
+    columns, conditions = head.input["features"].shape[-1], head.output["logits"].shape[-1]
+    whole = build_head(folded.output.shape[1:], columns=columns, conditions=conditions, head=config.head)
+    return join(folded, _moved(head, whole))
+
+
+def fit_stages(
+    config: Config,
+    parts: Parts,
+    conditions: tuple[Condition, ...],
+    backbone: keras.Model,
+    *,
+    cache: Path,
+    run: Run | None = None,
+    tensorboard: Path | None = None,
+    quiet: bool = False,
+) -> tuple[keras.Model, dict[str, float]]:
+    """Train a new head, and of `backbone` what the stages say, in place; return the head and the last epoch's metrics."""
     size = {"columns": len(config.schema.columns), "conditions": len(conditions), "head": config.head}
     head, progress, last = None, _progress(run), dict[str, float]()
     of = sum(stage.epochs for stage in config.stages)
@@ -179,8 +306,7 @@ def fit_model(
         training = _cases(parts.train, config, conditions, source_of(parts.train))
         validation = None
         if parts.validation:
-            checked = parts.validation.labelled([condition.name for condition in conditions])
-            validation = _cases(checked, config, conditions, source_of(checked))
+            validation = _cases(parts.validation, config, conditions, source_of(parts.validation))
         if config.head.standardised and number == 0 and not progress.weights:
             maps, mask = training.source.load(np.arange(len(training)), None)
             if rest is not None:
@@ -204,11 +330,7 @@ def fit_model(
         if run and number + 1 < len(config.stages) and _newest(run) < progress.total:
             keep(progress)
     assert head is not None  # noqa: S101
-    keras.config.set_dtype_policy("float32")
-    served = fold_batch_norm(backbone)
-    if config.mirrored:
-        served = mirrored(served)
-    return join(served, _moved(head, build_head(served.output.shape[1:], **size))), last
+    return head, last
 
 
 def _progress(run: Run | None) -> Progress:

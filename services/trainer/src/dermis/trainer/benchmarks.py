@@ -1,0 +1,228 @@
+"""What the trainer is held against: a linear probe on the same folds, one modality alone, a split that leaks.
+
+python -m dermis.trainer.benchmarks fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
+python -m dermis.trainer.benchmarks pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
+python -m dermis.trainer.benchmarks leak --work FOLDER                           the seed's CNN, split by image and by group
+
+Each fold is kept in the work folder: run it again to go on where it was stopped. Choices are made by inner folds of the training cases alone.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from dermis.shared.manifest import Condition
+from dermis.trainer.backbones import make_backbone
+from dermis.trainer.backbones.graph import fold_batch_norm
+from dermis.trainer.configs import fitzpatrick17k
+from dermis.trainer.core import measures
+from dermis.trainer.core.measures import Judged
+from dermis.trainer.embed import embed, gather
+from dermis.trainer.evaluate import differences, with_interval
+from dermis.trainer.inputs import Dataset, arrays, conditions_of, open_dataset, targets
+from dermis.trainer.recipe import Config, changed
+from dermis.trainer.train import Parts, fit_stages, new_backbone, served
+
+Floats = npt.NDArray[np.float64]
+OUTER, INNER, SEED = 5, 3, 0
+PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+OURS = ({"head.l2": "0.003"}, {"head.l2": "0.01"}, {"head.l2": "0.03"}, {"head.l2": "0.1"})
+SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A model of a benchmark: `choices` to choose among, `fit` one of them on training cases and say what it thinks of others.
+
+    `loss`: the log loss of that alone, where it is had for less.
+    """
+
+    name: str
+    choices: tuple[Any, ...]
+    fit: Callable[[Any, Dataset, Dataset], Floats]
+    loss: Callable[[Any, Dataset, Dataset], float] | None = None
+
+
+def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print) -> dict[str, Floats]:
+    """Return each contender's probabilities [N,K] of all cases, each case by a model that never saw its fold.
+
+    A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
+    """
+    conditions = conditions_of(dataset.samples)
+    outer = dataset.split(seed=SEED, folds=OUTER)
+    place = {sample.id: n for n, sample in enumerate(dataset.samples)}
+    found = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
+    work.mkdir(parents=True, exist_ok=True)
+    for fold, contender in itertools.product(range(OUTER), contenders):
+        training, held = dataset.fold(outer, fold)
+        path = work / f"{contender.name}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
+        if not path.exists():
+            losses = _inner_losses(contender, training, conditions, fold) if len(contender.choices) > 1 else [0.0]
+            chosen = int(np.argmin(losses))
+            said = contender.fit(contender.choices[chosen], training, held)
+            record = {
+                "choice": str(contender.choices[chosen]),
+                "inner_log_loss": losses,
+                "ids": [s.id for s in held.samples],
+                "said": said.tolist(),
+            }
+            path.write_text(json.dumps(record))
+        kept = json.loads(path.read_text())
+        found[contender.name][[place[name] for name in kept["ids"]]] = kept["said"]
+        say(
+            f"fold {fold + 1} of {OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
+        )
+    return found
+
+
+def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Condition, ...], fold: int) -> list[float]:
+    inner = training.split(seed=SEED + 1 + fold, folds=INNER)
+    losses = np.zeros(len(contender.choices))
+    for part in range(INNER):
+        known, checked = training.fold(inner, part)
+        target, _ = targets(checked.samples, conditions)
+        for n, choice in enumerate(contender.choices):
+            if contender.loss:
+                losses[n] += contender.loss(choice, known, checked) / INNER
+                continue
+            said = contender.fit(choice, known, checked)
+            losses[n] -= (target * np.log(np.maximum(said, 1e-12))).sum(1).mean() / INNER
+    return [float(loss) for loss in losses]
+
+
+def judged(probabilities: Floats, dataset: Dataset) -> Judged:
+    target, labels = targets(dataset.samples, conditions_of(dataset.samples))
+    everything = np.ones(probabilities.shape, bool)
+    return Judged(probabilities=probabilities, labels=labels, target=target, sets=everything, answered=np.ones(len(labels), bool))
+
+
+def table(dataset: Dataset, found: Mapping[str, Floats], *, best: str, other: str, by: Sequence[str] = ("fitzpatrick_estimated",)) -> str:
+    """Return Markdown: every contender beside the floor with intervals, the paired difference of two, and both by tone."""
+    whole = {name: judged(probabilities, dataset) for name, probabilities in found.items()}
+    groups = [sample.group for sample in dataset.samples]
+    weights = measures.draw_weights(groups, np.random.default_rng(0))
+    lines = [f"n = {len(dataset)}, {len(set(groups))} groups; 95 % intervals by bootstrap over groups.", ""]
+    lines += [f"| | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
+    for name, one in whole.items():
+        figures = measures.figures(one, weights)
+        lines.append(f"| {name} | " + " | ".join(_text(with_interval(figures[shown], groups)) for shown in SHOWN) + " |")
+    labels = next(iter(whole.values())).labels
+    prior = np.bincount(labels) / len(labels)
+    floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
+    lines.append(f"| floor: the best constant list | {floors[0]} | {floors[1]} | {1 / len(prior):.3f} | 0.500 | |")
+    paired = differences(whole[best], whole[other], weights, groups)
+    lines += [
+        "",
+        f"{best} less {other}, on the same cases:",
+        "",
+        "| figure | difference | 95 % interval | excludes 0 |",
+        "|---|---|---|---|",
+    ]
+    for shown in SHOWN[:-1]:
+        row = paired[shown]
+        low, high = row["interval"] or (np.nan, np.nan)
+        lines.append(f"| {shown} | {row['difference']:+.4f} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
+    for scale in by:
+        lines += ["", f"| {scale} | n | {best}: top-1 | top-3 | {other}: top-1 | top-3 |", "|---|---|---|---|---|---|"]
+        values = [sample.slices[scale] for sample in dataset.samples]
+        for value in sorted(set(values)):
+            here = np.array([item == value for item in values])
+            own = list(itertools.compress(groups, here))
+            cells = []
+            for name in (best, other):
+                for top in (1, 3):
+                    hit = measures.hits(whole[name].probabilities[here], whole[name].labels[here], top=top)
+                    cells.append(_text(with_interval(measures.mean(hit, weights[:, here]), own)))
+            lines.append(f"| {value} | {here.sum()} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _text(figure: Mapping[str, Any]) -> str:
+    value, interval = figure["value"], figure["interval"]
+    return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+
+
+def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> Contender:
+    """Return the usual linear probe: logistic regression on the last layer's standardised means, at the size it was published for."""
+    cache, places = embed(dataset, backbone, work / "embeddings", pooled=True, quiet=True)
+    maps, _ = gather(cache, places[..., 0])
+    rows = dict(zip((sample.id for sample in dataset.samples), maps[:, 0, 0, 0], strict=True))
+    conditions = conditions_of(dataset.samples)
+
+    def fit(choice: float, training: Dataset, held: Dataset) -> Floats:
+        fitted = make_pipeline(StandardScaler(), LogisticRegression(C=choice, max_iter=500))
+        with threadpool_limits(1):
+            fitted.fit(np.stack([rows[s.id] for s in training.samples]), targets(training.samples, conditions)[1])
+            said = fitted.predict_proba(np.stack([rows[s.id] for s in held.samples]))
+        whole = np.zeros((len(held), len(conditions)))
+        whole[:, fitted[-1].classes_] = said
+        return whole
+
+    return Contender(name="linear probe", choices=PROBE_C, fit=fit)
+
+
+def ours(name: str, dataset: Dataset, config: Config, choices: Sequence[Mapping[str, str]], work: Path) -> Contender:
+    """Return a config as a contender: trained by `fit_model`, asked through the model that would be exported."""
+    conditions = conditions_of(dataset.samples)
+    inputs = arrays(dataset, config.schema, config.image_size)
+    place = {sample.id: n for n, sample in enumerate(dataset.samples)}
+    frozen = all(stage.after is None for stage in config.stages)
+    kept = new_backbone(config) if frozen else None
+
+    def trained(chosen: Config, parts: Parts) -> tuple[keras.Model, keras.Model, dict[str, float]]:
+        keras.utils.set_random_seed(chosen.seed)
+        backbone = kept or new_backbone(chosen)
+        return backbone, *fit_stages(chosen, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
+
+    def fit(choice: Mapping[str, str], training: Dataset, held: Dataset) -> Floats:
+        parts = Parts(train=training, calibration=held, test=held)
+        chosen = changed(config, choice)
+        model = served(chosen, *trained(chosen, parts)[:2])
+        rows = [place[sample.id] for sample in held.samples]
+        return np.asarray(
+            model.predict({key: values[rows] for key, values in inputs.items()}, batch_size=16, verbose=0)["probabilities"], float
+        )
+
+    def loss(choice: Mapping[str, str], training: Dataset, checked: Dataset) -> float:
+        parts = Parts(train=training, calibration=checked, test=checked, validation=checked)
+        return trained(changed(config, choice), parts)[2]["validation_loss"]
+
+    return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss)
+
+
+def run_fitzpatrick17k(data: str, work: Path) -> str:
+    dataset = open_dataset(data, mapping="fitzpatrick17k")
+    lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
+    found = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
+    return table(dataset, found, best="dermis", other="linear probe")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure the trainer against simpler ways.")
+    parser.add_argument("name", choices=["fitzpatrick17k"])
+    parser.add_argument("--data", required=True, help="store URL or folder of the data set")
+    parser.add_argument("--work", type=Path, required=True, help="folder for embeddings and folds")
+    parser.add_argument("--write", type=Path, help="write the table, Markdown, here")
+    given = parser.parse_args()
+    text = run_fitzpatrick17k(given.data, given.work)
+    print(text)
+    if given.write:
+        given.write.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

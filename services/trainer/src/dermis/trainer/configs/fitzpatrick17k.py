@@ -1,0 +1,23 @@
+"""Fitzpatrick17k: EfficientNet-Lite0 at 288 px, four depths of it side by side, each image and its mirror image; the head alone is trained.
+
+Train     dermis train fitzpatrick17k --data FOLDER --store URL
+Measure   python -m dermis.trainer.benchmarks fitzpatrick17k --data FOLDER --work FOLDER
+Hardware  2 CPU cores, 3 GB of memory
+Result    see docs/reference/trainer-benchmarks.md, which the second command measured
+"""
+
+from dermis.trainer.model import Head
+from dermis.trainer.recipe import Config, Stage
+
+CONFIG = Config(
+    name="fitzpatrick17k",
+    mapping="fitzpatrick17k",
+    backbone="efficientnet-lite0",
+    image_size=288,
+    taps=("block_7", "block_10", "block_14"),
+    mirrored=True,
+    head=Head(pooling="images", standardised=True, l2=0.01),
+    stages=(Stage(epochs=40, learning_rate=2e-3),),
+    batch=64,
+    patience=None,
+)

@@ -1,0 +1,173 @@
+"""What `dermis train` does: open the data, split it, train under a run of the store, publish the version."""
+
+import dataclasses
+import importlib
+import itertools
+import re
+import runpy
+import signal
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from dermis.shared.bundles import publish
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import MODEL_NAME, VersionRef
+from dermis.shared.ports import BlobConflict, BlobStore
+from dermis.shared.stores import open_store
+from dermis.trainer.bundle import restated
+from dermis.trainer.data.core.groups import read_duplicates
+from dermis.trainer.data.core.split import Split, from_text
+from dermis.trainer.inputs import Dataset, mix, open_dataset
+from dermis.trainer.recipe import Config, as_json, changed
+from dermis.trainer.registry import next_version
+from dermis.trainer.runs import Run, RunConfig
+from dermis.trainer.schema import schema_of
+from dermis.trainer.train import Parts, fit_model, known_conditions, train, train_on_all
+
+
+def load_config(name: str) -> Config:
+    """Return the CONFIG of a page that ships, or of a Python file; NOT_FOUND for another name, INVALID if it holds none."""
+    if name.endswith(".py") and Path(name).is_file():
+        found = runpy.run_path(name).get("CONFIG")
+    elif re.fullmatch(r"[a-z0-9_]+", name) and find_spec(f"dermis.trainer.configs.{name}"):
+        found = importlib.import_module(f"dermis.trainer.configs.{name}").CONFIG
+    else:
+        folder = Path(str(importlib.import_module("dermis.trainer.configs").__file__)).parent
+        known = ", ".join(sorted(path.stem for path in folder.glob("[a-z]*.py")))
+        raise DermisError(Kind.NOT_FOUND, "CONFIG", f"no config {name!r}: use {known}, or a Python file with CONFIG")
+    if not isinstance(found, Config):
+        raise DermisError(Kind.INVALID, "CONFIG", f"{name} has no CONFIG of dermis.trainer.recipe.Config")
+    return found
+
+
+def run(
+    config: str,
+    store: str,
+    data: Sequence[str],
+    mapping: str | None,
+    policy: str | None,
+    duplicates: Path | None,
+    split: Path | None,
+    on_all: int | None,
+    settings: Sequence[str],
+    grid: Sequence[str],
+    resume: str | None,
+    cache: Path,
+    tensorboard: Path | None,
+    quiet: bool,
+) -> None:
+    """Train and publish; say where the run and the version are."""
+    chosen = with_settings(load_config(config), dict(map(_pair, settings)))
+    dataset = _open(chosen, data, mapping, policy, duplicates)
+    made = from_text(split.read_bytes()) if split else dataset.split(seed=chosen.seed)
+    parts = _parts(dataset, made)
+    target = open_store(store)
+    if grid and not resume:
+        chosen = search(chosen, parts, [_pair(axis) for axis in grid], cache=cache, quiet=quiet)
+    lineage = {"config": config, "data": dataset.digest, "split": made.digest}
+    attempt = Run.resume(target, resume) if resume else Run.start(target, _record(chosen, dataset, made))
+    if attempt.started.config.data != {dataset.name: dataset.digest} or attempt.started.config.parameters != as_json(chosen):
+        raise DermisError(Kind.INVALID, "RUN", f"run {attempt.id} was started with other data or settings: give them as they were")
+    click.echo(f"run {attempt.id}, attempt {attempt.attempt}")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with TemporaryDirectory() as scratch:
+            folder = Path(scratch, "bundle")
+            about: dict[str, Any] = {"cache": cache, "data": f"{dataset.name}; {dataset.policy}", "run": attempt, "quiet": quiet}
+            about |= {"lineage": {**lineage, "run": attempt.id, "code": attempt.started.code}, "tensorboard": tensorboard}
+            if on_all:
+                train_on_all(chosen, dataset.labelled(), folder, folds=on_all, **about)
+            else:
+                train(chosen, parts, folder, **about)
+            ref = publish_next(target, folder)
+    except KeyboardInterrupt:
+        attempt.stop("INTERRUPTED")
+        raise SystemExit(f"stopped; go on with --resume {attempt.id}") from None
+    except DermisError as error:
+        if error.reason != "RUN_RESUMED":
+            attempt.fail(error.reason, error.detail)
+        raise
+    attempt.finish(ref)
+    click.echo(f"published {ref.name}/{ref.version} in {store}")
+
+
+def publish_next(store: BlobStore, folder: Path) -> VersionRef:
+    """Publish a bundle under the next free number of its name; where another run takes it first, under the one after."""
+    while True:
+        manifest = restated(folder, version=next_version(store, MODEL_NAME))
+        try:
+            publish(store, folder)
+        except BlobConflict:
+            continue
+        return VersionRef(name=manifest.name, version=manifest.version)
+
+
+def search(config: Config, parts: Parts, axes: Sequence[tuple[str, str]], *, cache: Path, quiet: bool) -> Config:
+    """Return the config with the combination of settings that has the least validation loss; each one's is said."""
+    if parts.validation is None or not len(parts.validation):
+        raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
+    conditions = known_conditions(parts.train, config)
+    found = []
+    for values in itertools.product(*(text.split(",") for _, text in axes)):
+        settings = dict(zip((name for name, _ in axes), values, strict=True))
+        tried = with_settings(config, settings)
+        _, metrics = fit_model(tried, parts.of(conditions), conditions, cache=cache, quiet=quiet)
+        found.append((metrics["validation_loss"], len(found), tried))
+        told = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        click.echo(f"{'  '.join(f'{name}={value}' for name, value in settings.items())}  {told}")
+    best = min(found)
+    click.echo(f"chosen: combination {best[1] + 1} of {len(found)}")
+    return best[2]
+
+
+def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
+    """Return the config with settings as text; `features=baseline+symptoms` names the groups of answers that are read."""
+    rest = {name: text for name, text in settings.items() if name != "features"}
+    config = changed(config, rest)
+    return dataclasses.replace(config, schema=schema_of(settings["features"].split("+"))) if "features" in settings else config
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise DermisError(Kind.INVALID, "SETTING", f"{text!r} is no setting: write NAME=VALUE")
+    return name, value
+
+
+def _open(config: Config, data: Sequence[str], mapping: str | None, policy: str | None, duplicates: Path | None) -> Dataset:
+    urls = data or ((config.data,) if config.data else ())
+    if not urls:
+        raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
+    known = read_duplicates(duplicates.read_bytes()) if duplicates else None
+    rules = mapping or (config.mapping if len(urls) == 1 else None)
+    opened = [open_dataset(url, mapping=rules, policy=policy or config.policy, duplicates=known) for url in urls]
+    return opened[0] if len(opened) == 1 else mix(*opened)
+
+
+def _parts(dataset: Dataset, split: Split) -> Parts:
+    parts = {name: dataset.part(split, name) for name in ("train", "validation", "calibration", "test")}  # type: ignore[arg-type]
+    unlabelled = parts["train"].unlabelled()
+    known = {name: part.labelled() for name, part in parts.items()}
+    return Parts(
+        train=known["train"],
+        calibration=known["calibration"],
+        test=known["test"],
+        validation=known["validation"] if len(known["validation"]) else None,
+        unlabelled=unlabelled if len(unlabelled) else None,
+    )
+
+
+def _record(config: Config, dataset: Dataset, split: Split) -> RunConfig:
+    return RunConfig(
+        name=config.name,
+        purpose=config.purpose,
+        parameters=as_json(config),
+        data={dataset.name: dataset.digest},
+        split=split.digest,
+        seeds={"training": config.seed, "split": split.seed},
+    )
