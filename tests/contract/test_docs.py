@@ -44,6 +44,7 @@ RUN_BY = {
     "tests/unit/data, tests/integration/data": ("dermis data",),
     "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
     "tests/unit/trainer/test_registry.py": ("dermis models", "dermis promote", "dermis rollback"),
+    "tests/unit/trainer/test_outliers.py": (".venv-trainer/bin/python -m dermis.trainer.strangers",),
 }
 
 

@@ -1,11 +1,17 @@
 """Outliers: the score is probabilistic PCA's, false alarms are as stated, and what is strange is told."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from dermis.shared.errors import DermisError
+from dermis.trainer import strangers
 from dermis.trainer.core.outliers import fit_outliers
+from dermis.trainer.core.predictions import to_bytes as to_npz
 from dermis.worker.core.outliers import from_bytes, to_bytes
+from tests.unit.trainer.made import predictions
 
 pytestmark = pytest.mark.trainer
 SIZE = 24
@@ -58,3 +64,21 @@ def test_more_axes_than_cases_still_tell():
     fitted, rule = fit_outliers(training, calibration)
     assert (from_bytes(to_bytes(fitted)).score(rng.normal(size=(200, 400))) > rule.threshold).mean() < 0.1
     assert (fitted.score(2 * rng.normal(size=(200, 400))) > rule.threshold).all()
+
+
+def test_strangers_are_told_and_new_cases_are_not(tmp_path, capsys):
+    known = dataclasses.replace(predictions(n=800), embedding=embeddings(800, 3))
+    other = dataclasses.replace(predictions(n=100), embedding=embeddings(100, 4, shift=3.0))
+    same = dataclasses.replace(predictions(n=400), embedding=embeddings(400, 5))
+    new, far, near = strangers.tell(known, [("far", other), ("near", same)], false_alarms=0.05)
+    assert new.n == 200
+    assert new.alarms <= 0.1
+    assert far.auroc > 0.99
+    assert far.alarms > 0.95
+    assert near.auroc == pytest.approx(0.5, abs=0.07)
+    for name, made in (("known", known), ("far", other)):
+        (tmp_path / name).write_bytes(to_npz(made))
+    assert strangers.main([str(tmp_path / "known"), str(tmp_path / "far")]) == 0
+    assert "AUROC" in capsys.readouterr().out
+    with pytest.raises(DermisError, match="calibration cases state no"):
+        strangers.tell(predictions(n=40), [])
