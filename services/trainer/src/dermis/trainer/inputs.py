@@ -31,14 +31,14 @@ from dermis.trainer.core.sources import (
     scin_samples,
     split_samples,
 )
-from dermis.trainer.data import generated
+from dermis.trainer.data import generated, shipped
 from dermis.trainer.data.core.mapping import DataMapping, read_rows
 from dermis.trainer.data.core.policy import LabelPolicy
 from dermis.trainer.data.core.schema import CASES_FILE
 from dermis.trainer.data.core.split import Part, Split
 from dermis.trainer.data.defaults import FRACTIONS, POLICY
 from dermis.trainer.data.scin import open_scin
-from dermis.trainer.data.verbs import load_mapping, shipped_mappings
+from dermis.trainer.data.verbs import load_mapping
 from dermis.worker.core.decode import decode
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.prepare import Image, fit
@@ -146,7 +146,7 @@ def _fitting(store: Images) -> DataMapping | None:
     try:
         store.get(CASES_FILE)
     except BlobNotFound:
-        for mapping in map(load_mapping, shipped_mappings()):
+        for mapping in map(load_mapping, shipped.names("mappings")):
             try:
                 header = store.get(mapping.table).split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().split(",")
             except BlobNotFound:

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import simplejpeg
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 from dermis.trainer.data.core.duplicates import grouped, near_pairs, similar_pairs
 from dermis.trainer.data.core.images import with_cases
-from dermis.trainer.data.core.profile import Picture, Table
+from dermis.trainer.data.core.profile import Table
 from dermis.trainer.data.embeddings import read_embeddings
+from dermis.trainer.data.pictures import picture
 from dermis.trainer.data.report import Report, write_report
 from dermis.trainer.data.scin import open_scin
-from dermis.worker.core import decode, prepare
 
 SEED = (
     "The seed project counted 598 near-duplicates on the full set of 10,379 images and did not say how. What compares with it is the count of "
@@ -24,7 +23,6 @@ SEED = (
 )
 _SHOWN = 12
 _OF_ONE = 3
-_THUMBNAIL = 160
 
 
 def write_duplicates(
@@ -134,19 +132,11 @@ def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: Bl
         width[int(group[a])] = max(width[int(group[a])], int(bits))
     shown = sorted(set(group[group >= 0].tolist()), key=lambda place: (-width[place], place))[:_SHOWN]
     pictures = [
-        picture
+        found
         for number, place in enumerate(shown, start=1)
         for name in names[group == place][:_OF_ONE]
-        if (picture := _picture(source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"))
+        if (found := picture(source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"))
     ]
     note = "Of each up to three. The pictures are of people: share this page as you would share them."
     frame = pd.DataFrame({"group": [names[place] for place in shown], "images": [int((group == place).sum()) for place in shown]})
     return [Table(name="least_alike", section="Pictures", title="Groups that are least alike", note=note, frame=frame, pictures=pictures)]
-
-
-def _picture(source: BlobStore, name: str, caption: str) -> Picture | None:
-    try:
-        small = prepare.shrink(decode.decode(source.get(name)).image, _THUMBNAIL)
-    except (BlobNotFound, DermisError):
-        return None
-    return Picture(jpeg=simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=80), caption=caption)

@@ -10,30 +10,27 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import simplejpeg
 from pydantic import ValidationError
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.ports import BlobStore
 from dermis.shared.report import Verdict
 from dermis.shared.stores import open_store
 from dermis.trainer.data.core.calibrate_quality import Fitted, fit
 from dermis.trainer.data.core.images import Images, image_tables, images_frame, with_cases
-from dermis.trainer.data.core.profile import Picture, Table
+from dermis.trainer.data.core.profile import Table
 from dermis.trainer.data.core.select import fields, parse_where, select
 from dermis.trainer.data.fetch import images_of
+from dermis.trainer.data.pictures import picture
 from dermis.trainer.data.plots import words
 from dermis.trainer.data.report import Report, write_report
 from dermis.trainer.data.scin import Scin, open_scin
 from dermis.trainer.data.shards import SHARD_SIZE, Plan, RedisShardQueue, begin, collect, make_plan, measure_by_workers, measure_here
-from dermis.worker.core import decode, prepare
 from dermis.worker.core.quality import Policy
 from dermis.worker.core.shard import SUFFIXES, missing
 
 SHEET = 12
 """Pictures of a contact sheet."""
-THUMBNAIL = 160
 POLICY_FILE = "quality_policy.json"
 
 
@@ -159,22 +156,16 @@ def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
         shown = rows.sort_values(["brightness_mean", "image"]).head(SHEET).reset_index(drop=True)
         shown["reasons"] = shown["reasons"].str.replace(" ", ",")
         columns = shown[["image", "brightness_mean", "underexp", "tone", "verdict", "reasons"]]
-        pictures = [picture for row in shown.to_dict("records") if (picture := _picture(source, row))]
+        pictures = [found for row in shown.to_dict("records") if (found := picture(source, row["image"], _caption(row)))]
         note = "By mean brightness. The pictures are of people: share this page as you would share them, or leave them out (--no-pictures)."
         sheets.append(Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures))
     return sheets
 
 
-def _picture(source: BlobStore, row: dict[Any, Any]) -> Picture | None:
-    try:
-        small = prepare.shrink(decode.decode(source.get(row["image"])).image, THUMBNAIL)
-    except (BlobNotFound, DermisError):  # gone or replaced since
-        return None
+def _caption(row: dict[Any, Any]) -> str:
     name = str(row["image"]).rpartition("/")[2]
-    caption = f"{name}: brightness {row['brightness_mean']:.0f}, {words(row['tone'])}, {words(row['verdict'])}" + (
-        f" ({words(row['reasons'])})" if row["reasons"] else ""
-    )
-    return Picture(jpeg=simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=80), caption=caption)
+    reasons = f" ({words(row['reasons'])})" if row["reasons"] else ""
+    return f"{name}: brightness {row['brightness_mean']:.0f}, {words(row['tone'])}, {words(row['verdict'])}{reasons}"
 
 
 def _write_table(images: Images, out: Path) -> Path:

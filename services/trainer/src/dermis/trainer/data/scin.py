@@ -3,15 +3,12 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import ValidationError
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound, BlobStore
@@ -21,6 +18,7 @@ from dermis.trainer.data.core.policy import LabelPolicy, Labels, apply_policy
 from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
 from dermis.trainer.data.core.tables import ScinTables, read_tables
 from dermis.trainer.data.defaults import POLICY, PUBLIC
+from dermis.trainer.data.shipped import load
 
 Image = npt.NDArray[np.uint8]
 _READERS = 8
@@ -112,15 +110,7 @@ def open_scin(source: str = PUBLIC) -> Scin:
 
 def load_policy(name: str) -> LabelPolicy:
     """Return the policy that comes with dermis under `name`, or the one in the file of that name."""
-    shipped = files(__package__).joinpath("policies")
-    known = sorted(entry.name.removesuffix(".json") for entry in shipped.iterdir() if entry.name.endswith(".json"))
-    path = shipped.joinpath(f"{name}.json") if name in known else Path(name)
-    try:
-        return LabelPolicy.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DermisError(Kind.NOT_FOUND, "LABEL_POLICY", f"no label policy {name!r}: use {', '.join(known)} or a file") from error
-    except ValidationError as error:
-        raise DermisError(Kind.INVALID, "LABEL_POLICY", f"label policy {name}: {error}") from error
+    return load(name, LabelPolicy, folder="policies", word="label policy")
 
 
 def to_binary(answers: Answers, values: Sequence[str]) -> pd.DataFrame:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import simplejpeg
 from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_mutual_info_score
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 from dermis.trainer.data.core.groups import connected, links_of
 from dermis.trainer.data.core.mapping import DataSide
@@ -23,13 +22,12 @@ from dermis.trainer.data.core.space import Ints, case_vectors, nearest
 from dermis.trainer.data.core.space_tables import Space, answers_of, farthest, medoids, neighbours_of, space_tables
 from dermis.trainer.data.core.statistics import Floats
 from dermis.trainer.data.embeddings import Embeddings, read_embeddings
+from dermis.trainer.data.pictures import picture
 from dermis.trainer.data.plots import words
 from dermis.trainer.data.report import Report, write_report
-from dermis.worker.core import decode, prepare
 
 LEAST = 20
 COMPONENTS = 50
-_THUMBNAIL = 160
 _SHOWN = 12
 _ASKED = 4
 
@@ -183,16 +181,8 @@ def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[
 
 
 def _pictures(space: Space, shown: Sequence[tuple[int, str]], store: BlobStore) -> list[Picture]:
-    found = []
-    for place, said in shown:
-        try:
-            small = prepare.shrink(decode.decode(store.get(space.image[place])).image, _THUMBNAIL)
-        except (BlobNotFound, DermisError):  # gone or replaced since
-            continue
-        told = [words(space.values(name)[place]) for name in space.answers]
-        caption = ", ".join([said, *told])
-        found.append(Picture(jpeg=simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=80), caption=caption))
-    return found
+    captions = [(place, ", ".join([said, *(words(space.values(name)[place]) for name in space.answers)])) for place, said in shown]
+    return [found for place, caption in captions if (found := picture(store, space.image[place], caption))]
 
 
 def _rows(space: Space) -> pd.DataFrame:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from pydantic import ValidationError
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound
@@ -22,6 +20,7 @@ from dermis.trainer.data.core.split import PARTS, Part, Split, as_text, audit_sp
 from dermis.trainer.data.fetch import Fetched, fetch, images_of
 from dermis.trainer.data.report import Report, write_report
 from dermis.trainer.data.scin import Scin, open_scin
+from dermis.trainer.data.shipped import load
 
 
 def write_profile(source: str, policy: str, out: Path) -> str:
@@ -56,11 +55,6 @@ def _side(url: str, mapping: str | None, policy: str) -> DataSide:
         raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {known.table} in {url}: name the folder that holds it") from error
 
 
-def shipped_mappings() -> list[str]:
-    names = (entry.name for entry in files(__package__).joinpath("mappings").iterdir())
-    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
-
-
 def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
     """Return the data set whose tables stand at a store URL, None if none is named."""
     if tables is None and mapping is not None:
@@ -70,14 +64,7 @@ def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | Non
 
 def load_mapping(name: str) -> DataMapping:
     """Return the mapping that comes with dermis under `name`, or the one in the file of that name."""
-    known = shipped_mappings()
-    path = files(__package__).joinpath("mappings", f"{name}.json") if name in known else Path(name)
-    try:
-        return DataMapping.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DermisError(Kind.NOT_FOUND, "DATA_MAPPING", f"no mapping {name!r}: use {', '.join(known)} or a file") from error
-    except ValidationError as error:
-        raise DermisError(Kind.INVALID, "DATA_MAPPING", f"mapping {name}: {error}") from error
+    return load(name, DataMapping, folder="mappings", word="data mapping")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,10 +52,10 @@ def _candidates(values: Hashes, radius: int) -> Iterator[Pairs]:
 
 
 def _cost(n: int, pieces: int, radius: int) -> float:
-    """Return about how long a search takes a hash, in comparisons, of which looking up one mask takes ten."""
+    """Return about how long a search takes a hash, in comparisons, of which looking up one mask takes four."""
     width = _BITS / pieces
     masks = sum(comb(round(width), flips) for flips in range(radius // pieces + 1))
-    return pieces * masks * (10 + n / 2**width / 2)
+    return pieces * masks * (4 + n / 2**width / 2)
 
 
 def _masks(width: int, flips: int) -> list[int]:
