@@ -65,6 +65,8 @@ def test_near_duplicate_groups_link_cases() -> None:
     assert len({(case.part, case.fold) for case in made.cases if case.case_id in ("31", "41", "51")}) == 1
     with pytest.raises(DermisError, match="near-duplicate groups that were not given"):
         audit_split(made, read, labels)
+    with pytest.raises(DermisError, match="other than these"):
+        audit_split(made, read, labels, duplicates={**duplicates, "images/9999.png": "z"})
 
 
 def test_two_runs_are_byte_identical_and_the_order_of_rows_does_not_matter() -> None:

@@ -185,6 +185,16 @@ def test_a_group_torn_apart_is_a_leak():
         paired.part(made.model_copy(update={"cases": tuple(cases_)}), "train")
 
 
+def test_a_split_made_with_near_duplicates_is_used_with_them_alone():
+    dataset = replace(open_dataset("generated:1:40:32"), duplicates="a")
+    made = dataset.split(seed=0)
+    assert len(dataset.part(made, "train")) + len(dataset.part(made, "test")) < 40
+    for other, remedy in ((None, "give their file"), ("b", "give its own")):
+        for use in (lambda data: data.part(made, "train"), lambda data: data.fold(made, 0)):
+            with pytest.raises(DermisError, match=remedy):
+                use(replace(dataset, duplicates=other))
+
+
 def test_targets_are_the_differentials_of_the_conditions_known(scin):
     conditions = conditions_of(scin.samples)
     table, labels = targets(scin.samples, conditions)

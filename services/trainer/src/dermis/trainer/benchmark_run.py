@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dermis.trainer.benchmark import BASELINES, POLICY, Contender, Result, as_page, as_tables, make_task, run
+from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.split import as_text, from_text
 from dermis.trainer.inputs import open_dataset
 from dermis.trainer.runs import code_version, this_machine
@@ -49,10 +50,11 @@ class Said:
         return as_page(self.result, command=command, hardware=this_machine(), code=code_version())
 
 
-def run_scin(source: str, split: Path | None, *, folds: int, seed: int, say: Callable[[str], None]) -> Said:
+def run_scin(source: str, split: Path | None, *, duplicates: Path | None = None, folds: int, seed: int, say: Callable[[str], None]) -> Said:
     """Run it; a fold file that is not there yet is written, so that others can be held to the same folds."""
+    groups = read_duplicates(duplicates.read_bytes()) if duplicates else None
     known = from_text(split.read_bytes()) if split and split.exists() else None
-    task = make_task(open_dataset(source, policy=POLICY), known, seed=seed, folds=folds)
+    task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), known, seed=seed, folds=folds)
     if split and known is None:
         split.write_text(as_text(task.split), encoding="utf-8")
     contenders: dict[str, Contender] = {**BASELINES}

@@ -35,7 +35,7 @@ from dermis.trainer.data import generated, shipped
 from dermis.trainer.data.core.mapping import DataMapping, read_rows
 from dermis.trainer.data.core.policy import LabelPolicy
 from dermis.trainer.data.core.schema import CASES_FILE
-from dermis.trainer.data.core.split import Part, Split
+from dermis.trainer.data.core.split import Part, Split, digest_of
 from dermis.trainer.data.defaults import FRACTIONS, POLICY
 from dermis.trainer.data.scin import open_scin
 from dermis.trainer.data.verbs import load_mapping
@@ -57,8 +57,8 @@ class Images(Protocol):
 class Dataset:
     """Samples and where their images are.
 
-    `digest` names the whole data set, also where only some of its samples are held. `tables`, `policy`: what a fold file of
-    `dermis data split` says it was made from.
+    `digest` names the whole data set, also where only some of its samples are held. `tables`, `policy`, `duplicates`: what a
+    fold file of `dermis data split` says it was made from.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Dataset:
     store: Images
     tables: Mapping[str, str] = field(default_factory=dict)
     policy: str = "none"
+    duplicates: str | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -93,16 +94,28 @@ class Dataset:
 
     def split(self, *, seed: int, fractions: Mapping[Part, float] = FRACTIONS, folds: int = 5) -> Split:  # type: ignore[assignment]
         """Return parts and folds in which no group and no image is torn apart."""
-        return split_samples(self.samples, tables=self.tables, policy=self.policy, seed=seed, fractions=fractions, folds=folds)
+        return split_samples(
+            self.samples,
+            tables=self.tables,
+            policy=self.policy,
+            duplicates=self.duplicates,
+            seed=seed,
+            fractions=fractions,
+            folds=folds,
+        )
+
+    def audit(self, split: Split) -> None:
+        """Raise INVALID unless the split is of this data and leaks nothing."""
+        audit_samples(split, self.samples, tables=self.tables, policy=self.policy, duplicates=self.duplicates)
 
     def part(self, split: Split, part: Part) -> "Dataset":
         """Return a part of a split, which is audited first; INVALID if it leaks or is of other data."""
-        audit_samples(split, self.samples, tables=self.tables, policy=self.policy)
+        self.audit(split)
         return self.take(case.case_id for case in split.cases if case.part == part)
 
     def fold(self, split: Split, fold: int) -> tuple["Dataset", "Dataset"]:
         """Return (training, held out) of a fold, audited likewise."""
-        audit_samples(split, self.samples, tables=self.tables, policy=self.policy)
+        self.audit(split)
         held = {case.case_id for case in split.cases if case.fold == fold}
         return self.take(s.id for s in self.samples if s.id not in held), self.take(held)
 
@@ -124,12 +137,13 @@ def open_dataset(
     if not is_store_url(url) and Path(url).is_dir():
         url = Path(url).resolve().as_uri()
     store = open_store(url)
+    groups = None if duplicates is None else digest_of(duplicates)
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping or _fitting(store)
     if chosen is None:
         scin = open_scin(url)
         labels = scin.labels(policy)
         samples = scin_samples(scin.tables, labels, duplicates=duplicates)
-        return _dataset("SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference)
+        return _dataset("SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, duplicates=groups)
     try:
         data = store.get(chosen.table)
     except BlobNotFound as error:
@@ -138,7 +152,7 @@ def open_dataset(
     rules = json.dumps(chosen.model_dump(mode="json"), sort_keys=True)
     tables = {chosen.table: hashlib.sha256(data).hexdigest()}
     policy_name = f"mapping {chosen.name} sha256:{hashlib.sha256(rules.encode()).hexdigest()}"
-    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name)
+    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, duplicates=groups)
 
 
 def _fitting(store: Images) -> DataMapping | None:
@@ -156,8 +170,18 @@ def _fitting(store: Images) -> DataMapping | None:
     return None
 
 
-def _dataset(name: str, samples: Sequence[Sample], store: Images, *, tables: Mapping[str, str], policy: str) -> Dataset:
-    return Dataset(name=name, digest=digest_of_samples(samples), samples=tuple(samples), store=store, tables=dict(tables), policy=policy)
+def _dataset(
+    name: str, samples: Sequence[Sample], store: Images, *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
+) -> Dataset:
+    return Dataset(
+        name=name,
+        digest=digest_of_samples(samples),
+        samples=tuple(samples),
+        store=store,
+        tables=dict(tables),
+        policy=policy,
+        duplicates=duplicates,
+    )
 
 
 class _Painted:
@@ -205,7 +229,10 @@ def mix(*sources: Dataset) -> Dataset:
     ]
     store = _Several({source.name: source.store for source in sources})
     tables = {f"{d.name}/{table}": digest for d in sources for table, digest in d.tables.items()}
-    return _dataset("+".join(names), samples, store, tables=tables, policy=" + ".join(source.policy for source in sources))
+    groups = " + ".join(source.duplicates or "none" for source in sources) if any(source.duplicates for source in sources) else None
+    return _dataset(
+        "+".join(names), samples, store, tables=tables, policy=" + ".join(source.policy for source in sources), duplicates=groups
+    )
 
 
 def conditions_of(samples: Iterable[Sample]) -> tuple[Condition, ...]:

@@ -17,7 +17,7 @@ from dermis.trainer.data.core.differential import weigh
 from dermis.trainer.data.core.groups import Links, connected, image_links
 from dermis.trainer.data.core.mapping import ANSWERED, CONDITION, DataMapping, MappedRow
 from dermis.trainer.data.core.policy import Labels
-from dermis.trainer.data.core.split import Part, Split, assign, audit, digest_of
+from dermis.trainer.data.core.split import Part, Split, assign, audit
 from dermis.trainer.data.core.tables import ScinTables
 from dermis.trainer.data.generated import GeneratedCase
 
@@ -190,7 +190,7 @@ def split_samples(
     seed: int,
     fractions: Mapping[Part, float],
     folds: int = 5,
-    duplicates: Mapping[str, str] | None = None,
+    duplicates: str | None = None,
 ) -> Split:
     """Split samples by group, stratified by top condition and tone (Monk's where the set knows it, else Fitzpatrick's)."""
     scale = next((name for name in ("monk_bin", "fitzpatrick_estimated") if {s.slices[name] for s in samples} != {NOT_GIVEN}), None)
@@ -203,7 +203,7 @@ def split_samples(
         fractions=dict(fractions),
         folds=folds,
         tables=dict(tables),
-        duplicates=None if duplicates is None else digest_of(duplicates),
+        duplicates=duplicates,
         cases=assign(
             [s.id for s in samples],
             sample_links(samples),
@@ -216,6 +216,9 @@ def split_samples(
     )
 
 
-def audit_samples(split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str) -> None:
-    """Raise INVALID unless the split is of these samples and leaks nothing."""
-    audit(split, tables=tables, policy=policy, holds={s.id: set(s.target) for s in samples}, links=sample_links(samples))
+def audit_samples(
+    split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
+) -> None:
+    """Raise INVALID unless the split is of these samples and leaks nothing; `duplicates`: digest of the groups that the samples know."""
+    holds = {s.id: set(s.target) for s in samples}
+    audit(split, tables=tables, policy=policy, holds=holds, links=sample_links(samples), duplicates=duplicates)

@@ -205,24 +205,27 @@ def audit_split(split: Split, tables: ScinTables, labels: Labels, *, duplicates:
     Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group in two parts or two
     folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without them.
     """
-    faults = []
-    if split.duplicates and duplicates is None:
-        faults.append("it was made with near-duplicate groups that were not given: give their file")
     audit(
         split,
         tables=tables.digests,
         policy=labels.policy.reference,
         holds=dict(zip(labels.frame["case_id"], map(set, labels.frame["differential"]), strict=True)),
         links=image_links(tables.cases, duplicates),
-        faults=faults,
+        duplicates=None if duplicates is None else digest_of(duplicates),
     )
 
 
 def audit(
-    split: Split, *, tables: Mapping[str, str], policy: str, holds: Mapping[str, set[str]], links: Links, faults: Sequence[str] = ()
+    split: Split, *, tables: Mapping[str, str], policy: str, holds: Mapping[str, set[str]], links: Links, duplicates: str | None
 ) -> None:
-    """Raise INVALID unless `split` is of these tables and policy and leaks nothing; `holds`: case -> its labels."""
-    found = list(faults)
+    """Raise INVALID unless `split` is of these tables and policy and leaks nothing.
+
+    `holds`: case -> its labels; `duplicates`: digest of the near-duplicate groups that are in `links`, None if none are.
+    """
+    found = []
+    if split.duplicates and split.duplicates != duplicates:
+        known = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
+        found.append(f"it was made with near-duplicate groups {known}")
     if split.tables != dict(tables):
         found.append("it was made from other tables: split these")
     if split.policy != policy:
