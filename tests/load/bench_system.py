@@ -53,7 +53,7 @@ class System:
 def run() -> Result:
     started = []
     for n in range(STARTS):
-        with _system() as system:
+        with running() as system:
             started.append(system.ready_s)
             if n < STARTS - 1:
                 continue
@@ -151,11 +151,11 @@ def _saturated(system: System) -> Result:
     per_part: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         parts = system.parts()
-        before, busy_before, own_before = _cpu(parts), _busy(), sum(os.times()[:2])
+        before, busy_before, own_before = cpu_seconds(parts), _busy(), sum(os.times()[:2])
         start = time.perf_counter()
         done = _drive(system.url, seconds=SATURATED_S)
         wall = time.perf_counter() - start
-        after, busy, own = _cpu(parts), _busy() - busy_before, sum(os.times()[:2]) - own_before
+        after, busy, own = cpu_seconds(parts), _busy() - busy_before, sum(os.times()[:2]) - own_before
         cost = {part: (after[part] - before[part]) * 1000 / done for part in parts}
         for part, ms in cost.items():
             per_part.setdefault(part, []).append(ms)
@@ -206,7 +206,7 @@ def _drive(url: str, *, seconds: float) -> int:
         return sum(future.result() for future in [pool.submit(work) for _ in range(CLIENTS)])
 
 
-def _cpu(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
+def cpu_seconds(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
     def seconds(process: psutil.Process) -> float:
         times = process.cpu_times()
         return float(times.user + times.system)
@@ -251,7 +251,7 @@ def _import_floor() -> float:
 
 
 @contextlib.contextmanager
-def _system() -> Iterator[System]:
+def running() -> Iterator[System]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")} | {"DERMIS_LOG_LEVEL": "WARNING"}
     with tempfile.TemporaryDirectory(prefix="dermis-bench-") as folder:
         start = time.perf_counter()

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -23,8 +24,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def fake_gcs(*, port: int | None = None) -> Iterator[str]:
-    """Run fake-gcs-server with an empty BUCKET; yields what STORAGE_EMULATOR_HOST should say."""
+def fake_gcs(*, port: int | None = None, log: Path | None = None) -> Iterator[str]:
+    """Run fake-gcs-server with an empty BUCKET; yields what STORAGE_EMULATOR_HOST should say. `log` gets a line for each request."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # google.api_core asks for grpcio-status, which nothing here uses
         import google.api_core.exceptions  # noqa: F401
@@ -35,7 +36,7 @@ def fake_gcs(*, port: int | None = None) -> Iterator[str]:
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     place = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-external-url", url]
-    with _running([str(binary), "-backend", "memory", "-log-level", "error", *place], port):
+    with _running([str(binary), "-backend", "memory", "-log-level", "info" if log else "error", *place], port, log=log):
         request = urllib.request.Request(f"{url}/storage/v1/b", json.dumps({"name": BUCKET}).encode())  # noqa: S310
         request.add_header("Content-Type", "application/json")
         urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
@@ -54,8 +55,9 @@ def redis_server(*, port: int | None = None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _running(command: list[str], port: int, *, log: Path | None = None) -> Iterator[None]:
+    with (log or Path(os.devnull)).open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink)
     try:
         _wait_for(port, process)
         yield

@@ -1,0 +1,202 @@
+"""How much for how many cases: `python -m tests.load.sizing`. Fits the queueing formula on three measured loads, predicts a fourth, carries it on.
+
+Cases arrive at random (Poisson) at a share of what the cores can do, whether earlier ones are done or not. What a case costs each part is
+read from the processes' own CPU time; what it asks of the store is counted by an emulator of Google Cloud Storage.
+"""
+
+import argparse
+import math
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.load import bench_system as bench
+from tests.load.queueing import Fit, fit, needed, time_in_system
+from tests.support.servers import BUCKET, fake_gcs
+
+FITTED = (0.3, 0.5, 0.65)
+PREDICTED = 0.8
+WITHIN = 0.20
+BUSY = 0.6
+"""Share of its cores that a part is sized for."""
+RATES = (1, 10, 100, 1000)
+AT_ONCE = 128
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "sizing.md"
+BEGIN, END = "<!-- measured: tests/load/sizing.py --write -->", "<!-- /measured -->"
+# Google Cloud Storage, standard class in one region, as last known (prices change): class A (writes, lists) and class B (reads) for 10,000; deletes are free.
+DOLLARS = {"write": 0.05 / 10_000, "list": 0.05 / 10_000, "read": 0.004 / 10_000, "delete": 0.0}
+METHODS = {"POST": "write", "PUT": "write", "GET": "read", "DELETE": "delete"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """`share` of the cores asked for; `rate` of the cases that came, a second; `mean_s`, `p95_s`: POST to outcome; `cpu_ms` by part."""
+
+    share: float
+    rate: float
+    cases: int
+    mean_s: float
+    p95_s: float
+    cpu_ms: dict[str, float]
+
+
+def measure(system: bench.System, *, share: float, rate: float, seconds: float, seed: int) -> Load:
+    """Send cases at `rate` for so long; the first tenth is not counted."""
+    chance = random.Random(seed)  # noqa: S311
+    client = httpx.Client(base_url=system.url, timeout=60, limits=httpx.Limits(max_connections=AT_ONCE))
+    taken: list[float] = []
+    lock = threading.Lock()
+
+    def one(due: float) -> None:
+        answer = client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE)  # type: ignore[arg-type]
+        if answer.status_code != 200:
+            raise SystemExit(f"at {rate:.1f} cases/s the gateway answered {answer.status_code}: is something else running here?")
+        with lock:
+            taken.append(time.perf_counter() - due)  # from when it was due: a late client is no relief
+
+    parts = system.parts()
+    before = bench.cpu_seconds(parts)
+    start = due = time.perf_counter()
+    with client, ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = []
+        while due < start + seconds:
+            due += chance.expovariate(rate)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            futures.append(pool.submit(one, due))
+        for future in futures:
+            future.result()
+    wall = time.perf_counter() - start
+    after = bench.cpu_seconds(parts)
+    counted = sorted(taken[len(taken) // 10 :])
+    return Load(
+        share=share,
+        rate=len(taken) / wall,
+        cases=len(taken),
+        mean_s=statistics.fmean(counted),
+        p95_s=counted[int(0.95 * (len(counted) - 1))],
+        cpu_ms={part: (after[part] - before[part]) * 1000 / len(taken) for part in parts},
+    )
+
+
+def store_operations(cases: int = 20) -> dict[str, float]:
+    """Return requests a case to a bucket by kind, counted by the emulator's log."""
+    with tempfile.TemporaryDirectory(prefix="dermis-sizing-") as folder, fake_gcs(log=Path(folder) / "gcs.log") as address:
+        log = Path(folder) / "gcs.log"
+        environ = {**os.environ, "STORAGE_EMULATOR_HOST": address, "DERMIS_STORE_URL": f"gs://{BUCKET}/sizing?anonymous=true"}
+        command = [sys.executable, "-m", "dermis.standalone", "up", "--state", folder, "--port", "0"]
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            assert process.stdout is not None
+            found = next(found for line in process.stdout if (found := re.search(r"ready.*?(http://[\w.:\[\]]+)", line)))
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            with httpx.Client(base_url=found[1], timeout=60) as client:
+                client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE).raise_for_status()  # type: ignore[arg-type]
+                begun = len(log.read_text().splitlines())
+                for _ in range(cases):
+                    client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE).raise_for_status()  # type: ignore[arg-type]
+                time.sleep(1)
+            lines = log.read_text().splitlines()[begun:]
+        finally:
+            process.terminate()
+            process.wait(60)
+    counted = dict.fromkeys(DOLLARS, 0)
+    for line in lines:
+        if asked := re.search(r'\\"(GET|POST|PUT|DELETE) (\S+)', line):
+            is_list = asked[1] == "GET" and re.search(r"/o\?", asked[2])
+            counted["list" if is_list else METHODS[asked[1]]] += 1
+    return {kind: count / cases for kind, count in counted.items()}
+
+
+def table(head: str, rows: list[str]) -> str:
+    columns = head.count("|") - 1
+    return "\n".join([head, "|" + "---|" * columns, *rows])
+
+
+def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, float]) -> str:
+    """Return the measured part of the page."""
+    service_ms = found.service_s * 1000
+    parts = {part: statistics.fmean(load.cpu_ms[part] for load in loads) for part in loads[0].cpu_ms}
+    rows = []
+    for load in loads:
+        said = time_in_system(found, load.rate)
+        note = "fitted" if load.share != PREDICTED else "**predicted**"
+        off = said / load.mean_s - 1
+        rows.append(
+            f"| {load.rate:.1f} | {load.share:.0%} | {load.cases} | {load.mean_s * 1000:.0f} | {load.p95_s * 1000:.0f} | {said * 1000:.0f} | {off:+.0%} | {note} |"
+        )
+    cost = 1e6 * sum(operations[kind] * DOLLARS[kind] for kind in operations)
+    asked = ", ".join(f"{operations[kind]:.1f} {kind}s" for kind in operations)
+    growth = []
+    for rate in RATES:
+        cores_of = {part: needed(rate=rate, service_s=ms / 1000, busy=BUSY) for part, ms in parts.items() if part not in ("redis", "sweep")}
+        wait = (
+            time_in_system(Fit(service_s=parts["worker"] / 1000, fixed_s=0, spread=found.spread, servers=cores_of["worker"]), rate)
+            - parts["worker"] / 1000
+        )
+        listed = " | ".join(str(cores_of[part]) for part in ("gateway", "worker", "metadata", "serving"))
+        share = rate * parts["redis"] / 1000
+        growth.append(f"| {rate:,} | {listed} | {share:.0%} | {rate * sum(operations.values()):,.0f} | {wait * 1000:.1f} |")
+    return "\n\n".join(
+        [
+            f"Machine: {cores} cores, {platform_name()}. Cases of 3 images, the twin, store on disk, all parts and the client that makes the load on the same cores.",
+            "CPU milliseconds a case: " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) + f"; together {service_ms:.1f}.",
+            f"Fitted: T0 = {found.fixed_s * 1000:.0f} ms, V = {found.spread:.2f}, with S = {service_ms:.1f} ms measured and c = {found.servers}.",
+            table("| cases/s | of the cores | cases | mean ms | p95 ms | formula ms | off by | |", rows),
+            f"Requests to the bucket a case: {asked}. At Google's list prices as last known: {cost:,.0f} dollars for a million cases, without storage and traffic.",
+            f"Carried on, each part at {BUSY:.0%} of its cores:",
+            table(
+                "| cases/s | gateway cores | worker cores | metadata cores | serving cores (twin) | of Redis' one core | store requests/s | wait for a worker, ms |",
+                growth,
+            ),
+        ]
+    )
+
+
+def platform_name() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return found[1] if found else "unknown processor"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120, help="length of each load (120)")
+    parser.add_argument("--seed", type=int, default=1, help="of the arrivals (1)")
+    parser.add_argument("--write", action="store_true", help="put the result into docs/explanation/sizing.md")
+    options = parser.parse_args()
+    cores = psutil.cpu_count() or 1
+    with bench.running() as system:
+        print(f"cost of a case, {options.seconds / 4:g} s at 2 cases/s ...", flush=True)
+        cost = sum(measure(system, share=0, rate=2, seconds=options.seconds / 4, seed=options.seed).cpu_ms.values()) / 1000
+        loads = []
+        for number, share in enumerate((*FITTED, PREDICTED), start=1):
+            loads.append(measure(system, share=share, rate=share * cores / cost, seconds=options.seconds, seed=options.seed + number))
+            print(f"{share:.0%} of {cores} cores: {loads[-1].rate:.1f} cases/s, mean {loads[-1].mean_s * 1000:.0f} ms", flush=True)
+    service_s = statistics.fmean(sum(load.cpu_ms.values()) for load in loads) / 1000
+    found = fit([(load.rate, load.mean_s) for load in loads[:-1]], service_s=service_s, servers=cores)
+    print("requests to the store ...", flush=True)
+    text = report(loads, found=found, cores=cores, operations=store_operations())
+    print(f"\n{text}\n")
+    off = abs(time_in_system(found, loads[-1].rate) / loads[-1].mean_s - 1)
+    met = math.isfinite(off) and off <= WITHIN
+    print(f"the fourth load is predicted {'within' if met else 'NOT within'} {WITHIN:.0%}: off by {off:.0%}")
+    if options.write:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
