@@ -1,5 +1,9 @@
-"""Writes docs/reference/settings.md from the parts' settings: `.venv/bin/python scripts/generate_settings.py [--check]`."""
+"""Writes docs/reference/settings.md from the parts' settings: `.venv/bin/python scripts/generate_settings.py [--check]`.
 
+The chart's schema lets the same variables be given, but for those that the chart sets itself; they are written there too.
+"""
+
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +17,17 @@ from dermis.standalone.settings import StandaloneSettings, SweepSettings
 from dermis.worker.settings import WorkerSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
+SCHEMA = Path(__file__).parents[1] / "helm" / "dermis" / "values.schema.json"
+SET_BY_THE_CHART = {
+    "DERMIS_GATEWAY_HOST",
+    "DERMIS_GATEWAY_PORT",
+    "DERMIS_WORKER_CONCURRENCY",
+    "DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS",
+    "DERMIS_WORKER_ALIVE_FILE",
+    "DERMIS_METADATA_LISTEN",
+    "DERMIS_SERVING_LISTEN",
+    "DERMIS_SWEEP_ALIVE_FILE",
+}
 PARTS: dict[str, type[Settings]] = {
     "GATEWAY": GatewaySettings,
     "WORKER": WorkerSettings,
@@ -39,17 +54,32 @@ def table(variables: dict[str, FieldInfo]) -> str:
     return "\n".join(["| variable | default | what it is |", "|---|---|---|", *rows])
 
 
+def own(part: str) -> dict[str, FieldInfo]:
+    """Return the variables that are the part's alone."""
+    model = PARTS[part]
+    return {name: model.model_fields[field] for name, field in names(model, part).items() if field not in Settings.model_fields}
+
+
 def page() -> str:
     sections = [HEAD, "## All parts\n", table({name: Settings.model_fields[field] for name, field in names(Settings, "").items()})]
-    for part, model in PARTS.items():
-        own = {name: model.model_fields[field] for name, field in names(model, part).items() if field not in Settings.model_fields}
-        sections += [f"\n## {part.lower()}\n", table(own)]
+    for part in PARTS:
+        sections += [f"\n## {part.lower()}\n", table(own(part))]
     return "\n".join(sections) + "\n"
 
 
+def schema() -> str:
+    """Return the chart's schema with the variables of each part that has `settings`."""
+    tree = json.loads(SCHEMA.read_text())
+    for part in PARTS:
+        values = tree["properties"].get(part.lower(), {}).get("properties", {})
+        if "settings" in values:
+            values["settings"]["propertyNames"]["enum"] = [name for name in own(part) if name not in SET_BY_THE_CHART]
+    return json.dumps(tree, indent=1) + "\n"
+
+
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        if PAGE.read_text() != page():
-            sys.exit(f"{PAGE.name} is not fresh; run scripts/generate_settings.py")
-    else:
-        PAGE.write_text(page())
+    for path, text in ((PAGE, page()), (SCHEMA, schema())):
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif path.read_text() != text:
+            sys.exit(f"{path.name} is not fresh; run scripts/generate_settings.py")

@@ -140,6 +140,21 @@ def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Rend
     }
 
 
+def leaves_the_cluster(render: Render) -> set[str]:
+    return {
+        policy["metadata"]["name"].removeprefix("dermis-")
+        for policy in render.of("NetworkPolicy")
+        for rule in policy["spec"].get("egress") or []
+        if rule == {"ports": [{"port": 443}]}
+    }
+
+
+def test_only_who_reads_buckets_leaves_the_cluster(rendered: Callable[..., Render]) -> None:
+    assert leaves_the_cluster(rendered("default")) == {"trainer"}
+    assert leaves_the_cluster(rendered("default", {"network": {"batchesFromBuckets": True}})) == {"trainer", "gateway", "worker"}
+    assert leaves_the_cluster(rendered("gpu-prod")) == PARTS
+
+
 # --- drain, growth, GPUs ------------------------------------------------------------------------------------------------
 
 
@@ -261,24 +276,14 @@ def test_a_typo_is_refused_by_name(rendered: Callable[..., Render], changes: Man
         rendered("default", changes)
 
 
-SET_BY_THE_CHART = {
-    "DERMIS_GATEWAY_HOST",
-    "DERMIS_GATEWAY_PORT",
-    "DERMIS_WORKER_CONCURRENCY",
-    "DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS",
-    "DERMIS_WORKER_ALIVE_FILE",
-    "DERMIS_METADATA_LISTEN",
-    "DERMIS_SERVING_LISTEN",
-    "DERMIS_SWEEP_ALIVE_FILE",
-}
-
-
 @pytest.mark.parametrize("part", ["gateway", "worker", "metadata", "serving", "sweep"])
-def test_the_settings_that_may_be_given_are_those_that_there_are(part: str) -> None:
+def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(rendered: Callable[..., Render], part: str) -> None:
     page = (ROOT / "docs/reference/settings.md").read_text()
     known = set(re.findall(rf"^\| `(DERMIS_{part.upper()}_\w+)`", page.partition(f"\n## {part}\n")[2].partition("\n## ")[0], re.MULTILINE))
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]
-    assert set(schema[part]["properties"]["settings"]["propertyNames"]["enum"]) == known - SET_BY_THE_CHART
+    given = schema[part]["properties"]["settings"]["propertyNames"]["enum"]
+    set_by_the_chart = [name for name in rendered("default").env(part) if name in known]
+    assert sorted([*given, *set_by_the_chart]) == sorted(known)
 
 
 def test_settings_reach_the_part(rendered: Callable[..., Render]) -> None:
