@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from dermis.shared.case import PUBLIC_OWNER, Outcome, case_key
+from dermis.shared.case import PUBLIC_OWNER, Outcome, case_key, heatmap_key
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.disk import LEFTOVER_AGE_S, DiskStore
 
@@ -27,10 +27,12 @@ def wrong_cases(store: BlobStore, accepted: Collection[str], erased: Collection[
     bad = [f"{case_id}: in the store, but no client knows it" for case_id in found.keys() - set(accepted) - set(erased)]
     for case_id in accepted:
         files = {name for name in found.get(case_id, set()) if not name.startswith("redelivered/")}
-        if files != _EACH_CASE:
-            bad.append(f"{case_id}: missing {sorted(_EACH_CASE - files)}, too many {sorted(files - _EACH_CASE)}")
+        folder = case_key(PUBLIC_OWNER, case_id)
+        outcome = Outcome.model_validate_json(store.get(f"{folder}/outcome.json")) if "outcome.json" in files else None
+        wanted = _EACH_CASE | (_heatmaps(outcome) if outcome else set())
+        if files != wanted or outcome is None:
+            bad.append(f"{case_id}: missing {sorted(wanted - files)}, too many {sorted(files - wanted)}")
             continue
-        outcome = Outcome.model_validate_json(store.get(f"{case_key(PUBLIC_OWNER, case_id)}/outcome.json"))
         if outcome.case_id != case_id or outcome.model is None or outcome.model.version < 1:
             bad.append(f"{case_id}: outcome {outcome.kind} of {outcome.case_id} with model {outcome.model}")
     bad += [f"{case_id}: erased, but there is {sorted(found.get(case_id, set()))}" for case_id in left_of(erased, found)]
@@ -39,6 +41,14 @@ def wrong_cases(store: BlobStore, accepted: Collection[str], erased: Collection[
     if records != len(accepted):
         bad.append(f"{records} idempotency records for {len(accepted)} cases")
     return bad
+
+
+def _heatmaps(outcome: Outcome) -> set[str]:
+    """Return the heatmaps that an outcome names, as they lie in its case's folder."""
+    if outcome.model is None:
+        return set()
+    keys = (heatmap_key(PUBLIC_OWNER, outcome.case_id, heatmap, outcome.model) for heatmap in outcome.heatmaps)
+    return {key.removeprefix(f"{case_key(PUBLIC_OWNER, outcome.case_id)}/") for key in keys}
 
 
 def left_of(erased: Collection[str], found: dict[str, set[str]]) -> list[str]:
