@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -81,9 +82,8 @@ class Stack:
         """Return how many cases each worker says it has done."""
         done: Counter[str] = Counter()
         for line in self.compose("logs", "--no-color", "worker").splitlines():
-            name, _, text = line.partition("|")
-            if '"case done"' in text:
-                done[name.strip()] += 1
+            if named := re.search(r"(worker-\d+)\s*\|.*\"case done\"", line):
+                done[named[1]] += 1
         return done
 
 
