@@ -121,18 +121,59 @@ function close(text, ...nodes) {
 }
 
 function finished(known) {
-  const { kind, reason, advice, red_flags: flags, differential, coverage, model } = known.outcome;
+  const { kind, reason, advice, red_flags: flags, notices, differential, coverage, model } = known.outcome;
   const texts = { DIFFERENTIAL: "Finished.", ABSTENTION: "No reliable result.", REJECTION: "The images can't be used." };
   return [
     texts[kind],
     flags.length ? el("div", { className: "flags" }, el("h3", {}, "Please note first"), list(flags.map((flag) => flag.text))) : null,
     model?.purpose === "demo" ? el("p", { className: "demo" }, "Demonstration model: this result has no clinical meaning.") : null,
+    todo(known.guidance),
+    notices.length ? el("div", {}, list(notices.map((notice) => notice.text), "quiet")) : null,
     kind === "ABSTENTION" ? el("p", { className: "problem" }, `The model declines to answer${reason ? `: ${words(reason)}` : ""}. Don't rely on the ranking below.`) : null,
     advice.length ? el("div", {}, el("h3", {}, "What you can do"), list(advice)) : null,
     differential.length ? ranking(differential, coverage, kind === "DIFFERENTIAL") : null,
     images(known),
+    heatmaps(known),
+    texts_on(known.guidance),
+    counted(known.outcome),
     facts(known),
   ];
+}
+
+const URGENCY = { EMERGENCY: "Now", TODAY: "Today", SOON: "In the next days", ROUTINE: "When it suits you", WATCH: "Watch it" };
+
+const todo = (guidance) => guidance ? el("div", { className: "todo" }, el("h3", {}, `What to do: ${URGENCY[guidance.urgency].toLowerCase()}`), guidance.next_step) : null;
+
+function texts_on(guidance) {
+  if (!guidance) return null;
+  const told = guidance.conditions.length ? guidance.conditions.map((each) => [each.name, each.guidance]) : [["In general", guidance.general]];
+  const items = told.map(([name, text]) => el("details", {}, el("summary", {}, name), el("p", {}, text.text),
+    list([`On lighter skin: ${text.on_lighter_skin}`, `On darker skin: ${text.on_darker_skin}`, `${URGENCY[text.urgency]}: ${text.next_step}`, `Sources: ${text.sources.join("; ")}`])));
+  const reviewed = guidance.clinical_review === "none" ? "No clinician has reviewed these texts." : `Reviewed by ${guidance.clinical_review}.`;
+  return el("div", {}, el("h3", {}, "In plain words"), ...items, el("details", {}, el("summary", {}, "Caring for your skin"), list(guidance.skin_care)), el("p", { className: "quiet" }, reviewed));
+}
+
+/** Each image with what spoke for the most probable condition laid over it. */
+function heatmaps(known) {
+  const first = known.outcome.heatmaps[0]?.condition, photos = $("previews").querySelectorAll("img");
+  const drawn = known.outcome.heatmaps.filter(({ n, condition }) => condition === first && photos[n - 1]).map(({ n }) => el("span", { className: "over" },
+    el("img", { src: photos[n - 1].src, alt: `Image ${n}` }), el("img", { src: `/v1/cases/${known.id}/images/${n}/heatmap`, alt: "" })));
+  const name = known.outcome.differential.find(({ condition }) => condition === first)?.name;
+  return drawn.length ? el("div", {}, el("h3", {}, `Where the model saw what speaks for ${name}`), el("div", { className: "overs" }, ...drawn)) : null;
+}
+
+function counted({ answer_shares: shares, differential, measured }) {
+  const first = differential[0], parts = [];
+  if (shares.length && first?.condition in shares[0].shares) {
+    const ranked = [...shares].sort((a, b) => Math.abs(b.shares[first.condition]) - Math.abs(a.shares[first.condition]));
+    parts.push(el("h3", {}, `What your answers counted for ${first.name}`), list(ranked.map(({ field, values, shares: of }) => `${words(field)}: ${values.map(words).join(", ")} (${of[first.condition] < 0 ? "against" : "for"} it, ${Math.abs(of[first.condition]).toFixed(2)} logits)`)));
+  }
+  if (measured) {
+    const range = (pair) => pair ? ` (95 % interval ${percent(pair[0])} to ${percent(pair[1])})` : " (too few cases for an interval)";
+    const whom = measured.group === "ALL" ? "all cases" : `cases of the same Fitzpatrick group (${measured.group})`;
+    parts.push(el("h3", {}, "How well this model was measured"), el("p", {}, `On ${measured.n} ${whom}, the right condition came first in ${percent(measured.top_1)}${range(measured.top_1_interval)} and was among the first three in ${percent(measured.top_3)}${range(measured.top_3_interval)}. Always naming the commonest would reach ${percent(measured.floor_top_1)} and ${percent(measured.floor_top_3)}.`));
+  }
+  return parts.length ? el("div", {}, ...parts) : null;
 }
 
 function ranking(conditions, coverage, relied) {
