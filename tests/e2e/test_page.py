@@ -55,7 +55,7 @@ def test_three_images_and_an_answer_become_a_differential(page: Page) -> None:
     expect(page.get_by_text("Image 3:")).to_be_visible()
     expect(page.get_by_text("What to do:")).to_be_visible()
     expect(page.get_by_text("No clinician has reviewed these texts.")).to_be_visible()
-    expect(page.get_by_text("the right condition came first in")).to_be_visible()
+    expect(page.get_by_text("the reference condition came first in")).to_be_visible()
     overlays = page.locator(".over img + img")
     expect(overlays).to_have_count(3)
     assert overlays.evaluate_all("images => Promise.all(images.map(image => image.decode().then(() => image.naturalWidth)))") == [192] * 3

@@ -170,8 +170,8 @@ function counted({ answer_shares: shares, differential, measured }) {
   }
   if (measured) {
     const range = (pair) => pair ? ` (95 % interval ${percent(pair[0])} to ${percent(pair[1])})` : " (too few cases for an interval)";
-    const whom = measured.group === "ALL" ? "all cases" : `cases of the same Fitzpatrick group (${measured.group})`;
-    parts.push(el("h3", {}, "How well this model was measured"), el("p", {}, `On ${measured.n} ${whom}, the right condition came first in ${percent(measured.top_1)}${range(measured.top_1_interval)} and was among the first three in ${percent(measured.top_3)}${range(measured.top_3_interval)}. Always naming the commonest would reach ${percent(measured.floor_top_1)} and ${percent(measured.floor_top_3)}.`));
+    const whom = measured.group === "ALL" ? `all ${measured.n} cases of its test` : `${measured.n} cases of the same Fitzpatrick group (${measured.group})`;
+    parts.push(el("h3", {}, "How well this model was measured"), el("p", {}, `On ${whom}, the reference condition came first in ${percent(measured.top_1)}${range(measured.top_1_interval)} and was among the first three in ${percent(measured.top_3)}${range(measured.top_3_interval)}. Always naming the commonest would reach ${percent(measured.floor_top_1)} and ${percent(measured.floor_top_3)}.`));
   }
   return parts.length ? el("div", {}, ...parts) : null;
 }
