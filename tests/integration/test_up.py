@@ -167,9 +167,12 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def test_a_case_goes_through_assess(up: Up) -> None:
-    result = dermis("assess", *map(str, IMAGES), "--answers", str(demo.CASE / "answers.json"), "--url", up.url, "--json", state=up.state)
+    drawn = up.state.parent / "heatmaps"
+    options = ("--answers", str(demo.CASE / "answers.json"), "--url", up.url, "--json", "--heatmaps", str(drawn))
+    result = dermis("assess", *map(str, IMAGES), *options, state=up.state)
     case = json.loads(result.stdout)
     assert case["outcome"]["model"] == {"name": "dermis", "version": 1, "purpose": "demo"}
+    assert len(list(drawn.glob("*.png"))) == len(case["outcome"]["heatmaps"]) > 0
     assert result.returncode == {"DIFFERENTIAL": 0, "ABSTENTION": 3}[case["outcome"]["kind"]]
     assert abs(sum(entry["probability"] for entry in case["outcome"]["differential"]) - 1) < 1e-4
 

@@ -9,6 +9,7 @@ import click
 
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import Case
 from dermis.shared.vocabulary import ShotType
 from dermis.standalone.answers_file import read_answers
 from dermis.standalone.client import Api
@@ -38,6 +39,9 @@ from dermis.standalone.core.render import exit_code, render
     help="File that holds an API key: on the command line other users could see it.",
 )
 @click.option("--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome.")
+@click.option(
+    "--heatmaps", type=click.Path(file_okay=False, path_type=Path), help="Folder to save heatmaps in, PNGs to lay over the images."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the case as the API gives it.")
 def command(
     images: tuple[Path, ...],
@@ -47,6 +51,7 @@ def command(
     url: str,
     key_file: Path | None,
     timeout_s: float,
+    heatmaps: Path | None,
     as_json: bool,
 ) -> None:
     """Put 1 to 3 IMAGES of one skin concern, with a self-report, through a running dermis.
@@ -60,6 +65,7 @@ def command(
       dermis assess arm.jpg
       dermis assess arm.jpg near.jpg --set body_parts=ARM,LEG --set condition_symptoms=ITCHING
       dermis assess arm.jpg --answers answers.json --json
+      dermis assess arm.jpg --heatmaps ./heatmaps
     """
     if len(images) > MAX_IMAGES:
         raise DermisError(Kind.INVALID, "IMAGE_COUNT", f"there are {len(images)} images; give 1 to {MAX_IMAGES}")
@@ -77,6 +83,16 @@ def command(
         if error.kind is not Kind.DEADLINE:
             raise
         click.echo(f"dermis: {error.detail}", err=True)
+    if heatmaps:
+        _save_heatmaps(api, case, heatmaps)
     shown = case.model_dump(mode="json")
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else render(shown))
     sys.exit(exit_code(shown))
+
+
+def _save_heatmaps(api: Api, case: Case, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for heatmap in case.outcome.heatmaps if case.outcome else ():
+        path = folder / f"{case.id}-image-{heatmap.n}-place-{heatmap.place}.png"
+        path.write_bytes(api.heatmap(case.id, heatmap.n, condition=heatmap.condition))
+        click.echo(f"{path}: what speaks for {heatmap.condition} in image {heatmap.n}", err=True)
