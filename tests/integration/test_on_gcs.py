@@ -6,19 +6,37 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from dermis.shared.batches import BatchResult
 from dermis.shared.case import Outcome
+from dermis.shared.http import BatchSource
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
+from dermis.standalone.client import Api
 from tests.support.servers import BUCKET, fake_gcs
 
 DERMIS = (sys.executable, "-m", "dermis.standalone")
 
 
-def test_a_case_goes_through_with_its_store_in_a_bucket(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def finish(api: Api, source: str) -> list[BatchResult]:
+    """Have a batch of the images below a prefix of a bucket done and return its results."""
+    batch = api.create_batch(BatchSource(url=source, prefix="skin/"))
+    deadline = time.monotonic() + 60
+    while api.batch(batch.id).status != "FINISHED":
+        assert time.monotonic() < deadline, "the batch was not finished in a minute"
+        time.sleep(0.2)
+    return list(api.batch_results(batch.id))
+
+
+def test_a_case_and_a_batch_go_through_with_their_stores_in_a_bucket(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     with fake_gcs() as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        monkeypatch.setenv("DERMIS_GATEWAY_BATCH_SOURCES", f"gs://{BUCKET}/source")
+        source_url = f"gs://{BUCKET}/source?anonymous=true"
+        for image in demo.CASE.glob("*.jpg"):
+            open_store(source_url).put_once(f"skin/{image.name}", image.read_bytes())
         store_url = f"gs://{BUCKET}/clinic?anonymous=true"
         command = [*DERMIS, "up", "--state", str(tmp_path / "state"), "--store", store_url, "--port", "0"]
         with subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
@@ -26,6 +44,8 @@ def test_a_case_goes_through_with_its_store_in_a_bucket(tmp_path: Path, monkeypa
             ready = next(found for line in up.stdout if (found := re.search(r"^ready in .* s: (http://\S+)", line)))
             images = sorted(map(str, demo.CASE.glob("*.jpg")))
             run = subprocess.run([*DERMIS, "assess", *images, "--url", ready[1], "--json"], check=True, stdout=subprocess.PIPE, text=True)
+            with Api(ready[1]) as api:
+                results = finish(api, source_url)
             up.send_signal(signal.SIGINT)
             up.stdout.read()
         assert up.returncode == 0
@@ -33,4 +53,6 @@ def test_a_case_goes_through_with_its_store_in_a_bucket(tmp_path: Path, monkeypa
         store = open_store(store_url)
         outcome = Outcome.model_validate_json(store.get(f"cases/public/{case_id}/outcome.json"))
         assert outcome.differential
+        assert [result.name for result in results] == ["skin/at_an_angle.jpg", "skin/at_distance.jpg", "skin/close_up.jpg"]
+        assert all(result.outcome and result.outcome.differential for result in results)
         assert list(store.list("open/")) == []
