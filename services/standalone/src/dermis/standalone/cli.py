@@ -17,11 +17,11 @@ GROUP = "dermis.commands"
 _OWN = {
     "up": "Run all parts on this machine until Ctrl-C.",
     "demo": "Put a sample case through all parts, show its outcome, stop.",
-    "assess": "Put images and answers of one skin concern through a running dermis.",
+    "assess": "Put images and answers through a running dermis.",
     "answers": "Print the answers of a row of SCIN's scin_cases.csv as JSON.",
     "init": "Make a store ready: one without a model gets the demo bundle.",
     "replay": "Try a failed case again.",
-    "doctor": "Look for what could keep dermis from running here; say what to do.",
+    "doctor": "Look for what could keep dermis from running; say what to do.",
     "config": "Show every variable, its value, and where that came from.",
 }
 
