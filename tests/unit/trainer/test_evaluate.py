@@ -65,6 +65,9 @@ def test_floors_stand_beside_every_top_k(made, report):
         for kind in ("", "_soft"):
             assert report["floors"][f"top_{top}{kind}"] <= report["floors"][f"top_{top}{kind}_best_constant"] + 1e-9
     assert report["floors"]["top_1"] == pytest.approx((made.labels == 0).mean(), abs=1e-4)
+    for row in report["slices"]["monk_bin"]:
+        here = np.array(made.slices["monk_bin"]) == row["value"]
+        assert row["top_1_floor"] == pytest.approx((made.labels[here] == 0).mean(), abs=1e-4)
     assert report["metrics"]["top_1"] == report["overall"]["top_1"]["value"]
 
 

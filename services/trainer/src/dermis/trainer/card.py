@@ -43,10 +43,47 @@ def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
 | coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {metrics["set_coverage"]:.3f} | {_range(perfect["set_coverage"]) if perfect["set_coverage"] else "not stated"} |
 
 Mean size of a prediction set: {report["mean_set_size"]:.2f}. Abstained: {metrics["abstained"]:.1%}.
+{_promises(manifest)}
+| | measured |
+|---|---|
+{_more(report["overall"])}
+What each figure means: docs/explanation/evaluation.md.
 
 {_slices("Monk skin tone (as painted or graded)", report["slices"]["monk_skin_tone"])}
 {_slices("Fitzpatrick skin type (as answered)", report["slices"]["fitzpatrick_self"])}
 {_slices("Condition", report["slices"]["condition"])}"""
+
+
+_MORE = {
+    "top_3_soft": "top-3, soft (weight of the reference differential)",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_auroc": "macro AUROC",
+    "brier_soft": "Brier score, soft",
+    "aurc": "area under risk and coverage",
+    "out_of_distribution": "called out of distribution",
+}
+
+
+def _more(overall: dict[str, Any]) -> str:
+    found = ((title, overall[name]) for name, title in _MORE.items() if name in overall)
+    return "".join(
+        f"| {title} | {figure['value']:.3f} ({_range(figure['interval'])}) |\n" for title, figure in found if figure["value"] is not None
+    )
+
+
+def _promises(manifest: Manifest) -> str:
+    """Return in sentences for whom no coverage is claimed and what abstention was chosen for."""
+    said = []
+    if pooled := manifest.prediction_sets.pooled:
+        said.append(f"Too few calibration cases to claim a coverage for {', '.join(pooled)}: they share the threshold of all.")
+    if chosen := manifest.abstention.chosen_for:
+        said.append(
+            f"Abstention was chosen so that of the cases answered at most {chosen.risk:.0%} lack their condition among the first {chosen.top}, "
+            f"with {chosen.confidence:.0%} confidence on {chosen.calibrated_on} calibration cases, {chosen.answered:.0%} of which were answered."
+        )
+    if rule := manifest.outliers:
+        said.append(f"Cases unlike those of training are declined, at a cost of {rule.false_alarms:.0%} of cases like them.")
+    return "\n".join(said) + "\n" if said else ""
 
 
 def _slices(title: str, rows: list[dict[str, Any]]) -> str:

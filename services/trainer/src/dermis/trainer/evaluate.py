@@ -75,7 +75,7 @@ def evaluate(
     confidence = judged.probabilities.max(1)
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
-    rows = {name: _rows(values, judged, weights, predictions.groups, strange) for name, values in cut.items()}
+    rows = {name: _rows(values, judged, weights, predictions.groups, strange, prior=prior) for name, values in cut.items()}
     return {
         "format": FORMAT,
         "model": predictions.model,
@@ -195,7 +195,7 @@ def _place(value: str) -> tuple[bool, int, str]:
 
 
 def _rows(
-    values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None
+    values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None, *, prior: Floats
 ) -> list[dict[str, Any]]:
     rows = []
     for value, here in _values(values):
@@ -206,6 +206,9 @@ def _rows(
         row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
         for name, figure in _with_intervals(found, own).items():
             row[name], row[f"{name}_interval"] = figure["value"], figure["interval"]
+        for top in measures.TOPS:
+            row[f"top_{top}_floor"] = _round(measures.floor(judged.labels[here], prior, top=top))
+            row[f"top_{top}_soft_floor"] = _round(measures.soft_floor(judged.target[here], prior, top=top))
         rows.append(row)
     return rows
 

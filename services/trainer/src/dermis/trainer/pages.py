@@ -136,7 +136,9 @@ def _figure(row: Row, name: str) -> str:
     value, interval = row.get(name), row.get(f"{name}_interval")
     if value is None:
         return ""
-    return f"{value:.3f}" + (f" ({interval[0]:.3f}\N{EN DASH}{interval[1]:.3f})" if interval else "")
+    floor = row.get(f"{name}_floor")
+    said = f"{value:.3f}" + (f" ({interval[0]:.3f}\N{EN DASH}{interval[1]:.3f})" if interval else "")
+    return said + (f", floor {floor:.3f}" if floor is not None else "")
 
 
 def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
@@ -286,10 +288,11 @@ def _slices(report: Row) -> list[Table]:
         for row in several:
             low, high = row["top_1_interval"] or (None, None)
             rows.append({"value": row["value"], "n": row["n"], "groups": row["groups"], "estimate": row["top_1"], "low": low, "high": high})
+            rows[-1]["floor"] = row.get("top_1_floor")
             rows[-1] |= {MEASURES[figure]: _figure(row, figure) for figure in IN_SLICES if figure in row}
         title = SLICES.get(name) or name.replace("_", " ").capitalize()
         frame = pd.DataFrame(rows).astype({"low": float, "high": float})
-        note = "Estimate: top-1."
+        note = "Estimate: top-1; floor, the upright mark: top-1 of the prior's list on these very cases."
         tables.append(Table(name=f"slice_{name}", section="Groups", title=title, note=note, frame=frame, chart="points"))
     return tables
 
