@@ -116,11 +116,16 @@ def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
 def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Floats]:
     """Return AUROC (Mann-Whitney, ties count half) and average precision [R] of one condition."""
     order = np.argsort(-scores, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
-    sorted_weights = weights[:, order]
-    above, below = sorted_weights * positive[order], sorted_weights * ~positive[order]
-    if len(starts) < len(scores):  # equal scores count as one
-        above, below = (np.add.reduceat(side, starts, axis=1) for side in (above, below))
+    there = positive[order]
+    ties = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+    holds = np.logical_or.reduceat(there, ties)
+    starts = ties[holds | np.r_[True, holds[:-1]]]  # equal scores count as one, and so do all between two that hold a positive
+    place = np.searchsorted(starts, np.flatnonzero(there), side="right") - 1
+    first = np.flatnonzero(np.r_[True, np.diff(place) != 0])
+    total = np.add.reduceat(weights[:, order], starts, axis=1)
+    above = np.zeros_like(total)
+    above[:, place[first]] = np.add.reduceat(weights[:, order[there]], first, axis=1)
+    below = total - above
     hit, missed = above.cumsum(1), below.cumsum(1)
     positives, negatives = hit[:, -1], missed[:, -1]
     area = (below * (hit - above / 2)).sum(1, dtype=np.float64)
