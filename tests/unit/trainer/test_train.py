@@ -16,6 +16,7 @@ from dermis.trainer.inputs import conditions_of, open_dataset, targets
 from dermis.trainer.model import Head
 from dermis.trainer.recipe import Stage
 from dermis.trainer.train import Parts
+from dermis.worker.core.outliers import from_bytes
 
 pytestmark = pytest.mark.trainer
 COUNTS = {"train": (1, 48), "calibration": (2, 24), "test": (3, 24)}
@@ -28,7 +29,7 @@ def part(name):
 
 
 PARTS = Parts(**{name: part(name) for name in COUNTS})
-TINY = dataclasses.replace(demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),))
+TINY = dataclasses.replace(demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),), risk=0.9, false_alarms=0.1)
 
 
 def build(folder, config=TINY):
@@ -51,6 +52,15 @@ def test_a_bundle_can_be_published(built):
     assert manifest.purpose == "demo"
     assert [condition.name for condition in manifest.conditions] == NAMES
     assert manifest.files.keys() >= {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", EVALUATION_FILE, MODEL_CARD_FILE}
+
+
+def test_a_bundle_knows_its_outliers_and_when_to_abstain(built):
+    manifest = read_manifest(built)
+    assert manifest.outliers.calibrated_on == COUNTS["calibration"][1]
+    assert from_bytes((built / manifest.outliers.file).read_bytes()).mean.shape == (manifest.embedding_size,)
+    assert "out_of_distribution" in json.loads((built / EVALUATION_FILE).read_text())["overall"]
+    assert manifest.abstention == demo.CONFIG.abstention  # 24 cases show of no rule that it keeps a risk
+    assert set(manifest.prediction_sets.pooled) == {"FST_I_II", "FST_III_IV", "FST_V_VI"}  # 24 cases calibrate no group
 
 
 def test_the_same_config_builds_the_same_bundle(built, tmp_path):

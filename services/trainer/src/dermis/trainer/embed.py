@@ -154,9 +154,9 @@ class CachedViews:
             turned = np.array([view == "mirror" for view in self._views])[chosen]
             maps[turned] = maps[turned][:, :, ::-1]
             return maps, mask
-        found = [gather(self._cache, here[..., v]) for v in range(len(self._views) if self._mean else 1)]
-        maps = [rows[:, :, :, ::-1] if view == "mirror" else rows for (rows, _), view in zip(found, self._views, strict=False)]
-        return np.mean(maps, axis=0), found[0][1]
+        held = [gather(self._cache, here[..., v]) for v in range(len(self._views) if self._mean else 1)]
+        straight = [rows[:, :, :, ::-1] if view == "mirror" else rows for (rows, _), view in zip(held, self._views, strict=False)]
+        return np.mean(straight, axis=0), held[0][1]
 
 
 class Changed:

@@ -74,7 +74,7 @@ class Progress:
         head = {name: getattr(self, name) for name in ("stage", "epoch", "total", "best_loss", "best_epoch")}
         lists = {f"{name}{n}": a for name in _LISTS for n, a in enumerate(getattr(self, name))}
         buffer = io.BytesIO()
-        np.savez(buffer, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **lists)  # type: ignore[arg-type]
+        np.savez(buffer, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **lists)
         return buffer.getvalue()
 
     @classmethod
@@ -95,6 +95,7 @@ class Trained:
         models = [head] if rest is None else [rest, head]
         self.trainable = [variable for model in models for variable in model.trainable_variables]
         self.variables = [variable for model in models for variable in model.variables]
+        self.ask = tf.function(lambda *given: self(*given, training=False), reduce_retracing=True, autograph=False)
 
     def __call__(self, images: Any, mask: Any, features: Any, *, training: bool) -> Any:
         if self.rest is not None:
@@ -136,8 +137,8 @@ def fit(
         optimizer.build(trained.trainable)
     if progress.weights:
         trained.assign(progress.weights)
-        for variable, value in zip(optimizer.variables, progress.optimizer, strict=True):
-            variable.assign(value)
+        for variable, kept in zip(optimizer.variables, progress.optimizer, strict=True):
+            variable.assign(kept)
     step = _step(trained, optimizer, config, strategy)
     absent = encode(config.schema, SelfReport())
     writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
@@ -240,7 +241,7 @@ def _dropped_and_mixed(
 
         def mixed(values: Array) -> Array:
             by = here.reshape(-1, *[1] * (values.ndim - 1))
-            return by * values + (1 - by) * values[::-1]
+            return np.asarray(by * values + (1 - by) * values[::-1])
 
         images, features, target, weight = map(mixed, (images, features, target, weight))
     return images.astype(np.float32), mask, features.astype(np.float32), target.astype(np.float32), weight.astype(np.float32)
@@ -248,14 +249,14 @@ def _dropped_and_mixed(
 
 def logits_of(trained: Trained, cases: Cases, *, batch: int) -> Array:
     """Return logits float32[N,K] of cases as they are served."""
-    run = tf.function(lambda *given: trained(*given, training=False), reduce_retracing=True, autograph=False)
     places = np.arange(len(cases))
     found = []
     for start in range(0, len(cases), batch):
         here = places[start : start + batch]
         images, mask = cases.source.load(here, None)
-        found.append(run(tf.constant(images, tf.float32), tf.constant(mask), tf.constant(cases.features[here])).numpy())
-    return np.concatenate(found)
+        found.append(trained.ask(tf.constant(images, tf.float32), tf.constant(mask), tf.constant(cases.features[here])).numpy())
+    logits: Array = np.concatenate(found)
+    return logits
 
 
 def _validate(trained: Trained, validation: Cases, config: Config) -> dict[str, float]:

@@ -152,4 +152,5 @@ def balanced_weights(target: Floats, *, beta: float = 0.99) -> Floats:
     """Return a weight per case, mean 1, from the effective number of its conditions' cases (Cui et al. 2019)."""
     effective = (1 - beta ** np.maximum(target.sum(0), 1e-9)) / (1 - beta)
     weights: Floats = target @ (1 / effective)
-    return weights / weights.mean()
+    balanced: Floats = weights / weights.mean()
+    return balanced

@@ -40,7 +40,7 @@ class Config:
     the graph. `patience`: epochs of a stage without a better validation loss; None: no early stopping. `images_dropout`,
     `answers_dropout`: share of cases that are shown without their images, or without their answers. `tone_preserving`,
     `tone_shifting`: which augmentations. `ema`: momentum of the averaged weights. `data`: where the cases are if nothing else is said.
-    `outliers`: the share of false alarms of the out-of-distribution score; None: none is fitted.
+    `risk`, `false_alarms`: as of `trust.Wanted`.
     """
 
     name: str
@@ -72,7 +72,8 @@ class Config:
     tone_shifting: bool = False
     coverage: float = 0.9
     abstention: AbstentionRule = field(default_factory=lambda: AbstentionRule(min_probability=0.0, max_set_size=1000))
-    outliers: float | None = 0.02
+    risk: float | None = None
+    false_alarms: float | None = 0.02
 
 
 def as_json(config: Config) -> dict[str, Any]:

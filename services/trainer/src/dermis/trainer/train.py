@@ -10,15 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_FILE, Calibration, Condition, Manifest
+from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_FILE, Condition, Manifest
+from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import augment, bundle
 from dermis.trainer.backbones import make_backbone
 from dermis.trainer.backbones.graph import cut, cuts, fold_batch_norm
 from dermis.trainer.card import model_card
-from dermis.trainer.core.calibrate import prediction_sets, temperature
-from dermis.trainer.core.outliers import fit_outliers
 from dermis.trainer.core.predictions import Predictions, Shown
 from dermis.trainer.core.samples import NOT_GIVEN
+from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.embed import CachedViews, Changed, embed, keep_prepared
 from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
@@ -28,7 +28,7 @@ from dermis.trainer.model import balanced_weights, build_head, join, mirrored, w
 from dermis.trainer.predict import open_bundle, predict
 from dermis.trainer.recipe import Config, Stage
 from dermis.trainer.runs import Run
-from dermis.worker.core.differential import FITZPATRICK_GROUPS, calibrate
+from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import to_bytes
 from dermis.worker.core.prepare import Image
 
@@ -76,7 +76,7 @@ def train(
     parts = parts.of(conditions)
     model, _ = fit_model(config, parts, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
     calibration = ask(model, config, parts.calibration, conditions)
-    about = {"version": version, "data": data, "lineage": dict(lineage or {}), "quiet": quiet}
+    about: dict[str, Any] = {"version": version, "data": data, "lineage": dict(lineage or {}), "quiet": quiet}
     return pack(config, model, parts.train, parts.test, calibration, None, folder, **about)
 
 
@@ -112,7 +112,7 @@ def train_on_all(
     whole = Parts(train=dataset, calibration=dataset, test=dataset)
     model, _ = fit_model(config, whole, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
     how = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
-    about = {"version": version, "data": how, "lineage": {**(lineage or {}), "split": split.digest}, "quiet": quiet}
+    about: dict[str, Any] = {"version": version, "data": how, "lineage": {**(lineage or {}), "split": split.digest}, "quiet": quiet}
     return pack(config, model, dataset, dataset, unseen, unseen, folder, **about)
 
 
@@ -163,16 +163,19 @@ def pack(
 ) -> Manifest:
     """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`, as in serving."""
     conditions = calibration.conditions
-    probabilities = calibration.raw["images and answers"]
-    t = temperature(probabilities, calibration.target)
     types = (None if value == NOT_GIVEN else FitzpatrickSkinType(value) for value in calibration.slices["fitzpatrick_self"])
-    groups = [FITZPATRICK_GROUPS.get(fst) for fst in types]
-    sets = prediction_sets(calibrate(probabilities, t), calibration.target, groups, coverage=config.coverage)
-    fitted = None
-    if config.outliers:
-        inputs = arrays(training, config.schema, config.image_size)
-        embedding = model.predict(inputs, batch_size=BATCH, verbose=0)["embedding"]
-        fitted = fit_outliers(embedding, calibration.embedding, false_alarms=config.outliers)
+    embedding = calibration.embedding
+    if config.false_alarms:
+        embedding = model.predict(arrays(training, config.schema, config.image_size), batch_size=BATCH, verbose=0)["embedding"]
+    trust = fit_trust(
+        Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms),
+        raw=calibration.raw["images and answers"],
+        target=calibration.target,
+        labels=calibration.labels,
+        groups=[FITZPATRICK_GROUPS.get(fst) for fst in types],
+        embedding=calibration.embedding,
+        training_embedding=embedding,
+    )
 
     # Export, and make sure that what serves is what was trained.
     folder.mkdir(parents=True)
@@ -182,8 +185,8 @@ def pack(
     if not quiet:
         print(f"largest difference of TensorFlow and OpenVINO to the trained model: {off:.2g}", flush=True)
     bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
-    if fitted:
-        (folder / OUTLIERS_FILE).write_bytes(to_bytes(fitted[0]))
+    if trust.known:
+        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.known))
     height, width, channels = model.output["cam"].shape[2:4] + model.output["embedding"].shape[1:]
     manifest = Manifest(
         version=version,
@@ -193,21 +196,29 @@ def pack(
         feature_schema=config.schema.id,
         embedding_size=channels,
         cam_size=(height, width),
-        calibration=Calibration(temperature=t),
-        prediction_sets=sets,
-        abstention=config.abstention,
-        outliers=fitted[1] if fitted else None,
+        calibration=trust.calibration,
+        prediction_sets=trust.prediction_sets,
+        abstention=trust.abstention,
+        outliers=trust.outliers,
         lineage=lineage,
         files={},
     )
     _write_manifest(manifest, folder)
 
     # Evaluate, as serving would answer.
-    opened = open_bundle(folder)
-    said = measured or predict(opened, test, quality_filter=False)
+    said = measured or predict(open_bundle(folder), test, quality_filter=False)
     labels = targets(training.samples, conditions)[1]
     prior = np.bincount(labels, minlength=len(conditions)) / len(labels)
-    report = evaluate(manifest, said, prior=prior, calibrated_on=len(calibration), data=data, outliers=opened.outliers)
+    graders = {sample.id: sample.graders for sample in test.samples}
+    report = evaluate(
+        manifest,
+        said,
+        prior=prior,
+        calibrated_on=len(calibration),
+        data=data,
+        outliers=trust.known,
+        graders=[graders[name] for name in said.ids],
+    )
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
     (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
     return _write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
@@ -278,7 +289,7 @@ def fit_stages(
     quiet: bool = False,
 ) -> tuple[keras.Model, dict[str, float]]:
     """Train a new head, and of `backbone` what the stages say, in place; return the head and the last epoch's metrics."""
-    size = {"columns": len(config.schema.columns), "conditions": len(conditions), "head": config.head}
+    size: dict[str, Any] = {"columns": len(config.schema.columns), "conditions": len(conditions), "head": config.head}
     head, progress, last = None, _progress(run), dict[str, float]()
     of = sum(stage.epochs for stage in config.stages)
     _check_order(config, backbone)

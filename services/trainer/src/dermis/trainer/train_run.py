@@ -70,8 +70,9 @@ def run(
     if grid and not resume:
         chosen = search(chosen, parts, [_pair(axis) for axis in grid], cache=cache, quiet=quiet)
     lineage = {"config": config, "data": dataset.digest, "split": made.digest}
-    attempt = Run.resume(target, resume) if resume else Run.start(target, _record(chosen, dataset, made))
-    if attempt.started.config.data != {dataset.name: dataset.digest} or attempt.started.config.parameters != as_json(chosen):
+    record = _record(chosen, dataset, made)
+    attempt = Run.resume(target, resume) if resume else Run.start_or_resume(target, record)
+    if attempt.started.config != record:
         raise DermisError(Kind.INVALID, "RUN", f"run {attempt.id} was started with other data or settings: give them as they were")
     click.echo(f"run {attempt.id}, attempt {attempt.attempt}")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -87,7 +88,7 @@ def run(
             ref = publish_next(target, folder)
     except KeyboardInterrupt:
         attempt.stop("INTERRUPTED")
-        raise SystemExit(f"stopped; go on with --resume {attempt.id}") from None
+        raise SystemExit(f"stopped; the same command goes on with {attempt.id}") from None
     except DermisError as error:
         if error.reason != "RUN_RESUMED":
             attempt.fail(error.reason, error.detail)
@@ -112,7 +113,7 @@ def search(config: Config, parts: Parts, axes: Sequence[tuple[str, str]], *, cac
     if parts.validation is None or not len(parts.validation):
         raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
     conditions = known_conditions(parts.train, config)
-    found = []
+    found: list[tuple[float, int, Config]] = []
     for values in itertools.product(*(text.split(",") for _, text in axes)):
         settings = dict(zip((name for name, _ in axes), values, strict=True))
         tried = with_settings(config, settings)
@@ -150,7 +151,7 @@ def _open(config: Config, data: Sequence[str], mapping: str | None, policy: str 
 
 
 def _parts(dataset: Dataset, split: Split) -> Parts:
-    parts = {name: dataset.part(split, name) for name in ("train", "validation", "calibration", "test")}  # type: ignore[arg-type]
+    parts = {name: dataset.part(split, name) for name in ("train", "validation", "calibration", "test")}
     unlabelled = parts["train"].unlabelled()
     known = {name: part.labelled() for name, part in parts.items()}
     return Parts(

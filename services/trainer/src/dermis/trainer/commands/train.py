@@ -29,7 +29,9 @@ _folder = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a setting: batch=64, head.l2=0.01, stage.0.epochs=5.")
 @click.option("--grid", multiple=True, metavar="NAME=A,B,C", help="Try every combination, then go on with the least validation loss.")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; give the other options as before.")
+@click.option(
+    "--resume", metavar="RUN", help="Go on with this run; by default the same command goes on with its own run, if that is not finished."
+)
 @click.option("--cache", type=_folder, default=".dermis-cache", show_default=True, help="Embeddings and prepared images.")
 @click.option("--tensorboard", type=_folder, help="Write TensorBoard's events here.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")

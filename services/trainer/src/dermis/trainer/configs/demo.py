@@ -47,7 +47,7 @@ CONFIG = Config(
     stages=(Stage(after="", epochs=8, learning_rate=3e-3, images="augmented"),),
     batch=24,
     abstention=AbstentionRule(min_probability=0.4, max_set_size=4),
-    outliers=None,
+    false_alarms=None,
 )
 DATA = "generated cases (dermis.trainer.data.generated): procedural skin over the whole Monk scale with invented answers; " + ", ".join(
     f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()

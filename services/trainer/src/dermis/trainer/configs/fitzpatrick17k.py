@@ -17,7 +17,7 @@ CONFIG = Config(
     taps=("block_7", "block_10", "block_14"),
     mirrored=True,
     head=Head(pooling="images", standardised=True, l2=0.01),
-    stages=(Stage(epochs=40, learning_rate=2e-3),),
+    stages=(Stage(epochs=25, learning_rate=3e-3),),
     batch=64,
     patience=None,
 )

@@ -1,0 +1,18 @@
+"""The seed's network: 32 and 64 filters, a dense layer of 128 on the image, one of 32 on the answers, from random weights.
+
+Train     dermis train cnn --data URL --store URL
+Hardware  2 CPU cores, 4 GB of memory at 1,000 images
+Result    not measured on SCIN's images; it is here as what others are held against
+"""
+
+from dermis.trainer.model import Head
+from dermis.trainer.recipe import Config, Stage
+
+CONFIG = Config(
+    name="cnn",
+    backbone="cnn",
+    weights=None,
+    image_size=128,
+    head=Head(units=128, answers_units=32),
+    stages=(Stage(after="", epochs=20, learning_rate=1e-3, images="augmented"),),
+)

@@ -1,0 +1,19 @@
+"""EfficientNet-Lite0: the head on cached features, then the last two blocks on augmented images. Lite1, Lite2: --set backbone=efficientnet-lite2.
+
+Train     dermis train lite0 --data URL --store URL
+          with --set backbone=efficientnet-lite1 --set image_size=240, or efficientnet-lite2 and 260
+Hardware  2 CPU cores, 4 GB of memory at 1,000 images
+Result    the head alone is measured in docs/reference/trainer-benchmarks.md; the second stage is not
+"""
+
+from dermis.trainer.model import Head
+from dermis.trainer.recipe import Config, Stage
+
+CONFIG = Config(
+    name="lite0",
+    head=Head(pooling="images", standardised=True, l2=0.01, dropout=0.2),
+    stages=(Stage(epochs=25, learning_rate=3e-3), Stage(after="block_13", epochs=10, learning_rate=1e-4, images="augmented")),
+    images_dropout=0.1,
+    answers_dropout=0.2,
+    ema=0.99,
+)

@@ -1,0 +1,23 @@
+"""PAD-UFES-20: EfficientNet-Lite0 at 288 px with three earlier depths, images and answers.
+
+Train     dermis train pad_ufes_20 --data FOLDER --store URL
+Measure   python -m dermis.trainer.benchmarks pad_ufes_20 --data FOLDER --work FOLDER
+Hardware  2 CPU cores, 3 GB of memory
+Result    see docs/reference/trainer-benchmarks.md, where the second command was run
+"""
+
+from dermis.trainer.model import Head
+from dermis.trainer.recipe import Config, Stage
+
+CONFIG = Config(
+    name="pad_ufes_20",
+    mapping="pad_ufes_20",
+    image_size=288,
+    taps=("block_7", "block_10", "block_14"),
+    mirrored=True,
+    head=Head(pooling="images", standardised=True, l2=0.03),
+    stages=(Stage(epochs=25, learning_rate=3e-3),),
+    images_dropout=0.15,
+    answers_dropout=0.15,
+    patience=None,
+)
