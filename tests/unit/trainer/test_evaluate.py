@@ -12,8 +12,10 @@ from dermis.shared.errors import DermisError
 from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import evaluate as module
+from dermis.trainer.core.calibrate import temperature
 from dermis.trainer.core.outliers import fit_outliers
-from dermis.trainer.evaluate import at, decided, evaluate
+from dermis.trainer.core.trust import Wanted
+from dermis.trainer.evaluate import at, by_other_folds, decided, evaluate
 from dermis.trainer.pages import as_html
 from dermis.worker.core.differential import decide
 from tests.unit.trainer.made import CONDITIONS, manifest, predictions, worse
@@ -181,6 +183,23 @@ def test_paired_differences(made):
     assert back["difference"] == -loss["difference"]
 
 
+def test_pooled_folds_are_each_calibrated_on_the_others():
+    made = predictions(n=1200, soft=False)
+    raw, fold = made.raw["images and answers"].astype(float), np.arange(1200) % 3
+    bold = raw**2 / (raw**2).sum(1, keepdims=True)
+    pooled = dataclasses.replace(made, fold=fold, raw={**made.raw, "images and answers": bold.astype(np.float32)})
+    by_fold = by_other_folds(manifest(), pooled, Wanted(coverage=0.9, abstention=manifest().abstention))
+    for number in range(3):
+        others = at(pooled, fold != number)
+        alone = temperature(others.raw["images and answers"], others.target)
+        assert by_fold[number].calibration.temperature == alone == pytest.approx(2, rel=0.15)
+    found, plain = (report_of(pooled, by_fold=given) for given in (by_fold, None))
+    assert found["folds"] == 3
+    assert found["overall"]["expected_calibration_error"]["value"] <= found["perfect_model_at_this_n"]["expected_calibration_error"][1]
+    assert plain["overall"]["expected_calibration_error"]["value"] > plain["perfect_model_at_this_n"]["expected_calibration_error"][1]
+    assert found["overall"]["set_coverage"]["value"] == pytest.approx(0.9, abs=0.03)
+
+
 def test_a_pairing_needs_the_same_cases(made):
     with pytest.raises(DermisError, match="not measured on the same cases"):
         compare(manifest(), made, manifest(), at(made, np.arange(400) > 3))
@@ -209,6 +228,7 @@ def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made, repo
         "evaluated",
     ):
         assert f'<article id="{name}"' in page, name
+    assert 'id="slice_age_group"' not in page  # nothing is known of it
     assert page.count("<svg") >= 8
     assert "McNemar" in page
     assert as_html(report, against=other, comparison=comparison, evaluated=[report, other]) == page

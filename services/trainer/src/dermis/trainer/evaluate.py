@@ -20,6 +20,7 @@ from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Floats, Judged
 from dermis.trainer.core.predictions import Predictions, Shown
 from dermis.trainer.core.samples import NOT_GIVEN
+from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.data.core.statistics import wilson
 from dermis.worker.core.differential import FITZPATRICK_GROUPS, decide
 from dermis.worker.core.outliers import Outliers
@@ -52,11 +53,12 @@ def evaluate(
     outliers: Outliers | None = None,
     graders: Sequence[Sequence[Mapping[str, float]]] | None = None,
     draws: int = measures.DRAWS,
+    by_fold: Mapping[int, Manifest] | None = None,
 ) -> dict[str, Any]:
     """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
     `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown. `graders`: of each case each grader's differential, where they can be told apart.
-    Cases without a condition that the model knows are counted and left out.
+    `by_fold`: of pooled predictions the manifest of each fold's model (`by_other_folds`). Cases without a condition that the model knows are counted and left out.
     """
     known = predictions.labels >= 0
     if not known.any():
@@ -66,7 +68,7 @@ def evaluate(
     unlabelled = int((~known).sum())
     graders = None if graders is None else list(itertools.compress(graders, known))
     predictions = at(predictions, known)
-    judged, strange = decided(manifest, predictions, outliers)
+    judged, strange = decided(manifest, predictions, outliers, by_fold=by_fold)
     rng = np.random.default_rng(0)
     weights = measures.draw_weights(predictions.groups, rng, draws=draws)
     found = measures.figures(judged, weights)
@@ -85,6 +87,7 @@ def evaluate(
         "n": len(judged),
         "groups": len(set(predictions.groups)),
         "unlabelled": unlabelled,
+        "folds": len(set(predictions.fold.tolist())),
         "interval": f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
         "Wilson's over groups where a share is 0 or 1",
         "metrics": {name: _round(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
@@ -140,7 +143,28 @@ def at(predictions: Predictions, here: measures.Hits) -> Predictions:
     )
 
 
-def decided(manifest: Manifest, predictions: Predictions, outliers: Outliers | None = None) -> tuple[Judged, measures.Hits | None]:
+def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Wanted) -> dict[int, Manifest]:
+    """Return a manifest for each fold of pooled predictions, its temperature, sets and abstention fitted on the other folds' cases."""
+    known, found = predictions.labels >= 0, {}
+    for fold in sorted(set(predictions.fold.tolist())):
+        others = at(predictions, known & (predictions.fold != fold))
+        trust = fit_trust(
+            replace(wanted, false_alarms=None),  # embeddings of two models can't be compared
+            raw=others.raw[SHOWN_TO_SERVE],
+            target=others.target,
+            labels=others.labels,
+            groups=[FITZPATRICK_GROUPS.get(fitzpatrick) for fitzpatrick in _types(others)],
+            embedding=others.embedding,
+            training_embedding=others.embedding,
+        )
+        update = {"calibration": trust.calibration, "prediction_sets": trust.prediction_sets, "abstention": trust.abstention}
+        found[fold] = manifest.model_copy(update=update)
+    return found
+
+
+def decided(
+    manifest: Manifest, predictions: Predictions, outliers: Outliers | None = None, *, by_fold: Mapping[int, Manifest] | None = None
+) -> tuple[Judged, measures.Hits | None]:
     """Return the cases as the worker decides them, and which it calls out of distribution, None without such a rule.
 
     A case without an image has an embedding of zeros, which says nothing: it is not scored.
@@ -159,7 +183,8 @@ def decided(manifest: Manifest, predictions: Predictions, outliers: Outliers | N
     probabilities = np.zeros((len(predictions), len(column)))
     sets, answered, strange = np.zeros(probabilities.shape, bool), np.zeros(len(predictions), bool), np.zeros(len(predictions), bool)
     for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SHOWN_TO_SERVE], _types(predictions), strict=True)):
-        decision = decide(raw, manifest, fitzpatrick, outlier_score=scores[row] if scores else None)
+        of = by_fold[int(predictions.fold[row])] if by_fold else manifest
+        decision = decide(raw, of, fitzpatrick, outlier_score=scores[row] if scores else None)
         answered[row], strange[row] = decision.kind is OutcomeKind.DIFFERENTIAL, decision.reason == "OUT_OF_DISTRIBUTION"
         for ranked in decision.differential:
             probabilities[row, column[ranked.condition]] = ranked.probability

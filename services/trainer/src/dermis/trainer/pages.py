@@ -284,6 +284,8 @@ def _slices(report: Row) -> list[Table]:
     tables = []
     for name in sorted(report["slices"], key=lambda name: (list(SLICES).index(name) if name in SLICES else len(SLICES) - 1.5, name)):
         several = report["slices"][name]
+        if {row["value"] for row in several} == {NOT_GIVEN}:
+            continue
         rows = []
         for row in several:
             low, high = row["top_1_interval"] or (None, None)
