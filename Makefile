@@ -60,8 +60,8 @@ test: test-runtime test-trainer ## every test that needs neither Docker nor a br
 test-runtime: .venv/.dev
 	.venv/bin/pytest -m "not trainer and not browser and not charts and not containers"
 
-test-trainer: .venv-trainer/.dev
-	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+test-trainer: .venv-trainer/.dev .venv/.dev
+	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser

@@ -43,6 +43,14 @@ RUN_BY = {
     "make test-compose-trainer": ("docker compose --profile trainer build trainer", "docker compose run --rm trainer"),
     "tests/unit/data, tests/integration/data": ("dermis data",),
     "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
+    "tests/integration/test_tutorial.py": (
+        "make .venv/.dev .venv-trainer/.dev",
+        ".venv-trainer/bin/dermis",
+        "dermis train",
+        "dermis evaluate",
+        ".venv/bin/dermis promote",
+        ".venv/bin/dermis up",
+    ),
     "tests/unit/trainer/test_registry.py": ("dermis models", "dermis promote", "dermis rollback"),
     "tests/unit/trainer/test_outliers.py": (".venv-trainer/bin/python -m dermis.trainer.strangers",),
 }

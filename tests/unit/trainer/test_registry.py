@@ -240,7 +240,7 @@ def test_the_first_version_has_to_beat_the_best_constant_list() -> None:
     others = (*CONDITIONS[:4], Condition(id="NEW", name="New"))
     add_bundle(store, 3, conditions=others)
     evaluate(store, 3, hit=np.zeros(N, bool), conditions=others)
-    refused(store, wish(3, first=True), "worse than")
+    refused(store, wish(3, first=True), "worse than what")
 
 
 def test_asking_for_what_is_current_or_not_there_changes_nothing(store: MemoryStore) -> None:

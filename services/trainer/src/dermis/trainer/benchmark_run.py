@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dermis.trainer.benchmark import BASELINES, POLICY, Contender, Result, as_page, as_tables, make_task, run
+from dermis.trainer.contenders import DERMIS
 from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.split import as_text, from_text
 from dermis.trainer.inputs import open_dataset
@@ -57,6 +58,6 @@ def run_scin(source: str, split: Path | None, *, duplicates: Path | None = None,
     task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), known, seed=seed, folds=folds)
     if split and known is None:
         split.write_text(as_text(task.split), encoding="utf-8")
-    contenders: dict[str, Contender] = {**BASELINES}
+    contenders: dict[str, Contender] = {**BASELINES, **DERMIS}
     say(f"{len(task.whole.labelled()):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
     return Said(result=run(task, contenders, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}")))

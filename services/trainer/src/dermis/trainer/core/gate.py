@@ -128,7 +128,7 @@ def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared
         candidate=float(paired.candidate[here].mean()),
         gain=float((paired.candidate - paired.current)[here].mean()),
         interval=(low, high),
-        detectable=max((1.96 + _POWER) * (high - low) / (2 * 1.96), 1 - TAIL ** (1 / independent)),
+        detectable=min(1.0, max((1.96 + _POWER) * (high - low) / (2 * 1.96), 1 - TAIL ** (1 / independent))),
         verdict=Verdict.PASSED,
     )
 
@@ -145,5 +145,5 @@ def _why(part: Compared) -> str:
     if part.verdict is Verdict.INSUFFICIENT:
         return f"{seen}, {part.independent} of {N_MIN} independent ones that are needed; a loss under {part.detectable:.3f} would not show"
     if part.name == "overall":
-        return f"{seen}: worse than the current version"
+        return f"{seen}: worse than what it is compared with"
     return f"{seen}: it may lose up to {-low:.3f}, more than {MOST_LOSS:g}"
