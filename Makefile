@@ -68,7 +68,7 @@ test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, de
 
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
-.PHONY: test-compose test-compose-gcs test-compose-faults
+.PHONY: test-compose test-compose-gcs test-compose-faults test-compose-trainer
 test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, take it down
 	trap '$(COMPOSE) down -v -t 5' EXIT; \
 	$(COMPOSE) build -q; \
@@ -89,6 +89,10 @@ test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator
 test-compose-faults: .venv/.dev ## the same with two workers, while each part is killed and Redis is cut off (CASES=10 for each fault)
 	docker compose -f docker-compose.yml -f compose.twin.yaml build -q
 	.venv/bin/python -m tests.load.compose_faults --project $(PROJECT) --cases $(or $(CASES),10) $(ARGS)
+
+test-compose-trainer: .venv/.dev ## train in Compose, stop half-way, resume, evaluate, promote, and have the next case answered by it
+	docker compose -f docker-compose.yml -f compose.twin.yaml --profile trainer build -q
+	.venv/bin/python -m tests.load.compose_trainer --project $(PROJECT)
 
 DOCKERFILES = Dockerfile services/trainer/Dockerfile services/serving/tfserving/Dockerfile tests/support/gcs.Dockerfile
 .PHONY: charts render
