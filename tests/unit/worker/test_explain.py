@@ -107,6 +107,14 @@ def test_the_figures_are_those_of_the_persons_own_group(cut: str, value: str) ->
     assert (found.floor_top_1, found.floor_top_3, found.data) == (0.125, 0.375, "drawn")
 
 
+def test_a_groups_own_floor_stands_beside_its_figures() -> None:
+    told = report("fitzpatrick_group", "FST_V_VI")
+    told["slices"]["fitzpatrick_group"][1] |= {"top_1_floor": 0.25, "top_3_floor": 0.5}
+    found = measured_for(told, FitzpatrickSkinType.FST5)
+    assert found is not None
+    assert (found.floor_top_1, found.floor_top_3) == (0.25, 0.5)
+
+
 @pytest.mark.parametrize("fitzpatrick", [None, FitzpatrickSkinType.NONE_IDENTIFIED, FitzpatrickSkinType.FST1])
 def test_without_a_group_that_was_measured_the_figures_are_those_of_all(fitzpatrick: FitzpatrickSkinType | None) -> None:
     found = measured_for(report("fitzpatrick_group", "FST_V_VI"), fitzpatrick)

@@ -142,7 +142,7 @@ class Measured(Fact):
     """How well this version was measured on cases of this self-reported Fitzpatrick group, or on `ALL` where none is given.
 
     Shares of `n` cases with their 95 % intervals, None where the cases were too few for one; `floor_*` is the best constant
-    list on all cases, `data` what was measured on.
+    list on the same cases (on all of them in reports that have none for the group), `data` what was measured on.
     """
 
     group: str

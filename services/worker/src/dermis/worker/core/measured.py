@@ -19,7 +19,8 @@ def measured_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | 
     for cut, value in (("fitzpatrick_group", FITZPATRICK_GROUPS.get(fitzpatrick)), ("fitzpatrick_skin_type", fitzpatrick)):
         for row in evaluation.get("slices", {}).get(cut, ()):
             if value and row.get("value") == value:
-                return _read({**row, **shared, "group": value})
+                own = {f"floor_{top}": row[f"{top}_floor"] for top in ("top_1", "top_3") if f"{top}_floor" in row}
+                return _read({**row, **shared, **own, "group": value})
     intervals = {f"{name}_interval": pair for name, pair in evaluation.get("intervals", {}).items()}
     return _read({**evaluation.get("metrics", {}), **intervals, **shared, "group": EVERYONE, "n": evaluation.get("n")})
 
