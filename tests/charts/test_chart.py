@@ -192,11 +192,11 @@ def test_one_value_chooses_between_tensorflow_serving_and_the_twin(rendered: Cal
 
 def test_workers_follow_waiting_and_running_cases(rendered: Callable[..., Render]) -> None:
     scaled = rendered("gpu-prod").one("ScaledObject", "worker")["spec"]
-    assert scaled["advanced"]["scalingModifiers"]["formula"] == "waiting + running"
-    assert {trigger["name"]: trigger["metadata"]["listName"] for trigger in scaled["triggers"]} == {
-        "waiting": "cases",
-        "running": "unacked",
-    }
+    keys = {trigger["name"]: trigger["metadata"]["listName"] for trigger in scaled["triggers"]}
+    queues = re.search(r"`DERMIS_WORKER_QUEUES` \| `([a-z,]+)`", (ROOT / "docs/reference/settings.md").read_text())
+    assert queues is not None
+    assert keys == {"running": "unacked"} | {queue: queue for queue in queues[1].split(",")}
+    assert sorted(scaled["advanced"]["scalingModifiers"]["formula"].split(" + ")) == sorted(keys)
     assert [each["metadata"]["name"] for each in rendered("gpu-prod").of("HorizontalPodAutoscaler")] == ["dermis-gateway"]
 
 
