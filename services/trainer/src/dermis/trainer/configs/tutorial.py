@@ -15,5 +15,5 @@ CONFIG = Config(
     stages=(Stage(epochs=40, learning_rate=3e-3),),
     batch=24,
     patience=None,
-    outliers=None,
+    false_alarms=None,
 )
