@@ -51,6 +51,7 @@ RUN_BY = {
         ".venv/bin/dermis promote",
         ".venv/bin/dermis up",
     ),
+    "tests/unit/trainer/test_configs.py": ("dermis train",),
     "tests/unit/trainer/test_registry.py": ("dermis models", "dermis promote", "dermis rollback"),
     "tests/unit/trainer/test_outliers.py": (".venv-trainer/bin/python -m dermis.trainer.strangers",),
 }

@@ -12,7 +12,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ from threadpoolctl import threadpool_limits
 from dermis.shared.manifest import Condition
 from dermis.trainer.backbones import make_backbone
 from dermis.trainer.backbones.graph import fold_batch_norm
-from dermis.trainer.configs import fitzpatrick17k
+from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
 from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Judged
+from dermis.trainer.core.samples import Sample
 from dermis.trainer.embed import embed, gather
 from dermis.trainer.evaluate import differences, with_interval
-from dermis.trainer.inputs import Dataset, arrays, conditions_of, open_dataset, targets
+from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, open_dataset, targets, without_answers, without_images
 from dermis.trainer.recipe import Config, changed
 from dermis.trainer.train import Parts, fit_stages, new_backbone, served
 
@@ -174,10 +175,17 @@ def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> Contender:
     return Contender(name="linear probe", choices=PROBE_C, fit=fit)
 
 
-def ours(name: str, dataset: Dataset, config: Config, choices: Sequence[Mapping[str, str]], work: Path) -> Contender:
-    """Return a config as a contender: trained by `fit_model`, asked through the model that would be exported."""
+def ours(
+    name: str,
+    dataset: Dataset,
+    config: Config,
+    choices: Sequence[Mapping[str, str]],
+    work: Path,
+    hide: Callable[[Inputs], Inputs] = lambda inputs: inputs,
+) -> Contender:
+    """Return a config as a contender, asked through the model that would be exported; `hide`: what it is not shown then."""
     conditions = conditions_of(dataset.samples)
-    inputs = arrays(dataset, config.schema, config.image_size)
+    inputs = hide(arrays(dataset, config.schema, config.image_size))
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
     frozen = all(stage.after is None for stage in config.stages)
     kept = new_backbone(config) if frozen else None
@@ -210,14 +218,57 @@ def run_fitzpatrick17k(data: str, work: Path) -> str:
     return table(dataset, found, best="dermis", other="linear probe")
 
 
+def run_pad_ufes_20(data: str, work: Path) -> str:
+    dataset, config = open_dataset(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
+    blind, silent = replace(config, images_dropout=1.0, answers_dropout=0.0), replace(config, images_dropout=0.0, answers_dropout=1.0)
+    contenders = [
+        ours("both", dataset, config, OURS, work),
+        ours("images alone", dataset, silent, OURS, work, lambda inputs: without_answers(inputs, config.schema)),
+        ours("answers alone", dataset, blind, OURS, work, without_images),
+    ]
+    found = nested(dataset, contenders, work / "folds")
+    return "\n\n".join(table(dataset, found, best="both", other=other) for other in ("images alone", "answers alone"))
+
+
+def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
+    """Return every image as a case of its own, as the seed took them; `torn`: nothing keeps the images of a case together."""
+    samples: list[Sample] = []
+    for sample in dataset.samples:
+        for n, key in enumerate(sample.images):
+            name = f"{sample.id}.{n}"
+            samples.append(replace(sample, id=name, group=name if torn else sample.group, images=(key,)))
+    return replace(dataset, samples=tuple(samples))
+
+
+def run_leak(data: str, work: Path) -> str:
+    """Return how the seed's network scores by either split: five folds each, every image by a model that did not see it."""
+    lines = ["| the seed's CNN, images split | n | top-1 | top-3 | floor: top-1 | top-3 |", "|---|---|---|---|---|---|"]
+    for torn, how in ((True, "at random: images of a case on both sides"), (False, "by case")):
+        dataset = by_image(open_dataset(data), torn=torn)
+        folder = work / f"leak-{'images' if torn else 'cases'}"
+        found = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)["cnn"]
+        whole = judged(found, dataset)
+        # By case in both, so that the spread is not understated where the split was torn.
+        groups = [sample.id.rpartition(".")[0] for sample in dataset.samples]
+        weights = measures.draw_weights(groups, np.random.default_rng(0))
+        prior = np.bincount(whole.labels) / len(whole)
+        figures = [with_interval(measures.mean(measures.hits(found, whole.labels, top=top), weights), groups) for top in (1, 3)]
+        floors = [f"{measures.floor(whole.labels, prior, top=top):.3f}" for top in (1, 3)]
+        lines.append(f"| {how} | {len(whole)} | {' | '.join(map(_text, figures))} | {' | '.join(floors)} |")
+    return "\n".join(lines)
+
+
+RUNS = {"fitzpatrick17k": run_fitzpatrick17k, "pad_ufes_20": run_pad_ufes_20, "leak": run_leak}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the trainer against simpler ways.")
-    parser.add_argument("name", choices=["fitzpatrick17k"])
-    parser.add_argument("--data", required=True, help="store URL or folder of the data set")
+    parser.add_argument("name", choices=list(RUNS))
+    parser.add_argument("--data", default="generated:11:200:64", help="store URL or folder of the data set")
     parser.add_argument("--work", type=Path, required=True, help="folder for embeddings and folds")
     parser.add_argument("--write", type=Path, help="write the table, Markdown, here")
     given = parser.parse_args()
-    text = run_fitzpatrick17k(given.data, given.work)
+    text = RUNS[given.name](given.data, given.work)
     print(text)
     if given.write:
         given.write.write_text(text + "\n", encoding="utf-8")

@@ -2,7 +2,8 @@
 
 Train     dermis train cnn --data URL --store URL
 Hardware  2 CPU cores, 4 GB of memory at 1,000 images
-Result    not measured on SCIN's images; it is here as what others are held against
+Measure   python -m dermis.trainer.benchmarks leak --work FOLDER
+Result    docs/reference/trainer-benchmarks.md, by the second command; not measured on SCIN's images
 """
 
 from dermis.trainer.model import Head
@@ -12,7 +13,7 @@ CONFIG = Config(
     name="cnn",
     backbone="cnn",
     weights=None,
-    image_size=128,
+    image_size=64,
     head=Head(units=128, answers_units=32),
-    stages=(Stage(after="", epochs=20, learning_rate=1e-3, images="augmented"),),
+    stages=(Stage(after="", epochs=10, learning_rate=1e-3, images="augmented"),),
 )

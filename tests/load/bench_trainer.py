@@ -1,0 +1,168 @@
+"""Rows on training, in the environment that has TensorFlow: prints them as JSON.
+
+(i) an epoch of the head on cached embeddings against decoding and running every image every epoch, as the seed did; embedding against the
+bare graph; a step of fine-tuning, and the memory that it takes.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+from dermis.trainer.backbones.graph import cut
+from dermis.trainer.embed import CachedViews, embed
+from dermis.trainer.fit import Cases, Progress, Trained, fit
+from dermis.trainer.inputs import Dataset, conditions_of, features, open_dataset, read_image, targets
+from dermis.trainer.model import Head, build_head
+from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.train import new_backbone
+from tests.load.bench_measure import Result, Row, interleaved, number
+
+DATA, SIZE, ROUNDS = "generated:21:128:224", 224, 3
+CONFIG = Config(name="bench", image_size=SIZE, head=Head(pooling="images"), stages=(Stage(epochs=1),), patience=None)
+
+
+def run() -> Result:
+    """Measure on generated cases, TensorFlow's threads as they are by default."""
+    dataset = open_dataset(DATA)
+    images = sum(len(sample.images) for sample in dataset.samples)
+    backbone = new_backbone(CONFIG)
+    with tempfile.TemporaryDirectory() as folder:
+        cache, places = embed(dataset, backbone, Path(folder), pooled=True, quiet=True)
+        source = CachedViews(cache, places, ("plain",))
+        ours = _epoch(dataset, source, None, (1, 1, 1280))
+        seeds = _epoch(dataset, _EveryTime(dataset, backbone), None, (1, 1, 1280))
+        epochs = interleaved({"ours": ours, "peer": seeds}, rounds=ROUNDS)
+        ratio = epochs["peer"].p50 / epochs["ours"].p50
+        rows = [
+            Row(
+                bench="i",
+                what="an epoch of the head: cached embeddings / decode and forward every epoch",
+                ours=str(epochs["ours"]),
+                peer=str(epochs["peer"]),
+                ratio=f"{number(ratio)} times as fast",
+                aim=">= 50 times as fast",
+                met=ratio >= 50,
+                n=f"{images} images, {ROUNDS} rounds",
+            ),
+            _throughput(dataset, backbone, images),
+            _step(dataset, backbone, Path(folder)),
+        ]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    notes = (f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory of the whole run: {peak:,.0f} MB.",)
+    return Result(rows=tuple(rows), notes=notes)
+
+
+class _EveryTime:
+    """The seed's way: every image is read, prepared and run through the frozen backbone each time that it is asked for."""
+
+    def __init__(self, dataset: Dataset, backbone: object) -> None:
+        self._dataset = dataset
+        self._run = tf.function(lambda x: tf.reduce_mean(backbone(x, training=False), (1, 2), keepdims=True), reduce_retracing=True)
+
+    def load(self, places: np.ndarray, rng: object) -> tuple[np.ndarray, np.ndarray]:
+        made, mask = np.zeros((len(places), 3, 1, 1, 1280), np.float32), np.zeros((len(places), 3), bool)
+        read = {}
+        for row, place in enumerate(places):
+            for slot, key in enumerate(self._dataset.samples[place].images):
+                image = read_image(self._dataset.store, key, SIZE)
+                if image is not None:
+                    read[row, slot] = image
+        rows = self._run(tf.constant(np.stack(list(read.values())), tf.float32)).numpy()
+        for at, found in zip(read, rows, strict=True):
+            made[at], mask[at] = found, True
+        return made, mask
+
+
+def _epoch(
+    dataset: Dataset, source: object, rest: object, shape: tuple[int, int, int], *, stage: Stage | None = None
+) -> Callable[[], object]:
+    conditions = conditions_of(dataset.samples)
+    head = build_head(shape, columns=len(CONFIG.schema.columns), conditions=len(conditions), head=CONFIG.head)
+    trained = Trained(rest, head)
+    target, _ = targets(dataset.samples, conditions)
+    cases = Cases(
+        source=source,
+        features=features(dataset.samples, CONFIG.schema),
+        target=target,
+        weight=np.ones(len(target)),
+        ids=tuple(sample.id for sample in dataset.samples),
+    )
+
+    def one() -> None:
+        fit(trained, cases, None, config=CONFIG, stage=stage or Stage(epochs=1), progress=Progress(), quiet=True)
+
+    return one
+
+
+def _throughput(dataset: Dataset, backbone: object, images: int) -> Row:
+    """Embedding, decoding and the cache's writing included, against the bare graph on images that are ready."""
+    keys = [key for sample in dataset.samples for key in sample.images]
+    ready = np.stack([image for key in keys if (image := read_image(dataset.store, key, SIZE)) is not None])
+    graph = tf.function(lambda x: tf.reduce_mean(backbone(tf.cast(x, tf.float32), training=False), (1, 2)), reduce_retracing=True)
+    kept = replace(dataset, store=_Kept(dataset, keys))
+
+    def whole() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            embed(kept, backbone, Path(folder), pooled=True, quiet=True)
+
+    def bare() -> None:
+        for start in range(0, len(ready), 32):
+            graph(tf.constant(ready[start : start + 32])).numpy()
+
+    times = interleaved({"ours": whole, "peer": bare}, rounds=ROUNDS)
+    ratio = times["peer"].p50 / times["ours"].p50
+    return Row(
+        bench="i",
+        what="embedding with decoding and cache / the bare graph on prepared images",
+        ours=f"{images / times['ours'].p50 * 1000:.0f} images/s",
+        peer=f"{images / times['peer'].p50 * 1000:.0f} images/s",
+        ratio=number(ratio),
+        aim="",
+        met=None,
+        n=f"{images} images, {ROUNDS} rounds",
+    )
+
+
+class _Kept:
+    """Images already painted, as files would be."""
+
+    def __init__(self, dataset: Dataset, keys: list[str]) -> None:
+        self._held = {key: dataset.store.get(key) for key in keys}
+
+    def get(self, key: str) -> bytes:
+        return self._held[key]
+
+
+def _step(dataset: Dataset, backbone: object, folder: Path) -> Row:
+    trunk, rest = cut(backbone, "block_13")
+    cache, places = embed(dataset, trunk, folder, pooled=False, quiet=True)
+    shape = backbone.output.shape[1:]
+    times = interleaved(
+        {"ours": _epoch(dataset, CachedViews(cache, places, ("plain",)), rest, shape, stage=Stage(after="block_13", epochs=1))},
+        rounds=ROUNDS,
+    )
+    steps = -(-len(dataset) // CONFIG.batch)
+    return Row(
+        bench="i",
+        what="a step of fine-tuning the last two blocks, from cached activations",
+        ours=f"{times['ours'].p50 / steps:.0f} ms for {CONFIG.batch} cases",
+        peer="",
+        ratio="",
+        aim="",
+        met=None,
+        n=f"{steps} steps, {ROUNDS} rounds",
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(dataclasses.asdict(run())))
