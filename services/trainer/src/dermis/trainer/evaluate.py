@@ -74,6 +74,7 @@ def evaluate(
     found = measures.figures(judged, weights)
     if strange is not None:
         found["out_of_distribution"] = measures.mean(strange, weights)
+    overall = _with_intervals(found, predictions.groups)
     confidence = judged.probabilities.max(1)
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
@@ -92,8 +93,8 @@ def evaluate(
         "Wilson's over groups where a share is 0 or 1",
         "metrics": {name: _round(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
         "mean_set_size": _round(found["set_size"][0]),
-        "intervals": {name: _interval(found[name], predictions.groups) for name in ("top_1", "top_3")},
-        "overall": _with_intervals(found, predictions.groups),
+        "intervals": {name: overall[name]["interval"] for name in ("top_1", "top_3")},
+        "overall": overall,
         "calibrated_on": calibrated_on,
         "prior": {condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)},
         "floors": _floors(judged, prior),
@@ -288,8 +289,9 @@ def _shown(manifest: Manifest, predictions: Predictions, weights: Floats) -> dic
         values = {f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights) for top in measures.TOPS}
         values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
         values |= measures.of_ranking(blank, weights)
-        found[what] = {name: _round(samples[0]) for name, samples in values.items()}
-        found[what] |= {f"{name}_interval": _interval(samples, predictions.groups) for name, samples in values.items()}
+        figures = _with_intervals(values, predictions.groups)
+        found[what] = {name: figure["value"] for name, figure in figures.items()}
+        found[what] |= {f"{name}_interval": figure["interval"] for name, figure in figures.items()}
     return found
 
 
@@ -366,14 +368,14 @@ def _reliability(confidence: Floats, mass: Floats, judged: Judged, weights: Floa
         here = place == b
         if here.any():
             own = list(itertools.compress(groups, here))
-            samples = measures.mean(right[here], weights[:, here])
+            share = with_interval(measures.mean(right[here], weights[:, here]), own)
             row = {
                 "low": b / measures.BINS,
                 "high": (b + 1) / measures.BINS,
                 "n": int(here.sum()),
                 "confidence": _round(confidence[here].mean()),
             }
-            rows.append(row | {"right": _round(samples[0]), "interval": _interval(samples, own), "right_soft": _round(mass[here].mean())})
+            rows.append(row | {"right": share["value"], "interval": share["interval"], "right_soft": _round(mass[here].mean())})
     return rows
 
 
