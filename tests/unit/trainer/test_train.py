@@ -15,7 +15,7 @@ from dermis.trainer.export import signature
 from dermis.trainer.inputs import conditions_of, open_dataset, targets
 from dermis.trainer.model import Head
 from dermis.trainer.recipe import Stage
-from dermis.trainer.train import Parts
+from dermis.trainer.train import Parts, train_on_all
 from dermis.worker.core.outliers import from_bytes
 
 pytestmark = pytest.mark.trainer
@@ -100,6 +100,17 @@ def test_the_report_states_n_floors_and_slices(built):
         "Cases unlike those of training are declined",
     ):
         assert said in card
+
+
+def test_a_model_of_every_case_is_measured_by_folds_calibrated_on_the_others(tmp_path):
+    whole = part("train")
+    train_on_all(TINY, whole, tmp_path / "all", folds=2, cache=tmp_path / "cache", quiet=True)
+    report = json.loads((tmp_path / "all" / EVALUATION_FILE).read_text())
+    assert (report["folds"], report["n"]) == (2, len(whole))
+    assert "out_of_distribution" not in report["overall"]  # the folds' embeddings are other models'
+    manifest = read_manifest(tmp_path / "all")
+    assert manifest.outliers.calibrated_on == len(whole) // 2
+    publish(MemoryStore(), tmp_path / "all")
 
 
 def test_the_committed_case_is_the_configs(tmp_path):

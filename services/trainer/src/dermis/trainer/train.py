@@ -20,7 +20,7 @@ from dermis.trainer.core.predictions import Predictions, Shown
 from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.embed import CachedViews, Changed, embed, keep_prepared
-from dermis.trainer.evaluate import evaluate
+from dermis.trainer.evaluate import by_other_folds, evaluate
 from dermis.trainer.export import check_agreement, export
 from dermis.trainer.fit import Cases, Progress, Source, Trained, fit, logits_of
 from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, predictions, targets, without_answers, without_images
@@ -164,17 +164,21 @@ def pack(
     """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`, as in serving."""
     conditions = calibration.conditions
     types = (None if value == NOT_GIVEN else FitzpatrickSkinType(value) for value in calibration.slices["fitzpatrick_self"])
-    embedding = calibration.embedding
+    embedding = known = calibration.embedding
     if config.false_alarms:
-        embedding = model.predict(arrays(training, config.schema, config.image_size), batch_size=BATCH, verbose=0)["embedding"]
+        known = model.predict(arrays(training, config.schema, config.image_size), batch_size=BATCH, verbose=0)["embedding"]
+    if config.false_alarms and measured:  # pooled folds spoke with other embeddings than this model: every other group stands in
+        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
+        known, embedding = known[place % 2 == 0], known[place % 2 == 1]
+    wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
     trust = fit_trust(
-        Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms),
+        wanted,
         raw=calibration.raw["images and answers"],
         target=calibration.target,
         labels=calibration.labels,
         groups=[FITZPATRICK_GROUPS.get(fst) for fst in types],
-        embedding=calibration.embedding,
-        training_embedding=embedding,
+        embedding=embedding,
+        training_embedding=known,
     )
 
     # Export, and make sure that what serves is what was trained.
@@ -216,7 +220,8 @@ def pack(
         prior=prior,
         calibrated_on=len(calibration),
         data=data,
-        outliers=trust.known,
+        outliers=None if measured else trust.known,
+        by_fold=by_other_folds(manifest, measured, wanted) if measured else None,
         graders=[graders[name] for name in said.ids],
     )
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
