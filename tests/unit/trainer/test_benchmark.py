@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,22 @@ from sklearn.metrics import roc_auc_score
 
 from dermis.shared.errors import DermisError
 from dermis.shared.stores.disk import DiskStore
-from dermis.trainer import benchmark
+from dermis.trainer import benchmark, contenders
 from dermis.trainer.benchmark import BASELINES, OTHER, PRIOR, REGRESSION, Task, as_page, as_tables, make_task, run
 from dermis.trainer.commands.benchmark import scin
+from dermis.trainer.contenders import ANSWERS, DERMIS
 from dermis.trainer.core import protocol
 from dermis.trainer.core.protocol import Pooled
 from dermis.trainer.data.as_scin import write_as_scin
 from dermis.trainer.data.core.split import from_text
 from dermis.trainer.inputs import Dataset, open_dataset, targets
+from dermis.trainer.recipe import Stage
+
+
+@pytest.fixture(autouse=True)
+def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contenders, "PENALTIES", (0.002,))
+    monkeypatch.setattr(contenders, "RECIPE", replace(contenders.RECIPE, stages=(Stage(epochs=12, learning_rate=2e-2),)))
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +131,15 @@ def test_the_regression_learns_from_answers_and_a_model_made_of_noise_does_not(w
     page = as_page(result, command="dermis benchmark scin", hardware="here", code="0")
     assert all(name in page for name in ("noise - logistic regression", "| monk_bin=MST_7_10 |", "soft top-3 (n = 240)"))
     assert {row["group"] for row in as_tables(result)["by tone"]} == set(protocol.TONES)
+
+
+def test_dermis_own_answers_branch_learns_as_the_regression_does(whole: Dataset) -> None:
+    task = make_task(whole, folds=2)
+    result = run(task, {**BASELINES, **DERMIS})
+    branch = result.overall[ANSWERS]["macro AUROC"]
+    assert branch.value > 0.7
+    assert np.allclose(result.said[ANSWERS].sum(1), 1)
+    assert abs(result.differences[ANSWERS, REGRESSION]["macro AUROC"].value) < 0.12
 
 
 def test_a_split_that_leaks_is_refused(whole: Dataset) -> None:

@@ -30,12 +30,17 @@ class NoImages:
 
 def answers_alone(task: Task, training: Dataset, tested: Dataset) -> Floats:
     """The answers branch of the case model, of the penalty that does best on cases kept aside, then fitted on all training cases."""
+    penalty = PENALTIES[0] if len(PENALTIES) == 1 else _chosen(task, training)
+    logits = _fitted(task, training, tested, penalty).astype(np.float64)
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def _chosen(task: Task, training: Dataset) -> float:
     learn, watch = _parted(training)
     target = targets(watch.samples, task.conditions)[0].astype(np.float32)
     losses = {penalty: float(np.mean(soft_loss()(target, _fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
-    logits = _fitted(task, training, tested, min(losses, key=lambda penalty: losses[penalty])).astype(np.float64)
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+    return min(losses, key=lambda penalty: losses[penalty])
 
 
 def _fitted(task: Task, training: Dataset, asked: Dataset, penalty: float) -> Floats:
