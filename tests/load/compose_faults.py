@@ -47,7 +47,7 @@ class Stack:
             self.compose("up", "-d", "--wait", "--scale", f"worker={WORKERS}", "gateway", "worker", "sweep")
             yield f"http://127.0.0.1:{self.port}"
         finally:
-            self.compose("down", "-v", "-t", "5")
+            self.compose("--profile", "*", "down", "-v", "-t", "5", "--remove-orphans")
 
     def compose(self, *words: str) -> str:
         return run([*self._compose, *words], DERMIS_PORT=str(self.port))

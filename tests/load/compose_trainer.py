@@ -28,7 +28,7 @@ class Trainer:
 
     def start(self, *words: str) -> str:
         """Start in the background and return the container."""
-        return self._stack.compose("--profile", "trainer", "run", "-d", "trainer", *words).splitlines()[-1]
+        return self._stack.compose("--profile", "trainer", "run", "-d", "-T", "trainer", *words).splitlines()[-1]
 
     def epochs(self) -> int:
         """Return how many epochs the store says are done, read where the gateway sees the store."""
