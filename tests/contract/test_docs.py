@@ -41,6 +41,8 @@ RUN_BY = {
         "docker run --rm --entrypoint cat dermis-gateway:dev /usr/share/sbom",
     ),
     "make test-compose-trainer": ("docker compose --profile trainer build trainer", "docker compose run --rm trainer"),
+    "make test-compose": ("docker compose -f docker-compose.yml -f compose.twin.yaml",),
+    "tests/unit/standalone/test_keys.py": (".venv/bin/dermis keys",),
     "tests/unit/data, tests/integration/data": ("dermis data",),
     "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
     "tests/integration/test_tutorial.py": (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from dermis.shared import batches, case, jobs, manifest
+from dermis.shared import api_keys, batches, case, jobs, manifest
 from dermis.shared.case import Fact
 from dermis.trainer import registry, runs
 
@@ -18,6 +18,7 @@ MODELS: dict[str, type[BaseModel]] = {
     for model in (
         *(case.Received, case.Assessed, case.Outcome, case.Failed, case.Erased, case.OpenCase, case.GivenFeedback),
         *(batches.BatchJob, batches.BatchManifest, batches.BatchRow, batches.BatchErased, batches.BatchResult),
+        *(api_keys.ApiKey, api_keys.Revoked),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
         registry.Promotion,

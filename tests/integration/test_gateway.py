@@ -56,6 +56,7 @@ def running(folder: Path, **settings: str) -> Iterator[System]:
         "DERMIS_STORE_URL": folder.as_uri(),
         "DERMIS_BROKER_URL": f"redis://127.0.0.1:{redis_port}/0",
         "DERMIS_GATEWAY_PORT": str(port),
+        "DERMIS_GATEWAY_KEYLESS": "true",
         **settings,
     }
     process = subprocess.Popen([sys.executable, "-m", "dermis.gateway"], env=environment)

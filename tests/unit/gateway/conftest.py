@@ -12,11 +12,12 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from dermis.gateway.app import create_app
+from dermis.gateway.guard import Guard
 from dermis.gateway.hub import Hub
 from dermis.gateway.metrics import Metrics
 from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
-from dermis.gateway.ports import Load
+from dermis.gateway.ports import Load, Rate
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.batches import BatchJob
 from dermis.shared.errors import DermisError, Kind
@@ -71,6 +72,20 @@ class FakeBroker:
         self.up = False
 
 
+@dataclass
+class FakeRates:
+    """Counts calls for ever: no minute ends."""
+
+    calls: dict[str, int] = field(default_factory=dict)
+
+    async def hit(self, caller: str, *, per_minute: int) -> Rate:
+        self.calls[caller] = self.calls.get(caller, 0) + 1
+        return Rate(refused=self.calls[caller] > per_minute, left=max(0, per_minute - self.calls[caller]), reset_s=7)
+
+    async def close(self) -> None:
+        self.calls.clear()
+
+
 class Gateway:
     """The gateway under test, on one loop; `client` makes calls of its own kind, the others one after the other."""
 
@@ -80,12 +95,16 @@ class Gateway:
         self.store = MemoryStore()
         self.broker = FakeBroker(self.hub)
         self.metrics = Metrics()
-        self.settings: dict[str, Any] = {"store_url": "file:///nowhere", "max_image_bytes": MAX_IMAGE_BYTES}
+        self.rates = FakeRates()
+        self.now = 0.0
+        self.guard: Guard | None = None
+        self.settings: dict[str, Any] = {"store_url": "file:///nowhere", "max_image_bytes": MAX_IMAGE_BYTES, "keyless": True}
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
         pipeline = Pipeline(store=self.store, hub=self.hub)
-        app = create_app(Parts(settings=settings, pipeline=pipeline, broker=self.broker, metrics=self.metrics))
+        self.guard = self.guard or Guard(self.store, self.rates, settings, clock=lambda: self.now)
+        app = create_app(Parts(settings=settings, pipeline=pipeline, broker=self.broker, metrics=self.metrics, guard=self.guard))
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:

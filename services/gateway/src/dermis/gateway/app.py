@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from dermis.gateway import openapi, problems
@@ -28,6 +29,7 @@ def create_app(parts: Parts) -> FastAPI:
         with contextlib.suppress(asyncio.CancelledError):
             await feed
         await parts.broker.close()
+        await parts.guard.close()
 
     app = FastAPI(
         title="dermis",
@@ -39,6 +41,8 @@ def create_app(parts: Parts) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.parts = parts
+    if origins := [origin.strip() for origin in parts.settings.cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"])
     app.add_middleware(Edge, metrics=parts.metrics)
     problems.install(app)
     for router in (cases.router, images.router, batches.router, models.router, health.router, page.router):

@@ -3,7 +3,9 @@
 from fastapi import FastAPI
 
 from dermis.gateway.adapters.broker import RedisBroker
+from dermis.gateway.adapters.rates import SharedRates
 from dermis.gateway.app import create_app
+from dermis.gateway.guard import Guard
 from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.settings import GatewaySettings
@@ -12,5 +14,6 @@ from dermis.shared.stores import open_store
 
 def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
-    pipeline = Pipeline(store=open_store(settings.store_url))
-    return create_app(Parts(settings=settings, pipeline=pipeline, broker=RedisBroker(settings.broker_url)))
+    store = open_store(settings.store_url)
+    guard = Guard(store, SharedRates(settings.broker_url), settings)
+    return create_app(Parts(settings=settings, pipeline=Pipeline(store=store), broker=RedisBroker(settings.broker_url), guard=guard))

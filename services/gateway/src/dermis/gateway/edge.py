@@ -10,6 +10,8 @@ from dermis.gateway.metrics import Metrics
 from dermis.gateway.problems import SCOPE_KEY, internal_problem
 from dermis.shared.telemetry import log
 
+CALLER_KEY = "dermis.caller"
+"""Where the request's scope holds who calls."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -44,7 +46,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete(MutableHeaders(scope=message), scope["path"])
+                _complete(MutableHeaders(scope=message), scope)
             await send(message)
 
         try:
@@ -70,7 +72,10 @@ class Edge:
             self._metrics.problem(problem["reason"])
 
 
-def _complete(headers: MutableHeaders, path: str) -> None:
+def _complete(headers: MutableHeaders, scope: Scope) -> None:
+    path, caller = scope["path"], scope.get(CALLER_KEY)
+    for name, value in caller.rate_headers if caller else ():
+        headers[name] = value
     for name, value in _HEADERS.items():
         headers[name] = value
     headers.setdefault("Cache-Control", "no-cache" if path in _CACHEABLE or path.startswith("/assets/") else "no-store")

@@ -14,9 +14,14 @@ from dermis.shared.vocabulary import SelfReport
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
 _RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+_RATE = ("RateLimit", "RateLimit-Policy")
 _ETAG = {"ETag": {"schema": {"type": "string"}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "RFC 6750", "schema": {"type": "string"}}}
 _LOCATION = {"Location": {"description": "where the case is", "schema": {"type": "string"}}}
 _TOLD: dict[int, dict[str, Any]] = {
+    401: {"headers": _CHALLENGE},
+    403: {"headers": _CHALLENGE},
+    429: {"headers": _RETRY_AFTER},
     503: {"headers": _RETRY_AFTER},
     504: {"headers": _RETRY_AFTER},
 }
@@ -148,6 +153,22 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {**told, "default": {"description": "Any other error", "content": _PROBLEM}}
 
 
+def _add_refusals(schema: dict[str, Any]) -> None:
+    """Say of each operation that needs a key how it is refused, and how often it may be called."""
+    described = {"description": "draft-ietf-httpapi-ratelimit-headers-10", "schema": {"type": "string"}}
+    schema["components"]["headers"] = dict.fromkeys(_RATE, described)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "security" in operation:
+                told = {str(status): response for status, response in problems(401, 403, 429).items() if status != "default"}
+                operation["responses"] = dict(sorted({**told, **operation["responses"]}.items()))
+                for response in operation["responses"].values():
+                    response["headers"] = {
+                        **response.get("headers", {}),
+                        **{name: {"$ref": f"#/components/headers/{name}"} for name in _RATE},
+                    }
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description of `app`, made once."""
     if app.openapi_schema is None:
@@ -158,6 +179,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for field in (field for definition in definitions["$defs"].values() for field in definition.get("properties", {}).values()):
             if not field.get("default", True):
                 del field["default"]  # an empty one says no more than that the field may be left out
+        _add_refusals(schema)
         known = schema["components"]["schemas"]
         schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **known}.items()))
         app.openapi_schema = schema

@@ -2,20 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
 
 from dermis.gateway.core.admission import refused_for
+from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import Form, FormRules, body_bytes, read_form
+from dermis.gateway.guard import Guard
 from dermis.gateway.metrics import Metrics
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError
 from dermis.gateway.settings import GatewaySettings
-from dermis.shared.case import PUBLIC_OWNER
+from dermis.shared.api_keys import Scope
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +27,7 @@ class Parts:
     settings: GatewaySettings
     pipeline: Pipeline
     broker: Broker
+    guard: Guard
     metrics: Metrics = field(default_factory=Metrics)
     _held: int = 0
 
@@ -67,12 +72,26 @@ def _parts(request: Request) -> Parts:
     return parts
 
 
-def _owner() -> str:
-    return PUBLIC_OWNER
-
-
 PartsOf = Annotated[Parts, Depends(_parts)]
-Owner = Annotated[str, Depends(_owner)]
-WritingOwner = Owner
-ModelsReader = Owner
-Operator = Owner
+_BEARER = HTTPBearer(auto_error=False, scheme_name="api_key", bearerFormat="key id.secret", description="made by `dermis keys create`")
+
+
+async def _owner(request: Request, parts: PartsOf, needed: SecurityScopes, _shown: Annotated[object, Depends(_BEARER)]) -> str:
+    """Return whose cases the call is about, if it may do what its route needs; the guard reads the header and refuses other schemes."""
+    (scope,) = needed.scopes
+    address = request.client.host if request.client else ""
+    caller = await parts.guard.admit(request.headers.get("authorization"), scope=scope, address=address)
+    request.scope[CALLER_KEY] = caller
+    return caller.owner
+
+
+def _still_valid(request: Request, parts: PartsOf) -> Callable[[], Awaitable[None]]:
+    """Return what a long call asks before it says more: a key may have been revoked since it was let in."""
+    return functools.partial(parts.guard.check, request.headers.get("authorization"))
+
+
+Owner = Annotated[str, Security(_owner, scopes=[Scope.CASES_READ])]
+WritingOwner = Annotated[str, Security(_owner, scopes=[Scope.CASES_WRITE])]
+ModelsReader = Annotated[str, Security(_owner, scopes=[Scope.MODELS_READ])]
+Operator = Annotated[str, Security(_owner, scopes=[Scope.ADMIN])]
+StillValid = Annotated[Callable[[], Awaitable[None]], Depends(_still_valid)]

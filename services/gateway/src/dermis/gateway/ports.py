@@ -17,6 +17,25 @@ class Load:
     age: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Whether a call is one too many, how many are left, and after how many seconds there are more."""
+
+    refused: bool
+    left: int
+    reset_s: int
+
+
+class Rates(Protocol):
+    """Counts calls; never fails, whatever happens to what it counts with."""
+
+    async def hit(self, caller: str, *, per_minute: int) -> Rate:
+        """Count a call of `caller` unless it is one too many."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Broker(Protocol):
     """Queue and wake-ups; a hint only: what it loses, the sweep brings back. No call takes much longer than a second."""
 

@@ -56,6 +56,17 @@ class BusyError(DermisError):
         return (_busy, (self.reason, self.detail, self.retry_after))
 
 
+class RefusedError(DermisError):
+    """A refusal whose response carries `headers`."""
+
+    def __init__(self, kind: Kind, reason: str, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(kind, reason, detail)
+        self.headers = dict(headers)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (RefusedError, (self.kind, self.reason, self.detail, self.headers))
+
+
 def _busy(reason: str, detail: str, retry_after: int) -> BusyError:
     return BusyError(reason, detail, retry_after=retry_after)
 
@@ -83,6 +94,8 @@ def problem_response(request: Request, error: DermisError) -> Response:
         errors = list(error.errors)
     wait = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER_SECONDS
     headers = {"Retry-After": str(wait)} if error.retryable else {}
+    if isinstance(error, RefusedError):
+        headers |= error.headers
     return _response(request, HTTP_STATUS[error.kind], error.reason, error.detail, errors=errors, headers=headers)
 
 

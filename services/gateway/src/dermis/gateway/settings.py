@@ -28,6 +28,15 @@ class GatewaySettings(Settings):
     )
     max_batch_bytes: int = Field(16 * 1024 * 1024, ge=1, description="largest CSV body of a batch, in bytes")
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
+    keyless: bool = Field(
+        False, description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase it"
+    )
+    key_cache_seconds: float = Field(30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it")
+    rate_per_minute: int = Field(600, ge=0, description="calls a minute of one API key; more are refused with 429; 0: no limit")
+    keyless_rate_per_minute: int = Field(
+        0, ge=0, description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have one address"
+    )
+    cors_origins: str = Field("", description="origins, separated by commas, whose pages may call the API; empty: none but its own page")
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
 
     @property

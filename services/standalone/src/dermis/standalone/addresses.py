@@ -1,5 +1,6 @@
 """Loopback addresses for the parts."""
 
+import ipaddress
 import socket
 
 LOOPBACK = "127.0.0.1"
@@ -22,3 +23,11 @@ def is_free(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def ip_is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone import extras
-from dermis.standalone.addresses import LOOPBACK, free_ports, is_free
+from dermis.standalone.addresses import LOOPBACK, free_ports, ip_is_loopback, is_free
 from dermis.standalone.broker import find_redis_server, redis_command
 from dermis.standalone.probes import Probe, always, answers_ok, queue_is_read, redis_answers, serves
 from dermis.standalone.settings import StandaloneSettings
@@ -57,6 +57,8 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
         "DERMIS_METADATA_ADDRESS": f"{LOOPBACK}:{metadata_port}",
         "DERMIS_SERVING_ADDRESS": f"{LOOPBACK}:{serving_port}",
         "DERMIS_BROKER_URL": f"redis://{LOOPBACK}:{redis_port}/0",
+        # Who can reach loopback is on this machine; anywhere else a key is needed unless it is said otherwise.
+        "DERMIS_GATEWAY_KEYLESS": str(ip_is_loopback(host)).lower(),
         **environ,
         "DERMIS_STORE_URL": settings.store_url,
         "DERMIS_METADATA_LISTEN": f"{LOOPBACK}:{metadata_port}",

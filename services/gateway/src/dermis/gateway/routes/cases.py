@@ -16,11 +16,11 @@ from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
-from dermis.gateway.parts import Owner, Parts, PartsOf, WritingOwner
+from dermis.gateway.parts import Owner, Parts, PartsOf, StillValid, WritingOwner
 from dermis.gateway.pipeline import Retry
 from dermis.gateway.problems import fault
 from dermis.gateway.schemas import case_of, list_of
-from dermis.shared.case import MAX_IMAGES, CaseState, Received
+from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.shared.jobs import AssessJob
@@ -40,7 +40,9 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
     responses={**TAKEN_IN, **problems(408, 413, 415, 422, 503)},
     openapi_extra={"requestBody": CASE_BODY},
 )
-async def submit_case(request: Request, parts: PartsOf, owner: Owner, prefer: Prefer = None, idempotency_key: Key = None) -> Response:
+async def submit_case(
+    request: Request, parts: PartsOf, owner: WritingOwner, still_valid: StillValid, prefer: Prefer = None, idempotency_key: Key = None
+) -> Response:
     await parts.admit()
     received, new = await _take_in(request, parts, owner, idempotency_key)
     if new:
@@ -48,6 +50,7 @@ async def submit_case(request: Request, parts: PartsOf, owner: Owner, prefer: Pr
         parts.metrics.cases.labels(queued).inc()
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
     state = await _waited(parts, received.case_id, owner, seconds) if seconds or not new else CaseState(received=received)
+    await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
     return _shown(state, status_code=200 if state.closed else 202, headers=headers)
 
@@ -59,7 +62,7 @@ async def list_cases(
     cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> CaseList:
-    if not parts.settings.list_public:
+    if owner == PUBLIC_OWNER and not parts.settings.list_public:
         detail = "cases that were submitted without an API key can't be listed: whoever knows a case's id may see it; ask for one by its id"
         raise DermisError(Kind.PERMISSION, "LISTING_OFF", detail)
     after = listing.after(cursor) if cursor else ""
@@ -70,10 +73,16 @@ async def list_cases(
 
 @router.get("/{case_id}", summary="Show a case", response_model=Case, responses={**SHOWN, **problems(404, 422, 503)})
 async def get_case(
-    case_id: str, parts: PartsOf, owner: Owner, prefer: Prefer = None, if_none_match: Annotated[str | None, Header()] = None
+    case_id: str,
+    parts: PartsOf,
+    owner: Owner,
+    still_valid: StillValid,
+    prefer: Prefer = None,
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
     response = _shown(await _waited(parts, case_id, owner, seconds), headers=_applied(seconds))
+    await still_valid()
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if known & {response.headers["ETag"], "*"}:
         return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
@@ -81,7 +90,7 @@ async def get_case(
 
 
 @router.delete("/{case_id}", summary="Erase a case", status_code=204, responses=problems(404, 422, 503))
-async def erase_case(case_id: str, parts: PartsOf, owner: Owner) -> Response:
+async def erase_case(case_id: str, parts: PartsOf, owner: WritingOwner) -> Response:
     await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
     parts.pipeline.hub.wake(case_id)
     await parts.broker.announce(case_id, "erased")
@@ -98,6 +107,7 @@ async def follow_case(
     case_id: str,
     parts: PartsOf,
     owner: Owner,
+    still_valid: StillValid,
     last_event_id: Annotated[str, Header(description="ordinal of the last event that was seen")] = "",
 ) -> Response:
     states = parts.pipeline.follow(case_id, owner=owner, seconds=parts.settings.stream_seconds)
@@ -105,7 +115,7 @@ async def follow_case(
     seen = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
     if first.closed and all(event.ordinal <= seen for event in events_of(first)):
         return Response(status_code=204)  # tells EventSource not to connect again
-    return StreamingResponse(_stream(first, states, case_id, seen), media_type="text/event-stream")
+    return StreamingResponse(_stream(first, states, still_valid, case_id, seen), media_type="text/event-stream")
 
 
 @router.get(
@@ -150,7 +160,9 @@ async def _waited(parts: Parts, case_id: str, owner: str, seconds: float) -> Cas
     return states[-1]
 
 
-async def _stream(first: CaseState, states: AsyncIterator[CaseState], case_id: str, seen: int) -> AsyncIterator[bytes]:
+async def _stream(
+    first: CaseState, states: AsyncIterator[CaseState], still_valid: StillValid, case_id: str, seen: int
+) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     state: CaseState | None = first
     try:
@@ -164,8 +176,9 @@ async def _stream(first: CaseState, states: AsyncIterator[CaseState], case_id: s
             state = await anext(states, None)
             if state is None:
                 return
+            await still_valid()
     except DermisError as error:
-        if error.reason == "CASE_ERASED":
+        if error.reason == "CASE_ERASED":  # any other, a revoked key among them, just ends the stream
             yield _event(ERASED, "erased", f'{{"id":"{case_id}","status":"ERASED"}}')
 
 

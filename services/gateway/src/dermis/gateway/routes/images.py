@@ -7,7 +7,7 @@ from dermis.gateway.convert import new_image_of
 from dermis.gateway.core.image import CleanImage
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
-from dermis.gateway.parts import Parts, PartsOf
+from dermis.gateway.parts import Parts, PartsOf, WritingOwner
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob
 from dermis.shared.report import QualityReport
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["images"])
     responses=problems(408, 413, 415, 422, 503, 504),
     openapi_extra={"requestBody": IMAGE_BODY},
 )
-async def assess_image(request: Request, parts: PartsOf) -> QualityReport:
+async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     image = await _take_in(request, parts)
     job, seconds = (
         AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation),

@@ -1,0 +1,134 @@
+"""dermis keys"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from dermis.shared.api_keys import KEYS_PREFIX, ApiKey, Revoked, Scope, make_key, put_key, read_key, read_revoked, revoke
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import is_id
+from dermis.shared.ports import BlobStore
+from dermis.shared.stores import open_store
+from dermis.standalone.commands import options
+from dermis.standalone.settings import load_standalone
+
+DEFAULT_SCOPES = (Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ)
+
+
+@click.group("keys")
+def command() -> None:
+    """Make, list and revoke API keys of the gateway.
+
+    A client sends its key as `Authorization: Bearer <key>`, and sees the cases that were submitted with it, no others.
+
+    \b
+    Examples:
+      dermis keys create --name "clinic app"
+      dermis keys list
+      dermis keys revoke key_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+
+
+@command.command("create")
+@click.option("--name", required=True, help="What the key is for; no name of a person.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it may do; repeatable [default: all but admin].",
+)
+@click.option(
+    "--replaces", metavar="KEY_ID", help="Key whose cases the new one sees too; revoke that one when its clients have the new one."
+)
+@options.state
+@options.store
+def create(name: str, scopes: tuple[str, ...], replaces: str | None, **given: Any) -> None:
+    """Make a key and print it: it is shown this once, and only its hash is kept.
+
+    \b
+    Examples:
+      dermis keys create --name "clinic app"
+      dermis keys create --name dashboard --scope models:read
+      dermis keys create --name "clinic app" --replaces key_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+    if not name.strip() or len(name) > 100:
+        raise DermisError(Kind.INVALID, "KEY_NAME", f"--name has {len(name)} characters; use 1 to 100")
+    store = _store(given)
+    owner = _known(store, replaces).owner if replaces else None
+    key, token = make_key(name=name, scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))), at=datetime.now(UTC), owner=owner)
+    put_key(store, key)
+    click.echo(token)
+    click.echo(f"{key.key_id} may {', '.join(key.scopes)}; the line above is the key, and is not shown again", err=True)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@options.state
+@options.store
+def list_keys(as_json: bool, **given: Any) -> None:
+    """List all keys, the oldest first, revoked ones too; never a secret or its hash.
+
+    \b
+    Examples:
+      dermis keys list
+      dermis keys list --json
+    """
+    rows = [_row(key, revoked) for key, revoked in _keys(_store(given))]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        ended = f"revoked {row['revoked_at']}" if row["revoked_at"] else "valid"
+        click.echo(f"{row['key_id']}  {ended}  {','.join(row['scopes'])}  {row['name']}")
+    if not rows:
+        click.echo("there is no key; `dermis keys create` makes one")
+
+
+@command.command("revoke")
+@click.argument("key_id")
+@options.state
+@options.store
+def revoke_key(key_id: str, **given: Any) -> None:
+    """Revoke a key for good. Gateways hold a key for up to 30 s; then it opens nothing. Its cases stay until they are erased.
+
+    \b
+    Examples:
+      dermis keys revoke key_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+    store = _store(given)
+    _known(store, key_id)
+    revoke(store, key_id, at=datetime.now(UTC))
+    click.echo(f"{key_id} is revoked; within 30 s no gateway takes it any more")
+
+
+def _store(given: dict[str, Any]) -> BlobStore:
+    return open_store(load_standalone(options.overlay(given)).store_url)
+
+
+def _known(store: BlobStore, key_id: str) -> ApiKey:
+    key = read_key(store, key_id) if is_id("key", key_id) else None
+    if key is None:
+        raise DermisError(Kind.NOT_FOUND, "KEY", f"there is no key {key_id[:64]!r} in this store; `dermis keys list` shows all")
+    return key
+
+
+def _keys(store: BlobStore) -> Iterator[tuple[ApiKey, Revoked | None]]:
+    for name in store.list(KEYS_PREFIX):
+        key_id = name.removeprefix(KEYS_PREFIX)
+        if is_id("key", key_id) and (key := read_key(store, key_id)):
+            yield key, read_revoked(store, key_id)
+
+
+def _row(key: ApiKey, revoked: Revoked | None) -> dict[str, Any]:
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "owner": key.owner,
+        "created_at": key.created_at.isoformat(timespec="seconds"),
+        "revoked_at": revoked.revoked_at.isoformat(timespec="seconds") if revoked else None,
+    }

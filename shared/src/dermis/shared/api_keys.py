@@ -1,0 +1,102 @@
+"""API keys: what is kept of one, and how what a client sends is held against it.
+
+A key's secret is 32 random bytes, so a plain SHA-256 is the right hash: there is nothing to guess, and a slow hash (argon2,
+bcrypt), which protects what people choose, would only cost each request its time.
+"""
+
+import hashlib
+import hmac
+import secrets
+from contextlib import suppress
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dermis.shared.case import Fact
+from dermis.shared.ids import is_id, new_id
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+
+KEYS_PREFIX = "keys/"
+
+
+class Scope(StrEnum):
+    """What a key may do; ADMIN may do everything, with its own cases only."""
+
+    CASES_WRITE = "cases:write"
+    CASES_READ = "cases:read"
+    MODELS_READ = "models:read"
+    ADMIN = "admin"
+
+
+class ApiKey(Fact):
+    """`keys/<id>`: a key without its secret. `owner` is whose cases it sees: its own id, or that of the key that it replaces."""
+
+    key_id: str
+    owner: str
+    name: Annotated[str, Field(max_length=100)]
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    secret_sha256: str
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+class Revoked(Fact):
+    """`keys/<id>.revoked`: from then on the key is none."""
+
+    key_id: str
+    revoked_at: datetime
+
+
+def make_key(*, name: str, scopes: tuple[Scope, ...], at: datetime, owner: str | None = None) -> tuple[ApiKey, str]:
+    """Return a new key and its token, `<id>.<secret>`, which is shown once and kept nowhere."""
+    key_id, secret = new_id("key"), secrets.token_urlsafe(32)
+    key = ApiKey(key_id=key_id, owner=owner or key_id, name=name, scopes=scopes, created_at=at, secret_sha256=_digest(secret))
+    return key, f"{key_id}.{secret}"
+
+
+def id_of(token: str) -> str | None:
+    """Return the id that a token names, or None if it is no token of ours."""
+    key_id = token.partition(".")[0]
+    return key_id if is_id("key", key_id) else None
+
+
+def matches(key: ApiKey, token: str) -> bool:
+    """Return whether the token holds the key's secret, in a time that tells nothing of it."""
+    return hmac.compare_digest(_digest(token.partition(".")[2]), key.secret_sha256)
+
+
+def put_key(store: BlobStore, key: ApiKey) -> None:
+    store.put_once(f"{KEYS_PREFIX}{key.key_id}", key.model_dump_json().encode())
+
+
+def revoke(store: BlobStore, key_id: str, *, at: datetime) -> None:
+    """Revoke a key for good; nothing happens if it is revoked already."""
+    with suppress(BlobConflict):  # revoked already, at another time
+        store.put_once(_revoked_key(key_id), Revoked(key_id=key_id, revoked_at=at).model_dump_json().encode())
+
+
+def read_key(store: BlobStore, key_id: str) -> ApiKey | None:
+    """Return a key, revoked or not, or None if there never was one."""
+    try:
+        return ApiKey.model_validate_json(store.get(f"{KEYS_PREFIX}{key_id}"))
+    except BlobNotFound:
+        return None
+
+
+def read_revoked(store: BlobStore, key_id: str) -> Revoked | None:
+    try:
+        return Revoked.model_validate_json(store.get(_revoked_key(key_id)))
+    except BlobNotFound:
+        return None
+
+
+def _revoked_key(key_id: str) -> str:
+    return f"{KEYS_PREFIX}{key_id}.revoked"
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

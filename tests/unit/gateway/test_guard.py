@@ -1,0 +1,243 @@
+"""API keys, scopes, rates: who is let in, and what one key can see of another's: over every route of the OpenAPI file."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dermis.shared.api_keys import Scope, make_key, put_key, revoke
+from dermis.shared.case import Assessed, Outcome, OutcomeKind, case_key, fact_key, image_key
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import new_id
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
+OPERATIONS = [
+    (method.upper(), path, operation) for path, operations in DESCRIBED["paths"].items() for method, operation in operations.items()
+]
+GUARDED = [(method, path) for method, path, operation in OPERATIONS if "security" in operation]
+OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")}
+READS = ("GET", "HEAD")
+PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def new_key(gateway: Any, *scopes: Scope, owner: str | None = None) -> tuple[str, dict[str, str]]:
+    """Return a key's id and its header."""
+    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner)
+    put_key(gateway.store, key)
+    return key.key_id, bearer(token)
+
+
+@pytest.fixture
+def keyed(gateway: Any) -> Any:
+    gateway.settings["keyless"] = False
+    return gateway
+
+
+def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
+    """Return owner, id and header of a case with all its facts."""
+    owner, header = new_key(gateway)
+    case_id = gateway.submit(jpeg, headers={**header, "Idempotency-Key": "k"}).json()["id"]
+    for name, fact in (
+        ("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())),
+        ("outcome", Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION)),
+    ):
+        gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())
+    gateway.store.put_once(image_key(owner, case_id, 1, "prepared"), jpeg)
+    return owner, case_id, header
+
+
+def fill(path: str, case_id: str) -> str:
+    """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
+    return path.format_map({"case_id": case_id, "n": 1})
+
+
+def test_every_route_needs_a_scope_that_fits_what_it_does_or_is_listed_as_open() -> None:
+    assert {(method, path) for method, path, operation in OPERATIONS if "security" not in operation} == OPEN
+    for method, path, operation in OPERATIONS:
+        for (scope,) in (requirement["api_key"] for requirement in operation.get("security", ())):
+            assert scope in list(Scope)
+            assert method in READS or scope == Scope.CASES_WRITE, (method, path)
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_without_a_valid_key_nothing_is_answered(keyed: Any, jpeg: bytes, method: str, path: str) -> None:
+    _, case_id, header = whole_case(keyed, jpeg)
+    token = header["Authorization"].removeprefix("Bearer ")
+    before = keyed.keys
+    wrong = [None, "", "Bearer", f"Basic {token}", f"Bearer {token}x", f"Bearer {token[:-1]}", f"Bearer {token.partition('.')[0]}."]
+    wrong += [f"Bearer {new_id('key')}.{token.partition('.')[2]}", "Bearer ../../x.y", f"Token {token}", "Bearer key_\xe9.x"]
+    for authorization in wrong:
+        headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
+        response = keyed.call(method, fill(path, case_id), headers=headers)
+        assert (response.status_code, response.json()["reason"]) == (401, "KEY_NEEDED" if authorization is None else "KEY_INVALID")
+        assert response.headers["www-authenticate"].startswith('Bearer realm="dermis"')
+        assert case_id not in response.text
+    assert keyed.keys == before
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_a_key_without_the_scope_is_refused(keyed: Any, jpeg: bytes, method: str, path: str) -> None:
+    ((needed,),) = (requirement["api_key"] for requirement in DESCRIBED["paths"][path][method.lower()]["security"])
+    owner, case_id, _ = whole_case(keyed, jpeg)
+    before = keyed.keys
+    _, other = new_key(keyed, *(scope for scope in ALL if scope != needed), owner=owner)
+    response = keyed.call(method, fill(path, case_id), headers=other)
+    assert (response.status_code, response.json()["reason"]) == (403, "SCOPE")
+    assert response.headers["www-authenticate"] == f'Bearer realm="dermis", error="insufficient_scope", scope="{needed}"'
+    assert [key for key in keyed.keys if not key.startswith("keys/")] == [key for key in before if not key.startswith("keys/")]
+
+
+@pytest.mark.parametrize(("method", "path", "keyless"), [(*each, keyless) for each, keyless in product(GUARDED, (False, True))])
+def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case(
+    gateway: Any, jpeg: bytes, method: str, path: str, keyless: bool
+) -> None:
+    gateway.settings |= {"keyless": True, "list_public": True}
+    owner, case_id, header = whole_case(gateway, jpeg)
+    _, other = (None, {}) if keyless else new_key(gateway)
+    folder = f"{case_key(owner, case_id)}/"
+    before = {key: gateway.store.get(key) for key in gateway.store.list(folder)}
+    gateway.broker.reply = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
+    body = {"files": {"image" if "images:" in path else "images": jpeg}} if method == "POST" else {}
+    response = gateway.call(method, fill(path, case_id), headers={**other, "Idempotency-Key": "k", "If-None-Match": "*"}, **body)
+    if "{case_id}" in path:
+        never = gateway.call(method, fill(path, unknown := new_id("case")), headers=other)
+        assert response.status_code == never.status_code == 404
+        assert _shape(response, case_id) == _shape(never, unknown)  # nothing tells that there is such a case
+    else:
+        assert response.is_success, response.text
+        assert case_id not in response.text
+    assert {key: gateway.store.get(key) for key in gateway.store.list(folder)} == before
+    if method in READS:  # who owns it does see it, so the above is no empty promise
+        mine = gateway.call(method, fill(path, case_id), headers=header)
+        assert mine.is_success
+        assert case_id in mine.text or "case" not in path
+
+
+def _shape(response: httpx.Response, case_id: str) -> str:
+    problem = response.json()
+    problem.pop("instance")
+    return json.dumps(problem).replace(case_id, "ID")
+
+
+def test_a_key_that_replaces_another_sees_its_cases_and_admin_sees_no_others(keyed: Any, jpeg: bytes) -> None:
+    owner, case_id, _ = whole_case(keyed, jpeg)
+    _, successor = new_key(keyed, owner=owner)
+    _, admin = new_key(keyed, Scope.ADMIN)
+    assert keyed.get(f"/v1/cases/{case_id}", headers=successor).status_code == 200
+    assert [case["id"] for case in keyed.get("/v1/cases", headers=successor).json()["cases"]] == [case_id]
+    assert keyed.get(f"/v1/cases/{case_id}", headers=admin).status_code == 404
+    assert keyed.submit(jpeg, headers=admin).status_code == 202
+
+
+def test_a_revoked_key_stops_within_30_s(keyed: Any, jpeg: bytes) -> None:
+    owner, case_id, header = whole_case(keyed, jpeg)
+    keyed.now = 100.0
+    assert keyed.get(f"/v1/cases/{case_id}", headers=header).status_code == 200
+    revoke(keyed.store, owner, at=NOW)
+    revoke(keyed.store, owner, at=datetime(2026, 1, 3, tzinfo=UTC))
+    keyed.now = 129.9
+    assert keyed.get(f"/v1/cases/{case_id}", headers=header).status_code == 200
+    keyed.now = 130.0
+    assert keyed.get(f"/v1/cases/{case_id}", headers=header).json()["reason"] == "KEY_INVALID"
+
+
+def test_a_stream_and_a_wait_end_with_the_key_that_began_them(keyed: Any, jpeg: bytes) -> None:
+    owner, header = new_key(keyed)
+    case_id = keyed.submit(jpeg, headers=header).json()["id"]
+
+    async def both() -> tuple[httpx.Response, httpx.Response]:
+        async with keyed.client() as client:
+            calls = [
+                asyncio.ensure_future(client.get(f"/v1/cases/{case_id}/events", headers=header)),
+                asyncio.ensure_future(client.get(f"/v1/cases/{case_id}", headers={**header, "Prefer": "wait=10"})),
+            ]
+            await asyncio.sleep(0.2)
+            revoke(keyed.store, owner, at=NOW)
+            keyed.now += 30
+            fact = Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION)
+            keyed.store.put_once(fact_key(owner, case_id, "outcome"), fact.model_dump_json().encode())
+            keyed.hub.wake(case_id)
+            stream, waited = await asyncio.gather(*calls)
+            return stream, waited
+
+    stream, waited = keyed.runner.run(both())
+    assert "event: received" in stream.text
+    assert "event: outcome" not in stream.text
+    assert waited.json()["reason"] == "KEY_INVALID"
+
+
+def test_an_unknown_key_costs_the_store_one_look_in_30_s(keyed: Any) -> None:
+    looks, get = [], keyed.store.get
+    keyed.store.get = lambda key: (looks.append(key), get(key))[1]
+    for _ in range(5):
+        assert keyed.get("/v1/cases", headers=bearer(f"{'key_01k9x4q7e8f3rtw5m2c6b0dvza'}.x")).status_code == 401
+    assert len(looks) == 2
+
+
+def test_without_the_store_nobody_new_is_let_in(keyed: Any) -> None:
+    def refuse(_key: str) -> bytes:
+        raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "the store refused")
+
+    _, header = new_key(keyed)
+    keyed.store.get = refuse
+    assert keyed.get("/v1/cases", headers=header).status_code == 503
+
+
+def test_a_wrong_key_is_never_taken_for_none(gateway: Any) -> None:
+    assert gateway.get(f"/v1/cases/{new_id('case')}", headers=bearer("x")).status_code == 401
+
+
+class TestRates:
+    def test_every_answer_says_what_is_left_and_the_call_after_is_told_when_to_come(self, keyed: Any) -> None:
+        keyed.settings["rate_per_minute"] = 2
+        _, header = new_key(keyed)
+        missing = f"/v1/cases/{new_id('case')}"
+        answers = [keyed.get(missing, headers=header) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [404, 404, 429]
+        assert [answer.headers["ratelimit"] for answer in answers] == ['"key";r=1;t=7', '"key";r=0;t=7', '"key";r=0;t=7']
+        assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"key";q=2;w=60'}
+        assert (answers[2].headers["retry-after"], answers[2].json()["reason"]) == ("7", "RATE_LIMIT")
+
+    def test_each_key_has_its_own(self, keyed: Any) -> None:
+        keyed.settings["rate_per_minute"] = 1
+        for _ in range(2):
+            _, header = new_key(keyed)
+            assert keyed.get("/v1/cases", headers=header).status_code == 200
+
+    def test_without_a_key_addresses_are_counted_only_if_that_is_set(self, gateway: Any) -> None:
+        gateway.settings["list_public"] = True
+        for _ in range(3):
+            assert "ratelimit" not in gateway.get("/v1/cases").headers
+        gateway.guard, gateway.settings["keyless_rate_per_minute"] = None, 1
+        assert [gateway.get("/v1/cases").status_code for _ in range(2)] == [200, 429]
+
+    def test_refused_callers_and_probes_are_not_counted(self, keyed: Any) -> None:
+        keyed.get("/v1/cases")
+        keyed.get("/livez")
+        assert keyed.rates.calls == {}
+
+
+class TestOrigins:
+    def test_by_default_no_other_page_may_call(self, gateway: Any) -> None:
+        for method in ("OPTIONS", "GET"):
+            headers = gateway.call(method, "/v1/cases", headers=PREFLIGHT).headers
+            assert not [name for name in headers if name.startswith("access-control")]
+
+    def test_a_page_of_a_listed_origin_may_and_no_other(self, gateway: Any) -> None:
+        gateway.settings["cors_origins"] = "https://app.example, https://b.example"
+        answer = gateway.call("OPTIONS", "/v1/cases", headers=PREFLIGHT)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://app.example")
+        assert "access-control-allow-credentials" not in answer.headers
+        other = gateway.call("OPTIONS", "/v1/cases", headers={**PREFLIGHT, "Origin": "https://c.example"})
+        assert "access-control-allow-origin" not in other.headers
