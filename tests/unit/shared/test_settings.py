@@ -75,6 +75,7 @@ def test_each_field_has_one_variable() -> None:
         "DERMIS_BROKER_URL": "broker_url",
         "DERMIS_METADATA_ADDRESS": "metadata_address",
         "DERMIS_SERVING_ADDRESS": "serving_address",
+        "DERMIS_TRACES_URL": "traces_url",
         "DERMIS_LOG_LEVEL": "log_level",
         "DERMIS_LOG_FORMAT": "log_format",
         "DERMIS_WORKER_CONCURRENCY": "concurrency",

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from prometheus_client import CollectorRegistry
 
 from dermis.shared.case import (
     Erased,
@@ -32,6 +33,7 @@ from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
+from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.ports import Inputs, Outputs
 from dermis.worker.settings import WorkerSettings
@@ -66,6 +68,14 @@ class World:
     manifest: Manifest = MANIFEST
     known: Outliers | None = None
     linear: bool = True
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.registry)
+
+    def counted(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"dermis_worker_{name}", labels) or 0
 
     def pinned(self) -> Manifest:
         return self.manifest
@@ -107,10 +117,12 @@ class World:
         self.announced.append(f"{scratch_id}: {QualityReport.model_validate_json(report).verdict}")
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(store=self.store, models=self, features=self, classifier=self, announcer=self, policy=load_policy())
+        return Pipeline(
+            store=self.store, models=self, features=self, classifier=self, announcer=self, policy=load_policy(), noted=self.metrics.note
+        )
 
     def work(self, *, redelivered: bool = False) -> None:
-        tasks.work(self.pipeline(), JOB, settings=SETTINGS, redelivered=redelivered)
+        tasks.work(self.pipeline(), JOB, settings=SETTINGS, redelivered=redelivered, metrics=self.metrics)
 
     def status(self) -> Status | None:
         return self.pipeline()._read(JOB).status

@@ -11,6 +11,8 @@ ASSESS_IMAGE = "image.assess"
 SHARDS_QUEUE = "shards"
 IMAGES_SHARD = "images.shard"
 REPLY_SECONDS = 60
+SENT_AT = "sent_at"
+"""Header of a message: Unix time at which it was sent. Beside it the trace's headers (W3C Trace Context)."""
 
 
 class AssessJob(BaseModel):

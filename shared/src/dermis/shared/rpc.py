@@ -3,15 +3,19 @@
 import functools
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, TypeVar, cast
 
 import grpc
+from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from dermis.shared.errors import GRPC_CODE, DermisError, Kind
+from dermis.shared.metrics import call_seconds, calls
 from dermis.shared.telemetry import log
+from dermis.shared.tracing import received_from, sent_along, span
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -38,7 +42,7 @@ def open_channel(address: str) -> grpc.Channel:
 
     Open it after fork only.
     """
-    return grpc.insecure_channel(
+    channel = grpc.insecure_channel(
         address,
         options=[
             ("grpc.service_config", _POLICY),
@@ -48,6 +52,67 @@ def open_channel(address: str) -> grpc.Channel:
             ("grpc.max_reconnect_backoff_ms", 2_000),
         ],
     )
+    return grpc.intercept_channel(channel, _SendTrace())
+
+
+class _Details(grpc.ClientCallDetails):
+    """A call's details with the trace in its metadata; grpc names the attributes."""
+
+    def __init__(self, details: grpc.ClientCallDetails) -> None:
+        self.method = details.method
+        self.timeout = details.timeout
+        self.metadata = (*(details.metadata or ()), *sent_along().items())
+        self.credentials = details.credentials
+        self.wait_for_ready = details.wait_for_ready
+        self.compression = details.compression
+
+
+class _SendTrace(grpc.UnaryUnaryClientInterceptor):
+    def intercept_unary_unary(self, continuation: Any, details: grpc.ClientCallDetails, request: Any) -> Any:
+        with span(_short(details.method), kind=SpanKind.CLIENT) as current:
+            call = continuation(_Details(details), request)
+            _tell(current, call.code())
+            return call
+
+
+class _Watch(grpc.ServerInterceptor):
+    """Counts and times each unary call of the services, their health apart, as a part of the caller's trace."""
+
+    def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        handler = continuation(details)
+        method = _short(details.method)
+        if handler is None or not handler.unary_unary or method.startswith("Health/"):
+            return handler
+        carrier = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
+
+        def watched(request: Any, context: grpc.ServicerContext) -> Any:
+            begun = time.perf_counter()
+            with span(method, kind=SpanKind.SERVER, context=received_from(carrier)) as current:
+                code = grpc.StatusCode.INTERNAL
+                try:
+                    response = handler.unary_unary(request, context)
+                    code = context.code() or grpc.StatusCode.OK  # type: ignore[attr-defined]
+                    return response
+                except Exception:
+                    code = context.code() or grpc.StatusCode.UNKNOWN  # type: ignore[attr-defined]
+                    raise
+                finally:
+                    _tell(current, code)
+                    calls.labels(method, code.name).inc()
+                    call_seconds.labels(method).observe(time.perf_counter() - begun)
+
+        return grpc.unary_unary_rpc_method_handler(watched, handler.request_deserializer, handler.response_serializer)
+
+
+def _short(method: str | bytes) -> str:
+    """`/tensorflow.serving.PredictionService/Predict` is PredictionService/Predict."""
+    return (method.decode() if isinstance(method, bytes) else method).rpartition(".")[2]
+
+
+def _tell(current: Span, code: grpc.StatusCode) -> None:
+    current.set_attribute("rpc.grpc.status_code", code.value[0])
+    if code is not grpc.StatusCode.OK:
+        current.set_status(StatusCode.ERROR, code.name)
 
 
 def error_of(fault: grpc.RpcError, peer: str) -> DermisError:
@@ -82,6 +147,7 @@ def answer_errors(handler: Handler) -> Handler:
 def make_server(*, threads: int) -> grpc.Server:
     return grpc.server(
         futures.ThreadPoolExecutor(threads),
+        interceptors=[_Watch()],
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

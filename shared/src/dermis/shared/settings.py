@@ -8,8 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import URL_FORMS, is_store_url
+from dermis.shared.tracing import URL_FORMS as URL_FORMS_OF_TRACES
+from dermis.shared.tracing import is_traces_url
 
 S = TypeVar("S", bound="Settings")
+LISTEN = r"^(|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
+"""host:port, or nothing."""
 PARTS = ("GATEWAY", "WORKER", "METADATA", "SERVING", "TRAINER", "SWEEP", "STANDALONE")
 
 
@@ -22,6 +26,7 @@ class Settings(BaseModel):
     broker_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: queue and wake-ups")
     metadata_address: str = Field("127.0.0.1:50051", description="host:port of the metadata service")
     serving_address: str = Field("127.0.0.1:8500", description="host:port of TensorFlow Serving or the twin")
+    traces_url: str = Field("", description=f"where traces go: {URL_FORMS_OF_TRACES}; empty: nowhere")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
     log_format: str = Field("json", pattern="^(json|text)$", description="json for machines, text for people")
 
@@ -30,6 +35,13 @@ class Settings(BaseModel):
     def _store_is_understood(cls, url: str) -> str:
         if not is_store_url(url):
             raise ValueError(f"not understood; use {URL_FORMS}")
+        return url
+
+    @field_validator("traces_url")
+    @classmethod
+    def _traces_are_understood(cls, url: str) -> str:
+        if not is_traces_url(url):
+            raise ValueError(f"not understood; use {URL_FORMS_OF_TRACES}")
         return url
 
 

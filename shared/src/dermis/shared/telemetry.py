@@ -7,17 +7,20 @@ from typing import Any
 
 import structlog
 
+from dermis.shared.tracing import trace_ids
+
 
 def configure_logs(*, part: str, level: str = "INFO", form: str = "json") -> None:
     """Send this process's logs, the standard library's included, to stderr in `form` ("json" or "text")."""
 
-    def name_part(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def name_part_and_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["part"] = part
+        event.update(trace_ids())
         return event
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        name_part,
+        name_part_and_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

@@ -15,6 +15,7 @@ from dermis.gateway.settings import GatewaySettings
 from dermis.shared.errors import DermisError
 from dermis.shared.settings import load
 from dermis.shared.telemetry import configure_logs
+from dermis.shared.tracing import configure_traces
 
 
 class Server(uvicorn.Server):
@@ -42,6 +43,7 @@ def main() -> None:
     except DermisError as error:
         sys.exit(f"gateway: {error.detail}")
     configure_logs(part="gateway", level=settings.log_level, form=settings.log_format)
+    configure_traces(part="gateway", url=settings.traces_url)
     config = uvicorn.Config(
         app,
         host=settings.host,

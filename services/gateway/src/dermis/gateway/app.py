@@ -39,6 +39,7 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans hold paths and queries: the edge's hold routes
     )
     app.state.parts = parts
     if origins := [origin.strip() for origin in parts.settings.cors_origins.split(",") if origin.strip()]:

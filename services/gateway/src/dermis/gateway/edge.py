@@ -1,14 +1,17 @@
 """Around every request: security headers, one log line, and nothing unforeseen let through."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 
-from starlette.datastructures import MutableHeaders
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermis.gateway.metrics import Metrics
 from dermis.gateway.problems import SCOPE_KEY, internal_problem
 from dermis.shared.telemetry import log
+from dermis.shared.tracing import received_from, span
 
 CALLER_KEY = "dermis.caller"
 """Where the request's scope holds who calls."""
@@ -39,6 +42,10 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with _traced(scope) as current:
+            await self._answer(scope, receive, send, current)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, current: Span) -> None:
         start = time.perf_counter()
         status = 0
 
@@ -58,11 +65,12 @@ class Edge:
             if not status:
                 await response(scope, receive, send_with_headers)
         finally:
+            current.update_name(f"{_method(scope)} {_route(scope)}")
+            current.set_attribute("http.response.status_code", status)
             self._note(scope, status, time.perf_counter() - start)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        route, method = _route(scope), _method(scope)
         problem = scope.get(SCOPE_KEY, {})
         (log.debug if route in _PROBES else log.info)(
             "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), **problem
@@ -70,6 +78,23 @@ class Edge:
         self._metrics.answered(method=method, route=route, status=status, seconds=seconds)
         if problem:
             self._metrics.problem(problem["reason"])
+
+
+def _traced(scope: Scope) -> AbstractContextManager[Span]:
+    """Begin the request's part of a trace, or none for a probe."""
+    if scope["path"] in _PROBES:
+        return nullcontext(INVALID_SPAN)
+    headers = Headers(scope=scope)
+    carrier = {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
+    return span(_method(scope), kind=SpanKind.SERVER, context=received_from(carrier))
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", "none"))
+
+
+def _method(scope: Scope) -> str:
+    return str(scope["method"]) if scope["method"] in _METHODS else "OTHER"
 
 
 def _complete(headers: MutableHeaders, scope: Scope) -> None:

@@ -20,6 +20,7 @@ from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import Scope
+from dermis.shared.tracing import span
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +40,9 @@ class Parts:
             raise BusyError("UPLOADS_BUSY", "too many uploads are being read; come again", retry_after=2)
         self._hold(size)
         try:
-            yield await self._read(request, rules)
+            with span("read form"):
+                form = await self._read(request, rules)
+            yield form
         finally:
             self._hold(-size)
 

@@ -38,6 +38,7 @@ from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.tracing import span
 
 M = TypeVar("M", bound=BaseModel)
 MOST_FEEDBACK = 10
@@ -234,6 +235,10 @@ class Pipeline:
 
     async def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
         """Put a case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands already."""
+        with span("store case", case_id=received.case_id):
+            await self._put_all(case, received, link)
+
+    async def _put_all(self, case: NewCase, received: Received, link: IdempotencyLink | None) -> None:
         owner, case_id = received.owner, received.case_id
         opened = OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at)
         await run_in_threadpool(self._put, open_key(case_id), opened)

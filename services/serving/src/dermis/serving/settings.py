@@ -1,9 +1,10 @@
 from pydantic import Field
 
-from dermis.shared.settings import Settings
+from dermis.shared.settings import LISTEN, Settings
 
 
 class ServingSettings(Settings):
     listen: str = Field("127.0.0.1:8500", description="host:port to serve on")
     threads: int = Field(8, ge=1, description="calls answered at once")
     poll_seconds: float = Field(2, gt=0, description="seconds between two looks at models/models.config")
+    metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")

@@ -23,6 +23,7 @@ _OWN = {
     "replay": "Try a failed case again.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Look for what could keep dermis from running; say what to do.",
+    "trace": "Draw one case's way through all parts.",
     "config": "Show every variable, its value, and where that came from.",
 }
 

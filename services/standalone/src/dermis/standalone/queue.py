@@ -1,13 +1,16 @@
 """The workers' queue, from the sender's side."""
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import redis
+from opentelemetry.trace import SpanKind
 
 from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.jobs import ASSESS, CASES_QUEUE, AssessJob
+from dermis.shared.jobs import ASSESS, CASES_QUEUE, SENT_AT, AssessJob
+from dermis.shared.tracing import sent_along, span
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -60,7 +63,9 @@ class CeleryQueue:
         from kombu.exceptions import OperationalError
 
         try:
-            self._app.send_task(task, kwargs={"job": job.model_dump()}, queue=queue, retry=False)
+            with span(f"send {task} again", kind=SpanKind.PRODUCER, **job.model_dump(include={"case_id", "batch_id", "step"})):
+                headers = {SENT_AT: time.time(), **sent_along()}
+                self._app.send_task(task, kwargs={"job": job.model_dump()}, queue=queue, headers=headers, retry=False)
         except (OperationalError, redis.RedisError) as fault:
             raise _unavailable(fault) from fault
 

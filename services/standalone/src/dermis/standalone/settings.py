@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dermis.shared.settings import Settings, load
+from dermis.shared.settings import LISTEN, Settings, load
 from dermis.standalone.core.sweep import Policy
 
 
@@ -21,6 +21,7 @@ class SweepSettings(Settings):
     resend_after_seconds: float = Field(45, gt=0, description="a case that has been open for so long is sent to the workers again")
     incomplete_after_seconds: float = Field(600, gt=0, description="a case that was never wholly submitted is removed after this time")
     alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
+    metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
     @property
     def policy(self) -> Policy:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -25,10 +26,13 @@ from dermis.shared.case import (
 )
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
+from dermis.shared.metrics import serve_metrics
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.settings import load
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs, log
+from dermis.shared.tracing import configure_traces
+from dermis.standalone import metrics
 from dermis.standalone.batches import BatchSweep
 from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, is_expired, most_resends
 from dermis.standalone.queue import CeleryQueue, Queue
@@ -51,6 +55,7 @@ class Sweep:
     def look(self, now: datetime) -> Counter[Action]:
         """Look once, the oldest cases first, and return what was done; a fault of the store or broker is raised."""
         keys = list(self._store.list("open/"))
+        metrics.open_cases.set(len(keys))
         still_open = set(keys)
         self._resent = {key: resent for key, resent in self._resent.items() if key in still_open}
         budget = self._budget(len(keys))
@@ -133,6 +138,8 @@ class Sweep:
 def main() -> None:
     settings = load(SweepSettings, "SWEEP", os.environ)
     configure_logs(part="sweep", level=settings.log_level, form=settings.log_format)
+    configure_traces(part="sweep", url=settings.traces_url)
+    serve_metrics(settings.metrics_listen)
     store, queue = open_store(settings.store_url), CeleryQueue(settings.broker_url)
     sweep, batches = Sweep(store, queue, settings.policy), BatchSweep(store, queue, settings.policy)
     stop = threading.Event()
@@ -143,12 +150,13 @@ def main() -> None:
         if settings.alive_file:
             settings.alive_file.touch()
         try:
-            now = datetime.now(UTC)
+            begun, now = time.monotonic(), datetime.now(UTC)
             done = sweep.look(now) + batches.look(now)
             cleared = sweep.clear_scratch(now)
         except DermisError as error:
             log.warning("sweep broken off", reason=error.reason, detail=error.detail)
         else:
+            metrics.looked(seconds=time.monotonic() - begun, actions=done, scratch=cleared)
             if done or cleared:
                 log.info("swept", scratch=cleared, **{str(action).lower(): count for action, count in done.items()})
         if stop.wait(settings.interval_seconds):

@@ -2,14 +2,16 @@
 
 import os
 import sys
+import tempfile
 import warnings
+from pathlib import Path
 
+from celery import Celery
 from celery.platforms import SecurityWarning
 
 from dermis.shared.errors import DermisError
 from dermis.shared.settings import load
 from dermis.shared.telemetry import configure_logs
-from dermis.worker.bootstrap import build
 from dermis.worker.settings import WorkerSettings
 
 
@@ -18,7 +20,14 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load(WorkerSettings, "WORKER", os.environ)
     configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
-    app = build(settings)
+    with tempfile.TemporaryDirectory(prefix="dermis-worker-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from dermis.worker.bootstrap import build  # not before: the client of Prometheus reads the variable when it is imported
+
+        run(build(settings, Path(folder)), settings)
+
+
+def run(app: Celery, settings: WorkerSettings) -> None:
     app.worker_main(
         [
             "--quiet",

@@ -1,23 +1,28 @@
 """Puts a worker process together."""
 
 import resource
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import cv2
 import redis
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
+from dermis.shared.metrics import serve_metrics
 from dermis.shared.rpc import open_channel
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs
+from dermis.shared.tracing import configure_traces, flush_traces
 from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import MetadataClient, ServingClient
 from dermis.worker.batches import Batches
 from dermis.worker.core.quality import Policy
+from dermis.worker.metrics import Metrics, OfAllProcesses
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
@@ -25,8 +30,11 @@ from dermis.worker.step_tasks import add_step_tasks
 from dermis.worker.tasks import make_app
 
 
-def build(settings: WorkerSettings) -> Celery:
-    """Return the Celery app; store, channels and Redis client are made once per process, on first use after fork."""
+def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
+    """Return the Celery app, whose metrics are counted in `metrics_folder`; store, channels and Redis client are made once per process, on first use after fork."""
+
+    metrics = Metrics()
+    close_metrics: list[Callable[[], None]] = []
 
     @cache
     def pipeline() -> Pipeline:
@@ -39,6 +47,7 @@ def build(settings: WorkerSettings) -> Celery:
             classifier=serving,
             announcer=RedisAnnouncer(redis.Redis.from_url(settings.broker_url, socket_timeout=1, socket_connect_timeout=1)),
             policy=load_policy(),
+            noted=metrics.note,
         )
 
     @cache
@@ -51,14 +60,25 @@ def build(settings: WorkerSettings) -> Celery:
 
     def started(**_: object) -> None:
         configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
+        for close in close_metrics:
+            close()
+        configure_traces(part="worker", url=settings.traces_url)
         if settings.memory_limit_bytes:
             resource.setrlimit(resource.RLIMIT_DATA, (settings.memory_limit_bytes, settings.memory_limit_bytes))
         cv2.setNumThreads(1)  # the processes share the cores; threads of their own would only contend
         pipeline()
 
+    def leaving(**_: object) -> None:
+        flush_traces()
+
+    def show_metrics(**_: object) -> None:
+        close_metrics.append(serve_metrics(settings.metrics_listen, OfAllProcesses(metrics_folder)))
+
+    worker_init.connect(show_metrics, weak=False)
     worker_process_init.connect(started, weak=False)
-    app = make_app(settings, pipeline)
-    add_step_tasks(app, settings, shards=shards, batches=batches)
+    worker_process_shutdown.connect(leaving, weak=False)
+    app = make_app(settings, pipeline, metrics)
+    add_step_tasks(app, settings, metrics, shards=shards, batches=batches)
     if settings.alive_file:
         app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app

@@ -39,6 +39,7 @@ from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.telemetry import log
+from dermis.shared.tracing import span
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core import decode, differential, heatmap, notices, phash, prepare, quality, red_flags
 from dermis.worker.core.answer_shares import answer_shares
@@ -67,7 +68,8 @@ class Stages:
     def __call__(self, name: str) -> Iterator[None]:
         start = self._clock()
         try:
-            yield
+            with span(name):
+                yield
         finally:
             self._ms[name] = self._ms.get(name, 0) + (self._clock() - start) * 1000
 
@@ -85,6 +87,8 @@ class Pipeline:
     classifier: Classifier
     announcer: Announcer
     policy: quality.Policy
+    noted: Callable[[Fact], None] = lambda _: None
+    """Told of each fact that this worker was the first to put."""
 
     def assess(self, job: AssessJob) -> CaseState:
         """Bring a case to its outcome and return its state; a closed case is left as it is.
@@ -136,7 +140,8 @@ class Pipeline:
         if state.received is not None and not state.closed:
             fact = Failed(case_id=job.case_id, attempt=job.attempt, failed_at=now(), reason=reason, detail=detail)
             with suppress(BlobConflict):
-                self.store.put_once(failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode())
+                if self.store.put_once(failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode()):
+                    self.noted(fact)
             self.announcer.announce(job.case_id, "failed")
         return self._close(job, self._read(job))
 
@@ -278,6 +283,7 @@ class Pipeline:
         except BlobConflict:
             return type(fact).model_validate_json(self.store.get(key))
         self.announcer.announce(job.case_id, name)
+        self.noted(fact)
         return fact
 
     def _get(self, key: str, model: type[F]) -> F | None:

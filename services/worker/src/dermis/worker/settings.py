@@ -3,7 +3,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from dermis.shared.settings import Settings
+from dermis.shared.settings import LISTEN, Settings
 
 
 class WorkerSettings(Settings):
@@ -28,6 +28,8 @@ class WorkerSettings(Settings):
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
     alive_file: Path | None = Field(None, description="a file that is touched every 5 s while jobs are taken, for probes")
+
+    metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
     @model_validator(mode="after")
     def _in_order(self) -> "WorkerSettings":

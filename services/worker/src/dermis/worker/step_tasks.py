@@ -6,16 +6,16 @@ from typing import Any, Protocol, TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, Task
-from structlog.contextvars import bound_contextvars
 
 from dermis.shared.batches import RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import IMAGES_SHARD, ShardJob
 from dermis.shared.telemetry import log
 from dermis.worker.batches import Batches
+from dermis.worker.metrics import Metrics
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
-from dermis.worker.tasks import RETRY_AFTER_S
+from dermis.worker.tasks import RETRY_AFTER_S, taken_up
 
 J_contra = TypeVar("J_contra", contravariant=True)
 
@@ -36,17 +36,19 @@ class Steps(Protocol[J_contra]):
         ...
 
 
-def add_step_tasks(app: Celery, settings: WorkerSettings, *, shards: Callable[[], Shards], batches: Callable[[], Batches]) -> None:
+def add_step_tasks(
+    app: Celery, settings: WorkerSettings, metrics: Metrics, *, shards: Callable[[], Shards], batches: Callable[[], Batches]
+) -> None:
     """Give the app its tasks; `shards` and `batches` give each process its own, made after fork."""
 
     @app.task(name=IMAGES_SHARD, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def measure(self: "Task[Any, Any]", job: ShardJob) -> None:
-        with bound_contextvars(profile_id=job.profile_id, shard=job.shard):
+        with taken_up(self, metrics, profile_id=job.profile_id, shard=job.shard):
             work(shards(), job, settings=settings, redelivered=_redelivered(self))
 
     @app.task(name=RUN_BATCH, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def run_batch(self: "Task[Any, Any]", job: BatchJob) -> None:
-        with bound_contextvars(batch_id=job.batch_id, step=job.step):
+        with taken_up(self, metrics, batch_id=job.batch_id, step=job.step):
             work(batches(), job, settings=settings, redelivered=_redelivered(self))
 
 

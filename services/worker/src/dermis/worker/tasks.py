@@ -1,16 +1,20 @@
 """The Celery app of the worker and its tasks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, Task
+from opentelemetry.trace import SpanKind
 from structlog.contextvars import bound_contextvars
 
 from dermis.shared.errors import DermisError
-from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, AssessImageJob, AssessJob
+from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SENT_AT, AssessImageJob, AssessJob
 from dermis.shared.telemetry import log
+from dermis.shared.tracing import received_from, span, tracer
+from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline, now
 from dermis.worker.settings import WorkerSettings
 
@@ -18,7 +22,7 @@ RETRY_AFTER_S = (0.5, 1.5)
 """Waits between the tries inside one task: three within 5 s; later ones are the sweep's."""
 
 
-def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline]) -> Celery:
+def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics) -> Celery:
     """Return the app with its tasks; `pipeline` gives each process its own, made after fork."""
     app = Celery("dermis", broker=settings.broker_url)
     app.conf.update(
@@ -46,19 +50,40 @@ def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline]) -> Cele
 
     @app.task(name=ASSESS, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def assess(self: "Task[Any, Any]", job: AssessJob) -> None:
-        with bound_contextvars(case_id=job.case_id, attempt=job.attempt):
-            work(pipeline(), job, settings=settings, redelivered=bool((self.request.delivery_info or {}).get("redelivered")))
+        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+        with taken_up(self, metrics, case_id=job.case_id, attempt=job.attempt):
+            work(pipeline(), job, settings=settings, redelivered=redelivered, metrics=metrics)
 
-    @app.task(name=ASSESS_IMAGE, pydantic=True, acks_late=False)  # type: ignore[untyped-decorator]
-    def assess_image(job: AssessImageJob) -> None:
-        with bound_contextvars(scratch_id=job.scratch_id):
+    @app.task(name=ASSESS_IMAGE, bind=True, pydantic=True, acks_late=False)  # type: ignore[untyped-decorator]
+    def assess_image(self: "Task[Any, Any]", job: AssessImageJob) -> None:
+        with taken_up(self, metrics, scratch_id=job.scratch_id):
             pipeline().assess_image(job)
 
     return app
 
 
-def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool) -> None:
+@contextmanager
+def taken_up(task: "Task[Any, Any]", metrics: Metrics, **ids: str | int) -> Iterator[None]:
+    """Log, count and trace a job while it is in work, as a part of the trace of who sent it."""
+    headers, begun = task.request.headers or {}, time.time()
+    carrier = {key: value for key, value in headers.items() if isinstance(value, str)}
+    sent_at = headers.get(SENT_AT)
+    with (
+        bound_contextvars(**ids),
+        span(str(task.name), kind=SpanKind.CONSUMER, context=received_from(carrier), **ids),
+        metrics.in_work.track_inprogress(),
+        metrics.job_seconds.labels(str(task.name)).time(),
+    ):
+        if isinstance(sent_at, float):
+            metrics.waited.observe(max(0.0, begun - sent_at))
+            tracer.start_span("wait in queue", start_time=int(sent_at * 1e9)).end(int(begun * 1e9))
+        yield
+
+
+def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
     """Assess one case; what can't be done now is left to the sweep, what can never be done fails the case."""
+    if redelivered:
+        metrics.redeliveries.inc()
     if redelivered and pipeline.count_redelivery(job) > settings.max_redeliveries:
         pipeline.fail(job, reason="WORKER_LOST", detail="the worker was lost each time that it took up this case")
         return
@@ -74,6 +99,7 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
                 log.error("case failed", reason=error.reason)
                 pipeline.fail(job, reason=error.reason, detail="the case could not be assessed")
                 return
+            metrics.retries.labels(error.reason).inc()
             log.warning("try again", reason=error.reason, detail=error.detail, wait_s=wait)
             if wait is None:
                 _give_up_if_old(pipeline, job, settings=settings, reason=error.reason)

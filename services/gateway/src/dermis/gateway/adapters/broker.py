@@ -12,13 +12,25 @@ from typing import Any
 import redis.asyncio
 from celery import Celery
 from kombu.exceptions import OperationalError
+from opentelemetry.trace import SpanKind
 
 from dermis.gateway.hub import Hub
 from dermis.gateway.ports import Load
 from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SCRATCH_QUEUE, AssessImageJob, AssessJob, reply_key, wakeup_channel
+from dermis.shared.jobs import (
+    ASSESS,
+    ASSESS_IMAGE,
+    CASES_QUEUE,
+    SCRATCH_QUEUE,
+    SENT_AT,
+    AssessImageJob,
+    AssessJob,
+    reply_key,
+    wakeup_channel,
+)
 from dermis.shared.telemetry import log
+from dermis.shared.tracing import sent_along, span
 
 _SOCKET_SECONDS = 1.0
 _PAUSE_SECONDS = 2.0
@@ -26,7 +38,6 @@ _LOAD_SECONDS = 0.25
 _THREADS = 4
 _MOST_WAITING = 64
 _MOST_KEPT = 10_000
-_SENT_AT = "sent_at"
 _FAULTS = (redis.RedisError, OperationalError, OSError, TimeoutError)
 
 
@@ -110,13 +121,14 @@ class RedisBroker:
         if time.monotonic() < self._paused_until or self._waiting >= _MOST_WAITING:
             return False
 
-        def send() -> None:
-            headers = {_SENT_AT: time.time()}
+        def send(headers: Mapping[str, Any]) -> None:
             self._app.send_task(task, kwargs={"job": job}, queue=queue, headers=headers, expires=expires, retry=False)
 
         self._waiting += 1
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, send)
+            with span(f"send {task}", kind=SpanKind.PRODUCER):
+                headers = {SENT_AT: time.time(), **sent_along()}
+                await asyncio.get_running_loop().run_in_executor(self._threads, send, headers)
         except _FAULTS as fault:
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             log.warning("broker failed", fault=type(fault).__name__)
@@ -153,6 +165,6 @@ def _age(message: bytes | None) -> float:
     if not message:
         return 0.0
     try:
-        return max(0.0, time.time() - float(json.loads(message)["headers"][_SENT_AT]))
+        return max(0.0, time.time() - float(json.loads(message)["headers"][SENT_AT]))
     except (ValueError, LookupError, TypeError):
         return 0.0

@@ -1,0 +1,80 @@
+"""What a worker counts: of all its processes together, over files that Prometheus' client shares between them.
+
+`prometheus_client` decides when it is imported whether it counts in files, so PROMETHEUS_MULTIPROC_DIR must be set before this
+module is: `__main__` does so.
+"""
+
+import os
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from dermis.shared.case import Assessed, Fact, Failed, Outcome
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counters of cases, images and stages; labels hold codes of ours, never a case."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.in_work = Gauge("dermis_worker_in_work", "jobs in work now", registry=registry, multiprocess_mode="livesum")
+        self.waited = Histogram("dermis_worker_wait_seconds", "time a job waited in the queue", buckets=_SECONDS, registry=registry)
+        self.job_seconds = Histogram("dermis_worker_job_seconds", "time a job was in work", ("task",), buckets=_SECONDS, registry=registry)
+        self.retries = Counter("dermis_worker_retries", "tries that failed for now, by reason", ("reason",), registry=registry)
+        self.redeliveries = Counter("dermis_worker_redeliveries", "jobs whose worker was lost before", registry=registry)
+        self._stages = Histogram("dermis_worker_stage_seconds", "time of a stage", ("stage",), buckets=_SECONDS, registry=registry)
+        self._images = Counter("dermis_worker_images", "images judged, by verdict", ("verdict",), registry=registry)
+        self._reasons = Counter("dermis_worker_image_reasons", "what was wrong with images", ("reason",), registry=registry)
+        self._outcomes = Counter("dermis_worker_outcomes", "outcomes by kind and reason", ("kind", "reason"), registry=registry)
+        self._first = Counter("dermis_worker_first_conditions", "the most probable condition", ("condition",), registry=registry)
+        self._failures = Counter("dermis_worker_failures", "attempts that failed, by reason", ("reason",), registry=registry)
+        self._model = Gauge(
+            "dermis_worker_model_version", "version that answered last", ("name",), registry=registry, multiprocess_mode="livemostrecent"
+        )
+
+    def note(self, fact: Fact) -> None:
+        """Count a fact that this worker was the first to put."""
+        match fact:
+            case Assessed():
+                for image in fact.images:
+                    self._images.labels(image.quality.verdict).inc()
+                    for reason in image.quality.reasons:
+                        self._reasons.labels(reason).inc()
+            case Outcome():
+                self._outcomes.labels(fact.kind, fact.reason or "").inc()
+                for stage in fact.stages:
+                    self._stages.labels(stage.name).observe(stage.ms / 1000)
+                if fact.differential:
+                    self._first.labels(fact.differential[0].condition).inc()
+                if fact.model:
+                    self._model.labels(fact.model.name).set(fact.model.version)
+            case Failed():
+                self._failures.labels(fact.reason).inc()
+
+
+class OfAllProcesses(CollectorRegistry):
+    """Collects from the files of all processes; what a lost one counted stays, what it held does not."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        MultiProcessCollector(self, str(folder))  # type: ignore[no-untyped-call]
+
+    def collect(self) -> object:  # type: ignore[override]
+        for file in self._folder.glob("gauge_live*_*.db"):
+            pid = int(file.stem.rpartition("_")[2])
+            if not _lives(pid):
+                mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
+        return super().collect()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
