@@ -104,7 +104,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos fuzz mutate overload promote-load
+.PHONY: bench chaos fuzz mutate overload promote-load trace
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
 
@@ -116,6 +116,11 @@ fuzz: .venv/.dev ## schemathesis, all checks, over the whole OpenAPI file, again
 
 mutate: .venv/.dev ## cut, flipped, mislabelled uploads, bombs, polyglots, wrong JSON: no 5xx, nothing stored (UPLOADS=10000)
 	.venv/bin/python -m tests.load.mutate --uploads $(or $(UPLOADS),10000)
+
+trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explanation/trace.svg)
+	folder=$$(mktemp -d); trap 'rm -rf $$folder' EXIT; \
+	DERMIS_TRACES_URL=file://$$folder .venv/bin/dermis demo; \
+	.venv/bin/dermis trace --traces $$folder --out $(or $(OUT),docs/explanation/trace.svg)
 
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.load.overload --seconds $(or $(SECONDS),120)

@@ -11,7 +11,7 @@ from dermis.standalone.core.waterfall import Span, draw, span_of, trace_of
 
 
 @click.command("trace")
-@click.argument("case_id")
+@click.argument("case_id", required=False)
 @click.option(
     "--traces",
     "folder",
@@ -20,19 +20,23 @@ from dermis.standalone.core.waterfall import Span, draw, span_of, trace_of
     help="Folder that DERMIS_TRACES_URL names.",
 )
 @click.option("--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path), help="SVG to write.")
-def command(case_id: str, folder: Path, out: Path) -> None:
+def command(case_id: str | None, folder: Path, out: Path) -> None:
     """Draw one case's way through all parts, from the spans that DERMIS_TRACES_URL=file:///folder collected.
+
+    Without CASE_ID the last one is drawn.
 
     \b
     Examples:
+      DERMIS_TRACES_URL=file:///tmp/traces dermis demo
+      dermis trace --traces /tmp/traces --out case.svg
       dermis trace case_01k9x4q7e8f3rtw5m2c6b0dvza --traces /tmp/traces --out case.svg
     """
     rows = trace_of(list(_read(folder)), case_id)
     if not rows:
-        detail = f"no span in {folder} is about {case_id[:64]!r}; were all parts started with DERMIS_TRACES_URL=file://{folder}?"
+        detail = f"no span in {folder} is about {f'case {case_id[:64]!r}' if case_id else 'a case'}; were all parts started with DERMIS_TRACES_URL=file://{folder}?"
         raise DermisError(Kind.NOT_FOUND, "TRACE", detail)
     total = max(span.ended for _, span in rows) - min(span.begun for _, span in rows)
-    out.write_text(draw(rows, title=f"{case_id}: {len(rows)} spans, {total:.0f} ms"), encoding="utf-8")
+    out.write_text(draw(rows, title=f"One case: {len(rows)} spans, {total:.0f} ms"), encoding="utf-8")
     parts = ", ".join(dict.fromkeys(span.part for _, span in rows))
     click.echo(f"{out}: {len(rows)} spans of {parts}")
 

@@ -40,11 +40,13 @@ def span_of(exported: Mapping[str, Any]) -> Span:
     )
 
 
-def trace_of(spans: Sequence[Span], case_id: str) -> list[tuple[int, Span]]:
+def trace_of(spans: Sequence[Span], case_id: str | None) -> list[tuple[int, Span]]:
     """Return the spans of the trace in which a case was taken in, each with its depth, parents first; empty if there is none.
 
-    A case that the sweep sent again has more than one trace: the earliest is taken.
+    Without an id it is the last case that was taken in. A case that the sweep sent again has more than one trace: the earliest is taken.
     """
+    if case_id is None:
+        case_id = max((span.begun, span.case_id) for span in spans if span.case_id)[1] if any(span.case_id for span in spans) else None
     about = sorted((span for span in spans if span.case_id == case_id), key=lambda span: span.begun)
     if not about:
         return []
