@@ -11,9 +11,12 @@ import httpx
 import pytest
 
 from dermis.shared.api_keys import Scope, make_key, put_key, revoke
-from dermis.shared.case import Assessed, Outcome, OutcomeKind, case_key, fact_key, image_key
+from dermis.shared.bundles import point, publish
+from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, case_key, fact_key, heatmap_key, image_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
+from dermis.shared.manifest import VersionRef
+from dermis.standalone import demo
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
@@ -24,6 +27,8 @@ GUARDED = [(method, path) for method, path, operation in OPERATIONS if "security
 OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")}
 READS = ("GET", "HEAD")
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+MODEL = ModelRef(name="m", version=1, purpose="demo")
+HEATMAP = Heatmap(n=1, condition="ECZEMA", place=0)
 ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
 
 
@@ -48,18 +53,17 @@ def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
     """Return owner, id and header of a case with all its facts."""
     owner, header = new_key(gateway)
     case_id = gateway.submit(jpeg, headers={**header, "Idempotency-Key": "k"}).json()["id"]
-    for name, fact in (
-        ("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())),
-        ("outcome", Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION)),
-    ):
+    outcome = Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.DIFFERENTIAL, model=MODEL, heatmaps=(HEATMAP,))
+    for name, fact in (("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())), ("outcome", outcome)):
         gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())
     gateway.store.put_once(image_key(owner, case_id, 1, "prepared"), jpeg)
+    gateway.store.put_once(heatmap_key(owner, case_id, HEATMAP, MODEL), b"heatmap")
     return owner, case_id, header
 
 
 def fill(path: str, case_id: str) -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
-    return path.format_map({"case_id": case_id, "n": 1})
+    return path.format_map({"case_id": case_id, "n": 1, "version": 1})
 
 
 def test_every_route_needs_a_scope_that_fits_what_it_does_or_is_listed_as_open() -> None:
@@ -103,15 +107,19 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case(
     gateway: Any, jpeg: bytes, method: str, path: str, keyless: bool
 ) -> None:
     gateway.settings |= {"keyless": True, "list_public": True}
+    publish(gateway.store, demo.BUNDLE)
+    point(gateway.store, VersionRef(name="dermis", version=1))
     owner, case_id, header = whole_case(gateway, jpeg)
     _, other = (None, {}) if keyless else new_key(gateway)
     folder = f"{case_key(owner, case_id)}/"
     before = {key: gateway.store.get(key) for key in gateway.store.list(folder)}
     gateway.broker.reply = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
-    body = {"files": {"image" if "images:" in path else "images": jpeg}} if method == "POST" else {}
+    body: dict[str, Any] = {"files": {"image" if "images:" in path else "images": jpeg}} if method == "POST" else {}
+    if path.endswith("/feedback"):
+        body = {"json": {"helpful": True}}
     response = gateway.call(method, fill(path, case_id), headers={**other, "Idempotency-Key": "k", "If-None-Match": "*"}, **body)
     if "{case_id}" in path:
-        never = gateway.call(method, fill(path, unknown := new_id("case")), headers=other)
+        never = gateway.call(method, fill(path, unknown := new_id("case")), headers=other, **body)
         assert response.status_code == never.status_code == 404
         assert _shape(response, case_id) == _shape(never, unknown)  # nothing tells that there is such a case
     else:
@@ -121,7 +129,7 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case(
     if method in READS:  # who owns it does see it, so the above is no empty promise
         mine = gateway.call(method, fill(path, case_id), headers=header)
         assert mine.is_success
-        assert case_id in mine.text or "case" not in path
+        assert case_id in mine.text or "case" not in path or mine.content == b"heatmap"
 
 
 def _shape(response: httpx.Response, case_id: str) -> str:

@@ -27,7 +27,6 @@ def command(case_id: str | None, folder: Path, out: Path) -> None:
 
     \b
     Examples:
-      DERMIS_TRACES_URL=file:///tmp/traces dermis demo
       dermis trace --traces /tmp/traces --out case.svg
       dermis trace case_01k9x4q7e8f3rtw5m2c6b0dvza --traces /tmp/traces --out case.svg
     """
