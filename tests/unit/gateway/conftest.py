@@ -19,6 +19,7 @@ from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Load, Rate
 from dermis.gateway.settings import GatewaySettings
+from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob
@@ -98,13 +99,16 @@ class Gateway:
         self.rates = FakeRates()
         self.now = 0.0
         self.guard: Guard | None = None
+        self.audit = Audit(self.store, "gateway")
         self.settings: dict[str, Any] = {"store_url": "file:///nowhere", "max_image_bytes": MAX_IMAGE_BYTES, "keyless": True}
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
         pipeline = Pipeline(store=self.store, hub=self.hub)
         self.guard = self.guard or Guard(self.store, self.rates, settings, clock=lambda: self.now)
-        app = create_app(Parts(settings=settings, pipeline=pipeline, broker=self.broker, metrics=self.metrics, guard=self.guard))
+        app = create_app(
+            Parts(settings=settings, pipeline=pipeline, broker=self.broker, metrics=self.metrics, guard=self.guard, audit=self.audit)
+        )
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:

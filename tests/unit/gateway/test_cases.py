@@ -13,6 +13,7 @@ import pytest
 from dermis.shared.case import (
     Assessed,
     AssessedImage,
+    Consent,
     Erased,
     Fact,
     Failed,
@@ -25,6 +26,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
+from dermis.shared.erasing import retention_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
 from dermis.shared.report import QualityReport, Verdict
@@ -57,7 +59,7 @@ def test_a_case_is_stored_queued_and_shown(gateway: Any, jpeg: bytes, png: bytes
         assert (image.bytes, image.sha256) == (len(original), hashlib.sha256(original).hexdigest())
     assert OpenCase.model_validate_json(gateway.store.get(open_key(case_id))).owner == "public"
     assert gateway.broker.jobs == [AssessJob(case_id=case_id, owner="public")]
-    assert len(gateway.keys) == 5
+    assert len(gateway.keys) == 6
     assert not any(b"SECRET" in gateway.store.get(key) for key in gateway.keys)
     shown = gateway.get(f"/v1/cases/{case_id}")
     assert shown.json() == response.json()
@@ -220,8 +222,8 @@ def test_the_marker_is_first_and_the_fact_that_makes_a_case_last(gateway: Any, j
     gateway.store.put_once = lambda key, data: (order.append(key), put_once(key, data))[1]
     case_id = gateway.submit(jpeg, jpeg).json()["id"]
     images = [image_key("public", case_id, n, "original") for n in (1, 2)]
-    assert sorted(order[1:3]) == images
-    assert [order[0], *order[3:]] == [open_key(case_id), fact_key("public", case_id, "received")]
+    assert sorted(order[1:4]) == [*images, retention_key(Consent.ASSESS_ONLY, case_id)]
+    assert [order[0], *order[4:]] == [open_key(case_id), fact_key("public", case_id, "received")]
 
 
 @pytest.fixture

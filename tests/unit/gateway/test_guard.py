@@ -249,3 +249,26 @@ class TestOrigins:
         assert "access-control-allow-credentials" not in answer.headers
         other = gateway.call("OPTIONS", "/v1/cases", headers={**PREFLIGHT, "Origin": "https://c.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_are_not(keyed: Any, jpeg: bytes) -> None:
+    owner, case_id, header = whole_case(keyed, jpeg)
+    _, other = new_key(keyed)
+    for _ in range(2):
+        keyed.get(f"/v1/cases/{case_id}", headers=header)
+    keyed.get(f"/v1/cases/{case_id}/images/1/heatmap", headers=header)
+    keyed.get("/v1/cases", headers=header)
+    keyed.get(f"/v1/cases/{case_id}", headers=other)
+    keyed.get(f"/v1/cases/{case_id}")
+    keyed.get("/v1/models", headers=header)
+    keyed.call("DELETE", f"/v1/cases/{case_id}", headers=header)
+    keyed.audit.flush()
+    (written,) = (key for key in keyed.keys if key.startswith("audit/"))
+    records = [json.loads(line) for line in keyed.store.get(written).splitlines()]
+    assert {record["by"] for record in records} == {owner}
+    assert [(record["act"], record["route"], record["times"], record.get("case_id")) for record in records] == [
+        ("READ", "/v1/cases/{case_id}", 2, case_id),
+        ("READ", "/v1/cases/{case_id}/images/{n}/heatmap", 1, case_id),
+        ("READ", "/v1/cases", 1, None),
+        ("ERASE", "/v1/cases/{case_id}", 1, case_id),
+    ]

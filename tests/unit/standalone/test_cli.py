@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from dermis.standalone import cli, demo
 
-OWN = ["up", "demo", "assess", "answers", "init", "replay", "keys", "doctor", "trace", "config"]
+OWN = ["up", "demo", "assess", "answers", "init", "replay", "export", "keys", "doctor", "trace", "config"]
 
 
 def run(*arguments: str, **environ: str) -> Result:

@@ -1,6 +1,7 @@
 """Typed, time-ordered ids: `case_01k...` (TypeID over UUIDv7, RFC 9562)."""
 
 import re
+from datetime import UTC, datetime
 
 from typeid import TypeID
 
@@ -10,6 +11,11 @@ _ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 def new_id(kind: str) -> str:
     """Return a new id of `kind`, for example "case"; ids made later sort later."""
     return str(TypeID(prefix=kind))
+
+
+def made_at(text: str) -> datetime:
+    """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits)."""
+    return datetime.fromtimestamp((TypeID.from_string(text).uuid.int >> 80) / 1000, UTC)
 
 
 def is_id(kind: str, text: str) -> bool:

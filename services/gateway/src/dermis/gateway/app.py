@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -14,6 +15,7 @@ from dermis.gateway import openapi, problems
 from dermis.gateway.edge import Edge
 from dermis.gateway.parts import Parts
 from dermis.gateway.routes import batches, cases, health, images, models, page
+from dermis.shared.audit import EVERY_SECONDS, Audit
 
 _ASSETS = Path(__file__).parent / "web" / "assets"
 
@@ -24,12 +26,15 @@ def create_app(parts: Parts) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         feed = asyncio.create_task(parts.broker.feed(parts.pipeline.hub))
+        audit = asyncio.create_task(_write_audit(parts.audit))
         yield
-        feed.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await feed
+        for task in (feed, audit):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await parts.broker.close()
         await parts.guard.close()
+        await run_in_threadpool(parts.audit.flush)
 
     app = FastAPI(
         title="dermis",
@@ -44,10 +49,16 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     if origins := [origin.strip() for origin in parts.settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"])
-    app.add_middleware(Edge, metrics=parts.metrics)
+    app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
     for router in (cases.router, images.router, batches.router, models.router, health.router, page.router):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app
+
+
+async def _write_audit(audit: Audit) -> None:
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        await run_in_threadpool(audit.flush)

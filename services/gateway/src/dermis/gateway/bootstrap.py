@@ -9,6 +9,7 @@ from dermis.gateway.guard import Guard
 from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.settings import GatewaySettings
+from dermis.shared.audit import Audit
 from dermis.shared.stores import open_store
 
 
@@ -16,4 +17,12 @@ def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
     store = open_store(settings.store_url)
     guard = Guard(store, SharedRates(settings.broker_url), settings)
-    return create_app(Parts(settings=settings, pipeline=Pipeline(store=store), broker=RedisBroker(settings.broker_url), guard=guard))
+    return create_app(
+        Parts(
+            settings=settings,
+            pipeline=Pipeline(store=store),
+            broker=RedisBroker(settings.broker_url),
+            guard=guard,
+            audit=Audit(store, "gateway"),
+        )
+    )

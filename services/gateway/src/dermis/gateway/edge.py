@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermis.gateway.metrics import Metrics
 from dermis.gateway.problems import SCOPE_KEY, internal_problem
+from dermis.shared.api_keys import Scope as KeyScope
+from dermis.shared.audit import Act, Audit
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span
 
@@ -27,6 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _CACHEABLE = ("/", "/assets", "/openapi.json")
+_AUDITED = {"GET": Act.READ, "HEAD": Act.READ, "DELETE": Act.ERASE}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PROBES = ("/livez", "/readyz", "/metrics")
 
@@ -34,9 +37,10 @@ _PROBES = ("/livez", "/readyz", "/metrics")
 class Edge:
     """ASGI middleware; log and metrics name the route, never the path, which may hold anything."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, audit: Audit) -> None:
         self._app = app
         self._metrics = metrics
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,6 +80,9 @@ class Edge:
             "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), **problem
         )
         self._metrics.answered(method=method, route=route, status=status, seconds=seconds)
+        caller = scope.get(CALLER_KEY)
+        if caller and caller.scope != KeyScope.MODELS_READ and method in _AUDITED and 200 <= status < 400:
+            self._audit.note(_AUDITED[method], by=caller.key_id, route=route, **scope.get("path_params", {}))
         if problem:
             self._metrics.problem(problem["reason"])
 

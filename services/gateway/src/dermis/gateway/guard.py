@@ -26,6 +26,7 @@ class Caller:
 
     key_id: str
     owner: str
+    scope: str
     rate_headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -51,8 +52,8 @@ class Guard:
             raise RefusedError(Kind.PERMISSION, "SCOPE", f"this needs the scope {scope}; {held}", {"WWW-Authenticate": challenge})
         headers = await self._count(key, address)
         if key is None:
-            return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, rate_headers=headers)
-        return Caller(key_id=key.key_id, owner=key.owner, rate_headers=headers)
+            return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, rate_headers=headers)
+        return Caller(key_id=key.key_id, owner=key.owner, scope=scope, rate_headers=headers)
 
     async def check(self, authorization: str | None) -> None:
         """Raise UNAUTHENTICATED if what let a long call in doesn't hold any more."""

@@ -20,6 +20,7 @@ from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import Scope
+from dermis.shared.audit import Audit
 from dermis.shared.tracing import span
 
 
@@ -29,6 +30,7 @@ class Parts:
     pipeline: Pipeline
     broker: Broker
     guard: Guard
+    audit: Audit
     metrics: Metrics = field(default_factory=Metrics)
     _held: int = 0
 

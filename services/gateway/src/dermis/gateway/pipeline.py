@@ -25,7 +25,6 @@ from dermis.shared.case import (
     Outcome,
     Received,
     ReceivedImage,
-    case_key,
     fact_key,
     failed_key,
     feedback_key,
@@ -33,6 +32,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
+from dermis.shared.erasing import IdempotencyLink, RetentionMark, erase, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
@@ -53,12 +53,6 @@ class IdempotencyRecord(BaseModel):
 
     case_id: str
     digest: str
-
-
-class IdempotencyLink(BaseModel):
-    """`idempotency.json` of a case: the record that goes when the case is erased."""
-
-    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,17 +137,9 @@ class Pipeline:
         The marker is put anew and left: what a running worker adds later, or what a crash leaves here, the sweep removes.
         """
         _check_id(case_id)
-        tombstone = fact_key(owner, case_id, "erased")
-        if not self._get(tombstone, Erased):
-            if not self._get(fact_key(owner, case_id, "received"), Received):
-                raise _no_case(case_id)
-            self._put(open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=self.clock()))
-            self._put(tombstone, Erased(case_id=case_id, erased_at=self.clock()))
-        if link := self._get(_link_key(owner, case_id), IdempotencyLink):
-            self.store.delete(link.key)
-        for key in list(self.store.list(f"{case_key(owner, case_id)}/")):
-            if key != tombstone:
-                self.store.delete(key)
+        if not self._get(fact_key(owner, case_id, "erased"), Erased) and not self._get(fact_key(owner, case_id, "received"), Received):
+            raise _no_case(case_id)
+        erase(self.store, owner=owner, case_id=case_id, at=self.clock())
 
     async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
         """Return the overlay of image `n` for a condition, else for the most probable that has one; NOT_FOUND if there is none."""
@@ -246,8 +232,10 @@ class Pipeline:
             run_in_threadpool(self.store.put_once, image_key(owner, case_id, described.n, "original"), image.data)
             for image, described in zip(case.images, received.images, strict=True)
         ]
+        mark = retention_key(received.consent, case_id)
+        puts.append(run_in_threadpool(self._put, mark, RetentionMark(owner=owner)))
         if link:
-            puts.append(run_in_threadpool(self._put, _link_key(owner, case_id), link))
+            puts.append(run_in_threadpool(self._put, link_key(owner, case_id), link))
         # All are waited for, so that none is put after an undo.
         for result in await asyncio.gather(*puts, return_exceptions=True):
             if isinstance(result, BaseException):
@@ -258,7 +246,7 @@ class Pipeline:
         owner, case_id = received.owner, received.case_id
         images = [image_key(owner, case_id, image.n, "original") for image in received.images]
         with contextlib.suppress(Exception):
-            for key in (fact_key(owner, case_id, "received"), *images, open_key(case_id)):
+            for key in (fact_key(owner, case_id, "received"), *images, retention_key(received.consent, case_id), open_key(case_id)):
                 self.store.delete(key)
 
     def _claim(self, key: str, record: IdempotencyRecord) -> IdempotencyRecord:
@@ -292,10 +280,6 @@ class Pipeline:
 
 def _json(value: BaseModel) -> bytes:
     return value.model_dump_json().encode()
-
-
-def _link_key(owner: str, case_id: str) -> str:
-    return f"{case_key(owner, case_id)}/idempotency.json"
 
 
 def _check_id(case_id: str) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import cast
 
-from dermis.gateway.core.listing import Listed, cursor, made_at
+from dermis.gateway.core.listing import Listed, cursor
 from dermis.gateway.guidance import guidance
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Received, ReceivedImage, Status
 from dermis.shared.http import Case, CaseImage, CaseList, CaseSummary, Failure
+from dermis.shared.ids import made_at
 from dermis.shared.report import QualityReport
 
 

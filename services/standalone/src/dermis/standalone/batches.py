@@ -18,7 +18,7 @@ from dermis.shared.batches import (
     steps_in,
 )
 from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.standalone.core.sweep import Action, Policy, made_at
+from dermis.standalone.core.sweep import Action, Policy, is_expired
 from dermis.standalone.queue import Queue
 
 M = TypeVar("M", bound=BaseModel)
@@ -55,8 +55,8 @@ class BatchSweep:
         if self._get(batch_erased_key(batch_id), BatchErased):
             return self._discard(batch_id)
         if manifest is None:
-            made = made_at(batch_id)
-            return self._discard(batch_id) if made is None or now - made >= self._policy.incomplete_after else Action.WAIT
+            over = is_expired(batch_id, now=now, after=self._policy.incomplete_after)
+            return self._discard(batch_id) if over else Action.WAIT
         closed = steps_in(self._store.list(f"{batch_key(batch_id)}/results/")) | steps_in(
             self._store.list(f"{batch_key(batch_id)}/failed/")
         )

@@ -21,6 +21,7 @@ _OWN = {
     "answers": "Print the answers of a row of SCIN's scin_cases.csv as JSON.",
     "init": "Make a store ready: one without a model gets the demo bundle.",
     "replay": "Try a failed case again.",
+    "export": "Give out all that is kept of a case.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Look for what could keep dermis from running; say what to do.",
     "trace": "Draw one case's way through all parts.",

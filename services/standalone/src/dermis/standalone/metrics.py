@@ -11,12 +11,14 @@ _last_look = Gauge("dermis_sweep_last_look_timestamp_seconds", "when the last lo
 _look_seconds = Histogram("dermis_sweep_look_seconds", "time of a look", buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300))
 _actions = Counter("dermis_sweep_actions", "what was done about open cases", ("action",))
 _scratch = Counter("dermis_sweep_scratch", "images to judge at once that nobody took away")
+_ended = Counter("dermis_sweep_ended_cases", "cases erased as their time was over")
 
 
-def looked(*, seconds: float, actions: Mapping[Action, int], scratch: int) -> None:
+def looked(*, seconds: float, actions: Mapping[Action, int], scratch: int, ended: int) -> None:
     """Count a look that ended without a fault."""
     _last_look.set_to_current_time()
     _look_seconds.observe(seconds)
     _scratch.inc(scratch)
+    _ended.inc(ended)
     for action, count in actions.items():
         _actions.labels(action.value.lower()).inc(count)

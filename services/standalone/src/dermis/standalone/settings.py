@@ -23,10 +23,18 @@ class SweepSettings(Settings):
     alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
+    retention_days: float = Field(30, ge=0, description="a case is erased after this time; 0: never")
+    improvement_retention_days: float = Field(365, ge=0, description="the same for a case that may be kept for improvement")
+    audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
+
     @property
     def policy(self) -> Policy:
         return Policy(
-            resend_after=timedelta(seconds=self.resend_after_seconds), incomplete_after=timedelta(seconds=self.incomplete_after_seconds)
+            resend_after=timedelta(seconds=self.resend_after_seconds),
+            incomplete_after=timedelta(seconds=self.incomplete_after_seconds),
+            keep_for=timedelta(days=self.retention_days),
+            keep_for_improvement=timedelta(days=self.improvement_retention_days),
+            audit_for=timedelta(days=self.audit_days),
         )
 
 

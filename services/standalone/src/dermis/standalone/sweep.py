@@ -8,22 +8,25 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from dermis.shared.audit import AUDIT_PREFIX, Act, Audit
 from dermis.shared.case import (
     CaseState,
+    Consent,
     Erased,
     Fact,
     Failed,
     OpenCase,
     Outcome,
     Received,
-    case_key,
     fact_key,
     failed_key,
 )
+from dermis.shared.erasing import RetentionMark, clear, erase, retention_prefix
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
 from dermis.shared.metrics import serve_metrics
@@ -34,11 +37,13 @@ from dermis.shared.telemetry import configure_logs, log
 from dermis.shared.tracing import configure_traces
 from dermis.standalone import metrics
 from dermis.standalone.batches import BatchSweep
-from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, is_expired, most_resends
+from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, is_expired, is_over, most_resends
 from dermis.standalone.queue import CeleryQueue, Queue
 from dermis.standalone.settings import SweepSettings
 
 F = TypeVar("F", bound=Fact)
+_MOST_ENDED = 200
+"""Cases that are erased in one look: the others wait for the next."""
 _READERS = 8
 """Objects that are read at once: a store elsewhere takes milliseconds for each."""
 
@@ -46,10 +51,11 @@ _READERS = 8
 class Sweep:
     """Looks at all open cases each time; remembers, while it runs, which it sent again."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: Policy) -> None:
+    def __init__(self, store: BlobStore, queue: Queue, policy: Policy, audit: Audit) -> None:
         self._store = store
         self._queue = queue
         self._policy = policy
+        self._audit = audit
         self._resent: dict[str, Resent] = {}
 
     def look(self, now: datetime) -> Counter[Action]:
@@ -74,10 +80,43 @@ class Sweep:
 
     def clear_scratch(self, now: datetime) -> int:
         """Delete the images to judge at once that nobody took away in time; return how many."""
-        expired = [key for key in self._store.list("scratch/") if is_expired(key.partition("/")[2], now=now, policy=self._policy)]
+        expired = [
+            key for key in self._store.list("scratch/") if is_expired(key.partition("/")[2], now=now, after=self._policy.scratch_for)
+        ]
         for key in expired:
             self._store.delete(key)
         return len(expired)
+
+    def end_retention(self, now: datetime) -> int:
+        """Erase the cases whose time is over, the oldest first, as many as a look should take; return how many."""
+        ended = 0
+        for consent in Consent:
+            for key in self._store.list(retention_prefix(consent)):
+                case_id = key.removeprefix(retention_prefix(consent))
+                if ended == _MOST_ENDED or not is_over(case_id, consent, now=now, policy=self._policy):
+                    break
+                self._end(key, case_id, now)
+                ended += 1
+        return ended
+
+    def _end(self, key: str, case_id: str, now: datetime) -> None:
+        try:
+            owner = RetentionMark.model_validate_json(self._store.get(key)).owner
+        except BlobNotFound:
+            return  # erased meanwhile
+        if self._get(fact_key(owner, case_id, "received"), Received) or self._get(fact_key(owner, case_id, "erased"), Erased):
+            erase(self._store, owner=owner, case_id=case_id, at=now)
+            self._audit.note(Act.EXPIRE, by="sweep", case_id=case_id)
+        else:
+            clear(self._store, owner=owner, case_id=case_id)  # it was never wholly submitted
+
+    def end_audit(self, now: datetime) -> int:
+        """Delete the audit of days that need not be kept any more; return how many objects."""
+        last = f"{AUDIT_PREFIX}{(now - self._policy.audit_for).date()}"
+        over = [*takewhile(lambda key: key < last, self._store.list(AUDIT_PREFIX))]
+        for key in over:
+            self._store.delete(key)
+        return len(over)
 
     def _budget(self, open_cases: int) -> int:
         if not open_cases:
@@ -124,10 +163,7 @@ class Sweep:
                 known = self._resent.get(key)
                 self._resent[key] = Resent(times=(known.times if known else 0) + 1, at=now)
             case Action.DISCARD:
-                tombstone = fact_key(marker.owner, marker.case_id, "erased")
-                for left in list(self._store.list(f"{case_key(marker.owner, marker.case_id)}/")):
-                    if left != tombstone:
-                        self._store.delete(left)
+                clear(self._store, owner=marker.owner, case_id=marker.case_id)
                 self._store.delete(key)
             case Action.CLOSE:
                 self._store.delete(key)
@@ -141,7 +177,8 @@ def main() -> None:
     configure_traces(part="sweep", url=settings.traces_url)
     serve_metrics(settings.metrics_listen)
     store, queue = open_store(settings.store_url), CeleryQueue(settings.broker_url)
-    sweep, batches = Sweep(store, queue, settings.policy), BatchSweep(store, queue, settings.policy)
+    audit = Audit(store, "sweep")
+    sweep, batches = Sweep(store, queue, settings.policy, audit), BatchSweep(store, queue, settings.policy)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -153,13 +190,17 @@ def main() -> None:
             begun, now = time.monotonic(), datetime.now(UTC)
             done = sweep.look(now) + batches.look(now)
             cleared = sweep.clear_scratch(now)
+            ended = sweep.end_retention(now)
+            sweep.end_audit(now)
+            audit.flush()
         except DermisError as error:
             log.warning("sweep broken off", reason=error.reason, detail=error.detail)
         else:
-            metrics.looked(seconds=time.monotonic() - begun, actions=done, scratch=cleared)
-            if done or cleared:
-                log.info("swept", scratch=cleared, **{str(action).lower(): count for action, count in done.items()})
+            metrics.looked(seconds=time.monotonic() - begun, actions=done, scratch=cleared, ended=ended)
+            if done or cleared or ended:
+                log.info("swept", scratch=cleared, ended=ended, **{str(action).lower(): count for action, count in done.items()})
         if stop.wait(settings.interval_seconds):
+            audit.flush()
             return
 
 

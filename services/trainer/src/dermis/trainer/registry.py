@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from dermis.shared.audit import Act, Audit
 from dermis.shared.bundles import point, read_current, read_feature_schema, read_manifest
 from dermis.shared.case import Fact
 from dermis.shared.errors import DermisError, Kind
@@ -214,6 +215,9 @@ def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
 
 def _put(store: BlobStore, record: Promotion) -> None:
     store.put_once(f"{PROMOTIONS}{record.id}.json", record.model_dump_json().encode())
+    audit = Audit(store, "trainer")
+    audit.note(Act.PROMOTE, by="operator", promotion=record.id, done=record.action.value)
+    audit.flush()
 
 
 def _bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:

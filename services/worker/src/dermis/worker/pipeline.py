@@ -33,6 +33,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
+from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
@@ -295,10 +296,7 @@ class Pipeline:
     def _close(self, job: AssessJob, state: CaseState) -> CaseState:
         """Remove what a closed case no longer needs; of an erased case, everything that came after its tombstone."""
         if state.erased:
-            tombstone = fact_key(job.owner, job.case_id, "erased")
-            for key in list(self.store.list(f"{case_key(job.owner, job.case_id)}/")):
-                if key != tombstone:
-                    self.store.delete(key)
+            clear(self.store, owner=job.owner, case_id=job.case_id)
         if state.closed:
             self.store.delete(open_key(job.case_id))
         return state

@@ -4,10 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
-
-from typeid import TypeID
 
 from dermis.shared.case import Status
 from dermis.shared.ids import is_id
@@ -41,12 +38,6 @@ def _status(names: set[str]) -> Status | None:
     if any(name.startswith("failed/") for name in names):
         return Status.FAILED
     return Status.ASSESSED if "assessed.json" in names else Status.RECEIVED
-
-
-def made_at(case_id: str) -> datetime:
-    """Return the time in an id (UUIDv7's first 48 bits: milliseconds)."""
-    milliseconds = int.from_bytes(TypeID.from_string(case_id).uuid.bytes[:6], "big")
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def cursor(case_id: str) -> str:

@@ -1,13 +1,13 @@
 """What is to be done about an open case: decided from its marker, its facts and the time."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from typeid import TypeID
 from typeid.errors import TypeIDException
 
-from dermis.shared.case import CaseState, OpenCase
+from dermis.shared.case import CaseState, Consent, OpenCase
+from dermis.shared.ids import made_at
 from dermis.standalone.core.backoff import delay
 
 
@@ -24,12 +24,16 @@ class Action(StrEnum):
 class Policy:
     """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
     `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
-    image to judge at once is kept for `scratch_for` at most."""
+    image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if that was
+    agreed to, the audit for `audit_for`."""
 
     resend_after: timedelta = timedelta(seconds=45)
     incomplete_after: timedelta = timedelta(minutes=10)
     longest_wait: timedelta = timedelta(minutes=1)
     scratch_for: timedelta = timedelta(hours=1)
+    keep_for: timedelta = timedelta(days=30)
+    keep_for_improvement: timedelta = timedelta(days=365)
+    audit_for: timedelta = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +66,15 @@ def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
     return max(0, open_cases - waiting_jobs)
 
 
-def is_expired(scratch_id: str, *, now: datetime, policy: Policy) -> bool:
-    """Whether an image to judge at once has been there for too long, by the time in its id; what has no such id has no right to stay."""
-    made = made_at(scratch_id)
-    return made is None or now - made >= policy.scratch_for
-
-
-def made_at(text: str) -> datetime | None:
-    """Return the time in an id, or None if it is none."""
+def is_expired(thing_id: str, *, now: datetime, after: timedelta) -> bool:
+    """Whether a thing has been there for too long, by the time in its id; what has no such id has no right to stay."""
     try:
-        milliseconds = TypeID.from_string(text).uuid.int >> 80  # RFC 9562, UUID version 7
+        return now - made_at(thing_id) >= after
     except TypeIDException:
-        return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        return True
+
+
+def is_over(case_id: str, consent: Consent, *, now: datetime, policy: Policy) -> bool:
+    """Whether a case's time is over, by the time in its id and what its person agreed to; a retention of 0 has no end."""
+    keep = policy.keep_for if consent is Consent.ASSESS_ONLY else policy.keep_for_improvement
+    return bool(keep) and now - made_at(case_id) >= keep

@@ -1,0 +1,67 @@
+"""dermis export"""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dermis.shared.audit import Act, Audit
+from dermis.shared.case import PUBLIC_OWNER, case_key, fact_key
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import is_id
+from dermis.shared.ports import BlobStore
+from dermis.shared.stores import open_store
+from dermis.standalone.commands import options
+from dermis.standalone.settings import load_standalone
+
+
+@click.command("export")
+@click.option("--case", "case_id", required=True, help="Id of the case.")
+@click.option("--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is: the id of the key that submitted it.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="ZIP to write [default: <case>.zip]; it must not be there.")
+@options.state
+@options.store
+def command(case_id: str, owner: str, out: Path | None, **given: Any) -> None:
+    """Give out all that is kept of a case: its facts, the images as they were stored, and what was made of them.
+
+    The file is personal: hand it to the person whose case it is, and delete it. That it was made is kept in the audit.
+
+    \b
+    Examples:
+      dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza --owner key_01k9x4q7e8f3rtw5m2c6b0dvza --out case.zip
+    """
+    store = open_store(load_standalone(options.overlay(given)).store_url)
+    path = out or Path(f"{case_id}.zip")
+    if not is_id("case", case_id):
+        raise DermisError(
+            Kind.INVALID, "CASE_ID", f"--case {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza"
+        )
+    keys = list(store.list(f"{case_key(owner, case_id)}/"))
+    if fact_key(owner, case_id, "erased") in keys:
+        raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased: nothing of it is kept but that")
+    if not keys:
+        raise DermisError(
+            Kind.NOT_FOUND, "CASE", f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner"
+        )
+    pack(store, keys, prefix=f"{case_key(owner, case_id)}/", out=path)
+    audit = Audit(store, "export")
+    audit.note(Act.EXPORT, by="operator", case_id=case_id)
+    audit.flush()
+    click.echo(f"{path}: {len(keys)} files")
+
+
+def pack(store: BlobStore, keys: list[str], *, prefix: str, out: Path) -> None:
+    """Write the objects of `keys` to a new ZIP that only its owner may read; nothing is left of one that breaks off."""
+    try:
+        out.touch(mode=0o600, exist_ok=False)
+    except OSError as fault:
+        raise DermisError(Kind.CONFLICT, "OUT", f"--out {out} can't be made ({fault.strerror}); name another file") from None
+    try:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for key in keys:
+                archive.writestr(key.removeprefix(prefix), store.get(key))
+    except BaseException:
+        out.unlink()
+        raise
