@@ -14,12 +14,12 @@ from dermis.trainer import fit as fitting
 from dermis.trainer.augment import tone_preserving, tone_shifting
 from dermis.trainer.embed import Cache, CachedViews, embed, gather
 from dermis.trainer.fit import Progress
-from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets
+from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets, without_answers, without_images
 from dermis.trainer.model import Head
 from dermis.trainer.recipe import Config, Stage, as_json, batches, changed
 from dermis.trainer.runs import Run, RunConfig
 from dermis.trainer.schema import every_answer, schema_of
-from dermis.trainer.train import Parts, fit_model, fit_stages, new_backbone
+from dermis.trainer.train import Parts, ask, fit_model, fit_stages, new_backbone
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")
@@ -61,9 +61,10 @@ def seen_batches(monkeypatch):
     seen = []
     loaded = fitting._loaded
 
-    def spy(training, order, config, progress, absent):
-        seen.append((progress.stage, progress.epoch, [[training.ids[n] for n in places] for places in order]))
-        return loaded(training, order, config, progress, absent)
+    def spy(training, config, stage, progress, absent):
+        for places, *batch in loaded(training, config, stage, progress, absent):
+            seen.append((progress.stage, progress.epoch, [training.ids[n] for n in places]))
+            yield places, *batch
 
     monkeypatch.setattr(fitting, "_loaded", spy)
     return seen
@@ -89,12 +90,13 @@ def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, mo
     with pytest.raises(Killed):
         trained(tmp_path, run=first)
     before = len(seen)
+    epochs = {(stage, epoch) for stage, epoch, _ in wanted}
     second = Run.resume(store, first.id)
     resumed, again = trained(tmp_path, run=second)
     # What was done before the kill, then, from the last checkpoint on, the very batches of the run that was not killed.
     assert seen[:before] == wanted[:before]
     assert seen[before:] == wanted[-len(seen[before:]) :]
-    assert len(seen) - before == len(wanted) - (dies_after - 1)  # it died before the checkpoint after that epoch
+    assert len({(stage, epoch) for stage, epoch, _ in seen[before:]}) == len(epochs) - (dies_after - 1)  # it died before that checkpoint
     for one, other in zip(weights, resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert again["loss"] == pytest.approx(metrics["loss"], rel=1e-4)
@@ -156,6 +158,15 @@ def test_cached_views_are_what_the_served_model_sees(tmp_path):
     said = model.predict(arrays(PARTS.validation, config.schema, 40), verbose=0)["probabilities"]
     target = targets(PARTS.validation.samples, CONDITIONS)[0]
     assert -(target * np.log(said)).sum(1).mean() == pytest.approx(metrics["validation_loss"], rel=1e-3)
+
+
+def test_one_pass_tells_what_each_modality_says(tmp_path):
+    model, _ = trained(tmp_path, replace(CONFIG, stages=(Stage(epochs=1),)))
+    said = ask(model, CONFIG, PARTS.test, CONDITIONS)
+    inputs = arrays(PARTS.test, CONFIG.schema, 40)
+    hidden = {"images alone": without_answers(inputs, CONFIG.schema), "answers alone": without_images(inputs), "images and answers": inputs}
+    for shown, given in hidden.items():
+        np.testing.assert_allclose(said.raw[shown], model.predict(given, verbose=0)["probabilities"], atol=1e-5)
 
 
 def test_stages_that_freeze_again_are_refused(tmp_path):

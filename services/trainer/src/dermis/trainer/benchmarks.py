@@ -40,7 +40,7 @@ from dermis.trainer.train import Parts, fit_stages, new_backbone, served
 Floats = npt.NDArray[np.float64]
 OUTER, INNER, SEED = 5, 3, 0
 PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-OURS = ({"head.l2": "0.003"}, {"head.l2": "0.01"}, {"head.l2": "0.03"})
+OURS = ({"head.l2": "0.03"}, {"head.l2": "0.1"}, {"head.l2": "0.3"})
 SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
 
 

@@ -1,6 +1,7 @@
 """One stage of training: batches in a fixed order, an epoch after another, until a kill, a non-finite loss or the end."""
 
 import io
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -143,12 +144,12 @@ def fit(
     absent = encode(config.schema, SelfReport())
     writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
     kept_at = time.monotonic()
+    coming = _loaded(training, config, stage, progress, absent)
 
     with click.progressbar(length=stage.epochs - progress.epoch, label=f"stage {progress.stage}", hidden=quiet) as bar:
         while progress.epoch < stage.epochs and not _patient_no_more(progress, config, validation):
             losses = []
-            order = batches(len(training), size=config.batch, seed=config.seed, stage=progress.stage, epoch=progress.epoch)
-            for places, batch in zip(order, _loaded(training, order, config, progress, absent), strict=True):
+            for places, *batch in itertools.islice(coming, per_epoch):
                 loss = float(step(*batch))
                 if not np.isfinite(loss):
                     ids = ", ".join(training.ids[place] for place in places)
@@ -209,22 +210,27 @@ def _step(trained: Trained, optimizer: keras.Optimizer, config: Config, strategy
     return step
 
 
-def _loaded(training: Cases, order: Sequence[Array], config: Config, progress: Progress, absent: Array) -> Iterator[tuple[Any, ...]]:
-    """Yield an epoch's batches, made by tf.data ahead of the step that uses them; every draw follows from seed, stage, epoch and batch."""
+def _loaded(training: Cases, config: Config, stage: Stage, progress: Progress, absent: Array) -> Iterator[tuple[Any, ...]]:
+    """Yield (places, batch ...) of all epochs to come, made by tf.data ahead of the step that uses them.
 
-    def make(number: int) -> tuple[Array, ...]:
-        rng = np.random.default_rng([config.seed, progress.stage, progress.epoch, number])
-        places = order[number]
-        images, mask = training.source.load(places, rng)
-        features, target, weight = (values[places] for values in (training.features, training.target, training.weight))
-        return _dropped_and_mixed(images, mask, features, target, weight, config=config, absent=absent, rng=rng)
+    Every draw follows from seed, stage, epoch and batch, so a run that was killed goes on with the same ones.
+    """
 
-    def made() -> Iterator[tuple[Array, ...]]:
-        return map(make, range(len(order)))
+    def made(start: int = progress.epoch, number: int = progress.stage) -> Iterator[tuple[Array, ...]]:
+        for epoch in range(start, stage.epochs):
+            order = batches(len(training), size=config.batch, seed=config.seed, stage=number, epoch=epoch)
+            for batch, places in enumerate(order):
+                rng = np.random.default_rng([config.seed, number, epoch, batch])
+                images, mask = training.source.load(places, rng)
+                features, target, weight = (values[places] for values in (training.features, training.target, training.weight))
+                yield places, *_dropped_and_mixed(images, mask, features, target, weight, config=config, absent=absent, rng=rng)
 
-    first = make(0)
+    first = next(made(), None)
+    if first is None:
+        return
     signature = tuple(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in first)
-    yield from tf.data.Dataset.from_generator(made, output_signature=signature).prefetch(2)
+    for places, *batch in tf.data.Dataset.from_generator(made, output_signature=signature).prefetch(2):
+        yield places.numpy(), *batch
 
 
 def _dropped_and_mixed(

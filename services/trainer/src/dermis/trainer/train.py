@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import softmax
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_FILE, Condition, Manifest
@@ -23,7 +24,7 @@ from dermis.trainer.embed import CachedViews, Changed, embed, keep_prepared
 from dermis.trainer.evaluate import by_other_folds, evaluate
 from dermis.trainer.export import check_agreement, export
 from dermis.trainer.fit import Cases, Progress, Source, Trained, fit, logits_of
-from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, predictions, targets, without_answers, without_images
+from dermis.trainer.inputs import Dataset, arrays, conditions_of, features, predictions, targets, without_answers, without_images
 from dermis.trainer.model import balanced_weights, build_head, join, mirrored, with_taps
 from dermis.trainer.predict import open_bundle, predict
 from dermis.trainer.recipe import Config, Stage
@@ -117,17 +118,15 @@ def train_on_all(
 
 
 def ask(model: keras.Model, config: Config, dataset: Dataset, conditions: tuple[Condition, ...]) -> Predictions:
-    """Return what a trained model says of cases, before it is calibrated."""
+    """Return what a trained model says of cases, before it is calibrated: one pass, as images and answers add up to the logits."""
     inputs = arrays(dataset, config.schema, config.image_size)
-
-    def outputs(shown: Inputs) -> dict[str, np.ndarray]:
-        return dict(model.predict(shown, batch_size=BATCH, verbose=0))
-
-    found = outputs(inputs)
+    found = model.predict(inputs, batch_size=BATCH, verbose=0)
+    nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
+    silent = model.predict(nothing, verbose=0)["answers_logits"]
     raw: dict[Shown, np.ndarray] = {
         "images and answers": found["probabilities"],
-        "images alone": outputs(without_answers(inputs, config.schema))["probabilities"],
-        "answers alone": outputs(without_images(inputs))["probabilities"],
+        "images alone": softmax(found["logits"] - found["answers_logits"] + silent, axis=1),
+        "answers alone": softmax(found["answers_logits"], axis=1),
     }
     return predictions(dataset, conditions, raw, embedding=found["embedding"], model=config.name)
 

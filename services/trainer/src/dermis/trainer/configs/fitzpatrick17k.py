@@ -16,7 +16,7 @@ CONFIG = Config(
     image_size=288,
     taps=("block_7", "block_10", "block_14"),
     mirrored=True,
-    head=Head(pooling="images", standardised=True, l2=0.01),
+    head=Head(pooling="images", standardised=True, l2=0.1),
     stages=(Stage(epochs=25, learning_rate=3e-3),),
     batch=64,
     patience=None,
