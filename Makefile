@@ -133,6 +133,17 @@ client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, buil
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
 	.venv/bin/python -m tests.load.typescript
 
+.PHONY: audit-deps audit-secrets
+audit-deps: .venv/.dev ## ask PyPI for known weaknesses of every pinned package; fails where it can't be asked
+	@.venv/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements/runtime.txt -r requirements/trainer.txt \
+	  || { echo "a package has a known weakness, or PyPI could not be asked (see above): nothing is known to be well" >&2; exit 1; }
+
+# Digests are no secrets, so entropy is not looked for; our own keys are, by their form.
+audit-secrets: .venv/.dev ## look for secrets in every committed file
+	git ls-files -z | xargs -0 .venv/bin/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
+	  --disable-plugin Base64HighEntropyString --exclude-lines 'secretName|secret_sha256' --exclude-secrets '^dermis-tls$$'
+	! git grep -nE 'key_[0-7][0-9a-hjkmnp-tv-z]{25}\.[A-Za-z0-9_-]{43}'
+
 lint: .venv/.dev ## style, import laws, protos, generated files
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

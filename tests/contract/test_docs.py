@@ -26,6 +26,8 @@ RUN_BY = {
         "make fuzz",
         "make client",
         "make mutate",
+        "make trace",
+        "make audit-secrets",
         "make promote-load",
         ".venv/bin/python -m tests.load.chaos",
     ),
@@ -42,7 +44,7 @@ RUN_BY = {
     ),
     "make test-compose-trainer": ("docker compose --profile trainer build trainer", "docker compose run --rm trainer"),
     "make test-compose": ("docker compose -f docker-compose.yml -f compose.twin.yaml",),
-    "tests/unit/standalone/test_keys.py": (".venv/bin/dermis keys",),
+    "tests/unit/standalone": (".venv/bin/dermis keys", ".venv/bin/dermis export"),
     "tests/unit/data, tests/integration/data": ("dermis data",),
     "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
     "tests/integration/test_tutorial.py": (

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from dermis.shared.case import Assessed, Fact, Failed, Outcome
+from dermis.shared.report import Verdict
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -33,6 +34,13 @@ class Metrics:
         self._model = Gauge(
             "dermis_worker_model_version", "version that answered last", ("name",), registry=registry, multiprocess_mode="livemostrecent"
         )
+        # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
+        for reason in ("INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
+            self._failures.labels(reason)
+        for reason in ("METADATA_UNAVAILABLE", "SERVING_UNAVAILABLE", "STORE_UNAVAILABLE"):
+            self.retries.labels(reason)
+        for verdict in Verdict:
+            self._images.labels(verdict)
 
     def note(self, fact: Fact) -> None:
         """Count a fact that this worker was the first to put."""
