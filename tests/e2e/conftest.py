@@ -14,8 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import httpx
+import numpy as np
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.e2e import pages
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,39 @@ def _wait_ready(process: "subprocess.Popen[str]") -> str:
 def client(system: System) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=system.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+
+
+@pytest.fixture
+def page(browser: Browser, system: System) -> Iterator[Page]:
+    """The page on a phone."""
+    with pages.opened(browser, system.url, size="phone", scheme="light") as page:
+        yield page
+
+
+@pytest.fixture(params=[("desktop", "light"), ("desktop", "dark"), ("phone", "light"), ("phone", "dark")], ids="-".join)
+def every_page(request: pytest.FixtureRequest, browser: Browser, system: System) -> Iterator[Page]:
+    """The page on each kind of screen, in light and dark."""
+    size, scheme = request.param
+    with pages.opened(browser, system.url, size=size, scheme=scheme) as page:
+        yield page
+
+
+@pytest.fixture
+def context(page: Page) -> BrowserContext:
+    return page.context
+
+
+@pytest.fixture
+def dark(tmp_path: Path) -> Path:
+    """An image without any light."""
+    cv2.imwrite(str(tmp_path / "dark.png"), np.zeros((300, 300, 3), np.uint8))
+    return tmp_path / "dark.png"
 
 
 def finish(client: httpx.Client, response: httpx.Response, *, within_s: float = 60) -> dict:  # type: ignore[type-arg]

@@ -1,80 +1,387 @@
-"""The page in a real Chromium, on a desktop and a phone, in light and dark."""
+"""The page in a real Chromium, on a desktop and a phone, in light and dark: from the first tap to an erased case."""
 
+import csv
+import io
 import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
+import piexif
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from dermis.standalone import demo
+from dermis.gateway.web.languages import texts
 from tests.e2e.conftest import System
+from tests.e2e.pages import IMAGES, answer, choose, send, wait_for_result
 
 pytestmark = pytest.mark.browser
-QUIET = ("quic", "extensions", "background-networking", "component-update", "sync", "dev-shm-usage", "gpu")
-SCREENSHOTS = os.environ.get("DERMIS_TEST_SCREENSHOTS")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
-        yield playwright.chromium.launch(executable_path=path, args=arguments)
-
-
-@pytest.fixture(params=[("desktop", "light"), ("phone", "dark")], ids=lambda look: "-".join(look))
-def page(request: pytest.FixtureRequest, browser: Browser, system: System) -> Iterator[Page]:
-    size, scheme = request.param
-    viewport = {"width": 1280, "height": 900} if size == "desktop" else {"width": 390, "height": 844}
-    context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=size == "phone")
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda made: faults.append(made.url) if not made.url.startswith((system.url, "blob:", "data:")) else None)
-    page.goto(system.url)
-    yield page
-    if SCREENSHOTS:
-        page.screenshot(path=str(Path(SCREENSHOTS) / f"{request.node.name}.png"), full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "the page scrolls sideways"
-    assert faults == []
-    context.close()
-
-
-def test_three_images_and_an_answer_become_a_differential(page: Page) -> None:
-    page.get_by_label("1 to 3 images").set_input_files(sorted(demo.CASE.glob("*.jpg")))
-    page.get_by_text("Questions").click()
-    page.get_by_label("Head or neck").check()
-    page.get_by_role("button", name="Assess").click()
-    expect(page.get_by_text("Conditions, most probable first")).to_be_visible(timeout=30_000)
-    expect(page.get_by_text("Demonstration model")).to_be_visible()
+def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
+    page = every_page
+    choose(page, *IMAGES)
+    expect(page.locator(".slot .mark.USABLE")).to_have_count(3)
+    answer(page, related_category="RASH", body_parts="ARM", fitzpatrick_skin_type="FST5", other_symptoms="FEVER")
+    send(page)
+    wait_for_result(page)
+    first = page.locator("#answer > *").first
+    expect(first).to_contain_text("Please read this first")
+    expect(first).to_contain_text("fever or chills")
+    for text in ("Demonstration model", "When to have it looked at", "What it may be", "in the prediction set", "Clinical review: none"):
+        expect(page.get_by_text(text).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"test cases of people with a similar self-reported Fitzpatrick skin type"))).to_be_visible()
+    expect(page.locator("#answer")).to_contain_text("95 % interval")
     expect(page.get_by_text("not a medical device").first).to_be_visible()
-    expect(page.get_by_text("Image 3:")).to_be_visible()
-    expect(page.get_by_text("What to do:")).to_be_visible()
-    expect(page.get_by_text("No clinician has reviewed these texts.")).to_be_visible()
-    expect(page.get_by_text("the reference condition came first in")).to_be_visible()
-    overlays = page.locator(".over img + img")
-    expect(overlays).to_have_count(3)
-    assert overlays.evaluate_all("images => Promise.all(images.map(image => image.decode().then(() => image.naturalWidth)))") == [192] * 3
-    page.locator("#answer summary").first.click()
-    expect(page.get_by_text("On darker skin:").first).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Show it for")).first.click()
+    expect(page.locator(".over img[alt^=Image]")).to_have_count(3)
+    assert page.evaluate("[...document.querySelectorAll('.over img')].every((each) => each.complete && each.naturalWidth > 0)")
 
 
-def test_a_black_image_is_rejected_with_advice(page: Page, tmp_path: Path) -> None:
-    dark = tmp_path / "dark.png"
-    cv2.imwrite(str(dark), np.zeros((300, 300, 3), np.uint8))
-    page.get_by_label("1 to 3 images").set_input_files(dark)
-    page.get_by_role("button", name="Assess").click()
-    expect(page.locator("li.UNUSABLE")).to_be_visible(timeout=30_000)
-    expect(page.locator("li.UNUSABLE li").first).to_be_visible()
-    page.get_by_role("button", name="Another case").click()
-    expect(page.get_by_role("button", name="Assess")).to_be_visible()
+def test_a_dark_image_is_told_and_taken_again(page: Page, dark: Path) -> None:
+    choose(page, dark)
+    slot = page.locator("#slot-CLOSE_UP")
+    expect(slot.locator(".mark.UNUSABLE")).to_contain_text("Can't be used")
+    expect(slot).to_contain_text("Too dark")
+    expect(slot.locator(".pair svg")).to_have_count(2)
+    button = slot.get_by_role("button", name="Take it again").or_(slot.get_by_role("button", name="Choose another")).first
+    with page.expect_file_chooser() as chooser:
+        button.click()  # one tap
+    chooser.value.set_files(IMAGES[0])
+    expect(slot.locator(".mark.USABLE")).to_contain_text("Good")
+    expect(page.locator(".slot.filled")).to_have_count(1)
 
 
-def test_a_fourth_image_is_refused_on_the_page(page: Page) -> None:
-    images = sorted(demo.CASE.glob("*.jpg"))
-    page.get_by_label("1 to 3 images").set_input_files([*images, images[0]])
-    expect(page.locator("#images-fault")).to_be_visible()
+def test_dark_images_alone_are_a_rejection_that_says_what_to_do(page: Page, dark: Path) -> None:
+    choose(page, dark)
+    expect(page.locator(".mark.UNUSABLE")).to_be_visible()
+    answer(page, other_symptoms="SHORTNESS_OF_BREATH")
+    send(page)
+    expect(page.locator("#send-status")).to_contain_text("None of your images can be used")
+    page.locator("#send").click()
+    wait_for_result(page)
+    expect(page.locator("#answer > *").first).to_contain_text("call the emergency number now")
+    expect(page.get_by_role("heading", name="The images can't be used")).to_be_visible()
+    expect(page.locator("#answer")).to_contain_text("Turn towards a window or a lamp")
+    expect(page.get_by_role("heading", name="What it may be")).to_have_count(0)
+    page.get_by_role("link", name="Take new images").click()
+    expect(page.get_by_role("button", name="Get the result")).to_be_visible()
+
+
+def test_an_abstention_is_a_result_of_its_own(page: Page, tmp_path: Path) -> None:
+    random = np.random.default_rng(8)
+    patches = cv2.resize(random.integers(0, 255, (12, 12, 3), np.uint8), (500, 500), interpolation=cv2.INTER_CUBIC)
+    unlike = patches * 0.35 + np.array([90, 120, 160]) * 0.65 + random.integers(-12, 12, (500, 500, 3))
+    cv2.imwrite(str(tmp_path / "unlike.png"), unlike.clip(0, 255).astype(np.uint8))
+    choose(page, tmp_path / "unlike.png")
+    expect(page.locator(".mark")).to_have_count(1)
+    send(page)
+    wait_for_result(page)
+    expect(page.get_by_role("heading", name="No reliable result")).to_be_visible()
+    expect(page.locator("#answer")).to_contain_text("No condition stood out.")
+    expect(page.get_by_text("What it thought of, not to be relied on")).to_be_visible()
+    expect(page.locator("#answer .badge:not(.warn)")).to_have_count(0)
+
+
+def test_a_fourth_image_is_refused_and_an_unreadable_one_told(page: Page, tmp_path: Path) -> None:
+    choose(page, *IMAGES, IMAGES[0])
+    expect(page.locator("#images-fault")).to_contain_text("You chose 4 images and 3 fit")
+    expect(page.locator(".slot.filled")).to_have_count(3)
+    page.locator("#slot-CLOSE_UP .remove").click()
+    (tmp_path / "note.jpg").write_bytes(b"no image")
+    choose(page, tmp_path / "note.jpg")
+    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("can't be read as an image")
+    expect(page.locator(".slot.filled")).to_have_count(2)
+
+
+def test_what_is_missing_is_said_and_focused(page: Page) -> None:
+    page.locator("#send").click()
+    expect(page.locator("#images-fault")).to_contain_text("Add at least one image")
+    choose(page, IMAGES[0])
+    expect(page.locator(".slot .mark")).to_be_visible()
+    page.locator("#send").click()
+    expect(page.locator("#agree-fault")).to_contain_text("Tick the box")
+    expect(page.locator("#agree")).to_be_focused()
+
+
+def test_none_of_these_excludes_the_others_and_the_drawing_ticks_the_list(page: Page) -> None:
+    answer(page, other_symptoms="FEVER")
+    answer(page, other_symptoms="NO_RELEVANT_SYMPTOMS")
+    expect(page.locator("[value=FEVER]")).not_to_be_checked()
+    page.locator(".part[data-part=TORSO_BACK]").click()
+    expect(page.get_by_label("Back", exact=True)).to_be_checked()
+    page.get_by_label("Back", exact=True).uncheck()
+    expect(page.locator(".part.on")).to_have_count(0)
+
+
+def test_a_reload_loses_nothing_and_a_sent_draft_leaves_the_device(page: Page, client: httpx.Client) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    answer(page, body_parts="LEG", age_group="AGE_40_TO_49")
+    page.locator("#agree").check()
+    page.reload()
+    expect(page.locator("#draft")).to_contain_text("We kept what you had begun")
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    expect(page.locator("[value=LEG]")).to_be_checked()
+    expect(page.locator("[value=AGE_40_TO_49]")).to_be_checked()
+    send(page)
+    wait_for_result(page)
+    assert page.evaluate(KEPT) == 0
+    page.reload()  # the result has an address of its own
+    wait_for_result(page)
+    page.get_by_role("button", name=re.compile("^Show it for")).first.click()
+    expect(page.get_by_text("no longer on this device")).to_be_visible()
+
+
+KEPT = """() => new Promise((done) => { indexedDB.open("dermis").onsuccess = ({ target }) => {
+  target.result.transaction("draft").objectStore("draft").count().onsuccess = (event) => done(event.target.result); }; })"""
+AGED = """() => new Promise((done) => { indexedDB.open("dermis").onsuccess = ({ target }) => {
+  const store = target.result.transaction("draft", "readwrite").objectStore("draft");
+  store.get("case").onsuccess = ({ target: found }) => { store.put({ ...found.result, saved_at: Date.now() - 25 * 3600e3 }, "case").onsuccess = done; }; }; })"""
+
+
+def test_a_draft_is_gone_after_a_day(page: Page) -> None:
+    answer(page, body_parts="LEG")
+    expect(page.locator("#draft")).to_contain_text("24 hours at most")
+    page.wait_for_function(f"async () => (await ({KEPT})()) === 1")
+    page.evaluate(f"async () => {{ await ({AGED})(); }}")
+    page.reload()
+    expect(page.locator("[value=LEG]")).not_to_be_checked()
+    page.wait_for_function(f"async () => (await ({KEPT})()) === 0")
+
+
+def test_the_network_is_cut_half_way_and_a_second_tap_makes_no_second_case(page: Page, context: BrowserContext) -> None:
+    choose(page, *IMAGES)
+    expect(page.locator(".mark")).to_have_count(3)
+    accepted: list[str] = []
+
+    def cut(route: Route) -> None:
+        """Let the first case reach the gateway but not its answer the page."""
+        response = route.fetch()
+        accepted.append(response.json()["id"])
+        if len(accepted) == 1:
+            context.set_offline(True)
+            route.abort("connectionreset")
+        else:
+            route.fulfill(response=response)
+
+    page.route("**/v1/cases", cut)
+    page.locator("#agree").check()
+    page.locator("#send").dblclick()
+    expect(page.locator("#send-status")).to_contain_text(re.compile("offline|connection broke"))
+    expect(page.locator("#send-status")).to_contain_text("offline", timeout=10_000)
+    page.locator("#send").click(force=True)
+    context.set_offline(False)
+    wait_for_result(page)
+    assert len(accepted) == 2
+    assert len(set(accepted)) == 1
+    assert accepted[0] in page.url
+
+
+def test_a_reload_while_offline_sends_the_same_case(page: Page, context: BrowserContext) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    page.locator("#agree").check()
+    page.route("**/v1/cases", lambda route: route.abort("connectionreset"))
+    keys: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            keys.append(request.headers["idempotency-key"]) if request.method == "POST" and request.url.endswith("/v1/cases") else None
+        ),
+    )
+    page.locator("#send").click()
+    expect(page.locator("#send-status")).to_contain_text("connection broke")
+    page.unroute("**/v1/cases")
+    page.reload()
+    wait_for_result(page)
+    assert len(set(keys)) == 1
+
+
+def test_the_result_comes_by_asking_again_where_events_do_not_come_through(page: Page) -> None:
+    page.route("**/events", lambda route: route.abort())
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    send(page)
+    wait_for_result(page)
+
+
+def test_back_leads_to_an_empty_form_and_forward_to_the_result(page: Page) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    send(page)
+    wait_for_result(page)
+    page.go_back()
+    expect(page.get_by_role("button", name="Get the result")).to_be_visible()
+    expect(page.locator(".slot.filled")).to_have_count(0)
+    page.get_by_role("link", name="Back to your result").click()
+    wait_for_result(page)
+    page.go_back()
+    page.go_forward()
+    wait_for_result(page)
+
+
+def test_erase_really_erases(page: Page, system: System) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    send(page)
+    wait_for_result(page)
+    case_id = page.url.split("/cases/")[1].split("?")[0]
+    assert "images/1/original" in system.case(case_id)
+    page.get_by_role("button", name="Erase this case").click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Erase this case").click()
+    page.get_by_role("button", name="Erase it for good").click()
+    expect(page.get_by_role("heading", name="Erased", level=1)).to_be_focused()
+    assert set(system.case(case_id)) == {"erased.json"}
+    page.reload()
+    expect(page.get_by_role("heading", name="Erased", level=1)).to_be_visible()
+
+
+def test_feedback_is_taken(page: Page) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    send(page)
+    wait_for_result(page)
+    page.get_by_role("button", name="Yes", exact=True).click()
+    expect(page.get_by_text("Thank you. It is kept with the case")).to_be_visible()
+    page.get_by_text("Do you know what it was?").click()
+    page.get_by_label("It was").select_option("OTHER")
+    page.get_by_label("Who says so?").select_option("DOCTOR")
+    with page.expect_response("**/feedback") as kept:
+        page.get_by_role("button", name="Send", exact=True).click()
+    assert kept.value.status == 201
+
+
+def test_no_camera_data_arrives_and_the_image_is_upright(page: Page, system: System, tmp_path: Path) -> None:
+    secret = b"iPhone of Ada Lovelace"
+    exif = piexif.dump({"0th": {piexif.ImageIFD.Make: secret, piexif.ImageIFD.Orientation: 6}, "GPS": {piexif.GPSIFD.GPSLatitudeRef: b"N"}})
+    with Image.open(IMAGES[0]) as image:
+        stored = image.resize((3000, 2000))
+        stored.save(tmp_path / "ada.jpg", exif=exif)
+    sent: list[bytes] = []
+
+    def keep(route: Route) -> None:
+        sent.append(route.request.post_data_buffer or b"")
+        route.continue_()
+
+    page.route(re.compile(r"/v1/(cases|images:assess)$"), keep)
+    choose(page, tmp_path / "ada.jpg")
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    page.locator("#slot-CLOSE_UP .rotate").click()
+    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("rotated")
+    send(page)
+    wait_for_result(page)
+    assert len(sent) == 2
+    for body in sent:
+        assert b"Exif" not in body
+        assert b"Ada" not in body
+        assert b"ada.jpg" not in body
+    sizes = []
+    for body in sent:
+        start = body.index(b"\xff\xd8")
+        with Image.open(io.BytesIO(body[start:])) as image:
+            sizes.append(image.size)
+    assert sizes == [(1365, 2048), (2048, 1365)]  # shrunk and upright; then turned by a quarter
+    case_id = page.url.split("/cases/")[1].split("?")[0]
+    assert b"Exif" not in system.case(case_id)["images/1/original"]
+
+
+def test_the_whole_way_by_keyboard_alone(page: Page) -> None:
+    def tab_to(name: str, *, most: int = 80) -> None:
+        for _ in range(most):
+            page.keyboard.press("Tab")
+            if page.evaluate(
+                "name => { const at = document.activeElement; return [at.id, at.className, at.value, at.textContent.trim(), at.dataset?.shot].some((each) => each === name); }",
+                name,
+            ):
+                return
+        raise AssertionError(f"{name} is not reached by Tab")
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to("Choose image")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    tab_to("Rotate")
+    page.keyboard.press("Enter")
+    tab_to("Skip the questions")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("[name=related_category][value=RASH]")).to_be_checked()
+    tab_to("HEAD_OR_NECK")
+    page.keyboard.press("Space")
+    expect(page.locator("[value=HEAD_OR_NECK]")).to_be_checked()
+    tab_to("agree")
+    page.keyboard.press("Space")
+    tab_to("send")
+    page.keyboard.press("Enter")
+    wait_for_result(page)
+    expect(page.locator("#result h1")).to_be_focused()
+    tab_to("Erase this case")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Erased", level=1)).to_be_focused()
+
+
+def test_it_speaks_spanish_to_whoever_reads_it(page: Page) -> None:
+    page.get_by_role("link", name="Español").click()
+    expect(page.locator("html")).to_have_attribute("lang", "es")
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_contain_text("Buena")
+    answer(page, other_symptoms="MOUTH_SORES")
+    send(page)
+    wait_for_result(page, "Su resultado")
+    assert page.url.endswith("?lang=es")
+    expect(page.locator("#answer > *").first).to_contain_text("Vea a un médico hoy")
+    told = page.locator("body").inner_text()
+    english = [text for text in texts("en").values() if len(text) > 20 and "{" not in text]
+    assert [text for text in english if text in told] == []
+
+
+def test_a_case_that_never_was_is_told(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/cases/case_01k9x4q7e8f3rtw5m2c6b0dvza")
+    expect(page.get_by_role("heading", name="It didn't work", level=1)).to_be_visible()
+    expect(page.get_by_text("There is no such case here")).to_be_visible()
+
+
+def test_models_their_figures_by_tone_and_the_system_are_shown(page: Page, system: System) -> None:
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_role("row", name=re.compile("dermis 1 current demo"))).to_be_visible()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("Both were measured on the same data.")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("MST10 .*n = 100.*intervals overlap"))).to_be_visible()
+    page.get_by_role("link", name="All models").click()
+    page.get_by_role("link", name="dermis 1").click()
+    expect(page.get_by_role("heading", name="By Monk skin tone")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^MST10 100 81.0 %"))).to_be_visible()
+    page.get_by_role("link", name="System").click()
+    expect(page.get_by_text("working")).to_have_count(2)
+
+
+@pytest.mark.skipif("REAL_DATA" not in os.environ, reason="REAL_DATA is not set")
+def test_the_three_real_images_of_one_case_get_a_result(page: Page) -> None:
+    folder = Path(os.environ["REAL_DATA"]) / "photos/scin"
+    with (folder / "manifest.csv").open(newline="") as rows:
+        of_case = [row for row in csv.DictReader(rows) if row["case_id"] == "3700423038606474119"]
+    real = {row["shot_type"]: folder / row["file"] for row in of_case}
+    assert len(real) == 3
+    for shot_type, image in real.items():
+        choose(page, image, slot=shot_type)
+    expect(page.locator(".mark")).to_have_count(3)
+    answer(page, fitzpatrick_skin_type="FST4")
+    page.locator("#agree").check()
+    page.locator("#send").click()
+    wait_for_result(page)
+    expect(page.locator("#answer .urgency")).to_be_visible()

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from dermis.gateway import openapi, problems
@@ -53,7 +54,7 @@ def create_app(parts: Parts) -> FastAPI:
     problems.install(app)
     for router in (cases.router, images.router, batches.router, models.router, health.router, page.router):
         app.include_router(router)
-    app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
+    app.mount("/assets", GZipMiddleware(StaticFiles(directory=_ASSETS)), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app
 

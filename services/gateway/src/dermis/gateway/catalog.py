@@ -9,7 +9,7 @@ from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import ConditionList, Evaluation, ModelList, ModelSummary
-from dermis.shared.manifest import EVALUATION_FILE, Manifest, VersionRef, bundle_key
+from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef, bundle_key
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
 
@@ -57,13 +57,18 @@ class Catalog:
             notice=NOT_A_MEDICAL_DEVICE,
         )
 
-    def _current(self) -> VersionRef | None:
+    def pointer(self) -> Current | None:
+        """Return which version is current and which was before it; None as long as none is."""
         try:
-            return read_current(self.store).current
+            return read_current(self.store)
         except DermisError as error:
             if error.reason != "NO_CURRENT_MODEL":
                 raise
             return None
+
+    def _current(self) -> VersionRef | None:
+        pointer = self.pointer()
+        return pointer.current if pointer else None
 
     def _ref(self, version: int, name: str | None) -> VersionRef:
         known = versions(self.store)

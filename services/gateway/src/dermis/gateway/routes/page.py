@@ -1,13 +1,80 @@
-"""The web page."""
+"""The web pages: a person's case, and what researchers and operators look up."""
 
-from fastapi import APIRouter
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.web.page import PAGE
+from dermis.gateway.catalog import Catalog
+from dermis.gateway.parts import ModelsReader, Parts, PartsOf
+from dermis.gateway.web import reports
+from dermis.gateway.web.page import case_page, respond
+from dermis.shared.errors import DermisError, Kind
 
 router = APIRouter(include_in_schema=False)
+_Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_Chosen = Annotated[str, Query(max_length=120, description="name/version")]
 
 
 @router.get("/")
-async def page() -> HTMLResponse:
-    return HTMLResponse(PAGE)
+@router.get("/cases/{_case_id}")
+async def page(request: Request, parts: PartsOf) -> HTMLResponse:
+    return case_page(request, max_bytes=parts.settings.max_image_bytes)
+
+
+@router.get("/models")
+async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
+    catalog = _catalog(parts)
+    found, pointer = (await run_in_threadpool(catalog.models)).models, await run_in_threadpool(catalog.pointer)
+    states = (
+        {(ref.name, ref.version): state for state, ref in (("previous", pointer.previous), ("current", pointer.current)) if ref}
+        if pointer
+        else {}
+    )
+    rows = [(model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version)) for model in found]
+    return respond(request, "models.html", models=rows, pointer=pointer)
+
+
+@router.get("/models/{name}/{version}")
+async def model_page(request: Request, parts: PartsOf, _reader: ModelsReader, name: str, version: _Version) -> HTMLResponse:
+    report = await _report(parts, name[:100], version)
+    return respond(request, "model.html", status=200 if report else 404, name=f"{name} {version}", report=report)
+
+
+@router.get("/compare")
+async def compare_page(request: Request, parts: PartsOf, _reader: ModelsReader, first: _Chosen = "", second: _Chosen = "") -> HTMLResponse:
+    both = [await _report_of(parts, chosen) for chosen in (first, second)]
+    names = [chosen.replace("/", " ") for chosen in (first, second)]
+    values = {"overlap": reports.overlap, "beside": reports.beside}
+    return respond(request, "compare.html", status=200 if all(both) else 404, names=names, first=both[0], second=both[1], **values)
+
+
+@router.get("/system")
+async def system_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
+    try:
+        pointer, store = await run_in_threadpool(_catalog(parts).pointer), True
+    except DermisError:
+        pointer, store = None, False
+    load = await parts.broker.load()
+    return respond(request, "system.html", status=200 if store else 503, store=store, load=load, pointer=pointer, version=version("dermis"))
+
+
+def _catalog(parts: Parts) -> Catalog:
+    return Catalog(store=parts.pipeline.store)
+
+
+async def _report_of(parts: Parts, chosen: str) -> reports.Read | None:
+    name, _, number = chosen.rpartition("/")
+    return await _report(parts, name, int(number)) if number.isascii() and number.isdigit() and len(number) < 11 else None
+
+
+async def _report(parts: Parts, name: str, number: int) -> reports.Read | None:
+    """Return a version's report, None if there is none."""
+    try:
+        return reports.read((await run_in_threadpool(_catalog(parts).evaluation, number, name=name)).report)
+    except DermisError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
+        return None

@@ -1,37 +1,96 @@
-"""The page, made once from its template and the vocabulary."""
+"""The pages: templates filled with the vocabulary and the texts of a language."""
 
-from enum import StrEnum
-from html import escape
+import gzip
+import json
+from functools import cache
 from pathlib import Path
-from string import Template
+from typing import Any
+from urllib.parse import urlencode
 
-from dermis.gateway.web.labels import QUESTIONS, SHOT_TYPES, Question
-from dermis.shared.case import MAX_IMAGES, NOT_A_MEDICAL_DEVICE
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
 
-
-def _options(answers: dict[StrEnum, str]) -> str:
-    return "".join(f'<option value="{value}">{escape(words)}</option>' for value, words in answers.items())
-
-
-def _question(question: Question) -> str:
-    hint = f' <small id="{question.field}-hint">{escape(question.hint)}</small>' if question.hint else ""
-    described = f' aria-describedby="{question.field}-hint"' if question.hint else ""
-    if not question.several:
-        return (
-            f'<p><label for="{question.field}">{escape(question.text)}</label>{hint}'
-            f'<select id="{question.field}" name="{question.field}"{described}><option value="">No answer</option>'
-            f"{_options(question.answers)}</select></p>"
-        )
-    boxes = "".join(
-        f'<label><input type="checkbox" name="{question.field}" value="{value}"> {escape(words)}</label>'
-        for value, words in question.answers.items()
-    )
-    return f"<fieldset{described}><legend>{escape(question.text)}</legend>{hint}<div class=ticks>{boxes}</div></fieldset>"
-
-
-PAGE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8")).substitute(
-    notice=escape(NOT_A_MEDICAL_DEVICE),
-    max_images=MAX_IMAGES,
-    shot_types=_options(SHOT_TYPES),
-    questions="\n".join(map(_question, QUESTIONS)),
+from dermis.gateway.web.languages import LANGUAGES, language_of, texts
+from dermis.shared.case import Consent
+from dermis.shared.vocabulary import (
+    AgeGroup,
+    BodyPart,
+    ConditionDuration,
+    ConditionSymptom,
+    FitzpatrickSkinType,
+    OtherSymptom,
+    RelatedCategory,
+    SexAtBirth,
+    ShotType,
+    Texture,
 )
+
+SEVERAL = ("body_parts", "condition_symptoms", "other_symptoms", "textures")
+QUESTIONS = {
+    "related_category": RelatedCategory,
+    "body_parts": BodyPart,
+    "condition_duration": ConditionDuration,
+    "condition_symptoms": ConditionSymptom,
+    "other_symptoms": OtherSymptom,
+    "textures": Texture,
+    "age_group": AgeGroup,
+    "sex_at_birth": SexAtBirth,
+    "fitzpatrick_skin_type": FitzpatrickSkinType,
+}
+"""In the order asked. Race audits and never predicts, and SCIN leaves the Monk tone to graders: neither is asked."""
+MONK_SCALE = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
+"""Published swatches of the Monk Skin Tone scale (skintone.google), MST 1 to 10."""
+_NOT_FOR_SCRIPTS = ("closed", "compare", "consent", "measure", "model", "models", "nav", "slice", "step", "system")
+"""Parts of the catalogue that templates alone say."""
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.globals.update(questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE)
+_TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts)
+
+
+def case_page(request: Request, *, max_bytes: int) -> HTMLResponse:
+    """Return the form and the result in one: the same for everyone of a language, so made once."""
+    language, keep = _spoken(request)
+    return _respond(request, language, *_case_page(language, keep, max_bytes))
+
+
+def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page in the language of whoever asks."""
+    language, keep = _spoken(request)
+    also = "".join(f"&{urlencode({key: value})}" for key, value in request.query_params.items() if key in ("first", "second"))
+    body = render(template, language, path=request.url.path, keep=keep, also=also, **values).encode()
+    return _respond(request, language, body, gzip.compress(body, 6), status=status)
+
+
+def render(template: str, language: str, **values: Any) -> str:
+    return _TEMPLATES.get_template(template).render(t=texts(language), language=language, **values)
+
+
+@cache
+def _case_page(language: str, keep: str, max_bytes: int) -> tuple[bytes, bytes]:
+    said = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
+    script_texts = json.dumps(said, ensure_ascii=False).replace("<", "\\u003c")
+    values = {"path": "/", "keep": keep, "also": "", "max_bytes": max_bytes, "script_texts": script_texts}
+    body = render("case.html", language, **values).encode()
+    return body, gzip.compress(body)
+
+
+def _spoken(request: Request) -> tuple[str, str]:
+    """Return the language, and the query that keeps it where a person chose it."""
+    chosen = request.query_params.get("lang", "")
+    language = language_of(chosen, request.headers.get("accept-language", ""))
+    return language, f"?lang={language}" if chosen == language else ""
+
+
+def _respond(request: Request, language: str, body: bytes, compressed: bytes, *, status: int = 200) -> HTMLResponse:
+    headers = {"Content-Language": language, "Vary": "Accept-Language, Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return HTMLResponse(compressed, status_code=status, headers={**headers, "Content-Encoding": "gzip"})
+    return HTMLResponse(body, status_code=status, headers=headers)

@@ -1,0 +1,77 @@
+/** The gateway's HTTP API. A problem (RFC 9457) is thrown; one without a status means that nothing was answered. */
+import { online, pause, t } from "./dom.js";
+
+const lost = () => ({ detail: t("error.offline") });
+const retryAfter = (value) => Math.max(1, Number(value) || 1);
+
+async function ask(path, options = {}) {
+  const response = await fetch(path, options).catch((error) => { throw error.name === "AbortError" ? error : lost(); });
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw { detail: t("error.status", { status: response.status }), ...problem, status: response.status, wait: retryAfter(response.headers.get("Retry-After")) };
+}
+
+export async function judge(blob, signal) {
+  const form = new FormData();
+  form.append("image", blob);
+  return (await ask("/v1/images:assess", { method: "POST", body: form, signal })).json();
+}
+
+/** Send a case; `progress` gets the share of its bytes that went out. XMLHttpRequest, as fetch tells nothing of that. */
+export function submit(form, key, progress) {
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", "/v1/cases");
+    request.setRequestHeader("Idempotency-Key", key);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 0));
+    request.addEventListener("error", () => fail(lost()));
+    request.addEventListener("load", () => {
+      const { status, response } = request;
+      if (status < 300 && response) return done(response);
+      fail({ detail: t("error.status", { status }), ...response, status, wait: retryAfter(request.getResponseHeader("Retry-After")) });
+    });
+    request.send(form);
+  });
+}
+
+export const show = async (id) => (await ask(`/v1/cases/${id}`)).json();
+export const erase = (id) => ask(`/v1/cases/${id}`, { method: "DELETE" });
+export const heatmap = async (id, n, condition) => (await ask(`/v1/cases/${id}/images/${n}/heatmap?condition=${encodeURIComponent(condition)}`)).blob();
+export const feedback = (id, given) =>
+  ask(`/v1/cases/${id}/feedback`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given) });
+
+export const ended = (known) => known.status !== "RECEIVED" && known.status !== "ASSESSED";
+
+/** Follow a case to its end and return it: by events, and by asking again where they don't come through. */
+export async function follow(known, { news, waiting, signal }) {
+  while (!ended(known) && !signal.aborted) {
+    known = await listen(known, news, signal);
+    if (ended(known) || signal.aborted) break;
+    if (!navigator.onLine) waiting();
+    await online();
+    await pause(1);
+    try {
+      known = await show(known.id);
+      news(known);
+    } catch (error) {
+      if (error.status && error.status < 500) throw error;
+      waiting();
+    }
+  }
+  return known;
+}
+
+const listen = (known, news, signal) => new Promise((done) => {
+  const source = new EventSource(`/v1/cases/${known.id}/events`);
+  const stop = () => { source.close(); done(known); };
+  for (const fact of ["received", "assessed", "failed", "outcome", "erased"]) {
+    source.addEventListener(fact, (event) => {
+      known = { ...known, ...JSON.parse(event.data) };
+      ended(known) ? stop() : news(known);
+    });
+  }
+  source.addEventListener("error", stop);
+  addEventListener("offline", stop, { once: true });
+  signal.addEventListener("abort", stop, { once: true });
+});

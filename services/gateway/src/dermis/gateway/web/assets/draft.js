@@ -1,0 +1,33 @@
+/** What was begun, kept on this device alone: until it is sent, for 24 hours at most. Without IndexedDB nothing is kept. */
+const HOURS = 24;
+const NONE = { images: [], answers: {}, consent: null, agreed: false, key: null, sending: false };
+
+const opened = new Promise((done) => {
+  try {
+    const request = indexedDB.open("dermis", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("draft");
+    request.onsuccess = () => done(request.result);
+    request.onerror = () => done(null);
+  } catch { done(null); }
+});
+
+async function run(mode, work) {
+  const database = await opened;
+  if (!database) return null;
+  return new Promise((done) => {
+    const transaction = database.transaction("draft", mode), request = work(transaction.objectStore("draft"));
+    transaction.oncomplete = () => done(request.result ?? null);
+    transaction.onerror = transaction.onabort = () => done(null);
+  });
+}
+
+export const clear = () => run("readwrite", (store) => store.delete("case"));
+export const save = (draft) => run("readwrite", (store) => store.put({ ...draft, saved_at: Date.now() }, "case"));
+
+/** Return the draft that is kept, a new one if there is none or its time is over. */
+export async function load() {
+  const kept = await run("readonly", (store) => store.get("case"));
+  if (kept && Date.now() - kept.saved_at < HOURS * 3600 * 1000) return { ...NONE, ...kept };
+  if (kept) await clear();
+  return structuredClone(NONE);
+}

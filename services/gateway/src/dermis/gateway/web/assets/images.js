@@ -1,0 +1,166 @@
+/** The three places for images: chosen or taken, drawn anew small, upright and without metadata, judged, turned, taken again. */
+import { judge } from "./api.js";
+import { drawing, el, icon, said, t } from "./dom.js";
+
+/** Longest side that is sent: four times the working image that is judged, so that shrinking twice judges as shrinking once. */
+const LONGEST = 2048;
+const JPEG_QUALITY = 0.92;
+
+/** Return the image as a JPEG of LONGEST at most, upright and turned by quarters; null where this browser can't read its format. */
+async function drawn(file, turns) {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
+  if (!bitmap) return null;
+  const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
+  const width = Math.max(1, Math.round(bitmap.width * scale)), height = Math.max(1, Math.round(bitmap.height * scale));
+  const canvas = Object.assign(document.createElement("canvas"), turns % 2 ? { width: height, height: width } : { width, height });
+  const context = canvas.getContext("2d", { alpha: false });
+  context.imageSmoothingQuality = "high";
+  context.translate(canvas.width / 2, canvas.height / 2);
+  context.rotate((turns * Math.PI) / 2);
+  context.drawImage(bitmap, -width / 2, -height / 2, width, height);
+  bitmap.close();
+  return new Promise((done) => canvas.toBlob(done, "image/jpeg", JPEG_QUALITY));
+}
+
+export class Slots {
+  /** `changed` is told after every change; `fault` takes a text for what can't be done. */
+  constructor(root, { changed, fault, maxBytes }) {
+    this.fault = fault;
+    this.slots = [...root.querySelectorAll(".slot")].map((element) => new Slot(element, this, changed, maxBytes));
+  }
+
+  get filled() { return this.slots.filter((slot) => slot.blob); }
+  get busy() { return this.slots.some((slot) => slot.preparing); }
+  get hopeless() { return this.filled.length > 0 && this.filled.every((slot) => slot.report?.verdict === "UNUSABLE"); }
+
+  /** Put files into `first` and then into whatever is empty. */
+  take(files, first) {
+    const places = [first, ...this.slots.filter((slot) => slot !== first && !slot.blob && !slot.preparing)];
+    this.fault(files.length > places.length ? t("slot.too_many", { n: files.length, free: places.length }) : "");
+    [...files].slice(0, places.length).forEach((file, index) => places[index].put(file));
+  }
+
+  restore(images) {
+    for (const { shot, blob, report } of images) this.slots.find((slot) => slot.shot === shot)?.restore(blob, report);
+  }
+
+  clear() { for (const slot of this.slots) slot.empty(); }
+}
+
+class Slot {
+  constructor(element, slots, changed, maxBytes) {
+    Object.assign(this, { element, changed, maxBytes, shot: element.dataset.shot, name: element.querySelector("h3").firstChild.textContent.trim() });
+    this.picture = element.querySelector(".picture");
+    this.example = this.picture.firstElementChild;
+    this.status = element.querySelector(".verdict");
+    for (const [button, input] of [["take", "from-camera"], ["choose", "from-files"]]) {
+      const field = element.querySelector(`.${input}`);
+      element.querySelector(`.${button}`).addEventListener("click", () => field.click());
+      field.addEventListener("change", () => { if (field.files.length) slots.take(field.files, this); field.value = ""; });
+    }
+    element.querySelector(".rotate").addEventListener("click", () => this.rotate());
+    element.querySelector(".remove").addEventListener("click", () => {
+      this.empty();
+      this.status.textContent = t("slot.removed", { slot: this.name });
+      element.querySelector(".choose").focus();
+      changed();
+    });
+    this.empty();
+  }
+
+  empty() {
+    this.request?.abort();
+    Object.assign(this, { blob: null, file: null, report: null, turns: 0, preparing: false });
+    this.draw();
+    this.say();
+  }
+
+  async put(file) {
+    this.empty();
+    this.preparing = true;
+    this.say(t("verdict.preparing"));
+    const blob = await drawn(file, 0);
+    this.preparing = false;
+    if (!blob && !/^image\/hei[cf]$|\.hei[cf]$/i.test(file.type || file.name)) return this.say(t("slot.unreadable"), "fault");
+    if (!blob && file.size > this.maxBytes) return this.say(t("slot.too_large", { mb: Math.floor(this.maxBytes / 2 ** 20) }), "fault");
+    Object.assign(this, { file, blob: blob ?? file, opaque: !blob });
+    this.draw();
+    this.changed();
+    await this.judge();
+  }
+
+  restore(blob, report) {
+    Object.assign(this, { file: blob, blob, report, turns: 0, opaque: blob.type !== "image/jpeg" });
+    this.draw();
+    report ? this.tell() : this.judge();
+  }
+
+  async rotate() {
+    if (this.opaque || this.preparing) return;
+    this.preparing = true;
+    this.turns += 1;
+    this.blob = await drawn(this.file, this.turns);
+    this.preparing = false;
+    this.draw();
+    this.announce(t("slot.rotated", { slot: this.name }));
+    this.changed();
+  }
+
+  async judge() {
+    const request = (this.request = new AbortController());
+    this.say(t("verdict.checking"), "checking");
+    try {
+      this.report = await judge(this.blob, request.signal);
+    } catch (error) {
+      if (request.signal.aborted) return;
+      const refused = error.status === 415 || error.status === 422;
+      return refused ? (this.empty(), this.say(t("slot.unreadable"), "fault"), this.changed()) : this.say(t("verdict.unchecked"));
+    }
+    if (request.signal.aborted) return;
+    this.tell();
+    this.changed();
+  }
+
+  /** Say the verdict in words and pictures: what is, and what would be better. */
+  tell() {
+    const { verdict, reasons, advice } = this.report;
+    const why = reasons.map((reason, index) => el("div", { className: "why" },
+      el("p", {}, el("strong", {}, said(`reason.${reason}`, reason)), ". ", said(`advice.${reason}`, advice[index] ?? "")),
+      el("div", { className: "pair", "aria-hidden": "true" },
+        el("figure", {}, drawing(`now-${reason}`, ""), el("figcaption", {}, t("verdict.now"))),
+        el("span", {}, "→"),
+        el("figure", {}, drawing("scene", ""), el("figcaption", {}, t("verdict.better"))))));
+    this.status.replaceChildren(el("p", { className: `mark ${verdict}` }, icon(verdict), t(`verdict.${verdict}`)), ...why);
+    this.buttons();
+  }
+
+  say(text = "", className = "quiet") {
+    this.status.replaceChildren(...(text ? [el("p", { className }, text)] : []));
+    this.buttons();
+  }
+
+  announce(text) {
+    const note = el("span", { className: "hidden" }, text);
+    this.status.append(note);
+    setTimeout(() => note.remove(), 2000);
+  }
+
+  draw() {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = this.blob && !this.opaque ? URL.createObjectURL(this.blob) : null;
+    const shown = !this.blob ? this.example : this.opaque ? el("p", { className: "quiet" }, t("slot.opaque")) : el("img", { src: this.url, alt: t("slot.preview", { slot: this.name }) });
+    this.picture.replaceChildren(shown);
+    this.buttons();
+  }
+
+  buttons() {
+    const filled = Boolean(this.blob), find = (name) => this.element.querySelector(name);
+    this.element.classList.toggle("filled", filled);
+    find(".rotate").hidden = !filled || this.opaque;
+    find(".remove").hidden = !filled;
+    const retake = filled && this.report && this.report.verdict !== "USABLE";
+    find(".take span").textContent = t(retake ? "slot.retake" : "slot.take");
+    find(".choose span").textContent = t(filled ? "slot.other" : "slot.choose");
+    for (const name of [".take", ".choose"]) find(name).classList.toggle("main", Boolean(retake));
+  }
+}

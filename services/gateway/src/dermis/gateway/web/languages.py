@@ -1,0 +1,37 @@
+"""What the page says, in each of its languages, and which of them a person reads."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "texts"
+LANGUAGES = ("en", "es")
+"""The first is spoken where none that a person reads is known."""
+
+
+class Texts(dict[str, str]):
+    """One language's catalogue: a text by its key, `{name}` standing for a value."""
+
+    def __call__(self, key: str, **values: object) -> str:
+        return self[key].format(**values) if values else self[key]
+
+
+@cache
+def texts(language: str) -> Texts:
+    return Texts(json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8")))
+
+
+def language_of(chosen: str, accepted: str) -> str:
+    """Return the language that a person chose, else the one that their browser likes best (RFC 9110, 12.5.4)."""
+    if chosen in LANGUAGES:
+        return chosen
+    liked = sorted((_liking(part) for part in accepted.split(",")), key=lambda each: -each[1])
+    return next((language for language, weight in liked if language in LANGUAGES and weight > 0), LANGUAGES[0])
+
+
+def _liking(part: str) -> tuple[str, float]:
+    tag, _, weight = part.partition(";")
+    try:
+        return tag.strip().split("-")[0].lower(), float(weight.strip().removeprefix("q=") or 1)
+    except ValueError:
+        return "", 0.0

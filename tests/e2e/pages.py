@@ -1,0 +1,60 @@
+"""What tests do on the page, as a person would."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from dermis.standalone import demo
+
+IMAGES = [demo.CASE / f"{name}.jpg" for name in ("close_up", "at_an_angle", "at_distance")]
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+_QUIET = ("quic", "extensions", "background-networking", "component-update", "sync", "dev-shm-usage", "gpu")
+_CUT = re.compile(r"net::ERR_|Failed to load resource|the server responded with a status of")
+
+
+def launch(playwright: Playwright, path: str) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=path, args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in _QUIET)]
+    )
+
+
+@contextmanager
+def opened(browser: Browser, url: str, *, size: str, scheme: str, locale: str = "en-GB", scale: float = 1) -> Iterator[Page]:
+    """Open the page and close it again; what its scripts complain of, what it fetches from elsewhere and what sticks out is a fault."""
+    phone = size == "phone"
+    context = browser.new_context(
+        viewport=SIZES[size], color_scheme=scheme, locale=locale, has_touch=phone, is_mobile=phone, device_scale_factor=scale
+    )  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" and not _CUT.search(said.text) else None)
+    page.on("request", lambda made: faults.append(made.url) if not made.url.startswith((url, "blob:", "data:")) else None)
+    page.goto(url)
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "the page scrolls sideways"
+    assert faults == []
+    context.close()
+
+
+def choose(page: Page, *images: Path, slot: str = "CLOSE_UP") -> None:
+    page.locator(f"#slot-{slot} .from-files").set_input_files(images)
+
+
+def answer(page: Page, **answers: str) -> None:
+    for field, value in answers.items():
+        page.locator(f"[name={field}][value={value}]").check()
+
+
+def send(page: Page) -> None:
+    page.locator("#agree").check()
+    page.locator("#send").click()
+
+
+def wait_for_result(page: Page, title: str = "Your result") -> None:
+    expect(page.get_by_role("heading", name=title, level=1)).to_be_visible(timeout=30_000)
+    expect(page.locator("#after")).to_be_visible()

@@ -1,0 +1,132 @@
+"""The pages as they leave the gateway: languages, weight, and that every text that is needed is there."""
+
+import gzip
+import json
+import re
+import string
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dermis.gateway.guidance import guidance
+from dermis.gateway.web.languages import LANGUAGES, language_of, texts
+from dermis.gateway.web.page import QUESTIONS, SEVERAL
+from dermis.shared.case import NOT_A_MEDICAL_DEVICE, OutcomeKind, Status, Urgency
+from dermis.shared.report import Verdict
+from dermis.shared.vocabulary import SelfReport, ShotType
+from dermis.worker.core.notices import FACE, INTIMATE_AREA, UNDER_18
+from dermis.worker.core.quality import Reason
+from dermis.worker.core.red_flags import RULES
+
+WEB = Path(__file__).parents[3] / "services/gateway/src/dermis/gateway/web"
+FIRST_PAGE_BYTES = 150_000
+OTHERS = [language for language in LANGUAGES if language != "en"]
+
+
+def values_of(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_text_is_there_in_every_language_with_the_same_values(language: str) -> None:
+    english, other = texts("en"), texts(language)
+    assert set(english) <= set(other)
+    assert {key: values_of(text) for key, text in english.items()} == {key: values_of(other[key]) for key in english}
+    assert all(text.strip() for text in other.values())
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_comes_with_a_result_in_english_is_there_in_every_other_language(language: str) -> None:
+    said = {key for key in texts(language) if key not in texts("en")}
+    flags = {f"flag.{rule.flag}" for rule in RULES}
+    notices = {f"notice.{each.notice}" for each in (UNDER_18, INTIMATE_AREA, FACE)}
+    assert said == flags | notices | {f"advice.{reason}" for reason in Reason}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_guidance_is_there_in_every_other_language(language: str) -> None:
+    english, other = guidance(), json.loads((WEB / f"assets/guidance.{language}.json").read_text(encoding="utf-8"))
+    entries = [english.general, *english.entries]
+    assert other["version"] == english.version
+    assert set(other["entries"]) == {entry.id for entry in entries}
+    assert set(other["names"]) == {name for entry in entries for name in entry.names}
+    assert len(other["skin_care"]) == len(english.skin_care)
+    for entry in other["entries"].values():
+        assert set(entry) == {"text", "next_step", "on_lighter_skin", "on_darker_skin"}
+        assert all(entry.values())
+
+
+def test_there_are_words_for_all_that_a_case_may_say() -> None:
+    known = texts("en")
+    kinds: dict[str, type[StrEnum]] = {"verdict": Verdict, "reason": Reason, "urgency": Urgency, "outcome": OutcomeKind, "slot": ShotType}
+    assert [f"{name}.{value}" for name, kind in kinds.items() for value in kind if f"{name}.{value}" not in known] == []
+    assert [f"question.{name}" for name in SelfReport.model_fields if f"question.{name}" not in known] == []
+    assert known["notice"] == NOT_A_MEDICAL_DEVICE
+    assert f"status.{Status.RECEIVED}" in known
+    assert f"status.{Status.ASSESSED}" in known
+
+
+def test_no_text_is_left_that_nobody_says() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("assets/*.js")])
+    built = {found for found in re.findall(r"""["'`]([a-z_]+(?:\.[a-z_]+)*\.?)(?=["'`$]|\$\{)""", code)}
+    built |= {f"{prefix}." for prefix in re.findall(r'named\("(\w+)"', code)}
+    unsaid = [key for key in texts("en") if key not in built and not any(key.startswith(start) for start in built if start.endswith("."))]
+    assert unsaid == []
+
+
+@pytest.mark.parametrize("field", QUESTIONS)
+def test_every_answer_on_the_page_is_one_that_is_taken_in(field: str, gateway: Any) -> None:
+    page = gateway.get("/").text
+    for value in QUESTIONS[field]:
+        assert f'name="{field}" value="{value}"' in page
+        SelfReport.model_validate_json(json.dumps({field: [value] if field in SEVERAL else value}))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("", "es-MX,es;q=0.9,en;q=0.8", "es"),
+        ("", "fr,en;q=0.5,es;q=0.7", "es"),
+        ("", "fr, es;q=0", "en"),
+        ("", "*;q=x", "en"),
+        ("en", "es", "en"),
+        ("xx", "es", "es"),
+    ],
+)
+def test_the_language_is_the_chosen_one_else_the_browsers(chosen: str, accepted: str, language: str) -> None:
+    assert language_of(chosen, accepted) == language
+
+
+def test_the_page_speaks_the_language_that_is_asked_for(gateway: Any) -> None:
+    spanish = gateway.call("GET", "/", headers={"Accept-Language": "es"})
+    assert '<html lang="es">' in spanish.text
+    assert spanish.headers["content-language"] == "es"
+    assert "Accept-Language" in spanish.headers["vary"]
+    assert '<html lang="en">' in gateway.call("GET", "/?lang=en", headers={"Accept-Language": "es"}).text
+
+
+def test_nothing_that_a_caller_sends_becomes_part_of_the_page(gateway: Any) -> None:
+    for path in ("/?lang=<script>x", "/cases/%22%3E%3Cscript%3Ex", "/cases/x?lang=%22onload"):
+        assert "<script>x" not in gateway.get(path).text
+        assert 'lang="en"' in gateway.get(path).text
+
+
+def test_the_page_has_neither_inline_script_nor_style_nor_a_third_party(gateway: Any) -> None:
+    for path in PAGES:
+        page = gateway.get(path).text
+        assert re.findall(r"<script(?! type=\"(?:module\" src=\"/assets/|application/json\"))", page) == []
+        assert re.findall(r"<style|\sstyle=|\son\w+=", page) == []
+        assert re.findall(r"(?:src|href)=\"(?:https?:)?//", page) == []
+
+
+PAGES = ("/", "/cases/case_x", "/models", "/models/dermis/1", "/compare", "/system")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_page_is_light(language: str, gateway: Any) -> None:
+    assets = [path.read_bytes() for path in WEB.glob("assets/*") if not path.name.startswith("guidance.")]
+    page = gateway.get(f"/?lang={language}").content
+    assert sum(len(gzip.compress(part)) for part in [page, *assets]) < FIRST_PAGE_BYTES / 3
