@@ -125,6 +125,15 @@ def test_the_page_has_neither_inline_script_nor_style_nor_a_third_party(gateway:
 PAGES = ("/", "/cases/case_x", "/models", "/models/dermis/1", "/compare", "/system")
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_where_every_caller_needs_a_key_the_page_says_so(gateway: Any, path: str) -> None:
+    gateway.settings["keyless"] = False
+    response = gateway.get(path)
+    assert response.status_code == 403
+    assert "asks every caller for an API key" in response.text
+    assert "<form" not in response.text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
     assets = [path.read_bytes() for path in WEB.glob("assets/*") if not path.name.startswith("guidance.")]

@@ -1,10 +1,12 @@
 """The web pages: a person's case, and what researchers and operators look up."""
 
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
@@ -13,7 +15,21 @@ from dermis.gateway.web import reports
 from dermis.gateway.web.page import case_page, respond
 from dermis.shared.errors import DermisError, Kind
 
-router = APIRouter(include_in_schema=False)
+
+class _Closed(APIRoute):
+    """A page that says so where every caller needs a key: a browser has none."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_if_open(request: Request) -> Response:
+            parts: Parts = request.app.state.parts
+            return await handle(request) if parts.settings.keyless else respond(request, "closed.html", status=403)
+
+        return handle_if_open
+
+
+router = APIRouter(include_in_schema=False, route_class=_Closed)
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _Chosen = Annotated[str, Query(max_length=120, description="name/version")]
 
