@@ -216,6 +216,14 @@ def test_a_cache_survives_a_kill_between_its_two_files(tmp_path):
     assert (found[0, 2] == rows[0]).all()
 
 
+def test_two_processes_do_not_mix_their_rows(tmp_path):
+    one, other = Cache(tmp_path, (2,)), Cache(tmp_path, (2,))
+    one.add(["a"], np.ones((1, 2)))
+    with pytest.raises(DermisError, match="CACHE_BUSY"):
+        other.add(["b"], np.zeros((1, 2)))
+    assert (Cache(tmp_path, (2,)).rows() == 1).all()
+
+
 def test_an_image_is_embedded_once(tmp_path, monkeypatch):
     backbone = new_backbone(CONFIG)
     cache, places = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)

@@ -8,11 +8,13 @@ Each fold is kept in the work folder: run it again to go on where it was stopped
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,8 @@ from dermis.trainer.train import Parts, fit_stages, new_backbone, served
 Floats = npt.NDArray[np.float64]
 OUTER, INNER, SEED = 5, 3, 0
 PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-OURS = ({"head.l2": "0.03"}, {"head.l2": "0.1"}, {"head.l2": "0.3"})
+DEPTHS = ({"image_size": "288", "taps": "block_7+block_10+block_14"}, {"image_size": "224", "taps": ""})
+OURS = tuple({**depth, "head.l2": l2} for depth in DEPTHS for l2 in ("0.03", "0.1", "0.3"))
 SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
 
 
@@ -69,7 +72,8 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
     work.mkdir(parents=True, exist_ok=True)
     for fold, contender in itertools.product(range(OUTER), contenders):
         training, held = dataset.fold(outer, fold)
-        path = work / f"{contender.name}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
+        among = hashlib.sha256(str(contender.choices).encode()).hexdigest()[:12]
+        path = work / f"{contender.name}-{among}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
         if not path.exists():
             losses = _inner_losses(contender, training, conditions, fold) if len(contender.choices) > 1 else [0.0]
             chosen = int(np.argmin(losses))
@@ -185,14 +189,20 @@ def ours(
 ) -> Contender:
     """Return a config as a contender, asked through the model that would be exported; `hide`: what it is not shown then."""
     conditions = conditions_of(dataset.samples)
-    inputs = hide(arrays(dataset, config.schema, config.image_size))
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
-    frozen = all(stage.after is None for stage in config.stages)
-    kept = new_backbone(config) if frozen else None
+
+    @lru_cache(maxsize=1)
+    def inputs_at(size: int) -> Inputs:
+        return hide(arrays(dataset, config.schema, size))
+
+    @cache
+    def frozen(size: int, taps: tuple[str, ...]) -> keras.Model:
+        return new_backbone(replace(config, image_size=size, taps=taps))
 
     def trained(chosen: Config, parts: Parts) -> tuple[keras.Model, keras.Model, dict[str, float]]:
         keras.utils.set_random_seed(chosen.seed)
-        backbone = kept or new_backbone(chosen)
+        stays = all(stage.after is None for stage in chosen.stages)
+        backbone = frozen(chosen.image_size, chosen.taps) if stays else new_backbone(chosen)
         return backbone, *fit_stages(chosen, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
 
     def fit(choice: Mapping[str, str], training: Dataset, held: Dataset) -> Floats:
@@ -201,7 +211,10 @@ def ours(
         model = served(chosen, *trained(chosen, parts)[:2])
         rows = [place[sample.id] for sample in held.samples]
         return np.asarray(
-            model.predict({key: values[rows] for key, values in inputs.items()}, batch_size=16, verbose=0)["probabilities"], float
+            model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[
+                "probabilities"
+            ],
+            float,
         )
 
     def loss(choice: Mapping[str, str], training: Dataset, checked: Dataset) -> float:
@@ -219,12 +232,13 @@ def run_fitzpatrick17k(data: str, work: Path) -> str:
 
 
 def run_pad_ufes_20(data: str, work: Path) -> str:
+    """Return what each modality gives, each by a model of its own that was trained on it alone; the config as it stands: nothing is chosen."""
     dataset, config = open_dataset(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
     blind, silent = replace(config, images_dropout=1.0, answers_dropout=0.0), replace(config, images_dropout=0.0, answers_dropout=1.0)
     contenders = [
-        ours("both", dataset, config, OURS, work),
-        ours("images alone", dataset, silent, OURS, work, lambda inputs: without_answers(inputs, config.schema)),
-        ours("answers alone", dataset, blind, OURS, work, without_images),
+        ours("both", dataset, config, ({},), work),
+        ours("images alone", dataset, silent, ({},), work, lambda inputs: without_answers(inputs, config.schema)),
+        ours("answers alone", dataset, blind, ({},), work, without_images),
     ]
     found = nested(dataset, contenders, work / "folds")
     return "\n\n".join(table(dataset, found, best="both", other=other) for other in ("images alone", "answers alone"))

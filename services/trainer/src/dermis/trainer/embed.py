@@ -1,5 +1,6 @@
 """What a frozen backbone makes of images, kept on disk: computed once per image, view and backbone, also if the run was killed on the way."""
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dermis.shared.case import MAX_IMAGES
+from dermis.shared.errors import DermisError, Kind
 from dermis.trainer.backbones.graph import digest
 from dermis.trainer.inputs import Dataset, prepare
 from dermis.worker.core.prepare import Image
@@ -36,10 +38,12 @@ class Cache:
         self._bytes = int(np.prod(shape)) * self._dtype.itemsize
         for path in (self._rows, self._keys):
             path.touch()
-        keys = self._keys.read_text().splitlines(keepends=True)
-        whole = [key for key in keys if key.endswith("\n")][: self._rows.stat().st_size // self._bytes]
-        os.truncate(self._keys, sum(map(len, whole)))
-        os.truncate(self._rows, len(whole) * self._bytes)
+        with self._keys.open("a") as names:
+            fcntl.flock(names, fcntl.LOCK_EX)
+            keys = self._keys.read_text().splitlines(keepends=True)
+            whole = [key for key in keys if key.endswith("\n")][: self._rows.stat().st_size // self._bytes]
+            os.truncate(self._keys, sum(map(len, whole)))
+            os.truncate(self._rows, len(whole) * self._bytes)
         self._place = {key.strip(): n for n, key in enumerate(whole)}
 
     def __len__(self) -> int:
@@ -49,12 +53,16 @@ class Cache:
         return key in self._place
 
     def add(self, keys: Sequence[str], rows: npt.NDArray[Any]) -> None:
-        with self._rows.open("ab") as file:
+        """Append rows, safe against a kill; CONFLICT if another process has added to the same cache meanwhile."""
+        with self._keys.open("a") as names, self._rows.open("ab") as file:
+            fcntl.flock(names, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_size != len(self._place) * self._bytes:
+                detail = f"another process writes to {self._rows.parent}: give each run a cache of its own, or wait and start again"
+                raise DermisError(Kind.CONFLICT, "CACHE_BUSY", detail)
             file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
             file.flush()
             os.fsync(file.fileno())
-        with self._keys.open("a") as file:
-            file.writelines(f"{key}\n" for key in keys)
+            names.writelines(f"{key}\n" for key in keys)
         self._place |= {key: n for n, key in enumerate(keys, start=len(self._place))}
 
     def places(self, keys: Iterable[str]) -> npt.NDArray[np.int64]:
