@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from dermis.shared.api_keys import Scope, make_key, put_key, revoke
+from dermis.shared.batches import BatchManifest, batch_manifest_key
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, case_key, fact_key, heatmap_key, image_key
 from dermis.shared.errors import DermisError, Kind
@@ -49,21 +50,28 @@ def keyed(gateway: Any) -> Any:
     return gateway
 
 
-def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
+def whole_case(gateway: Any, jpeg: bytes, *scopes: Scope) -> tuple[str, str, dict[str, str]]:
     """Return owner, id and header of a case with all its facts."""
-    owner, header = new_key(gateway)
+    owner, header = new_key(gateway, *scopes)
     case_id = gateway.submit(jpeg, headers={**header, "Idempotency-Key": "k"}).json()["id"]
     outcome = Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.DIFFERENTIAL, model=MODEL, heatmaps=(HEATMAP,))
     for name, fact in (("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())), ("outcome", outcome)):
         gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())
     gateway.store.put_once(image_key(owner, case_id, 1, "prepared"), jpeg)
     gateway.store.put_once(heatmap_key(owner, case_id, HEATMAP, MODEL), b"heatmap")
+    batch = BatchManifest(batch_id=batch_of(case_id), owner=owner, created_at=NOW, source="file:///x", rows=1)
+    gateway.store.put_once(batch_manifest_key(batch.batch_id), batch.model_dump_json().encode())
     return owner, case_id, header
+
+
+def batch_of(case_id: str) -> str:
+    """Return the id of the batch that stands beside a case."""
+    return case_id.replace("case_", "batch_")
 
 
 def fill(path: str, case_id: str) -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
-    return path.format_map({"case_id": case_id, "n": 1, "version": 1})
+    return path.format_map({"case_id": case_id, "n": 1, "version": 1, "batch_id": batch_of(case_id)})
 
 
 def test_every_route_needs_a_scope_that_fits_what_it_does_or_is_listed_as_open() -> None:
@@ -71,7 +79,7 @@ def test_every_route_needs_a_scope_that_fits_what_it_does_or_is_listed_as_open()
     for method, path, operation in OPERATIONS:
         for (scope,) in (requirement["api_key"] for requirement in operation.get("security", ())):
             assert scope in list(Scope)
-            assert method in READS or scope == Scope.CASES_WRITE, (method, path)
+            assert method in READS or scope in (Scope.CASES_WRITE, Scope.ADMIN), (method, path)
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -109,8 +117,9 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case(
     gateway.settings |= {"keyless": True, "list_public": True}
     publish(gateway.store, demo.BUNDLE)
     point(gateway.store, VersionRef(name="dermis", version=1))
-    owner, case_id, header = whole_case(gateway, jpeg)
-    _, other = (None, {}) if keyless else new_key(gateway)
+    scopes = (Scope.ADMIN,) if "batches" in path else ALL
+    owner, case_id, header = whole_case(gateway, jpeg, *scopes)
+    _, other = (None, {}) if keyless else new_key(gateway, *scopes)
     folder = f"{case_key(owner, case_id)}/"
     before = {key: gateway.store.get(key) for key in gateway.store.list(folder)}
     gateway.broker.reply = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
@@ -118,24 +127,28 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case(
     if path.endswith("/feedback"):
         body = {"json": {"helpful": True}}
     response = gateway.call(method, fill(path, case_id), headers={**other, "Idempotency-Key": "k", "If-None-Match": "*"}, **body)
-    if "{case_id}" in path:
+    if "batches" in path and (keyless or method == "POST"):  # no scope without a key; and this body is no batch
+        assert response.status_code == (403 if keyless else 415)
+    elif "{case_id}" in path or "{batch_id}" in path:
         never = gateway.call(method, fill(path, unknown := new_id("case")), headers=other, **body)
         assert response.status_code == never.status_code == 404
         assert _shape(response, case_id) == _shape(never, unknown)  # nothing tells that there is such a case
     else:
         assert response.is_success, response.text
         assert case_id not in response.text
+        assert batch_of(case_id) not in response.text
+    assert gateway.store.get(batch_manifest_key(batch_of(case_id)))
     assert {key: gateway.store.get(key) for key in gateway.store.list(folder)} == before
     if method in READS:  # who owns it does see it, so the above is no empty promise
         mine = gateway.call(method, fill(path, case_id), headers=header)
         assert mine.is_success
-        assert case_id in mine.text or "case" not in path or mine.content == b"heatmap"
+        assert "batches" in path or case_id in mine.text or "case" not in path or mine.content == b"heatmap"
 
 
 def _shape(response: httpx.Response, case_id: str) -> str:
     problem = response.json()
     problem.pop("instance")
-    return json.dumps(problem).replace(case_id, "ID")
+    return json.dumps(problem).replace(case_id, "ID").replace(batch_of(case_id), "ID")
 
 
 def test_a_key_that_replaces_another_sees_its_cases_and_admin_sees_no_others(keyed: Any, jpeg: bytes) -> None:
