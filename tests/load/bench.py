@@ -21,6 +21,7 @@ RUNS = {
     "e": ("bench_services", "run_serving"),
     "g": ("bench_data", "run"),
     "h": ("bench_data", "run_duplicates"),
+    "i": ("bench_data", "run_training"),
 }
 PACKAGES = (
     "numpy",

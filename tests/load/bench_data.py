@@ -30,6 +30,10 @@ def run_duplicates() -> Result:
     return _rows("bench_duplicates", {})
 
 
+def run_training() -> Result:
+    return _rows("bench_trainer", {})
+
+
 def _rows(module: str, more: dict[str, str]) -> Result:
     command = [str(PYTHON), "-m", f"tests.load.{module}"]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=os.environ | more)

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+from dataclasses import replace
 from importlib.util import find_spec
 
 import keras
@@ -16,6 +17,11 @@ from dermis.trainer.backbones import NAMES, make_backbone
 from dermis.trainer.backbones.graph import cut, cuts, digest, fold_batch_norm
 from dermis.trainer.backbones.lite import VARIANTS, load_published, published_weights
 from dermis.trainer.backbones.torch_file import read_weights
+from dermis.trainer.configs import fitzpatrick17k
+from dermis.trainer.export import check_agreement, export
+from dermis.trainer.inputs import arrays, open_dataset
+from dermis.trainer.model import build_head, join, mirrored, with_taps
+from dermis.trainer.train import served
 
 pytestmark = [
     pytest.mark.trainer,
@@ -161,3 +167,19 @@ def test_weights_come_from_a_file_by_url(tmp_path):
     one.save_weights(tmp_path / "cnn.weights.h5")
     other = make_backbone("cnn", 32, weights=(tmp_path / "cnn.weights.h5").as_uri())
     assert digest(one) == digest(other)
+
+
+def test_the_export_is_the_trained_model_on_real_photos(real_data, tmp_path):
+    """TensorFlow in process, the exported graph and OpenVINO agree, batch norm folded, depths tapped, images mirrored."""
+    dataset = open_dataset(str(real_data / "photos/fitzpatrick17k"))
+    dataset = replace(dataset, samples=dataset.samples[:4])
+    config = replace(fitzpatrick17k.CONFIG, image_size=224)
+    plain = with_taps(make_backbone("efficientnet-lite0", 224), config.taps)
+    shape = plain.output.shape[1:]
+    head = build_head(shape, columns=len(config.schema.columns), conditions=12, head=config.head)
+    inputs = arrays(dataset, config.schema, 224)
+    wanted = join(mirrored(plain), head).predict(inputs, verbose=0)
+    model = served(config, plain, head)
+    assert np.abs(model.predict(inputs, verbose=0)["logits"] - wanted["logits"]).max() < 1e-4
+    export(model, tmp_path / "bundle")
+    assert check_agreement(tmp_path / "bundle", model, inputs) < 1e-4
