@@ -5,10 +5,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+from dermis.shared.api_keys import Scope, make_key, put_key
+from dermis.shared.stores import open_store
 from tests.load import stack
 
+KEYED = {"DERMIS_GATEWAY_KEYLESS": "false", "DERMIS_GATEWAY_RATE_PER_MINUTE": "0"}
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -18,12 +22,15 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dermis-fuzz-"))
     try:
-        with stack.running(folder, quick=True, own_mount=False) as parts:
+        with stack.running(folder, quick=True, own_mount=False, **KEYED) as parts:
+            key, token = make_key(name="fuzz", scopes=(Scope.ADMIN,), at=datetime.now(UTC))
+            put_key(open_store(parts.store_url), key)
             command = [
                 *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run", f"{parts.url}/openapi.json"),
                 *("--checks", "all", "--max-examples", str(options.examples)),
                 *("--generation-deterministic", "--continue-on-failure", "--no-color"),
                 *("--request-timeout", "60", "--warnings", "off"),
+                *("--header", f"Authorization: Bearer {token}"),
             ]
             return subprocess.run(command, check=False, cwd=folder).returncode
     finally:

@@ -86,12 +86,12 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path, *, quick: bool, own_mount: bool = True) -> Iterator[Stack]:
+def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: str) -> Iterator[Stack]:
     """Run all parts below `folder` until the block ends; nothing is left running or mounted then."""
     volume = Volume(folder / "volume", own=own_mount)
     proxies: tuple[Proxy, ...] = ()
     try:
-        plan = _plan(folder, volume, quick=quick)
+        plan = _plan(folder, volume, quick=quick, settings=settings)
         addresses = {name: plan.environ[name] for name in ("DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS")}
         broker = urlsplit(plan.broker_url).netloc
         by_name = {name: Proxy(target) for name, target in (*addresses.items(), ("broker", broker))}
@@ -125,13 +125,14 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True) -> Iterator[St
         volume.close()
 
 
-def _plan(folder: Path, volume: Volume, *, quick: bool) -> Plan:
+def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]) -> Plan:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
     environ = kept | {
         "DERMIS_STANDALONE_STATE": str(folder / "state"),
         "DERMIS_STORE_URL": (volume.folder / "store").as_uri(),
         "DERMIS_GATEWAY_PORT": "0",
         **(QUICK if quick else {}),
+        **settings,
     }
     return make_plan(load_standalone(environ), environ)
 
