@@ -104,7 +104,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos fuzz mutate overload promote-load trace
+.PHONY: bench chaos fuzz mutate overload promote-load trace erase-load
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
 
@@ -124,6 +124,9 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.load.overload --seconds $(or $(SECONDS),120)
+
+erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
+	.venv/bin/python -m tests.load.erase --cases $(or $(CASES),60)
 
 promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
 	.venv/bin/python -m tests.load.promote --rounds $(or $(ROUNDS),10)

@@ -27,6 +27,7 @@ RUN_BY = {
         "make client",
         "make mutate",
         "make trace",
+        "make erase-load",
         "make audit-secrets",
         "make promote-load",
         ".venv/bin/python -m tests.load.chaos",

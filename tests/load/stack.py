@@ -63,6 +63,7 @@ class Volume:
 class Stack:
     url: str
     store_url: str
+    broker_url: str
     redis_folder: Path
     volume: Volume
     proxies: tuple[Proxy, ...]
@@ -107,6 +108,7 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: st
             yield Stack(
                 url=plan.url,
                 store_url=plan.environ["DERMIS_STORE_URL"],
+                broker_url=plan.broker_url,
                 redis_folder=folder / "state" / "redis",
                 volume=volume,
                 proxies=proxies,
