@@ -66,6 +66,13 @@ test-trainer: .venv-trainer/.dev .venv/.dev
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
 
+.PHONY: page-cost screenshots
+page-cost: .venv/.dev ## weight, requests and time to interactive of the page; last tap to result against HTTP alone (TAPS=10)
+	.venv/bin/python -m tests.load.page --taps $(or $(TAPS),10)
+
+screenshots: .venv/.dev ## make the README's pictures of the page, of generated images alone
+	.venv/bin/python -m tests.e2e.screenshots
+
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
 .PHONY: test-compose test-compose-gcs test-compose-faults test-compose-trainer

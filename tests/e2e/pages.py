@@ -33,7 +33,8 @@ def opened(browser: Browser, url: str, *, size: str, scheme: str, locale: str = 
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" and not _CUT.search(said.text) else None)
-    page.on("request", lambda made: faults.append(made.url) if not made.url.startswith((url, "blob:", "data:")) else None)
+    origin = url if url.startswith("http") else "http://127.0.0.1"
+    page.on("request", lambda made: faults.append(made.url) if not made.url.startswith((origin, "blob:", "data:")) else None)
     page.goto(url)
     yield page
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "the page scrolls sideways"

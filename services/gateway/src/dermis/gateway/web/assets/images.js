@@ -161,6 +161,6 @@ class Slot {
     const retake = filled && this.report && this.report.verdict !== "USABLE";
     find(".take span").textContent = t(retake ? "slot.retake" : "slot.take");
     find(".choose span").textContent = t(filled ? "slot.other" : "slot.choose");
-    for (const name of [".take", ".choose"]) find(name).classList.toggle("main", Boolean(retake));
+    find(".take").classList.toggle("main", Boolean(retake));
   }
 }

@@ -1,0 +1,83 @@
+"""Makes the README's pictures of the page, of generated images alone: `make screenshots`."""
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e import pages
+from tests.load import stack
+
+FOLDER = Path(__file__).parents[2] / "docs/images"
+MOST_BYTES = 150_000
+
+
+def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="dermis-screenshots-"))
+    FOLDER.mkdir(exist_ok=True)
+    try:
+        with stack.running(folder, quick=True, own_mount=False) as parts, sync_playwright() as playwright:
+            browser = pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+            _case(browser, parts.url, scheme="light", names=("assess", "", "result"))
+            _case(browser, parts.url, scheme="dark", names=("", "questions-dark", ""))
+            with pages.opened(browser, parts.url, size="desktop", scheme="light") as page:
+                page.goto(f"{parts.url}/models/dermis/1")
+                _shoot(page, "model", height=1500)
+            browser.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _case(browser: Browser, url: str, *, scheme: str, names: tuple[str, str, str]) -> None:
+    assess, questions, result = names
+    with pages.opened(browser, url, size="phone", scheme=scheme, scale=2) as page:
+        dark = page.locator("#slot-AT_AN_ANGLE .from-files")
+        dark.set_input_files({"name": "dark.png", "mimeType": "image/png", "buffer": _black()})
+        pages.choose(page, pages.IMAGES[0])
+        page.wait_for_function("() => document.querySelectorAll('.slot .mark').length === 2")
+        _shoot(page, assess, height=1650)
+        page.locator("#slot-AT_AN_ANGLE .remove").click()
+        pages.answer(page, related_category="RASH", body_parts="ARM", condition_symptoms="ITCHING", age_group="AGE_30_TO_39")
+        pages.answer(page, fitzpatrick_skin_type="FST5", other_symptoms="JOINT_PAIN")
+        page.locator("#q-body_parts").scroll_into_view_if_needed()
+        _shoot(page, questions, height=1650, top="#step-questions")
+        pages.send(page)
+        pages.wait_for_result(page)
+        _shoot(page, result, height=1650)
+
+
+def _shoot(page: Page, name: str, *, height: int, top: str = "body") -> None:
+    if not name:
+        return
+    size = page.viewport_size
+    assert size
+    page.set_viewport_size({**size, "height": height})
+    page.evaluate(
+        "top => { document.activeElement.blur(); scrollTo(0, document.querySelector(top).getBoundingClientRect().top + scrollY - 16); }",
+        top,
+    )
+    page.wait_for_timeout(300)
+    shot, target = FOLDER / f"{name}.png", FOLDER / f"{name}.webp"
+    page.screenshot(path=str(shot))
+    page.set_viewport_size(size)
+    with Image.open(shot) as image:
+        image.save(target, quality=80, method=6)
+    shot.unlink()
+    print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")
+    assert target.stat().st_size < MOST_BYTES, f"{target.name} is too large"
+
+
+def _black() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (600, 450)).save(data, "png")
+    return data.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
