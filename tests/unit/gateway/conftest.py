@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Load, Rate
 from dermis.gateway.settings import GatewaySettings
+from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
 from dermis.shared.errors import DermisError, Kind
@@ -26,6 +28,8 @@ from dermis.shared.jobs import AssessImageJob, AssessJob
 from dermis.shared.stores.memory import MemoryStore
 
 MAX_IMAGE_BYTES = 200_000
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
 
 
 @dataclass
@@ -98,6 +102,7 @@ class Gateway:
         self.metrics = Metrics()
         self.rates = FakeRates()
         self.now = 0.0
+        self.headers: dict[str, str] = {}
         self.guard: Guard | None = None
         self.audit = Audit(self.store, "gateway")
         self.settings: dict[str, Any] = {"store_url": "file:///nowhere", "max_image_bytes": MAX_IMAGE_BYTES, "keyless": True}
@@ -125,9 +130,21 @@ class Gateway:
     def keys(self) -> list[str]:
         return list(self.store.list(""))
 
+    @property
+    def kept(self) -> list[str]:
+        """All that is stored but API keys."""
+        return [key for key in self.keys if not key.startswith(KEYS_PREFIX)]
+
     async def _call(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         async with self.client() as client:
-            return await client.request(method, path, **options)
+            return await client.request(method, path, **options | {"headers": self.headers | (options.get("headers") or {})})
+
+
+def new_key(gateway: Gateway, *scopes: Scope, owner: str | None = None) -> tuple[str, dict[str, str]]:
+    """Return a key's id and its header."""
+    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner)
+    put_key(gateway.store, key)
+    return key.key_id, {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermis.gateway.core.batch import COLUMNS, as_csv, may_read
+from dermis.shared.api_keys import Scope
 from dermis.shared.batches import (
     BatchResult,
     BatchRow,
@@ -27,10 +28,17 @@ from dermis.shared.batches import (
 from dermis.shared.case import AssessedImage, Outcome, OutcomeKind, RankedCondition, RedFlag
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.stores.disk import DiskStore
-from tests.unit.gateway.conftest import Gateway
+from tests.unit.gateway.conftest import Gateway, new_key
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 CSV = {"content-type": "text/csv"}
+
+
+@pytest.fixture
+def gateway(gateway: Gateway) -> Gateway:
+    """The gateway, called with a key that may have batches."""
+    _, gateway.headers = new_key(gateway, Scope.ADMIN)
+    return gateway
 
 
 @pytest.fixture
@@ -78,7 +86,7 @@ def test_no_store_may_be_read_unless_it_is_named(gateway: Gateway, source: str) 
     gateway.settings["batch_sources"] = ""
     response = create(gateway, {"url": source})
     assert (response.status_code, response.json()["reason"]) == (403, "BATCH_SOURCE_CLOSED")
-    assert not list(gateway.store.list(""))
+    assert not gateway.kept
 
 
 @pytest.mark.parametrize(
@@ -129,7 +137,7 @@ def test_wrong_rows_are_named_and_nothing_is_stored(gateway: Gateway, source: st
     assert response.status_code == 422
     assert said in response.json()["detail"]
     assert response.json()["errors"][0]["pointer"] == pointer
-    assert not list(gateway.store.list(""))
+    assert not gateway.kept
 
 
 @pytest.mark.parametrize(

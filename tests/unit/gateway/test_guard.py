@@ -10,16 +10,25 @@ from typing import Any
 import httpx
 import pytest
 
-from dermis.shared.api_keys import Scope, make_key, put_key, revoke
-from dermis.shared.batches import BatchManifest, batch_manifest_key
+from dermis.shared.api_keys import Scope, revoke
+from dermis.shared.batches import (
+    BatchManifest,
+    BatchResult,
+    BatchRow,
+    as_lines,
+    batch_key,
+    batch_manifest_key,
+    batch_result_key,
+    batch_rows_key,
+)
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, case_key, fact_key, heatmap_key, image_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import VersionRef
 from dermis.standalone import demo
+from tests.unit.gateway.conftest import ALL, NOW, new_key
 
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
 DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
     (method.upper(), path, operation) for path, operations in DESCRIBED["paths"].items() for method, operation in operations.items()
@@ -30,18 +39,13 @@ READS = ("GET", "HEAD")
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
 MODEL = ModelRef(name="m", version=1, purpose="demo")
 HEATMAP = Heatmap(n=1, condition="ECZEMA", place=0)
-ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
+ROW = "A row of somebody"
+JUDGED = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
+SOURCE = "gs://source"
 
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
-
-
-def new_key(gateway: Any, *scopes: Scope, owner: str | None = None) -> tuple[str, dict[str, str]]:
-    """Return a key's id and its header."""
-    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner)
-    put_key(gateway.store, key)
-    return key.key_id, bearer(token)
 
 
 @pytest.fixture
@@ -50,36 +54,59 @@ def keyed(gateway: Any) -> Any:
     return gateway
 
 
-def whole_case(gateway: Any, jpeg: bytes, *scopes: Scope) -> tuple[str, str, dict[str, str]]:
+def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
     """Return owner, id and header of a case with all its facts."""
-    owner, header = new_key(gateway, *scopes)
+    owner, header = new_key(gateway, *ALL, Scope.ADMIN)
     case_id = gateway.submit(jpeg, headers={**header, "Idempotency-Key": "k"}).json()["id"]
     outcome = Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.DIFFERENTIAL, model=MODEL, heatmaps=(HEATMAP,))
     for name, fact in (("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())), ("outcome", outcome)):
         gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())
     gateway.store.put_once(image_key(owner, case_id, 1, "prepared"), jpeg)
     gateway.store.put_once(heatmap_key(owner, case_id, HEATMAP, MODEL), b"heatmap")
-    batch = BatchManifest(batch_id=batch_of(case_id), owner=owner, created_at=NOW, source="file:///x", rows=1)
-    gateway.store.put_once(batch_manifest_key(batch.batch_id), batch.model_dump_json().encode())
     return owner, case_id, header
 
 
-def batch_of(case_id: str) -> str:
-    """Return the id of the batch that stands beside a case."""
-    return case_id.replace("case_", "batch_")
+def whole_batch(gateway: Any, owner: str) -> str:
+    """Return the id of a batch that is done."""
+    batch_id = new_id("batch")
+    manifest = BatchManifest(batch_id=batch_id, owner=owner, created_at=NOW, source=SOURCE, rows=1)
+    gateway.store.put_once(batch_rows_key(batch_id), as_lines([BatchRow(name=ROW, images=("a.jpg",))]))
+    gateway.store.put_once(batch_result_key(batch_id, 0), as_lines([BatchResult(row=0, name=ROW)]))
+    gateway.store.put_once(batch_manifest_key(batch_id), manifest.model_dump_json().encode())
+    return batch_id
 
 
-def fill(path: str, case_id: str) -> str:
+def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza") -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
-    return path.format_map({"case_id": case_id, "n": 1, "version": 1, "batch_id": batch_of(case_id)})
+    return path.format_map({"case_id": case_id, "batch_id": batch_id, "n": 1, "version": 1})
 
 
-def test_every_route_needs_a_scope_that_fits_what_it_does_or_is_listed_as_open() -> None:
+def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
+    """Return what a call sends that is to succeed; a KeyError here asks whoever added a route what that is."""
+    if method in (*READS, "DELETE"):
+        return {}
+    bodies: dict[tuple[str, str], dict[str, Any]] = {
+        ("POST", "/v1/cases"): {"files": {"images": jpeg}},
+        ("POST", "/v1/cases/{case_id}/feedback"): {"json": {"helpful": True}},
+        ("POST", "/v1/images:assess"): {"files": {"image": jpeg}},
+        ("POST", "/v1/batches"): {"params": {"url": SOURCE}, "content": b"images\na.jpg\n", "headers": {"Content-Type": "text/csv"}},
+    }
+    return bodies[method, path]
+
+
+def scope_of(method: str, path: str) -> Scope:
+    if path.startswith("/v1/batches"):
+        return Scope.ADMIN
+    if path.startswith(("/v1/models", "/v1/conditions")):
+        return Scope.MODELS_READ
+    return Scope.CASES_READ if method in READS else Scope.CASES_WRITE
+
+
+def test_every_route_needs_the_scope_that_fits_what_it_does_or_is_listed_as_open() -> None:
     assert {(method, path) for method, path, operation in OPERATIONS if "security" not in operation} == OPEN
     for method, path, operation in OPERATIONS:
-        for (scope,) in (requirement["api_key"] for requirement in operation.get("security", ())):
-            assert scope in list(Scope)
-            assert method in READS or scope in (Scope.CASES_WRITE, Scope.ADMIN), (method, path)
+        if (method, path) not in OPEN:
+            assert operation["security"] == [{"api_key": [scope_of(method, path)]}], (method, path)
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -111,44 +138,54 @@ def test_a_key_without_the_scope_is_refused(keyed: Any, jpeg: bytes, method: str
 
 
 @pytest.mark.parametrize(("method", "path", "keyless"), [(*each, keyless) for each, keyless in product(GUARDED, (False, True))])
-def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case(
+def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
     gateway: Any, jpeg: bytes, method: str, path: str, keyless: bool
 ) -> None:
-    gateway.settings |= {"keyless": True, "list_public": True}
+    gateway.settings |= {"keyless": True, "list_public": True, "batch_sources": SOURCE}
+    gateway.broker.reply = JUDGED
     publish(gateway.store, demo.BUNDLE)
     point(gateway.store, VersionRef(name="dermis", version=1))
-    scopes = (Scope.ADMIN,) if "batches" in path else ALL
-    owner, case_id, header = whole_case(gateway, jpeg, *scopes)
-    _, other = (None, {}) if keyless else new_key(gateway, *scopes)
-    folder = f"{case_key(owner, case_id)}/"
-    before = {key: gateway.store.get(key) for key in gateway.store.list(folder)}
-    gateway.broker.reply = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
-    body: dict[str, Any] = {"files": {"image" if "images:" in path else "images": jpeg}} if method == "POST" else {}
-    if path.endswith("/feedback"):
-        body = {"json": {"helpful": True}}
-    response = gateway.call(method, fill(path, case_id), headers={**other, "Idempotency-Key": "k", "If-None-Match": "*"}, **body)
-    if "batches" in path and (keyless or method == "POST"):  # no scope without a key; and this body is no batch
-        assert response.status_code == (403 if keyless else 415)
+    owner, case_id, header = whole_case(gateway, jpeg)
+    batch_id = whole_batch(gateway, owner)
+    _, other = (None, {}) if keyless else new_key(gateway, *ALL, Scope.ADMIN)
+    folders = (f"{case_key(owner, case_id)}/", f"{batch_key(batch_id)}/")
+    before = {key: gateway.store.get(key) for folder in folders for key in gateway.store.list(folder)}
+    body = body_of(method, path, jpeg)
+    sent = body.pop("headers", {})
+
+    def call(who: dict[str, str], *ids: str) -> httpx.Response:
+        answer: httpx.Response = gateway.call(method, fill(path, *ids), headers={**sent, **who}, **body)
+        return answer
+
+    response = call({**other, "Idempotency-Key": "k", "If-None-Match": "*"}, case_id, batch_id)
+    if keyless and scope_of(method, path) == Scope.ADMIN:
+        assert (response.status_code, response.json()["reason"]) == (403, "SCOPE")
     elif "{case_id}" in path or "{batch_id}" in path:
-        never = gateway.call(method, fill(path, unknown := new_id("case")), headers=other, **body)
+        never = call(other, *(unknown := (new_id("case"), new_id("batch"))))
         assert response.status_code == never.status_code == 404
-        assert _shape(response, case_id) == _shape(never, unknown)  # nothing tells that there is such a case
+        assert _shape(response, case_id, batch_id) == _shape(never, *unknown)  # nothing tells that there is such a case or batch
     else:
         assert response.is_success, response.text
+    if "{case_id}" not in path and "{batch_id}" not in path:
         assert case_id not in response.text
-        assert batch_of(case_id) not in response.text
-    assert gateway.store.get(batch_manifest_key(batch_of(case_id)))
-    assert {key: gateway.store.get(key) for key in gateway.store.list(folder)} == before
+        assert batch_id not in response.text
+    assert ROW not in response.text
+    assert {key: gateway.store.get(key) for folder in folders for key in gateway.store.list(folder)} == before
     if method in READS:  # who owns it does see it, so the above is no empty promise
-        mine = gateway.call(method, fill(path, case_id), headers=header)
+        mine = call(header, case_id, batch_id)
         assert mine.is_success
-        assert "batches" in path or case_id in mine.text or "case" not in path or mine.content == b"heatmap"
+        signs = {"/v1/cases": case_id, "/v1/batches": ROW if path.endswith("/results") else batch_id}
+        shown = [sign for start, sign in signs.items() if path.startswith(start)]
+        assert all(sign in mine.text for sign in shown) or mine.content == b"heatmap"
 
 
-def _shape(response: httpx.Response, case_id: str) -> str:
+def _shape(response: httpx.Response, *ids: str) -> str:
     problem = response.json()
     problem.pop("instance")
-    return json.dumps(problem).replace(case_id, "ID").replace(batch_of(case_id), "ID")
+    text = json.dumps(problem)
+    for each in ids:
+        text = text.replace(each, "ID")
+    return text
 
 
 def test_a_key_that_replaces_another_sees_its_cases_and_admin_sees_no_others(keyed: Any, jpeg: bytes) -> None:
@@ -266,6 +303,7 @@ class TestOrigins:
 
 def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_are_not(keyed: Any, jpeg: bytes) -> None:
     owner, case_id, header = whole_case(keyed, jpeg)
+    batch_id = whole_batch(keyed, owner)
     _, other = new_key(keyed)
     for _ in range(2):
         keyed.get(f"/v1/cases/{case_id}", headers=header)
@@ -275,6 +313,8 @@ def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_
     keyed.get(f"/v1/cases/{case_id}")
     keyed.get("/v1/models", headers=header)
     keyed.call("DELETE", f"/v1/cases/{case_id}", headers=header)
+    keyed.get(f"/v1/batches/{batch_id}/results", headers=header)
+    keyed.call("DELETE", f"/v1/batches/{batch_id}", headers=header)
     keyed.audit.flush()
     (written,) = (key for key in keyed.keys if key.startswith("audit/"))
     records = [json.loads(line) for line in keyed.store.get(written).splitlines()]
@@ -284,4 +324,7 @@ def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_
         ("READ", "/v1/cases/{case_id}/images/{n}/heatmap", 1, case_id),
         ("READ", "/v1/cases", 1, None),
         ("ERASE", "/v1/cases/{case_id}", 1, case_id),
+        ("READ", "/v1/batches/{batch_id}/results", 1, None),
+        ("ERASE", "/v1/batches/{batch_id}", 1, None),
     ]
+    assert [record["batch_id"] for record in records[-2:]] == [batch_id] * 2
