@@ -3,7 +3,7 @@
 Train     dermis train cnn --data URL --store URL
 Hardware  2 CPU cores, 4 GB of memory at 1,000 images
 Measure   python -m dermis.trainer.benchmarks leak --work FOLDER
-Result    docs/reference/trainer-benchmarks.md, by the second command; not measured on SCIN's images
+Result    not measured yet: by the second command on generated cases
 """
 
 from dermis.trainer.model import Head

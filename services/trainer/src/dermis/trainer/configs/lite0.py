@@ -3,7 +3,7 @@
 Train     dermis train lite0 --data URL --store URL
           with --set backbone=efficientnet-lite1 --set image_size=240, or efficientnet-lite2 and 260
 Hardware  2 CPU cores, 4 GB of memory at 1,000 images
-Result    the head alone is measured in docs/reference/trainer-benchmarks.md; the second stage is not
+Result    not measured; the head alone, with more depths and at 288 px: docs/reference/trainer-benchmarks.md
 """
 
 from dermis.trainer.model import Head

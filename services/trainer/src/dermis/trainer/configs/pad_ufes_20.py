@@ -3,7 +3,7 @@
 Train     dermis train pad_ufes_20 --data FOLDER --store URL
 Measure   python -m dermis.trainer.benchmarks pad_ufes_20 --data FOLDER --work FOLDER
 Hardware  2 CPU cores, 3 GB of memory
-Result    see docs/reference/trainer-benchmarks.md, where the second command was run
+Result    not measured yet: by the second command
 """
 
 from dermis.trainer.model import Head
