@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 from pathlib import Path
@@ -23,11 +24,16 @@ pytestmark = pytest.mark.browser
 
 def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
     page = every_page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.method} {request.url.rpartition('/v1/cases')[2]}"))
     choose(page, *IMAGES)
     expect(page.locator(".slot .mark.USABLE")).to_have_count(3)
     answer(page, related_category="RASH", body_parts="ARM", fitzpatrick_skin_type="FST5", other_symptoms="FEVER")
     send(page)
     wait_for_result(page)
+    case_id = page.url.rpartition("/")[2]
+    assert f"GET /{case_id}/events" in asked
+    assert f"GET /{case_id}" not in asked, "it asked again though events came"
     first = page.locator("#answer > *").first
     expect(first).to_contain_text("Please read this first")
     expect(first).to_contain_text("fever or chills")
@@ -128,12 +134,14 @@ def test_none_of_these_excludes_the_others_and_the_drawing_ticks_the_list(page: 
     expect(page.locator(".part.on")).to_have_count(0)
 
 
-def test_a_reload_loses_nothing_and_a_sent_draft_leaves_the_device(page: Page, client: httpx.Client) -> None:
+def test_a_reload_loses_nothing_and_a_sent_draft_leaves_the_device(page: Page, system: System) -> None:
     choose(page, IMAGES[0])
     expect(page.locator(".mark.USABLE")).to_be_visible()
     answer(page, body_parts="LEG", age_group="AGE_40_TO_49")
+    page.get_by_label("Assess it, and keep it").check()
     page.locator("#agree").check()
     page.reload()
+    expect(page.get_by_label("Assess it, and keep it")).to_be_checked()
     expect(page.locator("#draft")).to_contain_text("We kept what you had begun")
     expect(page.locator(".mark.USABLE")).to_be_visible()
     expect(page.locator("[value=LEG]")).to_be_checked()
@@ -141,6 +149,10 @@ def test_a_reload_loses_nothing_and_a_sent_draft_leaves_the_device(page: Page, c
     send(page)
     wait_for_result(page)
     assert page.evaluate(KEPT) == 0
+    received = json.loads(system.case(page.url.rpartition("/")[2])["received.json"])
+    assert received["consent"] == "KEEP_FOR_IMPROVEMENT"
+    assert (received["self_report"]["body_parts"], received["self_report"]["age_group"]) == (["LEG"], "AGE_40_TO_49")
+    assert received["images"][0]["shot_type"] == "CLOSE_UP"
     page.reload()  # the result has an address of its own
     wait_for_result(page)
     page.get_by_role("button", name=re.compile("^Show it for")).first.click()
@@ -217,6 +229,20 @@ def test_the_result_comes_by_asking_again_where_events_do_not_come_through(page:
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_have_count(1)
     send(page)
+    wait_for_result(page)
+
+
+def test_a_result_is_waited_for_without_a_connection(page: Page, context: BrowserContext) -> None:
+    def cut(route: Route) -> None:
+        context.set_offline(True)
+        route.abort()
+
+    page.route("**/events", cut)
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    send(page)
+    expect(page.locator("#status")).to_contain_text("The connection is lost")
+    context.set_offline(False)
     wait_for_result(page)
 
 
@@ -300,6 +326,60 @@ def test_no_camera_data_arrives_and_the_image_is_upright(page: Page, system: Sys
     assert sizes == [(1365, 2048), (2048, 1365)]  # shrunk and upright; then turned by a quarter
     case_id = page.url.split("/cases/")[1].split("?")[0]
     assert b"Exif" not in system.case(case_id)["images/1/original"]
+
+
+def photos(folder: Path) -> list[Path]:
+    """Return images of all verdicts, larger than what is sent, and where REAL_DATA is set real ones."""
+    sharp = cv2.resize(cv2.imread(str(IMAGES[0])), (2600, 2000), interpolation=cv2.INTER_CUBIC)
+    grain = np.random.default_rng(3).normal(0, 12, sharp.shape)
+    scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)
+    made = {"sharp": scene, "dark": (scene * 0.02).astype(np.uint8), "bright": (scene * 0.2 + 252).clip(0, 255).astype(np.uint8)}
+    made |= {f"blurred-{sigma}": cv2.GaussianBlur(scene, (0, 0), sigma) for sigma in (12, 40, 90)} | {
+        "small": cv2.resize(scene, (90, 70)),
+        "tiny": cv2.resize(scene, (50, 40)),
+    }
+    for name, image in made.items():
+        cv2.imwrite(str(folder / f"{name}.jpg"), image)
+    real = Path(os.environ["REAL_DATA"]) / "photos/scin" if "REAL_DATA" in os.environ else folder / "none"
+    return [folder / f"{name}.jpg" for name in made] + sorted(real.glob("*.png"))
+
+
+def test_what_is_made_small_on_the_device_keeps_its_verdict(page: Page, client: httpx.Client, tmp_path: Path) -> None:
+    told, wanted = {}, {}
+    for image in photos(tmp_path):
+        report = client.post(
+            "/v1/images:assess", files={"image": ("image", image.read_bytes(), "image/jpeg" if image.suffix == ".jpg" else "image/png")}
+        )
+        wanted[image.name] = report.raise_for_status().json()["verdict"]
+        choose(page, image)
+        page.locator("#slot-CLOSE_UP .mark").wait_for()
+        told[image.name] = page.locator("#slot-CLOSE_UP .mark").get_attribute("class").split()[1]  # type: ignore[union-attr]
+    assert told == wanted
+    assert set(wanted.values()) == {"USABLE", "MARGINAL", "UNUSABLE"}
+
+
+def test_an_image_that_the_browser_cannot_draw_is_sent_as_it_is(page: Page) -> None:
+    choose(page, Path(__file__).parents[1] / "support/generated.heic")
+    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("This browser can't draw its format")
+    expect(page.locator("#slot-CLOSE_UP .mark")).to_be_visible()
+    expect(page.locator("#slot-CLOSE_UP .rotate")).to_be_hidden()
+    send(page)
+    wait_for_result(page)
+
+
+def test_what_is_printed_holds_the_result_alone(page: Page) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark")).to_have_count(1)
+    answer(page, other_symptoms="FEVER")
+    send(page)
+    wait_for_result(page)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    for text in ("Please read this first", "In plain words", "What you told us", "How well this model was measured"):
+        expect(page.get_by_text(text).first).to_be_visible()
+    expect(page.locator("details:not([open])")).to_have_count(0)
+    for gone in ("header nav", "footer", "#after", "#answer button", ".skip"):
+        assert not any(each.is_visible() for each in page.locator(gone).all()), gone
 
 
 def test_the_whole_way_by_keyboard_alone(page: Page) -> None:
