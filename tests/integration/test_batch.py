@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dermis.shared.batches import OPEN_BATCHES
-from tests.integration.test_up import IMAGES, QUICK_SWEEP, pytestmark, running, until
+from tests.integration.test_up import IMAGES, QUICK_SWEEP, dermis, pytestmark, running, until
 
 __all__ = ["pytestmark"]
 ROWS = 60
@@ -27,7 +27,10 @@ def source(tmp_path: Path) -> str:
 def test_a_batch_survives_its_worker_and_redis(tmp_path: Path, source: str) -> None:
     table = "name,images,body_parts\n" + "".join(f"row {n},{IMAGES[n % 3].name},ARM;LEG\n" for n in range(ROWS))
     variables = {"DERMIS_GATEWAY_BATCH_SOURCES": source, "DERMIS_WORKER_CONCURRENCY": "1", **QUICK_SWEEP}
-    with running(tmp_path / "state", **variables) as up, httpx.Client(base_url=up.url, timeout=30) as http:
+    key = dermis("keys", "create", "--name", "batches", "--scope", "admin", state=tmp_path / "state").stdout.strip()
+    bearer = {"Authorization": f"Bearer {key}"}
+    with running(tmp_path / "state", **variables) as up, httpx.Client(base_url=up.url, timeout=30, headers=bearer) as http:
+        assert httpx.get(f"{up.url}/v1/batches").json()["reason"] == "SCOPE"
         made = http.post("/v1/batches", params={"url": source}, content=table.encode(), headers={"Content-Type": "text/csv"})
         assert made.status_code == 202, made.text
         where = made.headers["location"]

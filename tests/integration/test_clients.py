@@ -42,10 +42,15 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             url = wait_ready(process, folder / "log")
-            yield kept | {"URL": url, "KEY": "none", "IMAGE": str(IMAGE), "SOURCE": source, "FOLDER": str(folder)}
+            yield kept | {"URL": url, "KEY": admin_key(folder / "state"), "IMAGE": str(IMAGE), "SOURCE": source, "FOLDER": str(folder)}
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
+
+
+def admin_key(state: Path) -> str:
+    command = [sys.executable, "-m", "dermis.standalone", "keys", "create", "--name", "test", "--scope", "admin", "--state", str(state)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def wait_ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
@@ -97,7 +102,7 @@ def test_every_call_does_what_the_page_says(variables: dict[str, str]) -> None:
 
 
 def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
-    with Api(variables["URL"]) as api:
+    with Api(variables["URL"], key=variables["KEY"]) as api:
         report = SelfReport(related_category=RelatedCategory.RASH)
         case = api.assess([IMAGE], report=report, consent=Consent.KEEP_FOR_IMPROVEMENT)
         assert case.outcome is not None

@@ -44,7 +44,9 @@ def test_a_case_and_a_batch_go_through_with_their_stores_in_a_bucket(tmp_path: P
             ready = next(found for line in up.stdout if (found := re.search(r"^ready in .* s: (http://\S+)", line)))
             images = sorted(map(str, demo.CASE.glob("*.jpg")))
             run = subprocess.run([*DERMIS, "assess", *images, "--url", ready[1], "--json"], check=True, stdout=subprocess.PIPE, text=True)
-            with Api(ready[1]) as api:
+            make = [*DERMIS, "keys", "create", "--name", "batches", "--scope", "admin", "--store", store_url]
+            key = subprocess.run(make, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+            with Api(ready[1], key=key) as api:
                 results = finish(api, source_url)
             up.send_signal(signal.SIGINT)
             up.stdout.read()

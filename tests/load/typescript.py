@@ -4,8 +4,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+from dermis.shared.api_keys import Scope, make_key, put_key
+from dermis.shared.stores import open_store
 from dermis.standalone import demo
 from tests.load import stack
 
@@ -16,7 +19,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="dermis-typescript-"))
     try:
         with stack.running(folder, quick=True, own_mount=False) as parts:
-            command = ["node", str(CLIENT / "smoke.mjs"), parts.url, str(demo.CASE / "close_up.jpg")]
+            key, token = make_key(name="smoke", scopes=(Scope.ADMIN,), at=datetime.now(UTC))
+            put_key(open_store(parts.store_url), key)
+            command = ["node", str(CLIENT / "smoke.mjs"), parts.url, str(demo.CASE / "close_up.jpg"), token]
             return subprocess.run(command, check=False, timeout=120).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)
