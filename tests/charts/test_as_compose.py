@@ -52,8 +52,15 @@ def without_choice(value: Any) -> str:
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_the_variables_are_the_same(rendered: Callable[..., Render], name: str) -> None:
-    compose = {key: without_choice(value) for key, value in TWIN[name]["environment"].items() if key != "STORAGE_EMULATOR_HOST"}
+    compose = {key: without_choice(value) for key, value in TWIN[name]["environment"].items() if value is not None}
+    compose.pop("DERMIS_GATEWAY_KEYLESS", None)  # below
     assert {key: as_in_compose(value) for key, value in rendered("default").env(name).items()} == compose
+
+
+def test_compose_alone_serves_callers_without_a_key_as_nobody_else_reaches_its_port(rendered: Callable[..., Render]) -> None:
+    assert TWIN["gateway"]["environment"]["DERMIS_GATEWAY_KEYLESS"] == "${DERMIS_GATEWAY_KEYLESS:-true}"
+    assert all(port.startswith("127.0.0.1:") for port in TWIN["gateway"]["ports"])
+    assert "DERMIS_GATEWAY_KEYLESS" not in rendered("default").env("gateway")
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

@@ -136,8 +136,31 @@ def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Rend
     assert from_outside(rendered("gpu-prod")) == {
         ("gateway", 8080): {"ingress-nginx", "monitoring"},
         ("serving", 8501): {"monitoring"},
+        **{(part, 9100): {"monitoring"} for part in ("metadata", "sweep", "worker")},
         ("redis", 6379): {"keda"},
     }
+
+
+@pytest.mark.parametrize("kind", ["twin", "tensorflow"])
+def test_every_part_that_can_be_measured_is(rendered: Callable[..., Render], kind: str) -> None:
+    render = rendered("default", {"monitoring": {"serviceMonitor": True}, "serving": {"kind": kind}})
+    own = {"metadata", "sweep", "worker"} | ({"serving"} if kind == "twin" else set())
+    assert {each["metadata"]["name"].removeprefix("dermis-") for each in render.of("PodMonitor")} == own
+    for part in own:
+        assert render.env(part)[f"DERMIS_{part.upper()}_METRICS_LISTEN"] == "0.0.0.0:9100"
+        (container,) = render.pods()[part]["containers"]
+        assert {"name": "metrics", "containerPort": 9100} in container["ports"]
+        assert from_outside(render)[part, 9100] == {"monitoring"}
+    assert not rendered("default").of("PodMonitor")
+
+
+def test_traces_go_to_the_collector_and_nowhere_else(rendered: Callable[..., Render]) -> None:
+    render = rendered("default", {"traces": {"url": "http://collector.monitoring:4318"}})
+    to = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}], "ports": [{"port": 4318}]}
+    for part in PARTS:
+        assert render.env(part)["DERMIS_TRACES_URL"] == "http://collector.monitoring:4318"
+        assert to in render.one("NetworkPolicy", part)["spec"]["egress"]
+    assert "DERMIS_TRACES_URL" not in rendered("default").env("worker")
 
 
 def leaves_the_cluster(render: Render) -> set[str]:
@@ -266,6 +289,7 @@ def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: C
         ({"worker": {"autoscaling": {"kedda": True}}}, "kedda"),
         ({"worker": {"settings": {"DERMIS_WORKER_SOFT_TIME_LIMIT": 3}}}, "DERMIS_WORKER_SOFT_TIME_LIMIT"),
         ({"serving": {"kind": "triton"}}, "kind"),
+        ({"traces": {"url": "collector:4318"}}, "url"),
         ({"store": {"url": "s3://bucket"}}, "url"),
         ({"gateway": {"tolerations": [{"keys": "a"}]}}, "keys"),
         ({"redis": {"external": {"port": 0}}}, "port"),

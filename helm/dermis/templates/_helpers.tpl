@@ -38,6 +38,11 @@ labels:
 {{- if .Values.redis.builtIn }}6379{{ else }}{{ .Values.redis.external.port }}{{ end -}}
 {{- end }}
 
+{{- /* The parts that show metrics on a port of their own, where something looks at them. */}}
+{{- define "dermis.measured" -}}
+{{- if .Values.monitoring.serviceMonitor }}{{ concat (list "worker" "metadata" "sweep") (eq .Values.serving.kind "twin" | ternary (list "serving") list) | toJson }}{{ else }}[]{{ end -}}
+{{- end }}
+
 {{- /* What every part knows. */}}
 {{- define "dermis.env" -}}
 {{- $redis := .root.Values.redis -}}
@@ -52,7 +57,14 @@ labels:
 - { name: DERMIS_METADATA_ADDRESS, value: "{{ include "dermis.name" .root }}-metadata:50051" }
 - { name: DERMIS_SERVING_ADDRESS, value: "{{ include "dermis.name" .root }}-serving:8500" }
 - { name: DERMIS_LOG_LEVEL, value: {{ .root.Values.logLevel }} }
-{{- range $name, $value := .settings }}
+{{- with .root.Values.traces.url }}
+- { name: DERMIS_TRACES_URL, value: {{ . | quote }} }
+{{- end }}
+{{- $settings := deepCopy (.settings | default dict) }}
+{{- if and .metrics .root.Values.monitoring.serviceMonitor }}
+{{- $settings = set $settings (printf "DERMIS_%s_METRICS_LISTEN" .metrics) "0.0.0.0:9100" }}
+{{- end }}
+{{- range $name, $value := $settings }}
 - { name: {{ $name }}, value: {{ $value | toString | quote }} }
 {{- end }}
 {{- end }}
