@@ -26,6 +26,7 @@ from dermis.shared.batches import (
     open_batch_key,
 )
 from dermis.shared.case import AssessedImage, Outcome, OutcomeKind, RankedCondition, RedFlag
+from dermis.shared.erasing import RETAINED_BATCHES
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.stores.disk import DiskStore
 from tests.unit.gateway.conftest import Gateway, new_key
@@ -237,8 +238,11 @@ def test_batches_are_listed_in_pages_and_another_owners_are_not_there(gateway: G
 
 def test_an_erased_batch_leaves_its_tombstone(gateway: Gateway, source: str) -> None:
     batch_id = put_results(gateway, source)
+    gateway.store.put_once(f"{batch_key(batch_id)}/redelivered/0-1", b"{}")
+    assert list(gateway.store.list(RETAINED_BATCHES)) == [f"{RETAINED_BATCHES}{batch_id}"]
     assert gateway.call("DELETE", f"/v1/batches/{batch_id}").status_code == 204
     assert list(gateway.store.list(f"{batch_key(batch_id)}/")) == [f"{batch_key(batch_id)}/erased.json"]
+    assert not list(gateway.store.list("retention/"))
     assert gateway.get(f"/v1/batches/{batch_id}").status_code == 404
     assert gateway.get("/v1/batches").json()["batches"] == []
 

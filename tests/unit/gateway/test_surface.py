@@ -128,6 +128,8 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(gateway: Gateway, finish
 def test_feedback_needs_an_outcome_and_goes_when_the_case_is_erased(gateway: Gateway, finished: str, png: bytes) -> None:
     assert give(gateway, gateway.submit(png).json()["id"], {"helpful": True}).json()["reason"] == "NOT_FINISHED"
     give(gateway, finished, {"helpful": True})
+    assert any("/heatmaps/" in key for key in gateway.keys)
+    gateway.store.put_once(f"cases/public/{finished}/redelivered/1-1", b"{}")
     gateway.call("DELETE", f"/v1/cases/{finished}")
     assert list(gateway.store.list(f"cases/public/{finished}/")) == [f"cases/public/{finished}/erased.json"]
     assert give(gateway, finished, {"helpful": True}).json()["reason"] == "CASE_ERASED"

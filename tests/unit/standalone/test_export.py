@@ -13,6 +13,7 @@ from dermis.standalone import cli
 
 CASE = new_id("case")
 FILES = {"received.json": b"{}", "images/1/original": b"image", "images/1/prepared": b"small", "feedback/1.json": b"{}"}
+FILES["images/1/heatmaps/m-1-0.png"] = b"heatmap"
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def export(tmp_path: Path, *arguments: str) -> Result:
 def test_all_of_a_case_and_nothing_else_is_given_out_and_the_audit_says_so(tmp_path: Path, store: DiskStore) -> None:
     out = tmp_path / "case.zip"
     result = export(tmp_path, "--case", CASE, "--out", str(out))
-    assert (result.exit_code, result.stdout) == (0, f"{out}: 4 files\n")
+    assert (result.exit_code, result.stdout) == (0, f"{out}: 5 files\n")
     with zipfile.ZipFile(out) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == FILES
     assert out.stat().st_mode & 0o777 == 0o600

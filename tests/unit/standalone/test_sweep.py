@@ -13,6 +13,7 @@ from typeid import TypeID
 from uuid_utils import UUID
 
 from dermis.shared.audit import Audit
+from dermis.shared.batches import batch_erased_key, open_batch_key
 from dermis.shared.case import (
     CaseState,
     Consent,
@@ -24,12 +25,13 @@ from dermis.shared.case import (
     OutcomeKind,
     Received,
     ReceivedImage,
+    case_key,
     fact_key,
     failed_key,
     image_key,
     open_key,
 )
-from dermis.shared.erasing import IdempotencyLink, RetentionMark, link_key, retention_key
+from dermis.shared.erasing import RETAINED_BATCHES, IdempotencyLink, RetentionMark, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
@@ -304,6 +306,30 @@ class TestRetention:
         assert bench.sweep.end_retention(NOW) == 1
         assert fact_key(OWNER, kept, "received") in bench.keys
         assert fact_key(OWNER, over, "erased") in bench.keys
+
+    def test_all_that_was_added_to_a_case_goes_with_it(self, bench: Bench) -> None:
+        case_id = self.case(bench, 30)
+        folder = case_key(OWNER, case_id)
+        for name in ("images/1/prepared", "images/1/heatmaps/m-1-0.png", "feedback/1.json", "failed/1.json", "redelivered/1-1"):
+            bench.store.put_once(f"{folder}/{name}", b"{}")
+        bench.sweep.end_retention(NOW)
+        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
+
+    def test_a_batch_is_erased_wholly_after_30_days_and_no_other(self, bench: Bench) -> None:
+        old, young = scratch_id(30 * self.DAY, "batch"), scratch_id(29 * self.DAY, "batch")
+        for batch_id in (old, young):
+            for name in ("manifest.json", "rows.ndjson", "results/0.ndjson", "failed/1", "redelivered/1-1"):
+                bench.store.put_once(f"batches/{batch_id}/{name}", b"{}")
+            bench.store.put_once(f"{RETAINED_BATCHES}{batch_id}", b"{}")
+        kept = {key for key in bench.keys if young in key}
+        assert len(kept) == 6
+        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.keys == {batch_erased_key(old), open_batch_key(old)} | kept
+        assert bench.sweep.end_retention(NOW) == 0
+        bench.audit.flush()
+        (audit,) = bench.store.list("audit/")
+        record = json.loads(bench.store.get(audit))
+        assert (record["act"], record["batch_id"]) == ("EXPIRE", old)
 
     def test_a_half_stored_case_leaves_nothing(self, bench: Bench) -> None:
         self.case(bench, 31, whole=False)

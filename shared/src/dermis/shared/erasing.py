@@ -1,10 +1,14 @@
-"""How a case is erased, by whichever part: first the tombstone, then all else; and the marks by which its time ends."""
+"""How a case or a batch is erased, by whichever part: first the tombstone, then all else; and the marks by which its time ends."""
 
 from contextlib import suppress
 from datetime import datetime
 
+from dermis.shared.batches import BatchErased, batch_erased_key, batch_key, open_batch_key
 from dermis.shared.case import Consent, Erased, Fact, OpenCase, case_key, fact_key, open_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+
+RETAINED_BATCHES = "retention/batches/"
+"""A mark for each batch, put with it, as for a case."""
 
 
 class RetentionMark(Fact):
@@ -49,3 +53,19 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
             store.delete(key)
     for consent in Consent:
         store.delete(retention_key(consent, case_id))
+
+
+def erase_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
+    """Leave nothing of a batch but its tombstone, and the marker, by which the sweep looks again for what a worker adds later."""
+    store.put_once(open_batch_key(batch_id), b"{}")
+    with suppress(BlobConflict):  # one stands there, of another time
+        store.put_once(batch_erased_key(batch_id), BatchErased(batch_id=batch_id, erased_at=at).model_dump_json().encode())
+    clear_batch(store, batch_id)
+
+
+def clear_batch(store: BlobStore, batch_id: str) -> None:
+    """Delete all of a batch but its tombstone and its marker; the retention mark last, so that what broke off is gone on with."""
+    for key in list(store.list(f"{batch_key(batch_id)}/")):
+        if key != batch_erased_key(batch_id):
+            store.delete(key)
+    store.delete(f"{RETAINED_BATCHES}{batch_id}")

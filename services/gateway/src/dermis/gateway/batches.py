@@ -30,10 +30,11 @@ from dermis.shared.batches import (
     open_batch_key,
     steps_in,
 )
+from dermis.shared.erasing import RETAINED_BATCHES, erase_batch
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import Batch, BatchSource, BatchSummary
 from dermis.shared.ids import is_id, new_id
-from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import is_store_url, open_store
 from dermis.shared.stores.keys import checked
 from dermis.shared.vocabulary import SelfReport
@@ -64,6 +65,7 @@ class Batches:
         batch_id = new_id("batch")
         manifest = BatchManifest(batch_id=batch_id, owner=owner, created_at=self.clock(), source=source.url, rows=len(rows))
         self.store.put_once(open_batch_key(batch_id), b"{}")
+        self.store.put_once(f"{RETAINED_BATCHES}{batch_id}", b"{}")
         self.store.put_once(batch_rows_key(batch_id), as_lines(rows))
         self.store.put_once(batch_manifest_key(batch_id), manifest.model_dump_json().encode())
         return manifest
@@ -103,14 +105,8 @@ class Batches:
 
     def erase(self, batch_id: str, *, owner: str) -> None:
         """Leave nothing of a batch but its tombstone; what a running worker adds later, the sweep removes."""
-        tombstone = batch_erased_key(batch_id)
         self._manifest(batch_id, owner)
-        self.store.put_once(open_batch_key(batch_id), b"{}")
-        with contextlib.suppress(BlobConflict):
-            self.store.put_once(tombstone, BatchErased(batch_id=batch_id, erased_at=self.clock()).model_dump_json().encode())
-        for key in list(self.store.list(f"{batch_key(batch_id)}/")):
-            if key != tombstone:
-                self.store.delete(key)
+        erase_batch(self.store, batch_id, at=self.clock())
 
     def _check(self, url: str) -> None:
         if not is_store_url(url):

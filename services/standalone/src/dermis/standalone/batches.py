@@ -17,6 +17,7 @@ from dermis.shared.batches import (
     batch_manifest_key,
     steps_in,
 )
+from dermis.shared.erasing import clear_batch
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.standalone.core.sweep import Action, Policy, is_expired
 from dermis.standalone.queue import Queue
@@ -80,10 +81,7 @@ class BatchSweep:
         return Action.RESEND
 
     def _discard(self, batch_id: str) -> Action:
-        tombstone = batch_erased_key(batch_id)
-        for key in list(self._store.list(f"{batch_key(batch_id)}/")):
-            if key != tombstone:
-                self._store.delete(key)
+        clear_batch(self._store, batch_id)
         self._store.delete(f"{OPEN_BATCHES}{batch_id}")
         return Action.DISCARD
 

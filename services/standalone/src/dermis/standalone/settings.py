@@ -23,7 +23,7 @@ class SweepSettings(Settings):
     alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
-    retention_days: float = Field(30, ge=0, description="a case is erased after this time; 0: never")
+    retention_days: float = Field(30, ge=0, description="a case or a batch is erased after this time; 0: never")
     improvement_retention_days: float = Field(365, ge=0, description="the same for a case that may be kept for improvement")
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
 

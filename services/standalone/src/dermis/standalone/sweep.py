@@ -26,7 +26,7 @@ from dermis.shared.case import (
     fact_key,
     failed_key,
 )
-from dermis.shared.erasing import RetentionMark, clear, erase, retention_prefix
+from dermis.shared.erasing import RETAINED_BATCHES, RetentionMark, clear, erase, erase_batch, retention_prefix
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
 from dermis.shared.metrics import serve_metrics
@@ -88,7 +88,7 @@ class Sweep:
         return len(expired)
 
     def end_retention(self, now: datetime) -> int:
-        """Erase the cases whose time is over, the oldest first, as many as a look should take; return how many."""
+        """Erase the cases and batches whose time is over, the oldest first, as many as a look should take; return how many."""
         ended = 0
         for consent in Consent:
             for key in self._store.list(retention_prefix(consent)):
@@ -97,6 +97,13 @@ class Sweep:
                     break
                 self._end(key, case_id, now)
                 ended += 1
+        for key in self._store.list(RETAINED_BATCHES):
+            batch_id = key.removeprefix(RETAINED_BATCHES)
+            if ended == _MOST_ENDED or not is_over(batch_id, Consent.ASSESS_ONLY, now=now, policy=self._policy):
+                break
+            erase_batch(self._store, batch_id, at=now)
+            self._audit.note(Act.EXPIRE, by="sweep", batch_id=batch_id)
+            ended += 1
         return ended
 
     def _end(self, key: str, case_id: str, now: datetime) -> None:
