@@ -141,10 +141,15 @@ BAD = {
 }
 
 
+def kept(system: System) -> set[str]:
+    """Return what is stored but the audit, whose records of earlier reads come up to a minute later."""
+    return {key for key in system.objects() if not key.startswith("audit/")}
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_a_clear_problem_and_nothing_is_stored(system: System, client: httpx.Client, name: str) -> None:
     request, statuses = BAD[name]
-    before = set(system.objects())
+    before = kept(system)
     response = client.post("/v1/cases", **request)
     problem = response.json()
     print(name, response.status_code, problem["reason"], problem["detail"])
@@ -152,4 +157,4 @@ def test_bad_input_is_a_clear_problem_and_nothing_is_stored(system: System, clie
     assert response.headers["content-type"] == "application/problem+json"
     assert problem["reason"]
     assert problem["detail"]
-    assert set(system.objects()) - before == set()
+    assert kept(system) - before == set()
