@@ -134,6 +134,48 @@ def test_an_export_that_differs_is_refused(folder, inputs):
         export.check_agreement(folder, other, inputs)
 
 
+@pytest.mark.parametrize(
+    ("output", "scale", "off", "passes"),
+    [
+        ("embedding", 300.0, 5e-3, True),
+        ("embedding", 300.0, 5e-2, False),
+        ("embedding", 0.01, 5e-5, True),
+        ("embedding", 0.01, 5e-4, False),
+        ("answers_logits", 20.0, 5e-3, False),
+        ("probabilities", 1.0, 5e-5, True),
+        ("probabilities", 1.0, 1.5e-4, False),
+    ],
+)
+def test_only_probabilities_are_held_to_an_absolute_difference(monkeypatch, tmp_path, output, scale, off, passes):
+    said = {name: np.full((2, 3), 0.5, np.float32) for name in ("probabilities", "embedding", "cam", "answers_logits")}
+    said[output][0, 0] = scale
+    other = {name: values.copy() for name, values in said.items()}
+    other[output][1, 1] += off
+    monkeypatch.setattr(export, "run_tensorflow", lambda *_: said)
+    monkeypatch.setattr(export, "run_openvino", lambda *_: other)
+
+    class Trained:
+        def predict(self, *_, **__):
+            return said
+
+    if passes:
+        assert export.check_agreement(tmp_path, Trained(), {}) <= 1e-4
+    else:
+        with pytest.raises(DermisError, match="EXPORT_DIFFERS"):
+            export.check_agreement(tmp_path, Trained(), {})
+
+
+def test_a_standardised_head_with_large_features_is_exported(tmp_path, inputs):
+    keras.utils.set_random_seed(1)
+    model = build(small(SIZE), columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images", standardised=True, l2=0.1))
+    for layer in model._flatten_layers():
+        if layer.name == "standardise":
+            layer.spread.assign(np.full(layer.spread.shape, 1e-3))
+    assert np.abs(model.predict(inputs, verbose=0)["embedding"]).max() > 100
+    export.export(model, tmp_path)
+    assert export.check_agreement(tmp_path, model, inputs) <= 1e-4
+
+
 def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder):
     (record,) = tf.data.TFRecordDataset(str(folder / export.WARM_UP))
     log = prediction_log_pb2.PredictionLog.FromString(record.numpy())

@@ -5,8 +5,9 @@ import importlib
 import itertools
 import re
 import runpy
-import signal
+import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ from dermis.trainer.recipe import Config, as_json, changed
 from dermis.trainer.registry import next_version
 from dermis.trainer.runs import Run, RunConfig
 from dermis.trainer.schema import schema_of
+from dermis.trainer.stopping import Stop
 from dermis.trainer.train import Parts, fit_model, known_conditions, train, train_on_all
 
 
@@ -60,8 +62,9 @@ def run(
     cache: Path,
     tensorboard: Path | None,
     quiet: bool,
+    stop: Stop,
 ) -> None:
-    """Train and publish; say where the run and the version are."""
+    """Train and publish; say where the run and the version are. `stop` is told how to say that the run was stopped."""
     chosen = with_settings(load_config(config), dict(map(_pair, settings)))
     dataset = _open(chosen, data, mapping, policy, duplicates)
     made = from_text(split.read_bytes()) if split else dataset.split(seed=chosen.seed)
@@ -75,9 +78,9 @@ def run(
     if attempt.started.config != record:
         raise DermisError(Kind.INVALID, "RUN", f"run {attempt.id} was started with other data or settings: give them as they were")
     click.echo(f"run {attempt.id}, attempt {attempt.attempt}")
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with TemporaryDirectory() as scratch:
+            stop.say = partial(_stopped, attempt, scratch)
             folder = Path(scratch, "bundle")
             about: dict[str, Any] = {"cache": cache, "data": f"{dataset.name}; {dataset.policy}", "run": attempt, "quiet": quiet}
             about |= {"lineage": {**lineage, "run": attempt.id, "code": attempt.started.code}, "tensorboard": tensorboard}
@@ -86,15 +89,19 @@ def run(
             else:
                 train(chosen, parts, folder, **about)
             ref = publish_next(target, folder)
-    except KeyboardInterrupt:
-        attempt.stop("INTERRUPTED")
-        raise SystemExit(f"stopped; the same command goes on with {attempt.id}") from None
     except DermisError as error:
         if error.reason != "RUN_RESUMED":
             attempt.fail(error.reason, error.detail)
         raise
     attempt.finish(ref)
     click.echo(f"published {ref.name}/{ref.version} in {store}")
+
+
+def _stopped(attempt: Run, scratch: str, signal_name: str) -> str:
+    """Note that an attempt was stopped, and leave nothing half-done behind."""
+    attempt.stop(signal_name)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return f"stopped by {signal_name}; the same command goes on with {attempt.id}"
 
 
 def publish_next(store: BlobStore, folder: Path) -> VersionRef:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from dermis.trainer.stopping import ended_by_signals
+
 # Loaded for `dermis --help`: what is heavy is imported when it runs, and a missing extra is told here.
 for _package in ("fairlearn", "openvino", "pandas", "tensorflow"):
     if find_spec(_package) is None:
@@ -45,4 +47,5 @@ def train(**given: Any) -> None:
       dermis train lite0 --data generated:1:300 --store file:///srv/store --set head.dropout=0.3
       dermis train lite0 --data generated:1:300 --store file:///srv/store --grid stage.0.learning_rate=0.001,0.003 --grid features=baseline,symptoms
     """
-    importlib.import_module("dermis.trainer.train_run").run(**given)
+    with ended_by_signals() as stop:  # from before TensorFlow is loaded
+        importlib.import_module("dermis.trainer.train_run").run(**given, stop=stop)
