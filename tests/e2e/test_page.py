@@ -330,7 +330,7 @@ def test_no_camera_data_arrives_and_the_image_is_upright(page: Page, system: Sys
 
 def photos(folder: Path) -> list[Path]:
     """Return images of all verdicts, larger than what is sent, and where REAL_DATA is set real ones."""
-    sharp = cv2.resize(cv2.imread(str(IMAGES[0])), (2600, 2000), interpolation=cv2.INTER_CUBIC)
+    sharp = cv2.resize(cv2.imread(str(IMAGES[0])), (2200, 1650), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(3).normal(0, 12, sharp.shape)
     scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)
     made = {"sharp": scene, "dark": (scene * 0.02).astype(np.uint8), "bright": (scene * 0.2 + 252).clip(0, 255).astype(np.uint8)}
@@ -341,7 +341,7 @@ def photos(folder: Path) -> list[Path]:
     for name, image in made.items():
         cv2.imwrite(str(folder / f"{name}.jpg"), image)
     real = Path(os.environ["REAL_DATA"]) / "photos/scin" if "REAL_DATA" in os.environ else folder / "none"
-    return [folder / f"{name}.jpg" for name in made] + sorted(real.glob("*.png"))
+    return [folder / f"{name}.jpg" for name in made] + sorted(real.glob("*.png"))[::4]
 
 
 def test_what_is_made_small_on_the_device_keeps_its_verdict(page: Page, client: httpx.Client, tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_what_is_printed_holds_the_result_alone(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     for text in ("Please read this first", "In plain words", "What you told us", "How well this model was measured"):
         expect(page.get_by_text(text).first).to_be_visible()
-    expect(page.locator("details:not([open])")).to_have_count(0)
+    expect(page.locator("#answer details:not([open])")).to_have_count(0)
     for gone in ("header nav", "footer", "#after", "#answer button", ".skip"):
         assert not any(each.is_visible() for each in page.locator(gone).all()), gone
 

@@ -59,7 +59,7 @@ function ready(known) {
 function gone() {
   sessionStorage.removeItem("case");
   heading(t("erased.title"));
-  message(t("erased.title"), t("erased.text"));
+  message(t("erased.text"));
 }
 
 function refused(error) {
@@ -68,7 +68,7 @@ function refused(error) {
   heading(t("error.title"));
   const retry = el("button", { type: "button" }, t("error.reload"));
   retry.addEventListener("click", () => location.reload());
-  message(t("error.title"), error.status === 404 || error.status === 422 ? t("error.not_found") : error.detail ?? String(error), error.status === 404 ? "" : retry);
+  message(error.status === 404 || error.status === 422 ? t("error.not_found") : error.detail ?? String(error), error.status === 404 ? "" : retry);
 }
 
 function sent(known, memory) {

@@ -165,7 +165,7 @@ function counted({ answer_shares: shares, differential: conditions }) {
   const first = conditions[0];
   if (!first || !shares.length || !(first.condition in shares[0].shares)) return null;
   const ranked = shares.map(({ field, values, shares: of }) => ({ field, values, share: of[first.condition] })).sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
-  const most = Math.max(...ranked.map((each) => Math.abs(each.share)), 0.1);
+  const most = Math.max(...ranked.map((each) => Math.abs(each.share)), 1);
   return card(t("counted.title"), el("p", { className: "quiet" }, t("counted.lead", { name: named(first.name) })),
     el("ul", { className: "counted" }, ...ranked.map(({ field, values, share }) => {
       const bar = el("i", { className: share < 0 ? "against" : "for" });
@@ -260,12 +260,12 @@ function opinion(known) {
   return card(t("feedback.title"), ...nodes, status);
 }
 
-/** Say that a case is gone, or why it can't be shown. */
-export function message(title, text, ...nodes) {
+/** Say what became of a case that can't be shown; the heading says that it can't. */
+export function message(text, ...nodes) {
   $("stages").hidden = true;
   $("after").hidden = true;
-  $("status").textContent = title;
-  $("answer").replaceChildren(el("section", { className: "card" }, el("h2", {}, title), el("p", {}, text), ...nodes, againLink("again")));
+  $("status").textContent = "";
+  $("answer").replaceChildren(el("section", { className: "card" }, el("p", {}, text), ...nodes, againLink("again")));
 }
 
 addEventListener("beforeprint", () => { for (const each of $("answer").querySelectorAll("details")) each.open = true; });
