@@ -334,7 +334,7 @@ def photos(folder: Path) -> list[Path]:
     grain = np.random.default_rng(3).normal(0, 12, sharp.shape)
     scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)
     made = {"sharp": scene, "dark": (scene * 0.02).astype(np.uint8), "bright": (scene * 0.2 + 252).clip(0, 255).astype(np.uint8)}
-    made |= {f"blurred-{sigma}": cv2.GaussianBlur(scene, (0, 0), sigma) for sigma in (12, 40, 90)} | {
+    made |= {f"blurred-{sigma}": cv2.GaussianBlur(scene, (0, 0), sigma) for sigma in (12, 60)} | {
         "small": cv2.resize(scene, (90, 70)),
         "tiny": cv2.resize(scene, (50, 40)),
     }
