@@ -12,7 +12,7 @@ from dermis.shared.stores.disk import DiskStore
 from dermis.trainer import benchmark, contenders
 from dermis.trainer.benchmark import BASELINES, OTHER, PRIOR, REGRESSION, Task, as_page, as_tables, make_task, run
 from dermis.trainer.commands.benchmark import scin
-from dermis.trainer.contenders import ANSWERS, DERMIS
+from dermis.trainer.contenders import ANSWERS, BOTH, IMAGES, PAIRS, with_answers, with_images
 from dermis.trainer.core import protocol
 from dermis.trainer.core.protocol import Pooled
 from dermis.trainer.data.as_scin import write_as_scin
@@ -24,7 +24,10 @@ from dermis.trainer.recipe import Stage
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "PENALTIES", (0.002,))
-    monkeypatch.setattr(contenders, "RECIPE", replace(contenders.RECIPE, stages=(Stage(epochs=12, learning_rate=2e-2),)))
+    short = (Stage(epochs=12, learning_rate=2e-2),)
+    monkeypatch.setattr(contenders, "RECIPE", replace(contenders.RECIPE, stages=short))
+    seeing = replace(contenders.IMAGES_RECIPE, stages=short, image_size=64)
+    monkeypatch.setattr(contenders, "IMAGES_RECIPE", seeing)
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +138,43 @@ def test_the_regression_learns_from_answers_and_a_model_made_of_noise_does_not(w
 
 def test_dermis_own_answers_branch_learns_as_the_regression_does(whole: Dataset) -> None:
     task = make_task(whole, folds=2)
-    result = run(task, {**BASELINES, **DERMIS})
+    result = run(task, {**BASELINES, **with_answers()})
     branch = result.overall[ANSWERS]["macro AUROC"]
     assert branch.value > 0.7
     assert np.allclose(result.said[ANSWERS].sum(1), 1)
     assert abs(result.differences[ANSWERS, REGRESSION]["macro AUROC"].value) < 0.12
+
+
+@pytest.mark.timeout(600)
+def test_images_answers_and_both_are_compared_on_the_same_folds(tmp_path: Path) -> None:
+    whole = open_dataset("generated:3:120:64")
+    seeing, embedded = with_images(whole, tmp_path, quiet=True)
+    assert embedded.found == embedded.images > len(whole)
+    result = run(make_task(whole, folds=2), {PRIOR: BASELINES[PRIOR], **with_answers(), **seeing}, versus=PAIRS)
+    assert set(result.differences) == {(BOTH, ANSWERS), (BOTH, IMAGES), (IMAGES, ANSWERS)}
+    areas = {name: result.overall[name]["macro AUROC"] for name in (ANSWERS, IMAGES, BOTH)}
+    assert all(area.interval is not None and area.interval[0] > 0.5 for area in areas.values())  # each learns from what it sees
+    for one, other in PAIRS:  # 120 cases don't show which is better; that they are paired shows
+        seen = result.differences[one, other]["macro AUROC"]
+        assert seen.value == pytest.approx(areas[one].value - areas[other].value)
+        assert seen.interval is not None
+        assert seen.interval[0] < seen.value < seen.interval[1]
+        assert not np.allclose(result.said[one], result.said[other])
+    tone = result.by_tone[BOTH]["monk_bin=MST_7_10"]
+    assert tone is not None
+    assert tone.n == sum(sample.slices["monk_bin"] == "MST_7_10" for sample in whole.samples)
+
+
+@pytest.mark.timeout(300)
+def test_without_images_at_the_source_it_says_so_and_goes_on(tmp_path: Path) -> None:
+    source = tmp_path / "scin"
+    write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
+    for path in (source / "images").iterdir():
+        path.unlink()
+    said = CliRunner().invoke(scin, ["--source", source.as_uri(), "--folds", "2"], catch_exceptions=False)
+    assert "skipped: contenders that see images" in said.output
+    assert ANSWERS in said.output
+    assert BOTH not in said.output
 
 
 def test_a_split_that_leaks_is_refused(whole: Dataset) -> None:
@@ -153,7 +188,7 @@ def test_the_command_writes_page_figures_and_folds_and_the_same_again(tmp_path: 
     source = tmp_path / "scin"
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     folds, page = tmp_path / "folds.json", tmp_path / "page.md"
-    arguments = ["--source", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page)]
+    arguments = ["--source", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page), "--no-images"]
     said = CliRunner().invoke(scin, arguments, catch_exceptions=False)
     assert said.exit_code == 0
     assert "macro AUROC (n = 60)" in said.output

@@ -79,8 +79,17 @@ def _merged(sample: Sample, ten: set[str]) -> Sample:
     return replace(sample, target=target, top=sample.top if sample.top in ten or sample.top is None else OTHER)
 
 
-def run(task: Task, contenders: Mapping[str, Contender], *, step: Callable[[str, int], None] = lambda name, fold: None) -> Result:
-    """Let each contender learn from all folds but one and answer that one, for each fold."""
+def run(
+    task: Task,
+    contenders: Mapping[str, Contender],
+    *,
+    versus: Sequence[tuple[str, str]] = (),
+    step: Callable[[str, int], None] = lambda name, fold: None,
+) -> Result:
+    """Let each contender learn from all folds but one and answer that one, for each fold.
+
+    Each is compared with the regression, and the pairs of `versus` with each other where both take part.
+    """
     fold_of = {case.case_id: case.fold for case in task.split.cases}
     labelled = task.whole.labelled()
     held = [sample for sample in labelled.samples if fold_of[sample.id] is not None]
@@ -106,6 +115,7 @@ def run(task: Task, contenders: Mapping[str, Contender], *, step: Callable[[str,
     weights = protocol.draw(pooled)
     base = next(iter(contenders))
     pairs = [(name, REGRESSION) for name in contenders if name not in (base, REGRESSION) and REGRESSION in contenders]
+    pairs += [pair for pair in versus if set(pair) <= set(contenders)]
     return Result(
         task=task,
         pooled=pooled,
@@ -222,7 +232,7 @@ Each scale stands for itself.
 
 
 def _against(rows: Sequence[Mapping[str, str]]) -> str:
-    return f"Against the regression, paired on the same cases and the same draws:\n\n{_markdown(rows)}\n\n" if rows else ""
+    return f"Differences, paired on the same cases and the same draws:\n\n{_markdown(rows)}\n\n" if rows else ""
 
 
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:

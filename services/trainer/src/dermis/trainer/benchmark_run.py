@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dermis.trainer.benchmark import BASELINES, POLICY, Contender, Result, as_page, as_tables, make_task, run
-from dermis.trainer.contenders import DERMIS
+from dermis.trainer.contenders import PAIRS, images_at_hand, with_answers, with_images
 from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.split import as_text, from_text
 from dermis.trainer.inputs import open_dataset
@@ -51,13 +51,35 @@ class Said:
         return as_page(self.result, command=command, hardware=this_machine(), code=code_version())
 
 
-def run_scin(source: str, split: Path | None, *, duplicates: Path | None = None, folds: int, seed: int, say: Callable[[str], None]) -> Said:
-    """Run it; a fold file that is not there yet is written, so that others can be held to the same folds."""
+def run_scin(
+    source: str,
+    split: Path | None,
+    *,
+    duplicates: Path | None = None,
+    folds: int,
+    seed: int,
+    cache: Path,
+    images: bool = True,
+    say: Callable[[str], None],
+) -> Said:
+    """Run it; a fold file that is not there yet is written, so that others can be held to the same folds.
+
+    Contenders that see images take part if the source has some; `images=False` leaves them out.
+    """
     groups = read_duplicates(duplicates.read_bytes()) if duplicates else None
     known = from_text(split.read_bytes()) if split and split.exists() else None
     task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), known, seed=seed, folds=folds)
     if split and known is None:
         split.write_text(as_text(task.split), encoding="utf-8")
-    contenders: dict[str, Contender] = {**BASELINES, **DERMIS}
-    say(f"{len(task.whole.labelled()):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
-    return Said(result=run(task, contenders, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}")))
+    contenders: dict[str, Contender] = {**BASELINES, **with_answers()}
+    labelled = task.whole.labelled()
+    if not images:
+        say("skipped, as asked: contenders that see images")
+    elif not images_at_hand(labelled):
+        say(f"skipped: contenders that see images, as {source} has the tables and none of their images; `dermis data fetch` gets them")
+    else:
+        seeing, embedded = with_images(labelled, cache)
+        contenders |= seeing
+        say(f"{embedded.found:,} of {embedded.images:,} images are at hand")
+    say(f"{len(labelled):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
+    return Said(result=run(task, contenders, versus=PAIRS, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}")))

@@ -1,24 +1,34 @@
 """What dermis itself sends into a benchmark: the case model's branches, trained by its own recipe on the training cases of a fold."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from keras.utils import clear_session, set_random_seed
 from sklearn.model_selection import GroupShuffleSplit
 
+from dermis.metadata.core.encode import encode
 from dermis.shared.case import MAX_IMAGES
+from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.benchmark import Contender, Task
 from dermis.trainer.core.measures import Floats, Ints
+from dermis.trainer.embed import CachedViews, embed
 from dermis.trainer.fit import Cases, Progress, Trained, fit, logits_of
 from dermis.trainer.inputs import Dataset, features, targets
 from dermis.trainer.model import Head, build_head, soft_loss
 from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.train import new_backbone
 
-ANSWERS = "dermis, answers alone"
+ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
+PROBES = 20
 VALIDATION = 0.2
 """Share of a fold's training cases, in whole groups, that choose the penalty; then all of them are learned from."""
 PENALTIES = (0.002, 0.006, 0.02)
 RECIPE = Config(name="benchmark-answers", stages=(Stage(epochs=40, learning_rate=1e-2),), batch=64, patience=None, head=Head())
+IMAGES_RECIPE = Config(
+    name="benchmark-images", stages=(Stage(epochs=40, learning_rate=3e-3),), batch=64, patience=None, head=Head(pooling="images")
+)
+"""EfficientNet-Lite0 as published, frozen; each image once, as it is."""
 
 
 class NoImages:
@@ -28,30 +38,61 @@ class NoImages:
         return np.zeros((len(places), MAX_IMAGES, 1, 1, 1), np.float32), np.zeros((len(places), MAX_IMAGES), bool)
 
 
-def answers_alone(task: Task, training: Dataset, tested: Dataset) -> Floats:
-    """The answers branch of the case model, of the penalty that does best on cases kept aside, then fitted on all training cases."""
-    penalty = PENALTIES[0] if len(PENALTIES) == 1 else _chosen(task, training)
-    logits = _fitted(task, training, tested, penalty).astype(np.float64)
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+class Embedded:
+    """What a frozen backbone made of a data set's images, once for all folds; `found` of `images` could be had."""
+
+    def __init__(self, dataset: Dataset, config: Config, cache: Path, *, quiet: bool) -> None:
+        backbone = new_backbone(config)
+        self._cache, self._places = embed(dataset, backbone, cache, pooled=True, quiet=quiet)
+        self._row = {sample.id: row for row, sample in enumerate(dataset.samples)}
+        self.shape = (1, 1, backbone.output.shape[-1])
+        self.images = sum(len(sample.images[:MAX_IMAGES]) for sample in dataset.samples)
+        self.found = int((self._places >= 0).sum())
+
+    def of(self, part: Dataset) -> CachedViews:
+        return CachedViews(self._cache, self._places[[self._row[sample.id] for sample in part.samples]], ("plain",))
 
 
-def _chosen(task: Task, training: Dataset) -> float:
-    learn, watch = _parted(training)
-    target = targets(watch.samples, task.conditions)[0].astype(np.float32)
-    losses = {penalty: float(np.mean(soft_loss()(target, _fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
-    return min(losses, key=lambda penalty: losses[penalty])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseModel:
+    """The case model as a contender: of the penalty that does best on cases kept aside, then fitted on all training cases of the fold."""
 
+    recipe: Config
+    embedded: Embedded | None = None
+    answers: bool = True
 
-def _fitted(task: Task, training: Dataset, asked: Dataset, penalty: float) -> Floats:
-    """Return the logits [N,K] of `asked` by a branch that learned from `training`."""
-    config = replace(RECIPE, schema=task.schema, head=replace(RECIPE.head, l2=penalty))
-    clear_session()
-    set_random_seed(config.seed)
-    head = build_head((1, 1, 1), columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
-    trained = Trained(None, head)
-    fit(trained, _cases(task, training), None, config=config, stage=config.stages[0], progress=Progress(), quiet=True)
-    return np.asarray(logits_of(trained, _cases(task, asked), batch=256))
+    def __call__(self, task: Task, training: Dataset, tested: Dataset) -> Floats:
+        penalty = PENALTIES[0] if len(PENALTIES) == 1 else self._chosen(task, training)
+        logits = self._fitted(task, training, tested, penalty).astype(np.float64)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        return np.asarray(powers / powers.sum(1, keepdims=True))
+
+    def _chosen(self, task: Task, training: Dataset) -> float:
+        learn, watch = _parted(training)
+        target = targets(watch.samples, task.conditions)[0].astype(np.float32)
+        losses = {penalty: float(np.mean(soft_loss()(target, self._fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
+        return min(losses, key=lambda penalty: losses[penalty])
+
+    def _fitted(self, task: Task, training: Dataset, asked: Dataset, penalty: float) -> Floats:
+        """Return the logits [N,K] of `asked` by a model that learned from `training`."""
+        config = replace(self.recipe, schema=task.schema, head=replace(self.recipe.head, l2=penalty))
+        clear_session()
+        set_random_seed(config.seed)
+        shape = self.embedded.shape if self.embedded else (1, 1, 1)
+        head = build_head(shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
+        trained = Trained(None, head)
+        fit(trained, self._cases(task, training), None, config=config, stage=config.stages[0], progress=Progress(), quiet=True)
+        return np.asarray(logits_of(trained, self._cases(task, asked), batch=256))
+
+    def _cases(self, task: Task, part: Dataset) -> Cases:
+        answered = features(part.samples, task.schema)
+        return Cases(
+            source=self.embedded.of(part) if self.embedded else NoImages(),
+            features=answered if self.answers else np.tile(encode(task.schema, SelfReport()), (len(part), 1)).astype(answered.dtype),
+            target=targets(part.samples, task.conditions)[0],
+            weight=np.ones(len(part), np.float32),
+            ids=tuple(sample.id for sample in part.samples),
+        )
 
 
 def _parted(training: Dataset) -> tuple[Dataset, Dataset]:
@@ -60,14 +101,24 @@ def _parted(training: Dataset) -> tuple[Dataset, Dataset]:
     return tuple(training.take(training.samples[place].id for place in places) for places in (learn, watch))  # type: ignore[return-value]
 
 
-def _cases(task: Task, part: Dataset) -> Cases:
-    return Cases(
-        source=NoImages(),
-        features=features(part.samples, task.schema),
-        target=targets(part.samples, task.conditions)[0],
-        weight=np.ones(len(part), np.float32),
-        ids=tuple(sample.id for sample in part.samples),
-    )
+def images_at_hand(dataset: Dataset) -> bool:
+    """Tell whether the source holds images at all, by some of all cases."""
+    keys = [key for sample in dataset.samples for key in sample.images]
+    return any(dataset.read(key) is not None for key in keys[:: max(1, len(keys) // PROBES)])
 
 
-DERMIS: dict[str, Contender] = {ANSWERS: answers_alone}
+def with_answers() -> dict[str, Contender]:
+    return {ANSWERS: CaseModel(recipe=RECIPE)}
+
+
+def with_images(dataset: Dataset, cache: Path, *, quiet: bool = False) -> tuple[dict[str, Contender], Embedded]:
+    """Return the contenders that see images, and what they see; the backbone runs here, once an image."""
+    embedded = Embedded(dataset, IMAGES_RECIPE, cache, quiet=quiet)
+    return {
+        IMAGES: CaseModel(recipe=IMAGES_RECIPE, embedded=embedded, answers=False),
+        BOTH: CaseModel(recipe=IMAGES_RECIPE, embedded=embedded),
+    }, embedded
+
+
+PAIRS = ((BOTH, ANSWERS), (BOTH, IMAGES), (IMAGES, ANSWERS))
+"""Which of them are compared, where both take part."""
