@@ -20,6 +20,8 @@ from dermis.trainer.data.core.split import from_text
 from dermis.trainer.inputs import Dataset, open_dataset, targets
 from dermis.trainer.recipe import Stage
 
+pytestmark = pytest.mark.trainer
+
 
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from dermis.trainer.inputs import arrays, conditions_of, features, mix, open_dat
 from dermis.trainer.schema import every_answer
 from tests.unit.data.scin_rows import case, files, labelled
 
+pytestmark = pytest.mark.trainer
+
 AGES = ("AGE_18_TO_29", "AGE_30_TO_39", "AGE_40_TO_49", "AGE_50_TO_59", "AGE_60_TO_69", "AGE_70_TO_79")
 MAPPING = DataMapping.model_validate(
     {
