@@ -171,7 +171,9 @@ def _cpu_of_a_call(here: psutil.Process, there: psutil.Process, ours: Callable[[
     client, server = (after - before for before, after in zip(start, middle, strict=True))
     bare = seconds()[0] - middle[0]
     each = [number(part * 1000 / calls) for part in (server, client, bare)]
-    return f"CPU of one Predict: {each[0]} ms in the twin, {each[1]} ms in the caller on the same cores; of one bare inference: {each[2]} ms."
+    return (
+        f"CPU of one Predict: {each[0]} ms in the twin, {each[1]} ms in the caller on the same cores; of one bare inference: {each[2]} ms."
+    )
 
 
 def _rates(ours: Callable[[], Callable[[], object]], peer: Callable[[], Callable[[], object]], *, clients: int) -> tuple[list[float], ...]:

@@ -1,6 +1,7 @@
 """schemathesis with all checks and links over the whole OpenAPI file, against real processes: `python -m tests.load.fuzz`."""
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 from dermis.shared.api_keys import Scope, make_key, put_key
 from dermis.shared.stores import open_store
 from tests.load import stack
+from tests.support import images
 
 KEYED = {"DERMIS_GATEWAY_KEYLESS": "false", "DERMIS_GATEWAY_RATE_PER_MINUTE": "0"}
+ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -22,7 +25,12 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dermis-fuzz-"))
     try:
-        with stack.running(folder, quick=True, own_mount=False, **KEYED) as parts:
+        source = folder / "source"
+        source.mkdir()
+        for name in ("a.jpg", "b.jpg"):
+            (source / name).write_bytes(images.encode(images.quarters(height=300, width=300), "JPEG"))
+        settings = {**KEYED, "DERMIS_GATEWAY_BATCH_SOURCES": source.as_uri()}
+        with stack.running(folder, quick=True, own_mount=False, **settings) as parts:
             key, token = make_key(name="fuzz", scopes=(Scope.ADMIN,), at=datetime.now(UTC))
             put_key(open_store(parts.store_url), key)
             command = [
@@ -32,7 +40,8 @@ def main() -> int:
                 *("--request-timeout", "60", "--warnings", "off"),
                 *("--header", f"Authorization: Bearer {token}"),
             ]
-            return subprocess.run(command, check=False, cwd=folder).returncode
+            more = {"SCHEMATHESIS_HOOKS": "tests.load.fuzz_hooks", "DERMIS_FUZZ_SOURCE": source.as_uri(), "PYTHONPATH": str(ROOT)}
+            return subprocess.run(command, check=False, cwd=folder, env=os.environ | more).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -75,7 +75,8 @@ IMAGE_BODY: dict[str, Any] = {
                 "properties": {
                     "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or HEIC; kept only while it is judged"}
                 },
-            }
+            },
+            "encoding": {"image": {"contentType": _IMAGE_TYPES}},
         }
     },
 }
