@@ -5,7 +5,9 @@ from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from dermis.shared.http import BatchSource
 from tests.support import images
 
 SOURCE = os.environ["DERMIS_FUZZ_SOURCE"]
@@ -19,9 +21,11 @@ schemathesis.openapi.media_type("text/csv", st.sampled_from([b"images,name\na.jp
 
 @schemathesis.hook.apply_to(method="POST", path="/v1/batches")
 def flatmap_body(context: schemathesis.HookContext, body: Any) -> st.SearchStrategy[Any]:
-    if isinstance(body, dict) and isinstance(body.get("url"), str):
-        return st.sampled_from([{**body, "url": SOURCE, "prefix": "", "csv": None}, {**body, "url": SOURCE}, body])
-    return st.just(body)
+    try:
+        BatchSource.model_validate(body, strict=True)
+    except ValidationError:  # wrong on purpose: it stays so
+        return st.just(body)
+    return st.sampled_from([{**body, "url": SOURCE, "prefix": "", "csv": None}, {**body, "url": SOURCE}, body])
 
 
 @schemathesis.hook.apply_to(method="POST", path="/v1/batches")
