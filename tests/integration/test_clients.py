@@ -137,3 +137,19 @@ def wait_finished(page: list[str], variables: dict[str, str]) -> None:
             return
         time.sleep(0.2)
     raise AssertionError("the batch was not finished in a minute")
+
+
+def test_a_revoked_key_stops_within_half_a_minute(variables: dict[str, str]) -> None:
+    """By the clock, with the settings that ship."""
+    state = Path(variables["FOLDER"]) / "state"
+    token = admin_key(state)
+    with Api(variables["URL"], key=token) as api:
+        api.models()
+        api.models()  # from what the gateway holds
+        command = [sys.executable, "-m", "dermis.standalone", "keys", "revoke", token.partition(".")[0], "--state", str(state)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        revoked = time.monotonic()
+        with pytest.raises(DermisError, match="revoked"):
+            while time.monotonic() - revoked < 30:
+                api.models()
+                time.sleep(0.5)
