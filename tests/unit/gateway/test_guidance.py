@@ -44,6 +44,15 @@ LABELS = [
     "Urticaria",
     "Viral Exanthem",
 ]
+# Of the 12 conditions in the table that the mapping of Fitzpatrick17k was made for, these are no label of SCIN's.
+ATLAS = ["Photodermatitis", "Prurigo nodularis", "Seborrheic Dermatitis"]
+MAPPED = sorted(
+    {
+        name
+        for path in (ROOT / "services/trainer/src/dermis/trainer/data/mappings").glob("*.json")
+        for name in json.loads(path.read_text())["attributes"]["condition"].get("values", {}).values()
+    }
+)
 DEMO = Manifest.model_validate_json((demo.BUNDLE / MANIFEST_FILE).read_bytes())
 TREATMENTS = (
     "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol retinoid surgery laser"
@@ -63,7 +72,7 @@ def outcome(kind: OutcomeKind, *inside: str, flags: tuple[RedFlag, ...] = ()) ->
     )
 
 
-@pytest.mark.parametrize("name", [*(condition.name for condition in DEMO.conditions), *GROUPS, *LABELS])
+@pytest.mark.parametrize("name", [*(condition.name for condition in DEMO.conditions), *GROUPS, *LABELS, *ATLAS, *MAPPED])
 def test_every_condition_has_an_entry_of_its_own(name: str) -> None:
     entry = guidance().entry(name)
     assert entry.id != "GENERAL"
