@@ -67,11 +67,11 @@ test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, de
 	.venv/bin/pytest -m browser
 
 .PHONY: page-cost screenshots
-page-cost: .venv/.dev ## weight, requests and time to interactive of the page; last tap to result against HTTP alone (TAPS=10)
-	.venv/bin/python -m tests.load.page --taps $(or $(TAPS),10)
+page-cost: .venv/.dev ## measure the page, write docs/reference/page-cost.md (TAPS=10, OUT=file, ARGS=--noisy)
+	.venv/bin/python -m tests.load.page --taps $(or $(TAPS),10) $(ARGS) --write $(or $(OUT),docs/reference/page-cost.md)
 
-screenshots: .venv/.dev ## make the README's pictures of the page, of generated images alone
-	.venv/bin/python -m tests.e2e.screenshots
+screenshots: .venv/.dev ## make the README's pictures of the page, of generated images alone (OUT=docs/images)
+	.venv/bin/python -m tests.e2e.screenshots $(or $(OUT),docs/images)
 
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml

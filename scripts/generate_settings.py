@@ -57,7 +57,10 @@ def table(variables: dict[str, FieldInfo]) -> str:
 def own(part: str) -> dict[str, FieldInfo]:
     """Return the variables that are the part's alone."""
     model = PARTS[part]
-    return {name: model.model_fields[field] for name, field in names(model, part).items() if field not in Settings.model_fields}
+    prefix, shared = f"DERMIS_{part}_", Settings.model_fields
+    return {
+        name: model.model_fields[field] for name, field in names(model, part).items() if field not in shared and name.startswith(prefix)
+    }
 
 
 def page() -> str:

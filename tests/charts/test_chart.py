@@ -300,6 +300,12 @@ def test_a_typo_is_refused_by_name(rendered: Callable[..., Render], changes: Man
         rendered("default", changes)
 
 
+def test_the_page_is_told_how_long_the_sweep_keeps_cases(rendered: Callable[..., Render]) -> None:
+    render = rendered("default", {"sweep": {"settings": {"DERMIS_SWEEP_RETENTION_DAYS": 7, "DERMIS_SWEEP_AUDIT_DAYS": 9}}})
+    assert render.env("gateway")["DERMIS_SWEEP_RETENTION_DAYS"] == render.env("sweep")["DERMIS_SWEEP_RETENTION_DAYS"] == "7"
+    assert "DERMIS_SWEEP_AUDIT_DAYS" not in render.env("gateway")
+
+
 @pytest.mark.parametrize("part", ["gateway", "worker", "metadata", "serving", "sweep"])
 def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(rendered: Callable[..., Render], part: str) -> None:
     page = (ROOT / "docs/reference/settings.md").read_text()

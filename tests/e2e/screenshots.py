@@ -13,29 +13,28 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.e2e import pages
 from tests.load import stack
 
-FOLDER = Path(__file__).parents[2] / "docs/images"
 MOST_BYTES = 150_000
 
 
-def main() -> int:
+def main(out: Path) -> int:
     folder = Path(tempfile.mkdtemp(prefix="dermis-screenshots-"))
-    FOLDER.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     try:
         with stack.running(folder, quick=True, own_mount=False) as parts, sync_playwright() as playwright:
             browser = pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-            _case(browser, parts.url, scheme="light", names=("assess", "", "result"))
-            _case(browser, parts.url, scheme="dark", names=("", "questions-dark", ""))
+            _case(browser, parts.url, out, scheme="light", names=("assess", "", "result"))
+            _case(browser, parts.url, out, scheme="dark", names=("", "questions-dark", ""))
             with pages.opened(browser, parts.url, size="desktop", scheme="light") as page:
                 page.goto(f"{parts.url}/models/dermis/1")
-                _shoot(page, "model", height=1500)
+                _shoot(page, out / "model", height=1500)
             browser.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def _case(browser: Browser, url: str, *, scheme: str, names: tuple[str, str, str]) -> None:
-    assess, questions, result = names
+def _case(browser: Browser, url: str, out: Path, *, scheme: str, names: tuple[str, str, str]) -> None:
+    assess, questions, result = (out / name if name else None for name in names)
     with pages.opened(browser, url, size="phone", scheme=scheme, scale=2) as page:
         dark = page.locator("#slot-AT_AN_ANGLE .from-files")
         dark.set_input_files({"name": "dark.png", "mimeType": "image/png", "buffer": _black()})
@@ -52,8 +51,8 @@ def _case(browser: Browser, url: str, *, scheme: str, names: tuple[str, str, str
         _shoot(page, result, height=1650)
 
 
-def _shoot(page: Page, name: str, *, height: int, top: str = "body") -> None:
-    if not name:
+def _shoot(page: Page, stem: Path | None, *, height: int, top: str = "body") -> None:
+    if not stem:
         return
     size = page.viewport_size
     assert size
@@ -63,11 +62,11 @@ def _shoot(page: Page, name: str, *, height: int, top: str = "body") -> None:
         top,
     )
     page.wait_for_timeout(300)
-    shot, target = FOLDER / f"{name}.png", FOLDER / f"{name}.webp"
+    shot, target = stem.with_suffix(".png"), stem.with_suffix(".webp")
     page.screenshot(path=str(shot))
     page.set_viewport_size(size)
     with Image.open(shot) as image:
-        image.save(target, quality=80, method=6)
+        image.save(target, quality=76, method=6)
     shot.unlink()
     print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")
     assert target.stat().st_size < MOST_BYTES, f"{target.name} is too large"
@@ -80,4 +79,4 @@ def _black() -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

@@ -134,6 +134,24 @@ def test_where_every_caller_needs_a_key_the_page_says_so(gateway: Any, path: str
     assert "<form" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("days", "english", "spanish"),
+    [
+        (30, "erased by itself after 30 days", "se borra solo a los 30 días"),
+        (1, "erased by itself after a day", "se borra solo al cabo de un día"),
+        (0, "kept until you erase it", "se guarda hasta que usted lo borre"),
+        (0.5, "erased by itself after 0.5 days", "se borra solo a los 0.5 días"),
+    ],
+)
+def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, spanish: str, gateway: Any) -> None:
+    gateway.settings |= {"retention_days": days, "improvement_retention_days": 77}
+    for language, text, other in (("en", english, "after 77 days"), ("es", spanish, "a los 77 días")):
+        page = gateway.get(f"/?lang={language}").text
+        only, kept = (re.search(rf'value="{each}".*', page)[0] for each in ("ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"))  # type: ignore[index]
+        assert text in only
+        assert other in kept
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
     assets = [path.read_bytes() for path in WEB.glob("assets/*") if not path.name.startswith("guidance.")]

@@ -45,11 +45,22 @@ class Settings(BaseModel):
         return url
 
 
+class Retention(Settings):
+    """When cases end. The sweep's variables, which the gateway reads as well, to say on its page what is so."""
+
+    retention_days: float = Field(30, ge=0, description="a case or a batch is erased after this time; 0: never")
+    improvement_retention_days: float = Field(365, ge=0, description="the same for a case that may be kept for improvement")
+
+
 def names(model: type[Settings], part: str) -> dict[str, str]:
     """Map each variable that `part` reads to its field."""
-    return {
-        f"DERMIS_{name.upper()}" if name in Settings.model_fields else f"DERMIS_{part}_{name.upper()}": name for name in model.model_fields
-    }
+    return {_variable(name, part): name for name in model.model_fields}
+
+
+def _variable(field: str, part: str) -> str:
+    if field in Settings.model_fields:
+        return f"DERMIS_{field.upper()}"
+    return f"DERMIS_{'SWEEP' if field in Retention.model_fields else part}_{field.upper()}"
 
 
 def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:

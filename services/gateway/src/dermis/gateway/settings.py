@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from dermis.gateway.core.image import Limits
-from dermis.shared.settings import Settings
+from dermis.shared.settings import Retention
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(Retention):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dermis.shared.settings import LISTEN, Settings, load
+from dermis.shared.settings import LISTEN, Retention, Settings, load
 from dermis.standalone.core.sweep import Policy
 
 
@@ -16,15 +16,13 @@ class StandaloneSettings(Settings):
     redis_port: int = Field(0, ge=0, le=65535, description="port of the Redis that is started here; 0 takes a free one")
 
 
-class SweepSettings(Settings):
+class SweepSettings(Retention):
     interval_seconds: float = Field(30, gt=0, description="time between two looks at the open cases")
     resend_after_seconds: float = Field(45, gt=0, description="a case that has been open for so long is sent to the workers again")
     incomplete_after_seconds: float = Field(600, gt=0, description="a case that was never wholly submitted is removed after this time")
     alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
-    retention_days: float = Field(30, ge=0, description="a case or a batch is erased after this time; 0: never")
-    improvement_retention_days: float = Field(365, ge=0, description="the same for a case that may be kept for improvement")
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
 
     @property

@@ -37,7 +37,7 @@ _Chosen = Annotated[str, Query(max_length=120, description="name/version")]
 @router.get("/")
 @router.get("/cases/{_case_id}")
 async def page(request: Request, parts: PartsOf) -> HTMLResponse:
-    return case_page(request, max_bytes=parts.settings.max_image_bytes)
+    return case_page(request, parts.settings)
 
 
 @router.get("/models")

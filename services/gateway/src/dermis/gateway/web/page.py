@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
+from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.web.languages import LANGUAGES, language_of, texts
 from dermis.shared.case import Consent
 from dermis.shared.vocabulary import (
@@ -55,10 +56,10 @@ _TEMPLATES.globals.update(questions=QUESTIONS, several=SEVERAL, shot_types=list(
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts)
 
 
-def case_page(request: Request, *, max_bytes: int) -> HTMLResponse:
+def case_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     """Return the form and the result in one: the same for everyone of a language, so made once."""
     language, keep = _spoken(request)
-    return _respond(request, language, *_case_page(language, keep, max_bytes))
+    return _respond(request, language, *_case_page(language, keep, settings))
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -74,10 +75,11 @@ def render(template: str, language: str, **values: Any) -> str:
 
 
 @cache
-def _case_page(language: str, keep: str, max_bytes: int) -> tuple[bytes, bytes]:
+def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[bytes, bytes]:
     said = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
     script_texts = json.dumps(said, ensure_ascii=False).replace("<", "\\u003c")
-    values = {"path": "/", "keep": keep, "also": "", "max_bytes": max_bytes, "script_texts": script_texts}
+    ends = {Consent.ASSESS_ONLY: settings.retention_days, Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days}
+    values = {"path": "/", "keep": keep, "also": "", "max_bytes": settings.max_image_bytes, "ends": ends, "script_texts": script_texts}
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
 

@@ -117,10 +117,8 @@ async function send(sent) {
     Object.assign(draft, { key: draft.key ?? random(), sending: true });
     await store.save(draft);
     const known = await tried(body(images), draft.key);
-    const given = draft.answers;
-    await store.clear();
-    sent(known, { images, answers: given });
-    await reset();
+    sent(known, { images, answers: draft.answers });
+    await reset(); // were the page left before: the key leads to the same case
   } catch (error) {
     Object.assign(draft, { key: error.status ? null : draft.key, sending: false });
     store.save(draft);
