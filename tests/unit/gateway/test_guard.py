@@ -97,7 +97,7 @@ def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
 def scope_of(method: str, path: str) -> Scope:
     if path.startswith("/v1/batches"):
         return Scope.ADMIN
-    if path.startswith(("/v1/models", "/v1/conditions")):
+    if path.startswith(("/v1/models", "/v1/conditions", "/v1/promotions")):
         return Scope.MODELS_READ
     return Scope.CASES_READ if method in READS else Scope.CASES_WRITE
 

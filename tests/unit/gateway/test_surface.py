@@ -1,7 +1,9 @@
 """Models, conditions, heatmaps and feedback over HTTP."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +149,63 @@ def test_models_are_listed_with_the_current_one_marked(gateway: Gateway, publish
 def test_a_model_that_is_not_there_is_not_found(gateway: Gateway, published: None, path: str) -> None:
     response = gateway.get(f"/v1/models/{path}")
     assert (response.status_code, response.json()["reason"]) == (404, "MODEL_NOT_FOUND")
+
+
+def promotion(store: Any, n: int, **given: Any) -> str:
+    """Put a record like that of the golden file, made `n` seconds after the others."""
+    record = json.loads((Path(__file__).parents[2] / "contract/facts/Promotion.json").read_text())
+    promotion_id = f"promotion_01k{n:023d}"
+    store.put_once(f"promotions/{promotion_id}.json", json.dumps(record | {"id": promotion_id} | given).encode())
+    return promotion_id
+
+
+def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -> None:
+    assert gateway.get("/v1/promotions").json() == {"promotions": [], "next_cursor": None}
+    ids = [promotion(gateway.store, n) for n in range(5)]
+    gateway.store.put_once("promotions/promotion_01k99999999999999999999999.json", b"{broken")
+    gateway.store.put_once("promotions/notes.txt", b"none of ours")
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = gateway.get(f"/v1/promotions?limit=2&cursor={cursor}").json()
+        seen.append([each["id"] for each in page["promotions"]])
+        cursor = page["next_cursor"]
+    assert seen == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
+    newest = gateway.get("/v1/promotions").json()["promotions"][0]
+    assert (newest["action"], newest["model"], newest["over"], newest["compared_with"]) == ("PROMOTED", "dermis 3", "dermis 2", "dermis 2")
+    assert (newest["overall"]["gain"], newest["tones"][0]["verdict"]) == (0.0625, "INSUFFICIENT")
+    assert newest["waivers"] == [{"group": "monk_bin=MST_7_10", "reason": "all that the data set has"}]
+    assert gateway.get("/v1/promotions?cursor=x").json()["reason"] == "CURSOR"
+
+
+def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway, published: None) -> None:
+    assert "No promotion is recorded" in gateway.get("/models").text
+    ids = [promotion(gateway.store, n) for n in range(10)]
+    ids.append(promotion(gateway.store, 10, action="ROLLED_BACK", overall=None, tones=[], waivers=[], data=None, compared_with=None))
+    ids.append(promotion(gateway.store, 11, action="REFUSED", reasons=["worse <overall>"], over=None))
+    page = gateway.get("/models").text
+    assert re.findall(r"promotion_\w+(?=</span>)", page) == ids[:1:-1]
+    for text in (
+        "dermis 3 refused",
+        "worse &lt;overall&gt;",
+        "Rolled back to dermis 3",
+        "dermis 3 promoted",
+        "in place of dermis 2",
+        "2026-01-02 03:04 UTC",
+    ):
+        assert text in page
+    for text in (
+        "Against dermis 2 on the same 900 cases, soft top-3",
+        "+6.2",
+        "(+3.1 to +12.5)",
+        "all that the data set has",
+        "too few cases",
+        "ab" * 8,
+    ):
+        assert text in page
+    older = re.search(r'href="(/models\?before=[^"#]+)', page)
+    assert older
+    assert re.findall(r"promotion_\w+(?=</span>)", gateway.get(older[1]).text) == [ids[1], ids[0]]
+    assert "Anteriores" in gateway.get("/models?lang=es").text
 
 
 def test_conditions_are_the_current_models_or_without_one_those_of_the_guidance(gateway: Gateway) -> None:

@@ -160,6 +160,51 @@ class Evaluation(BaseModel):
     report: dict[str, Any]
 
 
+class ComparedGroup(BaseModel):
+    """How a version did beside the one that it was compared with, on the same `n` cases of a group."""
+
+    name: str = Field(description="`overall`, or SCALE=GROUP")
+    n: int
+    independent: int = Field(description="cases of people that no other case is of")
+    current: float | None
+    candidate: float | None
+    gain: float | None
+    interval: tuple[float, float] | None = Field(description="of the gain, 95 %")
+    verdict: str
+
+
+class Waived(BaseModel):
+    """Someone's word that a group with too few cases to judge may be passed over."""
+
+    group: str
+    reason: str
+
+
+class Promotion(BaseModel):
+    """What was asked of the pointer to the current model, whether it was done, and on which evaluation."""
+
+    id: str
+    at: datetime
+    action: Literal["PROMOTED", "ROLLED_BACK", "REFUSED"]
+    model: str = Field(description="name and version that was to become current")
+    over: str | None = Field(description="what was current")
+    data: str | None = Field(description="digest of the data set of the evaluation")
+    compared_with: str | None
+    measure: str
+    overall: ComparedGroup | None
+    tones: list[ComparedGroup]
+    waivers: list[Waived]
+    lower_purpose: bool = Field(description="a model of a lower purpose, such as a demo, was let in on purpose")
+    reasons: list[str] = Field(description="why it was refused")
+
+
+class PromotionList(BaseModel):
+    """Records, the newest first; `next_cursor` is null on the last page."""
+
+    promotions: list[Promotion]
+    next_cursor: str | None
+
+
 class BatchSource(BaseModel):
     """Where a batch's images are, and which: those below `prefix`, a case each, or the rows of a CSV file `csv`."""
 

@@ -2,16 +2,20 @@
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dermis.gateway.guidance import guidance
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.http import ConditionList, Evaluation, ModelList, ModelSummary
+from dermis.shared.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion
+from dermis.shared.ids import is_id
 from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef, bundle_key
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
+
+_PROMOTIONS = "promotions/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,23 @@ class Catalog:
             notice=NOT_A_MEDICAL_DEVICE,
         )
 
+    def promotions(self, *, before: str = "", size: int) -> list[Promotion]:
+        """Return `size` records from the newest on, or from that before the id `before`; one that can't be read is left out and logged."""
+        ids = (key.removeprefix(_PROMOTIONS).removesuffix(".json") for key in self.store.list(_PROMOTIONS))
+        older = sorted((each for each in ids if is_id("promotion", each) and (not before or each < before)), reverse=True)
+        records = (self._promotion(each) for each in older)
+        return list(islice((record for record in records if record), size))
+
+    def _promotion(self, promotion_id: str) -> Promotion | None:
+        key = f"{_PROMOTIONS}{promotion_id}.json"
+        try:
+            record = json.loads(self.store.get(key))
+            shown = {"model": _named(record["ref"]), "over": _named(record["over"]) if record["over"] else None}
+            return Promotion.model_validate(record | shown)
+        except (BlobNotFound, KeyError, TypeError, ValueError):
+            log.error("promotion's record is broken", key=key)
+            return None
+
     def pointer(self) -> Current | None:
         """Return which version is current and which was before it; None as long as none is."""
         try:
@@ -78,6 +99,10 @@ class Catalog:
         if len(of_version) != 1:
             raise _no_model(version, name)
         return of_version[0]
+
+
+def _named(ref: dict[str, Any]) -> str:
+    return f"{ref['name']} {ref['version']}"
 
 
 def _summary(manifest: Manifest, current: VersionRef | None) -> ModelSummary:

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
+from dermis.gateway.core import listing
 from dermis.gateway.openapi import problems
 from dermis.gateway.parts import ModelsReader, PartsOf
-from dermis.shared.http import ConditionList, Evaluation, ModelList
+from dermis.gateway.problems import fault
+from dermis.shared.http import ConditionList, Evaluation, ModelList, PromotionList
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -33,3 +35,17 @@ async def get_evaluation(
     name: Annotated[str | None, Query(min_length=1, max_length=100, description="the model's name; else the current model's")] = None,
 ) -> Evaluation:
     return await run_in_threadpool(Catalog(store=parts.pipeline.store).evaluation, version, name=name)
+
+
+@router.get("/promotions", summary="List promotions, roll-backs and refusals, the newest first", responses=problems(422, 503))
+async def list_promotions(
+    parts: PartsOf,
+    _reader: ModelsReader,
+    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> PromotionList:
+    before = listing.after(cursor, kind="promotion") if cursor else ""
+    if before is None:
+        raise fault("CURSOR", "cursor is none that a page gave; leave it out to begin anew", pointer="/query/cursor")
+    found = await run_in_threadpool(Catalog(store=parts.pipeline.store).promotions, before=before, size=limit + 1)
+    return PromotionList(promotions=found[:limit], next_cursor=listing.cursor(found[limit - 1].id) if len(found) > limit else None)

@@ -31,7 +31,9 @@ class _Closed(APIRoute):
 
 router = APIRouter(include_in_schema=False, route_class=_Closed)
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
-_Chosen = Annotated[str, Query(max_length=120, description="name/version")]
+_Chosen = Annotated[str, Query(max_length=120, description="name/version, or an id")]
+
+_PROMOTIONS_SHOWN = 10
 
 
 @router.get("/")
@@ -41,8 +43,9 @@ async def page(request: Request, parts: PartsOf) -> HTMLResponse:
 
 
 @router.get("/models")
-async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
+async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, before: _Chosen = "") -> HTMLResponse:
     catalog = _catalog(parts)
+    records = await run_in_threadpool(catalog.promotions, before=before, size=_PROMOTIONS_SHOWN + 1)
     found, pointer = (await run_in_threadpool(catalog.models)).models, await run_in_threadpool(catalog.pointer)
     states = (
         {(ref.name, ref.version): state for state, ref in (("previous", pointer.previous), ("current", pointer.current)) if ref}
@@ -50,7 +53,8 @@ async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader) -
         else {}
     )
     rows = [(model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version)) for model in found]
-    return respond(request, "models.html", models=rows, pointer=pointer)
+    shown, older = records[:_PROMOTIONS_SHOWN], records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None
+    return respond(request, "models.html", models=rows, pointer=pointer, promotions=shown, before=before, older=older)
 
 
 @router.get("/models/{name}/{version}")

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-TONES = ("monk_skin_tone", "fitzpatrick_group", "fitzpatrick_self", "fitzpatrick_skin_type")
+TONES = (
+    "monk_bin",
+    "monk_skin_tone",
+    "fitzpatrick_group",
+    "fitzpatrick_estimated_group",
+    "fitzpatrick_self",
+    "fitzpatrick_estimated",
+    "fitzpatrick_skin_type",
+)
 _SHOWN = ("top_1", "top_3", "set_coverage")
 
 
@@ -39,7 +47,8 @@ class Read:
 
 def read(report: dict[str, Any]) -> Read:
     """Return what a page shows of a report, whatever of it is there."""
-    floors, intervals = report.get("floors", {}), report.get("intervals", {})
+    floors = report.get("floors", {})
+    intervals = {name: figure.get("interval") for name, figure in report.get("overall", {}).items()} | report.get("intervals", {})
     perfect = report.get("perfect_model_at_this_n", {})
     overall = tuple(
         Figure(
