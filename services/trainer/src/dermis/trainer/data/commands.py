@@ -61,15 +61,20 @@ def data() -> None:
 @_source
 @_policy
 @_out("profile")
-def profile(source: str, policy: str, out: Path) -> None:
+@click.option("--publish", is_flag=True, help="Also put what is of nobody in particular into the store, for the gateway's page.")
+@click.option("--store", envvar="DERMIS_STORE_URL", show_envvar=True, help="With --publish: the gateway's store.")
+def profile(source: str, policy: str, out: Path, publish: bool, store: str | None) -> None:
     """Write every table of the data set as CSV, JSON and one HTML report.
 
     \b
     Examples:
       dermis data profile
       dermis data profile --source gs://clinic/scin --policy scin-all --out profile
+      dermis data profile --source gs://clinic/scin --publish --store gs://clinic/dermis
     """
-    click.echo(_verbs().write_profile(source, policy, out))
+    if publish and not store:
+        raise click.UsageError("--publish needs a store: give --store or DERMIS_STORE_URL")
+    click.echo(_verbs().write_profile(source, policy, out, store if publish else None))
 
 
 @data.command()

@@ -1,7 +1,8 @@
 """What the commands of `dermis data` do; each returns what to say."""
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,21 +16,35 @@ from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.mapping import DataMapping, DataSide, read_mapped, scin_side
 from dermis.trainer.data.core.policy import Labels
 from dermis.trainer.data.core.profile import profile
+from dermis.trainer.data.core.publish import NOTICE, publishable
 from dermis.trainer.data.core.select import fields, parse_where, select
 from dermis.trainer.data.core.split import PARTS, Part, Split, as_text, audit_split, from_text, make_split, random_image_leak
 from dermis.trainer.data.fetch import Fetched, fetch, images_of
-from dermis.trainer.data.report import Report, write_report
+from dermis.trainer.data.report import Report, as_json, write_report
 from dermis.trainer.data.scin import Scin, open_scin
 from dermis.trainer.data.shipped import load
 
+DIGEST_LENGTH = 16
+"""Characters of a digest that stand in a key, as for evaluations."""
 
-def write_profile(source: str, policy: str, out: Path) -> str:
+
+def write_profile(source: str, policy: str, out: Path, publish_to: str | None = None) -> str:
     scin = open_scin(source)
     labels = scin.labels(policy)
     tables = ", ".join(f"{file} sha256:{digest}" for file, digest in scin.tables.digests.items())
     facts = {"Source": source, "Tables": tables, "Label policy": labels.policy.reference}
     report = Report(name="profile", title="SCIN: data profile", facts=facts, tables=profile(scin.tables, labels))
-    return _written(write_report(report, out))
+    said = _written(write_report(report, out))
+    return f"{said}\npublished as {_publish(report, publish_to)}" if publish_to else said
+
+
+def _publish(report: Report, store_url: str) -> str:
+    """Put what may be shown of a report into a store, under its own digest; return the key. Where the data came from stays here."""
+    facts = {name: text for name, text in report.facts.items() if name != "Source"} | {"Withheld": NOTICE}
+    document = as_json(replace(report, facts=facts, tables=publishable(report.tables))).encode()
+    key = f"reports/{hashlib.sha256(document).hexdigest()[:DIGEST_LENGTH]}/report.json"
+    open_store(store_url).put_once(key, document)
+    return key
 
 
 def write_compare(a: tuple[str, str | None], b: tuple[str, str | None], policy: str, out: Path) -> str:
