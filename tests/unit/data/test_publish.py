@@ -60,7 +60,7 @@ def test_a_share_of_a_few_is_withheld_with_their_number() -> None:
 
 def test_of_a_profile_nothing_of_a_few_is_left() -> None:
     rows = [
-        labelled(n, {"Eczema": 1.0}, monk_skin_tone_label_us=str(1 + n % 7), fitzpatrick_skin_type=f"FST{1 + n % 2}") for n in range(60)
+        labelled(n, {"Eczema": 1.0}, monk_skin_tone_label_us=str(1 + n % 7), fitzpatrick_skin_type=f"FST{1 + n % 2}") for n in range(1, 61)
     ]
     rows += [labelled(100, {"A long sentence about one person": 1.0}, sex_at_birth="MALE"), case(101, race_ethnicity_other_race="YES")]
     read = tables(rows)

@@ -71,7 +71,7 @@ def test_there_are_words_for_all_that_a_case_may_say() -> None:
 def test_no_text_is_left_that_nobody_says() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("assets/*.js")])
     built = {found for found in re.findall(r"""["'`]([a-z_]+(?:\.[a-z_]+)*\.?)(?=["'`$]|\$\{)""", code)}
-    built |= {f"{prefix}." for prefix in re.findall(r'named\("(\w+)"', code)}
+    built |= {f"{prefix}." for prefix in re.findall(r'named\("([\w.]+)"', code)}
     unsaid = [key for key in texts("en") if key not in built and not any(key.startswith(start) for start in built if start.endswith("."))]
     assert unsaid == []
 
@@ -122,7 +122,7 @@ def test_the_page_has_neither_inline_script_nor_style_nor_a_third_party(gateway:
         assert re.findall(r"(?:src|href)=\"(?:https?:)?//", page) == []
 
 
-PAGES = ("/", "/cases/case_x", "/models", "/models/dermis/1", "/compare", "/system")
+PAGES = ("/", "/cases/case_x", "/models", "/models/dermis/1", "/compare", "/data", "/system")
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -208,6 +208,35 @@ def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway
     assert "Anteriores" in gateway.get("/models?lang=es").text
 
 
+def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(gateway: Gateway) -> None:
+    assert "dermis data profile" in gateway.get("/data").text
+    document = (Path(__file__).parents[2] / "support/data_report.json").read_text()
+    tables = {table["name"]: table for table in json.loads(document)["tables"]}
+    for report_id, text in (("0" * 16, document), ("1" * 16, "{"), ("2" * 16, document.replace("SCIN: data profile", "Other <b>"))):
+        gateway.store.put_once(f"reports/{report_id}/report.json", text.encode())
+    page = gateway.get("/data").text
+    assert page.count("<table>") == len(tables)
+    for _, n, of, share, low, high in tables["monk_us"]["rows"]:
+        if n is not None and share is not None:
+            assert f'<td class="number">{n}</td><td class="number">{of}</td>' in re.sub(r"\s*\n\s*", "", page)
+            assert f"{100 * share:.1f}&nbsp;%" in page
+            assert f"{100 * low:.1f}&nbsp;% \N{EN DASH} {100 * high:.1f}&nbsp;%" in page
+    rows = [row for table in tables.values() if "share" in table["columns"] for row in table["rows"] if row[-4] != 0]
+    hidden = sum(value is None for row in rows for value in row[:-2])
+    assert page.count(">withheld<") == hidden > 0
+    for text in ("MST 1\N{EN DASH}3", "Tables", "Withheld", "A rash", "Quadratic-weighted kappa".lower()):
+        assert text in page, text
+    assert "Other &lt;b&gt;" in gateway.get(f"/data?report={'2' * 16}").text
+    for unknown in ("1" * 16, "9" * 16, "../../x", "<script>"):
+        response = gateway.call("GET", "/data", params={"report": unknown})
+        assert response.status_code == 404
+        assert "There is no such data report" in response.text
+        assert "<script>" not in response.text
+    spanish = gateway.get("/data?lang=es").text
+    assert "Informe de datos" in spanish
+    assert f"/data?report={'2' * 16}&amp;lang=es" in spanish
+
+
 def test_conditions_are_the_current_models_or_without_one_those_of_the_guidance(gateway: Gateway) -> None:
     before = gateway.get("/v1/conditions").json()
     assert before["model"] is None

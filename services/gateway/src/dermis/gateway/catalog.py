@@ -1,11 +1,13 @@
 """Which models and conditions there are, from the bundles in the store."""
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from dermis.gateway.guidance import guidance
+from dermis.gateway.web.reports import DataReport, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
@@ -16,6 +18,7 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
 
 _PROMOTIONS = "promotions/"
+_DATA_REPORT = re.compile(r"reports/([0-9a-f]{16})/report\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,22 @@ class Catalog:
         except (BlobNotFound, KeyError, TypeError, ValueError):
             log.error("promotion's record is broken", key=key)
             return None
+
+    def data_reports(self) -> list[str]:
+        """Return the ids of the data reports that were published."""
+        return [found[1] for key in self.store.list("reports/") if (found := _DATA_REPORT.fullmatch(key))]
+
+    def data_report(self, report_id: str) -> DataReport:
+        """Return a published data report; NOT_FOUND if there is none that can be read."""
+        key = f"reports/{report_id}/report.json"
+        if _DATA_REPORT.fullmatch(key):
+            try:
+                return read_data(json.loads(self.store.get(key)))
+            except BlobNotFound:
+                pass
+            except (AttributeError, KeyError, TypeError, ValueError):
+                log.error("data report is broken", key=key)
+        raise DermisError(Kind.NOT_FOUND, "REPORT_NOT_FOUND", f"there is no data report {report_id[:64]!r}; see /data")
 
     def pointer(self) -> Current | None:
         """Return which version is current and which was before it; None as long as none is."""

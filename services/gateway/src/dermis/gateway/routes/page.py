@@ -71,6 +71,20 @@ async def compare_page(request: Request, parts: PartsOf, _reader: ModelsReader, 
     return respond(request, "compare.html", status=200 if all(both) else 404, names=names, first=both[0], second=both[1], **values)
 
 
+@router.get("/data")
+async def data_page(request: Request, parts: PartsOf, _reader: ModelsReader, report: _Chosen = "") -> HTMLResponse:
+    catalog = _catalog(parts)
+    ids = await run_in_threadpool(catalog.data_reports)
+    chosen = report or next(iter(ids), "")
+    try:
+        found = await run_in_threadpool(catalog.data_report, chosen) if chosen else None
+    except DermisError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
+        return respond(request, "data.html", status=404, ids=ids, chosen=chosen, report=None, words=reports.words)
+    return respond(request, "data.html", ids=ids, chosen=chosen, report=found, words=reports.words)
+
+
 @router.get("/system")
 async def system_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
     try:

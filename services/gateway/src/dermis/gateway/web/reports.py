@@ -1,6 +1,9 @@
-"""An evaluation report, read for a page: figures with n and interval beside their floor, the cuts by skin tone first."""
+"""Reports, read for a page: an evaluation's figures with n and interval beside their floor, the cuts by skin tone first; a data set's tables."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 TONES = (
@@ -100,3 +103,72 @@ def _pair(value: object) -> tuple[float, float] | None:
             return float(low), float(high)
         case _:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Stands where a number would be of a few people."""
+
+    name: str = "withheld"
+
+
+WITHHELD = Withheld()
+Cell = str | int | float | Figure | Withheld | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataTable:
+    name: str
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    keys: int
+    """How many of the first columns say what a row is of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    title: str
+    facts: dict[str, str]
+    sections: tuple[tuple[str, tuple[DataTable, ...]], ...]
+
+
+def read_data(document: dict[str, Any]) -> DataReport:
+    """Return what a page shows of a published data report; KeyError, TypeError or ValueError if it is none."""
+    if document["format"] != "dermis.data-report/1":
+        raise ValueError(f"format {document['format']!r} is not understood")
+    sections = groupby(document["tables"], key=lambda table: str(table["section"]))
+    return DataReport(
+        title=str(document["title"]),
+        facts={str(name): str(text) for name, text in document["facts"].items()},
+        sections=tuple((name, tuple(map(_data_table, tables))) for name, tables in sections),
+    )
+
+
+def _data_table(table: dict[str, Any]) -> DataTable:
+    columns = tuple(map(str, table["columns"]))
+    figure = next((name for name in ("share", "estimate") if {name, "low", "high"} <= set(columns)), None)
+    kept = tuple(name for name in columns if name not in ("low", "high"))
+    rows = tuple(tuple(_cells(dict(zip(columns, row, strict=True)), kept, figure)) for row in table["rows"])
+    keys = next((place for place, name in enumerate(kept) if name == "n"), 1)
+    return DataTable(name=str(table["name"]), title=str(table["title"]), note=str(table["note"]), columns=kept, rows=rows, keys=keys)
+
+
+def _cells(row: dict[str, Any], kept: tuple[str, ...], figure: str | None) -> Iterator[Cell]:
+    for name in kept:
+        value = row[name]
+        if isinstance(value, str):
+            yield value
+        elif name == figure and value is not None:
+            yield Figure(name=name, value=float(value), interval=_pair([row["low"], row["high"]]))
+        else:
+            yield value if isinstance(value, int | float) else WITHHELD if "share" in kept and row["of"] != 0 else None
+
+
+def words(value: str) -> str:
+    """Return a value of the vocabulary as words: MST_1_3 as "MST 1-3", ONE_DAY as "One day"."""
+    if bins := re.fullmatch(r"(MST|FST)_(\w+?)_(\w+)", value):
+        return f"{bins[1]} {bins[2]}\N{EN DASH}{bins[3]}"
+    plain = re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)+|[A-Z]{4,}", value)
+    return value.replace("_", " ").capitalize() if plain else value

@@ -31,9 +31,10 @@ def _shown(table: Table) -> Table | None:
         return replace(table, frame=table.frame[table.frame["n"] >= LEAST].reset_index(drop=True))
     if set(_SHARES) <= columns and table.chart in ("bars", "matrix") and "lost" not in columns:
         names = [name for name in table.frame.columns if name not in _SHARES and name in ("value", "label", "tone")]
-        frame = _withheld(table.frame[[*names, *_SHARES]])
-        rare = frame["n"].isna() if table.name == "labels" else pd.Series(False, index=frame.index)  # a rare one may be a free sentence
-        return replace(table, frame=frame[~rare].reset_index(drop=True))
+        frame = table.frame[[*names, *_SHARES]]
+        if "label" in names:  # a rare one may be a free sentence
+            frame = frame[frame.groupby("label")["n"].transform("sum") >= LEAST].reset_index(drop=True)
+        return replace(table, frame=_withheld(frame))
     return None
 
 
