@@ -1,31 +1,50 @@
-"""No page has a fault that axe-core finds by WCAG 2.2 A and AA or best practice, in light and dark, on a desktop and a phone."""
+"""No screen has a fault that axe-core finds by WCAG 2.2 A and AA or best practice: each in light and dark, on a desktop and a phone."""
 
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from dermis.shared.bundles import point, publish
+from dermis.shared.manifest import VersionRef
+from dermis.standalone import demo
 from tests.e2e.conftest import System
-from tests.e2e.pages import IMAGES, answer, choose, send, wait_for_result
+from tests.e2e.pages import IMAGES, SIZES, answer, choose, send, wait_for_result
+from tests.unit.gateway.conftest import Gateway
 
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-LOOKS = {"type": "rule", "values": ["color-contrast", "target-size", "link-in-text-block", "scrollable-region-focusable"]}
-"""What may differ by size and scheme alone: whole runs of axe-core are dear, so half of the looks get these."""
 LEAST_TARGET = 24
+TESTS = Path(__file__).parents[1]
 
 
 def faults(page: Page) -> list[str]:
-    dark, wide = page.evaluate("() => [matchMedia('(prefers-color-scheme: dark)').matches, innerWidth > 600]")
-    found = Axe().run(page, options={"runOnly": LOOKS if dark == wide else RULES}).response
-    assert "color-contrast" in {each["id"] for each in found["passes"]}, "axe-core looked at nothing"
-    return [f"{each['id']}: {node['html'][:150]} {node['failureSummary'][:300]}" for each in found["violations"] for node in each["nodes"]]
+    """Return what axe-core finds on a screen in each look, which changes without a new page."""
+    known, found = page.viewport_size, []
+    for size, viewport in SIZES.items():
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            said = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]}).response
+            assert "color-contrast" in {each["id"] for each in said["passes"]}, "axe-core looked at nothing"
+            found += [
+                f"{size} {scheme} {each['id']}: {node['html'][:150]} {node['failureSummary'][:300]}"
+                for each in said["violations"]
+                for node in each["nodes"]
+            ]
+    assert known
+    page.set_viewport_size(known)
+    return found
 
 
-def test_no_screen_of_a_case_has_a_fault(every_page: Page, dark: Path) -> None:
-    page = every_page
-    page.emulate_media(reduced_motion="reduce")
+def test_no_screen_of_a_case_has_a_fault(page: Page, context: BrowserContext, dark: Path) -> None:
     assert faults(page) == []
     choose(page, IMAGES[0])
     choose(page, dark, slot="AT_DISTANCE")
@@ -34,7 +53,11 @@ def test_no_screen_of_a_case_has_a_fault(every_page: Page, dark: Path) -> None:
     page.locator("#send").click()
     expect(page.locator("#agree-fault")).not_to_be_empty()
     assert faults(page) == []
+    context.set_offline(True)
     send(page)
+    expect(page.locator("#send-status")).to_contain_text("offline")
+    assert faults(page) == []
+    context.set_offline(False)
     wait_for_result(page)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     page.locator("button[aria-pressed]").first.click()
@@ -56,10 +79,94 @@ def test_a_rejection_has_no_fault(page: Page, dark: Path) -> None:
     assert faults(page) == []
 
 
-def test_no_page_of_researchers_and_operators_has_a_fault(every_page: Page, system: System) -> None:
-    for path in ("/models", "/models/dermis/1", "/models/dermis/7", "/compare?first=dermis/1&second=dermis/1", "/system"):
-        every_page.goto(system.url + path)
-        assert faults(every_page) == [], path
+def working(case: dict[str, Any]) -> None:
+    case |= {"status": "ASSESSED", "outcome": None}
+
+
+def abstained(case: dict[str, Any]) -> None:
+    case["outcome"] |= {"kind": "ABSTENTION", "reason": "LOW_PROBABILITY", "coverage": None}
+
+
+def failed(case: dict[str, Any]) -> None:
+    case |= {"status": "FAILED", "outcome": None, "failure": {"reason": "SERVING_UNAVAILABLE", "detail": "no model", "attempt": 1}}
+
+
+def told_as(case: dict[str, Any]) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(json=case)
+
+
+def test_no_other_end_of_a_case_has_a_fault(page: Page, client: httpx.Client, system: System) -> None:
+    image = {"images": ("image", IMAGES[0].read_bytes(), "image/jpeg")}
+    case = client.post("/v1/cases", files=image, headers={"Prefer": "wait=20"}).raise_for_status().json()
+    page.route("**/events", lambda _: None)  # nothing more is told of a case that is worked on
+    ends: dict[str, Callable[[dict[str, Any]], None]] = {"#stages .now": working, ".declined": abstained, ".problem": failed}
+    for shown, change in ends.items():
+        told = json.loads(json.dumps(case))
+        change(told)
+        page.route("**/v1/cases/*", told_as(told))
+        page.goto(f"{system.url}/cases/{case['id']}")
+        expect(page.locator(shown).first).to_be_visible()
+        assert faults(page) == [], change.__name__
+        page.unroute("**/v1/cases/*")
+    page.goto(f"{system.url}/cases/case_01k9x4q7e8f3rtw5m2c6b0dvza")
+    expect(page.get_by_text("There is no such case here")).to_be_visible()
+    assert faults(page) == []
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Callable[..., httpx.Response]]:
+    """Ask a gateway whose store holds a model, promotions and a data report; in a thread, as a loop runs in this one."""
+    record = json.loads((TESTS / "contract/facts/Promotion.json").read_text())
+    with ThreadPoolExecutor(1) as thread:
+        runner = thread.submit(asyncio.Runner).result()
+        gateway = Gateway(runner)
+        publish(gateway.store, demo.BUNDLE)
+        point(gateway.store, VersionRef(name="dermis", version=1))
+        for n, more in enumerate(
+            [{}, {"action": "ROLLED_BACK", "overall": None, "tones": []}, {"action": "REFUSED", "reasons": ["worse"]}] * 5
+        ):
+            promotion = record | {"id": f"promotion_01k{n:023d}"} | more
+            gateway.store.put_once(f"promotions/{promotion['id']}.json", json.dumps(promotion).encode())
+
+        def get(path: str, *, report: bool = True, keyless: bool = True) -> httpx.Response:
+            if report:
+                gateway.store.put_once(f"reports/{'0' * 16}/report.json", (TESTS / "support/data_report.json").read_bytes())
+            gateway.settings["keyless"] = keyless
+            return thread.submit(gateway.get, path).result()
+
+        yield get
+        thread.submit(runner.close).result()
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/data", {"report": False}),
+        ("/data", {}),
+        ("/data?report=x", {}),
+        ("/models", {}),
+        ("/models?before=promotion_01k00000000000000000000004", {}),
+        ("/models/dermis/1", {}),
+        ("/models/dermis/7", {}),
+        ("/compare?first=dermis/1&second=dermis/1", {}),
+        ("/compare", {}),
+        ("/system", {}),
+        ("/", {"keyless": False}),
+    ],
+    ids=str,
+)
+def test_no_page_of_researchers_and_operators_has_a_fault(
+    page: Page, system: System, ask: Callable[..., httpx.Response], path: str, asked: dict[str, Any]
+) -> None:
+    answered = ask(path, **asked)
+
+    def fulfil(route: Route) -> None:
+        route.fulfill(status=answered.status_code, headers=dict(answered.headers), body=answered.text)
+
+    page.route(system.url + path, fulfil)
+    page.goto(system.url + path)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert faults(page) == []
 
 
 def test_what_can_be_tapped_is_large_enough(page: Page) -> None:

@@ -13,6 +13,7 @@ import pytest
 from dermis.gateway.guidance import guidance
 from dermis.gateway.web.languages import LANGUAGES, language_of, texts
 from dermis.gateway.web.page import QUESTIONS, SEVERAL
+from dermis.gateway.web.reports import read, words
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, OutcomeKind, Status, Urgency
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import SelfReport, ShotType
@@ -120,6 +121,34 @@ def test_the_page_has_neither_inline_script_nor_style_nor_a_third_party(gateway:
         assert re.findall(r"<script(?! type=\"(?:module\" src=\"/assets/|application/json\"))", page) == []
         assert re.findall(r"<style|\sstyle=|\son\w+=", page) == []
         assert re.findall(r"(?:src|href)=\"(?:https?:)?//", page) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("MST_7_10", "MST 7\N{EN DASH}10"),
+        ("MST10", "MST 10"),
+        ("FST_III_IV", "FST III\N{EN DASH}IV"),
+        ("FST6", "FST 6"),
+        ("NOT_GIVEN", "Not given"),
+        ("AGE_18_TO_29", "Age 18 to 29"),
+        ("AMERICAN_INDIAN_OR_ALASKA_NATIVE", "American Indian or Alaska Native"),
+        ("ECZEMA", "Eczema"),
+        ("Acute dermatitis, NOS", "Acute dermatitis, NOS"),
+        ("3", "3"),
+    ],
+)
+def test_values_of_the_vocabulary_are_shown_as_words(value: str, wanted: str) -> None:
+    assert words(value) == wanted
+
+
+def test_the_groups_of_a_tone_stand_in_its_order_and_what_is_none_last() -> None:
+    values = ("NOT_GIVEN", "FST_III_IV", "FST_I_II", "FST_V_VI")
+    found = read(
+        {"slices": {"fitzpatrick_group": [{"value": value, "n": 1} for value in values], "images": [{"value": "2"}, {"value": "1"}]}}
+    )
+    assert [group.value for group in found.tones["fitzpatrick_group"]] == ["FST_I_II", "FST_III_IV", "FST_V_VI", "NOT_GIVEN"]
+    assert [group.value for group in found.others["images"]] == ["2", "1"]
 
 
 PAGES = ("/", "/cases/case_x", "/models", "/models/dermis/1", "/compare", "/data", "/system")

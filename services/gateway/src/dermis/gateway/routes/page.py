@@ -81,8 +81,8 @@ async def data_page(request: Request, parts: PartsOf, _reader: ModelsReader, rep
     except DermisError as error:
         if error.kind is not Kind.NOT_FOUND:
             raise
-        return respond(request, "data.html", status=404, ids=ids, chosen=chosen, report=None, words=reports.words)
-    return respond(request, "data.html", ids=ids, chosen=chosen, report=found, words=reports.words)
+        return respond(request, "data.html", status=404, ids=ids, chosen=chosen, report=None)
+    return respond(request, "data.html", ids=ids, chosen=chosen, report=found)
 
 
 @router.get("/system")

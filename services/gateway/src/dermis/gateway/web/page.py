@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.web.languages import LANGUAGES, language_of, texts
+from dermis.gateway.web.reports import words
 from dermis.shared.case import Consent
 from dermis.shared.vocabulary import (
     AgeGroup,
@@ -53,7 +54,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals.update(questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE)
-_TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts)
+_TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
 def case_page(request: Request, settings: GatewaySettings) -> HTMLResponse:

@@ -15,6 +15,8 @@ TONES = (
     "fitzpatrick_estimated",
     "fitzpatrick_skin_type",
 )
+_ROMAN = ("", "I", "II", "III", "IV", "V", "VI")
+_LAST = 99
 _SHOWN = ("top_1", "top_3", "set_coverage")
 
 
@@ -61,6 +63,7 @@ def read(report: dict[str, Any]) -> Read:
         if _share(value) is not None
     )
     cuts = {name: tuple(_group(row, floors) for row in rows) for name, rows in report.get("slices", {}).items()}
+    cuts |= {name: tuple(sorted(cuts[name], key=_place)) for name in TONES if name in cuts}
     return Read(
         data=str(report.get("data", "")),
         n=report.get("n"),
@@ -82,6 +85,14 @@ def beside(one: tuple[Group, ...], other: tuple[Group, ...]) -> list[tuple[str, 
     """Return the groups of two reports side by side, by their value."""
     ours, theirs = ({group.value: group for group in groups} for groups in (one, other))
     return [(value, ours.get(value), theirs.get(value)) for value in {**ours, **theirs}]
+
+
+def _place(group: Group) -> int:
+    """Return where a tone's or type's group stands: MST_1_3 before MST_4_6, FST_I_II before FST_III_IV, what is none last."""
+    number = re.fullmatch(r"(?:MST|FST)_?(\d+|[IV]+)(?:_\w+)?", group.value)
+    if not number:
+        return _LAST
+    return int(number[1]) if number[1].isdigit() else _ROMAN.index(number[1])
 
 
 def _group(row: dict[str, Any], floors: dict[str, Any]) -> Group:
@@ -123,8 +134,8 @@ class DataTable:
     note: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    keys: int
-    """How many of the first columns say what a row is of."""
+    numbers: frozenset[int]
+    """The columns that hold whole numbers, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +162,8 @@ def _data_table(table: dict[str, Any]) -> DataTable:
     figure = next((name for name in ("share", "estimate") if {name, "low", "high"} <= set(columns)), None)
     kept = tuple(name for name in columns if name not in ("low", "high"))
     rows = tuple(tuple(_cells(dict(zip(columns, row, strict=True)), kept, figure)) for row in table["rows"])
-    keys = next((place for place, name in enumerate(kept) if name == "n"), 1)
-    return DataTable(name=str(table["name"]), title=str(table["title"]), note=str(table["note"]), columns=kept, rows=rows, keys=keys)
+    numbers = frozenset(place for place in range(len(kept)) if any(isinstance(row[place], int) for row in rows))
+    return DataTable(name=str(table["name"]), title=str(table["title"]), note=str(table["note"]), columns=kept, rows=rows, numbers=numbers)
 
 
 def _cells(row: dict[str, Any], kept: tuple[str, ...], figure: str | None) -> Iterator[Cell]:
@@ -166,9 +177,16 @@ def _cells(row: dict[str, Any], kept: tuple[str, ...], figure: str | None) -> It
             yield value if isinstance(value, int | float) else WITHHELD if "share" in kept and row["of"] != 0 else None
 
 
+_PEOPLES = re.compile(
+    r"\b(african|alaska|american|asian|black|eastern|hawaiian|hispanic|indian|islander|latino|native|pacific|spanish|white)\b",
+    re.IGNORECASE,
+)
+
+
 def words(value: str) -> str:
     """Return a value of the vocabulary as words: MST_1_3 as "MST 1-3", ONE_DAY as "One day"."""
-    if bins := re.fullmatch(r"(MST|FST)_(\w+?)_(\w+)", value):
-        return f"{bins[1]} {bins[2]}\N{EN DASH}{bins[3]}"
-    plain = re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)+|[A-Z]{4,}", value)
-    return value.replace("_", " ").capitalize() if plain else value
+    if tone := re.fullmatch(r"(MST|FST)_?(\d+|[IV]+)(?:_(\d+|[IV]+))?", value):
+        return f"{tone[1]} {tone[2]}" + (f"\N{EN DASH}{tone[3]}" if tone[3] else "")
+    if not re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)+|[A-Z]{4,}", value):
+        return value
+    return _PEOPLES.sub(lambda name: name[0].title(), value.replace("_", " ").capitalize())

@@ -38,7 +38,7 @@ export const icon = (name) => drawing(`i-${name}`, "icon", "0 0 24 24");
 
 const whole = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
-export const percent = (share) => (share > 0 && share < 0.1 ? fine : whole).format(share);
+export const percent = (share) => (share > 0 && share < 0.0005 ? `< ${fine.format(0.001)}` : (share > 0 && share < 0.1 ? fine : whole).format(share));
 export const time = (text) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
 export const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
