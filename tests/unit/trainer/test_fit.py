@@ -1,10 +1,12 @@
 """Training: the batches are fixed, a kill costs nothing but time, a loss that is not finite names its cases, and what is hidden is hidden."""
 
 import dataclasses
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError
@@ -53,8 +55,8 @@ class Dying(Run):
             raise Killed
 
 
-def trained(tmp_path, config=CONFIG, run=None):
-    return fit_model(config, PARTS, CONDITIONS, cache=tmp_path, run=run, quiet=True)
+def trained(tmp_path, config=CONFIG, run=None, **options):
+    return fit_model(config, PARTS, CONDITIONS, cache=tmp_path, run=run, quiet=True, **options)
 
 
 def seen_batches(monkeypatch):
@@ -149,6 +151,22 @@ def test_every_option_trains(tmp_path, changes):
     assert np.isfinite(list(metrics.values())).all()
     assert {"loss", "validation_loss", "validation_top_1", "validation_top_3"} == metrics.keys()
     assert model.output["logits"].shape == (None, len(CONDITIONS))
+
+
+def test_tensorboard_shows_what_the_run_says_of_each_epoch(tmp_path):
+    store, folder = MemoryStore(), tmp_path / "events"
+    run = Run.start(store, RunConfig(name="tiny", purpose="demo"))
+    trained(tmp_path, run=run, tensorboard=folder)
+    shown = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name == "scalars"
+                shown.setdefault(event.step, {})[value.tag] = float(tf.make_ndarray(value.tensor))
+    assert sorted(shown) == [1, 2, 3, 4]
+    for epoch, figures in shown.items():
+        said = json.loads(store.get(f"runs/{run.id}/epochs/{epoch}.json"))["metrics"]
+        assert figures == pytest.approx(said, rel=1e-6)
 
 
 def test_cached_views_are_what_the_served_model_sees(tmp_path):

@@ -81,11 +81,11 @@ def embed(
 ) -> tuple[Cache, Places]:
     """Return the cache of what a backbone makes of a data set's images, and where they lie.
 
-    `pooled`: the mean over positions [1,1,C], else the map [h,w,C]. The folder is named after the backbone's weights, its image size and
-    what is kept, so nothing stale is ever read.
+    `pooled`: the mean over positions [1,1,C], else the map [h,w,C]. The folder is named after the backbone's weights, its image size, its
+    precision if that is not float32, and what is kept, so nothing stale is ever read.
     """
     size, (height, width, channels) = backbone.input.shape[1], backbone.output.shape[1:]
-    name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}"
+    name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{'' if backbone.compute_dtype == 'float32' else f'-{backbone.compute_dtype}'}"
     cache = Cache(folder / name, (1, 1, channels) if pooled else (height, width, channels))
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,20 @@ Array = npt.NDArray[Any]
 CHECKPOINT_S = 10.0
 """Least seconds between two checkpoints of a stage: a short epoch is done again rather than kept."""
 
+CLIP = 1.0
+"""The longest that the gradient of one variable may be."""
+
 _LISTS = ("start", "weights", "optimizer", "best", "extra")
+
+
+@cache
+def devices() -> tf.distribute.Strategy:
+    """Return how batches are shared out: among the GPUs, or the processors that TensorFlow was told to see, where there are several.
+
+    What is trained has to be made within its scope: a variable made outside of it lives on one device alone.
+    """
+    seen = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in seen]) if len(seen) > 1 else tf.distribute.get_strategy()
 
 
 class Source(Protocol):
@@ -127,20 +141,20 @@ def fit(
 ) -> None:
     """Train from where `progress` stands to the stage's end, then put the best weights back.
 
-    INVALID with the ids of the batch at the first loss that is not finite. On several GPUs each batch is shared out among them.
+    INVALID with the ids of the batch at the first loss that is not finite. On several GPUs each batch is shared out among them: `trained`
+    was made in the scope of `devices()`.
     """
     per_epoch = -(-len(training) // config.batch)
     schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, max(1, stage.epochs * per_epoch))
     average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
-    strategy = tf.distribute.MirroredStrategy() if len(tf.config.list_physical_devices("GPU")) > 1 else tf.distribute.get_strategy()
-    with strategy.scope():
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, clipnorm=1.0, **average)
+    with devices().scope():
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **average)
         optimizer.build(trained.trainable)
     if progress.weights:
         trained.assign(progress.weights)
         for variable, kept in zip(optimizer.variables, progress.optimizer, strict=True):
             variable.assign(kept)
-    step = _step(trained, optimizer, config, strategy)
+    step = _step(trained, optimizer, config)
     absent = encode(config.schema, SelfReport())
     writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
     kept_at = time.monotonic()
@@ -168,10 +182,7 @@ def fit(
             if config.ema:
                 trained.assign(raw)
             if writer:
-                with writer.as_default(step=progress.total):
-                    for name, value in metrics.items():
-                        tf.summary.scalar(name, value)
-                writer.flush()
+                _show(writer, metrics, progress.total)
             epoch_ended(progress, metrics)
             if time.monotonic() - kept_at > CHECKPOINT_S and progress.epoch < stage.epochs:
                 progress.weights, progress.optimizer = raw, [np.asarray(variable) for variable in optimizer.variables]
@@ -182,30 +193,43 @@ def fit(
         trained.assign(progress.best)
 
 
+def _show(writer: Any, metrics: Mapping[str, float], epoch: int) -> None:
+    """Write what TensorBoard shows as scalars; tf.summary.scalar does the same, but only where TensorBoard itself is installed."""
+    about = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
+    about.plugin_data.plugin_name = "scalars"
+    with writer.as_default(step=epoch):
+        for name, value in metrics.items():
+            tf.summary.write(name, tf.constant(value, tf.float32), metadata=about)
+    writer.flush()
+
+
 def _patient_no_more(progress: Progress, config: Config, validation: Cases | None) -> bool:
     return validation is not None and config.patience is not None and progress.epoch - progress.best_epoch >= config.patience
 
 
-def _step(trained: Trained, optimizer: keras.Optimizer, config: Config, strategy: tf.distribute.Strategy) -> Any:
-    loss_of = soft_loss(config.focal, config.smoothing)
+def _step(trained: Trained, optimizer: keras.Optimizer, config: Config) -> Any:
+    loss_of, strategy = soft_loss(config.focal, config.smoothing), devices()
+    replicas = strategy.num_replicas_in_sync
 
-    def one(images: Any, mask: Any, features: Any, target: Any, weight: Any) -> Any:
+    def one(*batch: Any) -> Any:
+        """Take a device's share of a batch, add its share of the mean loss over all of it, and step by what all devices found."""
+        here = tf.distribute.get_replica_context()
+        images, mask, features, target, weight = (part[here.replica_id_in_sync_group :: replicas] for part in batch)
         with tf.GradientTape() as tape:
             logits = trained(images, mask, features, training=True)
-            # Each replica adds its share of the mean over the whole batch.
-            loss = tf.reduce_mean(weight * loss_of(target, logits)) / strategy.num_replicas_in_sync
-            loss += tf.add_n([tf.constant(0.0), *trained.head.losses]) / strategy.num_replicas_in_sync
-        optimizer.apply_gradients(zip(tape.gradient(loss, trained.trainable), trained.trainable, strict=True))
+            loss = tf.reduce_sum(weight * loss_of(target, logits)) / tf.cast(tf.shape(batch[0])[0], tf.float32)
+            loss += tf.add_n([tf.constant(0.0), *trained.head.losses]) / replicas
+        gradients = tape.gradient(loss, trained.trainable)
+        if replicas > 1:
+            gradients = here.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        # The optimizer adds up what the devices bring, so that each brings its part of the clipped whole.
+        clipped = [tf.clip_by_norm(gradient, CLIP) / replicas for gradient in gradients]
+        optimizer.apply_gradients(zip(clipped, trained.trainable, strict=True))
         return loss
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def step(*batch: Any) -> Any:
-        if strategy.num_replicas_in_sync == 1:
-            return one(*batch)
-        shares = strategy.experimental_distribute_values_from_function(
-            lambda context: tuple(part[context.replica_id_in_sync_group :: strategy.num_replicas_in_sync] for part in batch)
-        )
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(one, args=shares), axis=None)
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(one, args=batch), axis=None)
 
     return step
 

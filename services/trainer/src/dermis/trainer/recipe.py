@@ -40,7 +40,7 @@ class Config:
     the graph. `patience`: epochs of a stage without a better validation loss; None: no early stopping. `images_dropout`,
     `answers_dropout`: share of cases that are shown without their images, or without their answers. `tone_preserving`,
     `tone_shifting`: which augmentations. `ema`: momentum of the averaged weights. `data`: where the cases are if nothing else is said.
-    `risk`, `false_alarms`: as of `trust.Wanted`.
+    `risk`, `false_alarms`: as of `trust.Wanted`. `precision`: of what is computed in training; None: mixed on a GPU, else float32.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Config:
     abstention: AbstentionRule = field(default_factory=lambda: AbstentionRule(min_probability=0.0, max_set_size=1000))
     risk: float | None = None
     false_alarms: float | None = 0.02
+    precision: Literal["float32", "mixed_bfloat16"] | None = None
 
 
 def as_json(config: Config) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.embed import CachedViews, Changed, embed, keep_prepared
 from dermis.trainer.evaluate import by_other_folds, evaluate
 from dermis.trainer.export import check_agreement, export
-from dermis.trainer.fit import Cases, Progress, Source, Trained, fit, logits_of
+from dermis.trainer.fit import Cases, Progress, Source, Trained, devices, fit, logits_of
 from dermis.trainer.inputs import Dataset, arrays, conditions_of, features, predictions, targets, without_answers, without_images
 from dermis.trainer.model import balanced_weights, build_head, join, mirrored, with_taps
 from dermis.trainer.predict import open_bundle, predict
@@ -258,21 +258,24 @@ def fit_model(
     keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32")
-    backbone = new_backbone(config)
-    head, last = fit_stages(config, parts, conditions, backbone, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(config.precision or ("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32"))
+    try:
+        backbone = new_backbone(config)
+        head, last = fit_stages(config, parts, conditions, backbone, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
+    finally:
+        keras.config.set_dtype_policy("float32")
     return served(config, backbone, head), last
 
 
 def new_backbone(config: Config) -> keras.Model:
     """Return the backbone that training starts from; where it was trained before, its batch norm is folded and stays as it was."""
-    backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
-    return fold_batch_norm(backbone) if config.weights else backbone
+    with devices().scope():
+        backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
+        return fold_batch_norm(backbone) if config.weights else backbone
 
 
 def served(config: Config, backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """Return backbone and head as one model, as it is exported."""
+    """Return backbone and head as one model, as it is exported: in float32, however it was trained."""
     folded = fold_batch_norm(backbone)
     if config.mirrored:
         folded = mirrored(folded)
@@ -310,7 +313,8 @@ def fit_stages(
     for number, stage in enumerate(config.stages):
         trunk, rest = _apart(backbone, stage.after)
         shape = backbone.output.shape[1:] if rest or config.head.needs_maps else (1, 1, backbone.output.shape[-1])
-        head = _moved(head, build_head(shape, **size))
+        with devices().scope():
+            head = _moved(head, build_head(shape, **size))
         trained = Trained(rest, head)
         if number < progress.stage - 1 or (number == progress.stage - 1 and not progress.start):
             continue
