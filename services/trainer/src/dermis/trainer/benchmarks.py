@@ -1,6 +1,7 @@
 """What the trainer is held against: a linear probe on the same folds, one modality alone, a split that leaks.
 
 python -m dermis.trainer.benchmarks fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
+python -m dermis.trainer.benchmarks unfreezing --data FOLDER --work FOLDER       the last blocks trained too, against the frozen backbone
 python -m dermis.trainer.benchmarks pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
 python -m dermis.trainer.benchmarks leak --work FOLDER                           the seed's CNN, split by image and by group
 
@@ -36,7 +37,7 @@ from dermis.trainer.core.samples import Sample
 from dermis.trainer.embed import embed, gather
 from dermis.trainer.evaluate import differences, with_interval
 from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, open_dataset, targets, without_answers, without_images
-from dermis.trainer.recipe import Config, changed
+from dermis.trainer.recipe import Config, Stage, changed
 from dermis.trainer.train import Parts, fit_stages, new_backbone, served
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +45,15 @@ OUTER, INNER, SEED = 5, 3, 0
 PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 DEPTHS = ({"image_size": "288", "taps": "block_7+block_10+block_14"}, {"image_size": "224", "taps": ""})
 OURS = tuple({**depth, "head.l2": l2} for depth in DEPTHS for l2 in ("0.03", "0.1", "0.3"))
+UNFROZEN = replace(
+    fitzpatrick17k.CONFIG,
+    image_size=224,
+    taps=(),
+    batch=32,
+    patience=3,
+    stages=(*fitzpatrick17k.CONFIG.stages, Stage(after="block_10", epochs=10, learning_rate=3e-4, images="augmented")),
+)
+"""Chosen once, before any result of it was seen."""
 SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
 
 
@@ -114,8 +124,10 @@ def judged(probabilities: Floats, dataset: Dataset) -> Judged:
     return Judged(probabilities=probabilities, labels=labels, target=target, sets=everything, answered=np.ones(len(labels), bool))
 
 
-def table(dataset: Dataset, found: Mapping[str, Floats], *, best: str, other: str, by: Sequence[str] = ("fitzpatrick_estimated",)) -> str:
-    """Return Markdown: every contender beside the floor with intervals, the paired difference of two, and both by tone."""
+def table(
+    dataset: Dataset, found: Mapping[str, Floats], *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)
+) -> str:
+    """Return Markdown: every contender beside the floor with intervals, then `best` less each of `others`, paired, and both by tone."""
     whole = {name: judged(probabilities, dataset) for name, probabilities in found.items()}
     groups = [sample.group for sample in dataset.samples]
     weights = measures.draw_weights(groups, np.random.default_rng(0))
@@ -128,8 +140,15 @@ def table(dataset: Dataset, found: Mapping[str, Floats], *, best: str, other: st
     prior = np.bincount(labels) / len(labels)
     floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
     lines.append(f"| floor: the best constant list | {floors[0]} | {floors[1]} | {1 / len(prior):.3f} | 0.500 | |")
+    for other in others:
+        lines += _paired(dataset, whole, best, other, weights, by)
+    return "\n".join(lines)
+
+
+def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str, weights: measures.Floats, by: Sequence[str]) -> list[str]:
+    groups = [sample.group for sample in dataset.samples]
     paired = differences(whole[best], whole[other], weights, groups)
-    lines += [
+    lines = [
         "",
         f"{best} less {other}, on the same cases:",
         "",
@@ -152,7 +171,7 @@ def table(dataset: Dataset, found: Mapping[str, Floats], *, best: str, other: st
                     hit = measures.hits(whole[name].probabilities[here], whole[name].labels[here], top=top)
                     cells.append(_text(with_interval(measures.mean(hit, weights[:, here]), own)))
             lines.append(f"| {value} | {here.sum()} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return lines
 
 
 def _text(figure: Mapping[str, Any]) -> str:
@@ -186,8 +205,13 @@ def ours(
     choices: Sequence[Mapping[str, str]],
     work: Path,
     hide: Callable[[Inputs], Inputs] = lambda inputs: inputs,
+    *,
+    stops_early: bool = False,
 ) -> Contender:
-    """Return a config as a contender, asked through the model that would be exported; `hide`: what it is not shown then."""
+    """Return a config as a contender, asked through the model that would be exported; `hide`: what it is not shown then.
+
+    `stops_early`: a fifth of the training cases, by group, is not learned from but says which epoch of each stage was the best.
+    """
     conditions = conditions_of(dataset.samples)
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
 
@@ -207,6 +231,9 @@ def ours(
 
     def fit(choice: Mapping[str, str], training: Dataset, held: Dataset) -> Floats:
         parts = Parts(train=training, calibration=held, test=held)
+        if stops_early:
+            known, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
+            parts = replace(parts, train=known, validation=checked)
         chosen = changed(config, choice)
         model = served(chosen, *trained(chosen, parts)[:2])
         rows = [place[sample.id] for sample in held.samples]
@@ -228,7 +255,20 @@ def run_fitzpatrick17k(data: str, work: Path) -> str:
     dataset = open_dataset(data, mapping="fitzpatrick17k")
     lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
     found = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
-    return table(dataset, found, best="dermis", other="linear probe")
+    return table(dataset, found, best="dermis", others=["linear probe"])
+
+
+def run_unfreezing(data: str, work: Path) -> str:
+    """Return what a second stage gives that trains the last blocks on augmented images; nothing is chosen but the epoch to stop at."""
+    dataset = open_dataset(data, mapping="fitzpatrick17k")
+    frozen = replace(UNFROZEN, stages=UNFROZEN.stages[:1])
+    contenders = [
+        ours("frozen", dataset, frozen, ({},), work, stops_early=True),
+        ours("frozen, learning from all", dataset, replace(frozen, patience=None), ({},), work),
+        ours("unfrozen", dataset, UNFROZEN, ({},), work, stops_early=True),
+    ]
+    found = nested(dataset, contenders, work / "unfreezing")
+    return table(dataset, found, best="unfrozen", others=["frozen", "frozen, learning from all"])
 
 
 def run_pad_ufes_20(data: str, work: Path) -> str:
@@ -241,7 +281,7 @@ def run_pad_ufes_20(data: str, work: Path) -> str:
         ours("answers alone", dataset, blind, ({},), work, without_images),
     ]
     found = nested(dataset, contenders, work / "folds")
-    return "\n\n".join(table(dataset, found, best="both", other=other) for other in ("images alone", "answers alone"))
+    return table(dataset, found, best="both", others=["images alone", "answers alone"])
 
 
 def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
@@ -272,7 +312,7 @@ def run_leak(data: str, work: Path) -> str:
     return "\n".join(lines)
 
 
-RUNS = {"fitzpatrick17k": run_fitzpatrick17k, "pad_ufes_20": run_pad_ufes_20, "leak": run_leak}
+RUNS = {"fitzpatrick17k": run_fitzpatrick17k, "unfreezing": run_unfreezing, "pad_ufes_20": run_pad_ufes_20, "leak": run_leak}
 
 
 def main() -> int:
