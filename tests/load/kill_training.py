@@ -1,7 +1,8 @@
 """`python -m tests.load.kill_training --kills 3`: kill -9 `dermis train` in mid-training, let the same command go on, compare with runs left alone.
 
-Shown: the resumed run's epochs are those of the run left alone with the same seed, so its batches came in the same order, and its last
-validation loss lies within the spread of three seeds. Needs the trainer's environment; generated cases only.
+Shown: every kill came before the last epoch, and the run went on after an epoch that it had kept; its epochs are those of the run left alone
+with the same seed, so its batches came in the same order; its last validation loss lies within the spread of three seeds. A kill that came
+too late is a failure of this test. Needs the trainer's environment; generated cases only.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def epochs_of(folder: Path, name: str) -> list[dict[str, float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(6, 4), help="of the head, of the whole")
+    parser.add_argument("--epochs", type=int, nargs=2, default=(10, 10), help="of the head, of the whole")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     given = parser.parse_args()
     moments = random.Random(given.seed)  # noqa: S311
@@ -61,12 +62,10 @@ def main() -> int:
             subprocess.run(command(folder, f"alone{seed}", seed, epochs), env=environment, check=True, stdout=subprocess.DEVNULL)
         alone = [epochs_of(folder, f"alone{seed}") for seed in range(3)]
         after: list[int] = []
-        for _ in range(given.kills):
+        for at in sorted(moments.sample(range(2, len(alone[0]) - 1), given.kills)):
             process = subprocess.Popen(command(folder, "killed", 0, epochs), env=environment, stdout=subprocess.DEVNULL)
-            at = moments.randint(len(after) + 1, len(alone[0]) - 2)
-            while process.poll() is None and done(folder) < at:
-                time.sleep(0.02)
-            time.sleep(moments.uniform(0, 0.5))
+            while process.poll() is None and done(folder) < max([at, *(kept + 1 for kept in after[-1:])]):
+                time.sleep(0.005)
             process.send_signal(signal.SIGKILL)
             process.wait()
             after.append(done(folder))
@@ -74,20 +73,24 @@ def main() -> int:
         resumed = epochs_of(folder, "killed")
         store = open_store((folder / "killed").as_uri())
         state = read_run(store, run_ids(store)[0])
+        resumptions = [json.loads(store.get(key))["after"] for key in sorted(store.list(f"runs/{run_ids(store)[0]}/resumed/"))]
     losses = [run[-1]["validation_loss"] for run in alone]
     off = max(abs(one[name] - other[name]) for one, other in zip(alone[0], resumed, strict=True) for name in one)
-    print(f"killed -9 after epochs {after} of {len(resumed)}; attempts {state.attempt}, {state.status}")
+    print(f"killed -9 after epochs {after} of {len(resumed)}, went on after {resumptions}; attempts {state.attempt}, {state.status}")
     print(f"largest difference of any epoch's metrics to the run left alone: {off:.2g}")
     spread = f"{min(losses):.4f} to {max(losses):.4f}"
     print(f"last validation loss {resumed[-1]['validation_loss']:.4f}; of three seeds {spread}")
-    return 0 if off < 1e-3 and min(losses) - 1e-3 <= resumed[-1]["validation_loss"] <= max(losses) + 1e-3 else 1
+    in_time = (
+        max(after) < len(resumed)
+        and state.attempt == given.kills + 1
+        and all(0 < at <= k for at, k in zip(resumptions, after, strict=True))
+    )
+    return 0 if in_time and off < 1e-3 and min(losses) - 1e-3 <= resumed[-1]["validation_loss"] <= max(losses) + 1e-3 else 1
 
 
 def done(folder: Path) -> int:
-    try:
-        return len(epochs_of(folder, "killed"))
-    except ValueError:
-        return 0
+    """Return how many epochs the run to be killed has told of."""
+    return len(list(folder.glob("killed/runs/*/epochs/*.json")))
 
 
 if __name__ == "__main__":

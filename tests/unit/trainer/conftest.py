@@ -15,4 +15,4 @@ if not find_spec("tensorflow"):
     ]
 if not find_spec("pandas"):  # the runtime environment
     collect_ignore += ["test_benchmark.py", "test_calibrate.py", "test_inputs.py", "test_measures.py", "test_outliers.py"]
-    collect_ignore += ["test_evaluate.py", "test_evaluate_command.py", "test_evaluate_real.py", "test_studies.py"]
+    collect_ignore += ["test_evaluate.py", "test_evaluate_command.py", "test_evaluate_real.py", "test_learned.py", "test_studies.py"]

@@ -24,6 +24,7 @@ from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.split import Part, from_text
 from dermis.trainer.evaluate import compare, evaluate
 from dermis.trainer.inputs import Dataset, open_dataset, targets
+from dermis.trainer.learned import seen_in_training, warning
 from dermis.trainer.pages import as_html
 from dermis.trainer.predict import Bundle, fetch_bundle, open_bundle, predict
 from dermis.trainer.registry import EVALUATIONS, evaluation_key, parse_ref
@@ -64,6 +65,7 @@ def run(wish: Wish) -> None:
     """Evaluate and say what was written; INVALID where model and data have nothing in common."""
     store = open_store(wish.store) if wish.store else None
     whole, dataset, train = _data(wish)
+    split = from_text(wish.split.read_bytes()).digest if wish.split else None
     with ExitStack() as stack:
         model = _model(wish.model, dataset, store, stack)
         dataset = dataset.labelled([condition.name for condition in model.bundle.manifest.conditions])
@@ -74,11 +76,14 @@ def run(wish: Wish) -> None:
                 f"no case of {wish.data} has a condition of {wish.model}: measure it on data that name its conditions",
             )
         data = f"{whole.name}{f', part {wish.part}' if wish.split else ''}; label policy {whole.policy}"
+        _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
         predictions, report = _measure(model, dataset, train, data=data, store=store)
+        report |= {"seen_in_training": seen} if seen else {}
         found = _studies(wish, model.bundle, dataset, predictions)
         against = comparison = None
         if wish.against:
             other = _model(wish.against, dataset, store, stack)
+            _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
             theirs, against = _measure(other, dataset, train, data=data, store=store)
             comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
     evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
@@ -95,6 +100,13 @@ def run(wish: Wish) -> None:
     elif store:
         click.echo(f"{wish.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
     _say(wish, told)
+    _warn(told.get("seen_in_training"))
+
+
+def _warn(seen: Mapping[str, Any] | None) -> None:
+    """Say, before what takes long and again below the figures, that cases were in training."""
+    if seen:
+        click.secho(f"WARNING: {warning(seen)}", err=True, fg="red", bold=True)
 
 
 def _data(wish: Wish) -> tuple[Dataset, Dataset, Dataset | None]:

@@ -10,6 +10,7 @@ from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.data.core.profile import Table
 from dermis.trainer.data.report import Report
 from dermis.trainer.data.report import as_html as page
+from dermis.trainer.learned import warning
 
 MEASURES = {
     "top_1": "Top-1",
@@ -75,6 +76,7 @@ def as_html(
     `evaluated`: reports of every version, for the table of all; `studies`: more tables (ablation, robustness).
     """
     facts = {
+        **({"WARNING": warning(report["seen_in_training"])} if report.get("seen_in_training") else {}),
         "Model": f"{report['model']}, purpose {report['purpose']}",
         "Data": f"{report['data']}; digest {report['data_digest']}",
         "Cases": f"{report['n']:,} in {report['groups']:,} groups of connected cases; {report['unlabelled']:,} without a known condition left out",

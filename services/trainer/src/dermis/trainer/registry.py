@@ -1,6 +1,7 @@
 """The registry is the store: versions below models/, what they scored below evaluations/, who took whose place below promotions/."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -247,6 +248,7 @@ def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[s
     """Return the data set's digest, who the candidate was compared with, and the judgement; INVALID if they can't be compared."""
     data = wish.data or _only_data(store, wish.ref, opponent)
     candidate = read_predictions(store, data, wish.ref)
+    _unseen(store, data, wish.ref)
     scores = _scores(candidate)
     if opponent is None:
         paired = Paired(
@@ -263,6 +265,18 @@ def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[s
     if idle:
         raise _incomparable(f"the waiver of {min(idle)} waives nothing: name a group that is INSUFFICIENT, such as monk_bin=MST_7_10")
     return candidate.data, f"{opponent.name} {opponent.version}" if opponent else CONSTANT, judgement
+
+
+def _unseen(store: BlobStore, data: str, ref: VersionRef) -> None:
+    """Raise INVALID if the evaluation says that the version learned from its cases."""
+    try:
+        seen = json.loads(store.get(f"{evaluation_key(data, ref)}/evaluation.json")).get("seen_in_training") or {}
+    except BlobNotFound:
+        return
+    if seen and seen["cases"] != 0:
+        count = "some" if seen["cases"] is None else f"{seen['cases']:,}"
+        detail = f"{count} of {seen['of']:,} cases of the data set {data} were in the training of {ref.name} {ref.version}, {seen['how']}"
+        raise _incomparable(f"{detail}: evaluate it on cases that it has not seen")
 
 
 def _only_data(store: BlobStore, ref: VersionRef, opponent: VersionRef | None) -> str:

@@ -26,6 +26,7 @@ from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 
 RUNS = "runs/"
+LEARNED_FILE = "learned.json"
 _SOURCES = ("shared", "worker/core", "metadata/core", "trainer")
 
 
@@ -48,6 +49,13 @@ class Started(Fact):
     config: RunConfig
     code: str
     hardware: str
+
+
+class Learned(Fact):
+    """`learned.json`: the cases of each part (train, validation, calibration) as `learned.case_keys` names them; it stays in the store."""
+
+    run_id: str
+    parts: dict[str, tuple[str, ...]]
 
 
 class Resumed(Fact):
@@ -290,6 +298,10 @@ class Run:
         """Resume the newest run of this very config that is not finished, else begin a new one: the same command goes on after a kill."""
         unfinished = unfinished_run(store, config)
         return cls.resume(store, unfinished, hardware=hardware) if unfinished else cls.start(store, config, hardware=hardware)
+
+    def learns(self, parts: Mapping[str, Iterable[str]]) -> None:
+        """Say which cases this run learns from; the first word stands."""
+        self._put_first(LEARNED_FILE, Learned(run_id=self.id, parts={name: tuple(keys) for name, keys in parts.items()}))
 
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
         """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands. CONFLICT as `check`."""

@@ -25,6 +25,7 @@ from dermis.trainer.evaluate import by_other_folds, evaluate
 from dermis.trainer.export import check_agreement, export
 from dermis.trainer.fit import Cases, Progress, Source, Trained, devices, fit, logits_of
 from dermis.trainer.inputs import Dataset, arrays, conditions_of, features, predictions, targets, without_answers, without_images
+from dermis.trainer.learned import EVERY_CASE
 from dermis.trainer.model import balanced_weights, build_head, join, mirrored, with_taps
 from dermis.trainer.predict import open_bundle, predict
 from dermis.trainer.recipe import Config, Stage
@@ -113,7 +114,12 @@ def train_on_all(
     whole = Parts(train=dataset, calibration=dataset, test=dataset)
     model, _ = fit_model(config, whole, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
     how = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
-    about: dict[str, Any] = {"version": version, "data": how, "lineage": {**(lineage or {}), "split": split.digest}, "quiet": quiet}
+    about: dict[str, Any] = {
+        "version": version,
+        "data": how,
+        "lineage": {**(lineage or {}), "split": split.digest, "learned": EVERY_CASE},
+        "quiet": quiet,
+    }
     return pack(config, model, dataset, dataset, unseen, unseen, folder, **about)
 
 

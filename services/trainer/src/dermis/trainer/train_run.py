@@ -24,6 +24,7 @@ from dermis.trainer.bundle import restated
 from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.split import Split, from_text
 from dermis.trainer.inputs import Dataset, mix, open_dataset
+from dermis.trainer.learned import case_keys
 from dermis.trainer.recipe import Config, as_json, changed
 from dermis.trainer.registry import next_version
 from dermis.trainer.runs import Run, RunConfig
@@ -78,6 +79,7 @@ def run(
     if attempt.started.config != record:
         raise DermisError(Kind.INVALID, "RUN", f"run {attempt.id} was started with other data or settings: give them as they were")
     click.echo(f"run {attempt.id}, attempt {attempt.attempt}")
+    attempt.learns({"train": case_keys(dataset.labelled())} if on_all else {name: case_keys(part) for name, part in _taught(parts)})
     try:
         with TemporaryDirectory() as scratch:
             stop.say = partial(_stopped, attempt, scratch)
@@ -168,6 +170,12 @@ def _parts(dataset: Dataset, split: Split) -> Parts:
         validation=known["validation"] if len(known["validation"]) else None,
         unlabelled=unlabelled if len(unlabelled) else None,
     )
+
+
+def _taught(parts: Parts) -> list[tuple[str, Dataset]]:
+    """Return the parts that a model is made from, by name; cases without a label may teach too."""
+    named = [("train", parts.train), ("validation", parts.validation), ("calibration", parts.calibration), ("unlabelled", parts.unlabelled)]
+    return [(name, part) for name, part in named if part is not None]
 
 
 def _record(config: Config, dataset: Dataset, split: Split) -> RunConfig:
