@@ -111,7 +111,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos fuzz mutate overload promote-load trace erase-load
+.PHONY: bench chaos fuzz mutate overload promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
 
@@ -137,6 +137,9 @@ erase-load: .venv/.dev ## erase cases at any moment of their way, then search st
 
 promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
 	.venv/bin/python -m tests.load.promote --rounds $(or $(ROUNDS),10)
+
+kill-training: .venv/.dev .venv-trainer/.dev ## kill -9 a training in its midst, let it go on, compare with runs left alone (KILLS=3, ARGS="--seeds 3")
+	.venv/bin/python -m tests.load.kill_training --kills $(or $(KILLS),3) $(ARGS)
 
 .PHONY: client
 client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, build it, and run it against a running system (needs npm)

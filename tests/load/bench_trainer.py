@@ -1,14 +1,16 @@
 """Rows on training, in the environment that has TensorFlow: prints them as JSON.
 
 (i) an epoch of the head on cached embeddings against decoding and running every image every epoch, as the seed did; embedding against the
-bare graph; a step of fine-tuning, and the memory that it takes.
+bare graph; a step of fine-tuning; the most memory that each of them takes, in a process of its own.
 """
 
+import argparse
 import dataclasses
 import itertools
 import json
 import os
-import resource
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -59,9 +61,9 @@ def run() -> Result:
             ),
             _throughput(dataset, backbone, images),
             _step(dataset, backbone, Path(folder)),
+            *_memory(images),
         ]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    notes = (f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory of the whole run: {peak:,.0f} MB.",)
+    notes = (f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory: VmHWM of a process that does this alone.",)
     return Result(rows=tuple(rows), notes=notes)
 
 
@@ -161,5 +163,71 @@ def _step(dataset: Dataset, backbone: object, folder: Path) -> Row:
     )
 
 
+def _at_rest(folder: Path) -> None:
+    new_backbone(CONFIG)
+
+
+def _embedding(folder: Path) -> None:
+    embed(open_dataset(DATA), new_backbone(CONFIG), folder, pooled=True, quiet=True)
+
+
+def _head(folder: Path) -> None:
+    """Train on what `_embedding` left in the folder."""
+    dataset = open_dataset(DATA)
+    cache, places = embed(dataset, new_backbone(CONFIG), folder, pooled=True, quiet=True)
+    _epochs(dataset, CachedViews(cache, places, ("plain",)), None, (1, 1, 1280), count=3)
+
+
+def _fine_tuning(folder: Path) -> None:
+    _step(open_dataset(DATA), new_backbone(CONFIG), folder)
+
+
+PEAKS = {
+    "at rest": _at_rest,
+    "embedding": _embedding,
+    "the head, on cached embeddings": _head,
+    "fine-tuning the last two blocks": _fine_tuning,
+}
+
+
+def _peak_mb() -> float:
+    """Return VmHWM; getrusage would count what the process was forked from too."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def _memory(images: int) -> list[Row]:
+    """Let each part run in a process of its own, as what one has taken another would show too."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = (sys.executable, "-m", "tests.load.bench_trainer", "--folder", folder, "--peak")
+        peaks = {part: float(subprocess.run((*command, part), check=True, capture_output=True, text=True).stdout) for part in PEAKS}
+    rest = peaks.pop("at rest")
+    return [
+        Row(
+            bench="i",
+            what=f"peak memory: {part}",
+            ours=f"{peak:,.0f} MB",
+            peer=f"TensorFlow and the model loaded, nothing done: {rest:,.0f} MB",
+            ratio=number(peak / rest),
+            aim="",
+            met=None,
+            n=f"{images} images, batches of {CONFIG.batch} cases",
+        )
+        for part, peak in peaks.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peak", choices=list(PEAKS), help="do this part alone and print the most memory that it took, in MB")
+    parser.add_argument("--folder", type=Path, help="what one part leaves for the next")
+    given = parser.parse_args()
+    if given.peak:
+        PEAKS[given.peak](given.folder)
+        print(_peak_mb())
+    else:
+        print(json.dumps(dataclasses.asdict(run())))
+
+
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(run())))
+    main()

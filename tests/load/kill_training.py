@@ -51,6 +51,7 @@ def epochs_of(folder: Path, name: str) -> list[dict[str, float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many runs are left alone, for the spread")
     parser.add_argument("--epochs", type=int, nargs=2, default=(10, 10), help="of the head, of the whole")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     given = parser.parse_args()
@@ -58,9 +59,9 @@ def main() -> int:
     epochs, environment = tuple(given.epochs), os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory(prefix="dermis-kill-") as scratch:
         folder = Path(scratch)
-        for seed in range(3):
+        for seed in range(given.seeds):
             subprocess.run(command(folder, f"alone{seed}", seed, epochs), env=environment, check=True, stdout=subprocess.DEVNULL)
-        alone = [epochs_of(folder, f"alone{seed}") for seed in range(3)]
+        alone = [epochs_of(folder, f"alone{seed}") for seed in range(given.seeds)]
         after: list[int] = []
         for at in sorted(moments.sample(range(2, len(alone[0]) - 1), given.kills)):
             process = subprocess.Popen(command(folder, "killed", 0, epochs), env=environment, stdout=subprocess.DEVNULL)
@@ -79,7 +80,7 @@ def main() -> int:
     print(f"killed -9 after epochs {after} of {len(resumed)}, went on after {resumptions}; attempts {state.attempt}, {state.status}")
     print(f"largest difference of any epoch's metrics to the run left alone: {off:.2g}")
     spread = f"{min(losses):.4f} to {max(losses):.4f}"
-    print(f"last validation loss {resumed[-1]['validation_loss']:.4f}; of three seeds {spread}")
+    print(f"last validation loss {resumed[-1]['validation_loss']:.4f}; of runs left alone, {given.seeds} seeds: {spread}")
     in_time = (
         max(after) < len(resumed)
         and state.attempt == given.kills + 1
