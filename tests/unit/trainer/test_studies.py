@@ -12,6 +12,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import SelfReport
 from dermis.standalone.demo import BUNDLE
 from dermis.trainer import studies
 from dermis.trainer.core.sources import slices
@@ -40,7 +41,7 @@ class Light(Bundle):
         probabilities[:, 0], probabilities[:, 1] = 0.94 - 0.9 * light, 0.9 * light
         if self.blind:
             probabilities[:, 0], probabilities[:, 1] = 0.9, 0.04
-        return probabilities, np.stack([light, light], 1).astype(np.float32)
+        return probabilities, np.stack([light, light], 1).astype(np.float32), np.zeros_like(probabilities)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,10 @@ def test_predictions_are_what_serving_says(demo, dataset):
     outputs = demo.model({"images": images, "image_mask": mask, "features": encode(demo.schema, sample.report)[None]})
     assert found.raw["images and answers"][5] == pytest.approx(outputs[demo.model.output("probabilities")][0], abs=1e-6)
     assert found.embedding[5] == pytest.approx(outputs[demo.model.output("embedding")][0], abs=1e-5)
+    silent = encode(demo.schema, SelfReport())[None]
+    for shown, given in {"images alone": {"features": silent}, "answers alone": {"image_mask": np.zeros_like(mask)}}.items():
+        inputs = {"images": images, "image_mask": mask, "features": encode(demo.schema, sample.report)[None], **given}
+        assert found.raw[shown][5] == pytest.approx(demo.model(inputs)[demo.model.output("probabilities")][0], abs=1e-5)
     # Logits are images + answers: each alone follows from the parts.
     answers = outputs[demo.model.output("answers_logits")][0]
     assert found.raw["answers alone"][5] == pytest.approx(np.exp(answers) / np.exp(answers).sum(), abs=1e-5)

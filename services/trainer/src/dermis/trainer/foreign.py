@@ -19,7 +19,7 @@ SIDE = 320
 
 def noise(rng: np.random.Generator) -> Image:
     """Return pixels that know nothing of each other."""
-    return rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    return np.asarray(rng.integers(0, 256, (SIDE, SIDE, 3)), np.uint8)
 
 
 def texture(rng: np.random.Generator) -> Image:

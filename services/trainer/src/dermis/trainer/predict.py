@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import openvino
+from scipy.special import softmax
 
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
@@ -46,10 +47,11 @@ class Bundle:
     outliers: Outliers | None
     model: openvino.CompiledModel
 
-    def run(self, images: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], features: Floats) -> tuple[Floats, Floats]:
-        """Return probabilities [B,K], uncalibrated, and embedding [B,E]."""
+    def run(self, images: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], features: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return probabilities [B,K], uncalibrated, embedding [B,E] and answers_logits [B,K]."""
         results = self.model({"images": images, "image_mask": mask, "features": features})
-        return tuple(np.array(results[self.model.output(name)]) for name in ("probabilities", "embedding"))  # type: ignore[return-value]
+        outputs = ("probabilities", "embedding", "answers_logits")
+        return tuple(np.array(results[self.model.output(name)]) for name in outputs)  # type: ignore[return-value]
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -93,10 +95,14 @@ def predict(
     """Return what a bundle says of every case of a data set; `step` hears how many cases were done.
 
     As in serving, an unusable image is not shown to the model; a case that has no other is one that serving rejects: it is
-    answered with what it has, and its slice `quality_verdict` says UNUSABLE. `change`: done to every working image. `hidden`: answers
+    answered with what it has, and its slice `quality_verdict` says UNUSABLE. The graph runs once a case: logits are images + answers, so
+    what each says alone follows from what both say and from `answers_logits`. `change`: done to every working image. `hidden`: answers
     that are taken out of every self-report. `name`: what the predictions call the model.
     """
     policy = quality.Policy.model_validate_json(resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes())
+    size = bundle.manifest.image_size
+    nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
+    silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
     found: dict[Shown, list[Floats]] = {what: [] for what in shown}
     embeddings: list[Floats] = []
     reports: list[tuple[QualityReport, ...]] = []
@@ -104,16 +110,18 @@ def predict(
         for samples in _batches(dataset.samples):
             keys = [key for sample in samples for key in sample.images[:MAX_IMAGES]]
             read = iter(pool.map(lambda key: _look(dataset.store, key, policy, change), keys))
-            images, mask, judged = _slots(samples, read, size=bundle.manifest.image_size, quality_filter=quality_filter)
+            images, mask, judged = _slots(samples, read, size=size, quality_filter=quality_filter)
             reports += judged
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
+            probabilities, embedding, answers = bundle.run(images, mask, features)
+            embeddings.append(embedding)
+            said: dict[Shown, Floats] = {
+                "images and answers": probabilities,
+                "images alone": softmax(np.log(np.maximum(probabilities, 1e-37)) - answers + silent, axis=1),
+                "answers alone": softmax(answers, axis=1),
+            }
             for what in shown:
-                visible = mask & (what != "answers alone")
-                told = encode_batch(bundle.schema, [SelfReport()] * len(samples)) if what == "images alone" else features
-                probabilities, embedding = bundle.run(images, visible, told)
-                found[what].append(probabilities)
-                if what == shown[0]:
-                    embeddings.append(embedding)
+                found[what].append(said[what])
             step(len(samples))
     made = predictions(
         dataset,
