@@ -3,6 +3,7 @@
 python -m dermis.trainer.benchmarks fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
 python -m dermis.trainer.benchmarks unfreezing --data FOLDER --work FOLDER       the last blocks trained too, against the frozen backbone
 python -m dermis.trainer.benchmarks pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
+python -m dermis.trainer.benchmarks strangers --data FOLDER OTHER --work FOLDER  the outlier rule on held-out photos and on other images
 python -m dermis.trainer.benchmarks leak --work FOLDER                           the seed's CNN, split by image and by group
 
 Each fold is kept in the work folder: run it again to go on where it was stopped. Choices are made by inner folds of the training cases alone.
@@ -33,10 +34,12 @@ from dermis.trainer.backbones.graph import fold_batch_norm
 from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
 from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Judged
+from dermis.trainer.core.outliers import fit_outliers
 from dermis.trainer.core.samples import Sample
-from dermis.trainer.embed import embed, gather
+from dermis.trainer.embed import CachedViews, embed, gather
 from dermis.trainer.evaluate import differences, with_interval
-from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, open_dataset, targets, without_answers, without_images
+from dermis.trainer.foreign import FOREIGN, foreign
+from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, open_dataset, targets, without_answers, without_images
 from dermis.trainer.recipe import Config, Stage, changed
 from dermis.trainer.train import Parts, fit_stages, new_backbone, served
 
@@ -54,6 +57,7 @@ UNFROZEN = replace(
     stages=(*fitzpatrick17k.CONFIG.stages, Stage(after="block_10", epochs=10, learning_rate=3e-4, images="augmented")),
 )
 """Chosen once, before any result of it was seen."""
+FOREIGNERS = 200
 SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
 
 
@@ -251,14 +255,14 @@ def ours(
     return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss)
 
 
-def run_fitzpatrick17k(data: str, work: Path) -> str:
+def run_fitzpatrick17k(data: str, *, work: Path) -> str:
     dataset = open_dataset(data, mapping="fitzpatrick17k")
     lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
     found = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
     return table(dataset, found, best="dermis", others=["linear probe"])
 
 
-def run_unfreezing(data: str, work: Path) -> str:
+def run_unfreezing(data: str, *, work: Path) -> str:
     """Return what a second stage gives that trains the last blocks on augmented images; nothing is chosen but the epoch to stop at."""
     dataset = open_dataset(data, mapping="fitzpatrick17k")
     frozen = replace(UNFROZEN, stages=UNFROZEN.stages[:1])
@@ -271,7 +275,7 @@ def run_unfreezing(data: str, work: Path) -> str:
     return table(dataset, found, best="unfrozen", others=["frozen", "frozen, learning from all"])
 
 
-def run_pad_ufes_20(data: str, work: Path) -> str:
+def run_pad_ufes_20(data: str, *, work: Path) -> str:
     """Return what each modality gives, each by a model of its own that was trained on it alone; the config as it stands: nothing is chosen."""
     dataset, config = open_dataset(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
     blind, silent = replace(config, images_dropout=1.0, answers_dropout=0.0), replace(config, images_dropout=0.0, answers_dropout=1.0)
@@ -284,6 +288,63 @@ def run_pad_ufes_20(data: str, work: Path) -> str:
     return table(dataset, found, best="both", others=["images alone", "answers alone"])
 
 
+def run_strangers(data: str, *others: str, work: Path) -> str:
+    """Return how the outlier rule tells held-out photos from other images: 5 folds, in each a head and a rule that know nothing of the fold.
+
+    As in a bundle made by `--on-all`, the rule is fitted on every other group of the training photos and calibrated on the rest.
+    """
+    dataset, config = open_dataset(data, mapping="fitzpatrick17k"), fitzpatrick17k.CONFIG
+    conditions, backbone = conditions_of(dataset.samples), new_backbone(config)
+    foreigners = [*map(open_dataset, others), *(foreign(name, FOREIGNERS) for name in FOREIGN)]
+    sets = {"held-out photos of the same source": dataset, **{f"{other.name}, all cases": other for other in foreigners}}
+    scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
+    split = dataset.split(seed=SEED, folds=OUTER)
+    calibrated_on = 0
+    for fold in range(OUTER):
+        training, held = dataset.fold(split, fold)
+        keras.utils.set_random_seed(config.seed)
+        parts = Parts(train=training, calibration=held, test=held)
+        head, _ = fit_stages(config, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
+
+        def seen(one: Dataset, head: keras.Model = head) -> Floats:
+            views = ("plain", "mirror")
+            cache, places = embed(one, backbone, work / "embeddings", views=views, pooled=True, quiet=True)
+            maps, mask = CachedViews(cache, places, views, mean=True).load(np.arange(len(one)), None)
+            given = {"maps": maps, "image_mask": mask, "features": features(one.samples, config.schema)}
+            return np.asarray(head.predict(given, batch_size=64, verbose=0)["embedding"], float)
+
+        known = seen(training)
+        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
+        fitted = fit_outliers(known[place % 2 == 0], known[place % 2 == 1], false_alarms=config.false_alarms or 0.02)
+        assert fitted is not None  # noqa: S101
+        outliers, rule = fitted
+        calibrated_on += rule.calibrated_on
+        for name, one in sets.items():  # every image by one fold's rule, as a share of its threshold
+            places = np.flatnonzero(
+                np.isin([s.id for s in one.samples], [s.id for s in held.samples])
+                if one is dataset
+                else np.arange(len(one)) % OUTER == fold
+            )
+            scores[name][places] = outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
+    lines = [f"Rules calibrated on {calibrated_on / OUTER:.0f} photos each, {config.false_alarms:.0%} of false alarms wanted.", ""]
+    lines += ["| images | n | flagged | AUROC against the held-out photos |", "|---|---|---|---|"]
+    (same, base), *_ = scores.items()
+    rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
+    weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
+    for name, found in scores.items():
+        flagged = _text(with_interval(measures.mean(found > 1, weights[name]), groups[name]))
+        above = (found[:, None] > base) + (found[:, None] == base) / 2
+        auroc = ((weights[name] @ above) * weights[same]).sum(1) / weights[name].sum(1) / weights[same].sum(1)
+        lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else _text(with_interval(auroc, groups[name]))} |")
+    lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
+    values = [sample.slices["fitzpatrick_estimated"] for sample in dataset.samples]
+    for value in sorted(set(values)):
+        here = np.array([item == value for item in values])
+        figure = with_interval(measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here)))
+        lines.append(f"| {value} | {here.sum()} | {_text(figure)} |")
+    return "\n".join(lines)
+
+
 def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
     """Return every image as a case of its own, as the seed took them; `torn`: nothing keeps the images of a case together."""
     samples: list[Sample] = []
@@ -294,7 +355,7 @@ def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
     return replace(dataset, samples=tuple(samples))
 
 
-def run_leak(data: str, work: Path) -> str:
+def run_leak(data: str, *, work: Path) -> str:
     """Return how the seed's network scores by either split: five folds each, every image by a model that did not see it."""
     lines = ["| the seed's CNN, images split | n | top-1 | top-3 | floor: top-1 | top-3 |", "|---|---|---|---|---|---|"]
     for torn, how in ((True, "at random: images of a case on both sides"), (False, "by case")):
@@ -312,17 +373,25 @@ def run_leak(data: str, work: Path) -> str:
     return "\n".join(lines)
 
 
-RUNS = {"fitzpatrick17k": run_fitzpatrick17k, "unfreezing": run_unfreezing, "pad_ufes_20": run_pad_ufes_20, "leak": run_leak}
+RUNS: dict[str, Callable[..., str]] = {
+    "fitzpatrick17k": run_fitzpatrick17k,
+    "unfreezing": run_unfreezing,
+    "pad_ufes_20": run_pad_ufes_20,
+    "strangers": run_strangers,
+    "leak": run_leak,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the trainer against simpler ways.")
     parser.add_argument("name", choices=list(RUNS))
-    parser.add_argument("--data", default="generated:11:200:64", help="store URL or folder of the data set")
+    parser.add_argument(
+        "--data", nargs="+", default=["generated:11:200:64"], help="store URL or folder of the data set; for strangers: of others too"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder for embeddings and folds")
     parser.add_argument("--write", type=Path, help="write the table, Markdown, here")
     given = parser.parse_args()
-    text = RUNS[given.name](given.data, given.work)
+    text = RUNS[given.name](*given.data, work=given.work)
     print(text)
     if given.write:
         given.write.write_text(text + "\n", encoding="utf-8")

@@ -29,7 +29,8 @@ def texture(rng: np.random.Generator) -> Image:
     for _ in range(3):
         across, down = rng.normal(0, 20, 2)
         image += np.sin(2 * np.pi * (across * x + down * y) + rng.uniform(0, 6.3))[..., None] * rng.normal(0, 50, 3)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    made: Image = np.clip(image, 0, 255).astype(np.uint8)
+    return made
 
 
 def no_skin(rng: np.random.Generator) -> Image:
