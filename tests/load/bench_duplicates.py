@@ -17,7 +17,7 @@ import pandas as pd
 from dermis.trainer.data.core.duplicates import near_pairs
 from dermis.trainer.data.core.space import directions
 from dermis.trainer.data.defaults import RADIUS
-from dermis.trainer.data.embed import open_bundle
+from dermis.trainer.data.embed import open_embedder
 from dermis.trainer.data.generated import cases
 from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import phash
@@ -75,7 +75,7 @@ def radius_table(pictures: list[Image]) -> list[dict[str, float]]:
 
 def cosine_table(pictures: list[Image], bundle: str) -> list[dict[str, float]]:
     """Return the same for cosines of a bundle's embeddings."""
-    embedder = open_bundle(bundle, None)
+    embedder = open_embedder(bundle, None)
 
     def vectors(images: list[Image]) -> np.ndarray:
         prepared = [fit(image, embedder.manifest.image_size) for image in images]

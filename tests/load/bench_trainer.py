@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from dermis.trainer.backbones.graph import cut
 from dermis.trainer.embed import CachedViews, embed
-from dermis.trainer.fit import Cases, Progress, Trained, fit
+from dermis.trainer.fit import Cases, Progress, Trained, devices, fit
 from dermis.trainer.inputs import Dataset, conditions_of, features, open_dataset, read_image, targets
 from dermis.trainer.model import Head, build_head
 from dermis.trainer.recipe import Config, Stage
@@ -91,7 +91,8 @@ class _EveryTime:
 def _epochs(dataset: Dataset, source: object, rest: object, shape: tuple[int, int, int], *, count: int) -> Times:
     """Return the time of each epoch of a stage but the first two, in which graphs are made."""
     conditions = conditions_of(dataset.samples)
-    head = build_head(shape, columns=len(CONFIG.schema.columns), conditions=len(conditions), head=CONFIG.head)
+    with devices().scope():
+        head = build_head(shape, columns=len(CONFIG.schema.columns), conditions=len(conditions), head=CONFIG.head)
     target, _ = targets(dataset.samples, conditions)
     cases = Cases(
         source=source,

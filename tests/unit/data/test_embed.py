@@ -77,7 +77,7 @@ def test_an_embedding_is_what_the_bundle_makes_of_the_prepared_image(embeddings:
     assert {Path(key).name for key in found["image"]} == set(listed) - {Path(BROKEN).name}
     assert str(found["bundle"]) == "models/dermis/1 (demo)"
     assert not list(embeddings.parent.glob("parts*"))
-    embedder = module.open_bundle(str(BUNDLE), None)
+    embedder = module.open_embedder(str(BUNDLE), None)
     some = [0, 17, len(found["image"]) - 1]
     images = np.zeros((3, 3, 96, 96, 3), np.uint8)
     images[:, 0] = [embedder.prepared((source / found["image"][place]).read_bytes()) for place in some]

@@ -13,7 +13,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.benchmark import Contender, Task
 from dermis.trainer.core.measures import Floats, Ints
 from dermis.trainer.embed import CachedViews, embed
-from dermis.trainer.fit import Cases, Progress, Trained, fit, logits_of
+from dermis.trainer.fit import Cases, Progress, Trained, devices, fit, logits_of
 from dermis.trainer.inputs import Dataset, features, targets
 from dermis.trainer.model import Head, build_head, soft_loss
 from dermis.trainer.recipe import Config, Stage
@@ -79,7 +79,8 @@ class CaseModel:
         clear_session()
         set_random_seed(config.seed)
         shape = self.embedded.shape if self.embedded else (1, 1, 1)
-        head = build_head(shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
+        with devices().scope():
+            head = build_head(shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
         trained = Trained(None, head)
         fit(trained, self._cases(task, training), None, config=config, stage=config.stages[0], progress=Progress(), quiet=True)
         return np.asarray(logits_of(trained, self._cases(task, asked), batch=256))

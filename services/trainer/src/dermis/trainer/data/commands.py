@@ -249,7 +249,7 @@ def embed(
       dermis data embed --source file:///data/photos --prefix '' --store gs://clinic/dermis --bundle current
     """
     module, images = (importlib.import_module(f"dermis.trainer.data.{name}") for name in ("embed", "images"))
-    embedder = module.open_bundle(bundle, store)
+    embedder = module.open_embedder(bundle, store)
     wanted = images.choose_images(source, prefix=prefix, labels=policy, where=where)
     try:
         with click.progressbar(length=len(wanted.found), label="images", file=sys.stderr) as bar:

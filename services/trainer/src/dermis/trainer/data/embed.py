@@ -60,7 +60,7 @@ class Embedder:
         return np.asarray(found["embedding"], np.float32).copy()
 
 
-def open_bundle(bundle: str, store_url: str | None) -> Embedder:
+def open_embedder(bundle: str, store_url: str | None) -> Embedder:
     """Return the embedder of `bundle`: a folder, or with a store NAME/VERSION or `current`; its files' digests are checked."""
     if store_url is None:
         folder = Path(bundle)
