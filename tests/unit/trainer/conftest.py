@@ -6,6 +6,7 @@ collect_ignore = []
 if not find_spec("tensorflow"):
     collect_ignore += [
         "test_backbones.py",
+        "test_comparisons.py",
         "test_configs.py",
         "test_devices.py",
         "test_fit.py",

@@ -2,7 +2,7 @@
 
 Train     dermis train cnn --data URL --store URL
 Hardware  2 CPU cores, 4 GB of memory at 1,000 images
-Measure   python -m dermis.trainer.benchmarks leak --work FOLDER
+Measure   python -m dermis.trainer.comparisons leak --work FOLDER
 Result    not measured yet: by the second command on generated cases
 """
 

@@ -1,10 +1,10 @@
 """What the trainer is held against: a linear probe on the same folds, one modality alone, a split that leaks.
 
-python -m dermis.trainer.benchmarks fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
-python -m dermis.trainer.benchmarks unfreezing --data FOLDER --work FOLDER       the last blocks trained too, against the frozen backbone
-python -m dermis.trainer.benchmarks pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
-python -m dermis.trainer.benchmarks strangers --data FOLDER OTHER --work FOLDER  the outlier rule on held-out photos and on other images
-python -m dermis.trainer.benchmarks leak --work FOLDER                           the seed's CNN, split by image and by group
+python -m dermis.trainer.comparisons fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
+python -m dermis.trainer.comparisons unfreezing --data FOLDER --work FOLDER       the last blocks trained too, against the frozen backbone
+python -m dermis.trainer.comparisons pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
+python -m dermis.trainer.comparisons strangers --data FOLDER OTHER --work FOLDER  the outlier rule on held-out photos and on other images
+python -m dermis.trainer.comparisons leak --work FOLDER                           the seed's CNN, split by image and by group
 
 Each fold is kept in the work folder: run it again to go on where it was stopped. Choices are made by inner folds of the training cases alone.
 """
@@ -44,7 +44,7 @@ from dermis.trainer.recipe import Config, Stage, changed
 from dermis.trainer.train import Parts, fit_stages, new_backbone, served
 
 Floats = npt.NDArray[np.float64]
-OUTER, INNER, SEED = 5, 3, 0
+FOLDS_OUTER, FOLDS_INNER, SEED = 5, 3, 0
 PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 DEPTHS = ({"image_size": "288", "taps": "block_7+block_10+block_14"}, {"image_size": "224", "taps": ""})
 OURS = tuple({**depth, "head.l2": l2} for depth in DEPTHS for l2 in ("0.03", "0.1", "0.3"))
@@ -80,11 +80,11 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
     A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
     """
     conditions = conditions_of(dataset.samples)
-    outer = dataset.split(seed=SEED, folds=OUTER)
+    outer = dataset.split(seed=SEED, folds=FOLDS_OUTER)
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
     found = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
     work.mkdir(parents=True, exist_ok=True)
-    for fold, contender in itertools.product(range(OUTER), contenders):
+    for fold, contender in itertools.product(range(FOLDS_OUTER), contenders):
         training, held = dataset.fold(outer, fold)
         among = hashlib.sha256(str(contender.choices).encode()).hexdigest()[:12]
         path = work / f"{contender.name}-{among}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
@@ -102,23 +102,23 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
         kept = json.loads(path.read_text())
         found[contender.name][[place[name] for name in kept["ids"]]] = kept["said"]
         say(
-            f"fold {fold + 1} of {OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
+            f"fold {fold + 1} of {FOLDS_OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
         )
     return found
 
 
 def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Condition, ...], fold: int) -> list[float]:
-    inner = training.split(seed=SEED + 1 + fold, folds=INNER)
+    inner = training.split(seed=SEED + 1 + fold, folds=FOLDS_INNER)
     losses = np.zeros(len(contender.choices))
-    for part in range(INNER):
+    for part in range(FOLDS_INNER):
         known, checked = training.fold(inner, part)
         target, _ = targets(checked.samples, conditions)
         for n, choice in enumerate(contender.choices):
             if contender.loss:
-                losses[n] += contender.loss(choice, known, checked) / INNER
+                losses[n] += contender.loss(choice, known, checked) / FOLDS_INNER
                 continue
             said = contender.fit(choice, known, checked)
-            losses[n] -= (target * np.log(np.maximum(said, 1e-12))).sum(1).mean() / INNER
+            losses[n] -= (target * np.log(np.maximum(said, 1e-12))).sum(1).mean() / FOLDS_INNER
     return [float(loss) for loss in losses]
 
 
@@ -298,9 +298,9 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
     foreigners = [*map(open_dataset, others), *(foreign(name, FOREIGNERS) for name in FOREIGN)]
     sets = {"held-out photos of the same source": dataset, **{f"{other.name}, all cases": other for other in foreigners}}
     scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
-    split = dataset.split(seed=SEED, folds=OUTER)
+    split = dataset.split(seed=SEED, folds=FOLDS_OUTER)
     calibrated_on = 0
-    for fold in range(OUTER):
+    for fold in range(FOLDS_OUTER):
         training, held = dataset.fold(split, fold)
         keras.utils.set_random_seed(config.seed)
         parts = Parts(train=training, calibration=held, test=held)
@@ -323,10 +323,10 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
             places = np.flatnonzero(
                 np.isin([s.id for s in one.samples], [s.id for s in held.samples])
                 if one is dataset
-                else np.arange(len(one)) % OUTER == fold
+                else np.arange(len(one)) % FOLDS_OUTER == fold
             )
             scores[name][places] = outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
-    lines = [f"Rules calibrated on {calibrated_on / OUTER:.0f} photos each, {config.false_alarms:.0%} of false alarms wanted.", ""]
+    lines = [f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {config.false_alarms:.0%} of false alarms wanted.", ""]
     lines += ["| images | n | flagged | AUROC against the held-out photos |", "|---|---|---|---|"]
     (same, base), *_ = scores.items()
     rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
