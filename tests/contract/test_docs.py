@@ -25,6 +25,8 @@ RUN_BY = {
         "make chaos",
         "make fuzz",
         "make client",
+        "make page-cost",
+        "make screenshots",
         "make mutate",
         "make trace",
         "make erase-load",

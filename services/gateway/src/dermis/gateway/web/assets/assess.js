@@ -117,8 +117,10 @@ async function send(sent) {
     Object.assign(draft, { key: draft.key ?? random(), sending: true });
     await store.save(draft);
     const known = await tried(body(images), draft.key);
-    sent(known, { images, answers: draft.answers });
-    await reset(); // were the page left before: the key leads to the same case
+    const given = draft.answers;
+    await store.clear(); // first: a draft that is left behind is sent again when the form is opened next
+    sent(known, { images, answers: given });
+    await reset();
   } catch (error) {
     Object.assign(draft, { key: error.status ? null : draft.key, sending: false });
     store.save(draft);
