@@ -133,6 +133,8 @@ def test_the_page_has_neither_inline_script_nor_style_nor_a_third_party(gateway:
         ("NOT_GIVEN", "Not given"),
         ("AGE_18_TO_29", "Age 18 to 29"),
         ("AMERICAN_INDIAN_OR_ALASKA_NATIVE", "American Indian or Alaska Native"),
+        ("BLACK_OR_AFRICAN_AMERICAN,WHITE", "Black or African American, White"),
+        ("MST_NONE", "No MST"),
         ("ECZEMA", "Eczema"),
         ("Acute dermatitis, NOS", "Acute dermatitis, NOS"),
         ("3", "3"),

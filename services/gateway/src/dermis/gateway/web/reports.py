@@ -187,6 +187,8 @@ def words(value: str) -> str:
     """Return a value of the vocabulary as words: MST_1_3 as "MST 1-3", ONE_DAY as "One day"."""
     if tone := re.fullmatch(r"(MST|FST)_?(\d+|[IV]+)(?:_(\d+|[IV]+))?", value):
         return f"{tone[1]} {tone[2]}" + (f"\N{EN DASH}{tone[3]}" if tone[3] else "")
-    if not re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)+|[A-Z]{4,}", value):
+    if value == "MST_NONE":
+        return "No MST"
+    if not re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)+|[A-Z]{4,}|[A-Z_]+(,[A-Z_]+)+", value):
         return value
-    return _PEOPLES.sub(lambda name: name[0].title(), value.replace("_", " ").capitalize())
+    return _PEOPLES.sub(lambda name: name[0].title(), value.replace("_", " ").replace(",", ", ").capitalize())
