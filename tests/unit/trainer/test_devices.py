@@ -17,23 +17,30 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1]))
-from tests.unit.trainer.test_devices import losses
+from tests.unit.trainer.test_devices import told
 from dermis.trainer.fit import devices
-print(json.dumps([devices().num_replicas_in_sync, losses(Path(sys.argv[2]))]))
+print(json.dumps([devices().num_replicas_in_sync, *told(Path(sys.argv[2]))]))
 """
 
 
-def losses(folder):
-    """Return every epoch's metrics of a run through a frozen and an unfrozen stage, 17 cases a batch: two devices can't share that evenly."""
+def told(folder):
+    """Return every epoch's metrics of a run through a frozen and an unfrozen stage, and how large its optimizer's averages of gradients are.
+
+    17 cases a batch: two devices can't share that evenly. Losses alone would not do: Adam's steps are the same if every gradient is doubled.
+    """
     from dermis.shared.stores.memory import MemoryStore
-    from dermis.trainer.runs import Run, RunConfig, run_ids
+    from dermis.trainer import fit
+    from dermis.trainer.runs import Run, RunConfig
     from tests.unit.trainer import test_fit as tiny
 
-    store = MemoryStore()
+    fit.CHECKPOINT_S = 0.0
+    run = Run.start(MemoryStore(), RunConfig(name="tiny", purpose="demo"))
     config = replace(tiny.CONFIG, batch=17, tone_preserving=False, head=replace(tiny.CONFIG.head, dropout=0.0, l2=0.01))
-    tiny.trained(folder, config, run=Run.start(store, RunConfig(name="tiny", purpose="demo")))
-    keys = sorted(store.list(f"runs/{run_ids(store)[0]}/epochs/"))
-    return [json.loads(store.get(key))["metrics"] for key in keys]
+    tiny.trained(folder, config, run=run)
+    keys = sorted(run._store.list(f"runs/{run.id}/epochs/"))
+    kept = fit.Progress.from_bytes(run.read_checkpoint(run.last_checkpoint())["progress.npz"])
+    sizes = [float(np.abs(values).sum()) for values in kept.optimizer if values.dtype == np.float32]
+    return [json.loads(run._store.get(key))["metrics"] for key in keys], sizes
 
 
 def run_on(devices, folder):
@@ -46,10 +53,12 @@ def run_on(devices, folder):
 
 
 def test_two_devices_train_as_one_does(tmp_path):
-    (one, alone), (two, shared) = (run_on(count, tmp_path / str(count)) for count in (1, 2))
+    (one, alone, sizes), (two, shared, others) = (run_on(count, tmp_path / str(count)) for count in (1, 2))
     assert (one, two, len(alone)) == (1, 2, 4)
     for name in alone[0]:
         np.testing.assert_allclose([epoch[name] for epoch in shared], [epoch[name] for epoch in alone], rtol=1e-3, err_msg=name)
+    assert len(sizes) > 10
+    np.testing.assert_allclose(others, sizes, rtol=0.02)
     assert alone[0]["loss"] > alone[-1]["loss"]
 
 
