@@ -188,3 +188,9 @@ def test_the_first_page_is_light(language: str, gateway: Any) -> None:
     assets = [path.read_bytes() for path in WEB.glob("assets/*") if not path.name.startswith("guidance.")]
     page = gateway.get(f"/?lang={language}").content
     assert sum(len(gzip.compress(part)) for part in [page, *assets]) < FIRST_PAGE_BYTES / 3
+
+
+def test_an_interval_that_does_not_hold_its_value_is_not_shown_as_its_own() -> None:
+    report = {"metrics": {"top_1": 0.5, "expected_calibration_error": 0.02}}
+    intervals = {"intervals": {"top_1": [0.4, 0.6], "expected_calibration_error": [0.024, 0.067]}}
+    assert [figure.interval for figure in read(report | intervals).overall] == [(0.4, 0.6), None]

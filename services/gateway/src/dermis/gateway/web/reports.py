@@ -57,7 +57,11 @@ def read(report: dict[str, Any]) -> Read:
     perfect = report.get("perfect_model_at_this_n", {})
     overall = tuple(
         Figure(
-            name=name, value=value, interval=_pair(intervals.get(name)), floor=_share(floors.get(name)), perfect=_pair(perfect.get(name))
+            name=name,
+            value=value,
+            interval=_around(value, _pair(intervals.get(name))),
+            floor=_share(floors.get(name)),
+            perfect=_pair(perfect.get(name)),
         )
         for name, value in report.get("metrics", {}).items()
         if _share(value) is not None
@@ -102,6 +106,11 @@ def _group(row: dict[str, Any], floors: dict[str, Any]) -> Group:
         if _share(row.get(name)) is not None
     }
     return Group(value=str(row.get("value", "")), n=int(row.get("n", 0)), figures=found)
+
+
+def _around(value: float, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return an interval that holds its value: a calibration error's may not, as resampling adds noise that the measure counts as error."""
+    return interval if interval and interval[0] <= value <= interval[1] else None
 
 
 def _share(value: object) -> float | None:
