@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from dermis.shared.bundles import point, publish
-from dermis.shared.manifest import VersionRef
+from dermis.shared.manifest import EVALUATION_FILE, VersionRef
 from dermis.standalone import demo
 from tests.e2e.conftest import System
 from tests.e2e.pages import IMAGES, SIZES, answer, choose, send, wait_for_result
@@ -122,6 +122,9 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
         gateway = Gateway(runner)
         publish(gateway.store, demo.BUNDLE)
         point(gateway.store, VersionRef(name="dermis", version=1))
+        evaluation = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"seen_in_training": {"cases": 3}}
+        for ref in ("dermis/1", "dermis/3"):
+            gateway.store.put_once(f"evaluations/{'ab' * 8}/{ref}/evaluation.json", json.dumps(evaluation).encode())
         for n, more in enumerate(
             [{}, {"action": "ROLLED_BACK", "overall": None, "tones": []}, {"action": "REFUSED", "reasons": ["worse"]}] * 5
         ):
@@ -146,7 +149,7 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
         ("/data?report=x", {}),
         ("/models", {}),
         ("/models?before=promotion_01k00000000000000000000004", {}),
-        ("/models/dermis/1", {}),
+        (f"/models/dermis/1?data={'ab' * 8}", {}),
         ("/models/dermis/7", {}),
         ("/compare?first=dermis/1&second=dermis/1", {}),
         ("/compare", {}),

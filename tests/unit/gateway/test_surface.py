@@ -208,6 +208,24 @@ def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway
     assert "Anteriores" in gateway.get("/models?lang=es").text
 
 
+def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gateway, published: None) -> None:
+    own = gateway.get("/models/dermis/1").text
+    assert "Measured on" not in own
+    report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"data": "another clinic's"}
+    for on, more in (("ab" * 8, {}), ("cd" * 8, {"seen_in_training": {"cases": 3}})):
+        gateway.store.put_once(f"evaluations/{on}/dermis/1/evaluation.json", json.dumps(report | more).encode())
+    gateway.store.put_once(f"evaluations/{'ef' * 8}/dermis/2/evaluation.json", json.dumps(report).encode())
+    links = re.findall(r"/models/dermis/1\?data=(\w+)", gateway.get("/models/dermis/1").text)
+    assert links == ["ab" * 8, "cd" * 8]
+    other, remembered = (gateway.get(f"/models/dermis/1?data={on}") for on in links)
+    assert "another clinic&#39;s" in other.text
+    assert "how well it remembers" not in other.text
+    assert "how well it remembers" in remembered.text
+    assert gateway.get(f"/models/dermis/1?data={'ef' * 8}").status_code == 404
+    promotion(gateway.store, 1, ref={"name": "dermis", "version": 1})
+    assert f'href="/models/dermis/1?data={"ab" * 8}"' in gateway.get("/models").text
+
+
 def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(gateway: Gateway) -> None:
     assert "dermis data profile" in gateway.get("/data").text
     document = (Path(__file__).parents[2] / "support/data_report.json").read_text()

@@ -18,6 +18,7 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
 
 _PROMOTIONS = "promotions/"
+_EVALUATION = re.compile(r"evaluations/([0-9a-f]{16})/([^/]+)/(\d+)/evaluation\.json")
 _DATA_REPORT = re.compile(r"reports/([0-9a-f]{16})/report\.json")
 
 
@@ -80,6 +81,16 @@ class Catalog:
         except (BlobNotFound, KeyError, TypeError, ValueError):
             log.error("promotion's record is broken", key=key)
             return None
+
+    def evaluations(self) -> dict[tuple[str, str], str]:
+        """Return the keys of the evaluations on other data than the bundle's own, by the data's digest and the model ("dermis 1")."""
+        found = filter(None, map(_EVALUATION.fullmatch, self.store.list("evaluations/")))
+        return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in found}
+
+    def report_at(self, key: str) -> dict[str, Any]:
+        """Return one of them."""
+        report: dict[str, Any] = json.loads(self.store.get(key))
+        return report
 
     def data_reports(self) -> list[str]:
         """Return the ids of the data reports that were published."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
@@ -54,13 +55,27 @@ async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, b
     )
     rows = [(model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version)) for model in found]
     shown, older = records[:_PROMOTIONS_SHOWN], records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None
-    return respond(request, "models.html", models=rows, pointer=pointer, promotions=shown, before=before, older=older)
+    values: dict[str, Any] = {
+        "promotions": shown,
+        "before": before,
+        "older": older,
+        "evaluated": await run_in_threadpool(catalog.evaluations),
+    }
+    return respond(request, "models.html", models=rows, pointer=pointer, **values)
 
 
 @router.get("/models/{name}/{version}")
-async def model_page(request: Request, parts: PartsOf, _reader: ModelsReader, name: str, version: _Version) -> HTMLResponse:
-    report = await _report(parts, name[:100], version)
-    return respond(request, "model.html", status=200 if report else 404, name=f"{name} {version}", report=report)
+async def model_page(
+    request: Request, parts: PartsOf, _reader: ModelsReader, name: str, version: _Version, data: _Chosen = ""
+) -> HTMLResponse:
+    catalog, model = _catalog(parts), f"{name} {version}"
+    others = {on: key for (on, of), key in (await run_in_threadpool(catalog.evaluations)).items() if of == model}
+    if data:
+        report = reports.read(await run_in_threadpool(catalog.report_at, others[data])) if data in others else None
+    else:
+        report = await _report(parts, name[:100], version)
+    values = {"others": list(others), "data": data, "name": model, "address": f"/models/{quote(name)}/{version}"}
+    return respond(request, "model.html", status=200 if report else 404, report=report, **values)
 
 
 @router.get("/compare")

@@ -67,7 +67,9 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
     """Return a page in the language of whoever asks."""
     language, keep = _spoken(request)
     also = "".join(
-        f"&{urlencode({key: value})}" for key, value in request.query_params.items() if key in ("first", "second", "before", "report")
+        f"&{urlencode({key: value})}"
+        for key, value in request.query_params.items()
+        if key in ("first", "second", "before", "report", "data")
     )
     body = render(template, language, path=request.url.path, keep=keep, also=also, **values).encode()
     return _respond(request, language, body, gzip.compress(body, 6), status=status)

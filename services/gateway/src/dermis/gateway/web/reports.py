@@ -43,6 +43,8 @@ class Group:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     data: str
+    remembered: bool
+    """Cases were in the model's training or calibration: the figures tell how well it remembers."""
     n: int | None
     overall: tuple[Figure, ...]
     floor_meaning: str
@@ -70,6 +72,7 @@ def read(report: dict[str, Any]) -> Read:
     cuts |= {name: tuple(sorted(cuts[name], key=_place)) for name in TONES if name in cuts}
     return Read(
         data=str(report.get("data", "")),
+        remembered=bool(report.get("seen_in_training")),
         n=report.get("n"),
         overall=overall,
         floor_meaning=str(floors.get("meaning", "")),
