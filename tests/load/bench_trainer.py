@@ -27,7 +27,7 @@ from dermis.trainer.fit import Cases, Progress, Trained, devices, fit
 from dermis.trainer.inputs import Dataset, conditions_of, features, open_dataset, read_image, targets
 from dermis.trainer.model import Head, build_head
 from dermis.trainer.recipe import Config, Stage
-from dermis.trainer.train import new_backbone
+from dermis.trainer.stages import new_backbone
 from tests.load.bench_measure import Result, Row, Times, interleaved, number
 
 CUT = "block_13"

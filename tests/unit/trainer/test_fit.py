@@ -21,7 +21,8 @@ from dermis.trainer.model import Head
 from dermis.trainer.recipe import Config, Stage, as_json, batches, changed
 from dermis.trainer.runs import Run, RunConfig
 from dermis.trainer.schema import every_answer, schema_of
-from dermis.trainer.train import Parts, ask, fit_model, fit_stages, new_backbone
+from dermis.trainer.stages import Parts, fit_stages, new_backbone
+from dermis.trainer.train import ask, fit_model
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")

@@ -22,7 +22,8 @@ from dermis.trainer.inputs import open_dataset
 from dermis.trainer.predict import open_bundle, predict
 from dermis.trainer.recipe import Stage
 from dermis.trainer.registry import evaluation_key
-from dermis.trainer.train import Parts, train
+from dermis.trainer.stages import Parts
+from dermis.trainer.train import train
 
 pytestmark = pytest.mark.trainer
 DARK = "monk_bin=MST_7_10"

@@ -15,7 +15,8 @@ from dermis.trainer.export import signature
 from dermis.trainer.inputs import conditions_of, open_dataset, targets
 from dermis.trainer.model import Head
 from dermis.trainer.recipe import Stage
-from dermis.trainer.train import Parts, train_on_all
+from dermis.trainer.stages import Parts
+from dermis.trainer.train import train_on_all
 from dermis.worker.core.outliers import from_bytes
 
 pytestmark = pytest.mark.trainer

@@ -41,7 +41,8 @@ from dermis.trainer.evaluate import differences, with_interval
 from dermis.trainer.foreign import FOREIGN, foreign
 from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, open_dataset, targets, without_answers, without_images
 from dermis.trainer.recipe import Config, Stage, changed
-from dermis.trainer.train import Parts, fit_stages, new_backbone, served
+from dermis.trainer.stages import Parts, fit_stages, new_backbone
+from dermis.trainer.train import served
 
 Floats = npt.NDArray[np.float64]
 FOLDS_OUTER, FOLDS_INNER, SEED = 5, 3, 0

@@ -17,7 +17,7 @@ from dermis.trainer.fit import Cases, Progress, Trained, devices, fit, logits_of
 from dermis.trainer.inputs import Dataset, features, targets
 from dermis.trainer.model import Head, build_head, soft_loss
 from dermis.trainer.recipe import Config, Stage
-from dermis.trainer.train import new_backbone
+from dermis.trainer.stages import new_backbone
 
 ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
 PROBES = 20

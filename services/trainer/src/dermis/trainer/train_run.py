@@ -29,8 +29,9 @@ from dermis.trainer.recipe import Config, as_json, changed
 from dermis.trainer.registry import next_version
 from dermis.trainer.runs import Run, RunConfig
 from dermis.trainer.schema import schema_of
+from dermis.trainer.stages import Parts
 from dermis.trainer.stopping import Stop
-from dermis.trainer.train import Parts, fit_model, known_conditions, train, train_on_all
+from dermis.trainer.train import fit_model, known_conditions, train, train_on_all
 
 
 def load_config(name: str) -> Config:

@@ -24,7 +24,8 @@ from dermis.trainer.export import signature
 from dermis.trainer.inputs import open_dataset
 from dermis.trainer.recipe import Config, Stage
 from dermis.trainer.schema import every_answer
-from dermis.trainer.train import Parts, train
+from dermis.trainer.stages import Parts
+from dermis.trainer.train import train
 
 IMAGE_SIZE = 96
 SCHEMA = every_answer()
