@@ -40,6 +40,8 @@ def test_a_case_keeps_its_key_in_a_part_and_in_a_mixed_set_and_another_seed_has_
     assert len(set(keys)) == 24
     assert case_keys(replace(DATA, samples=DATA.samples[3:5])) == keys[3:5]
     assert case_keys(mix(DATA, replace(open_dataset("generated:8:3:64"), name="other")))[:24] == keys
+    sides = tuple(replace(DATA.samples[0], id=f"{side}/1", images=(f"{side}/0.jpg",)) for side in ("left", "right"))
+    assert len(set(case_keys(replace(DATA, samples=sides)))) == 2
     assert not set(keys) & set(case_keys(open_dataset("generated:8:24:64")))
 
 

@@ -18,9 +18,10 @@ def case_keys(dataset: Dataset) -> list[str]:
 
     The same case has the same key in a part of its data set, in a copy of some of it, and in several sets trained together.
     """
-    keys = []
+    mixed, keys = {table.partition("/")[0] for table in dataset.tables if "/" in table}, []
     for sample in dataset.samples:
-        source, _, name = sample.id.rpartition("/")
+        head, _, rest = sample.id.partition("/")
+        source, name = (head, rest) if rest and head in mixed else ("", sample.id)
         seed = dataset.tables.get(f"{source}/generated" if source else "generated", "").split(",")[0]
         text = json.dumps([seed, name, sorted(key.rpartition("/")[2] for key in sample.images)])
         keys.append(hashlib.sha256(text.encode()).hexdigest()[:16])
