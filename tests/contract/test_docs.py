@@ -32,6 +32,7 @@ RUN_BY = {
         "make erase-load",
         "make audit-secrets",
         "make promote-load",
+        "make kill-training",
         ".venv/bin/python -m tests.load.chaos",
     ),
     "tests/integration/test_up.py, tests/e2e": (
