@@ -34,14 +34,14 @@ class Encoder:
         position = {column: index for index, column in enumerate(self.columns)}
         self._choices: dict[str, dict[str, int]] = {}
         self._absent = [position[f"{field.name}=ABSENT"] for field in schema.fields]
-        self._others = np.zeros((len(self.columns), len(self._absent)), np.float32)
-        """1 where a column is a choice of a field that is not its "absent"."""
-        for place, (field, absent) in enumerate(zip(schema.fields, self._absent, strict=True)):
+        firsts = [0, *(absent + 1 for absent in self._absent[:-1])]
+        self._bounds = [bound for pair in zip(firsts, self._absent, strict=True) for bound in pair]
+        """Where each field's values and its "absent", the last of its columns, begin."""
+        for field in schema.fields:
             # A value that the vocabulary has and this schema has not was unknown to the model: absent to it.
             known = VOCABULARY[field.name] - set(field.absent_values)
             columns = {value: position[f"{field.name}={value}"] for value in known if f"{field.name}={value}" in position}
             self._choices[field.name] = columns
-            self._others[[column for column in columns.values() if column != absent], place] = 1
 
     def encode(self, reports: Sequence[Answers]) -> npt.NDArray[np.float32]:
         """Return float32[N, F]; INVALID names the row, field and value of an answer outside the vocabulary."""
@@ -58,7 +58,8 @@ class Encoder:
             counts.append(len(columns) - before)
         matrix = np.zeros((len(reports), len(self.columns)), np.float32)
         matrix[np.repeat(np.arange(len(reports)), counts), columns] = 1
-        matrix[:, self._absent] = matrix @ self._others == 0  # next to a real choice, a value that counts as absent says nothing
+        # Next to a real choice, a value that counts as absent says nothing.
+        matrix[:, self._absent] = np.maximum.reduceat(matrix, self._bounds, axis=1)[:, ::2] == 0
         return matrix
 
     def _columns_of(self, name: str, values: tuple[str, ...], row: int, rows: int) -> list[int]:
