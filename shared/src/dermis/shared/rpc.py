@@ -1,6 +1,7 @@
 """gRPC plumbing: a server with drain, a kept channel, and our errors as status codes and back."""
 
 import functools
+import gc
 import signal
 import threading
 import time
@@ -167,6 +168,8 @@ def serve(server: grpc.Server, address: str, *, ready: Callable[[], None], leavi
         port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise DermisError(Kind.UNAVAILABLE, "ADDRESS", f"can't listen on {address}: is another process there?") from error
+    gc.collect()
+    gc.freeze()  # what stands now stays: a full collection in a call's midst would look through all of it
     server.start()
     ready()
     log.info("serving", address=address, port=port)
