@@ -153,7 +153,7 @@ def _saturated(system: System) -> Result:
         parts = system.parts()
         before, busy_before, own_before = cpu_seconds(parts), _busy(), sum(os.times()[:2])
         start = time.perf_counter()
-        done = _drive(system.url, seconds=SATURATED_S)
+        done = drive(system.url, seconds=SATURATED_S)
         wall = time.perf_counter() - start
         after, busy, own = cpu_seconds(parts), _busy() - busy_before, sum(os.times()[:2]) - own_before
         cost = {part: (after[part] - before[part]) * 1000 / done for part in parts}
@@ -192,7 +192,7 @@ def _saturated(system: System) -> Result:
     )
 
 
-def _drive(url: str, *, seconds: float) -> int:
+def drive(url: str, *, seconds: float) -> int:
     end = time.monotonic() + seconds
 
     def work() -> int:

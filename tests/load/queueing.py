@@ -3,16 +3,22 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """`service_s`: work a case; `fixed_s`: what does not queue; `spread`: (ca^2 + cs^2) / 2, 1 for M/M/c; `servers`: cores."""
+    """`service_s`: work a case, which each more case/s changes by `per_rate_s` (less, where busy caches stay warm); `fixed_s`: what does not
+    queue; `spread`: (ca^2 + cs^2) / 2, 1 for M/M/c; `servers`: cores."""
 
     service_s: float
+    per_rate_s: float = 0.0
     fixed_s: float
     spread: float
     servers: int
+
+    def work_s(self, rate: float) -> float:
+        return self.service_s + self.per_rate_s * rate
 
 
 def must_wait(*, load: float, servers: int) -> float:
@@ -34,21 +40,22 @@ def queue_s(*, rate: float, service_s: float, servers: int) -> float:
 
 
 def time_in_system(fit: Fit, rate: float) -> float:
-    return fit.fixed_s + fit.service_s + fit.spread * queue_s(rate=rate, service_s=fit.service_s, servers=fit.servers)
+    work = fit.work_s(rate)
+    return fit.fixed_s + work + fit.spread * queue_s(rate=rate, service_s=work, servers=fit.servers)
 
 
-def fit(measured: Sequence[tuple[float, float]], *, service_s: float, servers: int) -> Fit:
-    """Fit `fixed_s` and `spread` to (rate, mean seconds) by least squares.
+def fit(measured: Sequence[tuple[float, float, float]], *, servers: int) -> Fit:
+    """Fit the work to a line, then `fixed_s` and `spread` to (rate, work of a case, mean time), in seconds, by least squares.
 
     `fixed_s` may be negative: what a case needs of the cores is partly done at the same time.
     """
-    waits = [queue_s(rate=rate, service_s=service_s, servers=servers) for rate, _ in measured]
-    means = [mean for _, mean in measured]
+    rates = [rate for rate, _, _ in measured]
+    waits = [queue_s(rate=rate, service_s=work, servers=servers) for rate, work, _ in measured]
     if not all(map(math.isfinite, waits)):
         raise ValueError("a measured rate is more than the servers can do; the service time is too long or the servers too few")
-    x, y = sum(waits) / len(waits), sum(means) / len(means)
-    spread = sum((w - x) * (m - y) for w, m in zip(waits, means, strict=True)) / sum((w - x) ** 2 for w in waits)
-    return Fit(service_s=service_s, fixed_s=y - spread * x - service_s, spread=spread, servers=servers)
+    per_rate, service = linear_regression(rates, [work for _, work, _ in measured])
+    spread, fixed = linear_regression(waits, [mean - work for _, work, mean in measured])
+    return Fit(service_s=service, per_rate_s=per_rate, fixed_s=fixed, spread=spread, servers=servers)
 
 
 def needed(*, rate: float, service_s: float, busy: float) -> int:

@@ -90,6 +90,14 @@ def measure(system: bench.System, *, share: float, rate: float, seconds: float, 
     )
 
 
+def saturated(system: bench.System, *, seconds: float) -> float:
+    """Return CPU seconds a case while all cores are busy."""
+    parts = system.parts()
+    before = bench.cpu_seconds(parts)
+    cases = bench.drive(system.url, seconds=seconds)
+    return (sum(bench.cpu_seconds(parts).values()) - sum(before.values())) / cases
+
+
 def store_operations(cases: int = 20) -> dict[str, float]:
     """Return requests a case to a bucket by kind, counted by the emulator's log."""
     with tempfile.TemporaryDirectory(prefix="dermis-sizing-") as folder, fake_gcs(log=Path(folder) / "gcs.log") as address:
@@ -126,8 +134,9 @@ def table(head: str, rows: list[str]) -> str:
 
 def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, float]) -> str:
     """Return the measured part of the page."""
-    service_ms = found.service_s * 1000
-    parts = {part: statistics.fmean(load.cpu_ms[part] for load in loads) for part in loads[0].cpu_ms}
+    parts = loads[-1].cpu_ms
+    works = ", ".join(f"{sum(load.cpu_ms.values()):.1f} at {load.rate:.1f} cases/s" for load in loads)
+    said_ms = found.work_s(loads[-1].rate) * 1000
     rows = []
     for load in loads:
         said = time_in_system(found, load.rate)
@@ -151,8 +160,11 @@ def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, f
     return "\n\n".join(
         [
             f"Machine: {cores} cores, {platform_name()}. Cases of 3 images, the twin, store on disk, all parts and the client that makes the load on the same cores.",
-            "CPU milliseconds a case: " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) + f"; together {service_ms:.1f}.",
-            f"Fitted: T0 = {found.fixed_s * 1000:.0f} ms, V = {found.spread:.2f}, with S = {service_ms:.1f} ms measured and c = {found.servers}.",
+            f"CPU milliseconds a case, S: {works}. At the last one: " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) + ".",
+            (
+                f"Fitted on three loads: S = {found.service_s * 1000:.1f} ms {found.per_rate_s * 1000:+.2f} ms for each case/s, which says {said_ms:.1f} ms at the fourth; "
+                f"T0 = {found.fixed_s * 1000:.0f} ms, V = {found.spread:.2f}, c = {found.servers}."
+            ),
             table("| cases/s | of the cores | cases | mean ms | p95 ms | formula ms | off by | |", rows),
             f"Requests to the bucket a case: {asked}. At Google's list prices as last known: {cost:,.0f} dollars for a million cases, without storage and traffic.",
             f"Carried on, each part at {BUSY:.0%} of its cores:",
@@ -178,14 +190,13 @@ def main() -> int:
     options = parser.parse_args()
     cores = psutil.cpu_count() or 1
     with bench.running() as system:
-        print(f"cost of a case, {options.seconds / 4:g} s at 2 cases/s ...", flush=True)
-        cost = sum(measure(system, share=0, rate=2, seconds=options.seconds / 4, seed=options.seed).cpu_ms.values()) / 1000
+        print(f"cost of a case, {options.seconds / 4:g} s with all cores busy ...", flush=True)
+        cost = saturated(system, seconds=options.seconds / 4)
         loads = []
         for number, share in enumerate((*FITTED, PREDICTED), start=1):
             loads.append(measure(system, share=share, rate=share * cores / cost, seconds=options.seconds, seed=options.seed + number))
             print(f"{share:.0%} of {cores} cores: {loads[-1].rate:.1f} cases/s, mean {loads[-1].mean_s * 1000:.0f} ms", flush=True)
-    service_s = statistics.fmean(sum(load.cpu_ms.values()) for load in loads) / 1000
-    found = fit([(load.rate, load.mean_s) for load in loads[:-1]], service_s=service_s, servers=cores)
+    found = fit([(load.rate, sum(load.cpu_ms.values()) / 1000, load.mean_s) for load in loads[:-1]], servers=cores)
     print("requests to the store ...", flush=True)
     text = report(loads, found=found, cores=cores, operations=store_operations())
     print(f"\n{text}\n")

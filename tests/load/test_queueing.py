@@ -17,12 +17,13 @@ def test_erlangs_c(load: float, servers: int, chance: float) -> None:
 def test_more_than_can_be_served_never_ends() -> None:
     assert math.isinf(queue_s(rate=10, service_s=0.2, servers=2))
     with pytest.raises(ValueError, match="more than the servers can do"):
-        fit([(10, 1.0)], service_s=0.2, servers=2)
+        fit([(10, 0.2, 1.0)], servers=2)
 
 
 def test_a_fit_finds_what_it_was_made_of() -> None:
-    true = Fit(service_s=0.07, fixed_s=0.02, spread=0.7, servers=2)
-    found = fit([(rate, time_in_system(true, rate)) for rate in (8, 14, 18)], service_s=0.07, servers=2)
+    true = Fit(service_s=0.1, per_rate_s=-0.002, fixed_s=0.02, spread=0.7, servers=2)
+    found = fit([(rate, true.work_s(rate), time_in_system(true, rate)) for rate in (8, 14, 18)], servers=2)
+    assert (found.service_s, found.per_rate_s) == pytest.approx((0.1, -0.002))
     assert found.fixed_s == pytest.approx(0.02)
     assert found.spread == pytest.approx(0.7)
 
