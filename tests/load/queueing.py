@@ -8,17 +8,17 @@ from statistics import linear_regression
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """`service_s`: work a case, which each more case/s changes by `per_rate_s` (less, where busy caches stay warm); `fixed_s`: what does not
-    queue; `spread`: (ca^2 + cs^2) / 2, 1 for M/M/c; `servers`: cores."""
+    """`service_s`: work a case; `idle_s`: work a second that the parts do anyway, shared by the cases of that second; `fixed_s`: what does
+    not queue; `spread`: (ca^2 + cs^2) / 2, 1 for M/M/c; `servers`: cores."""
 
     service_s: float
-    per_rate_s: float = 0.0
+    idle_s: float = 0.0
     fixed_s: float
     spread: float
     servers: int
 
     def work_s(self, rate: float) -> float:
-        return self.service_s + self.per_rate_s * rate
+        return self.service_s + self.idle_s / rate
 
 
 def must_wait(*, load: float, servers: int) -> float:
@@ -45,17 +45,16 @@ def time_in_system(fit: Fit, rate: float) -> float:
 
 
 def fit(measured: Sequence[tuple[float, float, float]], *, servers: int) -> Fit:
-    """Fit the work to a line, then `fixed_s` and `spread` to (rate, work of a case, mean time), in seconds, by least squares.
+    """Fit `service_s` and `idle_s`, then `fixed_s` and `spread` to (rate, work of a case, mean time), in seconds, by least squares.
 
     `fixed_s` may be negative: what a case needs of the cores is partly done at the same time.
     """
-    rates = [rate for rate, _, _ in measured]
     waits = [queue_s(rate=rate, service_s=work, servers=servers) for rate, work, _ in measured]
     if not all(map(math.isfinite, waits)):
         raise ValueError("a measured rate is more than the servers can do; the service time is too long or the servers too few")
-    per_rate, service = linear_regression(rates, [work for _, work, _ in measured])
+    idle, service = linear_regression([1 / rate for rate, _, _ in measured], [work for _, work, _ in measured])
     spread, fixed = linear_regression(waits, [mean - work for _, work, mean in measured])
-    return Fit(service_s=service, per_rate_s=per_rate, fixed_s=fixed, spread=spread, servers=servers)
+    return Fit(service_s=service, idle_s=idle, fixed_s=fixed, spread=spread, servers=servers)
 
 
 def needed(*, rate: float, service_s: float, busy: float) -> int:

@@ -21,9 +21,9 @@ def test_more_than_can_be_served_never_ends() -> None:
 
 
 def test_a_fit_finds_what_it_was_made_of() -> None:
-    true = Fit(service_s=0.1, per_rate_s=-0.002, fixed_s=0.02, spread=0.7, servers=2)
+    true = Fit(service_s=0.06, idle_s=0.2, fixed_s=0.02, spread=0.7, servers=2)
     found = fit([(rate, true.work_s(rate), time_in_system(true, rate)) for rate in (8, 14, 18)], servers=2)
-    assert (found.service_s, found.per_rate_s) == pytest.approx((0.1, -0.002))
+    assert (found.service_s, found.idle_s) == pytest.approx((0.06, 0.2))
     assert found.fixed_s == pytest.approx(0.02)
     assert found.spread == pytest.approx(0.7)
 
