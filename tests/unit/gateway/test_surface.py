@@ -222,6 +222,8 @@ def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gate
     assert "how well it remembers" not in other.text
     assert "how well it remembers" in remembered.text
     assert gateway.get(f"/models/dermis/1?data={'ef' * 8}").status_code == 404
+    gateway.store.put_once(f"evaluations/{'12' * 8}/dermis/1/evaluation.json", b"{")
+    assert gateway.get(f"/models/dermis/1?data={'12' * 8}").status_code == 404
     promotion(gateway.store, 1, ref={"name": "dermis", "version": 1})
     assert f'href="/models/dermis/1?data={"ab" * 8}"' in gateway.get("/models").text
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from dermis.gateway.guidance import guidance
-from dermis.gateway.web.reports import DataReport, read_data
+from dermis.gateway.web.reports import DataReport, Read, read, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
@@ -87,10 +87,13 @@ class Catalog:
         found = filter(None, map(_EVALUATION.fullmatch, self.store.list("evaluations/")))
         return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in found}
 
-    def report_at(self, key: str) -> dict[str, Any]:
-        """Return one of them."""
-        report: dict[str, Any] = json.loads(self.store.get(key))
-        return report
+    def report_at(self, key: str) -> Read | None:
+        """Return one of them, None if it can't be read."""
+        try:
+            return read(json.loads(self.store.get(key)))
+        except (AttributeError, BlobNotFound, KeyError, TypeError, ValueError):
+            log.error("evaluation is broken", key=key)
+            return None
 
     def data_reports(self) -> list[str]:
         """Return the ids of the data reports that were published."""

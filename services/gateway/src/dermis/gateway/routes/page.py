@@ -71,7 +71,7 @@ async def model_page(
     catalog, model = _catalog(parts), f"{name} {version}"
     others = {on: key for (on, of), key in (await run_in_threadpool(catalog.evaluations)).items() if of == model}
     if data:
-        report = reports.read(await run_in_threadpool(catalog.report_at, others[data])) if data in others else None
+        report = await run_in_threadpool(catalog.report_at, others[data]) if data in others else None
     else:
         report = await _report(parts, name[:100], version)
     values = {"others": list(others), "data": data, "name": model, "address": f"/models/{quote(name)}/{version}"}
