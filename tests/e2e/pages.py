@@ -11,6 +11,7 @@ from dermis.standalone import demo
 
 IMAGES = [demo.CASE / f"{name}.jpg" for name in ("close_up", "at_an_angle", "at_distance")]
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+expect.set_options(timeout=20_000)  # for what is slow on a busy machine; what is wrong fails all the same
 _QUIET = ("quic", "extensions", "background-networking", "component-update", "sync", "dev-shm-usage", "gpu")
 _CUT = re.compile(r"net::ERR_|Failed to load resource|the server responded with a status of")
 
@@ -36,13 +37,20 @@ def opened(browser: Browser, url: str, *, size: str, scheme: str, locale: str = 
     origin = url if url.startswith("http") else "http://127.0.0.1"
     page.on("request", lambda made: faults.append(made.url) if not made.url.startswith((origin, "blob:", "data:")) else None)
     page.goto(url)
+    wait_until_it_works(page)
     yield page
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "the page scrolls sideways"
     assert faults == []
     context.close()
 
 
+def wait_until_it_works(page: Page) -> None:
+    """Wait until the form, where there is one, takes what is tapped: files can be set on it before, unlike a person's."""
+    expect(page.locator("#case[inert]")).to_have_count(0)
+
+
 def choose(page: Page, *images: Path, slot: str = "CLOSE_UP") -> None:
+    wait_until_it_works(page)
     page.locator(f"#slot-{slot} .from-files").set_input_files(images)
 
 

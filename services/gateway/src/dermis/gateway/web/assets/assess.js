@@ -25,6 +25,7 @@ export async function begin(sent) {
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); send(sent); });
   $("clear").addEventListener("click", async () => { await reset(); $("assess").querySelector("h1").focus(); });
+  form.inert = false; // before, a tap or a tick would have been lost
   performance.mark("interactive");
   if (draft.sending) send(sent);
 }
