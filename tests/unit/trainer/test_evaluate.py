@@ -13,9 +13,10 @@ from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import evaluate as module
 from dermis.trainer.core.calibrate import temperature
+from dermis.trainer.core.decisions import at, by_other_folds, decided
 from dermis.trainer.core.outliers import fit_outliers
 from dermis.trainer.core.trust import Wanted
-from dermis.trainer.evaluate import at, by_other_folds, decided, evaluate
+from dermis.trainer.evaluate import evaluate
 from dermis.trainer.pages import as_html
 from dermis.worker.core.differential import decide
 from tests.unit.trainer.made import CONDITIONS, manifest, predictions, worse

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.core.calibrate import Groups, prediction_sets, temperature
+from dermis.trainer.core.decisions import fitzpatrick_groups
 from dermis.trainer.core.measures import Floats, perfect_coverage
-from dermis.trainer.core.predictions import Predictions, from_bytes
+from dermis.trainer.core.predictions import SHOWN_TO_SERVE, Predictions, from_bytes
 from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.inputs import open_dataset
 from dermis.trainer.predict import open_bundle, predict
-from dermis.worker.core.differential import FITZPATRICK_GROUPS, calibrate, prediction_set
+from dermis.worker.core.differential import calibrate, prediction_set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,8 @@ class Covered:
 
 def over_splits(predictions: Predictions, *, coverage: float, splits: int, seed: int = 0) -> list[Covered]:
     """Return the coverage of the reference differentials overall and by self-reported Fitzpatrick group; groups of cases stay together."""
-    raw, target = predictions.raw["images and answers"], predictions.target
-    types = [FitzpatrickSkinType(value) if value in set(FitzpatrickSkinType) else None for value in predictions.slices["fitzpatrick_self"]]
-    groups: Groups = [FITZPATRICK_GROUPS.get(fitzpatrick) for fitzpatrick in types]
+    raw, target = predictions.raw[SHOWN_TO_SERVE], predictions.target
+    groups: Groups = fitzpatrick_groups(predictions)
     names = np.array([group or NOT_GIVEN for group in groups])
     _, block = np.unique(predictions.groups, return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -117,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.predictions:
         predictions = from_bytes(given.predictions.read_bytes())
     elif given.model and given.data:
-        predictions = predict(open_bundle(given.model), open_dataset(given.data), shown=("images and answers",))
+        predictions = predict(open_bundle(given.model), open_dataset(given.data), shown=(SHOWN_TO_SERVE,))
     else:
         parser.error("give --predictions, or --model and --data")
     found = over_splits(predictions, coverage=given.coverage, splits=given.splits)

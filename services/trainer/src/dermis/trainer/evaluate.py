@@ -5,32 +5,25 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from fairlearn.metrics import MetricFrame
 from scipy.stats import binomtest
 
-from dermis.shared.case import OutcomeKind
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FitzpatrickGroup, Manifest
-from dermis.shared.vocabulary import FitzpatrickSkinType
+from dermis.shared.manifest import Manifest
 from dermis.trainer.core import measures
+from dermis.trainer.core.decisions import TONE_SCALES, at, by_value, decided, slices
 from dermis.trainer.core.measures import Floats, Judged
-from dermis.trainer.core.predictions import Predictions, Shown
+from dermis.trainer.core.predictions import Predictions
 from dermis.trainer.core.samples import NOT_GIVEN
-from dermis.trainer.core.trust import Wanted, fit_trust
 from dermis.trainer.data.core.statistics import wilson
-from dermis.worker.core.differential import FITZPATRICK_GROUPS, decide
 from dermis.worker.core.outliers import Outliers
 
 FORMAT = "dermis.evaluation/1"
-SHOWN_TO_SERVE: Shown = "images and answers"
 COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group", "age_group", "sex_at_birth", "race_ethnicity")
 """Slices between which gaps are stated."""
-TONE_SCALES = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group")
-"""Each scale stands for itself: none is converted into another."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
 PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier_soft", "aurc")
@@ -38,7 +31,6 @@ _SHARES = frozenset(
     [f"top_{top}{kind}" for top in measures.TOPS for kind in ("", "_soft")]
     + ["set_coverage", "set_coverage_soft", "abstained", "out_of_distribution", "top_1_answered", "top_3_answered"]
 )
-_GROUPS: tuple[str, ...] = ("", *get_args(FitzpatrickGroup))
 _CURVE = tuple(n / 20 for n in range(1, 21))
 Samples = Mapping[str, Floats]
 
@@ -114,7 +106,7 @@ def evaluate(
             "overall": _curve(judged, weights, predictions.groups),
             **{
                 value: _curve(judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h])
-                for value, here in _values(cut["monk_bin"])
+                for value, here in by_value(cut["monk_bin"])
                 if value != NOT_GIVEN
             },
         },
@@ -129,102 +121,11 @@ def _soft_band(confidence: Floats, mass: Floats, rng: np.random.Generator, draws
     return measures.perfect_soft_calibration_error(confidence, mass, rng, draws=draws)
 
 
-def at(predictions: Predictions, here: measures.Hits) -> Predictions:
-    """Return the predictions of some of the cases, bool[N]."""
-    return replace(
-        predictions,
-        ids=tuple(itertools.compress(predictions.ids, here)),
-        groups=tuple(itertools.compress(predictions.groups, here)),
-        target=predictions.target[here],
-        labels=predictions.labels[here],
-        raw={shown: values[here] for shown, values in predictions.raw.items()},
-        embedding=predictions.embedding[here],
-        slices={name: tuple(itertools.compress(values, here)) for name, values in predictions.slices.items()},
-        fold=predictions.fold[here],
-    )
-
-
-def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Wanted) -> dict[int, Manifest]:
-    """Return a manifest for each fold of pooled predictions, its temperature, sets and abstention fitted on the other folds' cases."""
-    known, found = predictions.labels >= 0, {}
-    for fold in sorted(set(predictions.fold.tolist())):
-        others = at(predictions, known & (predictions.fold != fold))
-        trust = fit_trust(
-            replace(wanted, false_alarms=None),  # embeddings of two models can't be compared
-            raw=others.raw[SHOWN_TO_SERVE],
-            target=others.target,
-            labels=others.labels,
-            groups=[FITZPATRICK_GROUPS.get(fitzpatrick) for fitzpatrick in _types(others)],
-            embedding=others.embedding,
-            training_embedding=others.embedding,
-        )
-        update = {"calibration": trust.calibration, "prediction_sets": trust.prediction_sets, "abstention": trust.abstention}
-        found[fold] = manifest.model_copy(update=update)
-    return found
-
-
-def decided(
-    manifest: Manifest, predictions: Predictions, outliers: Outliers | None = None, *, by_fold: Mapping[int, Manifest] | None = None
-) -> tuple[Judged, measures.Hits | None]:
-    """Return the cases as the worker decides them, and which it calls out of distribution, None without such a rule.
-
-    A case without an image has an embedding of zeros, which says nothing: it is not scored.
-    """
-    if predictions.conditions != manifest.conditions:
-        raise DermisError(
-            Kind.INVALID, "CONDITIONS", f"the predictions are of other conditions than {manifest.key}'s: predict again with it"
-        )
-    scores = None
-    if manifest.outliers and outliers:
-        scores = [
-            float(score) if row.any() else None
-            for score, row in zip(outliers.score(predictions.embedding), predictions.embedding, strict=True)
-        ]
-    column = {condition.id: k for k, condition in enumerate(manifest.conditions)}
-    probabilities = np.zeros((len(predictions), len(column)))
-    sets, answered, strange = np.zeros(probabilities.shape, bool), np.zeros(len(predictions), bool), np.zeros(len(predictions), bool)
-    for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SHOWN_TO_SERVE], _types(predictions), strict=True)):
-        of = by_fold[int(predictions.fold[row])] if by_fold else manifest
-        decision = decide(raw, of, fitzpatrick, outlier_score=scores[row] if scores else None)
-        answered[row], strange[row] = decision.kind is OutcomeKind.DIFFERENTIAL, decision.reason == "OUT_OF_DISTRIBUTION"
-        for ranked in decision.differential:
-            probabilities[row, column[ranked.condition]] = ranked.probability
-            sets[row, column[ranked.condition]] = ranked.in_prediction_set
-    judged = Judged(probabilities=probabilities, labels=predictions.labels, target=predictions.target, sets=sets, answered=answered)
-    return judged, strange if scores else None
-
-
-def _types(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickSkinType | None]:
-    known = set(FitzpatrickSkinType)
-    return [FitzpatrickSkinType(value) if value in known else None for value in predictions.slices[scale]]
-
-
-def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str, ...]]:
-    """Return what the report is cut by: name -> N values."""
-    groups = {
-        grouped: tuple(FITZPATRICK_GROUPS.get(fitzpatrick) or NOT_GIVEN for fitzpatrick in _types(predictions, scale))
-        for grouped, scale in (("fitzpatrick_group", "fitzpatrick_self"), ("fitzpatrick_estimated_group", "fitzpatrick_estimated"))
-    }
-    condition = tuple(manifest.conditions[label].name for label in predictions.labels)
-    return {"condition": condition, **groups, **predictions.slices}
-
-
-def _values(values: Sequence[str]) -> list[tuple[str, measures.Hits]]:
-    array = np.asarray(values, str)
-    return [(value, array == value) for value in sorted(set(values), key=_place)]
-
-
-def _place(value: str) -> tuple[bool, int, str]:
-    """Order values as people do: MST2 before MST10, FST_III_IV before FST_V_VI, what is not given last."""
-    numbered = _GROUPS.index(value) if value in _GROUPS else 1 if ": " in value else len(value)
-    return value == NOT_GIVEN, numbered, value
-
-
 def _rows(
     values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None, *, prior: Floats
 ) -> list[dict[str, Any]]:
     rows = []
-    for value, here in _values(values):
+    for value, here in by_value(values):
         found = measures.figures(judged.at(here), weights[:, here])
         if strange is not None:
             found["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
@@ -279,16 +180,9 @@ def _shown(manifest: Manifest, predictions: Predictions, weights: Floats) -> dic
     """Return what each of images and answers gives alone, by the raw probabilities: calibration was made for both together."""
     found: dict[str, dict[str, Any]] = {}
     for what, table in predictions.raw.items():
-        blank = Judged(
-            probabilities=table,
-            labels=predictions.labels,
-            target=predictions.target,
-            sets=np.zeros(table.shape, bool),
-            answered=np.ones(len(table), bool),
-        )
         values = {f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights) for top in measures.TOPS}
         values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
-        values |= measures.of_ranking(blank, weights)
+        values |= measures.of_ranking(Judged.undecided(table, labels=predictions.labels, target=predictions.target), weights)
         figures = _with_intervals(values, predictions.groups)
         found[what] = {name: figure["value"] for name, figure in figures.items()}
         found[what] |= {f"{name}_interval": figure["interval"] for name, figure in figures.items()}
@@ -429,7 +323,7 @@ def compare(
     by_slice = {}
     for name in TONE_SCALES:
         rows = []
-        for value, here in _values(slices(manifest, predictions)[name]):
+        for value, here in by_value(slices(manifest, predictions)[name]):
             if value == NOT_GIVEN:
                 continue
             own = list(itertools.compress(predictions.groups, here))

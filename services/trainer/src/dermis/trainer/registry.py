@@ -19,13 +19,12 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.core import gate
 from dermis.trainer.core.gate import Compared, Judgement, Paired, Verdict, judge
 from dermis.trainer.core.measures import Floats, Ints, soft_hits
-from dermis.trainer.core.predictions import Predictions, Shown, from_bytes
+from dermis.trainer.core.predictions import SHOWN_TO_SERVE, Predictions, from_bytes
 
 PROMOTIONS = "promotions/"
 EVALUATIONS = "evaluations/"
 DIGEST_LENGTH = 16
 CONSTANT = "the best constant list"
-_SHOWN: Shown = "images and answers"
 _PURPOSES = ("demo", "research", "release")
 """From the least to the most; a version never takes the place of one of a higher purpose unless told to."""
 
@@ -324,9 +323,9 @@ def _pairing(candidate: Predictions, current: Predictions) -> Ints:
 
 
 def _scores(predictions: Predictions) -> Floats:
-    if _SHOWN not in predictions.raw:
-        raise _incomparable(f"the predictions of {predictions.model} were not made from {_SHOWN}: evaluate again")
-    return soft_hits(predictions.raw[_SHOWN], predictions.target, top=gate.TOP)
+    if SHOWN_TO_SERVE not in predictions.raw:
+        raise _incomparable(f"the predictions of {predictions.model} were not made from {SHOWN_TO_SERVE}: evaluate again")
+    return soft_hits(predictions.raw[SHOWN_TO_SERVE], predictions.target, top=gate.TOP)
 
 
 def _measured(compared: Compared) -> Measured:

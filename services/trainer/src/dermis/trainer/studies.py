@@ -12,11 +12,12 @@ import simplejpeg
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer.core import measures
-from dermis.trainer.core.predictions import Predictions
+from dermis.trainer.core.decisions import TONE_SCALES, at, decided, slices
+from dermis.trainer.core.predictions import SHOWN_TO_SERVE, Predictions
 from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.data import generated
 from dermis.trainer.data.core.profile import Table
-from dermis.trainer.evaluate import SHOWN_TO_SERVE, TONE_SCALES, at, decided, differences, slices, with_interval
+from dermis.trainer.evaluate import differences, with_interval
 from dermis.trainer.inputs import GENERATED, Dataset
 from dermis.trainer.predict import Bundle, Change, predict
 from dermis.trainer.schema import FEATURE_GROUPS

@@ -12,14 +12,13 @@ from scipy.special import softmax
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_FILE, Condition, Manifest
-from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import bundle
 from dermis.trainer.backbones.graph import fold_batch_norm
 from dermis.trainer.card import model_card
-from dermis.trainer.core.predictions import Predictions, Shown
-from dermis.trainer.core.samples import NOT_GIVEN
+from dermis.trainer.core.decisions import by_other_folds, fitzpatrick_groups
+from dermis.trainer.core.predictions import SHOWN_TO_SERVE, Predictions, Shown
 from dermis.trainer.core.trust import Wanted, fit_trust
-from dermis.trainer.evaluate import by_other_folds, evaluate
+from dermis.trainer.evaluate import evaluate
 from dermis.trainer.export import check_agreement, export
 from dermis.trainer.inputs import Dataset, arrays, conditions_of, predictions, targets, without_answers, without_images
 from dermis.trainer.learned import EVERY_CASE
@@ -28,7 +27,6 @@ from dermis.trainer.predict import open_bundle, predict
 from dermis.trainer.recipe import Config
 from dermis.trainer.runs import Run
 from dermis.trainer.stages import Parts, fit_stages, moved, new_backbone
-from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import to_bytes
 
 BATCH = 16
@@ -142,7 +140,6 @@ def pack(
 ) -> Manifest:
     """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`, as in serving."""
     conditions = calibration.conditions
-    types = (None if value == NOT_GIVEN else FitzpatrickSkinType(value) for value in calibration.slices["fitzpatrick_self"])
     embedding = known = calibration.embedding
     if config.false_alarms:
         known = model.predict(arrays(training, config.schema, config.image_size), batch_size=BATCH, verbose=0)["embedding"]
@@ -152,10 +149,10 @@ def pack(
     wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
     trust = fit_trust(
         wanted,
-        raw=calibration.raw["images and answers"],
+        raw=calibration.raw[SHOWN_TO_SERVE],
         target=calibration.target,
         labels=calibration.labels,
-        groups=[FITZPATRICK_GROUPS.get(fst) for fst in types],
+        groups=fitzpatrick_groups(calibration),
         embedding=embedding,
         training_embedding=known,
     )

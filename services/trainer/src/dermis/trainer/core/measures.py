@@ -33,6 +33,12 @@ class Judged:
     sets: Hits
     answered: Hits
 
+    @classmethod
+    def undecided(cls, probabilities: Floats, *, labels: Ints, target: Floats) -> "Judged":
+        """Return cases of which nothing was decided: each is answered, and no set holds anything."""
+        sets, answered = np.zeros(probabilities.shape, bool), np.ones(len(labels), bool)
+        return cls(probabilities=probabilities, labels=labels, target=target, sets=sets, answered=answered)
+
     def __len__(self) -> int:
         return len(self.labels)
 

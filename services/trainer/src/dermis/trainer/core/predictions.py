@@ -13,6 +13,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
 
 Shown = Literal["images and answers", "images alone", "answers alone"]
+SHOWN_TO_SERVE: Shown = "images and answers"
 FORMAT = "dermis.predictions/1"
 
 

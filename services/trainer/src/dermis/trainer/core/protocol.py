@@ -79,13 +79,8 @@ def auroc(probabilities: Floats, pooled: Pooled, weights: Floats) -> Floats:
 
 
 def _area(scores: Floats, positive: Hits, weights: Floats) -> Floats:
-    two = Judged(
-        probabilities=np.stack([1 - scores, scores], axis=1),
-        labels=positive.astype(int),
-        target=np.eye(2)[positive.astype(int)],
-        sets=np.zeros((len(scores), 2), bool),
-        answered=np.ones(len(scores), bool),
-    )
+    labels = positive.astype(int)
+    two = Judged.undecided(np.stack([1 - scores, scores], axis=1), labels=labels, target=np.eye(2)[labels])
     return of_ranking(two, weights)["macro_auroc"]
 
 
