@@ -10,42 +10,35 @@ Each fold is kept in the work folder: run it again to go on where it was stopped
 """
 
 import argparse
-import hashlib
 import itertools
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from dermis.shared.manifest import Condition
 from dermis.trainer.backbones import make_backbone
 from dermis.trainer.backbones.graph import fold_batch_norm
 from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
 from dermis.trainer.core import measures
-from dermis.trainer.core.measures import Judged
 from dermis.trainer.core.outliers import fit_outliers
 from dermis.trainer.core.samples import Sample
 from dermis.trainer.embed import CachedViews, embed, gather
-from dermis.trainer.evaluate import differences, with_interval
+from dermis.trainer.evaluate import with_interval
 from dermis.trainer.foreign import FOREIGN, foreign
 from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, open_dataset, targets, without_answers, without_images
+from dermis.trainer.nested import FOLDS_OUTER, SEED, Contender, Floats, cell, judged, nested, table
 from dermis.trainer.recipe import Config, Stage, changed
 from dermis.trainer.stages import Parts, fit_stages, new_backbone
 from dermis.trainer.train import served
 
-Floats = npt.NDArray[np.float64]
-FOLDS_OUTER, FOLDS_INNER, SEED = 5, 3, 0
 PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 DEPTHS = ({"image_size": "288", "taps": "block_7+block_10+block_14"}, {"image_size": "224", "taps": ""})
 OURS = tuple({**depth, "head.l2": l2} for depth in DEPTHS for l2 in ("0.03", "0.1", "0.3"))
@@ -59,129 +52,6 @@ UNFROZEN = replace(
 )
 """Chosen once, before any result of it was seen."""
 FOREIGNERS = 200
-SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contender:
-    """A model of a benchmark: `choices` to choose among, `fit` one of them on training cases and say what it thinks of others.
-
-    `loss`: the log loss of that alone, where it is had for less.
-    """
-
-    name: str
-    choices: tuple[Any, ...]
-    fit: Callable[[Any, Dataset, Dataset], Floats]
-    loss: Callable[[Any, Dataset, Dataset], float] | None = None
-
-
-def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print) -> dict[str, Floats]:
-    """Return each contender's probabilities [N,K] of all cases, each case by a model that never saw its fold.
-
-    A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
-    """
-    conditions = conditions_of(dataset.samples)
-    outer = dataset.split(seed=SEED, folds=FOLDS_OUTER)
-    place = {sample.id: n for n, sample in enumerate(dataset.samples)}
-    found = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
-    work.mkdir(parents=True, exist_ok=True)
-    for fold, contender in itertools.product(range(FOLDS_OUTER), contenders):
-        training, held = dataset.fold(outer, fold)
-        among = hashlib.sha256(str(contender.choices).encode()).hexdigest()[:12]
-        path = work / f"{contender.name}-{among}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
-        if not path.exists():
-            losses = _inner_losses(contender, training, conditions, fold) if len(contender.choices) > 1 else [0.0]
-            chosen = int(np.argmin(losses))
-            said = contender.fit(contender.choices[chosen], training, held)
-            record = {
-                "choice": str(contender.choices[chosen]),
-                "inner_log_loss": losses,
-                "ids": [s.id for s in held.samples],
-                "said": said.tolist(),
-            }
-            path.write_text(json.dumps(record))
-        kept = json.loads(path.read_text())
-        found[contender.name][[place[name] for name in kept["ids"]]] = kept["said"]
-        say(
-            f"fold {fold + 1} of {FOLDS_OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
-        )
-    return found
-
-
-def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Condition, ...], fold: int) -> list[float]:
-    inner = training.split(seed=SEED + 1 + fold, folds=FOLDS_INNER)
-    losses = np.zeros(len(contender.choices))
-    for part in range(FOLDS_INNER):
-        known, checked = training.fold(inner, part)
-        target, _ = targets(checked.samples, conditions)
-        for n, choice in enumerate(contender.choices):
-            if contender.loss:
-                losses[n] += contender.loss(choice, known, checked) / FOLDS_INNER
-                continue
-            said = contender.fit(choice, known, checked)
-            losses[n] -= (target * np.log(np.maximum(said, 1e-12))).sum(1).mean() / FOLDS_INNER
-    return [float(loss) for loss in losses]
-
-
-def judged(probabilities: Floats, dataset: Dataset) -> Judged:
-    target, labels = targets(dataset.samples, conditions_of(dataset.samples))
-    everything = np.ones(probabilities.shape, bool)
-    return Judged(probabilities=probabilities, labels=labels, target=target, sets=everything, answered=np.ones(len(labels), bool))
-
-
-def table(
-    dataset: Dataset, found: Mapping[str, Floats], *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)
-) -> str:
-    """Return Markdown: every contender beside the floor with intervals, then `best` less each of `others`, paired, and both by tone."""
-    whole = {name: judged(probabilities, dataset) for name, probabilities in found.items()}
-    groups = [sample.group for sample in dataset.samples]
-    weights = measures.draw_weights(groups, np.random.default_rng(0))
-    lines = [f"n = {len(dataset)}, {len(set(groups))} groups; 95 % intervals by bootstrap over groups.", ""]
-    lines += [f"| | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
-    for name, one in whole.items():
-        figures = measures.figures(one, weights)
-        lines.append(f"| {name} | " + " | ".join(_text(with_interval(figures[shown], groups)) for shown in SHOWN) + " |")
-    labels = next(iter(whole.values())).labels
-    prior = np.bincount(labels) / len(labels)
-    floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
-    lines.append(f"| floor: the best constant list | {floors[0]} | {floors[1]} | {1 / len(prior):.3f} | 0.500 | |")
-    for other in others:
-        lines += _paired(dataset, whole, best, other, weights, by)
-    return "\n".join(lines)
-
-
-def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str, weights: measures.Floats, by: Sequence[str]) -> list[str]:
-    groups = [sample.group for sample in dataset.samples]
-    paired = differences(whole[best], whole[other], weights, groups)
-    lines = [
-        "",
-        f"{best} less {other}, on the same cases:",
-        "",
-        "| figure | difference | 95 % interval | excludes 0 |",
-        "|---|---|---|---|",
-    ]
-    for shown in SHOWN[:-1]:
-        row = paired[shown]
-        low, high = row["interval"] or (np.nan, np.nan)
-        lines.append(f"| {shown} | {row['difference']:+.4f} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
-    for scale in by:
-        lines += ["", f"| {scale} | n | {best}: top-1 | top-3 | {other}: top-1 | top-3 |", "|---|---|---|---|---|---|"]
-        values = [sample.slices[scale] for sample in dataset.samples]
-        for value in sorted(set(values)):
-            here = np.array([item == value for item in values])
-            own = list(itertools.compress(groups, here))
-            cells = []
-            for name in (best, other):
-                for top in (1, 3):
-                    hit = measures.hits(whole[name].probabilities[here], whole[name].labels[here], top=top)
-                    cells.append(_text(with_interval(measures.mean(hit, weights[:, here]), own)))
-            lines.append(f"| {value} | {here.sum()} | {' | '.join(cells)} |")
-    return lines
-
-
-def _text(figure: Mapping[str, Any]) -> str:
-    value, interval = figure["value"], figure["interval"]
-    return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
 
 
 def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> Contender:
@@ -333,16 +203,16 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
     rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
     weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
     for name, found in scores.items():
-        flagged = _text(with_interval(measures.mean(found > 1, weights[name]), groups[name]))
+        flagged = cell(with_interval(measures.mean(found > 1, weights[name]), groups[name]))
         above = (found[:, None] > base) + (found[:, None] == base) / 2
         auroc = ((weights[name] @ above) * weights[same]).sum(1) / weights[name].sum(1) / weights[same].sum(1)
-        lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else _text(with_interval(auroc, groups[name]))} |")
+        lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
     lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
     values = [sample.slices["fitzpatrick_estimated"] for sample in dataset.samples]
     for value in sorted(set(values)):
         here = np.array([item == value for item in values])
         figure = with_interval(measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here)))
-        lines.append(f"| {value} | {here.sum()} | {_text(figure)} |")
+        lines.append(f"| {value} | {here.sum()} | {cell(figure)} |")
     return "\n".join(lines)
 
 
@@ -370,7 +240,7 @@ def run_leak(data: str, *, work: Path) -> str:
         prior = np.bincount(whole.labels) / len(whole)
         figures = [with_interval(measures.mean(measures.hits(found, whole.labels, top=top), weights), groups) for top in (1, 3)]
         floors = [f"{measures.floor(whole.labels, prior, top=top):.3f}" for top in (1, 3)]
-        lines.append(f"| {how} | {len(whole)} | {' | '.join(map(_text, figures))} | {' | '.join(floors)} |")
+        lines.append(f"| {how} | {len(whole)} | {' | '.join(map(cell, figures))} | {' | '.join(floors)} |")
     return "\n".join(lines)
 
 

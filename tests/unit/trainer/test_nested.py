@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dermis.trainer.comparisons import FOLDS_INNER, FOLDS_OUTER, Contender, nested, table
 from dermis.trainer.foreign import FOREIGN, foreign
 from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets
+from dermis.trainer.nested import FOLDS_INNER, FOLDS_OUTER, Contender, nested, table
 from dermis.trainer.schema import every_answer
 
 pytestmark = pytest.mark.trainer
