@@ -201,6 +201,7 @@ def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind, dataset):
     whole = predict(blind, dataset)
     found = studies.tone_flips(blind, dataset, whole, source=SOURCE, step=lambda n: None)
     assert found["flip_rate"]["value"] == 0
+    assert [row["value"] for row in found["by_slice"] if row["slice"] == "fitzpatrick_group"] == ["FST_I_II", "FST_III_IV", "FST_V_VI"]
     steady = studies.robustness(blind, dataset, whole, step=lambda n: None)
     assert {row["change"] for row in steady} == set(studies.CHANGES)
     assert all(row["top_1"]["difference"] == 0 and row["first_stays"]["value"] == 1 for row in steady)

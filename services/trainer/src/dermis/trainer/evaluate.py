@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Manifest
 from dermis.trainer.core import measures
-from dermis.trainer.core.decisions import TONE_SCALES, at, by_value, decided, slices
+from dermis.trainer.core.decisions import TONE_SCALES, at, by_tone, cut_by, decided, slices
 from dermis.trainer.core.measures import Floats, Judged
 from dermis.trainer.core.predictions import Predictions
 from dermis.trainer.core.samples import NOT_GIVEN
@@ -106,7 +106,7 @@ def evaluate(
             "overall": _curve(judged, weights, predictions.groups),
             **{
                 value: _curve(judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h])
-                for value, here in by_value(cut["monk_bin"])
+                for value, here in cut_by(cut["monk_bin"])
                 if value != NOT_GIVEN
             },
         },
@@ -125,7 +125,7 @@ def _rows(
     values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None, *, prior: Floats
 ) -> list[dict[str, Any]]:
     rows = []
-    for value, here in by_value(values):
+    for value, here in cut_by(values):
         found = measures.figures(judged.at(here), weights[:, here])
         if strange is not None:
             found["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
@@ -320,15 +320,11 @@ def compare(
     rights = [measures.hits(judged.probabilities, judged.labels, top=1) for judged in (one, two)]
     only_one, only_two = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
     test = binomtest(only_one, only_one + only_two).pvalue if only_one + only_two else 1.0
-    by_slice = {}
-    for name in TONE_SCALES:
-        rows = []
-        for value, here in by_value(slices(manifest, predictions)[name]):
-            if value == NOT_GIVEN:
-                continue
-            own = list(itertools.compress(predictions.groups, here))
-            rows.append({"value": value, "n": int(here.sum()), **differences(one.at(here), two.at(here), weights[:, here], own)})
-        by_slice[name] = rows
+    by_slice: dict[str, list[dict[str, Any]]] = {scale: [] for scale in TONE_SCALES}
+    for scale, value, here in by_tone(manifest, predictions):
+        own = list(itertools.compress(predictions.groups, here))
+        row = {"value": value, "n": int(here.sum()), **differences(one.at(here), two.at(here), weights[:, here], own)}
+        by_slice[scale].append(row)
     return {
         "model": predictions.model,
         "against": other.model,

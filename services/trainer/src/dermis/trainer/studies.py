@@ -12,9 +12,8 @@ import simplejpeg
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer.core import measures
-from dermis.trainer.core.decisions import TONE_SCALES, at, decided, slices
+from dermis.trainer.core.decisions import at, by_tone, decided
 from dermis.trainer.core.predictions import SHOWN_TO_SERVE, Predictions
-from dermis.trainer.core.samples import NOT_GIVEN
 from dermis.trainer.data import generated
 from dermis.trainer.data.core.profile import Table
 from dermis.trainer.evaluate import differences, with_interval
@@ -160,10 +159,7 @@ def _repainted(dataset: Dataset, source: str, tone: MonkSkinTone) -> Dataset:
 def _tones(bundle: Bundle, predictions: Predictions) -> Iterator[tuple[str, str, measures.Hits]]:
     """Yield all cases, then those of each value of each tone scale that the data set knows."""
     yield "all", "all", np.ones(len(predictions), bool)
-    cut = slices(bundle.manifest, predictions)
-    for scale in TONE_SCALES:
-        for value in sorted(set(cut[scale]) - {NOT_GIVEN}):
-            yield scale, value, np.array([other == value for other in cut[scale]])
+    yield from by_tone(bundle.manifest, predictions)
 
 
 def _against(bundle: Bundle, whole: Predictions, found: Predictions, **what: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The cases of an evaluation: each decided as the worker decides it, and what they are cut by."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -108,7 +108,14 @@ def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str,
     return {"condition": condition, **groups, **predictions.slices}
 
 
-def by_value(values: Sequence[str]) -> list[tuple[str, Hits]]:
+def by_tone(manifest: Manifest, predictions: Predictions) -> Iterator[tuple[str, str, Hits]]:
+    """Yield (scale, value, bool[N]) of each value of each tone scale that the data set knows."""
+    cut = slices(manifest, predictions)
+    for scale in TONE_SCALES:
+        yield from ((scale, value, here) for value, here in cut_by(cut[scale]) if value != NOT_GIVEN)
+
+
+def cut_by(values: Sequence[str]) -> list[tuple[str, Hits]]:
     """Return each value, in the order that people give them, and where it stands, bool[N]."""
     array = np.asarray(values, str)
     return [(value, array == value) for value in sorted(set(values), key=_place)]
