@@ -162,6 +162,26 @@ def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons():
     assert found["overall"]["top_1"]["interval"] == [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]
 
 
+@pytest.mark.parametrize(("answered", "interval"), [(15, [pytest.approx(15 / (15 + 1.96**2), abs=1e-3), 1.0]), (5, None)])
+def test_a_figure_of_the_answered_is_as_sure_as_these_are_many(answered, interval):
+    made = predictions(n=60)
+    raw = np.eye(4, dtype=np.float32)[made.labels]
+    raw[answered:] = np.where(raw[answered:] == 1, 0.37, 0.21)  # right, and too unsure to answer by
+    found = report_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, raw)))
+    assert found["overall"]["abstained"]["value"] == pytest.approx(1 - answered / 60, abs=1e-4)
+    assert found["overall"]["top_1_answered"] == {"value": 1, "interval": interval}
+
+
+def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too():
+    made = predictions(n=60)
+    target = np.tile([0.7, 0.2, 0.1, 0.0], (60, 1))
+    assert target[0].sum() < 1
+    same = dataclasses.replace(made, target=target, labels=np.zeros(60, np.int64), raw=dict.fromkeys(made.raw, target.astype(np.float32)))
+    wide = manifest(prediction_sets=PredictionSets(coverage=0.9, thresholds=dict.fromkeys(("FST_I_II", "FST_III_IV", "FST_V_VI"), 0.05)))
+    found = report_of(same, of=wide)["overall"]["set_coverage_soft"]
+    assert found == {"value": 1, "interval": [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]}
+
+
 def test_agreement_of_graders_is_reported(report):
     assert report["human_agreement"]["n"] == 400
     assert report["human_agreement"]["top_1"] == 1

@@ -66,7 +66,7 @@ def evaluate(
     found = measures.figures(judged, weights)
     if strange is not None:
         found["out_of_distribution"] = measures.mean(strange, weights)
-    overall = _with_intervals(found, predictions.groups)
+    overall = _with_intervals(found, predictions.groups, judged.answered)
     confidence = judged.probabilities.max(1)
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
@@ -131,7 +131,7 @@ def _rows(
             found["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
         own = list(itertools.compress(groups, here))
         row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
-        for name, figure in _with_intervals(found, own).items():
+        for name, figure in _with_intervals(found, own, judged.answered[here]).items():
             row[name], row[f"{name}_interval"] = figure["value"], figure["interval"]
         for top in measures.TOPS:
             row[f"top_{top}_floor"] = _round(measures.floor(judged.labels[here], prior, top=top))
@@ -140,8 +140,12 @@ def _rows(
     return rows
 
 
-def _with_intervals(found: Samples, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-    return {name: with_interval(samples, groups, share=name in _SHARES) for name, samples in found.items()}
+def _with_intervals(found: Samples, groups: Sequence[str], answered: measures.Hits | None = None) -> dict[str, dict[str, Any]]:
+    among = groups if answered is None else list(itertools.compress(groups, answered))
+    return {
+        name: with_interval(samples, among if name.endswith("_answered") else groups, share=name in _SHARES)
+        for name, samples in found.items()
+    }
 
 
 def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True) -> dict[str, Any]:
@@ -150,9 +154,9 @@ def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True)
     Of a `share` that is 0 or 1 every draw is the same and says nothing: there it is Wilson's interval over the groups.
     """
     value, interval = samples[0], _interval(samples, groups)
-    if share and interval and value in (0, 1):
+    if share and interval and np.isclose(value, (0, 1), rtol=0, atol=1e-9).any():  # weights of a differential add up to 1 but for rounding
         count = len(set(groups))
-        low, high = wilson(value * count, count)
+        low, high = wilson(round(float(value)) * count, count)
         interval = _round((float(low), float(high)))
     return {"value": _round(value), "interval": interval}
 
