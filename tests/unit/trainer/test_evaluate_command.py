@@ -60,6 +60,14 @@ def test_it_can_be_asked_again_and_beside_another_bundle(store_url, tmp_path):
     assert 'id="evaluated"' in (tmp_path / "evaluation.html").read_text()
 
 
+def test_a_figure_that_one_case_can_not_give_is_no_zero(tmp_path):
+    done = call("--model", BUNDLE, "--against", BUNDLE, "--data", "generated:9:1:64", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.output.splitlines() if line.startswith("  macro_auroc")]
+    assert lines == [["macro_auroc", "not", "stated"], ["macro_auroc", "not", "stated", "against", "dermis/1"]]
+    assert "nan" not in done.output
+
+
 def test_a_folder_that_is_not_the_published_bundle_leaves_the_store_alone(store_url, tmp_path):
     changed = tmp_path / "bundle"
     for path in BUNDLE.rglob("*"):

@@ -238,18 +238,19 @@ def _say(wish: Wish, report: dict[str, Any]) -> None:
         "set_coverage_soft",
         "aurc",
     ):
-        figure = report["overall"][name]
-        low, high = figure["interval"] or (None, None)
         floor = report["floors"].get(name)
-        said = f"  {name:28} {figure['value'] if figure['value'] is not None else float('nan'):.3f}"
-        click.echo(
-            said + (f"  ({low:.3f} to {high:.3f})" if low is not None else "") + (f"  floor {floor:.3f}" if floor is not None else "")
-        )
+        click.echo(f"  {name:28} {_figure(report['overall'][name])}" + (f"  floor {floor:.3f}" if floor is not None else ""))
     if comparison := report.get("comparison"):
         for name, found in comparison["differences"].items():
-            low, high = found["interval"] or (float("nan"), float("nan"))
-            click.echo(f"  {name:28} {found['difference'] or 0:+.3f}  ({low:+.3f} to {high:+.3f})  against {comparison['against']}")
+            click.echo(f"  {name:28} {_figure(found, 'difference', sign='+')}  against {comparison['against']}")
     if "skin_tone_flips" in report:
         flips = report["skin_tone_flips"]
-        click.echo(f"  skin-tone flip rate          {flips['flip_rate']['value']:.3f}  {flips['how']}")
+        click.echo(f"  skin-tone flip rate          {_figure(flips['flip_rate'])}  {flips['how']}")
     click.echo(f"written {wish.out / EVALUATION_FILE}, {wish.out / PAGE_FILE}, {wish.out / PREDICTIONS_FILE}")
+
+
+def _figure(found: Mapping[str, Any], name: str = "value", *, sign: str = "") -> str:
+    if found[name] is None:
+        return "not stated"
+    low, high = found["interval"] or (None, None)
+    return f"{found[name]:{sign}.3f}" + (f"  ({low:{sign}.3f} to {high:{sign}.3f})" if low is not None else "")
