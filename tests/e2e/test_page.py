@@ -66,6 +66,16 @@ def test_nothing_can_be_tapped_that_would_be_lost(page: Page, system: System) ->
     expect(box).to_be_checked()
 
 
+@pytest.mark.parametrize("database", ["{ open: () => ({}) }", "undefined"], ids=["never opens", "is not there"])
+def test_without_a_place_for_a_draft_a_case_is_sent_all_the_same(page: Page, system: System, database: str) -> None:
+    page.add_init_script(f"Object.defineProperty(window, 'indexedDB', {{ value: {database} }})")
+    page.goto(system.url)
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    send(page)
+    wait_for_result(page)
+
+
 def test_a_dark_image_is_told_and_taken_again(page: Page, dark: Path) -> None:
     choose(page, dark)
     slot = page.locator("#slot-CLOSE_UP")
