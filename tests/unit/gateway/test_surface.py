@@ -267,3 +267,54 @@ def test_conditions_are_the_current_models_or_without_one_those_of_the_guidance(
     assert known["model"] == "dermis 1"
     assert [each["condition"] for each in known["conditions"]][:2] == ["ACNE", "ECZEMA"]
     assert gateway.get("/v1/models").json()["models"][0]["conditions"][0] == {"id": "ACNE", "name": "Acne"}
+
+
+BROKEN_REPORTS = {
+    "no JSON": b"{",
+    "no UTF-8": b'"\xff"',
+    "a list": b"[]",
+    "too deep": b"[" * 100_000,
+    "too long a number": b'{"n": ' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("report", [None, *BROKEN_REPORTS.values()], ids=["none", *BROKEN_REPORTS])
+def test_a_version_whose_evaluation_is_missing_or_broken_is_shown_without_one(
+    gateway: Gateway, published: None, report: bytes | None
+) -> None:
+    key = f"models/dermis/1/{EVALUATION_FILE}"
+    gateway.store.delete(key)
+    if report is not None:
+        gateway.store.put_once(key, report)
+    response = gateway.get("/v1/models/1/evaluation")
+    assert (response.status_code, response.json()["reason"]) == (404, "MODEL_NOT_FOUND")
+    models = gateway.get("/models")
+    assert models.status_code == 200
+    assert 'href="/models/dermis/1"' in models.text
+    assert gateway.get("/models/dermis/1").status_code == 404
+    assert gateway.get("/compare?first=dermis/1&second=dermis/1").status_code == 404
+
+
+@pytest.mark.parametrize("changed", [{"metrics": [1]}, {"slices": {"monk_bin": "x"}}, {"floors": []}, {"metrics": {"top_1": 10**400}}])
+def test_an_evaluation_of_another_shape_is_shown_by_the_api_and_by_no_page(gateway: Gateway, published: None, changed: Any) -> None:
+    key = f"models/dermis/1/{EVALUATION_FILE}"
+    report = json.loads(gateway.store.get(key)) | changed
+    gateway.store.delete(key)
+    gateway.store.put_once(key, json.dumps(report).encode())
+    assert gateway.get("/v1/models/1/evaluation").json()["report"] == report
+    assert [gateway.get(path).status_code for path in ("/models", "/models/dermis/1")] == [200, 404]
+
+
+def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_number_is_left_out(gateway: Gateway, published: None) -> None:
+    manifest = (demo.BUNDLE / "manifest.json").read_text()
+    gateway.store.put_once("models/dermis/2/manifest.json", re.sub(r'"version":\s*1\b', '"version": 2', manifest).encode())
+    gateway.store.put_once(
+        f"models/dermis/2/{EVALUATION_FILE}", b'{"metrics": {"top_1": 0.25, "top_3": NaN}, "intervals": {"top_1": [NaN, 1]}}'
+    )
+    page = gateway.get("/models")
+    assert page.status_code == 200
+    assert "25.0&nbsp;%" in page.text
+    assert "nan" not in page.text
+    page = gateway.get("/compare?first=dermis/1&second=dermis/2")
+    assert page.status_code == 200
+    assert "nan" not in page.text

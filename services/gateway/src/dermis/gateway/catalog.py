@@ -17,6 +17,8 @@ from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRe
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
 
+_BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a JSON document may raise that is none, or another one than it should be."""
 _PROMOTIONS = "promotions/"
 _EVALUATION = re.compile(r"evaluations/([0-9a-f]{16})/([^/]+)/(\d+)/evaluation\.json")
 _DATA_REPORT = re.compile(r"reports/([0-9a-f]{16})/report\.json")
@@ -40,14 +42,17 @@ class Catalog:
         return ModelList(models=found)
 
     def evaluation(self, version: int, *, name: str | None) -> Evaluation:
-        """Return a version's report; without `name` that of the current model's, or of the only one. NOT_FOUND if there is none."""
+        """Return a version's report; without `name` that of the current model's, or of the only one. NOT_FOUND if none can be read."""
         ref = self._ref(version, name)
-        key = f"{bundle_key(ref.name, ref.version)}/{EVALUATION_FILE}"
-        try:
-            report: dict[str, Any] = json.loads(self.store.get(key))
-        except BlobNotFound:
-            raise _no_model(version, name) from None
+        report = self._report(_evaluation_key(ref)) if ref else None
+        if ref is None or report is None:
+            raise _no_model(version, name)
         return Evaluation(model=f"{ref.name} {ref.version}", report=report)
+
+    def report_of(self, version: int, *, name: str) -> Read | None:
+        """Return a version's report as a page shows it, None if there is none that can be read."""
+        ref = self._ref(version, name)
+        return self.report_at(_evaluation_key(ref)) if ref else None
 
     def conditions(self) -> ConditionList:
         """Return the current model's conditions, each with its guidance."""
@@ -78,7 +83,7 @@ class Catalog:
             record = json.loads(self.store.get(key))
             shown = {"model": _named(record["ref"]), "over": _named(record["over"]) if record["over"] else None}
             return Promotion.model_validate(record | shown)
-        except (BlobNotFound, KeyError, TypeError, ValueError):
+        except (BlobNotFound, *_BROKEN):
             log.error("promotion's record is broken", key=key)
             return None
 
@@ -88,12 +93,25 @@ class Catalog:
         return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in found}
 
     def report_at(self, key: str) -> Read | None:
-        """Return one of them, None if it can't be read."""
+        """Return the report at a key, None if there is none that can be read."""
+        report = self._report(key)
         try:
-            return read(json.loads(self.store.get(key)))
-        except (AttributeError, BlobNotFound, KeyError, TypeError, ValueError):
+            return None if report is None else read(report)
+        except _BROKEN:
             log.error("evaluation is broken", key=key)
             return None
+
+    def _report(self, key: str) -> dict[str, Any] | None:
+        try:
+            report = json.loads(self.store.get(key))
+        except BlobNotFound:
+            return None
+        except _BROKEN:
+            report = None
+        if isinstance(report, dict):
+            return report
+        log.error("evaluation is broken", key=key)
+        return None
 
     def data_reports(self) -> list[str]:
         """Return the ids of the data reports that were published."""
@@ -107,7 +125,7 @@ class Catalog:
                 return read_data(json.loads(self.store.get(key)))
             except BlobNotFound:
                 pass
-            except (AttributeError, KeyError, TypeError, ValueError):
+            except _BROKEN:
                 log.error("data report is broken", key=key)
         raise DermisError(Kind.NOT_FOUND, "REPORT_NOT_FOUND", f"there is no data report {report_id[:64]!r}; see /data")
 
@@ -124,14 +142,16 @@ class Catalog:
         pointer = self.pointer()
         return pointer.current if pointer else None
 
-    def _ref(self, version: int, name: str | None) -> VersionRef:
+    def _ref(self, version: int, name: str | None) -> VersionRef | None:
         known = versions(self.store)
         current = self._current()
         wanted = name or (current.name if current else None)
         of_version = [ref for ref in known if ref.version == version and wanted in (None, ref.name)]
-        if len(of_version) != 1:
-            raise _no_model(version, name)
-        return of_version[0]
+        return of_version[0] if len(of_version) == 1 else None
+
+
+def _evaluation_key(ref: VersionRef) -> str:
+    return f"{bundle_key(ref.name, ref.version)}/{EVALUATION_FILE}"
 
 
 def _named(ref: dict[str, Any]) -> str:

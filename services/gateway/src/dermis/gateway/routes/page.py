@@ -73,7 +73,7 @@ async def model_page(
     if data:
         report = await run_in_threadpool(catalog.report_at, others[data]) if data in others else None
     else:
-        report = await _report(parts, name[:100], version)
+        report = await _report(parts, name, version)
     values = {"others": list(others), "data": data, "name": model, "address": f"/models/{quote(name)}/{version}"}
     return respond(request, "model.html", status=200 if report else 404, report=report, **values)
 
@@ -120,10 +120,4 @@ async def _report_of(parts: Parts, chosen: str) -> reports.Read | None:
 
 
 async def _report(parts: Parts, name: str, number: int) -> reports.Read | None:
-    """Return a version's report, None if there is none."""
-    try:
-        return reports.read((await run_in_threadpool(_catalog(parts).evaluation, number, name=name)).report)
-    except DermisError as error:
-        if error.kind is not Kind.NOT_FOUND:
-            raise
-        return None
+    return await run_in_threadpool(_catalog(parts).report_of, number, name=name)

@@ -1,5 +1,6 @@
 """Reports, read for a page: an evaluation's figures with n and interval beside their floor, the cuts by skin tone first; a data set's tables."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ class Read:
     floor_meaning: str
     tones: dict[str, tuple[Group, ...]]
     others: dict[str, tuple[Group, ...]]
+
+    def figure(self, name: str) -> Figure | None:
+        """Return an overall figure, None if the report has none of that name."""
+        return next((figure for figure in self.overall if figure.name == name), None)
 
 
 def read(report: dict[str, Any]) -> Read:
@@ -117,12 +122,12 @@ def _around(value: float, interval: tuple[float, float] | None) -> tuple[float, 
 
 
 def _share(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _pair(value: object) -> tuple[float, float] | None:
     match value:
-        case [int() | float() as low, int() | float() as high]:
+        case [int() | float() as low, int() | float() as high] if math.isfinite(low) and math.isfinite(high):
             return float(low), float(high)
         case _:
             return None
