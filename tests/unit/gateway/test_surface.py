@@ -10,7 +10,7 @@ import pytest
 
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import GivenFeedback, Heatmap, ModelRef, Outcome, OutcomeKind, RankedCondition, fact_key, feedback_key, heatmap_key
-from dermis.shared.manifest import EVALUATION_FILE, VersionRef
+from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, VersionRef
 from dermis.standalone import demo
 from tests.unit.gateway.conftest import Gateway
 
@@ -318,3 +318,24 @@ def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_num
     page = gateway.get("/compare?first=dermis/1&second=dermis/2")
     assert page.status_code == 200
     assert "nan" not in page.text
+
+
+def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway, published: None) -> None:
+    gateway.store.delete(CURRENT_KEY)
+    gateway.store.put_once(CURRENT_KEY, b"{")
+    for path in ("/v1/models", "/v1/conditions", "/v1/models/1/evaluation", "/models"):
+        response = gateway.get(path)
+        assert (response.status_code, response.json()["reason"], "Retry-After" in response.headers) == (503, "CURRENT_BROKEN", True)
+    system = gateway.get("/system")
+    assert system.status_code == 200
+    assert "a way that can&#39;t be read" in system.text
+
+
+@pytest.mark.parametrize("manifest", [None, b"{", b"[]"])
+def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(gateway: Gateway, published: None, manifest: bytes | None) -> None:
+    gateway.store.delete("models/dermis/1/manifest.json")
+    if manifest:
+        gateway.store.put_once("models/dermis/1/manifest.json", manifest)
+    response = gateway.get("/v1/conditions")
+    assert (response.status_code, response.json()["reason"]) == (503, "MODEL_BROKEN")
+    assert gateway.get("/v1/models").json() == {"models": []}

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.shared.bundles import models_root_of, point, publish, read_current, read_feature_schema, read_manifest
+from dermis.shared.bundles import models_root_of, point, publish, read_current, read_feature_schema, read_manifest, versions
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import (
     CURRENT_KEY,
@@ -224,6 +224,22 @@ def test_without_a_pointer_no_model_is_available(store: Recorded) -> None:
     with pytest.raises(DermisError) as caught:
         read_current(store)
     assert (caught.value.reason, caught.value.retryable) == ("NO_CURRENT_MODEL", True)
+
+
+@pytest.mark.parametrize("pointer", [b"", b"{", b"[]", b'{"current": "dermis 1"}'])
+def test_a_pointer_that_names_no_version_says_so(store: Recorded, pointer: bytes) -> None:
+    store.put_once(CURRENT_KEY, pointer)
+    with pytest.raises(DermisError) as caught:
+        read_current(store)
+    assert (caught.value.reason, caught.value.retryable) == ("CURRENT_BROKEN", True)
+    assert CURRENT_KEY in caught.value.detail
+
+
+@pytest.mark.parametrize("version", ["0", "007", "\u00b2", "\u0663", "9" * 250, "x"])
+def test_a_folder_whose_name_is_no_version_number_is_none(published: Recorded, version: str) -> None:
+    known = versions(published)
+    published.put_once(f"models/dermis/{version}/manifest.json", b"{}")
+    assert versions(published) == known
 
 
 def test_a_manifest_under_another_version_is_refused(published: Recorded) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -21,6 +22,8 @@ from dermis.shared.manifest import (
     bundle_key,
 )
 from dermis.shared.ports import BlobConflict, BlobStore
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 
 
 def publish(store: BlobStore, folder: Path) -> Manifest:
@@ -72,11 +75,15 @@ def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/store/model
 
 
 def read_current(store: BlobStore) -> Current:
-    """Return the pointer; UNAVAILABLE as long as no version is current."""
+    """Return the pointer; UNAVAILABLE as long as no version is current, or what stands there can't be read."""
     held = store.get_versioned(CURRENT_KEY)
     if not held.generation:
         raise DermisError(Kind.UNAVAILABLE, "NO_CURRENT_MODEL", f"no {CURRENT_KEY} in the store; publish a bundle and point to it")
-    return Current.model_validate_json(held.data)
+    try:
+        return Current.model_validate_json(held.data)
+    except ValidationError:
+        detail = f"{CURRENT_KEY} in the store names no version; put back what it held, or delete it and point to a version again"
+        raise DermisError(Kind.UNAVAILABLE, "CURRENT_BROKEN", detail) from None
 
 
 def read_manifest(store: BlobStore, ref: VersionRef) -> Manifest:
@@ -97,7 +104,11 @@ def read_feature_schema(store: BlobStore, ref: VersionRef) -> FeatureSchema:
 def versions(store: BlobStore) -> list[VersionRef]:
     """Return every published version, by name and number."""
     keys = (key.split("/") for key in store.list("models/"))
-    found = [VersionRef(name=key[1], version=int(key[2])) for key in keys if len(key) == 4 and key[3] == MANIFEST_FILE and key[2].isdigit()]
+    found = [
+        VersionRef(name=key[1], version=int(key[2]))
+        for key in keys
+        if len(key) == 4 and key[3] == MANIFEST_FILE and _NUMBER.fullmatch(key[2])
+    ]
     return sorted(found, key=lambda ref: (ref.name, ref.version))
 
 

@@ -19,6 +19,8 @@ from dermis.shared.telemetry import log
 
 _BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a JSON document may raise that is none, or another one than it should be."""
+_UNREADABLE = (Kind.INVALID, Kind.NOT_FOUND)
+"""What reading a bundle raises that is broken or not whole."""
 _PROMOTIONS = "promotions/"
 _EVALUATION = re.compile(r"evaluations/([0-9a-f]{16})/([^/]+)/(\d+)/evaluation\.json")
 _DATA_REPORT = re.compile(r"reports/([0-9a-f]{16})/report\.json")
@@ -36,7 +38,7 @@ class Catalog:
             try:
                 found.append(_summary(read_manifest(self.store, ref), current))
             except DermisError as error:
-                if error.kind is not Kind.INVALID:
+                if error.kind not in _UNREADABLE:
                     raise
                 log.error("bundle is broken", model=bundle_key(ref.name, ref.version), reason=error.reason)
         return ModelList(models=found)
@@ -55,10 +57,10 @@ class Catalog:
         return self.report_at(_evaluation_key(ref)) if ref else None
 
     def conditions(self) -> ConditionList:
-        """Return the current model's conditions, each with its guidance."""
+        """Return the current model's conditions, each with its guidance; UNAVAILABLE if its bundle can't be read."""
         current, texts = self._current(), guidance()
         if current:
-            known = [(condition.id, condition.name) for condition in read_manifest(self.store, current).conditions]
+            known = [(condition.id, condition.name) for condition in self._manifest(current).conditions]
         else:
             known = [(entry.id, entry.names[0]) for entry in texts.entries]
         return ConditionList(
@@ -141,6 +143,15 @@ class Catalog:
     def _current(self) -> VersionRef | None:
         pointer = self.pointer()
         return pointer.current if pointer else None
+
+    def _manifest(self, ref: VersionRef) -> Manifest:
+        try:
+            return read_manifest(self.store, ref)
+        except DermisError as error:
+            if error.kind not in _UNREADABLE:
+                raise
+            detail = f"the bundle of the current model, {ref.name} {ref.version}, can't be read; publish it again or point to another"
+            raise DermisError(Kind.UNAVAILABLE, "MODEL_BROKEN", detail) from error
 
     def _ref(self, version: int, name: str | None) -> VersionRef | None:
         known = versions(self.store)

@@ -102,12 +102,15 @@ async def data_page(request: Request, parts: PartsOf, _reader: ModelsReader, rep
 
 @router.get("/system")
 async def system_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
+    pointer, fault = None, None
     try:
-        pointer, store = await run_in_threadpool(_catalog(parts).pointer), True
-    except DermisError:
-        pointer, store = None, False
-    load = await parts.broker.load()
-    return respond(request, "system.html", status=200 if store else 503, store=store, load=load, pointer=pointer, version=version("dermis"))
+        pointer = await run_in_threadpool(_catalog(parts).pointer)
+    except DermisError as error:
+        fault = error.reason
+    load, broken = await parts.broker.load(), fault == "CURRENT_BROKEN"
+    store = broken or not fault
+    values: dict[str, Any] = {"store": store, "broken": broken, "load": load, "pointer": pointer, "version": version("dermis")}
+    return respond(request, "system.html", status=200 if store else 503, **values)
 
 
 def _catalog(parts: Parts) -> Catalog:
