@@ -165,6 +165,13 @@ def test_a_body_of_another_kind_or_too_large_is_refused(gateway: Gateway, source
     assert gateway.call("POST", "/v1/batches", headers={"content-type": "text/plain"}, **call).status_code == 415
 
 
+@pytest.mark.parametrize("media_type", ["text/csv; charset=utf-8", "Text/CSV"])
+def test_a_csv_body_may_be_as_large_as_one_may_be_however_its_type_is_written(gateway: Gateway, source: str, media_type: str) -> None:
+    body = b"images\n" + b"a.jpg\n" * 15_000
+    response = gateway.call("POST", "/v1/batches", params={"url": source}, content=body, headers={"content-type": media_type})
+    assert (response.status_code, response.json().get("rows")) == (202, 15_000)
+
+
 def result(n: int, **fields: Any) -> BatchResult:
     return BatchResult(row=n, name=f"row {n}", **fields)
 

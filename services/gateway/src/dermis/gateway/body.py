@@ -1,5 +1,6 @@
 """A body that is no form, read while it streams and refused as soon as it is too large."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from fastapi import Request
@@ -12,11 +13,12 @@ M = TypeVar("M", bound=BaseModel)
 MOST_JSON_BYTES = 64 * 1024
 
 
-async def read_body(request: Request, *, types: tuple[str, ...], most: int) -> tuple[str, bytes]:
-    """Return the body's media type, one of `types`, and its bytes, at most `most`; UNSUPPORTED or TOO_LARGE otherwise."""
+async def read_body(request: Request, *, most_of: Mapping[str, int]) -> tuple[str, bytes]:
+    """Return the body's media type, one of `most_of`, and its bytes, at most as many as that says; UNSUPPORTED or TOO_LARGE otherwise."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in types:
-        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {given[:100]!r}; send {' or '.join(types)}")
+    if given not in most_of:
+        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {given[:100]!r}; send {' or '.join(most_of)}")
+    most = most_of[given]
     length = request.headers.get("content-length", "0")
     body = bytearray()
     if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
@@ -30,7 +32,7 @@ async def read_body(request: Request, *, types: tuple[str, ...], most: int) -> t
 
 async def read_json(request: Request, kind: type[M]) -> M:
     """Return the JSON body as `kind`; every fault is INVALID and points to its field."""
-    _, body = await read_body(request, types=("application/json",), most=MOST_JSON_BYTES)
+    _, body = await read_body(request, most_of={"application/json": MOST_JSON_BYTES})
     return parse_json(body, kind)
 
 

@@ -79,8 +79,7 @@ async def erase_batch(batch_id: str, parts: PartsOf, owner: Operator) -> Respons
 
 
 async def _take_in(request: Request, batches: Batches, *, owner: str, url: str, most: int) -> BatchManifest:
-    is_csv = request.headers.get("content-type", "").startswith(_CSV)
-    kind, body = await read_body(request, types=(_JSON, _CSV), most=most if is_csv else MOST_JSON_BYTES)
+    kind, body = await read_body(request, most_of={_JSON: MOST_JSON_BYTES, _CSV: most})
     if kind == _CSV:
         return await run_in_threadpool(batches.create, BatchSource(url=url), owner=owner, csv=body)
     return await run_in_threadpool(batches.create, parse_json(body, BatchSource), owner=owner)
