@@ -182,6 +182,13 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(gateway: Any) -> Non
     assert response.json()["reason"] == "BODY_TOO_LARGE"
 
 
+@pytest.mark.parametrize("length", ["0" * 5000, "0" * 30 + "40000000", "\u00b2", "+5"])
+def test_a_length_that_is_no_plain_number_is_refused(gateway: Any, length: str) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": length.encode()}
+    response = gateway.call("POST", "/v1/cases", content=b"", headers=headers)
+    assert (response.status_code, response.json()["reason"]) == (413, "BODY_TOO_LARGE")
+
+
 def test_a_body_without_a_length_is_refused_while_it_streams(gateway: Any) -> None:
     sent = 0
 

@@ -173,7 +173,8 @@ class TestEvents:
         again = gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "2"})
         assert [name for _, name, _ in events(again)] == ["outcome"]
         assert gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "1000"}).status_code == 204
-        assert len(events(gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "\u00b2".encode()}))) == 3
+        for strange in ("\u00b2", "9" * 5000, "-1", "1e3"):
+            assert len(events(gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": strange.encode()}))) == 3
 
     def test_a_failed_attempt_ends_it(self, gateway: Any, case_id: str) -> None:
         failed = Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d")

@@ -1,5 +1,6 @@
 """A multipart form (RFC 7578), read while it streams and refused as soon as it breaks a limit."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_TEXT_BYTES = 64 * 1024
 _MOST_PARTS = 16
+_LENGTH = re.compile(r"[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def body_bytes(headers: Headers, *, rules: FormRules, max_image_bytes: int) -> i
     """Return how many bytes the body says it holds, or may hold at most if it doesn't say; TOO_LARGE if that is too much."""
     most = rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES
     length = headers.get("content-length", "")
-    if length and (not length.isascii() or not length.isdigit() or int(length[:20]) > most):
+    if length and (not _LENGTH.fullmatch(length) or int(length) > most):
         raise DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body is said to hold {length[:20]} bytes; at most {most:,} are taken")
     return int(length) if length else most
 

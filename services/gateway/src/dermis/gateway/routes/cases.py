@@ -1,6 +1,7 @@
 """Cases: taken in, shown as far as they have come, followed, listed, erased."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
 from typing import Annotated
@@ -27,6 +28,7 @@ from dermis.shared.jobs import AssessJob
 
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
+_ORDINAL = re.compile(r"[0-9]{1,9}")
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description="makes it safe to send the same case again")]
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer when the case is finished, after N seconds at the latest")]
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
@@ -112,7 +114,7 @@ async def follow_case(
 ) -> Response:
     states = parts.pipeline.follow(case_id, owner=owner, seconds=parts.settings.stream_seconds)
     first = await anext(states)
-    seen = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
+    seen = int(last_event_id) if _ORDINAL.fullmatch(last_event_id) else 0
     if first.closed and all(event.ordinal <= seen for event in events_of(first)):
         return Response(status_code=204)  # tells EventSource not to connect again
     return StreamingResponse(_stream(first, states, still_valid, case_id, seen), media_type="text/event-stream")
