@@ -107,6 +107,7 @@ def test_the_same_feedback_is_kept_once_and_other_beside_it_up_to_a_limit(gatewa
         ({"helpful": "perhaps"}, "/helpful", "valid boolean"),
         ({"helpful": 0}, "/helpful", "valid boolean"),
         ({"helpful": True, "comment": "my name is"}, "/comment", "not permitted"),
+        ({"helpful": True, "a/b~": 1}, "/a~1b~0", "not permitted"),
         ([1], "", "should be an object"),
     ],
 )

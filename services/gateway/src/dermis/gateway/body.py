@@ -6,7 +6,7 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from dermis.gateway.problems import FieldProblem, FieldsError, fault
+from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
 from dermis.shared.errors import DermisError, Kind
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,10 +43,7 @@ def parse_json(body: bytes, kind: type[M]) -> M:
         found = error.errors(include_url=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         raise fault("JSON", f"the body is no JSON: {found[0]['msg']}; send one JSON object")
-    problems = [
-        FieldProblem(pointer=f"/{'/'.join(map(str, each['loc']))}"[:200] if each["loc"] else "", detail=_detail(each["loc"], each["msg"]))
-        for each in found
-    ]
+    problems = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=_detail(each["loc"], each["msg"])) for each in found]
     raise FieldsError("BODY", "; ".join(problem.detail for problem in problems[:3]), problems)
 
 

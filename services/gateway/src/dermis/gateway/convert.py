@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from dermis.gateway.core.image import CleanImage, Limits
 from dermis.gateway.core.strip import clean_image
 from dermis.gateway.form import CASE_FORM, IMAGE_FORM, Form, FormRules, image_count
-from dermis.gateway.problems import FieldProblem, FieldsError, fault
+from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
 from dermis.shared.case import Consent
 from dermis.shared.errors import DermisError
 from dermis.shared.vocabulary import SelfReport, ShotType
@@ -121,8 +121,7 @@ def answer_problems(error: ValidationError, *, pointer: str, name: str) -> list[
 
 def _answer_problem(found: ErrorDetails, place: str, name: str) -> FieldProblem:
     path = [str(part) for part in found["loc"]]
-    pointer = "/".join([place, *(part.replace("~", "~0").replace("/", "~1") for part in path)])
-    return FieldProblem(pointer=pointer[:200], detail=f"{'.'.join([name, *path])[:200]}: {_remedy(found, path)}")
+    return FieldProblem(pointer=pointer_to(place, path), detail=f"{'.'.join([name, *path])[:200]}: {_remedy(found, path)}")
 
 
 def _remedy(found: ErrorDetails, path: list[str]) -> str:

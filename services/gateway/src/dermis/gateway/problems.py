@@ -82,6 +82,11 @@ class FieldsError(DermisError):
         return (FieldsError, (self.reason, self.detail, self.errors))
 
 
+def pointer_to(start: str, path: Sequence[int | str]) -> str:
+    """Return the JSON pointer (RFC 6901) to what stands at `path` below `start`, cut to 200 characters."""
+    return "/".join([start, *(str(part).replace("~", "~0").replace("/", "~1") for part in path)])[:200]
+
+
 def fault(reason: str, detail: str, *, pointer: str | None = None) -> DermisError:
     """Return the refusal of a request that is wrong at `pointer`."""
     return DermisError(Kind.INVALID, reason, detail, pointer=pointer)
@@ -123,7 +128,7 @@ async def _on_dermis_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [FieldProblem(pointer="/" + "/".join(map(str, each["loc"])), detail=each["msg"]) for each in error.errors()]
+    errors = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=each["msg"]) for each in error.errors()]
     return problem_response(request, FieldsError("PARAMETER", "; ".join(f"{e.pointer[1:]}: {e.detail}" for e in errors), errors))
 
 
