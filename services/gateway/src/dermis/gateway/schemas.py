@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from dermis.gateway.core.listing import Listed, cursor
+from dermis.gateway.core.listing import Listed, next_cursor
 from dermis.gateway.guidance import guidance
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Received, ReceivedImage, Status
 from dermis.shared.http import Case, CaseImage, CaseList, CaseSummary, Failure
@@ -30,10 +30,9 @@ def case_of(state: CaseState) -> Case:
 
 def list_of(found: Sequence[Listed], limit: int) -> CaseList:
     """Return a page of `limit` cases out of `found`, which holds one more if there is a next page."""
-    page = found[:limit]
     return CaseList(
-        cases=[CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id)) for each in page],
-        next_cursor=cursor(page[-1].case_id) if len(found) > limit else None,
+        cases=[CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id)) for each in found[:limit]],
+        next_cursor=next_cursor([each.case_id for each in found], limit),
     )
 
 

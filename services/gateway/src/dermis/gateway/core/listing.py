@@ -45,6 +45,11 @@ def cursor(case_id: str) -> str:
     return base64.urlsafe_b64encode(case_id.encode()).decode().rstrip("=")
 
 
+def next_cursor(ids: Sequence[str], limit: int) -> str | None:
+    """Return the cursor of the page after the first `limit` of `ids`, None if there are no more."""
+    return cursor(ids[limit - 1]) if len(ids) > limit else None
+
+
 def after(text: str, *, kind: str = "case") -> str | None:
     """Return the case, or whatever `kind` its id is of, that a cursor stands for; None if it is none of ours."""
     try:

@@ -8,10 +8,10 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from dermis.gateway.batches import Batches, to_csv
 from dermis.gateway.body import MOST_JSON_BYTES, parse_json, read_body
-from dermis.gateway.core import listing
+from dermis.gateway.core.listing import next_cursor
 from dermis.gateway.openapi import BATCH_BODY, BATCH_RESULTS, BATCH_TAKEN_IN, problems
 from dermis.gateway.parts import Operator, Parts, PartsOf
-from dermis.gateway.problems import fault
+from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.shared.batches import BatchManifest
 from dermis.shared.http import Batch, BatchList, BatchSource
 
@@ -44,14 +44,12 @@ async def create_batch(
 async def list_batches(
     parts: PartsOf,
     owner: Operator,
-    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Cursor = "",
+    limit: Limit = 20,
 ) -> BatchList:
-    after = listing.after(cursor, kind="batch") if cursor else ""
-    if after is None:
-        raise fault("CURSOR", "cursor is none that a page gave; leave it out to begin anew", pointer="/query/cursor")
+    after = place_of(cursor, kind="batch")
     found = await run_in_threadpool(_batches(parts).page, owner=owner, after=after, size=limit + 1)
-    return BatchList(batches=found[:limit], next_cursor=listing.cursor(found[limit - 1].id) if len(found) > limit else None)
+    return BatchList(batches=found[:limit], next_cursor=next_cursor([each.id for each in found], limit))
 
 
 @router.get("/{batch_id}", summary="Show a batch and how far it is", responses=problems(404, 503))

@@ -12,14 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.body import read_json
 from dermis.gateway.convert import digest_of, new_case_of
-from dermis.gateway.core import listing
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
 from dermis.gateway.parts import Owner, Parts, PartsOf, StillValid, WritingOwner
 from dermis.gateway.pipeline import Retry
-from dermis.gateway.problems import fault
+from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received
 from dermis.shared.errors import DermisError, Kind
@@ -61,15 +60,13 @@ async def submit_case(
 async def list_cases(
     parts: PartsOf,
     owner: Owner,
-    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Cursor = "",
+    limit: Limit = 20,
 ) -> CaseList:
     if owner == PUBLIC_OWNER and not parts.settings.list_public:
         detail = "cases that were submitted without an API key can't be listed: whoever knows a case's id may see it; ask for one by its id"
         raise DermisError(Kind.PERMISSION, "LISTING_OFF", detail)
-    after = listing.after(cursor) if cursor else ""
-    if after is None:
-        raise fault("CURSOR", "cursor is none that a page gave; leave it out to begin anew", pointer="/query/cursor")
+    after = place_of(cursor, kind="case")
     return list_of(await run_in_threadpool(parts.pipeline.page, owner=owner, after=after, size=limit + 1), limit)
 
 

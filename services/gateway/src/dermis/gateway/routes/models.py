@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
-from dermis.gateway.core import listing
+from dermis.gateway.core.listing import next_cursor
 from dermis.gateway.openapi import problems
 from dermis.gateway.parts import ModelsReader, PartsOf
-from dermis.gateway.problems import fault
+from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.shared.http import ConditionList, Evaluation, ModelList, PromotionList
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -41,11 +41,9 @@ async def get_evaluation(
 async def list_promotions(
     parts: PartsOf,
     _reader: ModelsReader,
-    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Cursor = "",
+    limit: Limit = 20,
 ) -> PromotionList:
-    before = listing.after(cursor, kind="promotion") if cursor else ""
-    if before is None:
-        raise fault("CURSOR", "cursor is none that a page gave; leave it out to begin anew", pointer="/query/cursor")
+    before = place_of(cursor, kind="promotion")
     found = await run_in_threadpool(Catalog(store=parts.pipeline.store).promotions, before=before, size=limit + 1)
-    return PromotionList(promotions=found[:limit], next_cursor=listing.cursor(found[limit - 1].id) if len(found) > limit else None)
+    return PromotionList(promotions=found[:limit], next_cursor=next_cursor([each.id for each in found], limit))
