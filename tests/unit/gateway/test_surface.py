@@ -340,3 +340,29 @@ def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(gateway:
     response = gateway.get("/v1/conditions")
     assert (response.status_code, response.json()["reason"]) == (503, "MODEL_BROKEN")
     assert gateway.get("/v1/models").json() == {"models": []}
+
+
+def test_the_models_page_shows_each_top_k_beside_its_floor(gateway: Gateway, published: None) -> None:
+    floors = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())["floors"]
+    page = gateway.get("/models").text
+    for name in ("top_1", "top_3"):
+        assert f"Floor: {100 * floors[name]:.1f}&nbsp;%" in page
+
+
+def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_marks_what_is_english(
+    gateway: Gateway, published: None
+) -> None:
+    promotion(gateway.store, 1)
+    report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())
+    page = gateway.get("/models/dermis/1?lang=es").text
+    titles = re.findall(r"<(?:h2|summary)>Por ([^<]+)<", page)
+    assert len(titles) == len(report["slices"])
+    assert not [title for title in titles if title in {name.replace("_", " ") for name in report["slices"]}]
+    for text in ("No indicado", "De 18 a 29", "Femenino", "Al menos una"):
+        assert f'<th scope="row">{text}</th>' in page, text
+    assert '<th scope="row" lang="en">Eczema</th>' in page
+    assert f'<span lang="en">{report["data"]}</span>' in page
+    models = gateway.get("/models?lang=es").text
+    assert "<td>demostraci\u00f3n</td>" in models
+    assert "soft top-3" not in models
+    assert '<q lang="en">' in models

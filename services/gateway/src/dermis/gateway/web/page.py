@@ -43,7 +43,7 @@ QUESTIONS = {
 """In the order asked. Race audits and never predicts, and SCIN leaves the Monk tone to graders: neither is asked."""
 MONK_SCALE = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 """Published swatches of the Monk Skin Tone scale (skintone.google), MST 1 to 10."""
-_NOT_FOR_SCRIPTS = ("closed", "compare", "consent", "data", "measure", "model", "models", "nav", "slice", "step", "system")
+_NOT_FOR_SCRIPTS = ("closed", "compare", "consent", "data", "group", "measure", "model", "models", "nav", "slice", "step", "system")
 """Parts of the catalogue that templates alone say."""
 
 _TEMPLATES = Environment(

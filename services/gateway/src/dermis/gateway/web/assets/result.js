@@ -208,7 +208,7 @@ function told(memory) {
 
 function about(known) {
   const model = known.outcome?.model, rows = [["case", known.id], ["time", time(known.received_at)]];
-  if (model) rows.push(["model", `${model.name} ${model.version}`], ["purpose", model.purpose]);
+  if (model) rows.push(["model", `${model.name} ${model.version}`], ["purpose", said(`purpose.${model.purpose}`, model.purpose)]);
   return card(t("about.title"), el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", {}, t(`about.${name}`)), el("dd", {}, value)])),
     el("p", {}, t("notice")), el("p", { className: "quiet no-print" }, t("result.private")));
 }
