@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from dermis.shared.case import (
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
+from dermis.shared.ports import BlobConflict
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -260,6 +262,62 @@ class TestSendingAgain:
         assert {response.status_code for response in responses} == {202}
         assert len({response.json()["id"] for response in responses}) == 1
         assert len(gateway.broker.jobs) == 1
+
+    @pytest.mark.parametrize("before", ["images/1/original", "received.json"])
+    def test_one_that_comes_to_its_end_after_the_case_was_erased_leaves_nothing_of_it(self, gateway: Any, jpeg: bytes, before: str) -> None:
+        async def overtaken() -> httpx.Response:
+            reached, erased = asyncio.Event(), threading.Event()
+            put_once, loop = gateway.store.put_once, asyncio.get_running_loop()
+
+            def late(key: str, data: bytes) -> bool:
+                if key.endswith(before) and not reached.is_set():
+                    loop.call_soon_threadsafe(reached.set)
+                    erased.wait(5)
+                return bool(put_once(key, data))
+
+            gateway.store.put_once = late
+            async with gateway.client() as client:
+                slow = asyncio.ensure_future(client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"}))
+                await reached.wait()
+                fast = await client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"})
+                assert (await client.delete(fast.headers["location"])).status_code == 204
+                erased.set()
+                return await slow
+
+        response = gateway.runner.run(overtaken())
+        assert (response.status_code, response.json()["reason"]) == (404, "CASE_ERASED")
+        assert [key.partition("/")[0] for key in gateway.keys] == ["cases", "open"]
+        assert [key for key in gateway.keys if key.endswith("/erased.json")]
+
+    def test_one_whose_half_stored_image_is_another_one_is_not_taken_for_stored(self, gateway: Any, jpeg: bytes) -> None:
+        put_once = gateway.store.put_once
+
+        def breaking_off(key: str, data: bytes) -> bool:
+            if key.endswith("received.json"):
+                raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
+            return bool(put_once(key, b"of an earlier release" if key.endswith("original") else data))
+
+        gateway.store.put_once = breaking_off
+        assert gateway.submit(jpeg, headers={"Idempotency-Key": "k"}).status_code == 503
+        gateway.store.put_once = put_once
+        assert gateway.submit(jpeg, headers={"Idempotency-Key": "k"}).status_code == 409
+        assert gateway.broker.jobs == []
+
+    def test_a_key_whose_record_goes_while_it_is_read_is_taken_anew(self, gateway: Any, jpeg: bytes) -> None:
+        first = gateway.submit(jpeg, headers={"Idempotency-Key": "k"})
+        put_once = gateway.store.put_once
+
+        def erasing(key: str, data: bytes) -> bool:
+            try:
+                return bool(put_once(key, data))
+            except BlobConflict:
+                gateway.store.delete(key)
+                raise
+
+        gateway.store.put_once = erasing
+        second = gateway.submit(jpeg, headers={"Idempotency-Key": "k"})
+        assert second.status_code == 202
+        assert second.json()["id"] != first.json()["id"]
 
 
 class TestErasing:

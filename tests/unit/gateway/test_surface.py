@@ -74,6 +74,13 @@ def test_an_open_case_has_no_heatmap(gateway: Gateway, png: bytes) -> None:
     assert gateway.get(f"/v1/cases/{case_id}/images/1/heatmap").json()["reason"] == "NO_HEATMAP"
 
 
+def test_a_heatmap_that_the_store_lost_names_no_key_of_it(gateway: Gateway, finished: str) -> None:
+    gateway.store.delete(heatmap_key("public", finished, HEATMAPS[0], MODEL))
+    response = gateway.get(f"/v1/cases/{finished}/images/1/heatmap")
+    assert (response.status_code, response.json()["reason"]) == (404, "NO_HEATMAP")
+    assert "cases/" not in response.json()["detail"]
+
+
 def give(gateway: Gateway, case_id: str, body: Any) -> Any:
     return gateway.call("POST", f"/v1/cases/{case_id}/feedback", json=body)
 

@@ -32,7 +32,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
-from dermis.shared.erasing import IdempotencyLink, RetentionMark, erase, link_key, retention_key
+from dermis.shared.erasing import IdempotencyLink, RetentionMark, clear, erase, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
@@ -98,8 +98,12 @@ class Pipeline:
         received = await run_in_threadpool(self._received, case, record.case_id, owner)
         try:
             await self._store(case, received, IdempotencyLink(key=record_key))
-        except BlobConflict:  # an equal request was faster
-            return Received.model_validate_json(await run_in_threadpool(self.store.get, received_key)), False
+        except BlobConflict:
+            await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
+            if known := await run_in_threadpool(self._get, received_key, Received):
+                return known, False  # an equal request was faster
+            raise
+        await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
         return received, True
 
     async def read(self, case_id: str, *, owner: str) -> CaseState:
@@ -112,7 +116,7 @@ class Pipeline:
             run_in_threadpool(self._get, fact_key(owner, case_id, "erased"), Erased),
         )
         if erased:
-            raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased")
+            raise _erased(case_id)
         if received is None:
             raise _no_case(case_id)
         failed = None if outcome else await run_in_threadpool(self._failure, case_id, owner)
@@ -149,7 +153,10 @@ class Pipeline:
             known = sorted({f"{each.n} ({each.condition})" for each in outcome.heatmaps}) if outcome else []
             detail = f"case {case_id} has no such heatmap; " + (f"it has {', '.join(known)}" if known else "its outcome names none")
             raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", detail)
-        return await run_in_threadpool(self.store.get, heatmap_key(owner, case_id, found[0], outcome.model))
+        try:
+            return await run_in_threadpool(self.store.get, heatmap_key(owner, case_id, found[0], outcome.model))
+        except BlobNotFound:
+            raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", f"case {case_id} has lost this heatmap, or was erased meanwhile") from None
 
     async def give_feedback(self, case_id: str, feedback: Feedback, *, owner: str) -> FeedbackKept:
         """Keep what became of an outcome; CONFLICT if there is none yet, or feedback was given too often.
@@ -174,7 +181,7 @@ class Pipeline:
             if known is None and self._put(key, given):
                 if self._get(fact_key(owner, given.case_id, "erased"), Erased):  # erased meanwhile: nothing may stay
                     self.store.delete(key)
-                    raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {given.case_id} was erased")
+                    raise _erased(given.case_id)
                 return given
             known = known or self._get(key, GivenFeedback)
             if known and known.model_copy(update={"given_at": given.given_at}) == given:
@@ -196,6 +203,12 @@ class Pipeline:
             yield scratch_id
         finally:
             await run_in_threadpool(self.store.delete, scratch_key(scratch_id))
+
+    def _clear_if_erased(self, *, case_id: str, owner: str) -> None:
+        """Remove what was put into a case that an equal request stored and someone erased meanwhile, and raise NOT_FOUND."""
+        if self._get(fact_key(owner, case_id, "erased"), Erased):
+            clear(self.store, owner=owner, case_id=case_id)
+            raise _erased(case_id)
 
     def _received(self, case: NewCase, case_id: str, owner: str) -> Received:
         return Received(
@@ -250,10 +263,9 @@ class Pipeline:
                 self.store.delete(key)
 
     def _claim(self, key: str, record: IdempotencyRecord) -> IdempotencyRecord:
-        try:
-            self.store.put_once(key, _json(record))
-        except BlobConflict:
-            return IdempotencyRecord.model_validate_json(self.store.get(key))
+        while not self._put(key, record):
+            if known := self._get(key, IdempotencyRecord):
+                return known  # else it went meanwhile, with the case that it was of
         return record
 
     def _failure(self, case_id: str, owner: str) -> Failed | None:
@@ -285,6 +297,10 @@ def _json(value: BaseModel) -> bytes:
 def _check_id(case_id: str) -> None:
     if not is_id("case", case_id):
         raise _no_case(case_id)
+
+
+def _erased(case_id: str) -> DermisError:
+    return DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased")
 
 
 def _no_case(case_id: str) -> DermisError:
