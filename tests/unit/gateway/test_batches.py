@@ -146,6 +146,7 @@ def test_wrong_rows_are_named_and_nothing_is_stored(gateway: Gateway, source: st
     [
         ({}, "BODY"),
         ({"url": "ftp://x"}, "BATCH_SOURCE"),
+        ({"url": "SOURCE/\0"}, "BATCH_SOURCE"),
         ({"url": "SOURCE", "prefix": "none/"}, "BATCH_ROWS"),
         ({"url": "SOURCE", "prefix": "//"}, "BLOB_KEY"),
         ({"url": "SOURCE", "csv": "none.csv"}, "BATCH_CSV"),
@@ -154,7 +155,7 @@ def test_wrong_rows_are_named_and_nothing_is_stored(gateway: Gateway, source: st
     ],
 )
 def test_a_wrong_source_is_a_clear_problem(gateway: Gateway, source: str, body: dict[str, str], reason: str) -> None:
-    response = create(gateway, body | ({"url": source} if body.get("url") == "SOURCE" else {}))
+    response = create(gateway, {name: value.replace("SOURCE", source) for name, value in body.items()})
     assert (response.status_code, response.json()["reason"]) == (422, reason)
 
 
@@ -185,6 +186,12 @@ def outcome() -> Outcome:
         red_flags=(RedFlag(flag="FEVER", text="t"),),
         differential=tuple(RankedCondition(condition=c, name=c, probability=p, in_prediction_set=i) for c, p, i in ranked),
     )
+
+
+def test_an_object_that_is_no_step_of_a_batch_is_none(gateway: Gateway, source: str) -> None:
+    batch_id = create(gateway, {"url": source, "prefix": "a/"}).json()["id"]
+    gateway.store.put_once(f"{batch_key(batch_id)}/results/\u00b2.ndjson", b"")
+    assert gateway.get(f"/v1/batches/{batch_id}").json()["status"] == "RUNNING"
 
 
 def put_results(gateway: Gateway, source: str) -> str:

@@ -112,7 +112,7 @@ def open_batch_key(batch_id: str) -> str:
 
 def steps_in(keys: Iterable[str]) -> set[int]:
     """Return the steps that the keys of results or failures are of."""
-    return {int(name) for key in keys if (name := key.rpartition("/")[2].removesuffix(".ndjson")).isdigit()}
+    return {int(name) for key in keys if (name := key.rpartition("/")[2].removesuffix(".ndjson")).isdecimal()}
 
 
 def as_lines(items: Sequence[BaseModel]) -> bytes:

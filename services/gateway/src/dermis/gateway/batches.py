@@ -109,7 +109,7 @@ class Batches:
         erase_batch(self.store, batch_id, at=self.clock())
 
     def _check(self, url: str) -> None:
-        if not is_store_url(url):
+        if not is_store_url(url) or not url.isprintable():
             raise fault("BATCH_SOURCE", f"url: {url[:100]!r} is no store; use file:///folder or gs://bucket/prefix", pointer="/url")
         if not rows_of.may_read(url, self.sources):
             detail = "batches may not read this store; the operator names those they may in DERMIS_GATEWAY_BATCH_SOURCES"
