@@ -39,7 +39,7 @@ def test_the_frameworks_own_errors_are_problems_too(gateway: Any, method: str, p
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/v1/cases", {"GET", "POST"}), ("/v1/cases/x", {"GET", "DELETE"}), ("/v1/images:assess", {"POST"}), ("/", {"GET"})],
+    [("/v1/cases", {"GET", "POST"}), ("/v1/cases/x", {"GET", "DELETE"}), ("/v1/images:assess", {"POST"}), ("/", {"GET", "HEAD"})],
 )
 def test_405_names_every_method_that_a_path_has(gateway: Any, path: str, allowed: set[str]) -> None:
     response = gateway.call("PATCH", path)

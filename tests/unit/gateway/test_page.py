@@ -95,6 +95,8 @@ def test_every_answer_on_the_page_is_one_that_is_taken_in(field: str, gateway: A
         ("", "*;q=x", "en"),
         ("en", "es", "en"),
         ("xx", "es", "es"),
+        ("", "en;q=0.2, ES;Q=0.5", "es"),
+        ("", "es;q=nan", "en"),
     ],
 )
 def test_the_language_is_the_chosen_one_else_the_browsers(chosen: str, accepted: str, language: str) -> None:
@@ -107,6 +109,22 @@ def test_the_page_speaks_the_language_that_is_asked_for(gateway: Any) -> None:
     assert spanish.headers["content-language"] == "es"
     assert "Accept-Language" in spanish.headers["vary"]
     assert '<html lang="en">' in gateway.call("GET", "/?lang=en", headers={"Accept-Language": "es"}).text
+
+
+@pytest.mark.parametrize(("accepted", "coding"), [("gzip", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)])
+def test_a_page_is_compressed_for_those_who_take_that(gateway: Any, accepted: str, coding: str | None) -> None:
+    for path in ("/", "/models"):
+        response = gateway.get(path, headers={"Accept-Encoding": accepted})
+        assert response.headers.get("content-encoding") == coding
+        assert "<main" in response.text
+
+
+def test_a_page_says_to_HEAD_what_it_says_to_GET(gateway: Any) -> None:
+    for path in PAGES:
+        head, page = gateway.call("HEAD", path), gateway.get(path)
+        assert (head.status_code, head.headers) == (page.status_code, page.headers)
+    refused = gateway.call("DELETE", "/models")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_nothing_that_a_caller_sends_becomes_part_of_the_page(gateway: Any) -> None:

@@ -142,7 +142,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405 and (path := getattr(request.scope.get("route"), "path", None)):
         # The framework names the methods of one route; a path has several.
-        headers["Allow"] = ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, {"get": {}}))
+        headers["Allow"] = ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, ("get", "head")))
     return _response(request, error.status_code, reason, detail, headers=headers)
 
 

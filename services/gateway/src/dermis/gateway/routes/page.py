@@ -1,5 +1,6 @@
 """The web pages: a person's case, and what researchers and operators look up."""
 
+import functools
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -31,19 +32,20 @@ class _Closed(APIRoute):
 
 
 router = APIRouter(include_in_schema=False, route_class=_Closed)
+_page = functools.partial(router.api_route, methods=["GET", "HEAD"])
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _Chosen = Annotated[str, Query(max_length=120, description="name/version, or an id")]
 
 _PROMOTIONS_SHOWN = 10
 
 
-@router.get("/")
-@router.get("/cases/{_case_id}")
+@_page("/")
+@_page("/cases/{_case_id}")
 async def page(request: Request, parts: PartsOf) -> HTMLResponse:
     return case_page(request, parts.settings)
 
 
-@router.get("/models")
+@_page("/models")
 async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, before: _Chosen = "") -> HTMLResponse:
     catalog = _catalog(parts)
     records = await run_in_threadpool(catalog.promotions, before=before, size=_PROMOTIONS_SHOWN + 1)
@@ -64,7 +66,7 @@ async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, b
     return respond(request, "models.html", models=rows, pointer=pointer, **values)
 
 
-@router.get("/models/{name}/{version}")
+@_page("/models/{name}/{version}")
 async def model_page(
     request: Request, parts: PartsOf, _reader: ModelsReader, name: str, version: _Version, data: _Chosen = ""
 ) -> HTMLResponse:
@@ -78,7 +80,7 @@ async def model_page(
     return respond(request, "model.html", status=200 if report else 404, report=report, **values)
 
 
-@router.get("/compare")
+@_page("/compare")
 async def compare_page(request: Request, parts: PartsOf, _reader: ModelsReader, first: _Chosen = "", second: _Chosen = "") -> HTMLResponse:
     both = [await _report_of(parts, chosen) for chosen in (first, second)]
     names = [chosen.replace("/", " ") for chosen in (first, second)]
@@ -86,7 +88,7 @@ async def compare_page(request: Request, parts: PartsOf, _reader: ModelsReader, 
     return respond(request, "compare.html", status=200 if all(both) else 404, names=names, first=both[0], second=both[1], **values)
 
 
-@router.get("/data")
+@_page("/data")
 async def data_page(request: Request, parts: PartsOf, _reader: ModelsReader, report: _Chosen = "") -> HTMLResponse:
     catalog = _catalog(parts)
     ids = await run_in_threadpool(catalog.data_reports)
@@ -100,7 +102,7 @@ async def data_page(request: Request, parts: PartsOf, _reader: ModelsReader, rep
     return respond(request, "data.html", ids=ids, chosen=chosen, report=found)
 
 
-@router.get("/system")
+@_page("/system")
 async def system_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
     pointer, fault = None, None
     try:

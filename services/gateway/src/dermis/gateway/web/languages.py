@@ -29,13 +29,18 @@ def language_of(chosen: str, accepted: str) -> str:
     """Return the language that a person chose, else the one that their browser likes best (RFC 9110, 12.5.4)."""
     if chosen in LANGUAGES:
         return chosen
-    liked = sorted((_liking(part) for part in accepted.split(",")), key=lambda each: -each[1])
-    return next((language for language, weight in liked if language in LANGUAGES and weight > 0), LANGUAGES[0])
+    liked = sorted(likings(accepted), key=lambda each: -each[1])
+    return next((language for tag, _ in liked if (language := tag.split("-")[0]) in LANGUAGES), LANGUAGES[0])
+
+
+def likings(accepted: str) -> list[tuple[str, float]]:
+    """Return what a header of weighted values accepts, each with its weight; what weighs nothing or can't be read is left out."""
+    return [(value, weight) for value, weight in map(_liking, accepted.lower().split(",")) if weight > 0]
 
 
 def _liking(part: str) -> tuple[str, float]:
-    tag, _, weight = part.partition(";")
+    value, _, weight = part.partition(";")
     try:
-        return tag.strip().split("-")[0].lower(), float(weight.strip().removeprefix("q=") or 1)
+        return value.strip(), float(weight.strip().removeprefix("q=") or 1)
     except ValueError:
         return "", 0.0

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
 from dermis.gateway.settings import GatewaySettings
-from dermis.gateway.web.languages import LANGUAGES, language_of, texts
+from dermis.gateway.web.languages import LANGUAGES, language_of, likings, texts
 from dermis.gateway.web.reports import words
 from dermis.shared.case import Consent
 from dermis.shared.vocabulary import (
@@ -98,6 +98,6 @@ def _spoken(request: Request) -> tuple[str, str]:
 
 def _respond(request: Request, language: str, body: bytes, compressed: bytes, *, status: int = 200) -> HTMLResponse:
     headers = {"Content-Language": language, "Vary": "Accept-Language, Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if any(coding == "gzip" for coding, _ in likings(request.headers.get("accept-encoding", ""))):
         return HTMLResponse(compressed, status_code=status, headers={**headers, "Content-Encoding": "gzip"})
     return HTMLResponse(body, status_code=status, headers=headers)
