@@ -460,7 +460,13 @@ def test_it_speaks_spanish_to_whoever_reads_it(page: Page) -> None:
     choose(page, IMAGES[0])
     expect(page.locator(".mark.USABLE")).to_contain_text("Buena")
     answer(page, other_symptoms="MOUTH_SORES")
+    problem = {"title": "Content Too Large", "detail": "the body is said to hold too much", "reason": "BODY_TOO_LARGE", "status": 413}
+    page.route("**/v1/cases", lambda route: route.fulfill(status=413, content_type="application/problem+json", body=json.dumps(problem)))
     send(page)
+    said = "No funcionó: El servidor respondió 413. No se pudo enviar. No se ha perdido nada: inténtelo de nuevo."
+    expect(page.locator("#send-status")).to_have_text(said)
+    page.unroute("**/v1/cases")
+    page.locator("#send").click()
     wait_for_result(page, "Su resultado")
     assert page.url.endswith("?lang=es")
     expect(page.locator("#answer > *").first).to_contain_text("Vea a un médico hoy")

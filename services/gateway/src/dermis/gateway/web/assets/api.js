@@ -1,14 +1,16 @@
 /** The gateway's HTTP API. A problem (RFC 9457) is thrown; one without a status means that nothing was answered. */
-import { online, pause, t } from "./dom.js";
+import { language, online, pause, t } from "./dom.js";
 
 const lost = () => ({ detail: t("error.offline") });
+/** A problem's own words are English. */
+const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: (language === "en" && problem?.detail) || t("error.status", { status }) });
 const retryAfter = (value) => Math.max(1, Number(value) || 1);
 
 async function ask(path, options = {}) {
   const response = await fetch(path, options).catch((error) => { throw error.name === "AbortError" ? error : lost(); });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
-  throw { detail: t("error.status", { status: response.status }), ...problem, status: response.status, wait: retryAfter(response.headers.get("Retry-After")) };
+  throw refused(response.status, problem, retryAfter(response.headers.get("Retry-After")));
 }
 
 export async function judge(blob, signal) {
@@ -29,7 +31,7 @@ export function submit(form, key, progress) {
     request.addEventListener("load", () => {
       const { status, response } = request;
       if (status < 300 && response) return done(response);
-      fail({ detail: t("error.status", { status }), ...response, status, wait: retryAfter(request.getResponseHeader("Retry-After")) });
+      fail(refused(status, response, retryAfter(request.getResponseHeader("Retry-After"))));
     });
     request.send(form);
   });

@@ -125,7 +125,7 @@ async function send(sent) {
   } catch (error) {
     Object.assign(draft, { key: error.status ? null : draft.key, sending: false });
     store.save(draft);
-    status.replaceChildren(el("strong", {}, error.title ?? t("error.title")), `: ${error.detail ?? error} ${t("send.retry_left")}`);
+    status.replaceChildren(el("strong", {}, t("error.title")), `: ${error.detail ?? error} ${t("send.retry_left")}`);
     button.textContent = t("send.again");
   } finally {
     lock(false);
