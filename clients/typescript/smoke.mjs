@@ -19,6 +19,21 @@ const given = checked(await client.POST("/v1/cases/{case_id}/feedback", { params
 assert.equal(given.case_id, found.id);
 const erased = await client.DELETE("/v1/cases/{case_id}", { params: { path: { case_id: found.id } } });
 assert.equal(erased.response.status, 204);
+assert.equal(checked(erased), undefined);
 const gone = await client.GET("/v1/cases/{case_id}", { params: { path: { case_id: found.id } } });
 assert.throws(() => checked(gone), (error) => error instanceof DermisError && error.problem.reason === "CASE_ERASED");
+await unsaid();
 console.log(`TypeScript client: ${found.outcome.kind}, ${models.length} model(s), feedback kept, case erased`);
+
+// A proxy that answers for the system, and someone who waits for three seconds at most.
+async function unsaid() {
+  const { fetch } = globalThis, asked = [];
+  globalThis.fetch = async ({ headers }) => {
+    asked.push(headers.get("prefer"));
+    return new Response("<html>", { status: 502, headers: { "Content-Type": "text/html" } });
+  };
+  const refused = assess(dermis({ url }), [new Blob([])], { seconds: 3 });
+  await assert.rejects(refused, (error) => error instanceof DermisError && error.problem.status === 502 && error.problem.reason === "UNSAID");
+  assert.deepEqual(asked, ["wait=3"]);
+  globalThis.fetch = fetch;
+}
