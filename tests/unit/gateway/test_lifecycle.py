@@ -362,6 +362,23 @@ class TestErasing:
         gateway.call("DELETE", f"/v1/cases/{case_id}")
         assert len(gateway.keys) == 2
 
+    @pytest.mark.parametrize("name", ["received.json", "assessed.json", "failed/1.json", "idempotency.json"])
+    def test_a_case_of_which_something_is_broken_can_be_erased_and_the_log_says_what(
+        self, gateway: Any, jpeg: bytes, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        case_id = gateway.submit(jpeg, headers={"Idempotency-Key": "k"}).json()["id"]
+        key = f"cases/public/{case_id}/{name}"
+        gateway.store.delete(key)
+        gateway.store.put_once(key, b'{"SECRET')
+        shown = gateway.get(f"/v1/cases/{case_id}")
+        if name != "idempotency.json":
+            assert (shown.status_code, shown.json()["reason"]) == (500, "FACT_BROKEN")
+            log = capsys.readouterr()
+            assert key in log.out + log.err
+            assert "SECRET" not in log.out + log.err + shown.text
+        assert gateway.call("DELETE", f"/v1/cases/{case_id}").status_code == 204
+        assert list(gateway.store.list("cases/")) == [fact_key("public", case_id, "erased")]
+
     def test_what_never_was_is_not_found(self, gateway: Any) -> None:
         for unknown in (new_id("case"), "x"):
             assert gateway.call("DELETE", f"/v1/cases/{unknown}").status_code == 404

@@ -3,6 +3,8 @@
 from contextlib import suppress
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from dermis.shared.batches import BatchErased, batch_erased_key, batch_key, open_batch_key
 from dermis.shared.case import Consent, Erased, Fact, OpenCase, case_key, fact_key, open_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -46,7 +48,7 @@ def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
 
 def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
     """Delete all of a case but its tombstone and its open marker; what points to it first."""
-    with suppress(BlobNotFound):
+    with suppress(BlobNotFound, ValidationError):  # one that can't be read must not keep the rest
         store.delete(IdempotencyLink.model_validate_json(store.get(link_key(owner, case_id))).key)
     for key in list(store.list(f"{case_key(owner, case_id)}/")):
         if key != fact_key(owner, case_id, "erased"):
