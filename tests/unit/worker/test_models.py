@@ -7,7 +7,7 @@ import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.shared.errors import DermisError
-from dermis.shared.manifest import OutlierRule
+from dermis.shared.manifest import OutlierRule, VersionRef
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.tensors import from_proto, to_proto
 from dermis.worker.adapters.models import StoreModels
@@ -76,6 +76,17 @@ def test_what_answers_count_is_probed_once_a_version() -> None:
     np.testing.assert_allclose(found.bias, bias)
     assert serving.answer_weights(manifest(), 40) is found
     assert sum(calls) == 41
+
+
+def test_a_version_that_is_not_told_of_soon_is_not_waited_for_as_long_as_a_prediction() -> None:
+    waits: list[float] = []
+
+    class Silent(Channel):
+        def unary_unary(self, path: str, **_: Any) -> Any:
+            return lambda _request, timeout: waits.append(timeout) or pb.GetModelStatusResponse()
+
+    assert not ServingClient(Silent(), deadline_s=10).available(VersionRef(name="dermis", version=1))  # type: ignore[arg-type]
+    assert waits == [2]
 
 
 def test_outliers_are_read_once_from_the_bundle() -> None:

@@ -292,6 +292,16 @@ def test_a_longer_outage_leaves_the_case_open() -> None:
     assert made.status() is Status.FINISHED
 
 
+def test_a_try_that_took_long_is_the_last_one_so_that_a_peer_that_hangs_fails_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "RETRY_WITHIN_S", -1)
+    made = world(skin())
+    made.faults = [DermisError(Kind.DEADLINE, "SERVING_DEADLINE_EXCEEDED", "no answer")] * 3
+    made.work()
+    assert len(made.faults) == 2
+    assert made.status() is Status.ASSESSED
+    assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
+
+
 def test_an_outage_of_a_day_fails_the_case() -> None:
     made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
     made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3

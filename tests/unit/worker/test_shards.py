@@ -150,6 +150,14 @@ def test_what_can_be_done_later_is_left_and_what_never_can_is_told(store: Memory
     assert len(closed.reads) == 1
 
 
+def test_a_try_that_took_long_is_the_last_one(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dermis.worker.step_tasks.RETRY_WITHIN_S", -1)
+    away = Counting(DermisError(Kind.DEADLINE, "SERVING_DEADLINE_EXCEEDED", "no answer"))
+    work(Shards(store, lambda _: away), JOB, settings=SETTINGS, redelivered=False)
+    assert len(away.reads) == 1
+    assert list(store.list("profiles/images_1/failed/")) == []
+
+
 def test_a_shard_that_loses_its_worker_each_time_is_told(source: Counting, store: MemoryStore) -> None:
     shards = Shards(store, lambda _: source)
     for _ in range(SETTINGS.max_redeliveries):

@@ -15,7 +15,7 @@ from dermis.worker.batches import Batches
 from dermis.worker.metrics import Metrics
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
-from dermis.worker.tasks import RETRY_AFTER_S, taken_up
+from dermis.worker.tasks import RETRY_AFTER_S, RETRY_WITHIN_S, taken_up
 
 J_contra = TypeVar("J_contra", contravariant=True)
 
@@ -74,12 +74,13 @@ def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, red
 
 
 def _run(steps: Steps[J_contra], job: J_contra) -> None:
+    begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
             start = time.monotonic()
             count = steps.run(job)
         except DermisError as error:
-            if wait is None or not error.retryable:
+            if wait is None or not error.retryable or time.monotonic() - begun > RETRY_WITHIN_S:
                 raise
             time.sleep(wait)
         else:

@@ -19,7 +19,9 @@ from dermis.worker.pipeline import Pipeline, now
 from dermis.worker.settings import WorkerSettings
 
 RETRY_AFTER_S = (0.5, 1.5)
-"""Waits between the tries inside one task: three within 5 s; later ones are the sweep's."""
+"""Waits between the tries inside one task; later ones are the sweep's."""
+RETRY_WITHIN_S = 5.0
+"""No try begins later than this after the first: a peer that hangs must not use up the time limit, which fails the case."""
 
 
 def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics) -> Celery:
@@ -87,6 +89,7 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
     if redelivered and pipeline.count_redelivery(job) > settings.max_redeliveries:
         pipeline.fail(job, reason="WORKER_LOST", detail="the worker was lost each time that it took up this case")
         return
+    begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
             state = pipeline.assess(job)
@@ -100,10 +103,11 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
                 pipeline.fail(job, reason=error.reason, detail="the case could not be assessed")
                 return
             metrics.retries.labels(error.reason).inc()
-            log.warning("try again", reason=error.reason, detail=error.detail, wait_s=wait)
-            if wait is None:
+            if wait is None or time.monotonic() - begun > RETRY_WITHIN_S:
+                log.warning("case left", reason=error.reason, detail=error.detail)
                 _give_up_if_old(pipeline, job, settings=settings, reason=error.reason)
                 return
+            log.warning("try again", reason=error.reason, detail=error.detail, wait_s=wait)
             time.sleep(wait)
         except Exception:  # noqa: BLE001 - the last net of a task: whatever it is, the case gets its failed fact
             log.exception("case failed")

@@ -21,6 +21,8 @@ from dermis.worker.core.answer_shares import AnswerWeights, from_probes, probes
 from dermis.worker.ports import Inputs, Outputs
 
 _PROBED_AT_ONCE = 16
+_STATUS_S = 2.0
+"""Longest wait for a version's state, which serving has at hand: two of them and a call must fit into the time of a case."""
 
 
 class MetadataClient:
@@ -91,7 +93,7 @@ class ServingClient:
         """Return whether serving has this version ready; False as well if it can't be asked."""
         request = serving.GetModelStatusRequest(model_spec=_spec(ref.name, ref.version))
         try:
-            response = self._status(request, timeout=self._deadline_s)
+            response = self._status(request, timeout=min(self._deadline_s, _STATUS_S))
         except grpc.RpcError:
             return False
         return any(
