@@ -309,6 +309,31 @@ def test_an_outage_of_a_day_fails_the_case() -> None:
     assert made.status() is Status.FAILED
 
 
+def replayed(made: World) -> None:
+    """Fail attempt 1 and open attempt 2, as `dermis replay` does."""
+    made.pipeline().fail(JOB, reason="INTERNAL", detail="a bug")
+    marker = OpenCase(case_id=JOB.case_id, owner=JOB.owner, opened_at=datetime.now(UTC), attempt=2)
+    made.store.put_once(open_key(JOB.case_id), marker.model_dump_json().encode())
+
+
+def test_a_late_job_of_an_attempt_that_failed_leaves_the_replay_open() -> None:
+    made = world(skin())
+    replayed(made)
+    made.work()
+    assert OpenCase.model_validate_json(made.store.get(open_key(JOB.case_id))).attempt == 2
+
+
+def test_an_outage_does_not_fail_an_old_case_that_was_just_replayed() -> None:
+    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
+    replayed(made)
+    made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
+    again = JOB.model_copy(update={"attempt": 2})
+    tasks.work(made.pipeline(), again, settings=SETTINGS, redelivered=False, metrics=made.metrics)
+    assert not made.faults
+    assert made.pipeline()._read(again).failed is None
+    assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
+
+
 @pytest.mark.parametrize("fault", [ValueError("a bug"), DermisError(Kind.INTERNAL, "SERVING_OUTPUT", "nan")])
 def test_what_can_never_work_fails_the_attempt(fault: Exception) -> None:
     made = world(skin())

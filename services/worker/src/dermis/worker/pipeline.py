@@ -22,6 +22,7 @@ from dermis.shared.case import (
     Failed,
     Heatmap,
     ModelRef,
+    OpenCase,
     Outcome,
     OutcomeKind,
     Received,
@@ -153,13 +154,13 @@ class Pipeline:
             n += 1
         return n
 
-    def received(self, job: AssessJob) -> Received | None:
-        """Return the case as it came in, or None if there is none."""
-        return self._get(fact_key(job.owner, job.case_id, "received"), Received)
+    def marker(self, job: AssessJob) -> OpenCase | None:
+        """Return the marker of an open case, or None if it is not open."""
+        return self._get(open_key(job.case_id), OpenCase)
 
     def _read(self, job: AssessJob) -> CaseState:
         return CaseState(
-            received=self.received(job),
+            received=self._get(fact_key(job.owner, job.case_id, "received"), Received),
             assessed=self._get(fact_key(job.owner, job.case_id, "assessed"), Assessed),
             outcome=self._get(fact_key(job.owner, job.case_id, "outcome"), Outcome),
             failed=self._get(failed_key(job.owner, job.case_id, job.attempt), Failed),
@@ -294,12 +295,19 @@ class Pipeline:
             return None
 
     def _close(self, job: AssessJob, state: CaseState) -> CaseState:
-        """Remove what a closed case no longer needs; of an erased case, everything that came after its tombstone."""
+        """Remove what a closed case no longer needs; of an erased case, everything that came after its tombstone.
+
+        A failure closes its own attempt: the marker of a later one, which was opened by a replay, stays.
+        """
         if state.erased:
             clear(self.store, owner=job.owner, case_id=job.case_id)
-        if state.closed:
+        if state.erased or state.outcome or (state.failed and not self._is_reopened(job)):
             self.store.delete(open_key(job.case_id))
         return state
+
+    def _is_reopened(self, job: AssessJob) -> bool:
+        marker = self.marker(job)
+        return marker is not None and marker.attempt > job.attempt
 
 
 def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[np.float32]) -> Inputs:

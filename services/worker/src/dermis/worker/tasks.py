@@ -119,6 +119,6 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
 
 
 def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> None:
-    received = pipeline.received(job)
-    if received and (now() - received.received_at).total_seconds() > settings.give_up_after_seconds:
+    marker = pipeline.marker(job)  # a replay opens the case anew
+    if marker and marker.attempt == job.attempt and (now() - marker.opened_at).total_seconds() > settings.give_up_after_seconds:
         pipeline.fail(job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_seconds:g} s")
