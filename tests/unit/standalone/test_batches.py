@@ -16,6 +16,7 @@ from dermis.shared.batches import (
     batch_rows_key,
     open_batch_key,
 )
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
@@ -34,6 +35,7 @@ class FakeQueue:
     def __init__(self) -> None:
         self.sent: list[int] = []
         self.steps = 0
+        self.down = False
 
     def waiting(self) -> int:
         return 0
@@ -42,6 +44,8 @@ class FakeQueue:
         raise AssertionError(job)
 
     def waiting_steps(self) -> int:
+        if self.down:
+            raise DermisError(Kind.UNAVAILABLE, "BROKER", "gone")
         return self.steps
 
     def send_step(self, job: BatchJob) -> None:
@@ -64,6 +68,24 @@ def store() -> MemoryStore:
 @pytest.fixture
 def queue() -> FakeQueue:
     return FakeQueue()
+
+
+def test_without_redis_the_look_goes_on(store: MemoryStore, queue: FakeQueue) -> None:
+    sweep = BatchSweep(store, queue, POLICY)
+    sweep.look(NOW)
+    queue.down = True
+    assert sweep.look(LATER) == {Action.WAIT: 1}
+    queue.down = False
+    assert sweep.look(LATER) == {Action.RESEND: 1}
+
+
+def test_a_batch_of_another_version_does_not_stop_the_others(store: MemoryStore, queue: FakeQueue) -> None:
+    other = new_id("batch")
+    store.put_once(open_batch_key(other), b"{}")
+    store.put_once(batch_manifest_key(other), b'{"batch_id": "a later version wrote this"}')
+    sweep = BatchSweep(store, queue, POLICY)
+    sweep.look(NOW)
+    assert sweep.look(LATER) == {Action.WAIT: 1, Action.RESEND: 1}
 
 
 def test_steps_that_nobody_has_are_sent_again_once(store: MemoryStore, queue: FakeQueue) -> None:

@@ -19,6 +19,7 @@ from dermis.shared.case import (
     Consent,
     Erased,
     Fact,
+    FactName,
     Failed,
     OpenCase,
     Outcome,
@@ -239,6 +240,15 @@ def test_a_broken_marker_does_not_stop_the_others(bench: Bench) -> None:
     assert bench.look() == {Action.RESEND: 1}
 
 
+@pytest.mark.parametrize("name", ["received", "outcome", "erased"])
+def test_a_fact_of_another_version_does_not_stop_the_others(bench: Bench, name: FactName) -> None:
+    bench.open("a", whole=False)
+    bench.store.put_once(fact_key(OWNER, "a", name), b'{"case_id": "a", "what": "a later version wrote this"}')
+    bench.open("b")
+    assert bench.look() == {Action.RESEND: 1}
+    assert open_key("a") in bench.keys
+
+
 def test_what_is_closed_is_forgotten(bench: Bench) -> None:
     bench.open("a")
     bench.look()
@@ -306,6 +316,25 @@ class TestRetention:
         assert bench.sweep.end_retention(NOW) == 1
         assert fact_key(OWNER, kept, "received") in bench.keys
         assert fact_key(OWNER, over, "erased") in bench.keys
+
+    def test_a_case_that_another_version_wrote_is_erased_all_the_same(self, bench: Bench) -> None:
+        case_id = self.case(bench, 30, whole=False)
+        bench.store.put_once(fact_key(OWNER, case_id, "received"), b'{"self_report": {"textures": "a later word"}}')
+        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
+
+    @pytest.mark.parametrize("name", ["ASSESS_ONLY/00", "batches/00", f"ASSESS_ONLY/{new_id('batch')}"])
+    def test_what_is_no_mark_keeps_no_case(self, bench: Bench, name: str) -> None:
+        case_id = self.case(bench, 30)
+        bench.store.put_once(f"retention/{name}", b"{")
+        assert bench.sweep.end_retention(NOW) == 1
+        assert fact_key(OWNER, case_id, "erased") in bench.keys
+
+    def test_a_broken_mark_keeps_no_other_case(self, bench: Bench) -> None:
+        bench.store.put_once(retention_key(Consent.ASSESS_ONLY, scratch_id(31 * self.DAY, "case")), b"{")
+        case_id = self.case(bench, 30)
+        assert bench.sweep.end_retention(NOW) == 1
+        assert fact_key(OWNER, case_id, "erased") in bench.keys
 
     def test_all_that_was_added_to_a_case_goes_with_it(self, bench: Bench) -> None:
         case_id = self.case(bench, 30)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from dermis.shared.batches import (
     OPEN_BATCHES,
@@ -18,7 +18,9 @@ from dermis.shared.batches import (
     steps_in,
 )
 from dermis.shared.erasing import clear_batch
+from dermis.shared.errors import DermisError
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.telemetry import log
 from dermis.standalone.core.sweep import Action, Policy, is_expired
 from dermis.standalone.queue import Queue
 
@@ -52,8 +54,13 @@ class BatchSweep:
         return done
 
     def _look_at(self, batch_id: str, now: datetime) -> Action:
-        manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
-        if self._get(batch_erased_key(batch_id), BatchErased):
+        try:
+            manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
+            erased = self._get(batch_erased_key(batch_id), BatchErased)
+        except ValidationError as error:
+            log.error("batch can't be read", batch_id=batch_id, fact=error.title)
+            return Action.WAIT
+        if erased:
             return self._discard(batch_id)
         if manifest is None:
             over = is_expired(batch_id, now=now, after=self._policy.incomplete_after)
@@ -72,13 +79,21 @@ class BatchSweep:
         if known is None or known.done != len(closed):
             self._progress[manifest.batch_id] = Progress(len(closed), now)
             return Action.WAIT
-        if now - known.since < self._policy.resend_after or self._queue.waiting_steps():
+        if now - known.since < self._policy.resend_after or self._is_waiting():
             return Action.WAIT
         for step in range(manifest.steps):
             if step not in closed:
                 self._queue.send_step(BatchJob(batch_id=manifest.batch_id, step=step))
         self._progress[manifest.batch_id] = Progress(len(closed), now)
         return Action.RESEND
+
+    def _is_waiting(self) -> bool:
+        """Return whether steps wait in the queue; also where that can't be asked, so that the rest of the look goes on."""
+        try:
+            return bool(self._queue.waiting_steps())
+        except DermisError as error:
+            log.warning("no step is sent again", reason=error.reason, detail=error.detail)
+            return True
 
     def _discard(self, batch_id: str) -> Action:
         clear_batch(self._store, batch_id)

@@ -28,6 +28,7 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import RETAINED_BATCHES, RetentionMark, clear, erase, erase_batch, retention_prefix
 from dermis.shared.errors import DermisError
+from dermis.shared.ids import is_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.metrics import serve_metrics
 from dermis.shared.ports import BlobNotFound, BlobStore
@@ -93,12 +94,20 @@ class Sweep:
         for consent in Consent:
             for key in self._store.list(retention_prefix(consent)):
                 case_id = key.removeprefix(retention_prefix(consent))
+                if not is_id("case", case_id):
+                    continue  # not ours
                 if ended == _MOST_ENDED or not is_over(case_id, consent, now=now, policy=self._policy):
                     break
-                self._end(key, case_id, now)
-                ended += 1
+                try:
+                    self._end(key, case_id, now)
+                except ValidationError as error:
+                    log.error("case can't be ended", key=key, fact=error.title)
+                else:
+                    ended += 1
         for key in self._store.list(RETAINED_BATCHES):
             batch_id = key.removeprefix(RETAINED_BATCHES)
+            if not is_id("batch", batch_id):
+                continue
             if ended == _MOST_ENDED or not is_over(batch_id, Consent.ASSESS_ONLY, now=now, policy=self._policy):
                 break
             erase_batch(self._store, batch_id, at=now)
@@ -111,7 +120,7 @@ class Sweep:
             owner = RetentionMark.model_validate_json(self._store.get(key)).owner
         except BlobNotFound:
             return  # erased meanwhile
-        if self._get(fact_key(owner, case_id, "received"), Received) or self._get(fact_key(owner, case_id, "erased"), Erased):
+        if self._has(fact_key(owner, case_id, "received")) or self._has(fact_key(owner, case_id, "erased")):
             erase(self._store, owner=owner, case_id=case_id, at=now)
             self._audit.note(Act.EXPIRE, by="sweep", case_id=case_id)
         else:
@@ -135,16 +144,16 @@ class Sweep:
             return 0
 
     def _read(self, key: str, now: datetime) -> tuple[OpenCase, CaseState] | None:
-        """Return an open case, or None if there is nothing to decide about it now."""
+        """Return an open case, or None if there is nothing to decide about it now, or by this version of dermis."""
         try:
             marker = OpenCase.model_validate_json(self._store.get(key))
+            due = is_due(marker, self._resent.get(key), now=now, policy=self._policy)
+            return (marker, self._state(marker)) if due else None
         except BlobNotFound:
             return None  # closed meanwhile
-        except ValidationError:
-            log.error("marker is broken", key=key)
+        except ValidationError as error:
+            log.error("case can't be read", key=key, fact=error.title)
             return None
-        due = is_due(marker, self._resent.get(key), now=now, policy=self._policy)
-        return (marker, self._state(marker)) if due else None
 
     def _state(self, marker: OpenCase) -> CaseState:
         """Read what decides, the facts that close a case first."""
@@ -162,6 +171,14 @@ class Sweep:
             return model.model_validate_json(self._store.get(key))
         except BlobNotFound:
             return None
+
+    def _has(self, key: str) -> bool:
+        """Return whether there is such an object; what it says need not be understood to end it."""
+        try:
+            self._store.get(key)
+        except BlobNotFound:
+            return False
+        return True
 
     def _do(self, action: Action, key: str, marker: OpenCase, now: datetime) -> None:
         match action:
