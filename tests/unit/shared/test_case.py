@@ -3,7 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
+from dermis.shared.batches import BatchRow
 from dermis.shared.case import (
     AnyFact,
     Assessed,
@@ -115,3 +117,11 @@ def test_keys_are_where_the_design_says() -> None:
 def test_a_case_has_one_to_three_images(count: int) -> None:
     with pytest.raises(ValueError, match="images"):
         Received(case_id=CASE, owner="public", received_at=NOW, images=(IMAGE,) * count, self_report=SelfReport())
+
+
+@pytest.mark.parametrize("kind", [Received, BatchRow])
+def test_what_is_wrong_with_a_fact_is_told_without_what_a_person_answered(kind: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate({"self_report": {"related_category": "MY_ANSWER"}})
+    assert "self_report.related_category" in str(caught.value)
+    assert "MY_ANSWER" not in str(caught.value)

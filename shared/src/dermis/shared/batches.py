@@ -16,7 +16,7 @@ MOST_ROWS = 100_000
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class BatchJob(Frozen):

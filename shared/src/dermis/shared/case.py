@@ -20,7 +20,7 @@ MAX_IMAGES = 3
 
 
 class Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Consent(StrEnum):
@@ -242,7 +242,7 @@ AnyFact = Received | Assessed | Outcome | Failed | Erased
 class CaseState(BaseModel):
     """What is known of a case; `status` follows from which facts are there."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     received: Received | None = None
     assessed: Assessed | None = None
