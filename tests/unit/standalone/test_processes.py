@@ -57,6 +57,14 @@ def test_everything_is_started_with_the_variables_of_a_pod(tmp_path: Path, redis
     assert planned.given == ()
 
 
+def test_the_state_folder_is_its_owners_alone_from_the_start(tmp_path: Path, redis_path: str) -> None:
+    plan(tmp_path, PATH=redis_path, DERMIS_STANDALONE_STATE=str(tmp_path / "state"))
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DermisError, match="name another one with --state"):
+        plan(tmp_path, PATH=redis_path, DERMIS_STANDALONE_STATE=str(tmp_path / "file"))
+
+
 def test_a_part_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
     given = {
         "DERMIS_BROKER_URL": "redis://elsewhere/0",

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dermis.shared.errors import DermisError
+from dermis.standalone.cli import main
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import Running, find_running, hold
 
@@ -41,6 +43,13 @@ def test_a_killed_holder_holds_no_more(tmp_path: Path) -> None:
 def test_images_of_people_are_not_for_other_users(tmp_path: Path) -> None:
     with hold(tmp_path / "state", RUNNING):
         assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("keys", "create", "--name", "x"), ("init",)])
+def test_whoever_comes_first_makes_it_for_its_owner_alone(tmp_path: Path, command: tuple[str, ...]) -> None:
+    CliRunner(env={"DERMIS_STANDALONE_STATE": str(tmp_path / "state")}).invoke(main, command)
+    assert (tmp_path / "state" / "store").is_dir()
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone.addresses import LOOPBACK
+from dermis.standalone.state import make_folder
 
 
 def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix)) -> Path:
@@ -23,6 +24,6 @@ def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix
 
 def redis_command(executable: Path, *, port: int, folder: Path) -> tuple[str, ...]:
     """Return the command of a Redis on loopback that keeps its queue in `folder` over a restart."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     options = {"bind": LOOPBACK, "port": str(port), "dir": str(folder), "appendonly": "yes", "save": "", "loglevel": "warning"}
     return (str(executable), *(text for name, value in options.items() for text in (f"--{name}", value)))

@@ -24,7 +24,7 @@ from dermis.standalone.broker import find_redis_server
 from dermis.standalone.core.urls import masked
 from dermis.standalone.probes import answers_ok
 from dermis.standalone.settings import load_standalone, with_defaults
-from dermis.standalone.state import find_running
+from dermis.standalone.state import find_running, open_store_of
 
 _LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
 _TO_RUN = ("gateway", "metadata", "serving", "worker")
@@ -121,12 +121,12 @@ def _disk(environ: Mapping[str, str]) -> Finding:
 
 
 def _store(environ: Mapping[str, str]) -> Finding:
-    url = load_standalone(environ).store_url
-    store = open_store(url)
+    settings = load_standalone(environ)
+    store = open_store_of(settings)
     key = f"scratch/{new_id('doctor')}"
     store.put_once(key, b"dermis doctor")
     store.delete(key)
-    return _ok("store", f"{masked(url)} can be written")
+    return _ok("store", f"{masked(settings.store_url)} can be written")
 
 
 def _bundle(environ: Mapping[str, str]) -> Finding:

@@ -10,6 +10,7 @@ from dermis.standalone.addresses import LOOPBACK, free_ports, ip_is_loopback, is
 from dermis.standalone.broker import find_redis_server, redis_command
 from dermis.standalone.probes import Probe, always, answers_ok, queue_is_read, redis_answers, serves
 from dermis.standalone.settings import StandaloneSettings
+from dermis.standalone.state import make_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
     if "DERMIS_SERVING_ADDRESS" not in environ:
         parts.append(_python("serving", serves(variables["DERMIS_SERVING_ADDRESS"]), leaves=2))
     if "DERMIS_BROKER_URL" not in environ:
+        make_folder(settings.state)
         command = redis_command(find_redis_server(environ), port=redis_port, folder=settings.state / "redis")
         parts.insert(0, Part(name="redis", command=command, ready=redis_answers(broker_url), leaves=3))
     given = tuple(name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ)

@@ -10,6 +10,9 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobStore
+from dermis.shared.stores import open_store
+from dermis.standalone.settings import StandaloneSettings
 
 
 class Running(BaseModel):
@@ -20,14 +23,29 @@ class Running(BaseModel):
     broker_url: str
 
 
+def make_folder(folder: Path) -> None:
+    """Make the state folder, or one in it, for its owner alone: images of people are kept below. UNAVAILABLE if it can't be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as fault:
+        raise _unusable(folder, fault) from fault
+
+
+def open_store_of(settings: StandaloneSettings) -> BlobStore:
+    """Open the store to write to; where it is in the state folder, that is made first."""
+    if settings.store_url.startswith(f"{settings.state.as_uri()}/"):
+        make_folder(settings.state)
+    return open_store(settings.store_url)
+
+
 @contextmanager
 def hold(state: Path, running: Running) -> Iterator[None]:
     """Hold `state` while the context lasts; CONFLICT if another process does."""
+    make_folder(state)
     try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)  # images of people are kept below
         file = os.fdopen(os.open(state / "up.json", os.O_RDWR | os.O_CREAT, 0o600), "r+")
     except OSError as fault:
-        raise DermisError(Kind.UNAVAILABLE, "STATE", f"state folder {state}: {fault.strerror}; name another one with --state") from fault
+        raise _unusable(state, fault) from fault
     with file:
         if not _lock(file.fileno(), tries=5):
             raise DermisError(Kind.CONFLICT, "STATE_IN_USE", f"another dermis uses {state}; stop it, or name another folder with --state")
@@ -44,6 +62,10 @@ def find_running(state: Path) -> Running | None:
             return None if _lock(file.fileno()) else Running.model_validate_json(file.read())
     except (OSError, ValidationError):
         return None
+
+
+def _unusable(folder: Path, fault: OSError) -> DermisError:
+    return DermisError(Kind.UNAVAILABLE, "STATE", f"state folder {folder}: {fault.strerror}; name another one with --state")
 
 
 def _lock(descriptor: int, *, tries: int = 1) -> bool:

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from dermis.shared.bundles import models_root_of
-from dermis.shared.stores import open_store
 from dermis.standalone.bundle import ensure_bundle
 from dermis.standalone.commands import options
 from dermis.standalone.settings import load_standalone
+from dermis.standalone.state import open_store_of
 
 
 @click.command("init")
@@ -23,5 +23,5 @@ def command(models_root: str | None, **given: Any) -> None:
       dermis init --store gs://bucket/prefix
     """
     settings = load_standalone(options.overlay(given))
-    manifest = ensure_bundle(open_store(settings.store_url), models_root=models_root or models_root_of(settings.store_url))
+    manifest = ensure_bundle(open_store_of(settings), models_root=models_root or models_root_of(settings.store_url))
     click.echo(f"the store's model is {manifest.name} version {manifest.version}, purpose: {manifest.purpose}")

@@ -14,6 +14,7 @@ from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
 from dermis.standalone.settings import load_standalone
+from dermis.standalone.state import open_store_of
 
 DEFAULT_SCOPES = (Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ)
 
@@ -57,7 +58,7 @@ def create(name: str, scopes: tuple[str, ...], replaces: str | None, **given: An
     """
     if not name.strip() or len(name) > 100:
         raise DermisError(Kind.INVALID, "KEY_NAME", f"--name has {len(name)} characters; use 1 to 100")
-    store = _store(given)
+    store = open_store_of(load_standalone(options.overlay(given)))
     owner = _known(store, replaces).owner if replaces else None
     key, token = make_key(name=name, scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))), at=datetime.now(UTC), owner=owner)
     put_key(store, key)
