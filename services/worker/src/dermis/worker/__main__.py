@@ -2,9 +2,7 @@
 
 import os
 import sys
-import tempfile
 import warnings
-from pathlib import Path
 
 from celery import Celery
 from celery.platforms import SecurityWarning
@@ -12,6 +10,7 @@ from celery.platforms import SecurityWarning
 from dermis.shared.errors import DermisError
 from dermis.shared.settings import load
 from dermis.shared.telemetry import configure_logs
+from dermis.shared.temporary import held_folder
 from dermis.worker.settings import WorkerSettings
 
 
@@ -20,11 +19,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load(WorkerSettings, "WORKER", os.environ)
     configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
-    with tempfile.TemporaryDirectory(prefix="dermis-worker-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    with held_folder("dermis-worker-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         from dermis.worker.bootstrap import build  # not before: the client of Prometheus reads the variable when it is imported
 
-        run(build(settings, Path(folder)), settings)
+        run(build(settings, folder), settings)
 
 
 def run(app: Celery, settings: WorkerSettings) -> None:

@@ -1,7 +1,6 @@
 """Brings a bundle from the object store into a running model."""
 
 import hashlib
-import tempfile
 from pathlib import Path
 
 from dermis.api.serving.v1 import serving_pb2 as pb
@@ -12,6 +11,7 @@ from dermis.serving.predict import warm_up
 from dermis.shared.bundles import read_manifest
 from dermis.shared.manifest import Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.temporary import held_folder
 
 _SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/", "assets/", "assets.extra/")
 
@@ -19,8 +19,7 @@ _SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/", "assets/", "as
 def load_bundle(store: BlobStore, ref: VersionRef) -> OpenVinoRunner:
     """Copy the SavedModel of `ref` to a temporary folder, its digests checked, compile it and warm it up."""
     manifest = read_manifest(store, ref)
-    with tempfile.TemporaryDirectory(prefix="dermis-serving-") as name:
-        folder = Path(name)
+    with held_folder("dermis-serving-") as folder:
         _copy(store, manifest, folder)
         runner = OpenVinoRunner(folder)
         recorded = folder / WARMUP_FILE

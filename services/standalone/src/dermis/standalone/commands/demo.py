@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 
@@ -11,6 +10,7 @@ import click
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import open_store
+from dermis.shared.temporary import held_folder
 from dermis.standalone import demo
 from dermis.standalone.core.render import render, stages
 from dermis.standalone.logs import Kept, Prefixed
@@ -42,8 +42,8 @@ def command(timeout_s: float, where: bool) -> None:
     if where:
         click.echo(demo.CASE)
         return
-    with tempfile.TemporaryDirectory(prefix="dermis-demo-") as folder:
-        own = {"DERMIS_STANDALONE_STATE": folder, "DERMIS_GATEWAY_PORT": "0", "DERMIS_LOG_FORMAT": "text"}
+    with held_folder("dermis-demo-") as folder:
+        own = {"DERMIS_STANDALONE_STATE": str(folder), "DERMIS_GATEWAY_PORT": "0", "DERMIS_LOG_FORMAT": "text"}
         environ = {name: value for name, value in os.environ.items() if name not in _OWN} | own
         settings = load_standalone(environ)
         plan = make_plan(settings, environ)
