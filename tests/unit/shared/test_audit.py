@@ -65,6 +65,23 @@ def test_what_the_store_refuses_is_written_later() -> None:
     assert [record["case_id"] for record in written(store)] == ["case_1"]
 
 
+def test_the_same_thing_done_again_while_the_store_refuses_is_counted() -> None:
+    store = MemoryStore()
+    audit, put_once = Audit(store, "gateway", clock=Ticking()), store.put_once
+
+    def refuse(_key: str, _data: bytes) -> bool:
+        audit.note(Act.READ, by="key_1", case_id="case_1")
+        raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
+
+    store.put_once = refuse  # type: ignore[method-assign]
+    audit.note(Act.READ, by="key_1", case_id="case_1")
+    audit.flush()
+    store.put_once = put_once  # type: ignore[method-assign]
+    audit.flush()
+    (record,) = written(store)
+    assert (record["times"], record["at"], record["last_at"]) == (2, "2026-11-01T12:00:01.000+00:00", "2026-11-01T12:00:03.000+00:00")
+
+
 def test_what_is_held_is_bounded_and_a_loss_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(module, "_MOST_HELD", 2)
     store = MemoryStore()

@@ -70,4 +70,7 @@ class Audit:
         except DermisError as error:
             log.warning("audit not written yet", reason=error.reason, count=len(held))
             with self._lock:
-                self._held = {**held, **self._held}
+                for name, since in self._held.items():
+                    known = held.get(name)
+                    held[name] = {**known, "last_at": since["last_at"], "times": known["times"] + since["times"]} if known else since
+                self._held = held
