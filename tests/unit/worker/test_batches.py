@@ -119,6 +119,16 @@ def test_an_erased_batch_gets_no_results(made: World) -> None:
     assert not list(made.store.list(f"{batch_key(ID)}/results/"))
 
 
+def test_a_job_of_an_erased_batch_leaves_nothing_either_when_it_fails_or_comes_again(made: World) -> None:
+    for key in made.store.list(""):
+        made.store.delete(key)
+    tombstone = BatchErased(batch_id=ID, erased_at=datetime.now(UTC)).model_dump_json().encode()
+    made.store.put_once(batch_erased_key(ID), tombstone)
+    work(made, 0, redelivered=True)
+    batches(made).fail(BatchJob(batch_id=ID, step=0), "the source went away")
+    assert list(made.store.list("")) == [batch_erased_key(ID)]
+
+
 def test_an_unknown_batch_is_left_alone() -> None:
     made = World()
     work(made, 0)

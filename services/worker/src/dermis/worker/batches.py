@@ -50,21 +50,28 @@ class Batches:
         results = [self._result(n, rows[n], source) for n in numbers]
         with suppress(BlobConflict):
             self._store.put_once(key, as_lines(results))
-        if self._has(batch_erased_key(job.batch_id)):  # erased meanwhile: nothing may stay
-            self._store.delete(key)
+        self._delete_if_erased(job, key)
         return len(numbers)
 
     def fail(self, job: BatchJob, detail: str) -> None:
         """Note why a step can't be done, for who waits for it."""
+        key = batch_failed_key(job.batch_id, job.step)
         with suppress(BlobConflict):
-            self._store.put_once(batch_failed_key(job.batch_id, job.step), detail.encode())
+            self._store.put_once(key, detail.encode())
+        self._delete_if_erased(job, key)
 
     def count_redelivery(self, job: BatchJob) -> int:
         """Note that a step was delivered again; return how often it was."""
         n = 1
-        while not self._store.put_once(f"{batch_key(job.batch_id)}/redelivered/{job.step}-{n}", b"{}"):
+        while not self._store.put_once(key := f"{batch_key(job.batch_id)}/redelivered/{job.step}-{n}", b"{}"):
             n += 1
+        self._delete_if_erased(job, key)
         return n
+
+    def _delete_if_erased(self, job: BatchJob, key: str) -> None:
+        """Take back what was put, if the batch was erased meanwhile: nothing of it may stay."""
+        if self._has(batch_erased_key(job.batch_id)):
+            self._store.delete(key)
 
     def _result(self, n: int, row: BatchRow, source: BlobStore) -> BatchResult:
         try:
