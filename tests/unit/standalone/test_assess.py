@@ -41,6 +41,24 @@ def answering(*responses: httpx.Response) -> tuple[Api, list[httpx.Request]]:
     return Api("http://gateway/", transport=httpx.MockTransport(handle)), asked
 
 
+def test_results_that_do_not_come_are_told_as_any_other_answer() -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("cut off", request=request)
+
+    with pytest.raises(DermisError, match="http://gateway: cut off"):
+        list(Api("http://gateway", transport=httpx.MockTransport(fail)).batch_results("batch_1"))
+
+
+@pytest.mark.parametrize(
+    "held", [b"\xff\xd8\xff\xe0", b"", b"a key", b"key_01k9x4q7e8f3rtw5m2c6b0dvza.a\nb", "key_01k9x4q7e8f3rtw5m2c6b0dvza.\u00e4".encode()]
+)
+def test_a_file_that_holds_no_key_is_named(tmp_path: Path, image: Path, held: bytes) -> None:
+    (tmp_path / "key").write_bytes(held)
+    result = CliRunner().invoke(main, ["assess", str(image), "--key-file", str(tmp_path / "key"), "--url", "http://127.0.0.1:1"])
+    assert result.exit_code == 2
+    assert "holds no API key" in result.output
+
+
 def soon() -> float:
     return time.monotonic() + 5
 

@@ -5,6 +5,7 @@ import mimetypes
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -165,7 +166,7 @@ class Api:
 
     def batch_results(self, batch_id: str) -> Iterator[BatchResult]:
         """Yield a batch's results as far as they go, in order, while they come."""
-        with self._client.stream("GET", f"/v1/batches/{batch_id}/results") as response:
+        with self._reached(), self._client.stream("GET", f"/v1/batches/{batch_id}/results") as response:
             if not response.is_success:
                 response.read()
             _checked(response)
@@ -187,17 +188,22 @@ class Api:
     def _ask(self, method: str, path: str, *, deadline: float = 0, **arguments: Any) -> httpx.Response:
         """Return the answer; one that says to come again is asked again while that is before `deadline`."""
         while True:
-            try:
+            with self._reached():
                 response = self._client.request(method, path, **arguments)
-            except httpx.ConnectError:
-                detail = f"nothing answers at {self._url}; start dermis with `dermis up`, or name its address with --url"
-                raise DermisError(Kind.UNAVAILABLE, "NO_GATEWAY", detail) from None
-            except httpx.HTTPError as fault:
-                raise DermisError(Kind.UNAVAILABLE, "NO_ANSWER", f"{self._url}: {str(fault) or type(fault).__name__}") from None
             wait = _retry_after(response, 1)
             if response.status_code not in (429, 503) or time.monotonic() + wait > deadline:
                 return response
             time.sleep(wait)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError:
+            detail = f"nothing answers at {self._url}; start dermis with `dermis up`, or name its address with --url"
+            raise DermisError(Kind.UNAVAILABLE, "NO_GATEWAY", detail) from None
+        except httpx.HTTPError as fault:
+            raise DermisError(Kind.UNAVAILABLE, "NO_ANSWER", f"{self._url}: {str(fault) or type(fault).__name__}") from None
 
 
 def _retry_after(response: httpx.Response, otherwise: float) -> float:

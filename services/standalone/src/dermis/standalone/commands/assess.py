@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dermis.shared.api_keys import id_of
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import Case
@@ -75,7 +76,7 @@ def command(
         )
     report = self_report({**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set"))
     deadline = time.monotonic() + timeout_s
-    api = Api(url, key=key_file.read_text().strip() if key_file else None)
+    api = Api(url, key=_read_key(key_file) if key_file else None)
     case = api.submit(images, shot_types=[ShotType(shot) for shot in shot_types], report=report, deadline=deadline)
     try:
         case = api.follow(case, deadline=deadline)
@@ -88,6 +89,13 @@ def command(
     shown = case.model_dump(mode="json")
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else render(shown))
     sys.exit(exit_code(shown))
+
+
+def _read_key(file: Path) -> str:
+    key = file.read_text(encoding="ascii", errors="replace").strip()
+    if id_of(key) is None or not key.isascii() or len(key.split()) != 1:
+        raise DermisError(Kind.INVALID, "KEY", f"--key-file {file} holds no API key; save the line in it that `dermis keys create` printed")
+    return key
 
 
 def _save_heatmaps(api: Api, case: Case, folder: Path) -> None:
