@@ -27,6 +27,26 @@ def test_defaults_and_given_values() -> None:
     assert settings.log_format == "json"
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://", "redis://h", "redis://h:1/0", "rediss://u:p:w@x@h:1/15?ssl_cert_reqs=required", "redis://[::1]:6379/0"]
+)
+def test_a_broker_that_is_understood(url: str) -> None:
+    assert load(WorkerSettings, "WORKER", {**STORE, "DERMIS_BROKER_URL": url}).broker_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["", "foo", "localhost:6379", "unix:///s", "amqp://h", "redis://h:x/0", "redis://h:99999", "redis://h/zero", "redis://[h"]
+)
+def test_a_broker_that_is_not_understood_is_told_with_what_would_be(url: str) -> None:
+    assert f"DERMIS_BROKER_URL={url!r}: Value error, not understood; use redis://" in faults({**STORE, "DERMIS_BROKER_URL": url})
+
+
+def test_a_fault_does_not_show_a_password() -> None:
+    detail = faults({"DERMIS_STORE_URL": "gs://b/x?token=geheim", "DERMIS_BROKER_URL": "redis://u:geheim@h:port/0"})
+    assert "DERMIS_BROKER_URL='redis://u:***@h:port/0'" in detail
+    assert "geheim" not in detail
+
+
 def test_common_variables_that_start_like_another_part_are_accepted() -> None:
     given = {"DERMIS_METADATA_ADDRESS": "metadata:50051", "DERMIS_SERVING_ADDRESS": "serving:8500"}
     settings = load(WorkerSettings, "WORKER", {**STORE, **given})

@@ -41,7 +41,8 @@ def test_a_good_machine_fails_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("about", "environ", "said"),
     [
-        ("redis", {"DERMIS_BROKER_URL": "nonsense"}, "does not answer"),
+        ("redis", {"DERMIS_BROKER_URL": "nonsense"}, "not understood"),
+        ("redis", {"DERMIS_BROKER_URL": "redis://h?socket_timeout=x"}, "does not answer"),
         ("settings", {"DERMIS_BROKR_URL": "x", "DERMIS_SWEEP_INTERVAL_SECONDS": "-1"}, "did you mean DERMIS_BROKER_URL"),
         ("settings", {"DERMIS_SWEEP_INTERVAL_SECONDS": "-1"}, "DERMIS_SWEEP_INTERVAL_SECONDS='-1'"),
         ("store", {"DERMIS_STORE_URL": "ftp://x"}, "DERMIS_STORE_URL"),

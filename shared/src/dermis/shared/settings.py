@@ -1,8 +1,10 @@
 """Typed settings from DERMIS_* variables: all faults at once, unknown names refused with a suggestion."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -10,11 +12,21 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import URL_FORMS, is_store_url
 from dermis.shared.tracing import URL_FORMS as URL_FORMS_OF_TRACES
 from dermis.shared.tracing import is_traces_url
+from dermis.shared.urls import masked
 
 S = TypeVar("S", bound="Settings")
 LISTEN = r"^(|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
 """host:port, or nothing."""
 PARTS = ("GATEWAY", "WORKER", "METADATA", "SERVING", "TRAINER", "SWEEP", "STANDALONE")
+
+
+def is_broker_url(url: str) -> bool:
+    """Return whether both Celery and Redis' own client take it: its database is a number, if it names one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("redis", "rediss") and (parts.port or 1) > 0 and re.fullmatch(r"(/[0-9]*)?", parts.path) is not None
+    except ValueError:  # no port
+        return False
 
 
 class Settings(BaseModel):
@@ -35,6 +47,13 @@ class Settings(BaseModel):
     def _store_is_understood(cls, url: str) -> str:
         if not is_store_url(url):
             raise ValueError(f"not understood; use {URL_FORMS}")
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_is_understood(cls, url: str) -> str:
+        if not is_broker_url(url):
+            raise ValueError("not understood; use redis://host:port/0, or rediss:// for TLS, with user:password@ before the host if needed")
         return url
 
     @field_validator("traces_url")
@@ -86,7 +105,7 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
         variable = {field: name for name, field in known.items()}
         for fault in error.errors():
             named = [variable[str(place)] for place in fault["loc"][:1]]
-            faults.append("".join(f"{name}={given.get(name, '')!r}: " for name in named) + fault["msg"])
+            faults.append("".join(f"{name}={masked(given.get(name, ''))!r}: " for name in named) + fault["msg"])
     if faults:
         raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
     return settings

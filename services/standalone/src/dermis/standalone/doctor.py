@@ -18,10 +18,10 @@ from dermis.shared.manifest import MANIFEST_FILE
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.settings import load
 from dermis.shared.stores import open_store
+from dermis.shared.urls import masked
 from dermis.standalone import demo, extras, variables
 from dermis.standalone.addresses import LOOPBACK, is_free
 from dermis.standalone.broker import find_redis_server
-from dermis.standalone.core.urls import masked
 from dermis.standalone.probes import answers_ok
 from dermis.standalone.settings import load_standalone, with_defaults
 from dermis.standalone.state import find_running, open_store_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from dermis.shared.settings import Settings, names
-from dermis.standalone.core.urls import masked
+from dermis.shared.urls import masked
 from dermis.standalone.settings import StandaloneSettings, SweepSettings, with_defaults
 
 GROUP = "dermis.settings"
