@@ -52,6 +52,21 @@ def test_a_store_with_a_model_keeps_it(tmp_path: Path) -> None:
     assert read_current(store).current.version == 7
 
 
+def test_a_model_that_is_promoted_meanwhile_stays(tmp_path: Path) -> None:
+    class Raced(MemoryStore):
+        """A store in which someone promotes version 7 while the demo bundle's files are put."""
+
+        def put_once(self, key: str, data: bytes) -> bool:
+            if key == "models/dermis/1/manifest.json":
+                point(self, VersionRef(name="dermis", version=7))
+            return super().put_once(key, data)
+
+    store = Raced()
+    publish(store, bundle(tmp_path / "own", 7))
+    assert ensure_bundle(store, bundle(tmp_path / "demo", 1)).version == 7
+    assert read_current(store).current.version == 7
+
+
 def test_without_a_bundle_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(DermisError, match="promote a model"):
         ensure_bundle(MemoryStore(), tmp_path)

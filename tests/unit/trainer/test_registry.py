@@ -243,6 +243,26 @@ def test_the_first_version_has_to_beat_the_best_constant_list() -> None:
     refused(store, wish(3, first=True), "worse than what")
 
 
+def test_of_two_first_versions_the_one_that_came_first_stays() -> None:
+    class Raced(MemoryStore):
+        """A store in which someone promotes version 2 when version 1 has its record."""
+
+        def put_once(self, key: str, data: bytes) -> bool:
+            done = super().put_once(key, data)
+            if key.startswith(registry.PROMOTIONS) and registry.current_or_none(self) is None:
+                point(self, ref(2))
+            return done
+
+    store = Raced()
+    for version in (1, 2):
+        add_bundle(store, version)
+        evaluate(store, version, hit=GOOD)
+    with pytest.raises(DermisError, match="the pointer was not moved"):
+        promote(store, wish(1, first=True), models_root=ROOT)
+    assert read_current(store).current == ref(2)
+    assert [record.action for record in registry.promotions(store)] == [Action.PROMOTED, Action.REFUSED]
+
+
 def test_asking_for_what_is_current_or_not_there_changes_nothing(store: MemoryStore) -> None:
     with pytest.raises(DermisError, match="is current already"):
         promote(store, wish(1), models_root=ROOT)

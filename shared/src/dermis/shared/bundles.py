@@ -54,17 +54,19 @@ def models_root_of(store_url: str) -> str:
     return f"{store_url.partition('?')[0].rstrip('/')}/models" if store_url.startswith("gs://") else "/store/models"
 
 
-def point(store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models", over: VersionRef | None = None) -> Current:
+def point(
+    store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models", over: VersionRef | None = None, first: bool = False
+) -> Current:
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 
     `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or gs://bucket/prefix/models;
     the twin does not read it. `BlobNotFound` without such a bundle; `BlobConflict` if someone else moved the pointer
-    meanwhile, or `over`, where given, is not what is current. Pointing back is pointing to the previous version.
+    meanwhile, `over`, where given, is not what is current, or `first` and any version is. Pointing back is pointing to the previous version.
     """
     read_manifest(store, ref)
     held = store.get_versioned(CURRENT_KEY)
     known = Current.model_validate_json(held.data) if held.generation else None
-    if over is not None and (known is None or known.current != over):
+    if (first and known) or (over is not None and (known is None or known.current != over)):
         raise BlobConflict(CURRENT_KEY)
     _configure(store, {ref, *((known.current, known.previous or ref) if known else ())}, models_root)
     if known and known.current == ref:

@@ -1,11 +1,12 @@
 """The model bundle that a store starts with."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from dermis.shared.bundles import point, publish, read_current, read_manifest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import MANIFEST_FILE, Manifest, VersionRef
-from dermis.shared.ports import BlobStore
+from dermis.shared.ports import BlobConflict, BlobStore
 from dermis.standalone import demo
 
 
@@ -24,5 +25,6 @@ def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE, *, models_root: 
             Kind.NOT_FOUND, "NO_BUNDLE", "the store has no model and this installation carries no demo bundle; promote a model"
         )
     manifest = publish(store, folder)
-    point(store, VersionRef(name=manifest.name, version=manifest.version), models_root=models_root)
-    return manifest
+    with suppress(BlobConflict):  # a version was made current meanwhile
+        point(store, VersionRef(name=manifest.name, version=manifest.version), models_root=models_root, first=True)
+    return read_manifest(store, read_current(store).current)

@@ -206,7 +206,7 @@ def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
     if record.action is Action.REFUSED:
         return record
     try:
-        point(store, record.ref, models_root=models_root, over=record.over)
+        point(store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
     except DermisError as error:
         _put(store, record.model_copy(update={"id": new_id("promotion"), "action": Action.REFUSED, "reasons": (error.detail,)}))
         raise DermisError(error.kind, error.reason, f"the pointer was not moved: {error.detail}; look at `dermis models`") from error
