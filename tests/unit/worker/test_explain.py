@@ -129,7 +129,23 @@ def test_the_demo_bundles_report_has_such_figures() -> None:
         assert found.group != "ALL" or fitzpatrick is FitzpatrickSkinType.NONE_IDENTIFIED
 
 
-@pytest.mark.parametrize("report", [{}, {"floors": {}}, {"floors": {"top_1": 0.1, "top_3": 0.2}}, {"floors": {"top_1": 0.1, "top_3": "x"}}])
+FLOORS = {"floors": {"top_1": 0.1, "top_3": 0.2}}
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {},
+        {"floors": {}},
+        {"floors": None},
+        {"floors": {"top_1": 0.1, "top_3": "x"}},
+        FLOORS,
+        FLOORS | {"slices": None},
+        FLOORS | {"slices": {"fitzpatrick_group": [1]}},
+        FLOORS | {"metrics": None},
+        FLOORS | {"intervals": []},
+    ],
+)
 def test_a_report_without_such_figures_tells_nothing(report: dict[str, Any]) -> None:
     assert measured_for(report, FitzpatrickSkinType.FST1) is None
 

@@ -12,6 +12,13 @@ EVERYONE = "ALL"
 def measured_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
     """Return the row of that type's group, of the type alone in a report without groups, or of all cases where none is given
     or measured; None if the report has no such figures."""
+    try:
+        return _row_for(evaluation, fitzpatrick)
+    except (AttributeError, TypeError, ValueError):  # a report of another form: no case may fail for it
+        return None
+
+
+def _row_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
     floors = {f"floor_{top}": evaluation.get("floors", {}).get(top) for top in ("top_1", "top_3")}
     shared = {**floors, "data": str(evaluation.get("data", ""))}
     if None in floors.values():
@@ -20,13 +27,6 @@ def measured_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | 
         for row in evaluation.get("slices", {}).get(cut, ()):
             if value and row.get("value") == value:
                 own = {f"floor_{top}": row[f"{top}_floor"] for top in ("top_1", "top_3") if f"{top}_floor" in row}
-                return _read({**row, **shared, **own, "group": value})
+                return Measured.model_validate({**row, **shared, **own, "group": value})
     intervals = {f"{name}_interval": pair for name, pair in evaluation.get("intervals", {}).items()}
-    return _read({**evaluation.get("metrics", {}), **intervals, **shared, "group": EVERYONE, "n": evaluation.get("n")})
-
-
-def _read(row: dict[str, Any]) -> Measured | None:
-    try:
-        return Measured.model_validate(row)
-    except ValueError:  # a report of another form
-        return None
+    return Measured.model_validate({**evaluation.get("metrics", {}), **intervals, **shared, "group": EVERYONE, "n": evaluation.get("n")})
