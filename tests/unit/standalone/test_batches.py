@@ -70,6 +70,12 @@ def queue() -> FakeQueue:
     return FakeQueue()
 
 
+def test_a_clock_that_is_set_back_keeps_no_step_waiting(store: MemoryStore, queue: FakeQueue) -> None:
+    sweep = BatchSweep(store, queue, POLICY)
+    sweep.look(NOW)
+    assert sweep.look(NOW - timedelta(hours=1)) == {Action.RESEND: 1}
+
+
 def test_without_redis_the_look_goes_on(store: MemoryStore, queue: FakeQueue) -> None:
     sweep = BatchSweep(store, queue, POLICY)
     sweep.look(NOW)

@@ -92,6 +92,12 @@ def test_a_case_is_due_after_45_seconds_and_then_every_minute() -> None:
     assert [(b - a).seconds for a, b in pairwise(at)] == [45, 60, 60, 60, 60, 60, 60]
 
 
+def test_a_clock_that_is_set_back_keeps_no_case_waiting() -> None:
+    assert not is_due(marker(-44), None, now=NOW, policy=POLICY)
+    assert is_due(marker(-3600), None, now=NOW, policy=POLICY)
+    assert is_due(marker(), Resent(times=1, at=NOW + timedelta(hours=1)), now=NOW, policy=POLICY)
+
+
 @given(times=st.integers(1, 10_000))
 def test_no_number_of_resends_ends_them(times: int) -> None:
     resent = Resent(times=times, at=NOW)

@@ -1,9 +1,11 @@
 """A peer that is away is left alone, and asked again soon."""
 
 import time
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import grpc
+import pybreaker
 import pytest
 
 from dermis.shared.errors import DermisError, Kind
@@ -84,3 +86,23 @@ def test_a_success_begins_the_count_anew() -> None:
         else:
             peer.call(method, "r", deadline_s=1)
     assert method.calls == 3 * FAILURES
+
+
+def test_a_clock_that_is_set_back_keeps_no_circuit_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        behind = timedelta()
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return super().now(tz) - cls.behind
+
+    for module in (pybreaker, breaker):
+        monkeypatch.setattr(module, "datetime", Clock)
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.1)
+    peer, method = Peer("serving"), Method(grpc.StatusCode.UNAVAILABLE)
+    for _ in range(FAILURES):
+        reason_of(peer, method)
+    method.code = None
+    Clock.behind = timedelta(hours=1)
+    time.sleep(0.15)
+    assert peer.call(method, "r", deadline_s=1) == "r in 1"

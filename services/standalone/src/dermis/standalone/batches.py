@@ -79,7 +79,7 @@ class BatchSweep:
         if known is None or known.done != len(closed):
             self._progress[manifest.batch_id] = Progress(len(closed), now)
             return Action.WAIT
-        if now - known.since < self._policy.resend_after or self._is_waiting():
+        if abs(now - known.since) < self._policy.resend_after or self._is_waiting():
             return Action.WAIT
         for step in range(manifest.steps):
             if step not in closed:

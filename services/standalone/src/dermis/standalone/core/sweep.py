@@ -43,11 +43,14 @@ class Resent:
 
 
 def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Policy) -> bool:
-    """Whether it is time to look at a case: `resend_after` after it was opened, then at growing distances up to `longest_wait`."""
+    """Whether it is time to look at a case: `resend_after` after it was opened, then at growing distances up to `longest_wait`.
+
+    A time that far ahead was taken before the clock was set back: it keeps no case waiting.
+    """
     if resent is None:
-        return now - marker.opened_at >= policy.resend_after
+        return abs(now - marker.opened_at) >= policy.resend_after
     wait = delay(resent.times, first=policy.resend_after.total_seconds(), longest=policy.longest_wait.total_seconds())
-    return now - resent.at >= timedelta(seconds=wait)
+    return abs(now - resent.at) >= timedelta(seconds=wait)
 
 
 def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy) -> Action:

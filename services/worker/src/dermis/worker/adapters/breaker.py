@@ -1,9 +1,11 @@
 """Circuit breaker: a peer that is known to be away is not waited for (Nygard, Release It!, 2007)."""
 
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
-from pybreaker import CircuitBreaker, CircuitBreakerError, CircuitBreakerListener
+from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError, CircuitBreakerListener, CircuitMemoryStorage
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.rpc import error_of
@@ -25,6 +27,7 @@ class Peer:
             exclude=[lambda fault: isinstance(fault, grpc.Call) and fault.code() not in _AWAY],
             listeners=[_Log()],
             name=name,
+            state_storage=_Storage(STATE_CLOSED),
             throw_new_error_on_trip=False,
         )
 
@@ -37,6 +40,20 @@ class Peer:
             raise DermisError(Kind.UNAVAILABLE, f"{self._name.upper()}_CIRCUIT_OPEN", detail) from None
         except grpc.RpcError as fault:
             raise error_of(fault, self._name) from fault
+
+
+class _Storage(CircuitMemoryStorage):
+    """Remembers by the monotonic clock since when the circuit is open: the other one may be set back, and would keep it open."""
+
+    _since: float | None = None
+
+    @property
+    def opened_at(self) -> datetime | None:
+        return None if self._since is None else datetime.now(UTC) - timedelta(seconds=time.monotonic() - self._since)
+
+    @opened_at.setter
+    def opened_at(self, _: datetime) -> None:
+        self._since = time.monotonic()
 
 
 class _Log(CircuitBreakerListener):
