@@ -242,6 +242,14 @@ def test_a_folder_whose_name_is_no_version_number_is_none(published: Recorded, v
     assert versions(published) == known
 
 
+def test_a_broken_pointer_is_told_with_its_remedy_and_fails_no_case(published: Recorded) -> None:
+    published.put_once(CURRENT_KEY, b'{"current": {"name": "dermis"}}')
+    for use in (lambda: read_current(published), lambda: point(published, ref(1))):
+        with pytest.raises(DermisError, match=r"models/current.json: .*version.*delete it, then promote") as caught:
+            use()
+        assert caught.value.retryable
+
+
 def test_a_manifest_under_another_version_is_refused(published: Recorded) -> None:
     published.put_once("models/dermis/8/manifest.json", published.get("models/dermis/1/manifest.json"))
     with pytest.raises(DermisError, match="is the manifest of dermis 1"):

@@ -65,7 +65,7 @@ def point(
     """
     read_manifest(store, ref)
     held = store.get_versioned(CURRENT_KEY)
-    known = Current.model_validate_json(held.data) if held.generation else None
+    known = _parse_current(held.data) if held.generation else None
     if (first and known) or (over is not None and (known is None or known.current != over)):
         raise BlobConflict(CURRENT_KEY)
     _configure(store, {ref, *((known.current, known.previous or ref) if known else ())}, models_root)
@@ -77,15 +77,19 @@ def point(
 
 
 def read_current(store: BlobStore) -> Current:
-    """Return the pointer; UNAVAILABLE as long as no version is current, or what stands there can't be read."""
+    """Return the pointer; UNAVAILABLE as long as no version is current, or the pointer is broken: cases wait until it is mended."""
     held = store.get_versioned(CURRENT_KEY)
     if not held.generation:
         raise DermisError(Kind.UNAVAILABLE, "NO_CURRENT_MODEL", f"no {CURRENT_KEY} in the store; publish a bundle and point to it")
+    return _parse_current(held.data)
+
+
+def _parse_current(data: bytes) -> Current:
     try:
-        return Current.model_validate_json(held.data)
-    except ValidationError:
-        detail = f"{CURRENT_KEY} in the store names no version; put back what it held, or delete it and point to a version again"
-        raise DermisError(Kind.UNAVAILABLE, "CURRENT_BROKEN", detail) from None
+        return Current.model_validate_json(data)
+    except ValidationError as error:
+        detail = f"{CURRENT_KEY}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}; delete it, then promote a version"
+        raise DermisError(Kind.UNAVAILABLE, "CURRENT_BROKEN", detail) from error
 
 
 def read_manifest(store: BlobStore, ref: VersionRef) -> Manifest:
