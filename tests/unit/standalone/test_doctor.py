@@ -103,3 +103,11 @@ def test_the_exit_code_says_whether_anything_failed(tmp_path: Path, monkeypatch:
         assert result.exit_code == code
         assert f"{level:<4}  x         t\n" in result.stdout
         assert "-> do it" in result.stdout
+
+
+def test_what_can_not_be_looked_at_keeps_nothing_else_from_being_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "bin" / "redis-server").write_bytes(b"\x7fELF no program")
+    found = findings(tmp_path)
+    assert found["redis"].level is Level.FAIL
+    assert "redis-server" in found["redis"].text
+    assert found["store"].level is Level.OK

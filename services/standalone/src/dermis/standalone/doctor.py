@@ -52,6 +52,8 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield check(environ)
         except DermisError as error:
             yield Finding(level=Level.FAIL, about=about, text=error.detail)
+        except (OSError, subprocess.SubprocessError) as fault:
+            yield _fail(about, f"could not be looked at: {fault}", "look at the path or program that is named, and who may use it")
 
 
 def _python(_: Mapping[str, str]) -> Finding:
