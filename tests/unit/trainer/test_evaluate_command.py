@@ -11,7 +11,7 @@ from dermis.shared.bundles import publish
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.standalone.demo import BUNDLE
-from dermis.trainer import coverage
+from dermis.trainer import coverage, evaluate_run
 from dermis.trainer.commands.evaluate import evaluate
 from dermis.trainer.core.predictions import from_bytes, to_bytes
 from dermis.trainer.registry import evaluated_on, read_predictions
@@ -58,6 +58,29 @@ def test_it_can_be_asked_again_and_beside_another_bundle(store_url, tmp_path):
     assert report["comparison"]["against"] == "dermis/1"
     assert report["comparison"]["mcnemar"]["p"] == 1
     assert 'id="evaluated"' in (tmp_path / "evaluation.html").read_text()
+
+
+def test_what_is_no_evaluation_is_passed_over_by_name(tmp_path):
+    url = (tmp_path / "store").as_uri()
+    store = open_store(url)
+    publish(store, BUNDLE)
+    torn = {"format": "dermis.evaluation/1", "model": "dermis/6", "n": 3}
+    for version, data in ((7, b"{}"), (8, b"cut o"), (9, b"[1]"), (6, json.dumps(torn).encode())):
+        store.put_once(f"evaluations/{'0' * 16}/dermis/{version}/evaluation.json", data)
+    done = call("--model", "1", "--data", DATA, "--store", url, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    for version in (6, 7, 8, 9):
+        assert f"WARNING: evaluations/{'0' * 16}/dermis/{version}/evaluation.json is no evaluation" in done.output
+    assert 'id="evaluated"' in (tmp_path / "out" / "evaluation.html").read_text()
+
+
+def test_what_was_measured_is_written_before_the_page(tmp_path, monkeypatch):
+    def broken(*given, **more):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(evaluate_run, "as_html", broken)
+    assert isinstance(call("--model", BUNDLE, "--data", DATA, "--out", tmp_path).exception, ZeroDivisionError)
+    assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "predictions.npz"}
 
 
 def test_a_figure_that_one_case_can_not_give_is_no_zero(tmp_path):

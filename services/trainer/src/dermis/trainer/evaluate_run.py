@@ -22,10 +22,10 @@ from dermis.trainer.core.predictions import Predictions, from_bytes, to_bytes
 from dermis.trainer.core.sources import digest_of_samples
 from dermis.trainer.data.core.groups import read_duplicates
 from dermis.trainer.data.core.split import Part, from_text
-from dermis.trainer.evaluate import compare, evaluate
+from dermis.trainer.evaluate import FORMAT, compare, evaluate
 from dermis.trainer.inputs import Dataset, open_dataset, targets
 from dermis.trainer.learned import seen_in_training, warning
-from dermis.trainer.pages import as_html
+from dermis.trainer.pages import as_html, version_row
 from dermis.trainer.predict import Bundle, fetch_bundle, open_bundle, predict
 from dermis.trainer.registry import EVALUATIONS, evaluation_key, parse_ref
 
@@ -86,19 +86,19 @@ def run(wish: Wish) -> None:
             _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
             theirs, against = _measure(other, dataset, train, data=data, store=store)
             comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
-    evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
-    tables = studies.as_tables(found)
-    page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
     wish.out.mkdir(parents=True, exist_ok=True)
     told = report | found | ({"comparison": comparison} if comparison else {})
     write_json(wish.out / EVALUATION_FILE, told)
-    (wish.out / PAGE_FILE).write_text(page, encoding="utf-8")
     (wish.out / PREDICTIONS_FILE).write_bytes(to_bytes(predictions))
     if store and model.key:  # without what depends on other versions: it is put once
         files = {EVALUATION_FILE: as_json(report), PAGE_FILE: as_html(report).encode()} | ({STUDIES_FILE: as_json(found)} if found else {})
         _put(store, model.key, files)
     elif store:
         click.echo(f"{wish.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
+    evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
+    tables = studies.as_tables(found)
+    page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
+    (wish.out / PAGE_FILE).write_text(page, encoding="utf-8")
     _say(wish, told)
     _warn(told.get("seen_in_training"))
 
@@ -203,9 +203,19 @@ def _studies(wish: Wish, bundle: Bundle, dataset: Dataset, whole: Predictions) -
 
 
 def _evaluated(store: BlobStore) -> Iterator[dict[str, Any]]:
+    """Yield the evaluations that the store holds; what can't be shown as one is passed over, and its key is told."""
     for key in store.list(EVALUATIONS):
-        if key.endswith(f"/{EVALUATION_FILE}"):
-            yield json.loads(store.get(key))
+        if not key.endswith(f"/{EVALUATION_FILE}"):
+            continue
+        try:
+            report = json.loads(store.get(key))
+            if report["format"] != FORMAT:
+                raise ValueError(f"its format is {report['format']!r}")
+            version_row(report)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            click.echo(f"WARNING: {key} is no evaluation of dermis ({error!r}) and is passed over: remove it, or evaluate anew", err=True)
+            continue
+        yield report
 
 
 def _once(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

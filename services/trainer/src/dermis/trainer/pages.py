@@ -301,24 +301,26 @@ def _slices(report: Row) -> list[Table]:
     return tables
 
 
+def version_row(report: Row) -> dict[str, Any]:
+    """Return what the table of all versions shows of a report; KeyError where it lacks that."""
+    return {
+        "model": report["model"],
+        "data": report.get("data_digest", "")[:16],
+        "n": report["n"],
+        **{MEASURES[name]: _figure(_flat(report), name) for name in ("top_1", "top_3", "top_3_soft", "macro_auroc", "aurc")},
+        "top-3 of the prior's list": report["floors"]["top_3"],
+        "Calibration error": report["metrics"]["expected_calibration_error"],
+        "Coverage": report["metrics"]["set_coverage"],
+        "Abstained": report["metrics"]["abstained"],
+    }
+
+
 def _evaluated(reports: Sequence[Row]) -> list[Table]:
-    rows = [
-        {
-            "model": report["model"],
-            "data": report.get("data_digest", "")[:16],
-            "n": report["n"],
-            **{MEASURES[name]: _figure(_flat(report), name) for name in ("top_1", "top_3", "top_3_soft", "macro_auroc", "aurc")},
-            "top-3 of the prior's list": report["floors"]["top_3"],
-            "Calibration error": report["metrics"]["expected_calibration_error"],
-            "Coverage": report["metrics"]["set_coverage"],
-            "Abstained": report["metrics"]["abstained"],
-        }
-        for report in reports
-    ]
-    if not rows:
+    if not reports:
         return []
     note = "Only rows of the same data can be compared with each other."
-    return [Table(name="evaluated", section="All versions", title="Every version evaluated", note=note, frame=pd.DataFrame(rows))]
+    frame = pd.DataFrame([version_row(report) for report in reports])
+    return [Table(name="evaluated", section="All versions", title="Every version evaluated", note=note, frame=frame)]
 
 
 def _flat(report: Row) -> dict[str, Any]:
