@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from dermis.shared.bundles import publish
+from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.standalone.demo import BUNDLE
@@ -91,20 +93,32 @@ def test_a_figure_that_one_case_can_not_give_is_no_zero(tmp_path):
     assert "nan" not in done.output
 
 
+def bundle_like(folder, **changes):
+    """Return a copy of the demo's bundle with another manifest."""
+    shutil.copytree(BUNDLE, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+    return folder
+
+
 def test_a_folder_that_is_not_the_published_bundle_leaves_the_store_alone(store_url, tmp_path):
-    changed = tmp_path / "bundle"
-    for path in BUNDLE.rglob("*"):
-        if path.is_file():
-            (changed / path.relative_to(BUNDLE)).parent.mkdir(parents=True, exist_ok=True)
-            (changed / path.relative_to(BUNDLE)).write_bytes(path.read_bytes())
-    manifest = json.loads((changed / "manifest.json").read_text())
-    manifest["calibration"]["temperature"] = 3.0
-    (changed / "manifest.json").write_text(json.dumps(manifest))
+    changed = bundle_like(tmp_path / "bundle", calibration={"temperature": 3.0})
     before = list(open_store(store_url).list("evaluations/"))
     done = call("--model", changed, "--data", "generated:10:12:64", "--store", store_url, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "nothing was put there" in done.output
     assert list(open_store(store_url).list("evaluations/")) == before
+
+
+def test_a_model_of_other_conditions_is_refused_before_anything_is_predicted(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate_run, "predict", lambda *given, **more: pytest.fail("it predicted first"))
+    conditions = json.loads((BUNDLE / "manifest.json").read_text())["conditions"]
+    conditions[0] = {"id": "SCURVY", "name": "Scurvy"}
+    other = bundle_like(tmp_path / "other", conditions=conditions)
+    done = call("--model", BUNDLE, "--against", other, "--data", DATA, "--out", tmp_path / "out")
+    assert isinstance(done.exception, DermisError)
+    assert "names other conditions" in done.exception.detail
+    assert "SCURVY" in done.exception.detail
 
 
 def test_split_and_part_choose_the_cases(tmp_path):

@@ -75,14 +75,14 @@ def run(wish: Wish) -> None:
                 "NO_LABEL",
                 f"no case of {wish.data} has a condition of {wish.model}: measure it on data that name its conditions",
             )
+        other = _other(wish.against, model, dataset, store, stack) if wish.against else None
         data = f"{whole.name}{f', part {wish.part}' if wish.split else ''}; label policy {whole.policy}"
         _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
         predictions, report = _measure(model, dataset, train, data=data, store=store)
         report |= {"seen_in_training": seen} if seen else {}
         found = _studies(wish, model.bundle, dataset, predictions)
         against = comparison = None
-        if wish.against:
-            other = _model(wish.against, dataset, store, stack)
+        if other:
             _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
             theirs, against = _measure(other, dataset, train, data=data, store=store)
             comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
@@ -139,6 +139,18 @@ def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStac
             published = False
     key = evaluation_key(digest, VersionRef(name=manifest.name, version=manifest.version)) if published else None
     return _Model(bundle=bundle, folder=folder, key=key)
+
+
+def _other(text: str, model: _Model, dataset: Dataset, store: BlobStore | None, stack: ExitStack) -> _Model:
+    """Return the model to compare with; INVALID, before either has predicted, if it names other conditions."""
+    other = _model(text, dataset, store, stack)
+    names, others = ({condition.id for condition in each.bundle.manifest.conditions} for each in (model, other))
+    if model.bundle.manifest.conditions != other.bundle.manifest.conditions:
+        differing = ", ".join(sorted(names ^ others)[:5]) or "the same ones in another order"
+        raise DermisError(
+            Kind.INVALID, "NOT_PAIRED", f"--against {text} names other conditions ({differing}): measure each alone, without --against"
+        )
+    return other
 
 
 def _measure(
