@@ -79,6 +79,14 @@ def scin(tmp_path):
     return open_dataset((tmp_path / "scin").as_uri(), policy="scin-all")
 
 
+def test_a_folder_without_any_of_its_images_is_told_by_name(other, tmp_path):
+    other.check_images()  # c.png alone is missing
+    for name in "abd":
+        (tmp_path / f"{name}.png").unlink()
+    with pytest.raises(DermisError, match=rf"not one of 4 images is in {tmp_path.as_uri()}, the first 'a\.png'"):
+        other.check_images()
+
+
 def test_scin_becomes_samples(scin):
     one = scin.samples[3]
     assert (one.id, one.top, dict(one.target)) == ("103", "Eczema", {"Eczema": 0.75, "Tinea": 0.25})

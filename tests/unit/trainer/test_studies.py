@@ -121,6 +121,25 @@ def test_an_unusable_image_is_not_shown_unless_there_is_no_other(light, dataset)
     assert not found.embedding[3:].any()
 
 
+def test_images_that_can_not_be_read_are_counted_and_said(light, dataset):
+    samples = [dataclasses.replace(dataset.samples[n], images=keys) for n, keys in enumerate((("broken", "good"), ("missing",), ("gone",)))]
+    good = cv2.imencode(".png", case(3, 0, longest=64).images[0][..., ::-1])[1].tobytes()
+    lines = []
+    predict(light, dataclasses.replace(dataset, samples=tuple(samples), store=_Mixed(good)), say=lines.append)
+    ids = [sample.id for sample in samples]
+    assert lines == [
+        f"2 of 4 images are missing and were not shown to the model; the first cases: {ids[1]}, {ids[2]}",
+        f"1 of 4 images are undecodable and were not shown to the model; the first cases: {ids[0]}",
+    ]
+
+
+def test_a_data_set_all_of_whose_images_are_missing_is_refused(light, dataset):
+    samples = tuple(dataclasses.replace(sample, images=("missing", "gone")) for sample in dataset.samples)
+    away = dataclasses.replace(dataset, samples=samples, store=_Mixed(b""), url="file:///photos")
+    with pytest.raises(DermisError, match=f"not one of {2 * len(samples)} images is in file:///photos, the first 'missing': put them"):
+        predict(light, away)
+
+
 def test_a_store_that_is_away_is_no_missing_image(light, dataset):
     class Away:
         def get(self, key):

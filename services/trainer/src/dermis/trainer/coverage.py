@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.predictions:
         predictions = from_bytes(given.predictions.read_bytes())
     elif given.model and given.data:
-        predictions = predict(open_bundle(given.model), open_dataset(given.data), shown=(SHOWN_TO_SERVE,))
+        predictions = predict(open_bundle(given.model), open_dataset(given.data), shown=(SHOWN_TO_SERVE,), say=print)
     else:
         parser.error("give --predictions, or --model and --data")
     found = over_splits(predictions, coverage=given.coverage, splits=given.splits)

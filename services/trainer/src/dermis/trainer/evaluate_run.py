@@ -106,7 +106,11 @@ def run(wish: Wish) -> None:
 def _warn(seen: Mapping[str, Any] | None) -> None:
     """Say, before what takes long and again below the figures, that cases were in training."""
     if seen:
-        click.secho(f"WARNING: {warning(seen)}", err=True, fg="red", bold=True)
+        _alert(warning(seen))
+
+
+def _alert(line: str) -> None:
+    click.secho(f"WARNING: {line}", err=True, fg="red", bold=True)
 
 
 def _data(wish: Wish) -> tuple[Dataset, Dataset, Dataset | None]:
@@ -160,8 +164,11 @@ def _measure(
     dataset = replace(dataset, digest=digest_of_samples(dataset.samples))
     predictions = _known(store, model.key)
     if predictions is None:
+        lost: list[str] = []
         with click.progressbar(length=len(dataset), label=f"{manifest.name}/{manifest.version}") as bar:
-            predictions = predict(model.bundle, dataset, step=bar.update)
+            predictions = predict(model.bundle, dataset, step=bar.update, say=lost.append)
+        for line in lost:  # below the bar
+            _alert(line)
         if store and model.key:  # first of all, so that a stopped evaluation goes on from here
             store.put_once(f"{model.key}/{PREDICTIONS_FILE}", to_bytes(predictions))
     prior, calibrated_on = _trained_on(model, train, dataset)
@@ -225,7 +232,7 @@ def _evaluated(store: BlobStore) -> Iterator[dict[str, Any]]:
                 raise ValueError(f"its format is {report['format']!r}")
             version_row(report)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            click.echo(f"WARNING: {key} is no evaluation of dermis ({error!r}) and is passed over: remove it, or evaluate anew", err=True)
+            _alert(f"{key} is no evaluation of dermis ({error!r}) and is passed over: remove it, or evaluate anew")
             continue
         yield report
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -58,7 +58,7 @@ class Dataset:
     """Samples and where their images are.
 
     `digest` names the whole data set, also where only some of its samples are held. `tables`, `policy`, `duplicates`: what a
-    fold file of `dermis data split` says it was made from.
+    fold file of `dermis data split` says it was made from. `url`: what it was opened by.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Dataset:
     tables: Mapping[str, str] = field(default_factory=dict)
     policy: str = "none"
     duplicates: str | None = None
+    url: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -78,6 +79,16 @@ class Dataset:
             return self.store.get(key)
         except BlobNotFound:
             return None
+
+    def check_images(self) -> None:
+        """Raise NOT_FOUND where the cases have images and not one of them is in the store."""
+        keys = [key for sample in self.samples for key in sample.images]
+        if keys and all(self.read(key) is None for key in keys):
+            where = self.url or self.name
+            detail = (
+                f"not one of {len(keys):,} images is in {where}, the first {keys[0]!r}: put them there, or name the folder that holds them"
+            )
+            raise DermisError(Kind.NOT_FOUND, "IMAGES", detail)
 
     def take(self, ids: Iterable[str]) -> "Dataset":
         """Return the samples of these ids, in the data set's order."""
@@ -137,13 +148,13 @@ def open_dataset(
     if not is_store_url(url) and Path(url).is_dir():
         url = Path(url).resolve().as_uri()
     store = open_store(url)
-    groups = None if duplicates is None else digest_of(duplicates)
+    about: dict[str, Any] = {"duplicates": None if duplicates is None else digest_of(duplicates), "url": url}
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping or _fitting(store)
     if chosen is None:
         scin = open_scin(url)
         labels = scin.labels(policy)
         samples = scin_samples(scin.tables, labels, duplicates=duplicates)
-        return _dataset("SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, duplicates=groups)
+        return _dataset("SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, **about)
     try:
         data = store.get(chosen.table)
     except BlobNotFound as error:
@@ -152,7 +163,7 @@ def open_dataset(
     rules = json.dumps(chosen.model_dump(mode="json"), sort_keys=True)
     tables = {chosen.table: hashlib.sha256(data).hexdigest()}
     policy_name = f"mapping {chosen.name} sha256:{hashlib.sha256(rules.encode()).hexdigest()}"
-    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, duplicates=groups)
+    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, **about)
 
 
 def _fitting(store: Images) -> DataMapping | None:
@@ -171,7 +182,14 @@ def _fitting(store: Images) -> DataMapping | None:
 
 
 def _dataset(
-    name: str, samples: Sequence[Sample], store: Images, *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
+    name: str,
+    samples: Sequence[Sample],
+    store: Images,
+    *,
+    tables: Mapping[str, str],
+    policy: str,
+    duplicates: str | None = None,
+    url: str = "",
 ) -> Dataset:
     return Dataset(
         name=name,
@@ -181,6 +199,7 @@ def _dataset(
         tables=dict(tables),
         policy=policy,
         duplicates=duplicates,
+        url=url,
     )
 
 
@@ -230,9 +249,8 @@ def mix(*sources: Dataset) -> Dataset:
     store = _Several({source.name: source.store for source in sources})
     tables = {f"{d.name}/{table}": digest for d in sources for table, digest in d.tables.items()}
     groups = " + ".join(source.duplicates or "none" for source in sources) if any(source.duplicates for source in sources) else None
-    return _dataset(
-        "+".join(names), samples, store, tables=tables, policy=" + ".join(source.policy for source in sources), duplicates=groups
-    )
+    policy, url = (" + ".join(getattr(source, name) for source in sources) for name in ("policy", "url"))
+    return _dataset("+".join(names), samples, store, tables=tables, policy=policy, duplicates=groups, url=url)
 
 
 def conditions_of(samples: Iterable[Sample]) -> tuple[Condition, ...]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, FeatureSchema, Manifest, VersionRef
-from dermis.shared.ports import BlobStore
+from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.core.predictions import Predictions, Shown
@@ -33,6 +34,8 @@ _READERS = 2
 _VERDICTS = (Verdict.UNUSABLE, Verdict.MARGINAL, Verdict.USABLE)
 MEASURES = ("sharpness", "brightness_mean", "brightness_std", "underexp", "overexp", "contrast", "shadow")
 """The quality measures that slices are made of; `blur` is `sharpness` by another name."""
+Lost = Literal["missing", "undecodable"]
+_TOLD = 5
 Floats = npt.NDArray[np.float32]
 Change = Callable[[Image], Image]
 """Something done to each working image, uint8[H,W,3], before it is judged."""
@@ -91,14 +94,18 @@ def predict(
     hidden: Sequence[str] = (),
     shown: Sequence[Shown] = ("images and answers", "images alone", "answers alone"),
     step: Callable[[int], None] = lambda cases: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Predictions:
-    """Return what a bundle says of every case of a data set; `step` hears how many cases were done.
+    """Return what a bundle says of every case of a data set; `step` hears how many cases were done, `say` which images could not be read.
+
+    NOT_FOUND where every image is missing: what was measured would be the answers alone.
 
     As in serving, an unusable image is not shown to the model; a case that has no other is one that serving rejects: it is
     answered with what it has, and its slice `quality_verdict` says UNUSABLE. The graph runs once a case: logits are images + answers, so
     what each says alone follows from what both say and from `answers_logits`. `change`: done to every working image. `hidden`: answers
     that are taken out of every self-report. `name`: what the predictions call the model.
     """
+    dataset.check_images()
     policy = quality.Policy.model_validate_json(resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes())
     size = bundle.manifest.image_size
     nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
@@ -106,11 +113,15 @@ def predict(
     found: dict[Shown, list[Floats]] = {what: [] for what in shown}
     embeddings: list[Floats] = []
     reports: list[tuple[QualityReport, ...]] = []
+    lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
     with ThreadPoolExecutor(_READERS) as pool:
         for samples in _batches(dataset.samples):
-            keys = [key for sample in samples for key in sample.images[:MAX_IMAGES]]
-            read = iter(pool.map(lambda key: _look(dataset.store, key, policy, change), keys))
-            images, mask, judged = _slots(samples, read, size=size, quality_filter=quality_filter)
+            keys = [(sample.id, key) for sample in samples for key in sample.images[:MAX_IMAGES]]
+            looked = list(pool.map(lambda key: _look(dataset.store, key[1], policy, change), keys))
+            for (case, _), one in zip(keys, looked, strict=True):
+                if one.lost:
+                    lost[one.lost].append(case)
+            images, mask, judged = _slots(samples, iter(looked), size=size, quality_filter=quality_filter)
             reports += judged
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
@@ -123,6 +134,10 @@ def predict(
             for what in shown:
                 found[what].append(said[what])
             step(len(samples))
+    for why, cases in lost.items():
+        if cases:
+            first = ", ".join(list(dict.fromkeys(cases))[:_TOLD])
+            say(f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the model; the first cases: {first}")
     made = predictions(
         dataset,
         bundle.manifest.conditions,
@@ -164,29 +179,37 @@ def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _look(store: Images, key: str, policy: quality.Policy, change: Change | None) -> tuple[QualityReport, Image | None]:
-    """Return an image's quality report and its working image, None if it is missing or can't be decoded."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """An image's quality report and its working image, or why there is none."""
+
+    report: QualityReport
+    image: Image | None
+    lost: Lost | None = None
+
+
+def _look(store: Images, key: str, policy: quality.Policy, change: Change | None) -> _Looked:
     try:
         working = decode(store.get(key)).image
     except DermisError as error:
         if error.retryable:
             raise
-        return quality.unreadable(policy), None
+        return _Looked(quality.unreadable(policy), None, "missing" if isinstance(error, BlobNotFound) else "undecodable")
     working = change(working) if change else working
-    return quality.assess(working, policy), working
+    return _Looked(quality.assess(working, policy), working)
 
 
 def _slots(
-    samples: Sequence[Sample], read: Iterator[tuple[QualityReport, Image | None]], *, size: int, quality_filter: bool
+    samples: Sequence[Sample], read: Iterator[_Looked], *, size: int, quality_filter: bool
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], list[tuple[QualityReport, ...]]]:
     images = np.zeros((len(samples), MAX_IMAGES, size, size, 3), np.uint8)
     mask = np.zeros((len(samples), MAX_IMAGES), bool)
     reports = []
     for row, sample in enumerate(samples):
         looked = [next(read) for _ in sample.images[:MAX_IMAGES]]
-        reports.append(tuple(report for report, _ in looked))
-        usable = [image for report, image in looked if image is not None and report.verdict is not Verdict.UNUSABLE]
-        shown = usable if usable and quality_filter else [image for _, image in looked if image is not None]
+        reports.append(tuple(one.report for one in looked))
+        usable = [one.image for one in looked if one.image is not None and one.report.verdict is not Verdict.UNUSABLE]
+        shown = usable if usable and quality_filter else [one.image for one in looked if one.image is not None]
         for slot, image in enumerate(shown):
             images[row, slot], mask[row, slot] = fit(image, size), True
     return images, mask, reports
