@@ -1,5 +1,7 @@
 """Every measure against scikit-learn, a case worked out by hand, or a property that it must have."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +25,8 @@ def judged(n=60, k=4, seed=0, *, ties=False):
     target = 0.7 * np.eye(k)[labels] + 0.3 * rng.dirichlet(np.ones(k), n)
     sets = probabilities >= 0.2
     sets[np.arange(n), probabilities.argmax(1)] = True
-    return Judged(probabilities=probabilities, labels=labels, target=target, sets=sets, answered=probabilities.max(1) > 0.4)
+    answered, fold = probabilities.max(1) > 0.4, np.zeros(n, int)
+    return Judged(probabilities=probabilities, labels=labels, target=target, sets=sets, answered=answered, fold=fold)
 
 
 def some_weights(n, seed=0, rows=3):
@@ -68,6 +71,34 @@ def test_weights_are_repetitions(seed, n, ties):
             if "risk_at" in name:
                 continue  # an exact share may fall between two repetitions of one case
             assert found[name][row] == pytest.approx(alone[name][0], abs=1e-5, nan_ok=True), name
+
+
+def test_what_says_nothing_but_its_folds_prior_ranks_nothing():
+    rng = np.random.default_rng(0)
+    fold, labels = np.arange(300) % 5, rng.integers(0, 4, 300)
+    others = np.stack([np.bincount(labels[fold != each], minlength=4) / (fold != each).sum() for each in range(5)])
+    constant = dataclasses.replace(judged(n=300), probabilities=others[fold], labels=labels, fold=fold)
+    weights = some_weights(300)
+    assert measures.of_ranking(constant, weights)["macro_auroc"] == pytest.approx(0.5)
+    pooled = dataclasses.replace(constant, fold=np.zeros(300, int))
+    assert measures.of_ranking(pooled, weights)["macro_auroc"][0] < 0.49
+
+
+@given(seed=st.integers(0, 100))
+def test_a_fold_alone_is_ranked_as_ever_and_folds_are_weighted_by_their_pairs(seed):
+    made = dataclasses.replace(judged(n=60, seed=seed), fold=np.repeat([0, 1], [20, 40]))
+    positive = made.labels == 1
+    area, precision = measures.ranking(made.probabilities[:, 1], positive, made.fold, np.ones((1, 60)))
+    alone = []
+    for here in (made.fold == 0, made.fold == 1):
+        named, scores = positive[here], made.probabilities[here, 1]
+        if named.any() and not named.all():
+            pairs = named.sum() * (~named).sum()
+            alone.append((metrics.roc_auc_score(named, scores), pairs, metrics.average_precision_score(named, scores), named.sum()))
+    if alone:
+        areas, pairs, precisions, positives = np.array(alone).T
+        assert area[0] == pytest.approx(np.average(areas, weights=pairs))
+        assert precision[0] == pytest.approx(np.average(precisions, weights=positives))
 
 
 def test_hits_and_floors_by_hand():
@@ -166,7 +197,7 @@ def test_the_interval_covers_as_often_as_it_says_and_connected_cases_widen_it():
 
 def test_a_figure_without_a_value_has_no_interval():
     made = judged(n=12)
-    only = Judged(probabilities=made.probabilities, labels=np.zeros(12, int), target=made.target, sets=made.sets, answered=made.answered)
+    only = dataclasses.replace(made, labels=np.zeros(12, int))
     found = measures.figures(only, some_weights(12))
     assert np.isnan(found["macro_auroc"]).all()
     assert measures.interval(found["macro_auroc"]) is None

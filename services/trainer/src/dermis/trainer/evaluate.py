@@ -186,7 +186,8 @@ def _shown(manifest: Manifest, predictions: Predictions, weights: Floats) -> dic
     for what, table in predictions.raw.items():
         values = {f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights) for top in measures.TOPS}
         values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
-        values |= measures.of_ranking(Judged.undecided(table, labels=predictions.labels, target=predictions.target), weights)
+        alone = Judged.undecided(table, labels=predictions.labels, target=predictions.target, fold=predictions.fold)
+        values |= measures.of_ranking(alone, weights)
         figures = _with_intervals(values, predictions.groups)
         found[what] = {name: figure["value"] for name, figure in figures.items()}
         found[what] |= {f"{name}_interval": figure["interval"] for name, figure in figures.items()}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dermis.shared.manifest import Condition
 from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Judged
+from dermis.trainer.data.core.split import Split
 from dermis.trainer.evaluate import differences, with_interval
 from dermis.trainer.inputs import Dataset, conditions_of, targets
 
@@ -41,7 +42,7 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
     A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
     """
     conditions = conditions_of(dataset.samples)
-    outer = dataset.split(seed=SEED, folds=FOLDS_OUTER)
+    outer = _outer(dataset)
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
     found = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
     work.mkdir(parents=True, exist_ok=True)
@@ -83,9 +84,16 @@ def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Con
     return [float(loss) for loss in losses]
 
 
+def _outer(dataset: Dataset) -> Split:
+    return dataset.split(seed=SEED, folds=FOLDS_OUTER)
+
+
 def judged(probabilities: Floats, dataset: Dataset) -> Judged:
+    """Return what `nested` found, with the fold of each case: only cases of one fold are ranked against each other."""
     target, labels = targets(dataset.samples, conditions_of(dataset.samples))
-    return Judged.undecided(probabilities, labels=labels, target=target)
+    fold_of = {case.case_id: case.fold for case in _outer(dataset).cases}
+    fold = np.array([fold_of[sample.id] for sample in dataset.samples])
+    return Judged.undecided(probabilities, labels=labels, target=target, fold=fold)
 
 
 def table(

@@ -84,7 +84,14 @@ def decided(
         for ranked in decision.differential:
             probabilities[row, column[ranked.condition]] = ranked.probability
             sets[row, column[ranked.condition]] = ranked.in_prediction_set
-    judged = Judged(probabilities=probabilities, labels=predictions.labels, target=predictions.target, sets=sets, answered=answered)
+    judged = Judged(
+        probabilities=probabilities,
+        labels=predictions.labels,
+        target=predictions.target,
+        sets=sets,
+        answered=answered,
+        fold=predictions.fold,
+    )
     return judged, strange if scores else None
 
 

@@ -25,19 +25,23 @@ SELECTED = (0.5, 0.8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """N cases as decided: calibrated `probabilities` [N,K], `labels` [N], `target` [N,K], `sets` bool[N,K], `answered` bool[N]."""
+    """N cases as decided: calibrated `probabilities` [N,K], `labels` [N], `target` [N,K], `sets` bool[N,K], `answered` bool[N].
+
+    `fold` [N]: whose model spoke; only cases of one fold are ranked against each other.
+    """
 
     probabilities: Floats
     labels: Ints
     target: Floats
     sets: Hits
     answered: Hits
+    fold: Ints
 
     @classmethod
-    def undecided(cls, probabilities: Floats, *, labels: Ints, target: Floats) -> "Judged":
+    def undecided(cls, probabilities: Floats, *, labels: Ints, target: Floats, fold: Ints) -> "Judged":
         """Return cases of which nothing was decided: each is answered, and no set holds anything."""
         sets, answered = np.zeros(probabilities.shape, bool), np.ones(len(labels), bool)
-        return cls(probabilities=probabilities, labels=labels, target=target, sets=sets, answered=answered)
+        return cls(probabilities=probabilities, labels=labels, target=target, sets=sets, answered=answered, fold=fold)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,6 +53,7 @@ class Judged:
             target=self.target[here],
             sets=self.sets[here],
             answered=self.answered[here],
+            fold=self.fold[here],
         )
 
 
@@ -105,22 +110,28 @@ def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
 
 def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
     """Return macro AUROC and mean average precision, one condition against the rest, over those with weight on both sides."""
-    areas, precisions = [], []
-    for k in range(judged.probabilities.shape[1]):
-        positive = judged.labels == k
-        if not positive.any() or positive.all():
-            continue
-        area, precision = _ranked(judged.probabilities[:, k], positive, weights)
-        areas.append(area)
-        precisions.append(precision)
-    if not areas:
-        nothing = np.full(len(weights), np.nan)
-        return {"macro_auroc": nothing, "mean_average_precision": nothing}
-    return {"macro_auroc": _nanmean(np.stack(areas, 1)), "mean_average_precision": _nanmean(np.stack(precisions, 1))}
+    found = [ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights) for k in range(judged.probabilities.shape[1])]
+    areas, precisions = (np.stack(each, 1) for each in zip(*found, strict=True))
+    return {"macro_auroc": _nanmean(areas), "mean_average_precision": _nanmean(precisions)}
 
 
-def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Floats]:
-    """Return AUROC (Mann-Whitney, ties count half) and average precision [R] of one condition."""
+def ranking(scores: Floats, positive: Hits, fold: Ints, weights: Floats) -> tuple[Floats, Floats]:
+    """Return AUROC (Mann-Whitney, ties count half) and average precision [R] of one condition; NaN without weight on both sides.
+
+    Only pairs within a fold count: the models of two folds differ in their priors, and a constant has to come to 0.5. Average precision
+    is the mean over folds, by their positives; a fold without a case on either side tells nothing.
+    """
+    won, pairs, precision, positives = np.zeros((4, len(weights)))
+    for each in np.unique(fold):
+        here = fold == each
+        if positive[here].any() and not positive[here].all():
+            own = _ranked(scores[here], positive[here], weights[:, here])
+            won, pairs, precision, positives = won + own[0], pairs + own[1], precision + own[2], positives + own[3]
+    return _ratio(won, pairs), _ratio(precision, positives)
+
+
+def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return [R] of one fold: pairs ranked rightly, all pairs, precision summed over the positives, and these."""
     order = np.argsort(-scores, kind="stable")
     there = positive[order]
     ties = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
@@ -136,8 +147,8 @@ def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Fl
     positives, negatives = hit[:, -1], missed[:, -1]
     area = (below * (hit - above / 2)).sum(1, dtype=np.float64)
     precision = (above * (hit / np.maximum(hit + missed, 1e-12))).sum(1, dtype=np.float64)
-    known = (positives > 0) & (negatives > 0)
-    return np.where(known, _ratio(area, positives * negatives), np.nan), np.where(known, _ratio(precision, positives), np.nan)
+    known = negatives > 0
+    return area, positives * negatives, precision * known, positives * known
 
 
 def calibration_error(confidence: Floats, right: Floats | Hits, weights: Floats, *, bins: int = BINS) -> Floats:

@@ -11,12 +11,11 @@ from dermis.trainer.core.measures import (
     Floats,
     Hits,
     Ints,
-    Judged,
     draw_weights,
     hits,
     interval,
     mean,
-    of_ranking,
+    ranking,
     soft_hits,
 )
 
@@ -58,35 +57,9 @@ def draw(pooled: Pooled, seed: int = 0) -> Floats:
 
 
 def auroc(probabilities: Floats, pooled: Pooled, weights: Floats) -> Floats:
-    """Return macro AUROC over the K conditions, [R]: how often a case that names a condition is ranked above one of its fold that does not.
-
-    Only pairs within a fold count: the models of two folds differ in their priors, and a constant has to come to 0.5. A condition counts
-    by the mean over folds, weighted by the pairs; a fold without a case on either side tells nothing.
-    """
-    areas = []
-    for k in range(pooled.conditions):
-        named = pooled.target[:, k] > 0
-        parts, pairs = [], []
-        for fold in np.unique(pooled.fold):
-            here = pooled.fold == fold
-            positive, mine = named[here], weights[:, here]
-            if positive.any() and not positive.all():
-                parts.append(_area(probabilities[here, k], positive, mine))
-                pairs.append((mine @ positive.astype(float)) * (mine @ (~positive).astype(float)))
-        if parts:
-            areas.append(_average(np.array(parts), np.array(pairs)))
+    """Return macro AUROC over the K conditions, [R]: how often a case that names a condition is ranked above one of its fold that does not."""
+    areas = [ranking(probabilities[:, k], pooled.target[:, k] > 0, pooled.fold, weights)[0] for k in range(pooled.conditions)]
     return np.asarray(np.nanmean(np.array(areas), axis=0))
-
-
-def _area(scores: Floats, positive: Hits, weights: Floats) -> Floats:
-    labels = positive.astype(int)
-    two = Judged.undecided(np.stack([1 - scores, scores], axis=1), labels=labels, target=np.eye(2)[labels])
-    return of_ranking(two, weights)["macro_auroc"]
-
-
-def _average(parts: Floats, pairs: Floats) -> Floats:
-    whole = pairs.sum(0)
-    return np.asarray(np.where(whole > 0, np.nansum(parts * pairs, axis=0) / np.where(whole > 0, whole, 1), np.nan))
 
 
 def top(probabilities: Floats, pooled: Pooled, *, first: int, soft: bool) -> Floats:
