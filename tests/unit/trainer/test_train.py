@@ -97,6 +97,7 @@ def test_the_report_states_n_floors_and_slices(built):
     for said in (
         "without any clinical meaning",
         "macro AUROC",
+        "Every image that can be read was shown",
         "Too few calibration cases to claim",
         "Cases unlike those of training are declined",
     ):

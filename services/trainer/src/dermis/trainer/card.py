@@ -35,6 +35,9 @@ def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
 {shown}
 | floor: {floors["meaning"]} | {floors["top_1"]:.3f} | {floors["top_3"]:.3f} |
 
+Every image that can be read was shown to the model, as with the calibration cases. The service leaves unusable images out; `dermis evaluate`
+measures that.
+
 95 % intervals, by bootstrap over groups of connected cases: top-1 {_range(report["intervals"]["top_1"])}, top-3 {_range(report["intervals"]["top_3"])}.
 
 | | measured | a perfect model at this n |

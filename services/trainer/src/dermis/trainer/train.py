@@ -138,7 +138,11 @@ def pack(
     lineage: dict[str, str],
     quiet: bool,
 ) -> Manifest:
-    """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`, as in serving."""
+    """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`.
+
+    Either way the model is shown every image that can be read, as with the calibration cases: what temperature, sets and abstention
+    promise holds for cases like these. Serving leaves UNUSABLE images out: `dermis evaluate` measures that.
+    """
     conditions = calibration.conditions
     embedding = known = calibration.embedding
     if config.false_alarms:
@@ -185,7 +189,7 @@ def pack(
     )
     _write_manifest(manifest, folder)
 
-    # Evaluate, as serving would answer.
+    # Evaluate: decided as serving decides, on the images that calibration saw.
     said = measured or predict(open_bundle(folder), test, quality_filter=False)
     labels = targets(training.samples, conditions)[1]
     prior = np.bincount(labels, minlength=len(conditions)) / len(labels)
