@@ -131,6 +131,26 @@ def test_a_loss_that_is_not_finite_names_the_cases_of_its_batch(tmp_path, monkey
     assert len(caught.value.detail.split(", ")) < 14
 
 
+@pytest.mark.parametrize("broken", [{3}, {0, 1, 2, 3, 4}])
+def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monkeypatch, broken):
+    cases_of = CachedViews.load
+
+    def load(self, places, rng):
+        images, mask = cases_of(self, places, rng)
+        if rng is None:
+            here = np.isin(places, list(broken))
+            images[here], mask[here, 0] = np.nan, True
+        return images, mask
+
+    monkeypatch.setattr(CachedViews, "load", load)
+    monkeypatch.setattr(fitting, "_NAMED", 3)
+    with pytest.raises(DermisError, match="the validation loss is nan in stage 0, epoch 1, at the cases") as caught:
+        trained(tmp_path, replace(CONFIG, head=Head(pooling="images"), batch=8))
+    told = caught.value.detail.split("at the cases ")[1].split(": ")[0].split(", ")
+    assert told[:3] == [PARTS.validation.samples[n].id for n in sorted(broken)[:3]]
+    assert told[3:] == (["and 2 more"] if len(broken) > 3 else [])
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -30,6 +30,7 @@ CHECKPOINT_S = 10.0
 CLIP = 1.0
 """The longest that the gradient of one variable may be."""
 
+_NAMED = 10
 _LISTS = ("start", "weights", "optimizer", "best", "extra")
 
 
@@ -141,7 +142,7 @@ def fit(
 ) -> None:
     """Train from where `progress` stands to the stage's end, then put the best weights back.
 
-    INVALID with the ids of the batch at the first loss that is not finite. On several GPUs each batch is shared out among them: `trained`
+    INVALID at the first loss that is not finite, with the ids of the batch, or of the validation cases that show it. On several GPUs each batch is shared out among them: `trained`
     was made in the scope of `devices()`.
     """
     per_epoch = -(-len(training) // config.batch)
@@ -166,16 +167,16 @@ def fit(
             for places, *batch in itertools.islice(coming, per_epoch):
                 loss = float(step(*batch))
                 if not np.isfinite(loss):
-                    ids = ", ".join(training.ids[place] for place in places)
-                    detail = f"the loss is {loss} in stage {progress.stage}, epoch {progress.epoch + 1}, at the cases {ids}: look at them, or lower the learning rate"
-                    raise DermisError(Kind.INVALID, "LOSS_NOT_FINITE", detail)
+                    raise _not_finite(
+                        "loss", loss, [training.ids[place] for place in places], stage=progress.stage, epoch=progress.epoch + 1
+                    )
                 losses.append(loss)
             progress.epoch += 1
             progress.total += 1
             raw = trained.values()
             if config.ema:
                 optimizer.finalize_variable_values(trained.trainable)
-            metrics = {"loss": float(np.mean(losses)), **({} if validation is None else _validate(trained, validation, config))}
+            metrics = {"loss": float(np.mean(losses)), **({} if validation is None else _validate(trained, validation, config, progress))}
             if validation is None or metrics["validation_loss"] < progress.best_loss:
                 progress.best_loss, progress.best_epoch = metrics.get("validation_loss", float("inf")), progress.epoch
                 progress.best = trained.values()
@@ -191,6 +192,13 @@ def fit(
             bar.update(1)
     if progress.best:
         trained.assign(progress.best)
+
+
+def _not_finite(what: str, loss: float, ids: Sequence[str], *, stage: int, epoch: int) -> DermisError:
+    detail = (
+        f"the {what} is {loss} in stage {stage}, epoch {epoch}, at the cases {', '.join(ids)}: look at them, or lower the learning rate"
+    )
+    return DermisError(Kind.INVALID, "LOSS_NOT_FINITE", detail)
 
 
 def _show(writer: Any, metrics: Mapping[str, float], epoch: int) -> None:
@@ -289,9 +297,12 @@ def logits_of(trained: Trained, cases: Cases, *, batch: int) -> Array:
     return logits
 
 
-def _validate(trained: Trained, validation: Cases, config: Config) -> dict[str, float]:
+def _validate(trained: Trained, validation: Cases, config: Config, progress: Progress) -> dict[str, float]:
     logits = logits_of(trained, validation, batch=max(config.batch, 64))
     losses = np.asarray(soft_loss()(validation.target.astype(np.float32), logits))
+    if len(broken := np.flatnonzero(~np.isfinite(losses))):
+        ids = [validation.ids[place] for place in broken[:_NAMED]] + [f"and {len(broken) - _NAMED} more"] * (len(broken) > _NAMED)
+        raise _not_finite("validation loss", losses[broken[0]], ids, stage=progress.stage, epoch=progress.epoch)
     labels = validation.target.argmax(1)
     return {
         "validation_loss": float(losses.mean()),
