@@ -1,8 +1,11 @@
 """What a comparison rests on: nobody is asked of a case that it saw, choices are made within the training cases, and a fold is done once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from dermis.trainer import comparisons
 from dermis.trainer.foreign import FOREIGN, foreign
 from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets
 from dermis.trainer.nested import FOLDS_INNER, FOLDS_OUTER, Contender, nested, table
@@ -28,7 +31,7 @@ def knowing(share, asked):
 
 def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_path):
     asked, lines = [], []
-    found = nested(DATA, [knowing(0.8, asked)], tmp_path, say=lines.append)["knows 0.8"]
+    found = nested(DATA, [knowing(0.8, asked)], tmp_path, say=lines.append).said["knows 0.8"]
     assert not np.isnan(found).any()
     assert all(not training & held for _, training, held in asked)
     outer = [entry for entry in asked if len(entry[1]) + len(entry[2]) == len(DATA)]
@@ -39,18 +42,33 @@ def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_pat
     for n, (_, training, _) in enumerate(outer):  # the inner folds before an outer fold's fit hold its training cases alone
         inner = asked[n * (1 + 2 * FOLDS_INNER) : (n + 1) * (1 + 2 * FOLDS_INNER) - 1]
         assert all(known | checked == training for _, known, checked in inner)
-    again = nested(DATA, [knowing(0.8, asked)], tmp_path, say=lines.append)["knows 0.8"]
+    again = nested(DATA, [knowing(0.8, asked)], tmp_path, say=lines.append).said["knows 0.8"]
     assert (again == found).all()
     assert len(asked) == FOLDS_OUTER * (1 + 2 * FOLDS_INNER)  # every fold was kept
 
 
 def test_the_table_shows_floor_pair_and_tone(tmp_path):
     found = nested(DATA, [knowing(0.9, []), knowing(0.3, [])], tmp_path, say=lambda line: None)
-    shown = table(DATA, found, best="knows 0.9", others=["knows 0.3"], by=("monk_bin",))
+    shown = table(found, best="knows 0.9", others=["knows 0.3"], by=("monk_bin",))
     assert "| floor: the best constant list |" in shown
     assert "| top_1 | +0.6" in shown
     assert sum(line.startswith("| MST_") for line in shown.splitlines()) == 3
-    assert table(DATA, found, best="knows 0.9", others=["knows 0.9"]).count("+0.0000 | +0.0000 to +0.0000 | no |") == 4
+    assert table(found, best="knows 0.9", others=["knows 0.9"]).count("+0.0000 | +0.0000 to +0.0000 | no |") == 4
+
+
+def test_cases_without_a_label_take_no_part(tmp_path, monkeypatch):
+    silent = tuple(replace(sample, target={}, top=None) if n % 3 == 0 else sample for n, sample in enumerate(DATA.samples))
+    monkeypatch.setattr(comparisons, "open_dataset", lambda data, mapping=None: replace(DATA, samples=silent))
+    known = comparisons.labelled("some")
+    found = nested(known, [knowing(0.9, [])], tmp_path, say=lambda line: None)
+    shown = table(found, best="knows 0.9", others=[])
+    assert f"n = {len(found.dataset)}, " in shown
+    assert len(known) > len(found.dataset)  # of one condition a single group is left: it trains in every fold
+    assert "nan" not in shown
+    flat = replace(found, said={"cnn": np.full((len(found.dataset), len(CONDITIONS)), 0.1)})
+    monkeypatch.setattr(comparisons, "nested", lambda dataset, *given: flat)
+    shown = comparisons.run_leak("some", work=tmp_path)
+    assert shown.count(f"| {len(found.dataset)} |") == 2
 
 
 @pytest.mark.parametrize("name", FOREIGN)

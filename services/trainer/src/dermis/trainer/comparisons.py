@@ -34,7 +34,7 @@ from dermis.trainer.embed import CachedViews, embed, gather
 from dermis.trainer.evaluate import with_interval
 from dermis.trainer.foreign import FOREIGN, foreign
 from dermis.trainer.inputs import Dataset, Inputs, arrays, conditions_of, features, open_dataset, targets, without_answers, without_images
-from dermis.trainer.nested import FOLDS_OUTER, SEED, Contender, Floats, cell, judged, nested, table
+from dermis.trainer.nested import FOLDS_OUTER, SEED, Contender, Floats, cell, nested, table
 from dermis.trainer.recipe import Config, Stage, changed
 from dermis.trainer.stages import Parts, fit_stages, new_backbone
 from dermis.trainer.train import served
@@ -52,6 +52,11 @@ UNFROZEN = replace(
 )
 """Chosen once, before any result of it was seen."""
 FOREIGNERS = 200
+
+
+def labelled(data: str, *, mapping: str | None = None) -> Dataset:
+    """Return the cases that name a condition: of the others nothing can be learned, and nothing said of a model."""
+    return open_dataset(data, mapping=mapping).labelled()
 
 
 def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> Contender:
@@ -127,15 +132,15 @@ def ours(
 
 
 def run_fitzpatrick17k(data: str, *, work: Path) -> str:
-    dataset = open_dataset(data, mapping="fitzpatrick17k")
+    dataset = labelled(data, mapping="fitzpatrick17k")
     lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
     found = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
-    return table(dataset, found, best="dermis", others=["linear probe"])
+    return table(found, best="dermis", others=["linear probe"])
 
 
 def run_unfreezing(data: str, *, work: Path) -> str:
     """Return what a second stage gives that trains the last blocks on augmented images; nothing is chosen but the epoch to stop at."""
-    dataset = open_dataset(data, mapping="fitzpatrick17k")
+    dataset = labelled(data, mapping="fitzpatrick17k")
     frozen = replace(UNFROZEN, stages=UNFROZEN.stages[:1])
     contenders = [
         ours("frozen", dataset, frozen, ({},), work, stops_early=True),
@@ -143,12 +148,12 @@ def run_unfreezing(data: str, *, work: Path) -> str:
         ours("unfrozen", dataset, UNFROZEN, ({},), work, stops_early=True),
     ]
     found = nested(dataset, contenders, work / "unfreezing")
-    return table(dataset, found, best="unfrozen", others=["frozen", "frozen, learning from all"])
+    return table(found, best="unfrozen", others=["frozen", "frozen, learning from all"])
 
 
 def run_pad_ufes_20(data: str, *, work: Path) -> str:
     """Return what each modality gives, each by a model of its own that was trained on it alone; the config as it stands: nothing is chosen."""
-    dataset, config = open_dataset(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
+    dataset, config = labelled(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
     blind, silent = replace(config, images_dropout=1.0, answers_dropout=0.0), replace(config, images_dropout=0.0, answers_dropout=1.0)
     contenders = [
         ours("both", dataset, config, ({},), work),
@@ -156,7 +161,7 @@ def run_pad_ufes_20(data: str, *, work: Path) -> str:
         ours("answers alone", dataset, blind, ({},), work, without_images),
     ]
     found = nested(dataset, contenders, work / "folds")
-    return table(dataset, found, best="both", others=["images alone", "answers alone"])
+    return table(found, best="both", others=["images alone", "answers alone"])
 
 
 def run_strangers(data: str, *others: str, work: Path) -> str:
@@ -164,13 +169,14 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
 
     As in a bundle made by `--on-all`, the rule is fitted on every other group of the training photos and calibrated on the rest.
     """
-    dataset, config = open_dataset(data, mapping="fitzpatrick17k"), fitzpatrick17k.CONFIG
+    dataset, config = labelled(data, mapping="fitzpatrick17k"), fitzpatrick17k.CONFIG
     conditions, backbone = conditions_of(dataset.samples), new_backbone(config)
     foreigners = [*map(open_dataset, others), *(foreign(name, FOREIGNERS) for name in FOREIGN)]
-    sets = {"held-out photos of the same source": dataset, **{f"{other.name}, all cases": other for other in foreigners}}
-    scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
     split = dataset.split(seed=SEED, folds=FOLDS_OUTER)
-    calibrated_on = 0
+    held_out = dataset.take(case.case_id for case in split.cases if case.fold is not None)
+    sets = {"held-out photos of the same source": held_out, **{f"{other.name}, all cases": other for other in foreigners}}
+    scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
+    calibrated_on, wanted = 0, config.false_alarms or 0.02
     for fold in range(FOLDS_OUTER):
         training, held = dataset.fold(split, fold)
         keras.utils.set_random_seed(config.seed)
@@ -186,18 +192,18 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
 
         known = seen(training)
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
-        fitted = fit_outliers(known[place % 2 == 0], known[place % 2 == 1], false_alarms=config.false_alarms or 0.02)
+        fitted = fit_outliers(known[place % 2 == 0], known[place % 2 == 1], false_alarms=wanted)
         assert fitted is not None  # noqa: S101
         outliers, rule = fitted
         calibrated_on += rule.calibrated_on
         for name, one in sets.items():  # every image by one fold's rule, as a share of its threshold
             places = np.flatnonzero(
                 np.isin([s.id for s in one.samples], [s.id for s in held.samples])
-                if one is dataset
+                if one is held_out
                 else np.arange(len(one)) % FOLDS_OUTER == fold
             )
             scores[name][places] = outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
-    lines = [f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {config.false_alarms:.0%} of false alarms wanted.", ""]
+    lines = [f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {wanted:.0%} of false alarms wanted.", ""]
     lines += ["| images | n | flagged | AUROC against the held-out photos |", "|---|---|---|---|"]
     (same, base), *_ = scores.items()
     rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
@@ -208,7 +214,7 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
         auroc = ((weights[name] @ above) * weights[same]).sum(1) / weights[name].sum(1) / weights[same].sum(1)
         lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
     lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
-    values = [sample.slices["fitzpatrick_estimated"] for sample in dataset.samples]
+    values = [sample.slices["fitzpatrick_estimated"] for sample in held_out.samples]
     for value in sorted(set(values)):
         here = np.array([item == value for item in values])
         figure = with_interval(measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here)))
@@ -230,15 +236,17 @@ def run_leak(data: str, *, work: Path) -> str:
     """Return how the seed's network scores by either split: five folds each, every image by a model that did not see it."""
     lines = ["| the seed's CNN, images split | n | top-1 | top-3 | floor: top-1 | top-3 |", "|---|---|---|---|---|---|"]
     for torn, how in ((True, "at random: images of a case on both sides"), (False, "by case")):
-        dataset = by_image(open_dataset(data), torn=torn)
+        dataset = by_image(labelled(data), torn=torn)
         folder = work / f"leak-{'images' if torn else 'cases'}"
-        found = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)["cnn"]
-        whole = judged(found, dataset)
+        found = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)
+        whole = found.judged("cnn")
         # By case in both, so that the spread is not understated where the split was torn.
-        groups = [sample.id.rpartition(".")[0] for sample in dataset.samples]
+        groups = [sample.id.rpartition(".")[0] for sample in found.dataset.samples]
         weights = measures.draw_weights(groups, np.random.default_rng(0))
         prior = np.bincount(whole.labels) / len(whole)
-        figures = [with_interval(measures.mean(measures.hits(found, whole.labels, top=top), weights), groups) for top in (1, 3)]
+        figures = [
+            with_interval(measures.mean(measures.hits(whole.probabilities, whole.labels, top=top), weights), groups) for top in (1, 3)
+        ]
         floors = [f"{measures.floor(whole.labels, prior, top=top):.3f}" for top in (1, 3)]
         lines.append(f"| {how} | {len(whole)} | {' | '.join(map(cell, figures))} | {' | '.join(floors)} |")
     return "\n".join(lines)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from dermis.shared.manifest import Condition
 from dermis.trainer.core import measures
 from dermis.trainer.core.measures import Judged
-from dermis.trainer.data.core.split import Split
 from dermis.trainer.evaluate import differences, with_interval
 from dermis.trainer.inputs import Dataset, conditions_of, targets
 
@@ -36,13 +35,30 @@ class Contender:
     loss: Callable[[Any, Dataset, Dataset], float] | None = None
 
 
-def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print) -> dict[str, Floats]:
-    """Return each contender's probabilities [N,K] of all cases, each case by a model that never saw its fold.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """The N cases that a fold held out: `said` by each contender, probabilities [N,K], of each case by a model that never saw its `fold` [N].
+
+    Cases that train in every fold, being all that some condition has, are not among them.
+    """
+
+    dataset: Dataset
+    conditions: tuple[Condition, ...]
+    fold: npt.NDArray[np.int64]
+    said: Mapping[str, Floats]
+
+    def judged(self, name: str) -> Judged:
+        target, labels = targets(self.dataset.samples, self.conditions)
+        return Judged.undecided(self.said[name], labels=labels, target=target, fold=self.fold)
+
+
+def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print) -> HeldOut:
+    """Return what each contender says of cases that it did not see; every case has to be labelled.
 
     A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
     """
     conditions = conditions_of(dataset.samples)
-    outer = _outer(dataset)
+    outer = dataset.split(seed=SEED, folds=FOLDS_OUTER)
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
     found = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
     work.mkdir(parents=True, exist_ok=True)
@@ -66,7 +82,15 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
         say(
             f"fold {fold + 1} of {FOLDS_OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
         )
-    return found
+    fold_of = {case.case_id: case.fold for case in outer.cases if case.fold is not None}
+    rows = [place[sample.id] for sample in dataset.samples if sample.id in fold_of]
+    held_out = dataset.take(fold_of)
+    return HeldOut(
+        dataset=held_out,
+        conditions=conditions,
+        fold=np.array([fold_of[sample.id] for sample in held_out.samples]),
+        said={name: probabilities[rows] for name, probabilities in found.items()},
+    )
 
 
 def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Condition, ...], fold: int) -> list[float]:
@@ -84,23 +108,9 @@ def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Con
     return [float(loss) for loss in losses]
 
 
-def _outer(dataset: Dataset) -> Split:
-    return dataset.split(seed=SEED, folds=FOLDS_OUTER)
-
-
-def judged(probabilities: Floats, dataset: Dataset) -> Judged:
-    """Return what `nested` found, with the fold of each case: only cases of one fold are ranked against each other."""
-    target, labels = targets(dataset.samples, conditions_of(dataset.samples))
-    fold_of = {case.case_id: case.fold for case in _outer(dataset).cases}
-    fold = np.array([fold_of[sample.id] for sample in dataset.samples])
-    return Judged.undecided(probabilities, labels=labels, target=target, fold=fold)
-
-
-def table(
-    dataset: Dataset, found: Mapping[str, Floats], *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)
-) -> str:
+def table(held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)) -> str:
     """Return Markdown: every contender beside the floor with intervals, then `best` less each of `others`, paired, and both by tone."""
-    whole = {name: judged(probabilities, dataset) for name, probabilities in found.items()}
+    whole, dataset = {name: held_out.judged(name) for name in held_out.said}, held_out.dataset
     groups = [sample.group for sample in dataset.samples]
     weights = measures.draw_weights(groups, np.random.default_rng(0))
     lines = [f"n = {len(dataset)}, {len(set(groups))} groups; 95 % intervals by bootstrap over groups.", ""]
