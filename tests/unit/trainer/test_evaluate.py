@@ -13,7 +13,7 @@ from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import evaluate as module
 from dermis.trainer.core.calibrate import temperature
-from dermis.trainer.core.decisions import at, by_other_folds, decided
+from dermis.trainer.core.decisions import at, by_other_folds, decided, slices
 from dermis.trainer.core.outliers import fit_outliers
 from dermis.trainer.core.trust import Wanted
 from dermis.trainer.evaluate import evaluate
@@ -104,6 +104,9 @@ def test_what_has_no_known_condition_is_counted_and_left_out(made):
     labels[:30] = -1
     found = report_of(dataclasses.replace(made, labels=labels))
     assert (found["n"], found["unlabelled"]) == (370, 30)
+    cut = slices(manifest(), dataclasses.replace(made, labels=labels))["condition"]
+    assert cut[:30] == ("NOT_GIVEN",) * 30
+    assert "NOT_GIVEN" not in cut[30:]
     with pytest.raises(DermisError, match="none of 400 cases"):
         report_of(dataclasses.replace(made, labels=np.full(400, -1)))
 
@@ -199,7 +202,7 @@ def test_paired_differences(made):
     right = [made.raw["images and answers"].argmax(1) == made.labels, bad.raw["images and answers"].argmax(1) == made.labels]
     only_bad, only_good = (right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum()
     assert found["mcnemar"] | {"p": 0} == {"only_this_right": only_bad, "only_other_right": only_good, "p": 0}
-    assert found["mcnemar"]["p"] == pytest.approx(binomtest(only_bad, only_bad + only_good).pvalue, abs=1e-4)
+    assert found["mcnemar"]["p"] == pytest.approx(binomtest(only_bad, only_bad + only_good).pvalue, rel=1e-9)
     back = compare(manifest(), made, manifest(), bad)["differences"]["top_1"]
     assert back["difference"] == -loss["difference"]
 
@@ -253,6 +256,15 @@ def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made, repo
     assert page.count("<svg") >= 8
     assert "McNemar" in page
     assert as_html(report, against=other, comparison=comparison, evaluated=[report, other]) == page
+
+
+def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made, report):
+    bad = worse(made, 0.9)
+    comparison = compare(manifest(), bad, manifest(), made)
+    assert 0 < comparison["mcnemar"]["p"] < 5e-5
+    assert "p &lt; 0.0001." in as_html(report_of(bad), against=report, comparison=comparison)
+    comparison["mcnemar"]["p"] = 0.04126
+    assert "p = 0.0413." in as_html(report_of(bad), against=report, comparison=comparison)
 
 
 def test_a_report_of_few_cases_still_makes_a_page():

@@ -335,7 +335,7 @@ def compare(
         "against": other.model,
         "n": len(one),
         "differences": differences(one, two, weights, predictions.groups),
-        "mcnemar": {"only_this_right": only_one, "only_other_right": only_two, "p": _round(test)},
+        "mcnemar": {"only_this_right": only_one, "only_other_right": only_two, "p": float(test)},
         "slices": by_slice,
     }
 

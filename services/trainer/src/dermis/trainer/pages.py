@@ -161,7 +161,7 @@ def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
     test = comparison["mcnemar"]
     note = (
         f"Estimate: {sides[0]} minus {sides[1]} on the same {comparison['n']:,} cases. Top-1, McNemar's exact test: only {sides[0]} right "
-        f"{test['only_this_right']:,}, only {sides[1]} right {test['only_other_right']:,}, p = {test['p']:.4f}."
+        f"{test['only_this_right']:,}, only {sides[1]} right {test['only_other_right']:,}, p {_probability(test['p'])}."
     )
     tables = [Table(name="paired", section=section, title="Differences", note=note, frame=pd.DataFrame(rows))]
     for scale, several in comparison["slices"].items():
@@ -183,6 +183,10 @@ def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
         title = f"Difference in top-3 by {SLICES[scale]}"
         tables.append(Table(name=f"paired_{scale}", section=section, title=title, frame=pd.DataFrame(differences)))
     return tables
+
+
+def _probability(p: float) -> str:
+    return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
 def _side(row: Row, side: str) -> dict[str, Any]:
