@@ -185,6 +185,28 @@ def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too():
     assert found == {"value": 1, "interval": [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]}
 
 
+def test_what_is_answered_has_its_n_overall_and_by_tone(made, report):
+    answered = decided(manifest(), made)[0].answered
+    assert report["answered_n"] == answered.sum()
+    assert [row["answered_n"] for row in report["slices"]["sex_at_birth"]] == [
+        answered[np.array(made.slices["sex_at_birth"]) == row["value"]].sum() for row in report["slices"]["sex_at_birth"]
+    ]
+    curve = report["risk_coverage"]["overall"]
+    assert [point["n"] for point in curve] == [20 * k for k in range(1, 21)]
+    page = as_html(report)
+    for value in ("MST_1_3", "MST_4_6", "MST_7_10"):
+        n = made.slices["monk_bin"].count(value)
+        assert report["risk_coverage"][value][-1]["n"] == n
+        assert f", n = {n}<" in page.split('id="risk_coverage"')[1].split("</article>")[0]
+
+
+def test_cases_of_equal_confidence_are_answered_together_and_counted():
+    made = predictions(n=40)
+    same = np.tile(np.array([0.7, 0.1, 0.1, 0.1], np.float32), (40, 1))
+    curve = report_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, same)))["risk_coverage"]["overall"]
+    assert {point["n"] for point in curve} == {40}
+
+
 def test_agreement_of_graders_is_reported(report):
     assert report["human_agreement"]["n"] == 400
     assert report["human_agreement"]["top_1"] == 1

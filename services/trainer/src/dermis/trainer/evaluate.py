@@ -80,6 +80,7 @@ def evaluate(
         "n": len(judged),
         "groups": len(set(predictions.groups)),
         "unlabelled": unlabelled,
+        "answered_n": int(judged.answered.sum()),
         "folds": len(set(predictions.fold.tolist())),
         "interval": f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
         "Wilson's over groups where a share is 0 or 1",
@@ -131,6 +132,7 @@ def _rows(
             found["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
         own = list(itertools.compress(groups, here))
         row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
+        row["answered_n"] = int(judged.answered[here].sum())
         for name, figure in _with_intervals(found, own, judged.answered[here]).items():
             row[name], row[f"{name}_interval"] = figure["value"], figure["interval"]
         for top in measures.TOPS:
@@ -279,14 +281,15 @@ def _reliability(confidence: Floats, mass: Floats, judged: Judged, weights: Floa
 
 
 def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the top-1 risk at each share answered, most confident first."""
+    """Return the top-1 risk at each share answered, most confident first, and n: of how many cases it is."""
     wrong = ~measures.hits(judged.probabilities, judged.labels, top=1)
     share, risk = measures.risk_curve(judged.probabilities.max(1), wrong, weights)
     rows = []
     for answered in _CURVE:
         place = (share < answered - 1e-9).sum(1).clip(max=len(judged) - 1)
         samples = risk[np.arange(len(risk)), place]
-        rows.append({"answered": answered, "risk": _round(samples[0]), "interval": _interval(samples, groups)})
+        n = round(float(share[0, place[0]]) * len(judged))
+        rows.append({"answered": answered, "n": n, "risk": _round(samples[0]), "interval": _interval(samples, groups)})
     return rows
 
 

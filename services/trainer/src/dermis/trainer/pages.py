@@ -122,7 +122,7 @@ def _overall(report: Row) -> Table:
         name="overall",
         section="Overall",
         title="Every measure",
-        note=f"Prior's list: {floors['meaning']}.",
+        note=f"Prior's list: {floors['meaning']}. Of {report['n']:,} cases {report['answered_n']:,} are answered.",
         frame=pd.DataFrame(rows),
     )
 
@@ -200,7 +200,7 @@ def _reliability(report: Row) -> Table:
         low, high = row["interval"] or (None, None)
         rows.append({"bin": f"{row['low']:.1f} to {row['high']:.1f}", "n": row["n"], "confidence": row["confidence"]})
         rows[-1] |= {"estimate": row["right"], "low": low, "high": high, "soft": row["right_soft"]}
-    note = "Squares: what the reference differential gives to the first condition. On the dotted line said and right agree."
+    note = f"{report['n']:,} cases. Squares: what the reference differential gives to the first condition. On the dotted line said and right agree."
     columns = ["bin", "n", "confidence", "estimate", "low", "high", "soft"]
     frame = pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
     return Table(name="reliability", section="Trust", title="Reliability", note=note, frame=frame, chart="reliability")
@@ -235,7 +235,7 @@ def _risk(report: Row) -> Table:
     for of, curve in report["risk_coverage"].items():
         for point in curve:
             low, high = point["interval"] or (None, None)
-            rows.append({"of": of, "answered": point["answered"], "risk": point["risk"], "low": low, "high": high})
+            rows.append({"of": of, "answered": point["answered"], "n": point["n"], "risk": point["risk"], "low": low, "high": high})
     frame = pd.DataFrame(rows).astype({"low": float, "high": float})
     note = "Share of cases whose first condition is wrong among those answered, with the interval of all."
     return Table(name="risk_coverage", section="Trust", title="Risk by share answered", note=note, frame=frame, chart="curves")

@@ -242,16 +242,18 @@ def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
 
 
 def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
-    figure, axes = _square(foot=0.75)
+    figure, axes = _square(foot=0.85)
     said = []
     for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), (*_LINES, ("-.", _ACCENT)), strict=False):
-        axes.plot(rows["answered"], rows["risk"], color=colour, linestyle=style, linewidth=1.4, label=words(name))
+        axes.plot(
+            rows["answered"], rows["risk"], color=colour, linestyle=style, linewidth=1.4, label=f"{words(name)}, n = {rows['n'].max():,}"
+        )
         if {"low", "high"} <= set(rows.columns) and name == frame["of"].iloc[0]:
             band = rows.dropna(subset=["low", "high"])
             axes.fill_between(band["answered"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
-        said.append(f"{words(name)} {rows['risk'].iloc[-1]:.3f} where all are answered")
+        said.append(f"{words(name)} {rows['risk'].iloc[-1]:.3f} where all {rows['n'].max():,} are answered")
     axes.set(xlim=(0, 1), ylim=(0, None), xlabel="share answered, most confident first", ylabel="share wrong")
-    figure.legend(loc="lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
     return figure, "Risk by share answered: " + "; ".join(said) + "."
 
 
