@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import brier_score_loss
 
 from dermis.trainer import comparisons
 from dermis.trainer.foreign import FOREIGN, foreign
 from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets
-from dermis.trainer.nested import FOLDS_INNER, FOLDS_OUTER, Contender, nested, table
+from dermis.trainer.nested import FOLDS_INNER, FOLDS_OUTER, SHOWN, Contender, nested, table
 from dermis.trainer.schema import every_answer
 
 pytestmark = pytest.mark.trainer
@@ -53,7 +54,12 @@ def test_the_table_shows_floor_pair_and_tone(tmp_path):
     assert "| floor: the best constant list |" in shown
     assert "| top_1 | +0.6" in shown
     assert sum(line.startswith("| MST_") for line in shown.splitlines()) == 3
-    assert table(found, best="knows 0.9", others=["knows 0.9"]).count("+0.0000 | +0.0000 to +0.0000 | no |") == 4
+    assert table(found, best="knows 0.9", others=["knows 0.9"]).count("+0.0000 | +0.0000 to +0.0000 | no |") == len(SHOWN)
+    assert "| brier | -" in shown
+    labels = found.judged("knows 0.9").labels
+    prior = np.bincount(labels, minlength=len(CONDITIONS)) / len(labels)
+    constant = brier_score_loss(labels, np.tile(prior, (len(labels), 1)), labels=range(len(CONDITIONS)), scale_by_half=False)
+    assert f"| 0.500 | {constant:.3f} |" in shown
 
 
 def test_cases_without_a_label_take_no_part(tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group
 """Slices between which gaps are stated."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
-PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier_soft", "aurc")
+PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier", "brier_soft", "aurc")
 _SHARES = frozenset(
     [f"top_{top}{kind}" for top in measures.TOPS for kind in ("", "_soft")]
     + ["set_coverage", "set_coverage_soft", "abstained", "out_of_distribution", "top_1_answered", "top_3_answered"]

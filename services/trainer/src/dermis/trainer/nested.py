@@ -121,7 +121,9 @@ def table(held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[s
     labels = next(iter(whole.values())).labels
     prior = np.bincount(labels) / len(labels)
     floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
-    lines.append(f"| floor: the best constant list | {floors[0]} | {floors[1]} | {1 / len(prior):.3f} | 0.500 | |")
+    lines.append(
+        f"| floor: the best constant list | {floors[0]} | {floors[1]} | {1 / len(prior):.3f} | 0.500 | {1 - (prior**2).sum():.3f} |"
+    )
     for other in others:
         lines += _paired(dataset, whole, best, other, weights, by)
     return "\n".join(lines)
@@ -137,7 +139,7 @@ def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str
         "| figure | difference | 95 % interval | excludes 0 |",
         "|---|---|---|---|",
     ]
-    for shown in SHOWN[:-1]:
+    for shown in SHOWN:
         row = paired[shown]
         low, high = row["interval"] or (np.nan, np.nan)
         lines.append(f"| {shown} | {row['difference']:+.4f} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
