@@ -101,6 +101,16 @@ def test_a_fold_alone_is_ranked_as_ever_and_folds_are_weighted_by_their_pairs(se
         assert precision[0] == pytest.approx(np.average(precisions, weights=positives))
 
 
+def test_strangers_are_told_apart_as_scikit_learn_says():
+    rng = np.random.default_rng(0)
+    base, other = rng.normal(size=40).round(1), rng.normal(0.7, 1, 30).round(1)
+    one, two = some_weights(40), some_weights(30, seed=1)
+    found = measures.told_apart(base, other, one, two)
+    for row in range(len(one)):
+        expected = metrics.roc_auc_score([0] * 40 + [1] * 30, np.r_[base, other], sample_weight=np.r_[one[row], two[row]])
+        assert found[row] == pytest.approx(expected)
+
+
 def test_hits_and_floors_by_hand():
     probabilities = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.4, 0.4, 0.2]])
     labels = np.array([0, 1, 1])

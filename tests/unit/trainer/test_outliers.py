@@ -72,10 +72,18 @@ def test_strangers_are_told_and_new_cases_are_not(tmp_path, capsys):
     same = dataclasses.replace(predictions(n=400), embedding=embeddings(400, 5))
     new, far, near = strangers.tell(known, [("far", other), ("near", same)], false_alarms=0.05)
     assert new.n == 200
-    assert new.alarms <= 0.1
-    assert far.auroc > 0.99
-    assert far.alarms > 0.95
-    assert near.auroc == pytest.approx(0.5, abs=0.07)
+    assert new.alarms["value"] <= 0.1
+    assert new.auroc == {"value": 0.5, "interval": [0.5, 0.5]}
+    assert far.auroc["value"] > 0.99
+    assert far.alarms["value"] > 0.95
+    assert near.auroc["value"] == pytest.approx(0.5, abs=0.07)
+    for figure in (new.alarms, near.alarms, near.auroc, far.alarms, far.auroc):
+        low, high = figure["interval"]
+        assert low <= figure["value"] <= high
+        assert 0 < high - low < 0.15
+    blank = dataclasses.replace(other, embedding=np.zeros_like(other.embedding))
+    _, none = strangers.tell(known, [("none", blank)], false_alarms=0.05)
+    assert (none.n, none.alarms["value"], none.auroc["value"]) == (0, None, None)
     for name, made in (("known", known), ("far", other)):
         (tmp_path / name).write_bytes(to_npz(made))
     assert strangers.main([str(tmp_path / "known"), str(tmp_path / "far")]) == 0

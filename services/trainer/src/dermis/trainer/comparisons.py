@@ -210,8 +210,7 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
     weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
     for name, found in scores.items():
         flagged = cell(with_interval(measures.mean(found > 1, weights[name]), groups[name]))
-        above = (found[:, None] > base) + (found[:, None] == base) / 2
-        auroc = ((weights[name] @ above) * weights[same]).sum(1) / weights[name].sum(1) / weights[same].sum(1)
+        auroc = measures.told_apart(base, found, weights[same], weights[name])
         lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
     lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
     values = [sample.slices["fitzpatrick_estimated"] for sample in held_out.samples]

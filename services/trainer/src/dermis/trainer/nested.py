@@ -161,4 +161,6 @@ def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str
 def cell(figure: Mapping[str, Any]) -> str:
     """Return a figure and its interval as a cell of a table."""
     value, interval = figure["value"], figure["interval"]
+    if value is None:
+        return "not stated"
     return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")

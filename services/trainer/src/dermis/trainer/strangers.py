@@ -3,32 +3,43 @@
 Run       python -m dermis.trainer.strangers known/predictions.npz other/predictions.npz ...
           (`dermis evaluate` writes predictions.npz; the first file's cases are cut into training, calibration and new ones by group)
 Hardware  any, seconds
-Result    new cases of the known data set: alarms at the stated rate, AUROC 0.5; strangers: the more the better
+Result    new cases of the known data set: alarms at the stated rate, AUROC 0.5; strangers: the more the better; 95 % intervals by
+          bootstrap over groups of connected cases
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.trainer.core import measures
+from dermis.trainer.core.decisions import at
 from dermis.trainer.core.measures import Floats
 from dermis.trainer.core.outliers import fit_outliers
 from dermis.trainer.core.predictions import Predictions, from_bytes
+from dermis.trainer.evaluate import with_interval
+from dermis.trainer.nested import cell
+
+Scored = tuple[Floats, Floats, tuple[str, ...]]
+"""Scores [N], weights [R,N] and groups of cases with an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Cases of a data set with an image: share above the threshold, and AUROC of the score against new cases of the known one."""
+    """Cases of a data set with an image: share above the threshold, and AUROC of the score against new cases of the known one.
+
+    Each figure as of `evaluate.with_interval`, over groups of connected cases; None without such a case.
+    """
 
     name: str
     n: int
-    alarms: float
-    auroc: float
+    alarms: Mapping[str, Any]
+    auroc: Mapping[str, Any]
 
 
 def tell(known: Predictions, strangers: Sequence[tuple[str, Predictions]], *, false_alarms: float = 0.02, seed: int = 0) -> list[Told]:
@@ -38,24 +49,32 @@ def tell(known: Predictions, strangers: Sequence[tuple[str, Predictions]], *, fa
         block
     ]  # half to train, a quarter each to calibrate and test
     shown = np.any(known.embedding != 0, axis=1)
-    training, calibration, new = (known.embedding[shown & chosen] for chosen in (part < 2, part == 2, part == 3))
+    training, calibration = (known.embedding[shown & chosen] for chosen in (part < 2, part == 2))
+    new = at(known, part == 3)
     fitted = fit_outliers(training, calibration, false_alarms=false_alarms)
-    if fitted is None or not len(new):
+    if fitted is None or not np.any(new.embedding):
         raise DermisError(
             Kind.INVALID,
             "TOO_FEW_CASES",
             f"{len(calibration)} calibration cases state no {false_alarms:.1%} threshold: use a larger data set",
         )
     outliers, rule = fitted
-    base = outliers.score(new)
+    rng = np.random.default_rng(seed)
 
-    def told(name: str, embedding: Floats) -> Told:
-        scores = outliers.score(embedding[np.any(embedding != 0, axis=1)])
-        truth = np.r_[np.zeros(len(base)), np.ones(len(scores))]
-        auroc = float(roc_auc_score(truth, np.r_[base, scores])) if len(scores) else float("nan")
-        return Told(name=name, n=len(scores), alarms=float((scores > rule.threshold).mean()) if len(scores) else float("nan"), auroc=auroc)
+    def scored(cases: Predictions) -> Scored:
+        cases = at(cases, np.any(cases.embedding != 0, axis=1))
+        weights = measures.draw_weights(cases.groups, rng) if len(cases) else np.empty((1, 0))
+        return outliers.score(cases.embedding), weights, cases.groups
 
-    return [told("new cases of the known data set", new), *(told(name, other.embedding) for name, other in strangers)]
+    base = scored(new)
+
+    def told(name: str, cases: Scored) -> Told:
+        scores, weights, groups = cases
+        alarms = with_interval(measures.mean(scores > rule.threshold, weights), groups)
+        auroc = with_interval(measures.told_apart(base[0], scores, base[1][: len(weights)], weights), groups)
+        return Told(name=name, n=len(scores), alarms=alarms, auroc=auroc)
+
+    return [told("new cases of the known data set", base), *(told(name, scored(other)) for name, other in strangers)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,9 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known, *others = (from_bytes(path.read_bytes()) for path in (given.known, *given.strangers))
     if any(other.model != known.model for other in others):
         parser.error(f"all predictions have to be of {known.model}: embeddings of two models can't be compared")
-    print(f"{'':44}{'n':>6}{'alarms':>9}{'AUROC':>8}")
+    print(f"{'':44}{'n':>6}  {'alarms':22}AUROC")
     for row in tell(known, list(zip(map(str, given.strangers), others, strict=True)), false_alarms=given.false_alarms):
-        print(f"{row.name[-44:]:44}{row.n:6}{row.alarms:9.3f}{row.auroc:8.3f}")
+        print(f"{row.name[-44:]:44}{row.n:6}  {cell(row.alarms):22}{cell(row.auroc)}")
     return 0
 
 

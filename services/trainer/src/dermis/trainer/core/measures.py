@@ -130,6 +130,12 @@ def ranking(scores: Floats, positive: Hits, fold: Ints, weights: Floats) -> tupl
     return _ratio(won, pairs), _ratio(precision, positives)
 
 
+def told_apart(base: Floats, other: Floats, base_weights: Floats, other_weights: Floats) -> Floats:
+    """Return AUROC [R] of the scores of `other` cases against those of `base`, each drawn for itself."""
+    scores, positive = np.r_[base, other], np.repeat([False, True], [len(base), len(other)])
+    return ranking(scores, positive, np.zeros(len(scores), int), np.hstack([base_weights, other_weights]))[0]
+
+
 def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Return [R] of one fold: pairs ranked rightly, all pairs, precision summed over the positives, and these."""
     order = np.argsort(-scores, kind="stable")
