@@ -125,6 +125,24 @@ class TestWaiting:
         gateway.hub.fed = True
         assert gateway.runner.run(both()).json()["status"] == "RECEIVED"
 
+    def test_nobody_is_waited_for_who_has_left(self, gateway: Any, case_id: str) -> None:
+        async def leaves() -> float:
+            messages = [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+
+            async def receive() -> Any:
+                return messages.pop(0) if len(messages) > 1 else messages[0]
+
+            async def send(_message: Any) -> None: ...
+
+            path = f"/v1/cases/{case_id}"
+            scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"prefer", b"wait=20")]}
+            begun = time.monotonic()
+            await asyncio.wait_for(gateway.client()._transport.app(scope, receive, send), 10)
+            return time.monotonic() - begun
+
+        assert gateway.runner.run(leaves()) < 5
+        assert not gateway.hub._waiting
+
     def test_no_listener_stays_behind(self, gateway: Any, jpeg: bytes) -> None:
         gateway.broker.worker = working(gateway, seconds=0)
         gateway.submit(jpeg, headers={"Prefer": "wait=5"})

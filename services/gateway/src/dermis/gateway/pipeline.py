@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -123,7 +123,7 @@ class Pipeline:
         failed = None if outcome else await run_in_threadpool(self._failure, case_id, owner)
         return CaseState(received=received, assessed=assessed, outcome=outcome, failed=failed)
 
-    async def follow(self, case_id: str, *, owner: str, seconds: float) -> AsyncIterator[CaseState]:
+    async def follow(self, case_id: str, *, owner: str, seconds: float) -> AsyncGenerator[CaseState, None]:
         """Yield what is known of a case, again at each look, until it is closed or the time is over."""
         ends = asyncio.get_running_loop().time() + seconds
         with self.hub.listen(case_id) as event:

@@ -1,5 +1,6 @@
 """Cases: taken in, shown as far as they have come, followed, listed, erased."""
 
+import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -50,7 +51,7 @@ async def submit_case(
         queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner))
         parts.metrics.cases.labels(queued).inc()
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    state = await _waited(parts, received.case_id, owner, seconds) if seconds or not new else CaseState(received=received)
+    state = await _waited(request, received.case_id, owner=owner, seconds=seconds) if seconds or not new else CaseState(received=received)
     await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
     return _shown(state, status_code=200 if state.closed else 202, headers=headers)
@@ -72,6 +73,7 @@ async def list_cases(
 
 @router.get("/{case_id}", summary="Show a case", response_model=Case, responses={**SHOWN, **problems(404, 422, 503)})
 async def get_case(
+    request: Request,
     case_id: str,
     parts: PartsOf,
     owner: Owner,
@@ -80,7 +82,7 @@ async def get_case(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    response = _shown(await _waited(parts, case_id, owner, seconds), headers=_applied(seconds))
+    response = _shown(await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds))
     await still_valid()
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if known & {response.headers["ETag"], "*"}:
@@ -154,9 +156,15 @@ async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) 
         return await parts.pipeline.submit_once(case, retry, owner=owner)
 
 
-async def _waited(parts: Parts, case_id: str, owner: str, seconds: float) -> CaseState:
-    states = [state async for state in parts.pipeline.follow(case_id, owner=owner, seconds=seconds)]
-    return states[-1]
+async def _waited(request: Request, case_id: str, *, owner: str, seconds: float) -> CaseState:
+    """Return what is known of a case once it is closed, the time is over, or the client has left."""
+    parts: Parts = request.app.state.parts
+    async with contextlib.aclosing(parts.pipeline.follow(case_id, owner=owner, seconds=seconds)) as states:
+        async for known in states:
+            state = known
+            if await request.is_disconnected():
+                break
+    return state
 
 
 async def _stream(
