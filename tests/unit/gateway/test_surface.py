@@ -369,6 +369,7 @@ def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_m
         assert f'<th scope="row">{text}</th>' in page, text
     assert '<th scope="row" lang="en">Eczema</th>' in page
     assert f'<span lang="en">{report["data"]}</span>' in page
+    assert f'Suelo: <span lang="en">{report["floors"]["meaning"][:30]}' in page
     models = gateway.get("/models?lang=es").text
     assert "<td>demostraci\u00f3n</td>" in models
     assert "soft top-3" not in models
