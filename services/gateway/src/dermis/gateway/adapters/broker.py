@@ -101,8 +101,12 @@ class RedisBroker:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send_kept())
             while True:
-                with contextlib.suppress(*_FAULTS):
+                try:
                     await self._feed(hub)
+                except _FAULTS:
+                    pass
+                except Exception as fault:  # noqa: BLE001 (a feed that ends unseen leaves all to rely on news that never come)
+                    log.error("news broken off", cause=type(fault).__name__)
                 hub.fed = False
                 await asyncio.sleep(_SOCKET_SECONDS)
 
