@@ -1,5 +1,7 @@
 """The way of a case through the worker, over fakes: one outcome, whatever happens."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +25,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
+from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import AbstentionRule, Condition, FeatureField, FeatureSchema, Manifest, OutlierRule, PredictionSets
@@ -375,3 +378,65 @@ def test_an_image_is_judged_at_once_and_removed() -> None:
     made.pipeline().assess_image(AssessImageJob(scratch_id="gone", content_type="image/png"))
     assert made.announced == ["a: USABLE", "b: UNUSABLE", "c: UNUSABLE"]
     assert list(made.store.list("")) == []
+
+
+class Killed(BaseException):
+    pass
+
+
+class Numbered(MemoryStore):
+    """A store that tells `told` before each of its operations which one comes, from 1 on; what is told may use the store itself."""
+
+    def __init__(self, made: World, told: Callable[[int], None]) -> None:
+        super().__init__()
+        self._objects = dict(made.store._objects)
+        self._told, self.operations, self._silent = told, 0, False
+
+    def _next(self) -> None:
+        if self._silent:
+            return
+        self.operations += 1
+        self._silent = True
+        try:
+            self._told(self.operations)
+        finally:
+            self._silent = False
+
+    def get(self, key: str) -> bytes:
+        self._next()
+        return super().get(key)
+
+    def put_once(self, key: str, data: bytes) -> bool:
+        self._next()
+        return super().put_once(key, data)
+
+    def delete(self, key: str) -> None:
+        self._next()
+        super().delete(key)
+
+
+def test_an_erasure_that_is_killed_while_a_worker_closes_the_case_leaves_the_marker_or_nothing() -> None:
+    """Before each operation of the worker the case is erased, by someone who is killed before each of theirs in turn."""
+    tombstone, marker = fact_key(JOB.owner, JOB.case_id, "erased"), open_key(JOB.case_id)
+
+    def erase_until(made: World, last: int) -> None:
+        def told(n: int) -> None:
+            if n == last:
+                raise Killed
+
+        killed = Numbered(made, told)
+        killed._objects = made.store._objects
+        with suppress(Killed):
+            erase(killed, owner=JOB.owner, case_id=JOB.case_id, at=datetime.now(UTC))
+
+    def keys_after(at: int, last: int) -> tuple[int, set[str]]:
+        made = world(BLACK)
+        made.store = Numbered(made, lambda n: erase_until(made, last) if n == at else None)
+        made.work()
+        return made.store.operations, set(made.store.list(""))
+
+    operations, _ = keys_after(0, 0)
+    for at in range(1, operations + 1):
+        for last in range(1, 10):
+            _, keys = keys_after(at, last)
+            assert tombstone not in keys or keys == {tombstone} or marker in keys, (at, last)

@@ -39,8 +39,9 @@ def link_key(owner: str, case_id: str) -> str:
 
 def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
     """Leave nothing of a case but its tombstone, and the open marker, by which the sweep looks again for what a worker adds later."""
-    marker = OpenCase(case_id=case_id, owner=owner, opened_at=at)
-    for key, fact in ((open_key(case_id), marker), (fact_key(owner, case_id, "erased"), Erased(case_id=case_id, erased_at=at))):
+    marker, tombstone = (open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=at)), Erased(case_id=case_id, erased_at=at)
+    # The marker again, as a worker that has not seen the tombstone may have closed the case in between.
+    for key, fact in (marker, (fact_key(owner, case_id, "erased"), tombstone), marker):
         with suppress(BlobConflict):  # one stands there, which says the same but for the time
             store.put_once(key, fact.model_dump_json().encode())
     clear(store, owner=owner, case_id=case_id)

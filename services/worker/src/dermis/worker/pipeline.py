@@ -303,6 +303,8 @@ class Pipeline:
             clear(self.store, owner=job.owner, case_id=job.case_id)
         if state.erased or state.outcome or (state.failed and not self._is_reopened(job)):
             self.store.delete(open_key(job.case_id))
+            if not state.erased and self._get(fact_key(job.owner, job.case_id, "erased"), Erased):
+                clear(self.store, owner=job.owner, case_id=job.case_id)  # who erased it just now counted on the marker
         return state
 
     def _is_reopened(self, job: AssessJob) -> bool:
