@@ -71,7 +71,8 @@ def marker(age_s: float = 60, *, attempt: int = 1, case_id: str = "c") -> OpenCa
         (CaseState(failed=failed(1)), 60, 1, Action.CLOSE),
         (CaseState(failed=failed(1), received=received()), 60, 2, Action.RESEND),
         (CaseState(failed=failed(2)), 60, 1, Action.CLOSE),
-        (CaseState(erased=Erased(case_id="c", erased_at=NOW), outcome=outcome()), 60, 1, Action.DISCARD),
+        (CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=45)), outcome=outcome()), 60, 1, Action.DISCARD),
+        (CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=44)), outcome=outcome()), 60, 1, Action.WAIT),
         (CaseState(), 599, 1, Action.WAIT),
         (CaseState(), 600, 1, Action.DISCARD),
         (CaseState(outcome=outcome()), 6000, 1, Action.CLOSE),
@@ -208,7 +209,7 @@ def test_a_submit_that_was_never_whole_leaves_nothing(bench: Bench) -> None:
 def test_an_erased_case_keeps_its_tombstone_alone(bench: Bench) -> None:
     bench.open("a")
     bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
-    bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW))
+    bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW - POLICY.resend_after))
     bench.open("ab")
     bench.look()
     assert {key for key in bench.keys if key.startswith("cases/")} == {

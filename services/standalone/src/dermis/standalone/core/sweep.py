@@ -54,9 +54,12 @@ def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Po
 
 
 def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy) -> Action:
-    """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case."""
+    """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case.
+
+    An erased case keeps its marker for `resend_after` from then on: so long a worker may be at it, and be lost after a last put.
+    """
     if state.erased:
-        return Action.DISCARD
+        return Action.DISCARD if abs(now - state.erased.erased_at) >= policy.resend_after else Action.WAIT
     if state.outcome or (state.failed and state.failed.attempt >= marker.attempt):
         return Action.CLOSE
     if state.received is None:
