@@ -125,7 +125,10 @@ def test_a_batch_whose_steps_all_ended_is_closed(store: MemoryStore, queue: Fake
 
 def test_of_an_erased_batch_only_the_tombstone_stays(store: MemoryStore, queue: FakeQueue) -> None:
     store.put_once(batch_erased_key(ID), BatchErased(batch_id=ID, erased_at=NOW).model_dump_json().encode())
-    assert BatchSweep(store, queue, POLICY).look(NOW) == {Action.DISCARD: 1}
+    sweep = BatchSweep(store, queue, POLICY)
+    assert sweep.look(LATER - timedelta(seconds=1)) == {Action.WAIT: 1}
+    store.put_once(batch_result_key(ID, 1), b"a worker was late, and lost")
+    assert sweep.look(LATER) == {Action.DISCARD: 1}
     assert list(store.list("")) == [batch_erased_key(ID)]
 
 

@@ -220,6 +220,22 @@ def test_an_erased_case_keeps_its_tombstone_alone(bench: Bench) -> None:
     assert open_key("a") not in bench.keys
 
 
+def test_a_case_that_is_erased_while_it_is_closed_leaves_nothing(bench: Bench) -> None:
+    bench.open("a")
+    bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
+    delete = bench.store.delete
+
+    def erased_before(key: str) -> None:
+        """Put the tombstone, as who is killed before the rest of the erasure does."""
+        bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW))
+        bench.store.delete = delete  # type: ignore[method-assign]
+        delete(key)
+
+    bench.store.delete = erased_before  # type: ignore[method-assign]
+    assert bench.look() == {Action.CLOSE: 1}
+    assert bench.keys == {fact_key(OWNER, "a", "erased")}
+
+
 def test_a_deep_queue_gets_only_what_it_can_have_lost_oldest_first(bench: Bench) -> None:
     for n in range(10):
         bench.open(f"c{n}")

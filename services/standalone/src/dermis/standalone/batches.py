@@ -60,8 +60,8 @@ class BatchSweep:
         except ValidationError as error:
             log.error("batch can't be read", batch_id=batch_id, fact=error.title)
             return Action.WAIT
-        if erased:
-            return self._discard(batch_id)
+        if erased:  # kept for so long, as a worker may be at a step, and be lost after its last put
+            return self._discard(batch_id) if abs(now - erased.erased_at) >= self._policy.resend_after else Action.WAIT
         if manifest is None:
             over = is_expired(batch_id, now=now, after=self._policy.incomplete_after)
             return self._discard(batch_id) if over else Action.WAIT

@@ -191,6 +191,8 @@ class Sweep:
                 self._store.delete(key)
             case Action.CLOSE:
                 self._store.delete(key)
+                if self._has(fact_key(marker.owner, marker.case_id, "erased")):
+                    clear(self._store, owner=marker.owner, case_id=marker.case_id)  # who erased it just now counted on the marker
             case Action.WAIT:
                 pass
 
