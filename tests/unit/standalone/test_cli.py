@@ -1,5 +1,6 @@
 """The `dermis` command as a whole: help, errors, sub-commands of other parts."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
@@ -39,6 +40,24 @@ def test_a_fault_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     result = subprocess.run(command, env={"DERMIS_BROKR_URL": "x", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "dermis: DERMIS_BROKR_URL is not a setting; did you mean DERMIS_BROKER_URL?\n"
+
+
+def test_a_file_that_can_not_be_written_is_one_line_too(tmp_path: Path) -> None:
+    span = {
+        "context": {"trace_id": "0x1", "span_id": "0x2"},
+        "parent_id": None,
+        "resource": {"attributes": {"service.name": "worker"}},
+        "name": "case.assess",
+        "start_time": "2026-01-02T03:04:05Z",
+        "end_time": "2026-01-02T03:04:06Z",
+        "status": {"status_code": "UNSET"},
+        "attributes": {"case_id": "case_1"},
+    }
+    (tmp_path / "worker-1.ndjson").write_text(json.dumps(span) + "\n")
+    out = tmp_path / "gone" / "case.svg"
+    result = run("trace", "--traces", str(tmp_path), "--out", str(out))
+    assert result.exit_code == 2
+    assert result.stderr == f"dermis: {out}: No such file or directory; name another one, or see who may use it\n"
 
 
 def test_a_command_whose_packages_are_missing_says_what_to_install() -> None:

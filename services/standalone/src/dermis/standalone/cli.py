@@ -62,6 +62,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except DermisError as error:
             raise Problem(error.detail) from error
+        except OSError as fault:
+            if fault.filename is None:  # no file that was named to us: a fault of ours, or a reader who left
+                raise
+            raise Problem(f"{fault.filename}: {fault.strerror}; name another one, or see who may use it") from fault
 
 
 def load(point: metadata.EntryPoint) -> click.Command:
