@@ -102,6 +102,16 @@ def test_a_killed_part_starts_again_with_back_off(run: Callable[..., Supervisor]
     until(lambda: part.pid not in (None, *pids))
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no real-time signals here")
+def test_a_signal_without_a_name_ends_no_supervision(run: Callable[..., Supervisor], log: Log) -> None:
+    supervisor = run(child("a"))
+    until(partial(log.says, "up", "a"))
+    number = signal.SIGRTMIN + 3
+    os.kill(supervisor.children["a"].pid or 0, number)
+    until(partial(log.says, f"killed by signal {number}; starts again", "a"))
+    until(lambda: log.lines.count(("a", "up")) == 2)
+
+
 def test_what_a_dead_part_left_behind_is_killed(run: Callable[..., Supervisor], log: Log) -> None:
     code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input" + "; import signal; signal.pause()"
     supervisor = run(child("a", code))

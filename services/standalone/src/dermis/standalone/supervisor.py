@@ -159,4 +159,7 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    names = {number.value: number.name for number in signal.Signals}  # not of every real-time signal
+    return f"killed by {names.get(-code, f'signal {-code}')}"
