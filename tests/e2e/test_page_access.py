@@ -151,6 +151,7 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
         ("/models?before=promotion_01k00000000000000000000004", {}),
         (f"/models/dermis/1?data={'ab' * 8}", {}),
         ("/models/dermis/7", {}),
+        ("/models/dermis/abc", {}),
         ("/compare?first=dermis/1&second=dermis/1", {}),
         ("/compare", {}),
         ("/system", {}),

@@ -331,12 +331,24 @@ def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_num
 def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway, published: None) -> None:
     gateway.store.delete(CURRENT_KEY)
     gateway.store.put_once(CURRENT_KEY, b"{")
-    for path in ("/v1/models", "/v1/conditions", "/v1/models/1/evaluation", "/models"):
+    for path in ("/v1/models", "/v1/conditions", "/v1/models/1/evaluation"):
         response = gateway.get(path)
         assert (response.status_code, response.json()["reason"], "Retry-After" in response.headers) == (503, "CURRENT_BROKEN", True)
+    page = gateway.get("/models")
+    assert (page.status_code, "Retry-After" in page.headers) == (503, True)
+    assert "<h1>It didn&#39;t work</h1>" in page.text
+    assert CURRENT_KEY in page.text
     system = gateway.get("/system")
     assert system.status_code == 200
     assert "a way that can&#39;t be read" in system.text
+
+
+def test_what_is_wrong_with_a_pages_address_is_said_on_a_page(gateway: Gateway) -> None:
+    page = gateway.get("/models/dermis/abc?lang=es")
+    assert page.status_code == 422
+    assert page.headers["content-type"].startswith("text/html")
+    assert "El servidor respondió 422" in page.text
+    assert '<p lang="en">path/version: Input should be a valid integer' in page.text
 
 
 @pytest.mark.parametrize("manifest", [None, b"{", b"[]"])

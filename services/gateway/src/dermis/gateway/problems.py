@@ -87,6 +87,12 @@ def pointer_to(start: str, path: Sequence[int | str]) -> str:
     return "/".join([start, *(str(part).replace("~", "~0").replace("/", "~1") for part in path)])[:200]
 
 
+def parameters_error(error: RequestValidationError) -> FieldsError:
+    """Return what FastAPI found wrong with a request's parameters."""
+    errors = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=each["msg"]) for each in error.errors()]
+    return FieldsError("PARAMETER", "; ".join(f"{each.pointer[1:]}: {each.detail}" for each in errors), errors)
+
+
 def fault(reason: str, detail: str, *, pointer: str | None = None) -> DermisError:
     """Return the refusal of a request that is wrong at `pointer`."""
     return DermisError(Kind.INVALID, reason, detail, pointer=pointer)
@@ -128,8 +134,7 @@ async def _on_dermis_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=each["msg"]) for each in error.errors()]
-    return problem_response(request, FieldsError("PARAMETER", "; ".join(f"{e.pointer[1:]}: {e.detail}" for e in errors), errors))
+    return problem_response(request, parameters_error(error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

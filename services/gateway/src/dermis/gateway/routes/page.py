@@ -7,31 +7,47 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
 from dermis.gateway.parts import ModelsReader, Parts, PartsOf
+from dermis.gateway.problems import parameters_error, problem_response
 from dermis.gateway.web import reports
 from dermis.gateway.web.page import case_page, respond
 from dermis.shared.errors import DermisError, Kind
 
 
-class _Closed(APIRoute):
-    """A page that says so where every caller needs a key: a browser has none."""
+class _Page(APIRoute):
+    """A page that says as one what is refused or fails, and that it is closed where every caller needs a key: a browser has none."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def handle_if_open(request: Request) -> Response:
+        async def handle_as_page(request: Request) -> Response:
             parts: Parts = request.app.state.parts
-            return await handle(request) if parts.settings.keyless else respond(request, "closed.html", status=403)
+            if not parts.settings.keyless:
+                return respond(request, "closed.html", status=403)
+            try:
+                return await handle(request)
+            except (DermisError, RequestValidationError) as error:
+                return _fault_page(request, error)
 
-        return handle_if_open
+        return handle_as_page
 
 
-router = APIRouter(include_in_schema=False, route_class=_Closed)
+def _fault_page(request: Request, error: DermisError | RequestValidationError) -> Response:
+    fault = error if isinstance(error, DermisError) else parameters_error(error)
+    said = problem_response(request, fault)
+    response = respond(request, "fault.html", status=said.status_code, code=said.status_code, detail=fault.detail)
+    if wait := said.headers.get("retry-after"):
+        response.headers["Retry-After"] = wait
+    return response
+
+
+router = APIRouter(include_in_schema=False, route_class=_Page)
 _page = functools.partial(router.api_route, methods=["GET", "HEAD"])
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _Chosen = Annotated[str, Query(max_length=120, description="name/version, or an id")]
