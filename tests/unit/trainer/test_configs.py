@@ -1,6 +1,7 @@
 """Every config is a page that can be read and trained by; `dermis train` publishes, goes on and searches."""
 
 import importlib
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,18 @@ def run(tmp_path):
         return CliRunner().invoke(train, [*fixed, *more], catch_exceptions=False).output
 
     return run
+
+
+def test_a_folder_without_any_of_its_images_is_not_trained_on(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "manifest.csv").write_text("file,name\na.png,Eczema\nb.png,Tinea\n")
+    mapping = {"name": "Other", "licence": "CC0", "image": "file", "unit": "file", "attributes": {"condition": {"column": "name"}}}
+    (tmp_path / "mapping.json").write_text(json.dumps(mapping))
+    data = ["--data", tmp_path / "data", "--mapping", tmp_path / "mapping.json", "--store", (tmp_path / "store").as_uri()]
+    with pytest.raises(DermisError, match=r"not one of 2 images is in .*/data"):
+        CliRunner().invoke(train, [str(each) for each in (tmp_path / "tiny.py", *data)], catch_exceptions=False)
+    assert not run_ids(open_store((tmp_path / "store").as_uri()))
 
 
 def test_a_grid_is_searched_and_the_best_is_published(run, tmp_path):

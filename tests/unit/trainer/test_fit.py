@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError
+from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer import fit as fitting
@@ -271,6 +272,27 @@ def test_an_image_is_embedded_once(tmp_path, monkeypatch):
     again, same = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)
     assert (same == places).all()
     assert len(again) == len(cache)
+
+
+class Without:
+    """A store that lacks an image."""
+
+    def __init__(self, store, key):
+        self.store, self.key = store, key
+
+    def get(self, key):
+        if key == self.key:
+            raise BlobNotFound(key)
+        return self.store.get(key)
+
+
+def test_an_image_that_is_not_there_is_told_of(tmp_path, capsys):
+    gone = PARTS.test.samples[0].images[0]
+    lacking = dataclasses.replace(PARTS.test, store=Without(PARTS.test.store, gone))
+    _, places = embed(lacking, new_backbone(CONFIG), tmp_path, pooled=True, quiet=True)
+    assert places[0, 0, 0] == -1
+    count = len({key for sample in PARTS.test.samples for key in sample.images})
+    assert f"1 of {count} images are missing or can't be decoded and are left out, the first: {gone!r}" in capsys.readouterr().err
 
 
 def test_progress_is_what_it_was():

@@ -132,6 +132,9 @@ def fill(
             if len(pending) >= BATCH:
                 flush()
     flush()
+    if lost := [key for key in keys if key not in names]:
+        what = f"{len(lost):,} of {len(keys):,} images are missing or can't be decoded and are left out, the first: {lost[0]!r}"
+        click.secho(f"WARNING: {what}", err=True, fg="red", bold=True)
     places = np.full((len(dataset), MAX_IMAGES, len(views)), -1, np.int64)
     for row, sample in enumerate(dataset.samples):
         for slot, key in enumerate(sample.images[:MAX_IMAGES]):

@@ -69,6 +69,7 @@ def run(
     """Train and publish; say where the run and the version are. `stop` is told how to say that the run was stopped."""
     chosen = with_settings(load_config(config), dict(map(_pair, settings)))
     dataset = _open(chosen, data, mapping, policy, duplicates)
+    dataset.check_images()
     made = from_text(split.read_bytes()) if split else dataset.split(seed=chosen.seed)
     parts = _parts(dataset, made)
     target = open_store(store)

@@ -80,7 +80,7 @@ def _run(steps: Steps[J_contra], job: J_contra) -> None:
             start = time.monotonic()
             count = steps.run(job)
         except DermisError as error:
-            if wait is None or not error.retryable or time.monotonic() - begun > RETRY_WITHIN_S:
+            if wait is None or not error.retryable or time.monotonic() - begun + wait > RETRY_WITHIN_S:
                 raise
             time.sleep(wait)
         else:

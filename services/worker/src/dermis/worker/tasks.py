@@ -103,7 +103,7 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
                 pipeline.fail(job, reason=error.reason, detail="the case could not be assessed")
                 return
             metrics.retries.labels(error.reason).inc()
-            if wait is None or time.monotonic() - begun > RETRY_WITHIN_S:
+            if wait is None or time.monotonic() - begun + wait > RETRY_WITHIN_S:
                 log.warning("case left", reason=error.reason, detail=error.detail)
                 _give_up_if_old(pipeline, job, settings=settings, reason=error.reason)
                 return
