@@ -32,17 +32,20 @@ class OpenVinoRunner:
         except RuntimeError as fault:
             raise Refusal(pb.INVALID_ARGUMENT, f"OpenVINO can't load the SavedModel: {_last_line(fault)}") from fault
         self.signature = Signature(inputs=_specs(model.inputs), outputs=_specs(model.outputs))
-        # An infer request holds its own buffers and serves one thread at a time.
+        # An infer request holds its own buffers and serves one thread at a time. One more than OpenVINO runs at once
+        # is in its line already while Python answers the one that is done.
         self._requests: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
-        self._count = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._count = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
         for _ in range(self._count):
             self._requests.put(model.create_infer_request())
 
     def run(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> dict[str, Array]:
         request = self._requests.get()
         try:
-            results = request.infer(inputs, share_inputs=True, share_outputs=True)
-            return {name: results[name].copy() for name in outputs}
+            # By OpenVINO's own thread: run by one of ours after another, as `infer` does, a network of 13 ms took 2 ms more.
+            request.start_async(inputs, share_inputs=True)
+            request.wait()
+            return {name: request.get_tensor(name).data.copy() for name in outputs}
         except RuntimeError as fault:
             raise Refusal(pb.INTERNAL, f"OpenVINO: {_last_line(fault)}") from fault
         finally:
