@@ -57,11 +57,16 @@ class RedisBroker:
         )
         self._redis = redis.asyncio.from_url(url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=_SOCKET_SECONDS)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
-        self._threads.submit(lambda: self._app.connection_for_write().get_transport_cls())  # half a second of imports
+        self._ready = self._threads.submit(self._prepare)
         self._waiting = 0
         self._paused_until = 0.0
         self._kept: collections.deque[AssessJob] = collections.deque(maxlen=_MOST_KEPT)
         self._load: tuple[float, Load | None] = (0.0, None)
+
+    def _prepare(self) -> None:
+        """Import the transport, half a second, and make Celery's pools: of threads that make them at once, one fails."""
+        self._app.connection_for_write().get_transport_cls()
+        self._app.amqp.producer_pool  # noqa: B018 (made by looking)
 
     async def send(self, job: AssessJob) -> bool:
         sent = await self._send(ASSESS, CASES_QUEUE, job.model_dump())
@@ -126,6 +131,7 @@ class RedisBroker:
             return False
 
         def send(headers: Mapping[str, Any]) -> None:
+            self._ready.result()
             self._app.send_task(task, kwargs={"job": job}, queue=queue, headers=headers, expires=expires, retry=False)
 
         self._waiting += 1
@@ -136,6 +142,9 @@ class RedisBroker:
         except _FAULTS as fault:
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             log.warning("broker failed", fault=type(fault).__name__)
+            return False
+        except Exception as fault:  # noqa: BLE001 (what was stored is accepted, whatever becomes of the job: the sweep sends another)
+            log.error("job not sent", fault=type(fault).__name__)
             return False
         finally:
             self._waiting -= 1
