@@ -62,3 +62,12 @@ class BlobStore(Protocol):
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield the keys that start with `prefix` and sort after `after`, in order of their UTF-8 bytes."""
         ...
+
+
+def has(store: BlobStore, key: str) -> bool:
+    """Return whether there is such an object, whatever is in it."""
+    try:
+        store.get(key)
+    except BlobNotFound:
+        return False
+    return True

@@ -37,7 +37,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
-from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import span
 
@@ -142,7 +142,7 @@ class Pipeline:
         The marker is put anew and left: what a running worker adds later, or what a crash leaves here, the sweep removes.
         """
         _check_id(case_id)
-        if not any(self._stands(fact_key(owner, case_id, name)) for name in ("erased", "received")):
+        if not any(has(self.store, fact_key(owner, case_id, name)) for name in ("erased", "received")):
             raise _no_case(case_id)
         erase(self.store, owner=owner, case_id=case_id, at=self.clock())
 
@@ -288,14 +288,6 @@ class Pipeline:
                 "what the store holds of this case can't be read; whoever runs the server finds in its log what; it can still be erased"
             )
             raise DermisError(Kind.INTERNAL, "FACT_BROKEN", detail) from None
-
-    def _stands(self, key: str) -> bool:
-        """Return whether there is such an object, whatever is in it."""
-        try:
-            self.store.get(key)
-        except BlobNotFound:
-            return False
-        return True
 
     def _put(self, key: str, value: BaseModel) -> bool:
         """Put a value; False if one stands there, which says the same but for the time."""

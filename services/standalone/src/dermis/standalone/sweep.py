@@ -31,7 +31,7 @@ from dermis.shared.errors import DermisError
 from dermis.shared.ids import is_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.metrics import serve_metrics
-from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.settings import load
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs, log
@@ -120,7 +120,7 @@ class Sweep:
             owner = RetentionMark.model_validate_json(self._store.get(key)).owner
         except BlobNotFound:
             return  # erased meanwhile
-        if self._has(fact_key(owner, case_id, "received")) or self._has(fact_key(owner, case_id, "erased")):
+        if has(self._store, fact_key(owner, case_id, "received")) or has(self._store, fact_key(owner, case_id, "erased")):
             erase(self._store, owner=owner, case_id=case_id, at=now)
             self._audit.note(Act.EXPIRE, by="sweep", case_id=case_id)
         else:
@@ -172,14 +172,6 @@ class Sweep:
         except BlobNotFound:
             return None
 
-    def _has(self, key: str) -> bool:
-        """Return whether there is such an object; what it says need not be understood to end it."""
-        try:
-            self._store.get(key)
-        except BlobNotFound:
-            return False
-        return True
-
     def _do(self, action: Action, key: str, marker: OpenCase, now: datetime) -> None:
         match action:
             case Action.RESEND:
@@ -191,7 +183,7 @@ class Sweep:
                 self._store.delete(key)
             case Action.CLOSE:
                 self._store.delete(key)
-                if self._has(fact_key(marker.owner, marker.case_id, "erased")):
+                if has(self._store, fact_key(marker.owner, marker.case_id, "erased")):
                     clear(self._store, owner=marker.owner, case_id=marker.case_id)  # who erased it just now counted on the marker
             case Action.WAIT:
                 pass

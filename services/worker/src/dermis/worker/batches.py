@@ -21,7 +21,7 @@ from dermis.shared.batches import (
     batch_rows_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.worker.pipeline import Pipeline
 
 
@@ -40,7 +40,7 @@ class Batches:
         can't be used.
         """
         key = batch_result_key(job.batch_id, job.step)
-        if any(map(self._has, (key, batch_failed_key(job.batch_id, job.step), batch_erased_key(job.batch_id)))):
+        if any(has(self._store, each) for each in (key, batch_failed_key(job.batch_id, job.step), batch_erased_key(job.batch_id))):
             return 0
         try:
             manifest, rows, source = self._opened(job.batch_id)
@@ -70,7 +70,7 @@ class Batches:
 
     def _delete_if_erased(self, job: BatchJob, key: str) -> None:
         """Take back what was put, if the batch was erased meanwhile: nothing of it may stay."""
-        if self._has(batch_erased_key(job.batch_id)):
+        if has(self._store, batch_erased_key(job.batch_id)):
             self._store.delete(key)
 
     def _result(self, n: int, row: BatchRow, source: BlobStore) -> BatchResult:
@@ -81,13 +81,6 @@ class Batches:
             return BatchResult(row=n, name=row.name, fault=fault)
         outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report)
         return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
-
-    def _has(self, key: str) -> bool:
-        try:
-            self._store.get(key)
-        except BlobNotFound:
-            return False
-        return True
 
     def _open(self, batch_id: str, open_source: Callable[[str], BlobStore]) -> tuple[BatchManifest, Sequence[BatchRow], BlobStore]:
         key = batch_manifest_key(batch_id)

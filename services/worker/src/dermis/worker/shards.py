@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import ShardJob, ShardList, shard_failed_key, shard_list_key, shard_result_key
-from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
 
@@ -26,7 +26,7 @@ class Shards:
         Of two workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.
         """
         key = shard_result_key(job.profile_id, job.shard)
-        if self._has(key) or self._has(shard_failed_key(job.profile_id, job.shard)):
+        if has(self._store, key) or has(self._store, shard_failed_key(job.profile_id, job.shard)):
             return 0
         listed, source, policy = self._opened(job.profile_id)
         keys = listed.shard(job.shard)
@@ -45,13 +45,6 @@ class Shards:
         while not self._store.put_once(f"profiles/{job.profile_id}/redelivered/{job.shard}-{n}", b"{}"):
             n += 1
         return n
-
-    def _has(self, key: str) -> bool:
-        try:
-            self._store.get(key)
-        except BlobNotFound:
-            return False
-        return True
 
     def _open(self, profile_id: str, open_source: Callable[[str], BlobStore]) -> tuple[ShardList, BlobStore, Policy]:
         key = shard_list_key(profile_id)
