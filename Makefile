@@ -169,7 +169,7 @@ lint: .venv/.dev ## style, import laws, protos, generated files
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
-	.venv-trainer/bin/mypy -p dermis.trainer
+	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh

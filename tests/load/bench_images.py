@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from dermis.data.generated import cases as generated
+from dermis.data.generated import skin
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data import generated, skin
 from dermis.worker.core import decode, phash, prepare, quality
 from tests.load.bench_measure import Result, Row, interleaved, number, of_pairs
 

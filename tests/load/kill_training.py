@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from dermis.shared.stores import open_store
-from dermis.trainer.runs import read_run, run_ids
+from dermis.trainer.records.runs import read_run, run_ids
 
 ROOT = Path(__file__).parents[2]
 DERMIS = ROOT / ".venv-trainer/bin/dermis"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from dermis.data.images.calibrate_quality import FEWEST, LEAST, Fitted, auroc, fit, judged, sufficient
+from dermis.data.images.measure import _write_policy, load_quality_policy
+from dermis.data.images.tables import Images, images_frame, with_cases
+from dermis.data.scin.columns import NO_PATHOLOGY, YES, Gradable
 from dermis.shared.errors import DermisError
-from dermis.trainer.data.core.calibrate_quality import FEWEST, LEAST, Fitted, auroc, fit, judged, sufficient
-from dermis.trainer.data.core.images import Images, images_frame, with_cases
-from dermis.trainer.data.core.schema import NO_PATHOLOGY, YES, Gradable
-from dermis.trainer.data.images import _write_policy, load_quality_policy
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
 from tests.unit.data.scin_rows import case, tables

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dermis.trainer.data.core import cells
+from dermis.data.scin import cells
 
 
 @pytest.mark.parametrize("cell", ["-1262950000000000001", "1", "9223372036854775807", "-9223372036854775808"])

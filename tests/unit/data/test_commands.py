@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.data import defaults
+from dermis.data.cli import data
+from dermis.data.dataset import open_dataset
+from dermis.data.generated import cases as generated
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.source import open_scin
+from dermis.data.split.groups import read_duplicates
+from dermis.data.split.split import PARTS, from_text
 from dermis.shared.errors import DermisError
-from dermis.trainer.data import defaults, generated
-from dermis.trainer.data.commands import data
-from dermis.trainer.data.core.groups import read_duplicates
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.core.split import PARTS, from_text
-from dermis.trainer.data.scin import open_scin
-from dermis.trainer.inputs import open_dataset
 from tests.unit.data.scin_rows import case, files, labelled
 
 
@@ -58,7 +59,7 @@ def test_split_then_audit(source: str, tmp_path: Path) -> None:
 
 def test_two_processes_write_the_same_bytes(source: str, tmp_path: Path) -> None:
     for seed in ("1", "2"):
-        code = f"from dermis.trainer.data.commands import data; data(['split', '--source', {source!r}, '--out', {str(tmp_path / seed)!r}])"
+        code = f"from dermis.data.cli import data; data(['split', '--source', {source!r}, '--out', {str(tmp_path / seed)!r}])"
         subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONHASHSEED": seed})
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dermis.data.mapping import DataMapping, load_mapping, read_mapped, scin_side
+from dermis.data.profile.compare import compare
+from dermis.data.scin.label_policy import apply_policy
+from dermis.data.scin.source import load_policy
 from dermis.shared.errors import DermisError
-from dermis.trainer.data.core.compare import compare
-from dermis.trainer.data.core.mapping import DataMapping, read_mapped, scin_side
-from dermis.trainer.data.core.policy import apply_policy
-from dermis.trainer.data.scin import load_policy
-from dermis.trainer.data.verbs import load_mapping
 from tests.unit.data.scin_rows import case, labelled, tables
 
 MAPPING = DataMapping.model_validate(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermis.trainer.data.core.differential import GraderList, grader_lists, weigh
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE, YES
-from dermis.trainer.data.core.tables import read_tables
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, YES
+from dermis.data.scin.reference_differential import GraderList, grader_lists, weigh
+from dermis.data.scin.tables import read_tables
 
 names = st.sampled_from(["Eczema", "Tinea", "Acne", "Psoriasis", "Urticaria", "Scabies"])
 one_list = st.lists(st.tuples(names, st.integers(1, 5)), max_size=3, unique_by=lambda item: item[0]).map(tuple)

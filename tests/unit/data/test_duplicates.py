@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.data.cli import data
+from dermis.data.embeddings import read_embeddings
+from dermis.data.images.duplicates import read_images
+from dermis.data.images.near_duplicates import grouped, near_pairs, similar_pairs
+from dermis.data.split.groups import read_duplicates
 from dermis.shared.errors import DermisError
-from dermis.trainer.data.commands import data
-from dermis.trainer.data.core.duplicates import grouped, near_pairs, similar_pairs
-from dermis.trainer.data.core.groups import read_duplicates
-from dermis.trainer.data.duplicates import read_images
-from dermis.trainer.data.embeddings import read_embeddings
 
 HASHES = st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 63), max_size=9)), max_size=40)
 

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.data.cli import data
+from dermis.data.generated.cases import cases
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.space import embed as module
 from dermis.shared.bundles import point, publish
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
-from dermis.trainer.data import embed as module
-from dermis.trainer.data.commands import data
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.generated import cases
-from dermis.trainer.export import run_tensorflow
+from dermis.trainer.model.export import run_tensorflow
 from tests.unit.data.scin_rows import files, labelled
 
 pytestmark = pytest.mark.timeout(300)  # the first map of a machine compiles: seconds alone, a minute where others have the cores

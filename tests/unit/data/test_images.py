@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.data.cli import data
+from dermis.data.images.measure import load_quality_policy
+from dermis.data.images.tables import BINS, image_tables, images_frame, with_cases
+from dermis.data.report.report import Report, as_html
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.statistics import wilson
 from dermis.shared.errors import DermisError
-from dermis.trainer.data.commands import data
-from dermis.trainer.data.core.images import BINS, image_tables, images_frame, with_cases
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.core.statistics import wilson
-from dermis.trainer.data.images import load_quality_policy
-from dermis.trainer.data.report import Report, as_html
 from dermis.worker.core import shard
 from tests.unit.data.scin_rows import case, files, tables
 
@@ -207,7 +207,7 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
         os.link(photos / "0.png", photos / f"{n}.png")
     given = ("--source", photos.as_uri(), "--prefix", "", "--local", "--shard-size", "2", "--out", str(out), "--no-pictures")
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
-    code = f"{heed}; from dermis.trainer.data.commands import data; data(['images', *{given!r}, '--processes', '2'])"
+    code = f"{heed}; from dermis.data.cli import data; data(['images', *{given!r}, '--processes', '2'])"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True) as stopped:
         while len(list(out.rglob("*.ndjson"))) < 5:
             assert stopped.poll() is None

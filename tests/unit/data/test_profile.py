@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from dermis.trainer.data.core.policy import Labels, apply_policy
-from dermis.trainer.data.core.profile import PUBLISHED, Table, profile
-from dermis.trainer.data.core.schema import NO_PATHOLOGY, Gradable
-from dermis.trainer.data.report import Report, as_json
-from dermis.trainer.data.scin import load_policy, open_scin
+from dermis.data.profile.profile import PUBLISHED, profile
+from dermis.data.report.report import Report, as_json
+from dermis.data.report.table import Table
+from dermis.data.scin.columns import NO_PATHOLOGY, Gradable
+from dermis.data.scin.label_policy import Labels, apply_policy
+from dermis.data.scin.source import load_policy, open_scin
 from tests.unit.data.scin_rows import case, labelled, tables
 
 NO = "No response"

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from dermis.trainer.data.commands import data
-from dermis.trainer.data.core.policy import apply_policy
-from dermis.trainer.data.core.profile import Table, profile
-from dermis.trainer.data.core.publish import LEAST, publishable
-from dermis.trainer.data.scin import load_policy
+from dermis.data.cli import data
+from dermis.data.profile.profile import profile
+from dermis.data.profile.publish import LEAST, publishable
+from dermis.data.report.table import Table
+from dermis.data.scin.label_policy import apply_policy
+from dermis.data.scin.source import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables
 
 FIXTURE = Path(__file__).parents[2] / "support/data_report.json"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dermis.trainer.data.core.policy import apply_policy
-from dermis.trainer.data.core.profile import Table, profile
-from dermis.trainer.data.plots import words
-from dermis.trainer.data.report import Report, as_html, write_report
-from dermis.trainer.data.scin import load_policy
+from dermis.data.profile.profile import profile
+from dermis.data.report.plots import words
+from dermis.data.report.report import Report, as_html, write_report
+from dermis.data.report.table import Table
+from dermis.data.scin.label_policy import apply_policy
+from dermis.data.scin.source import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables
 
 

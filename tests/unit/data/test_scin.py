@@ -5,13 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.fetch import fetch, images_of
+from dermis.data.scin.source import Scin, open_scin, to_binary
+from dermis.data.scin.tables import read_tables
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.core.tables import read_tables
-from dermis.trainer.data.fetch import fetch, images_of
-from dermis.trainer.data.scin import Scin, open_scin, to_binary
 from tests.unit.data.scin_rows import Row, case, files, labelled
 
 ROWS = [

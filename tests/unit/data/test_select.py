@@ -2,10 +2,10 @@
 
 import pytest
 
+from dermis.data.scin.label_policy import apply_policy
+from dermis.data.scin.select import fields, parse_where, select
+from dermis.data.scin.source import load_policy
 from dermis.shared.errors import DermisError
-from dermis.trainer.data.core.policy import apply_policy
-from dermis.trainer.data.core.select import fields, parse_where, select
-from dermis.trainer.data.scin import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables
 
 READ = tables(

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from dermis.data.images.measure import load_quality_policy
+from dermis.data.images.shards import WINDOW, Plan, begin, collect, make_plan, measure_by_workers
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import ShardJob, shard_failed_key, shard_result_key
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer.data.images import load_quality_policy
-from dermis.trainer.data.shards import WINDOW, Plan, begin, collect, make_plan, measure_by_workers
 from dermis.worker.core import shard
 
 POLICY = load_quality_policy(None)

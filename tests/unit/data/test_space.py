@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_samples
 
-from dermis.trainer.data.core.space import Sorted, _permuted, alike, case_vectors, directions, nearest, silhouettes, sorts_by
+from dermis.data.space.sorting import Sorted, _permuted, alike, case_vectors, directions, nearest, silhouettes, sorts_by
 
 N = 160
 

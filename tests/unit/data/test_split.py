@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
+from dermis.data.defaults import FRACTIONS
+from dermis.data.scin.attributes import monk_bin
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.label_policy import LabelPolicy, Labels, apply_policy
+from dermis.data.scin.source import load_policy
+from dermis.data.scin.tables import ScinTables, read_tables
+from dermis.data.split.groups import connected, image_links, read_duplicates
+from dermis.data.split.split import PARTS, Split, as_text, audit_split, from_text, make_split, random_image_leak
 from dermis.shared.errors import DermisError
-from dermis.trainer.data.core.attributes import monk_bin
-from dermis.trainer.data.core.groups import connected, image_links, read_duplicates
-from dermis.trainer.data.core.policy import LabelPolicy, Labels, apply_policy
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.core.split import PARTS, Split, as_text, audit_split, from_text, make_split, random_image_leak
-from dermis.trainer.data.core.tables import ScinTables, read_tables
-from dermis.trainer.data.defaults import FRACTIONS
-from dermis.trainer.data.scin import load_policy
 from tests.unit.data.scin_rows import Row, case, labelled, tables
 
 POLICY = LabelPolicy(name="plain", version=1)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dermis.data.scin.columns import CASE_COLUMNS, LABEL_COLUMNS
+from dermis.data.scin.tables import read_tables
 from dermis.shared.errors import DermisError, Kind
-from dermis.trainer.data.core.schema import CASE_COLUMNS, LABEL_COLUMNS
-from dermis.trainer.data.core.tables import read_tables
 from tests.unit.data.scin_rows import as_csv, case, files, labelled, tables
 
 FIRST, SECOND = "-1262950000000000001", "1121589935053999062"

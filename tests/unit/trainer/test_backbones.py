@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dermis.data.dataset import open_dataset
 from dermis.shared.errors import DermisError
 from dermis.shared.stores import open_store
-from dermis.trainer.backbones import NAMES, make_backbone
-from dermis.trainer.backbones.graph import cut, cuts, digest, fold_batch_norm
-from dermis.trainer.backbones.lite import VARIANTS, load_published, published_weights
-from dermis.trainer.backbones.torch_file import read_weights
 from dermis.trainer.configs import fitzpatrick17k
-from dermis.trainer.export import check_agreement, export
-from dermis.trainer.inputs import arrays, open_dataset
-from dermis.trainer.model import build_head, join, mirrored, with_taps
-from dermis.trainer.train import served
+from dermis.trainer.model.backbones import NAMES, make_backbone
+from dermis.trainer.model.backbones.graph import cut, cuts, digest, fold_batch_norm
+from dermis.trainer.model.backbones.lite import VARIANTS, load_published, published_weights
+from dermis.trainer.model.backbones.torch_file import read_weights
+from dermis.trainer.model.export import check_agreement, export
+from dermis.trainer.model.head import build_head, join, mirrored, with_taps
+from dermis.trainer.model.inputs import arrays
+from dermis.trainer.training.train import served
 
 pytestmark = [
     pytest.mark.trainer,

@@ -7,18 +7,20 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
+from dermis.data.dataset import Dataset, open_dataset
+from dermis.data.generated.as_scin import write_as_scin
+from dermis.data.split.split import from_text
 from dermis.shared.errors import DermisError
 from dermis.shared.stores.disk import DiskStore
-from dermis.trainer import benchmark, contenders
-from dermis.trainer.benchmark import BASELINES, OTHER, PRIOR, REGRESSION, Task, as_page, as_tables, make_task, run
-from dermis.trainer.commands.benchmark import scin
-from dermis.trainer.contenders import ANSWERS, BOTH, IMAGES, PAIRS, with_answers, with_images
-from dermis.trainer.core import protocol
-from dermis.trainer.core.protocol import Pooled
-from dermis.trainer.data.as_scin import write_as_scin
-from dermis.trainer.data.core.split import from_text
-from dermis.trainer.inputs import Dataset, open_dataset, targets
-from dermis.trainer.recipe import Stage
+from dermis.trainer.benchmarks import contenders, protocol
+from dermis.trainer.benchmarks import scin as benchmark
+from dermis.trainer.benchmarks.contenders import ANSWERS, BASELINES, BOTH, IMAGES, PAIRS, PRIOR, REGRESSION, with_answers, with_images
+from dermis.trainer.benchmarks.protocol import Pooled
+from dermis.trainer.benchmarks.scin import as_page, as_tables, run
+from dermis.trainer.benchmarks.task import OTHER, Task, make_task
+from dermis.trainer.cli.benchmark import scin
+from dermis.trainer.config import Stage
+from dermis.trainer.model.inputs import targets
 
 pytestmark = pytest.mark.trainer
 

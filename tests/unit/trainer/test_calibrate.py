@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.data.samples import Sample
+from dermis.data.sources import slices
 from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
-from dermis.trainer.core.calibrate import abstention_rule, fewest, group_thresholds, prediction_sets, set_threshold, temperature
-from dermis.trainer.core.measures import hits
-from dermis.trainer.core.samples import Sample
-from dermis.trainer.core.sources import slices
-from dermis.trainer.core.trust import Wanted, fit_trust
-from dermis.trainer.inputs import fitzpatrick_groups
+from dermis.trainer.calibration.calibrate import abstention_rule, fewest, group_thresholds, prediction_sets, set_threshold, temperature
+from dermis.trainer.calibration.fit import Wanted, fit_trust
+from dermis.trainer.metrics import hits
+from dermis.trainer.model.inputs import fitzpatrick_groups
 from dermis.worker.core.differential import calibrate, prediction_set, threshold
 
 pytestmark = pytest.mark.trainer

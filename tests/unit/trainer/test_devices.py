@@ -29,8 +29,8 @@ def told(folder):
     17 cases a batch: two devices can't share that evenly. Losses alone would not do: Adam's steps are the same if every gradient is doubled.
     """
     from dermis.shared.stores.memory import MemoryStore
-    from dermis.trainer import fit
-    from dermis.trainer.runs import Run, RunConfig
+    from dermis.trainer.records.runs import Run, RunConfig
+    from dermis.trainer.training import loop as fit
     from tests.unit.trainer import test_fit as tiny
 
     fit.CHECKPOINT_S = 0.0
@@ -74,8 +74,8 @@ def mixed(tmp_path_factory):
 def test_half_precision_trains_and_exports_float32(mixed, tmp_path):
     import keras
 
-    from dermis.trainer.export import check_agreement, export
-    from dermis.trainer.inputs import arrays
+    from dermis.trainer.model.export import check_agreement, export
+    from dermis.trainer.model.inputs import arrays
     from tests.unit.trainer import test_fit as tiny
 
     model, metrics = mixed

@@ -11,13 +11,14 @@ from scipy.stats import binomtest
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
-from dermis.trainer import evaluate as module
-from dermis.trainer.core.calibrate import temperature
-from dermis.trainer.core.decisions import at, by_other_folds, decided, slices
-from dermis.trainer.core.outliers import fit_outliers
-from dermis.trainer.core.trust import Wanted
-from dermis.trainer.evaluate import evaluate
-from dermis.trainer.pages import as_html
+from dermis.trainer.calibration.calibrate import temperature
+from dermis.trainer.calibration.fit import Wanted
+from dermis.trainer.calibration.outliers import fit_outliers
+from dermis.trainer.evaluation import report as module
+from dermis.trainer.evaluation.decisions import at, by_other_folds, decided
+from dermis.trainer.evaluation.page import as_html
+from dermis.trainer.evaluation.report import evaluate
+from dermis.trainer.evaluation.slices import slices
 from dermis.worker.core.differential import decide
 from tests.unit.trainer.made import CONDITIONS, manifest, predictions, worse
 

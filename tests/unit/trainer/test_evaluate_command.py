@@ -13,10 +13,12 @@ from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.standalone.demo import BUNDLE
-from dermis.trainer import coverage, evaluate_run
-from dermis.trainer.commands.evaluate import evaluate
-from dermis.trainer.core.predictions import from_bytes, to_bytes
-from dermis.trainer.registry import evaluated_on, read_predictions
+from dermis.trainer.benchmarks import set_coverage as coverage
+from dermis.trainer.cli.evaluate import evaluate
+from dermis.trainer.evaluation import run as evaluate_run
+from dermis.trainer.evaluation.predictions import from_bytes, to_bytes
+from dermis.trainer.records.layout import evaluated_on
+from dermis.trainer.registry.promote import read_predictions
 from tests.unit.trainer.made import predictions
 
 pytestmark = pytest.mark.trainer
@@ -122,8 +124,8 @@ def test_a_model_of_other_conditions_is_refused_before_anything_is_predicted(tmp
 
 
 def test_split_and_part_choose_the_cases(tmp_path):
-    from dermis.trainer.data.core.split import as_text
-    from dermis.trainer.inputs import open_dataset
+    from dermis.data.dataset import open_dataset
+    from dermis.data.split.split import as_text
 
     dataset = open_dataset(DATA)
     split = dataset.split(seed=0, folds=2)

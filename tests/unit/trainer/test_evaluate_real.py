@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from dermis.data.dataset import conditions_of, open_dataset
 from dermis.shared.manifest import PredictionSets
-from dermis.trainer.evaluate import evaluate
-from dermis.trainer.inputs import conditions_of, open_dataset, predictions, targets
+from dermis.trainer.evaluation.predictions import predictions
+from dermis.trainer.evaluation.report import evaluate
+from dermis.trainer.model.inputs import targets
 from tests.unit.trainer.made import manifest
 
 pytestmark = pytest.mark.trainer

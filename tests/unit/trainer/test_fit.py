@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dermis.data.dataset import conditions_of, open_dataset
 from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
-from dermis.trainer import fit as fitting
-from dermis.trainer.augment import tone_preserving, tone_shifting
-from dermis.trainer.embed import Cache, CachedViews, embed, gather
-from dermis.trainer.fit import Progress
-from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets, without_answers, without_images
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage, as_json, batches, changed
-from dermis.trainer.runs import Run, RunConfig
-from dermis.trainer.schema import every_answer, schema_of
-from dermis.trainer.stages import Parts, fit_stages, new_backbone
-from dermis.trainer.train import ask, fit_model
+from dermis.trainer.config import Config, Stage, as_json, changed
+from dermis.trainer.model.feature_schema import every_answer, schema_of
+from dermis.trainer.model.head import Head
+from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
+from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.training import loop as fitting
+from dermis.trainer.training.augment import tone_preserving, tone_shifting
+from dermis.trainer.training.feature_cache import Cache, CachedViews, embed, gather
+from dermis.trainer.training.loop import Progress, batches
+from dermis.trainer.training.stages import Parts, fit_stages, new_backbone
+from dermis.trainer.training.train import ask, fit_model
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")
@@ -268,7 +269,7 @@ def test_an_image_is_embedded_once(tmp_path, monkeypatch):
     backbone = new_backbone(CONFIG)
     cache, places = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)
     assert len(cache) == 2 * sum(len(sample.images) for sample in PARTS.test.samples)
-    monkeypatch.setattr("dermis.trainer.embed.prepare", None)
+    monkeypatch.setattr("dermis.trainer.training.feature_cache.prepare", None)
     again, same = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)
     assert (same == places).all()
     assert len(again) == len(cache)

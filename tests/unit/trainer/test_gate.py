@@ -3,12 +3,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dermis.trainer.core import gate
-from dermis.trainer.core.gate import Compared, Judgement, Paired, Verdict, judge
-from dermis.trainer.core.measures import soft_hits
+from dermis.trainer.evaluation.slices import TONE_GROUPS
+from dermis.trainer.metrics import soft_hits
+from dermis.trainer.registry import gate
+from dermis.trainer.registry.gate import Compared, Judgement, Paired, Verdict, judge
 
-SCALES = tuple(gate.TONE_GROUPS)
-VALUES = {scale: [value for values in groups.values() for value in values] for scale, groups in gate.TONE_GROUPS.items()}
+SCALES = tuple(TONE_GROUPS)
+VALUES = {scale: [value for values in groups.values() for value in values] for scale, groups in TONE_GROUPS.items()}
 
 
 def slices(n: int) -> dict[str, list[str]]:
@@ -109,7 +110,7 @@ def test_a_scale_that_the_data_do_not_know_is_insufficient_and_says_so() -> None
     scores = np.full(300, 0.5)
     tones = {scale: values for scale, values in slices(300).items() if scale != "monk_bin"}
     judgement = judge(paired(scores, scores), tones)
-    assert [reason for reason in judgement.reasons] == [f"monk_bin={bin}: no case to compare on" for bin in gate.TONE_GROUPS["monk_bin"]]
+    assert [reason for reason in judgement.reasons] == [f"monk_bin={bin}: no case to compare on" for bin in TONE_GROUPS["monk_bin"]]
     assert judge(paired(scores, scores), tones, waived=frozenset({"monk_bin"})).passed
 
 

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dermis.data.dataset import open_dataset
 from dermis.shared.bundles import point, publish, read_current
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
-from dermis.trainer.bundle import restated
-from dermis.trainer.commands.registry import promote
+from dermis.trainer.cli.models import promote
+from dermis.trainer.config import Stage
 from dermis.trainer.configs import demo
-from dermis.trainer.core.predictions import to_bytes
-from dermis.trainer.inputs import open_dataset
-from dermis.trainer.predict import open_bundle, predict
-from dermis.trainer.recipe import Stage
-from dermis.trainer.registry import evaluation_key
-from dermis.trainer.stages import Parts
-from dermis.trainer.train import train
+from dermis.trainer.evaluation.predict import open_bundle, predict
+from dermis.trainer.evaluation.predictions import to_bytes
+from dermis.trainer.model.bundle import restated
+from dermis.trainer.records.layout import evaluation_key
+from dermis.trainer.training.stages import Parts
+from dermis.trainer.training.train import train
 
 pytestmark = pytest.mark.trainer
 DARK = "monk_bin=MST_7_10"

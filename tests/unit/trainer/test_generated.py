@@ -2,10 +2,10 @@ from collections import Counter
 
 import numpy as np
 
+from dermis.data.generated.cases import CONDITIONS, case, cases
+from dermis.data.generated.skin import LOOKS
 from dermis.shared.manifest import AUDIT_ONLY
 from dermis.shared.vocabulary import MonkSkinTone, SelfReport
-from dermis.trainer.data.generated import CONDITIONS, case, cases
-from dermis.trainer.data.skin import LOOKS
 
 SOME = [case(7, index, longest=24) for index in range(600)]
 

@@ -6,16 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
+from dermis.data.dataset import conditions_of, mix, open_dataset
+from dermis.data.generated.cases import CONDITIONS, cases
+from dermis.data.mapping import DataMapping
+from dermis.data.samples import NOT_GIVEN, SLICES
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.sources import audit_samples
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import FeatureField, FeatureSchema
 from dermis.shared.stores import open_store
-from dermis.trainer.core.samples import NOT_GIVEN, SLICES
-from dermis.trainer.core.sources import audit_samples
-from dermis.trainer.data.core.mapping import DataMapping
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.generated import CONDITIONS, cases
-from dermis.trainer.inputs import arrays, conditions_of, features, mix, open_dataset, targets
-from dermis.trainer.schema import every_answer
+from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.model.inputs import arrays, features, targets
 from tests.unit.data.scin_rows import case, files, labelled
 
 pytestmark = pytest.mark.trainer

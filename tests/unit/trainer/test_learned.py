@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from dermis.data.dataset import mix, open_dataset
 from dermis.shared.bundles import publish
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.standalone.demo import BUNDLE
-from dermis.trainer.bundle import read_manifest
-from dermis.trainer.commands.evaluate import evaluate
-from dermis.trainer.inputs import mix, open_dataset
-from dermis.trainer.learned import EVERY_CASE, case_keys, seen_in_training, warning
-from dermis.trainer.registry import Wish, promote
-from dermis.trainer.runs import Run, RunConfig
+from dermis.trainer.cli.evaluate import evaluate
+from dermis.trainer.evaluation.seen_in_training import EVERY_CASE, case_keys, seen_in_training, warning
+from dermis.trainer.model.bundle import read_manifest
+from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.registry.promote import Wish, promote
 from tests.unit.trainer.made import manifest
 
 pytestmark = pytest.mark.trainer

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from dermis.trainer.core import measures
-from dermis.trainer.core.measures import Judged
+from dermis.trainer import metrics as measures
+from dermis.trainer.metrics import Judged
 
 pytestmark = pytest.mark.trainer
 

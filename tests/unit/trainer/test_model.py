@@ -7,10 +7,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError
 from dermis.shared.vocabulary import SelfReport
-from dermis.trainer import export
-from dermis.trainer.backbones import small
-from dermis.trainer.model import Head, balanced_weights, build, build_head, mirrored, soft_loss, with_taps
-from dermis.trainer.schema import every_answer
+from dermis.trainer.model import export
+from dermis.trainer.model.backbones import small
+from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.model.head import Head, build, build_head, mirrored, with_taps
+from dermis.trainer.training.losses import balanced_weights, soft_loss
 
 pytestmark = pytest.mark.trainer
 SIZE, CONDITIONS = 48, 5

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from dermis.trainer import comparisons
-from dermis.trainer.foreign import FOREIGN, foreign
-from dermis.trainer.inputs import arrays, conditions_of, open_dataset, targets
-from dermis.trainer.nested import FOLDS_INNER, FOLDS_OUTER, SHOWN, Contender, nested, table
-from dermis.trainer.schema import every_answer
+from dermis.data.dataset import conditions_of, open_dataset
+from dermis.trainer.benchmarks import comparisons
+from dermis.trainer.benchmarks.cross_validation import FOLDS_INNER, FOLDS_OUTER, SHOWN, Contender, nested, table
+from dermis.trainer.benchmarks.unrelated_images import FOREIGN, foreign
+from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.model.inputs import arrays, targets
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")

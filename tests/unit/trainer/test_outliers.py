@@ -7,9 +7,9 @@ import pytest
 from sklearn.decomposition import PCA
 
 from dermis.shared.errors import DermisError
-from dermis.trainer import strangers
-from dermis.trainer.core.outliers import fit_outliers
-from dermis.trainer.core.predictions import to_bytes as to_npz
+from dermis.trainer.benchmarks import out_of_distribution as strangers
+from dermis.trainer.calibration.outliers import fit_outliers
+from dermis.trainer.evaluation.predictions import to_bytes as to_npz
 from dermis.worker.core.outliers import from_bytes, to_bytes
 from tests.unit.trainer.made import predictions
 

@@ -23,20 +23,21 @@ from dermis.shared.manifest import (
 from dermis.shared.ports import BlobConflict
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer import registry
-from dermis.trainer.commands.registry import models
-from dermis.trainer.commands.registry import promote as promote_command
-from dermis.trainer.commands.registry import rollback as rollback_command
-from dermis.trainer.core import gate
-from dermis.trainer.core.predictions import Predictions, to_bytes
-from dermis.trainer.registry import Action, Waiver, Wish, promote, rollback
-from dermis.trainer.runs import Run, RunConfig
+from dermis.trainer.cli.models import models
+from dermis.trainer.cli.models import promote as promote_command
+from dermis.trainer.cli.models import rollback as rollback_command
+from dermis.trainer.evaluation.predictions import Predictions, to_bytes
+from dermis.trainer.evaluation.slices import TONE_GROUPS
+from dermis.trainer.records import layout
+from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.registry import promote as registry
+from dermis.trainer.registry.promote import Action, Waiver, Wish, promote, rollback
 
 CONDITIONS = tuple(Condition(id=name, name=name.title()) for name in ("ACNE", "ECZEMA", "PSORIASIS", "TINEA", "URTICARIA"))
 DATA = "ab" * 32
 N = 300
 ROOT = "/store/models"
-TONES = {scale: [value for values in groups.values() for value in values] for scale, groups in gate.TONE_GROUPS.items()}
+TONES = {scale: [value for values in groups.values() for value in values] for scale, groups in TONE_GROUPS.items()}
 SLICES = {scale: tuple(values[i % len(values)] for i in range(N)) for scale, values in TONES.items()}
 
 
@@ -86,7 +87,7 @@ def predictions(version: int, *, hit: np.ndarray, slices=SLICES, conditions=COND
 
 
 def evaluate(store, version: int, *, data: str = DATA, **more) -> None:
-    store.put_once(f"{registry.evaluation_key(data, ref(version))}/predictions.npz", to_bytes(predictions(version, **more)))
+    store.put_once(f"{layout.evaluation_key(data, ref(version))}/predictions.npz", to_bytes(predictions(version, **more)))
 
 
 GOOD = np.arange(N) % 4 != 0
@@ -147,7 +148,7 @@ def test_the_rows_of_both_are_paired_by_id_and_condition(store: MemoryStore) -> 
         raw={"images and answers": made.raw["images and answers"][shuffled][:, order]},
         slices={scale: tuple(values[i] for i in shuffled) for scale, values in SLICES.items()},
     )
-    store.put_once(f"{registry.evaluation_key(DATA, ref(2))}/predictions.npz", to_bytes(mixed))
+    store.put_once(f"{layout.evaluation_key(DATA, ref(2))}/predictions.npz", to_bytes(mixed))
     record = promote(store, wish(), models_root=ROOT)
     assert record.overall is not None
     assert (record.action, record.overall.interval) == (Action.PROMOTED, (0, 0))
@@ -207,7 +208,7 @@ def test_what_can_not_be_compared_is_refused(store: MemoryStore) -> None:
     refused(store, wish(), "were evaluated: none")
     refused(store, replace(wish(), data=DATA), "dermis 2 has no evaluation on the data set")
     other = predictions(2, hit=GOOD)
-    key = f"{registry.evaluation_key(DATA, ref(2))}/predictions.npz"
+    key = f"{layout.evaluation_key(DATA, ref(2))}/predictions.npz"
     for changed, text in (
         (replace(other, model="dermis/7"), "is of model dermis/7"),
         (replace(other, data=DATA[:16] + "ff" * 24), "evaluated on other data"),
@@ -308,12 +309,12 @@ def test_versions_and_numbers(store: MemoryStore) -> None:
     assert versions(store) == [ref(1), ref(2)]
     store.put_once("models/dermis/11/saved_model.pb", b"")
     assert versions(store) == [ref(1), ref(2)]
-    assert (registry.next_version(store, "dermis"), registry.next_version(store, "new")) == (12, 1)
-    assert registry.evaluated_on(store, ref(1)) == [DATA[:16]]
-    assert registry.parse_ref("3", name="dermis") == registry.parse_ref("dermis/3", name="x") == ref(3)
+    assert (layout.next_version(store, "dermis"), layout.next_version(store, "new")) == (12, 1)
+    assert layout.evaluated_on(store, ref(1)) == [DATA[:16]]
+    assert layout.parse_ref("3", name="dermis") == layout.parse_ref("dermis/3", name="x") == ref(3)
     for text in ("", "x", "a/b/3", "dermis/0", "dermis/"):
         with pytest.raises(DermisError, match="is not understood"):
-            registry.parse_ref(text, name="dermis")
+            layout.parse_ref(text, name="dermis")
 
 
 @pytest.fixture
@@ -339,7 +340,7 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk) -> None:
     assert said.exit_code == 1
     assert "REFUSED: dermis 2, in place of dermis 1" in said.output
     assert "because overall:" in said.output
-    store.delete(f"{registry.evaluation_key(DATA, ref(2))}/predictions.npz")
+    store.delete(f"{layout.evaluation_key(DATA, ref(2))}/predictions.npz")
     few = {**SLICES, "monk_bin": tuple("NOT_GIVEN" for _ in SLICES["monk_bin"])}
     evaluate(store, 2, hit=GOOD, slices=few)
     said = run(promote_command, "dermis/2", "--waive", "monk_bin", "--reason", "no tones graded", "--data-digest", DATA, *where)
@@ -368,7 +369,7 @@ def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
     figure = {"value": 0.5, "interval": [0.4, 0.6]}
     dark = {"value": "MST_7_10", "n": 7, "top_1": 0.25, "top_1_interval": None, "top_3_soft": 0.75, "top_3_soft_interval": [0.5, 0.875]}
     report = {"n": N, "overall": {"top_1": figure, "top_3_soft": figure}, "floors": {"top_1": 0.2}, "slices": {"monk_bin": [dark]}}
-    store.put_once(f"{registry.evaluation_key(DATA, ref(1))}/evaluation.json", json.dumps(report).encode())
+    store.put_once(f"{layout.evaluation_key(DATA, ref(1))}/evaluation.json", json.dumps(report).encode())
     shown = [" ".join(line.split()) for line in run(models, *where, "show", "1").output.splitlines()]
     assert f"overall {N} 0.500 (0.400 to 0.600), floor 0.200 0.500 (0.400 to 0.600)" in shown
     assert "monk_bin=MST_7_10 7 0.250 0.750 (0.500 to 0.875)" in shown

@@ -12,7 +12,7 @@ from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer.runs import (
+from dermis.trainer.records.runs import (
     AnyRunFact,
     Checkpoint,
     Epoch,

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from dermis.data.generated.skin import LOOKS, MONK_SWATCHES, geometry, paint, scene
 from dermis.shared.vocabulary import MonkSkinTone, ShotType
-from dermis.trainer.data.skin import LOOKS, MONK_SWATCHES, geometry, paint, scene
 
 TONES = tuple(MonkSkinTone)
 FLAT = {"seed": 5, "size": (96, 96)}

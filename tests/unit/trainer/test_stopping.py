@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dermis.shared.stores import open_store
-from dermis.trainer.runs import RunStatus, read_run, run_ids
+from dermis.trainer.records.runs import RunStatus, read_run, run_ids
 
 pytestmark = pytest.mark.trainer
 PAGE = """

@@ -6,6 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dermis.data.dataset import open_dataset
+from dermis.data.generated.cases import CONDITIONS, case
+from dermis.data.sources import slices
 from dermis.metadata.core.encode import encode
 from dermis.shared.bundles import publish
 from dermis.shared.errors import DermisError, Kind
@@ -14,12 +17,9 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.standalone.demo import BUNDLE
-from dermis.trainer import studies
-from dermis.trainer.core.sources import slices
-from dermis.trainer.data.generated import CONDITIONS, case
-from dermis.trainer.inputs import open_dataset
-from dermis.trainer.predict import Bundle, fetch_bundle, open_bundle, predict, quality_slices
-from dermis.trainer.schema import FEATURE_GROUPS, every_answer
+from dermis.trainer.evaluation import robustness as studies
+from dermis.trainer.evaluation.predict import Bundle, fetch_bundle, open_bundle, predict, quality_slices
+from dermis.trainer.model.feature_schema import FEATURE_GROUPS, every_answer
 from dermis.worker.core.decode import decode
 from dermis.worker.core.prepare import fit
 

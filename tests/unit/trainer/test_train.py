@@ -5,18 +5,19 @@ import cv2
 import numpy as np
 import pytest
 
+from dermis.data.dataset import conditions_of, open_dataset
+from dermis.data.generated.cases import CONDITIONS
 from dermis.shared.bundles import publish
 from dermis.shared.stores.memory import MemoryStore
 from dermis.standalone.demo import BUNDLE, CASE
-from dermis.trainer.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
+from dermis.trainer.config import Stage
 from dermis.trainer.configs import demo
-from dermis.trainer.data.generated import CONDITIONS
-from dermis.trainer.export import signature
-from dermis.trainer.inputs import conditions_of, open_dataset, targets
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Stage
-from dermis.trainer.stages import Parts
-from dermis.trainer.train import train_on_all
+from dermis.trainer.model.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
+from dermis.trainer.model.export import signature
+from dermis.trainer.model.head import Head
+from dermis.trainer.model.inputs import targets
+from dermis.trainer.training.stages import Parts
+from dermis.trainer.training.train import train_on_all
 from dermis.worker.core.outliers import from_bytes
 
 pytestmark = pytest.mark.trainer

@@ -1,0 +1,120 @@
+"""What a model said of the cases of a data set: what training hands to evaluation, and evaluation to promotion."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from dermis.data.dataset import Dataset
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import Condition
+from dermis.trainer.model.inputs import targets
+
+Shown = Literal["images and answers", "images alone", "answers alone"]
+SHOWN_TO_SERVE: Shown = "images and answers"
+FORMAT = "dermis.predictions/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """N cases, K conditions, in the order of `conditions`.
+
+    `model`: name/version, or the name of a run. `data`: digest of the data set. `ids`, `groups`: of the samples. `target` float64[N,K]:
+    reference differentials, rows adding up to 1; `labels` int64[N]: the place of the top condition. `raw`: probabilities float32[N,K]
+    before calibration, by what the model was shown. `embedding` float32[N,E]. `slices`: name -> N values (`samples.SLICES` and more).
+    `fold` int64[N]: the fold whose model spoke, 0 where there is but one.
+    """
+
+    model: str
+    data: str
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    target: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    raw: Mapping[Shown, npt.NDArray[np.float32]]
+    embedding: npt.NDArray[np.float32]
+    slices: Mapping[str, tuple[str, ...]]
+    fold: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def to_bytes(predictions: Predictions) -> bytes:
+    """Return an .npz without pickles: a JSON head and the arrays."""
+    head = {
+        "format": FORMAT,
+        "model": predictions.model,
+        "data": predictions.data,
+        "ids": predictions.ids,
+        "groups": predictions.groups,
+        "conditions": [condition.model_dump() for condition in predictions.conditions],
+        "slices": dict(predictions.slices),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        head=np.frombuffer(json.dumps(head).encode(), np.uint8),
+        target=predictions.target,
+        labels=predictions.labels,
+        embedding=predictions.embedding,
+        fold=predictions.fold,
+        **{f"raw {shown}": values for shown, values in predictions.raw.items()},  # type: ignore[arg-type]
+    )
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes) -> Predictions:
+    """Read what `to_bytes` wrote; INVALID if it is something else."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            head = json.loads(arrays["head"].tobytes())
+            if head["format"] != FORMAT:
+                raise ValueError(f"its format is {head['format']!r}")
+            return Predictions(
+                model=head["model"],
+                data=head["data"],
+                ids=tuple(head["ids"]),
+                groups=tuple(head["groups"]),
+                conditions=tuple(Condition.model_validate(condition) for condition in head["conditions"]),
+                target=arrays["target"],
+                labels=arrays["labels"],
+                raw={shown: arrays[f"raw {shown}"] for shown in get_args(Shown) if f"raw {shown}" in arrays},
+                embedding=arrays["embedding"],
+                slices={name: tuple(values) for name, values in head["slices"].items()},
+                fold=arrays["fold"],
+            )
+    except (ValueError, KeyError, OSError) as error:
+        raise DermisError(Kind.INVALID, "PREDICTIONS", f"these are no predictions of dermis evaluate: {error}") from error
+
+
+def predictions(
+    dataset: Dataset,
+    conditions: Sequence[Condition],
+    raw: Mapping[Shown, npt.NDArray[np.float32]],
+    *,
+    embedding: npt.NDArray[np.float32],
+    model: str,
+    fold: npt.NDArray[np.int64] | None = None,
+) -> Predictions:
+    """Return what a model said of a data set's samples, in their order."""
+    samples = dataset.samples
+    target, labels = targets(samples, conditions)
+    return Predictions(
+        model=model,
+        data=dataset.digest,
+        ids=tuple(sample.id for sample in samples),
+        groups=tuple(sample.group for sample in samples),
+        conditions=tuple(conditions),
+        target=target,
+        labels=labels,
+        raw=raw,
+        embedding=embedding,
+        slices={name: tuple(sample.slices[name] for sample in samples) for name in (samples[0].slices if samples else ())},
+        fold=np.zeros(len(samples), np.int64) if fold is None else fold,
+    )
