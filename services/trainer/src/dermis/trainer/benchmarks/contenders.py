@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras.utils import clear_session, set_random_seed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
@@ -195,7 +196,7 @@ def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> CrossValidated
     rows = dict(zip((sample.id for sample in dataset.samples), maps[:, 0, 0, 0], strict=True))
     conditions = conditions_of(dataset.samples)
 
-    def fit(choice: float, training: Dataset, held: Dataset) -> Floats:
+    def fit(choice: float, training: Dataset, held: Dataset) -> npt.NDArray[np.float64]:
         fitted = make_pipeline(StandardScaler(), LogisticRegression(C=choice, max_iter=500))
         with threadpool_limits(1):
             fitted.fit(np.stack([rows[s.id] for s in training.samples]), targets(training.samples, conditions)[1])

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -19,11 +19,12 @@ from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, FeatureSchema, Manifest, VersionRef
+from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, Condition, FeatureSchema, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
-from dermis.trainer.evaluation.predictions import Predictions, Shown, predictions
+from dermis.trainer.evaluation.predictions import Predictions, Shown
+from dermis.trainer.model.inputs import targets
 from dermis.worker.core import quality
 from dermis.worker.core.decode import decode
 from dermis.worker.core.outliers import Outliers, from_bytes
@@ -213,3 +214,30 @@ def _slots(
         for slot, image in enumerate(shown):
             images[row, slot], mask[row, slot] = fit(image, size), True
     return images, mask, reports
+
+
+def predictions(
+    dataset: Dataset,
+    conditions: Sequence[Condition],
+    raw: Mapping[Shown, npt.NDArray[np.float32]],
+    *,
+    embedding: npt.NDArray[np.float32],
+    model: str,
+    fold: npt.NDArray[np.int64] | None = None,
+) -> Predictions:
+    """Return what a model said of a data set's samples, in their order."""
+    samples = dataset.samples
+    target, labels = targets(samples, conditions)
+    return Predictions(
+        model=model,
+        data=dataset.digest,
+        ids=tuple(sample.id for sample in samples),
+        groups=tuple(sample.group for sample in samples),
+        conditions=tuple(conditions),
+        target=target,
+        labels=labels,
+        raw=raw,
+        embedding=embedding,
+        slices={name: tuple(sample.slices[name] for sample in samples) for name in (samples[0].slices if samples else ())},
+        fold=np.zeros(len(samples), np.int64) if fold is None else fold,
+    )

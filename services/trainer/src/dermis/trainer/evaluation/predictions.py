@@ -2,17 +2,15 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from dermis.data.dataset import Dataset
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
-from dermis.trainer.model.inputs import targets
 
 Shown = Literal["images and answers", "images alone", "answers alone"]
 SHOWN_TO_SERVE: Shown = "images and answers"
@@ -91,30 +89,3 @@ def from_bytes(data: bytes) -> Predictions:
             )
     except (ValueError, KeyError, OSError) as error:
         raise DermisError(Kind.INVALID, "PREDICTIONS", f"these are no predictions of dermis evaluate: {error}") from error
-
-
-def predictions(
-    dataset: Dataset,
-    conditions: Sequence[Condition],
-    raw: Mapping[Shown, npt.NDArray[np.float32]],
-    *,
-    embedding: npt.NDArray[np.float32],
-    model: str,
-    fold: npt.NDArray[np.int64] | None = None,
-) -> Predictions:
-    """Return what a model said of a data set's samples, in their order."""
-    samples = dataset.samples
-    target, labels = targets(samples, conditions)
-    return Predictions(
-        model=model,
-        data=dataset.digest,
-        ids=tuple(sample.id for sample in samples),
-        groups=tuple(sample.group for sample in samples),
-        conditions=tuple(conditions),
-        target=target,
-        labels=labels,
-        raw=raw,
-        embedding=embedding,
-        slices={name: tuple(sample.slices[name] for sample in samples) for name in (samples[0].slices if samples else ())},
-        fold=np.zeros(len(samples), np.int64) if fold is None else fold,
-    )

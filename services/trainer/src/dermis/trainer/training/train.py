@@ -16,8 +16,8 @@ from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_
 from dermis.trainer.calibration.fit import Wanted, fit_trust
 from dermis.trainer.config import Config
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import open_bundle, predict
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, Shown, predictions
+from dermis.trainer.evaluation.predict import open_bundle, predict, predictions
+from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, Shown
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
 from dermis.trainer.evaluation.slices import fitzpatrick_groups

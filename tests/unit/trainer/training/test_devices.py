@@ -17,7 +17,7 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1]))
-from tests.unit.trainer.test_devices import told
+from tests.unit.trainer.training.test_devices import told
 from dermis.trainer.fit import devices
 print(json.dumps([devices().num_replicas_in_sync, *told(Path(sys.argv[2]))]))
 """
@@ -31,7 +31,7 @@ def told(folder):
     from dermis.shared.stores.memory import MemoryStore
     from dermis.trainer.records.runs import Run, RunConfig
     from dermis.trainer.training import loop as fit
-    from tests.unit.trainer import test_fit as tiny
+    from tests.unit.trainer.training import test_loop as tiny
 
     fit.CHECKPOINT_S = 0.0
     run = Run.start(MemoryStore(), RunConfig(name="tiny", purpose="demo"))
@@ -64,7 +64,7 @@ def test_two_devices_train_as_one_does(tmp_path):
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    from tests.unit.trainer import test_fit as tiny
+    from tests.unit.trainer.training import test_loop as tiny
 
     folder = tmp_path_factory.mktemp("mixed")
     config = replace(tiny.CONFIG, backbone="efficientnet-lite0", mirrored=True, precision="mixed_bfloat16")
@@ -76,7 +76,7 @@ def test_half_precision_trains_and_exports_float32(mixed, tmp_path):
 
     from dermis.trainer.model.export import check_agreement, export
     from dermis.trainer.model.inputs import arrays
-    from tests.unit.trainer import test_fit as tiny
+    from tests.unit.trainer.training import test_loop as tiny
 
     model, metrics = mixed
     assert keras.config.dtype_policy().name == "float32"

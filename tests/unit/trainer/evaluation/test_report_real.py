@@ -5,7 +5,7 @@ import pytest
 
 from dermis.data.dataset import conditions_of, open_dataset
 from dermis.shared.manifest import PredictionSets
-from dermis.trainer.evaluation.predictions import predictions
+from dermis.trainer.evaluation.predict import predictions
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.model.inputs import targets
 from tests.unit.trainer.made import manifest

@@ -22,7 +22,7 @@ from dermis.trainer.model.export import run_tensorflow
 from tests.unit.data.scin_rows import files, labelled
 
 pytestmark = pytest.mark.timeout(300)  # the first map of a machine compiles: seconds alone, a minute where others have the cores
-BUNDLE = Path(__file__).parents[3] / "services/standalone/src/dermis/standalone/demo/bundle"
+BUNDLE = Path(__file__).parents[4] / "services/standalone/src/dermis/standalone/demo/bundle"
 CASES = 90
 MISSING, BROKEN = "images/50.png", "images/70.png"
 

@@ -15,7 +15,7 @@ from dermis.data.scin.label_policy import apply_policy
 from dermis.data.scin.source import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables
 
-FIXTURE = Path(__file__).parents[2] / "support/data_report.json"
+FIXTURE = Path(__file__).parents[3] / "support/data_report.json"
 
 
 def of_counts(*counts: int, of: int | None = None, name: str = "age_group") -> Table:

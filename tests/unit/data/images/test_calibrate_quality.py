@@ -18,8 +18,8 @@ from dermis.data.scin.columns import NO_PATHOLOGY, YES, Gradable
 from dermis.shared.errors import DermisError
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
+from tests.unit.data.images.test_measure import png
 from tests.unit.data.scin_rows import case, tables
-from tests.unit.data.test_images import png
 
 NO = Gradable.NO_IMAGE_QUALITY_INSUFFICIENT
 POLICY = load_quality_policy(None)
