@@ -53,7 +53,7 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 	@.venv/bin/dermis up
 
 # --- check ----------------------------------------------------------------------------------------------------------
-PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p dermis.$(part))
+PACKAGES = $(foreach part,shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [
     "proto/gen",
     "shared/src",
-    *(f"services/{part}/src" for part in ("gateway", "worker", "metadata", "serving", "data", "trainer", "standalone")),
+    *(f"services/{part}/src" for part in ("gateway", "worker", "metadata", "serving", "data", "trainer", "sweep", "standalone")),
 ]
 PLANTED = {
     "services/gateway/src/dermis/gateway/app.py": "import cv2",

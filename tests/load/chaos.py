@@ -18,7 +18,7 @@ import httpx
 
 from dermis.shared.case import PUBLIC_OWNER, case_key
 from dermis.shared.stores import open_store
-from dermis.standalone.settings import SweepSettings
+from dermis.sweep.settings import SweepSettings
 from tests.load import stack, verify
 from tests.load.clients import Clients
 from tests.load.proxy import Proxy

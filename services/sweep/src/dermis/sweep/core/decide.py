@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from typeid.errors import TypeIDException
 
+from dermis.shared.backoff import delay
 from dermis.shared.case import CaseState, Consent, OpenCase
 from dermis.shared.ids import made_at
-from dermis.standalone.core.backoff import delay
 
 
 class Action(StrEnum):

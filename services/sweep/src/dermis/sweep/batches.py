@@ -20,9 +20,9 @@ from dermis.shared.batches import (
 from dermis.shared.erasing import clear_batch
 from dermis.shared.errors import DermisError
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
-from dermis.standalone.core.sweep import Action, Policy, is_expired
-from dermis.standalone.queue import Queue
+from dermis.sweep.core.decide import Action, Policy, is_expired
 
 M = TypeVar("M", bound=BaseModel)
 

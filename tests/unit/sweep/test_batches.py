@@ -20,8 +20,8 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
-from dermis.standalone.batches import BatchSweep
-from dermis.standalone.core.sweep import Action, Policy, made_at
+from dermis.sweep.batches import BatchSweep
+from dermis.sweep.core.decide import Action, Policy, made_at
 
 POLICY = Policy()
 ID = new_id("batch")

@@ -38,8 +38,9 @@ from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
-from dermis.standalone.core.sweep import Action, Policy, Resent, decide, is_due, is_expired, most_resends
-from dermis.standalone.sweep import Sweep
+from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, is_expired, most_resends
+from dermis.sweep.look import CaseSweep
+from dermis.sweep.retention import Retention
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 POLICY = Policy()
@@ -136,7 +137,8 @@ class Bench:
         self.store = MemoryStore()
         self.queue = FakeQueue()
         self.audit = Audit(self.store, "sweep", clock=lambda: NOW)
-        self.sweep = Sweep(self.store, self.queue, POLICY, self.audit)
+        self.sweep = CaseSweep(self.store, self.queue, POLICY)
+        self.retention = Retention(self.store, POLICY, self.audit)
 
     def put(self, key: str, fact: Fact) -> None:
         self.store.put_once(key, fact.model_dump_json().encode())
@@ -290,7 +292,7 @@ def test_an_image_to_judge_at_once_is_gone_after_an_hour(bench: Bench) -> None:
     kept, old = scratch_id(3599), scratch_id(3600)
     for name in (kept, old, "leftover"):
         bench.store.put_once(f"scratch/{name}", b"image")
-    assert bench.sweep.clear_scratch(NOW) == 2
+    assert bench.retention.clear_scratch(NOW) == 2
     assert bench.keys == {f"scratch/{kept}"}
 
 
@@ -313,7 +315,7 @@ class TestRetention:
 
     def test_a_case_is_erased_wholly_after_30_days_and_the_sweep_looks_again(self, bench: Bench) -> None:
         case_id = self.case(bench, 30)
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
         assert json.loads(bench.store.get(fact_key(OWNER, case_id, "erased"))) == {"case_id": case_id, "erased_at": "2026-11-01T12:00:00Z"}
         bench.store.put_once(image_key(OWNER, case_id, 1, "prepared"), b"a worker was late")
@@ -329,34 +331,34 @@ class TestRetention:
         young = [self.case(bench, days) for days in (29.9, 29, 1)]
         reads, get = [], bench.store.get
         bench.store.get = lambda key: (reads.append(key), get(key))[1]  # type: ignore[method-assign]
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert not [key for key in reads if any(case_id in key for case_id in young)]
         assert all(fact_key(OWNER, case_id, "received") in bench.keys for case_id in young)
 
     def test_what_may_be_kept_for_improvement_stays_for_a_year(self, bench: Bench) -> None:
         kept = self.case(bench, 364, consent=Consent.KEEP_FOR_IMPROVEMENT)
         over = self.case(bench, 365, consent=Consent.KEEP_FOR_IMPROVEMENT)
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert fact_key(OWNER, kept, "received") in bench.keys
         assert fact_key(OWNER, over, "erased") in bench.keys
 
     def test_a_case_that_another_version_wrote_is_erased_all_the_same(self, bench: Bench) -> None:
         case_id = self.case(bench, 30, whole=False)
         bench.store.put_once(fact_key(OWNER, case_id, "received"), b'{"self_report": {"textures": "a later word"}}')
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
 
     @pytest.mark.parametrize("name", ["ASSESS_ONLY/00", "batches/00", f"ASSESS_ONLY/{new_id('batch')}"])
     def test_what_is_no_mark_keeps_no_case(self, bench: Bench, name: str) -> None:
         case_id = self.case(bench, 30)
         bench.store.put_once(f"retention/{name}", b"{")
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert fact_key(OWNER, case_id, "erased") in bench.keys
 
     def test_a_broken_mark_keeps_no_other_case(self, bench: Bench) -> None:
         bench.store.put_once(retention_key(Consent.ASSESS_ONLY, scratch_id(31 * self.DAY, "case")), b"{")
         case_id = self.case(bench, 30)
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert fact_key(OWNER, case_id, "erased") in bench.keys
 
     def test_all_that_was_added_to_a_case_goes_with_it(self, bench: Bench) -> None:
@@ -364,7 +366,7 @@ class TestRetention:
         folder = case_key(OWNER, case_id)
         for name in ("images/1/prepared", "images/1/heatmaps/m-1-0.png", "feedback/1.json", "failed/1.json", "redelivered/1-1"):
             bench.store.put_once(f"{folder}/{name}", b"{}")
-        bench.sweep.end_retention(NOW)
+        bench.retention.end_retention(NOW)
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
 
     def test_a_batch_is_erased_wholly_after_30_days_and_no_other(self, bench: Bench) -> None:
@@ -375,9 +377,9 @@ class TestRetention:
             bench.store.put_once(f"{RETAINED_BATCHES}{batch_id}", b"{}")
         kept = {key for key in bench.keys if young in key}
         assert len(kept) == 6
-        assert bench.sweep.end_retention(NOW) == 1
+        assert bench.retention.end_retention(NOW) == 1
         assert bench.keys == {batch_erased_key(old), open_batch_key(old)} | kept
-        assert bench.sweep.end_retention(NOW) == 0
+        assert bench.retention.end_retention(NOW) == 0
         bench.audit.flush()
         (audit,) = bench.store.list("audit/")
         record = json.loads(bench.store.get(audit))
@@ -385,22 +387,22 @@ class TestRetention:
 
     def test_a_half_stored_case_leaves_nothing(self, bench: Bench) -> None:
         self.case(bench, 31, whole=False)
-        bench.sweep.end_retention(NOW)
+        bench.retention.end_retention(NOW)
         assert bench.keys == set()
 
     def test_a_look_takes_some_and_the_next_goes_on(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dermis.standalone.sweep._MOST_ENDED", 2)
+        monkeypatch.setattr("dermis.sweep.retention._MOST_ENDED", 2)
         for days in (31, 32, 33):
             self.case(bench, days)
-        assert [bench.sweep.end_retention(NOW) for _ in range(3)] == [2, 1, 0]
+        assert [bench.retention.end_retention(NOW) for _ in range(3)] == [2, 1, 0]
 
     def test_zero_days_is_for_ever(self, bench: Bench) -> None:
         self.case(bench, 9999)
         policy = replace(POLICY, keep_for=timedelta(0))
-        assert Sweep(bench.store, bench.queue, policy, bench.audit).end_retention(NOW) == 0
+        assert Retention(bench.store, policy, bench.audit).end_retention(NOW) == 0
 
     def test_audit_records_go_after_a_year(self, bench: Bench) -> None:
         for day in ("2025-10-31", "2025-11-01", "2026-10-31"):
             bench.store.put_once(f"audit/{day}/gateway-1.ndjson", b"")
-        assert bench.sweep.end_audit(NOW) == 1
+        assert bench.retention.end_audit(NOW) == 1
         assert bench.keys == {"audit/2025-11-01/gateway-1.ndjson", "audit/2026-10-31/gateway-1.ndjson"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from dermis.standalone.core.sweep import Action
+from dermis.sweep.core.decide import Action
 
 open_cases = Gauge("dermis_sweep_open_cases", "markers of cases that are not closed")
 _last_look = Gauge("dermis_sweep_last_look_timestamp_seconds", "when the last look ended without a fault")
