@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measure import Result, Row, Times, interleaved, number
 from dermis.trainer.backbones.graph import cut
 from dermis.trainer.embed import CachedViews, embed
 from dermis.trainer.fit import Cases, Progress, Trained, devices, fit
@@ -28,7 +29,6 @@ from dermis.trainer.inputs import Dataset, conditions_of, features, open_dataset
 from dermis.trainer.model import Head, build_head
 from dermis.trainer.recipe import Config, Stage
 from dermis.trainer.stages import new_backbone
-from tests.load.bench_measure import Result, Row, Times, interleaved, number
 
 CUT = "block_13"
 DATA, SIZE, ROUNDS = "generated:21:128:224", 224, 3
@@ -200,7 +200,7 @@ def _peak_mb() -> float:
 def _memory(images: int) -> list[Row]:
     """Let each part run in a process of its own, as what one has taken another would show too."""
     with tempfile.TemporaryDirectory() as folder:
-        command = (sys.executable, "-m", "tests.load.bench_trainer", "--folder", folder, "--peak")
+        command = (sys.executable, "-m", "benchmarks.trainer", "--folder", folder, "--peak")
         peaks = {part: float(subprocess.run((*command, part), check=True, capture_output=True, text=True).stdout) for part in PEAKS}
     rest = peaks.pop("at rest")
     return [

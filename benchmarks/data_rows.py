@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
+from benchmarks.images import Image, photo
+from benchmarks.measure import Result, Row, Times, interleaved, number, of_pairs
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer.data import generated, skin
 from dermis.trainer.data.core.policy import apply_policy
@@ -26,8 +28,6 @@ from dermis.trainer.data.report import Report, as_html
 from dermis.trainer.data.scin import load_policy
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
-from tests.load.bench_images import Image, photo
-from tests.load.bench_measure import Result, Row, Times, interleaved, number, of_pairs
 from tests.unit.data.scin_rows import case, files, labelled
 
 ROUNDS = 5
