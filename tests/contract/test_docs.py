@@ -33,7 +33,7 @@ RUN_BY = {
         "make audit-secrets",
         "make promote-load",
         "make kill-training",
-        ".venv/bin/python -m tests.load.chaos",
+        ".venv/bin/python -m tests.system.chaos",
     ),
     "tests/integration/test_up.py, tests/e2e": (
         "make up",

@@ -1,4 +1,4 @@
-"""`python -m tests.load.kill_training --kills 3`: kill -9 `dermis train` in mid-training, let the same command go on, compare with runs left alone.
+"""`python -m tests.system.kill_training --kills 3`: kill -9 `dermis train` in mid-training, let the same command go on, compare with runs left alone.
 
 Shown: every kill came before the last epoch, and the run went on after an epoch that it had kept; its epochs are those of the run left alone
 with the same seed, so its batches came in the same order; its last validation loss lies within the spread of three seeds. A kill that came

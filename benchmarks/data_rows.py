@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
+from benchmarks.images import Image, photo
+from benchmarks.measure import Result, Row, Times, interleaved, number, of_pairs
 from dermis.data.generated import cases as generated
 from dermis.data.generated import skin
 from dermis.data.images.measure import load_quality_policy
@@ -27,8 +29,6 @@ from dermis.data.scin.tables import read_tables
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
-from tests.load.bench_images import Image, photo
-from tests.load.bench_measure import Result, Row, Times, interleaved, number, of_pairs
 from tests.unit.data.scin_rows import case, files, labelled
 
 ROUNDS = 5

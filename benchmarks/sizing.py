@@ -1,4 +1,4 @@
-"""How much for how many cases: `python -m tests.load.sizing`. Fits the queueing formula on three measured loads, predicts a fourth, carries it on.
+"""How much for how many cases: `python -m benchmarks.sizing`. Fits the queueing formula on three measured loads, predicts a fourth, carries it on.
 
 Cases arrive at random (Poisson) at a share of what the cores can do, whether earlier ones are done or not. What a case costs each part is
 read from the processes' own CPU time; what it asks of the store is counted by an emulator of Google Cloud Storage.
@@ -25,8 +25,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.load import bench_system as bench
-from tests.load.queueing import Fit, fit, needed, time_in_system
+from benchmarks import system as bench
+from benchmarks.queueing import Fit, fit, needed, time_in_system
 from tests.support.servers import BUCKET, fake_gcs
 
 FITTED = (0.3, 0.45, 0.6)
@@ -38,8 +38,8 @@ BUSY = 0.6
 """Share of its cores that a part is sized for."""
 RATES = (1, 10, 100, 1000)
 AT_ONCE = 128
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "sizing.md"
-BEGIN, END = "<!-- measured: tests/load/sizing.py --write -->", "<!-- /measured -->"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "sizing.md"
+BEGIN, END = "<!-- measured: benchmarks/sizing.py --write -->", "<!-- /measured -->"
 # Google Cloud Storage, standard class in one region, as last known (prices change): class A (writes, lists) and class B (reads) for 10,000; deletes are free.
 DOLLARS = {"write": 0.05 / 10_000, "list": 0.05 / 10_000, "read": 0.004 / 10_000, "delete": 0.0}
 METHODS = {"POST": "write", "PUT": "write", "GET": "read", "DELETE": "delete"}

@@ -1,4 +1,4 @@
-"""Erase under load: cases are erased at any moment of their way, then store, Redis and logs are searched: `python -m tests.load.erase`."""
+"""Erase under load: cases are erased at any moment of their way, then store, Redis and logs are searched: `python -m tests.system.erase`."""
 
 import argparse
 import random
@@ -15,13 +15,13 @@ import redis
 from dermis.shared.case import PUBLIC_OWNER, fact_key
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
-from tests.load import stack
+from tests.system import stack
 
 _SETTLE_S = 90.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.erase", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.system.erase", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", type=int, default=60, help="cases, half of them erased (60)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dermis-erase-"))

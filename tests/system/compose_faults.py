@@ -1,4 +1,4 @@
-"""Faults in containers, `python -m tests.load.compose_faults`: each part is killed and Redis cut off while cases run; all must end with one outcome."""
+"""Faults in containers, `python -m tests.system.compose_faults`: each part is killed and Redis cut off while cases run; all must end with one outcome."""
 
 import argparse
 import io
@@ -18,9 +18,9 @@ from pathlib import Path
 import httpx
 
 from dermis.shared.stores.disk import DiskStore
-from tests.load import verify
-from tests.load.clients import Clients
 from tests.support.servers import free_port
+from tests.system import verify
+from tests.system.clients import Clients
 
 WORKERS = 2
 PARTS = ("worker", "serving", "metadata", "gateway", "sweep", "redis")
@@ -37,7 +37,7 @@ class Stack:
     def __init__(self, project: str, *, quick: bool) -> None:
         self.project = project
         self.port = free_port()  # a fixed one: it must be the same after a restart
-        files = ["docker-compose.yml", "compose.twin.yaml", *(["tests/load/compose.quick.yaml"] if quick else [])]
+        files = ["docker-compose.yml", "compose.twin.yaml", *(["tests/system/compose.quick.yaml"] if quick else [])]
         self._compose = ["docker", "compose", "--ansi", "never", "-p", project, *(word for file in files for word in ("-f", file))]
 
     @contextmanager

@@ -1,6 +1,6 @@
 """What the page costs: weight, requests and time to interactive of a first visit, and what it adds to the gateway's own time.
 
-    .venv/bin/python -m tests.load.page [--taps 10] [--noisy] [--write page-cost.md]
+    .venv/bin/python -m benchmarks.page_cost [--taps 10] [--noisy] [--write page-cost.md]
 
 Starts a system of its own and drives Chromium with a desktop's screen and a phone's. "Slow": 1.6 Mbit/s down, 750 kbit/s up, 150 ms, a processor four
 times as slow (Lighthouse's "slow 4G"). "Last tap to result": from the tap on the button until the result is drawn, against one HTTP call
@@ -26,10 +26,10 @@ from uuid import uuid4
 import httpx
 from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
+from benchmarks.measure import Times
+from benchmarks.sizing import platform_name
 from tests.e2e import pages
-from tests.load import stack
-from tests.load.bench_measure import Times
-from tests.load.sizing import platform_name
+from tests.system import stack
 
 MOST_BYTES = 150_000
 MOST_MORE_MS = 150
@@ -149,7 +149,7 @@ def _tapped(page: Page, url: str) -> float:
 def _about(chromium: str, load: tuple[float, float, float]) -> str:
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": f"`python -m tests.load.page {shlex.join(sys.argv[1:])}`".replace(" `", "`"),
+        "command": f"`python -m benchmarks.page_cost {shlex.join(sys.argv[1:])}`".replace(" `", "`"),
         "machine": f"{platform_name()}, {os.cpu_count()} cores, {platform.system()}",
         "versions": f"dermis {version('dermis')} at {_commit()}, Python {platform.python_version()}, Chromium {chromium}",
         "load average before": " ".join(f"{each:.2f}" for each in load),

@@ -1,4 +1,4 @@
-"""`python -m tests.load.bench [--rows a,d,e] [--write]`: dermis against named peers and floors of the same run."""
+"""`python -m benchmarks [--rows a,d,e] [--write]`: dermis against named peers and floors of the same run."""
 
 import argparse
 import importlib
@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from tests.load.bench_measure import Result, Row
+from benchmarks.measure import Result, Row
 
-PAGE = Path(__file__).parents[2] / "docs/reference/benchmarks.md"
+PAGE = Path(__file__).parents[1] / "docs/reference/benchmarks.md"
 RUNS = {
-    "a": ("bench_images", "run"),
-    "bcf": ("bench_system", "run"),
-    "d": ("bench_services", "run_metadata"),
-    "e": ("bench_services", "run_serving"),
-    "g": ("bench_data", "run"),
-    "h": ("bench_data", "run_duplicates"),
-    "i": ("bench_data", "run_training"),
+    "a": ("images", "run"),
+    "bcf": ("system", "run"),
+    "d": ("services", "run_metadata"),
+    "e": ("services", "run_serving"),
+    "g": ("data", "run"),
+    "h": ("data", "run_duplicates"),
+    "i": ("data", "run_training"),
 }
 PACKAGES = (
     "numpy",
@@ -46,7 +46,7 @@ shown as missed, with what bounds it.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", default="a,b,c,d,e,f,g,h,i", help="rows to run; b, c and f come together")
     parser.add_argument("--write", action="store_true", help=f"write the page {PAGE.relative_to(PAGE.parents[2])}")
     given = parser.parse_args()
@@ -58,10 +58,10 @@ def main() -> None:
     for letters, (module, name) in RUNS.items():
         if wanted & set(letters):
             print(f"running {', '.join(letters)} ...", file=sys.stderr, flush=True)
-            run: Callable[[], Result] = getattr(importlib.import_module(f"tests.load.{module}"), name)
+            run: Callable[[], Result] = getattr(importlib.import_module(f"benchmarks.{module}"), name)
             results.append(run())
     loads.append(os.getloadavg())
-    command = " ".join(["python -m tests.load.bench", *sys.argv[1:]])
+    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
     page = "\n".join((HEAD, _about(command, loads), _table(results), *_notes(results)))
     print(page)
     if given.write:

@@ -1,4 +1,4 @@
-"""Four times what the system can do: `python -m tests.load.overload --seconds 120`.
+"""Four times what the system can do: `python -m tests.system.overload --seconds 120`.
 
 The sustainable rate is found first, by clients that wait for their outcomes. Then cases come at a fixed multiple of it, whether earlier
 ones were answered or not. Then the load ends, and lone cases show when all is as before.
@@ -23,9 +23,9 @@ import httpx
 from dermis.shared.case import PUBLIC_OWNER, Outcome, Received, fact_key
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
-from tests.load import stack
-from tests.load.clients import small_images
-from tests.load.verify import files_by_case
+from tests.system import stack
+from tests.system.clients import small_images
+from tests.system.verify import files_by_case
 
 SATURATING = 8
 MOST_AT_ONCE = 128
@@ -157,7 +157,7 @@ def verify(store: BlobStore, result: Result, accepted: set[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.overload", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.system.overload", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=120, help="how long (120)")
     parser.add_argument("--times", type=float, default=4, help="multiple of the sustainable rate (4)")
     parser.add_argument("--json", type=Path, help="file for the result")

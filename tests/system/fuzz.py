@@ -1,4 +1,4 @@
-"""schemathesis with all checks and links over the whole OpenAPI file, against real processes: `python -m tests.load.fuzz`."""
+"""schemathesis with all checks and links over the whole OpenAPI file, against real processes: `python -m tests.system.fuzz`."""
 
 import argparse
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from dermis.shared.api_keys import Scope, make_key, put_key
 from dermis.shared.stores import open_store
-from tests.load import stack
 from tests.support import images
+from tests.system import stack
 
 KEYED = {"DERMIS_GATEWAY_KEYLESS": "false", "DERMIS_GATEWAY_RATE_PER_MINUTE": "0"}
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.fuzz", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.system.fuzz", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--examples", type=int, default=100, help="most examples of each operation and phase (100)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dermis-fuzz-"))
@@ -40,7 +40,7 @@ def main() -> int:
                 *("--request-timeout", "60", "--warnings", "off"),
                 *("--header", f"Authorization: Bearer {token}"),
             ]
-            more = {"SCHEMATHESIS_HOOKS": "tests.load.fuzz_hooks", "DERMIS_FUZZ_SOURCE": source.as_uri(), "PYTHONPATH": str(ROOT)}
+            more = {"SCHEMATHESIS_HOOKS": "tests.system.fuzz_hooks", "DERMIS_FUZZ_SOURCE": source.as_uri(), "PYTHONPATH": str(ROOT)}
             return subprocess.run(command, check=False, cwd=folder, env=os.environ | more).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Promote and roll back under load, `python -m tests.load.promote --rounds 10`: no case fails, and none mixes two vocabularies.
+"""Promote and roll back under load, `python -m tests.system.promote --rounds 10`: no case fails, and none mixes two vocabularies.
 
 Version 2 is the demo bundle again with other names for its conditions, so that an outcome shows whose words it used. The commands are those
 of an operator: `dermis promote`, which judges both versions on the same generated cases, and `dermis rollback`.
@@ -30,8 +30,8 @@ from dermis.standalone import demo
 from dermis.trainer.evaluation.predictions import Predictions, to_bytes
 from dermis.trainer.records.layout import evaluation_key
 from dermis.worker.core.prepare import fit
-from tests.load import stack, verify
-from tests.load.clients import Clients
+from tests.system import stack, verify
+from tests.system.clients import Clients
 
 ONE, TWO = (VersionRef(name=MODEL_NAME, version=version) for version in (1, 2))
 CASES_PER_S = 8
@@ -196,7 +196,7 @@ def _environment() -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.promote", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.system.promote", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10, help="times to promote and roll back (10)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dermis-promote-"))

@@ -8,7 +8,7 @@ import pytest
 from dermis.shared.case import Heatmap, ModelRef, Outcome, OutcomeKind
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.memory import MemoryStore
-from tests.load.verify import wrong_cases
+from tests.system.verify import wrong_cases
 
 DONE, GONE = "case_done", "case_gone"
 FOLDER = f"cases/public/{DONE}"

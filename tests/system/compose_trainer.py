@@ -1,4 +1,4 @@
-"""A training run in containers, `python -m tests.load.compose_trainer`: started, stopped half-way, resumed, promoted, and the next case is answered by it."""
+"""A training run in containers, `python -m tests.system.compose_trainer`: started, stopped half-way, resumed, promoted, and the next case is answered by it."""
 
 import argparse
 import json
@@ -8,8 +8,8 @@ import time
 
 import httpx
 
-from tests.load.bench_system import CASE
-from tests.load.compose_faults import Stack, run
+from benchmarks.system import CASE
+from tests.system.compose_faults import Stack, run
 
 # The demo that a new store holds is compared with nothing but demos: a short model takes its place by the constant list, then the real
 # comparison is between two trained models. Enough cases that each tone group can be judged; only the scale that they don't have is waived.

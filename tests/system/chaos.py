@@ -1,4 +1,4 @@
-"""A scripted fault run, `python -m tests.load.chaos --cases 50`: whatever is killed, cut or full, every accepted case ends with one outcome."""
+"""A scripted fault run, `python -m tests.system.chaos --cases 50`: whatever is killed, cut or full, every accepted case ends with one outcome."""
 
 import argparse
 import json
@@ -19,9 +19,9 @@ import httpx
 from dermis.shared.case import PUBLIC_OWNER, case_key
 from dermis.shared.stores import open_store
 from dermis.sweep.settings import SweepSettings
-from tests.load import stack, verify
-from tests.load.clients import Clients
-from tests.load.proxy import Proxy
+from tests.system import stack, verify
+from tests.system.clients import Clients
+from tests.system.proxy import Proxy
 
 CLIENTS = 4
 STORE_FAULT_S = 10

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from benchmarks.measure import Result, Row, interleaved, number, of_pairs
 from dermis.data.generated import cases as generated
 from dermis.data.generated import skin
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core import decode, phash, prepare, quality
-from tests.load.bench_measure import Result, Row, interleaved, number, of_pairs
 
 Image = npt.NDArray[np.uint8]
 ROUNDS = 40

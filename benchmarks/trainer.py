@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measure import Result, Row, Times, interleaved, number
 from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.trainer.config import Config, Stage
 from dermis.trainer.model.backbones.graph import cut
@@ -29,7 +30,6 @@ from dermis.trainer.model.inputs import features, read_image, targets
 from dermis.trainer.training.feature_cache import CachedViews, embed
 from dermis.trainer.training.loop import Cases, Progress, Trained, devices, fit
 from dermis.trainer.training.stages import new_backbone
-from tests.load.bench_measure import Result, Row, Times, interleaved, number
 
 CUT = "block_13"
 DATA, SIZE, ROUNDS = "generated:21:128:224", 224, 3
@@ -201,7 +201,7 @@ def _peak_mb() -> float:
 def _memory(images: int) -> list[Row]:
     """Let each part run in a process of its own, as what one has taken another would show too."""
     with tempfile.TemporaryDirectory() as folder:
-        command = (sys.executable, "-m", "tests.load.bench_trainer", "--folder", folder, "--peak")
+        command = (sys.executable, "-m", "benchmarks.trainer", "--folder", folder, "--peak")
         peaks = {part: float(subprocess.run((*command, part), check=True, capture_output=True, text=True).stdout) for part in PEAKS}
     rest = peaks.pop("at rest")
     return [

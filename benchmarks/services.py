@@ -18,6 +18,7 @@ import openvino as ov
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.measure import Result, Row, interleaved, number, of_pairs, quartiles
 from dermis.api.metadata.v1 import features_pb2, features_pb2_grpc
 from dermis.api.serving.v1 import serving_pb2 as serving
 from dermis.data.generated import cases as generated
@@ -32,13 +33,12 @@ from dermis.shared.stores import open_store
 from dermis.shared.tensors import to_proto as tensor_of
 from dermis.standalone import demo
 from dermis.standalone.bundle import ensure_bundle
-from tests.load.bench_measure import Result, Row, interleaved, number, of_pairs, quartiles
 from tests.support.servers import free_port
 
 SCIN_CASES = 5033
 BLOCKS, BLOCK_S = 9, 1.0
 CLIENTS = (1, 4)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def run_metadata() -> Result:

@@ -1,4 +1,4 @@
-"""The built TypeScript client against real processes: `python -m tests.load.typescript`, after `make client` has built it."""
+"""The built TypeScript client against real processes: `python -m tests.system.typescript`, after `make client` has built it."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from dermis.shared.api_keys import Scope, make_key, put_key
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
-from tests.load import stack
+from tests.system import stack
 
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 

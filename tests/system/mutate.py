@@ -1,4 +1,4 @@
-"""Mutated uploads against real processes: `python -m tests.load.mutate --uploads 10000`.
+"""Mutated uploads against real processes: `python -m tests.system.mutate --uploads 10000`.
 
 Every answer must be a 202 or a problem of its own (RFC 9457), never a 5xx but a 503 that says when to come again; every accepted
 case must end; the store must hold the accepted cases and nothing else.
@@ -27,9 +27,9 @@ import numpy as np
 import psutil
 
 from dermis.shared.stores import open_store
-from tests.load import stack
-from tests.load.clients import small_images
-from tests.load.verify import files_by_case
+from tests.system import stack
+from tests.system.clients import small_images
+from tests.system.verify import files_by_case
 
 THREADS = 4
 ENDS_WITHIN_S = 120
@@ -237,7 +237,7 @@ def memory(parts: stack.Stack) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.mutate", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.system.mutate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--uploads", type=int, default=10_000, help="how many (10000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the result")

@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks.measure import Result, Row, Times, interleaved, number, quartiles
 from dermis.standalone import demo
-from tests.load.bench_measure import Result, Row, Times, interleaved, number, quartiles
 
 PARTS = ("gateway", "worker", "metadata", "serving", "sweep", "redis")
 LIBRARIES = {

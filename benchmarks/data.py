@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.load.bench_measure import Result, Row
+from benchmarks.measure import Result, Row
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-trainer/bin/python"
 PEER = "CLEANVISION_PYTHON"
 CLEANVISION = "cleanvision==0.3.7"
@@ -23,19 +23,19 @@ CLEANVISION = "cleanvision==0.3.7"
 
 def run() -> Result:
     with _cleanvision() as peer:
-        return _rows("bench_data_rows", {PEER: peer} if peer else {})
+        return _rows("data_rows", {PEER: peer} if peer else {})
 
 
 def run_duplicates() -> Result:
-    return _rows("bench_duplicates", {})
+    return _rows("duplicates", {})
 
 
 def run_training() -> Result:
-    return _rows("bench_trainer", {})
+    return _rows("trainer", {})
 
 
 def _rows(module: str, more: dict[str, str]) -> Result:
-    command = [str(PYTHON), "-m", f"tests.load.{module}"]
+    command = [str(PYTHON), "-m", f"benchmarks.{module}"]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=os.environ | more)
     found = json.loads(done.stdout)
     return Result(rows=tuple(Row(**row) for row in found["rows"]), notes=tuple(found["notes"]))

@@ -1,4 +1,4 @@
-"""`python -m tests.load.kill_images --count 2000`: profile generated PNGs in a bucket with two workers, one of them killed half-way."""
+"""`python -m tests.system.kill_images --count 2000`: profile generated PNGs in a bucket with two workers, one of them killed half-way."""
 
 import argparse
 import csv
@@ -240,7 +240,7 @@ def _peak(seen: Seen, name: str, pid: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.kill_images", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.system.kill_images", description=__doc__)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--size", default="1632x1224", help="pixels of an image")
     parser.add_argument("--shard-size", type=int, default=16)

@@ -1,4 +1,4 @@
-"""Near-duplicate hashes: what a radius finds and confuses, and how the search grows to a million; `python -m tests.load.bench_duplicates`.
+"""Near-duplicate hashes: what a radius finds and confuses, and how the search grows to a million; `python -m benchmarks.duplicates`.
 
 It needs the extra `data`, which is in the trainer's environment alone.
 """
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from benchmarks.measure import Row
 from dermis.data.defaults import RADIUS
 from dermis.data.generated.cases import cases
 from dermis.data.images.near_duplicates import near_pairs
@@ -22,7 +23,6 @@ from dermis.data.space.sorting import directions
 from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import phash
 from dermis.worker.core.prepare import fit
-from tests.load.bench_measure import Row
 
 SIZES = (10_000, 100_000, 1_000_000)
 PLANTED = 0.01
@@ -159,7 +159,7 @@ def rows() -> tuple[list[Row], list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.load.bench_duplicates", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.duplicates", description=__doc__)
     parser.add_argument("--radius", action="store_true", help="the table of radii alone, with REAL_DATA of photos too")
     parser.add_argument("--bundle", help="with --radius: and the table of cosines of this bundle's embeddings")
     given = parser.parse_args()

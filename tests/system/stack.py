@@ -18,7 +18,7 @@ from dermis.standalone.bundle import ensure_bundle
 from dermis.standalone.processes import Part, Plan, make_plan
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.supervisor import Sink, Supervisor
-from tests.load.proxy import Proxy
+from tests.system.proxy import Proxy
 
 MOUNT_MB = 64
 QUICK = {"DERMIS_SWEEP_INTERVAL_SECONDS": "2", "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "5"}
