@@ -94,7 +94,7 @@ def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_help_needs_nothing_heavy() -> None:
-    code = "import sys; from dermis.trainer.data import commands; print([m for m in ('pandas', 'cv2', 'matplotlib') if m in sys.modules])"
+    code = "import sys; from dermis.data import cli; print([m for m in ('pandas', 'cv2', 'matplotlib') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

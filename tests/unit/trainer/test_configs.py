@@ -25,7 +25,7 @@ TINY = """
 import dataclasses
 from dermis.trainer.configs import demo
 from dermis.trainer.model import Head
-from dermis.trainer.recipe import Stage
+from dermis.trainer.config import Stage
 CONFIG = dataclasses.replace(demo.CONFIG, image_size=32, head=Head(pooling="images"), stages=(Stage(epochs=1),))
 """
 

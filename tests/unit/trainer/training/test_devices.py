@@ -18,7 +18,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1]))
 from tests.unit.trainer.training.test_devices import told
-from dermis.trainer.fit import devices
+from dermis.trainer.training.loop import devices
 print(json.dumps([devices().num_replicas_in_sync, *told(Path(sys.argv[2]))]))
 """
 

@@ -16,10 +16,10 @@ from dermis.trainer.records.runs import RunStatus, read_run, run_ids
 pytestmark = pytest.mark.trainer
 PAGE = """
 import dataclasses
-from dermis.trainer import fit
+from dermis.trainer.training import loop
 from dermis.trainer.configs import demo
-from dermis.trainer.recipe import Stage
-fit.CHECKPOINT_S = 0.5
+from dermis.trainer.config import Stage
+loop.CHECKPOINT_S = 0.5
 STAGES = (Stage(epochs=2), Stage(after="", epochs={epochs}, images="augmented"))
 CONFIG = dataclasses.replace(demo.CONFIG, image_size=48, stages=STAGES, patience=None)
 """
