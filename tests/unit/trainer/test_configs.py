@@ -24,7 +24,7 @@ PAGES = sorted(path.stem for path in Path(configs.__file__).parent.glob("[a-z]*.
 TINY = """
 import dataclasses
 from dermis.trainer.configs import demo
-from dermis.trainer.model import Head
+from dermis.trainer.model.head import Head
 from dermis.trainer.config import Stage
 CONFIG = dataclasses.replace(demo.CONFIG, image_size=32, head=Head(pooling="images"), stages=(Stage(epochs=1),))
 """
