@@ -224,11 +224,10 @@ def nobody() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     DiskStore(folder / "store").put_once("cases/a/received.json", b"1")
+    for path in folder.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
     if os.geteuid() == 0:
         os.seteuid(65534)
-    else:
-        for path in folder.rglob("*"):
-            path.chmod(0o555 if path.is_dir() else 0o444)
     yield folder / "store"
     if os.getuid() == 0:
         os.seteuid(0)
@@ -312,3 +311,120 @@ def test_generations_tell_quick_equal_replacements_apart(tmp_path: Path) -> None
         for _ in range(50):
             generations.append(store.replace("k", b"same", generation=generations[-1]))
     assert all(first != second for first, second in itertools.combinations(generations, 2))
+
+
+# --- who may read it ------------------------------------------------------------------------------------------------
+
+
+def test_folders_and_objects_are_their_owners_alone_whatever_the_mask(store: DiskStore, root: Path) -> None:
+    before = os.umask(0)
+    try:
+        store.put_once("cases/a/received.json", b"1")
+        store.replace("models/current.json", b"1", generation=0)
+        store.tend(reserve_bytes=1 << 17, busy=())
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in [root, *root.rglob("*")]}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+
+
+def test_a_store_that_all_could_read_is_closed_to_others_and_not_to_its_group(store: DiskStore, root: Path) -> None:
+    store.put_once("k", b"1")
+    root.chmod(0o2775)
+    store.tend(reserve_bytes=0, busy=())
+    assert root.stat().st_mode & 0o7777 == 0o2770
+
+
+def test_what_a_link_stands_for_is_no_object_where_links_are_not_followed(root: Path, tmp_path: Path) -> None:
+    DiskStore(root).put_once("photos/own.jpg", b"1")
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_bytes(b"secret")
+    (root / "photos/stolen.jpg").symlink_to(secret / "key")
+    (root / "linked").symlink_to(secret)
+    strict = DiskStore(root, links=False)
+    assert list(strict.list("")) == ["photos/own.jpg"]
+    for key in ("photos/stolen.jpg", "linked/key"):
+        with pytest.raises(BlobNotFound):
+            strict.get(key)
+    assert strict.get("photos/own.jpg") == b"1"
+
+
+def test_what_is_no_file_is_no_object_and_nobody_waits_for_it(store: DiskStore, root: Path) -> None:
+    store.put_once("open/a", b"1")
+    os.mkfifo(root / "open/pipe")
+    with pytest.raises(BlobNotFound):
+        store.get("open/pipe")
+    (root / "open/loop").symlink_to("loop")
+    with pytest.raises(DermisError) as fault:
+        store.get("open/loop")
+    assert (fault.value.reason, fault.value.retryable) == ("BLOB_UNREADABLE", True)
+
+
+# --- time and room --------------------------------------------------------------------------------------------------
+
+
+def test_the_stores_time_is_the_file_systems_and_not_the_processs(store: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real + 31 * 86_400)
+    monkeypatch.setattr(time, "time_ns", lambda: int((real + 31 * 86_400) * 1e9))
+    store.put_once("k", b"1")
+    assert abs(store.written_at("k").timestamp() - real) < 5
+    assert abs(store.clock().timestamp() - real) < 5
+
+
+RESERVED = textwrap.dedent("""
+    import os, pathlib, sys
+    from datetime import UTC, datetime
+    from dermis.shared.case import OpenCase, Received, ReceivedImage, fact_key, image_key, open_key
+    from dermis.shared.erasing import erase
+    from dermis.shared.errors import DermisError, Kind
+    from dermis.shared.ids import new_id
+    from dermis.shared.stores.disk import DiskStore
+    root, what, reserve = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    store = DiskStore(root / "store")
+    cases = [new_id("case") for _ in range(8)]
+    for case in cases:
+        for name in ("received.json", "assessed.json", "idempotency.json", "images/1/original", "images/1/prepared"):
+            store.put_once(f"cases/public/{case}/{name}", b"x" * 3000)
+    store.tend(reserve_bytes=reserve, busy=())
+    assert store.room().bytes > 0 and store.room().inodes > 0
+    try:
+        for n in range(100_000):
+            path = root / f"ballast-{n}"
+            path.write_bytes(b"x" * (1 << 16) if what == "bytes" else b"")
+    except OSError:
+        pass
+    try:
+        while what == "bytes":
+            (root / "small").open("ab", buffering=0).write(b"x" * 512)
+    except OSError:
+        pass
+    try:
+        store.put_once("cases/public/new/received.json", b"x")
+    except DermisError as full:
+        assert (full.kind, full.reason) == (Kind.FULL, "STORE_FULL")
+    else:
+        raise AssertionError("the disk is not full")
+    if reserve:
+        for case in cases:  # what ends accepted work
+            store.put_once(f"cases/public/{case}/outcome.json", b"x" * 2000, reserved=True)
+    for case in cases:
+        erase(store, owner="public", case_id=case, at=datetime.now(UTC))
+        assert list(store.list(f"cases/public/{case}/")) == [fact_key("public", case, "erased")]
+    print("ok")
+""")
+
+
+@pytest.mark.parametrize("reserve", [0, 1 << 20])
+@pytest.mark.parametrize("what", ["bytes", "inodes"])
+def test_a_case_is_erased_and_accepted_work_ended_on_a_disk_without_anything_free(tmp_path: Path, what: str, reserve: int) -> None:
+    mounted = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    options = "size=3m,nr_inodes=100000" if what == "bytes" else "size=64m,nr_inodes=600"
+    small_disk = [*mounted, "sh", "-c", f'mount -t tmpfs -o {options} none "$0" && shift 0 && exec "$@"', str(tmp_path)]
+    if not shutil.which("unshare") or subprocess.run([*small_disk, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here")
+    command = [*small_disk, sys.executable, "-c", RESERVED, str(tmp_path), what, str(reserve)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (result.stdout, result.returncode) == ("ok\n", 0), result.stderr

@@ -26,7 +26,7 @@ Failed.__abstractmethods__ = frozenset()
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_survives_the_way_there_and_back(kind: Kind) -> None:
     error = error_of(Failed(grpc.StatusCode[GRPC_CODE[kind]], "text"), "metadata")
-    coarser = {Kind.TOO_LARGE: Kind.INVALID, Kind.UNSUPPORTED: Kind.INVALID}
+    coarser = {Kind.TOO_LARGE: Kind.INVALID, Kind.UNSUPPORTED: Kind.INVALID, Kind.FULL: Kind.EXHAUSTED}
     assert error.kind is coarser.get(kind, kind)
     assert error.retryable is DermisError(kind, "R", "").retryable
     assert error.reason == f"METADATA_{GRPC_CODE[kind]}"

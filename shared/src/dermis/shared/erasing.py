@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from dermis.shared.batches import BatchErased, batch_erased_key, batch_key, open_batch_key
 from dermis.shared.case import Consent, Erased, Fact, OpenCase, case_key, fact_key, open_key
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 
 RETAINED_BATCHES = "retention/batches/"
@@ -38,13 +39,27 @@ def link_key(owner: str, case_id: str) -> str:
 
 
 def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
-    """Leave nothing of a case but its tombstone, and the open marker, by which the sweep looks again for what a worker adds later."""
+    """Leave nothing of a case but its tombstone, and the open marker, by which the sweep looks again for what a worker adds later.
+
+    On a disk without space the two take what the store keeps back. Where that is used up as well, all else goes before the tombstone
+    comes, as nothing else could make room for it.
+    """
+    try:
+        _entomb(store, owner=owner, case_id=case_id, at=at)
+    except DermisError as error:
+        if error.kind is not Kind.FULL:
+            raise
+        clear(store, owner=owner, case_id=case_id)
+        _entomb(store, owner=owner, case_id=case_id, at=at)
+    clear(store, owner=owner, case_id=case_id)
+
+
+def _entomb(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
     marker, tombstone = (open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=at)), Erased(case_id=case_id, erased_at=at)
     # The marker again, as a worker that has not seen the tombstone may have closed the case in between.
     for key, fact in (marker, (fact_key(owner, case_id, "erased"), tombstone), marker):
         with suppress(BlobConflict):  # one stands there, which says the same but for the time
-            store.put_once(key, fact.model_dump_json().encode())
-    clear(store, owner=owner, case_id=case_id)
+            store.put_once(key, fact.model_dump_json().encode(), reserved=True)
 
 
 def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
@@ -60,9 +75,9 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
 
 def erase_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
     """Leave nothing of a batch but its tombstone, and the marker, by which the sweep looks again for what a worker adds later."""
-    store.put_once(open_batch_key(batch_id), b"{}")
+    store.put_once(open_batch_key(batch_id), b"{}", reserved=True)
     with suppress(BlobConflict):  # one stands there, of another time
-        store.put_once(batch_erased_key(batch_id), BatchErased(batch_id=batch_id, erased_at=at).model_dump_json().encode())
+        store.put_once(batch_erased_key(batch_id), BatchErased(batch_id=batch_id, erased_at=at).model_dump_json().encode(), reserved=True)
     clear_batch(store, batch_id)
 
 

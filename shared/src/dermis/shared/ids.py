@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from typeid import TypeID
 
+_LAST_MS = datetime.max.replace(tzinfo=UTC).timestamp() * 1000
 _ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 
@@ -14,8 +15,9 @@ def new_id(kind: str) -> str:
 
 
 def made_at(text: str) -> datetime:
-    """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits)."""
-    return datetime.fromtimestamp((TypeID.from_string(text).uuid.int >> 80) / 1000, UTC)
+    """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits); the last day there is for one after it."""
+    milliseconds = TypeID.from_string(text).uuid.int >> 80
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds < _LAST_MS else datetime.max.replace(tzinfo=UTC)
 
 
 def is_id(kind: str, text: str) -> bool:

@@ -6,17 +6,26 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, BinaryIO
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobConflict, BlobNotFound, Versioned
-from dermis.shared.stores.keys import check_range, checked, is_segment
+from dermis.shared.ports import BlobConflict, BlobNotFound, Room, Versioned
+from dermis.shared.stores.disk_layout import by_time, is_id_folder, path_of, walk
+from dermis.shared.stores.disk_reserve import Reserve
+from dermis.shared.stores.keys import check_range, checked
 
 LEFTOVER_AGE_S = 10
 _TRIES = 100
-_REASONS = {errno.ENOSPC: "STORE_FULL", errno.EDQUOT: "STORE_FULL", errno.EROFS: "STORE_READ_ONLY", errno.EACCES: "STORE_READ_ONLY"}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REASONS = {errno.EROFS: "STORE_READ_ONLY", errno.EACCES: "STORE_READ_ONLY"}
+_MOST_MOVED = 5_000
+"""Folders of the older layout that are moved at once; others go with the next call."""
 
 
 @contextlib.contextmanager
@@ -26,27 +35,42 @@ def _faults() -> Iterator[None]:
     except (IsADirectoryError, NotADirectoryError) as fault:
         raise DermisError(Kind.INVALID, "BLOB_KEY", "on disk no key may be the beginning of another and a slash") from fault
     except OSError as fault:
+        if fault.errno in _FULL:
+            detail = "the store has no space or no inodes left; cases can still be erased, which frees some"
+            raise DermisError(Kind.FULL, "STORE_FULL", detail) from fault
         reason = _REASONS.get(fault.errno or 0, "STORE_UNAVAILABLE")
         raise DermisError(Kind.UNAVAILABLE, reason, f"the store refused: {os.strerror(fault.errno or 0)}") from fault
 
 
 class DiskStore:
-    """Objects under `root`, which is made when first written to.
+    """Objects under `root`, which is made when first written to, for its owner alone.
 
     Durable when a call returns: the file is synced before it gets its name, then the folder that names it, and the
     folders above that were made for it. The file system must know hard links and flock. What a killed writer left in
-    `.tmp` is told by its lock, which ends with its writer, and removed by any later put or delete.
+    `.tmp` is told by its lock, which ends with its writer, and removed by any later put or delete. Without `links` an
+    object that a symbolic link stands for, or that lies behind one, is none.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, links: bool = True) -> None:
         self._root = root
         self._tmp = root / ".tmp"
+        self._reserve = Reserve(root / ".reserve")
+        self._links = links
         self._next_clearing = 0.0
 
-    def put_once(self, key: str, data: bytes) -> bool:
-        path = self._path(key)
-        with _faults(), self._temporary(data) as temporary:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+        while True:
+            try:
+                with _faults():
+                    return self._put_once(key, data)
+            except DermisError as error:
+                if error.kind is not Kind.FULL or not reserved or not self._reserve.let_go(len(data)):
+                    raise
+
+    def _put_once(self, key: str, data: bytes) -> bool:
+        with self._temporary(data) as temporary:
             for _ in range(_TRIES):
+                path = self._path(key)
                 with contextlib.suppress(FileNotFoundError):  # a delete took the folder, or the object, in between
                     new = _link(temporary, path)
                     if not new and path.read_bytes() != data:
@@ -56,26 +80,54 @@ class DiskStore:
         raise _busy(key)
 
     def get(self, key: str) -> bytes:
-        path = self._path(key)
+        with _faults(), self._file(key) as file:
+            return file.read()
+
+    def written_at(self, key: str) -> datetime:
         with _faults():
             try:
-                return path.read_bytes()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                status = self._path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
                 raise BlobNotFound(key) from None
+            if not stat.S_ISREG(status.st_mode):
+                raise BlobNotFound(key)
+            return datetime.fromtimestamp(status.st_mtime, UTC)
+
+    def clock(self) -> datetime:
+        with _faults():
+            self._make_root()
+            with self._open_lock() as file:
+                os.utime(file.fileno())  # the time of who keeps the file system, not ours
+                return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+
+    def room(self) -> Room | None:
+        with _faults():
+            folder = self._root
+            while not folder.exists():
+                folder = folder.parent
+            status = os.statvfs(folder)
+        # A file system that makes inodes as it needs them counts none.
+        return Room(bytes=status.f_bavail * status.f_frsize, inodes=status.f_favail if status.f_files else None)
+
+    def tend(self, *, reserve_bytes: int, busy: Collection[str]) -> None:
+        with _faults():
+            if not self._root.is_dir():
+                return
+            _close_to_others(self._root)
+            self._reserve.fill(reserve_bytes)
+            self._keep_by_time(busy)
 
     def get_versioned(self, key: str) -> Versioned:
-        path = self._path(key)
-        with _faults():
-            try:
-                with path.open("rb") as file:
-                    data = file.read()
-                    return Versioned(data, _generation(data, os.fstat(file.fileno())))
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                return Versioned(b"", 0)
+        with _faults(), contextlib.suppress(BlobNotFound), self._file(key) as file:
+            data = file.read()
+            return Versioned(data, _generation(data, os.fstat(file.fileno())))
+        return Versioned(b"", 0)
 
     def replace(self, key: str, data: bytes, *, generation: int) -> int:
         path = self._path(key)
         with _faults(), self._temporary(data) as temporary, self._lock():
+            now = time.time_ns()
+            os.utime(temporary, ns=(now, now))  # the kernel's own clock ticks too slowly to tell two puts apart
             if self.get_versioned(key).generation != generation:
                 raise BlobConflict(key)
             written = _generation(data, temporary.stat())
@@ -108,27 +160,54 @@ class DiskStore:
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         check_range(prefix, after)
-        folder = prefix.rpartition("/")[0]
-        return self._walk(self._root / folder, f"{folder}/" if folder else "", prefix, after)
+        return self._list(prefix, after)
 
-    def _walk(self, folder: Path, base: str, prefix: str, after: str) -> Iterator[str]:
+    def _list(self, prefix: str, after: str) -> Iterator[str]:
         with _faults():
-            try:
-                with os.scandir(folder) as entries:
-                    # A folder sorts as its name and a slash, as its keys do; code points sort as their UTF-8 does.
-                    names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries if is_segment(entry.name))
-            except (FileNotFoundError, NotADirectoryError):
-                return
-        for name in names:
-            key = base + name
-            if name.endswith("/"):
-                if (key.startswith(prefix) or prefix.startswith(key)) and (key > after or after.startswith(key)):
-                    yield from self._walk(folder / name, key, prefix, after)
-            elif key.startswith(prefix) and key > after:
-                yield key
+            yield from walk(self._root, prefix, after, links=self._links)
 
     def _path(self, key: str) -> Path:
-        return self._root / checked(key)
+        return path_of(self._root, checked(key))
+
+    @contextlib.contextmanager
+    def _file(self, key: str) -> Iterator[BinaryIO]:
+        """Open the file of `key` for reading; `BlobNotFound` if there is none."""
+        for _ in range(_TRIES):
+            path = self._path(key)
+            if not self._links and path.resolve() != self._root.resolve() / path.relative_to(self._root):
+                break
+            try:
+                file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - closed below
+            except (FileNotFoundError, NotADirectoryError):
+                if self._path(key) != path:  # its folder was moved to the layout by time in between
+                    continue
+                break
+            except IsADirectoryError:
+                break
+            except OSError as fault:
+                detail = f"an object of the store can't be read: {os.strerror(fault.errno or 0)}"
+                raise DermisError(Kind.UNAVAILABLE, "BLOB_UNREADABLE", detail) from fault
+            with file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    break
+                yield file
+                return
+        raise BlobNotFound(key)
+
+    def _keep_by_time(self, busy: Collection[str]) -> None:
+        """Move folders of the layout before, named by an id and directly in their parent, to where they lie by time.
+
+        One that `busy` names is left for later: a put that is under way would make its folder anew.
+        """
+        left = _MOST_MOVED
+        for parent in [*_folders(self._root / "cases"), self._root / "batches"]:
+            moved = False
+            for folder in _folders(parent):
+                if left and is_id_folder(folder.name) and folder.name not in busy:
+                    moved |= _move(folder, by_time(parent, folder.name))
+                    left -= 1
+            if moved:
+                _sync_folder(parent)
 
     @contextlib.contextmanager
     def _temporary(self, data: bytes) -> Iterator[Path]:
@@ -136,12 +215,10 @@ class DiskStore:
         self._clear_leftovers()
         path = self._tmp / secrets.token_hex(12)
         try:
-            with path.open("xb") as file:
+            with open(path, "xb", opener=_private) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 file.write(data)
                 file.flush()
-                now = time.time_ns()
-                os.utime(file.fileno(), ns=(now, now))  # the kernel's own clock ticks too slowly to tell two puts apart
                 os.fsync(file.fileno())
                 yield path
         finally:
@@ -162,9 +239,59 @@ class DiskStore:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        with (self._root / ".lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            try:
+                fcntl.flock(stack.enter_context(self._open_lock()), fcntl.LOCK_EX)
+            except OSError as fault:
+                if fault.errno not in _FULL:  # no room for the file that was never made: nothing was ever replaced here
+                    raise
             yield
+
+    def _open_lock(self) -> IO[str]:
+        return open(self._root / ".lock", "a", opener=_private)
+
+    def _make_root(self) -> None:
+        _make_folder(self._root)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for who writes to a pipe of that name: it is no object."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that its owner alone may read, whatever the process' mask."""
+    return os.open(path, flags, 0o600)
+
+
+def _close_to_others(root: Path) -> None:
+    """Take the right to look inside from others than owner and group: a store of an older version was made for all to read."""
+    status = root.stat()
+    if status.st_mode & 0o007 and status.st_uid == os.geteuid():
+        root.chmod(stat.S_IMODE(status.st_mode) & ~0o007)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _move(folder: Path, to: Path) -> bool:
+    """Give a folder its place by time; what lies in both, as somebody put into the old one meanwhile, comes together in the new."""
+    _make_folder(to.parent)
+    try:
+        folder.rename(to)
+    except OSError as fault:
+        if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        for path in [path for path in folder.rglob("*") if path.is_file()]:
+            _link(path, to / path.relative_to(folder))
+            path.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def _link(temporary: Path, path: Path) -> bool:
@@ -181,7 +308,7 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         with contextlib.suppress(FileExistsError):
-            folder.mkdir()
+            folder.mkdir(mode=0o700)
         _sync_folder(folder.parent)
 
 

@@ -6,7 +6,9 @@ import os
 import secrets
 import weakref
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import cast
 
 import requests
 from google.api_core import exceptions as api
@@ -18,7 +20,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobConflict, BlobNotFound, Versioned
+from dermis.shared.ports import BlobConflict, BlobNotFound, Room, Versioned
 from dermis.shared.stores.keys import check_range, checked
 
 CONNECTIONS = 64
@@ -48,7 +50,7 @@ class GcsStore:
         self._retry: Retry = DEFAULT_RETRY.with_timeout(retry_s).with_delay(initial=0.2, maximum=2, multiplier=2)
         self._buckets: dict[int, storage.Bucket] = {}
 
-    def put_once(self, key: str, data: bytes) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         mark = secrets.token_hex(8)
         with self._faults():
             for _ in range(_TRIES):
@@ -82,6 +84,27 @@ class GcsStore:
                     data = known.download_as_bytes(if_generation_match=generation, timeout=TIMEOUT_S, retry=self._retry)
                     return Versioned(bytes(data), generation)
         raise self._busy(key)
+
+    def written_at(self, key: str) -> datetime:
+        with self._faults():
+            known = self._look(key)
+        if known is None:
+            raise BlobNotFound(key)
+        return cast(datetime, known.time_created)
+
+    def clock(self) -> datetime:
+        with self._faults():
+            blob = self._bucket().blob(f"{self._base}clock/{secrets.token_hex(8)}")
+            blob.upload_from_string(b"", timeout=TIMEOUT_S, retry=self._retry)
+            with contextlib.suppress(api.NotFound):
+                blob.delete(timeout=TIMEOUT_S, retry=self._retry)
+            return cast(datetime, blob.time_created)
+
+    def room(self) -> Room | None:
+        return None
+
+    def tend(self, *, reserve_bytes: int, busy: Collection[str]) -> None:
+        pass  # a bucket has room, and lists in pages whatever it holds
 
     def replace(self, key: str, data: bytes, *, generation: int) -> int:
         mark = secrets.token_hex(8)

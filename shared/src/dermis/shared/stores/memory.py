@@ -1,19 +1,26 @@
 """BlobStore in memory, for tests."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
 
-from dermis.shared.ports import BlobConflict, BlobNotFound, Versioned
+from dermis.shared.ports import BlobConflict, BlobNotFound, Room, Versioned
 from dermis.shared.stores.keys import check_range, checked
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class MemoryStore:
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+        self._written: dict[str, datetime] = {}
         self._objects: dict[str, Versioned] = {}
         self._lock = threading.Lock()
         self._generation = 0
 
-    def put_once(self, key: str, data: bytes) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         with self._lock:
             known = self._objects.get(checked(key))
             if known is None:
@@ -32,6 +39,20 @@ class MemoryStore:
     def get_versioned(self, key: str) -> Versioned:
         return self._objects.get(checked(key), Versioned(b"", 0))
 
+    def written_at(self, key: str) -> datetime:
+        if checked(key) not in self._objects:
+            raise BlobNotFound(key)
+        return self._written[key]
+
+    def clock(self) -> datetime:
+        return self._clock()
+
+    def room(self) -> Room | None:
+        return None
+
+    def tend(self, *, reserve_bytes: int, busy: Collection[str]) -> None:
+        pass
+
     def replace(self, key: str, data: bytes, *, generation: int) -> int:
         with self._lock:
             if self.get_versioned(key).generation != generation:
@@ -48,5 +69,6 @@ class MemoryStore:
 
     def _put(self, key: str, data: bytes) -> int:
         self._generation += 1
+        self._written[key] = self._clock()
         self._objects[key] = Versioned(bytes(data), self._generation)
         return self._generation
