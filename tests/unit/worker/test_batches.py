@@ -1,8 +1,9 @@
 """A step of a batch: a result per row, put once, whatever happens to workers, images or the batch."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 
 from dermis.shared.batches import (
     BatchErased,
@@ -133,3 +134,51 @@ def test_an_unknown_batch_is_left_alone() -> None:
     made = World()
     work(made, 0)
     assert list(made.store.list("")) == []
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("BLOB_UNREADABLE", Kind.UNAVAILABLE), ("STORE_PERMISSION", Kind.PERMISSION)])
+def test_an_image_that_cannot_be_read_is_its_own_rows_fault(made: World, reason: str, kind: Kind) -> None:
+    source = MemoryStore()
+    source.put_once("a.png", skin(0))
+    get = source.get
+
+    def refuse(key: str) -> bytes:
+        if key == "black.png":
+            raise DermisError(kind, reason, "an object of the store can't be read: Permission denied")
+        return get(key)
+
+    source.get = refuse  # type: ignore[method-assign]
+    source.put_once("b.png", skin(1))
+    step_tasks.work(Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False)
+    one, two = results(made, 0)
+    assert one.outcome is not None
+    assert two.fault is not None
+    assert two.fault.reason == "IMAGE_UNREADABLE"
+
+
+def test_a_source_that_is_away_is_waited_for_but_not_for_ever(made: World) -> None:
+    away = MemoryStore()
+
+    def refuse(_: str) -> bytes:
+        raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "the bucket can't be reached")
+
+    away.get = refuse  # type: ignore[method-assign]
+    job = BatchJob(batch_id=ID, step=0)
+    step_tasks.work(Batches(made.pipeline(), lambda _: away), job, settings=SETTINGS, redelivered=False)
+    assert batch_result_key(ID, 0) not in set(made.store.list("batches/"))
+    late = Batches(made.pipeline(), lambda _: away, give_up_after=timedelta(0))
+    step_tasks.work(late, job, settings=SETTINGS, redelivered=False)
+    assert {result.fault and result.fault.reason for result in results(made, 0)} == {"IMAGE_UNREADABLE"}
+
+
+def test_a_step_that_waits_too_long_is_left_and_no_strike(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object) -> object:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patched:
+        patched.setattr(made, "predict", slow)
+        for _ in range(5):
+            work(made, 0, redelivered=True)
+    assert not [key for key in made.store.list("batches/") if "/failed/" in key or "/redelivered/" in key]
+    work(made, 0)
+    assert len(results(made, 0)) == 2

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.shared.errors import DermisError
-from dermis.shared.manifest import OutlierRule, VersionRef
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import CURRENT_KEY, MANIFEST_FILE, Current, OutlierRule, VersionRef
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.tensors import from_proto, to_proto
 from dermis.worker.adapters.models import StoreModels
@@ -99,3 +99,45 @@ def test_outliers_are_read_once_from_the_bundle() -> None:
     assert first is not None
     assert first.score(np.full(4, 3.0)) == pytest.approx(9)
     assert models.outliers(KNOWING) is first
+
+
+def point_to(store: MemoryStore, data: bytes) -> None:
+    pointer = Current(current=VersionRef(name=manifest().name, version=manifest().version))
+    store.put_once(CURRENT_KEY, pointer.model_dump_json().encode())
+    store.put_once(f"{manifest().key}/{MANIFEST_FILE}", data)
+
+
+def test_cases_wait_for_a_manifest_that_is_broken_and_for_one_that_is_missing() -> None:
+    store = MemoryStore()
+    point_to(store, b"{")
+    models = StoreModels(store, lambda _: True)
+    for _ in range(2):
+        with pytest.raises(DermisError) as fault:
+            models.pinned()
+        assert (fault.value.kind, fault.value.reason) == (Kind.UNAVAILABLE, "MODEL_NOT_READY")
+        store.delete(f"{manifest().key}/{MANIFEST_FILE}")
+    store.put_once(f"{manifest().key}/{MANIFEST_FILE}", manifest().model_dump_json().encode())
+    assert models.pinned() == manifest()
+
+
+def test_a_version_that_is_held_is_kept_while_the_next_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dermis.worker.adapters.models._LOOK_EVERY_S", 0)
+    store = MemoryStore()
+    point_to(store, manifest().model_dump_json().encode())
+    models = StoreModels(store, lambda _: True)
+    assert models.pinned() == manifest()
+    held = store.get_versioned(CURRENT_KEY)
+    broken = Current(current=VersionRef(name=manifest().name, version=manifest().version + 1))
+    store.put_once(f"models/{manifest().name}/{manifest().version + 1}/{MANIFEST_FILE}", b"{")
+    store.replace(CURRENT_KEY, broken.model_dump_json().encode(), generation=held.generation)
+    assert models.pinned() == manifest()
+
+
+@pytest.mark.parametrize("data", [None, b"no arrays"])
+def test_cases_wait_for_a_file_of_the_bundle_that_is_broken(data: bytes | None) -> None:
+    store = MemoryStore()
+    if data:
+        store.put_once(f"{KNOWING.key}/outliers.npz", data)
+    with pytest.raises(DermisError) as fault:
+        StoreModels(store, lambda _: True).outliers(KNOWING)
+    assert (fault.value.kind, fault.value.reason) == (Kind.UNAVAILABLE, "BUNDLE_BROKEN")

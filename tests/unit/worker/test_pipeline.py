@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from prometheus_client import CollectorRegistry
 
 from dermis.shared.case import (
@@ -348,12 +349,112 @@ def test_what_can_never_work_fails_the_attempt(fault: Exception) -> None:
     assert list(made.store.list("open/")) == []
 
 
-def test_a_case_that_kills_its_worker_ends() -> None:
+def marks(made: World) -> list[str]:
+    return list(made.store.list(f"cases/{JOB.owner}/{JOB.case_id}/redelivered/"))
+
+
+def test_a_case_whose_images_kill_the_worker_ends() -> None:
     made = world(skin())
-    for _ in range(SETTINGS.max_redeliveries):
-        assert made.pipeline().count_redelivery(JOB) <= SETTINGS.max_redeliveries
+    for n in range(1, SETTINGS.max_redeliveries + 1):
+        assert made.status() is Status.RECEIVED
+        made.store.put_once(f"cases/{JOB.owner}/{JOB.case_id}/redelivered/1-{n}", b"of a process that is lost")
     made.work(redelivered=True)
-    assert made.status() is Status.FAILED
+    failed = made.pipeline()._read(JOB).failed
+    assert failed is not None
+    assert failed.reason == "WORKER_LOST"
+
+
+def test_a_worker_that_is_lost_at_the_images_of_a_redelivered_case_leaves_its_mark() -> None:
+    made = world(skin())
+    risk = made.pipeline().at_risk(JOB)
+    risk.__enter__()  # and never left
+    assert marks(made) == [f"cases/{JOB.owner}/{JOB.case_id}/redelivered/1-1"]
+
+
+def test_a_redelivered_case_that_is_finished_leaves_no_mark() -> None:
+    made = world(skin())
+    made.work(redelivered=True)
+    assert made.status() is Status.FINISHED
+    assert marks(made) == []
+
+
+@pytest.mark.parametrize("deliveries", [10])
+def test_a_worker_that_is_lost_while_it_waits_for_the_store_is_no_strike(deliveries: int) -> None:
+    made = world(skin())
+    get = made.store.get
+
+    def lost(key: str) -> bytes:
+        if key.endswith("/original"):
+            raise Killed  # as SIGKILL at the hard limit
+        return get(key)
+
+    made.store.get = lost  # type: ignore[method-assign]
+    for _ in range(deliveries):
+        with suppress(Killed):
+            made.work(redelivered=True)
+    made.store.get = get  # type: ignore[method-assign]
+    assert marks(made) == []
+    made.work(redelivered=True)
+    assert made.status() is Status.FINISHED
+
+
+SLOW = {"get": ("original", "STORE_SLOW"), "encode": ("", "METADATA_SLOW"), "predict": ("", "SERVING_SLOW")}
+
+
+@pytest.mark.parametrize("call", SLOW)
+def test_a_wait_that_is_too_long_ends_the_task_and_never_the_case(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    made, (suffix, reason) = world(skin()), SLOW[call]
+    owner = made.store if call == "get" else made
+    real = getattr(owner, call)
+
+    def slow(*arguments: Any) -> Any:
+        if call != "get" or arguments[0].endswith(suffix):
+            raise SoftTimeLimitExceeded
+        return real(*arguments)
+
+    for _ in range(5):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, call, slow)
+            made.work(redelivered=True)
+        assert made.status() in (Status.RECEIVED, Status.ASSESSED)
+        assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
+    assert made.counted("retries_total", reason=reason) == 5
+    assert marks(made) == []
+    made.work()
+    assert made.status() is Status.FINISHED
+
+
+def test_a_wait_of_a_day_fails_the_case_and_says_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
+    made.faults = [SoftTimeLimitExceeded()]
+    made.work()
+    failed = made.pipeline()._read(JOB).failed
+    assert failed is not None
+    assert failed.reason == "SERVING_SLOW"
+
+
+def test_a_case_that_computes_for_too_long_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world(skin())
+
+    def busy(*_: Any) -> QualityReport:
+        while True:
+            pass
+
+    monkeypatch.setattr("dermis.worker.core.quality.assess", busy)
+    monkeypatch.setitem(globals(), "SETTINGS", SETTINGS.model_copy(update={"soft_time_limit_seconds": 0.2, "hard_time_limit_seconds": 5}))
+    made.work()
+    failed = made.pipeline()._read(JOB).failed
+    assert failed is not None
+    assert failed.reason == "TIME_LIMIT"
+
+
+def test_a_fact_that_is_broken_fails_its_own_case_and_is_not_tried_for_ever() -> None:
+    made = world(skin())
+    made.store.delete(fact_key(JOB.owner, JOB.case_id, "received"))
+    made.store.put_once(fact_key(JOB.owner, JOB.case_id, "received"), b"{}")
+    made.work()
+    assert list(made.store.list("open/")) == []
+    assert Failed.model_validate_json(made.store.get(failed_key(JOB.owner, JOB.case_id, 1))).reason == "FACT_BROKEN"
 
 
 def test_erased_meanwhile_leaves_only_the_tombstone() -> None:
@@ -406,7 +507,7 @@ class Numbered(MemoryStore):
         self._next()
         return super().get(key)
 
-    def put_once(self, key: str, data: bytes) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         self._next()
         return super().put_once(key, data)
 

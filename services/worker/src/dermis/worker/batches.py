@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import lru_cache
 
 from pydantic import ValidationError
@@ -22,15 +23,18 @@ from dermis.shared.batches import (
 )
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
-from dermis.worker.pipeline import Pipeline
+from dermis.worker.pipeline import Pipeline, now
 
 
 class Batches:
     """Use-cases of a process; the last batch's rows are kept, as its steps come one after the other."""
 
-    def __init__(self, pipeline: Pipeline, open_source: Callable[[str], BlobStore]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, open_source: Callable[[str], BlobStore], *, give_up_after: timedelta = timedelta(days=1)
+    ) -> None:
         self._pipeline = pipeline
         self._store = pipeline.store
+        self._give_up_after = give_up_after
         self._opened = lru_cache(maxsize=1)(lambda batch_id: self._open(batch_id, open_source))
 
     def run(self, job: BatchJob) -> int:
@@ -47,9 +51,10 @@ class Batches:
         except BlobNotFound:
             return 0  # erased, or never wholly submitted
         numbers = manifest.rows_of(job.step)
-        results = [self._result(n, rows[n], source) for n in numbers]
+        waits = now() - manifest.created_at < self._give_up_after
+        results = [self._result(n, rows[n], source, waits=waits) for n in numbers]
         with suppress(BlobConflict):
-            self._store.put_once(key, as_lines(results))
+            self._store.put_once(key, as_lines(results), reserved=True)
         self._delete_if_erased(job, key)
         return len(numbers)
 
@@ -57,7 +62,7 @@ class Batches:
         """Note why a step can't be done, for who waits for it."""
         key = batch_failed_key(job.batch_id, job.step)
         with suppress(BlobConflict):
-            self._store.put_once(key, detail.encode())
+            self._store.put_once(key, detail.encode(), reserved=True)
         self._delete_if_erased(job, key)
 
     def count_redelivery(self, job: BatchJob) -> int:
@@ -68,17 +73,27 @@ class Batches:
         self._delete_if_erased(job, key)
         return n
 
+    def forgive_redelivery(self, job: BatchJob, n: int) -> None:
+        """Take the note with number `n` back: the worker was not lost."""
+        self._store.delete(f"{batch_key(job.batch_id)}/redelivered/{job.step}-{n}")
+
     def _delete_if_erased(self, job: BatchJob, key: str) -> None:
         """Take back what was put, if the batch was erased meanwhile: nothing of it may stay."""
         if has(self._store, batch_erased_key(job.batch_id)):
             self._store.delete(key)
 
-    def _result(self, n: int, row: BatchRow, source: BlobStore) -> BatchResult:
+    def _result(self, n: int, row: BatchRow, source: BlobStore, *, waits: bool) -> BatchResult:
+        """Return what became of a row; an image that can't be read is its own row's fault, a source that is away is waited for if `waits`."""
         try:
             images = [source.get(key) for key in row.images]
         except BlobNotFound as error:
             fault = RowFault(reason="IMAGE_MISSING", detail=f"{error.key!r} is not in the source; put it there or correct the row")
             return BatchResult(row=n, name=row.name, fault=fault)
+        except DermisError as error:
+            if waits and error.retryable and error.reason != "BLOB_UNREADABLE":
+                raise
+            detail = f"{error.detail}; let the worker read the row's images, and send the row again"
+            return BatchResult(row=n, name=row.name, fault=RowFault(reason="IMAGE_UNREADABLE", detail=detail))
         outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report)
         return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
 

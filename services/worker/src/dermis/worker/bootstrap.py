@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -48,6 +49,7 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
             announcer=RedisAnnouncer(redis.Redis.from_url(settings.broker_url, socket_timeout=1, socket_connect_timeout=1)),
             policy=load_policy(),
             noted=metrics.note,
+            max_redeliveries=settings.max_redeliveries,
         )
 
     @cache
@@ -56,7 +58,7 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
 
     @cache
     def batches() -> Batches:
-        return Batches(pipeline(), open_store)
+        return Batches(pipeline(), open_store, give_up_after=timedelta(seconds=settings.give_up_after_seconds))
 
     def started(**_: object) -> None:
         configure_logs(part="worker", level=settings.log_level, form=settings.log_format)

@@ -1,15 +1,18 @@
 """One case, from the originals in the store to its one outcome."""
 
+import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from dermis.shared.case import (
     AnswerShare,
@@ -52,7 +55,13 @@ from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models,
 F = TypeVar("F", bound=Fact)
 _MOST_EXPLAINED = 3
 Image = npt.NDArray[np.uint8]
-Draw = Callable[[Heatmap, ModelRef, bytes], None]
+Keep = Callable[[ModelRef, Sequence[tuple[Heatmap, bytes]]], None]
+WORKER_LOST = "WORKER_LOST"
+_CALLS_AT_ONCE = 8
+
+
+class FactBroken(DermisError):
+    """A fact of the case is there and can't be read."""
 
 
 def now() -> datetime:
@@ -72,6 +81,9 @@ class Stages:
         try:
             with span(name):
                 yield
+        except BaseException as fault:
+            fault.add_note(name)  # says in which stage a time limit was met
+            raise
         finally:
             self._ms[name] = self._ms.get(name, 0) + (self._clock() - start) * 1000
 
@@ -91,22 +103,26 @@ class Pipeline:
     policy: quality.Policy
     noted: Callable[[Fact], None] = lambda _: None
     """Told of each fact that this worker was the first to put."""
+    max_redeliveries: int = 2
+    _mark: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store"))
+    """For calls of the store that don't wait for each other."""
 
-    def assess(self, job: AssessJob) -> CaseState:
+    def assess(self, job: AssessJob, *, redelivered: bool = False) -> CaseState:
         """Bring a case to its outcome and return its state; a closed case is left as it is.
 
         Every fact is put once: of two workers on one case the first wins and the other takes what it finds. A retryable
-        `DermisError` leaves the case open.
+        `DermisError` leaves the case open. A `redelivered` job whose worker was lost too often at the images raises WORKER_LOST.
         """
         state = self._read(job)
         if state.received is None or state.closed:
             return self._close(job, state)
         stages = Stages()
-        images, assessed = self._look(job, state.received, stages)
+        images, assessed = self._look(job, state.received, stages, redelivered=redelivered)
         outcome = self._put(
             job,
             "outcome",
-            self._answer(job.case_id, state.received.self_report, assessed.images, images, stages, draw=partial(self._keep_heatmap, job)),
+            self._answer(job.case_id, state.received.self_report, assessed.images, images, stages, keep=partial(self._keep_heatmaps, job)),
         )
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
@@ -123,7 +139,7 @@ class Pipeline:
             assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
             if usable and working is not None:
                 images[n] = working
-        return self._answer(name, report, assessed, images, stages, draw=None), tuple(assessed)
+        return self._answer(name, report, assessed, images, stages, keep=None), tuple(assessed)
 
     def assess_image(self, job: AssessImageJob) -> None:
         """Judge one image that a client wants judged at once, answer, and remove it."""
@@ -138,54 +154,79 @@ class Pipeline:
 
     def fail(self, job: AssessJob, *, reason: str, detail: str) -> CaseState:
         """End this attempt and close the case, unless it has its outcome already."""
-        state = self._read(job)
+        try:
+            state = self._read(job)
+        except FactBroken:  # there is nothing to go on with, at no later time either; its retention ends it
+            self._put_failed(job, reason=reason, detail=detail)
+            self.store.delete(open_key(job.case_id))
+            return CaseState()
         if state.received is not None and not state.closed:
-            fact = Failed(case_id=job.case_id, attempt=job.attempt, failed_at=now(), reason=reason, detail=detail)
-            with suppress(BlobConflict):
-                if self.store.put_once(failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode()):
-                    self.noted(fact)
-            self.announcer.announce(job.case_id, "failed")
+            self._put_failed(job, reason=reason, detail=detail)
         return self._close(job, self._read(job))
 
-    def count_redelivery(self, job: AssessJob) -> int:
-        """Note, so that it outlives Redis, that this attempt was delivered again; return how often it was."""
-        n = 1
-        while not self.store.put_once(f"{case_key(job.owner, job.case_id)}/redelivered/{job.attempt}-{n}", b"{}"):
+    def _put_failed(self, job: AssessJob, *, reason: str, detail: str) -> None:
+        fact = Failed(case_id=job.case_id, attempt=job.attempt, failed_at=now(), reason=reason, detail=detail)
+        with suppress(BlobConflict):
+            if self.store.put_once(failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode(), reserved=True):
+                self.noted(fact)
+        self.announcer.announce(job.case_id, "failed")
+
+    @contextmanager
+    def at_risk(self, job: AssessJob) -> Iterator[None]:
+        """Keep a mark while the images of a job that was delivered again are looked at, so that it outlives Redis and this process.
+
+        A mark that stays says that the worker was lost there: the images may be the cause. WORKER_LOST if that was so too often.
+        """
+        n, key = 0, ""
+        while not key:
             n += 1
-        return n
+            with suppress(BlobConflict):  # somebody else's, who was lost; a mark of our own that could not be removed is taken again
+                self.store.put_once(place := f"{case_key(job.owner, job.case_id)}/redelivered/{job.attempt}-{n}", self._mark, reserved=True)
+                key = place
+        if n > self.max_redeliveries:
+            raise DermisError(Kind.INTERNAL, WORKER_LOST, "the worker was lost each time that it looked at the images of this case")
+        try:
+            yield
+        finally:
+            with suppress(DermisError):
+                self.store.delete(key)
 
     def marker(self, job: AssessJob) -> OpenCase | None:
         """Return the marker of an open case, or None if it is not open."""
         return self._get(open_key(job.case_id), OpenCase)
 
     def _read(self, job: AssessJob) -> CaseState:
+        submit, owner, case_id = self._threads.submit, job.owner, job.case_id
+        received = submit(self._get, fact_key(owner, case_id, "received"), Received)
+        assessed = submit(self._get, fact_key(owner, case_id, "assessed"), Assessed)
+        outcome = submit(self._get, fact_key(owner, case_id, "outcome"), Outcome)
+        failed = submit(self._get, failed_key(owner, case_id, job.attempt), Failed)
+        erased = submit(self._get, fact_key(owner, case_id, "erased"), Erased)
         return CaseState(
-            received=self._get(fact_key(job.owner, job.case_id, "received"), Received),
-            assessed=self._get(fact_key(job.owner, job.case_id, "assessed"), Assessed),
-            outcome=self._get(fact_key(job.owner, job.case_id, "outcome"), Outcome),
-            failed=self._get(failed_key(job.owner, job.case_id, job.attempt), Failed),
-            erased=self._get(fact_key(job.owner, job.case_id, "erased"), Erased),
+            received=received.result(), assessed=assessed.result(), outcome=outcome.result(), failed=failed.result(), erased=erased.result()
         )
 
-    def _look(self, job: AssessJob, received: Received, stages: Stages) -> tuple[dict[int, Image], Assessed]:
+    def _look(self, job: AssessJob, received: Received, stages: Stages, *, redelivered: bool) -> tuple[dict[int, Image], Assessed]:
         """Decode and judge each image; return the working images (uint8[H, W, 3]) that may be used, by number."""
         images: dict[int, Image] = {}
-        judged = []
-        for image in received.images:
-            with stages("read"):
-                data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
-            report, working = self._judge(data, image.content_type, image.orientation, stages)
-            hash_text = None
-            if working is not None:
-                with stages("hash"):
-                    hash_text = phash.to_text(phash.phash(working))
-                with stages("prepare"):
-                    prepared = prepare.encode_prepared(working)
-                with stages("store"):
-                    self.store.put_once(image_key(received.owner, received.case_id, image.n, "prepared"), prepared)
-                if report.verdict is not Verdict.UNUSABLE:
-                    images[image.n] = working
-            judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
+        judged, prepared = [], {}
+        with stages("read"):
+            keys = [image_key(received.owner, received.case_id, image.n, "original") for image in received.images]
+            originals = list(self._threads.map(self.store.get, keys))
+        with self.at_risk(job) if redelivered else nullcontext():
+            for image, data in zip(received.images, originals, strict=True):
+                report, working = self._judge(data, image.content_type, image.orientation, stages)
+                hash_text = None
+                if working is not None:
+                    with stages("hash"):
+                        hash_text = phash.to_text(phash.phash(working))
+                    with stages("prepare"):
+                        prepared[image_key(received.owner, received.case_id, image.n, "prepared")] = prepare.encode_prepared(working)
+                    if report.verdict is not Verdict.UNUSABLE:
+                        images[image.n] = working
+                judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
+        with stages("store"):
+            self._put_all(prepared)
         assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
         with stages("store"):
             return images, self._put(job, "assessed", assessed)
@@ -210,9 +251,9 @@ class Pipeline:
         images: dict[int, Image],
         stages: Stages,
         *,
-        draw: Draw | None,
+        keep: Keep | None,
     ) -> Outcome:
-        """Return the outcome of a case; `draw`, if given, gets each heatmap before the outcome names it."""
+        """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them."""
         told = Outcome(
             case_id=case_id,
             finished_at=now(),
@@ -240,12 +281,12 @@ class Pipeline:
         with stages("explain"):
             shares = self._shares(manifest, features, outputs, shown)
         model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
-        heatmaps: list[Heatmap] = []
-        if draw:
+        heatmaps: list[tuple[Heatmap, bytes]] = []
+        if keep:
             with stages("heatmap"):
-                for drawn, overlay in _heatmaps(images, outputs, shown):
-                    draw(drawn, model, overlay)
-                    heatmaps.append(drawn)
+                heatmaps = list(_heatmaps(images, outputs, shown))
+            with stages("store"):
+                keep(model, heatmaps)
         return told.model_copy(
             update={
                 "finished_at": now(),
@@ -257,15 +298,23 @@ class Pipeline:
                 "feature_schema": manifest.feature_schema,
                 "images_used": tuple(images),
                 "answer_shares": shares,
-                "heatmaps": tuple(heatmaps),
+                "heatmaps": tuple(drawn for drawn, _ in heatmaps),
                 "measured": measured_for(self.models.evaluation(manifest), fitzpatrick),
                 "stages": stages.taken(),
             }
         )
 
-    def _keep_heatmap(self, job: AssessJob, heatmap: Heatmap, model: ModelRef, overlay: bytes) -> None:
-        with suppress(BlobConflict):  # another worker's, of the same version: the same but for rounding
-            self.store.put_once(heatmap_key(job.owner, job.case_id, heatmap, model), overlay)
+    def _keep_heatmaps(self, job: AssessJob, model: ModelRef, heatmaps: Sequence[tuple[Heatmap, bytes]]) -> None:
+        self._put_all({heatmap_key(job.owner, job.case_id, drawn, model): overlay for drawn, overlay in heatmaps}, or_equal=False)
+
+    def _put_all(self, objects: Mapping[str, bytes], *, or_equal: bool = True) -> None:
+        """Put objects at once; where not `or_equal`, what another worker put stands, of the same version and the same but for rounding."""
+
+        def put(item: tuple[str, bytes]) -> None:
+            with nullcontext() if or_equal else suppress(BlobConflict):
+                self.store.put_once(*item, reserved=True)
+
+        list(self._threads.map(put, objects.items()))
 
     def _shares(
         self, manifest: Manifest, features: npt.NDArray[np.float32], outputs: Outputs, shown: Sequence[tuple[int, str]]
@@ -281,7 +330,7 @@ class Pipeline:
         """Put a fact and return the one that stands: of two workers on one case, the first one's counts."""
         key = fact_key(job.owner, job.case_id, name)
         try:
-            self.store.put_once(key, fact.model_dump_json().encode())
+            self.store.put_once(key, fact.model_dump_json().encode(), reserved=True)
         except BlobConflict:
             return type(fact).model_validate_json(self.store.get(key))
         self.announcer.announce(job.case_id, name)
@@ -293,6 +342,8 @@ class Pipeline:
             return model.model_validate_json(self.store.get(key))
         except BlobNotFound:
             return None
+        except ValidationError as error:
+            raise FactBroken(Kind.INTERNAL, "FACT_BROKEN", f"a {error.title} in the store can't be read") from None
 
     def _close(self, job: AssessJob, state: CaseState) -> CaseState:
         """Remove what a closed case no longer needs; of an erased case, everything that came after its tombstone.

@@ -18,12 +18,16 @@ class WorkerSettings(Settings):
         ge=0,
         description="data that each of these processes may hold; an image that needs more can't be read; 0: no limit",
     )
-    soft_time_limit_seconds: float = Field(20, gt=0, description="a case that takes longer fails")
-    hard_time_limit_seconds: float = Field(25, gt=0, description="a process that takes longer is killed, and the case tried again")
+    soft_time_limit_seconds: float = Field(
+        20, gt=0, description="a case that computes for longer fails; one that waits for longer is left open and gone on with later"
+    )
+    hard_time_limit_seconds: float = Field(
+        25, gt=0, description="a process that computes or waits for longer is killed, and the case tried again"
+    )
     visibility_timeout_seconds: float = Field(
         30, gt=0, description="an unfinished job of a lost worker is given to another after this time"
     )
-    max_redeliveries: int = Field(2, ge=0, description="a case whose worker is lost more often fails")
+    max_redeliveries: int = Field(2, ge=0, description="a case whose worker is lost more often while it looks at the images fails")
     give_up_after_seconds: float = Field(86_400, gt=0, description="a case that could not be finished for so long fails")
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")

@@ -46,6 +46,10 @@ class Shards:
             n += 1
         return n
 
+    def forgive_redelivery(self, job: ShardJob, n: int) -> None:
+        """Take the note with number `n` back: the worker was not lost."""
+        self._store.delete(f"profiles/{job.profile_id}/redelivered/{job.shard}-{n}")
+
     def _open(self, profile_id: str, open_source: Callable[[str], BlobStore]) -> tuple[ShardList, BlobStore, Policy]:
         key = shard_list_key(profile_id)
         try:

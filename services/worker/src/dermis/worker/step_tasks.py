@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -12,6 +13,7 @@ from dermis.shared.errors import DermisError
 from dermis.shared.jobs import IMAGES_SHARD, ShardJob
 from dermis.shared.telemetry import log
 from dermis.worker.batches import Batches
+from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
@@ -35,6 +37,10 @@ class Steps(Protocol[J_contra]):
         """Note that a step was delivered again; return how often it was."""
         ...
 
+    def forgive_redelivery(self, job: J_contra, n: int) -> None:
+        """Take the note with number `n` back: the worker was not lost, whatever became of the step."""
+        ...
+
 
 def add_step_tasks(
     app: Celery, settings: WorkerSettings, metrics: Metrics, *, shards: Callable[[], Shards], batches: Callable[[], Batches]
@@ -54,23 +60,31 @@ def add_step_tasks(
 
 def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, redelivered: bool) -> None:
     """Do a step; what can't be done now is left to who waits for it or to the sweep, what can never be done is noted."""
+    times = 0
     try:
-        if redelivered and steps.count_redelivery(job) > settings.max_redeliveries:
-            steps.fail(job, "the worker was lost each time that it took up this step: one of its images may be the cause")
-            return
-        _run(steps, job)
-    except SoftTimeLimitExceeded:
+        with computing_limit(soft_s=settings.soft_time_limit_seconds, hard_s=settings.hard_time_limit_seconds):
+            times = steps.count_redelivery(job) if redelivered else 0
+            if times > settings.max_redeliveries:
+                steps.fail(job, "the worker was lost each time that it took up this step: one of its images may be the cause")
+                return
+            _run(steps, job)
+    except ComputedTooLong:
         log.error("time limit", limit_s=settings.soft_time_limit_seconds)
-        steps.fail(job, f"it took longer than {settings.soft_time_limit_seconds:g} s: use smaller steps")
+        steps.fail(job, f"it took more than {settings.soft_time_limit_seconds:g} s of computing: use smaller steps")
+    except SoftTimeLimitExceeded:
+        log.warning("step left", reason="SLOW", limit_s=settings.soft_time_limit_seconds)
     except DermisError as error:
         if error.retryable:
             log.warning("step left", reason=error.reason, detail=error.detail)
-            return
-        log.error("step failed", reason=error.reason)
-        steps.fail(job, error.detail)
+        else:
+            log.error("step failed", reason=error.reason)
+            steps.fail(job, error.detail)
     except Exception as error:  # noqa: BLE001 - the last net of a task: who waits is told
         log.exception("step failed")
         steps.fail(job, f"INTERNAL: {type(error).__name__}, see the worker's log")
+    if times:
+        with suppress(DermisError):
+            steps.forgive_redelivery(job, times)
 
 
 def _run(steps: Steps[J_contra], job: J_contra) -> None:

@@ -14,14 +14,17 @@ from dermis.shared.errors import DermisError
 from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SENT_AT, AssessImageJob, AssessJob
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span, tracer
+from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
-from dermis.worker.pipeline import Pipeline, now
+from dermis.worker.pipeline import WORKER_LOST, Pipeline, now
 from dermis.worker.settings import WorkerSettings
 
 RETRY_AFTER_S = (0.5, 1.5)
 """Waits between the tries inside one task; later ones are the sweep's."""
 RETRY_WITHIN_S = 5.0
-"""No try begins later than this after the first: a peer that hangs must not use up the time limit, which fails the case."""
+"""No try begins later than this after the first: what hangs is waited for by the sweep, not by a worker."""
+_WAITED_FOR = {"read": "STORE_SLOW", "store": "STORE_SLOW", "features": "METADATA_SLOW", "predict": "SERVING_SLOW"}
+"""What a stage waits for, by its name; a stage that is not here computes."""
 
 
 def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics) -> Celery:
@@ -83,24 +86,37 @@ def taken_up(task: "Task[Any, Any]", metrics: Metrics, **ids: str | int) -> Iter
 
 
 def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
-    """Assess one case; what can't be done now is left to the sweep, what can never be done fails the case."""
+    """Assess one case; what can't be done now is left to the sweep, what can never be done fails the case.
+
+    A case that computes for too long fails; a wait that is too long, for whatever it is, ends the task and leaves the case open.
+    """
     if redelivered:
         metrics.redeliveries.inc()
-    if redelivered and pipeline.count_redelivery(job) > settings.max_redeliveries:
-        pipeline.fail(job, reason="WORKER_LOST", detail="the worker was lost each time that it took up this case")
-        return
+    try:
+        with computing_limit(soft_s=settings.soft_time_limit_seconds, hard_s=settings.hard_time_limit_seconds):
+            _try(pipeline, job, settings=settings, redelivered=redelivered, metrics=metrics)
+    except ComputedTooLong:
+        log.error("time limit", limit_s=settings.soft_time_limit_seconds)
+        detail = f"the case took more than {settings.soft_time_limit_seconds:g} s of computing"
+        pipeline.fail(job, reason="TIME_LIMIT", detail=detail)
+    except SoftTimeLimitExceeded as limit:
+        stage = getattr(limit, "__notes__", ["read"])[0]
+        reason = _WAITED_FOR.get(stage, "WORKER_SLOW")
+        log.warning("case left", reason=reason, stage=stage, limit_s=settings.soft_time_limit_seconds)
+        metrics.retries.labels(reason).inc()
+        _give_up_if_old(pipeline, job, settings=settings, reason=reason)
+
+
+def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
     begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
-            state = pipeline.assess(job)
-        except SoftTimeLimitExceeded:
-            log.error("time limit", limit_s=settings.soft_time_limit_seconds)
-            pipeline.fail(job, reason="TIME_LIMIT", detail=f"the case took longer than {settings.soft_time_limit_seconds:g} s")
-            return
+            state = pipeline.assess(job, redelivered=redelivered)
         except DermisError as error:
             if not error.retryable:
                 log.error("case failed", reason=error.reason)
-                pipeline.fail(job, reason=error.reason, detail="the case could not be assessed")
+                detail = error.detail if error.reason == WORKER_LOST else "the case could not be assessed"
+                pipeline.fail(job, reason=error.reason, detail=detail)
                 return
             metrics.retries.labels(error.reason).inc()
             if wait is None or time.monotonic() - begun + wait > RETRY_WITHIN_S:
@@ -109,6 +125,8 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
                 return
             log.warning("try again", reason=error.reason, detail=error.detail, wait_s=wait)
             time.sleep(wait)
+        except (SoftTimeLimitExceeded, ComputedTooLong):
+            raise
         except Exception:  # noqa: BLE001 - the last net of a task: whatever it is, the case gets its failed fact
             log.exception("case failed")
             pipeline.fail(job, reason="INTERNAL", detail="the case could not be assessed")

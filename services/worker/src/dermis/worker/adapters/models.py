@@ -2,16 +2,20 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dermis.shared.bundles import read_current, read_feature_schema, read_manifest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import EVALUATION_FILE, FeatureSchema, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.telemetry import log
 from dermis.worker.core.outliers import Outliers, from_bytes
 
 _LOOK_EVERY_S = 2.0
+_BROKEN = (Kind.INVALID, Kind.NOT_FOUND)
+"""What reading a bundle raises that is broken or not whole."""
 
 
 class StoreModels:
@@ -37,12 +41,14 @@ class StoreModels:
         if manifest.outliers is None:
             return None
         if self._outliers is None or self._outliers[0] != manifest.key:
-            self._outliers = manifest.key, from_bytes(self._store.get(f"{manifest.key}/{manifest.outliers.file}"))
+            with self._of_bundle(manifest):
+                self._outliers = manifest.key, from_bytes(self._store.get(f"{manifest.key}/{manifest.outliers.file}"))
         return self._outliers[1]
 
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
         if self._schema is None or self._schema[0] != manifest.key:
-            schema = read_feature_schema(self._store, VersionRef(name=manifest.name, version=manifest.version))
+            with self._of_bundle(manifest):
+                schema = read_feature_schema(self._store, VersionRef(name=manifest.name, version=manifest.version))
             self._schema = manifest.key, schema
         return self._schema[1]
 
@@ -60,12 +66,34 @@ class StoreModels:
         held = VersionRef(name=self._held.name, version=self._held.version) if self._held else None
         if self._held and pointer.current == held:
             return self._held
-        if self._available(pointer.current):
-            return read_manifest(self._store, pointer.current)
+        if self._available(pointer.current) and (manifest := self._readable(pointer.current)):
+            return manifest
         if self._held:
             return self._held
-        if pointer.previous and self._available(pointer.previous):
-            return read_manifest(self._store, pointer.previous)
+        if pointer.previous and self._available(pointer.previous) and (manifest := self._readable(pointer.previous)):
+            return manifest
         raise DermisError(
-            Kind.UNAVAILABLE, "MODEL_NOT_READY", f"serving has {pointer.current.name}/{pointer.current.version} not ready yet"
+            Kind.UNAVAILABLE,
+            "MODEL_NOT_READY",
+            f"{pointer.current.name}/{pointer.current.version} is not ready in serving, or its bundle can't be read",
         )
+
+    def _readable(self, ref: VersionRef) -> Manifest | None:
+        """Return a version's manifest, None if it is broken or missing: cases wait for one that is whole."""
+        try:
+            return read_manifest(self._store, ref)
+        except DermisError as error:
+            if error.kind not in _BROKEN:
+                raise
+            log.error("bundle can't be read", model=f"{ref.name}/{ref.version}", reason=error.reason)
+            return None
+
+    @contextmanager
+    def _of_bundle(self, manifest: Manifest) -> Iterator[None]:
+        """Cases wait until a file of the bundle that is broken or missing is mended."""
+        try:
+            yield
+        except DermisError as error:
+            if error.kind not in _BROKEN:
+                raise
+            raise DermisError(Kind.UNAVAILABLE, "BUNDLE_BROKEN", f"{manifest.key}: {error.detail}; publish it again") from error
