@@ -56,7 +56,7 @@ class FakeQueue:
 @pytest.fixture
 def store() -> MemoryStore:
     """A batch of 3 steps, the first of which is done."""
-    store = MemoryStore()
+    store = MemoryStore(lambda: NOW)
     manifest = BatchManifest(batch_id=ID, owner="public", created_at=NOW, source="file:///x", rows=20, size=8)
     store.put_once(open_batch_key(ID), b"{}")
     store.put_once(batch_rows_key(ID), b"")
@@ -91,7 +91,7 @@ def test_a_batch_of_another_version_does_not_stop_the_others(store: MemoryStore,
     store.put_once(batch_manifest_key(other), b'{"batch_id": "a later version wrote this"}')
     sweep = BatchSweep(store, queue, POLICY)
     sweep.look(NOW)
-    assert sweep.look(LATER) == {Action.WAIT: 1, Action.RESEND: 1}
+    assert sweep.look(LATER) == {Action.RESEND: 1}
 
 
 def test_steps_that_nobody_has_are_sent_again_once(store: MemoryStore, queue: FakeQueue) -> None:
@@ -139,3 +139,19 @@ def test_a_batch_that_was_never_wholly_submitted_goes_in_time(store: MemoryStore
     assert sweep.look(NOW + POLICY.incomplete_after) == {Action.DISCARD: 1}
     assert not list(store.list(batch_key(ID)))
     assert not list(store.list("open-batches/"))
+
+
+def test_a_batch_that_a_lagging_gateway_is_storing_is_not_taken_for_lost(store: MemoryStore, queue: FakeQueue) -> None:
+    late = NOW + POLICY.incomplete_after
+    slow = MemoryStore(lambda: late)
+    slow.put_once(open_batch_key(ID), b"{}")
+    assert BatchSweep(slow, queue, POLICY).look(late) == {Action.WAIT: 1}
+
+
+def test_steps_that_get_nowhere_are_sent_ever_more_rarely(store: MemoryStore, queue: FakeQueue) -> None:
+    sweep, resends = BatchSweep(store, queue, POLICY), []
+    for seconds in range(0, 3600, 15):
+        if sweep.look(NOW + timedelta(seconds=seconds))[Action.RESEND]:
+            resends.append(seconds)
+    assert len(resends) <= 8
+    assert resends[1] - resends[0] < resends[3] - resends[2]

@@ -1,22 +1,16 @@
 """The sweep's decisions, and what it does with them over a store in memory."""
 
-import json
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typeid import TypeID
-from uuid_utils import UUID
 
 from dermis.shared.audit import Audit
-from dermis.shared.batches import batch_erased_key, open_batch_key
 from dermis.shared.case import (
     CaseState,
-    Consent,
     Erased,
     Fact,
     FactName,
@@ -26,19 +20,16 @@ from dermis.shared.case import (
     OutcomeKind,
     Received,
     ReceivedImage,
-    case_key,
     fact_key,
     failed_key,
     image_key,
     open_key,
 )
-from dermis.shared.erasing import RETAINED_BATCHES, IdempotencyLink, RetentionMark, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
-from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, is_expired, most_resends
+from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, most_resends
 from dermis.sweep.look import CaseSweep
 from dermis.sweep.retention import Retention
 
@@ -134,7 +125,8 @@ class Bench:
     """A store with cases in it, a queue that remembers, and a sweep."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
+        self.put_at = datetime(2020, 1, 1, tzinfo=UTC)
+        self.store = MemoryStore(lambda: self.put_at)
         self.queue = FakeQueue()
         self.audit = Audit(self.store, "sweep", clock=lambda: NOW)
         self.sweep = CaseSweep(self.store, self.queue, POLICY)
@@ -281,128 +273,3 @@ def test_what_is_closed_is_forgotten(bench: Bench) -> None:
     bench.look()
     bench.put(open_key("a"), marker(60, case_id="a"))
     assert bench.look(1) == {Action.RESEND: 1}
-
-
-def scratch_id(age_s: float, kind: str = "scratch") -> str:
-    milliseconds = int((NOW - timedelta(seconds=age_s)).timestamp() * 1000)
-    return str(TypeID.from_uuid(UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62), prefix=kind))
-
-
-def test_an_image_to_judge_at_once_is_gone_after_an_hour(bench: Bench) -> None:
-    kept, old = scratch_id(3599), scratch_id(3600)
-    for name in (kept, old, "leftover"):
-        bench.store.put_once(f"scratch/{name}", b"image")
-    assert bench.retention.clear_scratch(NOW) == 2
-    assert bench.keys == {f"scratch/{kept}"}
-
-
-def test_the_time_of_a_new_id_is_now() -> None:
-    assert not is_expired(new_id("scratch"), now=datetime.now(UTC) + timedelta(minutes=59), after=POLICY.scratch_for)
-    assert is_expired(new_id("scratch"), now=datetime.now(UTC) + timedelta(minutes=61), after=POLICY.scratch_for)
-
-
-class TestRetention:
-    DAY = 86_400
-
-    def case(self, bench: Bench, days: float, *, consent: Consent = Consent.ASSESS_ONLY, whole: bool = True) -> str:
-        case_id = scratch_id(days * self.DAY, "case")
-        bench.open(case_id, age_s=days * self.DAY, whole=whole)
-        bench.store.delete(open_key(case_id))
-        bench.put(retention_key(consent, case_id), RetentionMark(owner=OWNER))
-        bench.store.put_once("idempotency/public/hash", b"{}")
-        bench.put(link_key(OWNER, case_id), IdempotencyLink(key="idempotency/public/hash"))
-        return case_id
-
-    def test_a_case_is_erased_wholly_after_30_days_and_the_sweep_looks_again(self, bench: Bench) -> None:
-        case_id = self.case(bench, 30)
-        assert bench.retention.end_retention(NOW) == 1
-        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
-        assert json.loads(bench.store.get(fact_key(OWNER, case_id, "erased"))) == {"case_id": case_id, "erased_at": "2026-11-01T12:00:00Z"}
-        bench.store.put_once(image_key(OWNER, case_id, 1, "prepared"), b"a worker was late")
-        assert bench.look(75) == {Action.DISCARD: 1}
-        bench.audit.flush()
-        (audit,) = (key for key in bench.keys if key.startswith("audit/2026-11-01/sweep-"))
-        assert bench.keys == {fact_key(OWNER, case_id, "erased"), audit}
-        record = json.loads(bench.store.get(audit))
-        assert (record["act"], record["by"], record["case_id"]) == ("EXPIRE", "sweep", case_id)
-
-    def test_before_that_it_stays_and_only_what_is_over_is_read(self, bench: Bench) -> None:
-        self.case(bench, 31)
-        young = [self.case(bench, days) for days in (29.9, 29, 1)]
-        reads, get = [], bench.store.get
-        bench.store.get = lambda key: (reads.append(key), get(key))[1]  # type: ignore[method-assign]
-        assert bench.retention.end_retention(NOW) == 1
-        assert not [key for key in reads if any(case_id in key for case_id in young)]
-        assert all(fact_key(OWNER, case_id, "received") in bench.keys for case_id in young)
-
-    def test_what_may_be_kept_for_improvement_stays_for_a_year(self, bench: Bench) -> None:
-        kept = self.case(bench, 364, consent=Consent.KEEP_FOR_IMPROVEMENT)
-        over = self.case(bench, 365, consent=Consent.KEEP_FOR_IMPROVEMENT)
-        assert bench.retention.end_retention(NOW) == 1
-        assert fact_key(OWNER, kept, "received") in bench.keys
-        assert fact_key(OWNER, over, "erased") in bench.keys
-
-    def test_a_case_that_another_version_wrote_is_erased_all_the_same(self, bench: Bench) -> None:
-        case_id = self.case(bench, 30, whole=False)
-        bench.store.put_once(fact_key(OWNER, case_id, "received"), b'{"self_report": {"textures": "a later word"}}')
-        assert bench.retention.end_retention(NOW) == 1
-        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
-
-    @pytest.mark.parametrize("name", ["ASSESS_ONLY/00", "batches/00", f"ASSESS_ONLY/{new_id('batch')}"])
-    def test_what_is_no_mark_keeps_no_case(self, bench: Bench, name: str) -> None:
-        case_id = self.case(bench, 30)
-        bench.store.put_once(f"retention/{name}", b"{")
-        assert bench.retention.end_retention(NOW) == 1
-        assert fact_key(OWNER, case_id, "erased") in bench.keys
-
-    def test_a_broken_mark_keeps_no_other_case(self, bench: Bench) -> None:
-        bench.store.put_once(retention_key(Consent.ASSESS_ONLY, scratch_id(31 * self.DAY, "case")), b"{")
-        case_id = self.case(bench, 30)
-        assert bench.retention.end_retention(NOW) == 1
-        assert fact_key(OWNER, case_id, "erased") in bench.keys
-
-    def test_all_that_was_added_to_a_case_goes_with_it(self, bench: Bench) -> None:
-        case_id = self.case(bench, 30)
-        folder = case_key(OWNER, case_id)
-        for name in ("images/1/prepared", "images/1/heatmaps/m-1-0.png", "feedback/1.json", "failed/1.json", "redelivered/1-1"):
-            bench.store.put_once(f"{folder}/{name}", b"{}")
-        bench.retention.end_retention(NOW)
-        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
-
-    def test_a_batch_is_erased_wholly_after_30_days_and_no_other(self, bench: Bench) -> None:
-        old, young = scratch_id(30 * self.DAY, "batch"), scratch_id(29 * self.DAY, "batch")
-        for batch_id in (old, young):
-            for name in ("manifest.json", "rows.ndjson", "results/0.ndjson", "failed/1", "redelivered/1-1"):
-                bench.store.put_once(f"batches/{batch_id}/{name}", b"{}")
-            bench.store.put_once(f"{RETAINED_BATCHES}{batch_id}", b"{}")
-        kept = {key for key in bench.keys if young in key}
-        assert len(kept) == 6
-        assert bench.retention.end_retention(NOW) == 1
-        assert bench.keys == {batch_erased_key(old), open_batch_key(old)} | kept
-        assert bench.retention.end_retention(NOW) == 0
-        bench.audit.flush()
-        (audit,) = bench.store.list("audit/")
-        record = json.loads(bench.store.get(audit))
-        assert (record["act"], record["batch_id"]) == ("EXPIRE", old)
-
-    def test_a_half_stored_case_leaves_nothing(self, bench: Bench) -> None:
-        self.case(bench, 31, whole=False)
-        bench.retention.end_retention(NOW)
-        assert bench.keys == set()
-
-    def test_a_look_takes_some_and_the_next_goes_on(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dermis.sweep.retention._MOST_ENDED", 2)
-        for days in (31, 32, 33):
-            self.case(bench, days)
-        assert [bench.retention.end_retention(NOW) for _ in range(3)] == [2, 1, 0]
-
-    def test_zero_days_is_for_ever(self, bench: Bench) -> None:
-        self.case(bench, 9999)
-        policy = replace(POLICY, keep_for=timedelta(0))
-        assert Retention(bench.store, policy, bench.audit).end_retention(NOW) == 0
-
-    def test_audit_records_go_after_a_year(self, bench: Bench) -> None:
-        for day in ("2025-10-31", "2025-11-01", "2026-10-31"):
-            bench.store.put_once(f"audit/{day}/gateway-1.ndjson", b"")
-        assert bench.retention.end_audit(NOW) == 1
-        assert bench.keys == {"audit/2025-11-01/gateway-1.ndjson", "audit/2026-10-31/gateway-1.ndjson"}

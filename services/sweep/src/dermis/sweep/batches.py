@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from dermis.shared.backoff import delay
 from dermis.shared.batches import (
     OPEN_BATCHES,
     BatchErased,
@@ -15,6 +16,7 @@ from dermis.shared.batches import (
     batch_erased_key,
     batch_key,
     batch_manifest_key,
+    open_batch_key,
     steps_in,
 )
 from dermis.shared.erasing import clear_batch
@@ -23,48 +25,53 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
 from dermis.sweep.core.decide import Action, Policy, is_expired
+from dermis.sweep.faults import Faults
 
 M = TypeVar("M", bound=BaseModel)
+_LONGEST_WAIT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many steps were done, and since when there are no more."""
+    """How many steps were done, since when there are no more, and how often the missing ones were sent again."""
 
     done: int
     since: datetime
+    resent: int = 0
 
 
 class BatchSweep:
     """Looks at all open batches each time; remembers, while it runs, how far each was."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: Policy) -> None:
+    def __init__(self, store: BlobStore, queue: Queue, policy: Policy, faults: Faults | None = None) -> None:
         self._store = store
         self._queue = queue
         self._policy = policy
+        self._faults = faults or Faults()
         self._progress: dict[str, Progress] = {}
 
-    def look(self, now: datetime) -> Counter[Action]:
-        """Look once and return what was done; a fault of the store or broker is raised."""
+    def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[Action]:
+        """Look once and return what was done; `now` is the time by the store. A fault of one batch is survived.
+
+        Nothing is discarded while the clock is `in_doubt`.
+        """
         done: Counter[Action] = Counter()
         ids = [key.removeprefix(OPEN_BATCHES) for key in self._store.list(OPEN_BATCHES)]
         self._progress = {batch_id: known for batch_id, known in self._progress.items() if batch_id in ids}
         for batch_id in ids:
-            done[self._look_at(batch_id, now)] += 1
+            with self._faults.survived(batch_manifest_key(batch_id)):
+                done[self._look_at(batch_id, now, in_doubt)] += 1
         return done
 
-    def _look_at(self, batch_id: str, now: datetime) -> Action:
-        try:
-            manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
-            erased = self._get(batch_erased_key(batch_id), BatchErased)
-        except ValidationError as error:
-            log.error("batch can't be read", batch_id=batch_id, fact=error.title)
-            return Action.WAIT
+    def _look_at(self, batch_id: str, now: datetime, in_doubt: bool) -> Action:
+        erased = self._get(batch_erased_key(batch_id), BatchErased)
         if erased:  # kept for so long, as a worker may be at a step, and be lost after its last put
             return self._discard(batch_id) if abs(now - erased.erased_at) >= self._policy.resend_after else Action.WAIT
+        manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
         if manifest is None:
-            over = is_expired(batch_id, now=now, after=self._policy.incomplete_after)
-            return self._discard(batch_id) if over else Action.WAIT
+            after, opened_at = self._policy.incomplete_after, self._store.written_at(open_batch_key(batch_id))
+            over = is_expired(batch_id, now=now, after=after) and now - opened_at >= after
+            return self._discard(batch_id) if over and not in_doubt else Action.WAIT
         closed = steps_in(self._store.list(f"{batch_key(batch_id)}/results/")) | steps_in(
             self._store.list(f"{batch_key(batch_id)}/failed/")
         )
@@ -74,17 +81,18 @@ class BatchSweep:
         return self._send_again(manifest, closed, now)
 
     def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> Action:
-        """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it."""
+        """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it. Each time later than before."""
         known = self._progress.get(manifest.batch_id)
         if known is None or known.done != len(closed):
             self._progress[manifest.batch_id] = Progress(len(closed), now)
             return Action.WAIT
-        if abs(now - known.since) < self._policy.resend_after or self._is_waiting():
+        wait = delay(known.resent + 1, first=self._policy.resend_after.total_seconds(), longest=_LONGEST_WAIT_S)
+        if abs(now - known.since).total_seconds() < wait or self._is_waiting():
             return Action.WAIT
         for step in range(manifest.steps):
             if step not in closed:
                 self._queue.send_step(BatchJob(batch_id=manifest.batch_id, step=step))
-        self._progress[manifest.batch_id] = Progress(len(closed), now)
+        self._progress[manifest.batch_id] = Progress(len(closed), now, known.resent + 1)
         return Action.RESEND
 
     def _is_waiting(self) -> bool:

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
-
-from pydantic import ValidationError
 
 from dermis.shared.case import (
     CaseState,
@@ -21,11 +20,12 @@ from dermis.shared.case import (
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
-from dermis.shared.ports import BlobNotFound, BlobStore, has
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
 from dermis.sweep import metrics
 from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, most_resends
+from dermis.sweep.faults import Faults
 
 F = TypeVar("F", bound=Fact)
 _READERS = 8
@@ -35,14 +35,18 @@ _READERS = 8
 class CaseSweep:
     """Looks at all open cases each time; remembers, while it runs, which it sent again."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: Policy) -> None:
+    def __init__(self, store: BlobStore, queue: Queue, policy: Policy, faults: Faults | None = None) -> None:
         self._store = store
         self._queue = queue
         self._policy = policy
+        self._faults = faults or Faults()
         self._resent: dict[str, Resent] = {}
 
-    def look(self, now: datetime) -> Counter[Action]:
-        """Look once, the oldest cases first, and return what was done; a fault of the store or broker is raised."""
+    def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[Action]:
+        """Look once, the oldest cases first, and return what was done; `now` is the time by the store.
+
+        Nothing is discarded while the clock is `in_doubt`. A fault of one object, or of the broker for one job, is survived.
+        """
         keys = list(self._store.list("open/"))
         metrics.open_cases.set(len(keys))
         still_open = set(keys)
@@ -53,12 +57,14 @@ class CaseSweep:
             for key, case in zip(keys, readers.map(lambda key: self._read(key, now), keys), strict=True):
                 if case is None:
                     continue
-                marker, state = case
-                action = decide(marker, state, now=now, policy=self._policy)
-                if action is Action.RESEND and budget <= done[Action.RESEND]:
+                marker, state, written_at = case
+                action = decide(marker, state, now=now, policy=self._policy, written_at=written_at)
+                if (action is Action.RESEND and budget <= done[Action.RESEND]) or (
+                    action is Action.DISCARD and in_doubt and state.erased is None
+                ):
                     action = Action.WAIT
-                self._do(action, key, marker, now)
-                done[action] += 1
+                with self._faults.survived(key):
+                    done[self._do(action, key, marker, state, now)] += 1
         return done
 
     def _budget(self, open_cases: int) -> int:
@@ -70,17 +76,13 @@ class CaseSweep:
             log.warning("no case is sent again", reason=error.reason, detail=error.detail)
             return 0
 
-    def _read(self, key: str, now: datetime) -> tuple[OpenCase, CaseState] | None:
-        """Return an open case, or None if there is nothing to decide about it now, or by this version of dermis."""
-        try:
+    def _read(self, key: str, now: datetime) -> tuple[OpenCase, CaseState, datetime] | None:
+        """Return an open case and when its marker was put, or None if there is nothing to decide about it now, or by this version of dermis."""
+        with self._faults.survived(key), suppress(BlobNotFound):  # closed meanwhile
             marker = OpenCase.model_validate_json(self._store.get(key))
-            due = is_due(marker, self._resent.get(key), now=now, policy=self._policy)
-            return (marker, self._state(marker)) if due else None
-        except BlobNotFound:
-            return None  # closed meanwhile
-        except ValidationError as error:
-            log.error("case can't be read", key=key, fact=error.title)
-            return None
+            if is_due(marker, self._resent.get(key), now=now, policy=self._policy):
+                return marker, self._state(marker), self._store.written_at(key)
+        return None
 
     def _state(self, marker: OpenCase) -> CaseState:
         """Read what decides, the facts that close a case first."""
@@ -99,12 +101,15 @@ class CaseSweep:
         except BlobNotFound:
             return None
 
-    def _do(self, action: Action, key: str, marker: OpenCase, now: datetime) -> None:
+    def _do(self, action: Action, key: str, marker: OpenCase, state: CaseState, now: datetime) -> Action:
+        """Do it and return what was done."""
         match action:
             case Action.RESEND:
                 self._queue.send(AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt))
                 known = self._resent.get(key)
                 self._resent[key] = Resent(times=(known.times if known else 0) + 1, at=now)
+            case Action.DISCARD if state.erased is None:
+                return self._take_back(key, marker, now)
             case Action.DISCARD:
                 clear(self._store, owner=marker.owner, case_id=marker.case_id)
                 self._store.delete(key)
@@ -114,3 +119,22 @@ class CaseSweep:
                     clear(self._store, owner=marker.owner, case_id=marker.case_id)  # who erased it just now counted on the marker
             case Action.WAIT:
                 pass
+        return action
+
+    def _take_back(self, key: str, marker: OpenCase, now: datetime) -> Action:
+        """Remove a case that was never wholly submitted, unless it is submitted at this moment: its gateway was slow, and is not lost.
+
+        The gateway looks for a tombstone after it has put `received.json`, and here that fact is looked for after the tombstone was
+        put: of the two one sees the other, so that no case is both accepted and removed.
+        """
+        owner, case_id = marker.owner, marker.case_id
+        tombstone = fact_key(owner, case_id, "erased")
+        with suppress(BlobConflict):
+            self._store.put_once(tombstone, Erased(case_id=case_id, erased_at=now).model_dump_json().encode(), reserved=True)
+        if has(self._store, fact_key(owner, case_id, "received")):
+            self._store.delete(tombstone)
+            return Action.WAIT
+        clear(self._store, owner=owner, case_id=case_id)
+        self._store.delete(key)
+        self._store.delete(tombstone)
+        return Action.DISCARD

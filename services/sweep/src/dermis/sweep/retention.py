@@ -1,69 +1,105 @@
-"""Ends what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit."""
+"""Ends what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit.
 
+Everything is deleted by its retention mark, so a case without one would stay for ever: such cases are looked for and given one.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
+from itertools import groupby, islice, takewhile
 
 from pydantic import ValidationError
 
 from dermis.shared.audit import AUDIT_PREFIX, Act, Audit
-from dermis.shared.case import Consent, fact_key
-from dermis.shared.erasing import RETAINED_BATCHES, RetentionMark, clear, erase, erase_batch, retention_prefix
-from dermis.shared.ids import is_id
+from dermis.shared.case import Consent, Received, fact_key, open_key
+from dermis.shared.erasing import RETAINED_BATCHES, RetentionMark, clear, erase, erase_batch, retention_key, retention_prefix
+from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.sweep.core.decide import Policy, is_expired, is_over
+from dermis.sweep.faults import Faults
 
 _MOST_ENDED = 200
 """Cases that are erased in one look: the others wait for the next."""
+_MOST_LOOKED_AT = 500
+"""Cases whose mark is looked for in one look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A case or batch whose time is over, by the time in its id and by when its mark was put."""
+
+    key: str
+    thing_id: str
+    consent: Consent | None
+    """None for a batch."""
 
 
 class Retention:
-    """Erases what is due, by the ids' times and the policy."""
+    """Erases what is due, by the ids' times, the store's and the policy."""
 
-    def __init__(self, store: BlobStore, policy: Policy, audit: Audit) -> None:
+    def __init__(self, store: BlobStore, policy: Policy, audit: Audit, faults: Faults | None = None) -> None:
         self._store = store
         self._policy = policy
         self._audit = audit
+        self._faults = faults or Faults()
+        self._ended_in_doubt = 0
+        self._place = ""
+        self._pass_ended: datetime | None = None
 
     def clear_scratch(self, now: datetime) -> int:
         """Delete the images to judge at once that nobody took away in time; return how many."""
-        expired = [
-            key for key in self._store.list("scratch/") if is_expired(key.partition("/")[2], now=now, after=self._policy.scratch_for)
-        ]
-        for key in expired:
-            self._store.delete(key)
-        return len(expired)
+        cleared = 0
+        for key in self._store.list("scratch/"):
+            if is_expired(key.partition("/")[2], now=now, after=self._policy.scratch_for):
+                with self._faults.survived(key):
+                    self._store.delete(key)
+                    cleared += 1
+        return cleared
 
-    def end_retention(self, now: datetime) -> int:
-        """Erase the cases and batches whose time is over, the oldest first, as many as a look should take; return how many."""
-        ended = 0
+    def due(self, now: datetime) -> Iterator[Due]:
+        """Yield what is over, the oldest of each kind first."""
         for consent in Consent:
-            for key in self._store.list(retention_prefix(consent)):
-                case_id = key.removeprefix(retention_prefix(consent))
-                if not is_id("case", case_id):
-                    continue  # not ours
-                if ended == _MOST_ENDED or not is_over(case_id, consent, now=now, policy=self._policy):
-                    break
-                try:
-                    self._end(key, case_id, now)
-                except ValidationError as error:
-                    log.error("case can't be ended", key=key, fact=error.title)
-                else:
-                    ended += 1
-        for key in self._store.list(RETAINED_BATCHES):
-            batch_id = key.removeprefix(RETAINED_BATCHES)
-            if not is_id("batch", batch_id):
-                continue
-            if ended == _MOST_ENDED or not is_over(batch_id, Consent.ASSESS_ONLY, now=now, policy=self._policy):
+            yield from self._due(retention_prefix(consent), "case", consent, now)
+        yield from self._due(RETAINED_BATCHES, "batch", None, now)
+
+    def _due(self, prefix: str, kind: str, consent: Consent | None, now: datetime) -> Iterator[Due]:
+        for key in self._store.list(prefix):
+            thing_id = key.removeprefix(prefix)
+            if not is_id(kind, thing_id):
+                continue  # not ours
+            kept_as = consent or Consent.ASSESS_ONLY
+            if not is_over(made_at(thing_id), kept_as, now=now, policy=self._policy):
                 break
-            erase_batch(self._store, batch_id, at=now)
-            self._audit.note(Act.EXPIRE, by="sweep", batch_id=batch_id)
-            ended += 1
+            with self._faults.survived(key), suppress(BlobNotFound):
+                # An id of a gateway whose clock lags says too early a time; a mark that was put later says so.
+                if is_over(self._store.written_at(key), kept_as, now=now, policy=self._policy):
+                    yield Due(key=key, thing_id=thing_id, consent=consent)
+
+    def end_retention(self, now: datetime, *, in_doubt: bool = False) -> int:
+        """Erase the cases and batches whose time is over, the oldest first, as many as a look should take; return how many.
+
+        While the clock is `in_doubt`, no more than the policy's cap until it is confirmed.
+        """
+        if not in_doubt:
+            self._ended_in_doubt = 0
+        most = max(0, self._policy.erased_in_doubt - self._ended_in_doubt) if in_doubt else _MOST_ENDED
+        ended = 0
+        for due in islice(self.due(now), most):
+            with self._faults.survived(due.key):
+                self._end(due, now)
+                ended += 1
+        self._ended_in_doubt += ended if in_doubt else 0
         return ended
 
-    def _end(self, key: str, case_id: str, now: datetime) -> None:
+    def _end(self, due: Due, now: datetime) -> None:
+        if due.consent is None:
+            erase_batch(self._store, due.thing_id, at=now)
+            self._audit.note(Act.EXPIRE, by="sweep", batch_id=due.thing_id)
+            return
         try:
-            owner = RetentionMark.model_validate_json(self._store.get(key)).owner
+            owner, case_id = RetentionMark.model_validate_json(self._store.get(due.key)).owner, due.thing_id
         except BlobNotFound:
             return  # erased meanwhile
         if has(self._store, fact_key(owner, case_id, "received")) or has(self._store, fact_key(owner, case_id, "erased")):
@@ -72,10 +108,52 @@ class Retention:
         else:
             clear(self._store, owner=owner, case_id=case_id)  # it was never wholly submitted
 
+    def mend_marks(self, now: datetime) -> int:
+        """Give a mark to some of the cases that have none, or one that can't be read; return to how many. Goes on where it stopped."""
+        if self._pass_ended and abs(now - self._pass_ended) < self._policy.incomplete_after:
+            return 0
+        mended = 0
+        keys = (key.split("/", 3) for key in self._store.list("cases/", after=self._place))
+        for n, ((_, owner, case_id), objects) in enumerate(groupby(keys, key=lambda parts: parts[:3])):
+            if n == _MOST_LOOKED_AT:
+                return mended
+            names = {parts[3] for parts in objects if len(parts) == 4}
+            self._place = f"cases/{owner}/{case_id}/~"
+            if is_id("case", case_id) and names - {"erased.json"}:
+                with self._faults.survived(f"cases/{owner}/{case_id}"):
+                    mended += self._mend_mark(owner, case_id, names, now)
+        self._place, self._pass_ended = "", now
+        return mended
+
+    def _mend_mark(self, owner: str, case_id: str, names: set[str], now: datetime) -> bool:
+        marks = [retention_key(consent, case_id) for consent in Consent]
+        if any(self._is_mark(key) for key in marks):
+            return False
+        consent = Consent.ASSESS_ONLY  # the shorter one, where nothing says more
+        with suppress(ValidationError, BlobNotFound):
+            consent = Received.model_validate_json(self._store.get(fact_key(owner, case_id, "received"))).consent
+        in_work = not is_expired(case_id, now=now, after=self._policy.incomplete_after) or has(self._store, open_key(case_id))
+        if "received.json" not in names and in_work:
+            return False  # being stored, or taken back by the look
+        for key in marks:
+            self._store.delete(key)
+        self._store.put_once(retention_key(consent, case_id), RetentionMark(owner=owner).model_dump_json().encode(), reserved=True)
+        log.warning("a case had no retention mark and was given one", consent=consent)
+        return True
+
+    def _is_mark(self, key: str) -> bool:
+        try:
+            RetentionMark.model_validate_json(self._store.get(key))
+        except (BlobNotFound, ValidationError):
+            return False
+        return True
+
     def end_audit(self, now: datetime) -> int:
         """Delete the audit of days that need not be kept any more; return how many objects."""
         last = f"{AUDIT_PREFIX}{(now - self._policy.audit_for).date()}"
-        over = [*takewhile(lambda key: key < last, self._store.list(AUDIT_PREFIX))]
-        for key in over:
-            self._store.delete(key)
-        return len(over)
+        ended = 0
+        for key in takewhile(lambda key: key < last, self._store.list(AUDIT_PREFIX)):
+            with self._faults.survived(key):
+                self._store.delete(key)
+                ended += 1
+        return ended

@@ -16,6 +16,16 @@ class SweepSettings(Retention):
     alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
+    reserve_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        description="space that is kept back on a disk, in bytes, for erasing and for the outcomes of accepted cases; at most an eighth of what is free",
+    )
+    erased_in_doubt: int = Field(
+        0,
+        ge=0,
+        description="cases and batches that may be erased by their time although the clock is in doubt; `dermis sweep confirm` ends the doubt",
+    )
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
 
     @property
@@ -26,4 +36,5 @@ class SweepSettings(Retention):
             keep_for=timedelta(days=self.retention_days),
             keep_for_improvement=timedelta(days=self.improvement_retention_days),
             audit_for=timedelta(days=self.audit_days),
+            erased_in_doubt=self.erased_in_doubt,
         )

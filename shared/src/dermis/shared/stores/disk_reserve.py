@@ -18,10 +18,12 @@ class Reserve:
         self._folder = folder
 
     def fill(self, size: int) -> None:
-        """Bring the reserve to `size` bytes, or as near as the disk lets; what is above it goes."""
+        """Bring the reserve to `size` bytes, or as near as the disk lets, at most an eighth of what would be free; what is above it goes."""
         with contextlib.suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
-        kept, wanted = set(os.listdir(self._folder)), {str(n) for n in range(size // PIECE)}
+        kept, status = set(os.listdir(self._folder)), os.statvfs(self._folder)
+        most = (status.f_bavail * status.f_frsize + len(kept) * PIECE) // 8
+        wanted = {str(n) for n in range(min(size, most) // PIECE)}
         for name in kept - wanted:
             (self._folder / name).unlink(missing_ok=True)
         try:

@@ -25,7 +25,8 @@ class Policy:
     """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
     `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
     image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if that was
-    agreed to, the audit for `audit_for`."""
+    agreed to, the audit for `audit_for`. While the clock is in doubt at most `erased_in_doubt` cases and batches are erased by their
+    time."""
 
     resend_after: timedelta = timedelta(seconds=45)
     incomplete_after: timedelta = timedelta(minutes=10)
@@ -34,6 +35,7 @@ class Policy:
     keep_for: timedelta = timedelta(days=30)
     keep_for_improvement: timedelta = timedelta(days=365)
     audit_for: timedelta = timedelta(days=365)
+    erased_in_doubt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,10 @@ def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Po
     return abs(now - resent.at) >= timedelta(seconds=wait)
 
 
-def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy) -> Action:
+def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy, written_at: datetime | None = None) -> Action:
     """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case.
+
+    `written_at` is when the marker was put by the store's clock, by which `now` is: a gateway whose clock lags is not taken for lost.
 
     An erased case keeps its marker for `resend_after` from then on: so long a worker may be at it, and be lost after a last put.
     """
@@ -63,7 +67,8 @@ def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy)
     if state.outcome or (state.failed and state.failed.attempt >= marker.attempt):
         return Action.CLOSE
     if state.received is None:
-        return Action.DISCARD if now - marker.opened_at >= policy.incomplete_after else Action.WAIT
+        opened_at = max(marker.opened_at, written_at or marker.opened_at)
+        return Action.DISCARD if now - opened_at >= policy.incomplete_after else Action.WAIT
     return Action.RESEND
 
 
@@ -73,14 +78,14 @@ def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
 
 
 def is_expired(thing_id: str, *, now: datetime, after: timedelta) -> bool:
-    """Whether a thing has been there for too long, by the time in its id; what has no such id has no right to stay."""
+    """Whether a thing has been there for too long, by the time in its id; what has no such id, or one of far ahead, has no right to stay."""
     try:
-        return now - made_at(thing_id) >= after
+        return abs(now - made_at(thing_id)) >= after
     except TypeIDException:
         return True
 
 
-def is_over(case_id: str, consent: Consent, *, now: datetime, policy: Policy) -> bool:
-    """Whether a case's time is over, by the time in its id and what its person agreed to; a retention of 0 has no end."""
+def is_over(since: datetime, consent: Consent, *, now: datetime, policy: Policy) -> bool:
+    """Whether the time of what was taken in at `since` is over, by what its person agreed to; a retention of 0 has no end."""
     keep = policy.keep_for if consent is Consent.ASSESS_ONLY else policy.keep_for_improvement
-    return bool(keep) and now - made_at(case_id) >= keep
+    return bool(keep) and now - since >= keep
