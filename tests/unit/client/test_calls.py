@@ -1,5 +1,6 @@
 """Each call of the client as the API wants it, and what comes back."""
 
+import asyncio
 import inspect
 import io
 import json
@@ -189,3 +190,13 @@ def test_a_reader_may_leave_in_the_middle() -> None:
         for result in client.batch_results("b"):
             assert result.name == "a"
             break
+
+
+def test_the_blocking_client_works_inside_a_running_loop() -> None:
+    async def run() -> list[str]:
+        with Client(
+            "http://gateway", transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b'{"row":0,"name":"a"}\n'))
+        ) as client:
+            return [result.name for result in client.batch_results("b")]
+
+    assert asyncio.run(run()) == ["a"]
