@@ -53,7 +53,7 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 	@.venv/bin/dermis up
 
 # --- check ----------------------------------------------------------------------------------------------------------
-PACKAGES = $(foreach part,client shared gateway worker metadata serving standalone,-p dermis.$(part))
+PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
@@ -169,7 +169,7 @@ lint: .venv/.dev ## style, import laws, protos, generated files
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
-	.venv-trainer/bin/mypy -p dermis.trainer
+	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh

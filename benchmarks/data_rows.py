@@ -18,14 +18,15 @@ import simplejpeg
 
 from benchmarks.images import Image, photo
 from benchmarks.measure import Result, Row, Times, interleaved, number, of_pairs
+from dermis.data.generated import cases as generated
+from dermis.data.generated import skin
+from dermis.data.images.measure import load_quality_policy
+from dermis.data.profile.profile import profile
+from dermis.data.report.report import Report, as_html
+from dermis.data.scin.label_policy import apply_policy
+from dermis.data.scin.source import load_policy
+from dermis.data.scin.tables import read_tables
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data import generated, skin
-from dermis.trainer.data.core.policy import apply_policy
-from dermis.trainer.data.core.profile import profile
-from dermis.trainer.data.core.tables import read_tables
-from dermis.trainer.data.images import load_quality_policy
-from dermis.trainer.data.report import Report, as_html
-from dermis.trainer.data.scin import load_policy
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
 from tests.unit.data.scin_rows import case, files, labelled

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import Row
-from dermis.trainer.data.core.duplicates import near_pairs
-from dermis.trainer.data.core.space import directions
-from dermis.trainer.data.defaults import RADIUS
-from dermis.trainer.data.embed import open_embedder
-from dermis.trainer.data.generated import cases
+from dermis.data.defaults import RADIUS
+from dermis.data.generated.cases import cases
+from dermis.data.images.near_duplicates import near_pairs
+from dermis.data.space.embed import open_embedder
+from dermis.data.space.sorting import directions
 from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import phash
 from dermis.worker.core.prepare import fit

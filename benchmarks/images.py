@@ -9,8 +9,9 @@ import numpy.typing as npt
 import simplejpeg
 
 from benchmarks.measure import Result, Row, interleaved, number, of_pairs
+from dermis.data.generated import cases as generated
+from dermis.data.generated import skin
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data import generated, skin
 from dermis.worker.core import decode, phash, prepare, quality
 
 Image = npt.NDArray[np.uint8]

@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from benchmarks.measure import Result, Row, interleaved, number, of_pairs, quartiles
 from dermis.api.metadata.v1 import features_pb2, features_pb2_grpc
 from dermis.api.serving.v1 import serving_pb2 as serving
+from dermis.data.generated import cases as generated
 from dermis.metadata.convert import from_proto
 from dermis.metadata.core.encode import encoder
 from dermis.serving.adapters import openvino as twin
@@ -32,7 +33,6 @@ from dermis.shared.stores import open_store
 from dermis.shared.tensors import to_proto as tensor_of
 from dermis.standalone import demo
 from dermis.standalone.bundle import ensure_bundle
-from dermis.trainer.data import generated
 from tests.support.servers import free_port
 
 SCIN_CASES = 5033

@@ -44,7 +44,7 @@ class System:
         found: dict[str, list[psutil.Process]] = {}
         for process in psutil.Process(self.process.pid).children():
             command = " ".join(process.cmdline())
-            named = re.search(r"-m dermis\.(?:standalone\.)?(\w+)|(redis)-server", command)
+            named = re.search(r"-m dermis\.(\w+)|(redis)-server", command)
             if named:
                 found[named[1] or named[2]] = [process, *process.children(recursive=True)]
         return found

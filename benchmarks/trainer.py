@@ -22,13 +22,14 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import Result, Row, Times, interleaved, number
-from dermis.trainer.backbones.graph import cut
-from dermis.trainer.embed import CachedViews, embed
-from dermis.trainer.fit import Cases, Progress, Trained, devices, fit
-from dermis.trainer.inputs import Dataset, conditions_of, features, open_dataset, read_image, targets
-from dermis.trainer.model import Head, build_head
-from dermis.trainer.recipe import Config, Stage
-from dermis.trainer.stages import new_backbone
+from dermis.data.dataset import Dataset, conditions_of, open_dataset
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.backbones.graph import cut
+from dermis.trainer.model.head import Head, build_head
+from dermis.trainer.model.inputs import features, read_image, targets
+from dermis.trainer.training.feature_cache import CachedViews, embed
+from dermis.trainer.training.loop import Cases, Progress, Trained, devices, fit
+from dermis.trainer.training.stages import new_backbone
 
 CUT = "block_13"
 DATA, SIZE, ROUNDS = "generated:21:128:224", 224, 3

@@ -18,7 +18,7 @@ import httpx
 
 from dermis.shared.case import PUBLIC_OWNER, case_key
 from dermis.shared.stores import open_store
-from dermis.standalone.settings import SweepSettings
+from dermis.sweep.settings import SweepSettings
 from tests.system import stack, verify
 from tests.system.clients import Clients
 from tests.system.proxy import Proxy

@@ -24,11 +24,11 @@ import cv2
 import numpy as np
 import psutil
 
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.fetch import rows_of
+from dermis.data.scin.tables import read_tables
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.core.tables import read_tables
-from dermis.trainer.data.fetch import rows_of
 from tests.support.servers import BUCKET, fake_gcs, redis_server
 from tests.unit.data.scin_rows import files, labelled
 

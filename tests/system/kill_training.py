@@ -17,16 +17,16 @@ import time
 from pathlib import Path
 
 from dermis.shared.stores import open_store
-from dermis.trainer.runs import read_run, run_ids
+from dermis.trainer.records.runs import read_run, run_ids
 
 ROOT = Path(__file__).parents[2]
 DERMIS = ROOT / ".venv-trainer/bin/dermis"
 CONFIG = """
 import dataclasses
-from dermis.trainer import fit
+from dermis.trainer.training import loop
 from dermis.trainer.configs import demo
-from dermis.trainer.recipe import Stage
-fit.CHECKPOINT_S = 0.0
+from dermis.trainer.config import Stage
+loop.CHECKPOINT_S = 0.0
 STAGES = (Stage(epochs={head}, learning_rate=3e-3), Stage(after="", epochs={fine}, learning_rate=1e-3, images="augmented"))
 CONFIG = dataclasses.replace(demo.CONFIG, seed={seed}, image_size=48, stages=STAGES, patience=None)
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dermis.data.generated.cases import cases
 from dermis.metadata.core.encode import encode_batch
 from dermis.serving.adapters.bundle import load_bundle
 from dermis.shared.bundles import publish, read_current, read_feature_schema, read_manifest
@@ -26,9 +27,8 @@ from dermis.shared.manifest import MANIFEST_FILE, MODEL_NAME, Manifest, VersionR
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
-from dermis.trainer.core.predictions import Predictions, to_bytes
-from dermis.trainer.data.generated import cases
-from dermis.trainer.registry import evaluation_key
+from dermis.trainer.evaluation.predictions import Predictions, to_bytes
+from dermis.trainer.records.layout import evaluation_key
 from dermis.worker.core.prepare import fit
 from tests.system import stack, verify
 from tests.system.clients import Clients
