@@ -123,7 +123,7 @@ def test_nothing_that_steps_up_is_let_through(tail: str) -> None:
         ("", "/csv", "the header needs 'images'"),
         ("name\nx\n", "/csv", "the header needs 'images'"),
         ("images,images\na.jpg,a.jpg\n", "/csv", "each column once"),
-        ("images,colour\na.jpg,red\n", "/csv", "column 'colour' is not known"),
+        ("images,colour\na.jpg,red\n", "/csv", "column 2 of the header is not known"),
         ("images\n", "/csv", "there is no row"),
         ("images,name\na.jpg\n", "/csv", "line 2: 1 cells for 2 columns"),
         ('images\n"a.jpg\n', "/csv", "unexpected end of data"),

@@ -208,7 +208,7 @@ def test_a_body_without_a_length_is_refused_while_it_streams(gateway: Any) -> No
 def test_when_storing_fails_nothing_stays_and_the_client_may_try_again(gateway: Any, jpeg: bytes, failing: int) -> None:
     put_once, calls = gateway.store.put_once, []
 
-    def fail_at(key: str, data: bytes) -> bool:
+    def fail_at(key: str, data: bytes, *, reserved: bool = False) -> bool:
         calls.append(key)
         if len(calls) == failing + 1:
             put_once(key, data)  # the answer is lost, not the write
@@ -226,7 +226,7 @@ def test_when_storing_fails_nothing_stays_and_the_client_may_try_again(gateway: 
 
 def test_the_marker_is_first_and_the_fact_that_makes_a_case_last(gateway: Any, jpeg: bytes) -> None:
     put_once, order = gateway.store.put_once, []
-    gateway.store.put_once = lambda key, data: (order.append(key), put_once(key, data))[1]
+    gateway.store.put_once = lambda key, data, **_: (order.append(key), put_once(key, data))[1]
     case_id = gateway.submit(jpeg, jpeg).json()["id"]
     images = [image_key("public", case_id, n, "original") for n in (1, 2)]
     assert sorted(order[1:4]) == [*images, retention_key(Consent.ASSESS_ONLY, case_id)]

@@ -255,7 +255,7 @@ class TestSendingAgain:
     def test_one_that_broke_off_is_brought_to_its_end(self, gateway: Any, jpeg: bytes, failing: int) -> None:
         put_once, calls = gateway.store.put_once, []
 
-        def fail_at(key: str, data: bytes) -> bool:
+        def fail_at(key: str, data: bytes, *, reserved: bool = False) -> bool:
             calls.append(key)
             if len(calls) == failing + 1:
                 raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
@@ -287,7 +287,7 @@ class TestSendingAgain:
             reached, erased = asyncio.Event(), threading.Event()
             put_once, loop = gateway.store.put_once, asyncio.get_running_loop()
 
-            def late(key: str, data: bytes) -> bool:
+            def late(key: str, data: bytes, *, reserved: bool = False) -> bool:
                 if key.endswith(before) and not reached.is_set():
                     loop.call_soon_threadsafe(reached.set)
                     erased.wait(5)
@@ -310,7 +310,7 @@ class TestSendingAgain:
     def test_one_whose_half_stored_image_is_another_one_is_not_taken_for_stored(self, gateway: Any, jpeg: bytes) -> None:
         put_once = gateway.store.put_once
 
-        def breaking_off(key: str, data: bytes) -> bool:
+        def breaking_off(key: str, data: bytes, *, reserved: bool = False) -> bool:
             if key.endswith("received.json"):
                 raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
             return bool(put_once(key, b"of an earlier release" if key.endswith("original") else data))
@@ -325,7 +325,7 @@ class TestSendingAgain:
         first = gateway.submit(jpeg, headers={"Idempotency-Key": "k"})
         put_once = gateway.store.put_once
 
-        def erasing(key: str, data: bytes) -> bool:
+        def erasing(key: str, data: bytes, *, reserved: bool = False) -> bool:
             try:
                 return bool(put_once(key, data))
             except BlobConflict:
@@ -354,7 +354,7 @@ class TestErasing:
         store, order = gateway.store, []
         for name in ("put_once", "delete"):
             call = getattr(store, name)
-            setattr(store, name, lambda key, *data, call=call, name=name: (order.append((name, key)), call(key, *data))[1])
+            setattr(store, name, lambda key, *data, call=call, name=name, **more: (order.append((name, key)), call(key, *data, **more))[1])
         gateway.call("DELETE", f"/v1/cases/{case_id}")
         assert ("put_once", fact_key("public", case_id, "erased")) in order
         assert [name for name, _ in order] == sorted((name for name, _ in order), reverse=True)

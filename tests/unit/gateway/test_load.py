@@ -18,7 +18,7 @@ REPORT = QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=N
 class TestJudging:
     def test_an_image_is_judged_and_not_kept(self, gateway: Any, jpeg: bytes) -> None:
         put_once, stored = gateway.store.put_once, {}
-        gateway.store.put_once = lambda key, data: (stored.update({key: data}), put_once(key, data))[1]
+        gateway.store.put_once = lambda key, data, **_: (stored.update({key: data}), put_once(key, data))[1]
         gateway.broker.reply = REPORT.model_dump_json().encode()
         response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
         assert (response.status_code, QualityReport.model_validate(response.json())) == (200, REPORT)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.stores import is_store_url, open_store
+from dermis.shared.stores import is_store_url, open_store, overlap
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,27 @@ def test_any_other_url_is_refused_with_the_forms_to_use(url: str) -> None:
     with pytest.raises(DermisError, match=r"file:///folder, gs://bucket/prefix") as fault:
         open_store(url)
     assert (fault.value.kind, fault.value.reason) == (Kind.INVALID, "STORE_URL")
+
+
+@pytest.mark.parametrize(
+    ("source", "shared"),
+    [
+        ("file:///a/store", True),
+        ("file:///a/store/cases", True),
+        ("file:///a", True),
+        ("file:///a/store2", False),
+        ("file:///b", False),
+        ("gs://a/store", False),
+    ],
+)
+def test_a_source_that_shares_objects_with_the_store_is_told(source: str, shared: bool) -> None:
+    assert overlap("file:///a/store", source) is shared
+
+
+def test_so_is_one_behind_a_link_and_in_a_bucket(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    assert overlap((tmp_path / "store").as_uri(), (tmp_path / "link" / "cases").as_uri())
+    assert overlap("gs://bucket/dermis", "gs://bucket/dermis/cases")
+    assert overlap("gs://bucket/dermis", "gs://bucket")
+    assert not overlap("gs://bucket/dermis", "gs://bucket/photos?anonymous=true")

@@ -34,13 +34,14 @@ from dermis.shared.erasing import RETAINED_BATCHES, erase_batch
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import Batch, BatchSource, BatchSummary
 from dermis.shared.ids import is_id, new_id
-from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.shared.stores import is_store_url, open_store
+from dermis.shared.ports import BlobNotFound, BlobStore, has
+from dermis.shared.stores import is_store_url, open_source
 from dermis.shared.stores.keys import checked
 from dermis.shared.vocabulary import SelfReport
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_FAULTS = 20
+_OF_A_CELL = "row {}: a cell is not understood; see the field that the pointer names, and the file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Batches:
 
     store: BlobStore
     sources: tuple[str, ...]
-    open_source: Callable[[str], BlobStore] = open_store
+    open_source: Callable[[str], BlobStore] = open_source
     clock: Callable[[], datetime] = now
 
     def create(self, source: BatchSource, *, owner: str, csv: bytes | None = None) -> BatchManifest:
@@ -59,15 +60,24 @@ class Batches:
         """
         self._check(source.url)
         opened = self.open_source(source.url)
-        if csv is None and source.csv is not None:
-            csv = _found(opened, source.csv)
-        rows = _of_images(opened, source.prefix) if csv is None else _of_csv(csv)
+        if csv is not None:
+            rows = _of_csv(csv)
+        elif source.csv is not None:
+            rows = _of_csv(_found(opened, source.csv), foreign=True)
+        else:
+            rows = _of_images(opened, source.prefix)
         batch_id = new_id("batch")
         manifest = BatchManifest(batch_id=batch_id, owner=owner, created_at=self.clock(), source=source.url, rows=len(rows))
-        self.store.put_once(open_batch_key(batch_id), b"{}")
-        self.store.put_once(f"{RETAINED_BATCHES}{batch_id}", b"{}")
-        self.store.put_once(batch_rows_key(batch_id), as_lines(rows))
-        self.store.put_once(batch_manifest_key(batch_id), manifest.model_dump_json().encode())
+        parts = {
+            open_batch_key(batch_id): b"{}",
+            f"{RETAINED_BATCHES}{batch_id}": b"{}",
+            batch_rows_key(batch_id): as_lines(rows),
+            batch_manifest_key(batch_id): manifest.model_dump_json().encode(),
+        }
+        for _ in range(2):  # again, as the sweep may have taken it for lost if this took very long
+            for key, data in parts.items():
+                if not has(self.store, key):
+                    self.store.put_once(key, data)
         return manifest
 
     def jobs(self, manifest: BatchManifest) -> list[BatchJob]:
@@ -156,7 +166,8 @@ def _of_images(source: BlobStore, prefix: str) -> list[BatchRow]:
     return [BatchRow(name=key, images=(key,)) for key in keys]
 
 
-def _of_csv(data: bytes) -> list[BatchRow]:
+def _of_csv(data: bytes, *, foreign: bool = False) -> list[BatchRow]:
+    """Return the rows of a CSV file; of a `foreign` one, which the caller need not have seen, no cell is told."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -169,9 +180,11 @@ def _of_csv(data: bytes) -> list[BatchRow]:
             report = SelfReport.model_validate(rows_of.answers_of(cells))
             rows.append(BatchRow(name=cells.get(rows_of.NAME, "").strip()[:400] or images[0], images=images, self_report=report))
         except ValidationError as error:
-            problems += answer_problems(error, pointer=place, name=f"row {n}")
+            told = answer_problems(error, pointer=place, name=f"row {n}")
+            problems += [each.model_copy(update={"detail": _OF_A_CELL.format(n)}) for each in told] if foreign else told
         except DermisError as error:
-            problems.append(FieldProblem(pointer=f"{place}/images", detail=f"row {n}: {error.detail}"))
+            detail = _OF_A_CELL.format(n) if foreign else f"row {n}: {error.detail}"
+            problems.append(FieldProblem(pointer=f"{place}/images", detail=detail))
         if len(problems) >= _MOST_FAULTS:
             break
     if problems:

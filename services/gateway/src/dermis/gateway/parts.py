@@ -9,8 +9,9 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
+from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.core.admission import refused_for
+from dermis.gateway.core.admission import refused_for, too_little
 from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import Form, FormRules, body_bytes, read_form
 from dermis.gateway.guard import Guard
@@ -21,6 +22,7 @@ from dermis.gateway.problems import BusyError
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import Scope
 from dermis.shared.audit import Audit
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.tracing import span
 
 
@@ -60,6 +62,13 @@ class Parts:
     def _hold(self, size: int) -> None:
         self._held += size
         self.metrics.uploads.set(self._held)
+
+    async def check_room(self) -> None:
+        """Raise FULL if the store has too little free: what is accepted must be able to end, and a case can always be erased."""
+        room = await run_in_threadpool(self.pipeline.store.room)
+        if room and too_little(room, least_bytes=self.settings.min_free_bytes, least_inodes=self.settings.min_free_inodes):
+            detail = "the store is almost full, so that no new case is taken; come again later; cases can be read and erased meanwhile"
+            raise DermisError(Kind.FULL, "STORE_FULL", detail)
 
     async def admit(self) -> None:
         """Raise BusyError if the queue is too deep or moves too slowly; without a broker to ask, a case may come in."""

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -77,6 +78,9 @@ class Pipeline:
         received = await run_in_threadpool(self._received, case, new_id("case"), owner)
         try:
             await self._store(case, received)
+            if await run_in_threadpool(has, self.store, fact_key(owner, received.case_id, "erased")):
+                detail = "storing the case took so long that it was taken back; send it again"
+                raise DermisError(Kind.UNAVAILABLE, "TAKEN_BACK", detail)
         except Exception:
             await run_in_threadpool(self._undo, received)
             raise
@@ -242,19 +246,33 @@ class Pipeline:
         owner, case_id = received.owner, received.case_id
         opened = OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at)
         await run_in_threadpool(self._put, open_key(case_id), opened)
-        puts = [
-            run_in_threadpool(self.store.put_once, image_key(owner, case_id, described.n, "original"), image.data)
+        parts = {
+            image_key(owner, case_id, described.n, "original"): image.data
             for image, described in zip(case.images, received.images, strict=True)
-        ]
-        mark = retention_key(received.consent, case_id)
-        puts.append(run_in_threadpool(self._put, mark, RetentionMark(owner=owner)))
+        }
+        parts[retention_key(received.consent, case_id)] = _json(RetentionMark(owner=owner))
         if link:
-            puts.append(run_in_threadpool(self._put, link_key(owner, case_id), link))
-        # All are waited for, so that none is put after an undo.
-        for result in await asyncio.gather(*puts, return_exceptions=True):
+            parts[link_key(owner, case_id)] = _json(link)
+        await self._all(partial(self.store.put_once, key, data) for key, data in parts.items())
+        fact = fact_key(owner, case_id, "received")
+        await run_in_threadpool(self.store.put_once, fact, _json(received))
+        # Of a gateway that was stopped on the way the sweep may have taken all this for lost. Its tombstone is looked for first: as
+        # long as none is there, what is there stays.
+        if not await run_in_threadpool(has, self.store, fact_key(owner, case_id, "erased")):
+            again = {open_key(case_id): _json(opened), **parts, fact: _json(received)}
+            await self._all(partial(self._put_if_gone, key, data) for key, data in again.items())
+
+    async def _all(self, calls: Iterable[Callable[[], object]]) -> None:
+        """Make calls of the store at once and wait for all, so that none is made after an undo; raise the first fault."""
+        for result in await asyncio.gather(*map(run_in_threadpool, calls), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-        await run_in_threadpool(self.store.put_once, fact_key(owner, case_id, "received"), _json(received))
+
+    def _put_if_gone(self, key: str, data: bytes) -> None:
+        if not has(self.store, key):
+            log.warning("put again: it was gone before the case was whole")
+            with contextlib.suppress(BlobConflict):  # an equal request's, which says the same but for the time
+                self.store.put_once(key, data)
 
     def _undo(self, received: Received) -> None:
         owner, case_id = received.owner, received.case_id

@@ -1,9 +1,10 @@
 """What may be set from outside: DERMIS_GATEWAY_<NAME>."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dermis.gateway.core.image import Limits
 from dermis.shared.settings import Retention
+from dermis.shared.stores import is_store_url, overlap
 
 
 class GatewaySettings(Retention):
@@ -20,6 +21,10 @@ class GatewaySettings(Retention):
     max_queue_seconds: float = Field(
         15, gt=0, description="wait of the oldest of many waiting cases from which on new ones are refused with 503"
     )
+    min_free_bytes: int = Field(
+        1024**3, ge=0, description="free bytes of the store's disk below which no new case is taken (507); erasing goes on"
+    )
+    min_free_inodes: int = Field(10_000, ge=0, description="free inodes of the store's disk below which no new case is taken (507)")
     max_wait_seconds: float = Field(30, gt=0, description="longest wait that `Prefer: wait` gets")
     judge_seconds: float = Field(10, gt=0, description="time that a worker gets to judge an image at once")
     stream_seconds: float = Field(300, gt=0, description="longest stream of events; the client then connects again")
@@ -38,6 +43,16 @@ class GatewaySettings(Retention):
     )
     cors_origins: str = Field("", description="origins, separated by commas, whose pages may call the API; empty: none but its own page")
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
+
+    @model_validator(mode="after")
+    def _sources_are_no_part_of_the_store(self) -> "GatewaySettings":
+        for source in filter(None, (each.strip() for each in self.batch_sources.split(","))):
+            if is_store_url(source) and is_store_url(self.store_url) and overlap(source, self.store_url):
+                raise ValueError(
+                    f"DERMIS_GATEWAY_BATCH_SOURCES: {source} and the store share objects, so that a batch could read cases and keys; "
+                    "name a folder or bucket of its own"
+                )
+        return self
 
     @property
     def limits(self) -> Limits:

@@ -3,7 +3,7 @@
 import resource
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import redis
 from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.metrics import serve_metrics
+from dermis.shared.ports import BlobStore
 from dermis.shared.rpc import open_channel
-from dermis.shared.stores import open_store
+from dermis.shared.stores import open_source, open_store, overlap
 from dermis.shared.telemetry import configure_logs
 from dermis.shared.tracing import configure_traces, flush_traces
 from dermis.worker.adapters.alive import signs_of_life
@@ -58,7 +60,9 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
 
     @cache
     def batches() -> Batches:
-        return Batches(pipeline(), open_store, give_up_after=timedelta(seconds=settings.give_up_after_seconds))
+        return Batches(
+            pipeline(), partial(open_source_of, settings.store_url), give_up_after=timedelta(seconds=settings.give_up_after_seconds)
+        )
 
     def started(**_: object) -> None:
         configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
@@ -84,6 +88,13 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
     if settings.alive_file:
         app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app
+
+
+def open_source_of(store_url: str, source_url: str) -> BlobStore:
+    """Open what a batch reads from; INVALID if it shares objects with the store, where cases and keys are."""
+    if overlap(store_url, source_url):
+        raise DermisError(Kind.INVALID, "BATCH_SOURCE", "the batch's source and the store share objects; name a source of its own")
+    return open_source(source_url)
 
 
 def load_policy() -> Policy:

@@ -18,6 +18,26 @@ def is_store_url(url: str) -> bool:
     return bool(_FILE.fullmatch(url) or _GS.fullmatch(url))
 
 
+def open_source(url: str) -> BlobStore:
+    """Open a store that others fill, to read from: symbolic links in a folder are not followed. INVALID as for `open_store`."""
+    if match := _FILE.fullmatch(url):
+        return DiskStore(Path(unquote(match[1])), links=False)
+    return open_store(url)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Return whether two stores share objects, as one is the other or lies in it; of folders as links lead to them."""
+    places = [_place(url) for url in (one, other)]
+    shorter = min(map(len, places))
+    return places[0][:shorter] == places[1][:shorter]
+
+
+def _place(url: str) -> tuple[str, ...]:
+    if match := _FILE.fullmatch(url):
+        return ("file", *Path(unquote(match[1])).resolve().parts)
+    return ("gs", *url.removeprefix("gs://").partition("?")[0].strip("/").split("/"))
+
+
 def open_store(url: str) -> BlobStore:
     """Open the store at `file:///folder`, `gs://bucket` or `gs://bucket/prefix`; INVALID for any other URL.
 

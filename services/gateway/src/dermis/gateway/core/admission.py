@@ -2,6 +2,8 @@
 
 import math
 
+from dermis.shared.ports import Room
+
 _LONGEST_S = 30
 _FEW = 50
 
@@ -16,3 +18,8 @@ def refused_for(*, depth: int, age: float, max_depth: int, max_age: float) -> in
     if excess < 1:
         return None
     return min(_LONGEST_S, math.ceil(2 * excess))
+
+
+def too_little(room: Room, *, least_bytes: int, least_inodes: int) -> bool:
+    """Whether a store has less free than what is accepted already may need."""
+    return room.bytes < least_bytes or (room.inodes is not None and room.inodes < least_inodes)

@@ -42,10 +42,11 @@ def read_csv(text: str, *, most: int) -> list[Cells]:
         raise _invalid(f"line {reader.line_num}: {error}; write it as RFC 4180 says") from None
     header = [cell.strip() for cell in lines[0][1]] if lines else []
     known = (NAME, IMAGES, *SelfReport.model_fields)
-    if strange := [cell[:64] for cell in header if cell not in known]:
-        raise _invalid(f"column {strange[0]!r} is not known; use {', '.join(known)}")
+    if strange := [cell for cell in header if cell not in known]:
+        places = ", ".join(str(header.index(cell) + 1) for cell in strange[:3])
+        raise _invalid(f"column {places} of the header is not known; use {', '.join(known)}")
     if IMAGES not in header or len(set(header)) != len(header):
-        raise _invalid(f"the header needs '{IMAGES}', and each column once; it is {', '.join(header)[:200]!r}")
+        raise _invalid(f"the header needs '{IMAGES}', and each column once; it has {len(header)} columns")
     rows = [(n + 1, cells) for n, cells in lines[1:] if cells]
     if len(rows) > most:
         raise _invalid(f"there are more than {most:,} rows; send them as several batches")

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "",
     summary="Assess many cases at once",
     status_code=202,
-    responses={**BATCH_TAKEN_IN, **problems(403, 413, 415, 422, 503)},
+    responses={**BATCH_TAKEN_IN, **problems(403, 413, 415, 422, 503, 507)},
     openapi_extra={"requestBody": BATCH_BODY},
 )
 async def create_batch(
@@ -33,6 +33,7 @@ async def create_batch(
     owner: Operator,
     url: Annotated[str, Query(max_length=500, description="with a CSV body: the store that its keys are in")] = "",
 ) -> Batch:
+    await parts.check_room()
     batches = _batches(parts)
     manifest = await _take_in(request, batches, owner=owner, url=url, most=parts.settings.max_batch_bytes)
     await parts.broker.send_batch(batches.jobs(manifest))

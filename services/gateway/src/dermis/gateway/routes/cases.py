@@ -39,12 +39,13 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
     summary="Submit a case",
     status_code=202,
     response_model=Case,
-    responses={**TAKEN_IN, **problems(408, 413, 415, 422, 503)},
+    responses={**TAKEN_IN, **problems(408, 413, 415, 422, 503, 507)},
     openapi_extra={"requestBody": CASE_BODY},
 )
 async def submit_case(
     request: Request, parts: PartsOf, owner: WritingOwner, still_valid: StillValid, prefer: Prefer = None, idempotency_key: Key = None
 ) -> Response:
+    await parts.check_room()
     await parts.admit()
     received, new = await _take_in(request, parts, owner, idempotency_key)
     if new:

@@ -18,10 +18,11 @@ router = APIRouter(prefix="/v1", tags=["images"])
 @router.post(
     "/images:assess",
     summary="Judge an image's quality at once",
-    responses=problems(408, 413, 415, 422, 503, 504),
+    responses=problems(408, 413, 415, 422, 503, 504, 507),
     openapi_extra={"requestBody": IMAGE_BODY},
 )
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
+    await parts.check_room()
     image = await _take_in(request, parts)
     job, seconds = (
         AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation),
