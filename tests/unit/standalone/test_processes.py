@@ -1,6 +1,7 @@
 """Which processes are planned, with which variables."""
 
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from dermis.shared.errors import DermisError
 from dermis.standalone import extras
 from dermis.standalone.addresses import free_ports
-from dermis.standalone.broker import find_redis_server, redis_command
+from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_command
 from dermis.standalone.processes import Plan, make_plan
 from dermis.standalone.settings import load_standalone
 
@@ -52,7 +53,9 @@ def test_everything_is_started_with_the_variables_of_a_pod(tmp_path: Path, redis
     assert environ["DERMIS_METADATA_ADDRESS"] == environ["DERMIS_METADATA_LISTEN"] != environ["DERMIS_SERVING_ADDRESS"]
     assert environ["DERMIS_SERVING_ADDRESS"] == environ["DERMIS_SERVING_LISTEN"]
     assert planned.url == f"http://127.0.0.1:{environ['DERMIS_GATEWAY_PORT']}"
-    assert planned.broker_url == environ["DERMIS_BROKER_URL"] == f"redis://127.0.0.1:{commands['redis'][4]}/0"
+    config = Path(commands["redis"][1]).read_text()
+    port, password = re.findall(r"^(?:requirepass|port) (\S+)$", config, re.MULTILINE)
+    assert planned.broker_url == environ["DERMIS_BROKER_URL"] == f"redis://:{password}@127.0.0.1:{port}/0"
     assert environ["DERMIS_WORKER_CONCURRENCY"] == "1"
     assert planned.given == ()
 
@@ -114,12 +117,21 @@ def test_redis_is_looked_for_on_path_then_in_the_environment(tmp_path: Path, red
     assert find_redis_server({"PATH": ""}, prefix) == carried
 
 
-def test_redis_keeps_its_queue_and_is_for_this_machine_only(tmp_path: Path) -> None:
-    command = redis_command(Path("/r"), port=1, folder=tmp_path / "redis")
-    assert command[:5] == ("/r", "--bind", "127.0.0.1", "--port", "1")
-    assert command[command.index("--appendonly") + 1] == "yes"
-    assert command[command.index("--dir") + 1] == str(tmp_path / "redis")
-    assert (tmp_path / "redis").is_dir()
+def test_redis_keeps_its_queue_and_is_for_this_machine_and_who_may_read_its_folder(tmp_path: Path) -> None:
+    command = redis_command(Path("/r"), port=1, folder=tmp_path / "redis", password="secret")  # noqa: S106
+    assert command == ("/r", str(tmp_path / "redis" / "redis.conf"))
+    config = (tmp_path / "redis" / "redis.conf").read_text().splitlines()
+    assert {"bind 127.0.0.1", "port 1", "appendonly yes", "requirepass secret", f'dir "{tmp_path / "redis"}"'} <= set(config)
+    assert (tmp_path / "redis" / "redis.conf").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "redis").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_queue_that_cannot_be_loaded_is_moved_aside(tmp_path: Path) -> None:
+    for n in (1, 2):
+        (tmp_path / "appendonly.aof").write_bytes(bytes(n))
+        assert "moved" in move_queue_aside(tmp_path)
+        assert (tmp_path / "damaged" / "appendonly.aof").read_bytes() == bytes(n)
+    assert move_queue_aside(tmp_path) == ""
 
 
 def test_this_environment_has_what_up_needs() -> None:

@@ -1,5 +1,6 @@
 """A Redis of this machine's own."""
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,9 @@ from pathlib import Path
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone.addresses import LOOPBACK
 from dermis.standalone.state import make_folder
+
+_QUEUE_FILES = ("appendonly.aof", "appendonlydir", "dump.rdb")
+"""Of Redis 6, of Redis 7, and a snapshot."""
 
 
 def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix)) -> Path:
@@ -22,8 +26,30 @@ def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix
     )
 
 
-def redis_command(executable: Path, *, port: int, folder: Path) -> tuple[str, ...]:
-    """Return the command of a Redis on loopback that keeps its queue in `folder` over a restart."""
+def redis_command(executable: Path, *, port: int, folder: Path, password: str) -> tuple[str, ...]:
+    """Return the command of a Redis on loopback that keeps its queue in `folder` over a restart.
+
+    Whoever is on this machine can reach loopback: it asks for `password`, which it reads from a file of its owner's alone, as every
+    user may read a command.
+    """
     make_folder(folder)
-    options = {"bind": LOOPBACK, "port": str(port), "dir": str(folder), "appendonly": "yes", "save": "", "loglevel": "warning"}
-    return (str(executable), *(text for name, value in options.items() for text in (f"--{name}", value)))
+    options = {"bind": LOOPBACK, "port": str(port), "dir": f'"{folder}"', "appendonly": "yes", "save": '""', "loglevel": "warning"}
+    lines = [f"{name} {value}" for name, value in {**options, "requirepass": password}.items()]
+    file = folder / "redis.conf"
+    file.unlink(missing_ok=True)
+    with open(file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as config:
+        config.write("\n".join(lines) + "\n")
+    return (str(executable), str(file))
+
+
+def move_queue_aside(folder: Path) -> str:
+    """Move what Redis could not load out of its way, and say so; "" if there is nothing. What is lost with it, the sweep sends again."""
+    queue = [path for name in _QUEUE_FILES if (path := folder / name).exists()]
+    if not queue:
+        return ""
+    aside = folder / "damaged"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(mode=0o700)
+    for path in queue:
+        path.rename(aside / path.name)
+    return f"its queue can't be loaded: moved to {aside}, and started empty; the sweep sends open cases again"

@@ -1,13 +1,15 @@
 """The parts of dermis as processes of one machine, with the variables that a pod gives them."""
 
+import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone import extras
 from dermis.standalone.addresses import LOOPBACK, free_ports, ip_is_loopback, is_free
-from dermis.standalone.broker import find_redis_server, redis_command
+from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_command
 from dermis.standalone.probes import Probe, always, answers_ok, queue_is_read, redis_answers, serves
 from dermis.standalone.settings import StandaloneSettings
 from dermis.standalone.state import make_folder
@@ -21,6 +23,8 @@ class Part:
     command: tuple[str, ...]
     ready: Probe
     leaves: int
+    mend: Callable[[], str] = lambda: ""
+    """Called when it ended with an error soon after its start; says what was done about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
         raise DermisError(Kind.NOT_FOUND, "EXTRA_MISSING", detail)
     redis_port, metadata_port, serving_port, gateway_port = free_ports(4)
     redis_port = settings.redis_port or redis_port
+    password = secrets.token_urlsafe(24)
     host = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK)
     port = _port(environ.get("DERMIS_GATEWAY_PORT", "8080")) or gateway_port
     here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
@@ -57,7 +62,7 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
         "DERMIS_LOG_FORMAT": "text",
         "DERMIS_METADATA_ADDRESS": f"{LOOPBACK}:{metadata_port}",
         "DERMIS_SERVING_ADDRESS": f"{LOOPBACK}:{serving_port}",
-        "DERMIS_BROKER_URL": f"redis://{LOOPBACK}:{redis_port}/0",
+        "DERMIS_BROKER_URL": f"redis://:{password}@{LOOPBACK}:{redis_port}/0",
         # Who can reach loopback is on this machine; anywhere else a key is needed unless it is said otherwise.
         "DERMIS_GATEWAY_KEYLESS": str(ip_is_loopback(host)).lower(),
         **environ,
@@ -79,8 +84,10 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
         parts.append(_python("serving", serves(variables["DERMIS_SERVING_ADDRESS"]), leaves=2))
     if "DERMIS_BROKER_URL" not in environ:
         make_folder(settings.state)
-        command = redis_command(find_redis_server(environ), port=redis_port, folder=settings.state / "redis")
-        parts.insert(0, Part(name="redis", command=command, ready=redis_answers(broker_url), leaves=3))
+        folder = settings.state / "redis"
+        command = redis_command(find_redis_server(environ), port=redis_port, folder=folder, password=password)
+        mend = partial(move_queue_aside, folder)
+        parts.insert(0, Part(name="redis", command=command, ready=redis_answers(broker_url), leaves=3, mend=mend))
     given = tuple(name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ)
     url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     return Plan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, given=given)

@@ -52,6 +52,8 @@ class Child:
         if code is None:
             return
         self._clear()
+        if code > 0 and now - self._started < _STEADY_S and (mended := self.part.mend()):
+            self._sink(self.part.name, mended)
         self._back_off(now, _ending(code))
 
     def ask_to_end(self) -> None:
