@@ -1,4 +1,4 @@
-"""Runs the sweep: `python -m dermis.sweep`."""
+"""Runs the sweep: `python -m dermis.sweep`; with arguments `dermis sweep`, where that command is not installed, as in its image."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from dermis.shared.settings import load
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs, log
 from dermis.shared.tracing import configure_traces
+from dermis.sweep import commands
 from dermis.sweep.bootstrap import Sweep
 from dermis.sweep.settings import SweepSettings
 
@@ -37,6 +38,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main() if len(sys.argv) == 1 else commands.sweep(prog_name="python -m dermis.sweep")
     except DermisError as error:
         sys.exit(f"sweep: {error.detail}")
