@@ -31,6 +31,8 @@ ERASED = 5
 RECOVERY_LIMIT_S = 300
 DRAIN_LIMIT_S = 900
 SETTLE_S = 5
+MONTH_S = 31 * 86_400
+UNREADABLE = ("open", "scratch", "open-batches", "retention/ASSESS_ONLY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Result:
     probes: int = 0
     erased: int = 0
     erased_in_work: int = 0
+    erased_when_full: int = 0
     client_retries: int = 0
     redelivered: int = 0
     temporary_files_left: int = 0
@@ -127,12 +130,46 @@ class Run:
                 lasts_s=NETWORK_FAULT_S,
             ),
         ]
+        slow = 300 if not self._result.quick else 30
+        faults += [
+            Fault(name="redis damaged", begin=parts.damage_redis),
+            Fault(name="store slow", begin=partial(parts.set, "slow_s", "2"), end=partial(parts.set, "slow_s", "0"), lasts_s=slow),
+            Fault(
+                name="gateway stopped",
+                begin=partial(parts.stop, "gateway"),
+                end=partial(parts.go_on, "gateway"),
+                lasts_s=25 if self._result.quick else 630,
+            ),
+            *(
+                Fault(
+                    name=f"sweep's clock {way}",
+                    begin=partial(parts.set, "clock_sweep_s", str(sign * MONTH_S)),
+                    end=partial(parts.set, "clock_sweep_s", "0"),
+                    lasts_s=10,
+                )
+                for way, sign in (("ahead", 1), ("back", -1))
+            ),
+            Fault(
+                name="gateway's clock back",
+                begin=partial(parts.set, "clock_gateway_s", str(-MONTH_S)),
+                end=partial(parts.set, "clock_gateway_s", "0"),
+                lasts_s=10,
+            ),
+            Fault(name="unreadable objects", begin=self._plant_unreadable, end=self._remove_unreadable, lasts_s=10),
+        ]
         volume = parts.volume
         store = [
             Fault(
                 name="store read-only", begin=partial(volume.read_only, True), end=partial(volume.read_only, False), lasts_s=STORE_FAULT_S
             ),
             Fault(name="store full", begin=volume.fill, end=volume.empty, lasts_s=STORE_FAULT_S),
+            Fault(name="store full, nobody frees", begin=partial(self._fill_in_work, volume.fill), end=volume.empty, lasts_s=STORE_FAULT_S),
+            Fault(
+                name="no inodes, nobody frees",
+                begin=partial(self._fill_in_work, volume.fill_inodes),
+                end=volume.empty,
+                lasts_s=STORE_FAULT_S,
+            ),
         ]
         if volume.mounted:
             faults += store
@@ -166,6 +203,36 @@ class Run:
         self._result.recoveries.append(Recovery(fault=fault.name, in_work=in_work, seconds=seconds))
         after = "did NOT recover" if seconds is None else f"recovered after {seconds} s"
         self._say(f"fault {number:<5}  {fault.name:<22}  {in_work} in work, {after}")
+
+    def _fill_in_work(self, fill: Callable[[], None]) -> None:
+        """Fill the store and wait until all that was accepted is closed: nobody frees anything before, and erasing works meanwhile."""
+        victim = next(iter(self._clients.accepted.items()), None)
+        fill()
+        if victim and self._clients.finished(victim[1], self._http):
+            self._clients.erase(victim[1], self._http)
+            self._clients.accepted.pop(victim[0])
+            self._erased.append(victim[1])
+            self._result.erased_when_full += 1
+        deadline = time.monotonic() + RECOVERY_LIMIT_S
+        while (left := list(self._store.list("open/"))) and time.monotonic() < deadline:
+            if not {key.rpartition("/")[2] for key in left} - set(self._erased):
+                break
+            time.sleep(0.2)
+        else:
+            if left:
+                self._result.bad.append(f"{len(left)} cases without an outcome on a full store")
+
+    def _plant_unreadable(self) -> None:
+        root = self._parts.volume.folder / "store"
+        for prefix in UNREADABLE:
+            (root / prefix).mkdir(parents=True, exist_ok=True)
+            (root / prefix / "case_00000000000000000000000000").symlink_to("case_00000000000000000000000000")
+            (root / prefix / "case_7zzzzzzzzzzzzzzzzzzzzzzzzz").write_bytes(b"no object of ours")
+
+    def _remove_unreadable(self) -> None:
+        for prefix in UNREADABLE:
+            for name in ("case_00000000000000000000000000", "case_7zzzzzzzzzzzzzzzzzzzzzzzzz"):
+                (self._parts.volume.folder / "store" / prefix / name).unlink(missing_ok=True)
 
     def _wait_in_work(self) -> int:
         """Return how many cases are open, once there are some."""
@@ -223,8 +290,10 @@ class Run:
         result.bad += verify.wrong_cases(self._store, accepted, self._erased)
         result.bad += [f"{case_id}: GET does not say FINISHED" for case_id in accepted if not self._clients.finished(case_id, self._http)]
         result.bad += [f"no recovery from: {recovery.fault}" for recovery in result.recoveries if recovery.seconds is None]
-        if len(set(accepted)) != result.cases + result.probes:
-            result.bad.append(f"{len(set(accepted))} cases accepted of {result.cases} + {result.probes} probes")
+        wanted = result.cases + result.probes - result.erased_when_full
+        if len(set(accepted)) != wanted:
+            result.bad.append(f"{len(set(accepted))} cases accepted of {wanted}, {result.probes} probes among them")
+        result.bad += verify.without_mark(self._store, accepted)
         result.temporary_files_left, stay = verify.temporary_files(self._parts.volume.folder / "store")
         if stay:
             result.bad.append(f"{stay} temporary files stay after an hour")

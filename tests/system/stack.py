@@ -21,7 +21,14 @@ from dermis.standalone.supervisor import Sink, Supervisor
 from tests.system.proxy import Proxy
 
 MOUNT_MB = 64
-QUICK = {"DERMIS_SWEEP_INTERVAL_SECONDS": "2", "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "5"}
+MOUNT_INODES = 40_000
+QUICK = {"DERMIS_SWEEP_INTERVAL_SECONDS": "2", "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "5", "DERMIS_SWEEP_INCOMPLETE_AFTER_SECONDS": "20"}
+SMALL = {
+    "DERMIS_GATEWAY_MIN_FREE_BYTES": str(8 << 20),
+    "DERMIS_GATEWAY_MIN_FREE_INODES": "1000",
+    "DERMIS_SWEEP_RESERVE_BYTES": str(4 << 20),
+}
+"""Of a store of 64 MB."""
 _BALLAST_PIECES = (1 << 20, 1 << 12)
 
 
@@ -32,7 +39,7 @@ class Volume:
         self.folder = folder
         folder.mkdir()
         may = own and sys.platform == "linux" and os.geteuid() == 0
-        self.mounted = may and _mount("-t", "tmpfs", "-o", f"size={MOUNT_MB}m", "tmpfs", str(folder))
+        self.mounted = may and _mount("-t", "tmpfs", "-o", f"size={MOUNT_MB}m,nr_inodes={MOUNT_INODES}", "tmpfs", str(folder))
 
     def fill(self) -> None:
         """Leave no free block."""
@@ -41,7 +48,16 @@ class Volume:
                 while True:
                     file.write(bytes(piece))
 
+    def fill_inodes(self) -> None:
+        """Leave no free inode."""
+        folder = self.folder / "ballast-inodes"
+        folder.mkdir()
+        with suppress(OSError):
+            for n in range(MOUNT_INODES):
+                (folder / str(n)).touch()
+
     def empty(self) -> None:
+        shutil.rmtree(self.folder / "ballast-inodes", ignore_errors=True)
         for piece in _BALLAST_PIECES:
             (self.folder / f"ballast-{piece}").unlink(missing_ok=True)
 
@@ -68,6 +84,7 @@ class Stack:
     volume: Volume
     proxies: tuple[Proxy, ...]
     supervisor: Supervisor
+    controls: Path
 
     def kill(self, part: str) -> None:
         """Kill -9 a part and its children, as a pod is lost."""
@@ -78,6 +95,29 @@ class Stack:
             time.sleep(0.05)
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+
+    def stop(self, part: str) -> None:
+        """SIGSTOP a part and its children, as a machine that stalls."""
+        self._signal(part, signal.SIGSTOP)
+
+    def go_on(self, part: str) -> None:
+        self._signal(part, signal.SIGCONT)
+
+    def _signal(self, part: str, number: signal.Signals) -> None:
+        pid = self.supervisor.children[part].pid
+        assert pid
+        os.killpg(pid, number)
+
+    def set(self, name: str, value: str) -> None:
+        """Change what the parts find in a file of `controls`, by which faults are switched."""
+        (self.controls / name).write_text(value)
+
+    def damage_redis(self) -> None:
+        """Kill Redis and put zeros into the midst of its append-only file before it is started again."""
+        self.kill("redis")
+        for path in [*self.redis_folder.glob("appendonly.aof"), *self.redis_folder.glob("appendonlydir/*.aof")]:
+            data = path.read_bytes()
+            path.write_bytes(data[: len(data) // 2] + bytes(40) + data[len(data) // 2 :])
 
     def wipe_redis(self) -> None:
         """Kill Redis and take its data away before it is started again."""
@@ -94,7 +134,7 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: st
     try:
         plan = _plan(folder, volume, quick=quick, settings=settings)
         addresses = {name: plan.environ[name] for name in ("DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS")}
-        broker = urlsplit(plan.broker_url).netloc
+        broker = urlsplit(plan.broker_url).netloc.rpartition("@")[2]
         by_name = {name: Proxy(target) for name, target in (*addresses.items(), ("broker", broker))}
         proxies = tuple(by_name.values())
         through = {name: by_name[name].address for name in addresses} | {
@@ -113,6 +153,7 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: st
                 volume=volume,
                 proxies=proxies,
                 supervisor=supervisor,
+                controls=folder / "controls",
             )
         finally:
             supervisor.stop(seconds=10, hurry=threading.Event())
@@ -133,10 +174,50 @@ def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]
         "DERMIS_STANDALONE_STATE": str(folder / "state"),
         "DERMIS_STORE_URL": (volume.folder / "store").as_uri(),
         "DERMIS_GATEWAY_PORT": "0",
+        **(SMALL if volume.mounted else {}),
         **(QUICK if quick else {}),
+        **_switches(folder / "controls"),
         **settings,
     }
     return make_plan(load_standalone(environ), environ)
+
+
+_SITE = '''
+"""Faults that are switched by files: a store that is slow, a clock that is off. Loaded by every part at its start."""
+import datetime, os, time
+from pathlib import Path
+controls = Path(os.environ["CHAOS_CONTROLS"])
+def number(name):
+    try:
+        return float((controls / name).read_text() or 0)
+    except (OSError, ValueError):
+        return 0.0
+import dermis.shared.stores.disk as disk
+def wrap(name):
+    call = getattr(disk.DiskStore, name)
+    def slow(self, *given, **more):
+        time.sleep(number("slow_s"))
+        return call(self, *given, **more)
+    setattr(disk.DiskStore, name, slow)
+for name in ("get", "put_once", "delete", "get_versioned", "list", "written_at"):
+    wrap(name)
+part = next((word for word in ("sweep", "gateway", "worker") if f"dermis.{word}" in Path("/proc/self/cmdline").read_text()), "")
+real_time, real_ns = time.time, time.time_ns
+time.time = lambda: real_time() + number(f"clock_{part}_s")
+time.time_ns = lambda: real_ns() + int(number(f"clock_{part}_s") * 1e9)
+class Off(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(time.time(), tz)
+datetime.datetime = Off
+'''
+
+
+def _switches(folder: Path) -> dict[str, str]:
+    """Return the variables by which each part loads what switches faults on and off."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_SITE)
+    return {"PYTHONPATH": str(folder), "CHAOS_CONTROLS": str(folder)}
 
 
 def _redirected(part: Part, variables: dict[str, str]) -> Part:

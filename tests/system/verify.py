@@ -43,6 +43,12 @@ def wrong_cases(store: BlobStore, accepted: Collection[str], erased: Collection[
     return bad
 
 
+def without_mark(store: BlobStore, accepted: Collection[str]) -> list[str]:
+    """Return one line per case that nothing would ever end."""
+    marks = {key.rpartition("/")[2] for key in store.list("retention/")}
+    return [f"{case_id}: kept without a retention mark" for case_id in accepted if case_id not in marks]
+
+
 def _heatmaps(outcome: Outcome) -> set[str]:
     """Return the heatmaps that an outcome names, as they lie in its case's folder."""
     if outcome.model is None:

@@ -38,12 +38,19 @@ def doubt_about(now: Reading, trusted: Reading | None) -> Doubt | None:
     allowed = trusted.at - trusted.store_at if trusted else timedelta(0)
     off = now.at - now.store_at
     if abs(off - allowed) > FAR and abs(off) > FAR:
-        return Doubt(why=f"the sweep's clock is {off} off the store's", until_confirmed=False)
+        return Doubt(why=f"the sweep's clock is {_rounded(off)} off the store's", until_confirmed=False)
     if trusted is None:
         return None
     since = timedelta(seconds=now.uptime_s - trusted.uptime_s) if now.boot == trusted.boot else None
     jumped = (now.at - trusted.at) - since if since is not None else min(now.at - trusted.at, timedelta(0))
     if abs(jumped) > JUMP:
         way = "back" if jumped < timedelta(0) else "ahead"
-        return Doubt(why=f"the clock jumped by {abs(jumped)} {way} since {trusted.at:%Y-%m-%dT%H:%M:%SZ}", until_confirmed=way == "back")
+        return Doubt(
+            why=f"the clock jumped by {_rounded(abs(jumped))} {way} since {trusted.at:%Y-%m-%dT%H:%M:%SZ}", until_confirmed=way == "back"
+        )
     return None
+
+
+def _rounded(off: timedelta) -> timedelta:
+    """Return it in whole minutes, so that the same doubt is told in the same words at each look."""
+    return timedelta(minutes=round(off / timedelta(minutes=1)))
