@@ -35,7 +35,7 @@ def redis_command(executable: Path, *, port: int, folder: Path, password: str) -
     make_folder(folder)
     options = {"bind": LOOPBACK, "port": str(port), "dir": f'"{folder}"', "appendonly": "yes", "save": '""', "loglevel": "warning"}
     lines = [f"{name} {value}" for name, value in {**options, "requirepass": password}.items()]
-    file = folder / "redis.conf"
+    file = folder.with_suffix(".conf")  # not in the folder, whose contents may be lost
     file.unlink(missing_ok=True)
     with open(file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as config:
         config.write("\n".join(lines) + "\n")
