@@ -37,7 +37,7 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 COPY --from=build /sbom /usr/share/sbom
 COPY LICENSE /LICENSE
-RUN mkdir /store && chown 10001:10001 /store
+RUN mkdir -p -m 0700 /store/models && chown -R 10001:10001 /store # a new volume begins as this folder does
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PART=${SERVICE}
 USER 10001:10001
 WORKDIR /tmp

@@ -80,7 +80,7 @@ securityContext:
 {{- define "dermis.mounts" -}}
 - { name: tmp, mountPath: /tmp }
 {{- if not (include "dermis.inBucket" .root) }}
-- { name: store, mountPath: /store{{ if .readOnly }}, readOnly: true{{ end }} }
+- { name: store, mountPath: /store{{ if .modelsAlone }}/models, subPath: models{{ end }}{{ if .readOnly }}, readOnly: true{{ end }} }
 {{- end }}
 {{- end }}
 

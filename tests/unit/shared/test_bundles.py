@@ -67,7 +67,7 @@ class Recorded(MemoryStore):
         self.writes: list[str] = []
         self.interfere = None
 
-    def put_once(self, key: str, data: bytes) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         self.writes.append(key)
         return super().put_once(key, data)
 
@@ -266,3 +266,14 @@ def test_a_manifest_under_another_version_is_refused(published: Recorded) -> Non
 )
 def test_tensorflow_serving_finds_the_models_by_the_stores_url(store_url: str, root: str) -> None:
     assert models_root_of(store_url) == root
+
+
+def test_no_server_is_told_of_a_bundle_that_was_changed_in_the_store(tmp_path: Path) -> None:
+    store = MemoryStore()
+    manifest = publish(store, bundle(tmp_path))
+    store.delete(f"{manifest.key}/saved_model.pb")
+    store.put_once(f"{manifest.key}/saved_model.pb", b"another graph")
+    with pytest.raises(DermisError, match=r"saved_model.pb was changed") as fault:
+        point(store, ref(1))
+    assert fault.value.kind is Kind.INVALID
+    assert set(store.list("models/")) & {CURRENT_KEY, SERVER_CONFIG_KEY} == set()

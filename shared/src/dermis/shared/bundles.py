@@ -60,10 +60,10 @@ def point(
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 
     `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or gs://bucket/prefix/models;
-    the twin does not read it. `BlobNotFound` without such a bundle; `BlobConflict` if someone else moved the pointer
+    the twin does not read it. `BlobNotFound` without such a bundle; INVALID if one of its files was changed; `BlobConflict` if someone else moved the pointer
     meanwhile, `over`, where given, is not what is current, or `first` and any version is. Pointing back is pointing to the previous version.
     """
-    read_manifest(store, ref)
+    check_digests(store, read_manifest(store, ref))
     held = store.get_versioned(CURRENT_KEY)
     known = _parse_current(held.data) if held.generation else None
     if (first and known) or (over is not None and (known is None or known.current != over)):
@@ -74,6 +74,13 @@ def point(
     current = Current(current=ref, previous=known.current if known else None)
     store.replace(CURRENT_KEY, current.model_dump_json().encode(), generation=held.generation)
     return current
+
+
+def check_digests(store: BlobStore, manifest: Manifest) -> None:
+    """Raise INVALID if a file of a bundle in the store is not the one that its manifest names: no server is to load it."""
+    for path, digest in manifest.files.items():
+        if hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest() != digest:
+            raise _invalid(f"{manifest.key}/{path} was changed since it was published; publish the bundle as another version")
 
 
 def read_current(store: BlobStore) -> Current:

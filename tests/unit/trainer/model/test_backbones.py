@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import tracemalloc
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -184,3 +185,21 @@ def test_the_export_is_the_trained_model_on_real_photos(real_data, tmp_path):
     assert np.abs(model.predict(inputs, verbose=0)["logits"] - wanted["logits"]).max() < 1e-4
     export(model, tmp_path / "bundle")
     assert check_agreement(tmp_path / "bundle", model, inputs) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"\x80\x02K\x01r\x00\x00\x00\x10.",  # LONG_BINPUT at place 268,435,456: 4 GB of places
+        b"\x80\x02K\x01p268435456\n.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",  # 8 EiB of bytes to come
+    ],
+)
+def test_a_few_bytes_of_pickle_take_no_gigabytes(bomb: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DermisError, match="can't be read as PyTorch weights"):
+            read_weights(bomb, "bomb")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()

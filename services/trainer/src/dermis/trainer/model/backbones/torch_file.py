@@ -5,7 +5,9 @@ keys, then each storage as a count and its raw little-endian values.
 """
 
 import io
+import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from dermis.shared.errors import DermisError, Kind
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 _TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
@@ -47,6 +50,16 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
 }
 
 
+def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
+    """Read one pickle, after a look at it without running it: a few bytes may ask for gigabytes of places to remember values in."""
+    start = file.tell()
+    for count, (code, argument, _) in enumerate(pickletools.genops(file), start=1):
+        if code.name in _PLACES and int(argument) > count:
+            raise pickle.UnpicklingError("it remembers values at places far from each other")
+    file.seek(start)
+    return _Reader(file, storages).load()
+
+
 class _Reader(pickle.Unpickler):
     """Knows tensors of numbers in ordered dictionaries, and nothing else."""
 
@@ -70,13 +83,23 @@ def read_weights(data: bytes, name: str) -> dict[str, npt.NDArray[np.float32]]:
     """Return a state dict's tensors by name, counters apart; INVALID if the file is of another layout, cut off, or holds anything else."""
     file, storages = io.BytesIO(data), dict[str, _Storage]()
     try:
-        magic, protocol, _system, state, keys = (_Reader(file, storages).load() for _ in range(5))
+        magic, protocol, _system, state, keys = (_load(file, storages) for _ in range(5))
         if (magic, protocol) != (_MAGIC, _PROTOCOL):
             raise ValueError("it does not begin as torch.save's files do")
         for key in keys:
             _fill(file, storages[key])
         return {key: _array(tensor) for key, tensor in state.items() if tensor.storage.dtype == "<f4"}
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        pickle.UnpicklingError,
+    ) as error:
         detail = f"{name} can't be read as PyTorch weights ({error}): install the package again"
         raise DermisError(Kind.INVALID, "WEIGHTS", detail) from error
 
@@ -94,5 +117,7 @@ def _array(tensor: _Tensor) -> npt.NDArray[np.float32]:
     last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
     if values is None or min((0, tensor.offset, *tensor.strides, *tensor.shape)) < 0 or last >= len(values):
         raise ValueError("a tensor lies outside of its storage")
+    if math.prod(tensor.shape) > len(values):
+        raise ValueError("a tensor has more values than its storage")
     steps = tuple(stride * values.itemsize for stride in tensor.strides)
     return np.ascontiguousarray(np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False))
