@@ -37,7 +37,8 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 COPY --from=build /sbom /usr/share/sbom
 COPY LICENSE /LICENSE
-RUN mkdir -p -m 0700 /store/models && chown -R 10001:10001 /store # a new volume begins as this folder does
+# A new volume begins as this folder does: who is shown the models alone finds their folder.
+RUN mkdir -p -m 0700 /store/models && chown -R 10001:10001 /store
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PART=${SERVICE}
 USER 10001:10001
 WORKDIR /tmp
