@@ -175,7 +175,7 @@ def test_without_images_at_the_source_it_says_so_and_goes_on(tmp_path: Path) -> 
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     for path in (source / "images").iterdir():
         path.unlink()
-    said = CliRunner().invoke(scin, ["--source", source.as_uri(), "--folds", "2"], catch_exceptions=False)
+    said = CliRunner().invoke(scin, ["--data", source.as_uri(), "--folds", "2"], catch_exceptions=False)
     assert "skipped: contenders that see images" in said.output
     assert ANSWERS in said.output
     assert BOTH not in said.output
@@ -192,7 +192,7 @@ def test_the_command_writes_page_figures_and_folds_and_the_same_again(tmp_path: 
     source = tmp_path / "scin"
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     folds, page = tmp_path / "folds.json", tmp_path / "page.md"
-    arguments = ["--source", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page), "--no-images"]
+    arguments = ["--data", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page), "--no-images"]
     said = CliRunner().invoke(scin, arguments, catch_exceptions=False)
     assert said.exit_code == 0
     assert "macro AUROC (n = 60)" in said.output

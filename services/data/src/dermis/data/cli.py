@@ -29,12 +29,15 @@ def _out(default: str) -> Callable[[F], F]:
     return click.option("--out", type=click.Path(path_type=Path), default=default, show_default=True, help="Where to write.")
 
 
-_source = click.option(
-    "--source",
+_data = click.option(
+    "--data",
+    "source",
+    metavar="URL",
     default=defaults.PUBLIC,
     show_default=True,
-    help="Store URL that holds the two tables and images/: file:///folder or gs://bucket/prefix.",
+    help="Data set: a folder or store URL that holds the tables and images/.",
 )
+_mapping = click.option("--mapping", help="Mapping of the data set: its name or a file; by default one that fits, else SCIN.")
 _policy = click.option("--policy", default=defaults.POLICY, show_default=True, help="Label policy: its name, or a file.")
 _duplicates = _file("--duplicates", "Near-duplicate groups: CSV with columns image, group.")
 
@@ -45,16 +48,16 @@ def data() -> None:
 
     \b
     Examples:
-      dermis data profile --source file:///data/scin
-      dermis data images --source file:///data/scin --local
+      dermis data profile --data file:///data/scin
+      dermis data images --data file:///data/scin --local
       dermis data duplicates images/images.csv
-      dermis data split --source file:///data/scin --duplicates duplicates/groups.csv
-      dermis data audit --source file:///data/scin --duplicates duplicates/groups.csv split.json
+      dermis data split --data file:///data/scin --duplicates duplicates/groups.csv
+      dermis data audit --data file:///data/scin --duplicates duplicates/groups.csv split.json
     """
 
 
 @data.command()
-@_source
+@_data
 @_policy
 @_out("profile")
 @click.option("--publish", is_flag=True, help="Also put what is of nobody in particular into the store, for the gateway's page.")
@@ -65,8 +68,8 @@ def profile(source: str, policy: str, out: Path, publish: bool, store: str | Non
     \b
     Examples:
       dermis data profile
-      dermis data profile --source gs://clinic/scin --policy scin-all --out profile
-      dermis data profile --source gs://clinic/scin --publish --store gs://clinic/dermis
+      dermis data profile --data gs://clinic/scin --policy scin-all --out profile
+      dermis data profile --data gs://clinic/scin --publish --store gs://clinic/dermis
     """
     if publish and not store:
         raise click.UsageError("--publish needs a store: give --store or DERMIS_STORE_URL")
@@ -76,23 +79,23 @@ def profile(source: str, policy: str, out: Path, publish: bool, store: str | Non
 @data.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--map-a", help="Mapping of A: its name or a file; without one A is read as SCIN.")
-@click.option("--map-b", help="Mapping of B, likewise.")
+@click.option("--mapping-a", help="Mapping of A: its name or a file; without one A is read as SCIN.")
+@click.option("--mapping-b", help="Mapping of B, likewise.")
 @click.option("--policy", default="scin-all", show_default=True, help="Label policy for a SCIN side.")
 @_out("compare")
-def compare(a: str, b: str, map_a: str | None, map_b: str | None, policy: str, out: Path) -> None:
+def compare(a: str, b: str, mapping_a: str | None, mapping_b: str | None, policy: str, out: Path) -> None:
     """Put two data sets, given by store URL, side by side: the share of each tone, group and condition.
 
     \b
     Examples:
       dermis data compare file:///data/old file:///data/new
-      dermis data compare file:///data/scin file:///data/photos --map-b fitzpatrick17k
+      dermis data compare file:///data/scin file:///data/photos --mapping-b fitzpatrick17k
     """
-    click.echo(importlib.import_module("dermis.data.profile.write").write_compare((a, map_a), (b, map_b), policy, out))
+    click.echo(importlib.import_module("dermis.data.profile.write").write_compare((a, mapping_a), (b, mapping_b), policy, out))
 
 
 @data.command()
-@_source
+@_data
 @_policy
 @click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases; also !=, >=, <=. Repeated: all have to hold.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
@@ -103,7 +106,7 @@ def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folde
     \b
     Examples:
       dermis data fetch --where 'label=Eczema|Psoriasis' --where 'monk_us>=7' --dry-run dark
-      dermis data fetch --where 'images>=2' --source file:///data/scin several
+      dermis data fetch --where 'images>=2' --data file:///data/scin several
     """
     chosen = importlib.import_module("dermis.data.scin.select").choose(source, policy, where)
     click.echo(f"{len(chosen.case_ids):,} of {len(chosen.scin.cases):,} cases, {len(chosen.keys):,} images")
@@ -116,35 +119,41 @@ def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folde
         click.echo(f"missing: {key}", err=True)
 
 
+def _open(source: str, mapping: str | None, policy: str, duplicates: Path | None) -> Any:
+    read_duplicates = importlib.import_module("dermis.data.split.groups").read_duplicates
+    groups = read_duplicates(duplicates.read_bytes()) if duplicates else None
+    return importlib.import_module("dermis.data.dataset").open_dataset(source, mapping=mapping, policy=policy, duplicates=groups)
+
+
 @data.command()
-@_source
+@_data
+@_mapping
 @_policy
 @_duplicates
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
 @click.option("--fractions", default=":".join(map(str, defaults.FRACTIONS.values())), show_default=True, help=":".join(defaults.FRACTIONS))
 @_out("split.json")
-def split(source: str, policy: str, duplicates: Path | None, seed: int, folds: int, fractions: str, out: Path) -> None:
+def split(source: str, mapping: str | None, policy: str, duplicates: Path | None, seed: int, folds: int, fractions: str, out: Path) -> None:
     """Write a fold file: connected cases together, stratified by top condition and Monk tone.
 
     \b
     Examples:
       dermis data split --seed 7
+      dermis data split --data photos/fitzpatrick17k --mapping fitzpatrick17k
       dermis data split --duplicates duplicates/groups.csv --folds 5 --fractions 0.7:0.1:0.1:0.1
     """
-    click.echo(
-        importlib.import_module("dermis.data.split.write").write_split(
-            source, policy, duplicates, seed=seed, folds=folds, fractions=fractions, out=out
-        )
-    )
+    write = importlib.import_module("dermis.data.split.write").write_split
+    click.echo(write(_open(source, mapping, policy, duplicates), seed=seed, folds=folds, fractions=fractions, out=out))
 
 
 @data.command()
-@_source
+@_data
+@_mapping
 @_policy
 @_duplicates
 @click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> None:
+def audit(source: str, mapping: str | None, policy: str, duplicates: Path | None, split: Path) -> None:
     """Check that a fold file fits the data and leaks nothing.
 
     \b
@@ -152,11 +161,11 @@ def audit(source: str, policy: str, duplicates: Path | None, split: Path) -> Non
       dermis data audit split.json
       dermis data audit --duplicates duplicates/groups.csv split.json
     """
-    click.echo(importlib.import_module("dermis.data.split.write").audit(source, policy, duplicates, split))
+    click.echo(importlib.import_module("dermis.data.split.write").audit_file(_open(source, mapping, policy, duplicates), split))
 
 
 @data.command()
-@_source
+@_data
 @_policy
 @click.option("--prefix", help="Measure every image below this prefix ('' for all), not those that the tables name.")
 @click.option("--tables", help="Store URL of the tables, if not the source; with --prefix, images are found in them by name.")
@@ -178,9 +187,9 @@ def images(context: click.Context, /, **given: Any) -> None:
 
     \b
     Examples:
-      dermis data images --source file:///data/scin --local --processes 2
-      dermis data images --source gs://clinic/scin --store gs://clinic/dermis --broker redis://redis:6379/0
-      dermis data images --source file:///data/scin --local --calibrate
+      dermis data images --data file:///data/scin --local --processes 2
+      dermis data images --data gs://clinic/scin --store gs://clinic/dermis --broker redis://redis:6379/0
+      dermis data images --data file:///data/scin --local --calibrate
     """
     importlib.import_module("dermis.data.images.measure").run(context, **given)
 
@@ -195,7 +204,7 @@ def images(context: click.Context, /, **given: Any) -> None:
     "--cosine", type=click.FloatRange(0, 1), default=defaults.COSINE, show_default=True, help="With --embeddings: least cosine of a pair."
 )
 @click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show the groups that are least alike.")
-@click.option("--tables", help="Store URL of SCIN's tables, to tell groups within a case from those across cases.")
+@click.option("--data", "tables", metavar="URL", help="SCIN's tables, to tell groups within a case from those across cases.")
 @_out("duplicates")
 def duplicates(
     table: Path, radius: int, embeddings: Path | None, cosine: float, pictures_from: str | None, tables: str | None, out: Path
@@ -230,7 +239,7 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
 
 
 @data.command()
-@_source
+@_data
 @_policy
 @click.option("--prefix", help="Every image below this prefix ('' for all), not those that the tables name.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases, as in `fetch`.")
@@ -245,8 +254,8 @@ def embed(
 
     \b
     Examples:
-      dermis data embed --source file:///data/scin --bundle bundle
-      dermis data embed --source file:///data/photos --prefix '' --store gs://clinic/dermis --bundle current
+      dermis data embed --data file:///data/scin --bundle bundle
+      dermis data embed --data file:///data/photos --prefix '' --store gs://clinic/dermis --bundle current
     """
     module, images = (importlib.import_module(f"dermis.data.{name}") for name in ("space.embed", "images.measure"))
     embedder = module.open_embedder(bundle, store)
@@ -264,8 +273,8 @@ def embed(
 
 @data.command("map")
 @click.argument("embeddings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--tables", help="Store URL of the tables that tell whose images these are, by the last part of their name.")
-@click.option("--map", "mapping", help="Mapping of the tables: its name or a file; without one they are read as SCIN's.")
+@click.option("--data", "tables", metavar="URL", help="Data set that tells whose images these are, by the last part of their name.")
+@_mapping
 @_policy
 @_duplicates
 @click.option("--neighbours", type=click.IntRange(1, 100), default=10, show_default=True, help="Nearest cases that are looked at.")
@@ -281,8 +290,8 @@ def map_(
 
     \b
     Examples:
-      dermis data map embeddings/embeddings.npz --tables file:///data/scin
-      dermis data map embeddings/embeddings.npz --tables file:///data/photos --map pad_ufes_20 --pictures-from file:///data/photos
+      dermis data map embeddings/embeddings.npz --data file:///data/scin
+      dermis data map embeddings/embeddings.npz --data file:///data/photos --mapping pad_ufes_20 --pictures-from file:///data/photos
     """
     side = importlib.import_module("dermis.data.mapping").side(tables, mapping, policy)
     groups = importlib.import_module("dermis.data.split.groups").read_duplicates(duplicates.read_bytes()) if duplicates else None

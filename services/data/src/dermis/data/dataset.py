@@ -19,8 +19,8 @@ from dermis.data.samples import Sample
 from dermis.data.scin.columns import CASES_FILE
 from dermis.data.scin.label_policy import LabelPolicy
 from dermis.data.scin.source import open_scin
-from dermis.data.sources import audit_samples, digest_of_samples, generated_sample, mapped_samples, scin_samples, split_samples
-from dermis.data.split.split import Part, Split, digest_of
+from dermis.data.sources import digest_of_samples, generated_sample, mapped_samples, scin_samples
+from dermis.data.split.split import Part, Split, audit_split, digest_of, make_split
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
 from dermis.shared.ports import BlobNotFound
@@ -85,7 +85,7 @@ class Dataset:
 
     def split(self, *, seed: int, fractions: Mapping[Part, float] = FRACTIONS, folds: int = 5) -> Split:  # type: ignore[assignment]
         """Return parts and folds in which no group and no image is torn apart."""
-        return split_samples(
+        return make_split(
             self.samples,
             tables=self.tables,
             policy=self.policy,
@@ -97,7 +97,7 @@ class Dataset:
 
     def audit(self, split: Split) -> None:
         """Raise INVALID unless the split is of this data and leaks nothing."""
-        audit_samples(split, self.samples, tables=self.tables, policy=self.policy, duplicates=self.duplicates)
+        audit_split(split, self.samples, tables=self.tables, policy=self.policy, duplicates=self.duplicates)
 
     def part(self, split: Split, part: Part) -> "Dataset":
         """Return a part of a split, which is audited first; INVALID if it leaks or is of other data."""

@@ -208,7 +208,7 @@ def _side(url: str, mapping: str | None, policy: str) -> DataSide:
 def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
     """Return the data set whose tables stand at a store URL, None if none is named."""
     if tables is None and mapping is not None:
-        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --tables")
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --data")
     return None if tables is None else _side(tables, mapping, policy)
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from dermis.data.generated.cases import GeneratedCase
@@ -14,8 +13,7 @@ from dermis.data.scin.attributes import monk_bin
 from dermis.data.scin.label_policy import Labels
 from dermis.data.scin.reference_differential import weigh
 from dermis.data.scin.tables import ScinTables
-from dermis.data.split.groups import Links, connected, image_links
-from dermis.data.split.split import Part, Split, assign, audit
+from dermis.data.split.groups import connected, image_links
 from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
@@ -175,50 +173,3 @@ def generated_sample(case: GeneratedCase, images: Sequence[str]) -> Sample:
         top=case.condition,
         slices=slices(case.self_report, len(images), monk_bin=tone, monk_skin_tone=case.monk_skin_tone),
     )
-
-
-def sample_links(samples: Sequence[Sample]) -> Links:
-    """Return what samples hold in common: their group and their images."""
-    return [(s.id, thing) for s in samples for thing in (f"group {s.group}", *s.images)]
-
-
-def split_samples(
-    samples: Sequence[Sample],
-    *,
-    tables: Mapping[str, str],
-    policy: str,
-    seed: int,
-    fractions: Mapping[Part, float],
-    folds: int = 5,
-    duplicates: str | None = None,
-) -> Split:
-    """Split samples by group, stratified by top condition and tone (Monk's where the set knows it, else Fitzpatrick's)."""
-    scale = next((name for name in ("monk_bin", "fitzpatrick_estimated") if {s.slices[name] for s in samples} != {NOT_GIVEN}), None)
-    tops = [s.top or "(unlabelled)" for s in samples]
-    tones = [f"{s.slices[scale] if scale else NOT_GIVEN}, label: {s.top is not None}" for s in samples]
-    columns = [[value == name for value in values] for values in (tops, tones) for name in sorted(set(values))]
-    return Split(
-        seed=seed,
-        policy=policy,
-        fractions=dict(fractions),
-        folds=folds,
-        tables=dict(tables),
-        duplicates=duplicates,
-        cases=assign(
-            [s.id for s in samples],
-            sample_links(samples),
-            strata=np.array(columns, float).T,
-            holds=[set(s.target) for s in samples],
-            seed=seed,
-            fractions=fractions,
-            folds=folds,
-        ),
-    )
-
-
-def audit_samples(
-    split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
-) -> None:
-    """Raise INVALID unless the split is of these samples and leaks nothing; `duplicates`: digest of the groups that the samples know."""
-    holds = {s.id: set(s.target) for s in samples}
-    audit(split, tables=tables, policy=policy, holds=holds, links=sample_links(samples), duplicates=duplicates)

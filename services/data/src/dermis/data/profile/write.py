@@ -10,8 +10,10 @@ from dermis.data.profile.profile import profile
 from dermis.data.profile.publish import NOTICE, publishable
 from dermis.data.report.report import Report, as_json, write_report
 from dermis.data.scin.source import open_scin
-from dermis.data.split.write import DIGEST_LENGTH
 from dermis.shared.stores import open_store
+
+DIGEST_LENGTH = 16
+"""Characters of a digest that stand in a key, as for evaluations."""
 
 
 def write_profile(source: str, policy: str, out: Path, publish_to: str | None = None) -> str:
