@@ -182,7 +182,7 @@ def audit(source: str, mapping: str | None, policy: str, duplicates: Path | None
 @click.option("--loss", type=click.FloatRange(0, 0.5), default=0.01, show_default=True, help="Share of gradable cases a rule may cost.")
 @_out("images")
 @click.pass_context
-def images(context: click.Context, /, **given: Any) -> None:
+def images(context: click.Context, /, **options: Any) -> None:
     """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was stopped.
 
     \b
@@ -191,7 +191,7 @@ def images(context: click.Context, /, **given: Any) -> None:
       dermis data images --data gs://clinic/scin --store gs://clinic/dermis --broker redis://redis:6379/0
       dermis data images --data file:///data/scin --local --calibrate
     """
-    importlib.import_module("dermis.data.images.measure").run(context, **given)
+    importlib.import_module("dermis.data.images.measure").run(context, **options)
 
 
 @data.command()
@@ -284,7 +284,7 @@ def embed(
 @click.option("--seed", type=int, default=0, show_default=True)
 @_out("map")
 def map_(
-    embeddings: Path, tables: str | None, mapping: str | None, policy: str, duplicates: Path | None, cases: tuple[str, ...], **given: Any
+    embeddings: Path, tables: str | None, mapping: str | None, policy: str, duplicates: Path | None, cases: tuple[str, ...], **options: Any
 ) -> None:
     """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours, outliers.
 
@@ -296,4 +296,4 @@ def map_(
     side = importlib.import_module("dermis.data.mapping").side(tables, mapping, policy)
     groups = importlib.import_module("dermis.data.split.groups").read_duplicates(duplicates.read_bytes()) if duplicates else None
     write = importlib.import_module("dermis.data.space.map").write_map
-    click.echo(write(embeddings, side, duplicates=groups, cases=cases, **given))
+    click.echo(write(embeddings, side, duplicates=groups, cases=cases, **options))

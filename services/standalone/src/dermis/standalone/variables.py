@@ -24,13 +24,13 @@ class Variable:
 
 def models() -> dict[str, type[Settings]]:
     """Return the settings of each part that is installed, by the part's name in variables."""
-    found: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings}
+    by_prefix: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings}
     for point in metadata.entry_points(group=GROUP):
         try:
-            found[point.name.upper()] = point.load()
+            by_prefix[point.name.upper()] = point.load()
         except ModuleNotFoundError:
             continue  # that part's extra is not installed
-    return found
+    return by_prefix
 
 
 def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:

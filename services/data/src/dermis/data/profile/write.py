@@ -22,8 +22,8 @@ def write_profile(source: str, policy: str, out: Path, publish_to: str | None = 
     tables = ", ".join(f"{file} sha256:{digest}" for file, digest in scin.tables.digests.items())
     facts = {"Source": source, "Tables": tables, "Label policy": labels.policy.reference}
     report = Report(name="profile", title="SCIN: data profile", facts=facts, tables=profile(scin.tables, labels))
-    said = _written(write_report(report, out))
-    return f"{said}\npublished as {_publish(report, publish_to)}" if publish_to else said
+    summary = _written(write_report(report, out))
+    return f"{summary}\npublished as {_publish(report, publish_to)}" if publish_to else summary
 
 
 def _publish(report: Report, store_url: str) -> str:

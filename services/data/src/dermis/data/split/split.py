@@ -139,12 +139,12 @@ def assign(
     if len(groups) < max(folds, len(PARTS)):
         raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
     table = np.array([np.sum(strata[members[group]], axis=0) for group in groups])
-    held = [set().union(*(holds[place] for place in members[group])) for group in groups]
+    labels_of = [set().union(*(holds[place] for place in members[group])) for group in groups]
     sizes = [len(members[group]) for group in groups]
     parts = _spread(table, list(fractions.values()), np.random.default_rng(seed))
-    _fill_train(parts, held, sizes=sizes)
+    _fill_train(parts, labels_of, sizes=sizes)
     numbers = _spread(table, [1 / folds] * folds, np.random.default_rng(seed + 1))
-    pinned = _only_holders(numbers, held, sizes=sizes)
+    pinned = _only_holders(numbers, labels_of, sizes=sizes)
     place_of = {group: place for place, group in enumerate(groups)}
     rows = []
     for case_id in sorted(group_of):
@@ -214,31 +214,31 @@ def audit_split(split: Split, samples: Sequence[Sample], *, tables: Mapping[str,
     """
     holds = {sample.id: set(sample.target) for sample in samples}
     links = _links(samples)
-    found = []
+    faults = []
     if split.duplicates and split.duplicates != duplicates:
-        known = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
-        found.append(f"it was made with near-duplicate groups {known}")
+        which = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
+        faults.append(f"it was made with near-duplicate groups {which}")
     if split.tables != dict(tables):
-        found.append("it was made from other tables: split these")
+        faults.append("it was made from other tables: split these")
     if split.policy != policy:
-        found.append(f"it was made under the label policy {split.policy}, not {policy}: split again")
+        faults.append(f"it was made under the label policy {split.policy}, not {policy}: split again")
     if sorted(case.case_id for case in split.cases) != sorted(holds):
-        found.append("it does not hold every case of the tables once: split again")
-    if not found:
-        found = [*_leak_faults(split, links), *_label_faults(split, holds)]
-    if found:
-        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(found))
+        faults.append("it does not hold every case of the tables once: split again")
+    if not faults:
+        faults = [*_leak_faults(split, links), *_label_faults(split, holds)]
+    if faults:
+        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(faults))
 
 
 def _leak_faults(split: Split, links: Links) -> list[str]:
     faults = []
     for kind, place_of in (("part", split.part_of()), ("fold", {case.case_id: str(case.fold) for case in split.cases})):
-        found = leaks(place_of, links)
+        leaked = leaks(place_of, links)
         faults += [
             f"{thing} is in {kind} {place_of[one]} (case {one}) and in {place_of[other]} (case {other})"
-            for thing, one, other in found[:SHOWN_LEAKS]
+            for thing, one, other in leaked[:SHOWN_LEAKS]
         ]
-        faults += [f"... and {len(found) - SHOWN_LEAKS} more leaks between {kind}s"] if len(found) > SHOWN_LEAKS else []
+        faults += [f"... and {len(leaked) - SHOWN_LEAKS} more leaks between {kind}s"] if len(leaked) > SHOWN_LEAKS else []
     return faults
 
 

@@ -86,9 +86,9 @@ def command(
         click.echo(f"dermis: {error.detail}", err=True)
     if heatmaps:
         _save_heatmaps(api, case, heatmaps)
-    shown = case.model_dump(mode="json")
-    click.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else render(shown))
-    sys.exit(exit_code(shown))
+    document = case.model_dump(mode="json")
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else render(document))
+    sys.exit(exit_code(document))
 
 
 def _read_key(file: Path) -> str:
