@@ -117,7 +117,7 @@ def test_each_case_is_held_out_once_and_never_seen_by_the_model_that_answers_it(
 
 
 def test_conditions_beyond_the_most_frequent_ones_are_put_together(whole: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "CONDITIONS", 2)
+    monkeypatch.setattr("dermis.trainer.benchmarks.task.CONDITIONS", 2)
     task = make_task(whole)
     most = {name for name, _ in Counter(sample.top for sample in whole.samples).most_common(2)}
     assert {condition.name for condition in task.conditions[:-1]} == most

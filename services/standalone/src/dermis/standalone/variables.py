@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from dermis.shared.settings import Settings, names
+from dermis.shared.settings import Settings, names, with_state_folder
 from dermis.shared.urls import masked
-from dermis.standalone.settings import StandaloneSettings, with_defaults
+from dermis.standalone.settings import StandaloneSettings
 
 GROUP = "dermis.settings"
 SHARED = "all parts"
@@ -35,7 +35,7 @@ def models() -> dict[str, type[Settings]]:
 
 def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:
     """Yield every variable with its value and where that came from: the first of `sources`, by name, that has it, or a default."""
-    sources = {**sources, "default": with_defaults(ChainMap(*map(dict, sources.values())))}
+    sources = {**sources, "default": with_state_folder(ChainMap(*map(dict, sources.values())))}
     seen = set()
     for part, model in models().items():
         for name, field in names(model, part).items():

@@ -18,7 +18,7 @@ from dermis.standalone.core.answers import from_settings, self_report
 from dermis.standalone.core.render import exit_code, render
 
 
-@click.command("assess")
+@click.command("assess", short_help="Put photos and answers through a running dermis.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @click.option(
     "--answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), help="Self-report as JSON; - reads stdin."

@@ -13,7 +13,7 @@ from dermis.standalone.state import find_running
 from dermis.standalone.variables import effective
 
 
-@click.command("config")
+@click.command("config", short_help="Show every variable, its value, and where that came from.")
 @options.placement
 @options.host
 @options.port

@@ -11,7 +11,7 @@ import click
 from dermis.data import defaults
 
 
-@click.group()
+@click.group(short_help="Measure models beside floors and simple baselines.")
 def benchmark() -> None:
     """Measure models under a stated protocol, beside floors and simple baselines."""
 
