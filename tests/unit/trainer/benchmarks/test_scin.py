@@ -13,7 +13,6 @@ from dermis.data.split.split import from_text
 from dermis.shared.errors import DermisError
 from dermis.shared.stores.disk import DiskStore
 from dermis.trainer.benchmarks import contenders, protocol
-from dermis.trainer.benchmarks import scin as benchmark
 from dermis.trainer.benchmarks.contenders import ANSWERS, BASELINES, BOTH, IMAGES, PAIRS, PRIOR, REGRESSION, with_answers, with_images
 from dermis.trainer.benchmarks.protocol import Pooled
 from dermis.trainer.benchmarks.scin import as_page, as_tables, run
