@@ -44,6 +44,11 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(INSTALL) --python .venv-charts/bin/python -r requirements/charts.txt
 	@touch $@
 
+.venv-docs/.dev: .venv/.uv requirements/docs.txt
+	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-docs
+	$(INSTALL) --python .venv-docs/bin/python -r requirements/docs.txt
+	@touch $@
+
 # --- run ------------------------------------------------------------------------------------------------------------
 .PHONY: demo up
 demo: .venv/.runtime ## install, start the system, put a generated case through, print the differential
@@ -58,7 +63,7 @@ PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p d
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
 test-runtime: .venv/.dev
-	.venv/bin/pytest -m "not trainer and not browser and not charts and not containers"
+	.venv/bin/pytest -m "not trainer and not browser and not charts and not containers and not site"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
 	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
@@ -146,6 +151,19 @@ client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, buil
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
 	.venv/bin/python -m tests.load.typescript
 
+.PHONY: docs test-docs
+build/docs/vendor/.installed: scripts/install_docs_assets.sh
+	@mkdir -p $(@D)
+	scripts/install_docs_assets.sh $(@D)
+	@touch $@
+
+docs: .venv-docs/.dev build/docs/vendor/.installed ## build the documentation site into build/docs/site, strict (needs npm)
+	.venv-docs/bin/python scripts/stage_docs.py
+	.venv-docs/bin/zensical build --strict --clean --config-file build/docs/mkdocs.yml
+
+test-docs: docs .venv/.dev ## open the built site in a real Chromium, on a phone and a desktop: no foreign request, no fault
+	.venv/bin/pytest -m site
+
 .PHONY: audit-deps audit-secrets
 audit-deps: .venv/.dev ## ask PyPI for known weaknesses of every pinned package; fails where it can't be asked
 	@.venv/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements/runtime.txt -r requirements/trainer.txt \
@@ -185,5 +203,5 @@ requirements: .venv/.uv ## recompile the pinned requirement files
 
 .PHONY: proto openapi bundle-check requirements clean
 clean: ## remove environments and caches
-	rm -rf .venv .venv-trainer .venv-charts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,6 +29,7 @@ compile() { # NAME [uv arguments]
 compile uv - <<<"uv"
 compile sbom - <<<"cyclonedx-bom"
 compile charts - <<<$'checkov\nhadolint-bin\nhelm-python-sdk\nhypothesis\nkubernetes-validate\npytest\npytest-timeout'
+compile docs - <<<$'mkdocstrings-python\nzensical'
 compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"
