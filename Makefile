@@ -63,10 +63,16 @@ PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p d
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
 test-runtime: .venv/.dev
-	.venv/bin/pytest -m "not trainer and not browser and not charts and not containers and not site"
+	.venv/bin/pytest $(COV) -m "not trainer and not browser and not charts and not containers and not site"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
+	.venv-trainer/bin/pytest $(COV) -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
+
+.PHONY: coverage
+coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
+	rm -f .coverage
+	$(MAKE) test COV="--cov --cov-append --cov-report="
+	scripts/coverage_by_part.sh
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
@@ -175,15 +181,23 @@ audit-secrets: .venv/.dev ## look for secrets in every committed file
 	  --disable-plugin Base64HighEntropyString --exclude-lines 'secretName|secret_sha256' --exclude-secrets '^dermis-tls$$'
 	! git grep -nE 'key_[0-7][0-9a-hjkmnp-tv-z]{25}\.[A-Za-z0-9_-]{43}'
 
-lint: .venv/.dev ## style, import laws, protos, generated files
+lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache
+	.venv/bin/actionlint
 	cd proto && ../.venv/bin/buf lint && ../.venv/bin/buf format --diff --exit-code && ../.venv/bin/buf breaking --against golden.binpb
 	scripts/generate_protos.sh --check
 	.venv/bin/python scripts/generate_openapi.py --check
 	.venv/bin/python scripts/generate_settings.py --check
 	.venv/bin/python scripts/generate_helm_values.py --check
+
+.PHONY: hooks release-check
+hooks: .venv/.dev ## check what a commit changes before it is made
+	.venv/bin/pre-commit install
+
+release-check: .venv/.dev ## build sdist and wheel, check their metadata, version, CHANGELOG and tree, install the wheel and start it
+	scripts/release_check.sh
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
@@ -203,5 +217,5 @@ requirements: .venv/.uv ## recompile the pinned requirement files
 
 .PHONY: proto openapi bundle-check requirements clean
 clean: ## remove environments and caches
-	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

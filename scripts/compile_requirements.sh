@@ -27,7 +27,7 @@ compile() { # NAME [uv arguments]
     --generate-hashes --no-emit-index-url --no-annotate --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
 }
 compile uv - <<<"uv"
-compile sbom - <<<"cyclonedx-bom"
+compile build - <<<$'cyclonedx-bom\nhatchling'
 compile charts - <<<$'checkov\nhadolint-bin\nhelm-python-sdk\nhypothesis\nkubernetes-validate\npytest\npytest-timeout'
 compile docs - <<<$'mkdocstrings-python\nzensical'
 compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local
