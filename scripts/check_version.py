@@ -21,7 +21,7 @@ PROJECTS = "clients/*/pyproject.toml"
 def places() -> dict[Path, re.Pattern[str]]:
     stated = {ROOT / name: before for name, before in STATED.items()}
     stated |= dict.fromkeys(ROOT.glob(PROJECTS), r'^version = "')
-    return {path: re.compile(f"({before})([0-9][^\"\\s]*)", re.MULTILINE) for path, before in stated.items()}
+    return {path: re.compile(f'({before})([0-9][^"\\s]*)', re.MULTILINE) for path, before in stated.items()}
 
 
 def main() -> None:

@@ -33,6 +33,8 @@ def test_every_target_that_ci_makes_exists() -> None:
     assert ci_targets() - files - set(recipes()) == set()
 
 
-@pytest.mark.parametrize("command", ["make no-such", "dermis no-such", "dermis data no-such", "python -m dermis.no_such", "scripts/no_such.sh"])
+@pytest.mark.parametrize(
+    "command", ["make no-such", "dermis no-such", "dermis data no-such", "python -m dermis.no_such", "scripts/no_such.sh"]
+)
 def test_a_command_that_nobody_runs_is_noticed(command: str) -> None:
     assert not is_run(command)

@@ -109,8 +109,11 @@ def member_called(group: str, name: str) -> bool:
 
 def main_called(module: str) -> bool:
     """Return whether a test calls a module's `main`, or starts it by `-m`."""
-    main = f"{module.rpartition('.')[2]}.main("
-    return called("-m", module) or any(main in path.read_text(encoding="utf-8") for path in calls())
+    package, _, name = module.rpartition(".")
+    importing = re.compile(rf"^from {re.escape(package)} import {name}(?: as (\w+))?$", re.MULTILINE)
+    texts = [path.read_text(encoding="utf-8") for path in calls()]
+    imported = [(text, match[1] or name) for text in texts if (match := importing.search(text))]
+    return called("-m", module) or any(f"{alias}.main(" in text for text, alias in imported)
 
 
 @cache
