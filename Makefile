@@ -191,6 +191,8 @@ lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/python scripts/generate_openapi.py --check
 	.venv/bin/python scripts/generate_settings.py --check
 	.venv/bin/python scripts/generate_helm_values.py --check
+	.venv/bin/python scripts/generate_decisions.py --check
+	.venv/bin/python scripts/check_version.py
 
 .PHONY: hooks release-check
 hooks: .venv/.dev ## check what a commit changes before it is made
