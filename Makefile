@@ -186,6 +186,7 @@ lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/actionlint
+	.venv/bin/pre-commit validate-config
 	cd proto && ../.venv/bin/buf lint && ../.venv/bin/buf format --diff --exit-code && ../.venv/bin/buf breaking --against golden.binpb
 	scripts/generate_protos.sh --check
 	.venv/bin/python scripts/generate_openapi.py --check
@@ -194,12 +195,15 @@ lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/python scripts/generate_decisions.py --check
 	.venv/bin/python scripts/check_version.py
 
-.PHONY: hooks release-check
-hooks: .venv/.dev ## check what a commit changes before it is made
+.PHONY: hooks package release-check
+hooks: .venv/.dev ## judge what a commit changes before it is made, with the tools of .venv
 	.venv/bin/pre-commit install
 
-release-check: .venv/.dev ## build sdist and wheel, check their metadata, version, CHANGELOG and tree, install the wheel and start it
-	scripts/release_check.sh
+package: .venv/.dev ## build sdist and wheels, check metadata and version, install the wheel in a fresh environment and start it
+	scripts/check_package.sh
+
+release-check: package ## the same for a tree that is to be released: clean, and with its entry in CHANGELOG
+	scripts/check_release.sh
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
