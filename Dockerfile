@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m pip --python /opt/build/bin/python install --quiet --no-deps --no-compile --require-hashes -r /build.txt
 COPY . /dermis
 WORKDIR /dermis
-RUN /opt/build/bin/hatchling build -t wheel -d /wheel
+RUN for project in . clients/python; do (cd $project && /opt/build/bin/hatchling build -t wheel -d /wheel) || exit 1; done
 
 FROM wheel AS build
 ARG SERVICE

@@ -30,6 +30,7 @@ OUTSIDE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "clients/python/README.md": "how-to/python-client.md",
     "SECURITY.md": "security.md",
     "k8s/cluster/README.md": "how-to/cluster-requirements.md",
     "services/serving/tfserving/README.md": "reference/tensorflow-serving.md",
