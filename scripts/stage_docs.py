@@ -116,9 +116,10 @@ def modules(src: Path) -> Iterator[tuple[str, str]]:
             yield ".".join(parts), re.split(r"(?<=\.)\s|\n\n", docstring, maxsplit=1)[0].replace("\n", " ")
 
 
-def python_pages() -> list[dict[str, object]]:
+def python_pages() -> list[object]:
     """Write a page per module and an index of all; return their navigation."""
-    index, entries = ["# Python API", "", "Every public module of each part, from its docstrings."], []
+    index = ["# Python API", "", "Every public module of each part, from its docstrings."]
+    entries: list[object] = []
     for src in sources():
         rows = dict(modules(src))
         part = ".".join(next(iter(rows)).split(".")[:2])

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def check(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, root / "scripts/check_version.py", *options]
+    command = [sys.executable, str(root / "scripts/check_version.py"), *options]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
