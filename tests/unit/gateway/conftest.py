@@ -87,6 +87,9 @@ class FakeRates:
         self.calls[caller] = self.calls.get(caller, 0) + 1
         return Rate(refused=self.calls[caller] > per_minute, left=max(0, per_minute - self.calls[caller]), reset_s=7)
 
+    async def wait(self, caller: str, *, per_minute: int) -> int:
+        return 7 if self.calls.get(caller, 0) >= per_minute else 0
+
     async def close(self) -> None:
         self.calls.clear()
 

@@ -33,6 +33,10 @@ class Rates(Protocol):
         """Count a call of `caller` unless it is one too many."""
         ...
 
+    async def wait(self, caller: str, *, per_minute: int) -> int:
+        """Return after how many seconds `caller` may call again, 0 for now; nothing is counted."""
+        ...
+
     async def close(self) -> None: ...
 
 
