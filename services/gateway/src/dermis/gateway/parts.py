@@ -55,14 +55,16 @@ class Parts:
             show=self.metrics.uploads.set,
         )
 
-    async def admit(self) -> None:
-        """Raise BusyError if the queue is too deep or moves too slowly; without a broker to ask, a case may come in."""
-        if load := await self.broker.load():
-            wait = refused_for(
-                depth=load.depth, age=load.age, max_depth=self.settings.max_queue_depth, max_age=self.settings.max_queue_seconds
-            )
+    async def admit(self, request: Request) -> None:
+        """Raise BusyError if the caller has too much in the queue; without a broker to ask, a case may come in."""
+        caller: Caller = request.scope[CALLER_KEY]
+        if load := await self.broker.load(caller.line):
+            most, age = self.settings.max_queue_depth, self.settings.max_queue_seconds
+            wait = refused_for(depth=load.depth, line=load.line, line_age=load.line_age, max_depth=most, max_age=age)
             if wait:
-                detail = f"{load.depth} cases wait, the oldest for {load.age:.0f} s; come again in {wait} s"
+                detail = (
+                    f"{load.line} of your cases wait, the first for {load.line_age:.0f} s, of {load.depth} in all; come again in {wait} s"
+                )
                 raise BusyError("QUEUE_BUSY", detail, retry_after=wait)
 
 

@@ -50,9 +50,13 @@ class GatewaySettings(Retention):
         description="host names, separated by commas, that are served beside addresses, names without a dot and local ones; *.example.org: "
         "all below it; *: any",
     )
-    max_queue_depth: int = Field(1000, ge=1, description="waiting cases from which on new ones are refused with 503")
+    max_queue_depth: int = Field(
+        1000, ge=1, description="waiting cases from which on new ones of those who have more than a few in line are refused with 503"
+    )
     max_queue_seconds: float = Field(
-        15, gt=0, description="wait of the oldest of many waiting cases from which on new ones are refused with 503"
+        15,
+        gt=0,
+        description="wait of the first of many waiting cases of one caller from which on new ones of the same are refused with 503",
     )
     max_wait_seconds: float = Field(30, gt=0, description="longest wait that `Prefer: wait` gets")
     judge_seconds: float = Field(10, gt=0, description="time that a worker gets to judge an image at once")

@@ -6,6 +6,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
 from dermis.gateway.core.image import CleanImage
+from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.gateway.parts import Parts, PartsOf, WritingOwner
@@ -25,10 +26,8 @@ router = APIRouter(prefix="/v1", tags=["images"])
 )
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     image = await _take_in(request, parts)
-    job, seconds = (
-        AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation),
-        parts.settings.judge_seconds,
-    )
+    line, seconds = request.scope[CALLER_KEY].line, parts.settings.judge_seconds
+    job = AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation, line=line)
     async with parts.pipeline.scratch(image.data) as scratch_id:
         reply = await parts.broker.ask(job.model_copy(update={"scratch_id": scratch_id}), seconds=seconds)
     if reply is None:
