@@ -3,11 +3,13 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from dermis.shared.jobs import CASES_QUEUES, AssessJob, cases_queue
 from dermis.worker import turn_tasks
@@ -15,9 +17,27 @@ from dermis.worker.adapters.turns import Turns
 from dermis.worker.settings import WorkerSettings
 
 
+class FakeRedis:
+    """Queues that hold something, or no Redis at all."""
+
+    def __init__(self) -> None:
+        self.queues: set[str] = set()
+        self.gone = False
+
+    def exists(self, *names: str) -> int:
+        if self.gone:
+            raise redis.ConnectionError
+        return len(self.queues & set(names))
+
+
 @pytest.fixture
-def turns(tmp_path: Path) -> Turns:
-    return Turns(tmp_path, 2, None)  # type: ignore[arg-type]
+def client() -> FakeRedis:
+    return FakeRedis()
+
+
+@pytest.fixture
+def turns(tmp_path: Path, client: FakeRedis) -> Turns:
+    return Turns(tmp_path, 2, client)  # type: ignore[arg-type]
 
 
 def taken(turns: Turns, held: contextlib.ExitStack, line: str, *, first: bool = True) -> bool:
@@ -86,17 +106,34 @@ class FakeTask:
         self.sent.append({"name": name, **options})
 
 
-def test_what_has_no_turn_goes_to_the_end_of_its_queue_as_it_came(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn_tasks, "GIVE_BACK_S", 0)
+@pytest.mark.parametrize(
+    ("queues", "gone", "least", "most"), [({"cases"}, False, 0.05, 0.3), ({"cases.2"}, False, 0.5, 1), (set(), True, 0.5, 1)]
+)
+def test_what_has_no_turn_goes_to_the_end_of_its_queue_soon_if_somebody_else_waits(
+    turns: Turns, client: FakeRedis, queues: set[str], gone: bool, least: float, most: float
+) -> None:
+    client.queues, client.gone = queues, gone
     task, job = FakeTask("cases.4"), AssessJob(case_id="case_1", owner="a", attempt=2)
-    with turn_tasks.turn(task, job, turns, line="a") as first, turn_tasks.turn(task, job, turns, line="a") as second:
-        assert (first, second, task.sent) == (True, True, [])
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a") for _ in range(2)] == [True, True]
+        begun = time.monotonic()
         with turn_tasks.turn(task, job, turns, line="a") as third:
             assert not third
-        (sent,) = task.sent
+        assert least <= time.monotonic() - begun < most
+    (sent,) = task.sent
     assert sent["queue"] == "cases.4"
     assert sent["kwargs"] == {"job": job.model_dump()}
     assert sent["headers"] == {"sent_at": 1.5, "traceparent": "00-a-b-01"}
+
+
+def test_a_job_waits_a_moment_for_its_turn(turns: Turns) -> None:
+    task, job = FakeTask("cases.4"), AssessJob(case_id="case_1", owner="a")
+    held = contextlib.ExitStack()
+    assert [taken(turns, held, "a") for _ in range(2)] == [True, True]
+    threading.Timer(0.1, held.close).start()
+    with turn_tasks.turn(task, job, turns, line="a") as may_work:
+        assert may_work
+    assert task.sent == []
 
 
 def test_what_was_lost_with_its_worker_is_done_and_counted_and_never_given_back(turns: Turns) -> None:

@@ -1,4 +1,4 @@
-"""Gives a job back to its queue where it is not its turn."""
+"""Has a job wait a moment for its turn, and gives it back to its queue where that doesn't come."""
 
 import time
 from collections.abc import Iterator
@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from dermis.shared.jobs import CASES_QUEUE, SCRATCH_QUEUE
 from dermis.worker.adapters.turns import Turns
 
-GIVE_BACK_S = 0.1
-"""Wait before a job is given back: the longest that one who may work at once waits for this process."""
-_FIRST = (CASES_QUEUE, SCRATCH_QUEUE)
+LOOK_S = 0.02
+LEAST_S = 0.05
+"""A job is given back after this time where one waits whose turn it may be, so that two which can't be done don't chase each other."""
+LONGEST_S = 0.5
+FIRST_QUEUES = (CASES_QUEUE, SCRATCH_QUEUE)
 
 
 @contextmanager
@@ -27,12 +29,17 @@ def turn(task: "Task[Any, Any]", job: BaseModel, turns: Turns, *, line: str = ""
     if delivery.get("redelivered"):
         yield True
         return
-    queue = str(delivery.get("routing_key", ""))
-    with turns.take(line, first=queue in _FIRST) as may_work:
-        yield may_work
-    if not may_work:
-        time.sleep(GIVE_BACK_S)
-        _send_again(task, job, queue)
+    queue, begun = str(delivery.get("routing_key", "")), time.monotonic()
+    while (waited := time.monotonic() - begun) < LONGEST_S:
+        with turns.take(line, first=queue in FIRST_QUEUES) as may_work:
+            if may_work:
+                yield True
+                return
+        if waited >= LEAST_S and turns.waits_in(FIRST_QUEUES):
+            break
+        time.sleep(LOOK_S)
+    yield False
+    _send_again(task, job, queue)
 
 
 def _send_again(task: "Task[Any, Any]", job: BaseModel, queue: str) -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,13 @@ class Turns:
             self._client.zrem(line_key(line), case_id)
         except redis.RedisError as fault:
             log.warning("line not left", fault=type(fault).__name__)
+
+    def waits_in(self, queues: Sequence[str]) -> bool:
+        """Return whether a job waits in one of these queues; not, where Redis can't be asked."""
+        try:
+            return bool(self._client.exists(*queues))
+        except redis.RedisError:
+            return False
 
     def _locks(self, line: str, *, first: bool) -> Iterator[int]:
         own = f"own-{hashlib.sha256(line.encode()).digest()[0]}"
