@@ -48,8 +48,18 @@ def test_an_owner_who_sends_much_leaves_a_process_to_others(turns: Turns) -> Non
     with contextlib.ExitStack() as held:
         assert [taken(turns, held, "a") for _ in range(4)] == [True, True, False, False]
         assert [taken(turns, held, "b"), taken(turns, held, "b")] == [True, False]
+
+
+def test_who_is_alone_has_all_but_one_and_two_have_half_each(turns: Turns, tmp_path: Path) -> None:
     with contextlib.ExitStack() as held:
-        assert [taken(turns, held, "b", first=False) for _ in range(3)] == [True, True, False]
+        assert [taken(turns, held, "a", first=False) for _ in range(3)] == [True, True, False]
+    with contextlib.ExitStack() as held:
+        assert taken(turns, held, "b", first=False)
+        assert [taken(turns, held, "a", first=False) for _ in range(2)] == [True, False]
+    for file in tmp_path.glob("active-*"):
+        os.utime(file, (0, 0))  # long ago
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a", first=False) for _ in range(3)] == [True, True, False]
 
 
 def test_what_belongs_to_nobody_or_is_not_first_never_takes_the_last_process(turns: Turns) -> None:
@@ -65,9 +75,10 @@ def test_a_turn_ends_with_its_process(turns: Turns) -> None:
         with turns.take("a", first=True), turns.take("a", first=True):
             time.sleep(60)
     with contextlib.ExitStack() as held:
-        deadline = time.monotonic() + 10
-        while taken(turns, contextlib.ExitStack(), "b", first=False) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        deadline, free = time.monotonic() + 10, True
+        while free and time.monotonic() < deadline:
+            with turns.take("a", first=False) as free:
+                time.sleep(0.01)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         assert [taken(turns, held, "a") for _ in range(3)] == [True, True, False]
