@@ -8,6 +8,7 @@ import time
 
 import click
 
+from dermis.client.errors import ApiError
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import open_store
 from dermis.shared.temporary import held_folder
@@ -21,7 +22,7 @@ from dermis.standalone.supervisor import Supervisor
 _OWN = ("DERMIS_STORE_URL", "DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS", "DERMIS_GATEWAY_HOST")
 
 
-@click.command("demo")
+@click.command("demo", short_help="Put a sample case through all parts, show its outcome, stop.")
 @click.option("--timeout", "timeout_s", type=float, default=90, show_default=True, help="Seconds that start and case may take together.")
 @click.option("--where", is_flag=True, help="Only print the folder of the sample case: its images and answers.json.")
 def command(timeout_s: float, where: bool) -> None:
@@ -63,7 +64,7 @@ def command(timeout_s: float, where: bool) -> None:
             click.echo(f"{render(case)}\n\nstages of the worker: {stages(case)}")
             if case["status"] != "FINISHED":
                 raise DermisError(Kind.INTERNAL, "NOT_FINISHED", f"the sample case is {case['status']}; see the log above")
-        except DermisError:
+        except (ApiError, DermisError):
             logs.pour(Prefixed(sys.stderr))
             raise
         finally:
