@@ -1,5 +1,7 @@
 """Before any route: whom a request is for, where it comes from, and at which pace its body is read."""
 
+import functools
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +11,13 @@ from dermis.gateway.core.origin import is_cross_site, is_served
 from dermis.gateway.problems import respond
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.uploads import Pace
+from dermis.shared.telemetry import log
+
+
+@functools.cache
+def _tell_unstated_proxy() -> None:
+    """Log it once."""
+    log.warning("requests come through a proxy that is not stated, so all have one address; set DERMIS_GATEWAY_TRUSTED_PROXIES")
 
 
 class Door:
@@ -29,6 +38,8 @@ class Door:
             status, reason, detail = refusal
             await respond(Request(scope), status, reason, detail)(scope, receive, send)
             return
+        if "x-forwarded-for" in headers and not self._settings.trusted_proxies:
+            _tell_unstated_proxy()
         peer, port = scope.get("client") or ("", 0)
         address = client_address(peer, headers.getlist("x-forwarded-for"), proxies=self._settings.trusted_proxies)
         pace = Pace(
