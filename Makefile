@@ -122,7 +122,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos fuzz mutate overload promote-load trace erase-load kill-training
+.PHONY: bench chaos fuzz mutate overload fairness promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -142,6 +142,9 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.system.overload --seconds $(or $(SECONDS),120)
+
+fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60)
+	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)

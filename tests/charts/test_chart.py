@@ -218,7 +218,9 @@ def test_workers_follow_waiting_and_running_cases(rendered: Callable[..., Render
     keys = {trigger["name"]: trigger["metadata"]["listName"] for trigger in scaled["triggers"]}
     queues = re.search(r"`DERMIS_WORKER_QUEUES` \| `([a-z,]+)`", (ROOT / "docs/reference/settings.md").read_text())
     assert queues is not None
-    assert keys == {"running": "unacked"} | {queue: queue for queue in queues[1].split(",")}
+    owners = {f"cases{place}": f"cases.{place}" for place in (2, 4, 8, 16)}  # of those who have more than one case waiting
+    assert keys == {"running": "unacked"} | {queue: queue for queue in queues[1].split(",")} | owners
+    assert set(scaled["advanced"]["scalingModifiers"]["formula"].split(" + ")) == set(keys)
     assert sorted(scaled["advanced"]["scalingModifiers"]["formula"].split(" + ")) == sorted(keys)
     assert [each["metadata"]["name"] for each in rendered("gpu-prod").of("HorizontalPodAutoscaler")] == ["dermis-gateway"]
 

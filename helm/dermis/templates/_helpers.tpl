@@ -30,6 +30,11 @@ labels:
 {{- if include "dermis.inBucket" . }}{{ regexReplaceAll "\\?.*$" .Values.store.url "" | trimSuffix "/" }}/models{{ else }}/store/models{{ end -}}
 {{- end }}
 
+{{- /* What is reached from outside, the page and the API: neither /metrics nor /readyz. A test holds it together with the routes. */}}
+{{- define "dermis.paths" -}}
+{{- dict "/" "Exact" "/assets" "Prefix" "/cases" "Prefix" "/compare" "Exact" "/data" "Exact" "/livez" "Exact" "/models" "Prefix" "/openapi.json" "Exact" "/system" "Exact" "/v1" "Prefix" | toJson }}
+{{- end }}
+
 {{- define "dermis.redisHost" -}}
 {{- if .Values.redis.builtIn }}{{ include "dermis.name" . }}-redis{{ else }}{{ .Values.redis.external.host | required "redis.external.host: name it, or set redis.builtIn" }}{{ end -}}
 {{- end }}

@@ -40,6 +40,7 @@ class FakeBroker:
     up: bool = True
     depth: int = 0
     age: float = 0.0
+    lines: dict[str, tuple[int, float]] = field(default_factory=dict)
     reply: bytes | None = None
     jobs: list[AssessJob] = field(default_factory=list)
     steps: list[BatchJob] = field(default_factory=list)
@@ -66,8 +67,9 @@ class FakeBroker:
     async def announce(self, case_id: str, fact: str) -> None:
         self.hub.wake(case_id)
 
-    async def load(self) -> Load | None:
-        return Load(depth=self.depth, age=self.age) if self.up else None
+    async def load(self, line: str = "") -> Load | None:
+        waiting, age = self.lines.get(line, (0, 0.0))
+        return Load(depth=self.depth, age=self.age, line=waiting, line_age=age) if self.up else None
 
     async def feed(self, hub: Hub) -> None:
         hub.fed = True
@@ -86,6 +88,9 @@ class FakeRates:
     async def hit(self, caller: str, *, per_minute: int) -> Rate:
         self.calls[caller] = self.calls.get(caller, 0) + 1
         return Rate(refused=self.calls[caller] > per_minute, left=max(0, per_minute - self.calls[caller]), reset_s=7)
+
+    async def wait(self, caller: str, *, per_minute: int) -> int:
+        return 7 if self.calls.get(caller, 0) >= per_minute else 0
 
     async def close(self) -> None:
         self.calls.clear()

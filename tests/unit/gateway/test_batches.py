@@ -269,3 +269,18 @@ def test_a_batch_that_is_not_there_is_not_found(gateway: Gateway, batch_id: str)
 def test_without_a_broker_a_batch_is_taken_in_and_left_to_the_sweep(gateway: Gateway, source: str) -> None:
     gateway.broker.up = False
     assert create(gateway, {"url": source}).status_code == 202
+
+
+def test_a_broken_manifest_hurts_its_batch_alone_and_is_told_once(
+    gateway: Gateway, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (create(gateway, {"url": source, "prefix": "a/"}).json()["id"] for _ in range(2))
+    key = batch_manifest_key(first)
+    gateway.store.replace(key, b"{broken", generation=gateway.store.get_versioned(key).generation)
+    for _ in range(3):
+        listed = gateway.get("/v1/batches")
+        assert [each["id"] for each in listed.json()["batches"]] == [second]
+    alone = gateway.get(f"/v1/batches/{first}")
+    assert (alone.status_code, alone.json()["reason"]) == (500, "BATCH_BROKEN")
+    assert gateway.get(f"/v1/batches/{second}").status_code == 200
+    assert capsys.readouterr().out.count("batch is broken") == 1

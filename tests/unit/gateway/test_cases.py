@@ -58,7 +58,8 @@ def test_a_case_is_stored_queued_and_shown(gateway: Any, jpeg: bytes, png: bytes
         original = gateway.store.get(image_key("public", case_id, image.n, "original"))
         assert (image.bytes, image.sha256) == (len(original), hashlib.sha256(original).hexdigest())
     assert OpenCase.model_validate_json(gateway.store.get(open_key(case_id))).owner == "public"
-    assert gateway.broker.jobs == [AssessJob(case_id=case_id, owner="public")]
+    (job,) = gateway.broker.jobs
+    assert job == AssessJob(case_id=case_id, owner="public", line=job.line)
     assert len(gateway.keys) == 6
     assert not any(b"SECRET" in gateway.store.get(key) for key in gateway.keys)
     shown = gateway.get(f"/v1/cases/{case_id}")

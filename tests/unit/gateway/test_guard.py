@@ -236,11 +236,43 @@ def test_a_stream_and_a_wait_end_with_the_key_that_began_them(keyed: Any, jpeg: 
 
 
 def test_an_unknown_key_costs_the_store_one_look_in_30_s(keyed: Any) -> None:
-    looks, get = [], keyed.store.get
-    keyed.store.get = lambda key: (looks.append(key), get(key))[1]
+    looks = counted(keyed)
     for _ in range(5):
         assert keyed.get("/v1/cases", headers=bearer(f"{'key_01k9x4q7e8f3rtw5m2c6b0dvza'}.x")).status_code == 401
-    assert len(looks) == 2
+    assert len(looks) == 1
+
+
+def test_unknown_keys_are_refused_by_address_before_any_look_and_known_ones_go_on(keyed: Any) -> None:
+    _, good = new_key(keyed)
+    keyed.settings["unknown_keys_per_minute"] = 3
+    assert keyed.get("/v1/cases", headers=good).status_code == 200
+    looks = counted(keyed)
+    answers = [keyed.get("/v1/cases", headers=bearer(f"{new_id('key')}.x")) for _ in range(10)]
+    assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 7
+    assert (answers[-1].json()["reason"], answers[-1].headers["retry-after"]) == ("RATE_LIMIT", "7")
+    assert len(looks) == 3
+    keyed.now += 31  # the good key is no longer held, but was valid
+    assert keyed.get("/v1/cases", headers=good).status_code == 200
+
+
+def test_a_broken_key_opens_nothing_and_is_told_by_its_id(keyed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    key_id, header = new_key(keyed)
+    keyed.store.replace(f"keys/{key_id}", b"{broken", generation=keyed.store.get_versioned(f"keys/{key_id}").generation)
+    assert keyed.get("/v1/cases", headers=header).json()["reason"] == "KEY_INVALID"
+    assert key_id in capsys.readouterr().out
+
+
+def test_a_revocation_that_is_broken_still_revokes(keyed: Any) -> None:
+    key_id, header = new_key(keyed)
+    keyed.store.put_once(f"keys/{key_id}.revoked", b"{broken")
+    assert keyed.get("/v1/cases", headers=header).status_code == 401
+
+
+def counted(gateway: Any) -> list[str]:
+    """Return the keys of all objects that are read from now on."""
+    looks, get = [], gateway.store.get
+    gateway.store.get = lambda key: (looks.append(key), get(key))[1]
+    return looks
 
 
 def test_without_the_store_nobody_new_is_let_in(keyed: Any) -> None:

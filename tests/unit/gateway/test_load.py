@@ -1,9 +1,7 @@
 """Judging an image at once, and what happens when there is too much to do."""
 
-import asyncio
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from dermis.gateway.core.admission import refused_for
 from dermis.shared.jobs import AssessImageJob, scratch_key
 from dermis.shared.report import QualityReport, Verdict
+from tests.unit.gateway.conftest import new_key
 
 REPORT = QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=None, policy="1")
 
@@ -23,7 +22,8 @@ class TestJudging:
         response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
         assert (response.status_code, QualityReport.model_validate(response.json())) == (200, REPORT)
         (job,) = gateway.broker.asked
-        assert job == AssessImageJob(scratch_id=job.scratch_id, content_type="image/jpeg", orientation=6)
+        assert job == AssessImageJob(scratch_id=job.scratch_id, content_type="image/jpeg", orientation=6, line=job.line)
+        assert job.line.startswith("public:")
         assert b"SECRET" not in stored[scratch_key(job.scratch_id)]
         assert gateway.keys == []
 
@@ -33,6 +33,14 @@ class TestJudging:
         gateway.broker.up = False
         response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
         assert (response.status_code, response.json()["reason"]) == (503, "BROKER_UNAVAILABLE")
+        assert gateway.keys == []
+
+    @pytest.mark.parametrize("reply", [b"", b"{}", b"nonsense", b'{"verdict": "FINE"}'])
+    def test_an_answer_that_is_no_report_is_no_fault_of_the_callers(self, gateway: Any, jpeg: bytes, reply: bytes) -> None:
+        gateway.broker.reply = reply
+        response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
+        assert (response.status_code, response.json()["reason"]) == (503, "ANSWER_BROKEN")
+        assert response.headers["retry-after"]
         assert gateway.keys == []
 
     @pytest.mark.parametrize(
@@ -54,18 +62,36 @@ class TestJudging:
 
 
 class TestAdmission:
-    @pytest.mark.parametrize(("depth", "age"), [(1000, 0), (21, 15), (5000, 900)])
-    def test_a_deep_or_slow_queue_takes_no_new_cases(self, gateway: Any, jpeg: bytes, depth: int, age: float) -> None:
-        gateway.broker.depth, gateway.broker.age = depth, age
+    @pytest.mark.parametrize(
+        ("depth", "line", "age"),
+        [(1000, 20, 0), (1000, 1000, 0), (900, 1000, 0), (2000, 1, 0), (4000, 0, 0), (21, 21, 15), (5000, 300, 900)],
+    )
+    def test_who_fills_the_queue_is_refused(self, gateway: Any, jpeg: bytes, depth: int, line: int, age: float) -> None:
+        key_id, gateway.headers = new_key(gateway)
+        gateway.broker.depth, gateway.broker.lines = depth, {key_id: (line, age)}
         response = gateway.submit(jpeg)
         assert (response.status_code, response.json()["reason"]) == (503, "QUEUE_BUSY")
         assert 1 <= int(response.headers["retry-after"]) <= 30
-        assert gateway.keys == []
+        assert gateway.kept == []
 
-    def test_below_the_limits_and_without_a_broker_cases_come_in(self, gateway: Any, jpeg: bytes) -> None:
-        for depth, age in ((999, 14.9), (20, 900)):
-            gateway.broker.depth, gateway.broker.age = depth, age
-            assert gateway.submit(jpeg).status_code == 202
+    @pytest.mark.parametrize(("depth", "line", "age"), [(999, 999, 14.9), (1999, 19, 900), (3999, 0, 0), (900, 20, 900)])
+    def test_others_are_not(self, gateway: Any, jpeg: bytes, depth: int, line: int, age: float) -> None:
+        key_id, gateway.headers = new_key(gateway)
+        gateway.broker.depth, gateway.broker.age = depth, 900
+        gateway.broker.lines = {key_id: (line, age), "another": (1000, 900)}
+        assert gateway.submit(jpeg).status_code == 202
+        (job,) = gateway.broker.jobs
+        assert job.turn_of == key_id
+
+    def test_callers_without_a_key_have_a_line_for_each_address_which_it_does_not_show(self, gateway: Any, jpeg: bytes) -> None:
+        gateway.settings["trusted_proxies"] = 1
+        for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+            assert gateway.submit(jpeg, headers={"X-Forwarded-For": address}).status_code == 202
+        lines = [job.turn_of for job in gateway.broker.jobs]
+        assert (lines[0] == lines[1], lines[0] == lines[2]) == (True, False)
+        assert not any("192.0.2" in line for line in lines)
+
+    def test_without_a_broker_cases_come_in(self, gateway: Any, jpeg: bytes) -> None:
         gateway.broker.up = False
         assert gateway.submit(jpeg).status_code == 202
 
@@ -74,55 +100,15 @@ class TestAdmission:
         gateway.broker.depth = 5000
         assert gateway.get(location).status_code == 200
 
-    def test_uploads_beyond_the_places_are_refused_and_places_are_given_back(self, gateway: Any, jpeg: bytes) -> None:
-        gateway.settings["max_upload_bytes"] = 2 * (3 * gateway.settings["max_image_bytes"] + 16 * 64 * 1024)
+    @given(depth=st.integers(0, 10**6), line=st.integers(0, 10**6), age=st.floats(0, 10**6))
+    def test_the_more_there_is_too_much_the_later(self, depth: int, line: int, age: float) -> None:
+        wait = refused_for(depth=depth, line=line, line_age=age, max_depth=100, max_age=10)
+        more = refused_for(depth=2 * depth, line=2 * line, line_age=2 * age, max_depth=100, max_age=10)
+        assert wait is None or 1 <= wait <= (more or 0) <= 30
 
-        async def run() -> list[int]:
-            go, reading = asyncio.Event(), []
-
-            async def slow() -> Any:
-                yield b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + jpeg
-                reading.append(1)
-                await go.wait()
-                yield b"\r\n--b--\r\n"
-
-            async with gateway.client() as client:
-
-                async def post() -> httpx.Response:
-                    return await client.post("/v1/cases", content=slow(), headers={"Content-Type": "multipart/form-data; boundary=b"})
-
-                held = [asyncio.ensure_future(post()) for _ in range(2)]
-                while len(reading) < 2:
-                    await asyncio.sleep(0.01)
-                refused = await post()
-                go.set()
-                done = [(await each).status_code for each in held]
-                return [refused.status_code, *done, (await post()).status_code]
-
-        assert gateway.runner.run(run()) == [503, 202, 202, 202]
-
-    def test_an_upload_that_trickles_is_cut_off_and_its_place_given_back(self, gateway: Any, jpeg: bytes) -> None:
-        gateway.settings["upload_seconds"] = 0.2
-
-        async def run() -> httpx.Response:
-            async def trickle() -> Any:
-                yield b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + jpeg
-                await asyncio.sleep(60)
-
-            async with gateway.client() as client:
-                return await client.post("/v1/cases", content=trickle(), headers={"Content-Type": "multipart/form-data; boundary=b"})
-
-        refused = gateway.runner.run(run())
-        assert (refused.status_code, refused.json()["reason"]) == (408, "REQUEST_TIMEOUT")
-        assert "0.2 s" in refused.json()["detail"]
-        assert gateway.keys == []
-        assert "dermis_gateway_upload_bytes 0.0" in gateway.get("/metrics").text
-
-    @given(depth=st.integers(0, 10**6), age=st.floats(0, 10**6))
-    def test_the_deeper_the_later(self, depth: int, age: float) -> None:
-        wait = refused_for(depth=depth, age=age, max_depth=100, max_age=10)
-        assert (wait is None) == (depth < 100 and (age < 10 or depth <= 2))
-        assert wait is None or 1 <= wait <= (refused_for(depth=2 * depth, age=2 * age, max_depth=100, max_age=10) or 0) <= 30
+    @given(depth=st.integers(0, 399), age=st.floats(0, 10**6))
+    def test_whose_line_is_empty_waits_for_nobody(self, depth: int, age: float) -> None:
+        assert refused_for(depth=depth, line=0, line_age=age, max_depth=100, max_age=10) is None
 
 
 def test_what_happens_is_counted_without_anything_personal(gateway: Any, jpeg: bytes) -> None:

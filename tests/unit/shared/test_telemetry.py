@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 import subprocess
@@ -37,6 +38,23 @@ def test_json_is_one_object_a_line_for_our_logs_and_the_librarys() -> None:
     assert all(event["timestamp"].endswith("Z") for event in events)
     assert (events[0]["case_id"], events[0]["bytes"]) == ("case_1", 3)
     assert all("ZeroDivisionError" in event["exception"] for event in events[2:])
+
+
+CASE = "case_01k9x4q7e8f3rtw5m2c6b0dvza"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_case_is_named_by_its_digest_wherever_its_id_stands(form: str) -> None:
+    code = (
+        CODE.replace("case_1", CASE)
+        .replace('"lost %s", "x"', f'"lost %s", "open/{CASE}"')
+        .replace("1 / 0", f"{{}}['{CASE}'] if 0 else 1 / 0")
+    )
+    result = subprocess.run([sys.executable, "-c", code, form, "INFO"], check=True, capture_output=True, text=True)
+    digest = hashlib.sha256(CASE.encode()).hexdigest()[:12]
+    assert CASE not in result.stderr
+    assert f"case#{digest}" in result.stderr
+    assert f"open/case#{digest}" in result.stderr
 
 
 def test_text_is_for_people() -> None:

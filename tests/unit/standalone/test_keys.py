@@ -56,6 +56,17 @@ def test_a_key_is_revoked_for_good_and_stays_in_the_list(tmp_path: Path) -> None
     assert f"{key_id}  revoked" in keys(tmp_path, "list").stdout
 
 
+def test_a_broken_key_is_told_of_and_revoked_and_the_others_are_listed(tmp_path: Path, store: DiskStore) -> None:
+    broken, whole = (keys(tmp_path, "create", "--name", "a").stdout.partition(".")[0] for _ in range(2))
+    store.delete(f"keys/{broken}")
+    store.put_once(f"keys/{broken}", b"{broken")
+    listed = keys(tmp_path, "list", "--json")
+    assert [row["key_id"] for row in json.loads(listed.stdout)] == [whole]
+    assert f"dermis keys revoke {broken}" in listed.stderr
+    assert keys(tmp_path, "revoke", broken).exit_code == 0
+    assert store.get(f"keys/{broken}.revoked")
+
+
 @pytest.mark.parametrize("arguments", [("revoke", "key_01k9x4q7e8f3rtw5m2c6b0dvza"), ("revoke", "../x"), ("create", "--name", " ")])
 def test_a_fault_names_what_is_wrong_and_stores_nothing(tmp_path: Path, store: DiskStore, arguments: tuple[str, ...]) -> None:
     result = keys(tmp_path, *arguments)

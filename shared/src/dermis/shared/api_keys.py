@@ -8,11 +8,11 @@ import hashlib
 import hmac
 import secrets
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from dermis.shared.case import Fact
 from dermis.shared.ids import is_id, new_id
@@ -80,7 +80,7 @@ def revoke(store: BlobStore, key_id: str, *, at: datetime) -> None:
 
 
 def read_key(store: BlobStore, key_id: str) -> ApiKey | None:
-    """Return a key, revoked or not, or None if there never was one."""
+    """Return a key, revoked or not, or None if there never was one; pydantic's ValidationError if its object is broken."""
     try:
         return ApiKey.model_validate_json(store.get(f"{KEYS_PREFIX}{key_id}"))
     except BlobNotFound:
@@ -88,10 +88,13 @@ def read_key(store: BlobStore, key_id: str) -> ApiKey | None:
 
 
 def read_revoked(store: BlobStore, key_id: str) -> Revoked | None:
+    """Return since when a key is revoked, or None if it is not; a broken object revokes too, since a time that can't be read."""
     try:
         return Revoked.model_validate_json(store.get(_revoked_key(key_id)))
     except BlobNotFound:
         return None
+    except ValidationError:
+        return Revoked(key_id=key_id, revoked_at=datetime.fromtimestamp(0, UTC))
 
 
 def _revoked_key(key_id: str) -> str:

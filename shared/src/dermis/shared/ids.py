@@ -1,5 +1,6 @@
 """Typed, time-ordered ids: `case_01k...` (TypeID over UUIDv7, RFC 9562)."""
 
+import hashlib
 import re
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ from typeid import TypeID
 
 _LAST_MS = datetime.max.replace(tzinfo=UTC).timestamp() * 1000
 _ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
+_CASE_ID = re.compile(r"case_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 
 def new_id(kind: str) -> str:
@@ -23,3 +25,8 @@ def made_at(text: str) -> datetime:
 def is_id(kind: str, text: str) -> bool:
     """Return whether `text` is a well-formed id of `kind`; only such text may become part of a store key."""
     return text.startswith(f"{kind}_") and _ID.fullmatch(text) is not None
+
+
+def without_case_ids(text: str) -> str:
+    """Return `text` with each case's id as its digest, `case#` and 12 hex digits of SHA-256: without a key, an id is a case's only secret."""
+    return _CASE_ID.sub(lambda match: f"case#{hashlib.sha256(match[0].encode()).hexdigest()[:12]}", text)

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 CASES_QUEUE = "cases"
+CASES_QUEUES = (CASES_QUEUE, "cases.2", "cases.4", "cases.8", "cases.16")
+"""Where cases wait: the first of an owner, the 2nd and 3rd, the 4th to 7th, and so on. Workers take from them in turn."""
 ASSESS = "case.assess"
 SCRATCH_QUEUE = "scratch"
 ASSESS_IMAGE = "image.assess"
@@ -23,6 +25,12 @@ class AssessJob(BaseModel):
     case_id: str
     owner: str
     attempt: int = 1
+    line: str = ""
+    """Whose turn the case takes, where that is not its owner's."""
+
+    @property
+    def turn_of(self) -> str:
+        return self.line or self.owner
 
 
 class AssessImageJob(BaseModel):
@@ -37,6 +45,7 @@ class AssessImageJob(BaseModel):
     scratch_id: str
     content_type: str
     orientation: Annotated[int, Field(ge=1, le=8)] = 1
+    line: str = ""
 
 
 class ShardJob(BaseModel):
@@ -83,6 +92,11 @@ def shard_result_key(profile_id: str, shard: int) -> str:
 
 def shard_failed_key(profile_id: str, shard: int) -> str:
     return f"profiles/{profile_id}/failed/{shard}"
+
+
+def cases_queue(place: int) -> str:
+    """Return the queue of a case that is number `place`, from 1, of those of its owner that wait."""
+    return CASES_QUEUES[min(max(place, 1).bit_length(), len(CASES_QUEUES)) - 1]
 
 
 def scratch_key(scratch_id: str) -> str:

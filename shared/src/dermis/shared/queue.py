@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 import redis
 from opentelemetry.trace import SpanKind
 
+from dermis.shared import lines
 from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.jobs import ASSESS, CASES_QUEUE, SENT_AT, AssessJob
+from dermis.shared.jobs import ASSESS, CASES_QUEUE, CASES_QUEUES, SENT_AT, AssessJob, cases_queue
 from dermis.shared.tracing import sent_along, span
 
 if TYPE_CHECKING:
@@ -42,20 +43,28 @@ class CeleryQueue:
         self._redis = redis.Redis.from_url(broker_url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
 
     def waiting(self) -> int:
-        return self._length(CASES_QUEUE)
+        return self._length(*CASES_QUEUES)
 
     def waiting_steps(self) -> int:
         return self._length(BATCHES_QUEUE)
 
     def send(self, job: AssessJob) -> None:
-        self._send(ASSESS, job, CASES_QUEUE)
+        self._send(ASSESS, job, cases_queue(self._place(job)))
 
     def send_step(self, job: BatchJob) -> None:
         self._send(RUN_BATCH, job, BATCHES_QUEUE)
 
-    def _length(self, queue: str) -> int:
+    def _place(self, job: AssessJob) -> int:
         try:
-            return int(self._redis.llen(queue))
+            with self._redis.pipeline() as pipe:
+                lines.join(pipe, job.turn_of, job.case_id, now=time.time())
+                return int(pipe.execute()[-1])
+        except redis.RedisError as fault:
+            raise _unavailable(fault) from fault
+
+    def _length(self, *queues: str) -> int:
+        try:
+            return sum(int(self._redis.llen(queue)) for queue in queues)
         except redis.RedisError as fault:
             raise _unavailable(fault) from fault
 

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, or text for people. Nothing personal: ids, reasons, times and counts only."""
+"""Logs: one JSON object a line on stderr, or text for people. Nothing personal: ids, reasons, times and counts only, of cases digests."""
 
 import logging
 import sys
@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from dermis.shared.ids import without_case_ids
 from dermis.shared.tracing import trace_ids
 
 
@@ -24,6 +25,7 @@ def configure_logs(*, part: str, level: str = "INFO", form: str = "json") -> Non
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _hide_case_ids,
     ]
     renderer: Any = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
@@ -41,6 +43,13 @@ def configure_logs(*, part: str, level: str = "INFO", form: str = "json") -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def _hide_case_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = without_case_ids(value)
+    return event
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

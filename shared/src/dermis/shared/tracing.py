@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 
+from dermis.shared.ids import without_case_ids
+
 URL_FORMS = "an OTLP/HTTP collector, http://host:4318, or a folder, file:///folder"
 _FILE = re.compile(r"file://(?:localhost)?(/[^?#]*)")
 _HTTP = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
@@ -59,7 +61,8 @@ def flush_traces() -> None:
 def span(
     name: str, *, kind: trace.SpanKind = trace.SpanKind.INTERNAL, context: Context | None = None, **attributes: str | int
 ) -> Iterator[trace.Span]:
-    """Time what happens in the block, as a part of the trace in `context` or around it; an error is told by its type alone."""
+    """Time what happens in the block, as a part of the trace in `context` or around it; an error is told by its type, a case by its digest."""
+    attributes = {key: without_case_ids(value) if isinstance(value, str) else value for key, value in attributes.items()}
     with tracer.start_as_current_span(
         name, context=context, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as current:

@@ -1,6 +1,7 @@
 """Run the gateway: python -m dermis.gateway."""
 
 import asyncio
+import functools
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from types import FrameType
 import uvicorn
 
 from dermis.gateway.bootstrap import build
+from dermis.gateway.connections import Bounds, Connection, Connections, most_connections
 from dermis.gateway.hub import Hub
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.errors import DermisError
@@ -44,8 +46,19 @@ def main() -> None:
         sys.exit(f"gateway: {error.detail}")
     configure_logs(part="gateway", level=settings.log_level, form=settings.log_format)
     configure_traces(part="gateway", url=settings.traces_url)
+    connections = Connections(
+        Bounds(
+            most=most_connections(settings.max_connections),
+            most_per_address=0 if settings.trusted_proxies else settings.max_address_connections,
+            head_seconds=settings.header_seconds,
+        ),
+        app.state.parts.metrics.connection_refused,
+    )
     config = uvicorn.Config(
         app,
+        http=functools.partial(Connection, connections),  # type: ignore[arg-type]
+        ws="none",
+        proxy_headers=False,  # uvicorn would believe whoever comes from loopback; see trusted_proxies
         host=settings.host,
         port=settings.port,
         log_config=None,

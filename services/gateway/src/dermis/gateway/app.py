@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from dermis.gateway import openapi, problems
+from dermis.gateway.door import Door
 from dermis.gateway.edge import Edge
 from dermis.gateway.parts import Parts
 from dermis.gateway.routes import batches, cases, health, images, models, page
@@ -45,11 +46,13 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would go to whatever host the client named, perhaps without TLS, body and all
         telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans hold paths and queries: the edge's hold routes
     )
     app.state.parts = parts
-    if origins := [origin.strip() for origin in parts.settings.cors_origins.split(",") if origin.strip()]:
+    if origins := parts.settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"])
+    app.add_middleware(Door, settings=parts.settings)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
     for router in (cases.router, images.router, batches.router, models.router, health.router, page.router):

@@ -1,6 +1,7 @@
 """What can be done with batches, over the object store."""
 
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ from dermis.shared.ids import is_id, new_id
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.stores import is_store_url, open_source
 from dermis.shared.stores.keys import checked
+from dermis.shared.telemetry import log
 from dermis.shared.vocabulary import SelfReport
 
 M = TypeVar("M", bound=BaseModel)
@@ -109,7 +111,7 @@ class Batches:
         """Return up to `size` of an owner's batches with ids above `after`, in order."""
         keys = self.store.list("batches/", after=f"batches/{after}/~" if after else "")
         ids = (batch_id for batch_id, _ in itertools.groupby(key.split("/")[1] for key in keys))
-        found = (self._get(batch_manifest_key(batch_id), BatchManifest) for batch_id in ids)
+        found = map(self._manifest_in_list, ids)
         own = (each for each in found if each and each.owner == owner)
         return [BatchSummary(id=each.batch_id, created_at=each.created_at, rows=each.rows) for each in itertools.islice(own, size)]
 
@@ -130,6 +132,14 @@ class Batches:
             with contextlib.suppress(BlobNotFound):  # erased meanwhile
                 yield self.store.get(batch_result_key(batch_id, step))
 
+    def _manifest_in_list(self, batch_id: str) -> BatchManifest | None:
+        try:
+            return self._get(batch_manifest_key(batch_id), BatchManifest)
+        except DermisError as error:
+            if error.reason != "BATCH_BROKEN":
+                raise
+            return None  # it hurts nobody's list
+
     def _manifest(self, batch_id: str, owner: str) -> BatchManifest:
         manifest = self._get(batch_manifest_key(batch_id), BatchManifest) if is_id("batch", batch_id) else None
         if manifest is None or manifest.owner != owner or self._get(batch_erased_key(batch_id), BatchErased):
@@ -141,6 +151,16 @@ class Batches:
             return kind.model_validate_json(self.store.get(key))
         except BlobNotFound:
             return None
+        except ValidationError:
+            _tell_broken(key)
+            detail = "what the store holds of this batch can't be read; whoever runs the server finds in its log what"
+            raise DermisError(Kind.INTERNAL, "BATCH_BROKEN", detail) from None
+
+
+@functools.lru_cache(maxsize=1000)
+def _tell_broken(key: str) -> None:
+    """Log it once."""
+    log.error("batch is broken", key=key)
 
 
 def to_csv(lines: Iterator[bytes]) -> Iterator[bytes]:

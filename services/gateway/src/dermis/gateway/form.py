@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_TEXT_BYTES = 64 * 1024
 _MOST_PARTS = 16
+_MOST_HEADER_BYTES = 8 * 1024
 _LENGTH = re.compile(r"[0-9]{1,20}")
 
 
@@ -59,7 +60,11 @@ async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: Fo
     reader = _Reader(rules, max_image_bytes)
     try:
         parser = MultipartParser(boundary, reader.callbacks)
+        most, count = _most_bytes(rules, max_image_bytes), 0
         async for chunk in stream:
+            count += len(chunk)
+            if count > most:
+                raise _body_too_large(f"more than {most:,} bytes", most)
             parser.write(chunk)
             if reader.ended:
                 break
@@ -87,13 +92,20 @@ def _boundary(headers: Headers) -> bytes:
     return options[b"boundary"]
 
 
-def body_bytes(headers: Headers, *, rules: FormRules, max_image_bytes: int) -> int:
-    """Return how many bytes the body says it holds, or may hold at most if it doesn't say; TOO_LARGE if that is too much."""
-    most = rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES
-    length = headers.get("content-length", "")
-    if length and (not _LENGTH.fullmatch(length) or int(length) > most):
-        raise DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body is said to hold {length[:20]} bytes; at most {most:,} are taken")
-    return int(length) if length else most
+def check_length(headers: Headers, *, rules: FormRules, max_image_bytes: int) -> None:
+    """Raise TOO_LARGE if the body says that it holds more than may be stored."""
+    most = _most_bytes(rules, max_image_bytes)
+    length = headers.get("content-length", "0")
+    if not _LENGTH.fullmatch(length) or int(length) > most:
+        raise _body_too_large(f"{length[:20]} bytes", most)
+
+
+def _most_bytes(rules: FormRules, max_image_bytes: int) -> int:
+    return rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES
+
+
+def _body_too_large(size: str, most: int) -> DermisError:
+    return DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body holds {size}; at most {most:,} are taken")
 
 
 class _Reader:
@@ -103,6 +115,7 @@ class _Reader:
         self.ended = False
         self._max_image_bytes = max_image_bytes
         self._parts = 0
+        self._header_bytes = 0
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._disposition = b""
         self._name = ""
@@ -113,8 +126,8 @@ class _Reader:
     def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+            "on_header_field": lambda data, start, end: self._in_header(0, data[start:end]),
+            "on_header_value": lambda data, start, end: self._in_header(1, data[start:end]),
             "on_header_end": self._header_end,
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._data,
@@ -127,7 +140,16 @@ class _Reader:
         if self._parts > _MOST_PARTS:
             raise DermisError(Kind.INVALID, "FORM_BROKEN", f"the form has more than {_MOST_PARTS} parts; send each field once")
         self._disposition = b""
+        self._header_bytes = 0
         self._content = bytearray()
+
+    def _in_header(self, half: int, data: bytes) -> None:
+        self._header_bytes += len(data)
+        if self._header_bytes > _MOST_HEADER_BYTES:
+            raise DermisError(
+                Kind.INVALID, "FORM_BROKEN", f"a part's header holds more than {_MOST_HEADER_BYTES:,} bytes; send the usual one"
+            )
+        self._header[half].extend(data)
 
     def _header_end(self) -> None:
         name, value = self._header

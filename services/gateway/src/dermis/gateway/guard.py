@@ -1,10 +1,12 @@
 """Who calls, what they may do, and how often: API keys (RFC 6750), held for half a minute, and a rate for each."""
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.ports import Rates
@@ -14,6 +16,7 @@ from dermis.shared.api_keys import ApiKey, Scope, id_of, matches, read_key, read
 from dermis.shared.case import PUBLIC_OWNER
 from dermis.shared.errors import Kind
 from dermis.shared.ports import BlobStore
+from dermis.shared.telemetry import log
 
 _MOST_HELD = 10_000
 _REALM = 'Bearer realm="dermis"'
@@ -27,7 +30,17 @@ class Caller:
     key_id: str
     owner: str
     scope: str
+    address: str = ""
     rate_headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def keyless(self) -> bool:
+        return self.key_id == PUBLIC_OWNER
+
+    @property
+    def line(self) -> str:
+        """Who shares with others: a key's owner, or an address, which is kept as a digest."""
+        return f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}" if self.keyless else self.owner
 
 
 class Guard:
@@ -45,24 +58,24 @@ class Guard:
 
         `authorization` is the header; `address` the client's, for the rate of those without a key.
         """
-        key = await self._key(authorization)
+        key = await self._key(authorization, address)
         if not (key.may(scope) if key else scope in KEYLESS_SCOPES):
             held = f"this key holds {', '.join(key.scopes)}" if key else "no key was sent"
             challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
             raise RefusedError(Kind.PERMISSION, "SCOPE", f"this needs the scope {scope}; {held}", {"WWW-Authenticate": challenge})
         headers = await self._count(key, address)
         if key is None:
-            return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, rate_headers=headers)
+            return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, address=address, rate_headers=headers)
         return Caller(key_id=key.key_id, owner=key.owner, scope=scope, rate_headers=headers)
 
-    async def check(self, authorization: str | None) -> None:
+    async def check(self, authorization: str | None, address: str) -> None:
         """Raise UNAUTHENTICATED if what let a long call in doesn't hold any more."""
-        await self._key(authorization)
+        await self._key(authorization, address)
 
     async def close(self) -> None:
         await self._rates.close()
 
-    async def _key(self, authorization: str | None) -> ApiKey | None:
+    async def _key(self, authorization: str | None, address: str) -> ApiKey | None:
         """Return the key that a call carries, or None for one without where that is allowed."""
         if authorization is None:
             if self._settings.keyless:
@@ -72,16 +85,21 @@ class Guard:
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         key_id = id_of(token) if scheme.lower() == "bearer" else None
-        key = await self._find(key_id) if key_id else None
+        key = await self._find(key_id, address) if key_id else None
         if key is None or not matches(key, token):
+            if self._settings.unknown_keys_per_minute:
+                await self._rates.hit(f"unknown:{address}", per_minute=self._settings.unknown_keys_per_minute)
             detail = "the API key is not known, or was revoked; send a valid one as `Authorization: Bearer <key>`"
             raise RefusedError(Kind.UNAUTHENTICATED, "KEY_INVALID", detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})
         return key
 
-    async def _find(self, key_id: str) -> ApiKey | None:
+    async def _find(self, key_id: str, address: str) -> ApiKey | None:
+        """Return a key; EXHAUSTED before any look into the store where the address sent too many unknown ones, and this is none that was known."""
         now = self._clock()
         until, key = self._held.get(key_id, (0.0, None))
         if now >= until:
+            if key is None:
+                await self._check_unknown(address)
             key = await run_in_threadpool(self._read, key_id)
             self._held[key_id] = (now + self._settings.key_cache_seconds, key)
             self._held.move_to_end(key_id)
@@ -89,8 +107,19 @@ class Guard:
                 self._held.popitem(last=False)
         return key
 
+    async def _check_unknown(self, address: str) -> None:
+        most = self._settings.unknown_keys_per_minute
+        if most and (wait := await self._rates.wait(f"unknown:{address}", per_minute=most)):
+            detail = f"this address sent more than {most} unknown API keys a minute; come again in {wait} s with a valid one"
+            raise RefusedError(Kind.EXHAUSTED, "RATE_LIMIT", detail, {"Retry-After": str(wait)})
+
     def _read(self, key_id: str) -> ApiKey | None:
-        return None if read_revoked(self._store, key_id) else read_key(self._store, key_id)
+        try:
+            key = read_key(self._store, key_id)
+        except ValidationError:
+            log.error("key is broken", key_id=key_id)
+            return None
+        return None if key is None or read_revoked(self._store, key_id) else key
 
     async def _count(self, key: ApiKey | None, address: str) -> tuple[tuple[str, str], ...]:
         """Count the call and return the headers that say how many are left (draft-ietf-httpapi-ratelimit-headers-10)."""

@@ -11,10 +11,12 @@ from dermis.shared.jobs import AssessImageJob, AssessJob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Jobs that wait, and for how many seconds the oldest does."""
+    """Cases that wait, and for how many seconds the oldest does; and those of one line alone."""
 
     depth: int = 0
     age: float = 0.0
+    line: int = 0
+    line_age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,10 @@ class Rates(Protocol):
 
     async def hit(self, caller: str, *, per_minute: int) -> Rate:
         """Count a call of `caller` unless it is one too many."""
+        ...
+
+    async def wait(self, caller: str, *, per_minute: int) -> int:
+        """Return after how many seconds `caller` may call again, 0 for now; nothing is counted."""
         ...
 
     async def close(self) -> None: ...
@@ -55,8 +61,8 @@ class Broker(Protocol):
         """Tell all gateways of a new fact; no error if that doesn't work."""
         ...
 
-    async def load(self) -> Load | None:
-        """Return what waits in the queue of cases, or None if the broker doesn't answer."""
+    async def load(self, line: str = "") -> Load | None:
+        """Return what waits in the queues of cases, and in one line, or None if the broker doesn't answer."""
         ...
 
     async def feed(self, hub: Hub) -> None:

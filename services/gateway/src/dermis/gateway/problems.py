@@ -107,7 +107,7 @@ def problem_response(request: Request, error: DermisError) -> Response:
     headers = {"Retry-After": str(wait)} if error.retryable else {}
     if isinstance(error, RefusedError):
         headers |= error.headers
-    return _response(request, HTTP_STATUS[error.kind], error.reason, error.detail, errors=errors, headers=headers)
+    return respond(request, HTTP_STATUS[error.kind], error.reason, error.detail, errors=errors, headers=headers)
 
 
 def internal_problem(request: Request, error: Exception) -> Response:
@@ -117,7 +117,7 @@ def internal_problem(request: Request, error: Exception) -> Response:
     ]
     detail = "something went wrong on our side; try again, and name this instance if it stays so"
     log.error("unforeseen", cause=type(error).__name__, frames=frames)
-    return _response(request, 500, "INTERNAL", detail)
+    return respond(request, 500, "INTERNAL", detail)
 
 
 def install(app: FastAPI) -> None:
@@ -148,10 +148,16 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 405 and (path := getattr(request.scope.get("route"), "path", None)):
         # The framework names the methods of one route; a path has several.
         headers["Allow"] = ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, ("get", "head")))
-    return _response(request, error.status_code, reason, detail, headers=headers)
+    return respond(request, error.status_code, reason, detail, headers=headers)
 
 
-def _response(
+def problem_of(status: int, reason: str, detail: str, *, errors: Sequence[FieldProblem] = ()) -> Problem:
+    """Return a problem with a name of its own."""
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    return Problem(title=title(status), status=status, detail=detail, instance=instance, reason=reason, errors=list(errors))
+
+
+def respond(
     request: Request,
     status: int,
     reason: str,
@@ -160,7 +166,7 @@ def _response(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    instance = f"urn:uuid:{uuid.uuid4()}"
-    problem = Problem(title=title(status), status=status, detail=detail, instance=instance, reason=reason, errors=list(errors))
-    request.scope[SCOPE_KEY] = {"reason": reason, "instance": instance}
+    """Return the response that shows a problem, and leave to the log what it is to say of it."""
+    problem = problem_of(status, reason, detail, errors=errors)
+    request.scope[SCOPE_KEY] = {"reason": reason, "instance": problem.instance}
     return Response(problem.model_dump_json(), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))

@@ -16,10 +16,48 @@ class GatewaySettings(Retention):
     max_upload_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
     )
-    upload_seconds: float = Field(120, gt=0, description="longest time that one upload may take; a slower one is refused with 408")
-    max_queue_depth: int = Field(1000, ge=1, description="waiting cases from which on new ones are refused with 503")
+    max_key_upload_bytes: int = Field(
+        128 * 1024 * 1024, ge=1, description="the same for the uploads of one API key; more are refused with 429"
+    )
+    max_address_uploads: int = Field(
+        128,
+        ge=0,
+        description="uploads at a time of one client address without an API key, where trusted_proxies say whose it is; carriers share "
+        "addresses among many; more are refused with 429; 0: any number",
+    )
+    least_upload_bytes_per_second: float = Field(
+        16_384,
+        gt=0,
+        description="least rate of an upload, a third of slow 3G (400 kbit/s, WebPageTest's and Chrome's profile); a slower one is refused "
+        "with 408",
+    )
+    upload_pause_seconds: float = Field(20, gt=0, description="time that an upload may fall behind its least rate, or pause")
+    upload_seconds: float = Field(1800, gt=0, description="longest time that one upload may take; a slower one is refused with 408")
+    max_connections: int = Field(
+        4096, ge=1, description="connections at a time; beyond them the one that waits longest for a request is closed"
+    )
+    max_address_connections: int = Field(
+        512, ge=0, description="the same for one client address; 0: any number, as with trusted_proxies, where all come from a proxy"
+    )
+    header_seconds: float = Field(20, gt=0, description="time in which a request's line and headers are due")
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="proxies in front, each of which adds to X-Forwarded-For whom it was asked by; 0: the header is not read",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="host names, separated by commas, that are served beside addresses, names without a dot and local ones; *.example.org: "
+        "all below it; *: any",
+    )
+    max_queue_depth: int = Field(
+        1000, ge=1, description="waiting cases from which on new ones of those who have more than a few in line are refused with 503"
+    )
     max_queue_seconds: float = Field(
-        15, gt=0, description="wait of the oldest of many waiting cases from which on new ones are refused with 503"
+        15,
+        gt=0,
+        description="wait of the first of many waiting cases of one caller from which on new ones of the same are refused with 503",
     )
     min_free_bytes: int = Field(
         1024**3, ge=0, description="free bytes of the store's disk below which no new case is taken (507); erasing goes on"
@@ -41,6 +79,9 @@ class GatewaySettings(Retention):
     keyless_rate_per_minute: int = Field(
         0, ge=0, description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have one address"
     )
+    unknown_keys_per_minute: int = Field(
+        60, ge=0, description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no limit"
+    )
     cors_origins: str = Field("", description="origins, separated by commas, whose pages may call the API; empty: none but its own page")
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
 
@@ -55,5 +96,17 @@ class GatewaySettings(Retention):
         return self
 
     @property
+    def hosts(self) -> list[str]:
+        return _names_in(self.allowed_hosts)
+
+    @property
+    def origins(self) -> list[str]:
+        return _names_in(self.cors_origins)
+
+    @property
     def limits(self) -> Limits:
         return Limits(pixels=self.max_image_pixels, side=self.max_image_side)
+
+
+def _names_in(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

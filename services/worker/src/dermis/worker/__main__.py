@@ -1,5 +1,6 @@
 """Runs a worker: `python -m dermis.worker`."""
 
+import logging
 import os
 import sys
 import warnings
@@ -27,12 +28,14 @@ def main() -> None:
 
 
 def run(app: Celery, settings: WorkerSettings) -> None:
+    for name in ("celery.worker.strategy", "celery.app.trace"):  # they tell of each job that is given back, too; ours tell what was done
+        logging.getLogger(name).setLevel(logging.WARNING)
     app.worker_main(
         [
             "--quiet",
             "worker",
             "--pool=prefork",
-            f"--queues={settings.queues}",
+            f"--queues={','.join(settings.celery_queues)}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",

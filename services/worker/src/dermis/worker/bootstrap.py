@@ -23,6 +23,7 @@ from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import MetadataClient, ServingClient
+from dermis.worker.adapters.turns import Turns
 from dermis.worker.batches import Batches
 from dermis.worker.core.quality import Policy
 from dermis.worker.metrics import Metrics, OfAllProcesses
@@ -33,11 +34,21 @@ from dermis.worker.step_tasks import add_step_tasks
 from dermis.worker.tasks import make_app
 
 
-def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
-    """Return the Celery app, whose metrics are counted in `metrics_folder`; store, channels and Redis client are made once per process, on first use after fork."""
+def build(settings: WorkerSettings, folder: Path) -> Celery:
+    """Return the Celery app, whose metrics and turns are kept in `folder`; store, channels and Redis client are made once per process,
+    on first use after fork.
+    """
 
     metrics = Metrics()
     close_metrics: list[Callable[[], None]] = []
+
+    @cache
+    def client() -> "redis.Redis":
+        return redis.Redis.from_url(settings.broker_url, socket_timeout=1, socket_connect_timeout=1)
+
+    @cache
+    def turns() -> Turns:
+        return Turns(folder, settings.concurrency, client())
 
     @cache
     def pipeline() -> Pipeline:
@@ -48,7 +59,7 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
             models=StoreModels(store, serving.available),
             features=MetadataClient(open_channel(settings.metadata_address), deadline_s=settings.metadata_deadline_seconds),
             classifier=serving,
-            announcer=RedisAnnouncer(redis.Redis.from_url(settings.broker_url, socket_timeout=1, socket_connect_timeout=1)),
+            announcer=RedisAnnouncer(client()),
             policy=load_policy(),
             noted=metrics.note,
             max_redeliveries=settings.max_redeliveries,
@@ -78,13 +89,13 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
         flush_traces()
 
     def show_metrics(**_: object) -> None:
-        close_metrics.append(serve_metrics(settings.metrics_listen, OfAllProcesses(metrics_folder)))
+        close_metrics.append(serve_metrics(settings.metrics_listen, OfAllProcesses(folder)))
 
     worker_init.connect(show_metrics, weak=False)
     worker_process_init.connect(started, weak=False)
     worker_process_shutdown.connect(leaving, weak=False)
-    app = make_app(settings, pipeline, metrics)
-    add_step_tasks(app, settings, metrics, shards=shards, batches=batches)
+    app = make_app(settings, pipeline, metrics, turns=turns)
+    add_step_tasks(app, settings, metrics, shards=shards, batches=batches, turns=turns)
     if settings.alive_file:
         app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app

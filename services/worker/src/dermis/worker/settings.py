@@ -3,11 +3,16 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from dermis.shared.jobs import CASES_QUEUE, CASES_QUEUES
 from dermis.shared.settings import LISTEN, Settings
 
 
 class WorkerSettings(Settings):
-    concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="processes that work on cases at once")
+    concurrency: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="cases that are worked on at once; one more process is for who has no other case in work",
+    )
     queues: str = Field(
         "cases,scratch,shards,batches",
         pattern="^(cases|scratch|shards|batches)(,(cases|scratch|shards|batches))*$",
@@ -40,3 +45,12 @@ class WorkerSettings(Settings):
         if not self.soft_time_limit_seconds < self.hard_time_limit_seconds < self.visibility_timeout_seconds:
             raise ValueError("soft time limit < hard time limit < visibility timeout must hold, or a running case is given away")
         return self
+
+    @property
+    def processes(self) -> int:
+        """One is kept free for cases; a worker of other queues alone needs none."""
+        return self.concurrency + (CASES_QUEUE in self.queues.split(","))
+
+    @property
+    def celery_queues(self) -> tuple[str, ...]:
+        return tuple(name for queue in self.queues.split(",") for name in (CASES_QUEUES if queue == CASES_QUEUE else (queue,)))

@@ -12,12 +12,14 @@ from dermis.shared.batches import RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import IMAGES_SHARD, ShardJob
 from dermis.shared.telemetry import log
+from dermis.worker.adapters.turns import Turns
 from dermis.worker.batches import Batches
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.tasks import RETRY_AFTER_S, RETRY_WITHIN_S, taken_up
+from dermis.worker.turn_tasks import turn
 
 J_contra = TypeVar("J_contra", contravariant=True)
 
@@ -43,19 +45,29 @@ class Steps(Protocol[J_contra]):
 
 
 def add_step_tasks(
-    app: Celery, settings: WorkerSettings, metrics: Metrics, *, shards: Callable[[], Shards], batches: Callable[[], Batches]
+    app: Celery,
+    settings: WorkerSettings,
+    metrics: Metrics,
+    *,
+    shards: Callable[[], Shards],
+    batches: Callable[[], Batches],
+    turns: Callable[[], Turns],
 ) -> None:
-    """Give the app its tasks; `shards` and `batches` give each process its own, made after fork."""
+    """Give the app its tasks; `shards`, `batches` and `turns` give each process its own, made after fork."""
 
     @app.task(name=IMAGES_SHARD, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def measure(self: "Task[Any, Any]", job: ShardJob) -> None:
-        with taken_up(self, metrics, profile_id=job.profile_id, shard=job.shard):
-            work(shards(), job, settings=settings, redelivered=_redelivered(self))
+        with turn(self, job, turns()) as may_work:
+            if may_work:
+                with taken_up(self, metrics, profile_id=job.profile_id, shard=job.shard):
+                    work(shards(), job, settings=settings, redelivered=_redelivered(self))
 
     @app.task(name=RUN_BATCH, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def run_batch(self: "Task[Any, Any]", job: BatchJob) -> None:
-        with taken_up(self, metrics, batch_id=job.batch_id, step=job.step):
-            work(batches(), job, settings=settings, redelivered=_redelivered(self))
+        with turn(self, job, turns()) as may_work:
+            if may_work:
+                with taken_up(self, metrics, batch_id=job.batch_id, step=job.step):
+                    work(batches(), job, settings=settings, redelivered=_redelivered(self))
 
 
 def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, redelivered: bool) -> None:

@@ -14,10 +14,12 @@ from dermis.shared.errors import DermisError
 from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SENT_AT, AssessImageJob, AssessJob
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span, tracer
+from dermis.worker.adapters.turns import Turns
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import WORKER_LOST, Pipeline, now
 from dermis.worker.settings import WorkerSettings
+from dermis.worker.turn_tasks import turn
 
 RETRY_AFTER_S = (0.5, 1.5)
 """Waits between the tries inside one task; later ones are the sweep's."""
@@ -27,8 +29,8 @@ _WAITED_FOR = {"read": "STORE_SLOW", "store": "STORE_SLOW", "features": "METADAT
 """What a stage waits for, by its name; a stage that is not here computes."""
 
 
-def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics) -> Celery:
-    """Return the app with its tasks; `pipeline` gives each process its own, made after fork."""
+def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics, *, turns: Callable[[], Turns]) -> Celery:
+    """Return the app with its tasks; `pipeline` and `turns` give each process its own, made after fork."""
     app = Celery("dermis", broker=settings.broker_url)
     app.conf.update(
         task_default_queue=CASES_QUEUE,
@@ -39,7 +41,7 @@ def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics
         task_time_limit=settings.hard_time_limit_seconds,
         task_soft_time_limit=settings.soft_time_limit_seconds,
         worker_prefetch_multiplier=1,
-        worker_concurrency=settings.concurrency,
+        worker_concurrency=settings.processes,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
@@ -56,13 +58,18 @@ def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics
     @app.task(name=ASSESS, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def assess(self: "Task[Any, Any]", job: AssessJob) -> None:
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        with taken_up(self, metrics, case_id=job.case_id, attempt=job.attempt):
-            work(pipeline(), job, settings=settings, redelivered=redelivered, metrics=metrics)
+        with turn(self, job, turns(), line=job.turn_of) as may_work:
+            if may_work:
+                turns().leave(job.turn_of, job.case_id)
+                with taken_up(self, metrics, case_id=job.case_id, attempt=job.attempt):
+                    work(pipeline(), job, settings=settings, redelivered=redelivered, metrics=metrics)
 
     @app.task(name=ASSESS_IMAGE, bind=True, pydantic=True, acks_late=False)  # type: ignore[untyped-decorator]
     def assess_image(self: "Task[Any, Any]", job: AssessImageJob) -> None:
-        with taken_up(self, metrics, scratch_id=job.scratch_id):
-            pipeline().assess_image(job)
+        with turn(self, job, turns(), line=job.line) as may_work:
+            if may_work:
+                with taken_up(self, metrics, scratch_id=job.scratch_id):
+                    pipeline().assess_image(job)
 
     return app
 

@@ -16,16 +16,18 @@ from opentelemetry.trace import SpanKind
 
 from dermis.gateway.hub import Hub
 from dermis.gateway.ports import Load
+from dermis.shared import lines
 from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import (
     ASSESS,
     ASSESS_IMAGE,
-    CASES_QUEUE,
+    CASES_QUEUES,
     SCRATCH_QUEUE,
     SENT_AT,
     AssessImageJob,
     AssessJob,
+    cases_queue,
     reply_key,
     wakeup_channel,
 )
@@ -34,7 +36,6 @@ from dermis.shared.tracing import sent_along, span
 
 _SOCKET_SECONDS = 1.0
 _PAUSE_SECONDS = 2.0
-_LOAD_SECONDS = 0.25
 _THREADS = 4
 _MOST_WAITING = 64
 _MOST_KEPT = 10_000
@@ -61,7 +62,7 @@ class RedisBroker:
         self._waiting = 0
         self._paused_until = 0.0
         self._kept: collections.deque[AssessJob] = collections.deque(maxlen=_MOST_KEPT)
-        self._load: tuple[float, Load | None] = (0.0, None)
+        self._unread_until = 0.0
 
     def _prepare(self) -> None:
         """Import the transport, half a second, and make Celery's pools: of threads that make them at once, one fails."""
@@ -69,7 +70,7 @@ class RedisBroker:
         self._app.amqp.producer_pool  # noqa: B018 (made by looking)
 
     async def send(self, job: AssessJob) -> bool:
-        sent = await self._send(ASSESS, CASES_QUEUE, job.model_dump())
+        sent = await self._send_case(job)
         if not sent:
             self._kept.append(job)
             log.warning("not queued yet", case_id=job.case_id)
@@ -95,12 +96,14 @@ class RedisBroker:
         with contextlib.suppress(*_FAULTS):
             await self._redis.publish(wakeup_channel(case_id), fact)
 
-    async def load(self) -> Load | None:
-        known_until, load = self._load
-        if time.monotonic() >= known_until:
-            load = await self._read_load()
-            self._load = (time.monotonic() + (_LOAD_SECONDS if load else _PAUSE_SECONDS), load)
-        return load
+    async def load(self, line: str = "") -> Load | None:
+        if time.monotonic() < self._unread_until:
+            return None
+        try:
+            return await self._read_load(line)
+        except _FAULTS:
+            self._unread_until = time.monotonic() + _PAUSE_SECONDS
+            return None
 
     async def feed(self, hub: Hub) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -123,8 +126,20 @@ class RedisBroker:
     async def _send_kept(self) -> None:
         while True:
             await asyncio.sleep(_SOCKET_SECONDS)
-            while self._kept and await self._send(ASSESS, CASES_QUEUE, self._kept[0].model_dump()):
+            while self._kept and await self._send_case(self._kept[0]):
                 self._kept.popleft()
+
+    async def _send_case(self, job: AssessJob) -> bool:
+        return await self._send(ASSESS, cases_queue(await self._place(job)), job.model_dump())
+
+    async def _place(self, job: AssessJob) -> int:
+        """Put a case into its line and return its place; the first, if that doesn't work."""
+        if time.monotonic() >= self._paused_until:
+            with contextlib.suppress(*_FAULTS):
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    lines.join(pipe, job.turn_of, job.case_id, now=time.time())
+                    return int((await pipe.execute())[-1])
+        return 1
 
     async def _send(self, task: str, queue: str, job: Mapping[str, Any], *, expires: float | None = None) -> bool:
         if time.monotonic() < self._paused_until or self._waiting >= _MOST_WAITING:
@@ -150,15 +165,19 @@ class RedisBroker:
             self._waiting -= 1
         return True
 
-    async def _read_load(self) -> Load | None:
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.llen(CASES_QUEUE)
-                pipe.lindex(CASES_QUEUE, -1)
-                depth, oldest = await pipe.execute()
-        except _FAULTS:
-            return None
-        return Load(depth=int(depth), age=_age(oldest))
+    async def _read_load(self, line: str) -> Load:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for queue in CASES_QUEUES:
+                pipe.llen(queue)
+                pipe.lindex(queue, -1)
+            lines.look(pipe, line)
+            *queues, waiting, first = await pipe.execute()
+        return Load(
+            depth=sum(map(int, queues[::2])),
+            age=max(map(_age, queues[1::2])),
+            line=int(waiting),
+            line_age=max(0.0, time.time() - first[0][1]) if first else 0.0,
+        )
 
     async def _feed(self, hub: Hub) -> None:
         async with (

@@ -15,6 +15,7 @@ from dermis.gateway.body import read_json
 from dermis.gateway.convert import digest_of, new_case_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
+from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
 from dermis.gateway.parts import Owner, Parts, PartsOf, StillValid, WritingOwner
@@ -46,10 +47,10 @@ async def submit_case(
     request: Request, parts: PartsOf, owner: WritingOwner, still_valid: StillValid, prefer: Prefer = None, idempotency_key: Key = None
 ) -> Response:
     await parts.check_room()
-    await parts.admit()
+    await parts.admit(request)
     received, new = await _take_in(request, parts, owner, idempotency_key)
     if new:
-        queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner))
+        queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner, line=request.scope[CALLER_KEY].line))
         parts.metrics.cases.labels(queued).inc()
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
     state = await _waited(request, received.case_id, owner=owner, seconds=seconds) if seconds or not new else CaseState(received=received)

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from dermis.shared.api_keys import KEYS_PREFIX, ApiKey, Revoked, Scope, make_key, put_key, read_key, read_revoked, revoke
 from dermis.shared.errors import DermisError, Kind
@@ -101,7 +103,8 @@ def revoke_key(key_id: str, **given: Any) -> None:
       dermis keys revoke key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
     store = _store(given)
-    _known(store, key_id)
+    with suppress(ValidationError):  # a broken one is revoked as well
+        _known(store, key_id)
     revoke(store, key_id, at=datetime.now(UTC))
     click.echo(f"{key_id} is revoked; within 30 s no gateway takes it any more")
 
@@ -120,7 +123,14 @@ def _known(store: BlobStore, key_id: str) -> ApiKey:
 def _keys(store: BlobStore) -> Iterator[tuple[ApiKey, Revoked | None]]:
     for name in store.list(KEYS_PREFIX):
         key_id = name.removeprefix(KEYS_PREFIX)
-        if is_id("key", key_id) and (key := read_key(store, key_id)):
+        if not is_id("key", key_id):
+            continue
+        try:
+            key = read_key(store, key_id)
+        except ValidationError:
+            click.echo(f"{key_id}  can't be read and opens nothing; `dermis keys revoke {key_id}` ends it for good", err=True)
+            continue
+        if key:
             yield key, read_revoked(store, key_id)
 
 

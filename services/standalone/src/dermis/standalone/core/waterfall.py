@@ -6,6 +6,8 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from dermis.shared.ids import without_case_ids
+
 _COLOURS = {"gateway": "#0b7285", "worker": "#2b8a3e", "metadata": "#862e9c", "serving": "#1864ab", "sweep": "#e67700"}
 _ROW, _LEFT, _WIDTH, _HEAD = 20, 300, 640, 46
 
@@ -47,7 +49,8 @@ def trace_of(spans: Sequence[Span], case_id: str | None) -> list[tuple[int, Span
     """
     if case_id is None:
         case_id = max((span.begun, span.case_id) for span in spans if span.case_id)[1] if any(span.case_id for span in spans) else None
-    about = sorted((span for span in spans if span.case_id == case_id), key=lambda span: span.begun)
+    name = without_case_ids(case_id or "")
+    about = sorted((span for span in spans if span.case_id in (case_id, name)), key=lambda span: span.begun)
     if not about:
         return []
     of_trace = sorted((span for span in spans if span.trace_id == about[0].trace_id), key=lambda span: span.begun)

@@ -1,0 +1,77 @@
+"""Who may work now, so that owners share: locks in the worker's own folder, which the kernel gives back whatever becomes of a process."""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import redis
+
+from dermis.shared.lines import line_key
+from dermis.shared.telemetry import log
+
+ACTIVE_S = 10.0
+_BULK = "-"
+
+
+class Turns:
+    """Turns of the processes of one worker, one more than `shared`.
+
+    Any work takes one of `shared` turns, of which the lines that had work here in the last ten seconds have equal shares, one at
+    least. Where no turn is left, the first waiting case of a line that has nothing in work here may be done all the same: so one
+    process is always left for who has nothing else in work. Work of no line ("": batches, profiles) counts as a line that is never first.
+    """
+
+    def __init__(self, folder: Path, shared: int, client: "redis.Redis") -> None:
+        self._folder = folder
+        self._shared = shared
+        self._client = client
+
+    @contextmanager
+    def take(self, line: str, *, first: bool) -> Iterator[bool]:
+        """Hold a turn while the block runs and give whether there was one."""
+        name = hashlib.sha256(line.encode()).hexdigest()[:2] if line else _BULK
+        (self._folder / f"active-{name}").touch(0o600)
+        with ExitStack() as locks:
+            own = [f"own-{name}-{n}" for n in range(self._shared)]
+            if self._any(locks, own[: self._share()]) and self._any(locks, [f"shared-{n}" for n in range(self._shared)]):
+                yield True
+                return
+            locks.close()
+            yield bool(first and line and all(self._lock(locks, each) for each in own))
+
+    def leave(self, line: str, case_id: str) -> None:
+        """Take a case out of its line, as it waits no more; a hint that may be lost."""
+        try:
+            self._client.zrem(line_key(line), case_id)
+        except redis.RedisError as fault:
+            log.warning("line not left", fault=type(fault).__name__)
+
+    def waits_in(self, queues: Sequence[str]) -> bool:
+        """Return whether a job waits in one of these queues; not, where Redis can't be asked."""
+        try:
+            return bool(self._client.exists(*queues))
+        except redis.RedisError:
+            return False
+
+    def _share(self) -> int:
+        since = time.time() - ACTIVE_S
+        active = sum(each.stat().st_mtime > since for each in self._folder.glob("active-*"))
+        return -(-self._shared // max(1, active))
+
+    def _any(self, locks: ExitStack, names: Sequence[str]) -> bool:
+        return any(self._lock(locks, name) for name in names)
+
+    def _lock(self, locks: ExitStack, name: str) -> bool:
+        """Take a lock until `locks` ends, if nobody holds it."""
+        descriptor = os.open(self._folder / f"turn-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        locks.callback(os.close, descriptor)
+        return True

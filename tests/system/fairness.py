@@ -1,0 +1,150 @@
+"""Two keys: one sends the costliest images that are taken as fast as its rate lets it; how long does the other wait?
+
+`python -m tests.system.fairness --seconds 60`. First the other key sends small cases alone, then beside the first. It fails if a case of
+the other is refused or does not end, or if its 99th percentile beside is more than three times what it is alone.
+"""
+
+import argparse
+import io
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from PIL import Image
+
+from dermis.shared.api_keys import Scope, make_key, put_key
+from dermis.shared.ports import BlobStore
+from dermis.shared.stores import open_store
+from dermis.worker.core.decode import decode
+from tests.system import stack
+from tests.system.clients import small_images
+
+SIDE = 8000
+AT_MOST = 3.0
+SENDERS = 8
+RATE_PER_MINUTE = 600
+PAUSE_S = 0.2
+
+
+def large_images() -> Iterator[tuple[str, bytes]]:
+    """Yield images of 64 megapixels, each a kind that costs much to decode for what it is to send."""
+    ramp = Image.linear_gradient("L").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    image = Image.merge("RGB", (ramp, ramp.rotate(90), ramp.rotate(180)))
+    for kind, options in (
+        ("PNG", {"compress_level": 1}),
+        ("JPEG", {"progressive": True, "quality": 90}),
+        ("WEBP", {"quality": 60, "method": 0}),
+    ):
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        yield kind, out.getvalue()
+
+
+def costliest() -> tuple[str, bytes, float]:
+    """Return the kind, the bytes and the decoding time in seconds of the slowest of `large_images`."""
+    timed = []
+    for kind, data in large_images():
+        begun = time.perf_counter()
+        decode(data)
+        timed.append((time.perf_counter() - begun, kind, data))
+    seconds, kind, data = max(timed, key=lambda each: each[0])
+    return kind, data, seconds
+
+
+def new_key(store: BlobStore, name: str) -> dict[str, str]:
+    key, token = make_key(name=name, scopes=(Scope.CASES_WRITE, Scope.CASES_READ), at=datetime.now(UTC))
+    put_key(store, key)
+    return {"Authorization": f"Bearer {token}"}
+
+
+def flood(url: str, key: dict[str, str], image: bytes, stop: threading.Event, answers: Counter[str]) -> list[threading.Thread]:
+    """Send cases of three such images, as many a minute as a key may."""
+    due = threading.Semaphore(0)
+    form = [("images", (f"{n}", image)) for n in range(3)]
+
+    def tick() -> None:
+        while not stop.wait(60 / RATE_PER_MINUTE):
+            due.release()
+
+    def send() -> None:
+        with httpx.Client(base_url=url, headers=key, timeout=60) as http:
+            while not stop.is_set():
+                if due.acquire(timeout=0.5):
+                    try:
+                        answers[str(http.post("/v1/cases", files=form).status_code)] += 1
+                    except httpx.HTTPError as error:
+                        answers[type(error).__name__] += 1
+
+    threads = [threading.Thread(target=work) for work in (tick, *[send] * SENDERS)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def waits(url: str, key: dict[str, str], *, seconds: float) -> tuple[list[float], Counter[str]]:
+    """Submit a small case now and then; return the seconds from POST to outcome, and what was answered."""
+    taken, answers, ends = [], Counter[str](), time.monotonic() + seconds
+    image = small_images()[0]
+    with httpx.Client(base_url=url, headers={**key, "Prefer": "wait=30"}, timeout=90) as http:
+        while time.monotonic() < ends:
+            begun = time.perf_counter()
+            answer = http.post("/v1/cases", files=[("images", image)])
+            answers[str(answer.status_code)] += 1
+            taken.append(time.perf_counter() - begun)
+            time.sleep(PAUSE_S)
+    return taken, answers
+
+
+def measure(url: str, store: BlobStore, *, seconds: float) -> bool:
+    """Print both measurements and return whether the second is fair."""
+    first, other = new_key(store, "first"), new_key(store, "other")
+    kind, image, cost = costliest()
+    print(f"costliest image: {kind}, {len(image) / 1e6:.1f} MB, {cost:.2f} s to decode", flush=True)
+    waits(url, other, seconds=5)
+    alone, answers_alone = waits(url, other, seconds=seconds)
+    stop, floods = threading.Event(), Counter[str]()
+    threads = flood(url, first, image, stop, floods)
+    time.sleep(10)
+    beside, answers = waits(url, other, seconds=seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    before, after = _show("alone", alone, answers_alone), _show("beside", beside, answers)
+    ratio = after / before
+    print(
+        f"the first key was answered {dict(floods)}; p99 of the other beside it is {ratio:.2f} times what it is alone (at most {AT_MOST:g})"
+    )
+    return ratio <= AT_MOST and set(answers) == {"200"}
+
+
+def _show(name: str, taken: list[float], answers: Counter[str]) -> float:
+    cuts = statistics.quantiles(taken, n=100, method="inclusive")
+    print(
+        f"{name}: n={len(taken)} p50={cuts[49]:.3f} s p99={cuts[98]:.3f} s longest={max(taken):.3f} s, answers {dict(answers)}", flush=True
+    )
+    return cuts[98]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    seconds = parser.parse_args().seconds
+    folder = Path(tempfile.mkdtemp(prefix="dermis-fairness-"))
+    try:
+        with stack.running(folder, quick=False, own_mount=False) as running:
+            fair = measure(running.url, open_store(running.store_url), seconds=seconds)
+    finally:
+        shutil.rmtree(folder)
+    sys.exit(not fair)
+
+
+if __name__ == "__main__":
+    main()

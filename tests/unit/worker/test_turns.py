@@ -1,0 +1,154 @@
+"""Turns: one process is left for who has nothing in work, and locks go with the process that holds them."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from dermis.shared.jobs import CASES_QUEUES, AssessJob, cases_queue
+from dermis.worker import turn_tasks
+from dermis.worker.adapters.turns import Turns
+from dermis.worker.settings import WorkerSettings
+
+
+class FakeRedis:
+    """Queues that hold something, or no Redis at all."""
+
+    def __init__(self) -> None:
+        self.queues: set[str] = set()
+        self.gone = False
+
+    def exists(self, *names: str) -> int:
+        if self.gone:
+            raise redis.ConnectionError
+        return len(self.queues & set(names))
+
+
+@pytest.fixture
+def client() -> FakeRedis:
+    return FakeRedis()
+
+
+@pytest.fixture
+def turns(tmp_path: Path, client: FakeRedis) -> Turns:
+    return Turns(tmp_path, 2, client)  # type: ignore[arg-type]
+
+
+def taken(turns: Turns, held: contextlib.ExitStack, line: str, *, first: bool = True) -> bool:
+    return held.enter_context(turns.take(line, first=first))
+
+
+def test_an_owner_who_sends_much_leaves_a_process_to_others(turns: Turns) -> None:
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a") for _ in range(4)] == [True, True, False, False]
+        assert [taken(turns, held, "b"), taken(turns, held, "b")] == [True, False]
+
+
+def test_who_is_alone_has_all_but_one_and_two_have_half_each(turns: Turns, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a", first=False) for _ in range(3)] == [True, True, False]
+    with contextlib.ExitStack() as held:
+        assert taken(turns, held, "b", first=False)
+        assert [taken(turns, held, "a", first=False) for _ in range(2)] == [True, False]
+    for file in tmp_path.glob("active-*"):
+        os.utime(file, (0, 0))  # long ago
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a", first=False) for _ in range(3)] == [True, True, False]
+
+
+def test_what_belongs_to_nobody_or_is_not_first_never_takes_the_last_process(turns: Turns) -> None:
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "") for _ in range(3)] == [True, True, False]
+        assert not taken(turns, held, "b", first=False)
+        assert taken(turns, held, "b")
+
+
+def test_a_turn_ends_with_its_process(turns: Turns) -> None:
+    pid = os.fork()
+    if not pid:
+        with turns.take("a", first=True), turns.take("a", first=True):
+            time.sleep(60)
+    with contextlib.ExitStack() as held:
+        deadline, free = time.monotonic() + 10, True
+        while free and time.monotonic() < deadline:
+            with turns.take("a", first=False) as free:
+                time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert [taken(turns, held, "a") for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("place", "queue"), [(0, "cases"), (1, "cases"), (2, "cases.2"), (3, "cases.2"), (4, "cases.4"), (15, "cases.8"), (16, "cases.16")]
+)
+def test_the_more_wait_in_a_line_the_later_the_queue(place: int, queue: str) -> None:
+    assert cases_queue(place) == queue
+    assert cases_queue(10**9) == CASES_QUEUES[-1]
+
+
+def test_workers_of_cases_take_from_all_their_queues_and_have_a_process_more() -> None:
+    settings = WorkerSettings(store_url="file:///s", concurrency=3)
+    assert settings.celery_queues == (*CASES_QUEUES, "scratch", "shards", "batches")
+    assert settings.processes == 4
+    alone = WorkerSettings(store_url="file:///s", concurrency=3, queues="batches")
+    assert (alone.celery_queues, alone.processes) == (("batches",), 3)
+
+
+class FakeTask:
+    """A task that was delivered from a queue, and the app that it sends with."""
+
+    name = "case.assess"
+
+    def __init__(self, queue: str, *, redelivered: bool = False) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.request = self
+        self.app = self
+        self.delivery_info = {"routing_key": queue, "redelivered": redelivered}
+        self.headers = {"sent_at": 1.5, "traceparent": "00-a-b-01", "timelimit": [None, None]}
+        self.expires = None
+
+    def send_task(self, name: str, **options: Any) -> None:
+        self.sent.append({"name": name, **options})
+
+
+@pytest.mark.parametrize(
+    ("queues", "gone", "least", "most"), [({"cases"}, False, 0.05, 0.3), ({"cases.2"}, False, 0.5, 1), (set(), True, 0.5, 1)]
+)
+def test_what_has_no_turn_goes_to_the_end_of_its_queue_soon_if_somebody_else_waits(
+    turns: Turns, client: FakeRedis, queues: set[str], gone: bool, least: float, most: float
+) -> None:
+    client.queues, client.gone = queues, gone
+    task, job = FakeTask("cases.4"), AssessJob(case_id="case_1", owner="a", attempt=2)
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a") for _ in range(2)] == [True, True]
+        begun = time.monotonic()
+        with turn_tasks.turn(task, job, turns, line="a") as third:
+            assert not third
+        assert least <= time.monotonic() - begun < most
+    (sent,) = task.sent
+    assert sent["queue"] == "cases.4"
+    assert sent["kwargs"] == {"job": job.model_dump()}
+    assert sent["headers"] == {"sent_at": 1.5, "traceparent": "00-a-b-01"}
+
+
+def test_a_job_waits_a_moment_for_its_turn(turns: Turns) -> None:
+    task, job = FakeTask("cases.4"), AssessJob(case_id="case_1", owner="a")
+    held = contextlib.ExitStack()
+    assert [taken(turns, held, "a") for _ in range(2)] == [True, True]
+    threading.Timer(0.1, held.close).start()
+    with turn_tasks.turn(task, job, turns, line="a") as may_work:
+        assert may_work
+    assert task.sent == []
+
+
+def test_what_was_lost_with_its_worker_is_done_and_counted_and_never_given_back(turns: Turns) -> None:
+    task, job = FakeTask("cases.4", redelivered=True), AssessJob(case_id="case_1", owner="a")
+    with contextlib.ExitStack() as held:
+        assert [held.enter_context(turn_tasks.turn(task, job, turns, line="a")) for _ in range(5)] == [True] * 5
+    assert task.sent == []
