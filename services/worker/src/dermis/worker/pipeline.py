@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +36,7 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError
-from dermis.shared.images.header import is_refusal
+from dermis.shared.images.header import Reason, is_refusal
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -54,6 +54,11 @@ F = TypeVar("F", bound=Fact)
 _MOST_EXPLAINED = 3
 Image = npt.NDArray[np.uint8]
 Draw = Callable[[Heatmap, ModelRef, bytes], None]
+Exceeded = Callable[[], object]
+"""Called where an image takes more processor time to decode than it may; the process ends then."""
+
+
+TOO_COSTLY = "This photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy."
 
 
 def now() -> datetime:
@@ -92,6 +97,8 @@ class Pipeline:
     policy: quality.Policy
     noted: Callable[[Fact], None] = lambda _: None
     """Told of each fact that this worker was the first to put."""
+    guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
+    """Limits the processor time of what runs under it."""
 
     def assess(self, job: AssessJob) -> CaseState:
         """Bring a case to its outcome and return its state; a closed case is left as it is.
@@ -112,13 +119,15 @@ class Pipeline:
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
 
-    def assess_row(self, name: str, originals: Sequence[bytes], report: SelfReport) -> tuple[Outcome, tuple[AssessedImage, ...]]:
+    def assess_row(
+        self, name: str, originals: Sequence[bytes], report: SelfReport, *, exceeded: Exceeded = lambda: None
+    ) -> tuple[Outcome, tuple[AssessedImage, ...]]:
         """Return the outcome of images and answers that are no case of the store, as a case with them would get; nothing is kept."""
         stages = Stages()
         images: dict[int, Image] = {}
         assessed = []
         for n, data in enumerate(originals, start=1):
-            quality_report, working = self._judge(data, None, None, stages)
+            quality_report, working = self._judge(data, None, None, stages, exceeded)
             usable = working is not None and quality_report.verdict is not Verdict.UNUSABLE
             hash_text = None if working is None else phash.to_text(phash.phash(working))
             assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
@@ -133,9 +142,15 @@ class Pipeline:
             data = self.store.get(key)
         except BlobNotFound:
             return  # nobody waits any more
-        report, _ = self._judge(data, job.content_type, job.orientation, Stages())
+        report, _ = self._judge(data, job.content_type, job.orientation, Stages(), partial(self._reply, job, self._too_costly()))
+        self._reply(job, report)
+
+    def _reply(self, job: AssessImageJob, report: QualityReport) -> None:
         self.announcer.reply(job.scratch_id, report.model_dump_json().encode())
-        self.store.delete(key)
+        self.store.delete(scratch_key(job.scratch_id))
+
+    def _too_costly(self) -> QualityReport:
+        return quality.unreadable(self.policy, TOO_COSTLY)
 
     def fail(self, job: AssessJob, *, reason: str, detail: str) -> CaseState:
         """End this attempt and close the case, unless it has its outcome already."""
@@ -175,7 +190,8 @@ class Pipeline:
         for image in received.images:
             with stages("read"):
                 data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
-            report, working = self._judge(data, image.content_type, image.orientation, stages)
+            exceeded = partial(self.fail, job, reason=Reason.COST, detail=f"image {image.n}: {TOO_COSTLY}")
+            report, working = self._judge(data, image.content_type, image.orientation, stages, exceeded)
             hash_text = None
             if working is not None:
                 with stages("hash"):
@@ -191,15 +207,17 @@ class Pipeline:
         with stages("store"):
             return images, self._put(job, "assessed", assessed)
 
-    def _judge(self, data: bytes, content_type: str | None, orientation: int | None, stages: Stages) -> tuple[QualityReport, Image | None]:
+    def _judge(
+        self, data: bytes, content_type: str | None, orientation: int | None, stages: Stages, exceeded: Exceeded
+    ) -> tuple[QualityReport, Image | None]:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
-            with stages("decode"):
+            with stages("decode"), self.guard(exceeded):
                 working = decode.decode(data, content_type=content_type, orientation=orientation).image
         except DermisError as error:
             if not is_refusal(error):
                 raise
-            return quality.unreadable(self.policy), None
+            return quality.unreadable(self.policy, _sentence(error.detail)), None
         with stages("quality"):
             return quality.assess(working, self.policy), working
 
@@ -340,3 +358,7 @@ def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
 
 def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(advice for report in reports for advice in report.advice))
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}."
