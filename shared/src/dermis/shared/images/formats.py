@@ -6,7 +6,7 @@ from enum import StrEnum
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.icc import ColorProfile
 
-TAKEN = "a JPEG, PNG, WebP or HEIC photo"
+TAKEN = "a JPEG, PNG, WebP, HEIC or AVIF photo"
 
 
 class Format(StrEnum):
@@ -32,7 +32,8 @@ class ImageHeader:
 
     `width` and `height` in pixels as stored, before `orientation` (EXIF 2.32, 1-8); `bits` and `channels` as coded (a palette counts
     as 3 channels); `frame` names the coding ("baseline", "progressive", "lossless", ...); `scans` are the passes over the pixels;
-    `inverted`: the four channels are stored as Adobe's programs do, 255 for no ink; `color` is None where the image states no colour
+    `samples` are the pixels that decoding computes and `coded_bytes` what it reads, where the header says so (HEIC, AVIF: tiles,
+    images below others and transparency included); `inverted`: the four channels are stored as Adobe's programs do, 255 for no ink; `color` is None where the image states no colour
     space or states sRGB.
     """
 
@@ -43,6 +44,8 @@ class ImageHeader:
     channels: int = 3
     frame: str = ""
     scans: int = 1
+    samples: int = 0
+    coded_bytes: int = 0
     interlaced: bool = False
     inverted: bool = False
     orientation: int = 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from dermis.shared.errors import DermisError
-from dermis.shared.images import isobmff, jpeg, png, webp
+from dermis.shared.images import heif, jpeg, png, webp
 from dermis.shared.images.formats import CleanImage, Format, ImageHeader, Reason, Walk, damaged, is_refusal, unsupported
 
 __all__ = ["CleanImage", "Format", "ImageHeader", "Reason", "clean", "damaged", "is_refusal", "read_header", "unsupported"]
@@ -53,12 +53,12 @@ _WALKERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Walk]], ...] = 
     (lambda data: data.startswith(jpeg.MAGIC), jpeg.walk),
     (lambda data: data.startswith(png.MAGIC), png.walk),
     (webp.is_webp, webp.walk),
-    (isobmff.is_heic, isobmff.walk),
+    (heif.is_heif, heif.walk),
 )
 
 
 def _unknown(data: bytes) -> DermisError:
     if data[4:8] == b"ftyp":
-        return unsupported("it is an AVIF image, a sequence or a film: let the phone save or share it as JPEG")
+        return unsupported("it is a film or a raw image", "let the camera or the phone save or share a still photo as JPEG")
     name = _NAMES.get(data[:4]) or ("a BMP" if data[:2] == b"BM" else "no image that can be read")
     return unsupported(f"it is {name}, whatever its name says")
