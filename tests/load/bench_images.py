@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from dermis.shared.images.cost import WORKING_SIZE
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer.data import generated, skin
 from dermis.worker.core import decode, phash, prepare, quality
@@ -39,7 +40,7 @@ def run() -> Result:
     of_jpeg = interleaved(
         {
             "core": functools.partial(core, jpeg),
-            "scaled": lambda: simplejpeg.decode_jpeg(jpeg, colorspace="RGB", min_width=prepare.WORKING_SIZE),
+            "scaled": lambda: simplejpeg.decode_jpeg(jpeg, colorspace="RGB", min_width=WORKING_SIZE),
             "plain": lambda: plain(jpeg),
             "plain, fast": lambda: plain_fast(jpeg),
         },

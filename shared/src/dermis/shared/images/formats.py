@@ -32,9 +32,9 @@ class ImageHeader:
 
     `width` and `height` in pixels as stored, before `orientation` (EXIF 2.32, 1-8); `bits` and `channels` as coded (a palette counts
     as 3 channels); `frame` names the coding ("baseline", "progressive", "lossless", ...); `scans` are the passes over the pixels;
-    `samples` are the pixels that decoding computes and `coded_bytes` what it reads, where the header says so (HEIC, AVIF: tiles,
-    images below others and transparency included); `inverted`: the four channels are stored as Adobe's programs do, 255 for no ink; `color` is None where the image states no colour
-    space or states sRGB.
+    `samples` those of all channels of a JPEG, whose colour is often coded in fewer, and the pixels that decoding a HEIC or AVIF
+    computes, with tiles, overlaid images and transparency; `coded_bytes` the bytes that a decoder reads, those of a tile as often as it is used; `color` is None where the
+    image states no colour space or states sRGB.
     """
 
     format: Format
@@ -44,10 +44,9 @@ class ImageHeader:
     channels: int = 3
     frame: str = ""
     scans: int = 1
+    interlaced: bool = False
     samples: int = 0
     coded_bytes: int = 0
-    interlaced: bool = False
-    inverted: bool = False
     orientation: int = 1
     color: ColorProfile | None = None
 

@@ -26,7 +26,7 @@ def walk(data: bytes) -> Walk:
         bits=image.root.bits,
         channels=4 if image.root.alpha else 3,
         samples=image.root.samples,
-        coded_bytes=sum(len(item.payload) for item in isobmff.parts(image.root)),
+        coded_bytes=image.root.coded_bytes,
         orientation=image.view.orientation,
         color=color_of(ColorTags(icc=image.icc or b"", cicp=cicp)),
     )

@@ -54,7 +54,7 @@ class Nclx:
 class Item:
     """One image: coded (`config` and `payload` as `codec` has them) or made of `inputs` (grid, iovl), with its transparency.
 
-    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes, inputs and transparency included.
+    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what it reads, inputs and transparency included.
     """
 
     kind: bytes
@@ -62,6 +62,7 @@ class Item:
     width: int
     height: int
     samples: int
+    coded_bytes: int
     bits: int
     config: bytes = b""
     nclx: Nclx | None = None
@@ -216,6 +217,7 @@ class _Reader:
             width=size[0],
             height=size[1],
             samples=max(coded.samples, size[0] * size[1]),
+            coded_bytes=len(coded.config) + len(coded.payload),
             bits=coded.bits,
             nclx=described.nclx,
             depths=described.depths,
@@ -237,7 +239,8 @@ class _Reader:
             payload=payload,
             width=width,
             height=height,
-            samples=sum(each.samples for each in inputs),
+            samples=sum(each.samples for each in inputs) + (width * height if kind == b"iovl" else 0),
+            coded_bytes=sum(each.coded_bytes for each in inputs),
             bits=max(each.bits for each in inputs),
             nclx=described.nclx,
             depths=described.depths,
@@ -256,7 +259,13 @@ class _Reader:
             return root
         alpha = self.image(number, level=level + 1).root
         premultiplied = number in self._items.links.get((b"prem", item), ())
-        return replace(root, alpha=replace(alpha, alpha=None), premultiplied=premultiplied, samples=root.samples + alpha.samples)
+        return replace(
+            root,
+            alpha=replace(alpha, alpha=None),
+            premultiplied=premultiplied,
+            samples=root.samples + alpha.samples,
+            coded_bytes=root.coded_bytes + alpha.coded_bytes,
+        )
 
     def _icc_of_inputs(self, item: int, root: Item) -> bytes | None:
         return self._ready[self._sources(item)[0]].icc if root.inputs else None
