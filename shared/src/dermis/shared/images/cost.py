@@ -2,7 +2,7 @@
 
 The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64 megapixels, from flat
 to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 25 ns a coded byte), PNG 0.35-1.8 s (up to 18 ns a byte that it unpacks to,
-interlaced or not), WebP 0.4-1.0 s. HEIC and AVIF by `python -m tests.load.bench_heif`: HEIC of 12 megapixels 0.5-1.4 s, AVIF 0.3-1.7 s,
+interlaced or not), WebP 0.4-1.0 s. HEIC and AVIF by `python -m benchmarks.heif`: HEIC of 12 megapixels 0.5-1.4 s, AVIF 0.3-1.7 s,
 of more than 8 bits 1.1 and 1.7 s. `python -m tests.system.decode_mutations --costs` measures them again.
 """
 
