@@ -1,5 +1,5 @@
 # The light parts and the serving twin, one image each: docker build --build-arg SERVICE=worker -t dermis-worker .
-# SERVICE: gateway, worker, metadata, serving (the twin) or standalone (sweep, init, the `dermis` command).
+# SERVICE: gateway, worker, metadata, serving (the twin), sweep or standalone (init, the `dermis` command).
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build

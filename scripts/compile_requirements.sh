@@ -33,7 +33,9 @@ compile runtime pyproject.toml --extra gateway --extra worker --extra metadata -
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"
 done
-compile standalone pyproject.toml -c "$out/runtime.txt"
+for service in sweep standalone; do # what every part needs, no more
+  compile $service pyproject.toml -c "$out/runtime.txt"
+done
 compile trainer pyproject.toml --extra trainer -c "$out/runtime.txt"
 compile dev pyproject.toml --extra dev -c "$out/runtime.txt" -c "$out/trainer.txt" --override "$override"
 if [[ $out != requirements ]]; then diff -ru requirements "$out" && echo "requirements are fresh"; fi

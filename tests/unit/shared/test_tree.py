@@ -13,7 +13,7 @@ SERVICES = {path.name for path in (ROOT / "services").iterdir() if path.is_dir()
 
 
 def test_dermis_is_a_namespace_in_every_source_root() -> None:
-    assert len(SOURCES) == 8
+    assert len(SOURCES) == 9
     for source in SOURCES:
         assert not (source / "dermis/__init__.py").exists(), f"{source / 'dermis/__init__.py'} would hide every other part"
         assert not (source / "dermis/py.typed").exists()

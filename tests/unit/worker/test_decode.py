@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.decode import MAX_PIXELS, MAX_SIDE, Format, decode
 from tests.support.images import Pixels, encode, quarters, stored
 
