@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from dermis.data.generated.skin import scene
 from dermis.shared.images.icc import Color, ColorProfile, Curve, CurveKind, from_cicp, read_icc
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.color import to_srgb
 from tests.support.colors import SPACES, delta_e, in_space, lab, patches, profile_of, table_profile
 

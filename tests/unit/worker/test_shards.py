@@ -42,10 +42,10 @@ def test_a_row_says_what_the_worker_says_of_a_case() -> None:
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (encode(PICTURE, "PNG")[:2000], "IMAGE_UNREADABLE"),
-        (encode(PICTURE, "JPEG")[:2000], "IMAGE_UNREADABLE"),
-        (b"<html>Not found</html>", "IMAGE_TYPE"),
-        (b"", "IMAGE_TYPE"),
+        (encode(PICTURE, "PNG")[:2000], "IMAGE_DAMAGED"),
+        (encode(PICTURE, "JPEG")[:2000], "IMAGE_DAMAGED"),
+        (b"<html>Not found</html>", "IMAGE_FORMAT"),
+        (b"", "IMAGE_FORMAT"),
     ],
 )
 def test_what_is_no_whole_image_is_a_row_with_its_reason(data: bytes, fault: str) -> None:
@@ -72,7 +72,7 @@ def test_one_image_is_held_at_a_time() -> None:
 
     found = shard.rows(["a", "b", "c"], read, POLICY)
     assert asked == []
-    assert [(next(found)["fault"], len(asked)) for _ in range(3)] == [("IMAGE_TYPE", 1), ("MISSING", 2), ("IMAGE_TYPE", 3)]
+    assert [(next(found)["fault"], len(asked)) for _ in range(3)] == [("IMAGE_FORMAT", 1), ("MISSING", 2), ("IMAGE_FORMAT", 3)]
 
 
 def test_the_message_is_small() -> None:

@@ -219,12 +219,12 @@ class Pipeline:
             images=tuple(
                 ReceivedImage(
                     n=n,
-                    content_type=image.content_type,
+                    content_type=image.header.format,
                     bytes=len(image.data),
                     sha256=hashlib.sha256(image.data).hexdigest(),
-                    width=image.width,
-                    height=image.height,
-                    orientation=image.orientation,
+                    width=image.header.width,
+                    height=image.header.height,
+                    orientation=image.header.orientation,
                     shot_type=shot_type,
                 )
                 for n, (image, shot_type) in enumerate(zip(case.images, case.shot_types, strict=True), start=1)

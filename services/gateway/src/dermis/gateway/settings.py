@@ -2,7 +2,6 @@
 
 from pydantic import Field
 
-from dermis.gateway.core.image import Limits
 from dermis.shared.settings import Retention
 
 
@@ -10,8 +9,6 @@ class GatewaySettings(Retention):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")
-    max_image_pixels: int = Field(64_000_000, ge=1, description="largest image, in pixels by its header")
-    max_image_side: int = Field(16_384, ge=1, le=65_500, description="longest side of an image, in pixels by its header")
     max_upload_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
     )
@@ -38,7 +35,3 @@ class GatewaySettings(Retention):
     )
     cors_origins: str = Field("", description="origins, separated by commas, whose pages may call the API; empty: none but its own page")
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(pixels=self.max_image_pixels, side=self.max_image_side)

@@ -35,7 +35,8 @@ from dermis.shared.case import (
     open_key,
 )
 from dermis.shared.erasing import clear
-from dermis.shared.errors import DermisError, Kind
+from dermis.shared.errors import DermisError
+from dermis.shared.images.header import is_refusal
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -196,7 +197,7 @@ class Pipeline:
             with stages("decode"):
                 working = decode.decode(data, content_type=content_type, orientation=orientation).image
         except DermisError as error:
-            if error.kind is not Kind.INVALID:
+            if not is_refusal(error):
                 raise
             return quality.unreadable(self.policy), None
         with stages("quality"):

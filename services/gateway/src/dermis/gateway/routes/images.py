@@ -4,11 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
-from dermis.gateway.core.image import CleanImage
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.gateway.parts import Parts, PartsOf, WritingOwner
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.images.header import CleanImage
 from dermis.shared.jobs import AssessImageJob
 from dermis.shared.report import QualityReport
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["images"])
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     image = await _take_in(request, parts)
     job, seconds = (
-        AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation),
+        AssessImageJob(scratch_id="", content_type=image.header.format, orientation=image.header.orientation),
         parts.settings.judge_seconds,
     )
     async with parts.pipeline.scratch(image.data) as scratch_id:
@@ -36,4 +36,4 @@ async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -
 
 async def _take_in(request: Request, parts: Parts) -> CleanImage:
     async with parts.upload(request, IMAGE_FORM) as form:
-        return await run_in_threadpool(new_image_of, form, parts.settings.limits)
+        return await run_in_threadpool(new_image_of, form)

@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 import cv2
 import numpy as np
 
-from dermis.shared.errors import DermisError, Kind
+from dermis.shared.errors import DermisError
+from dermis.shared.images.header import Format, is_refusal
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
@@ -27,12 +28,12 @@ COLUMNS = (
 MISSING, NAMED_OTHERWISE = "MISSING", "NAMED_OTHERWISE"
 _DIGITS = 6
 _SUFFIXES = {
-    ".jpg": decode.Format.JPEG,
-    ".jpeg": decode.Format.JPEG,
-    ".png": decode.Format.PNG,
-    ".webp": decode.Format.WEBP,
-    ".heic": decode.Format.HEIC,
-    ".heif": decode.Format.HEIC,
+    ".jpg": Format.JPEG,
+    ".jpeg": Format.JPEG,
+    ".png": Format.PNG,
+    ".webp": Format.WEBP,
+    ".heic": Format.HEIC,
+    ".heif": Format.HEIC,
 }
 SUFFIXES = tuple(_SUFFIXES)
 """How the name of an image ends."""
@@ -64,7 +65,7 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
     try:
         decoded = decode.decode(data)
     except DermisError as error:
-        if error.kind is not Kind.INVALID:
+        if not is_refusal(error):
             raise
         return _row(**known, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=error.reason)
     working = decoded.image

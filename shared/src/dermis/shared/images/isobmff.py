@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dermis.gateway.core.image import CleanImage, Limits, damaged, unsupported
+from dermis.shared.images.formats import Format, ImageHeader, Walk, damaged, unsupported
 
 _BRANDS = {b"heic", b"heix", b"heim", b"heis"}
 _MAJOR = _BRANDS | {b"mif1"}
@@ -35,8 +35,8 @@ def is_heic(data: bytes) -> bool:
     return any(brands[at : at + 4] in _BRANDS for at in range(0, len(brands), 4) if at != 4)
 
 
-def clean(data: bytes, limits: Limits) -> CleanImage:
-    """Return the image with nothing but its pictures, the boxes that describe them, and zeros; as long as it came.
+def walk(data: bytes) -> Walk:
+    """Walk a HEIC; its pictures and the boxes that describe them are kept, all else becomes zeros, so that it stays as long as it came.
 
     `orientation` is 1: a HEIC is turned by a property of its own, which stays (EXIF's does not count).
     """
@@ -68,7 +68,6 @@ def clean(data: bytes, limits: Limits) -> CleanImage:
     if missing := {b"pitm", b"iloc", b"iinf", b"iprp"} - boxes.keys():
         raise damaged(f"the HEIC lacks {min(missing).decode()!r}")
     width, height = _properties(out, boxes[b"iprp"])
-    limits.check(width, height)
     pictures = _items(out, boxes[b"iinf"])
     inside = boxes.get(b"idat")
     for item, method, start, end in _extents(data, boxes[b"iloc"]):
@@ -81,7 +80,7 @@ def clean(data: bytes, limits: Limits) -> CleanImage:
         if not any(low <= start and end <= high for low, high in places):
             raise damaged("the HEIC names a place of a picture that it doesn't hold")
         out.keep(start, end)
-    return CleanImage(content_type="image/heic", data=bytes(out.bytes), width=width, height=height, orientation=1)
+    return Walk(header=ImageHeader(format=Format.HEIC, width=width, height=height), pieces=(bytes(out.bytes),))
 
 
 class _Copy:
