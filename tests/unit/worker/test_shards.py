@@ -12,6 +12,7 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core import quality, shard
+from dermis.worker.row_by_row import MOST_LOSSES
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.step_tasks import work
@@ -160,7 +161,8 @@ def test_a_try_that_took_long_is_the_last_one(store: MemoryStore, monkeypatch: p
 
 def test_a_shard_that_loses_its_worker_each_time_is_told(source: Counting, store: MemoryStore) -> None:
     shards = Shards(store, lambda _: source)
-    for _ in range(SETTINGS.max_redeliveries):
+    images = 3
+    for _ in range(SETTINGS.max_redeliveries + MOST_LOSSES * images):
         assert shards.count_redelivery(JOB)
     work(shards, JOB, settings=SETTINGS, redelivered=True)
     assert b"worker was lost" in store.get(shard_failed_key("images_1", 0))

@@ -85,7 +85,7 @@ def test_wherever_the_pieces_lie(method: int, version: int) -> None:
     assert b"SECRET" not in found.data
 
 
-@pytest.mark.parametrize("size", [(60_000, 60_000), (16_385, 10), (8_193, 8_192)])
+@pytest.mark.parametrize("size", [(60_000, 60_000), (8_193, 8_192)])
 def test_a_bomb_is_refused_by_its_header(size: tuple[int, int]) -> None:
     assert refusal(built(size=size)).reason == "IMAGE_DIMENSIONS"
 

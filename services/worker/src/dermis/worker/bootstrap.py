@@ -18,6 +18,7 @@ from dermis.shared.telemetry import configure_logs
 from dermis.shared.tracing import configure_traces, flush_traces
 from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
+from dermis.worker.adapters.cpu_guard import CpuGuard
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import MetadataClient, ServingClient
 from dermis.worker.batches import Batches
@@ -48,11 +49,12 @@ def build(settings: WorkerSettings, metrics_folder: Path) -> Celery:
             announcer=RedisAnnouncer(redis.Redis.from_url(settings.broker_url, socket_timeout=1, socket_connect_timeout=1)),
             policy=load_policy(),
             noted=metrics.note,
+            guard=CpuGuard(settings.decode_cpu_seconds),
         )
 
     @cache
     def shards() -> Shards:
-        return Shards(open_store(settings.store_url), open_store)
+        return Shards(open_store(settings.store_url), open_store, guard=CpuGuard(settings.decode_cpu_seconds))
 
     @cache
     def batches() -> Batches:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -37,7 +37,7 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError
-from dermis.shared.images.header import is_refusal
+from dermis.shared.images.header import Reason, is_refusal
 from dermis.shared.images.icc import Color
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
@@ -57,6 +57,11 @@ _MOST_EXPLAINED = 3
 _FORMS: tuple[Literal["original", "profile", "prepared"], ...] = ("original", "profile", "prepared")
 Image = npt.NDArray[np.uint8]
 Draw = Callable[[Heatmap, ModelRef, bytes], None]
+Exceeded = Callable[[], object]
+"""Called where an image takes more processor time to decode than it may; the process ends then."""
+
+
+TOO_COSTLY = "This photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy."
 
 
 def now() -> datetime:
@@ -105,6 +110,8 @@ class Pipeline:
     policy: quality.Policy
     noted: Callable[[Fact], None] = lambda _: None
     """Told of each fact that this worker was the first to put."""
+    guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
+    """Limits the processor time of what runs under it."""
 
     def assess(self, job: AssessJob) -> CaseState:
         """Bring a case to its outcome and return its state; a closed case is left as it is.
@@ -125,13 +132,15 @@ class Pipeline:
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
 
-    def assess_row(self, name: str, originals: Sequence[bytes], report: SelfReport) -> tuple[Outcome, tuple[AssessedImage, ...]]:
+    def assess_row(
+        self, name: str, originals: Sequence[bytes], report: SelfReport, *, exceeded: Exceeded = lambda: None
+    ) -> tuple[Outcome, tuple[AssessedImage, ...]]:
         """Return the outcome of images and answers that are no case of the store, as a case with them would get; nothing is kept."""
         stages = Stages()
         images: dict[int, Image] = {}
         assessed = []
         for n, data in enumerate(originals, start=1):
-            quality_report, working = self._judge(Original(data), stages)
+            quality_report, working = self._judge(Original(data), stages, exceeded)
             usable = working is not None and quality_report.verdict is not Verdict.UNUSABLE
             hash_text = None if working is None else phash.to_text(phash.phash(working))
             assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
@@ -147,11 +156,17 @@ class Pipeline:
             color = self.store.get(scratch_key(job.profile_id)) if job.profile_id else job.color
         except BlobNotFound:
             return  # nobody waits any more
-        report, _ = self._judge(Original(data, job.content_type, job.orientation, color), Stages())
+        original = Original(data, job.content_type, job.orientation, color)
+        report, _ = self._judge(original, Stages(), partial(self._reply, job, self._too_costly()))
+        self._reply(job, report)
+
+    def _reply(self, job: AssessImageJob, report: QualityReport) -> None:
         self.announcer.reply(job.scratch_id, report.model_dump_json().encode())
-        self.store.delete(key)
-        if job.profile_id:
-            self.store.delete(scratch_key(job.profile_id))
+        for scratch_id in filter(None, (job.scratch_id, job.profile_id)):
+            self.store.delete(scratch_key(scratch_id))
+
+    def _too_costly(self) -> QualityReport:
+        return quality.unreadable(self.policy, TOO_COSTLY)
 
     def fail(self, job: AssessJob, *, reason: str, detail: str) -> CaseState:
         """End this attempt and close the case, unless it has its outcome already."""
@@ -191,7 +206,8 @@ class Pipeline:
         for image in received.images:
             with stages("read"):
                 original = self._read_image(received, image)
-            report, working = self._judge(original, stages)
+            exceeded = partial(self.fail, job, reason=Reason.COST, detail=f"image {image.n}: {TOO_COSTLY}")
+            report, working = self._judge(original, stages, exceeded)
             hash_text = None
             if working is not None:
                 with stages("hash"):
@@ -231,17 +247,17 @@ class Pipeline:
         except BlobNotFound:
             return None
 
-    def _judge(self, original: Original, stages: Stages) -> tuple[QualityReport, Image | None]:
+    def _judge(self, original: Original, stages: Stages, exceeded: Exceeded) -> tuple[QualityReport, Image | None]:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
-            with stages("decode"):
+            with stages("decode"), self.guard(exceeded):
                 working = decode.decode(
                     original.data, content_type=original.content_type, orientation=original.orientation, color=original.color
                 ).image
         except DermisError as error:
             if not is_refusal(error):
                 raise
-            return quality.unreadable(self.policy), None
+            return quality.unreadable(self.policy, _sentence(error.detail)), None
         with stages("quality"):
             return quality.assess(working, self.policy), working
 
@@ -382,3 +398,7 @@ def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
 
 def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(advice for report in reports for advice in report.advice))
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}."

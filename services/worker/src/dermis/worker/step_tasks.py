@@ -13,6 +13,7 @@ from dermis.shared.jobs import IMAGES_SHARD, ShardJob
 from dermis.shared.telemetry import log
 from dermis.worker.batches import Batches
 from dermis.worker.metrics import Metrics
+from dermis.worker.row_by_row import MOST_LOSSES
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.tasks import RETRY_AFTER_S, RETRY_WITHIN_S, taken_up
@@ -23,8 +24,12 @@ J_contra = TypeVar("J_contra", contravariant=True)
 class Steps(Protocol[J_contra]):
     """Long work whose steps may be done in any order, by anyone, more than once."""
 
-    def run(self, job: J_contra) -> int:
-        """Do a step and return how many of its things were done."""
+    def run(self, job: J_contra, *, row_by_row: bool = False) -> int:
+        """Do a step, `row_by_row` where it lost its worker before, and return how many of its rows were done."""
+        ...
+
+    def length(self, job: J_contra) -> int:
+        """Return how many rows a step has; 0 where there is nothing to do."""
         ...
 
     def fail(self, job: J_contra, detail: str) -> None:
@@ -55,10 +60,10 @@ def add_step_tasks(
 def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, redelivered: bool) -> None:
     """Do a step; what can't be done now is left to who waits for it or to the sweep, what can never be done is noted."""
     try:
-        if redelivered and steps.count_redelivery(job) > settings.max_redeliveries:
-            steps.fail(job, "the worker was lost each time that it took up this step: one of its images may be the cause")
+        if redelivered and steps.count_redelivery(job) > settings.max_redeliveries + MOST_LOSSES * steps.length(job):
+            steps.fail(job, "the worker was lost each time that it took up this step, also row by row")
             return
-        _run(steps, job)
+        _run(steps, job, row_by_row=redelivered)
     except SoftTimeLimitExceeded:
         log.error("time limit", limit_s=settings.soft_time_limit_seconds)
         steps.fail(job, f"it took longer than {settings.soft_time_limit_seconds:g} s: use smaller steps")
@@ -73,12 +78,12 @@ def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, red
         steps.fail(job, f"INTERNAL: {type(error).__name__}, see the worker's log")
 
 
-def _run(steps: Steps[J_contra], job: J_contra) -> None:
+def _run(steps: Steps[J_contra], job: J_contra, *, row_by_row: bool) -> None:
     begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
             start = time.monotonic()
-            count = steps.run(job)
+            count = steps.run(job, row_by_row=row_by_row)
         except DermisError as error:
             if wait is None or not error.retryable or time.monotonic() - begun + wait > RETRY_WITHIN_S:
                 raise

@@ -32,7 +32,8 @@ class ImageHeader:
 
     `width` and `height` in pixels as stored, before `orientation` (EXIF 2.32, 1-8); `bits` and `channels` as coded (a palette counts
     as 3 channels); `frame` names the coding ("baseline", "progressive", "lossless", ...); `scans` are the passes over the pixels;
-    `inverted`: the four channels are stored as Adobe's programs do, 255 for no ink; `color` is None where the image states no colour
+    `samples` those of all channels of a JPEG, whose colour is often coded in fewer; `coded_bytes` the length of the clean copy;
+    `color` is None where the image states no colour
     space or states sRGB.
     """
 
@@ -44,7 +45,8 @@ class ImageHeader:
     frame: str = ""
     scans: int = 1
     interlaced: bool = False
-    inverted: bool = False
+    samples: int = 0
+    coded_bytes: int = 0
     orientation: int = 1
     color: Color | None = None
 

@@ -1,6 +1,7 @@
 """From an image's bytes to its header and to a clean copy, by the first bytes and never by a name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dermis.shared.errors import DermisError
 from dermis.shared.images import isobmff, jpeg, png, webp
@@ -45,7 +46,7 @@ def _walk(data: bytes) -> Walk:
             found = walk(data)
             if not (found.header.width and found.header.height):
                 raise damaged(f"its header states {found.header.width} x {found.header.height} pixels")
-            return found
+            return replace(found, header=replace(found.header, coded_bytes=sum(map(len, found.pieces))))
     raise _unknown(data)
 
 

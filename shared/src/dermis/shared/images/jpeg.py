@@ -25,7 +25,6 @@ _ICC = b"ICC_PROFILE\0"
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _MOST_SEGMENTS = 4096
-_MOST_SAMPLES_IN_MCU = 10
 _REMEDY = "save it as an ordinary (baseline) JPEG or as PNG"
 
 
@@ -38,7 +37,6 @@ class _State:
     frame_body: bytes = b""
     frame_piece: int = 0
     scans: int = 0
-    adobe: bytes = b""
     exif: Exif = field(default_factory=Exif)
     icc: dict[int, bytes] = field(default_factory=dict)
 
@@ -114,10 +112,22 @@ def _take_frame(marker: int, body: bytes, state: _State) -> None:
         raise damaged("the JPEG's frame header is broken")
     if body[0] != 8 or body[5] not in (1, 3, 4):
         raise unsupported(f"the JPEG has {body[0]} bits in {body[5]} channels", _REMEDY)
-    factors = [(body[at] >> 4, body[at] & 15) for at in range(7, len(body), 3)]
-    if not all(1 <= across <= 4 and 1 <= down <= 4 for across, down in factors):
+    if not all(1 <= across <= 4 and 1 <= down <= 4 for across, down in _sampling(body)):
         raise damaged("the JPEG states a sampling that can't be")
     state.frame, state.frame_body = _FRAMES[marker], body
+
+
+def _sampling(frame: bytes) -> list[tuple[int, int]]:
+    """Return the sampling factors of each channel, across and down."""
+    return [(frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3)]
+
+
+def _samples(frame: bytes, width: int, height: int) -> int:
+    """Return how many samples all channels have, each filled up to whole blocks of 8 x 8 (T.81, A.1.1 and A.2.4)."""
+    factors = _sampling(frame)
+    most_across, most_down = max(across for across, _ in factors), max(down for _, down in factors)
+    columns, rows = -(-width // (8 * most_across)), -(-height // (8 * most_down))
+    return sum(64 * across * columns * down * rows for across, down in factors)
 
 
 def _scan_header(body: bytes, state: _State) -> bytes:
@@ -143,7 +153,6 @@ def _take_application(marker: int, body: bytes, state: _State) -> None:
     if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14:
         state.pieces.append(b"\xff\xe0\x00\x10" + body[:12] + b"\x00\x00")
     elif marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
-        state.adobe = state.adobe or body[:12]
         state.pieces.append(b"\xff\xee\x00\x0e" + body[:12])
     elif marker == _APP1 and body.startswith(PREFIX[:5]) and state.exif.orientation is None:
         state.exif = read_exif(b"Exif\0\0" + body[6:])
@@ -153,14 +162,15 @@ def _take_application(marker: int, body: bytes, state: _State) -> None:
 
 def _header(state: _State) -> ImageHeader:
     body, exif = state.frame_body, state.exif
+    width, height = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
     return ImageHeader(
         format=Format.JPEG,
-        width=int.from_bytes(body[3:5], "big"),
-        height=int.from_bytes(body[1:3], "big"),
+        width=width,
+        height=height,
+        samples=_samples(body, width, height),
         channels=body[5],
         frame=state.frame,
         scans=state.scans,
-        inverted=body[5] == 4 and bool(state.adobe),
         orientation=exif.orientation or 1,
         color=color_of(
             ColorTags(

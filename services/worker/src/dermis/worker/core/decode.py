@@ -1,5 +1,6 @@
 """From an image's bytes to its working image, decoded once and no larger than needed."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,14 @@ from dermis.shared.images import cost
 from dermis.shared.images.header import CleanImage, Format, ImageHeader, Reason, clean, damaged
 from dermis.shared.images.icc import Color, ColorProfile
 from dermis.worker.core.color import to_srgb
-from dermis.worker.core.prepare import WORKING_SIZE, Image, Pixels, shrink
+from dermis.worker.core.prepare import Image, Pixels, shrink
+
+_BAND = 64
+"""Rows that are laid over white at a time."""
+_RARE_SAMPLING = "Could not determine subsampling"
+_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+_TAIL = hashlib.shake_128(b"rows").digest(4096).replace(b"\xff", b"\xfe")
+"""Bytes that a decoder which still waits for rows would take for some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +80,36 @@ def _decoded(pixels: Pixels, header: ImageHeader, *, orientation: int) -> Decode
 
 def _jpeg(image: CleanImage) -> Pixels:
     header = image.header
-    at_least = {"min_width" if header.width >= header.height else "min_height": min(WORKING_SIZE, max(header.width, header.height))}
+    at_least = {"min_width" if header.width >= header.height else "min_height": min(cost.WORKING_SIZE, max(header.width, header.height))}
     colours = {1: "GRAY", 3: "RGB", 4: "CMYK"}[header.channels]
     try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(image.data, **at_least)
+        if (width, height) != cost.decoded_size(header):  # the decoder's buffer would not be the one that is due
+            raise _undecodable(f"two sizes: {width} x {height} pixels and {header.width} x {header.height}")
         pixels = np.asarray(simplejpeg.decode_jpeg(image.data, colorspace=colours, **at_least))
-        return to_srgb(255 - pixels if header.inverted else pixels, header.color) if header.channels == 4 else pixels
     except ValueError as error:  # strict: libjpeg's warnings too, of which a cut-off image is one
+        if _RARE_SAMPLING in str(error) and header.channels == 3:
+            return _rarely_sampled_jpeg(image)
         raise _undecodable(error) from error
+    return to_srgb(255 - pixels, header.color) if header.channels == 4 else pixels  # all programs store 255 for no ink
+
+
+def _rarely_sampled_jpeg(image: CleanImage) -> Pixels:
+    """Decode a JPEG whose sampling simplejpeg doesn't know; OpenCV takes any, and does not say whether rows are missing.
+
+    Where rows are missing, bytes put before the end marker would become pixels.
+    """
+    longest = max(image.header.width, image.header.height)
+    flags = next((flag for factor, flag in _REDUCED.items() if longest >= factor * cost.WORKING_SIZE), cv2.IMREAD_COLOR)
+    one, other = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        for data in (image.data, image.data[:-2] + _TAIL + image.data[-2:])
+    )
+    if one is None or other is None:
+        raise _undecodable("OpenCV can't read it")
+    if not np.array_equal(one, other):
+        raise _undecodable("premature end")
+    return np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2RGB))
 
 
 def _by_opencv(image: CleanImage) -> Pixels:
@@ -106,6 +137,8 @@ def _heic(image: CleanImage) -> Pixels:
 
 
 def _undecodable(why: object) -> DermisError:
+    if "premature end" in str(why).lower():
+        return damaged("the photo breaks off: its last rows are missing")
     return damaged(f"the photo can't be decoded ({' '.join(str(why).split())})")
 
 
@@ -121,7 +154,7 @@ def _working(pixels: Pixels, header: ImageHeader) -> Image:
     color = header.color
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _over_white(pixels)
-    pixels = shrink(pixels, WORKING_SIZE)
+    pixels = shrink(pixels, cost.WORKING_SIZE)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     elif header.format in (Format.PNG, Format.WEBP):  # OpenCV's, blue first
@@ -132,12 +165,14 @@ def _working(pixels: Pixels, header: ImageHeader) -> Image:
 
 
 def _over_white(pixels: Pixels) -> Pixels:
-    colours, alpha = pixels[..., :3], pixels[..., 3]
     top = np.iinfo(pixels.dtype).max
-    if alpha.min() == top:
-        return np.ascontiguousarray(colours)
-    absent = cv2.merge([alpha] * 3)
-    return np.asarray(top - cv2.multiply(top - colours, absent, scale=1 / top), pixels.dtype)
+    if pixels[..., 3].min() == top:
+        return np.ascontiguousarray(pixels[..., :3])
+    out = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    for start in range(0, len(pixels), _BAND):  # in bands, or it would take five times the memory of the image
+        band = pixels[start : start + _BAND]
+        out[start : start + _BAND] = top - cv2.multiply(top - band[..., :3], cv2.merge([band[..., 3]] * 3), scale=1 / top)
+    return out
 
 
 def _turn(image: Image, orientation: int) -> Image:

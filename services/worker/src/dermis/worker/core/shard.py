@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from dermis.shared.errors import DermisError
-from dermis.shared.images.header import Format, is_refusal
+from dermis.shared.images.header import Format, Reason, is_refusal
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
@@ -25,7 +25,7 @@ COLUMNS = (
     *("width", "height", "bytes", "mode", "format", "phash", "sha256", "verdict", "reasons", "fault"),
     *SIGNALS,
 )
-MISSING, NAMED_OTHERWISE = "MISSING", "NAMED_OTHERWISE"
+MISSING, NAMED_OTHERWISE, WORKER_LOST = "MISSING", "NAMED_OTHERWISE", "WORKER_LOST"
 _DIGITS = 6
 _SUFFIXES = {
     ".jpg": Format.JPEG,
@@ -53,6 +53,16 @@ def rows(keys: Iterable[str], read: Callable[[str], bytes], policy: quality.Poli
 def missing(key: str) -> Row:
     """Return the row of an image that is listed and not there: without a verdict, as nothing could be judged."""
     return _row(image=key, fault=MISSING)
+
+
+def worker_lost(key: str) -> Row:
+    """Return the row of an image that took its workers with it each time that it was read."""
+    return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=WORKER_LOST)
+
+
+def costly(key: str) -> Row:
+    """Return the row of an image whose decoding took more time than its header let expect."""
+    return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=Reason.COST)
 
 
 def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
