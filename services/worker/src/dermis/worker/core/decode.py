@@ -44,7 +44,7 @@ def decode(data: bytes, *, content_type: str | None = None, orientation: int | N
     over white, 16 bits are scaled to 8, of an animation the first frame counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
-    where pixels are missing or broken. Raises UNAVAILABLE, HEIC_SUPPORT, where pi-heif is missing.
+    where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
     """
     image = clean(data)
     if color is not None:
