@@ -11,6 +11,7 @@ import simplejpeg
 from benchmarks.measure import Result, Row, interleaved, number, of_pairs
 from dermis.data.generated import cases as generated
 from dermis.data.generated import skin
+from dermis.shared.images.cost import WORKING_SIZE
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core import decode, phash, prepare, quality
 
@@ -40,7 +41,7 @@ def run() -> Result:
     of_jpeg = interleaved(
         {
             "core": functools.partial(core, jpeg),
-            "scaled": lambda: simplejpeg.decode_jpeg(jpeg, colorspace="RGB", min_width=prepare.WORKING_SIZE),
+            "scaled": lambda: simplejpeg.decode_jpeg(jpeg, colorspace="RGB", min_width=WORKING_SIZE),
             "plain": lambda: plain(jpeg),
             "plain, fast": lambda: plain_fast(jpeg),
         },

@@ -60,7 +60,7 @@ class Seen:
         assert {row["image"] for row in self.rows if row["fault"] == "MISSING"} == self.missing
         faults = {row["image"]: row["fault"] for row in self.rows if row["fault"] not in ("", "MISSING")}
         assert set(faults) == self.corrupted
-        assert set(faults.values()) <= {"IMAGE_UNREADABLE", "IMAGE_TYPE"}
+        assert set(faults.values()) <= {"IMAGE_DAMAGED", "IMAGE_FORMAT"}
         assert all(row["verdict"] and row["phash"] for row in self.rows if not row["fault"])
         assert 0 < self.results_at_kill < self.results
         assert {shard for _, shard in self.shards_done} <= set(range(self.results))

@@ -33,8 +33,10 @@ from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-HUGE_HEADER = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-HUGE_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + HUGE_HEADER + struct.pack(">I", zlib.crc32(HUGE_HEADER))
+HUGE_PNG = b"\x89PNG\r\n\x1a\n" + b"".join(
+    struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    for name, body in ((b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+)
 
 
 def put(gateway: Any, key: str, fact: Fact) -> None:
@@ -171,6 +173,12 @@ def test_an_unknown_answer_names_value_and_remedy(gateway: Any, jpeg: bytes) -> 
     assert "'SLIMY'" in details["/self_report/textures/0"]
     assert "FLAT" in details["/self_report/textures/0"]
     assert "did you mean age_group" in details["/self_report/agegroup"]
+
+
+def test_an_image_that_is_too_large_is_named_with_a_remedy(gateway: Any, jpeg: bytes) -> None:
+    detail = gateway.submit(jpeg, jpeg + bytes(300_000), names="IMG_2041.jpg").json()["detail"]
+    assert detail.startswith("image 2 ('IMG_2041.jpg') holds more than 200,000 bytes: ")
+    assert "megapixels" in detail
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_unread(gateway: Any) -> None:

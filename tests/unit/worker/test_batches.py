@@ -25,6 +25,7 @@ from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker import step_tasks
 from dermis.worker.batches import Batches
+from dermis.worker.row_by_row import MOST_LOSSES
 from tests.unit.worker.test_pipeline import BLACK, SETTINGS, World, skin
 
 ID = "batch_01m82nmrzdescb95c4e8msawzy"
@@ -105,7 +106,8 @@ def test_an_outage_leaves_the_step_open_and_a_bug_ends_it(made: World) -> None:
 
 
 def test_a_step_that_kills_its_workers_ends(made: World) -> None:
-    for _ in range(SETTINGS.max_redeliveries):
+    rows = 2
+    for _ in range(SETTINGS.max_redeliveries + MOST_LOSSES * rows):
         batches(made).count_redelivery(BatchJob(batch_id=ID, step=0))
     work(made, 0, redelivered=True)
     assert b"lost" in made.store.get(batch_failed_key(ID, 0))

@@ -17,8 +17,10 @@ from PIL import ImageOps
 
 from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.images.cost import MAX_PIXELS
+from dermis.shared.images.header import Format
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.worker.core.decode import MAX_PIXELS, MAX_SIDE, Format, decode
+from dermis.worker.core.decode import decode
 from tests.support.images import Pixels, encode, quarters, stored
 
 FORMS = ("JPEG", "PNG", "WEBP")
@@ -160,10 +162,10 @@ def test_a_grey_jpeg_has_three_equal_channels() -> None:
     assert (found.image[..., 0] == found.image[..., 2]).all()
 
 
-def test_a_cmyk_jpeg_is_refused_with_a_remedy() -> None:
-    error = refused(encode(Pillow.fromarray(SCENE).convert("CMYK"), "JPEG"))
-    assert (error.kind, error.reason) == (Kind.INVALID, "IMAGE_COLOURS")
-    assert "RGB" in error.detail
+def test_a_cmyk_jpeg_shows_what_pillow_shows() -> None:
+    data = encode(Pillow.fromarray(SCENE).convert("CMYK"), "JPEG")
+    shown = np.asarray(Pillow.open(io.BytesIO(data)).convert("RGB"))
+    assert apart(decode(data).image, shown) < 1
 
 
 def test_heic_is_decoded_and_turned_once_by_its_container() -> None:
@@ -189,8 +191,8 @@ def test_a_cut_off_jpeg_is_never_taken_for_real(progressive: bool, large: bool) 
     data = encode(image, "JPEG", progressive=progressive)
     for share in (0.05, 0.3, 0.5, 0.8, 0.95, 0.999):
         cut = data[: int(len(data) * share)]
-        assert refused(cut).reason == "IMAGE_UNREADABLE"
-        assert refused(cut + b"\xff\xd9").reason == "IMAGE_UNREADABLE"  # with an end mark set after the cut
+        assert refused(cut).reason == "IMAGE_DAMAGED"
+        assert refused(cut + b"\xff\xd9").reason == "IMAGE_DAMAGED"  # with an end mark set after the cut
 
 
 @pytest.mark.parametrize("data", [encode(SCENE, form) for form in FORMS] + [(DATA / "quarters.heic").read_bytes()], ids=[*FORMS, "HEIC"])
@@ -198,8 +200,7 @@ def test_a_cut_off_jpeg_is_never_taken_for_real(progressive: bool, large: bool) 
 @settings(max_examples=60, deadline=None)
 def test_a_cut_anywhere_is_refused(data: bytes, share: float) -> None:
     error = refused(data[: int(len(data) * share)])
-    assert error.kind is Kind.INVALID
-    assert error.reason in ("IMAGE_UNREADABLE", "IMAGE_TYPE")
+    assert error.reason in ("IMAGE_DAMAGED", "IMAGE_FORMAT")
 
 
 @pytest.mark.parametrize("data", [encode(SCENE, form) for form in FORMS] + [(DATA / "quarters.heic").read_bytes()], ids=[*FORMS, "HEIC"])
@@ -209,43 +210,44 @@ def test_altered_bytes_decode_or_are_refused(data: bytes, flips: list[tuple[floa
     altered = bytearray(data)
     for share, value in flips:
         altered[int(len(data) * share)] = value
-    assert kind_of(bytes(altered)) in (None, Kind.INVALID)
+    assert kind_of(bytes(altered)) in (None, Kind.INVALID, Kind.UNSUPPORTED)
 
 
 def test_a_png_with_too_few_rows_is_refused() -> None:
-    assert refused(png(100, 100, idat=bytes(301 * 20))).reason == "IMAGE_UNREADABLE"
+    assert refused(png(100, 100, idat=bytes(301 * 20))).reason == "IMAGE_DAMAGED"
 
 
 @pytest.mark.parametrize(
     "data",
     [
         png(60_000, 60_000),
-        png(MAX_SIDE + 1, 1),
         png(8193, 8192),
-        b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xff\x3f\0\xff\x3f\0" + bytes(8),
-        encode(quarters(), "JPEG").replace(struct.pack(">HH", 64, 96), struct.pack(">HH", 65_000, 65_000), 1),
+        b"RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0\x2f\xfe\xbf\xff\x0f\0",
+        encode(quarters(), "JPEG")
+        .replace(struct.pack(">HH", 64, 96), struct.pack(">HH", 65_000, 65_000), 1)
+        .replace(b"\xff\xc0", b"\xff\xc2"),
     ],
-    ids=["png", "side", "just-above", "webp", "jpeg"],
+    ids=["png", "just-above", "webp", "jpeg"],
 )
 def test_a_bomb_is_refused_by_its_header(data: bytes) -> None:
     error = refused(data)
-    assert (error.kind, error.reason) == (Kind.INVALID, "IMAGE_TOO_LARGE")
-    assert f"{MAX_PIXELS:,}" in error.detail
+    assert (error.kind, error.reason) in ((Kind.INVALID, "IMAGE_DIMENSIONS"), (Kind.INVALID, "IMAGE_COST"))
+    assert (f"{MAX_PIXELS:,}" if error.reason == "IMAGE_DIMENSIONS" else "at most 5 s") in error.detail
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7", b"GIF89a" + bytes(50), b"RIFF\0\0\0\0WAVE", bytes(100)])
 def test_other_formats_are_refused(data: bytes) -> None:
-    assert refused(data).reason == "IMAGE_TYPE"
+    assert refused(data).reason == "IMAGE_FORMAT"
 
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 0)])
 def test_an_empty_image_is_refused(size: tuple[int, int]) -> None:
-    assert refused(png(*size)).reason == "IMAGE_UNREADABLE"
+    assert refused(png(*size)).reason == "IMAGE_DAMAGED"
 
 
 def test_bytes_that_are_not_what_they_are_said_to_be_are_refused() -> None:
     error = refused(encode(SCENE, "PNG"), content_type="image/jpeg")
-    assert error.reason == "IMAGE_TYPE"
+    assert error.reason == "IMAGE_FORMAT"
     assert "image/png" in error.detail
     decode(encode(SCENE, "PNG"), content_type="image/png")
 
@@ -269,4 +271,4 @@ def test_an_image_that_needs_more_memory_than_may_be_taken_is_refused_and_the_ne
     for path, side in zip(paths, (8000, 50), strict=True):
         path.write_bytes(cv2.imencode(".png", np.full((side, side, 4), 99, np.uint16 if side > 50 else np.uint8))[1].tobytes())
     done = subprocess.run([sys.executable, "-c", HUNGRY, *map(str, paths)], check=True, capture_output=True, text=True)
-    assert done.stdout == "IMAGE_TOO_LARGE RGBA\n"
+    assert done.stdout == "IMAGE_COST RGBA\n"

@@ -12,6 +12,7 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core import quality, shard
+from dermis.worker.row_by_row import MOST_LOSSES
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.step_tasks import work
@@ -42,10 +43,10 @@ def test_a_row_says_what_the_worker_says_of_a_case() -> None:
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (encode(PICTURE, "PNG")[:2000], "IMAGE_UNREADABLE"),
-        (encode(PICTURE, "JPEG")[:2000], "IMAGE_UNREADABLE"),
-        (b"<html>Not found</html>", "IMAGE_TYPE"),
-        (b"", "IMAGE_TYPE"),
+        (encode(PICTURE, "PNG")[:2000], "IMAGE_DAMAGED"),
+        (encode(PICTURE, "JPEG")[:2000], "IMAGE_DAMAGED"),
+        (b"<html>Not found</html>", "IMAGE_FORMAT"),
+        (b"", "IMAGE_FORMAT"),
     ],
 )
 def test_what_is_no_whole_image_is_a_row_with_its_reason(data: bytes, fault: str) -> None:
@@ -72,7 +73,7 @@ def test_one_image_is_held_at_a_time() -> None:
 
     found = shard.rows(["a", "b", "c"], read, POLICY)
     assert asked == []
-    assert [(next(found)["fault"], len(asked)) for _ in range(3)] == [("IMAGE_TYPE", 1), ("MISSING", 2), ("IMAGE_TYPE", 3)]
+    assert [(next(found)["fault"], len(asked)) for _ in range(3)] == [("IMAGE_FORMAT", 1), ("MISSING", 2), ("IMAGE_FORMAT", 3)]
 
 
 def test_the_message_is_small() -> None:
@@ -160,7 +161,8 @@ def test_a_try_that_took_long_is_the_last_one(store: MemoryStore, monkeypatch: p
 
 def test_a_shard_that_loses_its_worker_each_time_is_told(source: Counting, store: MemoryStore) -> None:
     shards = Shards(store, lambda _: source)
-    for _ in range(SETTINGS.max_redeliveries):
+    images = 3
+    for _ in range(SETTINGS.max_redeliveries + MOST_LOSSES * images):
         assert shards.count_redelivery(JOB)
     work(shards, JOB, settings=SETTINGS, redelivered=True)
     assert b"worker was lost" in store.get(shard_failed_key("images_1", 0))

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermis.shared.images.icc import ColorProfile
+
 CASES_QUEUE = "cases"
 CASES_QUEUES = (CASES_QUEUE, "cases.2", "cases.4", "cases.8", "cases.16")
 """Where cases wait: the first of an owner, the 2nd and 3rd, the 4th to 7th, and so on. Workers take from them in turn."""
@@ -36,6 +38,8 @@ class AssessJob(BaseModel):
 class AssessImageJob(BaseModel):
     """Payload of `image.assess`: the image at `scratch_key(scratch_id)`, without metadata, is to be judged at once.
 
+    `color` is its profile as numbers; one that has none stands whole at `scratch_key(profile_id)`.
+
     The answer is a `QualityReport` as JSON, put with LPUSH to `reply_key(scratch_id)`, a list that expires after
     `REPLY_SECONDS`. Nobody waits for a job that came too late: a scratch object that is gone means nothing to do.
     """
@@ -46,6 +50,8 @@ class AssessImageJob(BaseModel):
     content_type: str
     orientation: Annotated[int, Field(ge=1, le=8)] = 1
     line: str = ""
+    color: ColorProfile | None = None
+    profile_id: str | None = None
 
 
 class ShardJob(BaseModel):

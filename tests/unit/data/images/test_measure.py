@@ -121,7 +121,7 @@ def test_the_command_on_one_machine(source: Path, tmp_path: Path, processes: str
     assert [row["image"] for row in rows] == [f"images/{n}.png" for n in range(1, 21)]
     assert ",".join(list(rows[0])[1:9]) == SEED
     assert {row["image"]: row["fault"] for row in rows if row["fault"]} == {
-        "images/4.png": "IMAGE_UNREADABLE",
+        "images/4.png": "IMAGE_DAMAGED",
         "images/20.png": "MISSING",
     }
     assert [row["verdict"] for row in rows[1:4]] == ["USABLE", "UNUSABLE", "UNUSABLE"]

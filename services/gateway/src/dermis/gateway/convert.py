@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dermis.gateway.core.image import CleanImage, Limits
-from dermis.gateway.core.strip import clean_image
 from dermis.gateway.form import CASE_FORM, IMAGE_FORM, Form, FormRules, image_count
 from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
 from dermis.shared.case import Consent
 from dermis.shared.errors import DermisError
+from dermis.shared.images import cost
+from dermis.shared.images.header import CleanImage, clean, damaged
 from dermis.shared.vocabulary import SelfReport, ShotType
 
 E = TypeVar("E", bound=StrEnum)
@@ -32,7 +32,7 @@ class NewCase:
     consent: Consent
 
 
-def new_case_of(form: Form, limits: Limits) -> NewCase:
+def new_case_of(form: Form) -> NewCase:
     """Return the new case that `form` describes; every fault is INVALID or UNSUPPORTED and points to its field."""
     if not form.images:
         raise image_count("there is no image", CASE_FORM)
@@ -40,15 +40,15 @@ def new_case_of(form: Form, limits: Limits) -> NewCase:
         self_report=_self_report(_one(form, "self_report", default="{}")),
         consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
         shot_types=_shot_types(form.texts.get("shot_types", []), len(form.images)),
-        images=tuple(_image(form, index, CASE_FORM, limits) for index in range(len(form.images))),
+        images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))),
     )
 
 
-def new_image_of(form: Form, limits: Limits) -> CleanImage:
+def new_image_of(form: Form) -> CleanImage:
     """Return the one image in `form`; faults as those of a new case."""
     if not form.images:
         raise image_count("there is no image", IMAGE_FORM)
-    return _image(form, 0, IMAGE_FORM, limits)
+    return _image(form, 0, IMAGE_FORM)
 
 
 def digest_of(form: Form) -> str:
@@ -93,14 +93,16 @@ def _shot_types(values: Sequence[bytearray], images: int) -> tuple[ShotType | No
     return tuple(_value(ShotType, text, pointer=f"/shot_types/{index}") if text else None for index, text in enumerate(texts))
 
 
-def _image(form: Form, index: int, rules: FormRules, limits: Limits) -> CleanImage:
+def _image(form: Form, index: int, rules: FormRules) -> CleanImage:
     data, name, pointer = bytes(form.images[index]), rules.name(index), rules.pointer(index)
-    if not data:
-        raise fault("IMAGE_DAMAGED", f"{name} is empty; send it again", pointer=pointer)
     try:
-        return clean_image(data, limits)
+        if not data:
+            raise damaged("it is empty")
+        image = clean(data)
+        cost.check(image.header)
     except DermisError as error:
         raise DermisError(error.kind, error.reason, f"{name}: {error.detail}", pointer=pointer) from None
+    return image
 
 
 def _self_report(text: str) -> SelfReport:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_TEXT_BYTES = 64 * 1024
 _MOST_PARTS = 16
 _MOST_HEADER_BYTES = 8 * 1024
+_MOST_NAME = 80
+_SMALLER = "set the camera to 12 megapixels, or save the photo as a JPEG of lower quality, and send that"
 _LENGTH = re.compile(r"[0-9]{1,20}")
 
 
@@ -105,7 +107,7 @@ def _most_bytes(rules: FormRules, max_image_bytes: int) -> int:
 
 
 def _body_too_large(size: str, most: int) -> DermisError:
-    return DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body holds {size}; at most {most:,} are taken")
+    return DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body holds {size}; at most {most:,} are taken: {_SMALLER}")
 
 
 class _Reader:
@@ -119,6 +121,7 @@ class _Reader:
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._disposition = b""
         self._name = ""
+        self._file = ""
         self._unnamed_file = False
         self._content = bytearray()
 
@@ -160,6 +163,7 @@ class _Reader:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode(errors="replace")
+        self._file = options.get(b"filename", b"").decode(errors="replace")
         self._unnamed_file = options.get(b"filename") == b""
         if self._name != self._rules.images and self._name not in self._rules.texts:
             raise fault("FORM_FIELD", f"field {self._name[:64]!r} is not known; use {', '.join((self._rules.images, *self._rules.texts))}")
@@ -174,7 +178,8 @@ class _Reader:
         if self._name != self._rules.images:
             return DermisError(Kind.TOO_LARGE, "FIELD_TOO_LARGE", f"{self._name} holds more than {most:,} bytes", pointer=f"/{self._name}")
         index = len(self.form.images)
-        detail = f"{self._rules.name(index)} holds more than {most:,} bytes; send a smaller copy"
+        named = f" ({self._file[:_MOST_NAME]!r})" if self._file else ""
+        detail = f"{self._rules.name(index)}{named} holds more than {most:,} bytes: {_SMALLER}"
         return DermisError(Kind.TOO_LARGE, "IMAGE_TOO_LARGE", detail, pointer=self._rules.pointer(index))
 
     def _end(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -44,6 +44,7 @@ from dermis.shared.tracing import span
 
 M = TypeVar("M", bound=BaseModel)
 MOST_FEEDBACK = 10
+_FORMS_RECEIVED: tuple[Literal["original", "profile"], ...] = ("original", "profile")
 
 
 def now() -> datetime:
@@ -223,13 +224,15 @@ class Pipeline:
             images=tuple(
                 ReceivedImage(
                     n=n,
-                    content_type=image.content_type,
+                    content_type=image.header.format,
                     bytes=len(image.data),
                     sha256=hashlib.sha256(image.data).hexdigest(),
-                    width=image.width,
-                    height=image.height,
-                    orientation=image.orientation,
+                    width=image.header.width,
+                    height=image.header.height,
+                    orientation=image.header.orientation,
                     shot_type=shot_type,
+                    color=None if isinstance(image.header.color, bytes) else image.header.color,
+                    keep_original=not isinstance(image.header.color, bytes),
                 )
                 for n, (image, shot_type) in enumerate(zip(case.images, case.shot_types, strict=True), start=1)
             ),
@@ -249,6 +252,11 @@ class Pipeline:
         parts = {
             image_key(owner, case_id, described.n, "original"): image.data
             for image, described in zip(case.images, received.images, strict=True)
+        }
+        parts |= {
+            image_key(owner, case_id, described.n, "profile"): image.header.color
+            for image, described in zip(case.images, received.images, strict=True)
+            if isinstance(image.header.color, bytes)
         }
         parts[retention_key(received.consent, case_id)] = _json(RetentionMark(owner=owner))
         if link:
@@ -276,7 +284,7 @@ class Pipeline:
 
     def _undo(self, received: Received) -> None:
         owner, case_id = received.owner, received.case_id
-        images = [image_key(owner, case_id, image.n, "original") for image in received.images]
+        images = [image_key(owner, case_id, image.n, form) for image in received.images for form in _FORMS_RECEIVED]
         with contextlib.suppress(Exception):
             for key in (fact_key(owner, case_id, "received"), *images, retention_key(received.consent, case_id), open_key(case_id)):
                 self.store.delete(key)

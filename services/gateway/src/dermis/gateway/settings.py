@@ -2,7 +2,6 @@
 
 from pydantic import Field, model_validator
 
-from dermis.gateway.core.image import Limits
 from dermis.shared.settings import Retention
 from dermis.shared.stores import is_store_url, overlap
 
@@ -11,8 +10,6 @@ class GatewaySettings(Retention):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")
-    max_image_pixels: int = Field(64_000_000, ge=1, description="largest image, in pixels by its header")
-    max_image_side: int = Field(16_384, ge=1, le=65_500, description="longest side of an image, in pixels by its header")
     max_upload_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
     )
@@ -102,10 +99,6 @@ class GatewaySettings(Retention):
     @property
     def origins(self) -> list[str]:
         return _names_in(self.cors_origins)
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(pixels=self.max_image_pixels, side=self.max_image_side)
 
 
 def _names_in(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from pydantic import ValidationError
 
@@ -22,8 +22,10 @@ from dermis.shared.batches import (
     batch_rows_key,
 )
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.images.header import Reason
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
-from dermis.worker.pipeline import Pipeline, now
+from dermis.worker.pipeline import TOO_COSTLY, Exceeded, Pipeline, now
+from dermis.worker.row_by_row import RowByRow
 
 
 class Batches:
@@ -37,14 +39,18 @@ class Batches:
         self._give_up_after = give_up_after
         self._opened = lru_cache(maxsize=1)(lambda batch_id: self._open(batch_id, open_source))
 
-    def run(self, job: BatchJob) -> int:
+    def run(self, job: BatchJob, *, row_by_row: bool = False) -> int:
         """Do a step and return how many rows it has; 0 if its result, or why there is none, stands already or the batch is erased.
 
-        Of two workers on one step the first one's result stands. `DermisError` if the store, the source, metadata or serving
+        `row_by_row`: a worker was lost in this step; a row that takes further workers with it gets a fault. Of two workers on one step the first one's result stands. `DermisError` if the store, the source, metadata or serving
         can't be used.
         """
         key = batch_result_key(job.batch_id, job.step)
-        if any(has(self._store, each) for each in (key, batch_failed_key(job.batch_id, job.step), batch_erased_key(job.batch_id))):
+        careful = RowByRow(store=self._store, prefix=f"{batch_key(job.batch_id)}/rows")
+        if has(self._store, batch_erased_key(job.batch_id)):
+            careful.clear()
+            return 0
+        if has(self._store, key) or has(self._store, batch_failed_key(job.batch_id, job.step)):
             return 0
         try:
             manifest, rows, source = self._opened(job.batch_id)
@@ -52,11 +58,25 @@ class Batches:
             return 0  # erased, or never wholly submitted
         numbers = manifest.rows_of(job.step)
         waits = now() - manifest.created_at < self._give_up_after
-        results = [self._result(n, rows[n], source, waits=waits) for n in numbers]
+
+        def do(n: int) -> bytes:
+            costly = partial(self._keep_costly, careful, n, rows[n])
+            return as_lines([self._result(n, rows[n], source, waits=waits, exceeded=costly)])
+
+        lines = careful.run(numbers, do, lambda n: as_lines([_lost(n, rows[n])])) if row_by_row else map(do, numbers)
         with suppress(BlobConflict):
-            self._store.put_once(key, as_lines(results), reserved=True)
+            self._store.put_once(key, b"".join(lines), reserved=True)
+        if row_by_row:
+            careful.clear(*numbers)
         self._delete_if_erased(job, key)
         return len(numbers)
+
+    def length(self, job: BatchJob) -> int:
+        """Return how many rows a step has; 0 if the batch is erased."""
+        try:
+            return len(self._opened(job.batch_id)[0].rows_of(job.step))
+        except BlobNotFound:
+            return 0
 
     def fail(self, job: BatchJob, detail: str) -> None:
         """Note why a step can't be done, for who waits for it."""
@@ -82,7 +102,11 @@ class Batches:
         if has(self._store, batch_erased_key(job.batch_id)):
             self._store.delete(key)
 
-    def _result(self, n: int, row: BatchRow, source: BlobStore, *, waits: bool) -> BatchResult:
+    def _keep_costly(self, careful: RowByRow, n: int, row: BatchRow) -> None:
+        fault = RowFault(reason=Reason.COST, detail=f"{_names(row)}: {TOO_COSTLY}")
+        careful.keep(n, as_lines([BatchResult(row=n, name=row.name, fault=fault)]))
+
+    def _result(self, n: int, row: BatchRow, source: BlobStore, *, waits: bool, exceeded: Exceeded) -> BatchResult:
         """Return what became of a row; an image that can't be read is its own row's fault, a source that is away is waited for if `waits`."""
         try:
             images = [source.get(key) for key in row.images]
@@ -94,7 +118,7 @@ class Batches:
                 raise
             detail = f"{error.detail}; let the worker read the row's images, and send the row again"
             return BatchResult(row=n, name=row.name, fault=RowFault(reason="IMAGE_UNREADABLE", detail=detail))
-        outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report)
+        outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report, exceeded=exceeded)
         return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
 
     def _open(self, batch_id: str, open_source: Callable[[str], BlobStore]) -> tuple[BatchManifest, Sequence[BatchRow], BlobStore]:
@@ -105,3 +129,12 @@ class Batches:
         except ValidationError as error:
             raise DermisError(Kind.INVALID, "BATCH", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
         return manifest, rows, open_source(manifest.source)
+
+
+def _lost(n: int, row: BatchRow) -> BatchResult:
+    detail = f"the worker was lost each time that it read {_names(row)}: save it as an ordinary (baseline) JPEG, or leave the row out"
+    return BatchResult(row=n, name=row.name, fault=RowFault(reason="WORKER_LOST", detail=detail))
+
+
+def _names(row: BatchRow) -> str:
+    return ", ".join(map(repr, row.images))

@@ -21,6 +21,7 @@ from dermis.shared.telemetry import configure_logs
 from dermis.shared.tracing import configure_traces, flush_traces
 from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
+from dermis.worker.adapters.cpu_guard import CpuGuard
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import MetadataClient, ServingClient
 from dermis.worker.adapters.turns import Turns
@@ -63,11 +64,12 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             policy=load_policy(),
             noted=metrics.note,
             max_redeliveries=settings.max_redeliveries,
+            guard=CpuGuard(settings.decode_cpu_seconds),
         )
 
     @cache
     def shards() -> Shards:
-        return Shards(open_store(settings.store_url), open_store)
+        return Shards(open_store(settings.store_url), open_store, guard=CpuGuard(settings.decode_cpu_seconds))
 
     @cache
     def batches() -> Batches:

@@ -4,11 +4,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from dermis.shared.case import (
     Outcome,
     OutcomeKind,
     Received,
+    ReceivedImage,
     Stage,
     case_key,
     fact_key,
@@ -39,6 +40,8 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.images.header import Reason, is_refusal
+from dermis.shared.images.icc import Color
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -54,9 +57,13 @@ from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models,
 
 F = TypeVar("F", bound=Fact)
 _MOST_EXPLAINED = 3
+_FORMS: tuple[Literal["original", "profile", "prepared"], ...] = ("original", "profile", "prepared")
 Image = npt.NDArray[np.uint8]
 Keep = Callable[[ModelRef, Sequence[tuple[Heatmap, bytes]]], None]
+Exceeded = Callable[[], object]
+"""Called where an image takes more processor time to decode than it may; the process ends then."""
 WORKER_LOST = "WORKER_LOST"
+TOO_COSTLY = "This photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy."
 _CALLS_AT_ONCE = 8
 
 
@@ -66,6 +73,16 @@ class FactBroken(DermisError):
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An image to judge, with what was kept of its metadata when that was dropped; None where the bytes still say it."""
+
+    data: bytes
+    content_type: str | None = None
+    orientation: int | None = None
+    color: Color | None = None
 
 
 class Stages:
@@ -103,6 +120,8 @@ class Pipeline:
     policy: quality.Policy
     noted: Callable[[Fact], None] = lambda _: None
     """Told of each fact that this worker was the first to put."""
+    guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
+    """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
     _mark: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store"))
@@ -127,13 +146,15 @@ class Pipeline:
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
 
-    def assess_row(self, name: str, originals: Sequence[bytes], report: SelfReport) -> tuple[Outcome, tuple[AssessedImage, ...]]:
+    def assess_row(
+        self, name: str, originals: Sequence[bytes], report: SelfReport, *, exceeded: Exceeded = lambda: None
+    ) -> tuple[Outcome, tuple[AssessedImage, ...]]:
         """Return the outcome of images and answers that are no case of the store, as a case with them would get; nothing is kept."""
         stages = Stages()
         images: dict[int, Image] = {}
         assessed = []
         for n, data in enumerate(originals, start=1):
-            quality_report, working = self._judge(data, None, None, stages)
+            quality_report, working = self._judge(Original(data), stages, exceeded)
             usable = working is not None and quality_report.verdict is not Verdict.UNUSABLE
             hash_text = None if working is None else phash.to_text(phash.phash(working))
             assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
@@ -146,11 +167,20 @@ class Pipeline:
         key = scratch_key(job.scratch_id)
         try:
             data = self.store.get(key)
+            color = self.store.get(scratch_key(job.profile_id)) if job.profile_id else job.color
         except BlobNotFound:
             return  # nobody waits any more
-        report, _ = self._judge(data, job.content_type, job.orientation, Stages())
+        original = Original(data, job.content_type, job.orientation, color)
+        report, _ = self._judge(original, Stages(), partial(self._reply, job, self._too_costly()))
+        self._reply(job, report)
+
+    def _reply(self, job: AssessImageJob, report: QualityReport) -> None:
         self.announcer.reply(job.scratch_id, report.model_dump_json().encode())
-        self.store.delete(key)
+        for scratch_id in filter(None, (job.scratch_id, job.profile_id)):
+            self.store.delete(scratch_key(scratch_id))
+
+    def _too_costly(self) -> QualityReport:
+        return quality.unreadable(self.policy, TOO_COSTLY)
 
     def fail(self, job: AssessJob, *, reason: str, detail: str) -> CaseState:
         """End this attempt and close the case, unless it has its outcome already."""
@@ -211,11 +241,11 @@ class Pipeline:
         images: dict[int, Image] = {}
         judged, prepared = [], {}
         with stages("read"):
-            keys = [image_key(received.owner, received.case_id, image.n, "original") for image in received.images]
-            originals = list(self._threads.map(self.store.get, keys))
+            originals = list(self._threads.map(partial(self._read_image, received), received.images))
         with self.at_risk(job) if redelivered else nullcontext():
-            for image, data in zip(received.images, originals, strict=True):
-                report, working = self._judge(data, image.content_type, image.orientation, stages)
+            for image, original in zip(received.images, originals, strict=True):
+                exceeded = partial(self.fail, job, reason=Reason.COST, detail=f"image {image.n}: {TOO_COSTLY}")
+                report, working = self._judge(original, stages, exceeded)
                 hash_text = None
                 if working is not None:
                     with stages("hash"):
@@ -229,17 +259,43 @@ class Pipeline:
             self._put_all(prepared)
         assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
         with stages("store"):
-            return images, self._put(job, "assessed", assessed)
+            standing = self._put(job, "assessed", assessed)
+            self._remove_originals(received)
+            return images, standing
 
-    def _judge(self, data: bytes, content_type: str | None, orientation: int | None, stages: Stages) -> tuple[QualityReport, Image | None]:
+    def _read_image(self, received: Received, image: ReceivedImage) -> Original:
+        """Return an image as it came in; where that could not be kept and is gone, as it was prepared."""
+        if image.keep_original:
+            data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
+            return Original(data, image.content_type, image.orientation, image.color)
+        whole, profile, prepared = (self._blob(image_key(received.owner, received.case_id, image.n, form)) for form in _FORMS)
+        if whole is None:
+            return Original(prepared or b"")
+        return Original(whole, image.content_type, image.orientation, image.color or profile)
+
+    def _remove_originals(self, received: Received) -> None:
+        for image in received.images:
+            if not image.keep_original:
+                for form in ("original", "profile"):
+                    self.store.delete(image_key(received.owner, received.case_id, image.n, form))
+
+    def _blob(self, key: str) -> bytes | None:
+        try:
+            return self.store.get(key)
+        except BlobNotFound:
+            return None
+
+    def _judge(self, original: Original, stages: Stages, exceeded: Exceeded) -> tuple[QualityReport, Image | None]:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
-            with stages("decode"):
-                working = decode.decode(data, content_type=content_type, orientation=orientation).image
+            with stages("decode"), self.guard(exceeded):
+                working = decode.decode(
+                    original.data, content_type=original.content_type, orientation=original.orientation, color=original.color
+                ).image
         except DermisError as error:
-            if error.kind is not Kind.INVALID:
+            if not is_refusal(error):
                 raise
-            return quality.unreadable(self.policy), None
+            return quality.unreadable(self.policy, _sentence(error.detail)), None
         with stages("quality"):
             return quality.assess(working, self.policy), working
 
@@ -390,3 +446,7 @@ def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
 
 def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(advice for report in reports for advice in report.advice))
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}."

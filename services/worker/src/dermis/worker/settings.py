@@ -32,6 +32,11 @@ class WorkerSettings(Settings):
     visibility_timeout_seconds: float = Field(
         30, gt=0, description="an unfinished job of a lost worker is given to another after this time"
     )
+    decode_cpu_seconds: float = Field(
+        10,
+        gt=0,
+        description="processor time that one image may take to decode, above what its header lets expect; the case then fails at once",
+    )
     max_redeliveries: int = Field(2, ge=0, description="a case whose worker is lost more often while it looks at the images fails")
     give_up_after_seconds: float = Field(86_400, gt=0, description="a case that could not be finished for so long fails")
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")

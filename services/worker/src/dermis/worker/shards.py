@@ -1,7 +1,7 @@
 """A shard of a profile of images: read from its source, measured, and put once."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import lru_cache
 
 from pydantic import ValidationError
@@ -11,28 +11,50 @@ from dermis.shared.jobs import ShardJob, ShardList, shard_failed_key, shard_list
 from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
+from dermis.worker.pipeline import Exceeded
+from dermis.worker.row_by_row import RowByRow
 
 
 class Shards:
     """Use-cases of a process; the last profile's list is kept, as its shards come one after the other."""
 
-    def __init__(self, store: BlobStore, open_source: Callable[[str], BlobStore]) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        open_source: Callable[[str], BlobStore],
+        *,
+        guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
         self._store = store
+        self._guard = guard
         self._opened = lru_cache(maxsize=1)(lambda profile_id: self._open(profile_id, open_source))
 
-    def run(self, job: ShardJob) -> int:
+    def run(self, job: ShardJob, *, row_by_row: bool = False) -> int:
         """Measure a shard and return how many images it has; 0 if its result, or why there is none, stands already.
 
-        Of two workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.
+        `row_by_row`: a worker was lost in this shard; an image that takes further workers with it gets a fault. Of two workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.
         """
         key = shard_result_key(job.profile_id, job.shard)
         if has(self._store, key) or has(self._store, shard_failed_key(job.profile_id, job.shard)):
             return 0
         listed, source, policy = self._opened(job.profile_id)
         keys = listed.shard(job.shard)
+        careful = RowByRow(store=self._store, prefix=f"profiles/{job.profile_id}/rows/{job.shard}")
+
+        def do(n: int) -> bytes:
+            with self._guard(lambda: careful.keep(n, shard.as_lines([shard.costly(keys[n])]))):
+                return shard.as_lines(shard.rows(keys[n : n + 1], source.get, policy))
+
+        numbers = range(len(keys))
+        lines = careful.run(numbers, do, lambda n: shard.as_lines([shard.worker_lost(keys[n])])) if row_by_row else map(do, numbers)
         with suppress(BlobConflict):  # an image was replaced between the two readings
-            self._store.put_once(key, shard.as_lines(shard.rows(keys, source.get, policy)))
+            self._store.put_once(key, b"".join(lines))
+        if row_by_row:
+            careful.clear(*numbers)
         return len(keys)
+
+    def length(self, job: ShardJob) -> int:
+        return len(self._opened(job.profile_id)[0].shard(job.shard))
 
     def fail(self, job: ShardJob, detail: str) -> None:
         """Note why a shard can't be measured, for who waits for it."""

@@ -16,6 +16,7 @@ from dermis.worker.adapters.turns import Turns
 from dermis.worker.batches import Batches
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
+from dermis.worker.row_by_row import MOST_LOSSES
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.tasks import RETRY_AFTER_S, RETRY_WITHIN_S, taken_up
@@ -27,8 +28,12 @@ J_contra = TypeVar("J_contra", contravariant=True)
 class Steps(Protocol[J_contra]):
     """Long work whose steps may be done in any order, by anyone, more than once."""
 
-    def run(self, job: J_contra) -> int:
-        """Do a step and return how many of its things were done."""
+    def run(self, job: J_contra, *, row_by_row: bool = False) -> int:
+        """Do a step, `row_by_row` where it lost its worker before, and return how many of its rows were done."""
+        ...
+
+    def length(self, job: J_contra) -> int:
+        """Return how many rows a step has; 0 where there is nothing to do."""
         ...
 
     def fail(self, job: J_contra, detail: str) -> None:
@@ -76,10 +81,10 @@ def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, red
     try:
         with computing_limit(soft_s=settings.soft_time_limit_seconds, hard_s=settings.hard_time_limit_seconds):
             times = steps.count_redelivery(job) if redelivered else 0
-            if times > settings.max_redeliveries:
-                steps.fail(job, "the worker was lost each time that it took up this step: one of its images may be the cause")
+            if times > settings.max_redeliveries + MOST_LOSSES * steps.length(job):
+                steps.fail(job, "the worker was lost each time that it took up this step, also row by row")
                 return
-            _run(steps, job)
+            _run(steps, job, row_by_row=redelivered)
     except ComputedTooLong:
         log.error("time limit", limit_s=settings.soft_time_limit_seconds)
         steps.fail(job, f"it took more than {settings.soft_time_limit_seconds:g} s of computing: use smaller steps")
@@ -99,12 +104,12 @@ def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, red
             steps.forgive_redelivery(job, times)
 
 
-def _run(steps: Steps[J_contra], job: J_contra) -> None:
+def _run(steps: Steps[J_contra], job: J_contra, *, row_by_row: bool) -> None:
     begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
             start = time.monotonic()
-            count = steps.run(job)
+            count = steps.run(job, row_by_row=row_by_row)
         except DermisError as error:
             if wait is None or not error.retryable or time.monotonic() - begun + wait > RETRY_WITHIN_S:
                 raise

@@ -31,7 +31,7 @@ from dermis.shared.jobs import (
 from dermis.shared.ports import BlobConflict, BlobStore
 from dermis.shared.stores import open_store
 from dermis.worker.core.quality import Policy
-from dermis.worker.core.shard import COLUMNS, Row, as_lines, from_lines, rows
+from dermis.worker.core.shard import COLUMNS, Row, as_lines, from_lines, rows, worker_lost
 
 SHARD_SIZE = 16
 """Images of a shard: with large images far away it still ends well within a worker's time limit."""
@@ -71,22 +71,41 @@ def collect(store: BlobStore, plan: Plan) -> list[Row]:
 
 
 def measure_here(store_url: str, plan: Plan, todo: Iterable[int], *, processes: int, step: Callable[[int], None]) -> None:
-    """Measure shards on this machine, `step` called with the number of images of each as it is done."""
-    if processes == 1:
-        for n in sorted(todo):
-            step(_measure(store_url, plan.id, n))
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_process)
-    try:
-        for done in as_completed([pool.submit(_measure, store_url, plan.id, n) for n in sorted(todo)]):
-            step(done.result())
-    except BrokenProcessPool as error:
-        raise DermisError(
-            Kind.UNAVAILABLE, "SHARD_PROCESS", "a process was lost (out of memory?); run the same command again to go on"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # what is under way is finished, what is not begun is left
+    """Measure shards on this machine, `step` called with the number of images of each as it is done.
+
+    Where a process is lost, what it may have had in work is done again image by image, so that the one at fault is named.
+    """
+    left = set(todo)
+    with suppress(BrokenProcessPool), _pool(processes) as pool:
+        jobs = {pool.submit(_measure, store_url, plan.id, n): n for n in sorted(left)}
+        try:
+            for done in as_completed(jobs):
+                step(done.result())
+                left.discard(jobs[done])
+        finally:
+            pool.shutdown(cancel_futures=True)  # what is under way is finished, what is not begun is left
+    for n in sorted(left):
+        step(_measure_image_by_image(store_url, plan, n))
+
+
+def _measure_image_by_image(store_url: str, plan: Plan, n: int) -> int:
+    """Measure a shard with a process that is replaced where an image takes it along; return the number of images."""
+    keys = plan.listed.shard(n)
+    measured: list[bytes] = []
+    while len(measured) < len(keys):
+        with _pool(1) as pool:
+            try:
+                for key in keys[len(measured) :]:
+                    measured.append(pool.submit(_lines, store_url, plan.id, key).result())
+            except BrokenProcessPool:
+                measured.append(as_lines([worker_lost(keys[len(measured)])]))
+    with suppress(BlobConflict):
+        open_store(store_url).put_once(shard_result_key(plan.id, n), b"".join(measured))
+    return len(keys)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_start_process)
 
 
 def _start_process() -> None:
@@ -100,6 +119,11 @@ def _measure(store_url: str, plan_id: str, n: int) -> int:
     with suppress(BlobConflict):  # an image was replaced while another measured it too: the first result stands
         store.put_once(shard_result_key(plan_id, n), as_lines(rows(keys, source.get, policy)))
     return len(keys)
+
+
+def _lines(store_url: str, plan_id: str, key: str) -> bytes:
+    _, _, source, policy = _opened(store_url, plan_id)
+    return as_lines(rows([key], source.get, policy))
 
 
 @cache

@@ -151,7 +151,7 @@ async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: W
 async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
     async with parts.upload(request, CASE_FORM) as form:
-        case = await run_in_threadpool(new_case_of, form, parts.settings.limits)
+        case = await run_in_threadpool(new_case_of, form)
         if key is None:
             return await parts.pipeline.submit(case, owner=owner), True
         retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form))

@@ -1,16 +1,18 @@
 """Images without a case."""
 
+import contextlib
+
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
-from dermis.gateway.core.image import CleanImage
 from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.gateway.parts import Parts, PartsOf, WritingOwner
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.images.header import CleanImage
 from dermis.shared.jobs import AssessImageJob
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
@@ -27,19 +29,27 @@ router = APIRouter(prefix="/v1", tags=["images"])
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     await parts.check_room()
     image = await _take_in(request, parts)
-    line, seconds = request.scope[CALLER_KEY].line, parts.settings.judge_seconds
-    job = AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation, line=line)
-    async with parts.pipeline.scratch(image.data) as scratch_id:
-        reply = await parts.broker.ask(job.model_copy(update={"scratch_id": scratch_id}), seconds=seconds)
+    header, seconds = image.header, parts.settings.judge_seconds
+    async with contextlib.AsyncExitStack() as stack:
+        whole = header.color if isinstance(header.color, bytes) else None
+        job = AssessImageJob(
+            scratch_id=await stack.enter_async_context(parts.pipeline.scratch(image.data)),
+            content_type=header.format,
+            orientation=header.orientation,
+            line=request.scope[CALLER_KEY].line,
+            color=None if isinstance(header.color, bytes) else header.color,
+            profile_id=await stack.enter_async_context(parts.pipeline.scratch(whole)) if whole else None,
+        )
+        reply = await parts.broker.ask(job, seconds=seconds)
     if reply is None:
         raise DermisError(Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case")
     try:
         return QualityReport.model_validate_json(reply)
     except ValidationError:
-        log.error("reply is no quality report", scratch_id=scratch_id)
+        log.error("reply is no quality report", scratch_id=job.scratch_id)
         raise DermisError(Kind.UNAVAILABLE, "ANSWER_BROKEN", "a worker's answer could not be read; try again, or submit a case") from None
 
 
 async def _take_in(request: Request, parts: Parts) -> CleanImage:
     async with parts.upload(request, IMAGE_FORM) as form:
-        return await run_in_threadpool(new_image_of, form, parts.settings.limits)
+        return await run_in_threadpool(new_image_of, form)

@@ -1,27 +1,27 @@
 """From an image's bytes to its working image, decoded once and no larger than needed."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.worker.core.exif import orientation_in
-from dermis.worker.core.prepare import WORKING_SIZE, Image, Pixels, shrink
+from dermis.shared.images import cost
+from dermis.shared.images.header import CleanImage, Format, ImageHeader, Reason, clean, damaged
+from dermis.shared.images.icc import Color, ColorProfile
+from dermis.worker.core import heif
+from dermis.worker.core.color import to_srgb
+from dermis.worker.core.prepare import Image, Pixels, shrink
 
-MAX_PIXELS = 1 << 26
-MAX_SIDE = 16_384
-"""Largest image that is decoded at all, by its header: 67 megapixels, above any phone's whole sensor in common use."""
-
-
-class Format(StrEnum):
-    JPEG = "image/jpeg"
-    PNG = "image/png"
-    WEBP = "image/webp"
-    HEIC = "image/heic"
+_BAND = 64
+"""Rows that are laid over white at a time."""
+_RARE_SAMPLING = "Could not determine subsampling"
+_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+_TAIL = hashlib.shake_128(b"rows").digest(4096).replace(b"\xff", b"\xfe")
+"""Bytes that a decoder which still waits for rows would take for some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,157 +35,138 @@ class Decoded:
     mode: str
 
 
-def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None) -> Decoded:
-    """Decode a JPEG, PNG, WebP or HEIC to its working image: RGB uint8, upright, longest side at most 512.
+def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None) -> Decoded:
+    """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: RGB uint8, upright, longest side at most 512.
 
-    `content_type` is what the bytes are said to be, checked if given. `orientation` (EXIF, 1-8) is read from the bytes
-    if not given; a HEIC is turned by its own container (ISO/IEC 23008-12: EXIF's orientation does not count). Transparent
-    pixels are laid over white, 16 bits are scaled to 8, of an animation the first frame counts; colour profiles are not applied.
+    The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the bytes are said
+    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned by its
+    own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels are laid
+    over white, 16 bits are scaled to 8, of an animation the first frame counts.
 
-    Raises INVALID: IMAGE_TYPE (of no such format, or not of `content_type`), IMAGE_TOO_LARGE (by header, before decoding),
-    IMAGE_COLOURS (CMYK), IMAGE_UNREADABLE (damaged or cut off). Raises UNSUPPORTED: HEIC_SUPPORT where pi-heif is missing.
+    Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
+    where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
     """
-    found = _format(data)
-    if content_type is not None and content_type not in (found, {Format.HEIC: "image/heif"}.get(found)):
-        raise DermisError(Kind.INVALID, "IMAGE_TYPE", f"the image is said to be {content_type!r} and is {found}; name it by what it is")
+    image = clean(data)
+    if color is not None:
+        image = replace(image, header=replace(image.header, color=color))
+    header = image.header
+    if content_type is not None and content_type not in (header.format, {Format.HEIC: "image/heif"}.get(header.format)):
+        detail = f"the image is said to be {content_type!r} and is {header.format.value!r}; name it by what it is"
+        raise DermisError(Kind.INVALID, Reason.FORMAT, detail)
+    cost.check(header)
+    if orientation is None or header.format in (Format.HEIC, Format.AVIF):
+        orientation = header.orientation
     try:
-        pixels, width, height = _DECODERS[found](data)
-        if found is Format.HEIC:
-            orientation = 1
-        elif orientation is None:
-            orientation = orientation_in(data)
-        return _decoded(pixels, orientation, width=width, height=height, found=found)
+        pixels = _DECODERS[header.format](image)
+        return _decoded(pixels, header, orientation=orientation)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise
-        detail = "the image needs more memory to decode than a worker may take; send it smaller"
-        raise DermisError(Kind.INVALID, "IMAGE_TOO_LARGE", detail) from error
+        detail = "the photo needs more memory to decode than a worker may take; send a smaller copy"
+        raise DermisError(Kind.INVALID, Reason.COST, detail) from error
 
 
-def _decoded(pixels: Pixels, orientation: int, *, width: int, height: int, found: Format) -> Decoded:
+def _decoded(pixels: Pixels, header: ImageHeader, *, orientation: int) -> Decoded:
     mode = {1: "GREY", 3: "RGB", 4: "RGBA"}.get(pixels.shape[2] if pixels.ndim == 3 else 1)
     if mode is None:
-        raise _unreadable(f"{pixels.shape[2]} channels")
+        raise damaged(f"the photo decodes to {pixels.shape[2]} channels")
     return Decoded(
-        image=_turn(_working(pixels, blue_first=found in (Format.PNG, Format.WEBP)), orientation),
-        width=width,
-        height=height,
-        format=found,
+        image=_turn(_working(pixels, header), orientation),
+        width=header.width,
+        height=header.height,
+        format=header.format,
         mode=mode if pixels.dtype == np.uint8 else f"{mode}{pixels.dtype.itemsize * 8}",
     )
 
 
-def _format(data: bytes) -> Format:
-    if data.startswith(b"\xff\xd8\xff"):
-        return Format.JPEG
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Format.PNG
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return Format.WEBP
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1"):
-        return Format.HEIC
-    raise DermisError(Kind.INVALID, "IMAGE_TYPE", "the bytes are no JPEG, PNG, WebP or HEIC; send the image in one of these formats")
-
-
-def _check_size(width: int, height: int) -> None:
-    if not (width and height):
-        raise _unreadable(f"its header states {width} x {height} pixels")
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise DermisError(
-            Kind.INVALID,
-            "IMAGE_TOO_LARGE",
-            f"the image is {width} x {height} pixels; at most {MAX_PIXELS:,} pixels and {MAX_SIDE:,} on a side are decoded: send it smaller",
-        )
-
-
-def _unreadable(why: object) -> DermisError:
-    return DermisError(Kind.INVALID, "IMAGE_UNREADABLE", f"the image can't be decoded ({' '.join(str(why).split())}); send it again")
-
-
-def _jpeg(data: bytes) -> tuple[Pixels, int, int]:
+def _jpeg(image: CleanImage) -> Pixels:
+    header = image.header
+    at_least = {"min_width" if header.width >= header.height else "min_height": min(cost.WORKING_SIZE, max(header.width, header.height))}
+    colours = {1: "GRAY", 3: "RGB", 4: "CMYK"}[header.channels]
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        _check_size(width, height)
-        if colours in ("CMYK", "YCCK"):
-            raise DermisError(Kind.INVALID, "IMAGE_COLOURS", "the image is a CMYK JPEG, made for print; save it as RGB")
-        at_least = {"min_width" if width >= height else "min_height": min(WORKING_SIZE, max(width, height))}
-        pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="GRAY" if colours == "Gray" else "RGB", **at_least)
+        height, width, *_ = simplejpeg.decode_jpeg_header(image.data, **at_least)
+        if (width, height) != cost.decoded_size(header):  # the decoder's buffer would not be the one that is due
+            raise _undecodable(f"two sizes: {width} x {height} pixels and {header.width} x {header.height}")
+        pixels = np.asarray(simplejpeg.decode_jpeg(image.data, colorspace=colours, **at_least))
     except ValueError as error:  # strict: libjpeg's warnings too, of which a cut-off image is one
-        raise _unreadable(error) from error
-    return pixels, width, height
+        if _RARE_SAMPLING in str(error) and header.channels == 3:
+            return _rarely_sampled_jpeg(image)
+        raise _undecodable(error) from error
+    return to_srgb(255 - pixels, header.color) if header.channels == 4 else pixels  # all programs store 255 for no ink
 
 
-def _png(data: bytes) -> tuple[Pixels, int, int]:
-    return _by_opencv(data, int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+def _rarely_sampled_jpeg(image: CleanImage) -> Pixels:
+    """Decode a JPEG whose sampling simplejpeg doesn't know; OpenCV takes any, and does not say whether rows are missing.
+
+    Where rows are missing, bytes put before the end marker would become pixels.
+    """
+    longest = max(image.header.width, image.header.height)
+    flags = next((flag for factor, flag in _REDUCED.items() if longest >= factor * cost.WORKING_SIZE), cv2.IMREAD_COLOR)
+    one, other = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        for data in (image.data, image.data[:-2] + _TAIL + image.data[-2:])
+    )
+    if one is None or other is None:
+        raise _undecodable("OpenCV can't read it")
+    if not np.array_equal(one, other):
+        raise _undecodable("premature end")
+    return np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2RGB))
 
 
-def _webp(data: bytes) -> tuple[Pixels, int, int]:
-    little = [int.from_bytes(data[at : at + size], "little") for at, size in ((24, 3), (27, 3), (21, 4), (26, 2), (28, 2))]
-    match data[12:16]:
-        case b"VP8X":
-            width, height = little[0] + 1, little[1] + 1
-        case b"VP8L":
-            width, height = (little[2] & 0x3FFF) + 1, (little[2] >> 14 & 0x3FFF) + 1
-        case b"VP8 ":
-            width, height = little[3] & 0x3FFF, little[4] & 0x3FFF
-        case _:
-            width, height = 0, 0
-    return _by_opencv(data, width, height)
-
-
-def _by_opencv(data: bytes, width: int, height: int) -> tuple[Pixels, int, int]:
-    _check_size(width, height)
+def _by_opencv(image: CleanImage) -> Pixels:
+    header = image.header
     try:
-        pixels: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # leaves EXIF's orientation alone
+        pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise
-        raise _unreadable(error.err) from error
-    if pixels is None or pixels.shape[:2] != (height, width):
-        raise _unreadable("damaged or cut off")
-    return pixels, width, height
+        raise _undecodable(error.err) from error
+    if pixels is None or pixels.shape[:2] != (header.height, header.width):
+        raise _undecodable("pixels are missing")
+    return np.asarray(pixels)
 
 
-def _heic(data: bytes) -> tuple[Pixels, int, int]:
-    try:
-        import pi_heif  # type: ignore[import-untyped,unused-ignore]
-    except ImportError as error:
-        raise DermisError(Kind.UNSUPPORTED, "HEIC_SUPPORT", "HEIC needs the package pi-heif: install the extra dermis[worker]") from error
-    try:
-        image = pi_heif.open_heif(data)
-        width, height = image.size
-        _check_size(width, height)
-        return np.array(image), width, height  # a copy: pi-heif frees its pixels together with the image
-    except (ValueError, IndexError, EOFError, SyntaxError, RuntimeError, OSError) as error:  # all that pi-heif raises
-        raise _unreadable(error) from error
+def _undecodable(why: object) -> DermisError:
+    if "premature end" in str(why).lower():
+        return damaged("the photo breaks off: its last rows are missing")
+    return damaged(f"the photo can't be decoded ({' '.join(str(why).split())})")
 
 
-_DECODERS: dict[Format, Callable[[bytes], tuple[Pixels, int, int]]] = {
+_DECODERS: dict[Format, Callable[[CleanImage], Pixels]] = {
     Format.JPEG: _jpeg,
-    Format.PNG: _png,
-    Format.WEBP: _webp,
-    Format.HEIC: _heic,
+    Format.PNG: _by_opencv,
+    Format.WEBP: _by_opencv,
+    Format.HEIC: heif.pixels_of,
+    Format.AVIF: heif.pixels_of,
 }
 
+_BLUE_FIRST = (Format.PNG, Format.WEBP, Format.AVIF)
+"""Decoded by OpenCV."""
 
-def _working(pixels: Pixels, *, blue_first: bool) -> Image:
+
+def _working(pixels: Pixels, header: ImageHeader) -> Image:
+    color = header.color
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _over_white(pixels)
-    pixels = shrink(pixels, WORKING_SIZE)
-    if pixels.dtype == np.uint16:
-        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    pixels = shrink(pixels, cost.WORKING_SIZE)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if blue_first else pixels, np.uint8)
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    elif header.format in _BLUE_FIRST:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if isinstance(color, ColorProfile) and color.matrix is None and header.channels > 2:
+        color = None  # a grey profile of an image in colour: no viewer obeys it
+    return to_srgb(pixels, color)
 
 
 def _over_white(pixels: Pixels) -> Pixels:
-    colours, alpha = pixels[..., :3], pixels[..., 3]
     top = np.iinfo(pixels.dtype).max
-    if alpha.min() == top:
-        return np.ascontiguousarray(colours)
-    absent = cv2.merge([alpha] * 3)
-    return np.asarray(top - cv2.multiply(top - colours, absent, scale=1 / top), pixels.dtype)
+    if pixels[..., 3].min() == top:
+        return np.ascontiguousarray(pixels[..., :3])
+    out = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    for start in range(0, len(pixels), _BAND):  # in bands, or it would take five times the memory of the image
+        band = pixels[start : start + _BAND]
+        out[start : start + _BAND] = top - cv2.multiply(top - band[..., :3], cv2.merge([band[..., 3]] * 3), scale=1 / top)
+    return out
 
 
 def _turn(image: Image, orientation: int) -> Image:

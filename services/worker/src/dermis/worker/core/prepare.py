@@ -11,7 +11,6 @@ Image = npt.NDArray[np.uint8]
 """RGB pixels, uint8[H, W, 3]."""
 Pixels = npt.NDArray[Any]
 """Samples [H, W] or [H, W, channels] of any type."""
-WORKING_SIZE = 512
 """Longest side of a working image in pixels; measures, hash and prepared image are taken from it."""
 
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 import cv2
 import numpy as np
 
-from dermis.shared.errors import DermisError, Kind
+from dermis.shared.errors import DermisError
+from dermis.shared.images.header import Format, Reason, is_refusal
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
@@ -24,15 +25,17 @@ COLUMNS = (
     *("width", "height", "bytes", "mode", "format", "phash", "sha256", "verdict", "reasons", "fault"),
     *SIGNALS,
 )
-MISSING, NAMED_OTHERWISE = "MISSING", "NAMED_OTHERWISE"
+MISSING, NAMED_OTHERWISE, WORKER_LOST = "MISSING", "NAMED_OTHERWISE", "WORKER_LOST"
 _DIGITS = 6
 _SUFFIXES = {
-    ".jpg": decode.Format.JPEG,
-    ".jpeg": decode.Format.JPEG,
-    ".png": decode.Format.PNG,
-    ".webp": decode.Format.WEBP,
-    ".heic": decode.Format.HEIC,
-    ".heif": decode.Format.HEIC,
+    ".jpg": Format.JPEG,
+    ".jpeg": Format.JPEG,
+    ".png": Format.PNG,
+    ".webp": Format.WEBP,
+    ".heic": Format.HEIC,
+    ".heif": Format.HEIC,
+    ".hif": Format.HEIC,
+    ".avif": Format.AVIF,
 }
 SUFFIXES = tuple(_SUFFIXES)
 """How the name of an image ends."""
@@ -54,6 +57,16 @@ def missing(key: str) -> Row:
     return _row(image=key, fault=MISSING)
 
 
+def worker_lost(key: str) -> Row:
+    """Return the row of an image that took its workers with it each time that it was read."""
+    return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=WORKER_LOST)
+
+
+def costly(key: str) -> Row:
+    """Return the row of an image whose decoding took more time than its header let expect."""
+    return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=Reason.COST)
+
+
 def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
     """Return the row of an image, the same on every machine up to rounding.
 
@@ -64,7 +77,7 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
     try:
         decoded = decode.decode(data)
     except DermisError as error:
-        if error.kind is not Kind.INVALID:
+        if not is_refusal(error):
             raise
         return _row(**known, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=error.reason)
     working = decoded.image
