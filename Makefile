@@ -23,9 +23,9 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-.venv/.runtime: .venv/.uv requirements/runtime.txt pyproject.toml
+.venv/.runtime: .venv/.uv requirements/runtime.txt pyproject.toml clients/python/pyproject.toml
 	$(INSTALL) --python .venv/bin/python -r requirements/runtime.txt
-	$(UV) pip install -q --no-deps --python .venv/bin/python -e .
+	$(UV) pip install -q --no-deps --python .venv/bin/python -e . -e clients/python
 	@scripts/install_redis.sh .venv
 	@touch $@
 
@@ -33,10 +33,10 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(INSTALL) --python .venv/bin/python -r requirements/dev.txt
 	@touch $@
 
-.venv-trainer/.dev: .venv/.uv requirements/trainer.txt requirements/dev.txt pyproject.toml
+.venv-trainer/.dev: .venv/.uv requirements/trainer.txt requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-trainer
 	$(INSTALL) --python .venv-trainer/bin/python -r requirements/trainer.txt -r requirements/dev.txt
-	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e .
+	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e . -e clients/python
 	@touch $@
 
 .venv-charts/.dev: .venv/.uv requirements/charts.txt
@@ -53,7 +53,7 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 	@.venv/bin/dermis up
 
 # --- check ----------------------------------------------------------------------------------------------------------
-PACKAGES = $(foreach part,shared gateway worker metadata serving standalone,-p dermis.$(part))
+PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
@@ -68,7 +68,7 @@ test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, de
 
 .PHONY: page-cost screenshots
 page-cost: .venv/.dev ## measure the page, write docs/reference/page-cost.md (TAPS=10, OUT=file, ARGS=--noisy)
-	.venv/bin/python -m tests.load.page --taps $(or $(TAPS),10) $(ARGS) --write $(or $(OUT),docs/reference/page-cost.md)
+	.venv/bin/python -m benchmarks.page_cost --taps $(or $(TAPS),10) $(ARGS) --write $(or $(OUT),docs/reference/page-cost.md)
 
 screenshots: .venv/.dev ## make the README's pictures of the page, of generated images alone (OUT=docs/images)
 	.venv/bin/python -m tests.e2e.screenshots $(or $(OUT),docs/images)
@@ -95,11 +95,11 @@ test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator
 
 test-compose-faults: .venv/.dev ## the same with two workers, while each part is killed and Redis is cut off (CASES=10 for each fault)
 	docker compose -f docker-compose.yml -f compose.twin.yaml build -q
-	.venv/bin/python -m tests.load.compose_faults --project $(PROJECT) --cases $(or $(CASES),10) $(ARGS)
+	.venv/bin/python -m tests.system.compose_faults --project $(PROJECT) --cases $(or $(CASES),10) $(ARGS)
 
 test-compose-trainer: .venv/.dev ## train in Compose, stop half-way, resume, evaluate, promote, and have the next case answered by it
 	docker compose -f docker-compose.yml -f compose.twin.yaml --profile trainer build -q
-	.venv/bin/python -m tests.load.compose_trainer --project $(PROJECT)
+	.venv/bin/python -m tests.system.compose_trainer --project $(PROJECT)
 
 DOCKERFILES = Dockerfile services/trainer/Dockerfile services/serving/tfserving/Dockerfile tests/support/gcs.Dockerfile
 .PHONY: charts render
@@ -113,16 +113,16 @@ render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 
 .PHONY: bench chaos fuzz mutate overload promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
-	.venv/bin/python -m tests.load.bench --write $(if $(ROWS),--rows $(ROWS))
+	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
 chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")
-	.venv/bin/python -m tests.load.chaos --cases $(or $(CASES),500) $(ARGS)
+	.venv/bin/python -m tests.system.chaos --cases $(or $(CASES),500) $(ARGS)
 
 fuzz: .venv/.dev ## schemathesis, all checks, over the whole OpenAPI file, against real processes (EXAMPLES=100)
-	.venv/bin/python -m tests.load.fuzz --examples $(or $(EXAMPLES),100)
+	.venv/bin/python -m tests.system.fuzz --examples $(or $(EXAMPLES),100)
 
 mutate: .venv/.dev ## cut, flipped, mislabelled uploads, bombs, polyglots, wrong JSON: no 5xx, nothing stored (UPLOADS=10000)
-	.venv/bin/python -m tests.load.mutate --uploads $(or $(UPLOADS),10000)
+	.venv/bin/python -m tests.system.mutate --uploads $(or $(UPLOADS),10000)
 
 trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explanation/trace.svg)
 	folder=$$(mktemp -d); trap 'rm -rf $$folder' EXIT; \
@@ -130,21 +130,21 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 	.venv/bin/dermis trace --traces $$folder --out $(or $(OUT),docs/explanation/trace.svg)
 
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
-	.venv/bin/python -m tests.load.overload --seconds $(or $(SECONDS),120)
+	.venv/bin/python -m tests.system.overload --seconds $(or $(SECONDS),120)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
-	.venv/bin/python -m tests.load.erase --cases $(or $(CASES),60)
+	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)
 
 promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
-	.venv/bin/python -m tests.load.promote --rounds $(or $(ROUNDS),10)
+	.venv/bin/python -m tests.system.promote --rounds $(or $(ROUNDS),10)
 
 kill-training: .venv/.dev .venv-trainer/.dev ## kill -9 a training in its midst, let it go on, compare with runs left alone (KILLS=3, ARGS="--seeds 3")
-	.venv/bin/python -m tests.load.kill_training --kills $(or $(KILLS),3) $(ARGS)
+	.venv/bin/python -m tests.system.kill_training --kills $(or $(KILLS),3) $(ARGS)
 
 .PHONY: client
 client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, build it, and run it against a running system (needs npm)
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
-	.venv/bin/python -m tests.load.typescript
+	.venv/bin/python -m tests.system.typescript
 
 .PHONY: audit-deps audit-secrets
 audit-deps: .venv/.dev ## ask PyPI for known weaknesses of every pinned package; fails where it can't be asked
@@ -169,7 +169,7 @@ lint: .venv/.dev ## style, import laws, protos, generated files
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
-	.venv-trainer/bin/mypy -p dermis.trainer
+	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh

@@ -24,7 +24,7 @@ printf '%s ; python_version < "3"\n' tensorflow pandas scipy >>"$override"
 compile() { # NAME [uv arguments]
   local name=$1; shift
   UV_CUSTOM_COMPILE_COMMAND=scripts/compile_requirements.sh "$uv" pip compile -q --universal --python-version 3.11 \
-    --generate-hashes --no-emit-index-url --no-annotate --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
+    --generate-hashes --no-emit-index-url --no-annotate --no-emit-package dermis-client --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
 }
 compile uv - <<<"uv"
 compile sbom - <<<"cyclonedx-bom"
@@ -33,7 +33,9 @@ compile runtime pyproject.toml --extra gateway --extra worker --extra metadata -
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"
 done
-compile standalone pyproject.toml -c "$out/runtime.txt"
+for service in sweep standalone; do # what every part needs, no more
+  compile $service pyproject.toml -c "$out/runtime.txt"
+done
 compile trainer pyproject.toml --extra trainer -c "$out/runtime.txt"
 compile dev pyproject.toml --extra dev -c "$out/runtime.txt" -c "$out/trainer.txt" --override "$override"
 if [[ $out != requirements ]]; then diff -ru requirements "$out" && echo "requirements are fresh"; fi

@@ -13,7 +13,8 @@ from dermis.gateway.settings import GatewaySettings
 from dermis.metadata.settings import MetadataSettings
 from dermis.serving.settings import ServingSettings
 from dermis.shared.settings import Settings, names
-from dermis.standalone.settings import StandaloneSettings, SweepSettings
+from dermis.standalone.settings import StandaloneSettings
+from dermis.sweep.settings import SweepSettings
 from dermis.worker.settings import WorkerSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"

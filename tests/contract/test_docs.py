@@ -33,7 +33,7 @@ RUN_BY = {
         "make audit-secrets",
         "make promote-load",
         "make kill-training",
-        ".venv/bin/python -m tests.load.chaos",
+        ".venv/bin/python -m tests.system.chaos",
     ),
     "tests/integration/test_up.py, tests/e2e": (
         "make up",
@@ -50,7 +50,10 @@ RUN_BY = {
     "make test-compose": ("docker compose -f docker-compose.yml -f compose.twin.yaml",),
     "tests/unit/standalone": (".venv/bin/dermis keys", ".venv/bin/dermis export"),
     "tests/unit/data, tests/integration/data": ("dermis data",),
-    "tests/unit/trainer/test_evaluate_command.py": ("dermis evaluate", ".venv-trainer/bin/python -m dermis.trainer.coverage"),
+    "tests/unit/trainer/evaluation/test_run.py": (
+        "dermis evaluate",
+        ".venv-trainer/bin/python -m dermis.trainer.benchmarks.set_coverage",
+    ),
     "tests/integration/test_tutorial.py": (
         "make .venv/.dev .venv-trainer/.dev",
         ".venv-trainer/bin/dermis",
@@ -60,8 +63,8 @@ RUN_BY = {
         ".venv/bin/dermis up",
     ),
     "tests/unit/trainer/test_configs.py": ("dermis train",),
-    "tests/unit/trainer/test_registry.py": ("dermis models", "dermis promote", "dermis rollback"),
-    "tests/unit/trainer/test_outliers.py": (".venv-trainer/bin/python -m dermis.trainer.strangers",),
+    "tests/unit/trainer/registry/test_promote.py": ("dermis models", "dermis promote", "dermis rollback"),
+    "tests/unit/trainer/calibration/test_outliers.py": (".venv-trainer/bin/python -m dermis.trainer.benchmarks.out_of_distribution",),
 }
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.shared import api_keys, batches, case, jobs, manifest
 from dermis.shared.case import Fact
-from dermis.trainer import registry, runs
+from dermis.trainer.records import runs
+from dermis.trainer.registry import promote as registry
 
 MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e import pages
-from tests.load import stack
+from tests.system import stack
 
 MOST_BYTES = 150_000
 

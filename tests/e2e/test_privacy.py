@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dermis.data.generated.skin import scene
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from tests.e2e.conftest import System, files, finish
 from tests.support import planted
 

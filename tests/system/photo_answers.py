@@ -31,8 +31,8 @@ from tests.unit.worker.test_pipeline import World
 ROOT = Path(__file__).parents[2]
 TRAINER = """
 import csv, json, pathlib, sys
-from dermis.trainer.data.commands import data
-from dermis.trainer.inputs import prepare
+from dermis.data.cli import data
+from dermis.trainer.model.inputs import prepare
 source, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 data.main(["images", "--source", f"file://{source}", "--prefix", "", "--store", f"file://{out / 'store'}", "--local",
            "--processes", "1", "--out", str(out / "images")], standalone_mode=False)

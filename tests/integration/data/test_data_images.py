@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load import kill_images
+from tests.system import kill_images
 
 
 @pytest.mark.timeout(240)

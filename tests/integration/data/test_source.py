@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dermis.data.cli import data
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.source import open_scin
 from dermis.shared.stores import open_store
-from dermis.trainer.data.commands import data
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
-from dermis.trainer.data.scin import open_scin
 from tests.unit.data.scin_rows import case, files, labelled
 
 pytest_plugins = ["tests.support.gcs"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-collect_ignore_glob = [] if find_spec("pandas") else ["test_*.py"]
+collect_ignore_glob = [] if find_spec("pandas") else ["test_*.py", "**/test_*.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from dermis.trainer.data.core.schema import CASE_COLUMNS, LABEL_COLUMNS, YES
-from dermis.trainer.data.core.tables import ScinTables, read_tables
+from dermis.data.scin.columns import CASE_COLUMNS, LABEL_COLUMNS, YES
+from dermis.data.scin.tables import ScinTables, read_tables
 
 Row = Mapping[str, str]
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dermis.trainer.data.core.schema import CASES_FILE, LABELS_FILE
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
 from tests.unit.data.scin_rows import files, labelled
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "how-to" / "data-notebook.ipynb"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from dermis.trainer.data.core.statistics import agreement, mean_interval, share_difference, wilson
+from dermis.data.statistics import agreement, mean_interval, share_difference, wilson
 
 
 def test_wilsons_interval_has_its_textbook_values() -> None:

@@ -13,7 +13,7 @@ from dermis.shared.manifest import MANIFEST_FILE, Manifest
 from dermis.standalone import demo
 
 ROOT = Path(__file__).parents[3]
-POLICY = json.loads((ROOT / "services/trainer/src/dermis/trainer/data/policies/scin-grouped.json").read_text())
+POLICY = json.loads((ROOT / "services/data/src/dermis/data/policies/scin-grouped.json").read_text())
 GROUPS = [group["name"] for group in POLICY["groups"]]
 # What the policy leaves a label of its own on SCIN release 1.0.0: named by at least 20 cases.
 LABELS = [
@@ -49,7 +49,7 @@ ATLAS = ["Photodermatitis", "Prurigo nodularis", "Seborrheic Dermatitis"]
 MAPPED = sorted(
     {
         name
-        for path in (ROOT / "services/trainer/src/dermis/trainer/data/mappings").glob("*.json")
+        for path in (ROOT / "services/data/src/dermis/data/mappings").glob("*.json")
         for name in json.loads(path.read_text())["attributes"]["condition"].get("values", {}).values()
     }
 )

@@ -46,7 +46,7 @@ def test_everything_is_started_with_the_variables_of_a_pod(tmp_path: Path, redis
     }
     commands = {part.name: part.command for part in planned.parts}
     assert commands["worker"] == (sys.executable, "-m", "dermis.worker")
-    assert commands["sweep"] == (sys.executable, "-m", "dermis.standalone.sweep")
+    assert commands["sweep"] == (sys.executable, "-m", "dermis.sweep")
     environ = planned.environ
     assert environ["DERMIS_STORE_URL"] == f"file://{tmp_path}/store"
     assert environ["DERMIS_METADATA_ADDRESS"] == environ["DERMIS_METADATA_LISTEN"] != environ["DERMIS_SERVING_ADDRESS"]

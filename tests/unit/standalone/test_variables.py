@@ -8,7 +8,7 @@ from dermis.standalone import variables
 
 POINTS = EntryPoints(
     [
-        EntryPoint("worker", "dermis.standalone.settings:SweepSettings", variables.GROUP),
+        EntryPoint("worker", "dermis.sweep.settings:SweepSettings", variables.GROUP),
         EntryPoint("trainer", "no_such_package.settings:TrainerSettings", variables.GROUP),
     ]
 )
@@ -20,7 +20,7 @@ def _parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_part_that_is_not_installed_has_no_variables() -> None:
-    assert set(variables.models()) == {"STANDALONE", "SWEEP", "WORKER"}
+    assert set(variables.models()) == {"STANDALONE", "WORKER"}
 
 
 def test_every_variable_comes_once_with_the_first_source_that_has_it() -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.shared.backoff import delay
 from dermis.shared.urls import masked
-from dermis.standalone.core.backoff import delay
 
 
 def test_a_wait_doubles_up_to_the_longest() -> None:

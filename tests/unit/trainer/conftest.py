@@ -5,14 +5,27 @@ from importlib.util import find_spec
 collect_ignore = []
 if not find_spec("tensorflow"):
     collect_ignore += [
-        "test_backbones.py",
+        "model/test_backbones.py",
         "test_configs.py",
-        "test_devices.py",
-        "test_fit.py",
-        "test_gate_trained.py",
-        "test_model.py",
-        "test_train.py",
+        "training/test_devices.py",
+        "training/test_loop.py",
+        "registry/test_gate_trained.py",
+        "model/test_head.py",
+        "training/test_train.py",
     ]
 if not find_spec("pandas"):  # the runtime environment
-    collect_ignore += ["test_benchmark.py", "test_calibrate.py", "test_inputs.py", "test_measures.py", "test_nested.py", "test_outliers.py"]
-    collect_ignore += ["test_evaluate.py", "test_evaluate_command.py", "test_evaluate_real.py", "test_learned.py", "test_studies.py"]
+    collect_ignore += [
+        "benchmarks/test_scin.py",
+        "calibration/test_calibrate.py",
+        "model/test_inputs.py",
+        "test_metrics.py",
+        "benchmarks/test_cross_validation.py",
+        "calibration/test_outliers.py",
+    ]
+    collect_ignore += [
+        "evaluation/test_report.py",
+        "evaluation/test_run.py",
+        "evaluation/test_report_real.py",
+        "evaluation/test_seen_in_training.py",
+        "evaluation/test_robustness.py",
+    ]

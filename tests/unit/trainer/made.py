@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from dermis.data.samples import NOT_GIVEN, SLICES
 from dermis.shared.manifest import AbstentionRule, Condition, Manifest, PredictionSets
-from dermis.trainer.core.predictions import Predictions
-from dermis.trainer.core.samples import NOT_GIVEN, SLICES
+from dermis.trainer.evaluation.predictions import Predictions
 
 CONDITIONS = tuple(Condition(id=name.upper(), name=name) for name in ("Acne", "Eczema", "Psoriasis", "Tinea"))
 TYPES = ("FST1", "FST2", "FST3", "FST4", "FST5", "FST6", NOT_GIVEN)

@@ -12,20 +12,20 @@ from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.trainer import configs
-from dermis.trainer.backbones import NAMES
-from dermis.trainer.commands.train import train
-from dermis.trainer.predict import fetch_bundle, open_bundle
-from dermis.trainer.recipe import Config
-from dermis.trainer.runs import RunStatus, read_run, run_ids
-from dermis.trainer.train_run import load_config
+from dermis.trainer.cli.train import train
+from dermis.trainer.config import Config
+from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
+from dermis.trainer.model.backbones import NAMES
+from dermis.trainer.records.runs import RunStatus, read_run, run_ids
+from dermis.trainer.training.run import load_config
 
 pytestmark = pytest.mark.trainer
 PAGES = sorted(path.stem for path in Path(configs.__file__).parent.glob("[a-z]*.py"))
 TINY = """
 import dataclasses
 from dermis.trainer.configs import demo
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Stage
+from dermis.trainer.model.head import Head
+from dermis.trainer.config import Stage
 CONFIG = dataclasses.replace(demo.CONFIG, image_size=32, head=Head(pooling="images"), stages=(Stage(epochs=1),))
 """
 

@@ -7,6 +7,7 @@ import numpy as np
 import openvino
 import pytest
 
+from dermis.data.generated.cases import CONDITIONS
 from dermis.metadata.core.encode import encode
 from dermis.shared.bundles import publish
 from dermis.shared.case import MAX_IMAGES, OutcomeKind
@@ -14,9 +15,8 @@ from dermis.shared.report import Verdict
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport, ShotType
 from dermis.standalone import demo
-from dermis.trainer.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
-from dermis.trainer.data.generated import CONDITIONS
-from dermis.trainer.schema import every_answer
+from dermis.trainer.model.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
+from dermis.trainer.model.feature_schema import every_answer
 from dermis.worker.core import decode, differential, prepare, quality
 
 IMAGES = sorted(demo.CASE.glob("*.jpg"))

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.cost import MAX_PIXELS
 from dermis.shared.images.header import Format
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.decode import decode
 from tests.support.images import Pixels, encode, quarters, stored
 

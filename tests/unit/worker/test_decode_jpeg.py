@@ -8,11 +8,11 @@ import pytest
 import simplejpeg
 from PIL import Image as Pillow
 
+from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.cost import WORKING_SIZE, decoded_size
 from dermis.shared.images.header import read_header
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.decode import decode
 from tests.support import jpegs
 from tests.support.images import Pixels, encode, quarters

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import clean
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.decode import Format, decode
 from dermis.worker.core.prepare import Pixels
 from tests.support import heif

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermis.data.generated.skin import scene
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import distance, from_text, phash, to_text
 from tests.support.images import encode

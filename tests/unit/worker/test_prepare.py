@@ -7,8 +7,8 @@ import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.data.generated.skin import scene
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.prepare import encode_prepared, fit, shrink
 
 

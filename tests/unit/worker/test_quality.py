@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dermis.data.generated.skin import LOOKS, Geometry, geometry, paint, scene
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import MonkSkinTone, ShotType
-from dermis.trainer.data.skin import LOOKS, Geometry, geometry, paint, scene
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core.decode import decode
 from dermis.worker.core.phash import distance, phash

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dermis.data.generated.skin import scene
 from dermis.shared.images.header import clean
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.trainer.data.skin import scene
 from dermis.worker.core.decode import decode
 from tests.support import planted
 

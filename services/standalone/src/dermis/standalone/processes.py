@@ -70,7 +70,7 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
     broker_url = variables["DERMIS_BROKER_URL"]
     parts = [
         _python("gateway", answers_ok(here, port, "/readyz"), leaves=0),
-        _python("standalone.sweep", always, leaves=0),
+        _python("sweep", always, leaves=0),
         _python("worker", queue_is_read(broker_url), leaves=1),
     ]
     if "DERMIS_METADATA_ADDRESS" not in environ:
@@ -86,9 +86,8 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
     return Plan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, given=given)
 
 
-def _python(module: str, ready: Probe, *, leaves: int) -> Part:
-    name = module.rpartition(".")[2]
-    return Part(name=name, command=(sys.executable, "-m", f"dermis.{module}"), ready=ready, leaves=leaves)
+def _python(name: str, ready: Probe, *, leaves: int) -> Part:
+    return Part(name=name, command=(sys.executable, "-m", f"dermis.{name}"), ready=ready, leaves=leaves)
 
 
 def _port(text: str) -> int:

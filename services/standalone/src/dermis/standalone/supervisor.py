@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 
+from dermis.shared.backoff import delay
 from dermis.shared.errors import DermisError, Kind
-from dermis.standalone.core.backoff import delay
 from dermis.standalone.guard import Guard
 from dermis.standalone.processes import Part
 

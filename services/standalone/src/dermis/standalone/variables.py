@@ -7,7 +7,7 @@ from importlib import metadata
 
 from dermis.shared.settings import Settings, names
 from dermis.shared.urls import masked
-from dermis.standalone.settings import StandaloneSettings, SweepSettings, with_defaults
+from dermis.standalone.settings import StandaloneSettings, with_defaults
 
 GROUP = "dermis.settings"
 SHARED = "all parts"
@@ -24,7 +24,7 @@ class Variable:
 
 def models() -> dict[str, type[Settings]]:
     """Return the settings of each part that is installed, by the part's name in variables."""
-    found: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings, "SWEEP": SweepSettings}
+    found: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings}
     for point in metadata.entry_points(group=GROUP):
         try:
             found[point.name.upper()] = point.load()

@@ -10,9 +10,9 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.queue import CeleryQueue
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
-from dermis.standalone.queue import CeleryQueue
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running
 

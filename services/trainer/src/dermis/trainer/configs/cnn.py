@@ -2,12 +2,12 @@
 
 Train     dermis train cnn --data URL --store URL
 Hardware  2 CPU cores, 4 GB of memory at 1,000 images
-Measure   python -m dermis.trainer.comparisons leak --work FOLDER
+Measure   python -m dermis.trainer.benchmarks.comparisons leak --work FOLDER
 Result    not measured yet: by the second command on generated cases
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="cnn",

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import cv2
 
+from dermis.data.dataset import open_dataset
+from dermis.data.generated.cases import case
 from dermis.shared.bundles import publish
 from dermis.shared.manifest import AbstentionRule
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer.bundle import differences, read_metrics, write_json
-from dermis.trainer.data.generated import case
-from dermis.trainer.export import signature
-from dermis.trainer.inputs import open_dataset
-from dermis.trainer.recipe import Config, Stage
-from dermis.trainer.schema import every_answer
-from dermis.trainer.stages import Parts
-from dermis.trainer.train import train
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.bundle import differences, read_metrics, write_json
+from dermis.trainer.model.export import signature
+from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.training.stages import Parts
+from dermis.trainer.training.train import train
 
 IMAGE_SIZE = 96
 SCHEMA = every_answer()
@@ -50,7 +50,7 @@ CONFIG = Config(
     abstention=AbstentionRule(min_probability=0.4, max_set_size=4),
     false_alarms=None,
 )
-DATA = "generated cases (dermis.trainer.data.generated): procedural skin over the whole Monk scale with invented answers; " + ", ".join(
+DATA = "generated cases (dermis.data.generated.cases): procedural skin over the whole Monk scale with invented answers; " + ", ".join(
     f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()
 )
 LINEAGE = {

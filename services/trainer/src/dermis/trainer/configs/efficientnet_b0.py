@@ -6,8 +6,8 @@ Hardware  a GPU; the head alone also on 2 CPU cores
 Result    not measured: its weights are not in a package, and none are downloaded. Without --set weights the backbone is random
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="efficientnet_b0",

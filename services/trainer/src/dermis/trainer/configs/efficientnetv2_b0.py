@@ -5,8 +5,8 @@ Hardware  2 CPU cores, 4 GB of memory
 Result    not measured: its weights are not in a package, and none are downloaded. Without --set weights the backbone is random
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="efficientnetv2_b0",

@@ -1,13 +1,13 @@
 """Fitzpatrick17k: EfficientNet-Lite0 at 288 px, four depths of it side by side, each image and its mirror image; the head alone is trained.
 
 Train     dermis train fitzpatrick17k --data FOLDER --store URL
-Measure   python -m dermis.trainer.comparisons fitzpatrick17k --data FOLDER --work FOLDER
+Measure   python -m dermis.trainer.benchmarks.comparisons fitzpatrick17k --data FOLDER --work FOLDER
 Hardware  2 CPU cores, 3 GB of memory
 Result    see docs/reference/trainer-benchmarks.md, which the second command measured
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="fitzpatrick17k",

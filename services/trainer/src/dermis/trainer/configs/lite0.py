@@ -6,8 +6,8 @@ Hardware  2 CPU cores, 4 GB of memory at 1,000 images
 Result    not measured; the head alone, with more depths and at 288 px: docs/reference/trainer-benchmarks.md
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="lite0",

@@ -1,13 +1,13 @@
 """PAD-UFES-20: EfficientNet-Lite0 at 288 px with three earlier depths, images and answers.
 
 Train     dermis train pad_ufes_20 --data FOLDER --store URL
-Measure   python -m dermis.trainer.comparisons pad_ufes_20 --data FOLDER --work FOLDER
+Measure   python -m dermis.trainer.benchmarks.comparisons pad_ufes_20 --data FOLDER --work FOLDER
 Hardware  2 CPU cores, 3 GB of memory
 Result    not measured yet: by the second command
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="pad_ufes_20",

@@ -6,8 +6,8 @@ Hardware  as the model needs
 Result    depends on the model
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="saved_model",

@@ -5,8 +5,8 @@ Hardware  2 CPU cores, 8 GB of memory, 1 GB of disk for embeddings
 Result    not measured with images: they are in the publisher's bucket. Answers alone: `dermis benchmark scin`
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="scin",

@@ -7,8 +7,8 @@ Result    not measured with images: they are in the publisher's bucket
 
 import dataclasses
 
+from dermis.trainer.config import Stage
 from dermis.trainer.configs import scin
-from dermis.trainer.recipe import Stage
 
 CONFIG = dataclasses.replace(
     scin.CONFIG,

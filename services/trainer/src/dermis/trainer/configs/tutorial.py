@@ -5,8 +5,8 @@ Hardware  2 CPU cores, 2 GB of memory, a minute
 Result    sixty drawn cases of seed 7: test top-3 0.92 (floor 0.58), n = 12
 """
 
-from dermis.trainer.model import Head
-from dermis.trainer.recipe import Config, Stage
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.model.head import Head
 
 CONFIG = Config(
     name="tutorial",

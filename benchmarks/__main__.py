@@ -1,0 +1,122 @@
+"""`python -m benchmarks [--rows a,d,e] [--write]`: dermis against named peers and floors of the same run."""
+
+import argparse
+import importlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.measure import Result, Row
+
+PAGE = Path(__file__).parents[1] / "docs/reference/benchmarks.md"
+RUNS = {
+    "a": ("images", "run"),
+    "bcf": ("system", "run"),
+    "d": ("services", "run_metadata"),
+    "e": ("services", "run_serving"),
+    "g": ("data", "run"),
+    "h": ("data", "run_duplicates"),
+    "i": ("data", "run_training"),
+}
+PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "simplejpeg",
+    "grpcio",
+    "protobuf",
+    "openvino",
+    "celery",
+    "redis",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+)
+COLUMNS = ("", "what", "dermis", "peer or floor", "ratio", "aim", "met", "n")
+HEAD = """# Benchmarks
+
+Each row is a ratio to a named peer or floor that ran in the same run, the sides in turn (A B A B ...). Times are medians, with the quartiles in
+parentheses; a ratio is the median of the rounds' ratios where the rounds are pairs. Images and answers are generated. An aim that is missed is
+shown as missed, with what bounds it.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rows", default="a,b,c,d,e,f,g,h,i", help="rows to run; b, c and f come together")
+    parser.add_argument("--write", action="store_true", help=f"write the page {PAGE.relative_to(PAGE.parents[2])}")
+    given = parser.parse_args()
+    wanted = set(given.rows.split(","))
+    if stray := wanted - set("abcdefghi"):
+        parser.error(f"no such rows: {', '.join(sorted(stray))}")
+    loads = [os.getloadavg()]
+    results: list[Result] = []
+    for letters, (module, name) in RUNS.items():
+        if wanted & set(letters):
+            print(f"running {', '.join(letters)} ...", file=sys.stderr, flush=True)
+            run: Callable[[], Result] = getattr(importlib.import_module(f"benchmarks.{module}"), name)
+            results.append(run())
+    loads.append(os.getloadavg())
+    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+    page = "\n".join((HEAD, _about(command, loads), _table(results), *_notes(results)))
+    print(page)
+    if given.write:
+        PAGE.write_text(page.rstrip() + "\n")
+
+
+def _about(command: str, loads: list[tuple[float, float, float]]) -> str:
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
+    before, after = (" ".join(f"{value:.2f}" for value in load) for load in loads)
+    cores = os.cpu_count() or 1
+    facts = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "command": f"`{command}`",
+        "machine": f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release().partition('-')[0]}",
+        "versions": f"dermis {metadata.version('dermis')} at {_commit()}, Python {platform.python_version()}, {versions}",
+        "load average": f"{before} before, {after} after (1, 5, 15 min; the run's own load is in the second)",
+    }
+    text = "\n".join(("| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items()), ""))
+    if loads[0][0] > cores / 4:
+        text += "\n**The machine was not quiet when the run began: others had part of the cores, and of two sides of a ratio not always the same part.**\n"
+    return text
+
+
+def _table(results: Iterable[Result]) -> str:
+    rows = sorted((row for result in results for row in result.rows), key=lambda row: row.bench)
+    return "\n".join((_line(COLUMNS), "|" + "---|" * len(COLUMNS), *(_line(_cells(row)) for row in rows), ""))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    met = {True: "yes", False: "**no**", None: ""}[row.met]
+    return row.bench, row.what, row.ours, row.peer, row.ratio, row.aim, met, row.n
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _notes(results: Iterable[Result]) -> list[str]:
+    return [f"{note}\n" for note in sorted(note for result in results for note in result.notes)]
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo") as lines:
+        named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(named, platform.machine())
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    return subprocess.run(command, cwd=PAGE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What the page costs: weight, requests and time to interactive of a first visit, and what it adds to the gateway's own time.
+
+    .venv/bin/python -m benchmarks.page_cost [--taps 10] [--noisy] [--write page-cost.md]
+
+Starts a system of its own and drives Chromium with a desktop's screen and a phone's. "Slow": 1.6 Mbit/s down, 750 kbit/s up, 150 ms, a processor four
+times as slow (Lighthouse's "slow 4G"). "Last tap to result": from the tap on the button until the result is drawn, against one HTTP call
+with `Prefer: wait` that sends the same bytes; the two take turns. Exit code 1 if an aim is missed.
+"""
+
+import argparse
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
+
+from benchmarks.measure import Times
+from benchmarks.sizing import platform_name
+from tests.e2e import pages
+from tests.system import stack
+
+MOST_BYTES = 150_000
+MOST_MORE_MS = 150
+_SLOW = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 750e3 / 8}
+_SLOWER_PROCESSOR = 4
+HEAD = """# What the page costs
+
+A first visit is one with an empty cache: bytes as they went over the wire, headers included, until nothing more is loaded; "interactive" is when a tap does something.
+"Slow" is 1.6 Mbit/s down, 750 kbit/s up, 150 ms and a processor four times as slow. "Last tap to result" is the time from the tap on the button until the result is
+drawn, beside an HTTP call with `Prefer: wait` that sends the same bytes under a key of its own; the two take turns on one system, whose parts share the machine with the browser. Medians, with the quartiles in parentheses.
+Images and answers are generated, the model is the demo's. Aims: at most 150 kB, at most 150 ms more than HTTP alone.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    requests: int
+    bytes: int
+    interactive_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taps:
+    page: Times
+    http: Times
+
+    @property
+    def more_ms(self) -> float:
+        return self.page.p50 - self.http.p50
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--taps", type=int, default=10, help="cases sent from the page on each screen, and as many by HTTP (default 10)")
+    parser.add_argument("--write", type=Path, help="write the result, Markdown, here")
+    parser.add_argument(
+        "--noisy", action="store_true", help="the machine does other work as well: times that are missed are told but fail nothing"
+    )
+    given = parser.parse_args()
+    load = os.getloadavg()
+    folder = Path(tempfile.mkdtemp(prefix="dermis-page-"))
+    try:
+        with stack.running(folder, quick=True, own_mount=False) as parts, sync_playwright() as playwright:
+            browser = pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+            visits = {
+                f"{size}{', slow' * slow}, {language}": visit(browser, parts.url, language, size=size, slow=slow)
+                for size, slow in (("desktop", False), ("phone", False), ("phone", True))
+                for language in ("en", "es")
+            }
+            taps = {size: tap(browser, parts.url, given.taps, size=size) for size in pages.SIZES}
+            about = _about(browser.version, load)
+            browser.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    heavy = [f"{name}: {each.bytes / 1000:.0f} kB" for name, each in visits.items() if each.bytes > MOST_BYTES]
+    late = [f"{name}: {each.more_ms:+.0f} ms" for name, each in taps.items() if each.more_ms > MOST_MORE_MS]
+    said = f"Missed: {'; '.join(heavy + late)}." if heavy or late else "Both aims are held."
+    text = "\n".join((HEAD, about, _visits(visits), _taps(taps), said))
+    print(text)
+    if given.write:
+        given.write.parent.mkdir(parents=True, exist_ok=True)
+        given.write.write_text(f"{text}\n", encoding="utf-8")
+    return 1 if heavy or (late and not given.noisy) else 0
+
+
+def visit(browser: Browser, url: str, language: str, *, size: str, slow: bool) -> Visit:
+    """Open the page with an empty cache, until a tap does something; bytes as they went over the wire, headers included."""
+    with pages.opened(browser, "about:blank", size=size, scheme="light", locale=language) as page:
+        devtools = page.context.new_cdp_session(page)
+        if slow:
+            devtools.send("Network.enable")
+            devtools.send("Network.emulateNetworkConditions", _SLOW)
+            devtools.send("Emulation.setCPUThrottlingRate", {"rate": _SLOWER_PROCESSOR})
+        done: list[Request] = []
+        page.on("requestfinished", lambda request: done.append(request))
+        page.goto(url, wait_until="networkidle")
+        page.wait_for_function("() => performance.getEntriesByName('interactive').length")
+        sizes = [request.sizes() for request in done]
+        return Visit(
+            requests=len(done),
+            bytes=sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes),
+            interactive_ms=page.evaluate("performance.getEntriesByName('interactive')[0].startTime"),
+        )
+
+
+def tap(browser: Browser, url: str, taps: int, *, size: str) -> Taps:
+    """Send cases from the page, and the same bytes by HTTP, in turns."""
+    page_ms, http_ms, sent = [], [], {}
+
+    def keep(route: Route) -> None:
+        request = route.request
+        sent.update(content=request.post_data_buffer, headers={"Content-Type": request.headers["content-type"], "Prefer": "wait=30"})
+        route.continue_()
+
+    with pages.opened(browser, url, size=size, scheme="light") as page, httpx.Client(base_url=url, timeout=60) as client:
+        page.route("**/v1/cases", keep)
+        _tapped(page, url)  # warms up, and shows what is sent
+        page.unroute("**/v1/cases")
+        for _ in range(taps):
+            page_ms.append(_tapped(page, url))
+            start = time.perf_counter()
+            client.post("/v1/cases", **sent | {"headers": sent["headers"] | {"Idempotency-Key": uuid4().hex}}).raise_for_status()
+            http_ms.append(1000 * (time.perf_counter() - start))
+    return Taps(page=Times(ms=tuple(page_ms)), http=Times(ms=tuple(http_ms)))
+
+
+def _tapped(page: Page, url: str) -> float:
+    page.goto(url)
+    pages.choose(page, *pages.IMAGES)
+    page.wait_for_function("() => document.querySelectorAll('.slot .mark').length === 3")
+    pages.answer(page, related_category="RASH", body_parts="ARM", fitzpatrick_skin_type="FST5")
+    pages.send(page)
+    pages.wait_for_result(page)
+    return page.evaluate("performance.measure('tap', 'tapped', 'shown').duration")
+
+
+def _about(chromium: str, load: tuple[float, float, float]) -> str:
+    facts = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "command": f"`python -m benchmarks.page_cost {shlex.join(sys.argv[1:])}`".replace(" `", "`"),
+        "machine": f"{platform_name()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": f"dermis {version('dermis')} at {_commit()}, Python {platform.python_version()}, Chromium {chromium}",
+        "load average before": " ".join(f"{each:.2f}" for each in load),
+    }
+    quiet = load[0] <= (os.cpu_count() or 1) / 4
+    return _table(("", ""), facts.items()) + (
+        "" if quiet else "\n**The machine was not quiet when the run began: others had part of the cores.**\n"
+    )
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    return subprocess.run(command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def _visits(visits: dict[str, Visit]) -> str:
+    rows = ((name, each.requests, f"{each.bytes / 1000:.1f}", f"{each.interactive_ms:.0f}") for name, each in visits.items())
+    return _table(("first visit", "requests", "kB", "interactive, ms"), rows)
+
+
+def _taps(taps: dict[str, Taps]) -> str:
+    rows = ((name, each.page, each.http, f"{each.more_ms:+.0f}", len(each.page.ms)) for name, each in taps.items())
+    return _table(("last tap to result", "on the page", "HTTP alone", "more, ms", "cases"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = (head, tuple("---" for _ in head), *rows)
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

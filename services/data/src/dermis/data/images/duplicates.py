@@ -1,0 +1,142 @@
+"""`dermis data duplicates`: pairs and groups of images that show the same, from the table of images."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dermis.data.embeddings import read_embeddings
+from dermis.data.images.near_duplicates import grouped, near_pairs, similar_pairs
+from dermis.data.images.tables import with_cases
+from dermis.data.report.pictures import picture
+from dermis.data.report.report import Report, write_report
+from dermis.data.report.table import Table
+from dermis.data.scin.source import open_scin
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobStore
+from dermis.shared.stores import open_store
+
+SEED = (
+    "The seed project counted 598 near-duplicates on the full set of 10,379 images and did not say how. What compares with it is the count of "
+    "images that would go if one of each group stayed."
+)
+_SHOWN = 12
+_OF_ONE = 3
+
+
+def write_duplicates(
+    table: Path, *, radius: int, embeddings: Path | None, cosine: float, source: str | None, tables: str | None, out: Path
+) -> str:
+    """Write pairs.csv, groups.csv (which `dermis data split --duplicates` takes) and the report; return what was found."""
+    frame = read_images(table)
+    pairs = _pairs(frame, radius, read_embeddings(embeddings).of(list(frame["image"])) if embeddings else None, cosine)
+    group = grouped(len(frame), [pairs[["a", "b"]].to_numpy(np.int64)])
+    scin = open_scin(tables) if tables else None
+    owners = np.array(with_cases(frame, scin.cases if scin else None, by_name=True).owners)
+    names = frame["image"].to_numpy()
+    listed = pd.DataFrame({"image": names, "group": [names[place] if place >= 0 else "" for place in group]})[group >= 0]
+    out.mkdir(parents=True, exist_ok=True)
+    listed.to_csv(out / "groups.csv", index=False, lineterminator="\n")
+    told = pairs.assign(image_a=names[pairs["a"]], image_b=names[pairs["b"]])[["image_a", "image_b", "by", "bits", "cosine"]]
+    told.to_csv(out / "pairs.csv", index=False, lineterminator="\n")
+    found = _tables(pairs, group, owners, known=scin is not None)
+    sheet = _sheet(names, group, pairs, open_store(source)) if source else []
+    facts = {"Table": table.name, "Images": f"{len(frame):,}", "Hamming radius": f"{radius} of 64 bits", "The seed's count": SEED}
+    if embeddings:
+        facts["Embeddings"] = f"{embeddings.name}, cosine of at least {cosine:g}"
+    report = Report(name="duplicates", title="Images: near-duplicates", facts=facts, tables=[*found, *sheet])
+    written = write_report(report, out)[:2]
+    return f"{found[0].frame.to_string(index=False)}\nwritten {out / 'groups.csv'}, {out / 'pairs.csv'}, {', '.join(map(str, written))}"
+
+
+def read_images(path: Path) -> pd.DataFrame:
+    """Read a table of images; INVALID if it has no images, keys or hashes."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if missing := [name for name in ("image", "sha256", "phash") if name not in frame]:
+        detail = f"{path.name} has no column {missing[0]!r}: give the images.csv that `dermis data images` wrote"
+        raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail)
+    if wrong := [(row, text) for row, text in enumerate(frame["phash"], start=2) if text and not _is_hash(text)]:
+        raise DermisError(Kind.INVALID, "IMAGE_TABLE", f"{path.name}, row {wrong[0][0]}: phash {wrong[0][1]!r} is not 16 hex digits")
+    return frame
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 16 and set(text) <= set("0123456789abcdef")
+
+
+def _pairs(frame: pd.DataFrame, radius: int, embeddings: np.ndarray | None, cosine: float) -> pd.DataFrame:
+    """Return a row per pair: places `a` < `b`, what tells (`BYTES`, `HASH` or `EMBEDDING`, the first that does), bits and cosine."""
+    known = np.flatnonzero(frame["phash"] != "")
+    hashes = np.array([int(text, 16) for text in frame["phash"].iloc[known]], np.uint64)
+    near, bits = near_pairs(hashes, radius)
+    found: dict[tuple[int, int], dict[str, float]] = {}
+    for (a, b), n in zip(known[near].tolist(), bits.tolist(), strict=True):
+        found[a, b] = {"bits": n}
+    if embeddings is not None:
+        alike, cosines = similar_pairs(embeddings, cosine)
+        for (a, b), value in zip(alike.tolist(), cosines.tolist(), strict=True):
+            found.setdefault((a, b), {})["cosine"] = round(value, 4)
+    digest = frame["sha256"].to_numpy()
+    for digests in frame.index[frame["sha256"] != ""].groupby(frame["sha256"][frame["sha256"] != ""]).values():
+        for other in digests[1:]:
+            found.setdefault((int(digests[0]), int(other)), {})
+    rows = [
+        {
+            "a": a,
+            "b": b,
+            "by": "BYTES" if digest[a] and digest[a] == digest[b] else "HASH" if "bits" in told else "EMBEDDING",
+            "bits": told.get("bits"),
+            "cosine": told.get("cosine"),
+        }
+        for (a, b), told in sorted(found.items())
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "by", "bits", "cosine"]).astype({"a": int, "b": int, "bits": "Int64", "cosine": float})
+
+
+def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known: bool) -> list[Table]:
+    sizes = Counter(group[group >= 0].tolist())
+    by = Counter(pairs["by"])
+    counts = {
+        "Pairs with the same bytes": by["BYTES"],
+        "Pairs with near hashes": by["HASH"],
+        "Pairs by embedding alone": by["EMBEDDING"],
+        "Groups": len(sizes),
+        "Images in groups": sum(sizes.values()),
+        "Images that would go if one of each group stayed": sum(sizes.values()) - len(sizes),
+        "The largest group's images": max(sizes.values(), default=0),
+    }
+    if known:
+        cases = {place: set(owners[group == place].tolist()) - {-1} for place in sizes}
+        counts["Groups within one case"] = sum(len(found) == 1 for found in cases.values())
+        counts["Groups across cases"] = sum(len(found) > 1 for found in cases.values())
+        counts["Cases in groups across cases"] = len(set().union(*(found for found in cases.values() if len(found) > 1)))
+    bits = Counter(pairs["bits"].dropna().astype(int))
+    how_many = Counter(sizes.values())
+    return [
+        Table(name="overview", section="Near-duplicates", title="Counts", frame=pd.DataFrame(counts.items(), columns=["measure", "n"])),
+        _counted("bits", "Bits in which the hashes of a pair differ", bits, "bits"),
+        _counted("sizes", "Images of a group", how_many, "images"),
+    ]
+
+
+def _counted(name: str, title: str, counts: Counter[int], of: str) -> Table:
+    frame = pd.DataFrame(sorted(counts.items()), columns=[of, "n"])
+    return Table(name=name, section="Near-duplicates", title=title, frame=frame)
+
+
+def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: BlobStore) -> list[Table]:
+    """Return pictures of the groups that are least alike, where the radius shows."""
+    width = {place: 0 for place in group.tolist()}
+    for a, bits in zip(pairs["a"], pairs["bits"].fillna(0), strict=True):
+        width[int(group[a])] = max(width[int(group[a])], int(bits))
+    shown = sorted(set(group[group >= 0].tolist()), key=lambda place: (-width[place], place))[:_SHOWN]
+    pictures = [
+        found
+        for number, place in enumerate(shown, start=1)
+        for name in names[group == place][:_OF_ONE]
+        if (found := picture(source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"))
+    ]
+    note = "Of each up to three. The pictures are of people: share this page as you would share them."
+    frame = pd.DataFrame({"group": [names[place] for place in shown], "images": [int((group == place).sum()) for place in shown]})
+    return [Table(name="least_alike", section="Pictures", title="Groups that are least alike", note=note, frame=frame, pictures=pictures)]

@@ -1,0 +1,254 @@
+"""What `dermis data images` does: plan, measure, collect, report, calibrate."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from dermis.data.images.calibrate_quality import Fitted, fit
+from dermis.data.images.shards import SHARD_SIZE, Plan, RedisShardQueue, begin, collect, make_plan, measure_by_workers, measure_here
+from dermis.data.images.tables import Images, image_tables, images_frame, with_cases
+from dermis.data.report.pictures import picture
+from dermis.data.report.plots import words
+from dermis.data.report.report import Report, write_report
+from dermis.data.report.table import Table
+from dermis.data.scin.fetch import images_of
+from dermis.data.scin.select import fields, parse_where, select
+from dermis.data.scin.source import Scin, open_scin
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobStore
+from dermis.shared.report import Verdict
+from dermis.shared.stores import open_store
+from dermis.worker.core.quality import Policy
+from dermis.worker.core.shard import SUFFIXES, missing
+
+SHEET = 12
+"""Pictures of a contact sheet."""
+POLICY_FILE = "quality_policy.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Images by key: `expected`, in order, of which those in `there` stand in the source; `by_name`: cases know them by name alone."""
+
+    scin: Scin | None
+    by_name: bool
+    expected: Sequence[str]
+    there: frozenset[str]
+
+    @property
+    def found(self) -> list[str]:
+        """Return what is expected and there, in order."""
+        return [key for key in self.expected if key in self.there]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be measured: every image of `wanted`; those of them that are there are in `plan`."""
+
+    source: str
+    wanted: Wanted
+    policy: Policy
+    plan: Plan
+
+
+def load_quality_policy(path: Path | None) -> Policy:
+    """Return the quality policy in a file, or the one that comes with the worker; INVALID if it is none."""
+    shipped = files("dermis.worker").joinpath(POLICY_FILE)
+    try:
+        return Policy.model_validate_json((path or shipped).read_bytes())
+    except ValidationError as error:
+        raise DermisError(Kind.INVALID, "QUALITY_POLICY", f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+
+
+def choose_images(source: str, *, prefix: str | None = None, tables: str | None = None, labels: str, where: Sequence[str] = ()) -> Wanted:
+    """Find out which images are meant by reading the tables and listing the images once.
+
+    Without `prefix` these are the images that SCIN's tables name, of the cases that fit `where`. With it, every image in the
+    store below that prefix; `tables`, a store URL, then only tells whose they are, by the last part of their name.
+    """
+    scin: Scin | None
+    if prefix is None:
+        scin = open_scin(tables or source)
+        mask = select([parse_where(text) for text in where], fields(scin.tables, scin.labels(labels)), len(scin.cases))
+        expected: Sequence[str] = images_of(scin, scin.cases.loc[mask, "case_id"])
+        there = frozenset(open_store(source).list("images/"))
+    else:
+        if where:
+            raise DermisError(
+                Kind.INVALID, "WHERE", "--where picks cases of the tables: leave --prefix out, which takes all images there are"
+            )
+        scin = open_scin(tables) if tables else None
+        expected = [key for key in open_store(source).list(prefix) if key.lower().endswith(SUFFIXES)]
+        there = frozenset(expected)
+    if not expected:
+        raise DermisError(Kind.NOT_FOUND, "IMAGES", f"no images in {source}: check the source and the prefix")
+    return Wanted(scin=scin, by_name=prefix is not None, expected=expected, there=there)
+
+
+def plan_images(source: str, wanted: Wanted, *, policy: Policy, size: int = SHARD_SIZE) -> Job:
+    return Job(source=source, wanted=wanted, policy=policy, plan=make_plan(source, wanted.found, policy, size=size))
+
+
+def run_here(job: Job, store_url: str, *, processes: int, step: Callable[[int], None]) -> None:
+    """Measure what has no result yet on this machine."""
+    measure_here(store_url, job.plan, _begin(store_url, job, step), processes=processes, step=step)
+
+
+def run_by_workers(
+    job: Job, store_url: str, broker_url: str, *, resend_after: float, step: Callable[[int], None], say: Callable[[str], None]
+) -> None:
+    """Have the workers of the queue `shards` measure what has no result yet."""
+    todo = _begin(store_url, job, step)
+    with closing(RedisShardQueue(broker_url)) as queue:
+        measure_by_workers(open_store(store_url), queue, job.plan, todo, step=step, say=say, resend_after=resend_after)
+
+
+def _begin(store_url: str, job: Job, step: Callable[[int], None]) -> set[int]:
+    todo = begin(open_store(store_url), job.plan)
+    listed = job.plan.listed
+    step(sum(len(listed.shard(n)) for n in set(range(listed.shards)) - todo))
+    return todo
+
+
+def finish(
+    store_url: str, job: Job, out: Path, *, pictures: bool, calibrate: float | None, command: str, say: Callable[[str], None]
+) -> str:
+    """Collect the results, write the image table and the report into `out`, and with `calibrate`, a share of cases, a fitted policy."""
+    found = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
+    frame = images_frame([found[key] if key in found else missing(key) for key in job.wanted.expected])
+    images = with_cases(frame, job.wanted.scin.cases if job.wanted.scin else None, by_name=job.wanted.by_name)
+    out.mkdir(parents=True, exist_ok=True)
+    written = [_write_table(images, out)]
+    if find_spec("pyarrow"):
+        frame.to_parquet(out / "images.parquet", index=False)
+        written.append(out / "images.parquet")
+    facts = _facts(job, images)
+    tables = image_tables(images)
+    if calibrate is not None:
+        fitted = _calibrated(job, images, loss=calibrate, command=command)
+        written.append(_write_policy(fitted.policy, out / POLICY_FILE))
+        tables += fitted.tables
+        facts["Fitted quality policy"] = fitted.policy.id
+        say(_as_text(fitted.tables))
+    if pictures:
+        tables += contact_sheets(images, open_store(job.source))
+    say(_as_text([table for table in tables if table.name in ("overview", "verdicts", "rejected_by_monk_bin")]))
+    written += write_report(Report(name="images", title="Images: profile", facts=facts, tables=tables), out)[:2]
+    return f"written {', '.join(map(str, written))} and the report's tables in {out / 'images'}/"
+
+
+def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
+    """Return the darkest kept and the darkest dropped images as thumbnails; only these few are read from the source."""
+    frame = images.frame.assign(tone=images.tones)[images.decoded]
+    sheets = []
+    for name, title, rows in (
+        ("darkest_kept", "The darkest that are kept", frame[frame["verdict"] != Verdict.UNUSABLE]),
+        ("darkest_dropped", "The darkest that are dropped", frame[frame["verdict"] == Verdict.UNUSABLE]),
+    ):
+        shown = rows.sort_values(["brightness_mean", "image"]).head(SHEET).reset_index(drop=True)
+        shown["reasons"] = shown["reasons"].str.replace(" ", ",")
+        columns = shown[["image", "brightness_mean", "underexp", "tone", "verdict", "reasons"]]
+        pictures = [found for row in shown.to_dict("records") if (found := picture(source, row["image"], _caption(row)))]
+        note = "By mean brightness. The pictures are of people: share this page as you would share them, or leave them out (--no-pictures)."
+        sheets.append(Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures))
+    return sheets
+
+
+def _caption(row: dict[Any, Any]) -> str:
+    name = str(row["image"]).rpartition("/")[2]
+    reasons = f" ({words(row['reasons'])})" if row["reasons"] else ""
+    return f"{name}: brightness {row['brightness_mean']:.0f}, {words(row['tone'])}, {words(row['verdict'])}{reasons}"
+
+
+def _write_table(images: Images, out: Path) -> Path:
+    path = out / "images.csv"
+    images.frame.to_csv(path, index=False, lineterminator="\n")
+    return path
+
+
+def _facts(job: Job, images: Images) -> dict[str, str]:
+    facts = {"Source": job.source, "Profile": job.plan.id, "Quality policy": job.policy.id, "Images": f"{len(images.frame):,}"}
+    if job.wanted.scin:
+        facts["Tables"] = ", ".join(f"{file} sha256:{digest}" for file, digest in job.wanted.scin.tables.digests.items())
+    return facts
+
+
+def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitted:
+    if job.wanted.scin is None:
+        raise DermisError(Kind.INVALID, "CALIBRATE", "calibrating needs the graders' answers: name the tables with --tables")
+    tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in job.wanted.scin.tables.digests.items())
+    said = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
+    return fit(images, job.wanted.scin.cases, job.policy, loss=loss, said=said, by=command)
+
+
+def _write_policy(policy: Policy, path: Path) -> Path:
+    """Write a policy; CONFLICT if another one stands there, and so never over the one that ships."""
+    text = json.dumps(policy.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        if path.read_text(encoding="utf-8") != text:
+            raise DermisError(
+                Kind.CONFLICT, "QUALITY_POLICY", f"{path} holds another policy and is not overwritten: give another --out"
+            ) from None
+    return path
+
+
+def _as_text(tables: Sequence[Table]) -> str:
+    return "\n\n".join(f"{table.title}\n{table.frame.to_string(index=False, float_format='%.3f')}" for table in tables)
+
+
+def default_store(out: Path) -> str:
+    """Return where shards done on this machine are kept: beside what is written."""
+    return Path(os.path.abspath(out / "shards")).as_uri()
+
+
+def run(context: click.Context, **given: Any) -> None:
+    """Measure, collect, write; an interruption says how to go on."""
+    out: Path = given["out"]
+    store_url = _store_url(context, given)
+    wanted = choose_images(given["source"], prefix=given["prefix"], tables=given["tables"], labels=given["policy"], where=given["where"])
+    policy = load_quality_policy(given["quality_policy"])
+    job = plan_images(given["source"], wanted, policy=policy, size=given["shard_size"])
+    listed = job.plan.listed
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    say(
+        f"{len(wanted.expected):,} images, {len(wanted.expected) - len(wanted.found):,} of them missing; {listed.shards:,} shards, {job.plan.id} in {store_url}"
+    )
+    try:
+        with click.progressbar(length=len(listed.keys), label="images", file=sys.stderr) as bar:
+            if given["local"]:
+                run_here(job, store_url, processes=given["processes"], step=bar.update)
+            else:
+                run_by_workers(job, store_url, given["broker"], resend_after=given["resend_after"], step=bar.update, say=say)
+    except KeyboardInterrupt:
+        say("\nstopped; what is measured is kept: run the same command to go on")
+        context.exit(130)
+    calibrate = given["loss"] if given["calibrate"] else None
+    command = f"dermis data images --calibrate --loss {given['loss']:g}"
+    click.echo(finish(store_url, job, out, pictures=given["pictures"], calibrate=calibrate, command=command, say=click.echo))
+
+
+def _store_url(context: click.Context, given: dict[str, Any]) -> str:
+    """Return where the shards' results are: the workers' store, or with --local a folder in `out` unless one is named."""
+    by_option = context.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
+    if given["local"] and not by_option:
+        return default_store(given["out"])
+    if not given["store"]:
+        remedy = "set DERMIS_STORE_URL or --store to the workers' store, or measure on this machine with --local"
+        raise DermisError(Kind.INVALID, "STORE_URL", f"no store that workers could share: {remedy}")
+    return str(given["store"])

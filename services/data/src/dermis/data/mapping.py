@@ -1,0 +1,217 @@
+"""A mapping file: how a table of another data set becomes SCIN's words."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from dermis.data.scin.attributes import REPORTED, WHO, Answers, Attribute
+from dermis.data.scin.label_policy import Frozen, Labels
+from dermis.data.scin.source import open_scin
+from dermis.data.scin.tables import SHOWN_FAULTS, Fault, ScinTables
+from dermis.data.shipped import load
+from dermis.metadata.core.encode import VOCABULARY
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ports import BlobNotFound
+from dermis.shared.stores import open_store
+
+CONDITION = "condition"
+COMPARED: dict[str, Attribute] = {
+    **WHO,
+    CONDITION: Attribute(title="Top condition", read=lambda _: ()),
+    **REPORTED,
+}
+"""What two data sets can be compared by, in the order shown."""
+ANSWERED = {"age_group": "age_group", "sex_at_birth": "sex_at_birth", "fitzpatrick_self": "fitzpatrick_skin_type"}
+"""Attributes that are answers of a self-report, where its vocabulary has the value."""
+
+
+class MappedColumn(Frozen):
+    """A column and what its cells mean: named in `values`, a whole number in one of `ranges` (both ends in), or `absent`.
+
+    With neither values nor ranges a cell is taken as it stands.
+    """
+
+    column: str
+    values: dict[str, str] = Field(default_factory=dict)
+    ranges: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    absent: tuple[str, ...] = ("",)
+    note: str = ""
+
+    def read(self, cell: str) -> str | None:
+        """Return the value in SCIN's words, None if absent; ValueError with the remedy for a cell that is not foreseen."""
+        if cell in self.absent:
+            return None
+        if cell in self.values:
+            return self.values[cell]
+        if self.ranges and cell.isdecimal():
+            for name, (first, last) in self.ranges.items():
+                if first <= int(cell) <= last:
+                    return name
+        if self.values or self.ranges:
+            raise ValueError("is not foreseen by the mapping: add it to values, ranges or absent")
+        return cell
+
+
+class DataMapping(Frozen):
+    """A data set in one CSV table.
+
+    `image` names the column with the image's key under `images`, `unit` that of the person, whose rows stay together in a split, `case`
+    that of the case: its rows are one concern with several images; without it every row is a case. `attributes`: what cases are counted
+    by. `answers`: answer of a self-report -> the columns that tell it, only where the question means what SCIN's does; what no column
+    tells is absent. The attributes of `ANSWERED` are answers too.
+    """
+
+    format: Literal["dermis.data-mapping/1"] = "dermis.data-mapping/1"
+    name: str
+    licence: str
+    table: str = "manifest.csv"
+    image: str
+    images: str = ""
+    unit: str
+    case: str | None = None
+    attributes: Annotated[dict[str, MappedColumn], Field(min_length=1)]
+    answers: dict[str, tuple[MappedColumn, ...]] = Field(default_factory=dict)
+
+    @field_validator("attributes")
+    @classmethod
+    def _known(cls, attributes: dict[str, MappedColumn]) -> dict[str, MappedColumn]:
+        unknown = sorted(set(attributes) - set(COMPARED))
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no attribute; use one of {', '.join(COMPARED)}")
+        return attributes
+
+    @field_validator("answers")
+    @classmethod
+    def _in_the_vocabulary(cls, answers: dict[str, tuple[MappedColumn, ...]]) -> dict[str, tuple[MappedColumn, ...]]:
+        for name, columns in answers.items():
+            known = VOCABULARY.get(name)
+            if known is None:
+                raise ValueError(f"{name!r} is no answer of a self-report; use one of {', '.join(VOCABULARY)}")
+            for column in columns:
+                unknown = sorted({*column.values.values(), *column.ranges} - known)
+                if unknown or not (column.values or column.ranges):
+                    what = f"{unknown[0]!r} is no {name}" if unknown else "it says nothing of its cells"
+                    raise ValueError(f"{name}, column {column.column!r}: {what}; use one of {', '.join(sorted(known))}")
+        return answers
+
+    def columns(self) -> set[str]:
+        """Return the names of all columns that the table has to have."""
+        mapped = (*self.attributes.values(), *(column for columns in self.answers.values() for column in columns))
+        return {self.image, self.unit, *([self.case] if self.case else []), *(column.column for column in mapped)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedRow:
+    """One row, an image: `attributes` and `answers` hold what is told, in SCIN's words."""
+
+    image: str
+    unit: str
+    case: str
+    attributes: Mapping[str, str]
+    answers: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSide:
+    """A data set in SCIN's words: per unit, which is a case or what a mapping calls one, its name, its images' keys, and by attribute the answers."""
+
+    name: str
+    units: Sequence[str]
+    images: Sequence[Sequence[str]]
+    answers: Mapping[str, Answers]
+    notes: Mapping[str, str]
+
+
+def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
+    """Read a data set's table; INVALID with row, column, value and remedy."""
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} is no CSV in UTF-8 ({error}): export it again") from error
+    missing = sorted(mapping.columns() - set(reader.fieldnames or ()))
+    if missing:
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} has no column {missing[0]!r}: name another one in the mapping")
+    faults: list[Fault] = []
+
+    def read(number: int, row: Mapping[str, str], column: MappedColumn) -> str | None:
+        try:
+            return column.read(row[column.column])
+        except ValueError as error:
+            faults.append(Fault(file=mapping.table, row=number, column=column.column, value=row[column.column], remedy=str(error)))
+            return None
+
+    found = []
+    for number, row in enumerate(rows, start=2):
+        told = {name: read(number, row, column) for name, column in mapping.attributes.items()}
+        answers = {name: [read(number, row, column) for column in columns] for name, columns in mapping.answers.items()}
+        found.append(
+            MappedRow(
+                image=f"{mapping.images}/{row[mapping.image]}" if mapping.images else row[mapping.image],
+                unit=row[mapping.unit],
+                case=row[mapping.case or mapping.image],
+                attributes={name: value for name, value in told.items() if value is not None},
+                answers={name: tuple(dict.fromkeys(v for v in values if v)) for name, values in answers.items() if any(values)},
+            )
+        )
+    if faults:
+        raise DermisError(Kind.INVALID, "DATA_TABLE", "\n".join(map(str, faults[:SHOWN_FAULTS])))
+    return found
+
+
+def read_mapped(mapping: DataMapping, data: bytes) -> DataSide:
+    """Read a data set's table as one side of a comparison; a unit has of each attribute the first value given."""
+    units: dict[str, dict[str, tuple[str, ...]]] = {}
+    images: dict[str, list[str]] = {}
+    for row in read_rows(mapping, data):
+        unit = units.setdefault(row.unit, {})
+        images.setdefault(row.unit, []).append(row.image)
+        for name, value in row.attributes.items():
+            unit.setdefault(name, (value,))
+    return DataSide(
+        name=mapping.name,
+        units=list(units),
+        images=list(images.values()),
+        answers={name: [unit.get(name) for unit in units.values()] for name in mapping.attributes},
+        notes={name: column.note for name, column in mapping.attributes.items() if column.note},
+    )
+
+
+def scin_side(tables: ScinTables, labels: Labels, name: str = "SCIN") -> DataSide:
+    """Return SCIN as one side: every attribute, a case being the unit."""
+    answers = {attribute: COMPARED[attribute].read(tables.cases) for attribute in (*WHO, *REPORTED)}
+    answers[CONDITION] = [(top,) if has else None for top, has in zip(labels.frame["top"], labels.has_label, strict=True)]
+    return DataSide(
+        name=name,
+        units=list(tables.cases["case_id"]),
+        images=[[key for key, _ in images] for images in tables.cases["images"]],
+        answers=answers,
+        notes={"fitzpatrick_estimated": "by the first dermatologist."},
+    )
+
+
+def _side(url: str, mapping: str | None, policy: str) -> DataSide:
+    if mapping is None:
+        scin = open_scin(url)
+        return scin_side(scin.tables, scin.labels(policy))
+    known = load_mapping(mapping)
+    try:
+        return read_mapped(known, open_store(url).get(known.table))
+    except BlobNotFound as error:
+        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {known.table} in {url}: name the folder that holds it") from error
+
+
+def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
+    """Return the data set whose tables stand at a store URL, None if none is named."""
+    if tables is None and mapping is not None:
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --tables")
+    return None if tables is None else _side(tables, mapping, policy)
+
+
+def load_mapping(name: str) -> DataMapping:
+    """Return the mapping that comes with dermis under `name`, or the one in the file of that name."""
+    return load(name, DataMapping, folder="mappings", word="data mapping")

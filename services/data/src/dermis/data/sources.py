@@ -1,0 +1,224 @@
+"""From the rows of a data set to samples: SCIN's tables, a mapped table, generated cases; and a split of any samples."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from dermis.data.generated.cases import GeneratedCase
+from dermis.data.mapping import ANSWERED, CONDITION, DataMapping, MappedRow
+from dermis.data.samples import NOT_GIVEN, SLICES, Sample
+from dermis.data.scin.attributes import monk_bin
+from dermis.data.scin.label_policy import Labels
+from dermis.data.scin.reference_differential import weigh
+from dermis.data.scin.tables import ScinTables
+from dermis.data.split.groups import Links, connected, image_links
+from dermis.data.split.split import Part, Split, assign, audit
+from dermis.metadata.core.encode import VOCABULARY
+from dermis.shared.case import MAX_IMAGES
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.vocabulary import MonkSkinTone, SelfReport
+
+_NOT_ASKED = {"monk_skin_tone"}
+"""Given by graders, never by the person: it is no sign that answers were given."""
+
+
+def digest_of_samples(samples: Sequence[Sample]) -> str:
+    """SHA-256 of all that the samples say, in their order; images count by their key."""
+    rows = [
+        (s.id, s.group, s.images, s.report.model_dump(mode="json", exclude_none=True), dict(s.target), s.top, dict(s.slices))
+        for s in samples
+    ]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def slices(report: SelfReport, images: int, **told: str | None) -> dict[str, str]:
+    """Return a value for each of `SLICES`, and the Monk tone itself; `told` wins over the report."""
+    race = report.race_ethnicity or ()
+    known = {
+        "fitzpatrick_self": report.fitzpatrick_skin_type,
+        "age_group": report.age_group,
+        "sex_at_birth": report.sex_at_birth,
+        "race_ethnicity": race[0] if len(race) == 1 else "SEVERAL" if race else None,
+        "images": str(images),
+        "monk_skin_tone": report.monk_skin_tone,
+        "answers": "GIVEN" if report.model_dump(exclude_none=True, exclude=_NOT_ASKED) else "NONE",
+        **{name: value for name, value in told.items() if value},
+    }
+    return {name: str(known.get(name) or NOT_GIVEN) for name in (*SLICES, "monk_skin_tone")}
+
+
+def scin_samples(tables: ScinTables, labels: Labels, *, duplicates: Mapping[str, str] | None = None) -> list[Sample]:
+    """Return SCIN's cases in the order of the tables; the Monk tone of the report is the graders', the US pool first."""
+    cases = tables.cases
+    group_of = connected(list(cases["case_id"]), image_links(cases, duplicates))
+    label_of = {
+        name: label
+        for name, label in zip(labels.conditions["condition"], labels.conditions["label"], strict=True)
+        if isinstance(label, str)
+    }
+    found = []
+    rows = zip(cases.to_dict("records"), labels.frame.itertuples(), labels.has_label, monk_bin(cases), strict=True)
+    for case, label, has_label, tone in rows:
+        images = tuple(key for key, _ in case["images"])
+        report = _scin_report(case)
+        combined = case["combined_race"]
+        found.append(
+            Sample(
+                id=case["case_id"],
+                group=group_of[case["case_id"]],
+                images=images,
+                report=report,
+                target=dict(label.differential),
+                top=label.top if has_label else None,
+                graders=tuple(named for graded in label.lists or () if (named := _merged(weigh((graded,)), label_of))),
+                slices=slices(
+                    report,
+                    len(images),
+                    monk_bin=None if tone == "MST_NONE" else tone,
+                    fitzpatrick_estimated=case["efst"][0],
+                    race_ethnicity=None if pd.isna(combined) else combined,
+                ),
+            )
+        )
+    return found
+
+
+def _merged(weights: Mapping[str, float], label_of: Mapping[str, str]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for name, weight in weights.items():
+        if name in label_of:
+            total[label_of[name]] = total.get(label_of[name], 0.0) + weight
+    whole = sum(total.values())
+    return {name: weight / whole for name, weight in total.items()}
+
+
+def _scin_report(case: Mapping[str, object]) -> SelfReport:
+    answers: dict[str, object] = {}
+    for name, known in VOCABULARY.items():
+        given = case.get(name)
+        if isinstance(given, str) and given in known:
+            answers[name] = given
+        elif isinstance(given, tuple):
+            answers[name] = tuple(value for value in given if value in known)
+    tone = next((tone for tone in (case["monk_us"], case["monk_india"]) if not pd.isna(tone)), None)
+    if tone is not None:
+        answers["monk_skin_tone"] = f"MST{tone}"
+    return SelfReport.model_validate(answers)
+
+
+def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicates: Mapping[str, str] | None = None) -> list[Sample]:
+    """Return a mapped table's cases; rows of one case are its images, and what they are told of it is told of the case.
+
+    INVALID if a case has more images than a case may have or its rows name several conditions.
+    """
+    cases: dict[str, list[MappedRow]] = {}
+    for row in rows:
+        cases.setdefault(f"{row.unit} {row.case}" if mapping.case else row.case, []).append(row)
+    named = duplicates or {}
+    links = [
+        (name, thing)
+        for name, of_case in cases.items()
+        for row in of_case
+        for thing in (f"unit {row.unit}", *([f"near-duplicate group {named[row.image]}"] if row.image in named else []))
+    ]
+    group_of = connected(list(cases), links)
+    found = []
+    for name, of_case in cases.items():
+        conditions = {row.attributes[CONDITION] for row in of_case if CONDITION in row.attributes}
+        if len(of_case) > MAX_IMAGES or len(conditions) > 1:
+            fault = f"{len(of_case)} images" if len(of_case) > MAX_IMAGES else f"the conditions {', '.join(sorted(conditions))}"
+            detail = f"case {name!r} of {mapping.name} has {fault}: name another column as the mapping's case"
+            raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
+        told: dict[str, str] = {}
+        answers: dict[str, tuple[str, ...]] = {}
+        for row in of_case:
+            told = {**row.attributes, **told}
+            answers = {key: tuple(dict.fromkeys(answers.get(key, ()) + row.answers.get(key, ()))) for key in {**answers, **row.answers}}
+        report = _mapped_report(told, answers)
+        top = told.get(CONDITION)
+        found.append(
+            Sample(
+                id=name,
+                group=group_of[name],
+                images=tuple(row.image for row in of_case),
+                report=report,
+                target={top: 1.0} if top else {},
+                top=top,
+                slices=slices(report, len(of_case), **{key: value for key, value in told.items() if key in SLICES}),
+            )
+        )
+    return found
+
+
+def _mapped_report(told: Mapping[str, str], answers: Mapping[str, tuple[str, ...]]) -> SelfReport:
+    several = {name for name, field in SelfReport.model_fields.items() if "tuple" in str(field.annotation)}
+    given: dict[str, object] = {name: values if name in several else values[0] for name, values in answers.items()}
+    for attribute, name in ANSWERED.items():
+        if told.get(attribute) in VOCABULARY[name]:
+            given.setdefault(name, told[attribute])
+    return SelfReport.model_validate(given)
+
+
+def generated_sample(case: GeneratedCase, images: Sequence[str]) -> Sample:
+    """Return a generated case as a sample; its Monk bin is of the tone painted."""
+    number = tuple(MonkSkinTone).index(case.monk_skin_tone) + 1
+    tone = "MST_1_3" if number <= 3 else "MST_4_6" if number <= 6 else "MST_7_10"
+    return Sample(
+        id=str(case.index),
+        group=str(case.index),
+        images=tuple(images),
+        report=case.self_report,
+        target={case.condition: 1.0},
+        top=case.condition,
+        slices=slices(case.self_report, len(images), monk_bin=tone, monk_skin_tone=case.monk_skin_tone),
+    )
+
+
+def sample_links(samples: Sequence[Sample]) -> Links:
+    """Return what samples hold in common: their group and their images."""
+    return [(s.id, thing) for s in samples for thing in (f"group {s.group}", *s.images)]
+
+
+def split_samples(
+    samples: Sequence[Sample],
+    *,
+    tables: Mapping[str, str],
+    policy: str,
+    seed: int,
+    fractions: Mapping[Part, float],
+    folds: int = 5,
+    duplicates: str | None = None,
+) -> Split:
+    """Split samples by group, stratified by top condition and tone (Monk's where the set knows it, else Fitzpatrick's)."""
+    scale = next((name for name in ("monk_bin", "fitzpatrick_estimated") if {s.slices[name] for s in samples} != {NOT_GIVEN}), None)
+    tops = [s.top or "(unlabelled)" for s in samples]
+    tones = [f"{s.slices[scale] if scale else NOT_GIVEN}, label: {s.top is not None}" for s in samples]
+    columns = [[value == name for value in values] for values in (tops, tones) for name in sorted(set(values))]
+    return Split(
+        seed=seed,
+        policy=policy,
+        fractions=dict(fractions),
+        folds=folds,
+        tables=dict(tables),
+        duplicates=duplicates,
+        cases=assign(
+            [s.id for s in samples],
+            sample_links(samples),
+            strata=np.array(columns, float).T,
+            holds=[set(s.target) for s in samples],
+            seed=seed,
+            fractions=fractions,
+            folds=folds,
+        ),
+    )
+
+
+def audit_samples(
+    split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
+) -> None:
+    """Raise INVALID unless the split is of these samples and leaks nothing; `duplicates`: digest of the groups that the samples know."""
+    holds = {s.id: set(s.target) for s in samples}
+    audit(split, tables=tables, policy=policy, holds=holds, links=sample_links(samples), duplicates=duplicates)

@@ -1,0 +1,270 @@
+"""A split without a leak: connected cases stay together, strata are spread evenly, and every label has training cases."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from dermis.data.scin.attributes import monk_bin
+from dermis.data.scin.label_policy import Frozen, Labels
+from dermis.data.scin.tables import ScinTables
+from dermis.data.split.groups import Links, connected, image_links, leaks
+from dermis.shared.errors import DermisError, Kind
+
+Part = Literal["train", "validation", "calibration", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "calibration", "test")
+SHOWN_LEAKS = 10
+
+
+class SplitCase(Frozen):
+    """Where a case went; `fold` None: it trains in every fold, being all that some label has."""
+
+    case_id: str
+    group: str
+    part: Part
+    fold: int | None
+
+
+class Split(Frozen):
+    """A fold file. `tables`: SHA-256 of the tables split; `duplicates`: that of the near-duplicate groups used, None if none were."""
+
+    format: Literal["dermis.split/1"] = "dermis.split/1"
+    seed: int
+    policy: str
+    fractions: dict[Part, float]
+    folds: Annotated[int, Field(ge=2)]
+    tables: dict[str, str]
+    duplicates: str | None
+    cases: tuple[SplitCase, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, the name of this split in a training record."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def part_of(self) -> dict[str, Part]:
+        return {case.case_id: case.part for case in self.cases}
+
+
+def as_text(split: Split) -> str:
+    """Return the fold file: JSON with its digest, a line per case."""
+    document = split.model_dump(mode="json")
+    cases = ",\n".join("  " + json.dumps(case) for case in document.pop("cases"))
+    head = json.dumps({**document, "digest": split.digest}, indent=1)
+    return f'{head[:-2]},\n "cases": [\n{cases}\n ]\n}}\n'
+
+
+def from_text(text: str | bytes) -> Split:
+    """Read a fold file; INVALID if it is none, or if it was changed after it was made."""
+    try:
+        document = dict(json.loads(text))
+        digest = document.pop("digest")
+        split = Split.model_validate(document)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DermisError(Kind.INVALID, "SPLIT", f"this is no fold file of dermis data split: {error}") from error
+    if split.digest != digest:
+        raise DermisError(Kind.INVALID, "SPLIT", f"the fold file was changed: its digest is {split.digest}, not {digest}; split again")
+    return split
+
+
+def make_split(
+    tables: ScinTables,
+    labels: Labels,
+    *,
+    seed: int,
+    fractions: Mapping[Part, float],
+    folds: int = 5,
+    duplicates: Mapping[str, str] | None = None,
+) -> Split:
+    """Split all cases, the unlabelled too, into parts and, independently, folds; the order of rows does not matter."""
+    return Split(
+        seed=seed,
+        policy=labels.policy.reference,
+        fractions=dict(fractions),
+        folds=folds,
+        tables=dict(tables.digests),
+        duplicates=None if duplicates is None else digest_of(duplicates),
+        cases=assign(
+            list(tables.cases["case_id"]),
+            image_links(tables.cases, duplicates),
+            strata=_strata(tables, labels),
+            holds=[set(named) for named in labels.frame["differential"]],
+            seed=seed,
+            fractions=fractions,
+            folds=folds,
+        ),
+    )
+
+
+def assign(
+    ids: Sequence[str],
+    links: Links,
+    *,
+    strata: np.ndarray,
+    holds: Sequence[set[str]],
+    seed: int,
+    fractions: Mapping[Part, float],
+    folds: int,
+) -> tuple[SplitCase, ...]:
+    """Give each case its group, part and fold. `strata`: [cases, strata] of 0 and 1; `holds`: the labels of each case."""
+    if abs(sum(fractions.values()) - 1) > 1e-9 or set(fractions) != set(PARTS) or min(fractions.values()) < 0 or not fractions["train"]:
+        raise DermisError(Kind.INVALID, "SPLIT", f"fractions {dict(fractions)} have to name {', '.join(PARTS)} and add up to 1")
+    group_of = connected(ids, links)
+    members: dict[str, list[int]] = {}
+    for place, case_id in enumerate(ids):
+        members.setdefault(group_of[case_id], []).append(place)
+    groups = sorted(members)
+    if len(groups) < max(folds, len(PARTS)):
+        raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
+    table = np.array([np.sum(strata[members[group]], axis=0) for group in groups])
+    held = [set().union(*(holds[place] for place in members[group])) for group in groups]
+    sizes = [len(members[group]) for group in groups]
+    parts = _spread(table, list(fractions.values()), np.random.default_rng(seed))
+    _fill_train(parts, held, sizes=sizes)
+    numbers = _spread(table, [1 / folds] * folds, np.random.default_rng(seed + 1))
+    pinned = _only_holders(numbers, held, sizes=sizes)
+    place_of = {group: place for place, group in enumerate(groups)}
+    rows = []
+    for case_id in sorted(group_of):
+        place = place_of[group_of[case_id]]
+        fold = None if place in pinned else int(numbers[place])
+        rows.append(SplitCase(case_id=case_id, group=group_of[case_id], part=list(fractions)[parts[place]], fold=fold))
+    return tuple(rows)
+
+
+def digest_of(duplicates: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(duplicates.items())).encode()).hexdigest()
+
+
+def _strata(tables: ScinTables, labels: Labels) -> np.ndarray:
+    """Return [cases, strata] of 0 and 1: the top label (or the status of a case without), and the Monk bin, the unlabelled apart."""
+    frame = labels.frame
+    tops = [top if has else f"({status})" for top, has, status in zip(frame["top"], labels.has_label, frame["status"], strict=True)]
+    tones = [f"{tone}, label: {has}" for tone, has in zip(monk_bin(tables.cases), labels.has_label, strict=True)]
+    columns = []
+    for values in (tops, tones):
+        names = sorted(set(values))
+        columns.append(np.array([[value == name for name in names] for value in values]))
+    return np.hstack(columns).astype(float)
+
+
+def _spread(table: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Assign groups to parts so that each part gets its fraction of every stratum: iterative stratification (Sechidis et al. 2011).
+
+    `table`: [groups, strata] cases. The rarest stratum goes first, its largest groups first, each to the part that lacks it most; of
+    equals to the part that lacks most cases, of equals by chance. Returns the part of each group.
+    """
+    share = np.array(fractions)
+    wanted = np.outer(share, table.sum(0))
+    wanted_cases = share * table.sum()
+    part = np.full(len(table), -1)
+    tie_break = rng.permutation(len(table))
+    while (part < 0).any():
+        left = table[part < 0].sum(0)
+        rarest = int(np.argmin(np.where(left > 0, left, np.inf)))
+        holders = np.flatnonzero((part < 0) & (table[:, rarest] > 0))
+        for group in sorted(holders, key=lambda group: (-table[group].sum(), tie_break[group])):
+            need = np.round(wanted[:, rarest], 9), np.round(wanted_cases, 9), rng.permutation(len(share))
+            best = int(np.lexsort(need[::-1])[-1])
+            part[group] = best
+            wanted[best] -= table[group]
+            wanted_cases[best] -= table[group].sum()
+    return part
+
+
+def _fill_train(parts: np.ndarray, holds: Sequence[set[str]], *, sizes: Sequence[int]) -> None:
+    """Move the smallest group of each label that train lacks into train, which is part 0."""
+    for _, groups in _holders(holds):
+        if not any(parts[group] == 0 for group in groups):
+            parts[min(groups, key=lambda group: (sizes[group], group))] = 0
+
+
+def _only_holders(folds: np.ndarray, holds: Sequence[set[str]], *, sizes: Sequence[int]) -> set[int]:
+    """Return groups that have to train in every fold: without them a label would have no training case when its only fold is left out."""
+    pinned: set[int] = set()
+    for _, groups in _holders(holds):
+        if len({folds[group] for group in groups}) == 1 and not pinned & set(groups):
+            pinned.add(min(groups, key=lambda group: (sizes[group], group)))
+    return pinned
+
+
+def _holders(holds: Sequence[set[str]]) -> list[tuple[str, list[int]]]:
+    by_label: dict[str, list[int]] = {}
+    for group, names in enumerate(holds):
+        for label in names:
+            by_label.setdefault(label, []).append(group)
+    return sorted(by_label.items(), key=lambda item: (len(item[1]), item[0]))
+
+
+def audit_split(split: Split, tables: ScinTables, labels: Labels, *, duplicates: Mapping[str, str] | None = None) -> None:
+    """Raise INVALID unless `split` fits the tables and nothing leaks: every training run calls this first.
+
+    Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group in two parts or two
+    folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without them.
+    """
+    audit(
+        split,
+        tables=tables.digests,
+        policy=labels.policy.reference,
+        holds=dict(zip(labels.frame["case_id"], map(set, labels.frame["differential"]), strict=True)),
+        links=image_links(tables.cases, duplicates),
+        duplicates=None if duplicates is None else digest_of(duplicates),
+    )
+
+
+def audit(
+    split: Split, *, tables: Mapping[str, str], policy: str, holds: Mapping[str, set[str]], links: Links, duplicates: str | None
+) -> None:
+    """Raise INVALID unless `split` is of these tables and policy and leaks nothing.
+
+    `holds`: case -> its labels; `duplicates`: digest of the near-duplicate groups that are in `links`, None if none are.
+    """
+    found = []
+    if split.duplicates and split.duplicates != duplicates:
+        known = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
+        found.append(f"it was made with near-duplicate groups {known}")
+    if split.tables != dict(tables):
+        found.append("it was made from other tables: split these")
+    if split.policy != policy:
+        found.append(f"it was made under the label policy {split.policy}, not {policy}: split again")
+    if sorted(case.case_id for case in split.cases) != sorted(holds):
+        found.append("it does not hold every case of the tables once: split again")
+    if not found:
+        found = [*_leak_faults(split, links), *_label_faults(split, holds)]
+    if found:
+        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(found))
+
+
+def _leak_faults(split: Split, links: Links) -> list[str]:
+    faults = []
+    for kind, place_of in (("part", split.part_of()), ("fold", {case.case_id: str(case.fold) for case in split.cases})):
+        found = leaks(place_of, links)
+        faults += [
+            f"{thing} is in {kind} {place_of[one]} (case {one}) and in {place_of[other]} (case {other})"
+            for thing, one, other in found[:SHOWN_LEAKS]
+        ]
+        faults += [f"... and {len(found) - SHOWN_LEAKS} more leaks between {kind}s"] if len(found) > SHOWN_LEAKS else []
+    return faults
+
+
+def _label_faults(split: Split, holds: Mapping[str, set[str]]) -> list[str]:
+    part_of = split.part_of()
+    trained = {name for case_id, names in holds.items() if part_of[case_id] == "train" for name in names}
+    return [f"label {name!r} has no case in train" for name in sorted(set().union(*holds.values()) - trained)]
+
+
+def random_image_leak(tables: ScinTables, *, test: float, seed: int) -> tuple[int, int]:
+    """Return (leaked, all) test images of a split by image at random: leaked if its case has an image in train.
+
+    This is what a split by image does; it is here to be stated, never to be used.
+    """
+    links = image_links(tables.cases)
+    group_of = connected(list(tables.cases["case_id"]), links)
+    keys = sorted({(group_of[case_id], key) for case_id, key in links})
+    in_test = np.random.default_rng(seed).random(len(keys)) < test
+    trained = {group for (group, _), tested in zip(keys, in_test, strict=True) if not tested}
+    tested_groups = [group for (group, _), tested in zip(keys, in_test, strict=True) if tested]
+    return sum(group in trained for group in tested_groups), len(tested_groups)

@@ -1,0 +1,107 @@
+"""The sweep's look at batches: sends steps again that were lost, and ends what is left of those that are done or erased."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from dermis.shared.batches import (
+    OPEN_BATCHES,
+    BatchErased,
+    BatchJob,
+    BatchManifest,
+    batch_erased_key,
+    batch_key,
+    batch_manifest_key,
+    steps_in,
+)
+from dermis.shared.erasing import clear_batch
+from dermis.shared.errors import DermisError
+from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.queue import Queue
+from dermis.shared.telemetry import log
+from dermis.sweep.core.decide import Action, Policy, is_expired
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many steps were done, and since when there are no more."""
+
+    done: int
+    since: datetime
+
+
+class BatchSweep:
+    """Looks at all open batches each time; remembers, while it runs, how far each was."""
+
+    def __init__(self, store: BlobStore, queue: Queue, policy: Policy) -> None:
+        self._store = store
+        self._queue = queue
+        self._policy = policy
+        self._progress: dict[str, Progress] = {}
+
+    def look(self, now: datetime) -> Counter[Action]:
+        """Look once and return what was done; a fault of the store or broker is raised."""
+        done: Counter[Action] = Counter()
+        ids = [key.removeprefix(OPEN_BATCHES) for key in self._store.list(OPEN_BATCHES)]
+        self._progress = {batch_id: known for batch_id, known in self._progress.items() if batch_id in ids}
+        for batch_id in ids:
+            done[self._look_at(batch_id, now)] += 1
+        return done
+
+    def _look_at(self, batch_id: str, now: datetime) -> Action:
+        try:
+            manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
+            erased = self._get(batch_erased_key(batch_id), BatchErased)
+        except ValidationError as error:
+            log.error("batch can't be read", batch_id=batch_id, fact=error.title)
+            return Action.WAIT
+        if erased:  # kept for so long, as a worker may be at a step, and be lost after its last put
+            return self._discard(batch_id) if abs(now - erased.erased_at) >= self._policy.resend_after else Action.WAIT
+        if manifest is None:
+            over = is_expired(batch_id, now=now, after=self._policy.incomplete_after)
+            return self._discard(batch_id) if over else Action.WAIT
+        closed = steps_in(self._store.list(f"{batch_key(batch_id)}/results/")) | steps_in(
+            self._store.list(f"{batch_key(batch_id)}/failed/")
+        )
+        if len(closed) == manifest.steps:
+            self._store.delete(f"{OPEN_BATCHES}{batch_id}")
+            return Action.CLOSE
+        return self._send_again(manifest, closed, now)
+
+    def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> Action:
+        """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it."""
+        known = self._progress.get(manifest.batch_id)
+        if known is None or known.done != len(closed):
+            self._progress[manifest.batch_id] = Progress(len(closed), now)
+            return Action.WAIT
+        if abs(now - known.since) < self._policy.resend_after or self._is_waiting():
+            return Action.WAIT
+        for step in range(manifest.steps):
+            if step not in closed:
+                self._queue.send_step(BatchJob(batch_id=manifest.batch_id, step=step))
+        self._progress[manifest.batch_id] = Progress(len(closed), now)
+        return Action.RESEND
+
+    def _is_waiting(self) -> bool:
+        """Return whether steps wait in the queue; also where that can't be asked, so that the rest of the look goes on."""
+        try:
+            return bool(self._queue.waiting_steps())
+        except DermisError as error:
+            log.warning("no step is sent again", reason=error.reason, detail=error.detail)
+            return True
+
+    def _discard(self, batch_id: str) -> Action:
+        clear_batch(self._store, batch_id)
+        self._store.delete(f"{OPEN_BATCHES}{batch_id}")
+        return Action.DISCARD
+
+    def _get(self, key: str, kind: type[M]) -> M | None:
+        try:
+            return kind.model_validate_json(self._store.get(key))
+        except BlobNotFound:
+            return None

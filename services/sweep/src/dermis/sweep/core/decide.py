@@ -1,0 +1,86 @@
+"""What is to be done about an open case: decided from its marker, its facts and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from typeid.errors import TypeIDException
+
+from dermis.shared.backoff import delay
+from dermis.shared.case import CaseState, Consent, OpenCase
+from dermis.shared.ids import made_at
+
+
+class Action(StrEnum):
+    WAIT = "WAIT"
+    RESEND = "RESEND"
+    CLOSE = "CLOSE"
+    """The case is closed: delete the marker."""
+    DISCARD = "DISCARD"
+    """Nothing of the case may stay but a tombstone: delete what is left of it, then the marker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
+    `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
+    image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if that was
+    agreed to, the audit for `audit_for`."""
+
+    resend_after: timedelta = timedelta(seconds=45)
+    incomplete_after: timedelta = timedelta(minutes=10)
+    longest_wait: timedelta = timedelta(minutes=1)
+    scratch_for: timedelta = timedelta(hours=1)
+    keep_for: timedelta = timedelta(days=30)
+    keep_for_improvement: timedelta = timedelta(days=365)
+    audit_for: timedelta = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resent:
+    times: int
+    at: datetime
+
+
+def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Policy) -> bool:
+    """Whether it is time to look at a case: `resend_after` after it was opened, then at growing distances up to `longest_wait`.
+
+    A time that far ahead was taken before the clock was set back: it keeps no case waiting.
+    """
+    if resent is None:
+        return abs(now - marker.opened_at) >= policy.resend_after
+    wait = delay(resent.times, first=policy.resend_after.total_seconds(), longest=policy.longest_wait.total_seconds())
+    return abs(now - resent.at) >= timedelta(seconds=wait)
+
+
+def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy) -> Action:
+    """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case.
+
+    An erased case keeps its marker for `resend_after` from then on: so long a worker may be at it, and be lost after a last put.
+    """
+    if state.erased:
+        return Action.DISCARD if abs(now - state.erased.erased_at) >= policy.resend_after else Action.WAIT
+    if state.outcome or (state.failed and state.failed.attempt >= marker.attempt):
+        return Action.CLOSE
+    if state.received is None:
+        return Action.DISCARD if now - marker.opened_at >= policy.incomplete_after else Action.WAIT
+    return Action.RESEND
+
+
+def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
+    """Return how many jobs can be missing at most: each open case has one, and those that wait in the queue are not lost."""
+    return max(0, open_cases - waiting_jobs)
+
+
+def is_expired(thing_id: str, *, now: datetime, after: timedelta) -> bool:
+    """Whether a thing has been there for too long, by the time in its id; what has no such id has no right to stay."""
+    try:
+        return now - made_at(thing_id) >= after
+    except TypeIDException:
+        return True
+
+
+def is_over(case_id: str, consent: Consent, *, now: datetime, policy: Policy) -> bool:
+    """Whether a case's time is over, by the time in its id and what its person agreed to; a retention of 0 has no end."""
+    keep = policy.keep_for if consent is Consent.ASSESS_ONLY else policy.keep_for_improvement
+    return bool(keep) and now - made_at(case_id) >= keep

@@ -1,0 +1,116 @@
+"""The sweep's look at open cases: sends them to the workers again and ends what is left of closed ones."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from dermis.shared.case import (
+    CaseState,
+    Erased,
+    Fact,
+    Failed,
+    OpenCase,
+    Outcome,
+    Received,
+    fact_key,
+    failed_key,
+)
+from dermis.shared.erasing import clear
+from dermis.shared.errors import DermisError
+from dermis.shared.jobs import AssessJob
+from dermis.shared.ports import BlobNotFound, BlobStore, has
+from dermis.shared.queue import Queue
+from dermis.shared.telemetry import log
+from dermis.sweep import metrics
+from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, most_resends
+
+F = TypeVar("F", bound=Fact)
+_READERS = 8
+"""Objects that are read at once: a store elsewhere takes milliseconds for each."""
+
+
+class CaseSweep:
+    """Looks at all open cases each time; remembers, while it runs, which it sent again."""
+
+    def __init__(self, store: BlobStore, queue: Queue, policy: Policy) -> None:
+        self._store = store
+        self._queue = queue
+        self._policy = policy
+        self._resent: dict[str, Resent] = {}
+
+    def look(self, now: datetime) -> Counter[Action]:
+        """Look once, the oldest cases first, and return what was done; a fault of the store or broker is raised."""
+        keys = list(self._store.list("open/"))
+        metrics.open_cases.set(len(keys))
+        still_open = set(keys)
+        self._resent = {key: resent for key, resent in self._resent.items() if key in still_open}
+        budget = self._budget(len(keys))
+        done: Counter[Action] = Counter()
+        with ThreadPoolExecutor(_READERS) as readers:
+            for key, case in zip(keys, readers.map(lambda key: self._read(key, now), keys), strict=True):
+                if case is None:
+                    continue
+                marker, state = case
+                action = decide(marker, state, now=now, policy=self._policy)
+                if action is Action.RESEND and budget <= done[Action.RESEND]:
+                    action = Action.WAIT
+                self._do(action, key, marker, now)
+                done[action] += 1
+        return done
+
+    def _budget(self, open_cases: int) -> int:
+        if not open_cases:
+            return 0
+        try:
+            return most_resends(open_cases=open_cases, waiting_jobs=self._queue.waiting())
+        except DermisError as error:
+            log.warning("no case is sent again", reason=error.reason, detail=error.detail)
+            return 0
+
+    def _read(self, key: str, now: datetime) -> tuple[OpenCase, CaseState] | None:
+        """Return an open case, or None if there is nothing to decide about it now, or by this version of dermis."""
+        try:
+            marker = OpenCase.model_validate_json(self._store.get(key))
+            due = is_due(marker, self._resent.get(key), now=now, policy=self._policy)
+            return (marker, self._state(marker)) if due else None
+        except BlobNotFound:
+            return None  # closed meanwhile
+        except ValidationError as error:
+            log.error("case can't be read", key=key, fact=error.title)
+            return None
+
+    def _state(self, marker: OpenCase) -> CaseState:
+        """Read what decides, the facts that close a case first."""
+        owner, case_id = marker.owner, marker.case_id
+        if erased := self._get(fact_key(owner, case_id, "erased"), Erased):
+            return CaseState(erased=erased)
+        if outcome := self._get(fact_key(owner, case_id, "outcome"), Outcome):
+            return CaseState(outcome=outcome)
+        if failed := self._get(failed_key(owner, case_id, marker.attempt), Failed):
+            return CaseState(failed=failed)
+        return CaseState(received=self._get(fact_key(owner, case_id, "received"), Received))
+
+    def _get(self, key: str, model: type[F]) -> F | None:
+        try:
+            return model.model_validate_json(self._store.get(key))
+        except BlobNotFound:
+            return None
+
+    def _do(self, action: Action, key: str, marker: OpenCase, now: datetime) -> None:
+        match action:
+            case Action.RESEND:
+                self._queue.send(AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt))
+                known = self._resent.get(key)
+                self._resent[key] = Resent(times=(known.times if known else 0) + 1, at=now)
+            case Action.DISCARD:
+                clear(self._store, owner=marker.owner, case_id=marker.case_id)
+                self._store.delete(key)
+            case Action.CLOSE:
+                self._store.delete(key)
+                if has(self._store, fact_key(marker.owner, marker.case_id, "erased")):
+                    clear(self._store, owner=marker.owner, case_id=marker.case_id)  # who erased it just now counted on the marker
+            case Action.WAIT:
+                pass

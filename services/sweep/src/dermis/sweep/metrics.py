@@ -1,0 +1,24 @@
+"""What the sweep counts, for Prometheus."""
+
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from dermis.sweep.core.decide import Action
+
+open_cases = Gauge("dermis_sweep_open_cases", "markers of cases that are not closed")
+_last_look = Gauge("dermis_sweep_last_look_timestamp_seconds", "when the last look ended without a fault")
+_look_seconds = Histogram("dermis_sweep_look_seconds", "time of a look", buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300))
+_actions = Counter("dermis_sweep_actions", "what was done about open cases", ("action",))
+_scratch = Counter("dermis_sweep_scratch", "images to judge at once that nobody took away")
+_ended = Counter("dermis_sweep_ended_cases", "cases erased as their time was over")
+
+
+def looked(*, seconds: float, actions: Mapping[Action, int], scratch: int, ended: int) -> None:
+    """Count a look that ended without a fault."""
+    _last_look.set_to_current_time()
+    _look_seconds.observe(seconds)
+    _scratch.inc(scratch)
+    _ended.inc(ended)
+    for action, count in actions.items():
+        _actions.labels(action.value.lower()).inc(count)

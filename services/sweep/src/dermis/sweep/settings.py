@@ -1,0 +1,29 @@
+"""What may be set from outside: DERMIS_SWEEP_<NAME>."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from dermis.shared.settings import LISTEN, Retention
+from dermis.sweep.core.decide import Policy
+
+
+class SweepSettings(Retention):
+    interval_seconds: float = Field(30, gt=0, description="time between two looks at the open cases")
+    resend_after_seconds: float = Field(45, gt=0, description="a case that has been open for so long is sent to the workers again")
+    incomplete_after_seconds: float = Field(600, gt=0, description="a case that was never wholly submitted is removed after this time")
+    alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
+    metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
+
+    audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(
+            resend_after=timedelta(seconds=self.resend_after_seconds),
+            incomplete_after=timedelta(seconds=self.incomplete_after_seconds),
+            keep_for=timedelta(days=self.retention_days),
+            keep_for_improvement=timedelta(days=self.improvement_retention_days),
+            audit_for=timedelta(days=self.audit_days),
+        )

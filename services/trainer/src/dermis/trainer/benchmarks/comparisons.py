@@ -1,0 +1,258 @@
+"""What the trainer is held against: a linear probe on the same folds, one modality alone, a split that leaks.
+
+python -m dermis.trainer.benchmarks.comparisons fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
+python -m dermis.trainer.benchmarks.comparisons unfreezing --data FOLDER --work FOLDER       the last blocks trained too, against the frozen backbone
+python -m dermis.trainer.benchmarks.comparisons pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
+python -m dermis.trainer.benchmarks.comparisons strangers --data FOLDER OTHER --work FOLDER  the outlier rule on held-out photos and on other images
+python -m dermis.trainer.benchmarks.comparisons leak --work FOLDER                           the seed's CNN, split by image and by group
+
+Each fold is kept in the work folder: run it again to go on where it was stopped. Choices are made by inner folds of the training cases alone.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dermis.data.dataset import Dataset, conditions_of, open_dataset
+from dermis.data.samples import Sample
+from dermis.trainer import metrics as measures
+from dermis.trainer.benchmarks.contenders import probe
+from dermis.trainer.benchmarks.cross_validation import FOLDS_OUTER, SEED, Contender, Floats, cell, nested, table
+from dermis.trainer.benchmarks.unrelated_images import FOREIGN, foreign
+from dermis.trainer.calibration.outliers import fit_outliers
+from dermis.trainer.config import Config, Stage, changed
+from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
+from dermis.trainer.evaluation.report import with_interval
+from dermis.trainer.model.backbones import make_backbone
+from dermis.trainer.model.backbones.graph import fold_batch_norm
+from dermis.trainer.model.inputs import Inputs, arrays, features, without_answers, without_images
+from dermis.trainer.training.feature_cache import CachedViews, embed
+from dermis.trainer.training.stages import Parts, fit_stages, new_backbone
+from dermis.trainer.training.train import served
+
+DEPTHS = ({"image_size": "288", "taps": "block_7+block_10+block_14"}, {"image_size": "224", "taps": ""})
+OURS = tuple({**depth, "head.l2": l2} for depth in DEPTHS for l2 in ("0.03", "0.1", "0.3"))
+UNFROZEN = replace(
+    fitzpatrick17k.CONFIG,
+    image_size=224,
+    taps=(),
+    batch=32,
+    patience=3,
+    stages=(*fitzpatrick17k.CONFIG.stages, Stage(after="block_10", epochs=10, learning_rate=3e-4, images="augmented")),
+)
+"""Chosen once, before any result of it was seen."""
+FOREIGNERS = 200
+
+
+def labelled(data: str, *, mapping: str | None = None) -> Dataset:
+    """Return the cases that name a condition: of the others nothing can be learned, and nothing said of a model."""
+    return open_dataset(data, mapping=mapping).labelled()
+
+
+def ours(
+    name: str,
+    dataset: Dataset,
+    config: Config,
+    choices: Sequence[Mapping[str, str]],
+    work: Path,
+    hide: Callable[[Inputs], Inputs] = lambda inputs: inputs,
+    *,
+    stops_early: bool = False,
+) -> Contender:
+    """Return a config as a contender, asked through the model that would be exported; `hide`: what it is not shown then.
+
+    `stops_early`: a fifth of the training cases, by group, is not learned from but says which epoch of each stage was the best.
+    """
+    conditions = conditions_of(dataset.samples)
+    place = {sample.id: n for n, sample in enumerate(dataset.samples)}
+
+    @lru_cache(maxsize=1)
+    def inputs_at(size: int) -> Inputs:
+        return hide(arrays(dataset, config.schema, size))
+
+    @cache
+    def frozen(size: int, taps: tuple[str, ...]) -> keras.Model:
+        return new_backbone(replace(config, image_size=size, taps=taps))
+
+    def trained(chosen: Config, parts: Parts) -> tuple[keras.Model, keras.Model, dict[str, float]]:
+        keras.utils.set_random_seed(chosen.seed)
+        stays = all(stage.after is None for stage in chosen.stages)
+        backbone = frozen(chosen.image_size, chosen.taps) if stays else new_backbone(chosen)
+        return backbone, *fit_stages(chosen, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
+
+    def fit(choice: Mapping[str, str], training: Dataset, held: Dataset) -> Floats:
+        parts = Parts(train=training, calibration=held, test=held)
+        if stops_early:
+            known, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
+            parts = replace(parts, train=known, validation=checked)
+        chosen = changed(config, choice)
+        model = served(chosen, *trained(chosen, parts)[:2])
+        rows = [place[sample.id] for sample in held.samples]
+        return np.asarray(
+            model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[
+                "probabilities"
+            ],
+            float,
+        )
+
+    def loss(choice: Mapping[str, str], training: Dataset, checked: Dataset) -> float:
+        parts = Parts(train=training, calibration=checked, test=checked, validation=checked)
+        return trained(changed(config, choice), parts)[2]["validation_loss"]
+
+    return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss)
+
+
+def run_fitzpatrick17k(data: str, *, work: Path) -> str:
+    dataset = labelled(data, mapping="fitzpatrick17k")
+    lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
+    found = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
+    return table(found, best="dermis", others=["linear probe"])
+
+
+def run_unfreezing(data: str, *, work: Path) -> str:
+    """Return what a second stage gives that trains the last blocks on augmented images; nothing is chosen but the epoch to stop at."""
+    dataset = labelled(data, mapping="fitzpatrick17k")
+    frozen = replace(UNFROZEN, stages=UNFROZEN.stages[:1])
+    contenders = [
+        ours("frozen", dataset, frozen, ({},), work, stops_early=True),
+        ours("frozen, learning from all", dataset, replace(frozen, patience=None), ({},), work),
+        ours("unfrozen", dataset, UNFROZEN, ({},), work, stops_early=True),
+    ]
+    found = nested(dataset, contenders, work / "unfreezing")
+    return table(found, best="unfrozen", others=["frozen", "frozen, learning from all"])
+
+
+def run_pad_ufes_20(data: str, *, work: Path) -> str:
+    """Return what each modality gives, each by a model of its own that was trained on it alone; the config as it stands: nothing is chosen."""
+    dataset, config = labelled(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
+    blind, silent = replace(config, images_dropout=1.0, answers_dropout=0.0), replace(config, images_dropout=0.0, answers_dropout=1.0)
+    contenders = [
+        ours("both", dataset, config, ({},), work),
+        ours("images alone", dataset, silent, ({},), work, lambda inputs: without_answers(inputs, config.schema)),
+        ours("answers alone", dataset, blind, ({},), work, without_images),
+    ]
+    found = nested(dataset, contenders, work / "folds")
+    return table(found, best="both", others=["images alone", "answers alone"])
+
+
+def run_strangers(data: str, *others: str, work: Path) -> str:
+    """Return how the outlier rule tells held-out photos from other images: 5 folds, in each a head and a rule that know nothing of the fold.
+
+    As in a bundle made by `--on-all`, the rule is fitted on every other group of the training photos and calibrated on the rest.
+    """
+    dataset, config = labelled(data, mapping="fitzpatrick17k"), fitzpatrick17k.CONFIG
+    conditions, backbone = conditions_of(dataset.samples), new_backbone(config)
+    foreigners = [*map(open_dataset, others), *(foreign(name, FOREIGNERS) for name in FOREIGN)]
+    split = dataset.split(seed=SEED, folds=FOLDS_OUTER)
+    held_out = dataset.take(case.case_id for case in split.cases if case.fold is not None)
+    sets = {"held-out photos of the same source": held_out, **{f"{other.name}, all cases": other for other in foreigners}}
+    scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
+    calibrated_on, wanted = 0, config.false_alarms or 0.02
+    for fold in range(FOLDS_OUTER):
+        training, held = dataset.fold(split, fold)
+        keras.utils.set_random_seed(config.seed)
+        parts = Parts(train=training, calibration=held, test=held)
+        head, _ = fit_stages(config, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
+
+        def seen(one: Dataset, head: keras.Model = head) -> Floats:
+            views = ("plain", "mirror")
+            cache, places = embed(one, backbone, work / "embeddings", views=views, pooled=True, quiet=True)
+            maps, mask = CachedViews(cache, places, views, mean=True).load(np.arange(len(one)), None)
+            given = {"maps": maps, "image_mask": mask, "features": features(one.samples, config.schema)}
+            return np.asarray(head.predict(given, batch_size=64, verbose=0)["embedding"], float)
+
+        known = seen(training)
+        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
+        fitted = fit_outliers(known[place % 2 == 0], known[place % 2 == 1], false_alarms=wanted)
+        assert fitted is not None  # noqa: S101
+        outliers, rule = fitted
+        calibrated_on += rule.calibrated_on
+        for name, one in sets.items():  # every image by one fold's rule, as a share of its threshold
+            places = np.flatnonzero(
+                np.isin([s.id for s in one.samples], [s.id for s in held.samples])
+                if one is held_out
+                else np.arange(len(one)) % FOLDS_OUTER == fold
+            )
+            scores[name][places] = outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
+    lines = [f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {wanted:.0%} of false alarms wanted.", ""]
+    lines += ["| images | n | flagged | AUROC against the held-out photos |", "|---|---|---|---|"]
+    (same, base), *_ = scores.items()
+    rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
+    weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
+    for name, found in scores.items():
+        flagged = cell(with_interval(measures.mean(found > 1, weights[name]), groups[name]))
+        auroc = measures.told_apart(base, found, weights[same], weights[name])
+        lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
+    lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
+    values = [sample.slices["fitzpatrick_estimated"] for sample in held_out.samples]
+    for value in sorted(set(values)):
+        here = np.array([item == value for item in values])
+        figure = with_interval(measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here)))
+        lines.append(f"| {value} | {here.sum()} | {cell(figure)} |")
+    return "\n".join(lines)
+
+
+def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
+    """Return every image as a case of its own, as the seed took them; `torn`: nothing keeps the images of a case together."""
+    samples: list[Sample] = []
+    for sample in dataset.samples:
+        for n, key in enumerate(sample.images):
+            name = f"{sample.id}.{n}"
+            samples.append(replace(sample, id=name, group=name if torn else sample.group, images=(key,)))
+    return replace(dataset, samples=tuple(samples))
+
+
+def run_leak(data: str, *, work: Path) -> str:
+    """Return how the seed's network scores by either split: five folds each, every image by a model that did not see it."""
+    lines = ["| the seed's CNN, images split | n | top-1 | top-3 | floor: top-1 | top-3 |", "|---|---|---|---|---|---|"]
+    for torn, how in ((True, "at random: images of a case on both sides"), (False, "by case")):
+        dataset = by_image(labelled(data), torn=torn)
+        folder = work / f"leak-{'images' if torn else 'cases'}"
+        found = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)
+        whole = found.judged("cnn")
+        # By case in both, so that the spread is not understated where the split was torn.
+        groups = [sample.id.rpartition(".")[0] for sample in found.dataset.samples]
+        weights = measures.draw_weights(groups, np.random.default_rng(0))
+        prior = np.bincount(whole.labels) / len(whole)
+        figures = [
+            with_interval(measures.mean(measures.hits(whole.probabilities, whole.labels, top=top), weights), groups) for top in (1, 3)
+        ]
+        floors = [f"{measures.floor(whole.labels, prior, top=top):.3f}" for top in (1, 3)]
+        lines.append(f"| {how} | {len(whole)} | {' | '.join(map(cell, figures))} | {' | '.join(floors)} |")
+    return "\n".join(lines)
+
+
+RUNS: dict[str, Callable[..., str]] = {
+    "fitzpatrick17k": run_fitzpatrick17k,
+    "unfreezing": run_unfreezing,
+    "pad_ufes_20": run_pad_ufes_20,
+    "strangers": run_strangers,
+    "leak": run_leak,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure the trainer against simpler ways.")
+    parser.add_argument("name", choices=list(RUNS))
+    parser.add_argument(
+        "--data", nargs="+", default=["generated:11:200:64"], help="store URL or folder of the data set; for strangers: of others too"
+    )
+    parser.add_argument("--work", type=Path, required=True, help="folder for embeddings and folds")
+    parser.add_argument("--write", type=Path, help="write the table, Markdown, here")
+    given = parser.parse_args()
+    text = RUNS[given.name](*given.data, work=given.work)
+    print(text)
+    if given.write:
+        given.write.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

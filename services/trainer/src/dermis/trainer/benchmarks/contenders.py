@@ -1,0 +1,208 @@
+"""What dermis itself sends into a benchmark: the case model's branches, trained by its own recipe on the training cases of a fold."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras.utils import clear_session, set_random_seed
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from dermis.data.dataset import Dataset, conditions_of
+from dermis.metadata.core.encode import encode
+from dermis.shared.case import MAX_IMAGES
+from dermis.shared.vocabulary import SelfReport
+from dermis.trainer.benchmarks.cross_validation import Contender as CrossValidated
+from dermis.trainer.benchmarks.task import Contender, Task
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.metrics import Floats, Ints
+from dermis.trainer.model.head import Head, build_head
+from dermis.trainer.model.inputs import features, targets
+from dermis.trainer.training.feature_cache import CachedViews, embed, gather
+from dermis.trainer.training.loop import Cases, Progress, Trained, devices, fit, logits_of
+from dermis.trainer.training.losses import soft_loss
+from dermis.trainer.training.stages import new_backbone
+
+ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
+PROBES = 20
+VALIDATION = 0.2
+"""Share of a fold's training cases, in whole groups, that choose the penalty; then all of them are learned from."""
+PENALTIES = (0.002, 0.006, 0.02)
+RECIPE = Config(name="benchmark-answers", stages=(Stage(epochs=40, learning_rate=1e-2),), batch=64, patience=None, head=Head())
+IMAGES_RECIPE = Config(
+    name="benchmark-images", stages=(Stage(epochs=40, learning_rate=3e-3),), batch=64, patience=None, head=Head(pooling="images")
+)
+"""EfficientNet-Lite0 as published, frozen; each image once, as it is."""
+
+
+class NoImages:
+    """Every case is shown without its images."""
+
+    def load(self, places: Ints, rng: np.random.Generator | None) -> tuple[Floats, "np.ndarray[tuple[int, int], np.dtype[np.bool_]]"]:
+        return np.zeros((len(places), MAX_IMAGES, 1, 1, 1), np.float32), np.zeros((len(places), MAX_IMAGES), bool)
+
+
+class Embedded:
+    """What a frozen backbone made of a data set's images, once for all folds; `found` of `images` could be had."""
+
+    def __init__(self, dataset: Dataset, config: Config, cache: Path, *, quiet: bool) -> None:
+        backbone = new_backbone(config)
+        self._cache, self._places = embed(dataset, backbone, cache, pooled=True, quiet=quiet)
+        self._row = {sample.id: row for row, sample in enumerate(dataset.samples)}
+        self.shape = (1, 1, backbone.output.shape[-1])
+        self.images = sum(len(sample.images[:MAX_IMAGES]) for sample in dataset.samples)
+        self.found = int((self._places >= 0).sum())
+
+    def of(self, part: Dataset) -> CachedViews:
+        return CachedViews(self._cache, self._places[[self._row[sample.id] for sample in part.samples]], ("plain",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseModel:
+    """The case model as a contender: of the penalty that does best on cases kept aside, then fitted on all training cases of the fold."""
+
+    recipe: Config
+    embedded: Embedded | None = None
+    answers: bool = True
+
+    def __call__(self, task: Task, training: Dataset, tested: Dataset) -> Floats:
+        penalty = PENALTIES[0] if len(PENALTIES) == 1 else self._chosen(task, training)
+        logits = self._fitted(task, training, tested, penalty).astype(np.float64)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        return np.asarray(powers / powers.sum(1, keepdims=True))
+
+    def _chosen(self, task: Task, training: Dataset) -> float:
+        learn, watch = _parted(training)
+        target = targets(watch.samples, task.conditions)[0].astype(np.float32)
+        losses = {penalty: float(np.mean(soft_loss()(target, self._fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
+        return min(losses, key=lambda penalty: losses[penalty])
+
+    def _fitted(self, task: Task, training: Dataset, asked: Dataset, penalty: float) -> Floats:
+        """Return the logits [N,K] of `asked` by a model that learned from `training`."""
+        config = replace(self.recipe, schema=task.schema, head=replace(self.recipe.head, l2=penalty))
+        clear_session()
+        set_random_seed(config.seed)
+        shape = self.embedded.shape if self.embedded else (1, 1, 1)
+        with devices().scope():
+            head = build_head(shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
+        trained = Trained(None, head)
+        fit(trained, self._cases(task, training), None, config=config, stage=config.stages[0], progress=Progress(), quiet=True)
+        return np.asarray(logits_of(trained, self._cases(task, asked), batch=256))
+
+    def _cases(self, task: Task, part: Dataset) -> Cases:
+        answered = features(part.samples, task.schema)
+        return Cases(
+            source=self.embedded.of(part) if self.embedded else NoImages(),
+            features=answered if self.answers else np.tile(encode(task.schema, SelfReport()), (len(part), 1)).astype(answered.dtype),
+            target=targets(part.samples, task.conditions)[0],
+            weight=np.ones(len(part), np.float32),
+            ids=tuple(sample.id for sample in part.samples),
+        )
+
+
+def _parted(training: Dataset) -> tuple[Dataset, Dataset]:
+    groups = [sample.group for sample in training.samples]
+    learn, watch = next(GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(groups, groups=groups))
+    return tuple(training.take(training.samples[place].id for place in places) for places in (learn, watch))  # type: ignore[return-value]
+
+
+def images_at_hand(dataset: Dataset) -> bool:
+    """Tell whether the source holds images at all, by some of all cases."""
+    keys = [key for sample in dataset.samples for key in sample.images]
+    return any(dataset.read(key) is not None for key in keys[:: max(1, len(keys) // PROBES)])
+
+
+def with_answers() -> dict[str, Contender]:
+    return {ANSWERS: CaseModel(recipe=RECIPE)}
+
+
+def with_images(dataset: Dataset, cache: Path, *, quiet: bool = False) -> tuple[dict[str, Contender], Embedded]:
+    """Return the contenders that see images, and what they see; the backbone runs here, once an image."""
+    embedded = Embedded(dataset, IMAGES_RECIPE, cache, quiet=quiet)
+    return {
+        IMAGES: CaseModel(recipe=IMAGES_RECIPE, embedded=embedded, answers=False),
+        BOTH: CaseModel(recipe=IMAGES_RECIPE, embedded=embedded),
+    }, embedded
+
+
+PAIRS = ((BOTH, ANSWERS), (BOTH, IMAGES), (IMAGES, ANSWERS))
+"""Which of them are compared, where both take part."""
+
+
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Inverse strengths of L2 that the logistic regression chooses from, in each fold by its training cases alone."""
+
+
+INNER_FOLDS = 3
+
+
+PRIOR, REGRESSION = "constant prior", "logistic regression, one-hot answers"
+
+
+def constant_prior(task: Task, training: Dataset, tested: Dataset) -> Floats:
+    """Say of every case what the training cases are on average: the best constant list, and the floor of every top-k."""
+    target, _ = targets(training.samples, task.conditions)
+    return np.tile(target.mean(0), (len(tested), 1))
+
+
+def logistic_regression(task: Task, training: Dataset, tested: Dataset) -> Floats:
+    """Multinomial logistic regression on one-hot answers, absent ones included, against the reference differential.
+
+    A case stands once for each condition that it names, with that weight.
+    """
+    answers, (target, _) = features(training.samples, task.schema), targets(training.samples, task.conditions)
+    groups = np.array([sample.group for sample in training.samples])
+    losses = {strength: _inner_loss(answers, target, groups, strength) for strength in STRENGTHS}
+    best = min(losses, key=lambda strength: losses[strength])
+    return _fit(answers, target, best)(features(tested.samples, task.schema))
+
+
+def _inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) -> float:
+    folds = GroupKFold(INNER_FOLDS).split(answers, groups=groups)
+    lost = [
+        -(target[held] * np.log(np.maximum(_fit(answers[kept], target[kept], strength)(answers[held]), 1e-9))).sum() for kept, held in folds
+    ]
+    return float(np.sum(lost))
+
+
+def _fit(answers: Floats, target: Floats, strength: float) -> Callable[[Floats], Floats]:
+    rows, columns = np.nonzero(target)
+    model = LogisticRegression(C=strength, max_iter=2000).fit(answers[rows], columns, sample_weight=target[rows, columns])
+
+    def say(asked: Floats) -> Floats:
+        table = np.zeros((len(asked), target.shape[1]))
+        table[:, model.classes_] = model.predict_proba(asked)
+        return table
+
+    return say
+
+
+BASELINES: Mapping[str, Contender] = {PRIOR: constant_prior, REGRESSION: logistic_regression}
+
+
+PROBE_C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+
+
+def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> CrossValidated:
+    """Return the usual linear probe: logistic regression on the last layer's standardised means, at the size it was published for."""
+    cache, places = embed(dataset, backbone, work / "embeddings", pooled=True, quiet=True)
+    maps, _ = gather(cache, places[..., 0])
+    rows = dict(zip((sample.id for sample in dataset.samples), maps[:, 0, 0, 0], strict=True))
+    conditions = conditions_of(dataset.samples)
+
+    def fit(choice: float, training: Dataset, held: Dataset) -> npt.NDArray[np.float64]:
+        fitted = make_pipeline(StandardScaler(), LogisticRegression(C=choice, max_iter=500))
+        with threadpool_limits(1):
+            fitted.fit(np.stack([rows[s.id] for s in training.samples]), targets(training.samples, conditions)[1])
+            said = fitted.predict_proba(np.stack([rows[s.id] for s in held.samples]))
+        whole = np.zeros((len(held), len(conditions)))
+        whole[:, fitted[-1].classes_] = said
+        return whole
+
+    return CrossValidated(name="linear probe", choices=PROBE_C, fit=fit)

@@ -1,0 +1,51 @@
+"""`dermis train`."""
+
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dermis.trainer.training.signals import ended_by_signals
+
+# Loaded for `dermis --help`: what is heavy is imported when it runs, and a missing extra is told here.
+for _package in ("fairlearn", "openvino", "pandas", "tensorflow"):
+    if find_spec(_package) is None:
+        raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_folder = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("config")
+@click.option("--store", required=True, envvar="DERMIS_STORE_URL", show_envvar=True, help="Store for the run and the version.")
+@click.option("--data", multiple=True, metavar="URL", help="Data set: store URL, folder, or generated:SEED:COUNT; several train together.")
+@click.option("--mapping", help="Mapping of the data set: its name or a file; by default one that fits, else SCIN.")
+@click.option("--policy", help="Label policy for SCIN: its name, or a file.")
+@click.option("--duplicates", type=_file, help="Near-duplicate groups: CSV with columns image, group.")
+@click.option("--split", type=_file, help="Fold file of `dermis data split`; by default one is made with the config's seed.")
+@click.option(
+    "--on-all", type=click.IntRange(min=2), metavar="FOLDS", help="Learn from every case; calibrate and measure by that many folds."
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a setting: batch=64, head.l2=0.01, stage.0.epochs=5.")
+@click.option("--grid", multiple=True, metavar="NAME=A,B,C", help="Try every combination, then go on with the least validation loss.")
+@click.option(
+    "--resume", metavar="RUN", help="Go on with this run; by default the same command goes on with its own run, if that is not finished."
+)
+@click.option("--cache", type=_folder, default=".dermis-cache", show_default=True, help="Embeddings and prepared images.")
+@click.option("--tensorboard", type=_folder, help="Write TensorBoard's events here.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def train(**given: Any) -> None:
+    """Train a model by CONFIG, the name of a page in dermis/trainer/configs or a Python file with CONFIG, and publish it as a version.
+
+    \b
+    Examples:
+      dermis train scin --data gs://bucket/scin --split split.json --store gs://bucket/dermis
+      dermis train fitzpatrick17k --data photos/fitzpatrick17k --on-all 5 --store file:///srv/store
+      dermis train lite0 --data generated:1:300 --store file:///srv/store --set head.dropout=0.3
+      dermis train lite0 --data generated:1:300 --store file:///srv/store --grid stage.0.learning_rate=0.001,0.003 --grid features=baseline,symptoms
+    """
+    with ended_by_signals() as stop:  # from before TensorFlow is loaded
+        importlib.import_module("dermis.trainer.training.run").run(**given, stop=stop)

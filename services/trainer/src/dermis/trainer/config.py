@@ -1,0 +1,126 @@
+"""What a run depends on: the model, the data, the stages of training, and every number in them."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from dermis.data.defaults import POLICY
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import AbstentionRule, FeatureSchema
+from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.model.head import Head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage. `after`: the layer of the backbone after which it is trained; None: the head alone, "": all of it.
+
+    `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew each time.
+    `pseudo`: unlabelled cases train too, with what the model so far says of them where it is at least that sure.
+    """
+
+    after: str | None = None
+    epochs: int = 20
+    learning_rate: float = 3e-3
+    images: Literal["cached", "augmented"] = "cached"
+    pseudo: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A model and how it is trained. The words of the fields are those of the grid.
+
+    `backbone`: a name or a store URL. `weights`: "published", None for random ones, or the URL of a weights file. `taps`: layers whose
+    outputs are read beside the last one's. `mirrored`: each image is also looked at in the mirror, in training by views, in serving within
+    the graph. `patience`: epochs of a stage without a better validation loss; None: no early stopping. `images_dropout`,
+    `answers_dropout`: share of cases that are shown without their images, or without their answers. `tone_preserving`,
+    `tone_shifting`: which augmentations. `ema`: momentum of the averaged weights. `data`: where the cases are if nothing else is said.
+    `risk`, `false_alarms`: as of `trust.Wanted`. `precision`: of what is computed in training; None: mixed on a GPU, else float32.
+    """
+
+    name: str
+    purpose: Literal["demo", "research", "release"] = "research"
+    seed: int = 0
+    data: str | None = None
+    mapping: str | None = None
+    policy: str = POLICY
+    least_cases: int = 1
+    backbone: str = "efficientnet-lite0"
+    weights: str | None = "published"
+    image_size: int = 224
+    taps: tuple[str, ...] = ()
+    mirrored: bool = False
+    head: Head = field(default_factory=Head)
+    schema: FeatureSchema = field(default_factory=every_answer)
+    stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(),))
+    batch: int = 32
+    smoothing: float = 0.0
+    focal: float = 0.0
+    balanced: bool = False
+    mixup: float = 0.0
+    ema: float = 0.0
+    weight_decay: float = 0.0
+    patience: int | None = 8
+    images_dropout: float = 0.0
+    answers_dropout: float = 0.0
+    tone_preserving: bool = True
+    tone_shifting: bool = False
+    coverage: float = 0.9
+    abstention: AbstentionRule = field(default_factory=lambda: AbstentionRule(min_probability=0.0, max_set_size=1000))
+    risk: float | None = None
+    false_alarms: float | None = 0.02
+    precision: Literal["float32", "mixed_bfloat16"] | None = None
+
+
+def as_json(config: Config) -> dict[str, Any]:
+    """Return every value of a config, as a record of the run."""
+    found = dataclasses.asdict(dataclasses.replace(config, schema=None, abstention=None))  # type: ignore[arg-type]
+    found |= {"schema": config.schema.id, "abstention": config.abstention.model_dump(mode="json")}
+    return dict(json.loads(json.dumps(found)))
+
+
+def changed(config: Config, settings: Mapping[str, str]) -> Config:
+    """Return the config with settings given as text, NAME or head.NAME or stage.NAME (all stages) or stage.N.NAME; INVALID for others."""
+    for name, text in settings.items():
+        first, _, rest = name.partition(".")
+        if first == "head" and rest:
+            config = dataclasses.replace(config, head=_set(config.head, rest, text, name))
+        elif first == "stage" and rest:
+            number, _, field = rest.rpartition(".")
+            places = range(len(config.stages)) if not number else [int(number)] if number.isdecimal() else []
+            if number and (not number.isdecimal() or int(number) >= len(config.stages)):
+                raise DermisError(Kind.INVALID, "SETTING", f"{name}: there is no stage {number!r}; use 0 to {len(config.stages) - 1}")
+            stages = [_set(stage, field, text, name) if n in places else stage for n, stage in enumerate(config.stages)]
+            config = dataclasses.replace(config, stages=tuple(stages))
+        else:
+            config = _set(config, name, text, name)
+    return config
+
+
+def _set(value: Any, field: str, text: str, name: str) -> Any:
+    hints = get_type_hints(type(value))
+    simple = {key: hint for key, hint in hints.items() if key not in ("head", "schema", "stages", "abstention")}
+    if field not in simple:
+        raise DermisError(Kind.INVALID, "SETTING", f"{name!r} is no setting; use one of {', '.join(simple)}")
+    return dataclasses.replace(value, **{field: _parsed(simple[field], text, name)})
+
+
+def _parsed(hint: Any, text: str, name: str) -> Any:
+    kinds = get_args(hint) if get_origin(hint) not in (None, Literal, tuple) else (hint,)
+    if text.lower() == "none" and type(None) in kinds:
+        return None
+    for kind in kinds:
+        if get_origin(kind) is tuple:
+            return tuple(part for part in text.split("+") if part)
+        if get_origin(kind) is Literal and text in get_args(kind):
+            return text
+        if kind is bool and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if kind in (int, float, str):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    raise DermisError(Kind.INVALID, "SETTING", f"{name}={text!r} is not understood; it is {hint}")

@@ -1,0 +1,89 @@
+"""The cases of an evaluation: each decided as the worker decides it, and what they are cut by."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dermis.shared.case import OutcomeKind
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import Manifest
+from dermis.trainer.calibration.fit import Wanted, fit_trust
+from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions
+from dermis.trainer.evaluation.slices import _types, fitzpatrick_groups
+from dermis.trainer.metrics import Hits, Judged
+from dermis.worker.core.differential import decide
+from dermis.worker.core.outliers import Outliers
+
+
+def at(predictions: Predictions, here: Hits) -> Predictions:
+    """Return the predictions of some of the cases, bool[N]."""
+    return replace(
+        predictions,
+        ids=tuple(itertools.compress(predictions.ids, here)),
+        groups=tuple(itertools.compress(predictions.groups, here)),
+        target=predictions.target[here],
+        labels=predictions.labels[here],
+        raw={shown: values[here] for shown, values in predictions.raw.items()},
+        embedding=predictions.embedding[here],
+        slices={name: tuple(itertools.compress(values, here)) for name, values in predictions.slices.items()},
+        fold=predictions.fold[here],
+    )
+
+
+def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Wanted) -> dict[int, Manifest]:
+    """Return a manifest for each fold of pooled predictions, its temperature, sets and abstention fitted on the other folds' cases."""
+    known, found = predictions.labels >= 0, {}
+    for fold in sorted(set(predictions.fold.tolist())):
+        others = at(predictions, known & (predictions.fold != fold))
+        trust = fit_trust(
+            replace(wanted, false_alarms=None),  # embeddings of two models can't be compared
+            raw=others.raw[SHOWN_TO_SERVE],
+            target=others.target,
+            labels=others.labels,
+            groups=fitzpatrick_groups(others),
+            embedding=others.embedding,
+            training_embedding=others.embedding,
+        )
+        update = {"calibration": trust.calibration, "prediction_sets": trust.prediction_sets, "abstention": trust.abstention}
+        found[fold] = manifest.model_copy(update=update)
+    return found
+
+
+def decided(
+    manifest: Manifest, predictions: Predictions, outliers: Outliers | None = None, *, by_fold: Mapping[int, Manifest] | None = None
+) -> tuple[Judged, Hits | None]:
+    """Return the cases as the worker decides them, and which it calls out of distribution, None without such a rule.
+
+    A case without an image has an embedding of zeros, which says nothing: it is not scored.
+    """
+    if predictions.conditions != manifest.conditions:
+        raise DermisError(
+            Kind.INVALID, "CONDITIONS", f"the predictions are of other conditions than {manifest.key}'s: predict again with it"
+        )
+    scores = None
+    if manifest.outliers and outliers:
+        scores = [
+            float(score) if row.any() else None
+            for score, row in zip(outliers.score(predictions.embedding), predictions.embedding, strict=True)
+        ]
+    column = {condition.id: k for k, condition in enumerate(manifest.conditions)}
+    probabilities = np.zeros((len(predictions), len(column)))
+    sets, answered, strange = np.zeros(probabilities.shape, bool), np.zeros(len(predictions), bool), np.zeros(len(predictions), bool)
+    for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SHOWN_TO_SERVE], _types(predictions), strict=True)):
+        of = by_fold[int(predictions.fold[row])] if by_fold else manifest
+        decision = decide(raw, of, fitzpatrick, outlier_score=scores[row] if scores else None)
+        answered[row], strange[row] = decision.kind is OutcomeKind.DIFFERENTIAL, decision.reason == "OUT_OF_DISTRIBUTION"
+        for ranked in decision.differential:
+            probabilities[row, column[ranked.condition]] = ranked.probability
+            sets[row, column[ranked.condition]] = ranked.in_prediction_set
+    judged = Judged(
+        probabilities=probabilities,
+        labels=predictions.labels,
+        target=predictions.target,
+        sets=sets,
+        answered=answered,
+        fold=predictions.fold,
+    )
+    return judged, strange if scores else None

@@ -1,0 +1,243 @@
+"""What a bundle says of a data set: images decoded, judged and fitted, answers encoded and the graph run as in serving."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+from scipy.special import softmax
+
+from dermis.data.dataset import Dataset, Images
+from dermis.data.samples import NOT_GIVEN, Sample
+from dermis.metadata.core.encode import encode_batch
+from dermis.shared.case import MAX_IMAGES
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, Condition, FeatureSchema, Manifest, VersionRef
+from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.report import QualityReport, Verdict
+from dermis.shared.vocabulary import SelfReport
+from dermis.trainer.evaluation.predictions import Predictions, Shown
+from dermis.trainer.model.inputs import targets
+from dermis.worker.core import quality
+from dermis.worker.core.decode import decode
+from dermis.worker.core.outliers import Outliers, from_bytes
+from dermis.worker.core.prepare import Image, fit
+
+BATCH = 16
+_READERS = 2
+_VERDICTS = (Verdict.UNUSABLE, Verdict.MARGINAL, Verdict.USABLE)
+MEASURES = ("sharpness", "brightness_mean", "brightness_std", "underexp", "overexp", "contrast", "shadow")
+"""The quality measures that slices are made of; `blur` is `sharpness` by another name."""
+Lost = Literal["missing", "undecodable"]
+_TOLD = 5
+Floats = npt.NDArray[np.float32]
+Change = Callable[[Image], Image]
+"""Something done to each working image, uint8[H,W,3], before it is judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle made ready to run by OpenVINO at f32 (by default it may choose bf16, which is 2 % off)."""
+
+    manifest: Manifest
+    schema: FeatureSchema
+    outliers: Outliers | None
+    model: openvino.CompiledModel
+
+    def run(self, images: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], features: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return probabilities [B,K], uncalibrated, embedding [B,E] and answers_logits [B,K]."""
+        results = self.model({"images": images, "image_mask": mask, "features": features})
+        outputs = ("probabilities", "embedding", "answers_logits")
+        return tuple(np.array(results[self.model.output(name)]) for name in outputs)  # type: ignore[return-value]
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open a bundle's folder; INVALID if its feature schema or a file is not what the manifest says."""
+    manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    schema = FeatureSchema.model_validate_json((folder / FEATURE_SCHEMA_FILE).read_bytes())
+    if schema.id != manifest.feature_schema:
+        raise DermisError(
+            Kind.INVALID, "BUNDLE_INVALID", f"{folder.name}: {FEATURE_SCHEMA_FILE} is {schema.id}, not {manifest.feature_schema}"
+        )
+    for path, digest in manifest.files.items():
+        if not (folder / path).is_file() or hashlib.sha256((folder / path).read_bytes()).hexdigest() != digest:
+            raise DermisError(Kind.INVALID, "BUNDLE_INVALID", f"{folder.name}: {path} is not as the manifest says: fetch the bundle again")
+    outliers = from_bytes((folder / manifest.outliers.file).read_bytes()) if manifest.outliers else None
+    compiled = openvino.Core().compile_model(str(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return Bundle(manifest=manifest, schema=schema, outliers=outliers, model=compiled)
+
+
+def fetch_bundle(store: BlobStore, ref: VersionRef, folder: Path) -> Path:
+    """Bring a version's files from the store into `folder`; `BlobNotFound` if it is not published."""
+    key = f"models/{ref.name}/{ref.version}"
+    data = store.get(f"{key}/{MANIFEST_FILE}")
+    for path in Manifest.model_validate_json(data).files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(store.get(f"{key}/{path}"))
+    (folder / MANIFEST_FILE).write_bytes(data)
+    return folder
+
+
+def predict(
+    bundle: Bundle,
+    dataset: Dataset,
+    *,
+    name: str | None = None,
+    quality_filter: bool = True,
+    change: Change | None = None,
+    hidden: Sequence[str] = (),
+    shown: Sequence[Shown] = ("images and answers", "images alone", "answers alone"),
+    step: Callable[[int], None] = lambda cases: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Predictions:
+    """Return what a bundle says of every case of a data set; `step` hears how many cases were done, `say` which images could not be read.
+
+    NOT_FOUND where every image is missing: what was measured would be the answers alone.
+
+    As in serving, an unusable image is not shown to the model; a case that has no other is one that serving rejects: it is
+    answered with what it has, and its slice `quality_verdict` says UNUSABLE. The graph runs once a case: logits are images + answers, so
+    what each says alone follows from what both say and from `answers_logits`. `change`: done to every working image. `hidden`: answers
+    that are taken out of every self-report. `name`: what the predictions call the model.
+    """
+    dataset.check_images()
+    policy = quality.Policy.model_validate_json(resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes())
+    size = bundle.manifest.image_size
+    nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
+    silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
+    found: dict[Shown, list[Floats]] = {what: [] for what in shown}
+    embeddings: list[Floats] = []
+    reports: list[tuple[QualityReport, ...]] = []
+    lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
+    with ThreadPoolExecutor(_READERS) as pool:
+        for samples in _batches(dataset.samples):
+            keys = [(sample.id, key) for sample in samples for key in sample.images[:MAX_IMAGES]]
+            looked = list(pool.map(lambda key: _look(dataset.store, key[1], policy, change), keys))
+            for (case, _), one in zip(keys, looked, strict=True):
+                if one.lost:
+                    lost[one.lost].append(case)
+            images, mask, judged = _slots(samples, iter(looked), size=size, quality_filter=quality_filter)
+            reports += judged
+            features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
+            probabilities, embedding, answers = bundle.run(images, mask, features)
+            embeddings.append(embedding)
+            said: dict[Shown, Floats] = {
+                "images and answers": probabilities,
+                "images alone": softmax(np.log(np.maximum(probabilities, 1e-37)) - answers + silent, axis=1),
+                "answers alone": softmax(answers, axis=1),
+            }
+            for what in shown:
+                found[what].append(said[what])
+            step(len(samples))
+    for why, cases in lost.items():
+        if cases:
+            first = ", ".join(list(dict.fromkeys(cases))[:_TOLD])
+            say(f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the model; the first cases: {first}")
+    made = predictions(
+        dataset,
+        bundle.manifest.conditions,
+        {what: np.concatenate(tables) for what, tables in found.items()},
+        embedding=np.concatenate(embeddings),
+        model=name or f"{bundle.manifest.name}/{bundle.manifest.version}",
+    )
+    return replace(made, slices={**made.slices, **quality_slices(reports)})
+
+
+def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:
+    """Return a self-report in which some answers were not given."""
+    return report.model_copy(update=dict.fromkeys(hidden))
+
+
+def quality_slices(reports: Sequence[Sequence[QualityReport]]) -> dict[str, tuple[str, ...]]:
+    """Return slices by the quality of each case's images: its best verdict, and each measure's third of the cases, by its mean."""
+    best = tuple(max((report.verdict for report in case), key=_VERDICTS.index).value if case else NOT_GIVEN for case in reports)
+    found = {"quality_verdict": best}
+    for name in MEASURES:
+        values = np.array([_mean(getattr(report.measures, name) for report in case if report.measures) for case in reports])
+        known = values[~np.isnan(values)]
+        if not len(known):
+            continue
+        low, high = np.quantile(known, [1 / 3, 2 / 3])
+        names = (f"1: to {low:.3g}", f"2: {low:.3g} to {high:.3g}", f"3: above {high:.3g}")
+        found[f"quality_{name}"] = tuple(NOT_GIVEN if np.isnan(value) else names[int(value > low) + int(value > high)] for value in values)
+    return found
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+    rest = iter(samples)
+    while batch := list(itertools.islice(rest, BATCH)):
+        yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """An image's quality report and its working image, or why there is none."""
+
+    report: QualityReport
+    image: Image | None
+    lost: Lost | None = None
+
+
+def _look(store: Images, key: str, policy: quality.Policy, change: Change | None) -> _Looked:
+    try:
+        working = decode(store.get(key)).image
+    except DermisError as error:
+        if error.retryable:
+            raise
+        return _Looked(quality.unreadable(policy), None, "missing" if isinstance(error, BlobNotFound) else "undecodable")
+    working = change(working) if change else working
+    return _Looked(quality.assess(working, policy), working)
+
+
+def _slots(
+    samples: Sequence[Sample], read: Iterator[_Looked], *, size: int, quality_filter: bool
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], list[tuple[QualityReport, ...]]]:
+    images = np.zeros((len(samples), MAX_IMAGES, size, size, 3), np.uint8)
+    mask = np.zeros((len(samples), MAX_IMAGES), bool)
+    reports = []
+    for row, sample in enumerate(samples):
+        looked = [next(read) for _ in sample.images[:MAX_IMAGES]]
+        reports.append(tuple(one.report for one in looked))
+        usable = [one.image for one in looked if one.image is not None and one.report.verdict is not Verdict.UNUSABLE]
+        shown = usable if usable and quality_filter else [one.image for one in looked if one.image is not None]
+        for slot, image in enumerate(shown):
+            images[row, slot], mask[row, slot] = fit(image, size), True
+    return images, mask, reports
+
+
+def predictions(
+    dataset: Dataset,
+    conditions: Sequence[Condition],
+    raw: Mapping[Shown, npt.NDArray[np.float32]],
+    *,
+    embedding: npt.NDArray[np.float32],
+    model: str,
+    fold: npt.NDArray[np.int64] | None = None,
+) -> Predictions:
+    """Return what a model said of a data set's samples, in their order."""
+    samples = dataset.samples
+    target, labels = targets(samples, conditions)
+    return Predictions(
+        model=model,
+        data=dataset.digest,
+        ids=tuple(sample.id for sample in samples),
+        groups=tuple(sample.group for sample in samples),
+        conditions=tuple(conditions),
+        target=target,
+        labels=labels,
+        raw=raw,
+        embedding=embedding,
+        slices={name: tuple(sample.slices[name] for sample in samples) for name in (samples[0].slices if samples else ())},
+        fold=np.zeros(len(samples), np.int64) if fold is None else fold,
+    )

@@ -1,0 +1,286 @@
+"""What `dermis evaluate` does: predict, measure, write into the store and into a folder."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+
+from dermis.data.dataset import Dataset, open_dataset
+from dermis.data.sources import digest_of_samples
+from dermis.data.split.groups import read_duplicates
+from dermis.data.split.split import Part, from_text
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import MANIFEST_FILE, MODEL_NAME, VersionRef
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.stores import open_store
+from dermis.trainer.evaluation import robustness as studies
+from dermis.trainer.evaluation.page import as_html, version_row
+from dermis.trainer.evaluation.predict import Bundle, fetch_bundle, open_bundle, predict
+from dermis.trainer.evaluation.predictions import Predictions, from_bytes, to_bytes
+from dermis.trainer.evaluation.report import FORMAT, compare, evaluate
+from dermis.trainer.evaluation.seen_in_training import seen_in_training, warning
+from dermis.trainer.metrics import Floats
+from dermis.trainer.model.bundle import EVALUATION_FILE, write_json
+from dermis.trainer.model.inputs import targets
+from dermis.trainer.records.layout import EVALUATIONS, evaluation_key, parse_ref
+
+PREDICTIONS_FILE = "predictions.npz"
+PAGE_FILE = "evaluation.html"
+STUDIES_FILE = "studies.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be evaluated: `model` and `against` are versions (3, dermis/3) or folders; `part` of `split`, else all cases."""
+
+    model: str
+    data: str
+    out: Path
+    mapping: str | None = None
+    policy: str | None = None
+    duplicates: Path | None = None
+    split: Path | None = None
+    part: Part = "test"
+    store: str | None = None
+    against: str | None = None
+    ablation: bool = False
+    robustness: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    """A bundle made ready; `key`: where its evaluation belongs, None if the bundle is not the published one."""
+
+    bundle: Bundle
+    folder: Path
+    key: str | None
+
+
+def run(wish: Wish) -> None:
+    """Evaluate and say what was written; INVALID where model and data have nothing in common."""
+    store = open_store(wish.store) if wish.store else None
+    whole, dataset, train = _data(wish)
+    split = from_text(wish.split.read_bytes()).digest if wish.split else None
+    with ExitStack() as stack:
+        model = _model(wish.model, dataset, store, stack)
+        dataset = dataset.labelled([condition.name for condition in model.bundle.manifest.conditions])
+        if not len(dataset):
+            raise DermisError(
+                Kind.INVALID,
+                "NO_LABEL",
+                f"no case of {wish.data} has a condition of {wish.model}: measure it on data that name its conditions",
+            )
+        other = _other(wish.against, model, dataset, store, stack) if wish.against else None
+        data = f"{whole.name}{f', part {wish.part}' if wish.split else ''}; label policy {whole.policy}"
+        _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
+        predictions, report = _measure(model, dataset, train, data=data, store=store)
+        report |= {"seen_in_training": seen} if seen else {}
+        found = _studies(wish, model.bundle, dataset, predictions)
+        against = comparison = None
+        if other:
+            _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
+            theirs, against = _measure(other, dataset, train, data=data, store=store)
+            comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
+    wish.out.mkdir(parents=True, exist_ok=True)
+    told = report | found | ({"comparison": comparison} if comparison else {})
+    write_json(wish.out / EVALUATION_FILE, told)
+    (wish.out / PREDICTIONS_FILE).write_bytes(to_bytes(predictions))
+    if store and model.key:  # without what depends on other versions: it is put once
+        files = {EVALUATION_FILE: as_json(report), PAGE_FILE: as_html(report).encode()} | ({STUDIES_FILE: as_json(found)} if found else {})
+        _put(store, model.key, files)
+    elif store:
+        click.echo(f"{wish.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
+    evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
+    tables = studies.as_tables(found)
+    page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
+    (wish.out / PAGE_FILE).write_text(page, encoding="utf-8")
+    _say(wish, told)
+    _warn(told.get("seen_in_training"))
+
+
+def _warn(seen: Mapping[str, Any] | None) -> None:
+    """Say, before what takes long and again below the figures, that cases were in training."""
+    if seen:
+        _alert(warning(seen))
+
+
+def _alert(line: str) -> None:
+    click.secho(f"WARNING: {line}", err=True, fg="red", bold=True)
+
+
+def _data(wish: Wish) -> tuple[Dataset, Dataset, Dataset | None]:
+    """Return the data set, the cases to measure on, and those of training where a split tells them."""
+    duplicates = read_duplicates(wish.duplicates.read_bytes()) if wish.duplicates else None
+    chosen: dict[str, Any] = {"policy": wish.policy} if wish.policy else {}
+    whole = open_dataset(wish.data, mapping=wish.mapping, duplicates=duplicates, **chosen)
+    if not wish.split:
+        return whole, whole, None
+    split = from_text(wish.split.read_bytes())
+    return whole, whole.part(split, wish.part), whole.part(split, "train")
+
+
+def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStack) -> _Model:
+    folder = Path(text)
+    if not folder.is_dir():
+        if store is None:
+            raise DermisError(Kind.INVALID, "MODEL", f"{text!r} is no folder, and without --store there are no versions: name one of both")
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        fetch_bundle(store, parse_ref(text, name=MODEL_NAME), folder)
+    bundle = open_bundle(folder)
+    manifest = bundle.manifest
+    cases = dataset.labelled([condition.name for condition in manifest.conditions])
+    digest = digest_of_samples(cases.samples)
+    published = False
+    if store:
+        try:
+            published = store.get(f"{manifest.key}/{MANIFEST_FILE}") == (folder / MANIFEST_FILE).read_bytes()
+        except BlobNotFound:
+            published = False
+    key = evaluation_key(digest, VersionRef(name=manifest.name, version=manifest.version)) if published else None
+    return _Model(bundle=bundle, folder=folder, key=key)
+
+
+def _other(text: str, model: _Model, dataset: Dataset, store: BlobStore | None, stack: ExitStack) -> _Model:
+    """Return the model to compare with; INVALID, before either has predicted, if it names other conditions."""
+    other = _model(text, dataset, store, stack)
+    names, others = ({condition.id for condition in each.bundle.manifest.conditions} for each in (model, other))
+    if model.bundle.manifest.conditions != other.bundle.manifest.conditions:
+        differing = ", ".join(sorted(names ^ others)[:5]) or "the same ones in another order"
+        raise DermisError(
+            Kind.INVALID, "NOT_PAIRED", f"--against {text} names other conditions ({differing}): measure each alone, without --against"
+        )
+    return other
+
+
+def _measure(
+    model: _Model, dataset: Dataset, train: Dataset | None, *, data: str, store: BlobStore | None
+) -> tuple[Predictions, dict[str, Any]]:
+    manifest = model.bundle.manifest
+    dataset = replace(dataset, digest=digest_of_samples(dataset.samples))
+    predictions = _known(store, model.key)
+    if predictions is None:
+        lost: list[str] = []
+        with click.progressbar(length=len(dataset), label=f"{manifest.name}/{manifest.version}") as bar:
+            predictions = predict(model.bundle, dataset, step=bar.update, say=lost.append)
+        for line in lost:  # below the bar
+            _alert(line)
+        if store and model.key:  # first of all, so that a stopped evaluation goes on from here
+            store.put_once(f"{model.key}/{PREDICTIONS_FILE}", to_bytes(predictions))
+    prior, calibrated_on = _trained_on(model, train, dataset)
+    report = evaluate(
+        manifest,
+        predictions,
+        prior=prior,
+        calibrated_on=calibrated_on,
+        data=data,
+        outliers=model.bundle.outliers,
+        graders=[sample.graders for sample in dataset.samples],
+    )
+    return predictions, report
+
+
+def _known(store: BlobStore | None, key: str | None) -> Predictions | None:
+    if not store or not key:
+        return None
+    try:
+        return from_bytes(store.get(f"{key}/{PREDICTIONS_FILE}"))
+    except BlobNotFound:
+        return None
+
+
+def _trained_on(model: _Model, train: Dataset | None, dataset: Dataset) -> tuple[Floats, int | None]:
+    """Return the prior [K] and the calibration cases: as the bundle's own evaluation says, else from the split, else from these cases."""
+    conditions = model.bundle.manifest.conditions
+    own = json.loads((model.folder / EVALUATION_FILE).read_bytes()) if (model.folder / EVALUATION_FILE).is_file() else {}
+    calibrated_on = own.get("calibrated_on") or sum(model.bundle.manifest.prediction_sets.calibrated_on.values()) or None
+    if own.get("prior"):
+        return np.array([own["prior"].get(condition.name, 0.0) for condition in conditions]), calibrated_on
+    click.echo(
+        "the bundle does not say its training prior: floors are of " + ("the split's training part" if train else "these cases"), err=True
+    )
+    return targets((train or dataset).samples, conditions)[0].mean(0), calibrated_on
+
+
+def _studies(wish: Wish, bundle: Bundle, dataset: Dataset, whole: Predictions) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if not wish.ablation and not wish.robustness:
+        return found
+    rounds = studies.passes(wish.data, ablation=wish.ablation, robustness=wish.robustness)
+    with click.progressbar(length=rounds * len(dataset), label="studies") as bar:
+        step: Callable[[int], None] = bar.update
+        if wish.ablation:
+            found["ablation"] = studies.ablation(bundle, dataset, whole, step=step)
+        if wish.robustness:
+            found["robustness"] = studies.robustness(bundle, dataset, whole, step=step)
+            found["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=wish.data, step=step)
+    return found
+
+
+def _evaluated(store: BlobStore) -> Iterator[dict[str, Any]]:
+    """Yield the evaluations that the store holds; what can't be shown as one is passed over, and its key is told."""
+    for key in store.list(EVALUATIONS):
+        if not key.endswith(f"/{EVALUATION_FILE}"):
+            continue
+        try:
+            report = json.loads(store.get(key))
+            if report["format"] != FORMAT:
+                raise ValueError(f"its format is {report['format']!r}")
+            version_row(report)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            _alert(f"{key} is no evaluation of dermis ({error!r}) and is passed over: remove it, or evaluate anew")
+            continue
+        yield report
+
+
+def _once(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last report of each model on each data set, by data and model."""
+    last = {(report.get("data_digest", ""), report.get("model", "")): report for report in reports}
+    return [last[key] for key in sorted(last)]
+
+
+def _put(store: BlobStore, key: str, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        try:
+            store.put_once(f"{key}/{name}", data)
+        except BlobConflict:
+            click.echo(f"{key}/{name} stands with other content and is left: what is new is in the folder alone", err=True)
+
+
+def as_json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _say(wish: Wish, report: dict[str, Any]) -> None:
+    click.echo(f"{report['model']} on {report['n']:,} cases")
+    for name in (
+        "top_1",
+        "top_3",
+        "top_3_soft",
+        "balanced_accuracy",
+        "macro_auroc",
+        "expected_calibration_error",
+        "set_coverage_soft",
+        "aurc",
+    ):
+        floor = report["floors"].get(name)
+        click.echo(f"  {name:28} {_figure(report['overall'][name])}" + (f"  floor {floor:.3f}" if floor is not None else ""))
+    if comparison := report.get("comparison"):
+        for name, found in comparison["differences"].items():
+            click.echo(f"  {name:28} {_figure(found, 'difference', sign='+')}  against {comparison['against']}")
+    if "skin_tone_flips" in report:
+        flips = report["skin_tone_flips"]
+        click.echo(f"  skin-tone flip rate          {_figure(flips['flip_rate'])}  {flips['how']}")
+    click.echo(f"written {wish.out / EVALUATION_FILE}, {wish.out / PAGE_FILE}, {wish.out / PREDICTIONS_FILE}")
+
+
+def _figure(found: Mapping[str, Any], name: str = "value", *, sign: str = "") -> str:
+    if found[name] is None:
+        return "not stated"
+    low, high = found["interval"] or (None, None)
+    return f"{found[name]:{sign}.3f}" + (f"  ({low:{sign}.3f} to {high:{sign}.3f})" if low is not None else "")

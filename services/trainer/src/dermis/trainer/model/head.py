@@ -1,0 +1,133 @@
+"""The model: images and answers add up to one logit a condition, so that each one's share can be read off exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers, ops
+
+from dermis.shared.case import MAX_IMAGES
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What stands on a backbone.
+
+    `pooling`: attention over all positions of all images, or over whole images, whose positions then weigh alike: pooled features are
+    all that such a head needs. `units`: a dense layer at each position first. `answers_units`: one between the answers and their logits.
+    `dropout`: of features, in training. `l2`: of the weights of both branches. `standardised`: features less their mean by their spread.
+    """
+
+    pooling: Literal["positions", "images"] = "positions"
+    units: int = 0
+    answers_units: int = 0
+    dropout: float = 0.0
+    l2: float = 0.0
+    standardised: bool = False
+
+    @property
+    def needs_maps(self) -> bool:
+        return self.pooling == "positions" or self.units > 0
+
+
+def with_taps(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
+    """Return the backbone with the outputs of earlier layers beside its own, averaged down to its positions."""
+    height, width = backbone.output.shape[1:3]
+    found = []
+    for name in taps:
+        maps = backbone.get_layer(name).output
+        steps = -(-maps.shape[1] // height), -(-maps.shape[2] // width)
+        found.append(layers.AveragePooling2D(steps, padding="same", name=f"{name}_tap")(maps) if max(steps) > 1 else maps)
+    return keras.Model(backbone.input, layers.Concatenate(name="taps")([*found, backbone.output]), name="backbone") if found else backbone
+
+
+def mirrored(backbone: keras.Model) -> keras.Model:
+    """Return a backbone that looks at each image and its mirror image and averages: test-time augmentation within the graph."""
+    image = keras.Input(backbone.input.shape[1:])
+    turned = ops.flip(backbone(ops.flip(image, axis=2)), axis=2)
+    return keras.Model(image, (backbone(image) + turned) / 2, name="backbone")
+
+
+def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, head: Head) -> keras.Model:
+    """Return the model from maps float32[B,3,h,w,C], image_mask bool[B,3] and features float32[B,F] to every output.
+
+    Every position of every image holds features f and a weight a; the weights of all positions of a case's images sum
+    to 1 and are 0 where `image_mask` is false. Then `embedding` = sum(a f); `cam` = a (W f): a position's share of each
+    condition's logit; and logits = sum of cam over images and positions + answers_logits, where answers_logits come from the answers
+    alone and hold the only bias. Without any image the answers alone decide.
+    """
+    height, width, _ = shape
+    maps = keras.Input((MAX_IMAGES, *shape), name="maps")
+    mask = keras.Input((MAX_IMAGES,), dtype="bool", name="image_mask")
+    features = keras.Input((columns,), name="features")
+    penalty = keras.regularizers.L2(head.l2) if head.l2 else None
+
+    x = Standardise(name="standardise")(maps) if head.standardised else maps
+    if head.units:
+        x = layers.Dense(head.units, activation="relu", kernel_regularizer=penalty, name="units")(x)
+    shown = ops.reshape(mask, (-1, MAX_IMAGES, 1, 1, 1))
+    score = layers.Dense(1, use_bias=False, name="attention")
+    if head.pooling == "positions":
+        scores = ops.where(shown, score(x), -1e9)
+        weights = ops.softmax(ops.reshape(scores, (-1, MAX_IMAGES * height * width)))
+        weights = ops.reshape(weights, (-1, MAX_IMAGES, height, width, 1)) * ops.cast(shown, "float32")
+    else:
+        scores = ops.where(shown, score(ops.mean(x, axis=(2, 3), keepdims=True)), -1e9)
+        weights = ops.softmax(scores, axis=1) * ops.cast(shown, "float32") / (height * width)
+        weights = weights * ops.ones_like(x[..., :1])
+
+    embedding = ops.sum(weights * x, axis=(1, 2, 3))
+    if head.dropout:
+        x = layers.Dropout(head.dropout, noise_shape=(None, 1, 1, 1, x.shape[-1]), name="dropout")(x)
+    cam = weights * layers.Dense(conditions, use_bias=False, kernel_regularizer=penalty, name="condition")(x)
+    told = layers.Dense(head.answers_units, activation="relu", name="answers_units")(features) if head.answers_units else features
+    answers_logits = layers.Dense(conditions, kernel_regularizer=penalty, name="answers")(told)
+    logits = ops.sum(cam, axis=(1, 2, 3)) + answers_logits
+    outputs: dict[str, Any] = {
+        "probabilities": ops.softmax(logits),
+        "embedding": embedding,
+        "cam": cam,
+        "answers_logits": answers_logits,
+        "logits": logits,
+    }
+    return keras.Model({"maps": maps, "image_mask": mask, "features": features}, outputs, name="head")
+
+
+class Standardise(layers.Layer):  # type: ignore[misc]
+    """Features less a mean, divided by a spread, both measured once on training images."""
+
+    def build(self, shape: Any) -> None:
+        self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
+        self.spread = self.add_weight(shape=(shape[-1],), initializer="ones", trainable=False, name="spread")
+
+    def call(self, x: Any) -> Any:
+        return (x - self.mean) / self.spread
+
+    def measure(self, features: Floats) -> None:
+        """Take mean and spread of features [N,C]."""
+        self.mean.assign(features.mean(0))
+        self.spread.assign(np.maximum(features.std(0), 1e-3))
+
+
+def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """Return the model with the manifest's signature, and `logits` beside it for training.
+
+    `backbone` may also be the rest of one after a cut: `images` are then what it reads.
+    """
+    shape, pixels = backbone.input.shape[1:], backbone.input.shape[-1] == 3
+    images = keras.Input((MAX_IMAGES, *shape), dtype="uint8" if pixels else "float32", name="images")
+    mask = keras.Input((MAX_IMAGES,), dtype="bool", name="image_mask")
+    features = keras.Input((head.input["features"].shape[-1],), name="features")
+    maps = backbone(ops.cast(ops.reshape(images, (-1, *shape)), "float32"))
+    outputs = head({"maps": ops.reshape(maps, (-1, MAX_IMAGES, *maps.shape[1:])), "image_mask": mask, "features": features})
+    return keras.Model({"images": images, "image_mask": mask, "features": features}, outputs)
+
+
+def build(backbone: keras.Model, *, columns: int, conditions: int, head: Head | None = None) -> keras.Model:
+    """Return a backbone and a new head as one model: see `build_head` and `join`."""
+    return join(backbone, build_head(backbone.output.shape[1:], columns=columns, conditions=conditions, head=head or Head()))

@@ -1,0 +1,143 @@
+"""Whether a version may take the place of the current one: not worse overall, and no tone group loses more than it may.
+
+Both versions are measured on the same cases, case by case, so that what the cases have in common falls out of the difference. A group
+that is too small to rule a loss out is INSUFFICIENT: someone has to take that on themselves, by name of the group and with a reason.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from dermis.trainer.evaluation.slices import TONE_GROUPS
+from dermis.trainer.metrics import FEWEST_GROUPS, Floats, Hits, draw_weights, interval, mean
+
+MOST_LOSS = 0.05
+"""Of a tone group's soft top-3."""
+TOP = 3
+TAIL = 0.025
+N_MIN = math.ceil(math.log(TAIL) / math.log1p(-MOST_LOSS))
+"""72 independent cases: the fewest at which not one loss among them rules out, at 97.5 %, that 5 % lose."""
+_POWER = 0.8416
+"""Standard normal quantile of 80 % power, beside 1.96 of the interval."""
+
+
+class Verdict(StrEnum):
+    PASSED = "PASSED"
+    REFUSED = "REFUSED"
+    INSUFFICIENT = "INSUFFICIENT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """N cases: what each version scores on each, float64[N] in [0, 1], and which of them belong together."""
+
+    current: Floats
+    candidate: Floats
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The candidate against the current version on `n` cases, `independent` groups of them.
+
+    `gain`: mean difference, with its 95 % interval by a group bootstrap; a loss is a negative gain. `detectable`: the smallest loss that
+    this many cases would have shown in four of five such comparisons; None without cases.
+    """
+
+    name: str
+    n: int
+    independent: int
+    current: float | None
+    candidate: float | None
+    gain: float | None
+    interval: tuple[float, float] | None
+    detectable: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """`reasons` why the candidate may not be promoted; none if it may."""
+
+    overall: Compared
+    tones: tuple[Compared, ...]
+    waived: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+
+def best_constant(target: Floats) -> Floats:
+    """Return float64[N,K]: the one list that gathers most of these very reference differentials, as everyone's probabilities."""
+    return np.tile(target.mean(0), (len(target), 1))
+
+
+def judge(paired: Paired, slices: Mapping[str, Sequence[str]], *, waived: frozenset[str] = frozenset(), seed: int = 0) -> Judgement:
+    """Return the judgement of a candidate; `slices`: scale -> N values; a group is called SCALE=GROUP, and `waived` may name a scale."""
+    weights = draw_weights(paired.groups, np.random.default_rng(seed))
+    overall = _compare("overall", paired, np.ones(len(paired.groups), bool), weights)
+    if overall.gain is None or overall.gain < 0:
+        overall = _with(overall, Verdict.REFUSED)
+    tones = []
+    for scale, groups in TONE_GROUPS.items():
+        for group, values in groups.items():
+            here = np.array([value in values for value in slices.get(scale, ("",) * len(paired.groups))], bool)
+            compared = _compare(f"{scale}={group}", paired, here, weights)
+            tones.append(_with(compared, _verdict(compared)))
+    used = tuple(tone.name for tone in tones if tone.verdict is Verdict.INSUFFICIENT and {tone.name, tone.name.split("=")[0]} & waived)
+    reasons = [_why(part) for part in (overall, *tones) if part.verdict is Verdict.REFUSED]
+    reasons += [_why(tone) for tone in tones if tone.verdict is Verdict.INSUFFICIENT and tone.name not in used]
+    return Judgement(overall=overall, tones=tuple(tones), waived=used, reasons=tuple(reasons))
+
+
+def _verdict(tone: Compared) -> Verdict:
+    """A loss that is certain is refused even in a group too small to rule one out: no one may waive it."""
+    if tone.interval is None:
+        return Verdict.INSUFFICIENT
+    least_loss, most_loss = -tone.interval[1], -tone.interval[0]
+    if tone.independent < N_MIN:
+        certain = tone.independent >= FEWEST_GROUPS and least_loss > MOST_LOSS
+        return Verdict.REFUSED if certain else Verdict.INSUFFICIENT
+    return Verdict.REFUSED if most_loss > MOST_LOSS else Verdict.PASSED
+
+
+def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared:
+    """Return the comparison on the cases that are `here`, not judged yet."""
+    n, independent = int(here.sum()), len({group for group, kept in zip(paired.groups, here, strict=True) if kept})
+    if not n:
+        nothing = dict.fromkeys(("current", "candidate", "gain", "interval", "detectable"))
+        return Compared(name=name, n=0, independent=0, verdict=Verdict.PASSED, **nothing)
+    gains = mean(paired.candidate - paired.current, weights, among=here)
+    low, high = interval(gains) or (-1.0, 1.0)
+    return Compared(
+        name=name,
+        n=n,
+        independent=independent,
+        current=float(paired.current[here].mean()),
+        candidate=float(paired.candidate[here].mean()),
+        gain=float((paired.candidate - paired.current)[here].mean()),
+        interval=(low, high),
+        detectable=min(1.0, max((1.96 + _POWER) * (high - low) / (2 * 1.96), 1 - TAIL ** (1 / independent))),
+        verdict=Verdict.PASSED,
+    )
+
+
+def _with(compared: Compared, verdict: Verdict) -> Compared:
+    return Compared(**{name: getattr(compared, name) for name in Compared.__slots__} | {"verdict": verdict})
+
+
+def _why(part: Compared) -> str:
+    if part.gain is None or part.interval is None:
+        return f"{part.name}: no case to compare on"
+    low, high = part.interval
+    seen = f"{part.name}: {part.gain:+.3f} ({low:+.3f} to {high:+.3f}) on {part.n} cases"
+    if part.verdict is Verdict.INSUFFICIENT:
+        return f"{seen}, {part.independent} of {N_MIN} independent ones that are needed; a loss under {part.detectable:.3f} would not show"
+    if part.name == "overall":
+        return f"{seen}: worse than what it is compared with"
+    return f"{seen}: it may lose up to {-low:.3f}, more than {MOST_LOSS:g}"

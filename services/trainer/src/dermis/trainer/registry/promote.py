@@ -1,0 +1,331 @@
+"""The registry is the store: versions below models/, what they scored below evaluations/, who took whose place below promotions/."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import numpy as np
+
+from dermis.shared.audit import Act, Audit
+from dermis.shared.bundles import point, read_current, read_feature_schema, read_manifest
+from dermis.shared.case import Fact
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import new_id
+from dermis.shared.manifest import Current, Manifest, VersionRef
+from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, from_bytes
+from dermis.trainer.metrics import Floats, Ints, soft_hits
+from dermis.trainer.records.layout import evaluated_on, evaluation_key
+from dermis.trainer.registry import gate
+from dermis.trainer.registry.gate import Compared, Judgement, Paired, Verdict, judge
+
+PROMOTIONS = "promotions/"
+CONSTANT = "the best constant list"
+_PURPOSES = ("demo", "research", "release")
+"""From the least to the most; a version never takes the place of one of a higher purpose unless told to."""
+
+
+class Action(StrEnum):
+    PROMOTED = "PROMOTED"
+    ROLLED_BACK = "ROLLED_BACK"
+    REFUSED = "REFUSED"
+
+
+class Waiver(Fact):
+    """Someone's word that a group which is too small to judge may be passed over: SCALE=GROUP, or a scale that the data don't know."""
+
+    group: str
+    reason: str
+
+
+class Measured(Fact):
+    """A `gate.Compared`, as it was."""
+
+    name: str
+    n: int
+    independent: int
+    current: float | None
+    candidate: float | None
+    gain: float | None
+    interval: tuple[float, float] | None
+    detectable: float | None
+    verdict: Verdict
+
+
+class Promotion(Fact):
+    """`promotions/<id>.json`: what was asked of the pointer, and why it was done or not.
+
+    `over`: what was current. `compared_with`: that, or the best constant list; on the data set whose digest is `data`. It is put before
+    the pointer moves; models/current.json says what is current.
+    """
+
+    id: str
+    at: datetime
+    action: Action
+    ref: VersionRef
+    over: VersionRef | None
+    data: str | None = None
+    compared_with: str | None = None
+    measure: str = f"soft top-{gate.TOP}"
+    most_loss: float = gate.MOST_LOSS
+    n_min: int = gate.N_MIN
+    overall: Measured | None = None
+    tones: tuple[Measured, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    lower_purpose: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for. `first`: nothing comparable is current, so the best constant list is the opponent."""
+
+    ref: VersionRef
+    data: str | None
+    waivers: tuple[Waiver, ...] = ()
+    first: bool = False
+    lower_purpose: bool = False
+
+
+def promotions(store: BlobStore) -> Iterator[Promotion]:
+    """Yield every record, the oldest first."""
+    return (Promotion.model_validate_json(store.get(key)) for key in store.list(PROMOTIONS))
+
+
+def current_or_none(store: BlobStore) -> Current | None:
+    try:
+        return read_current(store)
+    except DermisError as error:
+        if error.reason != "NO_CURRENT_MODEL":
+            raise
+        return None
+
+
+def check_files(store: BlobStore, manifest: Manifest) -> list[str]:
+    """Return what is wrong with a bundle's files: each one has to be there with the digest of the manifest."""
+    faults = []
+    for path, digest in manifest.files.items():
+        try:
+            found = hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest()
+        except BlobNotFound:
+            faults.append(f"{manifest.key}/{path} is missing: publish the bundle again, under a new version")
+            continue
+        if found != digest:
+            faults.append(f"{manifest.key}/{path} has SHA-256 {found}, the manifest says {digest}: publish it again, under a new version")
+    return faults
+
+
+def promote(store: BlobStore, wish: Wish, *, models_root: str) -> Promotion:
+    """Make a version current if it may be, and return the record; a refusal is a record too and changes nothing else.
+
+    NOT_FOUND without such a version; CONFLICT if it is current already, or another promotion came in between.
+    """
+    manifest = read_manifest(store, wish.ref)
+    held = current_or_none(store)
+    over = held.current if held else None
+    if over == wish.ref:
+        raise DermisError(Kind.CONFLICT, "ALREADY_CURRENT", f"{wish.ref.name} {wish.ref.version} is current already")
+    below = read_manifest(store, over) if over else None
+    reasons = [*_bundle_faults(store, manifest), *_purpose_faults(manifest, below, wish)]
+    judged: tuple[str, str, Judgement] | None = None
+    if not reasons:
+        try:
+            judged = _judge(store, wish, None if wish.first else over)
+        except DermisError as error:
+            if error.retryable:
+                raise
+            reasons = [error.detail]
+    data, opponent, judgement = judged or (wish.data, None, None)
+    record = Promotion(
+        id=new_id("promotion"),
+        at=datetime.now(UTC),
+        action=Action.REFUSED if reasons or judgement is None or judgement.reasons else Action.PROMOTED,
+        ref=wish.ref,
+        over=over,
+        data=data,
+        compared_with=opponent,
+        overall=_measured(judgement.overall) if judgement else None,
+        tones=tuple(map(_measured, judgement.tones)) if judgement else (),
+        waivers=wish.waivers,
+        lower_purpose=wish.lower_purpose,
+        reasons=tuple(reasons) or (judgement.reasons if judgement else ()),
+    )
+    return _do(store, record, models_root=models_root)
+
+
+def rollback(store: BlobStore, *, models_root: str) -> Promotion:
+    """Make the previous version current again, its files checked; CONFLICT if there is none or they are not whole."""
+    held = read_current(store)
+    if held.previous is None:
+        raise DermisError(
+            Kind.CONFLICT, "NO_PREVIOUS", f"{held.current.name} {held.current.version} is the first: there is nothing before it"
+        )
+    faults = check_files(store, read_manifest(store, held.previous))
+    record = Promotion(
+        id=new_id("promotion"),
+        at=datetime.now(UTC),
+        action=Action.REFUSED if faults else Action.ROLLED_BACK,
+        ref=held.previous,
+        over=held.current,
+        reasons=tuple(faults),
+    )
+    return _do(store, record, models_root=models_root)
+
+
+def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
+    """Record, then move the pointer: no promotion is without its record. If the pointer can't be moved that is recorded as well."""
+    _put(store, record)
+    if record.action is Action.REFUSED:
+        return record
+    try:
+        point(store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
+    except DermisError as error:
+        _put(store, record.model_copy(update={"id": new_id("promotion"), "action": Action.REFUSED, "reasons": (error.detail,)}))
+        raise DermisError(error.kind, error.reason, f"the pointer was not moved: {error.detail}; look at `dermis models`") from error
+    return record
+
+
+def _put(store: BlobStore, record: Promotion) -> None:
+    store.put_once(f"{PROMOTIONS}{record.id}.json", record.model_dump_json().encode())
+    audit = Audit(store, "trainer")
+    audit.note(Act.PROMOTE, by="operator", promotion=record.id, done=record.action.value)
+    audit.flush()
+
+
+def _bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:
+    faults = check_files(store, manifest)
+    if not faults and not read_feature_schema(store, VersionRef(name=manifest.name, version=manifest.version)).promotable:
+        faults.append("its feature schema reads race or ethnicity, which is for audit only: train without")
+    return faults
+
+
+def _purpose_faults(manifest: Manifest, below: Manifest | None, wish: Wish) -> list[str]:
+    """Return why a version may not follow `below`, the current one, for what the two are made for."""
+    faults = []
+    if below and _PURPOSES.index(manifest.purpose) < _PURPOSES.index(below.purpose) and not wish.lower_purpose:
+        faults.append(f"its purpose is {manifest.purpose}, that of the current version {below.purpose}: --lower-purpose if that is meant")
+    if wish.first and below and _same_conditions(manifest, below) and (manifest.purpose == "demo" or below.purpose != "demo"):
+        faults.append(f"{below.name} {below.version} is current and can be compared with: leave --first out")
+    if not wish.first and not below:
+        faults.append(f"no version is current: --first compares with {CONSTANT}")
+    return faults
+
+
+def _same_conditions(one: Manifest, other: Manifest) -> bool:
+    return {condition.id for condition in one.conditions} == {condition.id for condition in other.conditions}
+
+
+def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[str, str, Judgement]:
+    """Return the data set's digest, who the candidate was compared with, and the judgement; INVALID if they can't be compared."""
+    data = wish.data or _only_data(store, wish.ref, opponent)
+    candidate = read_predictions(store, data, wish.ref)
+    _unseen(store, data, wish.ref)
+    scores = _scores(candidate)
+    if opponent is None:
+        paired = Paired(
+            current=soft_hits(gate.best_constant(candidate.target), candidate.target, top=gate.TOP),
+            candidate=scores,
+            groups=candidate.groups,
+        )
+    else:
+        current = read_predictions(store, data, opponent)
+        place = _pairing(candidate, current)
+        paired = Paired(current=_scores(current)[place], candidate=scores, groups=candidate.groups)
+    judgement = judge(paired, candidate.slices, waived=frozenset(waiver.group for waiver in wish.waivers))
+    idle = {waiver.group for waiver in wish.waivers} - {name for group in judgement.waived for name in (group, group.split("=")[0])}
+    if idle:
+        raise _incomparable(f"the waiver of {min(idle)} waives nothing: name a group that is INSUFFICIENT, such as monk_bin=MST_7_10")
+    return candidate.data, f"{opponent.name} {opponent.version}" if opponent else CONSTANT, judgement
+
+
+def _unseen(store: BlobStore, data: str, ref: VersionRef) -> None:
+    """Raise INVALID if the evaluation says that the version learned from its cases."""
+    try:
+        seen = json.loads(store.get(f"{evaluation_key(data, ref)}/evaluation.json")).get("seen_in_training") or {}
+    except BlobNotFound:
+        return
+    if seen and seen["cases"] != 0:
+        count = "some" if seen["cases"] is None else f"{seen['cases']:,}"
+        detail = f"{count} of {seen['of']:,} cases of the data set {data} were in the training of {ref.name} {ref.version}, {seen['how']}"
+        raise _incomparable(f"{detail}: evaluate it on cases that it has not seen")
+
+
+def _only_data(store: BlobStore, ref: VersionRef, opponent: VersionRef | None) -> str:
+    both = set(evaluated_on(store, ref))
+    if opponent:
+        both &= set(evaluated_on(store, opponent))
+    if len(both) != 1:
+        known = ", ".join(sorted(both)) or "none"
+        raise _incomparable(
+            f"data sets on which the versions were evaluated: {known}; name one with --data-digest, or run `dermis evaluate`"
+        )
+    return both.pop()
+
+
+def read_predictions(store: BlobStore, data: str, ref: VersionRef) -> Predictions:
+    """Return what a version said of a data set; INVALID if it was not evaluated on it, or the file is of something else."""
+    key = f"{evaluation_key(data, ref)}/predictions.npz"
+    try:
+        found = from_bytes(store.get(key))
+    except BlobNotFound as error:
+        raise _incomparable(f"{ref.name} {ref.version} has no evaluation on the data set {data}: run `dermis evaluate`") from error
+    if found.model != f"{ref.name}/{ref.version}" or not found.data.startswith(data):
+        raise _incomparable(f"{key} is of model {found.model} on the data set {found.data}: evaluate again")
+    if not len(found):
+        raise _incomparable(f"{key} holds no case: evaluate on a data set with labelled cases")
+    return found
+
+
+def _pairing(candidate: Predictions, current: Predictions) -> Ints:
+    """Return where the current version's row of each of the candidate's cases is; INVALID unless both are of the same cases and labels."""
+    if candidate.data != current.data or set(candidate.ids) != set(current.ids):
+        raise _incomparable(
+            f"the versions were evaluated on other data: {candidate.data}, {len(candidate)} cases, and {current.data}, {len(current)} cases"
+        )
+    columns = {condition.id: k for k, condition in enumerate(current.conditions)}
+    if columns.keys() != {condition.id for condition in candidate.conditions}:
+        differing = sorted(columns.keys() ^ {condition.id for condition in candidate.conditions})
+        raise _incomparable(f"the versions name other conditions ({', '.join(differing[:5])}): with --first it is compared with {CONSTANT}")
+    row = {case: n for n, case in enumerate(current.ids)}
+    place = np.array([row[case] for case in candidate.ids])
+    order = [columns[condition.id] for condition in candidate.conditions]
+    if not np.allclose(current.target[place][:, order], candidate.target):
+        raise _incomparable("the versions were evaluated against other reference differentials: evaluate both again")
+    return place
+
+
+def _scores(predictions: Predictions) -> Floats:
+    if SHOWN_TO_SERVE not in predictions.raw:
+        raise _incomparable(f"the predictions of {predictions.model} were not made from {SHOWN_TO_SERVE}: evaluate again")
+    return soft_hits(predictions.raw[SHOWN_TO_SERVE], predictions.target, top=gate.TOP)
+
+
+def _measured(compared: Compared) -> Measured:
+    return Measured.model_validate({name: getattr(compared, name) for name in Compared.__slots__})
+
+
+def _incomparable(detail: str) -> DermisError:
+    return DermisError(Kind.INVALID, "EVALUATION", detail)
+
+
+def rows(measured: Sequence[Measured]) -> Iterator[Mapping[str, str]]:
+    """Yield what a table of a promotion shows, one row a group."""
+    for part in measured:
+        yield {
+            "group": part.name,
+            "cases": str(part.n),
+            "independent": str(part.independent),
+            "current": _figure(part.current),
+            "candidate": _figure(part.candidate),
+            "gain": "-" if part.gain is None else f"{part.gain:+.3f}",
+            "95 % interval": "-" if part.interval is None else f"{part.interval[0]:+.3f} to {part.interval[1]:+.3f}",
+            "detectable loss": _figure(part.detectable),
+            "verdict": part.verdict.value,
+        }
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

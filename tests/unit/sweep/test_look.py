@@ -1,0 +1,408 @@
+"""The sweep's decisions, and what it does with them over a store in memory."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typeid import TypeID
+from uuid_utils import UUID
+
+from dermis.shared.audit import Audit
+from dermis.shared.batches import batch_erased_key, open_batch_key
+from dermis.shared.case import (
+    CaseState,
+    Consent,
+    Erased,
+    Fact,
+    FactName,
+    Failed,
+    OpenCase,
+    Outcome,
+    OutcomeKind,
+    Received,
+    ReceivedImage,
+    case_key,
+    fact_key,
+    failed_key,
+    image_key,
+    open_key,
+)
+from dermis.shared.erasing import RETAINED_BATCHES, IdempotencyLink, RetentionMark, link_key, retention_key
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import new_id
+from dermis.shared.jobs import AssessJob
+from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import SelfReport
+from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, is_expired, most_resends
+from dermis.sweep.look import CaseSweep
+from dermis.sweep.retention import Retention
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+POLICY = Policy()
+OWNER = "public"
+
+
+def received(case_id: str = "c") -> Received:
+    image = ReceivedImage(n=1, content_type="image/jpeg", bytes=1, sha256="0", width=1, height=1)
+    return Received(case_id=case_id, owner=OWNER, received_at=NOW, images=(image,), self_report=SelfReport())
+
+
+def outcome(case_id: str = "c") -> Outcome:
+    return Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION)
+
+
+def failed(attempt: int, case_id: str = "c") -> Failed:
+    return Failed(case_id=case_id, attempt=attempt, failed_at=NOW, reason="R", detail="d")
+
+
+def marker(age_s: float = 60, *, attempt: int = 1, case_id: str = "c") -> OpenCase:
+    return OpenCase(case_id=case_id, owner=OWNER, opened_at=NOW - timedelta(seconds=age_s), attempt=attempt)
+
+
+@pytest.mark.parametrize(
+    ("state", "age_s", "attempt", "action"),
+    [
+        (CaseState(received=received()), 60, 1, Action.RESEND),
+        (CaseState(outcome=outcome()), 60, 1, Action.CLOSE),
+        (CaseState(failed=failed(1)), 60, 1, Action.CLOSE),
+        (CaseState(failed=failed(1), received=received()), 60, 2, Action.RESEND),
+        (CaseState(failed=failed(2)), 60, 1, Action.CLOSE),
+        (CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=45)), outcome=outcome()), 60, 1, Action.DISCARD),
+        (CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=44)), outcome=outcome()), 60, 1, Action.WAIT),
+        (CaseState(), 599, 1, Action.WAIT),
+        (CaseState(), 600, 1, Action.DISCARD),
+        (CaseState(outcome=outcome()), 6000, 1, Action.CLOSE),
+    ],
+)
+def test_what_is_decided(state: CaseState, age_s: float, attempt: int, action: Action) -> None:
+    assert decide(marker(age_s, attempt=attempt), state, now=NOW, policy=POLICY) is action
+
+
+def test_a_case_is_due_after_45_seconds_and_then_every_minute() -> None:
+    assert not is_due(marker(44.9), None, now=NOW, policy=POLICY)
+    assert is_due(marker(45), None, now=NOW, policy=POLICY)
+    at = [NOW]
+    for times in range(1, 8):
+        resent = Resent(times=times, at=at[-1])
+        seconds = next(s for s in range(15, 2000, 15) if is_due(marker(), resent, now=at[-1] + timedelta(seconds=s), policy=POLICY))
+        at.append(at[-1] + timedelta(seconds=seconds))
+    assert [(b - a).seconds for a, b in pairwise(at)] == [45, 60, 60, 60, 60, 60, 60]
+
+
+def test_a_clock_that_is_set_back_keeps_no_case_waiting() -> None:
+    assert not is_due(marker(-44), None, now=NOW, policy=POLICY)
+    assert is_due(marker(-3600), None, now=NOW, policy=POLICY)
+    assert is_due(marker(), Resent(times=1, at=NOW + timedelta(hours=1)), now=NOW, policy=POLICY)
+
+
+@given(times=st.integers(1, 10_000))
+def test_no_number_of_resends_ends_them(times: int) -> None:
+    resent = Resent(times=times, at=NOW)
+    assert is_due(marker(), resent, now=NOW + POLICY.longest_wait, policy=POLICY)
+    assert not is_due(marker(), resent, now=NOW + timedelta(seconds=44), policy=POLICY)
+
+
+def test_no_more_jobs_are_sent_than_can_be_missing() -> None:
+    assert [most_resends(open_cases=10, waiting_jobs=n) for n in (0, 4, 10, 11)] == [10, 6, 0, 0]
+
+
+class FakeQueue:
+    def __init__(self, waiting: int = 0) -> None:
+        self.sent: list[AssessJob] = []
+        self.held = waiting
+        self.down = False
+
+    def waiting(self) -> int:
+        self._check()
+        return self.held
+
+    def send(self, job: AssessJob) -> None:
+        self._check()
+        self.sent.append(job)
+
+    def _check(self) -> None:
+        if self.down:
+            raise DermisError(Kind.UNAVAILABLE, "BROKER", "gone")
+
+
+class Bench:
+    """A store with cases in it, a queue that remembers, and a sweep."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.queue = FakeQueue()
+        self.audit = Audit(self.store, "sweep", clock=lambda: NOW)
+        self.sweep = CaseSweep(self.store, self.queue, POLICY)
+        self.retention = Retention(self.store, POLICY, self.audit)
+
+    def put(self, key: str, fact: Fact) -> None:
+        self.store.put_once(key, fact.model_dump_json().encode())
+
+    def open(self, case_id: str, *, age_s: float = 60, attempt: int = 1, whole: bool = True) -> None:
+        self.put(open_key(case_id), marker(age_s, attempt=attempt, case_id=case_id))
+        self.store.put_once(image_key(OWNER, case_id, 1, "original"), b"image")
+        if whole:
+            self.put(fact_key(OWNER, case_id, "received"), received(case_id))
+
+    def look(self, after_s: float = 0) -> Counter[Action]:
+        return self.sweep.look(NOW + timedelta(seconds=after_s))
+
+    @property
+    def keys(self) -> set[str]:
+        return set(self.store.list(""))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_an_open_case_is_sent_again_with_its_attempt(bench: Bench) -> None:
+    bench.open("a", attempt=3)
+    assert bench.look() == {Action.RESEND: 1}
+    assert bench.queue.sent == [AssessJob(case_id="a", owner=OWNER, attempt=3)]
+    assert open_key("a") in bench.keys
+
+
+def test_it_is_not_sent_at_every_look(bench: Bench) -> None:
+    bench.open("a")
+    sent = []
+    for seconds in range(0, 600, 30):
+        bench.look(seconds)
+        sent.append(len(bench.queue.sent))
+    assert sent[-1] == 10  # every minute: a peer that is back gets its cases soon
+
+
+def test_a_young_case_is_left_alone(bench: Bench) -> None:
+    bench.open("a", age_s=10)
+    assert bench.look() == {}
+
+
+def test_a_closed_case_loses_its_marker_and_nothing_else(bench: Bench) -> None:
+    bench.open("a")
+    bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
+    bench.open("b")
+    bench.put(failed_key(OWNER, "b", 1), failed(1, "b"))
+    before = bench.keys
+    assert bench.look() == {Action.CLOSE: 2}
+    assert before - bench.keys == {open_key("a"), open_key("b")}
+    assert bench.queue.sent == []
+
+
+def test_a_replayed_case_is_sent_although_an_earlier_attempt_failed(bench: Bench) -> None:
+    bench.open("a", attempt=2)
+    bench.put(failed_key(OWNER, "a", 1), failed(1, "a"))
+    bench.look()
+    assert [job.attempt for job in bench.queue.sent] == [2]
+
+
+def test_a_submit_that_was_never_whole_leaves_nothing(bench: Bench) -> None:
+    bench.open("a", age_s=599, whole=False)
+    assert bench.look() == {Action.WAIT: 1}
+    assert bench.look(1) == {Action.DISCARD: 1}
+    assert bench.keys == set()
+
+
+def test_an_erased_case_keeps_its_tombstone_alone(bench: Bench) -> None:
+    bench.open("a")
+    bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
+    bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW - POLICY.resend_after))
+    bench.open("ab")
+    bench.look()
+    assert {key for key in bench.keys if key.startswith("cases/")} == {
+        fact_key(OWNER, "a", "erased"),
+        fact_key(OWNER, "ab", "received"),
+        image_key(OWNER, "ab", 1, "original"),
+    }
+    assert open_key("a") not in bench.keys
+
+
+def test_a_case_that_is_erased_while_it_is_closed_leaves_nothing(bench: Bench) -> None:
+    bench.open("a")
+    bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
+    delete = bench.store.delete
+
+    def erased_before(key: str) -> None:
+        """Put the tombstone, as who is killed before the rest of the erasure does."""
+        bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW))
+        bench.store.delete = delete  # type: ignore[method-assign]
+        delete(key)
+
+    bench.store.delete = erased_before  # type: ignore[method-assign]
+    assert bench.look() == {Action.CLOSE: 1}
+    assert bench.keys == {fact_key(OWNER, "a", "erased")}
+
+
+def test_a_deep_queue_gets_only_what_it_can_have_lost_oldest_first(bench: Bench) -> None:
+    for n in range(10):
+        bench.open(f"c{n}")
+    bench.queue.held = 8
+    assert bench.look() == {Action.RESEND: 2, Action.WAIT: 8}
+    assert [job.case_id for job in bench.queue.sent] == ["c0", "c1"]
+    bench.queue.held = 0
+    assert bench.look() == {Action.RESEND: 8}
+    assert len({job.case_id for job in bench.queue.sent}) == 10
+
+
+def test_without_redis_closed_cases_are_still_ended(bench: Bench) -> None:
+    bench.open("a")
+    bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
+    bench.open("b")
+    bench.queue.down = True
+    assert bench.look() == {Action.CLOSE: 1, Action.WAIT: 1}
+    bench.queue.down = False
+    assert bench.look(30) == {Action.RESEND: 1}
+
+
+def test_a_broken_marker_does_not_stop_the_others(bench: Bench) -> None:
+    bench.store.put_once(open_key("a"), b"{")
+    bench.open("b")
+    assert bench.look() == {Action.RESEND: 1}
+
+
+@pytest.mark.parametrize("name", ["received", "outcome", "erased"])
+def test_a_fact_of_another_version_does_not_stop_the_others(bench: Bench, name: FactName) -> None:
+    bench.open("a", whole=False)
+    bench.store.put_once(fact_key(OWNER, "a", name), b'{"case_id": "a", "what": "a later version wrote this"}')
+    bench.open("b")
+    assert bench.look() == {Action.RESEND: 1}
+    assert open_key("a") in bench.keys
+
+
+def test_what_is_closed_is_forgotten(bench: Bench) -> None:
+    bench.open("a")
+    bench.look()
+    bench.store.delete(open_key("a"))
+    bench.look()
+    bench.put(open_key("a"), marker(60, case_id="a"))
+    assert bench.look(1) == {Action.RESEND: 1}
+
+
+def scratch_id(age_s: float, kind: str = "scratch") -> str:
+    milliseconds = int((NOW - timedelta(seconds=age_s)).timestamp() * 1000)
+    return str(TypeID.from_uuid(UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62), prefix=kind))
+
+
+def test_an_image_to_judge_at_once_is_gone_after_an_hour(bench: Bench) -> None:
+    kept, old = scratch_id(3599), scratch_id(3600)
+    for name in (kept, old, "leftover"):
+        bench.store.put_once(f"scratch/{name}", b"image")
+    assert bench.retention.clear_scratch(NOW) == 2
+    assert bench.keys == {f"scratch/{kept}"}
+
+
+def test_the_time_of_a_new_id_is_now() -> None:
+    assert not is_expired(new_id("scratch"), now=datetime.now(UTC) + timedelta(minutes=59), after=POLICY.scratch_for)
+    assert is_expired(new_id("scratch"), now=datetime.now(UTC) + timedelta(minutes=61), after=POLICY.scratch_for)
+
+
+class TestRetention:
+    DAY = 86_400
+
+    def case(self, bench: Bench, days: float, *, consent: Consent = Consent.ASSESS_ONLY, whole: bool = True) -> str:
+        case_id = scratch_id(days * self.DAY, "case")
+        bench.open(case_id, age_s=days * self.DAY, whole=whole)
+        bench.store.delete(open_key(case_id))
+        bench.put(retention_key(consent, case_id), RetentionMark(owner=OWNER))
+        bench.store.put_once("idempotency/public/hash", b"{}")
+        bench.put(link_key(OWNER, case_id), IdempotencyLink(key="idempotency/public/hash"))
+        return case_id
+
+    def test_a_case_is_erased_wholly_after_30_days_and_the_sweep_looks_again(self, bench: Bench) -> None:
+        case_id = self.case(bench, 30)
+        assert bench.retention.end_retention(NOW) == 1
+        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
+        assert json.loads(bench.store.get(fact_key(OWNER, case_id, "erased"))) == {"case_id": case_id, "erased_at": "2026-11-01T12:00:00Z"}
+        bench.store.put_once(image_key(OWNER, case_id, 1, "prepared"), b"a worker was late")
+        assert bench.look(75) == {Action.DISCARD: 1}
+        bench.audit.flush()
+        (audit,) = (key for key in bench.keys if key.startswith("audit/2026-11-01/sweep-"))
+        assert bench.keys == {fact_key(OWNER, case_id, "erased"), audit}
+        record = json.loads(bench.store.get(audit))
+        assert (record["act"], record["by"], record["case_id"]) == ("EXPIRE", "sweep", case_id)
+
+    def test_before_that_it_stays_and_only_what_is_over_is_read(self, bench: Bench) -> None:
+        self.case(bench, 31)
+        young = [self.case(bench, days) for days in (29.9, 29, 1)]
+        reads, get = [], bench.store.get
+        bench.store.get = lambda key: (reads.append(key), get(key))[1]  # type: ignore[method-assign]
+        assert bench.retention.end_retention(NOW) == 1
+        assert not [key for key in reads if any(case_id in key for case_id in young)]
+        assert all(fact_key(OWNER, case_id, "received") in bench.keys for case_id in young)
+
+    def test_what_may_be_kept_for_improvement_stays_for_a_year(self, bench: Bench) -> None:
+        kept = self.case(bench, 364, consent=Consent.KEEP_FOR_IMPROVEMENT)
+        over = self.case(bench, 365, consent=Consent.KEEP_FOR_IMPROVEMENT)
+        assert bench.retention.end_retention(NOW) == 1
+        assert fact_key(OWNER, kept, "received") in bench.keys
+        assert fact_key(OWNER, over, "erased") in bench.keys
+
+    def test_a_case_that_another_version_wrote_is_erased_all_the_same(self, bench: Bench) -> None:
+        case_id = self.case(bench, 30, whole=False)
+        bench.store.put_once(fact_key(OWNER, case_id, "received"), b'{"self_report": {"textures": "a later word"}}')
+        assert bench.retention.end_retention(NOW) == 1
+        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
+
+    @pytest.mark.parametrize("name", ["ASSESS_ONLY/00", "batches/00", f"ASSESS_ONLY/{new_id('batch')}"])
+    def test_what_is_no_mark_keeps_no_case(self, bench: Bench, name: str) -> None:
+        case_id = self.case(bench, 30)
+        bench.store.put_once(f"retention/{name}", b"{")
+        assert bench.retention.end_retention(NOW) == 1
+        assert fact_key(OWNER, case_id, "erased") in bench.keys
+
+    def test_a_broken_mark_keeps_no_other_case(self, bench: Bench) -> None:
+        bench.store.put_once(retention_key(Consent.ASSESS_ONLY, scratch_id(31 * self.DAY, "case")), b"{")
+        case_id = self.case(bench, 30)
+        assert bench.retention.end_retention(NOW) == 1
+        assert fact_key(OWNER, case_id, "erased") in bench.keys
+
+    def test_all_that_was_added_to_a_case_goes_with_it(self, bench: Bench) -> None:
+        case_id = self.case(bench, 30)
+        folder = case_key(OWNER, case_id)
+        for name in ("images/1/prepared", "images/1/heatmaps/m-1-0.png", "feedback/1.json", "failed/1.json", "redelivered/1-1"):
+            bench.store.put_once(f"{folder}/{name}", b"{}")
+        bench.retention.end_retention(NOW)
+        assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
+
+    def test_a_batch_is_erased_wholly_after_30_days_and_no_other(self, bench: Bench) -> None:
+        old, young = scratch_id(30 * self.DAY, "batch"), scratch_id(29 * self.DAY, "batch")
+        for batch_id in (old, young):
+            for name in ("manifest.json", "rows.ndjson", "results/0.ndjson", "failed/1", "redelivered/1-1"):
+                bench.store.put_once(f"batches/{batch_id}/{name}", b"{}")
+            bench.store.put_once(f"{RETAINED_BATCHES}{batch_id}", b"{}")
+        kept = {key for key in bench.keys if young in key}
+        assert len(kept) == 6
+        assert bench.retention.end_retention(NOW) == 1
+        assert bench.keys == {batch_erased_key(old), open_batch_key(old)} | kept
+        assert bench.retention.end_retention(NOW) == 0
+        bench.audit.flush()
+        (audit,) = bench.store.list("audit/")
+        record = json.loads(bench.store.get(audit))
+        assert (record["act"], record["batch_id"]) == ("EXPIRE", old)
+
+    def test_a_half_stored_case_leaves_nothing(self, bench: Bench) -> None:
+        self.case(bench, 31, whole=False)
+        bench.retention.end_retention(NOW)
+        assert bench.keys == set()
+
+    def test_a_look_takes_some_and_the_next_goes_on(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("dermis.sweep.retention._MOST_ENDED", 2)
+        for days in (31, 32, 33):
+            self.case(bench, days)
+        assert [bench.retention.end_retention(NOW) for _ in range(3)] == [2, 1, 0]
+
+    def test_zero_days_is_for_ever(self, bench: Bench) -> None:
+        self.case(bench, 9999)
+        policy = replace(POLICY, keep_for=timedelta(0))
+        assert Retention(bench.store, policy, bench.audit).end_retention(NOW) == 0
+
+    def test_audit_records_go_after_a_year(self, bench: Bench) -> None:
+        for day in ("2025-10-31", "2025-11-01", "2026-10-31"):
+            bench.store.put_once(f"audit/{day}/gateway-1.ndjson", b"")
+        assert bench.retention.end_audit(NOW) == 1
+        assert bench.keys == {"audit/2025-11-01/gateway-1.ndjson", "audit/2026-10-31/gateway-1.ndjson"}

@@ -1,0 +1,161 @@
+"""Calibration: what it finds again, what it promises, and what crepes makes of the same cases."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermis.data.samples import Sample
+from dermis.data.sources import slices
+from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets
+from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
+from dermis.trainer.calibration.calibrate import abstention_rule, fewest, group_thresholds, prediction_sets, set_threshold, temperature
+from dermis.trainer.calibration.fit import Wanted, fit_trust
+from dermis.trainer.metrics import hits
+from dermis.trainer.model.inputs import fitzpatrick_groups
+from dermis.worker.core.differential import calibrate, prediction_set, threshold
+
+pytestmark = pytest.mark.trainer
+
+
+def draw(n, seed=0, conditions=5, ambiguity=None):
+    """Return perfectly calibrated probabilities and targets: one-hot, or with `ambiguity` soft ones whose mean is the probability."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.full(conditions, 0.5), n)
+    if ambiguity:
+        return probabilities, np.stack([rng.dirichlet(np.maximum(row, 1e-3) * ambiguity) for row in probabilities])
+    labels = (rng.uniform(size=(n, 1)) > probabilities.cumsum(1)).sum(1).clip(0, conditions - 1)
+    return probabilities, np.eye(conditions)[labels]
+
+
+@pytest.mark.parametrize("ambiguity", [None, 3.0])
+@pytest.mark.parametrize("true", [0.5, 1.0, 2.0])
+def test_temperature_is_found_again(true, ambiguity):
+    probabilities, target = draw(8000, ambiguity=ambiguity)
+    assert temperature(calibrate(probabilities, 1 / true), target) == pytest.approx(true, rel=0.07)
+
+
+@pytest.mark.parametrize("ambiguity", [None, 1.0, 5.0])
+def test_sets_cover_as_promised(ambiguity):
+    known, new = draw(2000, seed=1, ambiguity=ambiguity), draw(20_000, seed=2, ambiguity=ambiguity)
+    least = set_threshold(*known, coverage=0.9)
+    assert ((new[0] >= least) * new[1]).sum(1).mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_threshold_is_the_kth_smallest_and_zero_where_cases_are_too_few():
+    probabilities, target = np.linspace(0.1, 1.0, 10)[:, None], np.ones((10, 1))
+    assert set_threshold(probabilities, target, coverage=0.9) == pytest.approx(0.1)  # floor(11 * 0.1) = 1
+    assert set_threshold(probabilities, target, coverage=0.8) == pytest.approx(0.2)
+    assert set_threshold(probabilities[:9], target[:9], coverage=0.9) == pytest.approx(0.1)  # floor(10 * 0.1) = 1
+    assert set_threshold(probabilities[:8], target[:8], coverage=0.9) == 0.0
+
+
+@given(n=st.integers(5, 60), seed=st.integers(0, 999), coverage=st.sampled_from([0.7, 0.8, 0.9]))
+def test_one_hot_is_the_order_statistic(n, seed, coverage):
+    probabilities, target = draw(n, seed)
+    right = np.sort(probabilities[target > 0])
+    k = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
+    assert set_threshold(probabilities, target, coverage=coverage) == (right[k - 1] if k else 0.0)
+
+
+@given(seed=st.integers(0, 999), n=st.integers(20, 80))
+def test_a_higher_coverage_never_has_a_higher_threshold(seed, n):
+    probabilities, target = draw(n, seed, ambiguity=2.0)
+    found = [set_threshold(probabilities, target, coverage=coverage) for coverage in (0.6, 0.7, 0.8, 0.9, 0.95)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
+    probabilities, target = draw(400)
+    groups = ["FST_I_II"] * 190 + ["FST_III_IV"] * 180 + ["FST_V_VI"] * 20 + [None] * 10
+    found = prediction_sets(probabilities, target, groups, coverage=0.9)
+    assert found.thresholds["FST_I_II"] == pytest.approx(set_threshold(probabilities[:190], target[:190], coverage=0.9), abs=1e-6)
+    assert found.thresholds["FST_V_VI"] == pytest.approx(set_threshold(probabilities, target, coverage=0.9), abs=1e-6)
+    assert found.thresholds["FST_I_II"] != found.thresholds["FST_III_IV"]
+    assert found.pooled == ("FST_V_VI",)
+    assert found.calibrated_on == {"FST_I_II": 190, "FST_III_IV": 180, "FST_V_VI": 20}
+    assert group_thresholds(probabilities, target, groups, coverage=0.9) == found.thresholds
+
+
+def test_groups_are_the_workers():
+    thresholds = {group: (n + 1) / 10 for n, group in enumerate(get_args(FitzpatrickGroup))}
+    sets = PredictionSets(coverage=0.9, thresholds=thresholds)
+    reports = tuple(SelfReport(fitzpatrick_skin_type=fst) for fst in (*FitzpatrickSkinType, None))
+    samples = [
+        Sample(id=str(n), group=str(n), images=(), report=report, target={}, top=None, slices=slices(report, 0))
+        for n, report in enumerate(reports)
+    ]
+    for report, group in zip(reports, fitzpatrick_groups(samples), strict=True):
+        assert threshold(sets, report.fitzpatrick_skin_type) == (thresholds[group] if group else 0.1)
+
+
+def test_the_fewest_cases_are_those_that_hold_the_margin():
+    n = fewest(0.9)
+    rng = np.random.default_rng(0)
+    for size, holds in ((n, True), (n // 3, False)):
+        k = int(np.floor((size + 1) * 0.1 + 1e-9))
+        assert (np.quantile(rng.beta(size + 1 - k, k, 200_000), 0.05) >= 0.85 - 0.001) is np.bool_(holds)
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_sets_are_those_of_crepes(coverage):
+    crepes = pytest.importorskip("crepes")
+    known, new = draw(499, seed=3), draw(300, seed=4)
+    bins, new_bins = (np.random.default_rng(n).integers(0, 2, size) for n, size in ((5, 499), (6, 300)))
+    reference = crepes.ConformalClassifier()
+    reference.fit(1 - known[0][known[1] > 0], bins=bins)
+    theirs = reference.predict_set(1 - new[0], bins=new_bins, confidence=coverage, smoothing=False).astype(bool)
+    names = np.array(["FST_I_II", "FST_III_IV"])
+    found = group_thresholds(*known, list(names[bins]), coverage=coverage)
+    ours = np.stack([row >= found[names[b]] - 5e-7 for row, b in zip(new[0], new_bins, strict=True)])
+    assert np.array_equal(ours, theirs)
+    assert ours.any(1).mean() > 0.9  # and the worker's sets are these, with the most probable one added where they are empty
+    served = np.stack([prediction_set(row, found[names[b]]) for row, b in zip(new[0], new_bins, strict=True)])
+    assert np.array_equal(served[ours.any(1)], ours[ours.any(1)])
+
+
+def test_the_abstention_rule_keeps_its_risk_as_often_as_promised():
+    new, target = draw(20_000, seed=999)
+    wrong = ~hits(new, target.argmax(1), top=1)
+    kept, answered = [], []
+    for seed in range(60):
+        known, known_target = draw(1500, seed=seed)
+        rule = abstention_rule(known, known_target.argmax(1), np.ones(1500, int), max_set_size=5, top=1, risk=0.3, confidence=0.9)
+        if rule is None:  # none claimed: nothing broken
+            answered.append(0)
+            continue
+        kept.append(wrong[new.max(1) >= rule.min_probability].mean() <= 0.3)
+        answered.append((known.max(1) >= rule.min_probability).mean())
+        assert rule.chosen_for.answered == pytest.approx(answered[-1], abs=1e-4)
+    assert np.mean(kept) >= 0.9 - 2 * np.sqrt(0.09 / 60)
+    assert np.mean(answered) > 0.1
+
+
+def test_no_abstention_rule_where_the_risk_can_not_be_kept():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(5), 200)
+    assert abstention_rule(probabilities, rng.integers(0, 5, 200), np.ones(200, int), max_set_size=5, top=1, risk=0.05) is None
+    assert abstention_rule(probabilities, probabilities.argmax(1), np.full(200, 6), max_set_size=5, top=1, risk=0.3) is None
+    always = abstention_rule(probabilities, probabilities.argmax(1), np.ones(200, int), max_set_size=5, top=1, risk=0.3)
+    assert always.chosen_for.answered == 1
+
+
+def test_trust_is_all_of_it_together():
+    raw, target = draw(1200, seed=5)
+    groups = [("FST_I_II", "FST_III_IV", "FST_V_VI", None)[n % 4] for n in range(1200)]
+    embedding = np.random.default_rng(0).normal(size=(1200, 12))
+    by_hand = AbstentionRule(min_probability=0.1, max_set_size=5)
+    known = {"raw": raw, "target": target, "labels": target.argmax(1), "groups": groups}
+    known |= {"embedding": embedding[600:], "training_embedding": embedding[:600]}
+    plain = fit_trust(Wanted(coverage=0.9, abstention=by_hand), **known)
+    assert (plain.abstention, plain.outliers, plain.known) == (by_hand, None, None)
+    assert plain.calibration.temperature == pytest.approx(1, abs=0.1)
+    assert plain.prediction_sets.pooled == ()
+    whole = fit_trust(Wanted(coverage=0.9, abstention=by_hand, risk=0.2, false_alarms=0.05), **known)
+    assert whole.abstention.chosen_for.top == 3
+    answered = calibrate(raw, whole.calibration.temperature).max(1) >= whole.abstention.min_probability
+    assert (~hits(raw, target.argmax(1), top=3))[answered].mean() <= 0.2
+    assert (whole.known.score(embedding[600:]) > whole.outliers.threshold).mean() <= 0.05
+    assert fit_trust(Wanted(coverage=0.9, abstention=by_hand, risk=1e-4), **known).abstention == by_hand

@@ -1,0 +1,340 @@
+"""Training: the batches are fixed, a kill costs nothing but time, a loss that is not finite names its cases, and what is hidden is hidden."""
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dermis.data.dataset import conditions_of, open_dataset
+from dermis.metadata.core.encode import encode
+from dermis.shared.errors import DermisError
+from dermis.shared.ports import BlobNotFound
+from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import SelfReport
+from dermis.trainer.config import Config, Stage, as_json, changed
+from dermis.trainer.model.feature_schema import every_answer, schema_of
+from dermis.trainer.model.head import Head
+from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
+from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.training import loop as fitting
+from dermis.trainer.training.augment import tone_preserving, tone_shifting
+from dermis.trainer.training.feature_cache import Cache, CachedViews, embed, gather
+from dermis.trainer.training.loop import Progress, batches
+from dermis.trainer.training.stages import Parts, fit_stages, new_backbone
+from dermis.trainer.training.train import ask, fit_model
+
+pytestmark = pytest.mark.trainer
+DATA = open_dataset("generated:5:60:40")
+SPLIT = DATA.split(seed=0)
+PARTS = Parts(**{name: DATA.part(SPLIT, name) for name in ("train", "validation", "calibration", "test")})
+CONDITIONS = conditions_of(PARTS.train.samples)
+CONFIG = Config(
+    name="tiny",
+    backbone="small",
+    weights=None,
+    image_size=40,
+    head=Head(pooling="images", dropout=0.2),
+    stages=(Stage(epochs=2), Stage(after="", epochs=2, learning_rate=1e-3, images="augmented")),
+    batch=16,
+    patience=None,
+)
+
+
+class Killed(BaseException):
+    pass
+
+
+class Dying(Run):
+    """A run whose process is killed after an epoch, as by kill -9: nothing is said, nothing is put."""
+
+    dies_after = 0
+
+    def epoch(self, k, metrics, **told):
+        super().epoch(k, metrics, **told)
+        if k == self.dies_after:
+            raise Killed
+
+
+def trained(tmp_path, config=CONFIG, run=None, **options):
+    return fit_model(config, PARTS, CONDITIONS, cache=tmp_path, run=run, quiet=True, **options)
+
+
+def seen_batches(monkeypatch):
+    seen = []
+    loaded = fitting._loaded
+
+    def spy(training, config, stage, progress, absent):
+        for places, *batch in loaded(training, config, stage, progress, absent):
+            seen.append((progress.stage, progress.epoch, [training.ids[n] for n in places]))
+            yield places, *batch
+
+    monkeypatch.setattr(fitting, "_loaded", spy)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stopped: weights, metrics and the batches seen."""
+    with pytest.MonkeyPatch.context() as patch:
+        seen = seen_batches(patch)
+        model, metrics = trained(tmp_path_factory.mktemp("whole"))
+    return model.get_weights(), metrics, seen
+
+
+@pytest.mark.parametrize("dies_after", [2, 3])
+def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, monkeypatch, whole, dies_after):
+    monkeypatch.setattr(fitting, "CHECKPOINT_S", 0.0)
+    weights, metrics, wanted = whole
+    seen = seen_batches(monkeypatch)
+    store = MemoryStore()
+    first = Dying.start(store, RunConfig(name="tiny", purpose="demo"))
+    first.dies_after = dies_after
+    with pytest.raises(Killed):
+        trained(tmp_path, run=first)
+    before = len(seen)
+    epochs = {(stage, epoch) for stage, epoch, _ in wanted}
+    second = Run.resume(store, first.id)
+    resumed, again = trained(tmp_path, run=second)
+    # What was done before the kill, then, from the last checkpoint on, the very batches of the run that was not killed.
+    assert seen[:before] == wanted[:before]
+    assert seen[before:] == wanted[-len(seen[before:]) :]
+    assert len({(stage, epoch) for stage, epoch, _ in seen[before:]}) == len(epochs) - (dies_after - 1)  # it died before that checkpoint
+    for one, other in zip(weights, resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert again["loss"] == pytest.approx(metrics["loss"], rel=1e-4)
+
+
+def test_batches_are_fixed_by_their_arguments_and_hold_every_case_once():
+    one = batches(10, size=4, seed=1, stage=0, epoch=2)
+    assert [len(batch) for batch in one] == [4, 4, 2]
+    assert sorted(np.concatenate(one)) == list(range(10))
+    assert all((a == b).all() for a, b in zip(one, batches(10, size=4, seed=1, stage=0, epoch=2), strict=True))
+    assert not (np.concatenate(one) == np.concatenate(batches(10, size=4, seed=1, stage=0, epoch=3))).all()
+
+
+def test_a_loss_that_is_not_finite_names_the_cases_of_its_batch(tmp_path, monkeypatch):
+    poisoned = PARTS.train.samples[7].id
+    cases_of = CachedViews.load
+
+    def load(self, places, rng):
+        images, mask = cases_of(self, places, rng)
+        if rng is not None:
+            images[places == 7] = np.nan
+            mask[places == 7, 0] = True
+        return images, mask
+
+    monkeypatch.setattr(CachedViews, "load", load)
+    with pytest.raises(DermisError, match="LOSS_NOT_FINITE") as caught:
+        trained(tmp_path, replace(CONFIG, head=Head(pooling="images"), batch=8))
+    assert poisoned in caught.value.detail.split("at the cases ")[1].split(": ")[0].split(", ")
+    assert len(caught.value.detail.split(", ")) < 14
+
+
+@pytest.mark.parametrize("broken", [{3}, {0, 1, 2, 3, 4}])
+def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monkeypatch, broken):
+    cases_of = CachedViews.load
+
+    def load(self, places, rng):
+        images, mask = cases_of(self, places, rng)
+        if rng is None:
+            here = np.isin(places, list(broken))
+            images[here], mask[here, 0] = np.nan, True
+        return images, mask
+
+    monkeypatch.setattr(CachedViews, "load", load)
+    monkeypatch.setattr(fitting, "_NAMED", 3)
+    with pytest.raises(DermisError, match="the validation loss is nan in stage 0, epoch 1, at the cases") as caught:
+        trained(tmp_path, replace(CONFIG, head=Head(pooling="images"), batch=8))
+    told = caught.value.detail.split("at the cases ")[1].split(": ")[0].split(", ")
+    assert told[:3] == [PARTS.validation.samples[n].id for n in sorted(broken)[:3]]
+    assert told[3:] == (["and 2 more"] if len(broken) > 3 else [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"focal": 2.0, "balanced": True, "smoothing": 0.1, "mixup": 0.4, "ema": 0.9, "stages": (Stage(epochs=1),)},
+        {
+            "images_dropout": 0.3,
+            "answers_dropout": 0.3,
+            "tone_shifting": True,
+            "head": Head(units=8, answers_units=4),
+            "stages": (Stage(epochs=1, images="augmented"),),
+        },
+        {"stages": (Stage(epochs=1), Stage(epochs=1, pseudo=0.2)), "patience": 1},
+    ],
+)
+def test_every_option_trains(tmp_path, changes):
+    parts = replace(PARTS, unlabelled=replace(PARTS.test, samples=tuple(replace(s, target={}, top=None) for s in PARTS.test.samples)))
+    config = replace(CONFIG, **changes)
+    model, metrics = fit_model(config, parts, CONDITIONS, cache=tmp_path, quiet=True)
+    assert np.isfinite(list(metrics.values())).all()
+    assert {"loss", "validation_loss", "validation_top_1", "validation_top_3"} == metrics.keys()
+    assert model.output["logits"].shape == (None, len(CONDITIONS))
+
+
+def test_tensorboard_shows_what_the_run_says_of_each_epoch(tmp_path):
+    store, folder = MemoryStore(), tmp_path / "events"
+    run = Run.start(store, RunConfig(name="tiny", purpose="demo"))
+    trained(tmp_path, run=run, tensorboard=folder)
+    shown = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name == "scalars"
+                shown.setdefault(event.step, {})[value.tag] = float(tf.make_ndarray(value.tensor))
+    assert sorted(shown) == [1, 2, 3, 4]
+    for epoch, figures in shown.items():
+        said = json.loads(store.get(f"runs/{run.id}/epochs/{epoch}.json"))["metrics"]
+        assert figures == pytest.approx(said, rel=1e-6)
+
+
+def test_cached_views_are_what_the_served_model_sees(tmp_path):
+    """The head on cached, pooled, mirrored features gives what the whole graph gives on images."""
+    config = replace(CONFIG, mirrored=True, head=Head(pooling="images", standardised=True), stages=(Stage(epochs=2),))
+    model, metrics = trained(tmp_path, config)
+    said = model.predict(arrays(PARTS.validation, config.schema, 40), verbose=0)["probabilities"]
+    target = targets(PARTS.validation.samples, CONDITIONS)[0]
+    assert -(target * np.log(said)).sum(1).mean() == pytest.approx(metrics["validation_loss"], rel=1e-3)
+
+
+def test_one_pass_tells_what_each_modality_says(tmp_path):
+    model, _ = trained(tmp_path, replace(CONFIG, stages=(Stage(epochs=1),)))
+    said = ask(model, CONFIG, PARTS.test, CONDITIONS)
+    inputs = arrays(PARTS.test, CONFIG.schema, 40)
+    hidden = {"images alone": without_answers(inputs, CONFIG.schema), "answers alone": without_images(inputs), "images and answers": inputs}
+    for shown, given in hidden.items():
+        np.testing.assert_allclose(said.raw[shown], model.predict(given, verbose=0)["probabilities"], atol=1e-5)
+
+
+def test_stages_that_freeze_again_are_refused(tmp_path):
+    wrong = replace(CONFIG, stages=CONFIG.stages[::-1])
+    with pytest.raises(DermisError, match="unfreeze more and more"):
+        trained(tmp_path, wrong)
+
+
+def test_a_frozen_backbone_stays_as_it_is(tmp_path):
+    config = replace(CONFIG, stages=(Stage(epochs=2, learning_rate=0.1),))
+    backbone = new_backbone(config)
+    before = backbone.get_weights()
+    fit_stages(config, PARTS, CONDITIONS, backbone, cache=tmp_path, quiet=True)
+    assert all((one == other).all() for one, other in zip(before, backbone.get_weights(), strict=True))
+
+
+def test_what_is_hidden_is_hidden_and_never_both():
+    rng = np.random.default_rng(0)
+    absent = encode(CONFIG.schema, SelfReport())
+    n = 400
+    mask, features = np.ones((n, 3), bool), np.full((n, len(absent)), 7.0)
+    config = replace(CONFIG, images_dropout=0.3, answers_dropout=0.4)
+    _, shown, told, _, _ = fitting._dropped_and_mixed(
+        np.zeros((n, 3, 1, 1, 1)), mask, features, np.zeros((n, 2)), np.ones(n), config=config, absent=absent, rng=rng
+    )
+    no_images, no_answers = ~shown.any(1), (told == absent).all(1)
+    assert 0.22 < no_images.mean() < 0.38
+    assert 0.32 < no_answers.mean() < 0.48
+    assert not (no_images & no_answers).any()
+    assert (told[~no_answers] == 7).all()
+
+
+def test_a_cache_survives_a_kill_between_its_two_files(tmp_path):
+    cache = Cache(tmp_path, (2, 3))
+    rows = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    cache.add(["a", "b"], rows[:2])
+    with (tmp_path / "rows.bin").open("ab") as file:
+        file.write(b"12345678901")  # rows without keys: killed before these were written
+    with (tmp_path / "keys.txt").open("a") as file:
+        file.write("half a k")
+    again = Cache(tmp_path, (2, 3))
+    assert len(again) == 2
+    again.add(["c", "d"], rows[2:])
+    found, mask = gather(Cache(tmp_path, (2, 3)), np.array([[3, -1, 0]]))
+    assert mask.tolist() == [[True, False, True]]
+    assert (found[0, 0] == rows[3]).all()
+    assert (found[0, 2] == rows[0]).all()
+
+
+def test_two_processes_do_not_mix_their_rows(tmp_path):
+    one, other = Cache(tmp_path, (2,)), Cache(tmp_path, (2,))
+    one.add(["a"], np.ones((1, 2)))
+    with pytest.raises(DermisError, match="CACHE_BUSY"):
+        other.add(["b"], np.zeros((1, 2)))
+    assert (Cache(tmp_path, (2,)).rows() == 1).all()
+
+
+def test_an_image_is_embedded_once(tmp_path, monkeypatch):
+    backbone = new_backbone(CONFIG)
+    cache, places = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)
+    assert len(cache) == 2 * sum(len(sample.images) for sample in PARTS.test.samples)
+    monkeypatch.setattr("dermis.trainer.training.feature_cache.prepare", None)
+    again, same = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)
+    assert (same == places).all()
+    assert len(again) == len(cache)
+
+
+class Without:
+    """A store that lacks an image."""
+
+    def __init__(self, store, key):
+        self.store, self.key = store, key
+
+    def get(self, key):
+        if key == self.key:
+            raise BlobNotFound(key)
+        return self.store.get(key)
+
+
+def test_an_image_that_is_not_there_is_told_of(tmp_path, capsys):
+    gone = PARTS.test.samples[0].images[0]
+    lacking = dataclasses.replace(PARTS.test, store=Without(PARTS.test.store, gone))
+    _, places = embed(lacking, new_backbone(CONFIG), tmp_path, pooled=True, quiet=True)
+    assert places[0, 0, 0] == -1
+    count = len({key for sample in PARTS.test.samples for key in sample.images})
+    assert f"1 of {count} images are missing or can't be decoded and are left out, the first: {gone!r}" in capsys.readouterr().err
+
+
+def test_progress_is_what_it_was():
+    made = Progress(stage=1, epoch=2, total=5, best_loss=0.5, best_epoch=1, weights=[np.ones(3), np.zeros((2, 2))], extra=[np.arange(2)])
+    again = Progress.from_bytes(made.to_bytes())
+    assert dataclasses.asdict(again).keys() == dataclasses.asdict(made).keys()
+    assert (again.stage, again.epoch, again.total, again.best_loss) == (1, 2, 5, 0.5)
+    assert (again.weights[1] == 0).all()
+    assert again.optimizer == []
+
+
+def test_augmentations_keep_and_shift_tones_apart():
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:16], image[16:] = (200, 150, 120), (90, 60, 50)
+    colours = {tuple(map(int, c)) for c in np.unique(image.reshape(-1, 3), axis=0)}
+    for seed in range(20):
+        kept = tone_preserving(image, np.random.default_rng([seed]))
+        assert kept.shape == image.shape
+        assert kept.max(axis=(0, 1)).tolist() <= [200, 150, 120]
+    shifted = [tone_shifting(image, np.random.default_rng([seed])) for seed in range(20)]
+    assert all(len(np.unique(one.reshape(-1, 3), axis=0)) == 2 for one in shifted)
+    assert np.std([one.mean() for one in shifted]) > 3
+    assert colours == {(200, 150, 120), (90, 60, 50)}
+
+
+def test_settings_are_named_and_typed():
+    made = changed(CONFIG, {"batch": "8", "head.l2": "0.1", "stage.learning_rate": "0.5", "stage.1.epochs": "9", "patience": "none"})
+    assert (made.batch, made.head.l2, made.patience) == (8, 0.1, None)
+    assert [stage.learning_rate for stage in made.stages] == [0.5, 0.5]
+    assert [stage.epochs for stage in made.stages] == [2, 9]
+    assert changed(CONFIG, {"taps": "a+b", "mirrored": "true"}).taps == ("a", "b")
+    assert as_json(made)["head"]["l2"] == 0.1
+    for settings, part in (({"bach": "8"}, "no setting"), ({"batch": "many"}, "not understood"), ({"stage.7.epochs": "1"}, "no stage")):
+        with pytest.raises(DermisError, match=part):
+            changed(CONFIG, settings)
+
+
+def test_race_is_for_ablation_only():
+    assert schema_of(["baseline", "symptoms"]).promotable
+    assert not schema_of(["baseline", "race"]).promotable
+    assert {field.name for field in schema_of(["textures", "body_location"]).fields} == {"textures", "body_parts"}
+    assert "race_ethnicity" not in {field.name for field in every_answer().fields}
+    with pytest.raises(DermisError, match="no group of answers 'hair'"):
+        schema_of(["hair"])

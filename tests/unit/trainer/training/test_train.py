@@ -1,0 +1,129 @@
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from dermis.data.dataset import conditions_of, open_dataset
+from dermis.data.generated.cases import CONDITIONS
+from dermis.shared.bundles import publish
+from dermis.shared.stores.memory import MemoryStore
+from dermis.standalone.demo import BUNDLE, CASE
+from dermis.trainer.config import Stage
+from dermis.trainer.configs import demo
+from dermis.trainer.model.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
+from dermis.trainer.model.export import signature
+from dermis.trainer.model.head import Head
+from dermis.trainer.model.inputs import targets
+from dermis.trainer.training.stages import Parts
+from dermis.trainer.training.train import train_on_all
+from dermis.worker.core.outliers import from_bytes
+
+pytestmark = pytest.mark.trainer
+COUNTS = {"train": (1, 48), "calibration": (2, 24), "test": (3, 24)}
+NAMES = [condition.name for condition in CONDITIONS]
+
+
+def part(name):
+    seed, count = COUNTS[name]
+    return open_dataset(f"generated:{seed}:{count}:48")
+
+
+PARTS = Parts(**{name: part(name) for name in COUNTS})
+TINY = dataclasses.replace(demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),), risk=0.9, false_alarms=0.1)
+
+
+def build(folder, config=TINY):
+    demo.build(folder, config=config, cases=PARTS)
+
+
+def labels_of(name):
+    return targets(part(name).samples, conditions_of(PARTS.train.samples))[1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "one"
+    build(folder)
+    return folder
+
+
+def test_a_bundle_can_be_published(built):
+    manifest = publish(MemoryStore(), built)
+    assert manifest.purpose == "demo"
+    assert [condition.name for condition in manifest.conditions] == NAMES
+    assert manifest.files.keys() >= {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", EVALUATION_FILE, MODEL_CARD_FILE}
+
+
+def test_a_bundle_knows_its_outliers_and_when_to_abstain(built):
+    manifest = read_manifest(built)
+    assert manifest.outliers.calibrated_on == COUNTS["calibration"][1]
+    assert from_bytes((built / manifest.outliers.file).read_bytes()).mean.shape == (manifest.embedding_size,)
+    assert "out_of_distribution" in json.loads((built / EVALUATION_FILE).read_text())["overall"]
+    assert manifest.abstention == demo.CONFIG.abstention  # 24 cases show of no rule that it keeps a risk
+    assert set(manifest.prediction_sets.pooled) == {"FST_I_II", "FST_III_IV", "FST_V_VI"}  # 24 cases calibrate no group
+
+
+def test_the_same_config_builds_the_same_bundle(built, tmp_path):
+    build(tmp_path / "again")
+    assert differences(built, tmp_path / "again", tolerance=0) == []
+    one, other = (read_manifest(folder) for folder in (built, tmp_path / "again"))
+    same = [path for path in one.files if one.files[path] == other.files[path]]
+    assert {"variables/variables.data-00000-of-00001", EVALUATION_FILE, "feature_schema.json"} <= set(same)
+
+
+def test_differences_are_named(built, tmp_path):
+    changed = dataclasses.replace(TINY, purpose="research", head=Head(units=8))
+    build(tmp_path / "other", changed)
+    report = json.loads((tmp_path / "other" / EVALUATION_FILE).read_text())
+    report["metrics"]["top_1"] += 0.5
+    (tmp_path / "other" / EVALUATION_FILE).write_text(json.dumps(report))
+    found = " ".join(differences(built, tmp_path / "other"))
+    assert all(word in found for word in ("purpose", "embedding_size", "top_1"))
+
+
+def test_the_report_states_n_floors_and_slices(built):
+    report = json.loads((built / EVALUATION_FILE).read_text())
+    labels = labels_of("test")
+    assert report["n"] == len(labels) == sum(row["n"] for row in report["slices"]["monk_skin_tone"])
+    common = np.bincount(labels_of("train"), minlength=8).argmax()
+    assert report["floors"]["top_1"] == pytest.approx((labels == common).mean(), abs=1e-4)
+    for rows in report["slices"].values():
+        for row in rows:
+            assert (row["top_1_interval"] is None) == (row["groups"] < 10)
+            if row["top_1_interval"]:
+                assert row["top_1_interval"][0] <= row["top_1"] <= row["top_1_interval"][1]
+    card = (built / MODEL_CARD_FILE).read_text()
+    for said in (
+        "without any clinical meaning",
+        "macro AUROC",
+        "Every image that can be read was shown",
+        "Too few calibration cases to claim",
+        "Cases unlike those of training are declined",
+    ):
+        assert said in card
+
+
+def test_a_model_of_every_case_is_measured_by_folds_calibrated_on_the_others(tmp_path):
+    whole = part("train")
+    train_on_all(TINY, whole, tmp_path / "all", folds=2, cache=tmp_path / "cache", quiet=True)
+    report = json.loads((tmp_path / "all" / EVALUATION_FILE).read_text())
+    assert (report["folds"], report["n"]) == (2, len(whole))
+    assert "out_of_distribution" not in report["overall"]  # the folds' embeddings are other models'
+    manifest = read_manifest(tmp_path / "all")
+    assert manifest.outliers.calibrated_on == len(whole) // 2
+    publish(MemoryStore(), tmp_path / "all")
+
+
+def test_the_committed_case_is_the_configs(tmp_path):
+    demo.write_sample_case(tmp_path)
+    assert (tmp_path / "answers.json").read_text() == (CASE / "answers.json").read_text()
+    for path in CASE.glob("*.jpg"):
+        committed, written = (cv2.imread(str(folder / path.name)).astype(float) for folder in (CASE, tmp_path))
+        assert np.abs(committed - written).mean() < 2
+
+
+def test_the_committed_bundle_has_the_configs_signature(built):
+    at_size = {name: spec.replace("48, 48", "96, 96").replace("6, 6", "12, 12") for name, spec in signature(built).items()}
+    assert signature(BUNDLE) == at_size
