@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import piexif
 from PIL import Image as Pillow
-from PIL import ImageCms
 
 from dermis.shared.images.boxes import box, full_box
 from tests.support import heif
+from tests.support.colors import SPACES, profile_of
 from tests.support.heif import GENERATED, Layout, Part, coded, compose
 from tests.support.images import Pixels, encode
 
@@ -56,17 +56,8 @@ def xmp(text: str) -> bytes:
 
 
 def profile(text: str) -> bytes:
-    """Return LittleCMS' sRGB profile whose description and copyright are the text, in UTF-16."""
-    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    for n in range(int.from_bytes(data[128:132], "big")):
-        name = data[132 + 12 * n : 136 + 12 * n]
-        if name in (b"desc", b"cprt"):
-            content = f"{text:<60}".encode("utf-16-be")
-            tag = struct.pack(">4s4xII2s2sII", b"mluc", 1, 12, b"en", b"US", len(content), 28) + content
-            struct.pack_into(">4sII", data, 132 + 12 * n, name, len(data), len(tag))
-            data += tag
-    struct.pack_into(">I", data, 0, len(data))
-    return bytes(data)
+    """Return Display P3's profile with the text as its description and copyright, in UTF-16."""
+    return profile_of(SPACES["Display P3"], text=text)
 
 
 def jpeg(text: str, image: Pixels) -> bytes:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermis.shared.images.icc import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -29,7 +30,11 @@ class Consent(StrEnum):
 
 
 class ReceivedImage(Fact):
-    """`width` and `height` in pixels as stored; `orientation` is EXIF's 1-8, kept when the metadata was dropped."""
+    """`width` and `height` in pixels as stored; `orientation` is EXIF's 1-8 and `color` the profile, kept when the metadata was dropped.
+
+    `color` is None for sRGB. Where `keep_original` is false the profile could not be read down to numbers: it stands whole at
+    `image_key(..., "profile")`, and goes together with the original once the image has been prepared.
+    """
 
     n: Annotated[int, Field(ge=1, le=MAX_IMAGES)]
     content_type: str
@@ -39,6 +44,8 @@ class ReceivedImage(Fact):
     height: int
     orientation: Annotated[int, Field(ge=1, le=8)] = 1
     shot_type: ShotType | None = None
+    color: ColorProfile | None = None
+    keep_original: bool = True
 
 
 class Received(Fact):
@@ -304,7 +311,7 @@ def failed_key(owner: str, case_id: str, attempt: int) -> str:
     return f"{case_key(owner, case_id)}/failed/{attempt}.json"
 
 
-def image_key(owner: str, case_id: str, n: int, form: Literal["original", "prepared"]) -> str:
+def image_key(owner: str, case_id: str, n: int, form: Literal["original", "prepared", "profile"]) -> str:
     return f"{case_key(owner, case_id)}/images/{n}/{form}"
 
 

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermis.shared.images.icc import ColorProfile
+
 CASES_QUEUE = "cases"
 ASSESS = "case.assess"
 SCRATCH_QUEUE = "scratch"
@@ -28,6 +30,8 @@ class AssessJob(BaseModel):
 class AssessImageJob(BaseModel):
     """Payload of `image.assess`: the image at `scratch_key(scratch_id)`, without metadata, is to be judged at once.
 
+    `color` is its profile as numbers; one that has none stands whole at `scratch_key(profile_id)`.
+
     The answer is a `QualityReport` as JSON, put with LPUSH to `reply_key(scratch_id)`, a list that expires after
     `REPLY_SECONDS`. Nobody waits for a job that came too late: a scratch object that is gone means nothing to do.
     """
@@ -37,6 +41,8 @@ class AssessImageJob(BaseModel):
     scratch_id: str
     content_type: str
     orientation: Annotated[int, Field(ge=1, le=8)] = 1
+    color: ColorProfile | None = None
+    profile_id: str | None = None
 
 
 class ShardJob(BaseModel):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -43,6 +43,7 @@ from dermis.shared.tracing import span
 
 M = TypeVar("M", bound=BaseModel)
 MOST_FEEDBACK = 10
+_FORMS_RECEIVED: tuple[Literal["original", "profile"], ...] = ("original", "profile")
 
 
 def now() -> datetime:
@@ -226,6 +227,8 @@ class Pipeline:
                     height=image.header.height,
                     orientation=image.header.orientation,
                     shot_type=shot_type,
+                    color=None if isinstance(image.header.color, bytes) else image.header.color,
+                    keep_original=not isinstance(image.header.color, bytes),
                 )
                 for n, (image, shot_type) in enumerate(zip(case.images, case.shot_types, strict=True), start=1)
             ),
@@ -246,6 +249,11 @@ class Pipeline:
             run_in_threadpool(self.store.put_once, image_key(owner, case_id, described.n, "original"), image.data)
             for image, described in zip(case.images, received.images, strict=True)
         ]
+        puts += [
+            run_in_threadpool(self.store.put_once, image_key(owner, case_id, described.n, "profile"), image.header.color)
+            for image, described in zip(case.images, received.images, strict=True)
+            if isinstance(image.header.color, bytes)
+        ]
         mark = retention_key(received.consent, case_id)
         puts.append(run_in_threadpool(self._put, mark, RetentionMark(owner=owner)))
         if link:
@@ -258,7 +266,7 @@ class Pipeline:
 
     def _undo(self, received: Received) -> None:
         owner, case_id = received.owner, received.case_id
-        images = [image_key(owner, case_id, image.n, "original") for image in received.images]
+        images = [image_key(owner, case_id, image.n, form) for image in received.images for form in _FORMS_RECEIVED]
         with contextlib.suppress(Exception):
             for key in (fact_key(owner, case_id, "received"), *images, retention_key(received.consent, case_id), open_key(case_id)):
                 self.store.delete(key)

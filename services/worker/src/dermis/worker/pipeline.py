@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from dermis.shared.case import (
     Outcome,
     OutcomeKind,
     Received,
+    ReceivedImage,
     Stage,
     case_key,
     fact_key,
@@ -37,6 +38,7 @@ from dermis.shared.case import (
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError
 from dermis.shared.images.header import Reason, is_refusal
+from dermis.shared.images.icc import Color
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -52,6 +54,7 @@ from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models,
 
 F = TypeVar("F", bound=Fact)
 _MOST_EXPLAINED = 3
+_FORMS: tuple[Literal["original", "profile", "prepared"], ...] = ("original", "profile", "prepared")
 Image = npt.NDArray[np.uint8]
 Draw = Callable[[Heatmap, ModelRef, bytes], None]
 Exceeded = Callable[[], object]
@@ -63,6 +66,16 @@ TOO_COSTLY = "This photo takes too long to decode: save it as an ordinary (basel
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An image to judge, with what was kept of its metadata when that was dropped; None where the bytes still say it."""
+
+    data: bytes
+    content_type: str | None = None
+    orientation: int | None = None
+    color: Color | None = None
 
 
 class Stages:
@@ -127,7 +140,7 @@ class Pipeline:
         images: dict[int, Image] = {}
         assessed = []
         for n, data in enumerate(originals, start=1):
-            quality_report, working = self._judge(data, None, None, stages, exceeded)
+            quality_report, working = self._judge(Original(data), stages, exceeded)
             usable = working is not None and quality_report.verdict is not Verdict.UNUSABLE
             hash_text = None if working is None else phash.to_text(phash.phash(working))
             assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
@@ -140,14 +153,17 @@ class Pipeline:
         key = scratch_key(job.scratch_id)
         try:
             data = self.store.get(key)
+            color = self.store.get(scratch_key(job.profile_id)) if job.profile_id else job.color
         except BlobNotFound:
             return  # nobody waits any more
-        report, _ = self._judge(data, job.content_type, job.orientation, Stages(), partial(self._reply, job, self._too_costly()))
+        original = Original(data, job.content_type, job.orientation, color)
+        report, _ = self._judge(original, Stages(), partial(self._reply, job, self._too_costly()))
         self._reply(job, report)
 
     def _reply(self, job: AssessImageJob, report: QualityReport) -> None:
         self.announcer.reply(job.scratch_id, report.model_dump_json().encode())
-        self.store.delete(scratch_key(job.scratch_id))
+        for scratch_id in filter(None, (job.scratch_id, job.profile_id)):
+            self.store.delete(scratch_key(scratch_id))
 
     def _too_costly(self) -> QualityReport:
         return quality.unreadable(self.policy, TOO_COSTLY)
@@ -189,31 +205,55 @@ class Pipeline:
         judged = []
         for image in received.images:
             with stages("read"):
-                data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
+                original = self._read_image(received, image)
             exceeded = partial(self.fail, job, reason=Reason.COST, detail=f"image {image.n}: {TOO_COSTLY}")
-            report, working = self._judge(data, image.content_type, image.orientation, stages, exceeded)
+            report, working = self._judge(original, stages, exceeded)
             hash_text = None
             if working is not None:
                 with stages("hash"):
                     hash_text = phash.to_text(phash.phash(working))
                 with stages("prepare"):
                     prepared = prepare.encode_prepared(working)
-                with stages("store"):
+                with stages("store"), suppress(BlobConflict):  # what another version or an earlier attempt prepared counts
                     self.store.put_once(image_key(received.owner, received.case_id, image.n, "prepared"), prepared)
                 if report.verdict is not Verdict.UNUSABLE:
                     images[image.n] = working
             judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
         assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
         with stages("store"):
-            return images, self._put(job, "assessed", assessed)
+            standing = self._put(job, "assessed", assessed)
+            self._remove_originals(received)
+            return images, standing
 
-    def _judge(
-        self, data: bytes, content_type: str | None, orientation: int | None, stages: Stages, exceeded: Exceeded
-    ) -> tuple[QualityReport, Image | None]:
+    def _read_image(self, received: Received, image: ReceivedImage) -> Original:
+        """Return an image as it came in; where that could not be kept and is gone, as it was prepared."""
+        if image.keep_original:
+            data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
+            return Original(data, image.content_type, image.orientation, image.color)
+        whole, profile, prepared = (self._blob(image_key(received.owner, received.case_id, image.n, form)) for form in _FORMS)
+        if whole is None:
+            return Original(prepared or b"")
+        return Original(whole, image.content_type, image.orientation, image.color or profile)
+
+    def _remove_originals(self, received: Received) -> None:
+        for image in received.images:
+            if not image.keep_original:
+                for form in ("original", "profile"):
+                    self.store.delete(image_key(received.owner, received.case_id, image.n, form))
+
+    def _blob(self, key: str) -> bytes | None:
+        try:
+            return self.store.get(key)
+        except BlobNotFound:
+            return None
+
+    def _judge(self, original: Original, stages: Stages, exceeded: Exceeded) -> tuple[QualityReport, Image | None]:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
             with stages("decode"), self.guard(exceeded):
-                working = decode.decode(data, content_type=content_type, orientation=orientation).image
+                working = decode.decode(
+                    original.data, content_type=original.content_type, orientation=original.orientation, color=original.color
+                ).image
         except DermisError as error:
             if not is_refusal(error):
                 raise

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.icc import Color
 
 TAKEN = "a JPEG, PNG, WebP, HEIC or AVIF photo"
 
@@ -48,7 +48,7 @@ class ImageHeader:
     samples: int = 0
     coded_bytes: int = 0
     orientation: int = 1
-    color: ColorProfile | None = None
+    color: Color | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

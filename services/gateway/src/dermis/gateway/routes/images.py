@@ -1,5 +1,7 @@
 """Images without a case."""
 
+import contextlib
+
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
@@ -23,12 +25,17 @@ router = APIRouter(prefix="/v1", tags=["images"])
 )
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     image = await _take_in(request, parts)
-    job, seconds = (
-        AssessImageJob(scratch_id="", content_type=image.header.format, orientation=image.header.orientation),
-        parts.settings.judge_seconds,
-    )
-    async with parts.pipeline.scratch(image.data) as scratch_id:
-        reply = await parts.broker.ask(job.model_copy(update={"scratch_id": scratch_id}), seconds=seconds)
+    header, seconds = image.header, parts.settings.judge_seconds
+    async with contextlib.AsyncExitStack() as stack:
+        whole = header.color if isinstance(header.color, bytes) else None
+        job = AssessImageJob(
+            scratch_id=await stack.enter_async_context(parts.pipeline.scratch(image.data)),
+            content_type=header.format,
+            orientation=header.orientation,
+            color=None if isinstance(header.color, bytes) else header.color,
+            profile_id=await stack.enter_async_context(parts.pipeline.scratch(whole)) if whole else None,
+        )
+        reply = await parts.broker.ask(job, seconds=seconds)
     if reply is None:
         raise DermisError(Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case")
     return QualityReport.model_validate_json(reply)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,8 +11,9 @@ import simplejpeg
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images import cost
 from dermis.shared.images.header import CleanImage, Format, ImageHeader, Reason, clean, damaged
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.icc import Color, ColorProfile
 from dermis.worker.core import heif
+from dermis.worker.core.color import to_srgb
 from dermis.worker.core.prepare import Image, Pixels, shrink
 
 _BAND = 64
@@ -34,24 +35,26 @@ class Decoded:
     mode: str
 
 
-def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: ColorProfile | None = None) -> Decoded:
+def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None) -> Decoded:
     """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: RGB uint8, upright, longest side at most 512.
 
     The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the bytes are said
-    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned
-    by its own container (ISO/IEC 23008-12: EXIF's orientation does not count). Transparent pixels are laid over white, 16 bits are scaled to 8,
-    of an animation the first frame counts.
+    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned by its
+    own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels are laid
+    over white, 16 bits are scaled to 8, of an animation the first frame counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
-    where pixels are missing or broken. Raises UNAVAILABLE, HEIC_SUPPORT, where pi-heif is missing.
+    where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
     """
     image = clean(data)
+    if color is not None:
+        image = replace(image, header=replace(image.header, color=color))
     header = image.header
     if content_type is not None and content_type not in (header.format, {Format.HEIC: "image/heif"}.get(header.format)):
         detail = f"the image is said to be {content_type!r} and is {header.format.value!r}; name it by what it is"
         raise DermisError(Kind.INVALID, Reason.FORMAT, detail)
     cost.check(header)
-    if orientation is None or header.format is Format.HEIC:
+    if orientation is None or header.format in (Format.HEIC, Format.AVIF):
         orientation = header.orientation
     try:
         pixels = _DECODERS[header.format](image)
@@ -68,7 +71,7 @@ def _decoded(pixels: Pixels, header: ImageHeader, *, orientation: int) -> Decode
     if mode is None:
         raise damaged(f"the photo decodes to {pixels.shape[2]} channels")
     return Decoded(
-        image=_turn(_working(pixels, blue_first=header.format in _BLUE_FIRST), orientation),
+        image=_turn(_working(pixels, header), orientation),
         width=header.width,
         height=header.height,
         format=header.format,
@@ -89,7 +92,7 @@ def _jpeg(image: CleanImage) -> Pixels:
         if _RARE_SAMPLING in str(error) and header.channels == 3:
             return _rarely_sampled_jpeg(image)
         raise _undecodable(error) from error
-    return _without_ink(pixels) if header.channels == 4 else pixels
+    return to_srgb(255 - pixels, header.color) if header.channels == 4 else pixels  # all programs store 255 for no ink
 
 
 def _rarely_sampled_jpeg(image: CleanImage) -> Pixels:
@@ -108,11 +111,6 @@ def _rarely_sampled_jpeg(image: CleanImage) -> Pixels:
     if not np.array_equal(one, other):
         raise _undecodable("premature end")
     return np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2RGB))
-
-
-def _without_ink(pixels: Pixels) -> Pixels:
-    """Return the RGB of CMYK pixels, 255 for no ink as in all programs' JPEGs: each colour is what its ink and black let through."""
-    return np.asarray(cv2.multiply(np.ascontiguousarray(pixels[..., :3]), cv2.merge([pixels[..., 3]] * 3), scale=1 / 255))
 
 
 def _by_opencv(image: CleanImage) -> Pixels:
@@ -143,17 +141,21 @@ _DECODERS: dict[Format, Callable[[CleanImage], Pixels]] = {
 }
 
 _BLUE_FIRST = (Format.PNG, Format.WEBP, Format.AVIF)
+"""Decoded by OpenCV."""
 
 
-def _working(pixels: Pixels, *, blue_first: bool) -> Image:
+def _working(pixels: Pixels, header: ImageHeader) -> Image:
+    color = header.color
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _over_white(pixels)
     pixels = shrink(pixels, cost.WORKING_SIZE)
-    if pixels.dtype == np.uint16:
-        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if blue_first else pixels, np.uint8)
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    elif header.format in _BLUE_FIRST:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if isinstance(color, ColorProfile) and color.matrix is None and header.channels > 2:
+        color = None  # a grey profile of an image in colour: no viewer obeys it
+    return to_srgb(pixels, color)
 
 
 def _over_white(pixels: Pixels) -> Pixels:

@@ -6,19 +6,35 @@ import { drawing, el, icon, said, t } from "./dom.js";
 const LONGEST = 2048;
 const JPEG_QUALITY = 0.92;
 
-/** Return the image as a JPEG of LONGEST at most, upright and turned by quarters; null where this browser can't read its format. */
-async function drawn(file, turns) {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
-  if (!bitmap) return null;
+/** Colours of two pixels, red, green, blue and opacity, and how far a canvas may give back another: the noise that some browsers add is less. */
+const KNOWN_PIXELS = [200, 120, 90, 255, 30, 90, 170, 255];
+const PIXEL_TOLERANCE = 2;
+
+/** Whether what is drawn comes back as it was: browsers that resist fingerprinting (Tor Browser) give back stripes or white instead. */
+async function canvasIsTrue() {
+  const [first, second] = [0, 1].map(() => Object.assign(document.createElement("canvas"), { width: 2, height: 1 }).getContext("2d"));
+  first.putImageData(new ImageData(new Uint8ClampedArray(KNOWN_PIXELS), 2, 1), 0, 0);
+  const file = await new Promise((done) => first.canvas.toBlob(done, "image/png"));
+  const bitmap = file && await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return false;
+  second.drawImage(bitmap, 0, 0);
+  const pixels = second.getImageData(0, 0, 2, 1).data;
+  return KNOWN_PIXELS.every((value, at) => Math.abs(value - pixels[at]) <= PIXEL_TOLERANCE);
+}
+
+/** Return the image's pixels, upright and in sRGB; null where this browser can't read its format. */
+const opened = (file) => createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
+
+/** Return an opened image as a JPEG of LONGEST at most, turned by quarters. */
+function drawn(bitmap, turns) {
   const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * scale)), height = Math.max(1, Math.round(bitmap.height * scale));
   const canvas = Object.assign(document.createElement("canvas"), turns % 2 ? { width: height, height: width } : { width, height });
-  const context = canvas.getContext("2d", { alpha: false });
+  const context = canvas.getContext("2d", { alpha: false, colorSpace: "srgb" });
   context.imageSmoothingQuality = "high";
   context.translate(canvas.width / 2, canvas.height / 2);
   context.rotate((turns * Math.PI) / 2);
   context.drawImage(bitmap, -width / 2, -height / 2, width, height);
-  bitmap.close();
   return new Promise((done) => canvas.toBlob(done, "image/jpeg", JPEG_QUALITY));
 }
 
@@ -70,7 +86,7 @@ class Slot {
 
   empty() {
     this.request?.abort();
-    Object.assign(this, { blob: null, file: null, report: null, turns: 0, preparing: false });
+    Object.assign(this, { blob: null, file: null, report: null, turns: 0, preparing: false, turnable: false });
     this.draw();
     this.say();
   }
@@ -79,27 +95,32 @@ class Slot {
     this.empty();
     this.preparing = true;
     this.say(t("verdict.preparing"));
-    const blob = await drawn(file, 0);
+    const [bitmap, turnable] = await Promise.all([opened(file), canvasIsTrue()]);
+    const blob = bitmap && (turnable ? await drawn(bitmap, 0) : file);
+    bitmap?.close();
     this.preparing = false;
     if (!blob && !/^image\/hei[cf]$|\.hei[cf]$/i.test(file.type || file.name)) return this.say(t("slot.unreadable"), "fault");
-    if (!blob && file.size > this.maxBytes) return this.say(t("slot.too_large", { mb: Math.floor(this.maxBytes / 2 ** 20) }), "fault");
-    Object.assign(this, { file, blob: blob ?? file, opaque: !blob });
+    if ((blob ?? file).size > this.maxBytes) return this.say(t("slot.too_large", { mb: Math.floor(this.maxBytes / 2 ** 20) }), "fault");
+    Object.assign(this, { file, blob: blob ?? file, opaque: !blob, turnable: Boolean(blob) && turnable });
     this.draw();
     this.changed();
     await this.judge();
   }
 
   restore(blob, report) {
-    Object.assign(this, { file: blob, blob, report, turns: 0, opaque: blob.type !== "image/jpeg" });
+    Object.assign(this, { file: blob, blob, report, turns: 0, opaque: !/^image\/(jpeg|png|webp)$/.test(blob.type), turnable: false });
     this.draw();
     report ? this.tell() : this.judge();
+    canvasIsTrue().then((yes) => { this.turnable = yes && !this.opaque && this.file === blob; this.buttons(); });
   }
 
   async rotate() {
-    if (this.opaque || this.preparing) return;
+    if (!this.turnable || this.preparing) return;
     this.preparing = true;
     this.turns += 1;
-    this.blob = await drawn(this.file, this.turns);
+    const bitmap = await opened(this.file);
+    this.blob = await drawn(bitmap, this.turns);
+    bitmap.close();
     this.preparing = false;
     this.draw();
     this.announce(t("slot.rotated", { slot: this.name }));
@@ -156,7 +177,7 @@ class Slot {
   buttons() {
     const filled = Boolean(this.blob), find = (name) => this.element.querySelector(name);
     this.element.classList.toggle("filled", filled);
-    find(".rotate").hidden = !filled || this.opaque;
+    find(".rotate").hidden = !filled || !this.turnable;
     find(".remove").hidden = !filled;
     const retake = filled && this.report && this.report.verdict !== "USABLE";
     find(".take span").textContent = t(retake ? "slot.retake" : "slot.take");
