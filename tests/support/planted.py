@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from dermis.shared.images.boxes import box, full_box
 from tests.support import heif
-from tests.support.colors import SPACES, profile_of
+from tests.support.colors import SPACES, profile_of, table_profile
 from tests.support.heif import GENERATED, Layout, Part, coded, compose
 from tests.support.images import Pixels, encode
 
@@ -24,6 +24,15 @@ def photos(text: str, image: Pixels) -> list[Photo]:
     kinds = {"jpg": jpeg(text, image), "png": png(text, image), "webp": webp(text, image), "heic": heic(text), "avif": avif(text, image)}
     types = {"jpg": "jpeg"}
     return [(f"{text}.{suffix}", data, f"image/{types.get(suffix, suffix)}") for suffix, data in kinds.items()]
+
+
+def photos_with_tables(text: str, image: Pixels) -> list[Photo]:
+    """Return a JPEG and a HEIC whose profile, with the text, has no numbers to be read down to."""
+    tables = table_profile(SPACES["Adobe RGB"], text=text)
+    return [
+        (f"{text}.jpg", encode(image, "JPEG", icc_profile=tables), "image/jpeg"),
+        (f"{text}.heic", compose(coded(GENERATED, heif.profile(tables))), "image/heic"),
+    ]
 
 
 def forms(text: str) -> list[bytes]:
