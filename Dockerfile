@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/venv \
     && python3 -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile --require-hashes -r /requirements.txt \
     && find /opt/venv -name tests -type d -path '*/site-packages/*' -prune -exec rm -rf {} +
-COPY proto/gen/ shared/src/ services/${SERVICE}/src/ /app/
+COPY proto/gen/ shared/src/ clients/python/src/ services/${SERVICE}/src/ /app/
 # Only this service's portion of the package is here, so its version is stated by hand instead of by an installed wheel.
 COPY pyproject.toml /
 RUN version=$(sed -n 's/^version = "\(.*\)"/\1/p' /pyproject.toml) \

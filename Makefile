@@ -23,9 +23,9 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-.venv/.runtime: .venv/.uv requirements/runtime.txt pyproject.toml
+.venv/.runtime: .venv/.uv requirements/runtime.txt pyproject.toml clients/python/pyproject.toml
 	$(INSTALL) --python .venv/bin/python -r requirements/runtime.txt
-	$(UV) pip install -q --no-deps --python .venv/bin/python -e .
+	$(UV) pip install -q --no-deps --python .venv/bin/python -e . -e clients/python
 	@scripts/install_redis.sh .venv
 	@touch $@
 
@@ -33,10 +33,10 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(INSTALL) --python .venv/bin/python -r requirements/dev.txt
 	@touch $@
 
-.venv-trainer/.dev: .venv/.uv requirements/trainer.txt requirements/dev.txt pyproject.toml
+.venv-trainer/.dev: .venv/.uv requirements/trainer.txt requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-trainer
 	$(INSTALL) --python .venv-trainer/bin/python -r requirements/trainer.txt -r requirements/dev.txt
-	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e .
+	$(UV) pip install -q --no-deps --python .venv-trainer/bin/python -e . -e clients/python
 	@touch $@
 
 .venv-charts/.dev: .venv/.uv requirements/charts.txt
@@ -53,7 +53,7 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 	@.venv/bin/dermis up
 
 # --- check ----------------------------------------------------------------------------------------------------------
-PACKAGES = $(foreach part,shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
+PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 

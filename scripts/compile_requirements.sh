@@ -24,7 +24,7 @@ printf '%s ; python_version < "3"\n' tensorflow pandas scipy >>"$override"
 compile() { # NAME [uv arguments]
   local name=$1; shift
   UV_CUSTOM_COMPILE_COMMAND=scripts/compile_requirements.sh "$uv" pip compile -q --universal --python-version 3.11 \
-    --generate-hashes --no-emit-index-url --no-annotate --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
+    --generate-hashes --no-emit-index-url --no-annotate --no-emit-package dermis-client --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
 }
 compile uv - <<<"uv"
 compile sbom - <<<"cyclonedx-bom"

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [
     "proto/gen",
     "shared/src",
+    "clients/python/src",
     *(f"services/{part}/src" for part in ("gateway", "worker", "metadata", "serving", "data", "trainer", "sweep", "standalone")),
 ]
 PLANTED = {
@@ -20,6 +21,7 @@ PLANTED = {
     "services/gateway/src/dermis/gateway/pipeline.py": "import dermis.worker.tasks",
     "services/worker/src/dermis/worker/core/phash.py": "import random",
     "shared/src/dermis/shared/case.py": "import dermis.metadata.convert",
+    "clients/python/src/dermis/client/images.py": "import dermis.shared.case",
     "services/data/src/dermis/data/dataset.py": "import dermis.trainer.metrics",
     "services/data/src/dermis/data/split/split.py": "import random",
     "services/trainer/src/dermis/trainer/evaluation/slices.py": "import dermis.shared.stores",

@@ -7,6 +7,7 @@ For the eye alone: where the photos are somebody's, the picture is not to be pas
 
 import argparse
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,8 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from dermis.shared.vocabulary import SelfReport
-from dermis.standalone.client import Api
+from dermis.client import Client
 from tests.e2e import pages
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.out.resolve().is_relative_to(ROOT):
         parser.error(f"--out {options.out} is inside the repository, and a photo of a person must never be committed: name another place")
-    with Api(options.url) as api, sync_playwright() as playwright:
+    with Client(options.url) as client, sync_playwright() as playwright:
         browser = pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-        shots = [_shoot(browser, options.url, _assess(api, case)) for case in options.case]
+        shots = [_shoot(browser, options.url, _assess(client, case)) for case in options.case]
         browser.close()
     whole = (sum(shot.width for shot in shots), max(shot.height for shot in shots))
     side_by_side = Image.new("RGB", whole, "white")
@@ -43,10 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _assess(api: Api, text: str) -> str:
+def _assess(client: Client, text: str) -> str:
     images, _, answers = text.partition("+")
-    report = SelfReport.model_validate_json(Path(answers).read_bytes()) if answers else None
-    case = api.assess([Path(image) for image in images.split(",")], report=report)
+    report = json.loads(Path(answers).read_bytes()) if answers else None
+    case = client.assess([Path(image) for image in images.split(",")], report=report)
     end = case.outcome.kind if case.outcome else case.status
     print(f"{case.id}  {end}  {images}")
     return case.id

@@ -1,5 +1,6 @@
 """Every call of docs/reference/http.md, in the page's order, and the Python client, against a running system."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,14 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import httpx
 import pytest
 
-from dermis.shared.case import Consent
-from dermis.shared.errors import DermisError
-from dermis.shared.http import BatchSource, Feedback
-from dermis.shared.vocabulary import RelatedCategory, SelfReport
+from dermis.client import ApiError, AsyncClient, Client, SelfReport
 from dermis.standalone import demo
-from dermis.standalone.client import Api
 from tests.support.curls import blocks, route_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -102,32 +100,50 @@ def test_every_call_does_what_the_page_says(variables: dict[str, str]) -> None:
 
 
 def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
-    with Api(variables["URL"], key=variables["KEY"]) as api:
-        report = SelfReport(related_category=RelatedCategory.RASH)
-        case = api.assess([IMAGE], report=report, consent=Consent.KEEP_FOR_IMPROVEMENT)
+    with Client(variables["URL"], key=variables["KEY"]) as client:
+        report: SelfReport = {"related_category": "RASH"}
+        with IMAGE.open("rb") as file:
+            case = client.assess([IMAGE, IMAGE.read_bytes(), file], report=report, consent="KEEP_FOR_IMPROVEMENT")
         assert case.outcome is not None
         assert case.guidance is not None
-        assert case.id in [each.id for each in api.cases()]
-        assert api.case(case.id) == case
-        assert api.heatmap(case.id, 1, condition=case.outcome.heatmaps[0].condition).startswith(b"\x89PNG")
-        assert api.give_feedback(case.id, Feedback(helpful=False)).consent is Consent.KEEP_FOR_IMPROVEMENT
-        api.erase(case.id)
-        with pytest.raises(DermisError, match="was erased"):
-            api.case(case.id)
-        assert api.judge(IMAGE).verdict == "USABLE"
-        assert [each.condition for each in api.conditions().conditions] == [each.id for each in api.models().models[0].conditions]
-        assert api.evaluation(1).report["n"] > 0
-        source = BatchSource(url=variables["SOURCE"])
-        batch = api.create_batch(source, csv=b"images\nskin/1.jpg\nskin/gone.jpg\n")
-        deadline = time.monotonic() + 60
-        while api.batch(batch.id).status != "FINISHED":
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        one, two = api.batch_results(batch.id)
+        assert [image.n for image in case.images] == [1, 2, 3]
+        assert case.id in [each.id for each in client.cases()]
+        assert client.case(case.id) == case
+        assert [event.name for event in client.events(case.id)] == ["received", "assessed", "outcome"]
+        raw = httpx.get(f"{variables['URL']}/v1/cases/{case.id}", headers={"Authorization": f"Bearer {variables['KEY']}"}).json()
+        assert case.model_dump(mode="json") == raw
+        assert client.heatmap(case.id, 1, condition=case.outcome.heatmaps[0].condition).startswith(b"\x89PNG")
+        assert client.give_feedback(case.id, helpful=False).consent == "KEEP_FOR_IMPROVEMENT"
+        client.erase(case.id)
+        with pytest.raises(ApiError, match="was erased"):
+            client.case(case.id)
+        assert client.check_image(IMAGE).verdict == "USABLE"
+        assert [each.condition for each in client.conditions().conditions] == [each.id for each in client.models()[0].conditions]
+        assert client.evaluation(1).report["n"] > 0
+        assert list(client.promotions()) == []
+        batch = client.create_batch(variables["SOURCE"], rows=b"images\nskin/1.jpg\nskin/gone.jpg\n")
+        assert client.wait_for_batch(batch.id, timeout=60).rows_done == 2
+        one, two = client.batch_results(batch.id)
         assert (one.outcome is not None, two.fault is not None) == (True, True)
-        assert batch.id in [each.id for each in api.batches()]
-        api.erase_batch(batch.id)
-        assert batch.id not in [each.id for each in api.batches()]
+        assert batch.id in [each.id for each in client.batches()]
+        client.erase_batch(batch.id)
+        assert batch.id not in [each.id for each in client.batches()]
+
+
+def test_the_asyncio_client_assesses_and_follows_at_once(variables: dict[str, str]) -> None:
+    async def run() -> None:
+        async with AsyncClient(variables["URL"]) as client:
+            key = "sent-twice"
+            first, again = await asyncio.gather(*(client.submit([IMAGE], idempotency_key=key) for _ in range(2)))
+            assert first.id == again.id
+            names = [event.name async for event in client.events(first.id)]
+            assert (names[0], names[-1]) == ("received", "outcome")
+            assert (await client.wait(first.id)).outcome is not None
+            with pytest.raises(ApiError) as caught:
+                await client.submit([IMAGE, b""], report={"textures": ["FLATT"]})  # type: ignore[list-item]
+            assert caught.value.pointers
+
+    asyncio.run(run())
 
 
 def wait_finished(page: list[str], variables: dict[str, str]) -> None:
@@ -143,21 +159,21 @@ def test_a_revoked_key_stops_within_half_a_minute(variables: dict[str, str]) -> 
     """By the clock, with the settings that ship."""
     state = Path(variables["FOLDER"]) / "state"
     token = admin_key(state)
-    with Api(variables["URL"], key=token) as api:
-        api.models()
-        api.models()  # from what the gateway holds
+    with Client(variables["URL"], key=token) as client:
+        client.models()
+        client.models()  # from what the gateway holds
         command = [sys.executable, "-m", "dermis.standalone", "keys", "revoke", token.partition(".")[0], "--state", str(state)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         revoked = time.monotonic()
-        while (refused := refusal_of(api)) is None and time.monotonic() - revoked < 30:
+        while (refused := refusal_of(client)) is None and time.monotonic() - revoked < 30:
             time.sleep(0.5)
         assert refused is not None
         assert "revoked" in refused.detail
 
 
-def refusal_of(api: Api) -> DermisError | None:
+def refusal_of(client: Client) -> ApiError | None:
     try:
-        api.models()
-    except DermisError as error:
+        client.models()
+    except ApiError as error:
         return error
     return None

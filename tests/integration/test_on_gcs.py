@@ -6,28 +6,22 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from dermis.shared.batches import BatchResult
+from dermis.client import BatchResult, Client
 from dermis.shared.case import Outcome
-from dermis.shared.http import BatchSource
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
-from dermis.standalone.client import Api
 from tests.support.servers import BUCKET, fake_gcs
 
 DERMIS = (sys.executable, "-m", "dermis.standalone")
 
 
-def finish(api: Api, source: str) -> list[BatchResult]:
+def finish(client: Client, source: str) -> list[BatchResult]:
     """Have a batch of the images below a prefix of a bucket done and return its results."""
-    batch = api.create_batch(BatchSource(url=source, prefix="skin/"))
-    deadline = time.monotonic() + 60
-    while api.batch(batch.id).status != "FINISHED":
-        assert time.monotonic() < deadline, "the batch was not finished in a minute"
-        time.sleep(0.2)
-    return list(api.batch_results(batch.id))
+    batch = client.create_batch(source, prefix="skin/")
+    client.wait_for_batch(batch.id, timeout=60)
+    return list(client.batch_results(batch.id))
 
 
 def test_a_case_and_a_batch_go_through_with_their_stores_in_a_bucket(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -46,8 +40,8 @@ def test_a_case_and_a_batch_go_through_with_their_stores_in_a_bucket(tmp_path: P
             run = subprocess.run([*DERMIS, "assess", *images, "--url", ready[1], "--json"], check=True, stdout=subprocess.PIPE, text=True)
             make = [*DERMIS, "keys", "create", "--name", "batches", "--scope", "admin", "--store", store_url]
             key = subprocess.run(make, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-            with Api(ready[1], key=key) as api:
-                results = finish(api, source_url)
+            with Client(ready[1], key=key) as client:
+                results = finish(client, source_url)
             up.send_signal(signal.SIGINT)
             up.stdout.read()
         assert up.returncode == 0

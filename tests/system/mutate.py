@@ -48,7 +48,7 @@ class Tally:
 def originals() -> tuple[tuple[str, bytes], ...]:
     pixels = cv2.imdecode(np.frombuffer(small_images()[0], np.uint8), cv2.IMREAD_COLOR)
     assert pixels is not None
-    coded = [(f"image/{name}", cv2.imencode(f".{name}", pixels)[1].tobytes()) for name in ("jpeg", "png", "webp")]
+    coded = [(f"image/{name}", cv2.imencode(f".{name}", pixels)[1].tobytes()) for name in ("jpeg", "png", "webp", "avif")]
     return (*coded, ("image/heic", HEIC.read_bytes()))
 
 
@@ -95,7 +95,7 @@ def bomb(chance: random.Random) -> Request:
     jpeg = bytearray(originals()[0][1])
     at = jpeg.index(b"\xff\xc0")
     jpeg[at + 5 : at + 9] = struct.pack(">HH", height & 0xFFFF, width & 0xFFFF)
-    heic = bytearray(originals()[3][1])
+    heic = bytearray(dict(originals())["image/heic"])
     at = heic.index(b"ispe")
     heic[at + 8 : at + 16] = struct.pack(">II", width, height)
     return {"files": [image(chance, bytes(chance.choice((png, webp, jpeg, heic))))]}

@@ -9,11 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = [ROOT / folder for folder in CONFIG["tool"]["hatch"]["build"]["targets"]["wheel"]["sources"]]
+SOURCES.append(ROOT / "clients/python/src")
 SERVICES = {path.name for path in (ROOT / "services").iterdir() if path.is_dir()}
 
 
 def test_dermis_is_a_namespace_in_every_source_root() -> None:
-    assert len(SOURCES) == 9
+    assert len(SOURCES) == 11
     for source in SOURCES:
         assert not (source / "dermis/__init__.py").exists(), f"{source / 'dermis/__init__.py'} would hide every other part"
         assert not (source / "dermis/py.typed").exists()

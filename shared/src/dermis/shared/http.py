@@ -1,4 +1,4 @@
-"""The bodies of the HTTP API, for the gateway that sends them and the client that reads them."""
+"""The bodies of the HTTP API, as the gateway sends and takes them; `dermis.client` has its own words for them, tested to agree."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

@@ -183,7 +183,7 @@ def huge_png(width: int, height: int) -> bytes:
     [
         (b"%PDF-1.7 and so on", "PDF"),
         (b"GIF89a" + bytes(20), "GIF"),
-        (b"\0\0\0\x18ftypavif" + bytes(20), "AVIF"),
+        (b"\0\0\0\x18ftypqt  " + bytes(20), "film"),
         (b"<svg/>", "SVG"),
         (b"", "no image"),
     ],

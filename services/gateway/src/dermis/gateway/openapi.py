@@ -45,7 +45,7 @@ _EVENT = {
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
-_IMAGE_TYPES = "image/jpeg, image/png, image/webp, image/heic"
+_IMAGE_TYPES = "image/jpeg, image/png, image/webp, image/heic, image/avif"
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One event a fact: `received`, `assessed`, `outcome`, `failed` (data: the case as known with it) or `erased`; "
@@ -73,7 +73,11 @@ IMAGE_BODY: dict[str, Any] = {
                 "required": ["image"],
                 "additionalProperties": False,
                 "properties": {
-                    "image": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or HEIC; kept only while it is judged"}
+                    "image": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "JPEG, PNG, WebP, HEIC or AVIF; kept only while it is judged",
+                    }
                 },
             },
             "encoding": {"image": {"contentType": _IMAGE_TYPES}},
@@ -94,7 +98,7 @@ CASE_BODY: dict[str, Any] = {
                         "minItems": 1,
                         "maxItems": MAX_IMAGES,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "JPEG, PNG, WebP or HEIC, told by content; metadata is dropped before anything is stored",
+                        "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before anything is stored",
                     },
                     "shot_types": {
                         "type": "array",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dermis.client.errors import ApiError
 from dermis.shared.errors import DermisError
 from dermis.standalone.extras import missing, remedy
 
@@ -62,6 +63,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except DermisError as error:
             raise Problem(error.detail) from error
+        except ApiError as error:
+            raise Problem(str(error)) from error
         except OSError as fault:
             if fault.filename is None:  # no file that was named to us: a fault of ours, or a reader who left
                 raise

@@ -1,12 +1,12 @@
 """The sample case of `dermis demo`, put through a dermis that is starting."""
 
-from typing import Any
+import time
+from typing import Any, cast
 
-from dermis.shared.vocabulary import ShotType
+from dermis.client import Client, ShotType
 from dermis.standalone import demo
 from dermis.standalone.answers_file import read_answers
-from dermis.standalone.client import Api
-from dermis.standalone.core.answers import self_report
+from dermis.standalone.core.answers import as_sent, self_report
 
 
 def assess_sample(url: str, *, deadline: float) -> dict[str, Any]:
@@ -14,6 +14,7 @@ def assess_sample(url: str, *, deadline: float) -> dict[str, Any]:
     images = sorted(demo.CASE.glob("*.jpg"))  # each named as its shot type
     answers = demo.CASE / "answers.json"
     report = self_report(read_answers(answers), source=str(answers))
-    api = Api(url)
-    case = api.submit(images, shot_types=[ShotType(image.stem.upper()) for image in images], report=report, deadline=deadline)
-    return api.follow(case, deadline=deadline).model_dump(mode="json")
+    shot_types = cast(list[ShotType], [image.stem.upper() for image in images])
+    with Client(url) as client:
+        case = client.assess(images, shot_types=shot_types, report=as_sent(report), timeout=deadline - time.monotonic())
+    return case.model_dump(mode="json")

@@ -2,7 +2,8 @@
 
 The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64 megapixels, from flat
 to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 25 ns a coded byte), PNG 0.35-1.8 s (up to 18 ns a byte that it unpacks to,
-interlaced or not), WebP 0.4-1.0 s, HEIC 0.9 s. `python -m tests.system.decode_mutations --costs` measures them again.
+interlaced or not), WebP 0.4-1.0 s. HEIC and AVIF by `python -m benchmarks.heif`: HEIC of 12 megapixels 0.5-1.4 s, AVIF 0.3-1.7 s,
+of more than 8 bits 1.1 and 1.7 s. `python -m tests.system.decode_mutations --costs` measures them again.
 """
 
 import math
@@ -22,10 +23,13 @@ MAX_CPU_SECONDS = 5.0
 MAX_MEMORY_BYTES = 1 << 30
 """Memory that one image may take to decode, of the 1.5 GiB that a worker process gets."""
 
-_NS_PER_CODED_BYTE = {Format.JPEG: 25, Format.PNG: 10, Format.WEBP: 40, Format.HEIC: 25, Format.AVIF: 25}
+_NS_PER_CODED_BYTE = {Format.JPEG: 25, Format.PNG: 10, Format.WEBP: 40, Format.HEIC: 170, Format.AVIF: 150}
 _NS_PER_JPEG_SAMPLE = 0.6
 _NS_PER_PNG_BYTE = 14
-_NS_PER_PIXEL = {Format.WEBP: 30, Format.HEIC: 75, Format.AVIF: 75}
+_NS_PER_WEBP_PIXEL = 30
+_NS_PER_SAMPLE = {Format.HEIC: (45, 70), Format.AVIF: (50, 130)}
+"""Of 8 bits, and of more."""
+_BYTES_PER_SAMPLE = {Format.HEIC: 9, Format.AVIF: 21}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,13 @@ def estimate(header: ImageHeader) -> Cost:
         cpu = ns + _NS_PER_JPEG_SAMPLE * header.samples * header.scans
     elif header.format is Format.PNG:
         memory, cpu = 3 * unpacked, ns + _NS_PER_PNG_BYTE * unpacked
+    elif header.format is Format.WEBP:
+        memory, cpu = 3 * unpacked, ns + _NS_PER_WEBP_PIXEL * pixels * max(3, header.channels) / 3
     else:
-        memory, cpu = 3 * unpacked, ns + _NS_PER_PIXEL[header.format] * pixels * max(3, header.channels) / 3
+        memory, cpu = (
+            _BYTES_PER_SAMPLE[header.format] * header.samples,
+            ns + _NS_PER_SAMPLE[header.format][header.bits > 8] * header.samples,
+        )
     return Cost(cpu_seconds=cpu * 1e-9, memory_bytes=memory + 2 * header.coded_bytes)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dermis.shared.errors import DermisError
-from dermis.shared.images import isobmff, jpeg, png, webp
+from dermis.shared.images import heif, jpeg, png, webp
 from dermis.shared.images.formats import CleanImage, Format, ImageHeader, Reason, Walk, damaged, is_refusal, unsupported
 
 __all__ = ["CleanImage", "Format", "ImageHeader", "Reason", "clean", "damaged", "is_refusal", "read_header", "unsupported"]
@@ -46,7 +46,8 @@ def _walk(data: bytes) -> Walk:
             found = walk(data)
             if not (found.header.width and found.header.height):
                 raise damaged(f"its header states {found.header.width} x {found.header.height} pixels")
-            return replace(found, header=replace(found.header, coded_bytes=sum(map(len, found.pieces))))
+            coded_bytes = found.header.coded_bytes or sum(map(len, found.pieces))
+            return replace(found, header=replace(found.header, coded_bytes=coded_bytes))
     raise _unknown(data)
 
 
@@ -54,12 +55,12 @@ _WALKERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Walk]], ...] = 
     (lambda data: data.startswith(jpeg.MAGIC), jpeg.walk),
     (lambda data: data.startswith(png.MAGIC), png.walk),
     (webp.is_webp, webp.walk),
-    (isobmff.is_heic, isobmff.walk),
+    (heif.is_heif, heif.walk),
 )
 
 
 def _unknown(data: bytes) -> DermisError:
     if data[4:8] == b"ftyp":
-        return unsupported("it is an AVIF image, a sequence or a film: let the phone save or share it as JPEG")
+        return unsupported("it is a film or a raw image", "let the camera or the phone save or share a still photo as JPEG")
     name = _NAMES.get(data[:4]) or ("a BMP" if data[:2] == b"BM" else "no image that can be read")
     return unsupported(f"it is {name}, whatever its name says")

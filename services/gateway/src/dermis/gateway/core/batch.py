@@ -10,7 +10,7 @@ from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.vocabulary import SelfReport
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".hif", ".avif")
 SEPARATOR = ";"
 NAME, IMAGES = "name", "images"
 _SHOWN = 3

@@ -4,17 +4,16 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from dermis.client import ApiError, Case, Client, ShotType
 from dermis.shared.api_keys import id_of
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.http import Case
-from dermis.shared.vocabulary import ShotType
 from dermis.standalone.answers_file import read_answers
-from dermis.standalone.client import Api
-from dermis.standalone.core.answers import from_settings, self_report
+from dermis.standalone.core.answers import as_sent, from_settings, self_report
 from dermis.standalone.core.render import exit_code, render
 
 
@@ -30,7 +29,7 @@ from dermis.standalone.core.render import exit_code, render
     "--shot-type",
     "shot_types",
     multiple=True,
-    type=click.Choice(list(ShotType), case_sensitive=False),
+    type=click.Choice(get_args(ShotType), case_sensitive=False),
     help="Shot type of each image, in their order.",
 )
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the gateway is.")
@@ -48,7 +47,7 @@ def command(
     images: tuple[Path, ...],
     answers: Path | None,
     settings: tuple[str, ...],
-    shot_types: tuple[str, ...],
+    shot_types: tuple[ShotType, ...],
     url: str,
     key_file: Path | None,
     timeout_s: float,
@@ -76,16 +75,17 @@ def command(
         )
     report = self_report({**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set"))
     deadline = time.monotonic() + timeout_s
-    api = Api(url, key=_read_key(key_file) if key_file else None)
-    case = api.submit(images, shot_types=[ShotType(shot) for shot in shot_types], report=report, deadline=deadline)
-    try:
-        case = api.follow(case, deadline=deadline)
-    except DermisError as error:
-        if error.kind is not Kind.DEADLINE:
-            raise
-        click.echo(f"dermis: {error.detail}", err=True)
-    if heatmaps:
-        _save_heatmaps(api, case, heatmaps)
+    with Client(url, key=_read_key(key_file) if key_file else None) as client:
+        sent = as_sent(report)
+        case = client.submit(images, shot_types=shot_types, report=sent, wait=timeout_s, timeout=timeout_s)
+        try:
+            case = client.wait(case, timeout=deadline - time.monotonic())
+        except ApiError as error:
+            if error.reason != "NOT_FINISHED":
+                raise
+            click.echo(f"dermis: {error.detail}", err=True)
+        if heatmaps:
+            _save_heatmaps(client, case, heatmaps)
     shown = case.model_dump(mode="json")
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else render(shown))
     sys.exit(exit_code(shown))
@@ -98,9 +98,9 @@ def _read_key(file: Path) -> str:
     return key
 
 
-def _save_heatmaps(api: Api, case: Case, folder: Path) -> None:
+def _save_heatmaps(client: Client, case: Case, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for heatmap in case.outcome.heatmaps if case.outcome else ():
         path = folder / f"{case.id}-image-{heatmap.n}-place-{heatmap.place}.png"
-        path.write_bytes(api.heatmap(case.id, heatmap.n, condition=heatmap.condition))
+        path.write_bytes(client.heatmap(case.id, heatmap.n, condition=heatmap.condition))
         click.echo(f"{path}: what speaks for {heatmap.condition} in image {heatmap.n}", err=True)

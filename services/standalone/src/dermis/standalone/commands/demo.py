@@ -8,6 +8,7 @@ import time
 
 import click
 
+from dermis.client.errors import ApiError
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import open_store
 from dermis.shared.temporary import held_folder
@@ -63,7 +64,7 @@ def command(timeout_s: float, where: bool) -> None:
             click.echo(f"{render(case)}\n\nstages of the worker: {stages(case)}")
             if case["status"] != "FINISHED":
                 raise DermisError(Kind.INTERNAL, "NOT_FINISHED", f"the sample case is {case['status']}; see the log above")
-        except DermisError:
+        except (ApiError, DermisError):
             logs.pour(Prefixed(sys.stderr))
             raise
         finally:

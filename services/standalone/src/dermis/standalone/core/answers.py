@@ -3,10 +3,11 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
+from dermis import client
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.vocabulary import SelfReport
 
@@ -78,3 +79,8 @@ def _fault(place: list[int | str], value: Any, message: str) -> str:
         return f"{pointer}: " + unknown(value, choices(field))
     shape = f"a list of values such as {[choices(field)[0]]}" if takes_several(field) else "one value as text"
     return f"{pointer}: {value!r} does not fit ({message}); give {shape}, or leave it out"
+
+
+def as_sent(report: SelfReport) -> client.SelfReport:
+    """Return a self-report as the client takes it: without the answers that were not given."""
+    return cast(client.SelfReport, report.model_dump(mode="json", exclude_none=True))

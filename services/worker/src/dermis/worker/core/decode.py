@@ -12,6 +12,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images import cost
 from dermis.shared.images.header import CleanImage, Format, ImageHeader, Reason, clean, damaged
 from dermis.shared.images.icc import Color, ColorProfile
+from dermis.worker.core import heif
 from dermis.worker.core.color import to_srgb
 from dermis.worker.core.prepare import Image, Pixels, shrink
 
@@ -35,12 +36,12 @@ class Decoded:
 
 
 def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None) -> Decoded:
-    """Decode a JPEG, PNG, WebP or HEIC to its working image: RGB uint8, upright, longest side at most 512.
+    """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: sRGB, uint8, upright, longest side at most 512.
 
     The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the bytes are said
-    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC is turned by its own
-    container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels are laid over
-    white, 16 bits are scaled to 8, of an animation the first frame counts.
+    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned
+    by its own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels
+    are laid over white, 16 bits are scaled to 8, of an animation the first frame counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
     where pixels are missing or broken. Raises UNAVAILABLE, HEIC_SUPPORT, where pi-heif is missing.
@@ -125,17 +126,6 @@ def _by_opencv(image: CleanImage) -> Pixels:
     return np.asarray(pixels)
 
 
-def _heic(image: CleanImage) -> Pixels:
-    try:
-        import pi_heif  # type: ignore[import-untyped,unused-ignore]
-    except ImportError as error:
-        raise DermisError(Kind.UNAVAILABLE, "HEIC_SUPPORT", "HEIC needs the package pi-heif: install the extra dermis[worker]") from error
-    try:
-        return np.array(pi_heif.open_heif(image.data))  # a copy: pi-heif frees its pixels together with the image
-    except (ValueError, IndexError, EOFError, SyntaxError, RuntimeError, OSError) as error:  # all that pi-heif raises
-        raise _undecodable(error) from error
-
-
 def _undecodable(why: object) -> DermisError:
     if "premature end" in str(why).lower():
         return damaged("the photo breaks off: its last rows are missing")
@@ -146,8 +136,11 @@ _DECODERS: dict[Format, Callable[[CleanImage], Pixels]] = {
     Format.JPEG: _jpeg,
     Format.PNG: _by_opencv,
     Format.WEBP: _by_opencv,
-    Format.HEIC: _heic,
+    Format.HEIC: heif.pixels_of,
+    Format.AVIF: heif.pixels_of,
 }
+
+_BLUE_FIRST = (Format.PNG, Format.WEBP, Format.AVIF)
 
 
 def _working(pixels: Pixels, header: ImageHeader) -> Image:
@@ -157,7 +150,7 @@ def _working(pixels: Pixels, header: ImageHeader) -> Image:
     pixels = shrink(pixels, cost.WORKING_SIZE)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    elif header.format in (Format.PNG, Format.WEBP):  # OpenCV's, blue first
+    elif header.format in _BLUE_FIRST:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     if isinstance(color, ColorProfile) and color.matrix is None and header.channels > 2:
         color = None  # a grey profile of an image in colour: no viewer obeys it

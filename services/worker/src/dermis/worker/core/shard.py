@@ -34,6 +34,8 @@ _SUFFIXES = {
     ".webp": Format.WEBP,
     ".heic": Format.HEIC,
     ".heif": Format.HEIC,
+    ".hif": Format.HEIC,
+    ".avif": Format.AVIF,
 }
 SUFFIXES = tuple(_SUFFIXES)
 """How the name of an image ends."""

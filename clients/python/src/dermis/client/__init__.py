@@ -1,0 +1,47 @@
+"""Client of the dermis HTTP API, `Client` and `AsyncClient`; dermis is not a medical device."""
+
+from dermis.client.answers import (
+    Batch,
+    BatchResult,
+    BatchSummary,
+    Case,
+    CaseSummary,
+    ConditionList,
+    Evaluation,
+    FeedbackKept,
+    ModelSummary,
+    Outcome,
+    Promotion,
+    QualityReport,
+)
+from dermis.client.asynchronous import AsyncClient
+from dermis.client.blocking import Client
+from dermis.client.errors import ApiError, FieldFault
+from dermis.client.events import Event
+from dermis.client.images import Image
+from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Batch",
+    "BatchResult",
+    "BatchSummary",
+    "Case",
+    "CaseSummary",
+    "Client",
+    "ConditionList",
+    "ConfirmedBy",
+    "Consent",
+    "Evaluation",
+    "Event",
+    "FeedbackKept",
+    "FieldFault",
+    "Image",
+    "ModelSummary",
+    "Outcome",
+    "Promotion",
+    "QualityReport",
+    "SelfReport",
+    "ShotType",
+]

@@ -1,0 +1,357 @@
+"""What the gateway answers. Fields that a newer gateway adds are ignored; a code is a plain string, so that a new one is no error."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+Interval = tuple[float, float]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class QualityMeasures(Answer):
+    """Measures of one image at the working size."""
+
+    blur: float
+    brightness_mean: float
+    brightness_std: float
+    underexp: float
+    overexp: float
+    contrast: float
+    shadow: float
+    sharpness: float
+
+
+class QualityReport(Answer):
+    """`verdict` USABLE, MARGINAL or UNUSABLE; `reasons` are stable codes, `advice` is what to do; `measures` None if not decoded."""
+
+    verdict: str
+    reasons: list[str]
+    advice: list[str]
+    measures: QualityMeasures | None
+    policy: str
+
+
+class CaseImage(Answer):
+    """One image of a case; `width` and `height` in pixels as it is shown, `quality` once it is assessed."""
+
+    n: int
+    content_type: str
+    width: int
+    height: int
+    shot_type: str | None
+    quality: QualityReport | None
+
+
+class Failure(Answer):
+    """Why a case could not be finished: a fault of the system, not of the images."""
+
+    attempt: int
+    failed_at: datetime
+    reason: str
+    detail: str
+
+
+class RankedCondition(Answer):
+    condition: str
+    name: str
+    probability: float
+    in_prediction_set: bool
+
+
+class ModelRef(Answer):
+    """The model that answered; `purpose` "demo" means that the answer has no clinical meaning."""
+
+    name: str
+    version: int
+    purpose: str
+
+
+class RedFlag(Answer):
+    """A warning from the answers alone; `urgency` EMERGENCY, TODAY, SOON, ROUTINE or WATCH."""
+
+    flag: str
+    text: str
+    urgency: str | None = None
+
+
+class Notice(Answer):
+    """What a person should know before reading the result."""
+
+    notice: str
+    text: str
+
+
+class AnswerShare(Answer):
+    """What one answer counted: `shares` maps a condition's id to how much its logit rose over not answering."""
+
+    field: str
+    values: list[str]
+    shares: dict[str, float]
+
+
+class Heatmap(Answer):
+    """A heatmap that can be asked for: of image `n`, for a condition."""
+
+    n: int
+    condition: str
+    place: int
+
+
+class Stage(Answer):
+    """One stage of the work and its wall time in milliseconds."""
+
+    name: str
+    ms: float
+
+
+class Measured(Answer):
+    """How well the model was measured on `n` cases of this person's self-reported Fitzpatrick group, or on `ALL`; intervals are 95 %."""
+
+    group: str
+    n: int
+    top_1: float
+    top_1_interval: Interval | None = None
+    top_3: float
+    top_3_interval: Interval | None = None
+    set_coverage: float | None = None
+    set_coverage_interval: Interval | None = None
+    floor_top_1: float
+    floor_top_3: float
+    data: str
+
+
+class Outcome(Answer):
+    """The one result of a case; `kind` DIFFERENTIAL, ABSTENTION or REJECTION.
+
+    A differential lists every condition of the model, the most probable first. An abstention keeps it and says in `reason` why it
+    should not be relied on. A rejection has neither differential nor model, and `advice` for better photos.
+    """
+
+    case_id: str
+    finished_at: datetime
+    kind: str
+    reason: str | None = None
+    differential: list[RankedCondition] = []
+    coverage: float | None = None
+    advice: list[str] = []
+    red_flags: list[RedFlag] = []
+    model: ModelRef | None = None
+    feature_schema: str | None = None
+    images_used: list[int] = []
+    stages: list[Stage] = []
+    notice: str = (
+        "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
+    )
+    notices: list[Notice] = []
+    answer_shares: list[AnswerShare] = []
+    heatmaps: list[Heatmap] = []
+    measured: Measured | None = None
+
+
+class GuidanceEntry(Answer):
+    """What may be said of a condition in plain words, without any treatment."""
+
+    id: str
+    urgency: str
+    next_step: str
+    text: str
+    on_lighter_skin: str
+    on_darker_skin: str
+    sources: list[str]
+
+
+class ConditionGuidance(Answer):
+    """A condition and its guidance; `is_general` if no entry names it and the general one is used."""
+
+    condition: str
+    name: str
+    is_general: bool
+    guidance: GuidanceEntry
+
+
+class CaseGuidance(Answer):
+    """What a person may do now; `conditions` are those of the prediction set, `clinical_review` who reviewed the texts (`none`: nobody)."""
+
+    urgency: str
+    next_step: str
+    conditions: list[ConditionGuidance]
+    general: GuidanceEntry
+    skin_care: list[str]
+    clinical_review: str
+
+
+class Case(Answer):
+    """A case as far as it has come; `status` RECEIVED, ASSESSED, FINISHED (with `outcome` and `guidance`), FAILED (with `failure`)."""
+
+    id: str
+    status: str
+    received_at: datetime
+    assessed_at: datetime | None
+    images: list[CaseImage]
+    outcome: Outcome | None
+    guidance: CaseGuidance | None
+    failure: Failure | None
+    notice: str
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.status in ("FINISHED", "FAILED", "ERASED")
+
+
+class CaseSummary(Answer):
+    id: str
+    status: str
+    received_at: datetime
+
+
+class CaseList(Answer):
+    cases: list[CaseSummary]
+    next_cursor: str | None
+
+
+class FeedbackKept(Answer):
+    """Feedback as it is kept; `consent` is the case's: only KEEP_FOR_IMPROVEMENT lets it become part of a data set."""
+
+    case_id: str
+    given_at: datetime
+    consent: str
+    helpful: bool | None = None
+    condition: str | None = None
+    confirmed_by: str | None = None
+
+
+class Condition(Answer):
+    id: str
+    name: str
+
+
+class ModelSummary(Answer):
+    """A version of a model; cases are answered with the `current` one. `coverage`: share of cases whose set is made to hold the condition."""
+
+    name: str
+    version: int
+    purpose: str
+    current: bool
+    conditions: list[Condition]
+    image_size: int
+    coverage: float
+    evaluation: str
+
+
+class ModelList(Answer):
+    models: list[ModelSummary]
+
+
+class ConditionList(Answer):
+    """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
+
+    model: str | None
+    conditions: list[ConditionGuidance]
+    general: GuidanceEntry
+    skin_care: list[str]
+    clinical_review: str
+    notice: str
+
+
+class Evaluation(Answer):
+    """A version's evaluation report; `slices` holds each figure by skin tone with n and interval."""
+
+    model: str
+    report: dict[str, Any]
+
+
+class ComparedGroup(Answer):
+    """How a version did beside another one, on the same `n` cases of a group (`overall`, or SCALE=GROUP)."""
+
+    name: str
+    n: int
+    independent: int
+    current: float | None
+    candidate: float | None
+    gain: float | None
+    interval: Interval | None
+    verdict: str
+
+
+class Waived(Answer):
+    """A group with too few cases to judge that someone let pass, and why."""
+
+    group: str
+    reason: str
+
+
+class Promotion(Answer):
+    """A change of the current model that was asked for; `action` PROMOTED, ROLLED_BACK or REFUSED (with `reasons`)."""
+
+    id: str
+    at: datetime
+    action: str
+    model: str
+    over: str | None
+    data: str | None
+    compared_with: str | None
+    measure: str
+    overall: ComparedGroup | None
+    tones: list[ComparedGroup]
+    waivers: list[Waived]
+    lower_purpose: bool
+    reasons: list[str]
+
+
+class PromotionList(Answer):
+    promotions: list[Promotion]
+    next_cursor: str | None
+
+
+class Batch(Answer):
+    """A batch; `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why."""
+
+    id: str
+    status: str
+    created_at: datetime
+    rows: int
+    rows_done: int
+    step: int
+    failed: dict[int, str]
+    results: str
+
+
+class BatchSummary(Answer):
+    id: str
+    created_at: datetime
+    rows: int
+
+
+class BatchList(Answer):
+    batches: list[BatchSummary]
+    next_cursor: str | None
+
+
+class AssessedImage(Answer):
+    """`phash`: 64 bits as 16 hex digits, None if the image could not be decoded."""
+
+    n: int
+    quality: QualityReport
+    phash: str | None = None
+
+
+class RowFault(Answer):
+    """Why a row has no outcome, and what to do about it."""
+
+    reason: str
+    detail: str
+
+
+class BatchResult(Answer):
+    """What became of a row: `outcome`, or `fault` where its images could not be read from the source."""
+
+    row: int
+    name: str
+    images: list[AssessedImage] = []
+    outcome: Outcome | None = None
+    fault: RowFault | None = None

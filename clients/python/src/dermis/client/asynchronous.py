@@ -1,0 +1,311 @@
+"""`AsyncClient`, and with it the logic of every call; `blocking.Client` runs the same code."""
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from dermis.client import retry
+from dermis.client.answers import (
+    Batch,
+    BatchList,
+    BatchResult,
+    BatchSummary,
+    Case,
+    CaseList,
+    CaseSummary,
+    ConditionList,
+    Evaluation,
+    FeedbackKept,
+    ModelList,
+    ModelSummary,
+    Promotion,
+    PromotionList,
+    QualityReport,
+)
+from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
+from dermis.client.errors import ApiError, error_of
+from dermis.client.events import LAST, Event, EventParser
+from dermis.client.images import Image, upload_of
+from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
+
+M = TypeVar("M", bound=BaseModel)
+_AGAIN_S = 1.0
+"""Seconds until a busy gateway is asked again where it does not say when, and between two looks at a batch."""
+
+
+class Api:
+    """Every route of the gateway, over a connection. `timeout` is in seconds; every failure is an `ApiError`.
+
+    A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, 30 where a call has no such
+    argument; a connection that fails is tried three times more, within about 1.4 s. What could be done twice by that is not sent
+    again: a case has an Idempotency-Key for it, feedback and batches have none.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def assess(
+        self,
+        images: Sequence[Image],
+        *,
+        report: SelfReport | None = None,
+        shot_types: Sequence[ShotType] = (),
+        consent: Consent = "ASSESS_ONLY",
+        timeout: float = 120,
+        idempotency_key: str | None = None,
+    ) -> Case:
+        """Submit a case of 1 to 3 images and return it once it is finished or failed; NOT_FINISHED after `timeout`."""
+        deadline = time.monotonic() + timeout
+        case = await self.submit(
+            images,
+            report=report,
+            shot_types=shot_types,
+            consent=consent,
+            wait=timeout,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+        )
+        return await self.wait(case, timeout=deadline - time.monotonic())
+
+    async def submit(
+        self,
+        images: Sequence[Image],
+        *,
+        report: SelfReport | None = None,
+        shot_types: Sequence[ShotType] = (),
+        consent: Consent = "ASSESS_ONLY",
+        wait: float = 0,
+        timeout: float = 30,
+        idempotency_key: str | None = None,
+    ) -> Case:
+        """Submit a case and return it as answered: at once, or finished if that takes no longer than `wait` seconds (at most 20).
+
+        The same `idempotency_key` with the same case never makes a second one; without it each call has a new key.
+        """
+        request = self._connection.request(
+            "POST",
+            "/v1/cases",
+            files=[("images", upload_of(image)) for image in images],
+            data={"self_report": json.dumps(report or {}), "shot_types": list(shot_types), "consent": consent},
+            headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4()), **_prefer(wait)},
+        )
+        return _read(await self._answer(request, timeout=timeout), Case)
+
+    async def wait(self, case: Case | str, *, timeout: float = 120) -> Case:
+        """Return a case, or that of an id, once it is finished or failed; NOT_FINISHED after `timeout`."""
+        deadline = time.monotonic() + timeout
+        latest = case if isinstance(case, Case) else await self.case(case)
+        while not latest.is_closed:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                detail = f"case {latest.id} is {latest.status} still; look again with GET {self._connection.url}/v1/cases/{latest.id}"
+                raise ApiError("NOT_FINISHED", detail)
+            request = self._connection.request("GET", f"/v1/cases/{latest.id}", headers=_prefer(left))
+            response = await self._answer(request, timeout=left)
+            latest = _read(response, Case)
+            if not latest.is_closed:
+                await self._connection.sleep(max(0, min(retry.retry_after(response, _AGAIN_S), deadline - time.monotonic())))
+        return latest
+
+    async def events(self, case_id: str) -> AsyncGenerator[Event, None]:
+        """Yield each event of a case as it comes, until the case ends; a stream that breaks goes on after the last event."""
+        last, failures = "", 0
+        while True:
+            request = self._connection.request("GET", f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": last} if last else {})
+            try:
+                async with self._stream(request) as response, contextlib.aclosing(self._connection.lines(response)) as lines:
+                    if response.status_code == httpx.codes.NO_CONTENT:
+                        return
+                    parser = EventParser()
+                    async for line in lines:
+                        if event := parser.feed(line):
+                            last, failures = str(event.id), 0
+                            yield event
+                            if event.name in LAST:
+                                return
+            except httpx.RequestError as fault:
+                failures += 1
+                if failures >= retry.MOST_ATTEMPTS:
+                    raise self._lost(fault) from fault
+            await self._connection.sleep(_AGAIN_S)
+
+    async def case(self, case_id: str) -> Case:
+        """Return a case as far as it has come."""
+        return await self._get(f"/v1/cases/{case_id}", Case)
+
+    async def cases(self) -> AsyncGenerator[CaseSummary, None]:
+        """Yield all cases of this key, the oldest first."""
+        async for page in self._pages("/v1/cases", CaseList):
+            for each in page.cases:
+                yield each
+
+    async def erase(self, case_id: str) -> None:
+        """Erase a case: nothing of it is kept but that it was erased."""
+        await self._call("DELETE", f"/v1/cases/{case_id}")
+
+    async def heatmap(self, case_id: str, n: int, *, condition: str | None = None) -> bytes:
+        """Return a PNG to lay over image `n`: where the model saw what speaks for a condition, else for the most probable."""
+        params = {"condition": condition} if condition else {}
+        return (await self._call("GET", f"/v1/cases/{case_id}/images/{n}/heatmap", params=params)).content
+
+    async def give_feedback(
+        self, case_id: str, *, helpful: bool | None = None, condition: str | None = None, confirmed_by: ConfirmedBy | None = None
+    ) -> FeedbackKept:
+        """Say what became of an outcome: `helpful`, or `condition` (an id, or OTHER) and `confirmed_by`, or all of them."""
+        body = {"helpful": helpful, "condition": condition, "confirmed_by": confirmed_by}
+        return _read(await self._call("POST", f"/v1/cases/{case_id}/feedback", json=body), FeedbackKept)
+
+    async def check_image(self, image: Image) -> QualityReport:
+        """Return an image's quality report; nothing is kept."""
+        return _read(await self._call("POST", "/v1/images:assess", files={"image": upload_of(image)}), QualityReport)
+
+    async def conditions(self) -> ConditionList:
+        """Return the conditions that the current model knows, with their guidance."""
+        return await self._get("/v1/conditions", ConditionList)
+
+    async def models(self) -> list[ModelSummary]:
+        """Return the models that can be had, the current one among them."""
+        return (await self._get("/v1/models", ModelList)).models
+
+    async def evaluation(self, version: int) -> Evaluation:
+        """Return how a version of the current model was measured, by skin tone among others."""
+        return await self._get(f"/v1/models/{version}/evaluation", Evaluation)
+
+    async def promotions(self) -> AsyncGenerator[Promotion, None]:
+        """Yield each change of the current model that was asked for, the newest first."""
+        async for page in self._pages("/v1/promotions", PromotionList):
+            for each in page.promotions:
+                yield each
+
+    async def create_batch(self, url: str, *, prefix: str = "", csv: str | None = None, rows: bytes | None = None) -> Batch:
+        """Have many images in the store at `url` assessed: one case for each key below `prefix`, or for each row of a CSV file.
+
+        The CSV file is the key `csv` in the same store, or `rows`, which are sent along.
+        """
+        if rows is None:
+            return _read(await self._call("POST", "/v1/batches", json={"url": url, "prefix": prefix, "csv": csv}), Batch)
+        headers = {"Content-Type": "text/csv"}
+        return _read(await self._call("POST", "/v1/batches", params={"url": url}, content=rows, headers=headers), Batch)
+
+    async def batch(self, batch_id: str) -> Batch:
+        """Return a batch and how far it is."""
+        return await self._get(f"/v1/batches/{batch_id}", Batch)
+
+    async def wait_for_batch(self, batch_id: str, *, timeout: float = 3600) -> Batch:
+        """Return a batch once it is finished; NOT_FINISHED after `timeout`."""
+        deadline = time.monotonic() + timeout
+        while (batch := await self.batch(batch_id)).status != "FINISHED":
+            if time.monotonic() >= deadline:
+                raise ApiError("NOT_FINISHED", f"batch {batch_id} has {batch.rows_done} of {batch.rows} rows done; look again later")
+            await self._connection.sleep(_AGAIN_S)
+        return batch
+
+    async def batches(self) -> AsyncGenerator[BatchSummary, None]:
+        """Yield all batches of this key."""
+        async for page in self._pages("/v1/batches", BatchList):
+            for each in page.batches:
+                yield each
+
+    async def batch_results(self, batch_id: str) -> AsyncGenerator[BatchResult, None]:
+        """Yield a batch's results as far as they go, in order, while they come."""
+        request = self._connection.request("GET", f"/v1/batches/{batch_id}/results")
+        try:
+            async with self._stream(request) as response, contextlib.aclosing(self._connection.lines(response)) as lines:
+                async for line in lines:
+                    yield BatchResult.model_validate_json(line)
+        except httpx.RequestError as fault:
+            raise self._lost(fault) from fault
+
+    async def erase_batch(self, batch_id: str) -> None:
+        """Erase a batch and its results."""
+        await self._call("DELETE", f"/v1/batches/{batch_id}")
+
+    async def _pages(self, path: str, kind: type[M]) -> AsyncGenerator[M, None]:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = _read(await self._call("GET", path, params={"cursor": cursor} if cursor else {}), kind)
+            yield page
+            cursor = getattr(page, "next_cursor", None)
+
+    async def _get(self, path: str, kind: type[M]) -> M:
+        return _read(await self._call("GET", path), kind)
+
+    async def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return await self._answer(self._connection.request(method, path, **arguments), timeout=30)
+
+    async def _answer(self, request: httpx.Request, *, timeout: float) -> httpx.Response:
+        """Return a successful answer with its body; see the class for what is sent again."""
+        deadline = time.monotonic() + timeout
+        attempt = 1
+        while True:
+            try:
+                async with self._stream(request, checked=False) as response:
+                    await self._connection.read(response)
+            except httpx.RequestError as fault:
+                attempt += 1
+                wait = retry.wait_before(attempt)
+                if attempt > retry.MOST_ATTEMPTS or not retry.is_lost(request, fault) or time.monotonic() + wait > deadline:
+                    raise self._lost(fault) from fault
+            else:
+                wait = retry.retry_after(response, _AGAIN_S)
+                if response.is_success:
+                    return response
+                if not retry.is_busy(request, response) or time.monotonic() + wait > deadline:
+                    raise error_of(response)
+            await self._connection.sleep(wait)
+
+    @contextlib.asynccontextmanager
+    async def _stream(self, request: httpx.Request, *, checked: bool = True) -> AsyncIterator[httpx.Response]:
+        """Send a request and give the answer before its body; `checked`: raise the problem that it may be."""
+        response = await self._connection.send(request)
+        try:
+            if checked and not response.is_success:
+                await self._connection.read(response)
+                raise error_of(response)
+            yield response
+        finally:
+            await self._connection.end(response)
+
+    def _lost(self, fault: httpx.RequestError) -> ApiError:
+        url = self._connection.url
+        if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
+            return ApiError("NO_GATEWAY", f"nothing answers at {url}; start dermis there (`dermis up`), or correct the address")
+        return ApiError("NO_ANSWER", f"{url}: {str(fault) or type(fault).__name__}")
+
+
+class AsyncClient(Api):
+    """The gateway at `url` for asyncio, called with an API key if one is given; see `Api` for what is sent again.
+
+    >>> async with AsyncClient("http://127.0.0.1:8080") as client:
+    ...     case = await client.assess(["arm.jpg"], report={"related_category": "RASH"})
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        super().__init__(AsyncConnection(url, key, transport))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def _prefer(wait: float) -> dict[str, str]:
+    return {"Prefer": f"wait={min(wait, LONG_POLL_S):.0f}"} if wait >= 1 else {}
+
+
+def _read(response: httpx.Response, kind: type[M]) -> M:
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError:
+        raise error_of(response) from None
