@@ -43,7 +43,7 @@ from dermis.shared.vocabulary import SelfReport
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_FAULTS = 20
-_OF_A_CELL = "row {}: a cell is not understood; see the field that the pointer names, and the file"
+_OF_A_CELL = "line {}: a cell is not understood; see the field that the pointer names, and the file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,22 +188,18 @@ def _of_images(source: BlobStore, prefix: str) -> list[BatchRow]:
 
 def _of_csv(data: bytes, *, foreign: bool = False) -> list[BatchRow]:
     """Return the rows of a CSV file; of a `foreign` one, which the caller need not have seen, no cell is told."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise fault("BATCH_CSV", "the CSV file is not UTF-8; save it as such", pointer="/csv") from None
     rows, problems = [], []
-    for n, cells in enumerate(rows_of.read_csv(text, most=MOST_ROWS), start=1):
+    for n, (line, cells) in enumerate(rows_of.read_csv(data, most=MOST_ROWS), start=1):
         place = f"/csv/{n}"
         try:
             images = tuple(map(checked, rows_of.images_of(cells)))
             report = SelfReport.model_validate(rows_of.answers_of(cells))
             rows.append(BatchRow(name=cells.get(rows_of.NAME, "").strip()[:400] or images[0], images=images, self_report=report))
         except ValidationError as error:
-            told = answer_problems(error, pointer=place, name=f"row {n}")
-            problems += [each.model_copy(update={"detail": _OF_A_CELL.format(n)}) for each in told] if foreign else told
+            own = answer_problems(error, pointer=place, name=f"line {line}")
+            problems += [each.model_copy(update={"detail": _OF_A_CELL.format(line)}) for each in own] if foreign else own
         except DermisError as error:
-            detail = _OF_A_CELL.format(n) if foreign else f"row {n}: {error.detail}"
+            detail = _OF_A_CELL.format(line) if foreign else f"line {line}: {error.detail}"
             problems.append(FieldProblem(pointer=f"{place}/images", detail=detail))
         if len(problems) >= _MOST_FAULTS:
             break
