@@ -13,11 +13,10 @@ from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.trainer import configs
 from dermis.trainer.cli.train import train
-from dermis.trainer.config import Config
+from dermis.trainer.config import Config, load_config
 from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
 from dermis.trainer.model.backbones import NAMES
 from dermis.trainer.records.runs import RunStatus, read_run, run_ids
-from dermis.trainer.training.run import load_config
 
 pytestmark = pytest.mark.trainer
 PAGES = sorted(path.stem for path in Path(configs.__file__).parent.glob("[a-z]*.py"))

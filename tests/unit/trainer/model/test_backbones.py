@@ -19,10 +19,9 @@ from dermis.trainer.model.backbones import NAMES, make_backbone
 from dermis.trainer.model.backbones.graph import cut, cuts, digest, fold_batch_norm
 from dermis.trainer.model.backbones.lite import VARIANTS, load_published, published_weights
 from dermis.trainer.model.backbones.torch_file import read_weights
-from dermis.trainer.model.export import check_agreement, export
+from dermis.trainer.model.export import check_agreement, export, served
 from dermis.trainer.model.head import build_head, join, mirrored, with_taps
 from dermis.trainer.model.inputs import arrays
-from dermis.trainer.training.train import served
 
 pytestmark = [
     pytest.mark.trainer,

@@ -24,8 +24,9 @@ from dermis.trainer.config import Config, Stage
 from dermis.trainer.model.bundle import differences, read_metrics, write_json
 from dermis.trainer.model.export import signature
 from dermis.trainer.model.feature_schema import every_answer
-from dermis.trainer.training.stages import Parts
-from dermis.trainer.training.train import train
+from dermis.trainer.training.options import Workspace
+from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.train import build_bundle
 
 IMAGE_SIZE = 96
 SCHEMA = every_answer()
@@ -63,7 +64,7 @@ LINEAGE = {
 def build(folder: Path, *, config: Config = CONFIG, cases: Parts | None = None) -> None:
     """Build the bundle in `folder`, which must not exist yet."""
     with tempfile.TemporaryDirectory() as cache:
-        train(config, cases or parts(), folder, cache=Path(cache), data=DATA, lineage=LINEAGE)
+        build_bundle(config, cases or parts(), folder, Workspace(cache=Path(cache)), data=DATA, lineage=LINEAGE)
 
 
 def check(folder: Path) -> list[str]:

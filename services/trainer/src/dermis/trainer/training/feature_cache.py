@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -147,42 +146,6 @@ def fill(
 def gather(cache: Cache, places: Places) -> tuple[Rows, npt.NDArray[np.bool_]]:
     """Return (rows [N,3,...], image_mask bool[N,3]) of places int64[N,3]."""
     rows, mask = cache.rows(), places >= 0
-    found = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
-    found[mask] = rows[places[mask]]
-    return found, mask
-
-
-class CachedViews:
-    """What a frozen backbone made of images: in training a view by chance, in serving the first or the mean of all."""
-
-    def __init__(self, cache: Cache, places: Places, views: Sequence[str], *, mean: bool = False) -> None:
-        self._cache, self._places, self._views, self._mean = cache, places, views, mean
-
-    def load(self, places: Places, rng: np.random.Generator | None) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        here = self._places[places]
-        if rng is not None:
-            chosen = rng.integers(len(self._views), size=here.shape[:2])
-            maps, mask = gather(self._cache, np.take_along_axis(here, chosen[..., None], 2)[..., 0])
-            turned = np.array([view == "mirror" for view in self._views])[chosen]
-            maps[turned] = maps[turned][:, :, ::-1]
-            return maps, mask
-        held = [gather(self._cache, here[..., v]) for v in range(len(self._views) if self._mean else 1)]
-        straight = [rows[:, :, :, ::-1] if view == "mirror" else rows for (rows, _), view in zip(held, self._views, strict=False)]
-        return np.mean(straight, axis=0), held[0][1]
-
-
-class Changed:
-    """Prepared images, changed anew each time in training, by threads."""
-
-    def __init__(self, cache: Cache, places: Places, change: Callable[[Image, np.random.Generator], Image]) -> None:
-        self._cache, self._places, self._change = cache, places[..., 0], change
-        self._pool = ThreadPoolExecutor(2)
-
-    def load(self, places: Places, rng: np.random.Generator | None) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        images, mask = gather(self._cache, self._places[places])
-        if rng is not None:
-            where = np.argwhere(mask)
-            made = self._pool.map(lambda at, draw: self._change(images[tuple(at)], draw), where, rng.spawn(len(where)))
-            for at, image in zip(where, list(made), strict=True):
-                images[tuple(at)] = image
-        return images, mask
+    gathered = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
+    gathered[mask] = rows[places[mask]]
+    return gathered, mask
