@@ -15,6 +15,7 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config, Stage, as_json, changed
+from dermis.trainer.evaluation.predict import predict_uncalibrated
 from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
@@ -27,7 +28,7 @@ from dermis.trainer.training.loop import TrainState
 from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts
 from dermis.trainer.training.sources import CachedViews
-from dermis.trainer.training.train import fit_model, fit_stages, new_backbone, uncalibrated
+from dermis.trainer.training.train import fit_model, fit_stages, new_backbone
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")
@@ -207,7 +208,7 @@ def test_cached_views_are_what_the_served_model_sees(tmp_path):
 
 def test_one_pass_tells_what_each_modality_says(tmp_path):
     model, _ = trained(tmp_path, replace(CONFIG, stages=(Stage(epochs=1),)))
-    said = uncalibrated(model, CONFIG, PARTS.test, CONDITIONS)
+    said = predict_uncalibrated(model, CONFIG, PARTS.test, CONDITIONS)
     inputs = arrays(PARTS.test, CONFIG.schema, 40)
     hidden = {"images alone": without_answers(inputs, CONFIG.schema), "answers alone": without_images(inputs), "images and answers": inputs}
     for shown, given in hidden.items():

@@ -96,7 +96,7 @@ def ours(
             known, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
             parts = replace(parts, train=known, validation=checked)
         chosen = changed(config, choice)
-        model = served(chosen, *trained(chosen, parts)[:2])
+        model = served(*trained(chosen, parts)[:2], settings=chosen.head, mirror=chosen.mirrored)
         rows = [place[sample.id] for sample in held.samples]
         return np.asarray(
             model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[

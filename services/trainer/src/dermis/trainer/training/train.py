@@ -17,7 +17,6 @@ import click
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 
 from dermis.data.dataset import Dataset, mix, open_dataset
 from dermis.data.split.groups import read_duplicates
@@ -30,8 +29,8 @@ from dermis.shared.stores import open_store
 from dermis.trainer.calibration.fit import Trust, Wanted, fit_trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import open_bundle, predict, predictions
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, Shown, concatenate
+from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
+from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
@@ -41,7 +40,7 @@ from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.card import model_card
 from dermis.trainer.model.export import check_agreement, export, served
 from dermis.trainer.model.head import with_taps
-from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
+from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.layout import next_version
 from dermis.trainer.records.runs import Run
 from dermis.trainer.training.batches import Cases
@@ -56,7 +55,6 @@ from dermis.trainer.training.signals import Stop
 from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
 from dermis.worker.core.outliers import to_bytes
 
-BATCH = 16
 CHECKPOINT_FILE = "progress.npz"
 
 
@@ -109,7 +107,7 @@ def build_bundle(
         data = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
         lineage |= {"split": split.digest, "learned": EVERY_CASE}
     model, _ = fit_model(config, parts, conditions, workspace)
-    calibration = unseen or uncalibrated(model, config, parts.calibration, conditions)
+    calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
     wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
@@ -170,7 +168,7 @@ def fit_model(
         head, metrics = fit_stages(config, parts, conditions, backbone, workspace)
     finally:
         keras.config.set_dtype_policy("float32")
-    return served(config, backbone, head), metrics
+    return served(backbone, head, settings=config.head, mirror=config.mirrored), metrics
 
 
 def new_backbone(config: Config) -> keras.Model:
@@ -270,23 +268,6 @@ def save_checkpoint(run: Run | None, state: TrainState) -> None:
 # Calibrate
 
 
-def uncalibrated(model: keras.Model, config: Config, dataset: Dataset, conditions: tuple[Condition, ...]) -> Predictions:
-    """Return what a trained model predicts before it is calibrated: one pass, as images and answers add up to the logits.
-
-    The model gets every image that can be read; serving leaves UNUSABLE images out, and `dermis evaluate` measures that.
-    """
-    inputs = arrays(dataset, config.schema, config.image_size)
-    outputs = model.predict(inputs, batch_size=BATCH, verbose=0)
-    nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
-    no_answers = model.predict(nothing, verbose=0)["answers_logits"]
-    raw: dict[Shown, np.ndarray] = {
-        "images and answers": outputs["probabilities"],
-        "images alone": softmax(outputs["logits"] - outputs["answers_logits"] + no_answers, axis=1),
-        "answers alone": softmax(outputs["answers_logits"], axis=1),
-    }
-    return predictions(dataset, conditions, raw, embedding=outputs["embedding"], model=config.name)
-
-
 def out_of_fold(
     config: Config, dataset: Dataset, split: Split, conditions: tuple[Condition, ...], workspace: Workspace, *, folds: int
 ) -> Predictions:
@@ -298,7 +279,7 @@ def out_of_fold(
         training, rest = dataset.fold(split, fold)
         parts = Parts(train=training, calibration=rest, test=rest)
         model, _ = fit_model(config, parts, conditions, replace(workspace, run=None, tensorboard=None))
-        predicted = uncalibrated(model, config, rest, conditions)
+        predicted = predict_uncalibrated(model, config, rest, conditions)
         by_fold.append(replace(predicted, fold=np.full(len(predicted), fold, np.int64)))
     return concatenate(by_fold)
 
