@@ -22,8 +22,9 @@ from dermis.trainer.model.head import Head
 class Stage:
     """One stage. `after`: the layer of the backbone after which it is trained; None: the head alone, "": all of it.
 
-    `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew each time.
-    `pseudo`: unlabelled cases train too, with pseudo-labels, where the model so far gives a condition at least this probability.
+    `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew
+    each time. `pseudo`: unlabelled cases train too, with pseudo-labels, where the model so far gives a condition at
+    least this probability.
     """
 
     after: str | None = None
@@ -37,13 +38,15 @@ class Stage:
 class Config:
     """A model and how it is trained; `--set` and `--grid` use the fields' names.
 
-    `backbone`: a name or a store URL. `weights`: "published", None for random ones, or the URL of a weights file. `taps`: layers whose
-    outputs, the intermediate features, are read beside the last one's. `mirrored`: each image is also read mirrored, in training by views,
-    in serving within the graph (test-time augmentation). `smoothing`: label smoothing. `focal`: gamma of the focal loss. `balanced`: class
-    weights. `mixup`: alpha of mixup. `ema`: momentum of the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no
-    early stopping. `images_dropout`, `answers_dropout`: modality dropout, the shares of cases that train without their images, or without
-    their answers. `tone_preserving`, `tone_shifting`: which augmentations. `data`: where the cases are without `--data`.
-    `risk`, `false_alarms`: see `calibration.fit`. `precision`: of what is computed in training; None: mixed on a GPU, else float32.
+    `backbone`: a name or a store URL. `weights`: "published", None for random ones, or the URL of a weights file.
+    `taps`: layers whose outputs, the intermediate features, are read beside the last one's. `mirrored`: each image is
+    also read mirrored, in training by views, in serving within the graph (test-time augmentation). `smoothing`: label
+    smoothing. `focal`: gamma of the focal loss. `balanced`: class weights. `mixup`: alpha of mixup. `ema`: momentum of
+    the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no early stopping.
+    `images_dropout`, `answers_dropout`: modality dropout, the shares of cases that train without their images, or
+    without their answers. `tone_preserving`, `tone_shifting`: which augmentations. `data`: where the cases are without
+    `--data`. `risk`, `false_alarms`: see `calibration.fit`. `precision`: of what is computed in training; None: mixed
+    on a GPU, else float32.
     """
 
     name: str
@@ -81,7 +84,7 @@ class Config:
 
 
 def load_config(name: str) -> Config:
-    """Return the CONFIG of a page that ships, or of a Python file; NOT_FOUND for another name, INVALID if it holds none."""
+    """Return the CONFIG of a page that ships or of a Python file; NOT_FOUND for another name, INVALID without one."""
     if name.endswith(".py") and Path(name).is_file():
         config = runpy.run_path(name).get("CONFIG")
     elif re.fullmatch(r"[a-z0-9_]+", name) and find_spec(f"dermis.trainer.configs.{name}"):
@@ -111,13 +114,13 @@ def parse_setting(text: str) -> tuple[str, str]:
 
 
 def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
-    """Return the config with settings as text; `features=baseline+symptoms` names the groups of answers that are read."""
+    """Return the config with settings as text; `features=baseline+symptoms` names the groups of answers to read."""
     config = changed(config, {name: text for name, text in settings.items() if name != "features"})
     return dataclasses.replace(config, schema=schema_of(settings["features"].split("+"))) if "features" in settings else config
 
 
 def changed(config: Config, settings: Mapping[str, str]) -> Config:
-    """Return the config with settings given as text, NAME or head.NAME or stage.NAME (all stages) or stage.N.NAME; INVALID for others."""
+    """Return the config with settings as text: NAME, head.NAME, stage.NAME (all stages), stage.N.NAME; INVALID for others."""
     for name, text in settings.items():
         first, _, rest = name.partition(".")
         if first == "head" and rest:

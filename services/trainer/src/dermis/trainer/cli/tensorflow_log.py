@@ -16,9 +16,10 @@ _STDERR = 2
 
 @contextmanager
 def without_tensorflow_log() -> Iterator[None]:
-    """Load TensorFlow within: its log lines are dropped, whatever else the process writes to stderr meanwhile follows at the end.
+    """Load TensorFlow within: its log lines are dropped; what else is written to stderr meanwhile follows at the end.
 
-    Some of its lines are written while its libraries are loaded, before it looks at any setting; afterwards its level keeps it silent.
+    Some of its lines are written while its libraries are loaded, before it looks at any setting; afterwards its level
+    keeps it silent.
     """
     if os.environ.setdefault(LEVEL, "3") == "0":
         yield

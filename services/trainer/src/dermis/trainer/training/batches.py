@@ -69,9 +69,10 @@ def epoch_order(n: int, *, size: int, seed: int, stage: int, epoch: int) -> list
 
 
 def load_batches(cases: Cases, config: Config, stage: Stage, *, number: int, epoch: int) -> Iterator[tuple[Any, ...]]:
-    """Yield (places, *`Batch.tensors`) of all epochs of stage `number` from `epoch` on, made by tf.data ahead of the step that uses them.
+    """Yield (places, *`Batch.tensors`) of all epochs of stage `number` from `epoch` on.
 
-    Every random draw follows from seed, stage, epoch and batch, so a run that was killed goes on with the same ones.
+    tf.data makes them ahead of the step that uses them. Every random draw follows from seed, stage, epoch and batch, so
+    a run that was killed goes on with the same ones.
     """
     no_answers = encode(config.schema, SelfReport())
 
@@ -114,9 +115,10 @@ def modality_dropout(batch: Batch, config: Config, no_answers: Array, rng: np.ra
 
 
 def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
-    """Return the batch mixed with itself in reverse (mixup, Zhang et al. 2018), share by Beta(alpha, alpha); 0 for none.
+    """Return the batch mixed with itself in reverse (mixup, Zhang et al. 2018).
 
-    Cases that have images in different slots are not mixed.
+    One share for all by Beta(alpha, alpha); `alpha` 0 changes nothing. Cases that have images in different slots are
+    not mixed.
     """
     if not alpha:
         return batch

@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of images, kept on disk: computed once per image, view and backbone, also if the run was killed on the way."""
+"""The features of images from a frozen backbone, kept on disk: computed once per image, view and backbone."""
 
 import fcntl
 import hashlib
@@ -29,7 +29,7 @@ Places = npt.NDArray[np.int64]
 
 
 class Cache:
-    """Rows of one shape by key, in two files that only grow: keys after rows, so that a row without its key counts as not there."""
+    """Rows of one shape by key, in two files that only grow: keys after rows, so a row without its key does not count."""
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,8 +81,8 @@ def embed(
 ) -> tuple[Cache, Places]:
     """Return the cache of what a backbone makes of a data set's images, and where they lie.
 
-    `pooled`: the mean over positions [1,1,C], else the map [h,w,C]. The folder is named after the backbone's weights, its image size, its
-    precision if that is not float32, and what is kept, so nothing stale is ever read.
+    `pooled`: the mean over positions [1,1,C], else the map [h,w,C]. The folder is named after the backbone's weights,
+    its image size, its precision if that is not float32, and what is kept, so nothing stale is ever read.
     """
     size, (height, width, channels) = backbone.input.shape[1], backbone.output.shape[1:]
     name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{'' if backbone.compute_dtype == 'float32' else f'-{backbone.compute_dtype}'}"
@@ -105,9 +105,11 @@ def keep_prepared(dataset: Dataset, size: int, folder: Path, *, quiet: bool = Fa
 def fill(
     cache: Cache, dataset: Dataset, size: int, make: Callable[[Rows], Rows], *, views: Sequence[str], label: str, quiet: bool
 ) -> Places:
-    """Add what is missing of a data set's images; return int64[N,3,V]: each image's row by view, -1 for one that can't be had.
+    """Add what is missing of a data set's images; return each one's row by view, int64[N,3,V], -1 for an unreadable
+    one.
 
-    A key is the digest of the image's bytes and the view: an image that stands in two data sets, or was renamed, is made once.
+    A key is the digest of the image's bytes and the view: an image that stands in two data sets, or was renamed, is
+    made once.
     """
     names: dict[str, str] = {}
     pending: dict[str, Image] = {}

@@ -1,4 +1,4 @@
-"""The inner loop of a stage: an epoch after another, until early stopping, a loss that is not finite, a kill or the end."""
+"""The inner loop of a stage: epoch by epoch, until early stopping, a loss that is not finite, a kill or the end."""
 
 import io
 import itertools
@@ -35,7 +35,7 @@ _FILE_NAMES = {"start": "start", "weights": "weights", "optimizer": "optimizer",
 
 @cache
 def devices() -> tf.distribute.Strategy:
-    """Return how batches are shared out: among the GPUs, or the processors that TensorFlow may see, where there are several.
+    """Return how batches are shared out: among GPUs, or processors, where TensorFlow sees several.
 
     What is trained has to be made within its scope: a variable made outside of it lives on one device alone.
     """
@@ -72,8 +72,9 @@ class TrainedPart:
 class TrainState:
     """Where training stands within its stage: what a checkpoint keeps.
 
-    `start`: the weights at the end of the stage before. `weights`, `optimizer`: now. `best`: the weights with the least validation loss so far.
-    `pseudo_labels`: of a stage that has some, the unlabelled cases by place int64[M] and their targets float32[M,K]. `total`: epochs of all stages.
+    `start`: the weights at the end of the stage before. `weights`, `optimizer`: now. `best`: the weights with the least
+    validation loss so far. `pseudo_labels`: of a stage that has some, the unlabelled cases by place int64[M] and their
+    targets float32[M,K]. `total`: epochs of all stages.
     """
 
     stage: int = 0
@@ -125,9 +126,10 @@ def fit(
 ) -> None:
     """Train from where `state` stands to the stage's end, then put the best weights back.
 
-    `on_epoch` gets each epoch's metrics: loss, learning_rate as the epoch began, and those of `validate`; `save` what a checkpoint keeps.
-    INVALID at the first loss that is not finite, with the ids of the batch, or of the validation cases that show it. On several GPUs each
-    batch is shared out among them: `part` was made in the scope of `devices()`, and so was `optimizer`, which is built.
+    `on_epoch` gets each epoch's metrics: loss, learning_rate as the epoch began, and those of `validate`; `save` what a
+    checkpoint keeps. INVALID at the first loss that is not finite, with the ids of the batch, or of the validation
+    cases that show it. On several GPUs each batch is shared out among them: `part` was made in the scope of
+    `devices()`, and so was `optimizer`, which is built.
     """
     if state.weights:  # of a checkpoint in the midst of the stage
         part.assign(state.weights)
@@ -173,7 +175,7 @@ def train_step(part: TrainedPart, loss_of: Loss, optimizer: keras.Optimizer) -> 
     replicas = strategy.num_replicas_in_sync
 
     def replica_step(*batch: Any) -> Any:
-        """Take a device's share of a batch, add its share of the mean loss over all of it, and step by the sum over all devices."""
+        """Step by a device's share of the batch: its loss is a share of the batch's mean, gradients are summed over devices."""
         replica = tf.distribute.get_replica_context()
         images, mask, features, target, weight = (values[replica.replica_id_in_sync_group :: replicas] for values in batch)
         with tf.GradientTape() as tape:
@@ -208,7 +210,7 @@ def averaged_weights(part: TrainedPart, optimizer: keras.Optimizer) -> Iterator[
 
 
 def validate(part: TrainedPart, validation: Cases, state: TrainState, *, batch: int) -> dict[str, float]:
-    """Return loss and top-1 and top-3 accuracy of the validation cases; INVALID, with their ids, where a loss is not finite."""
+    """Return loss, top-1 and top-3 of the validation cases; INVALID, with their ids, where a loss is not finite."""
     logits = predict_logits(part, validation, batch=max(batch, 64))
     losses = np.asarray(cross_entropy()(validation.target.astype(np.float32), logits))
     if len(broken := np.flatnonzero(~np.isfinite(losses))):

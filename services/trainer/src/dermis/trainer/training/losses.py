@@ -15,8 +15,8 @@ Loss = Callable[[Any, Any], Any]
 def cross_entropy(*, focal_gamma: float = 0.0, label_smoothing: float = 0.0) -> Loss:
     """Return the cross-entropy to soft targets, here reference differentials: loss(target [B,K], logits [B,K]) -> [B].
 
-    Focal loss (Lin et al. 2017): each condition weighs (1 - p)^focal_gamma. Label smoothing (Szegedy et al. 2016): that share of the
-    target is spread evenly over all K conditions.
+    Focal loss (Lin et al. 2017): each condition weighs (1 - p)^focal_gamma. Label smoothing (Szegedy et al. 2016): that
+    share of the target is spread evenly over all K conditions.
     """
 
     def loss(target: Any, logits: Any) -> Any:

@@ -9,7 +9,7 @@ from dermis.trainer.records.runs import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """The options of `dermis train`, which its help describes; `on_all`: folds, or None for a model of the training part."""
+    """The options of `dermis train`, as its help describes them; `on_all`: folds, None to train on the training part."""
 
     config: str
     store: str
@@ -29,7 +29,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Where training keeps things and reports: `cache` of features and prepared images, the `run`'s records, TensorBoard's folder."""
+    """Where training keeps what it does: `cache` of features and images, the `run`'s records, TensorBoard's folder."""
 
     cache: Path
     run: Run | None = None

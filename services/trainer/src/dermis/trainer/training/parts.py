@@ -12,7 +12,10 @@ from dermis.trainer.evaluation.seen_in_training import case_keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The cases of a run. Without `validation` each stage runs to its end; `unlabelled` cases teach only where a stage says so."""
+    """The cases of a run.
+
+    Without `validation` each stage runs to its end; `unlabelled` cases teach only where a stage says so.
+    """
 
     train: Dataset
     calibration: Dataset

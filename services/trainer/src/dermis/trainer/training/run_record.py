@@ -1,4 +1,4 @@
-"""The run that a training is recorded under: found or started, stopped, failed; what is recorded of each epoch is in `epoch_log`."""
+"""The run that a training is recorded under: started, resumed, stopped, failed; `epoch_log` records the epochs."""
 
 import shutil
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def run_config(config: Config, dataset: Dataset, split: Split) -> RunConfig:
 
 
 def open_run(store: BlobStore, record: RunConfig, *, resume: str | None) -> Run:
-    """Return the next attempt of the run `resume`, or of an unfinished run of this record, or a new run; INVALID if the record differs."""
+    """Resume the run of that id, or an unfinished one of this record, or start one; INVALID if the record differs."""
     run = Run.resume(store, resume) if resume else Run.start_or_resume(store, record)
     if run.started.config != record:
         raise DermisError(Kind.INVALID, "RUN", f"run {run.id} was started with other data or settings: give them as they were")

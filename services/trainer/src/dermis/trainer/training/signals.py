@@ -1,8 +1,9 @@
 """Ends a process at once when it is asked to, wherever it stands.
 
-Python handles a signal in its main thread, between two steps of its own: not while TensorFlow, OpenVINO or a store holds that thread. And an
-exit in the midst of an epoch waits for tf.data's threads, which wait for an interpreter that is gone. So a thread of its own listens, records
-the stop, and ends the process without an interpreter's exit. What this loses is lost by kill -9 too, and a run goes on after that.
+Python handles a signal in its main thread, between two steps of its own: not while TensorFlow, OpenVINO or a store
+holds that thread. And an exit in the midst of an epoch waits for tf.data's threads, which wait for an interpreter that
+is gone. So a thread of its own listens, records the stop, and ends the process without an interpreter's exit. What this
+loses is lost by kill -9 too, and a run goes on after that.
 """
 
 import os
@@ -19,7 +20,7 @@ RECORD_S = 10.0
 
 
 class Stop:
-    """`on_signal`: gets the signal's name, records the stop wherever that has to be known and returns a line for whoever asked.
+    """`on_signal`: gets the signal's name, records the stop and returns a line for whoever asked for it.
 
     `stderr`: where that line goes, also while the process writes its own stderr elsewhere.
     """

@@ -34,7 +34,8 @@ def open_source(
 ) -> Source:
     """Return what gives a data set's images to a stage, by its `images`: "cached" or "augmented".
 
-    `trunk`: the part of the backbone that stays frozen, None where all of it is trained. `pooled`: the mean over positions is enough.
+    `trunk`: the part of the backbone that stays frozen, None where all of it is trained. `pooled`: the mean over
+    positions is enough.
     """
     if stage.images == "augmented":
         prepared, places = keep_prepared(dataset, config.image_size, cache, quiet=quiet)
@@ -110,7 +111,7 @@ class ThroughTrunk:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Two sources, one after the other: the first with its `n` cases, then those of the second that `chosen` names by their places."""
+    """Two sources, one after the other: the `n` cases of the first, then those of the second at the places `chosen`."""
 
     first: Source
     n: int

@@ -20,7 +20,7 @@ from dermis.trainer.training.sources import Joined, open_source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """A stage with the frozen `trunk` of the backbone, None where all of it is trained, and the part that is trained."""
+    """A stage, the `trunk` of the backbone that stays frozen, None where all is trained, and the part that is trained."""
 
     number: int
     stage: Stage
@@ -67,7 +67,7 @@ def stage_cases(
 
 
 def measure_features(plan: StagePlan, training: Cases) -> None:
-    """Give a standardised head the mean and spread of the training images' features; INVALID where these are trained too."""
+    """Give a standardised head mean and spread of the training features; INVALID where these are trained too."""
     if plan.part.rest is not None:
         raise DermisError(Kind.INVALID, "STAGES", "a standardised head needs a first stage with after=None: add one")
     maps, mask = training.source.load(np.arange(len(training)), None)
@@ -75,7 +75,7 @@ def measure_features(plan: StagePlan, training: Cases) -> None:
 
 
 def with_pseudo_labels(training: Cases, unlabelled: Cases, part: TrainedPart, state: TrainState, *, least: float) -> Cases:
-    """Add the unlabelled cases of which the model gives a condition at least that probability, with its prediction as target (Lee 2013)."""
+    """Add the unlabelled cases with a condition of at least that probability, the prediction as target (Lee 2013)."""
     if not state.pseudo_labels:
         predicted = np.asarray(keras.ops.softmax(predict_logits(part, unlabelled, batch=64)))
         confident = np.flatnonzero(predicted.max(1) >= least)

@@ -1,10 +1,8 @@
-"""How a model is made, in the order in which things happen; each step has a banner below.
+"""How a model is made, from the data to the published version, in the order in which things happen.
 
-    open the data, split it, start or resume the run,
-    backbone, stages, and of each stage: loss, optimizer and schedule, loop; resume from a checkpoint,
-    calibrate, export, evaluate, publish
-
-`train` is what `dermis train` calls. `build_bundle` is the part of it that needs no store: from cases to a bundle in a folder.
+`train` is what `dermis train` calls. `build_bundle` is the part of it that needs no store: from cases to a bundle in a
+folder. Below them each step has a banner: data, search, backbone, stages, loss, optimizer and schedule, loop, resume,
+calibrate, export, evaluate, publish.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +57,8 @@ CHECKPOINT_FILE = "progress.npz"
 
 
 def train(options: TrainOptions, *, stop: Stop) -> None:
-    """Train a model by a config, under a run of the store, and publish it; `stop` learns what to record when the run is stopped."""
+    """Train a model by a config, under a run of the store, and publish it; `stop` is given what records a stopped run."""
+    # Open the data, split it
     config = with_settings(load_config(options.config), dict(map(parse_setting, options.settings)))
     dataset = open_data(config, options)
     split = from_text(options.split.read_bytes()) if options.split else dataset.split(seed=config.seed)
@@ -68,15 +67,18 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
         config = search_settings(config, parts, options)
     if options.on_all:
         parts = whole(dataset.labelled())
+
+    # Start a run, or resume one
     store = open_store(options.store)
     run = open_run(store, run_config(config, dataset, split), resume=options.resume)
     run.learns(training_record(parts, on_all=bool(options.on_all)))
     workspace = Workspace(cache=options.cache, run=run, tensorboard=options.tensorboard, quiet=options.quiet)
     lineage = {"config": options.config, "data": dataset.digest, "split": split.digest, "run": run.id, "code": run.started.code}
+
+    # Train, calibrate, export, evaluate; publish
     with TemporaryDirectory() as scratch, failures_recorded(run):
         stop.on_signal = partial(record_stop, run, scratch)
-        folder = Path(scratch, "bundle")
-        data = f"{dataset.name}; {dataset.policy}"
+        folder, data = Path(scratch, "bundle"), f"{dataset.name}; {dataset.policy}"
         build_bundle(config, parts, folder, workspace, folds=options.on_all, data=data, lineage=lineage)
         version = publish_next(store, folder)
     run.finish(version)
@@ -94,19 +96,26 @@ def build_bundle(
     data: str = "",
     lineage: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Build a bundle in `folder`, which must not exist yet; where the workspace's run was resumed, after its last checkpoint.
+    """Build a bundle in `folder`, which must not exist yet, and return its manifest.
 
-    `folds`: the model learns from all of `parts.train`, and is calibrated and evaluated by what models of the same config predict of the
-    folds that they did not see: each has learned from fewer cases than the model in the bundle, so the figures are, if anything, too low.
+    Where the workspace's run was resumed, training goes on after its last checkpoint.
+    `folds`: the model learns from all of `parts.train`, and is calibrated and evaluated by what models of the same
+    config predict of the folds that they did not see: each has learned from fewer cases than the model in the bundle,
+    so the figures are, if anything, too low.
     """
     conditions = known_conditions(parts.train, config)
-    parts, lineage, unseen = parts.of(conditions), dict(lineage or {}), None
+    parts, lineage = parts.of(conditions), dict(lineage or {})
+
+    # Train; with folds, a model of each fold's training cases before the one of all cases
+    unseen = None
     if folds:
         split = parts.train.split(seed=config.seed, folds=folds)
         unseen = out_of_fold(config, parts.train, split, conditions, workspace, folds=folds)
         data = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
         lineage |= {"split": split.digest, "learned": EVERY_CASE}
     model, _ = fit_model(config, parts, conditions, workspace)
+
+    # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
     wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
@@ -121,7 +130,7 @@ def build_bundle(
 
 
 def open_data(config: Config, options: TrainOptions) -> Dataset:
-    """Return the data sets that the options or the config name, as one; NOT_FOUND where there are images and none can be read."""
+    """Return the data sets that the options or the config name, as one; NOT_FOUND if none of their images can be read."""
     urls = options.data or ((config.data,) if config.data else ())
     if not urls:
         raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
@@ -134,21 +143,16 @@ def open_data(config: Config, options: TrainOptions) -> Dataset:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Split
+# Search, with --grid
 
 
 def search_settings(config: Config, parts: Parts, options: TrainOptions) -> Config:
     """Return the config with the best of the options' grid; INVALID without validation cases."""
-    if parts.validation is None:
-        raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
     conditions = known_conditions(parts.train, config)
-    workspace = Workspace(cache=options.cache, quiet=options.quiet)
-    axes = list(map(parse_setting, options.grid))
-    return grid_search(config, axes, lambda candidate: fit_model(candidate, parts.of(conditions), conditions, workspace)[1])
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Start or resume the run
+    parts, workspace = parts.of(conditions), Workspace(cache=options.cache, quiet=options.quiet)
+    if not parts.validation:
+        raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
+    return grid_search(config, list(map(parse_setting, options.grid)), lambda one: fit_model(one, parts, conditions, workspace)[1])
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -172,7 +176,7 @@ def fit_model(
 
 
 def new_backbone(config: Config) -> keras.Model:
-    """Return the backbone that training starts from; where it was trained before, its batch norm is folded and stays as it was."""
+    """Return the backbone that training starts from; of one trained before the batch norm is folded and stays as it was."""
     with devices().scope():
         backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
         return fold_batch_norm(backbone) if config.weights else backbone
@@ -185,7 +189,7 @@ def new_backbone(config: Config) -> keras.Model:
 def fit_stages(
     config: Config, parts: Parts, conditions: tuple[Condition, ...], backbone: keras.Model, workspace: Workspace
 ) -> tuple[keras.Model, dict[str, float]]:
-    """Train a new head, and of `backbone` what the stages say, in place; return the head and the last epoch's metrics."""
+    """Train a new head, and in place what the stages say of `backbone`; return the head and the last epoch's metrics."""
     check_order(config, backbone)
     plans = [plan_stage(config, number, backbone, len(conditions)) for number in range(len(config.stages))]
     log = EpochLog(config, run=workspace.run, tensorboard=workspace.tensorboard, quiet=workspace.quiet)
@@ -271,7 +275,7 @@ def save_checkpoint(run: Run | None, state: TrainState) -> None:
 def out_of_fold(
     config: Config, dataset: Dataset, split: Split, conditions: tuple[Condition, ...], workspace: Workspace, *, folds: int
 ) -> Predictions:
-    """Return uncalibrated predictions of every case, each by a model of the config that learned from the other folds."""
+    """Return uncalibrated predictions of every case, each by a model that learned from the other folds."""
     by_fold = []
     for fold in range(folds):
         if not workspace.quiet:
@@ -289,8 +293,8 @@ def calibrate(
 ) -> Trust:
     """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
 
-    `pooled_folds`: these are predictions of other models, whose embeddings can't be compared with this one's: for the outlier rule every
-    other group of the training cases stands in for them.
+    `pooled_folds`: these are predictions of other models, whose embeddings can't be compared with this one's: for the
+    outlier rule every other group of the training cases stands in for them.
     """
     embedding = training_embedding = calibration.embedding
     if config.false_alarms:
@@ -366,10 +370,11 @@ def write_evaluation(
     calibrated_on: int,
     data: str,
 ) -> None:
-    """Write evaluation and model card of the test cases, decided as serving decides, or of `unseen`, predictions pooled over folds.
+    """Write evaluation and model card of the test cases, decided as serving decides.
 
-    Either way the model gets every image that can be read, as with the calibration cases: what temperature, sets and abstention promise
-    holds for cases like these.
+    `unseen`: predictions pooled over folds, evaluated instead.
+    Either way the model gets every image that can be read, as with the calibration cases: what temperature, sets and
+    abstention promise holds for cases like these.
     """
     tested = unseen or predict(open_bundle(folder), parts.test, quality_filter=False)
     labels = targets(parts.train.samples, manifest.conditions)[1]
@@ -393,7 +398,7 @@ def write_evaluation(
 
 
 def publish_next(store: BlobStore, folder: Path) -> VersionRef:
-    """Publish a bundle under the next free number of its name; where another run takes it first, under the one after."""
+    """Publish a bundle under the next free version number; where another run takes it first, under the one after."""
     while True:
         manifest = bundle.restated(folder, version=next_version(store, MODEL_NAME))
         try:
