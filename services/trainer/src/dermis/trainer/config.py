@@ -120,7 +120,7 @@ def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
 
 
 def changed(config: Config, settings: Mapping[str, str]) -> Config:
-    """Return the config with settings as text: NAME, head.NAME, stage.NAME (all stages), stage.N.NAME; INVALID for others."""
+    """Return the config with settings as text, NAME, head.NAME, stage.NAME (all stages), stage.N.NAME; else INVALID."""
     for name, text in settings.items():
         first, _, rest = name.partition(".")
         if first == "head" and rest:

@@ -29,7 +29,7 @@ Places = npt.NDArray[np.int64]
 
 
 class Cache:
-    """Rows of one shape by key, in two files that only grow: keys after rows, so a row without its key does not count."""
+    """Rows of one shape by key, in two files that only grow: keys after rows, a row without a key does not count."""
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -175,7 +175,7 @@ def train_step(part: TrainedPart, loss_of: Loss, optimizer: keras.Optimizer) -> 
     replicas = strategy.num_replicas_in_sync
 
     def replica_step(*batch: Any) -> Any:
-        """Step by a device's share of the batch: its loss is a share of the batch's mean, gradients are summed over devices."""
+        """Step by a device's share of a batch: its loss is a share of the mean, gradients are summed over devices."""
         replica = tf.distribute.get_replica_context()
         images, mask, features, target, weight = (values[replica.replica_id_in_sync_group :: replicas] for values in batch)
         with tf.GradientTape() as tape:

@@ -9,7 +9,7 @@ from dermis.trainer.records.runs import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """The options of `dermis train`, as its help describes them; `on_all`: folds, None to train on the training part."""
+    """The options of `dermis train`, as its help describes them; `on_all`: folds, None for the training part."""
 
     config: str
     store: str

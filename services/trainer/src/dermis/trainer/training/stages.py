@@ -20,7 +20,7 @@ from dermis.trainer.training.sources import Joined, open_source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """A stage, the `trunk` of the backbone that stays frozen, None where all is trained, and the part that is trained."""
+    """A stage, the `trunk` of the backbone that stays frozen, None if all is trained, and the part to train."""
 
     number: int
     stage: Stage

@@ -57,7 +57,7 @@ CHECKPOINT_FILE = "progress.npz"
 
 
 def train(options: TrainOptions, *, stop: Stop) -> None:
-    """Train a model by a config, under a run of the store, and publish it; `stop` is given what records a stopped run."""
+    """Train a model by a config, under a run of the store, and publish it; `stop` gets what records a stopped run."""
     # Open the data, split it
     config = with_settings(load_config(options.config), dict(map(parse_setting, options.settings)))
     dataset = open_data(config, options)
@@ -130,7 +130,7 @@ def build_bundle(
 
 
 def open_data(config: Config, options: TrainOptions) -> Dataset:
-    """Return the data sets that the options or the config name, as one; NOT_FOUND if none of their images can be read."""
+    """Return the data sets that the options or the config name, as one; NOT_FOUND if no image can be read."""
     urls = options.data or ((config.data,) if config.data else ())
     if not urls:
         raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
@@ -176,7 +176,7 @@ def fit_model(
 
 
 def new_backbone(config: Config) -> keras.Model:
-    """Return the backbone that training starts from; of one trained before the batch norm is folded and stays as it was."""
+    """Return the backbone that training starts from; of a trained one batch norm is folded, and stays so."""
     with devices().scope():
         backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
         return fold_batch_norm(backbone) if config.weights else backbone
@@ -189,7 +189,7 @@ def new_backbone(config: Config) -> keras.Model:
 def fit_stages(
     config: Config, parts: Parts, conditions: tuple[Condition, ...], backbone: keras.Model, workspace: Workspace
 ) -> tuple[keras.Model, dict[str, float]]:
-    """Train a new head, and in place what the stages say of `backbone`; return the head and the last epoch's metrics."""
+    """Train a new head, and `backbone` in place as the stages say; return head and the last epoch's metrics."""
     check_order(config, backbone)
     plans = [plan_stage(config, number, backbone, len(conditions)) for number in range(len(config.stages))]
     log = EpochLog(config, run=workspace.run, tensorboard=workspace.tensorboard, quiet=workspace.quiet)
