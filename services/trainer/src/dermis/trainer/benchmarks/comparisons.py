@@ -32,7 +32,7 @@ from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
 from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
-from dermis.trainer.model.export import served
+from dermis.trainer.model.export import serving_model
 from dermis.trainer.model.inputs import Inputs, arrays, features, without_answers, without_images
 from dermis.trainer.training.feature_cache import embed
 from dermis.trainer.training.options import Workspace
@@ -96,7 +96,7 @@ def ours(
             known, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
             parts = replace(parts, train=known, validation=checked)
         chosen = changed(config, choice)
-        model = served(*trained(chosen, parts)[:2], settings=chosen.head, mirror=chosen.mirrored)
+        model = serving_model(*trained(chosen, parts)[:2], settings=chosen.head, mirror=chosen.mirrored)
         rows = [place[sample.id] for sample in held.samples]
         return np.asarray(
             model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[

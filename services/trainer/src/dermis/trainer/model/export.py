@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 _OUTPUTS = ("probabilities", "embedding", "cam", "answers_logits")
 
 
-def served(backbone: keras.Model, head: keras.Model, *, settings: Head, mirror: bool = False) -> keras.Model:
+def serving_model(backbone: keras.Model, head: keras.Model, *, settings: Head, mirror: bool = False) -> keras.Model:
     """Return a backbone and a trained head of these settings as one model, as it is exported: in float32, however it was trained.
 
     `mirror`: each image and its mirror image are averaged, test-time augmentation within the graph.
@@ -37,7 +37,7 @@ def served(backbone: keras.Model, head: keras.Model, *, settings: Head, mirror: 
 
 
 def export(model: keras.Model, folder: Path) -> None:
-    """Write `model` (see `served`) as a SavedModel, with a warm-up request of one case."""
+    """Write `model` (see `serving_model`) as a SavedModel, with a warm-up request of one case."""
     served = tf.Module()
     served.weights = [weight.value for weight in model.variables]
     inputs = [

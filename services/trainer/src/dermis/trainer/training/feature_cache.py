@@ -105,8 +105,7 @@ def keep_prepared(dataset: Dataset, size: int, folder: Path, *, quiet: bool = Fa
 def fill(
     cache: Cache, dataset: Dataset, size: int, make: Callable[[Rows], Rows], *, views: Sequence[str], label: str, quiet: bool
 ) -> Places:
-    """Add what is missing of a data set's images; return each one's row by view, int64[N,3,V], -1 for an unreadable
-    one.
+    """Add what is missing of a data set's images; return each one's row by view int64[N,3,V], -1 if unreadable.
 
     A key is the digest of the image's bytes and the view: an image that stands in two data sets, or was renamed, is
     made once.

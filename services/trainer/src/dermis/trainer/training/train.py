@@ -36,7 +36,7 @@ from dermis.trainer.model import bundle
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.card import model_card
-from dermis.trainer.model.export import check_agreement, export, served
+from dermis.trainer.model.export import check_agreement, export, serving_model
 from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.layout import next_version
@@ -172,7 +172,7 @@ def fit_model(
         head, metrics = fit_stages(config, parts, conditions, backbone, workspace)
     finally:
         keras.config.set_dtype_policy("float32")
-    return served(backbone, head, settings=config.head, mirror=config.mirrored), metrics
+    return serving_model(backbone, head, settings=config.head, mirror=config.mirrored), metrics
 
 
 def new_backbone(config: Config) -> keras.Model:
