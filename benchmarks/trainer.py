@@ -27,9 +27,11 @@ from dermis.trainer.config import Config, Stage
 from dermis.trainer.model.backbones.graph import cut
 from dermis.trainer.model.head import Head, build_head
 from dermis.trainer.model.inputs import features, read_image, targets
-from dermis.trainer.training.feature_cache import CachedViews, embed
-from dermis.trainer.training.loop import Cases, Progress, Trained, devices, fit
-from dermis.trainer.training.stages import new_backbone
+from dermis.trainer.training.batches import Cases
+from dermis.trainer.training.feature_cache import embed
+from dermis.trainer.training.loop import TrainedPart, TrainState, devices
+from dermis.trainer.training.sources import CachedViews
+from dermis.trainer.training.train import fit_stage, new_backbone
 
 CUT = "block_13"
 DATA, SIZE, ROUNDS = "generated:21:128:224", 224, 3
@@ -104,8 +106,8 @@ def _epochs(dataset: Dataset, source: object, rest: object, shape: tuple[int, in
     )
     ends: list[float] = []
     stage = Stage(after=None if rest is None else CUT, epochs=count)
-    told = lambda progress, metrics: ends.append(time.perf_counter())
-    fit(Trained(rest, head), cases, None, config=CONFIG, stage=stage, progress=Progress(), epoch_ended=told, quiet=True)
+    on_epoch = lambda state, metrics: ends.append(time.perf_counter())
+    fit_stage(TrainedPart(rest, head), cases, None, config=CONFIG, stage=stage, state=TrainState(), on_epoch=on_epoch)
     return Times(ms=tuple((later - earlier) * 1000 for earlier, later in itertools.pairwise(ends[1:])))
 
 

@@ -1,23 +1,29 @@
 """Every config is a page that can be read and trained by; `dermis train` publishes, goes on and searches."""
 
+import csv
 import importlib
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from dermis.data.generated.as_scin import write_as_scin
+from dermis.data.scin.columns import LABELS_FILE
 from dermis.shared.bundles import read_feature_schema, read_manifest
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.trainer import configs
 from dermis.trainer.cli.train import train
-from dermis.trainer.config import Config
+from dermis.trainer.config import Config, load_config
 from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
-from dermis.trainer.model.backbones import NAMES
+from dermis.trainer.model.backbones import NAMES, make_backbone
 from dermis.trainer.records.runs import RunStatus, read_run, run_ids
-from dermis.trainer.training.run import load_config
 
 pytestmark = pytest.mark.trainer
 PAGES = sorted(path.stem for path in Path(configs.__file__).parent.glob("[a-z]*.py"))
@@ -30,6 +36,17 @@ CONFIG = dataclasses.replace(demo.CONFIG, image_size=32, head=Head(pooling="imag
 """
 
 
+HOW_TO = Path(__file__).parents[3] / "docs/how-to/train.md"
+MEASURED = re.compile(r"Result    .*top-[13] 0\.\d+.*\(floors? 0\.\d+.*\), n = [\d,]+", re.DOTALL)
+WHY = "docs/how-to/train.md says why"
+
+
+def unmeasured():
+    """Return the configs that the how-to lists as not measured."""
+    _, table = HOW_TO.read_text().split("## Configs that are not measured here")
+    return re.findall(r"^\| `(\w+)` \|", table.split("\n## ")[0], re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_says_command_hardware_and_result(name):
     page = importlib.import_module(f"dermis.trainer.configs.{name}")
@@ -37,8 +54,58 @@ def test_a_page_says_command_hardware_and_result(name):
     assert page.CONFIG.name == name
     assert page.CONFIG.schema.promotable
     assert page.CONFIG.backbone in NAMES or page.CONFIG.backbone.startswith("file:///")
-    for word in ("Hardware", "Result", "dermis"):
-        assert word in page.__doc__
+    assert re.search(r"^(Train|Build)     .*dermis.*" + name, page.__doc__, re.MULTILINE)
+    assert re.search(r"^Hardware  \w", page.__doc__, re.MULTILINE)
+    assert bool(MEASURED.search(page.__doc__)) is (name not in unmeasured()), "state a measured result, or list it in the how-to"
+    assert (WHY in page.__doc__) is (name in unmeasured())
+
+
+def backbone_file(folder):
+    small = make_backbone("small", 32)
+    small.save(folder / "net.keras")
+    return ["--set", f"backbone={(folder / 'net.keras').as_uri()}", "--data", "generated:1:60:32"]
+
+
+def weights_file(folder):
+    make_backbone("efficientnet-b0", 32, weights=None).save_weights(folder / "b0.weights.h5")
+    return ["--set", f"weights={(folder / 'b0.weights.h5').as_uri()}", "--data", "generated:1:60:32"]
+
+
+def scin_tables(folder):
+    """Write drawn cases in SCIN's form, a third of them without a label."""
+    write_as_scin(open_store(folder.as_uri()), seed=7, count=60, longest=64)
+    rows = list(csv.DictReader((folder / LABELS_FILE).read_text().splitlines()))
+    for row in rows[::3]:
+        row |= {name: "" for name in row if name.startswith(("dermatologist_skin", "weighted"))}
+    with (folder / LABELS_FILE).open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return ["--data", folder.as_uri(), "--policy", "scin-all", "--set", "least_cases=2"]
+
+
+NEEDS = {
+    "scin": scin_tables,
+    "scin_unlabelled": lambda folder: [*scin_tables(folder), "--set", "stage.1.pseudo=0.1"],
+    "efficientnet_b0": weights_file,
+    "saved_model": backbone_file,
+}
+
+
+def test_each_config_that_is_not_measured_is_run_below():
+    assert sorted(unmeasured()) == sorted(NEEDS)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_config_that_is_not_measured_trains(name, tmp_path):
+    (tmp_path / "files").mkdir()
+    settings = [*NEEDS[name](tmp_path / "files"), "--set", "image_size=32", "--set", "stage.epochs=1"]
+    where = ["--store", (tmp_path / "store").as_uri(), "--cache", str(tmp_path / "cache")]
+    output = CliRunner().invoke(train, [name, *settings, *where], catch_exceptions=False).output
+    stages = len(load_config(name).stages)
+    assert f"stage {stages}/{stages}  epoch 1/1  loss" in output
+    assert "published dermis/1" in output
 
 
 @pytest.fixture
@@ -51,6 +118,30 @@ def run(tmp_path):
         return CliRunner().invoke(train, [*fixed, *more], catch_exceptions=False).output
 
     return run
+
+
+EPOCH = re.compile(
+    r"stage 1/1  epoch [12]/2  loss \d\.\d{4}  validation loss \d\.\d{4}  top-1 [01]\.\d{3}  top-3 [01]\.\d{3}  learning rate 0\.00\d+  \d+\.\d s"
+)
+
+
+@pytest.mark.timeout(600)
+def test_the_command_prints_a_line_an_epoch_and_no_log_line_of_tensorflow(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    data = ["--data", "generated:1:60:32", "--store", (tmp_path / "store").as_uri(), "--cache", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "dermis.standalone", "train", str(tmp_path / "tiny.py"), *data]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    settings = ["--set", "stage.epochs=2", "--set", "patience=none"]
+    done = subprocess.run([*command, *settings], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    run, embed, embed_validation, *epochs, exported, published = done.stdout.splitlines()
+    assert [bool(EPOCH.fullmatch(line)) for line in epochs] == [True, True], done.stdout
+    assert run.startswith("run run_")
+    assert (embed, embed_validation) == ("embed", "embed")
+    assert exported.startswith("largest difference of TensorFlow and OpenVINO to the trained model: ")
+    assert published.startswith("published dermis/1 in file://")
+    silent = subprocess.run([*command, "--quiet"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert [line.split(" ")[0] for line in silent.stdout.splitlines()] == ["run", "published"], silent.stdout
 
 
 def test_a_folder_without_any_of_its_images_is_not_trained_on(tmp_path):

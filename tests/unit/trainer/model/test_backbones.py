@@ -20,10 +20,9 @@ from dermis.trainer.model.backbones import NAMES, make_backbone
 from dermis.trainer.model.backbones.graph import cut, cuts, digest, fold_batch_norm
 from dermis.trainer.model.backbones.lite import VARIANTS, load_published, published_weights
 from dermis.trainer.model.backbones.torch_file import read_weights
-from dermis.trainer.model.export import check_agreement, export
+from dermis.trainer.model.export import check_agreement, export, serving_model
 from dermis.trainer.model.head import build_head, join, mirrored, with_taps
 from dermis.trainer.model.inputs import arrays
-from dermis.trainer.training.train import served
 
 pytestmark = [
     pytest.mark.trainer,
@@ -181,7 +180,7 @@ def test_the_export_is_the_trained_model_on_real_photos(real_data, tmp_path):
     head = build_head(shape, columns=len(config.schema.columns), conditions=12, head=config.head)
     inputs = arrays(dataset, config.schema, 224)
     wanted = join(mirrored(plain), head).predict(inputs, verbose=0)
-    model = served(config, plain, head)
+    model = serving_model(plain, head, settings=config.head, mirror=config.mirrored)
     assert np.abs(model.predict(inputs, verbose=0)["logits"] - wanted["logits"]).max() < 1e-4
     export(model, tmp_path / "bundle")
     assert check_agreement(tmp_path / "bundle", model, inputs) < 1e-4

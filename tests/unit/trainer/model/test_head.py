@@ -11,7 +11,7 @@ from dermis.trainer.model import export
 from dermis.trainer.model.backbones import small
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.model.head import Head, build, build_head, mirrored, with_taps
-from dermis.trainer.training.losses import balanced_weights, soft_loss
+from dermis.trainer.training.losses import class_weights, cross_entropy
 
 pytestmark = pytest.mark.trainer
 SIZE, CONDITIONS = 48, 5
@@ -234,11 +234,11 @@ def test_taps_stand_beside_the_last_layer():
 
 def test_losses_by_hand():
     target, logits = np.array([[0.5, 0.5]], np.float32), np.log(np.array([[0.8, 0.2]], np.float32))
-    assert float(soft_loss()(target, logits)[0]) == pytest.approx(-0.5 * np.log(0.8) - 0.5 * np.log(0.2), rel=1e-5)
+    assert float(cross_entropy()(target, logits)[0]) == pytest.approx(-0.5 * np.log(0.8) - 0.5 * np.log(0.2), rel=1e-5)
     focal = -0.5 * 0.2**2 * np.log(0.8) - 0.5 * 0.8**2 * np.log(0.2)
-    assert float(soft_loss(focal=2.0)(target, logits)[0]) == pytest.approx(focal, rel=1e-5)
+    assert float(cross_entropy(focal_gamma=2.0)(target, logits)[0]) == pytest.approx(focal, rel=1e-5)
     one = np.array([[1.0, 0.0]], np.float32)
-    assert float(soft_loss(smoothing=0.5)(one, logits)[0]) == pytest.approx(-0.75 * np.log(0.8) - 0.25 * np.log(0.2), rel=1e-5)
-    weights = balanced_weights(np.array([[1, 0]] * 30 + [[0, 1]] * 3, float))
+    assert float(cross_entropy(label_smoothing=0.5)(one, logits)[0]) == pytest.approx(-0.75 * np.log(0.8) - 0.25 * np.log(0.2), rel=1e-5)
+    weights = class_weights(np.array([[1, 0]] * 30 + [[0, 1]] * 3, float))
     assert weights.mean() == pytest.approx(1)
     assert weights[-1] > 5 * weights[0]

@@ -22,8 +22,9 @@ from dermis.trainer.evaluation.predict import open_bundle, predict
 from dermis.trainer.evaluation.predictions import to_bytes
 from dermis.trainer.model.bundle import restated
 from dermis.trainer.records.layout import evaluation_key
-from dermis.trainer.training.stages import Parts
-from dermis.trainer.training.train import train
+from dermis.trainer.training.options import Workspace
+from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.train import build_bundle
 
 pytestmark = pytest.mark.trainer
 DARK = "monk_bin=MST_7_10"
@@ -57,7 +58,7 @@ def test_a_model_made_worse_on_dark_skin_is_refused_and_its_equal_is_promoted(tm
         folder = tmp_path / "made" / str(version)
         if training:
             parts = Parts(train=training, calibration=CALIBRATION, test=TEST)
-            train(CONFIG, parts, folder, cache=tmp_path / "cache", version=version, quiet=True)
+            build_bundle(CONFIG, parts, folder, Workspace(cache=tmp_path / "cache", quiet=True), version=version)
         else:
             shutil.copytree(tmp_path / "made" / "1", folder)
             restated(folder, version=version)

@@ -17,29 +17,29 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1]))
-from tests.unit.trainer.training.test_devices import told
+from tests.unit.trainer.training.test_devices import metrics_and_sizes
 from dermis.trainer.training.loop import devices
-print(json.dumps([devices().num_replicas_in_sync, *told(Path(sys.argv[2]))]))
+print(json.dumps([devices().num_replicas_in_sync, *metrics_and_sizes(Path(sys.argv[2]))]))
 """
 
 
-def told(folder):
+def metrics_and_sizes(folder):
     """Return every epoch's metrics of a run through a frozen and an unfrozen stage, and how large its optimizer's averages of gradients are.
 
     17 cases a batch: two devices can't share that evenly. Losses alone would not do: Adam's steps are the same if every gradient is doubled.
     """
     from dermis.shared.stores.memory import MemoryStore
     from dermis.trainer.records.runs import Run, RunConfig
-    from dermis.trainer.training import loop as fit
+    from dermis.trainer.training import loop
     from tests.unit.trainer.training import test_loop as tiny
 
-    fit.CHECKPOINT_S = 0.0
+    loop.CHECKPOINT_S = 0.0
     run = Run.start(MemoryStore(), RunConfig(name="tiny", purpose="demo"))
     config = replace(tiny.CONFIG, batch=17, tone_preserving=False, head=replace(tiny.CONFIG.head, dropout=0.0, l2=0.01))
     tiny.trained(folder, config, run=run)
     keys = sorted(run._store.list(f"runs/{run.id}/epochs/"))
-    kept = fit.Progress.from_bytes(run.read_checkpoint(run.last_checkpoint())["progress.npz"])
-    sizes = [float(np.abs(values).sum()) for values in kept.optimizer if values.dtype == np.float32]
+    state = loop.TrainState.from_bytes(run.read_checkpoint(run.last_checkpoint())["progress.npz"])
+    sizes = [float(np.abs(values).sum()) for values in state.optimizer if values.dtype == np.float32]
     return [json.loads(run._store.get(key))["metrics"] for key in keys], sizes
 
 

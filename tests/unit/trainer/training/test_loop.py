@@ -15,16 +15,20 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config, Stage, as_json, changed
+from dermis.trainer.evaluation.predict import predict_uncalibrated
 from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
 from dermis.trainer.records.runs import Run, RunConfig
-from dermis.trainer.training import loop as fitting
+from dermis.trainer.training import loop
 from dermis.trainer.training.augment import tone_preserving, tone_shifting
-from dermis.trainer.training.feature_cache import Cache, CachedViews, embed, gather
-from dermis.trainer.training.loop import Progress, batches
-from dermis.trainer.training.stages import Parts, fit_stages, new_backbone
-from dermis.trainer.training.train import ask, fit_model
+from dermis.trainer.training.batches import Batch, epoch_order, mixup, modality_dropout
+from dermis.trainer.training.feature_cache import Cache, embed, gather
+from dermis.trainer.training.loop import TrainState
+from dermis.trainer.training.options import Workspace
+from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.sources import CachedViews
+from dermis.trainer.training.train import fit_model, fit_stages, new_backbone
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")
@@ -59,19 +63,20 @@ class Dying(Run):
 
 
 def trained(tmp_path, config=CONFIG, run=None, **options):
-    return fit_model(config, PARTS, CONDITIONS, cache=tmp_path, run=run, quiet=True, **options)
+    return fit_model(config, PARTS, CONDITIONS, Workspace(cache=tmp_path, run=run, quiet=True, **options))
 
 
 def seen_batches(monkeypatch):
     seen = []
-    loaded = fitting._loaded
+    load_batches = loop.load_batches
 
-    def spy(training, config, stage, progress, absent):
-        for places, *batch in loaded(training, config, stage, progress, absent):
-            seen.append((progress.stage, progress.epoch, [training.ids[n] for n in places]))
+    def spy(training, config, stage, *, number, epoch):
+        steps = loop.steps_per_epoch(training, config)
+        for step, (places, *batch) in enumerate(load_batches(training, config, stage, number=number, epoch=epoch)):
+            seen.append((number, epoch + step // steps, [training.ids[n] for n in places]))
             yield places, *batch
 
-    monkeypatch.setattr(fitting, "_loaded", spy)
+    monkeypatch.setattr(loop, "load_batches", spy)
     return seen
 
 
@@ -86,7 +91,7 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("dies_after", [2, 3])
 def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, monkeypatch, whole, dies_after):
-    monkeypatch.setattr(fitting, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     weights, metrics, wanted = whole
     seen = seen_batches(monkeypatch)
     store = MemoryStore()
@@ -108,11 +113,11 @@ def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, mo
 
 
 def test_batches_are_fixed_by_their_arguments_and_hold_every_case_once():
-    one = batches(10, size=4, seed=1, stage=0, epoch=2)
+    one = epoch_order(10, size=4, seed=1, stage=0, epoch=2)
     assert [len(batch) for batch in one] == [4, 4, 2]
     assert sorted(np.concatenate(one)) == list(range(10))
-    assert all((a == b).all() for a, b in zip(one, batches(10, size=4, seed=1, stage=0, epoch=2), strict=True))
-    assert not (np.concatenate(one) == np.concatenate(batches(10, size=4, seed=1, stage=0, epoch=3))).all()
+    assert all((a == b).all() for a, b in zip(one, epoch_order(10, size=4, seed=1, stage=0, epoch=2), strict=True))
+    assert not (np.concatenate(one) == np.concatenate(epoch_order(10, size=4, seed=1, stage=0, epoch=3))).all()
 
 
 def test_a_loss_that_is_not_finite_names_the_cases_of_its_batch(tmp_path, monkeypatch):
@@ -145,7 +150,7 @@ def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monk
         return images, mask
 
     monkeypatch.setattr(CachedViews, "load", load)
-    monkeypatch.setattr(fitting, "_NAMED", 3)
+    monkeypatch.setattr(loop, "_NAMED", 3)
     with pytest.raises(DermisError, match="the validation loss is nan in stage 0, epoch 1, at the cases") as caught:
         trained(tmp_path, replace(CONFIG, head=Head(pooling="images"), batch=8))
     told = caught.value.detail.split("at the cases ")[1].split(": ")[0].split(", ")
@@ -170,9 +175,9 @@ def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monk
 def test_every_option_trains(tmp_path, changes):
     parts = replace(PARTS, unlabelled=replace(PARTS.test, samples=tuple(replace(s, target={}, top=None) for s in PARTS.test.samples)))
     config = replace(CONFIG, **changes)
-    model, metrics = fit_model(config, parts, CONDITIONS, cache=tmp_path, quiet=True)
+    model, metrics = fit_model(config, parts, CONDITIONS, Workspace(cache=tmp_path, quiet=True))
     assert np.isfinite(list(metrics.values())).all()
-    assert {"loss", "validation_loss", "validation_top_1", "validation_top_3"} == metrics.keys()
+    assert {"loss", "learning_rate", "validation_loss", "validation_top_1", "validation_top_3"} == metrics.keys()
     assert model.output["logits"].shape == (None, len(CONDITIONS))
 
 
@@ -203,7 +208,7 @@ def test_cached_views_are_what_the_served_model_sees(tmp_path):
 
 def test_one_pass_tells_what_each_modality_says(tmp_path):
     model, _ = trained(tmp_path, replace(CONFIG, stages=(Stage(epochs=1),)))
-    said = ask(model, CONFIG, PARTS.test, CONDITIONS)
+    said = predict_uncalibrated(model, CONFIG, PARTS.test, CONDITIONS)
     inputs = arrays(PARTS.test, CONFIG.schema, 40)
     hidden = {"images alone": without_answers(inputs, CONFIG.schema), "answers alone": without_images(inputs), "images and answers": inputs}
     for shown, given in hidden.items():
@@ -220,7 +225,7 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path):
     config = replace(CONFIG, stages=(Stage(epochs=2, learning_rate=0.1),))
     backbone = new_backbone(config)
     before = backbone.get_weights()
-    fit_stages(config, PARTS, CONDITIONS, backbone, cache=tmp_path, quiet=True)
+    fit_stages(config, PARTS, CONDITIONS, backbone, Workspace(cache=tmp_path, quiet=True))
     assert all((one == other).all() for one, other in zip(before, backbone.get_weights(), strict=True))
 
 
@@ -230,14 +235,26 @@ def test_what_is_hidden_is_hidden_and_never_both():
     n = 400
     mask, features = np.ones((n, 3), bool), np.full((n, len(absent)), 7.0)
     config = replace(CONFIG, images_dropout=0.3, answers_dropout=0.4)
-    _, shown, told, _, _ = fitting._dropped_and_mixed(
-        np.zeros((n, 3, 1, 1, 1)), mask, features, np.zeros((n, 2)), np.ones(n), config=config, absent=absent, rng=rng
-    )
-    no_images, no_answers = ~shown.any(1), (told == absent).all(1)
+    whole = Batch(images=np.zeros((n, 3, 1, 1, 1)), image_mask=mask, features=features, target=np.zeros((n, 2)), weight=np.ones(n))
+    batch = modality_dropout(whole, config, absent, rng)
+    no_images, no_answers = ~batch.image_mask.any(1), (batch.features == absent).all(1)
     assert 0.22 < no_images.mean() < 0.38
     assert 0.32 < no_answers.mean() < 0.48
     assert not (no_images & no_answers).any()
-    assert (told[~no_answers] == 7).all()
+    assert (batch.features[~no_answers] == 7).all()
+
+
+def test_mixup_mixes_cases_that_have_images_in_the_same_slots():
+    mask = np.array([[True, True, False], [True, False, False], [False, True, False], [True, True, False]])
+    images, target = np.arange(4.0).reshape(4, 1, 1, 1, 1) * np.ones((4, 3, 1, 1, 1)), np.eye(4)
+    batch = Batch(images=images, image_mask=mask, features=np.zeros((4, 2)), target=target, weight=np.ones(4))
+    assert mixup(batch, 0.0, np.random.default_rng(0)) is batch
+    mixed = mixup(batch, 0.4, np.random.default_rng(0))
+    share = np.random.default_rng(0).beta(0.4, 0.4)
+    np.testing.assert_allclose(mixed.target[0], [share, 0, 0, 1 - share])
+    np.testing.assert_allclose(mixed.images[:, 0, 0, 0, 0], [3 * (1 - share), 1, 2, 3 * share])
+    assert (mixed.target[1:3] == target[1:3]).all()
+    assert (mixed.image_mask == mask).all()
 
 
 def test_a_cache_survives_a_kill_between_its_two_files(tmp_path):
@@ -297,8 +314,10 @@ def test_an_image_that_is_not_there_is_told_of(tmp_path, capsys):
 
 
 def test_progress_is_what_it_was():
-    made = Progress(stage=1, epoch=2, total=5, best_loss=0.5, best_epoch=1, weights=[np.ones(3), np.zeros((2, 2))], extra=[np.arange(2)])
-    again = Progress.from_bytes(made.to_bytes())
+    made = TrainState(
+        stage=1, epoch=2, total=5, best_loss=0.5, best_epoch=1, weights=[np.ones(3), np.zeros((2, 2))], pseudo_labels=[np.arange(2)]
+    )
+    again = TrainState.from_bytes(made.to_bytes())
     assert dataclasses.asdict(again).keys() == dataclasses.asdict(made).keys()
     assert (again.stage, again.epoch, again.total, again.best_loss) == (1, 2, 5, 0.5)
     assert (again.weights[1] == 0).all()

@@ -93,14 +93,14 @@ def test_a_store_that_hangs_does_not_hold_it_and_its_handlers_are_put_back():
 SCRIPT = """
 import os, signal, threading, time
 from dermis.trainer.training import signals
-signals.SAY_S = 0.2
+signals.RECORD_S = 0.2
 before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 with signals.ended_by_signals():
     pass
 assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
 print("put back", flush=True)
 with signals.ended_by_signals() as stop:
-    stop.say = lambda name: time.sleep(60)
+    stop.on_signal = lambda name: time.sleep(60)
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait()  # no step of Python's own in which a handler could run
 """

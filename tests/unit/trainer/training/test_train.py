@@ -16,8 +16,9 @@ from dermis.trainer.model.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differ
 from dermis.trainer.model.export import signature
 from dermis.trainer.model.head import Head
 from dermis.trainer.model.inputs import targets
-from dermis.trainer.training.stages import Parts
-from dermis.trainer.training.train import train_on_all
+from dermis.trainer.training.options import Workspace
+from dermis.trainer.training.parts import Parts, whole
+from dermis.trainer.training.train import build_bundle
 from dermis.worker.core.outliers import from_bytes
 
 pytestmark = pytest.mark.trainer
@@ -106,13 +107,13 @@ def test_the_report_states_n_floors_and_slices(built):
 
 
 def test_a_model_of_every_case_is_measured_by_folds_calibrated_on_the_others(tmp_path):
-    whole = part("train")
-    train_on_all(TINY, whole, tmp_path / "all", folds=2, cache=tmp_path / "cache", quiet=True)
+    cases = part("train")
+    build_bundle(TINY, whole(cases), tmp_path / "all", Workspace(cache=tmp_path / "cache", quiet=True), folds=2)
     report = json.loads((tmp_path / "all" / EVALUATION_FILE).read_text())
-    assert (report["folds"], report["n"]) == (2, len(whole))
+    assert (report["folds"], report["n"]) == (2, len(cases))
     assert "out_of_distribution" not in report["overall"]  # the folds' embeddings are other models'
     manifest = read_manifest(tmp_path / "all")
-    assert manifest.outliers.calibrated_on == len(whole) // 2
+    assert manifest.outliers.calibrated_on == len(cases) // 2
     publish(MemoryStore(), tmp_path / "all")
 
 

@@ -1,15 +1,20 @@
 """What a run depends on: the model, the data, the stages of training, and every number in them."""
 
 import dataclasses
+import importlib
 import json
+import re
+import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dermis.data.defaults import POLICY
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import AbstentionRule, FeatureSchema
-from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 
 
@@ -17,8 +22,9 @@ from dermis.trainer.model.head import Head
 class Stage:
     """One stage. `after`: the layer of the backbone after which it is trained; None: the head alone, "": all of it.
 
-    `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew each time.
-    `pseudo`: unlabelled cases train too, with what the model so far says of them where it is at least that sure.
+    `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew
+    each time. `pseudo`: unlabelled cases train too, with pseudo-labels, where the model so far gives a condition at
+    least this probability.
     """
 
     after: str | None = None
@@ -30,14 +36,17 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A model and how it is trained. The words of the fields are those of the grid.
+    """A model and how it is trained; `--set` and `--grid` use the fields' names.
 
-    `backbone`: a name or a store URL. `weights`: "published", None for random ones, or the URL of a weights file. `taps`: layers whose
-    outputs are read beside the last one's. `mirrored`: each image is also looked at in the mirror, in training by views, in serving within
-    the graph. `patience`: epochs of a stage without a better validation loss; None: no early stopping. `images_dropout`,
-    `answers_dropout`: share of cases that are shown without their images, or without their answers. `tone_preserving`,
-    `tone_shifting`: which augmentations. `ema`: momentum of the averaged weights. `data`: where the cases are if nothing else is said.
-    `risk`, `false_alarms`: as of `trust.Wanted`. `precision`: of what is computed in training; None: mixed on a GPU, else float32.
+    `backbone`: a name or a store URL. `weights`: "published", None for random ones, or the URL of a weights file.
+    `taps`: layers whose outputs, the intermediate features, are read beside the last one's. `mirrored`: each image is
+    also read mirrored, in training by views, in serving within the graph (test-time augmentation). `smoothing`: label
+    smoothing. `focal`: gamma of the focal loss. `balanced`: class weights. `mixup`: alpha of mixup. `ema`: momentum of
+    the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no early stopping.
+    `images_dropout`, `answers_dropout`: modality dropout, the shares of cases that train without their images, or
+    without their answers. `tone_preserving`, `tone_shifting`: which augmentations. `data`: where the cases are without
+    `--data`. `risk`, `false_alarms`: see `calibration.fit`. `precision`: of what is computed in training; None: mixed
+    on a GPU, else float32.
     """
 
     name: str
@@ -74,15 +83,44 @@ class Config:
     precision: Literal["float32", "mixed_bfloat16"] | None = None
 
 
+def load_config(name: str) -> Config:
+    """Return the CONFIG of a page that ships or of a Python file; NOT_FOUND for another name, INVALID without one."""
+    if name.endswith(".py") and Path(name).is_file():
+        config = runpy.run_path(name).get("CONFIG")
+    elif re.fullmatch(r"[a-z0-9_]+", name) and find_spec(f"dermis.trainer.configs.{name}"):
+        config = importlib.import_module(f"dermis.trainer.configs.{name}").CONFIG
+    else:
+        folder = Path(str(importlib.import_module("dermis.trainer.configs").__file__)).parent
+        names = ", ".join(sorted(path.stem for path in folder.glob("[a-z]*.py")))
+        raise DermisError(Kind.NOT_FOUND, "CONFIG", f"no config {name!r}: use {names}, or a Python file with CONFIG")
+    if not isinstance(config, Config):
+        raise DermisError(Kind.INVALID, "CONFIG", f"{name} has no CONFIG of dermis.trainer.config.Config")
+    return config
+
+
 def as_json(config: Config) -> dict[str, Any]:
     """Return every value of a config, as a record of the run."""
-    found = dataclasses.asdict(dataclasses.replace(config, schema=None, abstention=None))  # type: ignore[arg-type]
-    found |= {"schema": config.schema.id, "abstention": config.abstention.model_dump(mode="json")}
-    return dict(json.loads(json.dumps(found)))
+    values = dataclasses.asdict(dataclasses.replace(config, schema=None, abstention=None))  # type: ignore[arg-type]
+    values |= {"schema": config.schema.id, "abstention": config.abstention.model_dump(mode="json")}
+    return dict(json.loads(json.dumps(values)))
+
+
+def parse_setting(text: str) -> tuple[str, str]:
+    """Return name and value of NAME=VALUE; INVALID for anything else."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise DermisError(Kind.INVALID, "SETTING", f"{text!r} is no setting: write NAME=VALUE")
+    return name, value
+
+
+def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
+    """Return the config with settings as text; `features=baseline+symptoms` names the groups of answers to read."""
+    config = changed(config, {name: text for name, text in settings.items() if name != "features"})
+    return dataclasses.replace(config, schema=schema_of(settings["features"].split("+"))) if "features" in settings else config
 
 
 def changed(config: Config, settings: Mapping[str, str]) -> Config:
-    """Return the config with settings given as text, NAME or head.NAME or stage.NAME (all stages) or stage.N.NAME; INVALID for others."""
+    """Return the config with settings as text, NAME, head.NAME, stage.NAME (all stages), stage.N.NAME; else INVALID."""
     for name, text in settings.items():
         first, _, rest = name.partition(".")
         if first == "head" and rest:

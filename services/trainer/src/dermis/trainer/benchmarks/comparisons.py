@@ -32,10 +32,13 @@ from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
 from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
+from dermis.trainer.model.export import serving_model
 from dermis.trainer.model.inputs import Inputs, arrays, features, without_answers, without_images
-from dermis.trainer.training.feature_cache import CachedViews, embed
-from dermis.trainer.training.stages import Parts, fit_stages, new_backbone
-from dermis.trainer.training.train import served
+from dermis.trainer.training.feature_cache import embed
+from dermis.trainer.training.options import Workspace
+from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.sources import CachedViews
+from dermis.trainer.training.train import fit_stages, new_backbone
 
 DEPTHS = ({"image_size": "288", "taps": "block_7+block_10+block_14"}, {"image_size": "224", "taps": ""})
 OURS = tuple({**depth, "head.l2": l2} for depth in DEPTHS for l2 in ("0.03", "0.1", "0.3"))
@@ -85,7 +88,7 @@ def ours(
         keras.utils.set_random_seed(chosen.seed)
         stays = all(stage.after is None for stage in chosen.stages)
         backbone = frozen(chosen.image_size, chosen.taps) if stays else new_backbone(chosen)
-        return backbone, *fit_stages(chosen, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
+        return backbone, *fit_stages(chosen, parts, conditions, backbone, Workspace(cache=work / "embeddings", quiet=True))
 
     def fit(choice: Mapping[str, str], training: Dataset, held: Dataset) -> Floats:
         parts = Parts(train=training, calibration=held, test=held)
@@ -93,7 +96,7 @@ def ours(
             known, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
             parts = replace(parts, train=known, validation=checked)
         chosen = changed(config, choice)
-        model = served(chosen, *trained(chosen, parts)[:2])
+        model = serving_model(*trained(chosen, parts)[:2], settings=chosen.head, mirror=chosen.mirrored)
         rows = [place[sample.id] for sample in held.samples]
         return np.asarray(
             model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[
@@ -159,7 +162,7 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
         training, held = dataset.fold(split, fold)
         keras.utils.set_random_seed(config.seed)
         parts = Parts(train=training, calibration=held, test=held)
-        head, _ = fit_stages(config, parts, conditions, backbone, cache=work / "embeddings", quiet=True)
+        head, _ = fit_stages(config, parts, conditions, backbone, Workspace(cache=work / "embeddings", quiet=True))
 
         def seen(one: Dataset, head: keras.Model = head) -> Floats:
             views = ("plain", "mirror")

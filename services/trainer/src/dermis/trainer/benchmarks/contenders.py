@@ -24,10 +24,12 @@ from dermis.trainer.config import Config, Stage
 from dermis.trainer.metrics import Floats, Ints
 from dermis.trainer.model.head import Head, build_head
 from dermis.trainer.model.inputs import features, targets
-from dermis.trainer.training.feature_cache import CachedViews, embed, gather
-from dermis.trainer.training.loop import Cases, Progress, Trained, devices, fit, logits_of
-from dermis.trainer.training.losses import soft_loss
-from dermis.trainer.training.stages import new_backbone
+from dermis.trainer.training.batches import Cases
+from dermis.trainer.training.feature_cache import embed, gather
+from dermis.trainer.training.loop import TrainedPart, TrainState, devices, predict_logits
+from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.sources import CachedViews
+from dermis.trainer.training.train import fit_stage, new_backbone
 
 ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
 PROBES = 20
@@ -80,7 +82,7 @@ class CaseModel:
     def _chosen(self, task: Task, training: Dataset) -> float:
         learn, watch = _parted(training)
         target = targets(watch.samples, task.conditions)[0].astype(np.float32)
-        losses = {penalty: float(np.mean(soft_loss()(target, self._fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
+        losses = {penalty: float(np.mean(cross_entropy()(target, self._fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
         return min(losses, key=lambda penalty: losses[penalty])
 
     def _fitted(self, task: Task, training: Dataset, asked: Dataset, penalty: float) -> Floats:
@@ -91,9 +93,9 @@ class CaseModel:
         shape = self.embedded.shape if self.embedded else (1, 1, 1)
         with devices().scope():
             head = build_head(shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
-        trained = Trained(None, head)
-        fit(trained, self._cases(task, training), None, config=config, stage=config.stages[0], progress=Progress(), quiet=True)
-        return np.asarray(logits_of(trained, self._cases(task, asked), batch=256))
+        part = TrainedPart(None, head)
+        fit_stage(part, self._cases(task, training), None, config=config, stage=config.stages[0], state=TrainState())
+        return np.asarray(predict_logits(part, self._cases(task, asked), batch=256))
 
     def _cases(self, task: Task, part: Dataset) -> Cases:
         answered = features(part.samples, task.schema)

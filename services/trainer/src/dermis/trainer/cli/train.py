@@ -1,12 +1,11 @@
 """`dermis train`."""
 
-import importlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 
+from dermis.trainer.cli.tensorflow_log import without_tensorflow_log
 from dermis.trainer.training.signals import ended_by_signals
 
 # Loaded for `dermis --help`: what is heavy is imported when it runs, and a missing extra is told here.
@@ -36,8 +35,24 @@ _folder = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--cache", type=_folder, default=".dermis-cache", show_default=True, help="Embeddings and prepared images.")
 @click.option("--tensorboard", type=_folder, help="Write TensorBoard's events here.")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
-def train(**given: Any) -> None:
+@click.option("--quiet", is_flag=True, help="No progress bars and no line per epoch.")
+def train(
+    *,
+    config: str,
+    store: str,
+    data: tuple[str, ...],
+    mapping: str | None,
+    policy: str | None,
+    duplicates: Path | None,
+    split: Path | None,
+    on_all: int | None,
+    settings: tuple[str, ...],
+    grid: tuple[str, ...],
+    resume: str | None,
+    cache: Path,
+    tensorboard: Path | None,
+    quiet: bool,
+) -> None:
     """Train a model by CONFIG, the name of a page in dermis/trainer/configs or a Python file with CONFIG, and publish it as a version.
 
     \b
@@ -47,5 +62,24 @@ def train(**given: Any) -> None:
       dermis train lite0 --data generated:1:300 --store file:///srv/store --set head.dropout=0.3
       dermis train lite0 --data generated:1:300 --store file:///srv/store --grid stage.0.learning_rate=0.001,0.003 --grid features=baseline,symptoms
     """
-    with ended_by_signals() as stop:  # from before TensorFlow is loaded
-        importlib.import_module("dermis.trainer.training.run").run(**given, stop=stop)
+    with ended_by_signals() as stop:
+        with without_tensorflow_log():  # TensorFlow is loaded here
+            from dermis.trainer.training.options import TrainOptions
+            from dermis.trainer.training.train import train
+        options = TrainOptions(
+            config=config,
+            store=store,
+            data=data,
+            mapping=mapping,
+            policy=policy,
+            duplicates=duplicates,
+            split=split,
+            on_all=on_all,
+            settings=settings,
+            grid=grid,
+            resume=resume,
+            cache=cache,
+            tensorboard=tensorboard,
+            quiet=quiet,
+        )
+        train(options, stop=stop)

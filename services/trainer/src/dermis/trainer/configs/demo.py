@@ -24,8 +24,9 @@ from dermis.trainer.config import Config, Stage
 from dermis.trainer.model.bundle import differences, read_metrics, write_json
 from dermis.trainer.model.export import signature
 from dermis.trainer.model.feature_schema import every_answer
-from dermis.trainer.training.stages import Parts
-from dermis.trainer.training.train import train
+from dermis.trainer.training.options import Workspace
+from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.train import build_bundle
 
 IMAGE_SIZE = 96
 SCHEMA = every_answer()
@@ -63,7 +64,7 @@ LINEAGE = {
 def build(folder: Path, *, config: Config = CONFIG, cases: Parts | None = None) -> None:
     """Build the bundle in `folder`, which must not exist yet."""
     with tempfile.TemporaryDirectory() as cache:
-        train(config, cases or parts(), folder, cache=Path(cache), data=DATA, lineage=LINEAGE)
+        build_bundle(config, cases or parts(), folder, Workspace(cache=Path(cache)), data=DATA, lineage=LINEAGE)
 
 
 def check(folder: Path) -> list[str]:
@@ -73,10 +74,10 @@ def check(folder: Path) -> list[str]:
         rebuilt = Path(scratch, "bundle")
         build(rebuilt)
         print(f"committed {read_metrics(folder)}\nrebuilt   {read_metrics(rebuilt)}")
-        found = differences(folder, rebuilt)
+        differing = differences(folder, rebuilt)
         if signature(folder) != signature(rebuilt):
-            found.append(f"signature: {signature(folder)} against {signature(rebuilt)}")
-    return found
+            differing.append(f"signature: {signature(folder)} against {signature(rebuilt)}")
+    return differing
 
 
 def write_sample_case(folder: Path) -> None:
@@ -95,16 +96,16 @@ def main() -> int:
     way.add_argument("--out", type=Path, metavar="FOLDER", help="build the bundle in a new folder")
     way.add_argument("--check", type=Path, metavar="FOLDER", help="rebuild and compare with the bundle in this folder")
     way.add_argument("--case", type=Path, metavar="FOLDER", help="write the demo's case")
-    given = parser.parse_args()
-    if given.case:
-        write_sample_case(given.case)
+    arguments = parser.parse_args()
+    if arguments.case:
+        write_sample_case(arguments.case)
         return 0
-    if given.out:
-        build(given.out)
+    if arguments.out:
+        build(arguments.out)
         return 0
-    found = check(given.check)
-    print("\n".join(found) or "the bundle is as its config builds it")
-    return 1 if found else 0
+    differing = check(arguments.check)
+    print("\n".join(differing) or "the bundle is as its config builds it")
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""EfficientNet-B0, and by --set backbone=efficientnet-b1 .. b7 its larger kin: the head first, then the last blocks.
+"""A backbone of Keras with a weights file, here EfficientNet-B0: the head first, then the last blocks.
 
 Train     dermis train efficientnet_b0 --data URL --store URL --set weights=file:///models/efficientnetb0_notop.h5
-          with --set backbone=efficientnet-b3 --set image_size=300 for B3; B4 380, B5 456, B6 and B7 512 (the bundle's most)
 Hardware  a GPU; the head alone also on 2 CPU cores
-Result    not measured: its weights are not in a package, and none are downloaded. Without --set weights the backbone is random
+Result    not measured: docs/how-to/train.md says why, and how to train its larger versions, EfficientNetV2 and ResNet50
 """
 
 from dermis.trainer.config import Config, Stage

@@ -2,7 +2,7 @@
 
 Train     dermis train scin --split split.json --store gs://bucket/dermis
 Hardware  2 CPU cores, 8 GB of memory, 1 GB of disk for embeddings
-Result    not measured with images: they are in the publisher's bucket. Answers alone: `dermis benchmark scin`
+Result    not measured: docs/how-to/train.md says why. Answers alone: docs/reference/benchmark-scin.md
 """
 
 from dermis.trainer.config import Config, Stage

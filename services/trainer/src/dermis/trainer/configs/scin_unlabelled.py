@@ -1,8 +1,8 @@
-"""SCIN with its unlabelled cases: after a first stage they teach too, with what the model says of them where it is 70 % sure (Lee 2013).
+"""SCIN with its unlabelled cases: a second stage adds those to which the model gives a condition at least 0.7, as pseudo-labels (Lee 2013).
 
 Train     dermis train scin_unlabelled --split split.json --store gs://bucket/dermis
 Hardware  as scin
-Result    not measured with images: they are in the publisher's bucket
+Result    not measured: docs/how-to/train.md says why
 """
 
 import dataclasses

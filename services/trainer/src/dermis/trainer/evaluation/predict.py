@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, Condition
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
+from dermis.trainer.config import Config
 from dermis.trainer.evaluation.predictions import Predictions, Shown
-from dermis.trainer.model.inputs import targets
+from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
 from dermis.worker.core import quality
 from dermis.worker.core.decode import decode
 from dermis.worker.core.outliers import Outliers, from_bytes
@@ -147,6 +148,23 @@ def predict(
         model=name or f"{bundle.manifest.name}/{bundle.manifest.version}",
     )
     return replace(made, slices={**made.slices, **quality_slices(reports)})
+
+
+def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, conditions: Sequence[Condition]) -> Predictions:
+    """Return what a trained Keras model predicts before it is calibrated: one pass, as images and answers add up to the logits.
+
+    The model gets every image that can be read; serving leaves UNUSABLE images out.
+    """
+    inputs = arrays(dataset, config.schema, config.image_size)
+    outputs = model.predict(inputs, batch_size=BATCH, verbose=0)
+    nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
+    no_answers = model.predict(nothing, verbose=0)["answers_logits"]
+    raw: dict[Shown, Floats] = {
+        "images and answers": outputs["probabilities"],
+        "images alone": softmax(outputs["logits"] - outputs["answers_logits"] + no_answers, axis=1),
+        "answers alone": softmax(outputs["answers_logits"], axis=1),
+    }
+    return predictions(dataset, conditions, raw, embedding=outputs["embedding"], model=config.name)
 
 
 def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:

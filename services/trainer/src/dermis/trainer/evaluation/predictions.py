@@ -2,8 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -41,6 +41,22 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+    """Return several predictions of one model or its folds as one, in their order."""
+    first = parts[0]
+    return replace(
+        first,
+        ids=tuple(name for one in parts for name in one.ids),
+        groups=tuple(name for one in parts for name in one.groups),
+        target=np.concatenate([one.target for one in parts]),
+        labels=np.concatenate([one.labels for one in parts]),
+        raw={shown: np.concatenate([one.raw[shown] for one in parts]) for shown in first.raw},
+        embedding=np.concatenate([one.embedding for one in parts]),
+        slices={name: tuple(value for one in parts for value in one.slices[name]) for name in first.slices},
+        fold=np.concatenate([one.fold for one in parts]),
+    )
 
 
 def to_bytes(predictions: Predictions) -> bytes:

@@ -25,11 +25,14 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
 
 
-def restated(folder: Path, *, version: int) -> Manifest:
-    """Give a bundle another version number."""
-    manifest = read_manifest(folder).model_copy(update={"version": version})
+def write_manifest(manifest: Manifest, folder: Path) -> Manifest:
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return manifest
+
+
+def restated(folder: Path, *, version: int) -> Manifest:
+    """Give a bundle another version number."""
+    return write_manifest(read_manifest(folder).model_copy(update={"version": version}), folder)
 
 
 def read_metrics(folder: Path) -> dict[str, float]:

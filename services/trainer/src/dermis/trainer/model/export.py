@@ -13,6 +13,8 @@ from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import MODEL_NAME
 from dermis.shared.tensors import to_proto
+from dermis.trainer.model.backbones.graph import fold_batch_norm
+from dermis.trainer.model.head import Head, build_head, join, mirrored
 
 SIGNATURE = "serving_default"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -20,8 +22,22 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 _OUTPUTS = ("probabilities", "embedding", "cam", "answers_logits")
 
 
+def serving_model(backbone: keras.Model, head: keras.Model, *, settings: Head, mirror: bool = False) -> keras.Model:
+    """Return a backbone and a trained head of these settings as one model, as it is exported: in float32, however it was trained.
+
+    `mirror`: each image and its mirror image are averaged, test-time augmentation within the graph.
+    """
+    folded = fold_batch_norm(backbone)
+    if mirror:
+        folded = mirrored(folded)
+    columns, conditions = head.input["features"].shape[-1], head.output["logits"].shape[-1]
+    whole = build_head(folded.output.shape[1:], columns=columns, conditions=conditions, head=settings)
+    whole.set_weights(head.get_weights())
+    return join(folded, whole)
+
+
 def export(model: keras.Model, folder: Path) -> None:
-    """Write `model` (see `model.build`) as a SavedModel, with a warm-up request of one case."""
+    """Write `model` (see `serving_model`) as a SavedModel, with a warm-up request of one case."""
     served = tf.Module()
     served.weights = [weight.value for weight in model.variables]
     inputs = [

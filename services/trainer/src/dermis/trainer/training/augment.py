@@ -1,4 +1,4 @@
-"""Augmentation of prepared images, uint8[S,S,3]: what keeps the tone of the skin, and, apart from it, what shifts it."""
+"""Augmentation of prepared images, uint8[S,S,3]: what keeps the tone of the skin, and what shifts it."""
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ def tone_preserving(image: Image, rng: np.random.Generator) -> Image:
 
 
 def tone_shifting(image: Image, rng: np.random.Generator) -> Image:
-    """Change exposure, contrast and the light's colour, as cameras and lamps do: the skin looks lighter, darker or warmer than it is."""
+    """Change exposure, contrast and the light's colour, so that the skin looks lighter, darker or warmer than it is."""
     light = np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))
     curve = np.exp(rng.normal(0, 0.12))
     levels = np.linspace(0, 1, 256)[:, None] ** curve * light

@@ -1,10 +1,9 @@
-"""What a frozen backbone makes of images, kept on disk: computed once per image, view and backbone, also if the run was killed on the way."""
+"""The features of images from a frozen backbone, kept on disk: computed once per image, view and backbone."""
 
 import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ Places = npt.NDArray[np.int64]
 
 
 class Cache:
-    """Rows of one shape by key, in two files that only grow: keys after rows, so that a row without its key counts as not there."""
+    """Rows of one shape by key, in two files that only grow: keys after rows, a row without a key does not count."""
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,8 +81,8 @@ def embed(
 ) -> tuple[Cache, Places]:
     """Return the cache of what a backbone makes of a data set's images, and where they lie.
 
-    `pooled`: the mean over positions [1,1,C], else the map [h,w,C]. The folder is named after the backbone's weights, its image size, its
-    precision if that is not float32, and what is kept, so nothing stale is ever read.
+    `pooled`: the mean over positions [1,1,C], else the map [h,w,C]. The folder is named after the backbone's weights,
+    its image size, its precision if that is not float32, and what is kept, so nothing stale is ever read.
     """
     size, (height, width, channels) = backbone.input.shape[1], backbone.output.shape[1:]
     name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{'' if backbone.compute_dtype == 'float32' else f'-{backbone.compute_dtype}'}"
@@ -106,9 +105,10 @@ def keep_prepared(dataset: Dataset, size: int, folder: Path, *, quiet: bool = Fa
 def fill(
     cache: Cache, dataset: Dataset, size: int, make: Callable[[Rows], Rows], *, views: Sequence[str], label: str, quiet: bool
 ) -> Places:
-    """Add what is missing of a data set's images; return int64[N,3,V]: each image's row by view, -1 for one that can't be had.
+    """Add what is missing of a data set's images; return each one's row by view int64[N,3,V], -1 if unreadable.
 
-    A key is the digest of the image's bytes and the view: an image that stands in two data sets, or was renamed, is made once.
+    A key is the digest of the image's bytes and the view: an image that stands in two data sets, or was renamed, is
+    made once.
     """
     names: dict[str, str] = {}
     pending: dict[str, Image] = {}
@@ -147,42 +147,6 @@ def fill(
 def gather(cache: Cache, places: Places) -> tuple[Rows, npt.NDArray[np.bool_]]:
     """Return (rows [N,3,...], image_mask bool[N,3]) of places int64[N,3]."""
     rows, mask = cache.rows(), places >= 0
-    found = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
-    found[mask] = rows[places[mask]]
-    return found, mask
-
-
-class CachedViews:
-    """What a frozen backbone made of images: in training a view by chance, in serving the first or the mean of all."""
-
-    def __init__(self, cache: Cache, places: Places, views: Sequence[str], *, mean: bool = False) -> None:
-        self._cache, self._places, self._views, self._mean = cache, places, views, mean
-
-    def load(self, places: Places, rng: np.random.Generator | None) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        here = self._places[places]
-        if rng is not None:
-            chosen = rng.integers(len(self._views), size=here.shape[:2])
-            maps, mask = gather(self._cache, np.take_along_axis(here, chosen[..., None], 2)[..., 0])
-            turned = np.array([view == "mirror" for view in self._views])[chosen]
-            maps[turned] = maps[turned][:, :, ::-1]
-            return maps, mask
-        held = [gather(self._cache, here[..., v]) for v in range(len(self._views) if self._mean else 1)]
-        straight = [rows[:, :, :, ::-1] if view == "mirror" else rows for (rows, _), view in zip(held, self._views, strict=False)]
-        return np.mean(straight, axis=0), held[0][1]
-
-
-class Changed:
-    """Prepared images, changed anew each time in training, by threads."""
-
-    def __init__(self, cache: Cache, places: Places, change: Callable[[Image, np.random.Generator], Image]) -> None:
-        self._cache, self._places, self._change = cache, places[..., 0], change
-        self._pool = ThreadPoolExecutor(2)
-
-    def load(self, places: Places, rng: np.random.Generator | None) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        images, mask = gather(self._cache, self._places[places])
-        if rng is not None:
-            where = np.argwhere(mask)
-            made = self._pool.map(lambda at, draw: self._change(images[tuple(at)], draw), where, rng.spawn(len(where)))
-            for at, image in zip(where, list(made), strict=True):
-                images[tuple(at)] = image
-        return images, mask
+    gathered = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
+    gathered[mask] = rows[places[mask]]
+    return gathered, mask

@@ -1,46 +1,26 @@
-"""Hyper-parameter search: every combination of some settings, the least validation loss wins."""
+"""Hyper-parameter search: every combination of some settings is tried, the least validation loss wins."""
 
-import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from dermis.shared.errors import DermisError, Kind
-from dermis.trainer.config import Config, changed
-from dermis.trainer.model.feature_schema import schema_of
-from dermis.trainer.training.stages import Parts
-from dermis.trainer.training.train import fit_model, known_conditions
+from dermis.trainer.config import Config, with_settings
 
 
-def search(config: Config, parts: Parts, axes: Sequence[tuple[str, str]], *, cache: Path, quiet: bool) -> Config:
-    """Return the config with the combination of settings that has the least validation loss; each one's is said."""
-    if parts.validation is None or not len(parts.validation):
-        raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
-    conditions = known_conditions(parts.train, config)
-    found: list[tuple[float, int, Config]] = []
+def grid_search(config: Config, axes: Sequence[tuple[str, str]], metrics_of: Callable[[Config], Mapping[str, float]]) -> Config:
+    """Return the config with the combination of settings that has the least validation loss, after a line for each one.
+
+    `axes`: settings with their values, "a,b,c". `metrics_of`: trains a config and returns its last epoch's metrics.
+    """
+    tried: list[tuple[float, int, Config]] = []
     for values in itertools.product(*(text.split(",") for _, text in axes)):
         settings = dict(zip((name for name, _ in axes), values, strict=True))
-        tried = with_settings(config, settings)
-        _, metrics = fit_model(tried, parts.of(conditions), conditions, cache=cache, quiet=quiet)
-        found.append((metrics["validation_loss"], len(found), tried))
-        told = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        click.echo(f"{'  '.join(f'{name}={value}' for name, value in settings.items())}  {told}")
-    best = min(found)
-    click.echo(f"chosen: combination {best[1] + 1} of {len(found)}")
-    return best[2]
-
-
-def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
-    """Return the config with settings as text; `features=baseline+symptoms` names the groups of answers that are read."""
-    rest = {name: text for name, text in settings.items() if name != "features"}
-    config = changed(config, rest)
-    return dataclasses.replace(config, schema=schema_of(settings["features"].split("+"))) if "features" in settings else config
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise DermisError(Kind.INVALID, "SETTING", f"{text!r} is no setting: write NAME=VALUE")
-    return name, value
+        candidate = with_settings(config, settings)
+        metrics = metrics_of(candidate)
+        tried.append((metrics["validation_loss"], len(tried), candidate))
+        figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        click.echo(f"{'  '.join(f'{name}={value}' for name, value in settings.items())}  {figures}")
+    _, place, best = min(tried, key=lambda one: one[:2])
+    click.echo(f"chosen: combination {place + 1} of {len(tried)}")
+    return best

@@ -1,109 +1,49 @@
-"""One stage of training: batches in a fixed order, an epoch after another, until a kill, a non-finite loss or the end."""
+"""The inner loop of a stage: epoch by epoch, until early stopping, a loss that is not finite, a kill or the end."""
 
 import io
 import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import click
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config, Stage
 from dermis.trainer.metrics import hits
-from dermis.trainer.training.losses import soft_loss
+from dermis.trainer.training.batches import Array, Cases, load_batches
+from dermis.trainer.training.losses import Loss, cross_entropy
 
-Array = npt.NDArray[Any]
 CHECKPOINT_S = 10.0
 """Least seconds between two checkpoints of a stage: a short epoch is done again rather than kept."""
 
-CLIP = 1.0
+CLIP_NORM = 1.0
 """The longest that the gradient of one variable may be."""
 
 _NAMED = 10
-_LISTS = ("start", "weights", "optimizer", "best", "extra")
+"""How many cases an error about validation names."""
+
+_FILE_NAMES = {"start": "start", "weights": "weights", "optimizer": "optimizer", "best": "best", "pseudo_labels": "extra"}
+"""Lists of arrays in a checkpoint -> their names in its file, which older runs hold too."""
 
 
 @cache
 def devices() -> tf.distribute.Strategy:
-    """Return how batches are shared out: among the GPUs, or the processors that TensorFlow was told to see, where there are several.
+    """Return how batches are shared out: among GPUs, or processors, where TensorFlow sees several.
 
     What is trained has to be made within its scope: a variable made outside of it lives on one device alone.
     """
-    seen = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in seen]) if len(seen) > 1 else tf.distribute.get_strategy()
+    visible = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in visible]) if len(visible) > 1 else tf.distribute.get_strategy()
 
 
-class Source(Protocol):
-    """Where the images of cases come from, by their places."""
-
-    def load(self, places: Array, rng: np.random.Generator | None) -> tuple[Array, Array]:
-        """Return what the trained part reads float32[B,3,...] and image_mask bool[B,3]; without `rng` as in serving."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cases:
-    """N cases: images by `source`, features [N,F], target [N,K], weight [N], ids."""
-
-    source: Source
-    features: Array
-    target: Array
-    weight: Array
-    ids: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(slots=True, kw_only=True)
-class Progress:
-    """Where a stage stands: what a checkpoint keeps.
-
-    `start`: the weights that the stage before ended with. `weights`, `optimizer`: now. `best`: with the least validation loss so far.
-    `extra`: what the stage was told once, at its beginning.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    total: int = 0
-    best_loss: float = float("inf")
-    best_epoch: int = 0
-    start: list[Array] = field(default_factory=list)
-    weights: list[Array] = field(default_factory=list)
-    optimizer: list[Array] = field(default_factory=list)
-    best: list[Array] = field(default_factory=list)
-    extra: list[Array] = field(default_factory=list)
-
-    def to_bytes(self) -> bytes:
-        """Return an .npz without pickles."""
-        head = {name: getattr(self, name) for name in ("stage", "epoch", "total", "best_loss", "best_epoch")}
-        lists = {f"{name}{n}": a for name in _LISTS for n, a in enumerate(getattr(self, name))}
-        buffer = io.BytesIO()
-        np.savez(buffer, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **lists)
-        return buffer.getvalue()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Progress":
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            made = cls(**json.loads(held["head"].tobytes()))
-            for name in _LISTS:
-                count = sum(key.startswith(name) for key in held.files)
-                setattr(made, name, [held[f"{name}{n}"] for n in range(count)])
-        return made
-
-
-class Trained:
+class TrainedPart:
     """The part of the model that a stage trains: the rest of the backbone, if any, and the head."""
 
     def __init__(self, rest: keras.Model | None, head: keras.Model) -> None:
@@ -111,9 +51,10 @@ class Trained:
         models = [head] if rest is None else [rest, head]
         self.trainable = [variable for model in models for variable in model.trainable_variables]
         self.variables = [variable for model in models for variable in model.variables]
-        self.ask = tf.function(lambda *given: self(*given, training=False), reduce_retracing=True, autograph=False)
+        self.infer = tf.function(lambda *inputs: self(*inputs, training=False), reduce_retracing=True, autograph=False)
 
     def __call__(self, images: Any, mask: Any, features: Any, *, training: bool) -> Any:
+        """Return logits [B,K]."""
         if self.rest is not None:
             maps = self.rest(tf.reshape(images, (-1, *images.shape[2:])), training=training)
             images = tf.reshape(maps, (-1, mask.shape[1], *maps.shape[1:]))
@@ -127,190 +68,188 @@ class Trained:
             variable.assign(value)
 
 
+@dataclass(slots=True, kw_only=True)
+class TrainState:
+    """Where training stands within its stage: what a checkpoint keeps.
+
+    `start`: the weights at the end of the stage before. `weights`, `optimizer`: now. `best`: the weights with the least
+    validation loss so far. `pseudo_labels`: of a stage that has some, the unlabelled cases by place int64[M] and their
+    targets float32[M,K]. `total`: epochs of all stages.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    total: int = 0
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    start: list[Array] = field(default_factory=list)
+    weights: list[Array] = field(default_factory=list)
+    optimizer: list[Array] = field(default_factory=list)
+    best: list[Array] = field(default_factory=list)
+    pseudo_labels: list[Array] = field(default_factory=list)
+
+    def next_stage(self, weights: list[Array]) -> "TrainState":
+        """Return the state at the beginning of the next stage, which starts with these weights."""
+        return TrainState(stage=self.stage + 1, total=self.total, start=weights)
+
+    def to_bytes(self) -> bytes:
+        """Return an .npz without pickles."""
+        head = {name: getattr(self, name) for name in ("stage", "epoch", "total", "best_loss", "best_epoch")}
+        arrays = {f"{key}{n}": a for name, key in _FILE_NAMES.items() for n, a in enumerate(getattr(self, name))}
+        buffer = io.BytesIO()
+        np.savez(buffer, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "TrainState":
+        """Read what `to_bytes` wrote."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            state = cls(**json.loads(file["head"].tobytes()))
+            for name, key in _FILE_NAMES.items():
+                count = sum(entry.startswith(key) for entry in file.files)
+                setattr(state, name, [file[f"{key}{n}"] for n in range(count)])
+        return state
+
+
 def fit(
-    trained: Trained,
+    part: TrainedPart,
     training: Cases,
     validation: Cases | None,
     *,
+    loss: Loss,
+    optimizer: keras.Optimizer,
     config: Config,
     stage: Stage,
-    progress: Progress,
-    epoch_ended: Callable[[Progress, Mapping[str, float]], None] = lambda progress, metrics: None,
-    keep: Callable[[Progress], None] = lambda progress: None,
-    tensorboard: Path | None = None,
-    quiet: bool = False,
+    state: TrainState,
+    on_epoch: Callable[[TrainState, Mapping[str, float]], None] = lambda state, metrics: None,
+    save: Callable[[TrainState], None] = lambda state: None,
 ) -> None:
-    """Train from where `progress` stands to the stage's end, then put the best weights back.
+    """Train from where `state` stands to the stage's end, then put the best weights back.
 
-    INVALID at the first loss that is not finite, with the ids of the batch, or of the validation cases that show it. On several GPUs each batch is shared out among them: `trained`
-    was made in the scope of `devices()`.
+    `on_epoch` gets each epoch's metrics: loss, learning_rate as the epoch began, and those of `validate`; `save` what a
+    checkpoint keeps. INVALID at the first loss that is not finite, with the ids of the batch, or of the validation
+    cases that show it. On several GPUs each batch is shared out among them: `part` was made in the scope of
+    `devices()`, and so was `optimizer`, which is built.
     """
-    per_epoch = -(-len(training) // config.batch)
-    schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, max(1, stage.epochs * per_epoch))
-    average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
-    with devices().scope():
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **average)
-        optimizer.build(trained.trainable)
-    if progress.weights:
-        trained.assign(progress.weights)
-        for variable, kept in zip(optimizer.variables, progress.optimizer, strict=True):
-            variable.assign(kept)
-    step = _step(trained, optimizer, config)
-    absent = encode(config.schema, SelfReport())
-    writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
-    kept_at = time.monotonic()
-    coming = _loaded(training, config, stage, progress, absent)
-
-    with click.progressbar(length=stage.epochs - progress.epoch, label=f"stage {progress.stage}", hidden=quiet) as bar:
-        while progress.epoch < stage.epochs and not _patient_no_more(progress, config, validation):
-            losses = []
-            for places, *batch in itertools.islice(coming, per_epoch):
-                loss = float(step(*batch))
-                if not np.isfinite(loss):
-                    raise _not_finite(
-                        "loss", loss, [training.ids[place] for place in places], stage=progress.stage, epoch=progress.epoch + 1
-                    )
-                losses.append(loss)
-            progress.epoch += 1
-            progress.total += 1
-            raw = trained.values()
-            if config.ema:
-                optimizer.finalize_variable_values(trained.trainable)
-            metrics = {"loss": float(np.mean(losses)), **({} if validation is None else _validate(trained, validation, config, progress))}
-            if validation is None or metrics["validation_loss"] < progress.best_loss:
-                progress.best_loss, progress.best_epoch = metrics.get("validation_loss", float("inf")), progress.epoch
-                progress.best = trained.values()
-            if config.ema:
-                trained.assign(raw)
-            if writer:
-                _show(writer, metrics, progress.total)
-            epoch_ended(progress, metrics)
-            if time.monotonic() - kept_at > CHECKPOINT_S and progress.epoch < stage.epochs:
-                progress.weights, progress.optimizer = raw, [np.asarray(variable) for variable in optimizer.variables]
-                keep(progress)
-                kept_at = time.monotonic()
-            bar.update(1)
-    if progress.best:
-        trained.assign(progress.best)
+    if state.weights:  # of a checkpoint in the midst of the stage
+        part.assign(state.weights)
+        _assign(optimizer, state.optimizer)
+    step = train_step(part, loss, optimizer)
+    batches = load_batches(training, config, stage, number=state.stage, epoch=state.epoch)
+    saved_at = time.monotonic()
+    while state.epoch < stage.epochs and not early_stopping(state, config.patience if validation else None):
+        learning_rate = float(optimizer.learning_rate)
+        metrics = {"loss": train_epoch(step, itertools.islice(batches, steps_per_epoch(training, config)), training.ids, state)}
+        state.epoch += 1
+        state.total += 1
+        with averaged_weights(part, optimizer):
+            metrics |= validate(part, validation, state, batch=config.batch) if validation else {}
+            keep_best(part, state, metrics)
+        on_epoch(state, metrics | {"learning_rate": learning_rate})
+        if time.monotonic() - saved_at > CHECKPOINT_S and state.epoch < stage.epochs:
+            state.weights, state.optimizer = part.values(), [np.asarray(variable) for variable in optimizer.variables]
+            save(state)
+            saved_at = time.monotonic()
+    if state.best:
+        part.assign(state.best)
 
 
-def _not_finite(what: str, loss: float, ids: Sequence[str], *, stage: int, epoch: int) -> DermisError:
-    detail = (
-        f"the {what} is {loss} in stage {stage}, epoch {epoch}, at the cases {', '.join(ids)}: look at them, or lower the learning rate"
-    )
-    return DermisError(Kind.INVALID, "LOSS_NOT_FINITE", detail)
+def steps_per_epoch(training: Cases, config: Config) -> int:
+    return -(-len(training) // config.batch)
 
 
-def _show(writer: Any, metrics: Mapping[str, float], epoch: int) -> None:
-    """Write what TensorBoard shows as scalars; tf.summary.scalar does the same, but only where TensorBoard itself is installed."""
-    about = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
-    about.plugin_data.plugin_name = "scalars"
-    with writer.as_default(step=epoch):
-        for name, value in metrics.items():
-            tf.summary.write(name, tf.constant(value, tf.float32), metadata=about)
-    writer.flush()
+def train_epoch(step: Any, batches: Iterator[tuple[Any, ...]], ids: Sequence[str], state: TrainState) -> float:
+    """Return the mean loss of an epoch's batches, each of which is a step."""
+    losses = []
+    for places, *batch in batches:
+        loss = float(step(*batch))
+        if not np.isfinite(loss):
+            raise _not_finite("loss", loss, [ids[place] for place in places], stage=state.stage, epoch=state.epoch + 1)
+        losses.append(loss)
+    return float(np.mean(losses))
 
 
-def _patient_no_more(progress: Progress, config: Config, validation: Cases | None) -> bool:
-    return validation is not None and config.patience is not None and progress.epoch - progress.best_epoch >= config.patience
-
-
-def _step(trained: Trained, optimizer: keras.Optimizer, config: Config) -> Any:
-    loss_of, strategy = soft_loss(config.focal, config.smoothing), devices()
+def train_step(part: TrainedPart, loss_of: Loss, optimizer: keras.Optimizer) -> Any:
+    """Return the graph of one step: (images, image_mask, features, target, weight) -> loss."""
+    strategy = devices()
     replicas = strategy.num_replicas_in_sync
 
-    def one(*batch: Any) -> Any:
-        """Take a device's share of a batch, add its share of the mean loss over all of it, and step by what all devices found."""
-        here = tf.distribute.get_replica_context()
-        images, mask, features, target, weight = (part[here.replica_id_in_sync_group :: replicas] for part in batch)
+    def replica_step(*batch: Any) -> Any:
+        """Step by a device's share of a batch: its loss is a share of the mean, gradients are summed over devices."""
+        replica = tf.distribute.get_replica_context()
+        images, mask, features, target, weight = (values[replica.replica_id_in_sync_group :: replicas] for values in batch)
         with tf.GradientTape() as tape:
-            logits = trained(images, mask, features, training=True)
+            logits = part(images, mask, features, training=True)
             loss = tf.reduce_sum(weight * loss_of(target, logits)) / tf.cast(tf.shape(batch[0])[0], tf.float32)
-            loss += tf.add_n([tf.constant(0.0), *trained.head.losses]) / replicas
-        gradients = tape.gradient(loss, trained.trainable)
+            loss += tf.add_n([tf.constant(0.0), *part.head.losses]) / replicas
+        gradients = tape.gradient(loss, part.trainable)
         if replicas > 1:
-            gradients = here.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         # The optimizer adds up what the devices bring, so that each brings its part of the clipped whole.
-        clipped = [tf.clip_by_norm(gradient, CLIP) / replicas for gradient in gradients]
-        optimizer.apply_gradients(zip(clipped, trained.trainable, strict=True))
+        clipped = [tf.clip_by_norm(gradient, CLIP_NORM) / replicas for gradient in gradients]
+        optimizer.apply_gradients(zip(clipped, part.trainable, strict=True))
         return loss
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def step(*batch: Any) -> Any:
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(one, args=batch), axis=None)
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=batch), axis=None)
 
     return step
 
 
-def _loaded(training: Cases, config: Config, stage: Stage, progress: Progress, absent: Array) -> Iterator[tuple[Any, ...]]:
-    """Yield (places, batch ...) of all epochs to come, made by tf.data ahead of the step that uses them.
-
-    Every draw follows from seed, stage, epoch and batch, so a run that was killed goes on with the same ones.
-    """
-
-    def made(start: int = progress.epoch, number: int = progress.stage) -> Iterator[tuple[Array, ...]]:
-        for epoch in range(start, stage.epochs):
-            order = batches(len(training), size=config.batch, seed=config.seed, stage=number, epoch=epoch)
-            for batch, places in enumerate(order):
-                rng = np.random.default_rng([config.seed, number, epoch, batch])
-                images, mask = training.source.load(places, rng)
-                features, target, weight = (values[places] for values in (training.features, training.target, training.weight))
-                yield places, *_dropped_and_mixed(images, mask, features, target, weight, config=config, absent=absent, rng=rng)
-
-    first = next(made(), None)
-    if first is None:
+@contextmanager
+def averaged_weights(part: TrainedPart, optimizer: keras.Optimizer) -> Iterator[None]:
+    """Within, the part has the exponential moving average (EMA) of its weights, where the optimizer keeps one."""
+    if not optimizer.use_ema:
+        yield
         return
-    signature = tuple(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in first)
-    for places, *batch in tf.data.Dataset.from_generator(made, output_signature=signature).prefetch(2):
-        yield places.numpy(), *batch
+    now = part.values()
+    optimizer.finalize_variable_values(part.trainable)
+    yield
+    part.assign(now)
 
 
-def _dropped_and_mixed(
-    images: Array, mask: Array, features: Array, target: Array, weight: Array, *, config: Config, absent: Array, rng: np.random.Generator
-) -> tuple[Array, ...]:
-    """Hide the images of some cases and the answers of others, never both of one; mix neighbours (Zhang et al. 2018) that show as many images."""
-    draw = rng.uniform(size=len(mask))
-    mask = mask & ~(draw < config.images_dropout)[:, None]
-    features = np.where((draw > 1 - config.answers_dropout)[:, None], absent, features)
-    if config.mixup:
-        share = rng.beta(config.mixup, config.mixup)
-        alike = (mask == mask[::-1]).all(1)
-        here = np.where(alike, share, 1.0)
-
-        def mixed(values: Array) -> Array:
-            by = here.reshape(-1, *[1] * (values.ndim - 1))
-            return np.asarray(by * values + (1 - by) * values[::-1])
-
-        images, features, target, weight = map(mixed, (images, features, target, weight))
-    return images.astype(np.float32), mask, features.astype(np.float32), target.astype(np.float32), weight.astype(np.float32)
+def validate(part: TrainedPart, validation: Cases, state: TrainState, *, batch: int) -> dict[str, float]:
+    """Return loss, top-1 and top-3 of the validation cases; INVALID, with their ids, where a loss is not finite."""
+    logits = predict_logits(part, validation, batch=max(batch, 64))
+    losses = np.asarray(cross_entropy()(validation.target.astype(np.float32), logits))
+    if len(broken := np.flatnonzero(~np.isfinite(losses))):
+        ids = [validation.ids[place] for place in broken[:_NAMED]] + [f"and {len(broken) - _NAMED} more"] * (len(broken) > _NAMED)
+        raise _not_finite("validation loss", losses[broken[0]], ids, stage=state.stage, epoch=state.epoch)
+    labels = validation.target.argmax(1)
+    accuracy = {f"validation_top_{top}": float(hits(logits, labels, top=top).mean()) for top in (1, 3)}
+    return {"validation_loss": float(losses.mean()), **accuracy}
 
 
-def logits_of(trained: Trained, cases: Cases, *, batch: int) -> Array:
+def keep_best(part: TrainedPart, state: TrainState, metrics: Mapping[str, float]) -> None:
+    """Keep the weights in `state.best` if their validation loss is the least so far, or if there is none to tell by."""
+    if "validation_loss" not in metrics or metrics["validation_loss"] < state.best_loss:
+        state.best_loss, state.best_epoch = metrics.get("validation_loss", float("inf")), state.epoch
+        state.best = part.values()
+
+
+def early_stopping(state: TrainState, patience: int | None) -> bool:
+    """Tell whether the validation loss has not improved for `patience` epochs; None: never."""
+    return patience is not None and state.epoch - state.best_epoch >= patience
+
+
+def predict_logits(part: TrainedPart, cases: Cases, *, batch: int) -> Array:
     """Return logits float32[N,K] of cases as they are served."""
     places = np.arange(len(cases))
-    found = []
+    logits = []
     for start in range(0, len(cases), batch):
         here = places[start : start + batch]
         images, mask = cases.source.load(here, None)
-        found.append(trained.ask(tf.constant(images, tf.float32), tf.constant(mask), tf.constant(cases.features[here])).numpy())
-    logits: Array = np.concatenate(found)
-    return logits
+        logits.append(part.infer(tf.constant(images, tf.float32), tf.constant(mask), tf.constant(cases.features[here])).numpy())
+    return np.asarray(np.concatenate(logits))
 
 
-def _validate(trained: Trained, validation: Cases, config: Config, progress: Progress) -> dict[str, float]:
-    logits = logits_of(trained, validation, batch=max(config.batch, 64))
-    losses = np.asarray(soft_loss()(validation.target.astype(np.float32), logits))
-    if len(broken := np.flatnonzero(~np.isfinite(losses))):
-        ids = [validation.ids[place] for place in broken[:_NAMED]] + [f"and {len(broken) - _NAMED} more"] * (len(broken) > _NAMED)
-        raise _not_finite("validation loss", losses[broken[0]], ids, stage=progress.stage, epoch=progress.epoch)
-    labels = validation.target.argmax(1)
-    return {
-        "validation_loss": float(losses.mean()),
-        **{f"validation_top_{top}": float(hits(logits, labels, top=top).mean()) for top in (1, 3)},
-    }
+def _assign(optimizer: keras.Optimizer, values: Sequence[Array]) -> None:
+    for variable, value in zip(optimizer.variables, values, strict=True):
+        variable.assign(value)
 
 
-def batches(n: int, *, size: int, seed: int, stage: int, epoch: int) -> list[npt.NDArray[np.int64]]:
-    """Return the cases of each batch of an epoch: fixed by its arguments alone, so a resumed run goes the same way."""
-    order = np.random.default_rng([seed, stage, epoch]).permutation(n)
-    return [order[start : start + size] for start in range(0, n, size)]
+def _not_finite(what: str, loss: float, ids: Sequence[str], *, stage: int, epoch: int) -> DermisError:
+    cases = ", ".join(ids)
+    detail = f"the {what} is {loss} in stage {stage}, epoch {epoch}, at the cases {cases}: look at them, or lower the learning rate"
+    return DermisError(Kind.INVALID, "LOSS_NOT_FINITE", detail)

@@ -1,5 +1,6 @@
 """Losses and class weights."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,25 +8,32 @@ from keras import ops
 
 from dermis.trainer.model.head import Floats
 
+Loss = Callable[[Any, Any], Any]
+"""loss(target [B,K], logits [B,K]) -> [B]."""
 
-def soft_loss(focal: float = 0.0, smoothing: float = 0.0) -> Any:
-    """Return loss(target [B,K], logits [B,K]) -> [B]: cross-entropy to the reference differential.
 
-    `focal` > 0 weighs each condition by (1 - p)^focal (Lin et al. 2017); `smoothing` moves that share of the target to all alike.
+def cross_entropy(*, focal_gamma: float = 0.0, label_smoothing: float = 0.0) -> Loss:
+    """Return the cross-entropy to soft targets, here reference differentials: loss(target [B,K], logits [B,K]) -> [B].
+
+    Focal loss (Lin et al. 2017): each condition weighs (1 - p)^focal_gamma. Label smoothing (Szegedy et al. 2016): that
+    share of the target is spread evenly over all K conditions.
     """
 
     def loss(target: Any, logits: Any) -> Any:
-        soft = target * (1 - smoothing) + smoothing / target.shape[-1]
-        logs = ops.log_softmax(ops.cast(logits, "float32"))
-        weights = (1 - ops.exp(logs)) ** focal if focal else 1.0
-        return -ops.sum(soft * weights * logs, axis=-1)
+        smoothed = target * (1 - label_smoothing) + label_smoothing / target.shape[-1]
+        log_probabilities = ops.log_softmax(ops.cast(logits, "float32"))
+        focal = (1 - ops.exp(log_probabilities)) ** focal_gamma if focal_gamma else 1.0
+        return -ops.sum(smoothed * focal * log_probabilities, axis=-1)
 
     return loss
 
 
-def balanced_weights(target: Floats, *, beta: float = 0.99) -> Floats:
-    """Return a weight per case, mean 1, from the effective number of its conditions' cases (Cui et al. 2019)."""
+def class_weights(target: Floats, *, beta: float = 0.99) -> Floats:
+    """Return a weight per case [N], mean 1, for targets [N,K]: rare conditions weigh more.
+
+    A condition weighs the inverse of its effective number of cases, (1 - beta^n) / (1 - beta) (Cui et al. 2019).
+    """
     effective = (1 - beta ** np.maximum(target.sum(0), 1e-9)) / (1 - beta)
     weights: Floats = target @ (1 / effective)
-    balanced: Floats = weights / weights.mean()
-    return balanced
+    normalised: Floats = weights / weights.mean()
+    return normalised

@@ -1,241 +1,166 @@
-"""Train, calibrate, evaluate, export: one script, read it from top to bottom."""
+"""How a model is made, from the data to the published version, in the order in which things happen.
 
-from collections.abc import Mapping, Sequence
+`train` is what `dermis train` calls. `build_bundle` is the part of it that needs no store: from cases to a bundle in a
+folder. Below them each step has a banner: data, search, backbone, stages, loss, optimizer and schedule, loop, resume,
+calibrate, export, evaluate, publish.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
+import click
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 
-from dermis.data.dataset import Dataset, conditions_of
+from dermis.data.dataset import Dataset, mix, open_dataset
+from dermis.data.split.groups import read_duplicates
+from dermis.data.split.split import Split, from_text
+from dermis.shared.bundles import publish
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, OUTLIERS_FILE, Condition, Manifest
-from dermis.trainer.calibration.fit import Wanted, fit_trust
-from dermis.trainer.config import Config
+from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MODEL_NAME, OUTLIERS_FILE, Condition, Manifest, VersionRef
+from dermis.shared.ports import BlobConflict, BlobStore
+from dermis.shared.stores import open_store
+from dermis.trainer.calibration.fit import Trust, Wanted, fit_trust
+from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import open_bundle, predict, predictions
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, Shown
+from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
+from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
 from dermis.trainer.model import bundle
+from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.card import model_card
-from dermis.trainer.model.export import check_agreement, export
-from dermis.trainer.model.head import build_head, join, mirrored
-from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
+from dermis.trainer.model.export import check_agreement, export, serving_model
+from dermis.trainer.model.head import with_taps
+from dermis.trainer.model.inputs import arrays, targets
+from dermis.trainer.records.layout import next_version
 from dermis.trainer.records.runs import Run
-from dermis.trainer.training.stages import Parts, fit_stages, moved, new_backbone
+from dermis.trainer.training.batches import Cases
+from dermis.trainer.training.epoch_log import EpochLog
+from dermis.trainer.training.grid_search import grid_search
+from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
+from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.options import TrainOptions, Workspace
+from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
+from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
+from dermis.trainer.training.signals import Stop
+from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
 from dermis.worker.core.outliers import to_bytes
 
-BATCH = 16
+CHECKPOINT_FILE = "progress.npz"
 
 
-def train(
+def train(options: TrainOptions, *, stop: Stop) -> None:
+    """Train a model by a config, under a run of the store, and publish it; `stop` gets what records a stopped run."""
+    # Open the data, split it
+    config = with_settings(load_config(options.config), dict(map(parse_setting, options.settings)))
+    dataset = open_data(config, options)
+    split = from_text(options.split.read_bytes()) if options.split else dataset.split(seed=config.seed)
+    parts = split_parts(dataset, split)
+    if options.grid and not options.resume:
+        config = search_settings(config, parts, options)
+    if options.on_all:
+        parts = whole(dataset.labelled())
+
+    # Start a run, or resume one
+    store = open_store(options.store)
+    run = open_run(store, run_config(config, dataset, split), resume=options.resume)
+    run.learns(training_record(parts, on_all=bool(options.on_all)))
+    workspace = Workspace(cache=options.cache, run=run, tensorboard=options.tensorboard, quiet=options.quiet)
+    lineage = {"config": options.config, "data": dataset.digest, "split": split.digest, "run": run.id, "code": run.started.code}
+
+    # Train, calibrate, export, evaluate; publish
+    with TemporaryDirectory() as scratch, failures_recorded(run):
+        stop.on_signal = partial(record_stop, run, scratch)
+        folder, data = Path(scratch, "bundle"), f"{dataset.name}; {dataset.policy}"
+        build_bundle(config, parts, folder, workspace, folds=options.on_all, data=data, lineage=lineage)
+        version = publish_next(store, folder)
+    run.finish(version)
+    click.echo(f"published {version.name}/{version.version} in {options.store}")
+
+
+def build_bundle(
     config: Config,
     parts: Parts,
     folder: Path,
+    workspace: Workspace,
     *,
-    cache: Path,
+    folds: int | None = None,
     version: int = 1,
     data: str = "",
     lineage: Mapping[str, str] | None = None,
-    run: Run | None = None,
-    tensorboard: Path | None = None,
-    quiet: bool = False,
 ) -> Manifest:
-    """Build a bundle in `folder`, which must not exist yet; a `run` that was resumed goes on after its last checkpoint."""
+    """Build a bundle in `folder`, which must not exist yet, and return its manifest.
+
+    Where the workspace's run was resumed, training goes on after its last checkpoint.
+    `folds`: the model learns from all of `parts.train`, and is calibrated and evaluated by what models of the same
+    config predict of the folds that they did not see: each has learned from fewer cases than the model in the bundle,
+    so the figures are, if anything, too low.
+    """
     conditions = known_conditions(parts.train, config)
-    parts = parts.of(conditions)
-    model, _ = fit_model(config, parts, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
-    calibration = ask(model, config, parts.calibration, conditions)
-    about: dict[str, Any] = {"version": version, "data": data, "lineage": dict(lineage or {}), "quiet": quiet}
-    return pack(config, model, parts.train, parts.test, calibration, None, folder, **about)
+    parts, lineage = parts.of(conditions), dict(lineage or {})
 
+    # Train; with folds, a model of each fold's training cases before the one of all cases
+    unseen = None
+    if folds:
+        split = parts.train.split(seed=config.seed, folds=folds)
+        unseen = out_of_fold(config, parts.train, split, conditions, workspace, folds=folds)
+        data = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
+        lineage |= {"split": split.digest, "learned": EVERY_CASE}
+    model, _ = fit_model(config, parts, conditions, workspace)
 
-def train_on_all(
-    config: Config,
-    dataset: Dataset,
-    folder: Path,
-    *,
-    folds: int,
-    cache: Path,
-    version: int = 1,
-    data: str = "",
-    lineage: Mapping[str, str] | None = None,
-    run: Run | None = None,
-    tensorboard: Path | None = None,
-    quiet: bool = False,
-) -> Manifest:
-    """Build a bundle of a model that learned from every case.
-
-    It is calibrated and evaluated by what models of the same config say of the folds that they did not see: each has learned from fewer
-    cases than the model in the bundle, so the figures are, if anything, too low.
-    """
-    conditions = known_conditions(dataset, config)
-    dataset = dataset.labelled([condition.name for condition in conditions])
-    split = dataset.split(seed=config.seed, folds=folds)
-    said = []
-    for fold in range(folds):
-        training, held = dataset.fold(split, fold)
-        model, _ = fit_model(config, Parts(train=training, calibration=held, test=held), conditions, cache=cache, quiet=quiet)
-        found = ask(model, config, held, conditions)
-        said.append(replace(found, fold=np.full(len(found), fold, np.int64)))
-    unseen = _joined(said)
-    whole = Parts(train=dataset, calibration=dataset, test=dataset)
-    model, _ = fit_model(config, whole, conditions, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
-    how = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
-    about: dict[str, Any] = {
-        "version": version,
-        "data": how,
-        "lineage": {**(lineage or {}), "split": split.digest, "learned": EVERY_CASE},
-        "quiet": quiet,
-    }
-    return pack(config, model, dataset, dataset, unseen, unseen, folder, **about)
-
-
-def ask(model: keras.Model, config: Config, dataset: Dataset, conditions: tuple[Condition, ...]) -> Predictions:
-    """Return what a trained model says of cases, before it is calibrated: one pass, as images and answers add up to the logits."""
-    inputs = arrays(dataset, config.schema, config.image_size)
-    found = model.predict(inputs, batch_size=BATCH, verbose=0)
-    nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
-    silent = model.predict(nothing, verbose=0)["answers_logits"]
-    raw: dict[Shown, np.ndarray] = {
-        "images and answers": found["probabilities"],
-        "images alone": softmax(found["logits"] - found["answers_logits"] + silent, axis=1),
-        "answers alone": softmax(found["answers_logits"], axis=1),
-    }
-    return predictions(dataset, conditions, raw, embedding=found["embedding"], model=config.name)
-
-
-def _joined(said: Sequence[Predictions]) -> Predictions:
-    first = said[0]
-    return replace(
-        first,
-        ids=tuple(name for one in said for name in one.ids),
-        groups=tuple(name for one in said for name in one.groups),
-        target=np.concatenate([one.target for one in said]),
-        labels=np.concatenate([one.labels for one in said]),
-        raw={shown: np.concatenate([one.raw[shown] for one in said]) for shown in first.raw},
-        embedding=np.concatenate([one.embedding for one in said]),
-        slices={name: tuple(value for one in said for value in one.slices[name]) for name in first.slices},
-        fold=np.concatenate([one.fold for one in said]),
-    )
-
-
-def pack(
-    config: Config,
-    model: keras.Model,
-    training: Dataset,
-    test: Dataset,
-    calibration: Predictions,
-    measured: Predictions | None,
-    folder: Path,
-    *,
-    version: int,
-    data: str,
-    lineage: dict[str, str],
-    quiet: bool,
-) -> Manifest:
-    """Calibrate, export and evaluate; `measured`: predictions to evaluate, by default what the bundle says of `test`.
-
-    Either way the model is shown every image that can be read, as with the calibration cases: what temperature, sets and abstention
-    promise holds for cases like these. Serving leaves UNUSABLE images out: `dermis evaluate` measures that.
-    """
-    conditions = calibration.conditions
-    embedding = known = calibration.embedding
-    if config.false_alarms:
-        known = model.predict(arrays(training, config.schema, config.image_size), batch_size=BATCH, verbose=0)["embedding"]
-    if config.false_alarms and measured:  # pooled folds spoke with other embeddings than this model: every other group stands in
-        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
-        known, embedding = known[place % 2 == 0], known[place % 2 == 1]
+    # Calibrate, export, evaluate
+    calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
     wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
-    trust = fit_trust(
-        wanted,
-        raw=calibration.raw[SHOWN_TO_SERVE],
-        target=calibration.target,
-        labels=calibration.labels,
-        groups=fitzpatrick_groups(calibration),
-        embedding=embedding,
-        training_embedding=known,
-    )
-
-    # Export, and make sure that what serves is what was trained.
-    folder.mkdir(parents=True)
-    export(model, folder)
-    some = arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size)
-    off = check_agreement(folder, model, some)
-    if not quiet:
-        print(f"largest difference of TensorFlow and OpenVINO to the trained model: {off:.2g}", flush=True)
-    bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
-    if trust.known:
-        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.known))
-    height, width, channels = model.output["cam"].shape[2:4] + model.output["embedding"].shape[1:]
-    manifest = Manifest(
-        version=version,
-        purpose=config.purpose,
-        image_size=config.image_size,
-        conditions=conditions,
-        feature_schema=config.schema.id,
-        embedding_size=channels,
-        cam_size=(height, width),
-        calibration=trust.calibration,
-        prediction_sets=trust.prediction_sets,
-        abstention=trust.abstention,
-        outliers=trust.outliers,
-        lineage=lineage,
-        files={},
-    )
-    _write_manifest(manifest, folder)
-
-    # Evaluate: decided as serving decides, on the images that calibration saw.
-    said = measured or predict(open_bundle(folder), test, quality_filter=False)
-    labels = targets(training.samples, conditions)[1]
-    prior = np.bincount(labels, minlength=len(conditions)) / len(labels)
-    graders = {sample.id: sample.graders for sample in test.samples}
-    report = evaluate(
-        manifest,
-        said,
-        prior=prior,
-        calibrated_on=len(calibration),
-        data=data,
-        outliers=None if measured else trust.known,
-        by_fold=by_other_folds(manifest, measured, wanted) if measured else None,
-        graders=[graders[name] for name in said.ids],
-    )
-    bundle.write_json(folder / bundle.EVALUATION_FILE, report)
-    (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
-    return _write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
+    trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
+    manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
+    export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
+    write_evaluation(wanted, manifest, trust, parts, folder, unseen=unseen, calibrated_on=len(calibration), data=data)
+    return bundle.write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
 
 
-def _write_manifest(manifest: Manifest, folder: Path) -> Manifest:
-    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return manifest
+# ----------------------------------------------------------------------------------------------------------------------
+# Open the data
 
 
-def known_conditions(training: Dataset, config: Config) -> tuple[Condition, ...]:
-    """Return the conditions that at least `least_cases` training cases name; INVALID where fewer than two remain."""
-    found = conditions_of(training.samples)
-    counts = {name: sum(name in sample.target for sample in training.samples) for name in (condition.name for condition in found)}
-    known = tuple(condition for condition in found if counts[condition.name] >= config.least_cases)
-    if len(known) < 2:
-        detail = f"{len(known)} conditions have {config.least_cases} training cases: lower least_cases, or bring more labelled cases"
-        raise DermisError(Kind.INVALID, "CONDITIONS", detail)
-    return known
+def open_data(config: Config, options: TrainOptions) -> Dataset:
+    """Return the data sets that the options or the config name, as one; NOT_FOUND if no image can be read."""
+    urls = options.data or ((config.data,) if config.data else ())
+    if not urls:
+        raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
+    duplicates = read_duplicates(options.duplicates.read_bytes()) if options.duplicates else None
+    mapping = options.mapping or (config.mapping if len(urls) == 1 else None)
+    datasets = [open_dataset(url, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates) for url in urls]
+    dataset = datasets[0] if len(datasets) == 1 else mix(*datasets)
+    dataset.check_images()
+    return dataset
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Search, with --grid
+
+
+def search_settings(config: Config, parts: Parts, options: TrainOptions) -> Config:
+    """Return the config with the best of the options' grid; INVALID without validation cases."""
+    conditions = known_conditions(parts.train, config)
+    parts, workspace = parts.of(conditions), Workspace(cache=options.cache, quiet=options.quiet)
+    if not parts.validation:
+        raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
+    return grid_search(config, list(map(parse_setting, options.grid)), lambda one: fit_model(one, parts, conditions, workspace)[1])
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Backbone
 
 
 def fit_model(
-    config: Config,
-    parts: Parts,
-    conditions: tuple[Condition, ...],
-    *,
-    cache: Path,
-    run: Run | None = None,
-    tensorboard: Path | None = None,
-    quiet: bool = False,
+    config: Config, parts: Parts, conditions: tuple[Condition, ...], workspace: Workspace
 ) -> tuple[keras.Model, dict[str, float]]:
     """Return the trained model with the manifest's signature, batch norm folded, and the last epoch's metrics."""
     keras.utils.clear_session()
@@ -244,17 +169,240 @@ def fit_model(
     keras.config.set_dtype_policy(config.precision or ("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32"))
     try:
         backbone = new_backbone(config)
-        head, last = fit_stages(config, parts, conditions, backbone, cache=cache, run=run, tensorboard=tensorboard, quiet=quiet)
+        head, metrics = fit_stages(config, parts, conditions, backbone, workspace)
     finally:
         keras.config.set_dtype_policy("float32")
-    return served(config, backbone, head), last
+    return serving_model(backbone, head, settings=config.head, mirror=config.mirrored), metrics
 
 
-def served(config: Config, backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """Return backbone and head as one model, as it is exported: in float32, however it was trained."""
-    folded = fold_batch_norm(backbone)
-    if config.mirrored:
-        folded = mirrored(folded)
-    columns, conditions = head.input["features"].shape[-1], head.output["logits"].shape[-1]
-    whole = build_head(folded.output.shape[1:], columns=columns, conditions=conditions, head=config.head)
-    return join(folded, moved(head, whole))
+def new_backbone(config: Config) -> keras.Model:
+    """Return the backbone that training starts from; of a trained one batch norm is folded, and stays so."""
+    with devices().scope():
+        backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
+        return fold_batch_norm(backbone) if config.weights else backbone
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Stages: each trains the head and, from a layer on, the backbone
+
+
+def fit_stages(
+    config: Config, parts: Parts, conditions: tuple[Condition, ...], backbone: keras.Model, workspace: Workspace
+) -> tuple[keras.Model, dict[str, float]]:
+    """Train a new head, and `backbone` in place as the stages say; return head and the last epoch's metrics."""
+    check_order(config, backbone)
+    plans = [plan_stage(config, number, backbone, len(conditions)) for number in range(len(config.stages))]
+    log = EpochLog(config, run=workspace.run, tensorboard=workspace.tensorboard, quiet=workspace.quiet)
+    save = partial(save_checkpoint, workspace.run)
+    state = resume_state(workspace.run, plans)
+    for plan in plans[state.stage :]:
+        if plan.number:
+            plan.part.head.set_weights(plans[plan.number - 1].part.head.get_weights())
+        training, validation = stage_cases(config, plan, parts, conditions, state, workspace)
+        fit_stage(plan.part, training, validation, config=config, stage=plan.stage, state=state, on_epoch=log, save=save)
+        state = state.next_stage(plan.part.values())
+        if plan is not plans[-1]:
+            save(state)
+    return plans[-1].part.head, log.last
+
+
+def fit_stage(
+    part: TrainedPart,
+    training: Cases,
+    validation: Cases | None,
+    *,
+    config: Config,
+    stage: Stage,
+    state: TrainState,
+    on_epoch: Callable[[TrainState, Mapping[str, float]], None] = lambda state, metrics: None,
+    save: Callable[[TrainState], None] = lambda state: None,
+) -> None:
+    """Train one stage from where `state` stands; see `loop.fit` for `on_epoch`, `save` and the errors."""
+    # ------------------------------------------------------------------------------------------------------------------
+    # Loss: cross-entropy to the reference differential, focal and smoothed where the config says so
+    loss = cross_entropy(focal_gamma=config.focal, label_smoothing=config.smoothing)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # Optimizer and schedule: AdamW; the learning rate falls along a cosine to 0 at the stage's last step
+    steps = stage.epochs * steps_per_epoch(training, config)
+    schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, max(1, steps))
+    average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    with devices().scope():
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **average)
+        optimizer.build(part.trainable)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # Loop: epochs of steps, validation after each, early stopping, the best weights at the end
+    fit(
+        part,
+        training,
+        validation,
+        loss=loss,
+        optimizer=optimizer,
+        config=config,
+        stage=stage,
+        state=state,
+        on_epoch=on_epoch,
+        save=save,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Resume: a checkpoint holds the state of its stage; the stages before it are done
+
+
+def resume_state(run: Run | None, plans: Sequence[StagePlan]) -> TrainState:
+    """Return the state of the run's last checkpoint, and give the stage before it the weights that it ended with."""
+    checkpoint = run.last_checkpoint() if run else None
+    if run is None or checkpoint is None:
+        return TrainState()
+    state = TrainState.from_bytes(run.read_checkpoint(checkpoint)[CHECKPOINT_FILE])
+    if state.stage:
+        plans[state.stage - 1].part.assign(state.start)
+    return state
+
+
+def save_checkpoint(run: Run | None, state: TrainState) -> None:
+    """Keep the state in the run, unless it has a checkpoint of this epoch."""
+    if run and ((newest := run.last_checkpoint()) is None or newest.epoch < state.total):
+        run.checkpoint(state.total, {CHECKPOINT_FILE: state.to_bytes()})
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Calibrate
+
+
+def out_of_fold(
+    config: Config, dataset: Dataset, split: Split, conditions: tuple[Condition, ...], workspace: Workspace, *, folds: int
+) -> Predictions:
+    """Return uncalibrated predictions of every case, each by a model that learned from the other folds."""
+    by_fold = []
+    for fold in range(folds):
+        if not workspace.quiet:
+            click.echo(f"fold {fold + 1} of {folds}")
+        training, rest = dataset.fold(split, fold)
+        parts = Parts(train=training, calibration=rest, test=rest)
+        model, _ = fit_model(config, parts, conditions, replace(workspace, run=None, tensorboard=None))
+        predicted = predict_uncalibrated(model, config, rest, conditions)
+        by_fold.append(replace(predicted, fold=np.full(len(predicted), fold, np.int64)))
+    return concatenate(by_fold)
+
+
+def calibrate(
+    wanted: Wanted, config: Config, model: keras.Model, training: Dataset, calibration: Predictions, *, pooled_folds: bool
+) -> Trust:
+    """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
+
+    `pooled_folds`: these are predictions of other models, whose embeddings can't be compared with this one's: for the
+    outlier rule every other group of the training cases stands in for them.
+    """
+    embedding = training_embedding = calibration.embedding
+    if config.false_alarms:
+        inputs = arrays(training, config.schema, config.image_size)
+        training_embedding = model.predict(inputs, batch_size=BATCH, verbose=0)["embedding"]
+    if config.false_alarms and pooled_folds:
+        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
+        training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
+    return fit_trust(
+        wanted,
+        raw=calibration.raw[SHOWN_TO_SERVE],
+        target=calibration.target,
+        labels=calibration.labels,
+        groups=fitzpatrick_groups(calibration),
+        embedding=embedding,
+        training_embedding=training_embedding,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Export
+
+
+def make_manifest(
+    config: Config, model: keras.Model, conditions: tuple[Condition, ...], trust: Trust, *, version: int, lineage: Mapping[str, str]
+) -> Manifest:
+    """Return the bundle's manifest, as yet without the digests of its files."""
+    height, width = model.output["cam"].shape[2:4]
+    return Manifest(
+        version=version,
+        purpose=config.purpose,
+        image_size=config.image_size,
+        conditions=conditions,
+        feature_schema=config.schema.id,
+        embedding_size=model.output["embedding"].shape[1],
+        cam_size=(height, width),
+        calibration=trust.calibration,
+        prediction_sets=trust.prediction_sets,
+        abstention=trust.abstention,
+        outliers=trust.outliers,
+        lineage=dict(lineage),
+        files={},
+    )
+
+
+def export_bundle(
+    model: keras.Model, config: Config, manifest: Manifest, trust: Trust, test: Dataset, folder: Path, *, quiet: bool
+) -> None:
+    """Write a bundle but for its evaluation into a new folder, and make sure that what serves is what was trained."""
+    folder.mkdir(parents=True)
+    export(model, folder)
+    difference = check_agreement(folder, model, arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size))
+    if not quiet:
+        click.echo(f"largest difference of TensorFlow and OpenVINO to the trained model: {difference:.2g}")
+    bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
+    if trust.known:
+        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.known))
+    bundle.write_manifest(manifest, folder)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Evaluate
+
+
+def write_evaluation(
+    wanted: Wanted,
+    manifest: Manifest,
+    trust: Trust,
+    parts: Parts,
+    folder: Path,
+    *,
+    unseen: Predictions | None,
+    calibrated_on: int,
+    data: str,
+) -> None:
+    """Write evaluation and model card of the test cases, decided as serving decides.
+
+    `unseen`: predictions pooled over folds, evaluated instead.
+    Either way the model gets every image that can be read, as with the calibration cases: what temperature, sets and
+    abstention promise holds for cases like these.
+    """
+    tested = unseen or predict(open_bundle(folder), parts.test, quality_filter=False)
+    labels = targets(parts.train.samples, manifest.conditions)[1]
+    graders = {sample.id: sample.graders for sample in parts.test.samples}
+    report = evaluate(
+        manifest,
+        tested,
+        prior=np.bincount(labels, minlength=len(manifest.conditions)) / len(labels),
+        calibrated_on=calibrated_on,
+        data=data,
+        outliers=None if unseen else trust.known,
+        by_fold=by_other_folds(manifest, unseen, wanted) if unseen else None,
+        graders=[graders[case] for case in tested.ids],
+    )
+    bundle.write_json(folder / bundle.EVALUATION_FILE, report)
+    (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Publish
+
+
+def publish_next(store: BlobStore, folder: Path) -> VersionRef:
+    """Publish a bundle under the next free version number; where another run takes it first, under the one after."""
+    while True:
+        manifest = bundle.restated(folder, version=next_version(store, MODEL_NAME))
+        try:
+            publish(store, folder)
+        except BlobConflict:
+            continue
+        return VersionRef(name=manifest.name, version=manifest.version)
