@@ -30,6 +30,7 @@ from dermis.shared.case import (
     case_key,
     fact_key,
     failed_key,
+    fold,
     heatmap_key,
     image_key,
     open_key,
@@ -159,12 +160,14 @@ class Pipeline:
         return self._get(open_key(job.case_id), OpenCase)
 
     def _read(self, job: AssessJob) -> CaseState:
-        return CaseState(
-            received=self._get(fact_key(job.owner, job.case_id, "received"), Received),
-            assessed=self._get(fact_key(job.owner, job.case_id, "assessed"), Assessed),
-            outcome=self._get(fact_key(job.owner, job.case_id, "outcome"), Outcome),
-            failed=self._get(failed_key(job.owner, job.case_id, job.attempt), Failed),
-            erased=self._get(fact_key(job.owner, job.case_id, "erased"), Erased),
+        return fold(
+            (
+                self._get(fact_key(job.owner, job.case_id, "received"), Received),
+                self._get(fact_key(job.owner, job.case_id, "assessed"), Assessed),
+                self._get(fact_key(job.owner, job.case_id, "outcome"), Outcome),
+                self._get(failed_key(job.owner, job.case_id, job.attempt), Failed),
+                self._get(fact_key(job.owner, job.case_id, "erased"), Erased),
+            )
         )
 
     def _look(self, job: AssessJob, received: Received, stages: Stages) -> tuple[dict[int, Image], Assessed]:
