@@ -189,6 +189,26 @@ def test_a_gap_is_the_difference_of_the_extremes_and_a_real_one_is_beyond_chance
     assert unfair["difference"] > unfair["by_chance"][1]
 
 
+def test_gaps_are_those_of_fairlearn(made):
+    metrics = pytest.importorskip("fairlearn.metrics")
+    judged, _ = decided(manifest(), made)
+    right = judged.probabilities.argmax(1) == made.labels
+    for scale in ("monk_bin", "sex_at_birth"):
+        values = np.array(made.slices[scale])
+        here = values != "NOT_GIVEN"
+        frame = metrics.MetricFrame(
+            metrics=lambda true, answered: float(np.mean(answered)),
+            y_true=right[here],
+            y_pred=right[here].astype(float),
+            sensitive_features=values[here],
+        )
+        (gap,) = (gap for gap in report_of(made).gaps if (gap.slice, gap.measure) == (scale, "top_1"))
+        assert gap.difference == pytest.approx(frame.difference(method="between_groups"), abs=1e-4)
+        assert (gap.lowest, gap.highest) == (frame.by_group.idxmin(), frame.by_group.idxmax())
+        assert gap.lowest_value == pytest.approx(frame.group_min(), abs=1e-4)
+        assert gap.highest_value == pytest.approx(frame.group_max(), abs=1e-4)
+
+
 def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons():
     made = predictions(n=60, per_group=10)
     assert document_of(made)["intervals"]["top_1"] is None

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 # Loaded for `dermis --help`: what is heavy is imported when it runs, and a missing extra is told here.
-for _package in ("cv2", "fairlearn", "matplotlib", "openvino", "pandas", "sklearn"):
+for _package in ("cv2", "matplotlib", "openvino", "pandas", "sklearn"):
     if find_spec(_package) is None:
         raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
 
