@@ -16,10 +16,10 @@ case ${1-} in
 esac
 
 # OpenVINO's telemetry reports to its vendor: it is left out, and OpenVINO then uses its stub.
-# tensorflow-serving-api asks for `tensorflow`, crepes for pandas and scipy; the environment that imports them has these (and tensorflow-cpu).
+# tensorflow-serving-api asks for `tensorflow`, crepes and fairlearn for pandas, scipy and scikit-learn; the environment that imports them has these (and tensorflow-cpu).
 quiet=$(mktemp) override=$(mktemp)
 echo 'openvino-telemetry ; python_version < "3"' | tee "$quiet" >"$override"
-printf '%s ; python_version < "3"\n' tensorflow pandas scipy >>"$override"
+printf '%s ; python_version < "3"\n' tensorflow pandas scipy scikit-learn >>"$override"
 
 compile() { # NAME [uv arguments]
   local name=$1; shift

@@ -8,14 +8,19 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from dermis.client import answers, self_report
+from dermis.client import answers, evaluation, self_report
 from dermis.shared import batches
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS: dict[str, Any] = json.loads((ROOT / "tests/contract/openapi.json").read_text())["components"]["schemas"]
 IN_LINES = ("AssessedImage", "BatchResult", "RowFault")
 """What comes in lines of ndjson and so has no schema in the OpenAPI file."""
-MODELS = {name: model for name, model in inspect.getmembers(answers, inspect.isclass) if issubclass(model, answers.Answer)}
+MODELS = {
+    name: model
+    for module in (answers, evaluation)
+    for name, model in inspect.getmembers(module, inspect.isclass)
+    if issubclass(model, answers.Answer)
+}
 del MODELS["Answer"]
 
 
@@ -38,7 +43,7 @@ def loose(schema: Any, definitions: dict[str, Any]) -> Any:
 
 def fields(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     needed = schema.get("required", ())
-    return {name: (loose(field, definitions), name in needed) for name, field in schema["properties"].items()}
+    return {name: (loose(field, definitions), name in needed) for name, field in schema.get("properties", {}).items()}
 
 
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - set(IN_LINES)))

@@ -47,6 +47,16 @@ def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
     assert page.evaluate("[...document.querySelectorAll('.over img')].every((each) => each.complete && each.naturalWidth > 0)")
 
 
+def test_a_case_that_was_followed_leaves_no_listener_behind(page: Page) -> None:
+    choose(page, *IMAGES)
+    send(page)
+    wait_for_result(page)
+    session = page.context.new_cdp_session(page)
+    window = session.send("Runtime.evaluate", {"expression": "window"})["result"]["objectId"]
+    listeners = session.send("DOMDebugger.getEventListeners", {"objectId": window})["listeners"]
+    assert [each for each in listeners if each["type"] == "offline"] == []
+
+
 def test_nothing_can_be_tapped_that_would_be_lost(page: Page, system: System) -> None:
     held: list[Route] = []
     page.route("**/assets/app.js", lambda route: held.append(route))

@@ -122,7 +122,8 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
         gateway = Gateway(runner)
         publish(gateway.store, demo.BUNDLE)
         point(gateway.store, VersionRef(name="dermis", version=1))
-        evaluation = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"seen_in_training": {"cases": 3}}
+        seen = {"cases": 3, "of": 1400, "how": "by the record of run_1"}
+        evaluation = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"seen_in_training": seen}
         for ref in ("dermis/1", "dermis/3"):
             gateway.store.put_once(f"evaluations/{'ab' * 8}/{ref}/evaluation.json", json.dumps(evaluation).encode())
         for n, more in enumerate(

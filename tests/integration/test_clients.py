@@ -119,7 +119,7 @@ def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
             client.case(case.id)
         assert client.check_image(IMAGE).verdict == "USABLE"
         assert [each.condition for each in client.conditions().conditions] == [each.id for each in client.models()[0].conditions]
-        assert client.evaluation(1).report["n"] > 0
+        assert client.evaluation(1).report.n > 0
         assert list(client.promotions()) == []
         batch = client.create_batch(variables["SOURCE"], rows=b"images\nskin/1.jpg\nskin/gone.jpg\n")
         assert client.wait_for_batch(batch.id, timeout=60).rows_done == 2

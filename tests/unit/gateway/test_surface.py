@@ -12,6 +12,7 @@ from dermis.shared.bundles import point, publish
 from dermis.shared.case import GivenFeedback, Heatmap, ModelRef, Outcome, OutcomeKind, RankedCondition, fact_key, feedback_key, heatmap_key
 from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, VersionRef
 from dermis.standalone import demo
+from tests.support import evaluations
 from tests.unit.gateway.conftest import Gateway
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -220,7 +221,8 @@ def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gate
     own = gateway.get("/models/dermis/1").text
     assert "Measured on" not in own
     report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"data": "another clinic's"}
-    for on, more in (("ab" * 8, {}), ("cd" * 8, {"seen_in_training": {"cases": 3}})):
+    seen = {"cases": 3, "of": 1400, "how": "by the record of run_1"}
+    for on, more in (("ab" * 8, {}), ("cd" * 8, {"seen_in_training": seen})):
         gateway.store.put_once(f"evaluations/{on}/dermis/1/evaluation.json", json.dumps(report | more).encode())
     gateway.store.put_once(f"evaluations/{'ef' * 8}/dermis/2/evaluation.json", json.dumps(report).encode())
     links = re.findall(r"/models/dermis/1\?data=(\w+)", gateway.get("/models/dermis/1").text)
@@ -303,22 +305,42 @@ def test_a_version_whose_evaluation_is_missing_or_broken_is_shown_without_one(
     assert gateway.get("/compare?first=dermis/1&second=dermis/1").status_code == 404
 
 
-@pytest.mark.parametrize("changed", [{"metrics": [1]}, {"slices": {"monk_bin": "x"}}, {"floors": []}, {"metrics": {"top_1": 10**400}}])
-def test_an_evaluation_of_another_shape_is_shown_by_the_api_and_by_no_page(gateway: Gateway, published: None, changed: Any) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"format": "dermis.evaluation/2"},
+        {"metrics": [1]},
+        {"slices": {"monk_bin": "x"}},
+        {"slices": {"monk_bin": [{"value": "MST_1_3", "n": 3, "top_1": "half", "top_1_interval": None}]}},
+        {"floors": []},
+        {"metrics": {"top_1": 10**400}},
+    ],
+)
+def test_an_evaluation_of_another_shape_is_shown_by_nothing(gateway: Gateway, published: None, changed: Any) -> None:
     key = f"models/dermis/1/{EVALUATION_FILE}"
     report = json.loads(gateway.store.get(key)) | changed
     gateway.store.delete(key)
     gateway.store.put_once(key, json.dumps(report).encode())
-    assert gateway.get("/v1/models/1/evaluation").json()["report"] == report
+    assert gateway.get("/v1/models/1/evaluation").json()["reason"] == "MODEL_NOT_FOUND"
     assert [gateway.get(path).status_code for path in ("/models", "/models/dermis/1")] == [200, 404]
+
+
+def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(gateway: Gateway, published: None) -> None:
+    key = f"models/dermis/1/{EVALUATION_FILE}"
+    row = {"value": "MST_1_3", "n": 3, "top_9": 0.5, "top_9_interval": None, "who": "ours"}
+    report = evaluations.document(later={"a": [1, {"b": "c"}]}, slices={"monk_bin": [row]})
+    gateway.store.delete(key)
+    gateway.store.put_once(key, json.dumps(report).encode())
+    assert gateway.get("/v1/models/1/evaluation").json()["report"] == report
+    assert gateway.get("/models/dermis/1").status_code == 200
 
 
 def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_number_is_left_out(gateway: Gateway, published: None) -> None:
     manifest = (demo.BUNDLE / "manifest.json").read_text()
     gateway.store.put_once("models/dermis/2/manifest.json", re.sub(r'"version":\s*1\b', '"version": 2', manifest).encode())
-    gateway.store.put_once(
-        f"models/dermis/2/{EVALUATION_FILE}", b'{"metrics": {"top_1": 0.25, "top_3": NaN}, "intervals": {"top_1": [NaN, 1]}}'
-    )
+    nan = float("nan")
+    report = evaluations.document(metrics={"top_1": 0.25, "top_3": nan}, intervals={"top_1": None}, unknown=[nan, float("-inf")])
+    gateway.store.put_once(f"models/dermis/2/{EVALUATION_FILE}", json.dumps(report).encode())
     page = gateway.get("/models")
     assert page.status_code == 200
     assert "25.0&nbsp;%" in page.text
@@ -326,6 +348,8 @@ def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_num
     page = gateway.get("/compare?first=dermis/1&second=dermis/2")
     assert page.status_code == 200
     assert "nan" not in page.text
+    answer = gateway.get("/v1/models/2/evaluation").json()["report"]
+    assert answer == report | {"metrics": {"top_1": 0.25, "top_3": None}, "unknown": [None, None]}
 
 
 def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway, published: None) -> None:

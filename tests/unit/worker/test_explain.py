@@ -1,6 +1,5 @@
 """What is told beside a differential: what counted in the answers, where in the image, how well it was measured, and notices."""
 
-import json
 from typing import Any
 
 import cv2
@@ -10,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermis.metadata.core.encode import encode
+from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import EVALUATION_FILE, FEATURE_SCHEMA_FILE, FeatureSchema
 from dermis.shared.vocabulary import BodyPart, ConditionSymptom, FitzpatrickSkinType, RelatedCategory, SelfReport, Texture
 from dermis.standalone import demo
@@ -18,9 +18,10 @@ from dermis.worker.core.answer_shares import AnswerWeights, answer_shares, from_
 from dermis.worker.core.measured import measured_for
 from dermis.worker.core.notices import notices
 from dermis.worker.core.prepare import fit
+from tests.support import evaluations
 
 SCHEMA = FeatureSchema.model_validate_json((demo.BUNDLE / FEATURE_SCHEMA_FILE).read_bytes())
-EVALUATION = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())
+EVALUATION = EvaluationReport.model_validate_json((demo.BUNDLE / EVALUATION_FILE).read_bytes())
 K = 5
 RNG = np.random.default_rng(0)
 WEIGHTS = AnswerWeights(bias=RNG.normal(size=K).astype(np.float32), weights=RNG.normal(size=(len(SCHEMA.columns), K)).astype(np.float32))
@@ -87,16 +88,15 @@ def test_what_speaks_against_a_condition_is_left_clear() -> None:
     assert not drawn[..., 3].any()
 
 
-def report(cut: str, value: str) -> dict[str, Any]:
-    row = {"value": value, "n": 40, "top_1": 0.5, "top_1_interval": [0.25, 0.75], "top_3": 0.75, "top_3_interval": None}
-    return {
-        "n": 1400,
-        "metrics": {"top_1": 0.625, "top_3": 0.875},
-        "intervals": {"top_1": [0.5, 0.75], "top_3": [0.75, 1]},
-        "floors": {"top_1": 0.125, "top_3": 0.375},
-        "data": "drawn",
-        "slices": {cut: [{"value": "OTHER", "n": 1}, row]},
-    }
+def report(cut: str, value: str, **floors: float) -> EvaluationReport:
+    row = {"value": value, "n": 40, "top_1": 0.5, "top_1_interval": [0.25, 0.75], "top_3": 0.75, "top_3_interval": None, **floors}
+    return evaluations.report(
+        n=1400,
+        metrics={"top_1": 0.625, "top_3": 0.875},
+        intervals={"top_1": [0.5, 0.75], "top_3": [0.75, 1]},
+        floors={"top_1": 0.125, "top_3": 0.375, "meaning": ""},
+        slices={cut: [{"value": "OTHER", "n": 1}, row]},
+    )
 
 
 @pytest.mark.parametrize(("cut", "value"), [("fitzpatrick_group", "FST_V_VI"), ("fitzpatrick_skin_type", "FST6")])
@@ -108,9 +108,8 @@ def test_the_figures_are_those_of_the_persons_own_group(cut: str, value: str) ->
 
 
 def test_a_groups_own_floor_stands_beside_its_figures() -> None:
-    told = report("fitzpatrick_group", "FST_V_VI")
-    told["slices"]["fitzpatrick_group"][1] |= {"top_1_floor": 0.25, "top_3_floor": 0.5}
-    found = measured_for(told, FitzpatrickSkinType.FST5)
+    own = report("fitzpatrick_group", "FST_V_VI", top_1_floor=0.25, top_3_floor=0.5)
+    found = measured_for(own, FitzpatrickSkinType.FST5)
     assert found is not None
     assert (found.floor_top_1, found.floor_top_3) == (0.25, 0.5)
 
@@ -129,24 +128,16 @@ def test_the_demo_bundles_report_has_such_figures() -> None:
         assert found.group != "ALL" or fitzpatrick is FitzpatrickSkinType.NONE_IDENTIFIED
 
 
-FLOORS = {"floors": {"top_1": 0.1, "top_3": 0.2}}
-
-
 @pytest.mark.parametrize(
     "report",
     [
-        {},
-        {"floors": {}},
-        {"floors": None},
-        {"floors": {"top_1": 0.1, "top_3": "x"}},
-        FLOORS,
-        FLOORS | {"slices": None},
-        FLOORS | {"slices": {"fitzpatrick_group": [1]}},
-        FLOORS | {"metrics": None},
-        FLOORS | {"intervals": []},
+        None,
+        evaluations.report(metrics={}),
+        evaluations.report(metrics={"top_1": 0.5, "top_3": float("nan")}),
+        evaluations.report(slices={"fitzpatrick_group": [{"value": "FST_I_II", "n": 3}]}),
     ],
 )
-def test_a_report_without_such_figures_tells_nothing(report: dict[str, Any]) -> None:
+def test_a_report_without_such_figures_tells_nothing(report: EvaluationReport | None) -> None:
     assert measured_for(report, FitzpatrickSkinType.FST1) is None
 
 

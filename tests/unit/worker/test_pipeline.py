@@ -28,6 +28,7 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
 from dermis.shared.manifest import AbstentionRule, Condition, FeatureField, FeatureSchema, Manifest, OutlierRule, PredictionSets
 from dermis.shared.report import QualityReport
@@ -41,6 +42,7 @@ from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.ports import Inputs, Outputs
 from dermis.worker.settings import WorkerSettings
+from tests.support import evaluations
 
 JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
 SETTINGS = WorkerSettings(store_url="file:///unused")
@@ -94,10 +96,8 @@ class World:
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
         return SCHEMA
 
-    def evaluation(self, manifest: Manifest) -> dict[str, Any]:
-        figures = {"top_1": 0.5, "top_3": 0.75}
-        intervals = {"top_1": [0.25, 0.75], "top_3": [0.5, 1]}
-        return {"n": 40, "metrics": figures, "intervals": intervals, "floors": {"top_1": 0.125, "top_3": 0.25}, "data": "drawn"}
+    def evaluation(self, manifest: Manifest) -> EvaluationReport:
+        return evaluations.report()
 
     def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
         return AnswerWeights(bias=np.zeros(2, np.float32), weights=np.array([[1, -1], [0, 0], [0.5, 0]], np.float32))

@@ -3,6 +3,7 @@
 Frozen: fields are added with a default, never removed, renamed or given another meaning.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -276,8 +277,11 @@ class CaseState(BaseModel):
         return self.erased is not None or self.outcome is not None or self.failed is not None
 
 
-def fold(facts: "tuple[AnyFact, ...] | list[AnyFact]") -> CaseState:
-    """Fold facts, in any order and however often repeated, into the state of a case; the last attempt's failure counts."""
+def fold(facts: Iterable[AnyFact | None]) -> CaseState:
+    """Fold facts, in any order and however often repeated, into the state of a case; the last attempt's failure counts.
+
+    None, where a fact is not there, changes nothing.
+    """
     state: dict[str, AnyFact] = {}
     for fact in facts:
         match fact:

@@ -1,11 +1,12 @@
 """The bodies of the HTTP API, as the gateway sends and takes them; `dermis.client` has its own words for them, tested to agree."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
+from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import Condition
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import ShotType
@@ -154,10 +155,10 @@ class ConditionList(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """A version's evaluation report as its bundle has it; `slices` holds each figure by tone with n and interval."""
+    """A version's evaluation report as its bundle has it."""
 
     model: str
-    report: dict[str, Any]
+    report: EvaluationReport
 
 
 class ComparedGroup(BaseModel):

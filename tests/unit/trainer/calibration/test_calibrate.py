@@ -1,5 +1,6 @@
 """Calibration: what it finds again, what it promises, and what crepes makes of the same cases."""
 
+import dataclasses
 from typing import get_args
 
 import numpy as np
@@ -7,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermis.data.samples import Sample
-from dermis.data.sources import slices
+from dermis.data.samples import NOT_GIVEN
 from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets
-from dermis.shared.vocabulary import FitzpatrickSkinType, SelfReport
-from dermis.trainer.calibration.calibrate import abstention_rule, fewest, group_thresholds, prediction_sets, set_threshold, temperature
+from dermis.shared.vocabulary import FitzpatrickSkinType
+from dermis.trainer.calibration.calibrate import abstention_rule, fewest, prediction_sets, set_threshold, temperature
 from dermis.trainer.calibration.fit import Wanted, fit_trust
+from dermis.trainer.evaluation.slices import fitzpatrick_groups
 from dermis.trainer.metrics import hits
-from dermis.trainer.model.inputs import fitzpatrick_groups
 from dermis.worker.core.differential import calibrate, prediction_set, threshold
+from tests.unit.trainer.made import predictions
 
 pytestmark = pytest.mark.trainer
 
@@ -76,19 +77,16 @@ def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
     assert found.thresholds["FST_I_II"] != found.thresholds["FST_III_IV"]
     assert found.pooled == ("FST_V_VI",)
     assert found.calibrated_on == {"FST_I_II": 190, "FST_III_IV": 180, "FST_V_VI": 20}
-    assert group_thresholds(probabilities, target, groups, coverage=0.9) == found.thresholds
 
 
 def test_groups_are_the_workers():
     thresholds = {group: (n + 1) / 10 for n, group in enumerate(get_args(FitzpatrickGroup))}
     sets = PredictionSets(coverage=0.9, thresholds=thresholds)
-    reports = tuple(SelfReport(fitzpatrick_skin_type=fst) for fst in (*FitzpatrickSkinType, None))
-    samples = [
-        Sample(id=str(n), group=str(n), images=(), report=report, target={}, top=None, slices=slices(report, 0))
-        for n, report in enumerate(reports)
-    ]
-    for report, group in zip(reports, fitzpatrick_groups(samples), strict=True):
-        assert threshold(sets, report.fitzpatrick_skin_type) == (thresholds[group] if group else 0.1)
+    types = (*FitzpatrickSkinType, None)
+    made = predictions(n=len(types))
+    cut = {**made.slices, "fitzpatrick_self": tuple(fst or NOT_GIVEN for fst in types)}
+    for fst, group in zip(types, fitzpatrick_groups(dataclasses.replace(made, slices=cut)), strict=True):
+        assert threshold(sets, fst) == (thresholds[group] if group else 0.1)
 
 
 def test_the_fewest_cases_are_those_that_hold_the_margin():
@@ -108,7 +106,7 @@ def test_sets_are_those_of_crepes(coverage):
     reference.fit(1 - known[0][known[1] > 0], bins=bins)
     theirs = reference.predict_set(1 - new[0], bins=new_bins, confidence=coverage, smoothing=False).astype(bool)
     names = np.array(["FST_I_II", "FST_III_IV"])
-    found = group_thresholds(*known, list(names[bins]), coverage=coverage)
+    found = prediction_sets(*known, list(names[bins]), coverage=coverage).thresholds
     ours = np.stack([row >= found[names[b]] - 5e-7 for row, b in zip(new[0], new_bins, strict=True)])
     assert np.array_equal(ours, theirs)
     assert ours.any(1).mean() > 0.9  # and the worker's sets are these, with the most probable one added where they are empty

@@ -6,19 +6,23 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from dermis.shared.errors import DermisError
+from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.calibrate import temperature
 from dermis.trainer.calibration.fit import Wanted
 from dermis.trainer.calibration.outliers import fit_outliers
-from dermis.trainer.evaluation import report as module
+from dermis.trainer.evaluation import comparison as module
 from dermis.trainer.evaluation.decisions import at, by_other_folds, decided
 from dermis.trainer.evaluation.page import as_html
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.slices import slices
+from dermis.trainer.model.bundle import as_json
 from dermis.worker.core.differential import decide
 from tests.unit.trainer.made import CONDITIONS, manifest, predictions, worse
 
@@ -30,8 +34,13 @@ def report_of(made, **given):
     return evaluate(given.pop("of", manifest()), made, prior=PRIOR, calibrated_on=300, data="made", draws=200, **given)
 
 
+def document_of(made, **given):
+    """Return the report as it is written."""
+    return json.loads(as_json(report_of(made, **given)))
+
+
 def compare(*given):
-    return module.compare(*given, draws=200)
+    return json.loads(as_json(module.compare(*given, draws=200)))
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +51,34 @@ def made():
 @pytest.fixture(scope="module")
 def report(made):
     graders = [({"Acne": 1.0}, {"Acne": 0.5, "Eczema": 0.5})] * len(made)
-    return report_of(made, graders=graders)
+    return document_of(made, graders=graders)
 
 
-def test_the_report_is_plain_json_and_the_same_each_time(made, report):
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
-    assert report_of(made, graders=[({"Acne": 1.0}, {"Acne": 0.5, "Eczema": 0.5})] * len(made)) == report
+def test_the_report_is_the_same_each_time_and_read_as_it_was_written(made, report):
+    again = report_of(made, graders=[({"Acne": 1.0}, {"Acne": 0.5, "Eczema": 0.5})] * len(made))
+    assert as_json(EvaluationReport.model_validate(report)) == as_json(again)
+    assert json.loads(as_json(again)) == report
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    n=st.integers(1, 60),
+    seed=st.integers(0, 99),
+    per_group=st.integers(1, 9),
+    soft=st.booleans(),
+    one=st.booleans(),
+    calibrated_on=st.none() | st.integers(1, 99),
+)
+def test_whatever_is_measured_is_a_report_without_nan(n, seed, per_group, soft, one, calibrated_on):
+    made = predictions(n=n, seed=seed, soft=soft, per_group=per_group)
+    if one:  # one condition alone: no ranking, and every share is 0 or 1
+        made = dataclasses.replace(made, labels=np.zeros(n, np.int64), target=np.tile(np.eye(4)[0], (n, 1)))
+    report = evaluate(manifest(), made, prior=PRIOR, calibrated_on=calibrated_on, data="made", draws=20)
+    text = as_json(report)
+    document = json.loads(text, parse_constant=pytest.fail)
+    assert as_json(EvaluationReport.model_validate_json(text)) == text
+    assert sum(row["n"] for row in document["slices"]["monk_bin"]) == n
+    assert as_html(report)
 
 
 def test_every_figure_has_n_and_interval_overall_and_by_slice(report):
@@ -95,7 +126,7 @@ def test_strangers_are_abstained_on_and_a_case_without_an_image_is_not_scored(ma
     assert strange[:50].all()
     assert not strange[50:60].any()
     assert not judged.answered[:50].any()
-    found = report_of(dataclasses.replace(made, embedding=embedding), of=knowing, outliers=fitted)
+    found = document_of(dataclasses.replace(made, embedding=embedding), of=knowing, outliers=fitted)
     assert found["overall"]["out_of_distribution"]["value"] == pytest.approx(strange.mean(), abs=1e-4)
     assert isinstance(rule, OutlierRule)
 
@@ -103,18 +134,18 @@ def test_strangers_are_abstained_on_and_a_case_without_an_image_is_not_scored(ma
 def test_what_has_no_known_condition_is_counted_and_left_out(made):
     labels = made.labels.copy()
     labels[:30] = -1
-    found = report_of(dataclasses.replace(made, labels=labels))
+    found = document_of(dataclasses.replace(made, labels=labels))
     assert (found["n"], found["unlabelled"]) == (370, 30)
     cut = slices(manifest(), dataclasses.replace(made, labels=labels))["condition"]
     assert cut[:30] == ("NOT_GIVEN",) * 30
     assert "NOT_GIVEN" not in cut[30:]
     with pytest.raises(DermisError, match="none of 400 cases"):
-        report_of(dataclasses.replace(made, labels=np.full(400, -1)))
+        document_of(dataclasses.replace(made, labels=np.full(400, -1)))
 
 
 def test_predictions_of_other_conditions_are_refused(made):
     with pytest.raises(DermisError, match="other conditions"):
-        report_of(dataclasses.replace(made, conditions=CONDITIONS[::-1]))
+        document_of(dataclasses.replace(made, conditions=CONDITIONS[::-1]))
 
 
 def test_a_calibrated_model_is_inside_its_bands_and_an_overconfident_one_is_not(report):
@@ -123,7 +154,7 @@ def test_a_calibrated_model_is_inside_its_bands_and_an_overconfident_one_is_not(
     made = predictions(soft=False)
     raw = made.raw["images and answers"] ** 2.5
     bold = dataclasses.replace(made, raw={**made.raw, "images and answers": raw / raw.sum(1, keepdims=True)})
-    found = report_of(bold)
+    found = document_of(bold)
     for name in ("expected_calibration_error", "expected_calibration_error_soft"):
         assert found["overall"][name]["value"] > found["perfect_model_at_this_n"][name][1]
 
@@ -135,7 +166,7 @@ def test_no_coverage_is_claimed_for_a_pooled_group(made):
         calibrated_on={"FST_I_II": 200, "FST_III_IV": 150, "FST_V_VI": 9},
         pooled=("FST_V_VI",),
     )
-    rows = {row["value"]: row for row in report_of(made, of=manifest(prediction_sets=sets))["coverage"]}
+    rows = {row["value"]: row for row in document_of(made, of=manifest(prediction_sets=sets))["coverage"]}
     assert (rows["FST_V_VI"]["claimed"], rows["FST_V_VI"]["perfect_model_at_this_n"]) == (None, None)
     assert rows["FST_I_II"]["claimed"] == 0.9
     low, high = rows["FST_I_II"]["perfect_model_at_this_n"]
@@ -151,17 +182,39 @@ def test_a_gap_is_the_difference_of_the_extremes_and_a_real_one_is_beyond_chance
     assert by_monk[gap["lowest"]] == min(by_monk.values())
     assert gap["difference"] <= gap["by_chance"][1]
     dark = np.array(made.slices["monk_bin"]) == "MST_7_10"
-    (unfair,) = (gap for gap in report_of(worse(made, 0.8, among=dark))["gaps"] if (gap["slice"], gap["measure"]) == ("monk_bin", "top_1"))
+    (unfair,) = (
+        gap for gap in document_of(worse(made, 0.8, among=dark))["gaps"] if (gap["slice"], gap["measure"]) == ("monk_bin", "top_1")
+    )
     assert unfair["lowest"] == "MST_7_10"
     assert unfair["difference"] > unfair["by_chance"][1]
 
 
+def test_gaps_are_those_of_fairlearn(made):
+    metrics = pytest.importorskip("fairlearn.metrics")
+    judged, _ = decided(manifest(), made)
+    right = judged.probabilities.argmax(1) == made.labels
+    for scale in ("monk_bin", "sex_at_birth"):
+        values = np.array(made.slices[scale])
+        here = values != "NOT_GIVEN"
+        frame = metrics.MetricFrame(
+            metrics=lambda true, answered: float(np.mean(answered)),
+            y_true=right[here],
+            y_pred=right[here].astype(float),
+            sensitive_features=values[here],
+        )
+        (gap,) = (gap for gap in report_of(made).gaps if (gap.slice, gap.measure) == (scale, "top_1"))
+        assert gap.difference == pytest.approx(frame.difference(method="between_groups"), abs=1e-4)
+        assert (gap.lowest, gap.highest) == (frame.by_group.idxmin(), frame.by_group.idxmax())
+        assert gap.lowest_value == pytest.approx(frame.group_min(), abs=1e-4)
+        assert gap.highest_value == pytest.approx(frame.group_max(), abs=1e-4)
+
+
 def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons():
     made = predictions(n=60, per_group=10)
-    assert report_of(made)["intervals"]["top_1"] is None
+    assert document_of(made)["intervals"]["top_1"] is None
     sure = predictions(n=60)
     raw = np.eye(4, dtype=np.float32)[sure.labels]
-    found = report_of(dataclasses.replace(sure, raw=dict.fromkeys(sure.raw, raw)))
+    found = document_of(dataclasses.replace(sure, raw=dict.fromkeys(sure.raw, raw)))
     assert found["overall"]["top_1"]["value"] == 1
     assert found["overall"]["top_1"]["interval"] == [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]
 
@@ -171,7 +224,7 @@ def test_a_figure_of_the_answered_is_as_sure_as_these_are_many(answered, interva
     made = predictions(n=60)
     raw = np.eye(4, dtype=np.float32)[made.labels]
     raw[answered:] = np.where(raw[answered:] == 1, 0.37, 0.21)  # right, and too unsure to answer by
-    found = report_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, raw)))
+    found = document_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, raw)))
     assert found["overall"]["abstained"]["value"] == pytest.approx(1 - answered / 60, abs=1e-4)
     assert found["overall"]["top_1_answered"] == {"value": 1, "interval": interval}
 
@@ -182,7 +235,7 @@ def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too():
     assert target[0].sum() < 1
     same = dataclasses.replace(made, target=target, labels=np.zeros(60, np.int64), raw=dict.fromkeys(made.raw, target.astype(np.float32)))
     wide = manifest(prediction_sets=PredictionSets(coverage=0.9, thresholds=dict.fromkeys(("FST_I_II", "FST_III_IV", "FST_V_VI"), 0.05)))
-    found = report_of(same, of=wide)["overall"]["set_coverage_soft"]
+    found = document_of(same, of=wide)["overall"]["set_coverage_soft"]
     assert found == {"value": 1, "interval": [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]}
 
 
@@ -194,7 +247,7 @@ def test_what_is_answered_has_its_n_overall_and_by_tone(made, report):
     ]
     curve = report["risk_coverage"]["overall"]
     assert [point["n"] for point in curve] == [20 * k for k in range(1, 21)]
-    page = as_html(report)
+    page = as_html(EvaluationReport.model_validate(report))
     for value in ("MST_1_3", "MST_4_6", "MST_7_10"):
         n = made.slices["monk_bin"].count(value)
         assert report["risk_coverage"][value][-1]["n"] == n
@@ -204,7 +257,7 @@ def test_what_is_answered_has_its_n_overall_and_by_tone(made, report):
 def test_cases_of_equal_confidence_are_answered_together_and_counted():
     made = predictions(n=40)
     same = np.tile(np.array([0.7, 0.1, 0.1, 0.1], np.float32), (40, 1))
-    curve = report_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, same)))["risk_coverage"]["overall"]
+    curve = document_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, same)))["risk_coverage"]["overall"]
     assert {point["n"] for point in curve} == {40}
 
 
@@ -240,7 +293,7 @@ def test_pooled_folds_are_each_calibrated_on_the_others():
         others = at(pooled, fold != number)
         alone = temperature(others.raw["images and answers"], others.target)
         assert by_fold[number].calibration.temperature == alone == pytest.approx(2, rel=0.15)
-    found, plain = (report_of(pooled, by_fold=given) for given in (by_fold, None))
+    found, plain = (document_of(pooled, by_fold=given) for given in (by_fold, None))
     assert found["folds"] == 3
     assert found["overall"]["expected_calibration_error"]["value"] <= found["perfect_model_at_this_n"]["expected_calibration_error"][1]
     assert plain["overall"]["expected_calibration_error"]["value"] > plain["perfect_model_at_this_n"]["expected_calibration_error"][1]
@@ -254,13 +307,13 @@ def test_a_pairing_needs_the_same_cases(made):
 
 def test_the_paired_interval_is_narrower_than_of_two_samples(made):
     found = compare(manifest(), worse(made, 0.1), manifest(), made)["differences"]["top_1"]["interval"]
-    alone = report_of(made)["overall"]["top_1"]["interval"]
+    alone = document_of(made)["overall"]["top_1"]["interval"]
     assert found[1] - found[0] < alone[1] - alone[0]
 
 
-def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made, report):
-    other = report_of(worse(made, 0.3))
-    comparison = compare(manifest(), made, manifest(), worse(made, 0.3))
+def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made):
+    report, other = report_of(made), report_of(worse(made, 0.3))
+    comparison = module.compare(manifest(), made, manifest(), worse(made, 0.3), draws=200)
     page = as_html(report, against=other, comparison=comparison, evaluated=[report, other])
     assert not re.search(r'(src|href)="(?!#|data:)', page)
     assert "<script" not in page
@@ -281,13 +334,14 @@ def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made, repo
     assert as_html(report, against=other, comparison=comparison, evaluated=[report, other]) == page
 
 
-def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made, report):
+def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made):
     bad = worse(made, 0.9)
-    comparison = compare(manifest(), bad, manifest(), made)
-    assert 0 < comparison["mcnemar"]["p"] < 5e-5
+    comparison = module.compare(manifest(), bad, manifest(), made, draws=200)
+    assert 0 < comparison.mcnemar.p < 5e-5
+    report = report_of(made)
     assert "p &lt; 0.0001." in as_html(report_of(bad), against=report, comparison=comparison)
-    comparison["mcnemar"]["p"] = 0.04126
-    assert "p = 0.0413." in as_html(report_of(bad), against=report, comparison=comparison)
+    likely = comparison.model_copy(update={"mcnemar": comparison.mcnemar.model_copy(update={"p": 0.04126})})
+    assert "p = 0.0413." in as_html(report_of(bad), against=report, comparison=likely)
 
 
 def test_a_report_of_few_cases_still_makes_a_page():

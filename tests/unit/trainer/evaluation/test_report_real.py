@@ -1,5 +1,7 @@
 """The report on real SCIN rows: a constant answer scores its floor exactly, and graders agree as far as they do."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from dermis.data.dataset import conditions_of, open_dataset
 from dermis.shared.manifest import PredictionSets
 from dermis.trainer.evaluation.predict import predictions
 from dermis.trainer.evaluation.report import evaluate
+from dermis.trainer.model.bundle import as_json
 from dermis.trainer.model.inputs import targets
 from tests.unit.trainer.made import manifest
 
@@ -21,7 +24,7 @@ def test_a_constant_answer_scores_its_floor_and_graders_score_above_it(real_data
     made = predictions(dataset, conditions, {"images and answers": raw}, embedding=np.zeros((len(dataset), 4), np.float32), model="prior/1")
     of = manifest(conditions=conditions, prediction_sets=PredictionSets(coverage=0.9, thresholds={}))
     graders = [sample.graders for sample in dataset.samples]
-    report = evaluate(of, made, prior=prior, calibrated_on=None, data="SCIN", graders=graders, draws=100)
+    report = json.loads(as_json(evaluate(of, made, prior=prior, calibrated_on=None, data="SCIN", graders=graders, draws=100)))
     for top in (1, 3, 5):
         for kind in ("", "_soft"):
             assert report["overall"][f"top_{top}{kind}"]["value"] == report["floors"][f"top_{top}{kind}"]

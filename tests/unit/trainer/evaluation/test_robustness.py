@@ -210,27 +210,27 @@ def test_flips_are_counted_by_hand(light, dataset):
     for row, tone in enumerate(type(case(3, 0, painted=False).monk_skin_tone)):
         said = predict(light, studies._repainted(dataset, SOURCE, tone)).raw["images and answers"].argmax(1)
         by_case[row] = (said != first) & (np.array(whole.slices["monk_skin_tone"]) != tone)
-    assert found["how"].startswith("EXACT")
-    assert found["flip_rate"]["value"] == pytest.approx(by_case.sum() / (9 * len(whole)), abs=1e-4)
-    assert found["cases_with_a_flip"]["value"] == pytest.approx(by_case.any(0).mean(), abs=1e-4)
-    assert found["flip_rate"]["value"] > 0.1
+    assert found.how.startswith("EXACT")
+    assert found.flip_rate.value == pytest.approx(by_case.sum() / (9 * len(whole)), abs=1e-4)
+    assert found.cases_with_a_flip.value == pytest.approx(by_case.any(0).mean(), abs=1e-4)
+    assert found.flip_rate.value > 0.1
 
 
 def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind, dataset):
     whole = predict(blind, dataset)
     found = studies.tone_flips(blind, dataset, whole, source=SOURCE, step=lambda n: None)
-    assert found["flip_rate"]["value"] == 0
-    assert [row["value"] for row in found["by_slice"] if row["slice"] == "fitzpatrick_group"] == ["FST_I_II", "FST_III_IV", "FST_V_VI"]
+    assert found.flip_rate.value == 0
+    assert [row.value for row in found.by_slice if row.slice == "fitzpatrick_group"] == ["FST_I_II", "FST_III_IV", "FST_V_VI"]
     steady = studies.robustness(blind, dataset, whole, step=lambda n: None)
-    assert {row["change"] for row in steady} == set(studies.CHANGES)
-    assert all(row["top_1"]["difference"] == 0 and row["first_stays"]["value"] == 1 for row in steady)
-    assert {row["slice"] for row in steady} >= {"all", "monk_bin", "fitzpatrick_group"}
+    assert {row.change for row in steady} == set(studies.CHANGES)
+    assert all(row.differences["top_1"].difference == 0 and row.first_stays.value == 1 for row in steady)
+    assert {row.slice for row in steady} >= {"all", "monk_bin", "fitzpatrick_group"}
 
 
 def test_on_photos_a_flip_is_named_an_approximation(light, dataset):
     found = studies.tone_flips(light, dataset, predict(light, dataset), source="file:///photos", step=lambda n: None)
-    assert found["how"].startswith("APPROXIMATION")
-    assert [row["shown_as"] for row in found["shown_as"]] == list(studies.LIGHTNESS)
+    assert found.how.startswith("APPROXIMATION")
+    assert [row.shown_as for row in found.shown_as] == list(studies.LIGHTNESS)
     with pytest.raises(DermisError, match="no generated data set"):
         studies._repainted(dataset, "file:///photos", case(3, 0, painted=False).monk_skin_tone)
 
@@ -239,14 +239,14 @@ def test_ablation_leaves_out_each_part_and_counts_its_passes(demo, dataset):
     done = []
     whole = predict(demo, dataset)
     found = studies.ablation(demo, dataset, whole, step=done.append)
-    assert [row["left_out"] for row in found] == [
+    assert [row.left_out for row in found] == [
         *(f"answers: {name}" for name in FEATURE_GROUPS),
         "every answer",
         "images",
         "quality filter",
     ]
     assert sum(done) == studies.passes(SOURCE, ablation=True, robustness=False) * len(dataset)
-    images = next(row for row in found if row["left_out"] == "images")["top_1"]
+    images = next(row for row in found if row.left_out == "images").differences["top_1"]
     alone = (whole.raw["answers alone"].argmax(1) == whole.labels).mean()
-    assert images["this"] == pytest.approx(alone, abs=1e-4)
-    assert {table.name for table in studies.as_tables({"ablation": found})} == {"ablation"}
+    assert images.this == pytest.approx(alone, abs=1e-4)
+    assert {table.name for table in studies.as_tables(studies.Studies(ablation=found))} == {"ablation"}

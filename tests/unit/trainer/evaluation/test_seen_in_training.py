@@ -54,10 +54,10 @@ def test_the_runs_record_tells_how_many_cases_were_seen(store):
     assert seen(TEST) is None
     assert seen(open_dataset("generated:8:24:64")) is None
     whole = seen(DATA, whole="of a copy under another digest")
-    assert (whole["cases"], whole["of"]) == (len(TRAIN), 24)
+    assert (whole.cases, whole.of) == (len(TRAIN), 24)
     assert f"{len(TRAIN)} of 24 cases were in this model's training" in warning(whole)
     only = seen(DATA.part(SPLIT, "calibration"))
-    assert only["cases"] == 0
+    assert only.cases == 0
     assert "calibrated this model" in warning(only)
 
 

@@ -10,7 +10,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.model import export
 from dermis.trainer.model.backbones import small
 from dermis.trainer.model.feature_schema import every_answer
-from dermis.trainer.model.head import Head, build, build_head, mirrored, with_taps
+from dermis.trainer.model.head import Head, build_head, join, mirrored, with_taps
 from dermis.trainer.training.losses import class_weights, cross_entropy
 
 pytestmark = pytest.mark.trainer
@@ -26,6 +26,11 @@ SIGNATURE = {
     "output cam": f"float32[-1, 3, 6, 6, {CONDITIONS}]",
     "output answers_logits": f"float32[-1, {CONDITIONS}]",
 }
+
+
+def build(backbone, *, head=Head(), **sizes):  # noqa: B008 - frozen
+    """Return a backbone and a new head as one model."""
+    return join(backbone, build_head(backbone.output.shape[1:], head=head, **sizes))
 
 
 def make_model():

@@ -32,6 +32,7 @@ from dermis.trainer.records import layout
 from dermis.trainer.records.runs import Run, RunConfig
 from dermis.trainer.registry import promote as registry
 from dermis.trainer.registry.promote import Action, Waiver, Wish, promote, rollback
+from tests.support import evaluations
 
 CONDITIONS = tuple(Condition(id=name, name=name.title()) for name in ("ACNE", "ECZEMA", "PSORIASIS", "TINEA", "URTICARIA"))
 DATA = "ab" * 32
@@ -368,7 +369,12 @@ def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
     store, where = on_disk
     figure = {"value": 0.5, "interval": [0.4, 0.6]}
     dark = {"value": "MST_7_10", "n": 7, "top_1": 0.25, "top_1_interval": None, "top_3_soft": 0.75, "top_3_soft_interval": [0.5, 0.875]}
-    report = {"n": N, "overall": {"top_1": figure, "top_3_soft": figure}, "floors": {"top_1": 0.2}, "slices": {"monk_bin": [dark]}}
+    report = evaluations.document(
+        n=N,
+        overall={"top_1": figure, "top_3_soft": figure},
+        floors={"top_1": 0.2, "top_3": 0.4, "meaning": ""},
+        slices={"monk_bin": [dark]},
+    )
     store.put_once(f"{layout.evaluation_key(DATA, ref(1))}/evaluation.json", json.dumps(report).encode())
     shown = [" ".join(line.split()) for line in run(models, *where, "show", "1").output.splitlines()]
     assert f"overall {N} 0.500 (0.400 to 0.600), floor 0.200 0.500 (0.400 to 0.600)" in shown

@@ -7,7 +7,6 @@ from dermis.client.answers import (
     Case,
     CaseSummary,
     ConditionList,
-    Evaluation,
     FeedbackKept,
     ModelSummary,
     Outcome,
@@ -17,6 +16,7 @@ from dermis.client.answers import (
 from dermis.client.asynchronous import AsyncClient
 from dermis.client.blocking import Client
 from dermis.client.errors import ApiError, FieldFault
+from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event
 from dermis.client.images import Image
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType

@@ -1,7 +1,6 @@
 """What the gateway answers. Fields that a newer gateway adds are ignored; a code is a plain string, so that a new one is no error."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -256,13 +255,6 @@ class ConditionList(Answer):
     skin_care: list[str]
     clinical_review: str
     notice: str
-
-
-class Evaluation(Answer):
-    """A version's evaluation report; `slices` holds each figure by skin tone with n and interval."""
-
-    model: str
-    report: dict[str, Any]
 
 
 class ComparedGroup(Answer):

@@ -21,7 +21,6 @@ from dermis.client.answers import (
     CaseList,
     CaseSummary,
     ConditionList,
-    Evaluation,
     FeedbackKept,
     ModelList,
     ModelSummary,
@@ -31,6 +30,7 @@ from dermis.client.answers import (
 )
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
 from dermis.client.errors import ApiError, error_of
+from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType

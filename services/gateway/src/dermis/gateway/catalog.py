@@ -11,6 +11,7 @@ from dermis.gateway.web.reports import DataReport, Read, read, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import EvaluationReport, read_report
 from dermis.shared.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion
 from dermis.shared.ids import is_id
 from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef, bundle_key
@@ -95,25 +96,19 @@ class Catalog:
         return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in found}
 
     def report_at(self, key: str) -> Read | None:
-        """Return the report at a key, None if there is none that can be read."""
+        """Return what a page shows of the report at a key, None if there is none that can be read."""
         report = self._report(key)
-        try:
-            return None if report is None else read(report)
-        except _BROKEN:
-            log.error("evaluation is broken", key=key)
-            return None
+        return read(report) if report else None
 
-    def _report(self, key: str) -> dict[str, Any] | None:
+    def _report(self, key: str) -> EvaluationReport | None:
         try:
-            report = json.loads(self.store.get(key))
-        except BlobNotFound:
+            return read_report(self.store, key)
+        except DermisError as error:
+            if error.kind not in _UNREADABLE:
+                raise
+            if error.kind is Kind.INVALID:
+                log.error("evaluation is broken", key=key, reason=error.reason)
             return None
-        except _BROKEN:
-            report = None
-        if isinstance(report, dict):
-            return report
-        log.error("evaluation is broken", key=key)
-        return None
 
     def data_reports(self) -> list[str]:
         """Return the ids of the data reports that were published."""

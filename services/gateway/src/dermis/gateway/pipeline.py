@@ -29,6 +29,7 @@ from dermis.shared.case import (
     fact_key,
     failed_key,
     feedback_key,
+    fold,
     heatmap_key,
     image_key,
     open_key,
@@ -126,7 +127,7 @@ class Pipeline:
         if received is None:
             raise _no_case(case_id)
         failed = None if outcome else await run_in_threadpool(self._failure, case_id, owner)
-        return CaseState(received=received, assessed=assessed, outcome=outcome, failed=failed)
+        return fold((received, assessed, outcome, failed))
 
     async def follow(self, case_id: str, *, owner: str, seconds: float) -> AsyncGenerator[CaseState, None]:
         """Yield what is known of a case, again at each look, until it is closed or the time is over."""

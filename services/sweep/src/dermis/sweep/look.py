@@ -16,6 +16,7 @@ from dermis.shared.case import (
     Received,
     fact_key,
     failed_key,
+    fold,
 )
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError
@@ -88,12 +89,12 @@ class CaseSweep:
         """Read what decides, the facts that close a case first."""
         owner, case_id = marker.owner, marker.case_id
         if erased := self._get(fact_key(owner, case_id, "erased"), Erased):
-            return CaseState(erased=erased)
+            return fold((erased,))
         if outcome := self._get(fact_key(owner, case_id, "outcome"), Outcome):
-            return CaseState(outcome=outcome)
+            return fold((outcome,))
         if failed := self._get(failed_key(owner, case_id, marker.attempt), Failed):
-            return CaseState(failed=failed)
-        return CaseState(received=self._get(fact_key(owner, case_id, "received"), Received))
+            return fold((failed,))
+        return fold((self._get(fact_key(owner, case_id, "received"), Received),))
 
     def _get(self, key: str, model: type[F]) -> F | None:
         try:

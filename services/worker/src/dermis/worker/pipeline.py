@@ -34,6 +34,7 @@ from dermis.shared.case import (
     case_key,
     fact_key,
     failed_key,
+    fold,
     heatmap_key,
     image_key,
     open_key,
@@ -227,14 +228,14 @@ class Pipeline:
 
     def _read(self, job: AssessJob) -> CaseState:
         submit, owner, case_id = self._threads.submit, job.owner, job.case_id
-        received = submit(self._get, fact_key(owner, case_id, "received"), Received)
-        assessed = submit(self._get, fact_key(owner, case_id, "assessed"), Assessed)
-        outcome = submit(self._get, fact_key(owner, case_id, "outcome"), Outcome)
-        failed = submit(self._get, failed_key(owner, case_id, job.attempt), Failed)
-        erased = submit(self._get, fact_key(owner, case_id, "erased"), Erased)
-        return CaseState(
-            received=received.result(), assessed=assessed.result(), outcome=outcome.result(), failed=failed.result(), erased=erased.result()
+        reads = (
+            submit(self._get, fact_key(owner, case_id, "received"), Received),
+            submit(self._get, fact_key(owner, case_id, "assessed"), Assessed),
+            submit(self._get, fact_key(owner, case_id, "outcome"), Outcome),
+            submit(self._get, failed_key(owner, case_id, job.attempt), Failed),
+            submit(self._get, fact_key(owner, case_id, "erased"), Erased),
         )
+        return fold(read.result() for read in reads)
 
     def _look(self, job: AssessJob, received: Received, stages: Stages, *, redelivered: bool) -> tuple[dict[int, Image], Assessed]:
         """Decode and judge each image; return the working images (uint8[H, W, 3]) that may be used, by number."""

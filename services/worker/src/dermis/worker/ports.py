@@ -1,11 +1,12 @@
 """What the pipeline needs from outside."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import FeatureSchema, Manifest
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.answer_shares import AnswerWeights
@@ -25,8 +26,8 @@ class Models(Protocol):
         """Return this version's feature schema."""
         ...
 
-    def evaluation(self, manifest: Manifest) -> dict[str, Any]:
-        """Return this version's evaluation report; empty if its bundle has none."""
+    def evaluation(self, manifest: Manifest) -> EvaluationReport | None:
+        """Return this version's evaluation report; None if its bundle has none that can be read."""
         ...
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dermis.shared.case import CaseState
+from dermis.shared.case import CaseState, fold
 
 RECEIVED, ASSESSED = 1, 2
 OUTCOME = 1000
@@ -21,12 +21,11 @@ class Event:
 
 def events_of(state: CaseState) -> Iterator[Event]:
     """Yield the events that led to `state`, in order."""
-    known = CaseState(received=state.received)
-    yield Event(ordinal=RECEIVED, fact="received", state=known)
+    before = (state.received, state.assessed)
+    yield Event(ordinal=RECEIVED, fact="received", state=fold((state.received,)))
     if state.assessed:
-        known = known.model_copy(update={"assessed": state.assessed})
-        yield Event(ordinal=ASSESSED, fact="assessed", state=known)
+        yield Event(ordinal=ASSESSED, fact="assessed", state=fold(before))
     if state.outcome:
-        yield Event(ordinal=OUTCOME, fact="outcome", state=known.model_copy(update={"outcome": state.outcome}))
+        yield Event(ordinal=OUTCOME, fact="outcome", state=fold((*before, state.outcome)))
     elif state.failed:
-        yield Event(ordinal=ASSESSED + state.failed.attempt, fact="failed", state=known.model_copy(update={"failed": state.failed}))
+        yield Event(ordinal=ASSESSED + state.failed.attempt, fact="failed", state=fold((*before, state.failed)))

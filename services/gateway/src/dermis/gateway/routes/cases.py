@@ -22,7 +22,7 @@ from dermis.gateway.parts import Owner, Parts, PartsOf, StillValid, WritingOwner
 from dermis.gateway.pipeline import Retry
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
-from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received
+from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, fold
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.shared.jobs import AssessJob
@@ -53,7 +53,7 @@ async def submit_case(
         queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner, line=request.scope[CALLER_KEY].line))
         parts.metrics.cases.labels(queued).inc()
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    state = await _waited(request, received.case_id, owner=owner, seconds=seconds) if seconds or not new else CaseState(received=received)
+    state = await _waited(request, received.case_id, owner=owner, seconds=seconds) if seconds or not new else fold((received,))
     await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
     return _shown(state, status_code=200 if state.closed else 202, headers=headers)

@@ -26,7 +26,10 @@ async def list_models(parts: PartsOf, _reader: ModelsReader) -> ModelList:
 
 
 @router.get(
-    "/models/{version}/evaluation", summary="Show how a version was measured, by skin tone among others", responses=problems(404, 422, 503)
+    "/models/{version}/evaluation",
+    summary="Show how a version was measured, by skin tone among others",
+    responses=problems(404, 422, 503),
+    response_model_exclude_unset=True,
 )
 async def get_evaluation(
     version: Annotated[int, Path(ge=1, le=2**31 - 1)],

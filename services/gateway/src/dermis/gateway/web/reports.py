@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from dermis.shared.evaluation import EvaluationReport, Floors, Interval, Slice
+from dermis.shared.evaluation import Figure as Measured
+
 TONES = (
     "monk_bin",
     "monk_skin_tone",
@@ -27,9 +30,9 @@ class Figure:
 
     name: str
     value: float
-    interval: tuple[float, float] | None = None
+    interval: Interval = None
     floor: float | None = None
-    perfect: tuple[float, float] | None = None
+    perfect: Interval = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,33 +60,31 @@ class Read:
         return next((figure for figure in self.overall if figure.name == name), None)
 
 
-def read(report: dict[str, Any]) -> Read:
+def read(report: EvaluationReport) -> Read:
     """Return what a page shows of a report, whatever of it is there."""
-    floors = report.get("floors", {})
-    intervals = {name: figure.get("interval") for name, figure in report.get("overall", {}).items()} | report.get("intervals", {})
-    perfect = report.get("perfect_model_at_this_n", {})
-    overall = tuple(
-        Figure(
-            name=name,
-            value=value,
-            interval=_around(value, _pair(intervals.get(name))),
-            floor=_share(floors.get(name)),
-            perfect=_pair(perfect.get(name)),
-        )
-        for name, value in report.get("metrics", {}).items()
-        if _share(value) is not None
-    )
-    cuts = {name: tuple(_group(row, floors) for row in rows) for name, rows in report.get("slices", {}).items()}
+    floors, perfect = report.floors, report.perfect_model_at_this_n
+    cuts = {name: tuple(_group(row, floors) for row in rows) for name, rows in report.slices.items()}
     cuts |= {name: tuple(sorted(cuts[name], key=_place)) for name in TONES if name in cuts}
     return Read(
-        data=str(report.get("data", "")),
-        remembered=bool(report.get("seen_in_training")),
-        n=report.get("n"),
-        overall=overall,
-        floor_meaning=str(floors.get("meaning", "")),
+        data=report.data,
+        remembered=report.seen_in_training is not None,
+        n=report.n,
+        overall=tuple(
+            filter(
+                None,
+                (_figure(name, _around(report.figure(name)), floor=floors.of(name), perfect=perfect.of(name)) for name in report.metrics),
+            )
+        ),
+        floor_meaning=floors.meaning,
         tones={name: cuts[name] for name in TONES if name in cuts},
         others={name: rows for name, rows in cuts.items() if name not in TONES},
     )
+
+
+def _figure(name: str, figure: Measured | None, *, floor: float | None, perfect: Interval = None) -> Figure | None:
+    if figure is None or figure.value is None:
+        return None
+    return Figure(name=name, value=figure.value, interval=figure.interval, floor=floor, perfect=perfect)
 
 
 def overlap(one: Figure | None, other: Figure | None) -> bool | None:
@@ -107,25 +108,18 @@ def _place(group: Group) -> int:
     return int(number[1]) if number[1].isdigit() else _ROMAN.index(number[1])
 
 
-def _group(row: dict[str, Any], floors: dict[str, Any]) -> Group:
-    found = {
-        name: Figure(name=name, value=row[name], interval=_pair(row.get(f"{name}_interval")), floor=_share(floors.get(name)))
-        for name in _SHOWN
-        if _share(row.get(name)) is not None
-    }
-    return Group(value=str(row.get("value", "")), n=int(row.get("n", 0)), figures=found)
+def _group(row: Slice, floors: Floors) -> Group:
+    figures = {name: _figure(name, row.figures.get(name), floor=floors.of(name)) for name in _SHOWN}
+    return Group(value=row.value, n=row.n, figures={name: figure for name, figure in figures.items() if figure})
 
 
-def _around(value: float, interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return an interval that holds its value: a calibration error's may not, as resampling adds noise that the measure counts as error."""
-    return interval if interval and interval[0] <= value <= interval[1] else None
+def _around(figure: Measured | None) -> Measured | None:
+    """Return a figure without an interval that leaves its value out: resampling adds noise, which a calibration error counts as error."""
+    outside = figure and figure.value is not None and figure.interval and not figure.interval[0] <= figure.value <= figure.interval[1]
+    return figure.model_copy(update={"interval": None}) if figure and outside else figure
 
 
-def _share(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _pair(value: object) -> tuple[float, float] | None:
+def _pair(value: object) -> Interval:
     match value:
         case [int() | float() as low, int() | float() as high] if math.isfinite(low) and math.isfinite(high):
             return float(low), float(high)

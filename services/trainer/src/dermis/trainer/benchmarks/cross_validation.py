@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dermis.data.dataset import Dataset, conditions_of
+from dermis.shared.evaluation import Figure
 from dermis.shared.manifest import Condition
 from dermis.trainer import metrics as measures
-from dermis.trainer.evaluation.report import differences, with_interval
+from dermis.trainer.evaluation.comparison import differences
+from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.metrics import Judged
 from dermis.trainer.model.inputs import targets
 
@@ -142,8 +144,9 @@ def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str
     ]
     for shown in SHOWN:
         row = paired[shown]
-        low, high = row["interval"] or (np.nan, np.nan)
-        lines.append(f"| {shown} | {row['difference']:+.4f} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
+        low, high = row.interval or (np.nan, np.nan)
+        difference = "not stated" if row.difference is None else f"{row.difference:+.4f}"
+        lines.append(f"| {shown} | {difference} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
     for scale in by:
         lines += ["", f"| {scale} | n | {best}: top-1 | top-3 | {other}: top-1 | top-3 |", "|---|---|---|---|---|---|"]
         values = [sample.slices[scale] for sample in dataset.samples]
@@ -159,9 +162,8 @@ def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str
     return lines
 
 
-def cell(figure: Mapping[str, Any]) -> str:
+def cell(figure: Figure) -> str:
     """Return a figure and its interval as a cell of a table."""
-    value, interval = figure["value"], figure["interval"]
-    if value is None:
+    if figure.value is None:
         return "not stated"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+    return f"{figure.value:.3f}" + (f" ({figure.interval[0]:.3f}-{figure.interval[1]:.3f})" if figure.interval else "")

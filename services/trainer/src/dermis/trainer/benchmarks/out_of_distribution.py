@@ -9,14 +9,14 @@ Result    new cases of the known data set: alarms at the stated rate, AUROC 0.5;
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import Figure
 from dermis.trainer import metrics as measures
 from dermis.trainer.benchmarks.cross_validation import cell
 from dermis.trainer.calibration.outliers import fit_outliers
@@ -33,13 +33,13 @@ Scored = tuple[Floats, Floats, tuple[str, ...]]
 class Told:
     """Cases of a data set with an image: share above the threshold, and AUROC of the score against new cases of the known one.
 
-    Each figure as of `evaluate.with_interval`, over groups of connected cases; None without such a case.
+    Each figure as of `report.with_interval`, over groups of connected cases; None without such a case.
     """
 
     name: str
     n: int
-    alarms: Mapping[str, Any]
-    auroc: Mapping[str, Any]
+    alarms: Figure
+    auroc: Figure
 
 
 def tell(known: Predictions, strangers: Sequence[tuple[str, Predictions]], *, false_alarms: float = 0.02, seed: int = 0) -> list[Told]:

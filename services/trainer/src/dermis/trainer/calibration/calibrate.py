@@ -65,11 +65,6 @@ def prediction_sets(probabilities: Floats, target: Floats, groups: Groups, *, co
     return PredictionSets(coverage=coverage, thresholds=thresholds, calibrated_on=counts, pooled=pooled)
 
 
-def group_thresholds(probabilities: Floats, target: Floats, groups: Groups, *, coverage: float) -> dict[FitzpatrickGroup, float]:
-    """Return the thresholds of `prediction_sets` alone."""
-    return prediction_sets(probabilities, target, groups, coverage=coverage).thresholds
-
-
 def abstention_rule(
     probabilities: Floats, labels: Ints, set_sizes: Ints, *, max_set_size: int, top: int, risk: float, confidence: float = 0.9
 ) -> AbstentionRule | None:

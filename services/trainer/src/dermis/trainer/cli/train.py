@@ -9,7 +9,7 @@ from dermis.trainer.cli.tensorflow_log import without_tensorflow_log
 from dermis.trainer.training.signals import ended_by_signals
 
 # Loaded for `dermis --help`: what is heavy is imported when it runs, and a missing extra is told here.
-for _package in ("fairlearn", "openvino", "pandas", "tensorflow"):
+for _package in ("openvino", "pandas", "tensorflow"):
     if find_spec(_package) is None:
         raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
 

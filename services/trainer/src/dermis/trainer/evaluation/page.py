@@ -1,7 +1,6 @@
 """The evaluation report as one self-contained page: plots, one table a question, two models side by side, every version evaluated."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -10,6 +9,8 @@ from dermis.data.report.report import as_html as page
 from dermis.data.report.table import Table
 from dermis.data.samples import NOT_GIVEN
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
+from dermis.shared.evaluation import EvaluationReport, Figure, Interval, Slice
+from dermis.trainer.evaluation.comparison import Comparison
 from dermis.trainer.evaluation.seen_in_training import warning
 
 MEASURES = {
@@ -65,21 +66,25 @@ NOTICE = (
     "converted into each other. " + NOT_A_MEDICAL_DEVICE
 )
 _CONFUSED = 15
-Row = Mapping[str, Any]
 
 
 def as_html(
-    report: Row, *, against: Row | None = None, comparison: Row | None = None, evaluated: Sequence[Row] = (), studies: Sequence[Table] = ()
+    report: EvaluationReport,
+    *,
+    against: EvaluationReport | None = None,
+    comparison: Comparison | None = None,
+    evaluated: Sequence[EvaluationReport] = (),
+    studies: Sequence[Table] = (),
 ) -> str:
-    """Return the page of an evaluation report; `against` and `comparison`: another model's and `evaluate.compare` of both.
+    """Return the page of an evaluation report; `against` and `comparison`: another model's and `comparison.compare` of both.
 
     `evaluated`: reports of every version, for the table of all; `studies`: more tables (ablation, robustness).
     """
     facts = {
-        **({"WARNING": warning(report["seen_in_training"])} if report.get("seen_in_training") else {}),
-        "Model": f"{report['model']}, purpose {report['purpose']}",
-        "Data": f"{report['data']}; digest {report['data_digest']}",
-        "Cases": f"{report['n']:,} in {report['groups']:,} groups of connected cases; {report['unlabelled']:,} without a known condition left out",
+        **({"WARNING": warning(report.seen_in_training)} if report.seen_in_training else {}),
+        "Model": f"{report.model}, purpose {report.purpose}",
+        "Data": f"{report.data}; digest {report.data_digest}",
+        "Cases": f"{report.n:,} in {report.groups:,} groups of connected cases; {report.unlabelled:,} without a known condition left out",
     }
     tables = [
         _overall(report),
@@ -88,7 +93,7 @@ def as_html(
         _reliability(report),
         _coverage(report),
         _risk(report),
-        _confusion(report),
+        *_confusion(report),
         *_human(report),
         _gaps(report),
         *_slices(report),
@@ -96,79 +101,80 @@ def as_html(
         *_evaluated(evaluated),
     ]
     tables = [table for table in tables if len(table.frame)]
-    return page(Report(name="evaluation", title=f"Evaluation of {report['model']}", facts=facts, tables=tables, notice=NOTICE))
+    return page(Report(name="evaluation", title=f"Evaluation of {report.model}", facts=facts, tables=tables, notice=NOTICE))
 
 
-def _overall(report: Row) -> Table:
-    floors, perfect, rows = report["floors"], report["perfect_model_at_this_n"], []
-    for name, figure in report["overall"].items():
-        low, high = figure["interval"] or (None, None)
-        band = perfect.get(name)
-        reference = (
-            "" if not band else f"{band[0]:.3f} to {band[1]:.3f}" if "coverage" in name else f"{band[0]:.3f}, 95th percentile {band[1]:.3f}"
-        )
+def _overall(report: EvaluationReport) -> Table:
+    rows = []
+    for name, figure in report.overall.items():
+        low, high = figure.interval or (None, None)
         rows.append(
             {
-                "measure": MEASURES[name],
-                "estimate": figure["value"],
+                "measure": MEASURES.get(name, name),
+                "estimate": figure.value,
                 "low": low,
                 "high": high,
-                "prior's list": floors.get(name),
-                "best constant list": floors.get(f"{name}_best_constant"),
-                "a perfect model at this n": reference,
+                "prior's list": report.floors.of(name),
+                "best constant list": report.floors.of(f"{name}_best_constant"),
+                "a perfect model at this n": _perfect(name, report.perfect_model_at_this_n.of(name)),
             }
         )
     return Table(
         name="overall",
         section="Overall",
         title="Every measure",
-        note=f"Prior's list: {floors['meaning']}. Of {report['n']:,} cases {report['answered_n']:,} are answered.",
+        note=f"Prior's list: {report.floors.meaning}. Of {report.n:,} cases {report.answered_n:,} are answered.",
         frame=pd.DataFrame(rows),
     )
 
 
-def _shown(report: Row) -> Table:
+def _perfect(measure: str, band: Interval) -> str:
+    if not band:
+        return ""
+    return f"{band[0]:.3f} to {band[1]:.3f}" if "coverage" in measure else f"{band[0]:.3f}, 95th percentile {band[1]:.3f}"
+
+
+def _shown(report: EvaluationReport) -> Table:
     rows = [
-        {"shown": what, **{MEASURES[name]: _figure(row, name) for name in row if name in MEASURES}} for what, row in report["shown"].items()
+        {"shown": what, **{MEASURES.get(name, name): _text(figure) for name, figure in row.figures.items()}}
+        for what, row in report.shown.items()
     ]
     return Table(name="shown", section="Overall", title="What images and answers give alone", frame=pd.DataFrame(rows))
 
 
-def _figure(row: Row, name: str) -> str:
-    value, interval = row.get(name), row.get(f"{name}_interval")
-    if value is None:
+def _text(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
         return ""
-    floor = row.get(f"{name}_floor")
-    said = f"{value:.3f}" + (f" ({interval[0]:.3f}\N{EN DASH}{interval[1]:.3f})" if interval else "")
-    return said + (f", floor {floor:.3f}" if floor is not None else "")
+    low_high = f" ({figure.interval[0]:.3f}\N{EN DASH}{figure.interval[1]:.3f})" if figure.interval else ""
+    return f"{figure.value:.3f}{low_high}" + (f", floor {figure.floor:.3f}" if figure.floor is not None else "")
 
 
-def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
-    section, sides = "Two models", (str(comparison["model"]), f"against {comparison['against']}")
+def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Comparison) -> list[Table]:
+    section, sides = "Two models", (comparison.model, f"against {comparison.against}")
     rows = []
-    for name, found in comparison["differences"].items():
-        low, high = found["interval"] or (None, None)
+    for name, paired in comparison.differences.items():
+        low, high = paired.interval or (None, None)
         rows.append(
             {
-                "measure": MEASURES[name],
-                sides[0]: found["this"],
-                sides[1]: found["other"],
-                "estimate": found["difference"],
+                "measure": MEASURES.get(name, name),
+                sides[0]: paired.this,
+                sides[1]: paired.other,
+                "estimate": paired.difference,
                 "low": low,
                 "high": high,
             }
         )
-    test = comparison["mcnemar"]
+    test = comparison.mcnemar
     note = (
-        f"Estimate: {sides[0]} minus {sides[1]} on the same {comparison['n']:,} cases. Top-1, McNemar's exact test: only {sides[0]} right "
-        f"{test['only_this_right']:,}, only {sides[1]} right {test['only_other_right']:,}, p {_probability(test['p'])}."
+        f"Estimate: {sides[0]} minus {sides[1]} on the same {comparison.n:,} cases. Top-1, McNemar's exact test: only {sides[0]} right "
+        f"{test.only_this_right:,}, only {sides[1]} right {test.only_other_right:,}, p {_probability(test.p)}."
     )
     tables = [Table(name="paired", section=section, title="Differences", note=note, frame=pd.DataFrame(rows))]
-    for scale, several in comparison["slices"].items():
+    for scale, several in comparison.slices.items():
         if not several:
             continue
-        theirs = {row["value"]: row for row in against["slices"][scale]}
-        ours = {row["value"]: row for row in report["slices"][scale]}
+        theirs = {row.value: row for row in against.slices[scale]}
+        ours = {row.value: row for row in report.slices[scale]}
         both = [value for value in ours if value in theirs and value != NOT_GIVEN]
         frame = pd.DataFrame(
             [{"value": value, **_side(ours[value], "a"), **_side(theirs[value], "b")} for value in both],
@@ -178,8 +184,9 @@ def _pair(report: Row, against: Row, comparison: Row) -> list[Table]:
         tables.append(Table(name=f"sides_{scale}", section=section, title=title, frame=frame, chart="sides", sides=sides))
         differences = []
         for row in several:
-            low, high = row["top_3"]["interval"] or (None, None)
-            differences.append({"value": row["value"], "n": row["n"], "estimate": row["top_3"]["difference"], "low": low, "high": high})
+            top_3 = row.differences["top_3"]
+            low, high = top_3.interval or (None, None)
+            differences.append({"value": row.value, "n": row.n, "estimate": top_3.difference, "low": low, "high": high})
         title = f"Difference in top-3 by {SLICES[scale]}"
         tables.append(Table(name=f"paired_{scale}", section=section, title=title, frame=pd.DataFrame(differences)))
     return tables
@@ -189,115 +196,130 @@ def _probability(p: float) -> str:
     return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
-def _side(row: Row, side: str) -> dict[str, Any]:
-    low, high = row["top_3_interval"] or (row["top_3"], row["top_3"])
-    return {f"n_{side}": row["n"], f"share_{side}": row["top_3"], f"low_{side}": low, f"high_{side}": high}
+def _side(row: Slice, side: str) -> dict[str, float | None]:
+    top_3 = row.figures["top_3"]
+    low, high = top_3.interval or (top_3.value, top_3.value)
+    return {f"n_{side}": row.n, f"share_{side}": top_3.value, f"low_{side}": low, f"high_{side}": high}
 
 
-def _reliability(report: Row) -> Table:
+def _reliability(report: EvaluationReport) -> Table:
     rows = []
-    for row in report["reliability"]:
-        low, high = row["interval"] or (None, None)
-        rows.append({"bin": f"{row['low']:.1f} to {row['high']:.1f}", "n": row["n"], "confidence": row["confidence"]})
-        rows[-1] |= {"estimate": row["right"], "low": low, "high": high, "soft": row["right_soft"]}
-    note = f"{report['n']:,} cases. Squares: what the reference differential gives to the first condition. On the dotted line said and right agree."
+    for each in report.reliability:
+        low, high = each.interval or (None, None)
+        rows.append(
+            {
+                "bin": f"{each.low:.1f} to {each.high:.1f}",
+                "n": each.n,
+                "confidence": each.confidence,
+                "estimate": each.right,
+                "low": low,
+                "high": high,
+                "soft": each.right_soft,
+            }
+        )
+    note = f"{report.n:,} cases. Squares: what the reference differential gives to the first condition. On the dotted line said and right agree."
     columns = ["bin", "n", "confidence", "estimate", "low", "high", "soft"]
     frame = pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
     return Table(name="reliability", section="Trust", title="Reliability", note=note, frame=frame, chart="reliability")
 
 
-def _coverage(report: Row) -> Table:
+def _coverage(report: EvaluationReport) -> Table:
     rows = []
-    for row in report["coverage"]:
-        low, high = row["set_coverage_soft_interval"] or (None, None)
-        band = row["perfect_model_at_this_n"]
+    for group in report.coverage:
+        low, high = group.set_coverage_soft_interval or (None, None)
         rows.append(
             {
-                "self-reported type": row["value"],
-                "n": row["n"],
-                "calibrated on": row["calibrated_on"],
-                "threshold": row["threshold"],
-                "claimed": "no claim: too few, pooled with all" if row["pooled"] else row["claimed"],
-                "estimate": row["set_coverage_soft"],
+                "self-reported type": group.value,
+                "n": group.n,
+                "calibrated on": group.calibrated_on,
+                "threshold": group.threshold,
+                "claimed": "no claim: too few, pooled with all" if group.pooled else group.claimed,
+                "estimate": group.set_coverage_soft,
                 "low": low,
                 "high": high,
-                "first condition": row["set_coverage"],
-                "size": row["set_size"],
-                "exact thresholds at this n": f"{band[0]:.3f} to {band[1]:.3f}" if band else "",
+                "first condition": group.set_coverage,
+                "size": group.set_size,
+                "exact thresholds at this n": _perfect("coverage", group.perfect_model_at_this_n),
             }
         )
     note = "Where the type is not given the lowest threshold applies, so that more is covered than claimed."
     return Table(name="coverage", section="Trust", title="Coverage of the prediction sets", note=note, frame=pd.DataFrame(rows))
 
 
-def _risk(report: Row) -> Table:
+def _risk(report: EvaluationReport) -> Table:
     rows = []
-    for of, curve in report["risk_coverage"].items():
+    for of, curve in report.risk_coverage.items():
         for point in curve:
-            low, high = point["interval"] or (None, None)
-            rows.append({"of": of, "answered": point["answered"], "n": point["n"], "risk": point["risk"], "low": low, "high": high})
+            low, high = point.interval or (None, None)
+            rows.append({"of": of, "answered": point.answered, "n": point.n, "risk": point.risk, "low": low, "high": high})
     frame = pd.DataFrame(rows).astype({"low": float, "high": float})
     note = "Share of cases whose first condition is wrong among those answered, with the interval of all."
     return Table(name="risk_coverage", section="Trust", title="Risk by share answered", note=note, frame=frame, chart="curves")
 
 
-def _confusion(report: Row) -> Table:
-    names, table = report["confusion"]["conditions"], report["confusion"]["n"]
+def _confusion(report: EvaluationReport) -> list[Table]:
+    if report.confusion is None:
+        return []
+    names, table = report.confusion.conditions, report.confusion.n
     support = [sum(row) for row in table]
     kept = sorted(sorted(range(len(names)), key=lambda k: -support[k])[:_CONFUSED])
     rows = [{"reference": f"{k + 1} {names[k]}", "first": str(j + 1), "n": table[k][j]} for k in kept for j in kept]
     note = "Rows: the reference differential's first condition, with its number; columns: the number of the model's."
     note += f" The {_CONFUSED} most frequent are shown." if len(names) > _CONFUSED else ""
-    return Table(name="confusion", section="Trust", title="Confusion", note=note, frame=pd.DataFrame(rows), chart="matrix")
+    return [Table(name="confusion", section="Trust", title="Confusion", note=note, frame=pd.DataFrame(rows), chart="matrix")]
 
 
-def _human(report: Row) -> list[Table]:
-    found = report["human_agreement"]
-    if not found["n"]:
+def _human(report: EvaluationReport) -> list[Table]:
+    agreement = report.human_agreement
+    if not agreement.n:
         return []
-    titles = {"top_1": "first conditions agree", "soft": "the other's differential gives to it", "any": "any other names it"}
     rows = []
-    for name, title in titles.items():
-        low, high = found[f"{name}_interval"] or (None, None)
-        rows.append({"one grader against the others": title, "estimate": found[name], "low": low, "high": high})
-    note = f"{found['n']:,} cases whose graders can be told apart: what people reach on these very labels."
+    for title, value, interval in (
+        ("first conditions agree", agreement.top_1, agreement.top_1_interval),
+        ("the other's differential gives to it", agreement.soft, agreement.soft_interval),
+        ("any other names it", agreement.any, agreement.any_interval),
+    ):
+        low, high = interval or (None, None)
+        rows.append({"one grader against the others": title, "estimate": value, "low": low, "high": high})
+    note = f"{agreement.n:,} cases whose graders can be told apart: what people reach on these very labels."
     return [Table(name="human", section="Trust", title="Agreement of graders", note=note, frame=pd.DataFrame(rows))]
 
 
-def _gaps(report: Row) -> Table:
+def _gaps(report: EvaluationReport) -> Table:
     rows = []
-    for gap in report["gaps"]:
-        low, high = gap["difference_interval"] or (None, None)
+    for gap in report.gaps:
+        low, high = gap.difference_interval or (None, None)
         rows.append(
             {
-                "between": SLICES.get(gap["slice"], gap["slice"]),
-                "measure": MEASURES.get(gap["measure"], gap["measure"]),
-                "n": gap["n"],
-                "lowest": f"{gap['lowest']} {gap['lowest_value']:.3f}",
-                "highest": f"{gap['highest']} {gap['highest_value']:.3f}",
-                "estimate": gap["difference"],
+                "between": SLICES.get(gap.slice, gap.slice),
+                "measure": MEASURES.get(gap.measure, gap.measure),
+                "n": gap.n,
+                "lowest": f"{gap.lowest} {gap.lowest_value:.3f}",
+                "highest": f"{gap.highest} {gap.highest_value:.3f}",
+                "estimate": gap.difference,
                 "low": low,
                 "high": high,
-                "by chance": f"{gap['by_chance'][0]:.3f}, 95th percentile {gap['by_chance'][1]:.3f}",
+                "by chance": f"{gap.by_chance[0]:.3f}, 95th percentile {gap.by_chance[1]:.3f}",
             }
         )
     columns = ["between", "measure", "n", "lowest", "highest", "estimate", "low", "high", "by chance"]
-    note = "The largest difference between groups (Fairlearn), of groups with 30 cases or more; by chance: what groups that are alike would show."
+    note = "The largest difference between groups, of groups with 30 cases or more; by chance: what groups that are alike would show."
     return Table(name="gaps", section="Groups", title="Gaps between groups", note=note, frame=pd.DataFrame(rows, columns=columns))
 
 
-def _slices(report: Row) -> list[Table]:
+def _slices(report: EvaluationReport) -> list[Table]:
     tables = []
-    for name in sorted(report["slices"], key=lambda name: (list(SLICES).index(name) if name in SLICES else len(SLICES) - 1.5, name)):
-        several = report["slices"][name]
-        if {row["value"] for row in several} == {NOT_GIVEN}:
+    for name in sorted(report.slices, key=lambda name: (list(SLICES).index(name) if name in SLICES else len(SLICES) - 1.5, name)):
+        several = report.slices[name]
+        if {row.value for row in several} == {NOT_GIVEN}:
             continue
         rows = []
         for row in several:
-            low, high = row["top_1_interval"] or (None, None)
-            rows.append({"value": row["value"], "n": row["n"], "groups": row["groups"], "estimate": row["top_1"], "low": low, "high": high})
-            rows[-1]["floor"] = row.get("top_1_floor")
-            rows[-1] |= {MEASURES[figure]: _figure(row, figure) for figure in IN_SLICES if figure in row}
+            top_1 = row.figures["top_1"]
+            low, high = top_1.interval or (None, None)
+            others = {MEASURES[figure]: _text(row.figures[figure]) for figure in IN_SLICES if figure in row.figures}
+            row_of_table = {"value": row.value, "n": row.n, "groups": row.groups, "estimate": top_1.value, "low": low, "high": high}
+            rows.append({**row_of_table, "floor": top_1.floor, **others})
         title = SLICES.get(name) or name.replace("_", " ").capitalize()
         frame = pd.DataFrame(rows).astype({"low": float, "high": float})
         note = "Estimate: top-1; floor, the upright mark: top-1 of the prior's list on these very cases."
@@ -305,30 +327,22 @@ def _slices(report: Row) -> list[Table]:
     return tables
 
 
-def version_row(report: Row) -> dict[str, Any]:
-    """Return what the table of all versions shows of a report; KeyError where it lacks that."""
-    return {
-        "model": report["model"],
-        "data": report.get("data_digest", "")[:16],
-        "n": report["n"],
-        **{MEASURES[name]: _figure(_flat(report), name) for name in ("top_1", "top_3", "top_3_soft", "macro_auroc", "aurc")},
-        "top-3 of the prior's list": report["floors"]["top_3"],
-        "Calibration error": report["metrics"]["expected_calibration_error"],
-        "Coverage": report["metrics"]["set_coverage"],
-        "Abstained": report["metrics"]["abstained"],
-    }
-
-
-def _evaluated(reports: Sequence[Row]) -> list[Table]:
+def _evaluated(reports: Sequence[EvaluationReport]) -> list[Table]:
     if not reports:
         return []
     note = "Only rows of the same data can be compared with each other."
-    frame = pd.DataFrame([version_row(report) for report in reports])
+    frame = pd.DataFrame([_version(report) for report in reports])
     return [Table(name="evaluated", section="All versions", title="Every version evaluated", note=note, frame=frame)]
 
 
-def _flat(report: Row) -> dict[str, Any]:
-    flat = dict(report["metrics"]) | {f"{name}_interval": interval for name, interval in report["intervals"].items()}
-    for name, figure in report.get("overall", {}).items():
-        flat[name], flat[f"{name}_interval"] = figure["value"], figure["interval"]
-    return flat
+def _version(report: EvaluationReport) -> dict[str, str | int | float | None]:
+    return {
+        "model": report.model,
+        "data": report.data_digest[:16],
+        "n": report.n,
+        **{MEASURES[name]: _text(report.overall.get(name)) for name in ("top_1", "top_3", "top_3_soft", "macro_auroc", "aurc")},
+        "top-3 of the prior's list": report.floors.top_3,
+        "Calibration error": report.metrics.get("expected_calibration_error"),
+        "Coverage": report.metrics.get("set_coverage"),
+        "Abstained": report.metrics.get("abstained"),
+    }

@@ -1,6 +1,6 @@
 """The evaluation report: every figure with its n, its interval, its floor and what a perfect model would show.
 
-`docs/explanation/evaluation.md` says what each figure means. The report is JSON; `pages.py` makes it a page.
+`docs/explanation/evaluation.md` says what each figure means, `dermis.shared.evaluation` how the report is written; `page.py` makes it a page.
 """
 
 import itertools
@@ -8,26 +8,38 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from fairlearn.metrics import MetricFrame
-from scipy.stats import binomtest
 
 from dermis.data.samples import NOT_GIVEN
 from dermis.data.statistics import wilson
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import (
+    FORMAT,
+    Confusion,
+    EvaluationReport,
+    Figure,
+    Figures,
+    Floors,
+    Gap,
+    GraderAgreement,
+    GroupCoverage,
+    Interval,
+    PerfectModel,
+    ReliabilityBin,
+    RiskPoint,
+    Slice,
+)
 from dermis.shared.manifest import Manifest
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.predictions import Predictions
-from dermis.trainer.evaluation.slices import TONE_SCALES, by_tone, cut_by, slices
+from dermis.trainer.evaluation.slices import cut_by, slices
 from dermis.trainer.metrics import Floats, Judged
 from dermis.worker.core.outliers import Outliers
 
-FORMAT = "dermis.evaluation/1"
 COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group", "age_group", "sex_at_birth", "race_ethnicity")
 """Slices between which gaps are stated."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
-PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier", "brier_soft", "aurc")
 _SHARES = frozenset(
     [f"top_{top}{kind}" for top in measures.TOPS for kind in ("", "_soft")]
     + ["set_coverage", "set_coverage_soft", "abstained", "out_of_distribution", "top_1_answered", "top_3_answered"]
@@ -47,7 +59,7 @@ def evaluate(
     graders: Sequence[Sequence[Mapping[str, float]]] | None = None,
     draws: int = measures.DRAWS,
     by_fold: Mapping[int, Manifest] | None = None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
     `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown. `graders`: of each case each grader's differential, where they can be told apart.
@@ -72,39 +84,39 @@ def evaluate(
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
     rows = {name: _rows(values, judged, weights, predictions.groups, strange, prior=prior) for name, values in cut.items()}
-    return {
-        "format": FORMAT,
-        "model": predictions.model,
-        "purpose": manifest.purpose,
-        "data": data,
-        "data_digest": predictions.data,
-        "n": len(judged),
-        "groups": len(set(predictions.groups)),
-        "unlabelled": unlabelled,
-        "answered_n": int(judged.answered.sum()),
-        "folds": len(set(predictions.fold.tolist())),
-        "interval": f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
+    return EvaluationReport(
+        format=FORMAT,
+        model=predictions.model,
+        purpose=manifest.purpose,
+        data=data,
+        data_digest=predictions.data,
+        n=len(judged),
+        groups=len(set(predictions.groups)),
+        unlabelled=unlabelled,
+        answered_n=int(judged.answered.sum()),
+        folds=len(set(predictions.fold.tolist())),
+        interval=f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
         "Wilson's over groups where a share is 0 or 1",
-        "metrics": {name: _round(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
-        "mean_set_size": _round(found["set_size"][0]),
-        "intervals": {name: overall[name]["interval"] for name in ("top_1", "top_3")},
-        "overall": overall,
-        "calibrated_on": calibrated_on,
-        "prior": {condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)},
-        "floors": _floors(judged, prior),
-        "shown": _shown(manifest, predictions, weights),
-        "perfect_model_at_this_n": {
-            "expected_calibration_error": _round(measures.perfect_calibration_error(confidence, rng, draws=draws)),
-            "expected_calibration_error_soft": _round(_soft_band(confidence, mass, rng, draws)),
-            "set_coverage": _exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
-            "meaning": "calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
+        metrics={name: rounded(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
+        mean_set_size=rounded(found["set_size"][0]),
+        intervals={name: overall[name].interval for name in ("top_1", "top_3")},
+        overall=overall,
+        calibrated_on=calibrated_on,
+        prior={condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)},
+        floors=_floors(judged, prior),
+        shown=_shown(predictions, weights),
+        perfect_model_at_this_n=PerfectModel(
+            expected_calibration_error=_pair(measures.perfect_calibration_error(confidence, rng, draws=draws)),
+            expected_calibration_error_soft=_pair(_soft_band(confidence, mass, rng, draws)),
+            set_coverage=_exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
+            meaning="calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
-        },
-        "coverage": _coverage(manifest, rows["fitzpatrick_group"], rng),
-        "slices": rows,
-        "gaps": _gaps(judged, predictions.groups, cut, weights, rng),
-        "reliability": _reliability(confidence, mass, judged, weights, predictions.groups),
-        "risk_coverage": {
+        ),
+        coverage=_coverage(manifest, rows["fitzpatrick_group"], rng),
+        slices=rows,
+        gaps=_gaps(judged, predictions.groups, cut, weights, rng),
+        reliability=_reliability(confidence, mass, judged, weights, predictions.groups),
+        risk_coverage={
             "overall": _curve(judged, weights, predictions.groups),
             **{
                 value: _curve(judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h])
@@ -112,9 +124,9 @@ def evaluate(
                 if value != NOT_GIVEN
             },
         },
-        "confusion": _confusion(manifest, judged),
-        "human_agreement": _human(graders, predictions.groups, rng),
-    }
+        confusion=_confusion(manifest, judged),
+        human_agreement=_human(graders, predictions.groups, rng),
+    )
 
 
 def _soft_band(confidence: Floats, mass: Floats, rng: np.random.Generator, draws: int) -> tuple[float, float]:
@@ -125,7 +137,7 @@ def _soft_band(confidence: Floats, mass: Floats, rng: np.random.Generator, draws
 
 def _rows(
     values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None, *, prior: Floats
-) -> list[dict[str, Any]]:
+) -> tuple[Slice, ...]:
     rows = []
     for value, here in cut_by(values):
         found = measures.figures(judged.at(here), weights[:, here])
@@ -135,15 +147,15 @@ def _rows(
         row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
         row["answered_n"] = int(judged.answered[here].sum())
         for name, figure in _with_intervals(found, own, judged.answered[here]).items():
-            row[name], row[f"{name}_interval"] = figure["value"], figure["interval"]
+            row[name], row[f"{name}_interval"] = figure.value, figure.interval
         for top in measures.TOPS:
-            row[f"top_{top}_floor"] = _round(measures.floor(judged.labels[here], prior, top=top))
-            row[f"top_{top}_soft_floor"] = _round(measures.soft_floor(judged.target[here], prior, top=top))
-        rows.append(row)
-    return rows
+            row[f"top_{top}_floor"] = rounded(measures.floor(judged.labels[here], prior, top=top))
+            row[f"top_{top}_soft_floor"] = rounded(measures.soft_floor(judged.target[here], prior, top=top))
+        rows.append(Slice.model_validate(row))
+    return tuple(rows)
 
 
-def _with_intervals(found: Samples, groups: Sequence[str], answered: measures.Hits | None = None) -> dict[str, dict[str, Any]]:
+def _with_intervals(found: Samples, groups: Sequence[str], answered: measures.Hits | None = None) -> dict[str, Figure]:
     among = groups if answered is None else list(itertools.compress(groups, answered))
     return {
         name: with_interval(samples, among if name.endswith("_answered") else groups, share=name in _SHARES)
@@ -151,211 +163,177 @@ def _with_intervals(found: Samples, groups: Sequence[str], answered: measures.Hi
     }
 
 
-def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True) -> dict[str, Any]:
+def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True) -> Figure:
     """Return the figure and its interval of what `measures.draw_weights` gave.
 
     Of a `share` that is 0 or 1 every draw is the same and says nothing: there it is Wilson's interval over the groups.
     """
-    value, interval = samples[0], _interval(samples, groups)
+    value, interval = samples[0], interval_of(samples, groups)
     if share and interval and np.isclose(value, (0, 1), rtol=0, atol=1e-9).any():  # weights of a differential add up to 1 but for rounding
         count = len(set(groups))
         low, high = wilson(round(float(value)) * count, count)
-        interval = _round((float(low), float(high)))
-    return {"value": _round(value), "interval": interval}
+        interval = _pair((float(low), float(high)))
+    return Figure(value=rounded(value), interval=interval)
 
 
-def _interval(samples: Floats, groups: Sequence[str]) -> Any:
-    return _round(measures.interval(samples)) if len(set(groups)) >= measures.FEWEST_GROUPS else None
+def interval_of(samples: Floats, groups: Sequence[str]) -> Interval:
+    middle = measures.interval(samples)
+    return _pair(middle) if middle and len(set(groups)) >= measures.FEWEST_GROUPS else None
 
 
-def _floors(judged: Judged, prior: Floats) -> dict[str, Any]:
+def _floors(judged: Judged, prior: Floats) -> Floors:
     best = judged.target.mean(0)
     hard = np.bincount(judged.labels, minlength=len(prior)) / len(judged)
-    floors: dict[str, Any] = {}
+    floors: dict[str, float | None] = {}
     for top in measures.TOPS:
-        floors[f"top_{top}"] = _round(measures.floor(judged.labels, prior, top=top))
-        floors[f"top_{top}_soft"] = _round(measures.soft_floor(judged.target, prior, top=top))
-        floors[f"top_{top}_best_constant"] = _round(measures.floor(judged.labels, hard, top=top))
-        floors[f"top_{top}_soft_best_constant"] = _round(measures.soft_floor(judged.target, best, top=top))
-    floors["meaning"] = (
-        "the best constant list, by the training cases' prior; best_constant: by these very cases, the most any list could score"
-    )
-    return floors
+        floors[f"top_{top}"] = rounded(measures.floor(judged.labels, prior, top=top))
+        floors[f"top_{top}_soft"] = rounded(measures.soft_floor(judged.target, prior, top=top))
+        floors[f"top_{top}_best_constant"] = rounded(measures.floor(judged.labels, hard, top=top))
+        floors[f"top_{top}_soft_best_constant"] = rounded(measures.soft_floor(judged.target, best, top=top))
+    meaning = "the best constant list, by the training cases' prior; best_constant: by these very cases, the most any list could score"
+    return Floors.model_validate(floors | {"meaning": meaning})
 
 
-def _shown(manifest: Manifest, predictions: Predictions, weights: Floats) -> dict[str, dict[str, Any]]:
+def _shown(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
     """Return what each of images and answers gives alone, by the raw probabilities: calibration was made for both together."""
-    found: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Figures] = {}
     for what, table in predictions.raw.items():
         values = {f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights) for top in measures.TOPS}
         values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
         alone = Judged.undecided(table, labels=predictions.labels, target=predictions.target, fold=predictions.fold)
         values |= measures.of_ranking(alone, weights)
         figures = _with_intervals(values, predictions.groups)
-        found[what] = {name: figure["value"] for name, figure in figures.items()}
-        found[what] |= {f"{name}_interval": figure["interval"] for name, figure in figures.items()}
-    return found
+        flat: dict[str, float | Interval] = {name: figure.value for name, figure in figures.items()}
+        rows[what] = Figures.model_validate(flat | {f"{name}_interval": figure.interval for name, figure in figures.items()})
+    return rows
 
 
-def _exact_coverage(manifest: Manifest, rng: np.random.Generator, *, calibrated_on: int | None, n: int) -> Any:
+def _exact_coverage(manifest: Manifest, rng: np.random.Generator, *, calibrated_on: int | None, n: int) -> Interval:
     if not calibrated_on:
         return None
-    return _round(measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=n))
+    return _pair(measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=n))
 
 
-def _coverage(manifest: Manifest, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generator) -> tuple[GroupCoverage, ...]:
     """Return the coverage of each self-reported Fitzpatrick group beside what exact thresholds would show; no claim for pooled ones."""
-    sets, found = manifest.prediction_sets, []
+    sets, groups = manifest.prediction_sets, []
+    thresholds: dict[str, float] = dict(sets.thresholds.items())
+    calibrated_on: dict[str, int] = dict(sets.calibrated_on.items())
     for row in rows:
-        known = sets.calibrated_on.get(row["value"])
-        claimed = row["value"] not in sets.pooled
-        entry = {"value": row["value"], "n": row["n"], "threshold": sets.thresholds.get(row["value"]), "calibrated_on": known}
-        entry |= {"claimed": sets.coverage if claimed else None, "pooled": not claimed}
-        entry |= {
-            name: row[name]
-            for name in ("set_coverage_soft", "set_coverage_soft_interval", "set_coverage", "set_coverage_interval", "set_size")
-        }
-        entry["perfect_model_at_this_n"] = _exact_coverage(manifest, rng, calibrated_on=known if claimed else None, n=row["n"])
-        found.append(entry)
-    return found
+        known = calibrated_on.get(row.value)
+        claimed = row.value not in sets.pooled
+        groups.append(
+            GroupCoverage(
+                value=row.value,
+                n=row.n,
+                threshold=thresholds.get(row.value),
+                calibrated_on=known,
+                claimed=sets.coverage if claimed else None,
+                pooled=not claimed,
+                set_coverage_soft=row.figures["set_coverage_soft"].value,
+                set_coverage_soft_interval=row.figures["set_coverage_soft"].interval,
+                set_coverage=row.figures["set_coverage"].value,
+                set_coverage_interval=row.figures["set_coverage"].interval,
+                set_size=row.figures["set_size"].value,
+                perfect_model_at_this_n=_exact_coverage(manifest, rng, calibrated_on=known if claimed else None, n=row.n),
+            )
+        )
+    return tuple(groups)
 
 
 def _gaps(
     judged: Judged, groups: Sequence[str], cut: Mapping[str, Sequence[str]], weights: Floats, rng: np.random.Generator
-) -> list[dict[str, Any]]:
-    """Return the largest difference between slices of each kind, by Fairlearn, beside what slices that are alike would show by chance."""
+) -> tuple[Gap, ...]:
+    """Return the largest difference between slices of each kind beside what slices that are alike would show by chance."""
     per_case = {
         "top_1": measures.hits(judged.probabilities, judged.labels, top=1).astype(float),
         "top_3": measures.hits(judged.probabilities, judged.labels, top=3).astype(float),
         "set_coverage": judged.sets[np.arange(len(judged)), judged.labels].astype(float),
         "answered": judged.answered.astype(float),
     }
-    found = []
+    gaps = []
     for name in COMPARED_GROUPS:
         values = np.asarray(cut.get(name, ()), str)
         sizes = dict(zip(*np.unique(values, return_counts=True), strict=True)) if len(values) else {}
-        kept = [value for value, size in sizes.items() if size >= FEWEST_IN_GAP and value != NOT_GIVEN]
+        kept = [str(value) for value, size in sizes.items() if size >= FEWEST_IN_GAP and value != NOT_GIVEN]
         if len(kept) < 2:
             continue
         here = np.isin(values, kept)
         own = list(itertools.compress(groups, here))
         for measure, hit in per_case.items():
-            frame = MetricFrame(
-                metrics=lambda true, said: float(np.mean(said)), y_true=hit[here], y_pred=hit[here], sensitive_features=values[here]
-            )
             by_value = np.stack([measures.mean(hit[values == value], weights[:, values == value]) for value in kept])
-            spread = by_value.max(0) - by_value.min(0)
-            found.append(
-                {
-                    "slice": name,
-                    "measure": measure,
-                    "n": int(here.sum()),
-                    "lowest": str(frame.by_group.idxmin()),
-                    "lowest_value": _round(frame.group_min()),
-                    "highest": str(frame.by_group.idxmax()),
-                    "highest_value": _round(frame.group_max()),
-                    "difference": _round(frame.difference(method="between_groups")),
-                    "difference_interval": _interval(spread, own),
-                    "by_chance": _round(measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)),
-                    "left_out": sorted(str(value) for value in set(sizes) - set(kept)),
-                }
+            means, spread = by_value[:, 0], by_value.max(0) - by_value.min(0)
+            gaps.append(
+                Gap(
+                    slice=name,
+                    measure=measure,
+                    n=int(here.sum()),
+                    lowest=kept[means.argmin()],
+                    lowest_value=rounded(means.min()),
+                    highest=kept[means.argmax()],
+                    highest_value=rounded(means.max()),
+                    difference=rounded(spread[0]),
+                    difference_interval=interval_of(spread, own),
+                    by_chance=_pair(measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)),
+                    left_out=tuple(sorted(str(value) for value in set(sizes) - set(kept))),
+                )
             )
-    return found
+    return tuple(gaps)
 
 
-def _reliability(confidence: Floats, mass: Floats, judged: Judged, weights: Floats, groups: Sequence[str]) -> list[dict[str, Any]]:
+def _reliability(confidence: Floats, mass: Floats, judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[ReliabilityBin, ...]:
     right = measures.hits(judged.probabilities, judged.labels, top=1)
-    place, rows = measures.bin_of(confidence), []
+    place, bins = measures.bin_of(confidence), []
     for b in range(measures.BINS):
         here = place == b
         if here.any():
-            own = list(itertools.compress(groups, here))
-            share = with_interval(measures.mean(right[here], weights[:, here]), own)
-            row = {
-                "low": b / measures.BINS,
-                "high": (b + 1) / measures.BINS,
-                "n": int(here.sum()),
-                "confidence": _round(confidence[here].mean()),
-            }
-            rows.append(row | {"right": share["value"], "interval": share["interval"], "right_soft": _round(mass[here].mean())})
-    return rows
+            share = with_interval(measures.mean(right[here], weights[:, here]), list(itertools.compress(groups, here)))
+            bins.append(
+                ReliabilityBin(
+                    low=b / measures.BINS,
+                    high=(b + 1) / measures.BINS,
+                    n=int(here.sum()),
+                    confidence=rounded(confidence[here].mean()),
+                    right=share.value,
+                    interval=share.interval,
+                    right_soft=rounded(mass[here].mean()),
+                )
+            )
+    return tuple(bins)
 
 
-def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> list[dict[str, Any]]:
+def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[RiskPoint, ...]:
     """Return the top-1 risk at each share answered, most confident first, and n: of how many cases it is."""
     wrong = ~measures.hits(judged.probabilities, judged.labels, top=1)
     share, risk = measures.risk_curve(judged.probabilities.max(1), wrong, weights)
-    rows = []
+    points = []
     for answered in _CURVE:
         place = (share < answered - 1e-9).sum(1).clip(max=len(judged) - 1)
         samples = risk[np.arange(len(risk)), place]
         n = round(float(share[0, place[0]]) * len(judged))
-        rows.append({"answered": answered, "n": n, "risk": _round(samples[0]), "interval": _interval(samples, groups)})
-    return rows
+        points.append(RiskPoint(answered=answered, n=n, risk=rounded(samples[0]), interval=interval_of(samples, groups)))
+    return tuple(points)
 
 
-def _confusion(manifest: Manifest, judged: Judged) -> dict[str, Any]:
+def _confusion(manifest: Manifest, judged: Judged) -> Confusion:
     table = np.zeros((len(manifest.conditions),) * 2, int)
     np.add.at(table, (judged.labels, np.argsort(-judged.probabilities, axis=1, kind="stable")[:, 0]), 1)
-    return {"conditions": [condition.name for condition in manifest.conditions], "rows": "reference", "n": table.tolist()}
+    return Confusion(conditions=tuple(condition.name for condition in manifest.conditions), rows="reference", n=table.tolist())
 
 
-def _human(graders: Sequence[Sequence[Mapping[str, float]]] | None, groups: Sequence[str], rng: np.random.Generator) -> dict[str, Any]:
-    found = {"n": 0} if graders is None else measures.agreement_of_graders(graders, groups, rng)
-    return {name: _round(value) for name, value in found.items()}
+def _human(graders: Sequence[Sequence[Mapping[str, float]]] | None, groups: Sequence[str], rng: np.random.Generator) -> GraderAgreement:
+    if graders is None:
+        return GraderAgreement(n=0)
+    agreement = {}
+    for name, value in measures.agreement_of_graders(graders, groups, rng).items():
+        agreement[name] = _pair(value) if isinstance(value, tuple) else rounded(value) if isinstance(value, float) else value
+    return GraderAgreement.model_validate(agreement)
 
 
-def compare(
-    manifest: Manifest, predictions: Predictions, other_manifest: Manifest, other: Predictions, *, draws: int = measures.DRAWS
-) -> dict[str, Any]:
-    """Return how a model differs from another one on the same cases: this minus the other, each figure by one set of bootstrap draws.
-
-    `mcnemar`: the exact test of top-1 (McNemar 1947), which takes cases as independent. INVALID unless ids and reference
-    differentials are the same.
-    """
-    if (
-        predictions.ids != other.ids
-        or predictions.conditions != other.conditions
-        or not np.allclose(predictions.target, other.target, atol=1e-9)
-    ):
-        raise DermisError(
-            Kind.INVALID, "NOT_PAIRED", f"{predictions.model} and {other.model} were not measured on the same cases: predict both"
-        )
-    known = predictions.labels >= 0
-    predictions, other = at(predictions, known), at(other, known)
-    one, two = decided(manifest, predictions)[0], decided(other_manifest, other)[0]
-    rng = np.random.default_rng(0)
-    weights = measures.draw_weights(predictions.groups, rng, draws=draws)
-    rights = [measures.hits(judged.probabilities, judged.labels, top=1) for judged in (one, two)]
-    only_one, only_two = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
-    test = binomtest(only_one, only_one + only_two).pvalue if only_one + only_two else 1.0
-    by_slice: dict[str, list[dict[str, Any]]] = {scale: [] for scale in TONE_SCALES}
-    for scale, value, here in by_tone(manifest, predictions):
-        own = list(itertools.compress(predictions.groups, here))
-        row = {"value": value, "n": int(here.sum()), **differences(one.at(here), two.at(here), weights[:, here], own)}
-        by_slice[scale].append(row)
-    return {
-        "model": predictions.model,
-        "against": other.model,
-        "n": len(one),
-        "differences": differences(one, two, weights, predictions.groups),
-        "mcnemar": {"only_this_right": only_one, "only_other_right": only_two, "p": float(test)},
-        "slices": by_slice,
-    }
-
-
-def differences(one: Judged, two: Judged, weights: Floats, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-    ours, theirs = measures.figures(one, weights), measures.figures(two, weights)
-    return {
-        name: {"this": _round(ours[name][0]), "other": _round(theirs[name][0])}
-        | {"difference": _round(ours[name][0] - theirs[name][0]), "interval": _interval(ours[name] - theirs[name], groups)}
-        for name in PAIRED
-    }
-
-
-def _round(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_round(item) for item in value]
-    if value is None or isinstance(value, int):
-        return value
+def rounded(value: Any) -> Any:
+    """Return a number to four places, None for NaN: the figure of cases that can't give it."""
     return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _pair(pair: tuple[float, float]) -> tuple[float, float]:
+    return round(pair[0], 4), round(pair[1], 4)

@@ -1,6 +1,6 @@
 """What a model rests on and what shakes it: ablation, robustness, skin-tone flips. Each is a pass over the data set, or several."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,18 +13,72 @@ from dermis.data.dataset import GENERATED, Dataset
 from dermis.data.generated import cases as generated
 from dermis.data.report.table import Table
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import Figure, Interval, Part
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer import metrics as measures
+from dermis.trainer.evaluation.comparison import Difference, Differences, differences
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.predict import Bundle, Change, predict
 from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions
-from dermis.trainer.evaluation.report import differences, with_interval
+from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.evaluation.slices import by_tone
 from dermis.trainer.model.feature_schema import FEATURE_GROUPS
 from dermis.worker.core.prepare import Image
 
 Step = Callable[[int], None]
 _SHOWN_DIFFERENCES = ("top_1", "top_3", "top_3_soft", "macro_auroc", "brier_soft")
+
+
+class Ablation(Differences):
+    """What is lost without a part of the input."""
+
+    left_out: str
+
+
+class ChangedImages(Differences):
+    """What a `change` of the images costs the cases of one `value` of a tone scale, and how often the first condition stays."""
+
+    change: str
+    slice: str
+    value: str
+    first_stays: Figure
+
+
+class Tone(Part):
+    """The cases shown in another skin tone: how often their first condition flips, and top-1."""
+
+    shown_as: str
+    n: int
+    flips: Figure
+    top_1: Figure
+
+
+class SliceFlips(Part):
+    """The flip rate of the cases of one value of a tone scale."""
+
+    slice: str
+    value: str
+    n: int
+    flip_rate: Figure
+
+
+class ToneFlips(Part):
+    """How often another skin tone gives another first condition; `how` says whether exactly or by approximation."""
+
+    how: str
+    n: int
+    flip_rate: Figure
+    cases_with_a_flip: Figure
+    shown_as: tuple[Tone, ...]
+    by_slice: tuple[SliceFlips, ...]
+
+
+class Studies(Part):
+    """`studies.json`: those that were asked for."""
+
+    ablation: tuple[Ablation, ...] = ()
+    robustness: tuple[ChangedImages, ...] = ()
+    skin_tone_flips: ToneFlips | None = None
 
 
 def blur(sigma: float) -> Change:
@@ -76,32 +130,37 @@ def passes(source: str, *, ablation: bool, robustness: bool) -> int:
     return ablation * (len(FEATURE_GROUPS) + 1) + robustness * (len(CHANGES) + flips)
 
 
-def ablation(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step) -> list[dict[str, Any]]:
+def ablation(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step) -> tuple[Ablation, ...]:
     """Return what is lost without each answer group that the model reads, each modality and the quality filter; paired differences."""
     read = {field.name for field in bundle.schema.fields}
     rows = []
     for left_out, names in FEATURE_GROUPS.items():
         if read & set(names):
             found = predict(bundle, dataset, hidden=names, shown=(SHOWN_TO_SERVE,), step=step)
-            rows.append(_against(bundle, whole, found, left_out=f"answers: {left_out}"))
+            rows.append(_ablation(bundle, whole, found, f"answers: {left_out}"))
     for left_out, shown in (("every answer", "images alone"), ("images", "answers alone")):
-        rows.append(_against(bundle, whole, replace(whole, raw={SHOWN_TO_SERVE: whole.raw[shown]}), left_out=left_out))  # type: ignore[index]
+        rows.append(_ablation(bundle, whole, replace(whole, raw={SHOWN_TO_SERVE: whole.raw[shown]}), left_out))  # type: ignore[index]
     unfiltered = predict(bundle, dataset, quality_filter=False, shown=(SHOWN_TO_SERVE,), step=step)
-    return [*rows, _against(bundle, whole, unfiltered, left_out="quality filter")]
+    return (*rows, _ablation(bundle, whole, unfiltered, "quality filter"))
 
 
-def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step) -> list[dict[str, Any]]:
+def _ablation(bundle: Bundle, whole: Predictions, without: Predictions, left_out: str) -> Ablation:
+    return Ablation.model_validate({"left_out": left_out, "n": len(whole), **_against(bundle, whole, without)})
+
+
+def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step) -> tuple[ChangedImages, ...]:
     """Return what each change of the images costs, overall and by tone: paired differences, and how often the first condition stays."""
     rows = []
     for name, change in CHANGES.items():
         found = predict(bundle, dataset, change=change, shown=(SHOWN_TO_SERVE,), step=step)
         for scale, value, here in _tones(bundle, whole):
             part, changed = at(whole, here), at(found, here)
-            rows.append(_against(bundle, part, changed, change=name, slice=scale, value=value) | {"first_stays": _stays(part, changed)})
-    return rows
+            what = {"change": name, "slice": scale, "value": value, "n": len(part), "first_stays": _stays(part, changed)}
+            rows.append(ChangedImages.model_validate({**what, **_against(bundle, part, changed)}))
+    return tuple(rows)
 
 
-def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: str, step: Step) -> dict[str, Any]:
+def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: str, step: Step) -> ToneFlips:
     """Return how often another skin tone gives another first condition, all else being equal; `source`: what the data set was opened by.
 
     Generated cases are painted again on all ten Monk tones: exact. Photos can't be: their lightness is shifted in CIE Lab, which
@@ -123,21 +182,22 @@ def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: 
         other = np.array([value != name for value in own])
         changed = (_first(found) != first) & other
         flips.append((changed, other))
-        rows.append({"shown_as": name, "n": int(other.sum()), "flips": _mean(changed[other], _taken(whole.groups, other))})
-        rows[-1]["top_1"] = _mean(_first(found) == whole.labels, whole.groups)
+        flipped = _mean(changed[other], _taken(whole.groups, other))
+        top_1 = _mean(_first(found) == whole.labels, whole.groups)
+        rows.append(Tone(shown_as=name, n=int(other.sum()), flips=flipped, top_1=top_1))
     changed, other = (np.stack(table) for table in zip(*flips, strict=True))
     rate = changed.sum(0) / np.maximum(other.sum(0), 1)
-    return {
-        "how": how,
-        "n": len(whole),
-        "flip_rate": _mean(rate, whole.groups),
-        "cases_with_a_flip": _mean(changed.any(0), whole.groups),
-        "shown_as": rows,
-        "by_slice": [
-            {"slice": scale, "value": value, "n": int(here.sum()), "flip_rate": _mean(rate[here], _taken(whole.groups, here))}
+    return ToneFlips(
+        how=how,
+        n=len(whole),
+        flip_rate=_mean(rate, whole.groups),
+        cases_with_a_flip=_mean(changed.any(0), whole.groups),
+        shown_as=tuple(rows),
+        by_slice=tuple(
+            SliceFlips(slice=scale, value=value, n=int(here.sum()), flip_rate=_mean(rate[here], _taken(whole.groups, here)))
             for scale, value, here in _tones(bundle, whole)
-        ],
-    }
+        ),
+    )
 
 
 class _Repainted:
@@ -163,20 +223,20 @@ def _tones(bundle: Bundle, predictions: Predictions) -> Iterator[tuple[str, str,
     yield from by_tone(bundle.manifest, predictions)
 
 
-def _against(bundle: Bundle, whole: Predictions, found: Predictions, **what: str) -> dict[str, Any]:
+def _against(bundle: Bundle, whole: Predictions, found: Predictions) -> dict[str, Difference]:
     """Return the paired differences of the changed way minus the whole one."""
     one, two = (decided(bundle.manifest, predictions, bundle.outliers)[0] for predictions in (found, whole))
     weights = measures.draw_weights(whole.groups, np.random.default_rng(0))
-    return {**what, "n": len(whole), **differences(one, two, weights, whole.groups)}
+    return differences(one, two, weights, whole.groups)
 
 
-def _stays(whole: Predictions, found: Predictions) -> dict[str, Any]:
+def _stays(whole: Predictions, found: Predictions) -> Figure:
     return _mean(_first(found) == _first(whole), whole.groups)
 
 
-def _mean(values: Any, groups: Sequence[str]) -> dict[str, Any]:
+def _mean(values: Any, groups: Sequence[str]) -> Figure:
     if not len(values):
-        return {"value": None, "interval": None}
+        return Figure(value=None, interval=None)
     return with_interval(measures.mean(np.asarray(values, float), measures.draw_weights(groups, np.random.default_rng(0))), groups)
 
 
@@ -188,36 +248,44 @@ def _first(predictions: Predictions) -> measures.Ints:
     return np.asarray(np.argsort(-predictions.raw[SHOWN_TO_SERVE], axis=1, kind="stable")[:, 0])
 
 
-def as_tables(studies: Mapping[str, Any]) -> list[Table]:
-    """Return what the page shows of "ablation", "robustness" and "skin_tone_flips"."""
+def as_tables(studies: Studies) -> list[Table]:
+    """Return what the page shows of the studies."""
+    note = "Differences to the whole model on unchanged images, on the same cases, with their intervals."
     tables = []
-    for name, title, key in (("ablation", "Without a part", "left_out"), ("robustness", "Changed images", "change")):
-        rows = [
-            {key: row[key], **({"of": row["value"]} if "value" in row else {}), "n": row["n"]}
-            | {figure.replace("_", " "): _said(row[figure]) for figure in _SHOWN_DIFFERENCES}
-            | ({"first condition stays": _said(row["first_stays"], "value")} if "first_stays" in row else {})
-            for row in studies.get(name, ())
-        ]
-        if rows:
-            note = "Differences to the whole model on unchanged images, on the same cases, with their intervals."
-            tables.append(Table(name=name, section="Studies", title=title, note=note, frame=pd.DataFrame(rows)))
-    if flips := studies.get("skin_tone_flips"):
-        rows = [
-            {"shown as": row["shown_as"], "n": row["n"], "flips": _said(row["flips"], "value"), "top-1": _said(row["top_1"], "value")}
-            for row in flips["shown_as"]
-        ]
-        rows += [
-            {"shown as": f"any other, of {row['value']}", "n": row["n"], "flips": _said(row["flip_rate"], "value"), "top-1": ""}
-            for row in flips["by_slice"]
-        ]
-        note = f"{flips['how']}. Of {flips['n']:,} cases {_said(flips['cases_with_a_flip'], 'value')} have at least one flip."
-        tables.append(Table(name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=pd.DataFrame(rows)))
-    return tables
+    if studies.ablation:
+        frame = _frame({"left_out": row.left_out, "n": row.n, **_differences(row)} for row in studies.ablation)
+        tables.append(Table(name="ablation", section="Studies", title="Without a part", note=note, frame=frame))
+    if studies.robustness:
+        frame = _frame(
+            {"change": row.change, "of": row.value, "n": row.n, **_differences(row), "first condition stays": _text(row.first_stays)}
+            for row in studies.robustness
+        )
+        tables.append(Table(name="robustness", section="Studies", title="Changed images", note=note, frame=frame))
+    return [*tables, *([_table_of_flips(studies.skin_tone_flips)] if studies.skin_tone_flips else ())]
 
 
-def _said(figure: Mapping[str, Any], name: str = "difference") -> str:
-    value, interval = figure[name], figure["interval"]
+def _table_of_flips(flips: ToneFlips) -> Table:
+    rows = [{"shown as": row.shown_as, "n": row.n, "flips": _text(row.flips), "top-1": _text(row.top_1)} for row in flips.shown_as]
+    for each in flips.by_slice:
+        rows.append({"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""})
+    note = f"{flips.how}. Of {flips.n:,} cases {_text(flips.cases_with_a_flip)} have at least one flip."
+    return Table(name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=_frame(rows))
+
+
+def _frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows))
+
+
+def _differences(row: Differences) -> dict[str, str]:
+    shown = {name: row.differences[name] for name in _SHOWN_DIFFERENCES}
+    return {name.replace("_", " "): _number(each.difference, each.interval, sign="+") for name, each in shown.items()}
+
+
+def _text(figure: Figure) -> str:
+    return _number(figure.value, figure.interval)
+
+
+def _number(value: float | None, interval: Interval, *, sign: str = "") -> str:
     if value is None:
         return ""
-    sign = "+" if name == "difference" else ""
     return f"{value:{sign}.3f}" + (f" ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else "")

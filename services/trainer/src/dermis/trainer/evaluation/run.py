@@ -1,6 +1,5 @@
 """What `dermis evaluate` does: predict, measure, write into the store and into a folder."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,17 +15,19 @@ from dermis.data.sources import digest_of_samples
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Part, from_text
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import MANIFEST_FILE, MODEL_NAME, VersionRef
+from dermis.shared.evaluation import EvaluationReport, Interval, SeenInTraining, read_report
+from dermis.shared.manifest import EVALUATION_FILE, MANIFEST_FILE, MODEL_NAME, VersionRef
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
 from dermis.trainer.evaluation import robustness as studies
-from dermis.trainer.evaluation.page import as_html, version_row
+from dermis.trainer.evaluation.comparison import Comparison, compare
+from dermis.trainer.evaluation.page import as_html
 from dermis.trainer.evaluation.predict import Bundle, fetch_bundle, open_bundle, predict
 from dermis.trainer.evaluation.predictions import Predictions, from_bytes, to_bytes
-from dermis.trainer.evaluation.report import FORMAT, compare, evaluate
+from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import seen_in_training, warning
 from dermis.trainer.metrics import Floats
-from dermis.trainer.model.bundle import EVALUATION_FILE, write_json
+from dermis.trainer.model.bundle import as_json, write_json
 from dermis.trainer.model.inputs import targets
 from dermis.trainer.records.layout import EVALUATIONS, evaluation_key, parse_ref
 
@@ -80,31 +81,33 @@ def run(wish: Wish) -> None:
         data = f"{whole.name}{f', part {wish.part}' if wish.split else ''}; label policy {whole.policy}"
         _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
         predictions, report = _measure(model, dataset, train, data=data, store=store)
-        report |= {"seen_in_training": seen} if seen else {}
-        found = _studies(wish, model.bundle, dataset, predictions)
+        report = report.model_copy(update={"seen_in_training": seen} if seen else {})
+        studied = _studies(wish, model.bundle, dataset, predictions)
         against = comparison = None
         if other:
             _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
             theirs, against = _measure(other, dataset, train, data=data, store=store)
             comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
     wish.out.mkdir(parents=True, exist_ok=True)
-    told = report | found | ({"comparison": comparison} if comparison else {})
-    write_json(wish.out / EVALUATION_FILE, told)
+    beside = {**(dict(studied) if studied else {}), **({"comparison": comparison} if comparison else {})}
+    write_json(wish.out / EVALUATION_FILE, report.model_copy(update=beside))
     (wish.out / PREDICTIONS_FILE).write_bytes(to_bytes(predictions))
     if store and model.key:  # without what depends on other versions: it is put once
-        files = {EVALUATION_FILE: as_json(report), PAGE_FILE: as_html(report).encode()} | ({STUDIES_FILE: as_json(found)} if found else {})
+        files = {EVALUATION_FILE: as_json(report), PAGE_FILE: as_html(report).encode()} | (
+            {STUDIES_FILE: as_json(studied)} if studied else {}
+        )
         _put(store, model.key, files)
     elif store:
         click.echo(f"{wish.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
     evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
-    tables = studies.as_tables(found)
+    tables = studies.as_tables(studied) if studied else ()
     page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
     (wish.out / PAGE_FILE).write_text(page, encoding="utf-8")
-    _say(wish, told)
-    _warn(told.get("seen_in_training"))
+    _say(wish, report, comparison, studied)
+    _warn(seen)
 
 
-def _warn(seen: Mapping[str, Any] | None) -> None:
+def _warn(seen: SeenInTraining | None) -> None:
     """Say, before what takes long and again below the figures, that cases were in training."""
     if seen:
         _alert(warning(seen))
@@ -160,7 +163,7 @@ def _other(text: str, model: _Model, dataset: Dataset, store: BlobStore | None, 
 
 def _measure(
     model: _Model, dataset: Dataset, train: Dataset | None, *, data: str, store: BlobStore | None
-) -> tuple[Predictions, dict[str, Any]]:
+) -> tuple[Predictions, EvaluationReport]:
     manifest = model.bundle.manifest
     dataset = replace(dataset, digest=digest_of_samples(dataset.samples))
     predictions = _known(store, model.key)
@@ -197,50 +200,48 @@ def _known(store: BlobStore | None, key: str | None) -> Predictions | None:
 def _trained_on(model: _Model, train: Dataset | None, dataset: Dataset) -> tuple[Floats, int | None]:
     """Return the prior [K] and the calibration cases: as the bundle's own evaluation says, else from the split, else from these cases."""
     conditions = model.bundle.manifest.conditions
-    own = json.loads((model.folder / EVALUATION_FILE).read_bytes()) if (model.folder / EVALUATION_FILE).is_file() else {}
-    calibrated_on = own.get("calibrated_on") or sum(model.bundle.manifest.prediction_sets.calibrated_on.values()) or None
-    if own.get("prior"):
-        return np.array([own["prior"].get(condition.name, 0.0) for condition in conditions]), calibrated_on
+    file = model.folder / EVALUATION_FILE
+    own = EvaluationReport.model_validate_json(file.read_bytes()) if file.is_file() else None
+    calibrated_on = (own and own.calibrated_on) or sum(model.bundle.manifest.prediction_sets.calibrated_on.values()) or None
+    if own and own.prior:
+        return np.array([own.prior.get(condition.name, 0.0) for condition in conditions]), calibrated_on
     click.echo(
         "the bundle does not say its training prior: floors are of " + ("the split's training part" if train else "these cases"), err=True
     )
     return targets((train or dataset).samples, conditions)[0].mean(0), calibrated_on
 
 
-def _studies(wish: Wish, bundle: Bundle, dataset: Dataset, whole: Predictions) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _studies(wish: Wish, bundle: Bundle, dataset: Dataset, whole: Predictions) -> studies.Studies | None:
     if not wish.ablation and not wish.robustness:
-        return found
+        return None
+    results: dict[str, Any] = {}
     rounds = studies.passes(wish.data, ablation=wish.ablation, robustness=wish.robustness)
     with click.progressbar(length=rounds * len(dataset), label="studies") as bar:
         step: Callable[[int], None] = bar.update
         if wish.ablation:
-            found["ablation"] = studies.ablation(bundle, dataset, whole, step=step)
+            results["ablation"] = studies.ablation(bundle, dataset, whole, step=step)
         if wish.robustness:
-            found["robustness"] = studies.robustness(bundle, dataset, whole, step=step)
-            found["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=wish.data, step=step)
-    return found
+            results["robustness"] = studies.robustness(bundle, dataset, whole, step=step)
+            results["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=wish.data, step=step)
+    return studies.Studies(**results)
 
 
-def _evaluated(store: BlobStore) -> Iterator[dict[str, Any]]:
-    """Yield the evaluations that the store holds; what can't be shown as one is passed over, and its key is told."""
+def _evaluated(store: BlobStore) -> Iterator[EvaluationReport]:
+    """Yield the evaluations that the store holds; one that can't be read is passed over, and a warning names its key."""
     for key in store.list(EVALUATIONS):
         if not key.endswith(f"/{EVALUATION_FILE}"):
             continue
         try:
-            report = json.loads(store.get(key))
-            if report["format"] != FORMAT:
-                raise ValueError(f"its format is {report['format']!r}")
-            version_row(report)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            _alert(f"{key} is no evaluation of dermis ({error!r}) and is passed over: remove it, or evaluate anew")
-            continue
-        yield report
+            yield read_report(store, key)
+        except DermisError as error:
+            if error.kind is not Kind.INVALID:
+                raise
+            _alert(f"{error.detail}, or remove it: it is passed over")
 
 
-def _once(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _once(reports: Sequence[EvaluationReport]) -> list[EvaluationReport]:
     """Return the last report of each model on each data set, by data and model."""
-    last = {(report.get("data_digest", ""), report.get("model", "")): report for report in reports}
+    last = {(report.data_digest, report.model): report for report in reports}
     return [last[key] for key in sorted(last)]
 
 
@@ -252,12 +253,8 @@ def _put(store: BlobStore, key: str, files: Mapping[str, bytes]) -> None:
             click.echo(f"{key}/{name} stands with other content and is left: what is new is in the folder alone", err=True)
 
 
-def as_json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _say(wish: Wish, report: dict[str, Any]) -> None:
-    click.echo(f"{report['model']} on {report['n']:,} cases")
+def _say(wish: Wish, report: EvaluationReport, comparison: Comparison | None, studied: studies.Studies | None) -> None:
+    click.echo(f"{report.model} on {report.n:,} cases")
     for name in (
         "top_1",
         "top_3",
@@ -268,19 +265,18 @@ def _say(wish: Wish, report: dict[str, Any]) -> None:
         "set_coverage_soft",
         "aurc",
     ):
-        floor = report["floors"].get(name)
-        click.echo(f"  {name:28} {_figure(report['overall'][name])}" + (f"  floor {floor:.3f}" if floor is not None else ""))
-    if comparison := report.get("comparison"):
-        for name, found in comparison["differences"].items():
-            click.echo(f"  {name:28} {_figure(found, 'difference', sign='+')}  against {comparison['against']}")
-    if "skin_tone_flips" in report:
-        flips = report["skin_tone_flips"]
-        click.echo(f"  skin-tone flip rate          {_figure(flips['flip_rate'])}  {flips['how']}")
+        figure, floor = report.overall[name], report.floors.of(name)
+        text = _text(figure.value, figure.interval) + (f"  floor {floor:.3f}" if floor is not None else "")
+        click.echo(f"  {name:28} {text}")
+    if comparison:
+        for name, paired in comparison.differences.items():
+            click.echo(f"  {name:28} {_text(paired.difference, paired.interval, sign='+')}  against {comparison.against}")
+    if studied and (flips := studied.skin_tone_flips):
+        click.echo(f"  skin-tone flip rate          {_text(flips.flip_rate.value, flips.flip_rate.interval)}  {flips.how}")
     click.echo(f"written {wish.out / EVALUATION_FILE}, {wish.out / PAGE_FILE}, {wish.out / PREDICTIONS_FILE}")
 
 
-def _figure(found: Mapping[str, Any], name: str = "value", *, sign: str = "") -> str:
-    if found[name] is None:
+def _text(value: float | None, interval: Interval, *, sign: str = "") -> str:
+    if value is None:
         return "not stated"
-    low, high = found["interval"] or (None, None)
-    return f"{found[name]:{sign}.3f}" + (f"  ({low:{sign}.3f} to {high:{sign}.3f})" if low is not None else "")
+    return f"{value:{sign}.3f}" + (f"  ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else "")

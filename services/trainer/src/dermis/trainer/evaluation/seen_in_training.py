@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from dermis.data.dataset import Dataset
+from dermis.shared.evaluation import SeenInTraining
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.records.runs import LEARNED_FILE, Learned, run_key
@@ -30,7 +30,7 @@ def case_keys(dataset: Dataset) -> list[str]:
 
 def seen_in_training(
     manifest: Manifest, dataset: Dataset, *, whole: str, split: str | None, store: BlobStore | None
-) -> dict[str, Any] | None:
+) -> SeenInTraining | None:
     """Return what is known of cases that the model was trained or calibrated on, None if nothing speaks for any.
 
     `cases`, `calibrated`: how many of the `of`, None where only the data set is known to be the same; `how`: by what. `whole`, `split`:
@@ -46,22 +46,26 @@ def seen_in_training(
             )
         )
         how = f"by the record of {record.run_id}"
-        return {"cases": learned, "calibrated": calibrated, "of": len(dataset), "how": how} if learned + calibrated else None
+        return SeenInTraining(cases=learned, calibrated=calibrated, of=len(dataset), how=how) if learned + calibrated else None
     lineage: Mapping[str, str] = manifest.lineage
     if lineage.get("data") != whole or (split and split == lineage.get("split") and lineage.get("learned") != EVERY_CASE):
         return None
-    return {"cases": None, "calibrated": None, "of": len(dataset), "how": "the bundle says that it was made from this very data set"}
+    how = "the bundle says that it was made from this very data set"
+    return SeenInTraining(cases=None, calibrated=None, of=len(dataset), how=how)
 
 
-def warning(seen: Mapping[str, Any]) -> str:
-    if seen["cases"] is None:
-        count = f"some or all of these {seen['of']:,} cases were"
-    elif not seen["cases"]:
-        return f"{seen['calibrated']:,} of {seen['of']:,} cases calibrated this model ({seen['how']}): its calibration and coverage show better than they are."
+def warning(seen: SeenInTraining) -> str:
+    if seen.cases is None:
+        count = f"some or all of these {seen.of:,} cases were"
+    elif not seen.cases:
+        return (
+            f"{seen.calibrated or 0:,} of {seen.of:,} cases calibrated this model ({seen.how}): "
+            "its calibration and coverage show better than they are."
+        )
     else:
-        count = f"{seen['cases']:,} of {seen['of']:,} cases were"
+        count = f"{seen.cases:,} of {seen.of:,} cases were"
     return (
-        f"{count} in this model's training ({seen['how']}): these figures tell how well it remembers them, not how good it is. "
+        f"{count} in this model's training ({seen.how}): these figures tell how well it remembers them, not how good it is. "
         "Measure it on cases that it has not seen; what models that had not seen them scored stands in the bundle's own evaluation.json."
     )
 

@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import MANIFEST_FILE, Manifest
 
 EVALUATION_FILE = "evaluation.json"
@@ -17,8 +20,18 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def as_json(value: Any) -> bytes:
+    """Return JSON as it is written into files; of a model what was set. ValueError for NaN, for which JSON has no word."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_what_was_set)
+    return f"{text}\n".encode()
+
+
+def _what_was_set(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_unset=True)
+
+
 def write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_bytes(as_json(value))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -36,8 +49,9 @@ def restated(folder: Path, *, version: int) -> Manifest:
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
-    report: dict[str, dict[str, float]] = json.loads((folder / EVALUATION_FILE).read_text("utf-8"))
-    return report["metrics"]
+    """Return the figures of a bundle's evaluation report by which two builds are compared."""
+    report = EvaluationReport.model_validate_json((folder / EVALUATION_FILE).read_bytes())
+    return {name: value for name, value in report.metrics.items() if value is not None}
 
 
 _EXACT = ("name", "version", "purpose", "image_size", "max_images", "conditions", "feature_schema", "embedding_size", "cam_size")

@@ -1,8 +1,9 @@
 """The model card: what a bundle is for, for whom it was measured and how well, in words for people."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
+from dermis.shared.evaluation import EvaluationReport, Figure, Interval, Slice
 from dermis.shared.manifest import Manifest
 
 _PURPOSE = {
@@ -13,10 +14,12 @@ _PURPOSE = {
 }
 
 
-def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
+def model_card(manifest: Manifest, report: EvaluationReport) -> str:
     """Return the card, Markdown, of a bundle and its evaluation report."""
-    metrics, floors, perfect = report["metrics"], report["floors"], report["perfect_model_at_this_n"]
-    shown = "\n".join(f"| {what} | {row['top_1']:.3f} | {row['top_3']:.3f} |" for what, row in report["shown"].items())
+    metrics, floors, perfect = report.metrics, report.floors, report.perfect_model_at_this_n
+    shown = "\n".join(
+        f"| {what} | {_number(row.figures['top_1'].value)} | {_number(row.figures['top_3'].value)} |" for what, row in report.shown.items()
+    )
     return f"""# {manifest.name} {manifest.version} ({manifest.purpose})
 
 {_PURPOSE[manifest.purpose]}
@@ -26,35 +29,35 @@ def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
 - Input: up to {manifest.max_images} images ({manifest.image_size} px) and a self-report, every answer of which may be absent. No answer on
   race or ethnicity is read.
 - Output: calibrated probabilities of {len(manifest.conditions)} conditions: {", ".join(c.name for c in manifest.conditions)}.
-- Data: {report["data"]}
+- Data: {report.data}
 
-## Measured on {report["n"]} test cases
+## Measured on {report.n} test cases
 
 | shown | top-1 | top-3 |
 |---|---|---|
 {shown}
-| floor: {floors["meaning"]} | {floors["top_1"]:.3f} | {floors["top_3"]:.3f} |
+| floor: {floors.meaning} | {floors.top_1:.3f} | {floors.top_3:.3f} |
 
 Every image that can be read was shown to the model, as with the calibration cases. The service leaves unusable images out; `dermis evaluate`
 measures that.
 
-95 % intervals, by bootstrap over groups of connected cases: top-1 {_range(report["intervals"]["top_1"])}, top-3 {_range(report["intervals"]["top_3"])}.
+95 % intervals, by bootstrap over groups of connected cases: top-1 {_range(report.intervals["top_1"])}, top-3 {_range(report.intervals["top_3"])}.
 
 | | measured | a perfect model at this n |
 |---|---|---|
-| expected calibration error | {metrics["expected_calibration_error"]:.3f} | {_mean(perfect["expected_calibration_error"])} |
-| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {metrics["set_coverage"]:.3f} | {_range(perfect["set_coverage"]) if perfect["set_coverage"] else "not stated"} |
+| expected calibration error | {_number(metrics["expected_calibration_error"])} | {_mean(perfect.expected_calibration_error)} |
+| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {_number(metrics["set_coverage"])} | {_range(perfect.set_coverage) if perfect.set_coverage else "not stated"} |
 
-Mean size of a prediction set: {report["mean_set_size"]:.2f}. Abstained: {metrics["abstained"]:.1%}.
+Mean size of a prediction set: {_number(report.mean_set_size, ".2f")}. Abstained: {_number(metrics["abstained"], ".1%")}.
 {_promises(manifest)}
 | | measured |
 |---|---|
-{_more(report["overall"])}
+{_more(report.overall)}
 What each figure means: docs/explanation/evaluation.md.
 
-{_slices("Monk skin tone (as painted or graded)", report["slices"]["monk_skin_tone"])}
-{_slices("Fitzpatrick skin type (as answered)", report["slices"]["fitzpatrick_self"])}
-{_slices("Condition", report["slices"]["condition"])}"""
+{_slices("Monk skin tone (as painted or graded)", report.slices["monk_skin_tone"])}
+{_slices("Fitzpatrick skin type (as answered)", report.slices["fitzpatrick_self"])}
+{_slices("Condition", report.slices["condition"])}"""
 
 
 _MORE = {
@@ -67,11 +70,9 @@ _MORE = {
 }
 
 
-def _more(overall: dict[str, Any]) -> str:
-    found = ((title, overall[name]) for name, title in _MORE.items() if name in overall)
-    return "".join(
-        f"| {title} | {figure['value']:.3f} ({_range(figure['interval'])}) |\n" for title, figure in found if figure["value"] is not None
-    )
+def _more(overall: dict[str, Figure]) -> str:
+    figures = ((title, overall[name]) for name, title in _MORE.items() if name in overall)
+    return "".join(f"| {title} | {_figure(figure)} |\n" for title, figure in figures if figure.value is not None)
 
 
 def _promises(manifest: Manifest) -> str:
@@ -89,18 +90,25 @@ def _promises(manifest: Manifest) -> str:
     return "\n".join(said) + "\n" if said else ""
 
 
-def _slices(title: str, rows: list[dict[str, Any]]) -> str:
+def _slices(title: str, rows: Sequence[Slice]) -> str:
     lines = (
-        f"| {row['value']} | {row['n']} | {row['top_1']:.3f} ({_range(row['top_1_interval'])}) | "
-        f"{row['top_3']:.3f} ({_range(row['top_3_interval'])}) | {row['set_coverage']:.3f} ({_range(row['set_coverage_interval'])}) |\n"
+        f"| {row.value} | {row.n} | " + " | ".join(_figure(row.figures[name]) for name in ("top_1", "top_3", "set_coverage")) + " |\n"
         for row in rows
     )
     return f"## {title}\n\n| | n | top-1 | top-3 | set coverage |\n|---|---|---|---|---|\n{''.join(lines)}"
 
 
-def _range(pair: list[float] | None) -> str:
+def _figure(figure: Figure) -> str:
+    return f"{_number(figure.value)} ({_range(figure.interval)})"
+
+
+def _number(value: float | None, spec: str = ".3f") -> str:
+    return "not stated" if value is None else format(value, spec)
+
+
+def _range(pair: Interval) -> str:
     return f"{pair[0]:.3f}-{pair[1]:.3f}" if pair else "too few for an interval"
 
 
-def _mean(pair: list[float]) -> str:
+def _mean(pair: tuple[float, float]) -> str:
     return f"{pair[0]:.3f} on average, {pair[1]:.3f} at the 95th percentile"

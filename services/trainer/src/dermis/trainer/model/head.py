@@ -126,8 +126,3 @@ def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
     maps = backbone(ops.cast(ops.reshape(images, (-1, *shape)), "float32"))
     outputs = head({"maps": ops.reshape(maps, (-1, MAX_IMAGES, *maps.shape[1:])), "image_mask": mask, "features": features})
     return keras.Model({"images": images, "image_mask": mask, "features": features}, outputs)
-
-
-def build(backbone: keras.Model, *, columns: int, conditions: int, head: Head | None = None) -> keras.Model:
-    """Return a backbone and a new head as one model: see `build_head` and `join`."""
-    return join(backbone, build_head(backbone.output.shape[1:], columns=columns, conditions=conditions, head=head or Head()))

@@ -1,6 +1,6 @@
 """Data sets as a model takes them: samples of any source, their images read through the store, prepared as serving prepares them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,11 +11,10 @@ from dermis.data.samples import Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError
-from dermis.shared.manifest import Condition, FeatureSchema, FitzpatrickGroup
+from dermis.shared.manifest import Condition, FeatureSchema
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.decode import decode
-from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.prepare import Image, fit
 
 _READERS = 4
@@ -90,8 +89,3 @@ def without_images(inputs: Inputs) -> Inputs:
 
 def without_answers(inputs: Inputs, schema: FeatureSchema) -> Inputs:
     return {**inputs, "features": encode_batch(schema, [SelfReport()] * len(inputs["features"]))}
-
-
-def fitzpatrick_groups(samples: Iterable[Sample]) -> tuple[FitzpatrickGroup | None, ...]:
-    """Return the self-reported Fitzpatrick group of each case, None where not given."""
-    return tuple(FITZPATRICK_GROUPS.get(sample.report.fitzpatrick_skin_type) for sample in samples)

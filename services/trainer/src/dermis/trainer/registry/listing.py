@@ -1,11 +1,12 @@
 """What `dermis models` shows: every run and version of a store, and all that is known of one version."""
 
-import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from dermis.shared.bundles import read_manifest, versions
-from dermis.shared.manifest import VersionRef
+from dermis.shared.evaluation import Figure, read_report
+from dermis.shared.manifest import EVALUATION_FILE, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.records.layout import evaluated_on, evaluation_key
 from dermis.trainer.records.runs import RunState, RunStatus, read_run, run_ids
@@ -92,27 +93,24 @@ def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
 
 
 def _evaluation(store: BlobStore, data: str, ref: VersionRef) -> dict[str, Any]:
-    """Return top-1 and soft top-3 overall and by tone, each with n and interval, from evaluation.json; no rows where there is none."""
+    """Return top-1 and soft top-3 overall and by tone, each with n and interval, from its report; no rows where there is none."""
     try:
-        report = json.loads(store.get(f"{evaluation_key(data, ref)}/evaluation.json"))
+        report = read_report(store, f"{evaluation_key(data, ref)}/{EVALUATION_FILE}")
     except BlobNotFound:
-        return {"data": data, "n": "unknown, as there is no evaluation.json", "rows": []}
-    overall = {"n": report["n"]} | {
-        key: value for name in _FIGURES for key, value in _flat(name, report["overall"][name], report["floors"].get(name)).items()
-    }
-    rows = [_row("overall", overall)]
-    rows += [_row(f"{scale}={row['value']}", row) for scale in _TONES for row in report["slices"].get(scale, ())]
-    return {"data": data, "n": report["n"], "rows": rows}
+        return {"data": data, "n": f"unknown, as there is no {EVALUATION_FILE}", "rows": []}
+    rows = [_row("overall", report.n, [report.figure(name) for name in _FIGURES])]
+    for scale in _TONES:
+        for row in report.slices.get(scale, ()):
+            rows.append(_row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES]))
+    return {"data": data, "n": report.n, "rows": rows}
 
 
-def _flat(name: str, figure: dict[str, Any], floor: float | None) -> dict[str, Any]:
-    return {name: figure["value"], f"{name}_interval": figure["interval"], f"{name}_floor": floor}
+def _row(group: str, n: int, figures: Iterable[Figure | None]) -> dict[str, str | int]:
+    return {"group": group, "n": n, **dict(zip(_FIGURES.values(), map(_text, figures), strict=True))}
 
 
-def _row(group: str, row: dict[str, Any]) -> dict[str, Any]:
-    found = {"group": group, "n": row["n"]}
-    for name, title in _FIGURES.items():
-        low_high, floor = row.get(f"{name}_interval"), row.get(f"{name}_floor")
-        shown = f"{row[name]:.3f}" + (f" ({low_high[0]:.3f} to {low_high[1]:.3f})" if low_high else "")
-        found[title] = shown + (f", floor {floor:.3f}" if floor is not None else "")
-    return found
+def _text(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return "not stated"
+    low_high = f" ({figure.interval[0]:.3f} to {figure.interval[1]:.3f})" if figure.interval else ""
+    return f"{figure.value:.3f}{low_high}" + (f", floor {figure.floor:.3f}" if figure.floor is not None else "")

@@ -1,7 +1,6 @@
 """The registry is the store: versions below models/, what they scored below evaluations/, who took whose place below promotions/."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +12,9 @@ from dermis.shared.audit import Act, Audit
 from dermis.shared.bundles import point, read_current, read_feature_schema, read_manifest
 from dermis.shared.case import Fact
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import read_report
 from dermis.shared.ids import new_id
-from dermis.shared.manifest import Current, Manifest, VersionRef
+from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, from_bytes
 from dermis.trainer.metrics import Floats, Ints, soft_hits
@@ -244,12 +244,12 @@ def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[s
 def _unseen(store: BlobStore, data: str, ref: VersionRef) -> None:
     """Raise INVALID if the evaluation says that the version learned from its cases."""
     try:
-        seen = json.loads(store.get(f"{evaluation_key(data, ref)}/evaluation.json")).get("seen_in_training") or {}
+        seen = read_report(store, f"{evaluation_key(data, ref)}/{EVALUATION_FILE}").seen_in_training
     except BlobNotFound:
         return
-    if seen and seen["cases"] != 0:
-        count = "some" if seen["cases"] is None else f"{seen['cases']:,}"
-        detail = f"{count} of {seen['of']:,} cases of the data set {data} were in the training of {ref.name} {ref.version}, {seen['how']}"
+    if seen and seen.cases != 0:
+        count = "some" if seen.cases is None else f"{seen.cases:,}"
+        detail = f"{count} of {seen.of:,} cases of the data set {data} were in the training of {ref.name} {ref.version}, {seen.how}"
         raise _incomparable(f"{detail}: evaluate it on cases that it has not seen")
 
 

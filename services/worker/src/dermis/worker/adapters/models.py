@@ -1,15 +1,14 @@
 """Which model answers: the store's pointer, followed only once serving has that version ready."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from dermis.shared.bundles import read_current, read_feature_schema, read_manifest
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import EvaluationReport, read_report
 from dermis.shared.manifest import EVALUATION_FILE, FeatureSchema, Manifest, VersionRef
-from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.ports import BlobStore
 from dermis.shared.telemetry import log
 from dermis.worker.core.outliers import Outliers, from_bytes
 
@@ -28,7 +27,7 @@ class StoreModels:
         self._looked = -_LOOK_EVERY_S
         self._outliers: tuple[str, Outliers] | None = None
         self._schema: tuple[str, FeatureSchema] | None = None
-        self._evaluation: tuple[str, dict[str, Any]] | None = None
+        self._evaluation: tuple[str, EvaluationReport | None] | None = None
 
     def pinned(self) -> Manifest:
         now = time.monotonic()
@@ -52,14 +51,18 @@ class StoreModels:
             self._schema = manifest.key, schema
         return self._schema[1]
 
-    def evaluation(self, manifest: Manifest) -> dict[str, Any]:
+    def evaluation(self, manifest: Manifest) -> EvaluationReport | None:
         if self._evaluation is None or self._evaluation[0] != manifest.key:
-            try:
-                report = json.loads(self._store.get(f"{manifest.key}/{EVALUATION_FILE}"))
-            except (BlobNotFound, ValueError):
-                report = {}
-            self._evaluation = manifest.key, report if isinstance(report, dict) else {}
+            self._evaluation = manifest.key, self._report(f"{manifest.key}/{EVALUATION_FILE}")
         return self._evaluation[1]
+
+    def _report(self, key: str) -> EvaluationReport | None:
+        try:
+            return read_report(self._store, key)
+        except DermisError as error:  # no case may fail for a report that is missing or of another form
+            if error.kind not in (Kind.NOT_FOUND, Kind.INVALID):
+                raise
+            return None
 
     def _follow(self) -> Manifest:
         pointer = read_current(self._store)

@@ -1,32 +1,42 @@
 """How well a version was measured for people of the same self-reported Fitzpatrick group, from its evaluation report."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from dermis.shared.case import Measured
+from dermis.shared.evaluation import EvaluationReport, Figure
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 
 EVERYONE = "ALL"
+_NONE = Figure(value=None, interval=None)
 
 
-def measured_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
+def measured_for(report: EvaluationReport | None, fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
     """Return the row of that type's group, of the type alone in a report without groups, or of all cases where none is given
     or measured; None if the report has no such figures."""
-    try:
-        return _row_for(evaluation, fitzpatrick)
-    except (AttributeError, TypeError, ValueError):  # a report of another form: no case may fail for it
-        return None
-
-
-def _row_for(evaluation: dict[str, Any], fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
-    floors = {f"floor_{top}": evaluation.get("floors", {}).get(top) for top in ("top_1", "top_3")}
-    shared = {**floors, "data": str(evaluation.get("data", ""))}
-    if None in floors.values():
+    if report is None:
         return None
     for cut, value in (("fitzpatrick_group", FITZPATRICK_GROUPS.get(fitzpatrick)), ("fitzpatrick_skin_type", fitzpatrick)):
-        for row in evaluation.get("slices", {}).get(cut, ()):
-            if value and row.get("value") == value:
-                own = {f"floor_{top}": row[f"{top}_floor"] for top in ("top_1", "top_3") if f"{top}_floor" in row}
-                return Measured.model_validate({**row, **shared, **own, "group": value})
-    intervals = {f"{name}_interval": pair for name, pair in evaluation.get("intervals", {}).items()}
-    return Measured.model_validate({**evaluation.get("metrics", {}), **intervals, **shared, "group": EVERYONE, "n": evaluation.get("n")})
+        for row in report.slices.get(cut, ()):
+            if value and row.value == value:
+                return _measured(report, value, row.n, row.figures)
+    return _measured(report, EVERYONE, report.n, {name: figure for name in report.metrics if (figure := report.figure(name))})
+
+
+def _measured(report: EvaluationReport, group: str, n: int, figures: Mapping[str, Figure]) -> Measured | None:
+    top_1, top_3, coverage = (figures.get(name, _NONE) for name in ("top_1", "top_3", "set_coverage"))
+    if top_1.value is None or top_3.value is None:
+        return None
+    return Measured(
+        group=group,
+        n=n,
+        top_1=top_1.value,
+        top_1_interval=top_1.interval,
+        top_3=top_3.value,
+        top_3_interval=top_3.interval,
+        set_coverage=coverage.value,
+        set_coverage_interval=coverage.interval,
+        floor_top_1=report.floors.top_1 if top_1.floor is None else top_1.floor,
+        floor_top_3=report.floors.top_3 if top_3.floor is None else top_3.floor,
+        data=report.data,
+    )

@@ -21,10 +21,6 @@ def to_text(value: int) -> str:
     return f"{value:016x}"
 
 
-def from_text(text: str) -> int:
-    return int(text, 16)
-
-
 def distance(one: int, other: int) -> int:
     """Return the Hamming distance, 0 to 64."""
     return (one ^ other).bit_count()

@@ -66,7 +66,8 @@ export async function follow(known, { news, waiting, signal }) {
 
 const listen = (known, news, signal) => new Promise((done) => {
   const source = new EventSource(`/v1/cases/${known.id}/events`);
-  const stop = () => { source.close(); done(known); };
+  const stopped = new AbortController();
+  const stop = () => { source.close(); stopped.abort(); done(known); };
   for (const fact of ["received", "assessed", "failed", "outcome", "erased"]) {
     source.addEventListener(fact, (event) => {
       known = { ...known, ...JSON.parse(event.data) };
@@ -74,6 +75,6 @@ const listen = (known, news, signal) => new Promise((done) => {
     });
   }
   source.addEventListener("error", stop);
-  addEventListener("offline", stop, { once: true });
-  signal.addEventListener("abort", stop, { once: true });
+  addEventListener("offline", stop, { signal: stopped.signal });
+  signal.addEventListener("abort", stop, { signal: stopped.signal });
 });

@@ -1,0 +1,186 @@
+"""The evaluation report of a model version, as the gateway answers it."""
+
+from pydantic import ConfigDict, Field
+
+from dermis.client.answers import Answer, Interval
+
+
+class Figure(Answer):
+    """A measured value with its interval, and what the best constant list scores on the same cases; None where there is none."""
+
+    value: float | None
+    interval: Interval | None
+    floor: float | None = None
+
+
+class Figures(Answer):
+    """A row that has each figure F flat: `F`, `F_interval` and, where a constant list scores too, `F_floor`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def figure(self, name: str) -> Figure | None:
+        """Return a figure of the row, such as `top_3`; None if it has none of that name."""
+        flat = self.model_extra or {}
+        if name not in flat:
+            return None
+        return Figure(value=flat[name], interval=flat.get(f"{name}_interval"), floor=flat.get(f"{name}_floor"))
+
+
+class Slice(Figures):
+    """The figures of the `n` cases of one value of a cut, `answered_n` of which the model answered; `groups` of connected cases."""
+
+    value: str
+    n: int
+    groups: int | None = None
+    answered_n: int | None = None
+
+
+class Floors(Answer):
+    """What constant lists score: the list by the training cases' prior, and the best one for these very cases."""
+
+    top_1: float
+    top_1_soft: float | None = None
+    top_1_best_constant: float | None = None
+    top_1_soft_best_constant: float | None = None
+    top_3: float
+    top_3_soft: float | None = None
+    top_3_best_constant: float | None = None
+    top_3_soft_best_constant: float | None = None
+    top_5: float | None = None
+    top_5_soft: float | None = None
+    top_5_best_constant: float | None = None
+    top_5_soft_best_constant: float | None = None
+    meaning: str
+
+
+class PerfectModel(Answer):
+    """What a perfect model shows by chance at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
+
+    expected_calibration_error: Interval
+    expected_calibration_error_soft: Interval | None = None
+    set_coverage: Interval | None
+    meaning: str = ""
+
+
+class GroupCoverage(Answer):
+    """The coverage of one self-reported Fitzpatrick group; nothing is `claimed` for a `pooled` one."""
+
+    value: str
+    n: int
+    threshold: float | None
+    calibrated_on: int | None
+    claimed: float | None
+    pooled: bool
+    set_coverage_soft: float | None
+    set_coverage_soft_interval: Interval | None
+    set_coverage: float | None
+    set_coverage_interval: Interval | None
+    set_size: float | None
+    perfect_model_at_this_n: Interval | None
+
+
+class Gap(Answer):
+    """The largest difference of a measure between the values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
+
+    slice: str
+    measure: str
+    n: int
+    lowest: str
+    lowest_value: float
+    highest: str
+    highest_value: float
+    difference: float
+    difference_interval: Interval | None
+    by_chance: Interval
+    left_out: list[str]
+
+
+class ReliabilityBin(Answer):
+    """The share of right first conditions among the cases whose confidence lies between `low` and `high`."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    right: float
+    interval: Interval | None
+    right_soft: float
+
+
+class RiskPoint(Answer):
+    """The risk when the most confident share `answered` is answered."""
+
+    answered: float
+    n: int | None = None
+    risk: float
+    interval: Interval | None
+
+
+class Confusion(Answer):
+    """How often each condition (row) was answered by each (column); `rows` says what a row is."""
+
+    conditions: list[str]
+    rows: str
+    n: list[list[int]]
+
+
+class GraderAgreement(Answer):
+    """How one grader's first condition agrees with the other graders', over the `n` cases that have several."""
+
+    n: int
+    groups: int | None = None
+    top_1: float | None = None
+    top_1_interval: Interval | None = None
+    soft: float | None = None
+    soft_interval: Interval | None = None
+    any: float | None = None
+    any_interval: Interval | None = None
+
+
+class SeenInTraining(Answer):
+    """How many `of` the cases were in training and in calibration; None where only the data set is known to be the same."""
+
+    cases: int | None
+    calibrated: int | None = None
+    of: int
+    how: str
+
+
+class EvaluationReport(Answer):
+    """How a model was measured: each figure with n, interval, floor and what a perfect model shows, overall and by `slices`."""
+
+    format: str
+    model: str = ""
+    purpose: str
+    data: str
+    data_digest: str = ""
+    n: int
+    groups: int | None = None
+    unlabelled: int = 0
+    answered_n: int | None = None
+    folds: int = 1
+    interval: str
+    metrics: dict[str, float | None]
+    mean_set_size: float | None
+    intervals: dict[str, Interval | None]
+    overall: dict[str, Figure] = Field(default_factory=dict)
+    calibrated_on: int | None = None
+    prior: dict[str, float] = Field(default_factory=dict)
+    floors: Floors
+    shown: dict[str, Figures]
+    perfect_model_at_this_n: PerfectModel
+    coverage: list[GroupCoverage] = Field(default_factory=list)
+    slices: dict[str, list[Slice]]
+    gaps: list[Gap] = Field(default_factory=list)
+    reliability: list[ReliabilityBin] = Field(default_factory=list)
+    risk_coverage: dict[str, list[RiskPoint]] = Field(default_factory=dict)
+    confusion: Confusion | None = None
+    human_agreement: GraderAgreement = GraderAgreement(n=0)
+    seen_in_training: SeenInTraining | None = None
+
+
+class Evaluation(Answer):
+    """A version's evaluation report."""
+
+    model: str
+    report: EvaluationReport
