@@ -54,7 +54,7 @@ def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
     """Read one pickle, after a look at it without running it: a few bytes may ask for gigabytes of places to remember values in."""
     start = file.tell()
     for count, (code, argument, _) in enumerate(pickletools.genops(file), start=1):
-        if code.name in _PLACES and int(argument) > count:
+        if code.name in _PLACES and int(argument or 0) > count:
             raise pickle.UnpicklingError("it remembers values at places far from each other")
     file.seek(start)
     return _Reader(file, storages).load()
