@@ -29,7 +29,7 @@ _NS_PER_PNG_BYTE = 14
 _NS_PER_WEBP_PIXEL = 30
 _NS_PER_SAMPLE = {Format.HEIC: (45, 70), Format.AVIF: (50, 130)}
 """Of 8 bits, and of more."""
-_BYTES_PER_SAMPLE = {Format.HEIC: 9, Format.AVIF: 21}
+_BYTES_PER_SAMPLE = {Format.HEIC: (12, 12), Format.AVIF: (20, 25)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,9 @@ def estimate(header: ImageHeader) -> Cost:
     elif header.format is Format.WEBP:
         memory, cpu = 3 * unpacked, ns + _NS_PER_WEBP_PIXEL * pixels * max(3, header.channels) / 3
     else:
-        memory, cpu = (
-            _BYTES_PER_SAMPLE[header.format] * header.samples,
-            ns + _NS_PER_SAMPLE[header.format][header.bits > 8] * header.samples,
-        )
+        deep = header.bits > 8
+        memory = _BYTES_PER_SAMPLE[header.format][deep] * header.samples
+        cpu = ns + _NS_PER_SAMPLE[header.format][deep] * header.samples
     return Cost(cpu_seconds=cpu * 1e-9, memory_bytes=memory + 2 * header.coded_bytes)
 
 
