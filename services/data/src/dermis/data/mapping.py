@@ -1,7 +1,5 @@
 """A mapping file: how a table of another data set becomes SCIN's words."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -17,6 +15,7 @@ from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores import open_store
+from dermis.shared.tables import TableError, check_ids, read_table
 
 CONDITION = "condition"
 COMPARED: dict[str, Attribute] = {
@@ -129,13 +128,15 @@ class DataSide:
 def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
     """Read a data set's table; INVALID with row, column, value and remedy."""
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} is no CSV in UTF-8 ({error}): export it again") from error
-    missing = sorted(mapping.columns() - set(reader.fieldnames or ()))
-    if missing:
-        raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} has no column {missing[0]!r}: name another one in the mapping")
+        table = read_table(data)
+        missing = sorted(mapping.columns() - set(table.header))
+        if missing:
+            raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} has no column {missing[0]!r}: name another one in the mapping")
+        rows = [(row.line, dict(zip(table.header, row.cells, strict=True))) for row in table.rows]
+        for column in sorted({mapping.image, mapping.unit, *([mapping.case] if mapping.case else [])}):
+            check_ids(column, [row[column] for _, row in rows], [line for line, _ in rows])
+    except TableError as error:
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table}: {error}") from None
     faults: list[Fault] = []
 
     def read(number: int, row: Mapping[str, str], column: MappedColumn) -> str | None:
@@ -146,7 +147,7 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
             return None
 
     mapped = []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         attributes = {name: read(number, row, column) for name, column in mapping.attributes.items()}
         answers = {name: [read(number, row, column) for column in columns] for name, columns in mapping.answers.items()}
         mapped.append(
