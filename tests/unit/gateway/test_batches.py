@@ -120,17 +120,22 @@ def test_nothing_that_steps_up_is_let_through(tail: str) -> None:
 @pytest.mark.parametrize(
     ("text", "pointer", "said"),
     [
-        ("", "/csv", "the header needs 'images'"),
+        ("", "/csv", "line 1 is blank: name the columns in it"),
         ("name\nx\n", "/csv", "the header needs 'images'"),
         ("images,images\na.jpg,a.jpg\n", "/csv", "each column once"),
         ("images,colour\na.jpg,red\n", "/csv", "column 'colour' is not known"),
         ("images\n", "/csv", "there is no row"),
-        ("images,name\na.jpg\n", "/csv", "line 2: 1 cells for 2 columns"),
+        ("images,name\na.jpg\n", "/csv", "line 2 has 1 cells instead of 2"),
         ('images\n"a.jpg\n', "/csv", "unexpected end of data"),
-        ("images\n;\n", "/csv/1/images", "row 1: images: there are 0"),
+        ("images\n;\n", "/csv/1/images", "line 2: images: there are 0"),
         ("images\n" + ";".join(["a.jpg"] * 4) + "\n", "/csv/1/images", "there are 4"),
+        ("name;images\nx;a.jpg\n", "/csv", "line 1 has semicolons between the columns: save the table with commas"),
+        ("images,name\na.jpg,x\n,\n\n,\n", "/csv", "line 3 is blank (as are 2 others: 4, 5): delete such rows"),
+        ("images,name\na.jpg,123456789012345000\n", "/csv", "line 2 has '123456789012345000', rounded"),
+        ("images,name\na.jpg,1.23457E+17\n", "/csv", "line 2 has '1.23457E+17' in column 'name': a spreadsheet"),
+        ("images,name\na.jpg,a\nb.jpg,b\0c\n", "/csv", "line 3 holds a NUL character"),
         ("images\n../etc/passwd\n", "/csv/1/images", "is no key"),
-        ("images,textures\na.jpg,FLAT\nb.jpg,FLATT\n", "/csv/2/textures/0", "row 2.textures.0: 'FLATT' is not known"),
+        ("images,textures\na.jpg,FLAT\nb.jpg,FLATT\n", "/csv/2/textures/0", "line 3.textures.0: 'FLATT' is not known"),
     ],
 )
 def test_wrong_rows_are_named_and_nothing_is_stored(gateway: Gateway, source: str, text: str, pointer: str, said: str) -> None:

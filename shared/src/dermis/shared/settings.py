@@ -1,8 +1,10 @@
 """Typed settings from DERMIS_* variables: all faults at once, unknown names refused with a suggestion."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +20,12 @@ S = TypeVar("S", bound="Settings")
 LISTEN = r"^(|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
 """host:port, or nothing."""
 PARTS = ("GATEWAY", "WORKER", "METADATA", "SERVING", "TRAINER", "SWEEP", "STANDALONE")
+
+REMOVED = dict.fromkeys(
+    ("DERMIS_GATEWAY_MAX_IMAGE_PIXELS", "DERMIS_GATEWAY_MAX_IMAGE_SIDE"),
+    "one limit holds for every route, on what comes out of the decoder; take it out",
+)
+"""Variables of an earlier version and what to do about them."""
 
 
 def is_broker_url(url: str) -> bool:
@@ -95,6 +103,9 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     faults = []
     bare = {name.removeprefix("DERMIS_"): name for name in known}
     for name in sorted(set(given) - set(known)):
+        if name in REMOVED:
+            faults.append(f"{name} is no longer a setting: {REMOVED[name]}")
+            continue
         close = difflib.get_close_matches(name.removeprefix("DERMIS_"), bare, n=1)
         faults.append(
             f"{name} is not a setting" + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(known))}")
@@ -109,3 +120,10 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     if faults:
         raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
     return settings
+
+
+def with_state_folder(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` with the state folder (XDG base directories) and the store in it, where they are not set."""
+    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share")
+    state = Path(environ.get("DERMIS_STANDALONE_STATE") or data / "dermis").absolute()
+    return {"DERMIS_STORE_URL": (state / "store").as_uri(), **environ, "DERMIS_STANDALONE_STATE": str(state)}

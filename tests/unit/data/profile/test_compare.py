@@ -41,7 +41,7 @@ def test_a_person_counts_once_with_the_first_value_given() -> None:
         (TABLE + b"d.jpg,p3,7,30,Tinea\n", "manifest.csv, row 5, column type = '7': is not foreseen by the mapping"),
         (TABLE + b"d.jpg,p3,6,17,Tinea\n", "column age = '17'"),
         (TABLE.replace(b"person", b"patient"), "no column 'person'"),
-        (b"\xff", "no CSV in UTF-8"),
+        (b"\xff", "line 1 is not UTF-8"),
     ],
 )
 def test_what_the_mapping_does_not_foresee_is_refused(table: bytes, part: str) -> None:

@@ -104,7 +104,7 @@ def test_a_table_saved_from_excel_is_refused_by_its_exponents() -> None:
 
 def test_a_table_saved_from_excel_is_refused_by_its_zeros() -> None:
     detail = refused(*files([case(f"-1262951234567{n}0000") for n in range(10, 20)]))
-    assert "end in zeros: a spreadsheet has rounded them" in detail
+    assert "scin_cases.csv, row 2, column case_id: has '-1262951234567100000', rounded like 9 others" in detail
 
 
 def test_a_case_id_that_ends_in_zeros_by_chance_is_no_fault() -> None:
@@ -137,9 +137,12 @@ def test_a_column_that_is_documented_and_was_never_seen_may_be_missing() -> None
 @pytest.mark.parametrize(
     ("data", "part"),
     [
-        (b"", "column case_id: is missing"),
-        (b"\xff\xfe\x00", "no CSV in UTF-8"),
-        (b'case_id,"source\n1,2', "no CSV in UTF-8"),
+        (b"", "row 1: is blank: name the columns in it"),
+        (b"\xff\xfe\x00", "row 1: is not UTF-8"),
+        (b"case_id;source\n1;2\n", "row 1: has semicolons between the columns"),
+        ((",".join(CASE_COLUMNS) + "\n" + "," * (len(CASE_COLUMNS) - 1)).encode(), "row 2: is blank: delete such rows"),
+        ((",".join(CASE_COLUMNS) + "\na\0b").encode(), "row 2: holds a NUL character"),
+        (b'case_id,"source\n1,2', "is no CSV"),
         (",".join(CASE_COLUMNS).encode(), "has no rows"),
         ((",".join(CASE_COLUMNS) + "\n1,2,3").encode(), "row 2: has 3 cells instead of 58"),
         ((",".join([*CASE_COLUMNS, "year"]) + "\n").encode(), "column year: stands 2 times"),

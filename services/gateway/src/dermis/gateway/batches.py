@@ -157,21 +157,17 @@ def _of_images(source: BlobStore, prefix: str) -> list[BatchRow]:
 
 
 def _of_csv(data: bytes) -> list[BatchRow]:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise fault("BATCH_CSV", "the CSV file is not UTF-8; save it as such", pointer="/csv") from None
     rows, problems = [], []
-    for n, cells in enumerate(rows_of.read_csv(text, most=MOST_ROWS), start=1):
+    for n, (line, cells) in enumerate(rows_of.read_csv(data, most=MOST_ROWS), start=1):
         place = f"/csv/{n}"
         try:
             images = tuple(map(checked, rows_of.images_of(cells)))
             report = SelfReport.model_validate(rows_of.answers_of(cells))
             rows.append(BatchRow(name=cells.get(rows_of.NAME, "").strip()[:400] or images[0], images=images, self_report=report))
         except ValidationError as error:
-            problems += answer_problems(error, pointer=place, name=f"row {n}")
+            problems += answer_problems(error, pointer=place, name=f"line {line}")
         except DermisError as error:
-            problems.append(FieldProblem(pointer=f"{place}/images", detail=f"row {n}: {error.detail}"))
+            problems.append(FieldProblem(pointer=f"{place}/images", detail=f"line {line}: {error.detail}"))
         if len(problems) >= _MOST_FAULTS:
             break
     if problems:

@@ -1,9 +1,7 @@
 """From the bytes of SCIN's two tables to one typed frame, a row per case; every fault names file, row, column, value and remedy."""
 
-import csv
 import difflib
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +23,9 @@ from dermis.data.scin.columns import (
     flag_column,
 )
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.tables import TableError, check_ids, read_table
 
 SHOWN_FAULTS = 20
-_LOST_DIGITS = 15  # a spreadsheet keeps that many and writes zeros after them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +83,12 @@ def read_tables(cases: bytes, labels: bytes) -> ScinTables:
 
 def _rows(file: str, data: bytes, columns: Mapping[str, Parser], faults: list[Fault]) -> dict[str, list[str]]:
     try:
-        # A spreadsheet's byte order mark does no harm; the damage it does elsewhere is looked for cell by cell.
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        header, *rows = list(reader) or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        faults.append(Fault(file=file, remedy=f"is no CSV in UTF-8 ({error}): download it again"))
+        table = read_table(data)
+    except TableError as error:
+        faults.append(Fault(file=file, row=error.line, remedy=error.remedy))
         return {}
+    header, rows = table.header, [row.cells for row in table.rows]
     faults += _header_faults(file, header, columns)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            faults.append(
-                Fault(file=file, row=number, remedy=f"has {len(row)} cells instead of {len(header)}: quote cells that hold a comma")
-            )
     if not rows:
         faults.append(Fault(file=file, remedy="has no rows: download it again"))
     if faults:
@@ -145,10 +137,10 @@ def _id_faults(file: str, ids: list[str]) -> list[Fault]:
         if first.setdefault(case_id, row) != row:
             remedy = f"stands in row {first[case_id]} too: keep one row per case"
             faults.append(Fault(file=file, row=row, column="case_id", value=case_id, remedy=remedy))
-    rounded = [c for c in ids if len(c.lstrip("-")) > _LOST_DIGITS + 2 and not c.lstrip("-")[_LOST_DIGITS:].strip("0")]
-    if len(rounded) > max(2, len(ids) / 100):
-        remedy = f"and {len(rounded) - 1} others end in zeros: a spreadsheet has rounded them; download the table again"
-        faults.append(Fault(file=file, column="case_id", value=rounded[0], remedy=remedy))
+    try:
+        check_ids("case_id", ids, range(2, len(ids) + 2))
+    except TableError as error:
+        faults.append(Fault(file=file, row=error.line, column="case_id", remedy=error.remedy))
     return faults
 
 
@@ -169,19 +161,19 @@ def _length_faults(labels: Mapping[str, list[Any]]) -> list[Fault]:
             file=LABELS_FILE,
             row=row,
             column=column,
-            value=str(list(given)),
-            remedy=f"{len(given)} confidences for {len(names)} names: give one each",
+            value=str(list(confidences)),
+            remedy=f"{len(confidences)} confidences for {len(names)} names: give one each",
         )
-        for row, (names, given) in enumerate(pairs, start=2)
-        if len(names) != len(given)
+        for row, (names, confidences) in enumerate(pairs, start=2)
+        if len(names) != len(confidences)
     ]
 
 
 def _stop_at(faults: list[Fault]) -> None:
     if faults:
-        shown = [str(fault) for fault in faults[:SHOWN_FAULTS]]
+        lines = [str(fault) for fault in faults[:SHOWN_FAULTS]]
         more = [f"... and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
-        raise DermisError(Kind.INVALID, "SCIN_TABLE", "\n".join([f"{len(faults)} faults:", *shown, *more]))
+        raise DermisError(Kind.INVALID, "SCIN_TABLE", "\n".join([f"{len(faults)} faults:", *lines, *more]))
 
 
 def _cases_frame(values: Mapping[str, list[Any]]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.tables import TableError, check_ids, read_table
 from dermis.shared.vocabulary import SelfReport
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".hif", ".avif")
@@ -30,31 +31,33 @@ def may_read(url: str, allowed: Iterable[str]) -> bool:
     return any(plain == base or plain.startswith(f"{base}/") for base in (each.strip().rstrip("/") for each in allowed) if base)
 
 
-def read_csv(text: str, *, most: int) -> list[Cells]:
-    """Return the rows of a CSV file (RFC 4180) with a header: `images`, perhaps `name`, and answers by their field.
+def read_csv(data: bytes, *, most: int) -> list[tuple[int, Cells]]:
+    """Return line and cells of the rows of a CSV file (RFC 4180) with a header: `images`, perhaps `name`, and answers by their field.
 
-    INVALID for a header that names an unknown or repeated column or no `images`, a row of another length, too many rows, or none.
+    INVALID for what `read_table` or `check_ids` refuses, a header that names an unknown or repeated column or no `images`, too many
+    rows, or none.
     """
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
-        lines = list(zip(range(most + 2), reader, strict=False))
-    except csv.Error as error:
-        raise _invalid(f"line {reader.line_num}: {error}; write it as RFC 4180 says") from None
-    header = [cell.strip() for cell in lines[0][1]] if lines else []
+        table = read_table(data)
+    except TableError as error:
+        raise _invalid(str(error)) from None
+    header = [cell.strip() for cell in table.header]
     known = (NAME, IMAGES, *SelfReport.model_fields)
     if strange := [cell[:64] for cell in header if cell not in known]:
         raise _invalid(f"column {strange[0]!r} is not known; use {', '.join(known)}")
     if IMAGES not in header or len(set(header)) != len(header):
         raise _invalid(f"the header needs '{IMAGES}', and each column once; it is {', '.join(header)[:200]!r}")
-    rows = [(n + 1, cells) for n, cells in lines[1:] if cells]
-    if len(rows) > most:
+    if len(table.rows) > most:
         raise _invalid(f"there are more than {most:,} rows; send them as several batches")
-    if not rows:
+    if not table.rows:
         raise _invalid("there is no row below the header; add one for each case")
-    for n, cells in rows:
-        if len(cells) != len(header):
-            raise _invalid(f"line {n}: {len(cells)} cells for {len(header)} columns; give each row all of them")
-    return [dict(zip(header, cells, strict=True)) for _, cells in rows]
+    rows: list[tuple[int, Cells]] = [(row.line, dict(zip(header, row.cells, strict=True))) for row in table.rows]
+    for column in {NAME, IMAGES} & set(header):
+        try:
+            check_ids(column, [cells[column] for _, cells in rows], [line for line, _ in rows])
+        except TableError as error:
+            raise _invalid(str(error)) from None
+    return rows
 
 
 def images_of(cells: Cells) -> tuple[str, ...]:

@@ -36,12 +36,12 @@ class Decoded:
 
 
 def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None) -> Decoded:
-    """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: RGB uint8, upright, longest side at most 512.
+    """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: sRGB, uint8, upright, longest side at most 512.
 
     The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the bytes are said
-    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned by its
-    own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels are laid
-    over white, 16 bits are scaled to 8, of an animation the first frame counts.
+    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned
+    by its own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels
+    are laid over white, 16 bits are scaled to 8, of an animation the first frame counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
     where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
