@@ -54,7 +54,8 @@ class Nclx:
 class Item:
     """One image: coded (`config` and `payload` as `codec` has them) or made of `inputs` (grid, iovl), with its transparency.
 
-    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what it reads, inputs and transparency included.
+    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what it
+    reads, inputs and transparency included.
     """
 
     kind: bytes
