@@ -122,7 +122,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos fuzz mutate overload fairness promote-load trace erase-load kill-training
+.PHONY: bench chaos fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -134,6 +134,13 @@ fuzz: .venv/.dev ## schemathesis, all checks, over the whole OpenAPI file, again
 
 mutate: .venv/.dev ## cut, flipped, mislabelled uploads, bombs, polyglots, wrong JSON: no 5xx, nothing stored (UPLOADS=10000)
 	.venv/bin/python -m tests.system.mutate --uploads $(or $(UPLOADS),10000)
+
+photos: .venv/.dev ## a folder's photos through every route, mutations of them through decode in a child (FOLDER=..., COUNT=4000)
+	.venv/bin/python -m tests.system.photo_answers $(FOLDER)
+	.venv/bin/python -m tests.system.decode_mutations --folder $(FOLDER) --count $(or $(COUNT),4000)
+
+scan-bomb: .venv/.dev ## what one key's costly JPEGs do to another key's cases (CASES=40)
+	.venv/bin/python -m tests.system.scan_bomb --cases $(or $(CASES),40)
 
 trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explanation/trace.svg)
 	folder=$$(mktemp -d); trap 'rm -rf $$folder' EXIT; \

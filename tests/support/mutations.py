@@ -5,6 +5,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -63,7 +64,22 @@ def photos() -> dict[str, bytes]:
     made["heic tile"] = (HERE / "tile.heic").read_bytes()
     made["avif"] = heif.avif(image)
     made["avif alpha"] = heif.avif(image, alpha=image[..., 0])
+    made |= _composed(heif.coded((HERE / "tile.heic").read_bytes()), heif.coded(made["avif"]))
     return made
+
+
+def _composed(hevc: heif.Part, av1: heif.Part) -> dict[str, bytes]:
+    """Return photos made of several images, as phones and editors make them."""
+    alpha = replace(hevc, properties=(*hevc.properties, heif.aux(heif.ALPHA)), links=((b"auxl", (1,)),))
+    crop = replace(hevc, properties=(*hevc.properties, heif.clap(300, 1, 200, 1, 0, 1, 0, 1), heif.irot(1), heif.imir(0)))
+    third, avif = heif.Layout(primary=3), (b"avif", b"avif", b"mif1")
+    return {
+        "heic crop": heif.compose(crop),
+        "heic alpha": heif.compose(hevc, alpha),
+        "heic grid": heif.compose(hevc, hevc, heif.grid(1, 2, 1000, 500, (1, 2)), layout=third),
+        "heic overlay": heif.compose(hevc, hevc, heif.overlay(700, 600, [(0, 0), (90, 50)], (1, 2)), layout=third),
+        "avif grid": heif.compose(av1, av1, heif.grid(1, 2, 1200, 450, (1, 2)), layout=heif.Layout(primary=3, brands=avif)),
+    }
 
 
 def mutations(count: int, *, seed: int, seeds: dict[str, bytes] | None = None) -> Iterator[tuple[str, bytes]]:

@@ -112,3 +112,8 @@ def test_each_field_has_one_variable() -> None:
 def test_settings_are_not_changed_after_they_are_built() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(WorkerSettings, "WORKER", STORE).concurrency = 5  # type: ignore[misc]
+
+
+def test_a_setting_of_an_earlier_version_is_refused_with_what_to_do() -> None:
+    detail = faults({**STORE, "DERMIS_GATEWAY_MAX_IMAGE_PIXELS": "1"}, part="GATEWAY")
+    assert "DERMIS_GATEWAY_MAX_IMAGE_PIXELS is no longer a setting: one limit holds for every route" in detail

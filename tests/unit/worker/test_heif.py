@@ -39,9 +39,9 @@ HIDDEN = (
 def test_the_primary_image_is_decoded_however_the_file_is_laid_out(layout: Layout) -> None:
     data = compose(TILE, coded(heif.avif(quarters())), layout=layout)
     for each in (data, clean(data).data):
-        found = decode(each)
-        np.testing.assert_array_equal(found.image, (TILE_PIXELS))
-        assert (found.format, found.width, found.height) == (Format.HEIC, 96, 64)
+        decoded = decode(each)
+        np.testing.assert_array_equal(decoded.image, (TILE_PIXELS))
+        assert (decoded.format, decoded.width, decoded.height) == (Format.HEIC, 96, 64)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_a_crop_is_decoded(numbers: tuple[int, ...], part: tuple[slice, slice]) 
     data = compose(coded(QUARTERS, heif.clap(*numbers), heif.irot(1)))
     expected = np.rot90(TILE_PIXELS[part])
     for each in (data, clean(data).data):
-        found = decode(each)
-        np.testing.assert_array_equal(found.image, expected)
-        assert (found.height, found.width) == TILE_PIXELS[part].shape[:2]
+        decoded = decode(each)
+        np.testing.assert_array_equal(decoded.image, expected)
+        assert (decoded.height, decoded.width) == TILE_PIXELS[part].shape[:2]
 
 
 def test_tiles_are_joined_and_what_is_laid_over_lies_above() -> None:
@@ -111,11 +111,11 @@ def test_tiles_of_an_avif_are_joined() -> None:
 def test_what_is_transparent_lies_over_white(multiplied: bool) -> None:
     alpha = coded(QUARTERS, heif.aux(heif.ALPHA), links=((b"auxl", (1,)),))
     data = compose(replace(TILE, links=((b"prem", (2,)),) if multiplied else ()), alpha)
-    found = decode(data)
+    decoded = decode(data)
     opacity = np.array(pi_heif.open_heif(data))[..., 3:].astype(float) / 255
     expected = TILE_PIXELS * (1 if multiplied else opacity) + 255 * (1 - opacity)
-    assert found.mode == ("RGB" if multiplied else "RGBA")
-    np.testing.assert_allclose(found.image, (np.clip(np.round(expected), 0, 255).astype(np.uint8)), atol=1)
+    assert decoded.mode == ("RGB" if multiplied else "RGBA")
+    np.testing.assert_allclose(decoded.image, (np.clip(np.round(expected), 0, 255).astype(np.uint8)), atol=1)
 
 
 def test_a_transparent_avif_lies_over_white() -> None:
@@ -132,27 +132,27 @@ def test_10_and_12_bits_of_an_avif_are_scaled_to_8(bits: int) -> None:
     blue_first = np.ascontiguousarray(SCENE[..., ::-1])
     wide = blue_first if bits == 8 else blue_first.astype(np.uint16) << bits - 8
     data = cv2.imencode(".avif", wide, [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 95])[1].tobytes()
-    found = decode(data)
-    assert found.mode == ("RGB" if bits == 8 else "RGB16")
-    assert float(np.abs(found.image.astype(int) - SCENE).mean()) < 2
+    decoded = decode(data)
+    assert decoded.mode == ("RGB" if bits == 8 else "RGB16")
+    assert float(np.abs(decoded.image.astype(int) - SCENE).mean()) < 2
 
 
 def test_of_an_animated_avif_the_first_frame_counts() -> None:
     moving = heif.avif(SCENE, save_all=True, append_images=[Pillow.new("RGB", SCENE.shape[1::-1], "blue")])
     assert b"moov" in moving
-    found = decode(moving)
-    assert found.format is Format.AVIF
-    assert float(np.abs(found.image.astype(int) - SCENE).mean()) < 3
+    decoded = decode(moving)
+    assert decoded.format is Format.AVIF
+    assert float(np.abs(decoded.image.astype(int) - SCENE).mean()) < 3
     cleaned = clean(moving).data
     assert b"moov" not in cleaned
-    np.testing.assert_array_equal(decode(cleaned).image, found.image)
+    np.testing.assert_array_equal(decode(cleaned).image, decoded.image)
 
 
 def test_a_grey_avif_has_three_equal_channels() -> None:
     data = cv2.imencode(".avif", cv2.cvtColor(SCENE, cv2.COLOR_RGB2GRAY))[1].tobytes()
-    found = decode(data)
-    assert found.mode == "GREY"
-    assert (found.image[..., 0] == found.image[..., 2]).all()
+    decoded = decode(data)
+    assert decoded.mode == "GREY"
+    assert (decoded.image[..., 0] == decoded.image[..., 2]).all()
 
 
 def test_a_crop_that_no_pixel_is_left_of_is_refused() -> None:

@@ -21,6 +21,12 @@ LISTEN = r"^(|[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
 """host:port, or nothing."""
 PARTS = ("GATEWAY", "WORKER", "METADATA", "SERVING", "TRAINER", "SWEEP", "STANDALONE")
 
+REMOVED = dict.fromkeys(
+    ("DERMIS_GATEWAY_MAX_IMAGE_PIXELS", "DERMIS_GATEWAY_MAX_IMAGE_SIDE"),
+    "one limit holds for every route, on what comes out of the decoder; take it out",
+)
+"""Variables of an earlier version and what to do about them."""
+
 
 def is_broker_url(url: str) -> bool:
     """Return whether both Celery and Redis' own client take it: its database is a number, if it names one."""
@@ -97,6 +103,9 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     faults = []
     bare = {name.removeprefix("DERMIS_"): name for name in known}
     for name in sorted(set(given) - set(known)):
+        if name in REMOVED:
+            faults.append(f"{name} is no longer a setting: {REMOVED[name]}")
+            continue
         close = difflib.get_close_matches(name.removeprefix("DERMIS_"), bare, n=1)
         faults.append(
             f"{name} is not a setting" + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(known))}")

@@ -21,7 +21,10 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What is shown of an image: the pixels of `crop`, then mirrored left to right if `mirrored`, then turned anticlockwise `turns` times."""
+    """What is shown of an image.
+
+    The pixels of `crop`, then mirrored left to right if `mirrored`, then turned anticlockwise `turns` times.
+    """
 
     crop: Rectangle
     turns: int = 0

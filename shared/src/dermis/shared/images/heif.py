@@ -11,9 +11,9 @@ def is_heif(data: bytes) -> bool:
 
 
 def walk(data: bytes) -> Walk:
-    """Read a HEIC or AVIF; its crop, turn and mirror stay in the file as numbers, its colour profile does not (EXIF's orientation counts for neither).
+    """Read a HEIC or AVIF; its crop, turn and mirror stay in the file as numbers, its colour profile does not.
 
-    `width` and `height` are those of the part that is shown.
+    EXIF's orientation counts for neither. `width` and `height` are those of the part that is shown.
     """
     image = isobmff.read(data)
     nclx = image.nclx

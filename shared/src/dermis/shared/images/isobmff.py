@@ -20,7 +20,7 @@ _MOST_LEVELS = 4
 _MOST_BRANDS = 256
 _BRANDS = {b"mif1", b"mif2", b"msf1", b"miaf", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"avif", b"avis"}
 _REWRITERS = {b"hvc1": hevc.rewrite, b"hev1": hevc.rewrite, b"av01": av1.rewrite}
-_KNOWN_PROPERTIES = {
+_PROPERTIES = {
     b"hvcC",
     b"av1C",
     b"ispe",
@@ -54,7 +54,8 @@ class Nclx:
 class Item:
     """One image: coded (`config` and `payload` as `codec` has them) or made of `inputs` (grid, iovl), with its transparency.
 
-    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what it reads, inputs and transparency included.
+    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what it
+    reads, inputs and transparency included.
     """
 
     kind: bytes
@@ -198,7 +199,7 @@ class _Reader:
                     out.layers.append((each.kind, content.part(1 if each.kind == b"a1op" else 2)))
                 case b"clap" | b"irot" | b"imir":
                     out.transforms.append(each)
-                case kind if each.essential and kind not in _KNOWN_PROPERTIES:
+                case kind if each.essential and kind not in _PROPERTIES:
                     raise unsupported("its image needs a property that isn't known here")
         return out
 

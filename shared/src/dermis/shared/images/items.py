@@ -1,4 +1,7 @@
-"""The tables in which HEIC and AVIF (ISO/IEC 23008-12, in the boxes of ISO/IEC 14496-12) name their items: kinds, places, links, properties."""
+"""The tables in which HEIC and AVIF name their items: kinds, places, links, properties.
+
+Source: ISO/IEC 23008-12, in the boxes of ISO/IEC 14496-12.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
