@@ -64,7 +64,7 @@ Keep = Callable[[ModelRef, Sequence[tuple[Heatmap, bytes]]], None]
 Exceeded = Callable[[], object]
 """Called where an image takes more processor time to decode than it may; the process ends then."""
 WORKER_LOST = "WORKER_LOST"
-TOO_COSTLY = "This photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy."
+TOO_COSTLY = "the photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy"
 _CALLS_AT_ONCE = 8
 
 
@@ -296,7 +296,7 @@ class Pipeline:
         except DermisError as error:
             if not is_refusal(error):
                 raise
-            return quality.unreadable(self.policy, _sentence(error.detail)), None
+            return quality.unreadable(self.policy, error.detail), None
         with stages("quality"):
             return quality.assess(working, self.policy), working
 
@@ -447,7 +447,3 @@ def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
 
 def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(advice for report in reports for advice in report.advice))
-
-
-def _sentence(detail: str) -> str:
-    return f"{detail[:1].upper()}{detail[1:]}."

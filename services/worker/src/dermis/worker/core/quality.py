@@ -120,11 +120,11 @@ def assess(working: Image, policy: Policy) -> QualityReport:
 
 
 def unreadable(policy: Policy, why: str = "") -> QualityReport:
-    """Return the report of an image that could not be decoded; `why`, a sentence with a remedy, is its advice where it is known."""
+    """Return the report of an image that could not be decoded; `why`, with a remedy, is its advice where it is known."""
     return QualityReport(
         verdict=Verdict.UNUSABLE,
         reasons=(Reason.UNREADABLE,),
-        advice=(why or policy.advice[Reason.UNREADABLE],),
+        advice=(f"{why[0].upper()}{why[1:]}." if why else policy.advice[Reason.UNREADABLE],),
         measures=None,
         policy=policy.id,
     )
