@@ -282,6 +282,20 @@ def test_a_decoding_process_past_the_hard_limit_is_killed_and_its_case_fails(tmp
         assert any("TimeLimitExceeded" in line for line in up.lines)
 
 
+def test_decoding_past_its_processor_time_fails_its_case_at_once_and_the_next_case_is_done(tmp_path: Path) -> None:
+    with running(tmp_path / "state", DERMIS_WORKER_DECODE_CPU_SECONDS="0.3") as up:
+        files = {"images": ("large.png", encode(np.zeros((7900, 8000, 3), np.uint8), "PNG"), "image/png")}
+        case_id = httpx.post(f"{up.url}/v1/cases", files=files, timeout=30).json()["id"]
+        until(lambda: up.status(case_id) == "FAILED", 30)
+        failed = Failed.model_validate_json(up.store.get(failed_key("public", case_id, 1)))
+        assert (failed.reason, "image 1" in failed.detail) == ("IMAGE_COST", True)
+        small = {"images": ("small.png", encode(np.zeros((80, 80, 3), np.uint8), "PNG"), "image/png")}
+        next_id = httpx.post(f"{up.url}/v1/cases", files=small, timeout=30).json()["id"]
+        until(lambda: up.status(next_id) == "FINISHED", 60)
+        until(lambda: not list(up.store.list("open/")), 30)
+        assert up.facts(case_id) == {"received.json", "1.json"}, "delivered again, it is closed: nothing is decoded a second time"
+
+
 @contextmanager
 def stopped(up: Up, part: str) -> Iterator[None]:
     """Hold a part still, so that jobs stay where they are."""

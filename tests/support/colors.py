@@ -80,7 +80,7 @@ def profile_of(space: Space, *, version: int = 4, curve: str = "para", text: str
     return icc_file(tags, space=b"GRAY" if grey else b"RGB ", version=version)
 
 
-def table_profile(space: Space, *, inks: int = 0) -> bytes:
+def table_profile(space: Space, *, inks: int = 0, text: str = "Tables") -> bytes:
     """Return a profile that has only a table: of a space, or of four inks that each take away one third of its light, black all."""
     channels, samples = inks or 3, 1024
     corners = np.array(np.meshgrid(*[[0.0, 1.0]] * channels, indexing="ij")).reshape(channels, -1).T
@@ -90,7 +90,7 @@ def table_profile(space: Space, *, inks: int = 0) -> bytes:
     numbers = np.concatenate([inputs * 65535, (light @ space.matrix.T).ravel() * 32768, np.tile([0, 65535], 3)])
     unity = [65536, 0, 0, 0, 65536, 0, 0, 0, 65536]
     head = struct.pack(">4s4xBBBx9iHH", b"mft2", channels, 3, 2, *unity, samples, 2)
-    tags = {b"desc": _text("Tables", 2), b"wtpt": _xyz(D50), b"A2B0": head + np.round(np.clip(numbers, 0, 65535)).astype(">u2").tobytes()}
+    tags = {b"desc": _text(text, 2), b"wtpt": _xyz(D50), b"A2B0": head + np.round(np.clip(numbers, 0, 65535)).astype(">u2").tobytes()}
     return icc_file(tags, space=b"CMYK" if inks else b"RGB ", version=2)
 
 

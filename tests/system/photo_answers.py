@@ -34,7 +34,7 @@ import csv, json, pathlib, sys
 from dermis.data.cli import data
 from dermis.trainer.model.inputs import prepare
 source, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-data.main(["images", "--source", f"file://{source}", "--prefix", "", "--store", f"file://{out / 'store'}", "--local",
+data.main(["images", "--data", f"file://{source}", "--prefix", "", "--store", f"file://{out / 'store'}", "--local",
            "--processes", "1", "--out", str(out / "images")], standalone_mode=False)
 rows = {row["image"]: row for row in csv.DictReader((out / "images" / "images.csv").open())}
 for path in sorted(source.iterdir()):

@@ -174,6 +174,12 @@ def test_an_unknown_answer_names_value_and_remedy(gateway: Any, jpeg: bytes) -> 
     assert "did you mean age_group" in details["/self_report/agegroup"]
 
 
+def test_an_image_that_is_too_large_is_named_with_a_remedy(gateway: Any, jpeg: bytes) -> None:
+    detail = gateway.submit(jpeg, jpeg + bytes(300_000), names="IMG_2041.jpg").json()["detail"]
+    assert detail.startswith("image 2 ('IMG_2041.jpg') holds more than 200,000 bytes: ")
+    assert "megapixels" in detail
+
+
 def test_a_body_that_says_it_is_too_large_is_refused_unread(gateway: Any) -> None:
     async def untouchable() -> Any:
         raise AssertionError("the body was read")

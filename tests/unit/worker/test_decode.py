@@ -180,7 +180,7 @@ def test_heic_is_decoded_and_turned_once_by_its_container() -> None:
 def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif", None)
     error = refused((DATA / "quarters.heic").read_bytes())
-    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "HEIC_SUPPORT")
+    assert (error.kind, error.reason) == (Kind.UNSUPPORTED, "HEIC_SUPPORT")
     assert "pi-heif" in error.detail
 
 

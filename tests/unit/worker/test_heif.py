@@ -14,10 +14,13 @@ from PIL import ImageOps
 from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import clean
+from dermis.shared.images.icc import from_cicp
 from dermis.shared.vocabulary import MonkSkinTone
+from dermis.worker.core.color import to_srgb
 from dermis.worker.core.decode import Format, decode
 from dermis.worker.core.prepare import Pixels
 from tests.support import heif
+from tests.support.colors import SPACES, profile_of
 from tests.support.heif import Layout, coded, compose
 from tests.support.images import quarters
 
@@ -168,3 +171,20 @@ def test_no_pixel_depends_on_the_profile_that_is_left_out(profile: bytes) -> Non
     properties = (heif.nclx(1, 13, 5, full=False), *([heif.profile(profile)] if profile else []))
     data = compose(coded(QUARTERS, *properties))
     np.testing.assert_array_equal(decode(clean(data).data).image, (np.array(pi_heif.open_heif(data))))
+
+
+@pytest.mark.parametrize("carrier", ["nclx", "profile"])
+@pytest.mark.parametrize("form", [Format.HEIC, Format.AVIF])
+def test_display_p3_becomes_srgb_by_its_numbers_on_every_route(carrier: str, form: Format) -> None:
+    display_p3 = from_cicp(12, 13)
+    colour = heif.nclx(12, 13, 6) if carrier == "nclx" else heif.profile(profile_of(SPACES["Display P3"]))
+    part, layout = (coded(QUARTERS, colour), Layout()) if form is Format.HEIC else (coded(heif.avif(quarters()), colour), AVIF_LAYOUT)
+    data = compose(part, layout=layout)
+    plain = decode(compose(replace(part, properties=part.properties[:-1]), layout=layout)).image
+    expected = to_srgb(plain, display_p3)
+    assert np.abs(expected.astype(int) - plain).max() > 9
+    stored = clean(data)
+    assert stored.header.color is not None
+    assert b"acsp" not in stored.data
+    for image in (decode(data).image, decode(stored.data, color=stored.header.color).image):
+        np.testing.assert_allclose(image, expected, atol=1)

@@ -62,7 +62,7 @@ def embeddings(source: Path) -> Path:
     out = source.parent / "embeddings"
     done = run("embed", "--data", source.as_uri(), "--policy", "scin-all", "--bundle", str(BUNDLE), "--out", str(out))
     assert f"MISSING: {MISSING}" in done.output
-    assert f"IMAGE_UNREADABLE: {BROKEN}" in done.output
+    assert f"IMAGE_DAMAGED: {BROKEN}" in done.output
     return out / "embeddings.npz"
 
 

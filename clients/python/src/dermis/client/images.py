@@ -8,7 +8,7 @@ from typing import BinaryIO
 from dermis.client.errors import ApiError
 
 Image = str | os.PathLike[str] | bytes | BinaryIO
-"""A path, the bytes of a file, or a file that is open for reading bytes: JPEG, PNG, WebP or HEIC."""
+"""A path, the bytes of a file, or a file that is open for reading bytes: JPEG, PNG, WebP, HEIC or AVIF."""
 
 
 def upload_of(image: Image) -> tuple[str, bytes, str | None]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_TEXT_BYTES = 64 * 1024
 _MOST_PARTS = 16
+_MOST_NAME = 80
+_SMALLER = "set the camera to 12 megapixels, or save the photo as a JPEG of lower quality, and send that"
 _LENGTH = re.compile(r"[0-9]{1,20}")
 
 
@@ -92,7 +94,8 @@ def body_bytes(headers: Headers, *, rules: FormRules, max_image_bytes: int) -> i
     most = rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES
     length = headers.get("content-length", "")
     if length and (not _LENGTH.fullmatch(length) or int(length) > most):
-        raise DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body is said to hold {length[:20]} bytes; at most {most:,} are taken")
+        detail = f"the body is said to hold {length[:20]} bytes; at most {most:,} are taken, {max_image_bytes:,} for a photo: {_SMALLER}"
+        raise DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", detail)
     return int(length) if length else most
 
 
@@ -106,6 +109,7 @@ class _Reader:
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._disposition = b""
         self._name = ""
+        self._file = ""
         self._unnamed_file = False
         self._content = bytearray()
 
@@ -138,6 +142,7 @@ class _Reader:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode(errors="replace")
+        self._file = options.get(b"filename", b"").decode(errors="replace")
         self._unnamed_file = options.get(b"filename") == b""
         if self._name != self._rules.images and self._name not in self._rules.texts:
             raise fault("FORM_FIELD", f"field {self._name[:64]!r} is not known; use {', '.join((self._rules.images, *self._rules.texts))}")
@@ -152,7 +157,8 @@ class _Reader:
         if self._name != self._rules.images:
             return DermisError(Kind.TOO_LARGE, "FIELD_TOO_LARGE", f"{self._name} holds more than {most:,} bytes", pointer=f"/{self._name}")
         index = len(self.form.images)
-        detail = f"{self._rules.name(index)} holds more than {most:,} bytes; send a smaller copy"
+        named = f" ({self._file[:_MOST_NAME]!r})" if self._file else ""
+        detail = f"{self._rules.name(index)}{named} holds more than {most:,} bytes: {_SMALLER}"
         return DermisError(Kind.TOO_LARGE, "IMAGE_TOO_LARGE", detail, pointer=self._rules.pointer(index))
 
     def _end(self) -> None:

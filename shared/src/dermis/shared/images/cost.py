@@ -1,9 +1,9 @@
 """What decoding an image costs, by its header, and the one limit on it for every route.
 
 The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64 megapixels, from flat
-to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 25 ns a coded byte), PNG 0.35-1.8 s (up to 18 ns a byte that it unpacks to,
+to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 27 ns a coded byte), PNG 0.35-1.8 s (up to 18 ns a byte that it unpacks to,
 interlaced or not), WebP 0.4-1.0 s. HEIC and AVIF by `python -m benchmarks.heif`: HEIC of 12 megapixels 0.5-1.4 s, AVIF 0.3-1.7 s,
-of more than 8 bits 1.1 and 1.7 s. `python -m tests.system.decode_mutations --costs` measures them again.
+of more than 8 bits 1.1 and 1.7 s. `python -m benchmarks.decode_costs` measures the others again.
 """
 
 import math
@@ -23,13 +23,13 @@ MAX_CPU_SECONDS = 5.0
 MAX_MEMORY_BYTES = 1 << 30
 """Memory that one image may take to decode, of the 1.5 GiB that a worker process gets."""
 
-_NS_PER_CODED_BYTE = {Format.JPEG: 25, Format.PNG: 10, Format.WEBP: 40, Format.HEIC: 170, Format.AVIF: 150}
+_NS_PER_CODED_BYTE = {Format.JPEG: 30, Format.PNG: 10, Format.WEBP: 40, Format.HEIC: 170, Format.AVIF: 150}
 _NS_PER_JPEG_SAMPLE = 0.6
 _NS_PER_PNG_BYTE = 14
 _NS_PER_WEBP_PIXEL = 30
 _NS_PER_SAMPLE = {Format.HEIC: (45, 70), Format.AVIF: (50, 130)}
 """Of 8 bits, and of more."""
-_BYTES_PER_SAMPLE = {Format.HEIC: 9, Format.AVIF: 21}
+_BYTES_PER_SAMPLE = {Format.HEIC: (12, 12), Format.AVIF: (20, 25)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,9 @@ def estimate(header: ImageHeader) -> Cost:
     elif header.format is Format.WEBP:
         memory, cpu = 3 * unpacked, ns + _NS_PER_WEBP_PIXEL * pixels * max(3, header.channels) / 3
     else:
-        memory, cpu = (
-            _BYTES_PER_SAMPLE[header.format] * header.samples,
-            ns + _NS_PER_SAMPLE[header.format][header.bits > 8] * header.samples,
-        )
+        deep = header.bits > 8
+        memory = _BYTES_PER_SAMPLE[header.format][deep] * header.samples
+        cpu = ns + _NS_PER_SAMPLE[header.format][deep] * header.samples
     return Cost(cpu_seconds=cpu * 1e-9, memory_bytes=memory + 2 * header.coded_bytes)
 
 

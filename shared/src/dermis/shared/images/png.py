@@ -13,6 +13,8 @@ _MOST_CHUNKS = 65_536
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PASSES = 7
+_INDEXED = 3
+_TRANSPARENCY = {0: 2, 2: 6}
 
 
 def walk(data: bytes) -> Walk:
@@ -25,6 +27,9 @@ def walk(data: bytes) -> Walk:
         kind, body, end = _chunk(view, at)
         if kind in _KEPT:
             _check(kind, view[at:end], first)
+            if not _is_read(kind, len(body), first):
+                at = end
+                continue
             pieces.append(view[at:end])
         elif kind[:1].isupper():
             raise damaged(f"the PNG has an unknown critical chunk {kind!r}")
@@ -61,6 +66,17 @@ def _check(kind: bytes, chunk: memoryview, first: dict[bytes, bytes]) -> None:
         raise damaged("the PNG's end holds something")
     if kind != b"IDAT" and kind in first:
         raise damaged(f"the PNG has two chunks {kind.decode()}")
+
+
+def _is_read(kind: bytes, length: int, first: dict[bytes, bytes]) -> bool:
+    """Whether decoders read a palette or transparency (11.2.2, 11.3.1.1): a palette that only suggests colours could hold any text."""
+    header = first.get(b"IHDR", b"").ljust(13, b"\0")
+    depth, colour = header[8], header[9]
+    if kind == b"PLTE":
+        return colour == _INDEXED and length <= 3 << depth
+    if kind == b"tRNS":
+        return length == _TRANSPARENCY.get(colour) or (colour == _INDEXED and 3 * length <= len(first.get(b"PLTE", b"")))
+    return True
 
 
 def _header(first: dict[bytes, bytes]) -> ImageHeader:

@@ -51,7 +51,7 @@ def read_csv(data: bytes, *, most: int) -> list[tuple[int, Cells]]:
         raise _invalid(f"there are more than {most:,} rows; send them as several batches")
     if not table.rows:
         raise _invalid("there is no row below the header; add one for each case")
-    rows = [(row.line, dict(zip(header, row.cells, strict=True))) for row in table.rows]
+    rows: list[tuple[int, Cells]] = [(row.line, dict(zip(header, row.cells, strict=True))) for row in table.rows]
     for column in {NAME, IMAGES} & set(header):
         try:
             check_ids(column, [cells[column] for _, cells in rows], [line for line, _ in rows])

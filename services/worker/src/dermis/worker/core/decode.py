@@ -48,7 +48,7 @@ def decode(data: bytes, *, content_type: str | None = None, orientation: int | N
     are laid over white, 16 bits are scaled to 8, of an animation the first frame counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
-    where pixels are missing or broken. Raises UNAVAILABLE, HEIC_SUPPORT, where pi-heif is missing.
+    where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
     """
     image = clean(data)
     if color is not None:
@@ -58,7 +58,7 @@ def decode(data: bytes, *, content_type: str | None = None, orientation: int | N
         detail = f"the image is said to be {content_type!r} and is {header.format.value!r}; name it by what it is"
         raise DermisError(Kind.INVALID, Reason.FORMAT, detail)
     cost.check(header)
-    if orientation is None or header.format is Format.HEIC:
+    if orientation is None or header.format in (Format.HEIC, Format.AVIF):
         orientation = header.orientation
     try:
         pixels = _DECODERS[header.format](image)
@@ -146,6 +146,7 @@ _DECODERS: dict[Format, Callable[[CleanImage], Pixels]] = {
 }
 
 _BLUE_FIRST = (Format.PNG, Format.WEBP, Format.AVIF)
+"""Decoded by OpenCV."""
 
 
 def _working(pixels: Pixels, header: ImageHeader) -> Image:

@@ -19,7 +19,7 @@ _PI_HEIF_ERRORS = (ValueError, IndexError, EOFError, SyntaxError, RuntimeError, 
 def pixels_of(image: CleanImage) -> Pixels:
     """Return uint8 or uint16 (of the full range) [H,W], [H,W,3] or [H,W,4]; a HEIC's in the order RGB, an AVIF's in BGR.
 
-    Raises INVALID with `Reason.DAMAGED` where pixels are missing or broken, UNAVAILABLE, HEIC_SUPPORT, where pi-heif is missing.
+    Raises INVALID with `Reason.DAMAGED` where pixels are missing or broken, UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
     """
     still = isobmff.read(image.data)
     root, crop = still.root, still.view.crop
@@ -34,7 +34,7 @@ def _heic(data: bytes) -> Pixels:
     try:
         import pi_heif  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise DermisError(Kind.UNAVAILABLE, "HEIC_SUPPORT", "HEIC needs the package pi-heif: install the extra dermis[worker]") from error
+        raise DermisError(Kind.UNSUPPORTED, "HEIC_SUPPORT", "HEIC needs the package pi-heif: install the extra dermis[worker]") from error
     try:
         image = pi_heif.open_heif(data)
         pixels = np.array(image)  # a copy: pi-heif frees its pixels together with the image

@@ -1,6 +1,6 @@
 /** The three places for images: chosen or taken, drawn anew small, upright and without metadata, judged, turned, taken again. */
 import { judge } from "./api.js";
-import { drawing, el, icon, said, t } from "./dom.js";
+import { drawing, el, icon, language, said, t } from "./dom.js";
 
 /** Longest side that is sent: four times the working image that is judged, so that shrinking twice judges as shrinking once. */
 const LONGEST = 2048;
@@ -37,6 +37,9 @@ function drawn(bitmap, turns) {
   context.drawImage(bitmap, -width / 2, -height / 2, width, height);
   return new Promise((done) => canvas.toBlob(done, "image/jpeg", JPEG_QUALITY));
 }
+
+/** A refusal's own words, which name the image for programs. */
+const sentence = (detail) => detail.replace(/^the image: (.)/, (_, first) => first.toUpperCase());
 
 export class Slots {
   /** `changed` is told after every change; `fault` takes a text for what can't be done. */
@@ -99,7 +102,6 @@ class Slot {
     const blob = bitmap && (turnable ? await drawn(bitmap, 0) : file);
     bitmap?.close();
     this.preparing = false;
-    if (!blob && !/^image\/hei[cf]$|\.hei[cf]$/i.test(file.type || file.name)) return this.say(t("slot.unreadable"), "fault");
     if ((blob ?? file).size > this.maxBytes) return this.say(t("slot.too_large", { mb: Math.floor(this.maxBytes / 2 ** 20) }), "fault");
     Object.assign(this, { file, blob: blob ?? file, opaque: !blob, turnable: Boolean(blob) && turnable });
     this.draw();
@@ -135,7 +137,8 @@ class Slot {
     } catch (error) {
       if (request.signal.aborted) return;
       const refused = error.status === 415 || error.status === 422;
-      return refused ? (this.empty(), this.say(t("slot.unreadable"), "fault"), this.changed()) : this.say(t("verdict.unchecked"));
+      const why = language === "en" ? sentence(error.detail) : t("slot.unreadable");
+      return refused ? (this.empty(), this.say(why, "fault"), this.changed()) : this.say(t("verdict.unchecked"));
     }
     if (request.signal.aborted) return;
     this.tell();
