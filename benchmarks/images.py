@@ -14,6 +14,7 @@ from dermis.data.generated import skin
 from dermis.shared.images.cost import WORKING_SIZE
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core import decode, phash, prepare, quality
+from tests.support.colors import SPACES, profile_of
 
 Image = npt.NDArray[np.uint8]
 ROUNDS = 40
@@ -25,6 +26,12 @@ def photo(width: int, height: int) -> Image:
     large = cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(1).normal(0, 3, (height, width, 1)).astype(np.float32)
     return np.clip(large + grain, 0, 255).astype(np.uint8)
+
+
+def tagged(jpeg: bytes, space: str) -> bytes:
+    """Return a JPEG with the profile of one of `SPACES`."""
+    body = b"ICC_PROFILE\0\1\1" + profile_of(SPACES[space])
+    return jpeg[:2] + b"\xff\xe2" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
 
 
 def run() -> Result:
@@ -41,6 +48,8 @@ def run() -> Result:
     of_jpeg = interleaved(
         {
             "core": functools.partial(core, jpeg),
+            "P3": functools.partial(core, tagged(jpeg, "Display P3")),
+            "sRGB": functools.partial(core, tagged(jpeg, "sRGB")),
             "scaled": lambda: simplejpeg.decode_jpeg(jpeg, colorspace="RGB", min_width=WORKING_SIZE),
             "plain": lambda: plain(jpeg),
             "plain, fast": lambda: plain_fast(jpeg),
@@ -57,6 +66,8 @@ def run() -> Result:
     scaled, scaled_text = of_pairs(of_jpeg["core"], of_jpeg["scaled"])
     faster, faster_text = of_pairs(of_jpeg["plain"], of_jpeg["core"])
     harder_text = of_pairs(of_jpeg["plain, fast"], of_jpeg["core"])[1]
+    converted, converted_text = of_pairs(of_jpeg["P3"], of_jpeg["core"])
+    tagged_srgb, tagged_text = of_pairs(of_jpeg["sRGB"], of_jpeg["core"])
     bare, bare_text = of_pairs(of_png["core"], of_png["bare"])
     return Result(
         rows=(
@@ -88,6 +99,26 @@ def run() -> Result:
                 ratio=f"{harder_text} times faster",
                 aim="none (a harder peer)",
                 met=None,
+                n=f"{ROUNDS}",
+            ),
+            Row(
+                bench="a",
+                what="the same JPEG with a Display P3 profile",
+                ours=str(of_jpeg["P3"]),
+                peer=f"the same without a profile, so not converted: {of_jpeg['core']}",
+                ratio=converted_text,
+                aim="<= 1.1",
+                met=converted <= 1.1,
+                n=f"{ROUNDS}",
+            ),
+            Row(
+                bench="a",
+                what="the same JPEG with an sRGB profile",
+                ours=str(of_jpeg["sRGB"]),
+                peer=f"the same without a profile: {of_jpeg['core']}",
+                ratio=tagged_text,
+                aim="<= 1.02 (nothing)",
+                met=tagged_srgb <= 1.02,
                 n=f"{ROUNDS}",
             ),
             Row(

@@ -5,10 +5,14 @@ import pytest
 from PIL import Image as Pillow
 
 from dermis.data.generated.skin import scene
+from dermis.shared.images.header import clean
 from dermis.shared.images.icc import Color, ColorProfile, Curve, CurveKind, from_cicp, read_icc
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core.color import to_srgb
-from tests.support.colors import SPACES, delta_e, in_space, lab, patches, profile_of, table_profile
+from dermis.worker.core.decode import decode
+from tests.support import heif
+from tests.support.colors import SPACES, delta_e, in_space, lab, patches, profile_of, table_profile, with_chunk
+from tests.support.images import encode
 
 WIDE = [name for name in SPACES if name != "sRGB"]
 TONES = [MonkSkinTone.MST2, MonkSkinTone.MST6, MonkSkinTone.MST9]
@@ -102,3 +106,21 @@ def test_a_curve_for_each_channel_is_its_own() -> None:
     straight, squared = (Curve(CurveKind.PARAMETRIC, (g, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)) for g in (1.0, 2.0))
     red, green, blue = to_srgb(np.full((1, 1, 3), 128, np.uint8), ColorProfile((straight, squared, squared)))[0, 0]
     assert red > green == blue
+
+
+@pytest.mark.parametrize("tag", [heif.nclx(12, 13, 6), heif.profile(profile_of(SPACES["Display P3"]))], ids=["nclx", "ICC"])
+def test_a_heic_is_converted_by_what_its_container_says(tag: bytes) -> None:
+    as_srgb = decode(heif.compose(heif.coded(heif.GENERATED, heif.nclx(1, 13, 6)))).image
+    tagged = heif.compose(heif.coded(heif.GENERATED, tag))
+    kept = clean(tagged)
+    assert isinstance(kept.header.color, ColorProfile)
+    for image in (decode(tagged).image, decode(kept.data, color=kept.header.color).image):
+        assert difference(as_srgb, image) > 0.5
+        assert difference(to_srgb(as_srgb, from_cicp(12, 13)), image) < 0.5
+
+
+@pytest.mark.parametrize(("code_points", "space"), [((12, 13), "Display P3"), ((1, 13), "sRGB")])
+def test_a_png_is_converted_by_its_code_points(code_points: tuple[int, int], space: str) -> None:
+    image = drawn()
+    plain = encode(in_space(image, SPACES[space]), "PNG")
+    assert difference(decode(with_chunk(plain, b"cICP", bytes([*code_points, 0, 1]))).image, image) < 0.9

@@ -15,6 +15,7 @@ from dermis.shared.images.icc import (
     MAX_BYTES,
     TABLE_POINTS,
     ColorProfile,
+    ColorSpace,
     ColorTags,
     Curve,
     CurveKind,
@@ -22,6 +23,7 @@ from dermis.shared.images.icc import (
     from_cicp,
     from_png,
     read_icc,
+    space_of,
 )
 from tests.support.colors import SPACES, SRGB, delta_e, icc_file, lab, profile_of, srgb_sample
 
@@ -197,3 +199,24 @@ def test_numbers_that_are_no_profile_are_refused() -> None:
     kept = numbers(read_icc(profile_of(P3)))
     adapter = TypeAdapter(ColorProfile)
     assert adapter.validate_json(adapter.dump_json(kept)) == kept
+
+
+@pytest.mark.parametrize(
+    ("color", "name"),
+    [
+        (None, "SRGB"),
+        (b"whole", "TABLES"),
+        (from_cicp(12, 13), "DISPLAY_P3"),
+        (from_cicp(9, 16), "HDR"),
+        (from_cicp(9, 18), "HDR"),
+        (from_cicp(9, 1), "BT_2020"),
+        (ADOBE_RGB, "ADOBE_RGB"),
+        (read_icc(profile_of(SPACES["Display P3"], version=2, curve="table")), "DISPLAY_P3"),
+        (read_icc(profile_of(SPACES["Adobe RGB"])), "ADOBE_RGB"),
+        (read_icc(profile_of(SPACES["ProPhoto RGB"])), "PROPHOTO_RGB"),
+        (read_icc(profile_of(SPACES["ProPhoto RGB"], grey=True)), "GREY"),
+        (from_png(100_000, None), "OTHER"),
+    ],
+)
+def test_a_colour_space_has_the_name_that_people_use(color: Any, name: str) -> None:
+    assert space_of(color) is ColorSpace(name)

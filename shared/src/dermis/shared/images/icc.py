@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import product
 
 Row = tuple[float, float, float]
@@ -16,6 +17,7 @@ Matrix = tuple[Row, Row, Row]
 
 MAX_BYTES = 4 << 20
 """Largest ICC profile that is read; those of print are about 2 MB."""
+_KEPT_BYTES = 16 << 10
 TABLE_POINTS = 33
 _PARAMETERS = 7
 _PARAMETERS_OF = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}
@@ -24,6 +26,7 @@ _MAX_TAGS = 128
 _D50: Row = (0.9642, 1.0, 0.8249)
 _SAME_COLOR = 1.0
 """Profiles whose colours are all within this CIE 1976 difference of sRGB's are sRGB."""
+_SAME_SPACE = 5.0
 _SAME_CURVE = 0.0005
 _WHITE_TOLERANCE = 0.15
 _PQ_WHITE = 203 / 10_000
@@ -133,6 +136,10 @@ def read_icc(data: bytes) -> Color | None:
     """
     if not 132 <= len(data) <= MAX_BYTES or data[36:40] != b"acsp":
         return None
+    return _read_again(bytes(data)) if len(data) <= _KEPT_BYTES else _read(data)
+
+
+def _read(data: bytes) -> Color | None:
     tags = _tags(data)
     if cicp := tags.get(b"cicp"):
         return from_cicp(cicp[8], cicp[9]) if len(cicp) >= 12 else None
@@ -145,6 +152,10 @@ def read_icc(data: bytes) -> Color | None:
         return _unless_srgb(ColorProfile((_curve(tags[b"kTRC"]),))) if space == b"GRAY" else None
     except (KeyError, struct.error, ValueError, OverflowError):
         return None
+
+
+_read_again = lru_cache(maxsize=64)(_read)
+"""One camera writes one profile into all its images."""
 
 
 def from_cicp(primaries: int, transfer: int) -> ColorProfile | None:
@@ -273,7 +284,45 @@ def _unless_srgb(profile: ColorProfile) -> ColorProfile | None:
 
 def is_srgb(profile: ColorProfile) -> bool:
     """Whether every colour is sRGB's for all that an eye could tell: on a grid of colours and on 16 greys."""
-    return all(math.dist(_lab(profile.xyz(*samples)), _lab(_SRGB.xyz(*samples))) <= _SAME_COLOR for samples in _colors())
+    return _distance(profile, _SRGB) <= _SAME_COLOR
+
+
+class ColorSpace(StrEnum):
+    """What people call the colours of an image."""
+
+    SRGB = "SRGB"
+    DISPLAY_P3 = "DISPLAY_P3"
+    ADOBE_RGB = "ADOBE_RGB"
+    PROPHOTO_RGB = "PROPHOTO_RGB"
+    BT_2020 = "BT_2020"
+    HDR = "HDR"
+    GREY = "GREY"
+    TABLES = "TABLES"
+    OTHER = "OTHER"
+
+
+def space_of(color: Color | None) -> ColorSpace:
+    """Return the name of a profile's colour space: the nearest of those in common use, or OTHER; SRGB for none."""
+    if color is None:
+        return ColorSpace.SRGB
+    if isinstance(color, bytes):
+        return ColorSpace.TABLES
+    if color.curves[0].kind in (CurveKind.PQ, CurveKind.HLG):
+        return ColorSpace.HDR
+    if color.matrix is None:
+        return ColorSpace.GREY
+    return _nearest(color)
+
+
+@lru_cache(maxsize=64)
+def _nearest(color: ColorProfile) -> ColorSpace:
+    distances = {space: _distance(color, usual) for space, usual in _USUAL.items()}
+    space = min(distances, key=distances.__getitem__)
+    return space if distances[space] <= _SAME_SPACE else ColorSpace.OTHER
+
+
+def _distance(first: ColorProfile, second: ColorProfile) -> float:
+    return max(math.dist(_lab(first.xyz(*samples)), _lab(second.xyz(*samples))) for samples in _colors())
 
 
 def _colors() -> Iterator[Row]:
@@ -391,3 +440,11 @@ SRGB_MATRIX = _matrix(*_PRIMARIES[1])
 _SRGB = ColorProfile((_SRGB_CURVE,), SRGB_MATRIX)
 ADOBE_RGB = ColorProfile((_gamma(563 / 256),), _matrix((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), _D65))
 """What EXIF means by a colour space of 65,535 and the interoperability index R03 (DCF 2.0, optional colour space)."""
+_USUAL = {
+    ColorSpace.DISPLAY_P3: ColorProfile((_SRGB_CURVE,), _matrix(*_PRIMARIES[12])),
+    ColorSpace.ADOBE_RGB: ADOBE_RGB,
+    ColorSpace.PROPHOTO_RGB: ColorProfile(
+        (_gamma(1.8),), _matrix((0.734699, 0.265301), (0.159597, 0.840403), (0.036598, 0.000105), (0.345704, 0.358540))
+    ),
+    ColorSpace.BT_2020: ColorProfile((_SRGB_CURVE,), _matrix(*_PRIMARIES[9])),
+}

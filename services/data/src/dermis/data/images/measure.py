@@ -15,6 +15,7 @@ import click
 from pydantic import ValidationError
 
 from dermis.data.images.calibrate_quality import Fitted, fit
+from dermis.data.images.colors import color_tables, shortcuts
 from dermis.data.images.shards import SHARD_SIZE, Plan, RedisShardQueue, begin, collect, make_plan, measure_by_workers, measure_here
 from dermis.data.images.tables import Images, image_tables, images_frame, with_cases
 from dermis.data.report.pictures import picture
@@ -133,7 +134,11 @@ def finish(
         frame.to_parquet(out / "images.parquet", index=False)
         written.append(out / "images.parquet")
     facts = _facts(job, images)
-    tables = image_tables(images)
+    tables = image_tables(images) + color_tables(images)
+    followed = shortcuts(images)
+    facts["Colour spaces that follow a label"] = "; ".join(map(str, followed)) or "none"
+    for each in followed:
+        say(f"warning: {each}")
     if calibrate is not None:
         fitted = _calibrated(job, images, loss=calibrate, command=command)
         written.append(_write_policy(fitted.policy, out / POLICY_FILE))

@@ -30,7 +30,7 @@ HISTOGRAMS = {
 }
 _LOG = ("blur", "sharpness")
 _WHOLE = ("width", "height", "bytes", "short_side")
-_TEXT = ("image", "mode", "format", "phash", "sha256", "verdict", "reasons", "fault")
+_TEXT = ("image", "mode", "color_space", "format", "phash", "sha256", "verdict", "reasons", "fault")
 TONE = Attribute(title="Monk skin tone", read=lambda cases: [(tone,) for tone in monk_bin(cases)], values=TONES)
 BY: dict[str, Attribute] = {
     "monk_bin": TONE,

@@ -26,13 +26,17 @@ _TAIL = hashlib.shake_128(b"rows").digest(4096).replace(b"\xff", b"\xfe")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """`image` is upright; `width` and `height` are the original's in pixels as stored; `mode` is RGB, RGBA or GREY, and bits if not 8."""
+    """`image` is upright; `width` and `height` are the original's in pixels as stored; `mode` is RGB, RGBA or GREY, and bits if not 8.
+
+    `color` is what its profile said; the image is sRGB.
+    """
 
     image: Image
     width: int
     height: int
     format: Format
     mode: str
+    color: Color | None
 
 
 def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None) -> Decoded:
@@ -76,6 +80,7 @@ def _decoded(pixels: Pixels, header: ImageHeader, *, orientation: int) -> Decode
         height=header.height,
         format=header.format,
         mode=mode if pixels.dtype == np.uint8 else f"{mode}{pixels.dtype.itemsize * 8}",
+        color=header.color,
     )
 
 

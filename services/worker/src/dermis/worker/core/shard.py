@@ -10,6 +10,7 @@ import numpy as np
 
 from dermis.shared.errors import DermisError
 from dermis.shared.images.header import Format, Reason, is_refusal
+from dermis.shared.images.icc import space_of
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
@@ -22,7 +23,7 @@ SIGNALS = tuple(field.name for field in fields(quality.Signals))
 """What the verdict rests on: with these a row can be judged again under another policy."""
 COLUMNS = (
     *("image", *MEASURES),
-    *("width", "height", "bytes", "mode", "format", "phash", "sha256", "verdict", "reasons", "fault"),
+    *("width", "height", "bytes", "mode", "color_space", "format", "phash", "sha256", "verdict", "reasons", "fault"),
     *SIGNALS,
 )
 MISSING, NAMED_OTHERWISE, WORKER_LOST = "MISSING", "NAMED_OTHERWISE", "WORKER_LOST"
@@ -90,6 +91,7 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
         width=decoded.width,
         height=decoded.height,
         mode=decoded.mode,
+        color_space=space_of(decoded.color),
         format=decoded.format.removeprefix("image/").upper(),
         phash=phash.to_text(phash.phash(working)),
         verdict=verdict,
