@@ -6,7 +6,6 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
 from dermis.gateway.core.image import CleanImage
-from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.gateway.parts import Parts, PartsOf, WritingOwner
@@ -25,11 +24,12 @@ router = APIRouter(prefix="/v1", tags=["images"])
     openapi_extra={"requestBody": IMAGE_BODY},
 )
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
-    image = await _take_in(request, parts)
-    line, seconds = request.scope[CALLER_KEY].line, parts.settings.judge_seconds
-    job = AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation, line=line)
-    async with parts.pipeline.scratch(image.data) as scratch_id:
-        reply = await parts.broker.ask(job.model_copy(update={"scratch_id": scratch_id}), seconds=seconds)
+    seconds = parts.settings.judge_seconds
+    with parts.judging(request) as line:
+        image = await _take_in(request, parts)
+        job = AssessImageJob(scratch_id="", content_type=image.content_type, orientation=image.orientation, line=line)
+        async with parts.pipeline.scratch(image.data) as scratch_id:
+            reply = await parts.broker.ask(job.model_copy(update={"scratch_id": scratch_id}), seconds=seconds)
     if reply is None:
         raise DermisError(Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case")
     try:
