@@ -1,5 +1,6 @@
 """Judging an image at once, and what happens when there is too much to do."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -34,6 +35,34 @@ class TestJudging:
         response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
         assert (response.status_code, response.json()["reason"]) == (503, "BROKER_UNAVAILABLE")
         assert gateway.keys == []
+
+    def test_one_caller_has_so_many_judged_at_once_and_others_go_on(self, gateway: Any, jpeg: bytes) -> None:
+        gateway.settings["max_judging"] = 2
+        first, other = (new_key(gateway)[1] for _ in range(2))
+
+        async def run() -> list[int]:
+            go, ask, asked = asyncio.Event(), gateway.broker.ask, []
+
+            async def slow(job: AssessImageJob, *, seconds: float) -> bytes | None:
+                asked.append(job)
+                await go.wait()
+                reply: bytes | None = await ask(job, seconds=seconds)
+                return reply
+
+            gateway.broker.ask, gateway.broker.reply = slow, REPORT.model_dump_json().encode()
+            async with gateway.client() as client:
+
+                async def judge(key: dict[str, str]) -> int:
+                    return int((await client.post("/v1/images:assess", files={"image": jpeg}, headers=key)).status_code)
+
+                waiting = [asyncio.ensure_future(judge(key)) for key in (first, first, other)]
+                while len(asked) < 3:
+                    await asyncio.sleep(0.01)
+                refused = await judge(first)
+                go.set()
+                return [refused, *[await each for each in waiting], await judge(first)]
+
+        assert gateway.runner.run(run()) == [429, 200, 200, 200, 200]
 
     @pytest.mark.parametrize("reply", [b"", b"{}", b"nonsense", b'{"verdict": "FINE"}'])
     def test_an_answer_that_is_no_report_is_no_fault_of_the_callers(self, gateway: Any, jpeg: bytes, reply: bytes) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from dermis.gateway.guard import Caller, Guard
 from dermis.gateway.metrics import Metrics
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Broker
-from dermis.gateway.problems import BusyError
+from dermis.gateway.problems import BusyError, RefusedError
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.uploads import Uploads
 from dermis.shared.api_keys import Scope
@@ -34,6 +35,7 @@ class Parts:
     guard: Guard
     audit: Audit
     metrics: Metrics = field(default_factory=Metrics)
+    _judging: Counter[str] = field(default_factory=Counter, init=False)
 
     @contextlib.asynccontextmanager
     async def upload(self, request: Request, rules: FormRules) -> AsyncIterator[Form]:
@@ -63,6 +65,21 @@ class Parts:
         if room and too_little(room, least_bytes=self.settings.min_free_bytes, least_inodes=self.settings.min_free_inodes):
             detail = "the store is almost full, so that no new case is taken; come again later; cases can be read and erased meanwhile"
             raise DermisError(Kind.FULL, "STORE_FULL", detail)
+
+    @contextlib.contextmanager
+    def judging(self, request: Request) -> Iterator[str]:
+        """Give the caller's line while an image of theirs is judged; EXHAUSTED if too many are: the queue of images is everybody's."""
+        caller: Caller = request.scope[CALLER_KEY]
+        if self._judging[caller.line] >= self.settings.max_judging:
+            detail = f"{self.settings.max_judging} of your images are being judged; wait for one to end"
+            raise RefusedError(Kind.EXHAUSTED, "JUDGING_TOO_MANY", detail, {"Retry-After": "1"})
+        self._judging[caller.line] += 1
+        try:
+            yield caller.line
+        finally:
+            self._judging[caller.line] -= 1
+            if not self._judging[caller.line]:
+                del self._judging[caller.line]
 
     async def admit(self, request: Request) -> None:
         """Raise BusyError if the caller has too much in the queue; without a broker to ask, a case may come in."""

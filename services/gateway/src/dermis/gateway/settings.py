@@ -62,6 +62,7 @@ class GatewaySettings(Retention):
     min_free_inodes: int = Field(10_000, ge=0, description="free inodes of the store's disk below which no new case is taken (507)")
     max_wait_seconds: float = Field(30, gt=0, description="longest wait that `Prefer: wait` gets")
     judge_seconds: float = Field(10, gt=0, description="time that a worker gets to judge an image at once")
+    max_judging: int = Field(16, ge=1, description="images that one caller may have judged at once; more are refused with 429")
     stream_seconds: float = Field(300, gt=0, description="longest stream of events; the client then connects again")
     batch_sources: str = Field(
         "", description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; empty: none"

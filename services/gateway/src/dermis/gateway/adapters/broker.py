@@ -172,10 +172,11 @@ class RedisBroker:
                 pipe.lindex(queue, -1)
             lines.look(pipe, line)
             *queues, waiting, first = await pipe.execute()
+        depth = sum(map(int, queues[::2]))
         return Load(
-            depth=sum(map(int, queues[::2])),
+            depth=depth,
             age=max(map(_age, queues[1::2])),
-            line=int(waiting),
+            line=min(depth, int(waiting)),  # a line may have lost its queue
             line_age=max(0.0, time.time() - first[0][1]) if first else 0.0,
         )
 

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
-from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.gateway.parts import Parts, PartsOf, WritingOwner
@@ -28,19 +27,21 @@ router = APIRouter(prefix="/v1", tags=["images"])
 )
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     await parts.check_room()
-    image = await _take_in(request, parts)
-    header, seconds = image.header, parts.settings.judge_seconds
-    async with contextlib.AsyncExitStack() as stack:
-        whole = header.color if isinstance(header.color, bytes) else None
-        job = AssessImageJob(
-            scratch_id=await stack.enter_async_context(parts.pipeline.scratch(image.data)),
-            content_type=header.format,
-            orientation=header.orientation,
-            line=request.scope[CALLER_KEY].line,
-            color=None if isinstance(header.color, bytes) else header.color,
-            profile_id=await stack.enter_async_context(parts.pipeline.scratch(whole)) if whole else None,
-        )
-        reply = await parts.broker.ask(job, seconds=seconds)
+    seconds = parts.settings.judge_seconds
+    with parts.judging(request) as line:
+        image = await _take_in(request, parts)
+        header = image.header
+        async with contextlib.AsyncExitStack() as stack:
+            whole = header.color if isinstance(header.color, bytes) else None
+            job = AssessImageJob(
+                scratch_id=await stack.enter_async_context(parts.pipeline.scratch(image.data)),
+                content_type=header.format,
+                orientation=header.orientation,
+                line=line,
+                color=None if isinstance(header.color, bytes) else header.color,
+                profile_id=await stack.enter_async_context(parts.pipeline.scratch(whole)) if whole else None,
+            )
+            reply = await parts.broker.ask(job, seconds=seconds)
     if reply is None:
         raise DermisError(Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case")
     try:
