@@ -11,7 +11,7 @@ import pytest
 from dermis.shared.errors import DermisError
 from dermis.standalone import extras
 from dermis.standalone.addresses import free_ports
-from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_command
+from dermis.standalone.broker import find_redis_server, move_queue_aside, write_redis_config
 from dermis.standalone.processes import Plan, make_plan
 from dermis.standalone.settings import load_standalone
 
@@ -53,6 +53,7 @@ def test_everything_is_started_with_the_variables_of_a_pod(tmp_path: Path, redis
     assert environ["DERMIS_METADATA_ADDRESS"] == environ["DERMIS_METADATA_LISTEN"] != environ["DERMIS_SERVING_ADDRESS"]
     assert environ["DERMIS_SERVING_ADDRESS"] == environ["DERMIS_SERVING_LISTEN"]
     assert planned.url == f"http://127.0.0.1:{environ['DERMIS_GATEWAY_PORT']}"
+    next(part for part in planned.parts if part.name == "redis").prepare()
     config = Path(commands["redis"][1]).read_text()
     port, password = re.findall(r"^(?:requirepass|port) (\S+)$", config, re.MULTILINE)
     assert planned.broker_url == environ["DERMIS_BROKER_URL"] == f"redis://:{password}@127.0.0.1:{port}/0"
@@ -118,12 +119,17 @@ def test_redis_is_looked_for_on_path_then_in_the_environment(tmp_path: Path, red
 
 
 def test_redis_keeps_its_queue_and_is_for_this_machine_and_who_may_read_its_folder(tmp_path: Path) -> None:
-    command = redis_command(Path("/r"), port=1, folder=tmp_path / "redis", password="secret")  # noqa: S106
-    assert command == ("/r", str(tmp_path / "redis.conf"))
+    write_redis_config(port=1, folder=tmp_path / "redis", password="secret")  # noqa: S106
     config = (tmp_path / "redis.conf").read_text().splitlines()
     assert {"bind 127.0.0.1", "port 1", "appendonly yes", "requirepass secret", f'dir "{tmp_path / "redis"}"'} <= set(config)
     assert (tmp_path / "redis.conf").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "redis").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_plan_changes_nothing_for_a_redis_that_runs(tmp_path: Path, redis_path: str) -> None:
+    first, second = (plan(tmp_path, PATH=redis_path) for _ in range(2))
+    assert first.broker_url != second.broker_url
+    assert not (tmp_path / "redis.conf").exists()
 
 
 def test_a_queue_that_cannot_be_loaded_is_moved_aside(tmp_path: Path) -> None:

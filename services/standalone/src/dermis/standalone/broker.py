@@ -26,8 +26,12 @@ def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix
     )
 
 
-def redis_command(executable: Path, *, port: int, folder: Path, password: str) -> tuple[str, ...]:
-    """Return the command of a Redis on loopback that keeps its queue in `folder` over a restart.
+def redis_config(folder: Path) -> Path:
+    return folder.with_suffix(".conf")
+
+
+def write_redis_config(*, port: int, folder: Path, password: str) -> None:
+    """Write what a Redis on loopback is started with, that keeps its queue in `folder` over a restart.
 
     Whoever is on this machine can reach loopback: it asks for `password`, which it reads from a file of its owner's alone, as every
     user may read a command.
@@ -35,11 +39,9 @@ def redis_command(executable: Path, *, port: int, folder: Path, password: str) -
     make_folder(folder)
     options = {"bind": LOOPBACK, "port": str(port), "dir": f'"{folder}"', "appendonly": "yes", "save": '""', "loglevel": "warning"}
     lines = [f"{name} {value}" for name, value in {**options, "requirepass": password}.items()]
-    file = folder.with_suffix(".conf")  # not in the folder, whose contents may be lost
-    file.unlink(missing_ok=True)
-    with open(file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as config:
+    redis_config(folder).unlink(missing_ok=True)
+    with open(redis_config(folder), "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as config:
         config.write("\n".join(lines) + "\n")
-    return (str(executable), str(file))
 
 
 def move_queue_aside(folder: Path) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone import extras
 from dermis.standalone.addresses import LOOPBACK, free_ports, ip_is_loopback, is_free
-from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_command
+from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_config, write_redis_config
 from dermis.standalone.probes import Probe, always, answers_ok, queue_is_read, redis_answers, serves
 from dermis.standalone.settings import StandaloneSettings
 from dermis.standalone.state import make_folder
@@ -23,6 +23,8 @@ class Part:
     command: tuple[str, ...]
     ready: Probe
     leaves: int
+    prepare: Callable[[], None] = lambda: None
+    """Called before each start."""
     mend: Callable[[], str] = lambda: ""
     """Called when it ended with an error soon after its start; says what was done about it."""
 
@@ -85,9 +87,15 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
     if "DERMIS_BROKER_URL" not in environ:
         make_folder(settings.state)
         folder = settings.state / "redis"
-        command = redis_command(find_redis_server(environ), port=redis_port, folder=folder, password=password)
-        mend = partial(move_queue_aside, folder)
-        parts.insert(0, Part(name="redis", command=command, ready=redis_answers(broker_url), leaves=3, mend=mend))
+        redis = Part(
+            name="redis",
+            command=(str(find_redis_server(environ)), str(redis_config(folder))),
+            ready=redis_answers(broker_url),
+            leaves=3,
+            prepare=partial(write_redis_config, port=redis_port, folder=folder, password=password),
+            mend=partial(move_queue_aside, folder),
+        )
+        parts.insert(0, redis)
     given = tuple(name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ)
     url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     return Plan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, given=given)

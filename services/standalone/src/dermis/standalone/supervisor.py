@@ -74,6 +74,7 @@ class Child:
     def _start(self, now: float) -> None:
         self._started = now
         try:
+            self.part.prepare()
             self._process = subprocess.Popen(  # noqa: S603
                 self.part.command,
                 env=self._environ,
@@ -82,8 +83,8 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that Ctrl-C in a terminal reaches the supervisor alone
             )
-        except OSError as fault:
-            self.last_line = f"can't be started: {fault.strerror}"
+        except (OSError, DermisError) as fault:
+            self.last_line = f"can't be started: {getattr(fault, 'strerror', fault)}"
             self._back_off(now, self.last_line)
             return
         self._guard.watch(self._process.pid)
