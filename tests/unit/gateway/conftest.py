@@ -34,11 +34,11 @@ ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
 
 @dataclass
 class FakeBroker:
-    """A broker whose queue holds what was sent; `worker` does what a worker would with each job."""
+    """A broker whose queue holds what was sent, or says that it holds `depth`; `worker` does what a worker would with each job."""
 
     hub: Hub
     up: bool = True
-    depth: int = 0
+    depth: int | None = None
     age: float = 0.0
     reply: bytes | None = None
     jobs: list[AssessJob] = field(default_factory=list)
@@ -67,7 +67,9 @@ class FakeBroker:
         self.hub.wake(case_id)
 
     async def load(self) -> Load | None:
-        return Load(depth=self.depth, age=self.age) if self.up else None
+        if not self.up:
+            return None
+        return Load(depth=len(self.jobs) if self.depth is None else self.depth, age=self.age)
 
     async def feed(self, hub: Hub) -> None:
         hub.fed = True
