@@ -44,6 +44,11 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(INSTALL) --python .venv-charts/bin/python -r requirements/charts.txt
 	@touch $@
 
+.venv-docs/.dev: .venv/.uv requirements/docs.txt
+	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-docs
+	$(INSTALL) --python .venv-docs/bin/python -r requirements/docs.txt
+	@touch $@
+
 # --- run ------------------------------------------------------------------------------------------------------------
 .PHONY: demo up
 demo: .venv/.runtime ## install, start the system, put a generated case through, print the differential
@@ -58,10 +63,16 @@ PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep st
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
 test-runtime: .venv/.dev
-	.venv/bin/pytest -m "not trainer and not browser and not charts and not containers"
+	.venv/bin/pytest $(COV) -m "not trainer and not browser and not charts and not containers and not site"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	.venv-trainer/bin/pytest -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
+	.venv-trainer/bin/pytest $(COV) -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
+
+.PHONY: coverage
+coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
+	rm -f .coverage
+	$(MAKE) test COV="--cov --cov-append --cov-report="
+	scripts/coverage_by_part.sh
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
@@ -146,6 +157,19 @@ client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, buil
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
 	.venv/bin/python -m tests.system.typescript
 
+.PHONY: docs test-docs
+build/docs/vendor/.installed: scripts/install_docs_assets.sh
+	@mkdir -p $(@D)
+	scripts/install_docs_assets.sh $(@D)
+	@touch $@
+
+docs: .venv-docs/.dev build/docs/vendor/.installed ## build the documentation site into build/docs/site, strict (needs npm)
+	.venv-docs/bin/python scripts/stage_docs.py
+	.venv-docs/bin/zensical build --strict --clean --config-file build/docs/mkdocs.yml
+
+test-docs: docs .venv/.dev ## open the built site in a real Chromium, on a phone and a desktop: no foreign request, no fault
+	.venv/bin/pytest -m site
+
 .PHONY: audit-deps audit-secrets
 audit-deps: .venv/.dev ## ask PyPI for known weaknesses of every pinned package; fails where it can't be asked
 	@.venv/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements/runtime.txt -r requirements/trainer.txt \
@@ -157,15 +181,29 @@ audit-secrets: .venv/.dev ## look for secrets in every committed file
 	  --disable-plugin Base64HighEntropyString --exclude-lines 'secretName|secret_sha256' --exclude-secrets '^dermis-tls$$'
 	! git grep -nE 'key_[0-7][0-9a-hjkmnp-tv-z]{25}\.[A-Za-z0-9_-]{43}'
 
-lint: .venv/.dev ## style, import laws, protos, generated files
+lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache
+	.venv/bin/actionlint
+	.venv/bin/pre-commit validate-config
 	cd proto && ../.venv/bin/buf lint && ../.venv/bin/buf format --diff --exit-code && ../.venv/bin/buf breaking --against golden.binpb
 	scripts/generate_protos.sh --check
 	.venv/bin/python scripts/generate_openapi.py --check
 	.venv/bin/python scripts/generate_settings.py --check
 	.venv/bin/python scripts/generate_helm_values.py --check
+	.venv/bin/python scripts/generate_decisions.py --check
+	.venv/bin/python scripts/check_version.py
+
+.PHONY: hooks package release-check
+hooks: .venv/.dev ## judge what a commit changes before it is made, with the tools of .venv
+	.venv/bin/pre-commit install
+
+package: .venv/.dev ## build sdist and wheels, check metadata and version, install the wheel in a fresh environment and start it
+	scripts/check_package.sh
+
+release-check: package ## the same for a tree that is to be released: clean, and with its entry in CHANGELOG
+	scripts/check_release.sh
 
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict
 	.venv/bin/mypy $(PACKAGES)
@@ -185,5 +223,5 @@ requirements: .venv/.uv ## recompile the pinned requirement files
 
 .PHONY: proto openapi bundle-check requirements clean
 clean: ## remove environments and caches
-	rm -rf .venv .venv-trainer .venv-charts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

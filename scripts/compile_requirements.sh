@@ -27,8 +27,9 @@ compile() { # NAME [uv arguments]
     --generate-hashes --no-emit-index-url --no-annotate --no-emit-package dermis-client --override "$quiet" "${extra[@]}" -o "$out/$name.txt" "$@"
 }
 compile uv - <<<"uv"
-compile sbom - <<<"cyclonedx-bom"
+compile build - <<<$'cyclonedx-bom\nhatchling'
 compile charts - <<<$'checkov\nhadolint-bin\nhelm-python-sdk\nhypothesis\nkubernetes-validate\npytest\npytest-timeout'
+compile docs - <<<$'mkdocstrings-python\nzensical'
 compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"

@@ -190,7 +190,7 @@ def _profile(
 ) -> None:
     """Run the command; kill the second worker with all its processes once half of the results are there."""
     options = [
-        "--source",
+        "--data",
         source,
         "--out",
         str(folder / "out"),

@@ -33,12 +33,12 @@ def test_a_bucket_is_read_where_it_is_and_a_part_comes_home(source: str, tmp_pat
     assert len(scin.cases) == 20
     assert [image is None for _, image in scin.read_images(["images/1.png", "images/20.png"])] == [False, True]
     home = tmp_path / "home"
-    said = CliRunner().invoke(data, ["fetch", "--source", source, "--policy", "scin-all", "--where", "label=A|", str(home)])
+    said = CliRunner().invoke(data, ["fetch", "--data", source, "--policy", "scin-all", "--where", "label=A|", str(home)])
     assert said.exit_code == 0, said.output
     assert "10 of 20 cases, 19 images" in said.output
     assert "18 fetched, 0 were there, 1 missing in the source" in said.output
     assert (home / "images" / "-2.png").read_bytes() == open_store(source).get("images/-2.png")
     split = tmp_path / "split.json"
-    said = CliRunner().invoke(data, ["split", "--source", source, "--policy", "scin-all", "--out", str(split)])
+    said = CliRunner().invoke(data, ["split", "--data", source, "--policy", "scin-all", "--out", str(split)])
     assert said.exit_code == 0, said.output
-    assert "no leak" in CliRunner().invoke(data, ["audit", "--source", source, "--policy", "scin-all", str(split)]).output
+    assert "no leak" in CliRunner().invoke(data, ["audit", "--data", source, "--policy", "scin-all", str(split)]).output

@@ -46,35 +46,35 @@ def run(*arguments: str) -> Result:
 
 def test_split_then_audit(source: str, tmp_path: Path) -> None:
     out = tmp_path / "new" / "split.json"
-    said = run("split", "--source", source, "--policy", "scin-all", "--out", str(out)).output
+    said = run("split", "--data", source, "--policy", "scin-all", "--out", str(out)).output
     assert all(part in said for part in PARTS)
     assert "0 of" in said  # one image a case: a split by image has no sibling to leak
     assert json.loads(out.read_text())["digest"] in said
-    assert "no leak in 40 cases" in run("audit", "--source", source, "--policy", "scin-all", str(out)).output
+    assert "no leak in 40 cases" in run("audit", "--data", source, "--policy", "scin-all", str(out)).output
     with pytest.raises(DermisError, match="label policy"):
-        run("audit", "--source", source, str(out))
+        run("audit", "--data", source, str(out))
     with pytest.raises(DermisError, match="four numbers"):
-        run("split", "--source", source, "--fractions", "0.5:0.5", "--out", str(out))
+        run("split", "--data", source, "--fractions", "0.5:0.5", "--out", str(out))
 
 
 def test_two_processes_write_the_same_bytes(source: str, tmp_path: Path) -> None:
     for seed in ("1", "2"):
-        code = f"from dermis.data.cli import data; data(['split', '--source', {source!r}, '--out', {str(tmp_path / seed)!r}])"
+        code = f"from dermis.data.cli import data; data(['split', '--data', {source!r}, '--out', {str(tmp_path / seed)!r}])"
         subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONHASHSEED": seed})
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_fetch_brings_a_part_home(source: str, tmp_path: Path) -> None:
     home = tmp_path / "at home"
-    assert "5 of 40 cases, 5 images" in run("fetch", "--source", source, "--where", "monk_us>=8", "--dry-run", str(home)).output
+    assert "5 of 40 cases, 5 images" in run("fetch", "--data", source, "--where", "monk_us>=8", "--dry-run", str(home)).output
     assert not home.exists()
-    said = run("fetch", "--source", source, "--policy", "scin-all", "--where", "label=|A", str(home))
+    said = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
     assert "19 fetched, 0 were there, 1 missing in the source" in said.output
     assert "missing: images/40.png" in said.output
     assert len(list((home / "images").iterdir())) == 19
-    again = run("fetch", "--source", source, "--policy", "scin-all", "--where", "label=|A", str(home))
+    again = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
     assert "0 fetched, 19 were there" in again.output
-    assert "20 of 20 cases" in run("fetch", "--source", home.as_uri(), "--dry-run", str(tmp_path / "x")).output
+    assert "20 of 20 cases" in run("fetch", "--data", home.as_uri(), "--dry-run", str(tmp_path / "x")).output
 
 
 def test_profile_and_compare_write_their_files(source: str, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_profile_and_compare_write_their_files(source: str, tmp_path: Path) -> N
     assert (tmp_path / "c" / "compare.html").exists()
     table = (tmp_path / "c" / "compare" / "monk_us.csv").read_text().splitlines()
     assert table[0].startswith("value,n_a,of_a,share_a")
-    assert "CSV files" in run("profile", "--source", source, "--policy", "scin-all", "--out", str(tmp_path / "p")).output
+    assert "CSV files" in run("profile", "--data", source, "--policy", "scin-all", "--out", str(tmp_path / "p")).output
     facts = json.loads((tmp_path / "p" / "profile.json").read_text())["facts"]
     assert facts["Source"] == source
     assert facts["Label policy"].startswith("scin-all/1 sha256:")
@@ -90,7 +90,7 @@ def test_profile_and_compare_write_their_files(source: str, tmp_path: Path) -> N
 
 def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DermisError, match=r"no manifest.csv in .*: name the folder"):
-        run("compare", "--map-a", "pad_ufes_20", tmp_path.as_uri(), tmp_path.as_uri())
+        run("compare", "--mapping-a", "pad_ufes_20", tmp_path.as_uri(), tmp_path.as_uri())
 
 
 def test_help_needs_nothing_heavy() -> None:
@@ -126,14 +126,14 @@ def test_images_duplicates_split_audit(tmp_path: Path) -> None:
     """The whole chain, on generated cases of which two share a picture under two names."""
     folder, out = tmp_path / "generated", tmp_path / "out"
     run("generate", "--cases", "40", "--longest", "128", str(folder))
-    source = ("--source", folder.as_uri(), "--policy", "scin-all")
+    source = ("--data", folder.as_uri(), "--policy", "scin-all")
     listed = open_scin(folder.as_uri()).cases
     a, b = (listed["images"].iloc[place][0][0] for place in (3, 30))
     picture = cv2.imread(str(folder / a))
     assert picture is not None
     cv2.imwrite(str(folder / b), cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     run("images", *source, "--local", "--no-pictures", "--out", str(out / "images"))
-    run("duplicates", str(out / "images/images.csv"), "--tables", folder.as_uri(), "--out", str(out / "duplicates"))
+    run("duplicates", str(out / "images/images.csv"), "--data", folder.as_uri(), "--out", str(out / "duplicates"))
     groups = out / "duplicates/groups.csv"
     assert set(read_duplicates(groups.read_bytes())) == {a, b}
     split, duplicates = out / "split.json", ("--duplicates", str(groups))

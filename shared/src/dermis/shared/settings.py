@@ -1,8 +1,10 @@
 """Typed settings from DERMIS_* variables: all faults at once, unknown names refused with a suggestion."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -109,3 +111,10 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     if faults:
         raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
     return settings
+
+
+def with_state_folder(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` with the state folder (XDG base directories) and the store in it, where they are not set."""
+    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share")
+    state = Path(environ.get("DERMIS_STANDALONE_STATE") or data / "dermis").absolute()
+    return {"DERMIS_STORE_URL": (state / "store").as_uri(), **environ, "DERMIS_STANDALONE_STATE": str(state)}

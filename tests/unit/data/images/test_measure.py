@@ -113,7 +113,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_command_on_one_machine(source: Path, tmp_path: Path, processes: str) -> None:
     out = tmp_path / "out"
-    given = ("--source", source.as_uri(), "--local", "--processes", processes, "--shard-size", "3", "--out", str(out))
+    given = ("--data", source.as_uri(), "--local", "--processes", processes, "--shard-size", "3", "--out", str(out))
     first = run(*given)
     assert first.exit_code == 0, first.output
     assert "20 images, 1 of them missing; 7 shards" in first.output
@@ -133,7 +133,7 @@ def test_the_command_on_one_machine(source: Path, tmp_path: Path, processes: str
 
 def test_it_goes_on_where_it_was_stopped(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    given = ("--source", source.as_uri(), "--local", "--shard-size", "3", "--out", str(out), "--no-pictures")
+    given = ("--data", source.as_uri(), "--local", "--shard-size", "3", "--out", str(out), "--no-pictures")
     run(*given)
     before = (out / "images.csv").read_bytes()
     results = sorted((out / "shards").rglob("*.ndjson"))
@@ -147,7 +147,7 @@ def test_it_goes_on_where_it_was_stopped(source: Path, tmp_path: Path) -> None:
 
 
 def test_results_that_do_not_fit_are_refused(source: Path, tmp_path: Path) -> None:
-    given = ("--source", source.as_uri(), "--local", "--out", str(tmp_path / "out"))
+    given = ("--data", source.as_uri(), "--local", "--out", str(tmp_path / "out"))
     run(*given)
     result = next((tmp_path / "out" / "shards").rglob("0.ndjson"))
     lines = result.read_bytes().splitlines(keepends=True)
@@ -163,7 +163,7 @@ def test_every_image_below_a_prefix_with_tables_from_elsewhere(source: Path, tmp
     (photos / "deep" / "unknown.png").write_bytes(png(6))
     (photos / "notes.txt").write_text("no image")
     out = tmp_path / "out"
-    assert run("--source", photos.as_uri(), "--prefix", "", "--tables", source.as_uri(), "--local", "--out", str(out)).exit_code == 0
+    assert run("--data", photos.as_uri(), "--prefix", "", "--tables", source.as_uri(), "--local", "--out", str(out)).exit_code == 0
     assert [row["image"] for row in rows_of(out)] == ["5.png", "deep/unknown.png"]
     table = (out / "images" / "rejected_by_monk_us.csv").read_text()
     assert "6,0,1," in table
@@ -173,25 +173,25 @@ def test_every_image_below_a_prefix_with_tables_from_elsewhere(source: Path, tmp
 def test_what_is_wrong_is_told(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DERMIS_STORE_URL", raising=False)
     with pytest.raises(DermisError, match="--local"):
-        run("--source", source.as_uri(), "--out", str(tmp_path / "out"))
+        run("--data", source.as_uri(), "--out", str(tmp_path / "out"))
     with pytest.raises(DermisError, match="no images in"):
-        run("--source", source.as_uri(), "--prefix", "nothing/", "--local", "--out", str(tmp_path / "out"))
+        run("--data", source.as_uri(), "--prefix", "nothing/", "--local", "--out", str(tmp_path / "out"))
     with pytest.raises(DermisError, match="leave --prefix out"):
-        run("--source", source.as_uri(), "--prefix", "", "--where", "monk_us>=7", "--local", "--out", str(tmp_path / "out"))
+        run("--data", source.as_uri(), "--prefix", "", "--where", "monk_us>=7", "--local", "--out", str(tmp_path / "out"))
     broken = tmp_path / "policy.json"
     broken.write_text("{}")
     with pytest.raises(DermisError, match="QUALITY_POLICY"):
-        run("--source", source.as_uri(), "--quality-policy", str(broken), "--local", "--out", str(tmp_path / "out"))
+        run("--data", source.as_uri(), "--quality-policy", str(broken), "--local", "--out", str(tmp_path / "out"))
 
 
 def test_where_picks_cases(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run("--source", source.as_uri(), "--where", "monk_us>=9", "--local", "--out", str(out)).exit_code == 0
+    assert run("--data", source.as_uri(), "--where", "monk_us>=9", "--local", "--out", str(out)).exit_code == 0
     assert [row["image"] for row in rows_of(out)] == [f"images/{n}.png" for n in (8, 9, 18, 19)]
 
 
 def test_parquet_holds_the_same_where_pyarrow_is(source: Path, tmp_path: Path) -> None:
-    run("--source", source.as_uri(), "--local", "--out", str(tmp_path / "out"))
+    run("--data", source.as_uri(), "--local", "--out", str(tmp_path / "out"))
     path = tmp_path / "out" / "images.parquet"
     assert path.exists() == bool(find_spec("pyarrow"))
     if path.exists():
@@ -205,7 +205,7 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
     (photos / "0.png").write_bytes(cv2.imencode(".png", large)[1].tobytes())
     for n in range(1, 120):
         os.link(photos / "0.png", photos / f"{n}.png")
-    given = ("--source", photos.as_uri(), "--prefix", "", "--local", "--shard-size", "2", "--out", str(out), "--no-pictures")
+    given = ("--data", photos.as_uri(), "--prefix", "", "--local", "--shard-size", "2", "--out", str(out), "--no-pictures")
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
     code = f"{heed}; from dermis.data.cli import data; data(['images', *{given!r}, '--processes', '2'])"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True) as stopped:
@@ -226,7 +226,7 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
 def test_real_images_of_real_cases(real_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     photos, scin = (real_data / "photos/scin").as_uri(), (real_data / "scin").as_uri()
-    assert run("--source", photos, "--prefix", "", "--tables", scin, "--local", "--out", str(out)).exit_code == 0
+    assert run("--data", photos, "--prefix", "", "--tables", scin, "--local", "--out", str(out)).exit_code == 0
     rows = {row["image"]: row for row in rows_of(out)}
     with (real_data / "photos/scin/manifest.csv").open(newline="") as file:
         manifest = {row["file"]: row for row in csv.DictReader(file)}

@@ -85,12 +85,13 @@ def test_the_gateways_tests_look_at_what_is_published_of_generated_cases(tmp_pat
         return result.output
 
     run("generate", "--cases", "120", "--seed", "7", "--longest", "64", str(source))
-    publish = ("profile", "--source", source.as_uri(), "--out", str(out), "--publish", "--store", store.as_uri())
+    publish = ("profile", "--data", source.as_uri(), "--out", str(out), "--publish", "--store", store.as_uri())
     said = run(*publish)
     assert run(*publish) == said  # put once, and again no fault
     key = said.split("published as ")[1].strip()
     document = (store / key).read_text(encoding="utf-8")
     assert source.name not in json.dumps(json.loads(document)["facts"])
     assert document == FIXTURE.read_text(encoding="utf-8"), f"copy what `dermis data {' '.join(publish)}` published"
-    result = CliRunner().invoke(data, ["profile", "--source", source.as_uri(), "--publish"], env={"DERMIS_STORE_URL": ""})
-    assert "--publish needs a store" in result.output
+    state = {"DERMIS_STORE_URL": "", "DERMIS_STANDALONE_STATE": str(tmp_path / "state")}
+    result = CliRunner().invoke(data, ["profile", "--data", source.as_uri(), "--out", str(out), "--publish"], env=state)
+    assert (tmp_path / "state" / "store" / result.output.split("published as ")[1].strip()).is_file()

@@ -60,7 +60,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def embeddings(source: Path) -> Path:
     out = source.parent / "embeddings"
-    done = run("embed", "--source", source.as_uri(), "--policy", "scin-all", "--bundle", str(BUNDLE), "--out", str(out))
+    done = run("embed", "--data", source.as_uri(), "--policy", "scin-all", "--bundle", str(BUNDLE), "--out", str(out))
     assert f"MISSING: {MISSING}" in done.output
     assert f"IMAGE_UNREADABLE: {BROKEN}" in done.output
     return out / "embeddings.npz"
@@ -90,7 +90,7 @@ def test_an_embedding_is_what_the_bundle_makes_of_the_prepared_image(embeddings:
 
 def test_it_goes_on_where_it_was_stopped(source: Path, embeddings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PART", 20)
-    given = ("embed", "--source", source.as_uri(), "--policy", "scin-all", "--bundle", str(BUNDLE), "--out", str(tmp_path))
+    given = ("embed", "--data", source.as_uri(), "--policy", "scin-all", "--bundle", str(BUNDLE), "--out", str(tmp_path))
     whole = module.Embedder.embed
 
     def stop_at(self: module.Embedder, images: list[np.ndarray]) -> np.ndarray:
@@ -119,7 +119,7 @@ def test_a_bundle_is_a_folder_or_a_version_in_a_store(source: Path, embeddings: 
     store = open_store((tmp_path / "store").as_uri())
     publish(store, BUNDLE)
     point(store, VersionRef(name="dermis", version=1))
-    there = ("--source", (source / "images").as_uri(), "--prefix", "1")
+    there = ("--data", (source / "images").as_uri(), "--prefix", "1")
     for name in ("current", "dermis/1"):
         out = tmp_path / name
         run("embed", *there, "--store", (tmp_path / "store").as_uri(), "--bundle", name, "--out", str(out))
@@ -142,7 +142,7 @@ def mapped(source: Path, embeddings: Path) -> Path:
     duplicates = source.parent / "groups.csv"
     duplicates.write_text("image,group\nimages/10.png,a\nimages/20.png,a\n")
     out = source.parent / "map"
-    given = ("--tables", source.as_uri(), "--policy", "scin-all", "--duplicates", str(duplicates), "--pictures-from", source.as_uri())
+    given = ("--data", source.as_uri(), "--policy", "scin-all", "--duplicates", str(duplicates), "--pictures-from", source.as_uri())
     run("map", str(embeddings), *given, "--least", "5", "--case", "3", "--out", str(out))
     return out
 
@@ -189,9 +189,9 @@ def test_without_tables_every_image_is_a_case_and_two_runs_are_equal(embeddings:
 
 def test_what_makes_no_map_is_told(embeddings: Path, source: Path, tmp_path: Path) -> None:
     with pytest.raises(DermisError, match="no case '99999'"):
-        run("map", str(embeddings), "--tables", source.as_uri(), "--case", "99999", "--out", str(tmp_path))
-    with pytest.raises(DermisError, match="with --tables"):
-        run("map", str(embeddings), "--map", "pad_ufes_20", "--out", str(tmp_path))
+        run("map", str(embeddings), "--data", source.as_uri(), "--case", "99999", "--out", str(tmp_path))
+    with pytest.raises(DermisError, match="with --data"):
+        run("map", str(embeddings), "--mapping", "pad_ufes_20", "--out", str(tmp_path))
     np.savez(tmp_path / "few.npz", image=np.array(["a", "b"]), embedding=np.ones((2, 3)))
     with pytest.raises(DermisError, match="2 cases make no map: embed at least 20"):
         run("map", str(tmp_path / "few.npz"), "--out", str(tmp_path))

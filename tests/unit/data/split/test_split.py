@@ -9,23 +9,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
+from dermis.data.dataset import Dataset
 from dermis.data.defaults import FRACTIONS
 from dermis.data.scin.attributes import monk_bin
 from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
-from dermis.data.scin.label_policy import LabelPolicy, Labels, apply_policy
+from dermis.data.scin.label_policy import LabelPolicy, apply_policy
 from dermis.data.scin.source import load_policy
 from dermis.data.scin.tables import ScinTables, read_tables
+from dermis.data.sources import scin_samples
 from dermis.data.split.groups import connected, image_links, read_duplicates
-from dermis.data.split.split import PARTS, Split, as_text, audit_split, from_text, make_split, random_image_leak
+from dermis.data.split.split import PARTS, Split, as_text, digest_of, from_text, random_image_leak
 from dermis.shared.errors import DermisError
+from dermis.shared.stores.memory import MemoryStore
 from tests.unit.data.scin_rows import Row, case, labelled, tables
 
 POLICY = LabelPolicy(name="plain", version=1)
 
 
-def split(read: ScinTables, *, seed: int = 0, **changes: object) -> tuple[Split, Labels]:
-    labels = apply_policy(POLICY, read.cases)
-    return make_split(read, labels, seed=seed, **{"fractions": FRACTIONS, **changes}), labels  # type: ignore[arg-type]
+def dataset_of(read: ScinTables, *, policy: LabelPolicy = POLICY, duplicates: dict[str, str] | None = None) -> Dataset:
+    labels = apply_policy(policy, read.cases)
+    samples = tuple(scin_samples(read, labels, duplicates=duplicates))
+    return Dataset(
+        name="SCIN",
+        digest="",
+        samples=samples,
+        store=MemoryStore(),
+        tables=read.digests,
+        policy=policy.reference,
+        duplicates=None if duplicates is None else digest_of(duplicates),
+    )
+
+
+def split(read: ScinTables, *, seed: int = 0, duplicates: dict[str, str] | None = None, **changes: object) -> tuple[Split, Dataset]:
+    dataset = dataset_of(read, duplicates=duplicates)
+    return dataset.split(seed=seed, **{"fractions": FRACTIONS, **changes}), dataset  # type: ignore[arg-type]
 
 
 def many(n: int = 300) -> list[Row]:
@@ -45,8 +62,8 @@ def many(n: int = 300) -> list[Row]:
 
 def test_a_linked_group_of_11_stays_together_and_nothing_leaks() -> None:
     read = tables(many())
-    made, labels = split(read)
-    audit_split(made, read, labels)
+    made, dataset = split(read)
+    dataset.audit(made)
     chain = [case for case in made.cases if int(case.case_id) <= 11]
     assert len(chain) == 11
     assert len({(case.part, case.fold, case.group) for case in chain}) == 1
@@ -60,13 +77,13 @@ def test_a_linked_group_of_11_stays_together_and_nothing_leaks() -> None:
 def test_near_duplicate_groups_link_cases() -> None:
     read = tables(many())
     duplicates = {"images/1030.png": "d1", "images/1040.png": "d1", "images/1050.png": "d1"}
-    made, labels = split(read, duplicates=duplicates)
-    audit_split(made, read, labels, duplicates=duplicates)
+    made, dataset = split(read, duplicates=duplicates)
+    dataset.audit(made)
     assert len({(case.part, case.fold) for case in made.cases if case.case_id in ("31", "41", "51")}) == 1
     with pytest.raises(DermisError, match="near-duplicate groups that were not given"):
-        audit_split(made, read, labels)
+        dataset_of(read).audit(made)
     with pytest.raises(DermisError, match="other than these"):
-        audit_split(made, read, labels, duplicates={**duplicates, "images/9999.png": "z"})
+        dataset_of(read, duplicates={**duplicates, "images/9999.png": "z"}).audit(made)
 
 
 def test_two_runs_are_byte_identical_and_the_order_of_rows_does_not_matter() -> None:
@@ -81,9 +98,9 @@ def test_two_runs_are_byte_identical_and_the_order_of_rows_does_not_matter() -> 
 
 def test_every_part_gets_its_share_of_labels_and_tones() -> None:
     read = tables(many())
-    made, labels = split(read)
+    made, dataset = split(read)
     part_of = made.part_of()
-    for values in (labels.frame["top"].fillna("none"), monk_bin(read.cases)):
+    for values in ([sample.top or "none" for sample in dataset.samples], monk_bin(read.cases)):
         whole = Counter(values)
         for part, share in FRACTIONS.items():
             counted = Counter(value for value, case_id in zip(values, read.cases["case_id"], strict=True) if part_of[case_id] == part)
@@ -115,17 +132,14 @@ def test_whatever_is_shared_nothing_leaks_and_no_label_is_missing_from_train(cas
         with pytest.raises(DermisError, match="ask for fewer"):
             split(read, seed=seed, folds=2)
         return
-    made, labels = split(read, seed=seed, folds=2)
-    audit_split(made, read, labels)
+    made, dataset = split(read, seed=seed, folds=2)
+    dataset.audit(made)
     for fold in range(2):
         trained = {case.case_id for case in made.cases if case.fold != fold}
         seen = {
-            name
-            for names, case_id in zip(labels.frame["differential"], read.cases["case_id"], strict=True)
-            if case_id in trained
-            for name in names
+            name for names, case_id in ((sample.target, sample.id) for sample in dataset.samples) if case_id in trained for name in names
         }
-        assert seen == set(labels.labels)
+        assert seen == {name for sample in dataset.samples for name in sample.target}
 
 
 def moved(made: Split, case_id: str, **changes: object) -> Split:
@@ -135,34 +149,34 @@ def moved(made: Split, case_id: str, **changes: object) -> Split:
 
 def test_an_injected_leak_fails_the_audit() -> None:
     read = tables(many())
-    made, labels = split(read)
+    made, dataset = split(read)
     other = next(part for part in PARTS if part != made.part_of()["5"])
     with pytest.raises(DermisError, match=r"images/\d+\.png is in part \w+ \(case \d+\) and in \w+ \(case \d+\)") as caught:
-        audit_split(moved(made, "5", part=other), read, labels)
+        dataset.audit(moved(made, "5", part=other))
     assert caught.value.reason == "SPLIT_LEAK"
     fold = next(case.fold for case in made.cases if case.case_id == "5")
     with pytest.raises(DermisError, match="is in fold"):
-        audit_split(moved(made, "5", fold=(fold or 0) + 1), read, labels)
+        dataset.audit(moved(made, "5", fold=(fold or 0) + 1))
 
 
 def test_a_label_without_training_cases_fails_the_audit() -> None:
     read = tables(many())
-    made, labels = split(read)
+    made, dataset = split(read)
     with pytest.raises(DermisError, match="label 'Rare' has no case in train"):
-        audit_split(moved(made, "21", part="test"), read, labels)
+        dataset.audit(moved(made, "21", part="test"))
 
 
 def test_a_split_of_other_rows_or_another_policy_fails_the_audit() -> None:
     read = tables(many())
-    made, labels = split(read)
+    made, dataset = split(read)
     with pytest.raises(DermisError, match="from other tables"):
-        audit_split(made, tables(many(299)), labels)
+        dataset_of(tables(many(299))).audit(made)
     with pytest.raises(DermisError, match="under the label policy plain/1"):
-        audit_split(made, read, apply_policy(POLICY.model_copy(update={"version": 2}), read.cases))
+        dataset_of(read, policy=POLICY.model_copy(update={"version": 2})).audit(made)
     with pytest.raises(DermisError, match="every case of the tables once"):
-        audit_split(made.model_copy(update={"cases": made.cases[1:]}), read, labels)
+        dataset.audit(made.model_copy(update={"cases": made.cases[1:]}))
     with pytest.raises(DermisError, match="every case of the tables once"):
-        audit_split(made.model_copy(update={"cases": (*made.cases, made.cases[0])}), read, labels)
+        dataset.audit(made.model_copy(update={"cases": (*made.cases, made.cases[0])}))
 
 
 def test_a_fold_file_is_read_back_and_a_changed_one_is_refused() -> None:
@@ -193,11 +207,11 @@ def test_near_duplicate_files_are_checked() -> None:
 
 def test_the_leak_of_a_split_by_image_is_counted() -> None:
     pairs = tables([case(n, images=(2 * n, 2 * n + 1)) for n in range(1, 2001)])
-    leaked, tested = random_image_leak(pairs, test=0.2, seed=0)
+    leaked, tested = random_image_leak(dataset_of(pairs).samples, test=0.2, seed=0)
     assert tested == pytest.approx(800, rel=0.1)
     assert leaked / tested == pytest.approx(0.8, abs=0.05)  # the other image of the case is in train with probability 0.8
     alone = tables([case(n, images=(n,)) for n in range(1, 101)])
-    assert random_image_leak(alone, test=0.2, seed=0)[0] == 0
+    assert random_image_leak(dataset_of(alone).samples, test=0.2, seed=0)[0] == 0
 
 
 def real(folder: Path) -> ScinTables:
@@ -207,10 +221,10 @@ def real(folder: Path) -> ScinTables:
 @pytest.mark.parametrize("name", ["scin-all", "scin-grouped"])
 def test_on_the_real_rows(real_data: Path, name: str) -> None:
     read = real(real_data)
-    labels = apply_policy(load_policy(name), read.cases)
-    made = make_split(read, labels, seed=7, fractions=FRACTIONS)
-    audit_split(made, read, labels)
-    assert as_text(made) == as_text(make_split(read, labels, seed=7, fractions=FRACTIONS))
+    dataset = dataset_of(read, policy=load_policy(name))
+    made = dataset.split(seed=7)
+    dataset.audit(made)
+    assert as_text(made) == as_text(dataset.split(seed=7))
     groups = Counter(case.group for case in made.cases)
     assert max(groups.values()) > 1
     sizes = Counter(made.part_of().values())
@@ -221,7 +235,7 @@ def test_on_the_real_rows(real_data: Path, name: str) -> None:
 def test_folds_are_as_even_as_scikit_learns(real_data: Path) -> None:
     read = real(real_data)
     labels = apply_policy(load_policy("scin-grouped"), read.cases)
-    made = make_split(read, labels, seed=7, fractions=FRACTIONS)
+    made = dataset_of(read, policy=load_policy("scin-grouped")).split(seed=7)
     fold_of = {case.case_id: case.fold for case in made.cases}
     ours = np.array([fold_of[case_id] for case_id in read.cases["case_id"]])
     strata = labels.frame["top"].fillna("none").to_numpy()

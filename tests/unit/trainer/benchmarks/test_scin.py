@@ -13,7 +13,6 @@ from dermis.data.split.split import from_text
 from dermis.shared.errors import DermisError
 from dermis.shared.stores.disk import DiskStore
 from dermis.trainer.benchmarks import contenders, protocol
-from dermis.trainer.benchmarks import scin as benchmark
 from dermis.trainer.benchmarks.contenders import ANSWERS, BASELINES, BOTH, IMAGES, PAIRS, PRIOR, REGRESSION, with_answers, with_images
 from dermis.trainer.benchmarks.protocol import Pooled
 from dermis.trainer.benchmarks.scin import as_page, as_tables, run
@@ -117,7 +116,7 @@ def test_each_case_is_held_out_once_and_never_seen_by_the_model_that_answers_it(
 
 
 def test_conditions_beyond_the_most_frequent_ones_are_put_together(whole: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "CONDITIONS", 2)
+    monkeypatch.setattr("dermis.trainer.benchmarks.task.CONDITIONS", 2)
     task = make_task(whole)
     most = {name for name, _ in Counter(sample.top for sample in whole.samples).most_common(2)}
     assert {condition.name for condition in task.conditions[:-1]} == most
@@ -175,7 +174,7 @@ def test_without_images_at_the_source_it_says_so_and_goes_on(tmp_path: Path) -> 
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     for path in (source / "images").iterdir():
         path.unlink()
-    said = CliRunner().invoke(scin, ["--source", source.as_uri(), "--folds", "2"], catch_exceptions=False)
+    said = CliRunner().invoke(scin, ["--data", source.as_uri(), "--folds", "2"], catch_exceptions=False)
     assert "skipped: contenders that see images" in said.output
     assert ANSWERS in said.output
     assert BOTH not in said.output
@@ -192,7 +191,7 @@ def test_the_command_writes_page_figures_and_folds_and_the_same_again(tmp_path: 
     source = tmp_path / "scin"
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     folds, page = tmp_path / "folds.json", tmp_path / "page.md"
-    arguments = ["--source", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page), "--no-images"]
+    arguments = ["--data", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page), "--no-images"]
     said = CliRunner().invoke(scin, arguments, catch_exceptions=False)
     assert said.exit_code == 0
     assert "macro AUROC (n = 60)" in said.output

@@ -11,7 +11,7 @@ from dermis.data.generated.cases import CONDITIONS, cases
 from dermis.data.mapping import DataMapping
 from dermis.data.samples import NOT_GIVEN, SLICES
 from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
-from dermis.data.sources import audit_samples
+from dermis.data.split.split import audit_split
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import FeatureField, FeatureSchema
 from dermis.shared.stores import open_store
@@ -178,7 +178,7 @@ def test_no_part_of_a_split_shares_a_group_and_another_ones_split_is_refused(oth
     if first.part != "test":
         twin = replace(torn, id="twin")
         with pytest.raises(DermisError, match="SPLIT_LEAK"):
-            audit_samples(moved, (*scin.samples, twin), tables=scin.tables, policy=scin.policy)
+            audit_split(moved, (*scin.samples, twin), tables=scin.tables, policy=scin.policy)
     with pytest.raises(DermisError, match="from other tables"):
         other.part(made, "train")
 

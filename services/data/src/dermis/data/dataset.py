@@ -19,8 +19,8 @@ from dermis.data.samples import Sample
 from dermis.data.scin.columns import CASES_FILE
 from dermis.data.scin.label_policy import LabelPolicy
 from dermis.data.scin.source import open_scin
-from dermis.data.sources import audit_samples, digest_of_samples, generated_sample, mapped_samples, scin_samples, split_samples
-from dermis.data.split.split import Part, Split, digest_of
+from dermis.data.sources import digest_of_samples, generated_sample, mapped_samples, scin_samples
+from dermis.data.split.split import Part, Split, audit_split, digest_of, make_split
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
 from dermis.shared.ports import BlobNotFound
@@ -77,15 +77,15 @@ class Dataset:
 
     def labelled(self, conditions: Sequence[str] | None = None) -> "Dataset":
         """Return the samples whose reference differential names one of `conditions`, or any."""
-        known = None if conditions is None else set(conditions)
-        return replace(self, samples=tuple(s for s in self.samples if s.target and (known is None or known & s.target.keys())))
+        named = None if conditions is None else set(conditions)
+        return replace(self, samples=tuple(s for s in self.samples if s.target and (named is None or named & s.target.keys())))
 
     def unlabelled(self) -> "Dataset":
         return replace(self, samples=tuple(sample for sample in self.samples if not sample.target))
 
     def split(self, *, seed: int, fractions: Mapping[Part, float] = FRACTIONS, folds: int = 5) -> Split:  # type: ignore[assignment]
         """Return parts and folds in which no group and no image is torn apart."""
-        return split_samples(
+        return make_split(
             self.samples,
             tables=self.tables,
             policy=self.policy,
@@ -97,7 +97,7 @@ class Dataset:
 
     def audit(self, split: Split) -> None:
         """Raise INVALID unless the split is of this data and leaks nothing."""
-        audit_samples(split, self.samples, tables=self.tables, policy=self.policy, duplicates=self.duplicates)
+        audit_split(split, self.samples, tables=self.tables, policy=self.policy, duplicates=self.duplicates)
 
     def part(self, split: Split, part: Part) -> "Dataset":
         """Return a part of a split, which is audited first; INVALID if it leaks or is of other data."""
@@ -107,8 +107,8 @@ class Dataset:
     def fold(self, split: Split, fold: int) -> tuple["Dataset", "Dataset"]:
         """Return (training, held out) of a fold, audited likewise."""
         self.audit(split)
-        held = {case.case_id for case in split.cases if case.fold == fold}
-        return self.take(s.id for s in self.samples if s.id not in held), self.take(held)
+        test_ids = {case.case_id for case in split.cases if case.fold == fold}
+        return self.take(s.id for s in self.samples if s.id not in test_ids), self.take(test_ids)
 
 
 def open_dataset(
@@ -235,12 +235,12 @@ def mix(*sources: Dataset) -> Dataset:
 
 def conditions_of(samples: Iterable[Sample]) -> tuple[Condition, ...]:
     """Return every condition that a reference differential names, by name; INVALID if two names make one id."""
-    found: dict[str, Condition] = {}
+    by_id: dict[str, Condition] = {}
     for name in sorted({name for sample in samples for name in sample.target}):
-        made = Condition(id=re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_"), name=name)
-        if made.id in found:
+        condition = Condition(id=re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_"), name=name)
+        if condition.id in by_id:
             raise DermisError(
-                Kind.INVALID, "CONDITIONS", f"{name!r} and {found[made.id].name!r} are both {made.id}: merge them by a policy"
+                Kind.INVALID, "CONDITIONS", f"{name!r} and {by_id[condition.id].name!r} are both {condition.id}: merge them by a policy"
             )
-        found[made.id] = made
-    return tuple(found.values())
+        by_id[condition.id] = condition
+    return tuple(by_id.values())

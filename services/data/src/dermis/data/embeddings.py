@@ -29,8 +29,8 @@ class Embeddings:
 def read_embeddings(path: Path) -> Embeddings:
     """Read an .npz with the arrays `image` [N], each once, and `embedding` [N, E], and if there `bundle`; INVALID if it has others."""
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in ("image", "embedding", "bundle") if name in found}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("image", "embedding", "bundle") if name in archive}
     except (ValueError, OSError, AttributeError) as error:
         raise DermisError(Kind.INVALID, "EMBEDDINGS", f"{path.name} is no .npz of plain arrays ({error})") from error
     images, vectors = arrays.get("image"), arrays.get("embedding")

@@ -88,14 +88,14 @@ class DataMapping(Frozen):
     @classmethod
     def _in_the_vocabulary(cls, answers: dict[str, tuple[MappedColumn, ...]]) -> dict[str, tuple[MappedColumn, ...]]:
         for name, columns in answers.items():
-            known = VOCABULARY.get(name)
-            if known is None:
+            values = VOCABULARY.get(name)
+            if values is None:
                 raise ValueError(f"{name!r} is no answer of a self-report; use one of {', '.join(VOCABULARY)}")
             for column in columns:
-                unknown = sorted({*column.values.values(), *column.ranges} - known)
+                unknown = sorted({*column.values.values(), *column.ranges} - values)
                 if unknown or not (column.values or column.ranges):
                     what = f"{unknown[0]!r} is no {name}" if unknown else "it says nothing of its cells"
-                    raise ValueError(f"{name}, column {column.column!r}: {what}; use one of {', '.join(sorted(known))}")
+                    raise ValueError(f"{name}, column {column.column!r}: {what}; use one of {', '.join(sorted(values))}")
         return answers
 
     def columns(self) -> set[str]:
@@ -145,22 +145,22 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
             faults.append(Fault(file=mapping.table, row=number, column=column.column, value=row[column.column], remedy=str(error)))
             return None
 
-    found = []
+    mapped = []
     for number, row in enumerate(rows, start=2):
-        told = {name: read(number, row, column) for name, column in mapping.attributes.items()}
+        attributes = {name: read(number, row, column) for name, column in mapping.attributes.items()}
         answers = {name: [read(number, row, column) for column in columns] for name, columns in mapping.answers.items()}
-        found.append(
+        mapped.append(
             MappedRow(
                 image=f"{mapping.images}/{row[mapping.image]}" if mapping.images else row[mapping.image],
                 unit=row[mapping.unit],
                 case=row[mapping.case or mapping.image],
-                attributes={name: value for name, value in told.items() if value is not None},
+                attributes={name: value for name, value in attributes.items() if value is not None},
                 answers={name: tuple(dict.fromkeys(v for v in values if v)) for name, values in answers.items() if any(values)},
             )
         )
     if faults:
         raise DermisError(Kind.INVALID, "DATA_TABLE", "\n".join(map(str, faults[:SHOWN_FAULTS])))
-    return found
+    return mapped
 
 
 def read_mapped(mapping: DataMapping, data: bytes) -> DataSide:
@@ -198,17 +198,17 @@ def _side(url: str, mapping: str | None, policy: str) -> DataSide:
     if mapping is None:
         scin = open_scin(url)
         return scin_side(scin.tables, scin.labels(policy))
-    known = load_mapping(mapping)
+    rules = load_mapping(mapping)
     try:
-        return read_mapped(known, open_store(url).get(known.table))
+        return read_mapped(rules, open_store(url).get(rules.table))
     except BlobNotFound as error:
-        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {known.table} in {url}: name the folder that holds it") from error
+        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {rules.table} in {url}: name the folder that holds it") from error
 
 
 def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
     """Return the data set whose tables stand at a store URL, None if none is named."""
     if tables is None and mapping is not None:
-        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --tables")
+        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --data")
     return None if tables is None else _side(tables, mapping, policy)
 
 

@@ -13,18 +13,18 @@ Form = TypeVar("Form", bound=BaseModel)
 
 def names(folder: str) -> list[str]:
     """Return the names of what comes with dermis in `folder` beside this module."""
-    found = (entry.name for entry in files(__package__).joinpath(folder).iterdir())
-    return sorted(name.removesuffix(".json") for name in found if name.endswith(".json"))
+    files_in = (entry.name for entry in files(__package__).joinpath(folder).iterdir())
+    return sorted(name.removesuffix(".json") for name in files_in if name.endswith(".json"))
 
 
 def load(name: str, form: type[Form], *, folder: str, word: str) -> Form:
     """Return the `form` that comes with dermis under `name`, or the one in the file of that name; errors call it `word`, as in "label policy"."""
-    known = names(folder)
-    path = files(__package__).joinpath(folder, f"{name}.json") if name in known else Path(name)
+    available = names(folder)
+    path = files(__package__).joinpath(folder, f"{name}.json") if name in available else Path(name)
     reason = word.upper().replace(" ", "_")
     try:
         return form.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DermisError(Kind.NOT_FOUND, reason, f"no {word} {name!r}: use {', '.join(known)} or a file") from error
+        raise DermisError(Kind.NOT_FOUND, reason, f"no {word} {name!r}: use {', '.join(available)} or a file") from error
     except ValidationError as error:
         raise DermisError(Kind.INVALID, reason, f"{word} {name}: {error}") from error

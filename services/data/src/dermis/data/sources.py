@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from dermis.data.generated.cases import GeneratedCase
@@ -14,8 +13,7 @@ from dermis.data.scin.attributes import monk_bin
 from dermis.data.scin.label_policy import Labels
 from dermis.data.scin.reference_differential import weigh
 from dermis.data.scin.tables import ScinTables
-from dermis.data.split.groups import Links, connected, image_links
-from dermis.data.split.split import Part, Split, assign, audit
+from dermis.data.split.groups import connected, image_links
 from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
@@ -37,7 +35,7 @@ def digest_of_samples(samples: Sequence[Sample]) -> str:
 def slices(report: SelfReport, images: int, **told: str | None) -> dict[str, str]:
     """Return a value for each of `SLICES`, and the Monk tone itself; `told` wins over the report."""
     race = report.race_ethnicity or ()
-    known = {
+    values = {
         "fitzpatrick_self": report.fitzpatrick_skin_type,
         "age_group": report.age_group,
         "sex_at_birth": report.sex_at_birth,
@@ -47,7 +45,7 @@ def slices(report: SelfReport, images: int, **told: str | None) -> dict[str, str
         "answers": "GIVEN" if report.model_dump(exclude_none=True, exclude=_NOT_ASKED) else "NONE",
         **{name: value for name, value in told.items() if value},
     }
-    return {name: str(known.get(name) or NOT_GIVEN) for name in (*SLICES, "monk_skin_tone")}
+    return {name: str(values.get(name) or NOT_GIVEN) for name in (*SLICES, "monk_skin_tone")}
 
 
 def scin_samples(tables: ScinTables, labels: Labels, *, duplicates: Mapping[str, str] | None = None) -> list[Sample]:
@@ -59,13 +57,13 @@ def scin_samples(tables: ScinTables, labels: Labels, *, duplicates: Mapping[str,
         for name, label in zip(labels.conditions["condition"], labels.conditions["label"], strict=True)
         if isinstance(label, str)
     }
-    found = []
+    samples = []
     rows = zip(cases.to_dict("records"), labels.frame.itertuples(), labels.has_label, monk_bin(cases), strict=True)
     for case, label, has_label, tone in rows:
         images = tuple(key for key, _ in case["images"])
         report = _scin_report(case)
         combined = case["combined_race"]
-        found.append(
+        samples.append(
             Sample(
                 id=case["case_id"],
                 group=group_of[case["case_id"]],
@@ -83,7 +81,7 @@ def scin_samples(tables: ScinTables, labels: Labels, *, duplicates: Mapping[str,
                 ),
             )
         )
-    return found
+    return samples
 
 
 def _merged(weights: Mapping[str, float], label_of: Mapping[str, str]) -> dict[str, float]:
@@ -97,12 +95,12 @@ def _merged(weights: Mapping[str, float], label_of: Mapping[str, str]) -> dict[s
 
 def _scin_report(case: Mapping[str, object]) -> SelfReport:
     answers: dict[str, object] = {}
-    for name, known in VOCABULARY.items():
-        given = case.get(name)
-        if isinstance(given, str) and given in known:
-            answers[name] = given
-        elif isinstance(given, tuple):
-            answers[name] = tuple(value for value in given if value in known)
+    for name, values in VOCABULARY.items():
+        answer = case.get(name)
+        if isinstance(answer, str) and answer in values:
+            answers[name] = answer
+        elif isinstance(answer, tuple):
+            answers[name] = tuple(value for value in answer if value in values)
     tone = next((tone for tone in (case["monk_us"], case["monk_india"]) if not pd.isna(tone)), None)
     if tone is not None:
         answers["monk_skin_tone"] = f"MST{tone}"
@@ -125,21 +123,21 @@ def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicate
         for thing in (f"unit {row.unit}", *([f"near-duplicate group {named[row.image]}"] if row.image in named else []))
     ]
     group_of = connected(list(cases), links)
-    found = []
+    samples = []
     for name, of_case in cases.items():
         conditions = {row.attributes[CONDITION] for row in of_case if CONDITION in row.attributes}
         if len(of_case) > MAX_IMAGES or len(conditions) > 1:
             fault = f"{len(of_case)} images" if len(of_case) > MAX_IMAGES else f"the conditions {', '.join(sorted(conditions))}"
             detail = f"case {name!r} of {mapping.name} has {fault}: name another column as the mapping's case"
             raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
-        told: dict[str, str] = {}
+        attributes: dict[str, str] = {}
         answers: dict[str, tuple[str, ...]] = {}
         for row in of_case:
-            told = {**row.attributes, **told}
+            attributes = {**row.attributes, **attributes}
             answers = {key: tuple(dict.fromkeys(answers.get(key, ()) + row.answers.get(key, ()))) for key in {**answers, **row.answers}}
-        report = _mapped_report(told, answers)
-        top = told.get(CONDITION)
-        found.append(
+        report = _mapped_report(attributes, answers)
+        top = attributes.get(CONDITION)
+        samples.append(
             Sample(
                 id=name,
                 group=group_of[name],
@@ -147,19 +145,19 @@ def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicate
                 report=report,
                 target={top: 1.0} if top else {},
                 top=top,
-                slices=slices(report, len(of_case), **{key: value for key, value in told.items() if key in SLICES}),
+                slices=slices(report, len(of_case), **{key: value for key, value in attributes.items() if key in SLICES}),
             )
         )
-    return found
+    return samples
 
 
 def _mapped_report(told: Mapping[str, str], answers: Mapping[str, tuple[str, ...]]) -> SelfReport:
     several = {name for name, field in SelfReport.model_fields.items() if "tuple" in str(field.annotation)}
-    given: dict[str, object] = {name: values if name in several else values[0] for name, values in answers.items()}
+    fields: dict[str, object] = {name: values if name in several else values[0] for name, values in answers.items()}
     for attribute, name in ANSWERED.items():
         if told.get(attribute) in VOCABULARY[name]:
-            given.setdefault(name, told[attribute])
-    return SelfReport.model_validate(given)
+            fields.setdefault(name, told[attribute])
+    return SelfReport.model_validate(fields)
 
 
 def generated_sample(case: GeneratedCase, images: Sequence[str]) -> Sample:
@@ -175,50 +173,3 @@ def generated_sample(case: GeneratedCase, images: Sequence[str]) -> Sample:
         top=case.condition,
         slices=slices(case.self_report, len(images), monk_bin=tone, monk_skin_tone=case.monk_skin_tone),
     )
-
-
-def sample_links(samples: Sequence[Sample]) -> Links:
-    """Return what samples hold in common: their group and their images."""
-    return [(s.id, thing) for s in samples for thing in (f"group {s.group}", *s.images)]
-
-
-def split_samples(
-    samples: Sequence[Sample],
-    *,
-    tables: Mapping[str, str],
-    policy: str,
-    seed: int,
-    fractions: Mapping[Part, float],
-    folds: int = 5,
-    duplicates: str | None = None,
-) -> Split:
-    """Split samples by group, stratified by top condition and tone (Monk's where the set knows it, else Fitzpatrick's)."""
-    scale = next((name for name in ("monk_bin", "fitzpatrick_estimated") if {s.slices[name] for s in samples} != {NOT_GIVEN}), None)
-    tops = [s.top or "(unlabelled)" for s in samples]
-    tones = [f"{s.slices[scale] if scale else NOT_GIVEN}, label: {s.top is not None}" for s in samples]
-    columns = [[value == name for value in values] for values in (tops, tones) for name in sorted(set(values))]
-    return Split(
-        seed=seed,
-        policy=policy,
-        fractions=dict(fractions),
-        folds=folds,
-        tables=dict(tables),
-        duplicates=duplicates,
-        cases=assign(
-            [s.id for s in samples],
-            sample_links(samples),
-            strata=np.array(columns, float).T,
-            holds=[set(s.target) for s in samples],
-            seed=seed,
-            fractions=fractions,
-            folds=folds,
-        ),
-    )
-
-
-def audit_samples(
-    split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
-) -> None:
-    """Raise INVALID unless the split is of these samples and leaks nothing; `duplicates`: digest of the groups that the samples know."""
-    holds = {s.id: set(s.target) for s in samples}
-    audit(split, tables=tables, policy=policy, holds=holds, links=sample_links(samples), duplicates=duplicates)

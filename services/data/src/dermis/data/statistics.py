@@ -11,11 +11,11 @@ RESAMPLES = 1000
 def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Return the Wilson score interval of a share (Wilson 1927); (0, 1) where n is 0."""
     k, size = np.asarray(successes, float), np.asarray(n, float)
-    known = np.maximum(size, 1)
-    share = k / known
-    centre = share + Z**2 / (2 * known)
-    half = Z * np.sqrt(share * (1 - share) / known + Z**2 / (4 * known**2))
-    scale = 1 + Z**2 / known
+    trials = np.maximum(size, 1)
+    share = k / trials
+    centre = share + Z**2 / (2 * trials)
+    half = Z * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
+    scale = 1 + Z**2 / trials
     low = np.where(k == 0, 0, (centre - half) / scale)
     high = np.where(k == size, 1, (centre + half) / scale)
     return np.where(size > 0, low, 0.0), np.where(size > 0, high, 1.0)
@@ -63,6 +63,6 @@ def mean_interval(values: Floats, *, seed: int = 0) -> tuple[float, float, float
 
 
 def _with_interval(value: np.float64, resampled: Floats) -> tuple[float, float, float]:
-    known = resampled[~np.isnan(resampled)]
-    low, high = np.percentile(known, [2.5, 97.5]) if known.size else (np.nan, np.nan)
+    finite = resampled[~np.isnan(resampled)]
+    low, high = np.percentile(finite, [2.5, 97.5]) if finite.size else (np.nan, np.nan)
     return float(value), float(low), float(high)

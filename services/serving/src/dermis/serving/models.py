@@ -75,12 +75,12 @@ class Models:
 
     def follow(self, *, every_s: float, stop: threading.Event, changed: Callable[[bool], None]) -> None:
         """Poll until `stop`; tell `changed` whether any version answers, first and whenever that changes."""
-        told: bool | None = None
+        reported: bool | None = None
         while not stop.is_set():
             self.poll()
-            if self.available != told:
-                told = self.available
-                changed(told)
+            if self.available != reported:
+                reported = self.available
+                changed(reported)
             stop.wait(every_s)
 
     def poll(self) -> None:

@@ -8,11 +8,11 @@ LOOPBACK = "127.0.0.1"
 
 def free_ports(count: int) -> list[int]:
     """Return ports that nobody on this machine listens on now, all different."""
-    held = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
+    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
     try:
-        return [listener.getsockname()[1] for listener in held]
+        return [listener.getsockname()[1] for listener in sockets]
     finally:
-        for listener in held:
+        for listener in sockets:
             listener.close()
 
 

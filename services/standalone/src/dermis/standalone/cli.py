@@ -15,19 +15,13 @@ from dermis.shared.errors import DermisError
 from dermis.standalone.extras import missing, remedy
 
 GROUP = "dermis.commands"
-_OWN = {
-    "up": "Run all parts on this machine until Ctrl-C.",
-    "demo": "Put a sample case through all parts, show its outcome, stop.",
-    "assess": "Put images and answers through a running dermis.",
-    "answers": "Print the answers of a row of SCIN's scin_cases.csv as JSON.",
-    "init": "Make a store ready: one without a model gets the demo bundle.",
-    "replay": "Try a failed case again.",
-    "export": "Give out all that is kept of a case.",
-    "keys": "Make, list and revoke API keys.",
-    "doctor": "Look for what could keep dermis from running; say what to do.",
-    "trace": "Draw one case's way through all parts.",
-    "config": "Show every variable, its value, and where that came from.",
+GROUPS = {
+    "Run": ("up", "demo", "assess", "doctor", "config"),
+    "Keep": ("init", "keys", "replay", "export", "trace", "answers"),
+    "Data and models": ("data", "train", "evaluate", "models", "promote", "rollback", "benchmark"),
 }
+"""Commands as `dermis --help` lists them; those that stand in no group come last."""
+_OWN = (*GROUPS["Run"], *GROUPS["Keep"])
 
 
 class Problem(click.ClickException):
@@ -43,20 +37,35 @@ class Commands(click.Group):
     """Loads a sub-command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_OWN, *sorted(metadata.entry_points(group=GROUP).names)]
+        return [*_OWN, *sorted(_others())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _OWN:
             command: click.Command = importlib.import_module(f"dermis.standalone.commands.{cmd_name}").command
             return command
-        for point in metadata.entry_points(group=GROUP, name=cmd_name):
-            return load(point)
-        return None
+        point = _others().get(cmd_name)
+        if point is None:
+            return None
+        lacking = [requirement for several in missing(point.extras).values() for requirement in several]
+        return _unavailable(point, lacking[0]) if lacking else load(point)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        others = {point.name: _short_help(point) for point in metadata.entry_points(group=GROUP)}
-        with formatter.section("Commands"):
-            formatter.write_dl([*_OWN.items(), *sorted(others.items())])
+        names = self.list_commands(ctx)
+        grouped = {name for group in GROUPS.values() for name in group}
+        groups = {**GROUPS, "Others": tuple(name for name in names if name not in grouped)}
+        width = max(map(len, names))
+        for title, group in groups.items():
+            rows = [(name.ljust(width), self._line(ctx, name)) for name in group if name in names]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def _line(self, ctx: click.Context, name: str) -> str:
+        point = _others().get(name)
+        if point and missing(point.extras):
+            return f"(not installed: {remedy(point.extras)})"
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=200) if command else ""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -71,6 +80,10 @@ class Commands(click.Group):
             raise Problem(f"{fault.filename}: {fault.strerror}; name another one, or see who may use it") from fault
 
 
+def _others() -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=GROUP)}
+
+
 def load(point: metadata.EntryPoint) -> click.Command:
     """Return an entry point's command, or one that says which extra to install where a package is missing."""
     try:
@@ -78,10 +91,6 @@ def load(point: metadata.EntryPoint) -> click.Command:
     except ModuleNotFoundError as fault:
         return _unavailable(point, fault.name or "a package")
     return command
-
-
-def _short_help(point: metadata.EntryPoint) -> str:
-    return f"(not installed: {remedy(point.extras)})" if missing(point.extras) else f"See dermis {point.name} --help."
 
 
 def _unavailable(point: metadata.EntryPoint, package: str) -> click.Command:

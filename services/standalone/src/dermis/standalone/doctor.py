@@ -16,14 +16,14 @@ from dermis.shared.errors import DermisError
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import MANIFEST_FILE
 from dermis.shared.ports import BlobNotFound
-from dermis.shared.settings import load
+from dermis.shared.settings import load, with_state_folder
 from dermis.shared.stores import open_store
 from dermis.shared.urls import masked
 from dermis.standalone import demo, extras, variables
 from dermis.standalone.addresses import LOOPBACK, is_free
 from dermis.standalone.broker import find_redis_server
 from dermis.standalone.probes import answers_ok
-from dermis.standalone.settings import load_standalone, with_defaults
+from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running, open_store_of
 
 _LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
@@ -77,7 +77,7 @@ def _settings(environ: Mapping[str, str]) -> Finding:
     faults = []
     for part, model in variables.models().items():
         try:
-            load(model, part, with_defaults(environ))
+            load(model, part, with_state_folder(environ))
         except DermisError as error:
             faults.extend(error.detail.split("; "))
     if faults:

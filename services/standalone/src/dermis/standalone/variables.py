@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from dermis.shared.settings import Settings, names
+from dermis.shared.settings import Settings, names, with_state_folder
 from dermis.shared.urls import masked
-from dermis.standalone.settings import StandaloneSettings, with_defaults
+from dermis.standalone.settings import StandaloneSettings
 
 GROUP = "dermis.settings"
 SHARED = "all parts"
@@ -24,18 +24,18 @@ class Variable:
 
 def models() -> dict[str, type[Settings]]:
     """Return the settings of each part that is installed, by the part's name in variables."""
-    found: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings}
+    by_prefix: dict[str, type[Settings]] = {"STANDALONE": StandaloneSettings}
     for point in metadata.entry_points(group=GROUP):
         try:
-            found[point.name.upper()] = point.load()
+            by_prefix[point.name.upper()] = point.load()
         except ModuleNotFoundError:
             continue  # that part's extra is not installed
-    return found
+    return by_prefix
 
 
 def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:
     """Yield every variable with its value and where that came from: the first of `sources`, by name, that has it, or a default."""
-    sources = {**sources, "default": with_defaults(ChainMap(*map(dict, sources.values())))}
+    sources = {**sources, "default": with_state_folder(ChainMap(*map(dict, sources.values())))}
     seen = set()
     for part, model in models().items():
         for name, field in names(model, part).items():

@@ -38,16 +38,16 @@ def write_duplicates(
     listed = pd.DataFrame({"image": names, "group": [names[place] if place >= 0 else "" for place in group]})[group >= 0]
     out.mkdir(parents=True, exist_ok=True)
     listed.to_csv(out / "groups.csv", index=False, lineterminator="\n")
-    told = pairs.assign(image_a=names[pairs["a"]], image_b=names[pairs["b"]])[["image_a", "image_b", "by", "bits", "cosine"]]
-    told.to_csv(out / "pairs.csv", index=False, lineterminator="\n")
-    found = _tables(pairs, group, owners, known=scin is not None)
+    listing = pairs.assign(image_a=names[pairs["a"]], image_b=names[pairs["b"]])[["image_a", "image_b", "by", "bits", "cosine"]]
+    listing.to_csv(out / "pairs.csv", index=False, lineterminator="\n")
+    tables_of_groups = _tables(pairs, group, owners, known=scin is not None)
     sheet = _sheet(names, group, pairs, open_store(source)) if source else []
     facts = {"Table": table.name, "Images": f"{len(frame):,}", "Hamming radius": f"{radius} of 64 bits", "The seed's count": SEED}
     if embeddings:
         facts["Embeddings"] = f"{embeddings.name}, cosine of at least {cosine:g}"
-    report = Report(name="duplicates", title="Images: near-duplicates", facts=facts, tables=[*found, *sheet])
+    report = Report(name="duplicates", title="Images: near-duplicates", facts=facts, tables=[*tables_of_groups, *sheet])
     written = write_report(report, out)[:2]
-    return f"{found[0].frame.to_string(index=False)}\nwritten {out / 'groups.csv'}, {out / 'pairs.csv'}, {', '.join(map(str, written))}"
+    return f"{tables_of_groups[0].frame.to_string(index=False)}\nwritten {out / 'groups.csv'}, {out / 'pairs.csv'}, {', '.join(map(str, written))}"
 
 
 def read_images(path: Path) -> pd.DataFrame:
@@ -67,29 +67,29 @@ def _is_hash(text: str) -> bool:
 
 def _pairs(frame: pd.DataFrame, radius: int, embeddings: np.ndarray | None, cosine: float) -> pd.DataFrame:
     """Return a row per pair: places `a` < `b`, what tells (`BYTES`, `HASH` or `EMBEDDING`, the first that does), bits and cosine."""
-    known = np.flatnonzero(frame["phash"] != "")
-    hashes = np.array([int(text, 16) for text in frame["phash"].iloc[known]], np.uint64)
+    hashed = np.flatnonzero(frame["phash"] != "")
+    hashes = np.array([int(text, 16) for text in frame["phash"].iloc[hashed]], np.uint64)
     near, bits = near_pairs(hashes, radius)
-    found: dict[tuple[int, int], dict[str, float]] = {}
-    for (a, b), n in zip(known[near].tolist(), bits.tolist(), strict=True):
-        found[a, b] = {"bits": n}
+    evidence_of: dict[tuple[int, int], dict[str, float]] = {}
+    for (a, b), n in zip(hashed[near].tolist(), bits.tolist(), strict=True):
+        evidence_of[a, b] = {"bits": n}
     if embeddings is not None:
         alike, cosines = similar_pairs(embeddings, cosine)
         for (a, b), value in zip(alike.tolist(), cosines.tolist(), strict=True):
-            found.setdefault((a, b), {})["cosine"] = round(value, 4)
+            evidence_of.setdefault((a, b), {})["cosine"] = round(value, 4)
     digest = frame["sha256"].to_numpy()
     for digests in frame.index[frame["sha256"] != ""].groupby(frame["sha256"][frame["sha256"] != ""]).values():
         for other in digests[1:]:
-            found.setdefault((int(digests[0]), int(other)), {})
+            evidence_of.setdefault((int(digests[0]), int(other)), {})
     rows = [
         {
             "a": a,
             "b": b,
-            "by": "BYTES" if digest[a] and digest[a] == digest[b] else "HASH" if "bits" in told else "EMBEDDING",
-            "bits": told.get("bits"),
-            "cosine": told.get("cosine"),
+            "by": "BYTES" if digest[a] and digest[a] == digest[b] else "HASH" if "bits" in evidence else "EMBEDDING",
+            "bits": evidence.get("bits"),
+            "cosine": evidence.get("cosine"),
         }
-        for (a, b), told in sorted(found.items())
+        for (a, b), evidence in sorted(evidence_of.items())
     ]
     return pd.DataFrame(rows, columns=["a", "b", "by", "bits", "cosine"]).astype({"a": int, "b": int, "bits": "Int64", "cosine": float})
 
@@ -108,9 +108,11 @@ def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known
     }
     if known:
         cases = {place: set(owners[group == place].tolist()) - {-1} for place in sizes}
-        counts["Groups within one case"] = sum(len(found) == 1 for found in cases.values())
-        counts["Groups across cases"] = sum(len(found) > 1 for found in cases.values())
-        counts["Cases in groups across cases"] = len(set().union(*(found for found in cases.values() if len(found) > 1)))
+        counts["Groups within one case"] = sum(len(groups_of_case) == 1 for groups_of_case in cases.values())
+        counts["Groups across cases"] = sum(len(groups_of_case) > 1 for groups_of_case in cases.values())
+        counts["Cases in groups across cases"] = len(
+            set().union(*(groups_of_case for groups_of_case in cases.values() if len(groups_of_case) > 1))
+        )
     bits = Counter(pairs["bits"].dropna().astype(int))
     how_many = Counter(sizes.values())
     return [
@@ -130,13 +132,13 @@ def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: Bl
     width = {place: 0 for place in group.tolist()}
     for a, bits in zip(pairs["a"], pairs["bits"].fillna(0), strict=True):
         width[int(group[a])] = max(width[int(group[a])], int(bits))
-    shown = sorted(set(group[group >= 0].tolist()), key=lambda place: (-width[place], place))[:_SHOWN]
+    widest = sorted(set(group[group >= 0].tolist()), key=lambda place: (-width[place], place))[:_SHOWN]
     pictures = [
-        found
-        for number, place in enumerate(shown, start=1)
+        thumbnail
+        for number, place in enumerate(widest, start=1)
         for name in names[group == place][:_OF_ONE]
-        if (found := picture(source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"))
+        if (thumbnail := picture(source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"))
     ]
     note = "Of each up to three. The pictures are of people: share this page as you would share them."
-    frame = pd.DataFrame({"group": [names[place] for place in shown], "images": [int((group == place).sum()) for place in shown]})
+    frame = pd.DataFrame({"group": [names[place] for place in widest], "images": [int((group == place).sum()) for place in widest]})
     return [Table(name="least_alike", section="Pictures", title="Groups that are least alike", note=note, frame=frame, pictures=pictures)]

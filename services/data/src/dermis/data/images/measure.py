@@ -124,8 +124,8 @@ def finish(
     store_url: str, job: Job, out: Path, *, pictures: bool, calibrate: float | None, command: str, say: Callable[[str], None]
 ) -> str:
     """Collect the results, write the image table and the report into `out`, and with `calibrate`, a share of cases, a fitted policy."""
-    found = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
-    frame = images_frame([found[key] if key in found else missing(key) for key in job.wanted.expected])
+    row_of = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
+    frame = images_frame([row_of[key] if key in row_of else missing(key) for key in job.wanted.expected])
     images = with_cases(frame, job.wanted.scin.cases if job.wanted.scin else None, by_name=job.wanted.by_name)
     out.mkdir(parents=True, exist_ok=True)
     written = [_write_table(images, out)]
@@ -155,10 +155,10 @@ def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
         ("darkest_kept", "The darkest that are kept", frame[frame["verdict"] != Verdict.UNUSABLE]),
         ("darkest_dropped", "The darkest that are dropped", frame[frame["verdict"] == Verdict.UNUSABLE]),
     ):
-        shown = rows.sort_values(["brightness_mean", "image"]).head(SHEET).reset_index(drop=True)
-        shown["reasons"] = shown["reasons"].str.replace(" ", ",")
-        columns = shown[["image", "brightness_mean", "underexp", "tone", "verdict", "reasons"]]
-        pictures = [found for row in shown.to_dict("records") if (found := picture(source, row["image"], _caption(row)))]
+        darkest = rows.sort_values(["brightness_mean", "image"]).head(SHEET).reset_index(drop=True)
+        darkest["reasons"] = darkest["reasons"].str.replace(" ", ",")
+        columns = darkest[["image", "brightness_mean", "underexp", "tone", "verdict", "reasons"]]
+        pictures = [thumbnail for row in darkest.to_dict("records") if (thumbnail := picture(source, row["image"], _caption(row)))]
         note = "By mean brightness. The pictures are of people: share this page as you would share them, or leave them out (--no-pictures)."
         sheets.append(Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures))
     return sheets
@@ -187,8 +187,8 @@ def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitte
     if job.wanted.scin is None:
         raise DermisError(Kind.INVALID, "CALIBRATE", "calibrating needs the graders' answers: name the tables with --tables")
     tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in job.wanted.scin.tables.digests.items())
-    said = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
-    return fit(images, job.wanted.scin.cases, job.policy, loss=loss, said=said, by=command)
+    provenance = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
+    return fit(images, job.wanted.scin.cases, job.policy, loss=loss, said=provenance, by=command)
 
 
 def _write_policy(policy: Policy, path: Path) -> Path:
@@ -214,13 +214,15 @@ def default_store(out: Path) -> str:
     return Path(os.path.abspath(out / "shards")).as_uri()
 
 
-def run(context: click.Context, **given: Any) -> None:
+def run(context: click.Context, **options: Any) -> None:
     """Measure, collect, write; an interruption says how to go on."""
-    out: Path = given["out"]
-    store_url = _store_url(context, given)
-    wanted = choose_images(given["source"], prefix=given["prefix"], tables=given["tables"], labels=given["policy"], where=given["where"])
-    policy = load_quality_policy(given["quality_policy"])
-    job = plan_images(given["source"], wanted, policy=policy, size=given["shard_size"])
+    out: Path = options["out"]
+    store_url = _store_url(context, options)
+    wanted = choose_images(
+        options["source"], prefix=options["prefix"], tables=options["tables"], labels=options["policy"], where=options["where"]
+    )
+    policy = load_quality_policy(options["quality_policy"])
+    job = plan_images(options["source"], wanted, policy=policy, size=options["shard_size"])
     listed = job.plan.listed
 
     def say(text: str) -> None:
@@ -231,24 +233,24 @@ def run(context: click.Context, **given: Any) -> None:
     )
     try:
         with click.progressbar(length=len(listed.keys), label="images", file=sys.stderr) as bar:
-            if given["local"]:
-                run_here(job, store_url, processes=given["processes"], step=bar.update)
+            if options["local"]:
+                run_here(job, store_url, processes=options["processes"], step=bar.update)
             else:
-                run_by_workers(job, store_url, given["broker"], resend_after=given["resend_after"], step=bar.update, say=say)
+                run_by_workers(job, store_url, options["broker"], resend_after=options["resend_after"], step=bar.update, say=say)
     except KeyboardInterrupt:
         say("\nstopped; what is measured is kept: run the same command to go on")
         context.exit(130)
-    calibrate = given["loss"] if given["calibrate"] else None
-    command = f"dermis data images --calibrate --loss {given['loss']:g}"
-    click.echo(finish(store_url, job, out, pictures=given["pictures"], calibrate=calibrate, command=command, say=click.echo))
+    calibrate = options["loss"] if options["calibrate"] else None
+    command = f"dermis data images --calibrate --loss {options['loss']:g}"
+    click.echo(finish(store_url, job, out, pictures=options["pictures"], calibrate=calibrate, command=command, say=click.echo))
 
 
-def _store_url(context: click.Context, given: dict[str, Any]) -> str:
+def _store_url(context: click.Context, options: dict[str, Any]) -> str:
     """Return where the shards' results are: the workers' store, or with --local a folder in `out` unless one is named."""
     by_option = context.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
-    if given["local"] and not by_option:
-        return default_store(given["out"])
-    if not given["store"]:
+    if options["local"] and not by_option:
+        return default_store(options["out"])
+    if not options["store"]:
         remedy = "set DERMIS_STORE_URL or --store to the workers' store, or measure on this machine with --local"
         raise DermisError(Kind.INVALID, "STORE_URL", f"no store that workers could share: {remedy}")
-    return str(given["store"])
+    return str(options["store"])

@@ -23,10 +23,10 @@ def near_pairs(hashes: Hashes, radius: int) -> tuple[Pairs, npt.NDArray[np.int64
     only hashes that agree in a piece, but for so many bits, are compared. Of equal hashes each is paired with the first alone.
     """
     values, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    found = [_ordered(first[pairs]) for pairs in _candidates(values, radius)]
+    candidates = [_ordered(first[pairs]) for pairs in _candidates(values, radius)]
     places = np.arange(len(hashes))
     later = places != first[inverse]
-    pairs = np.concatenate([*found, np.stack([first[inverse[later]], places[later]], axis=1)]).astype(np.int64)
+    pairs = np.concatenate([*candidates, np.stack([first[inverse[later]], places[later]], axis=1)]).astype(np.int64)
     pairs = np.unique(pairs, axis=0) if len(pairs) else pairs.reshape(0, 2)
     return pairs, np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]).astype(np.int64)
 

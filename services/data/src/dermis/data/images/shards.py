@@ -64,10 +64,10 @@ def begin(store: BlobStore, plan: Plan) -> set[int]:
 
 def collect(store: BlobStore, plan: Plan) -> list[Row]:
     """Return a row per image in the plan's order; INTERNAL if the results don't hold each image exactly once."""
-    found = [row for n in range(plan.listed.shards) for row in from_lines(store.get(shard_result_key(plan.id, n)))]
-    if [row["image"] for row in found] != list(plan.listed.keys):
+    rows = [row for n in range(plan.listed.shards) for row in from_lines(store.get(shard_result_key(plan.id, n)))]
+    if [row["image"] for row in rows] != list(plan.listed.keys):
         raise DermisError(Kind.INTERNAL, "SHARD_RESULTS", f"profiles/{plan.id}/results do not fit its list: delete profiles/{plan.id}/")
-    return found
+    return rows
 
 
 def measure_here(store_url: str, plan: Plan, todo: Iterable[int], *, processes: int, step: Callable[[int], None]) -> None:

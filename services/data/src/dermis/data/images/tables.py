@@ -61,7 +61,7 @@ class Images:
     @property
     def tones(self) -> list[str]:
         """Return each image's Monk bin."""
-        return [given[0] if given else NO_CASE for given in self.values(TONE)]
+        return [answer[0] if answer else NO_CASE for answer in self.values(TONE)]
 
 
 def images_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -104,16 +104,16 @@ def _extent(images: Images) -> list[Table]:
         "Images of a case in the tables": sum(place >= 0 for place in images.owners),
     }
     faults = frame.loc[frame["fault"] != "", ["image", "fault", "bytes"]].reset_index(drop=True)
-    known = frame[images.decoded]
+    decoded = frame[images.decoded]
     quantiles = [
-        (name, *(float(value) for value in np.quantile(known[name].to_numpy(float), (0, 0.05, 0.5, 0.95, 1))))
+        (name, *(float(value) for value in np.quantile(decoded[name].to_numpy(float), (0, 0.05, 0.5, 0.95, 1))))
         for name in ("width", "height", "bytes", *HISTOGRAMS)
-        if len(known)
+        if len(decoded)
     ]
     return [
         Table(name="overview", section=section, title="Images", frame=pd.DataFrame(counts.items(), columns=["measure", "n"])),
         _bars("faults", section, "Faults of objects", [(fault,) if fault else ("NONE",) for fault in frame["fault"]]),
-        _bars("formats", section, "Format and mode", [(f"{f}, {m}",) for f, m in zip(known["format"], known["mode"], strict=True)]),
+        _bars("formats", section, "Format and mode", [(f"{f}, {m}",) for f, m in zip(decoded["format"], decoded["mode"], strict=True)]),
         Table(
             name="quantiles",
             section=section,
@@ -126,10 +126,10 @@ def _extent(images: Images) -> list[Table]:
 
 
 def _verdicts(images: Images) -> list[Table]:
-    section, known = "Verdict", images.frame[images.decoded]
-    reasons = [tuple(given.split()) or ("NONE",) for given in known["reasons"]]
+    section, decoded = "Verdict", images.frame[images.decoded]
+    reasons = [tuple(text.split()) or ("NONE",) for text in decoded["reasons"]]
     return [
-        _bars("verdicts", section, "Verdict of images that can be decoded", [(value,) for value in known["verdict"]], tuple(Verdict)),
+        _bars("verdicts", section, "Verdict of images that can be decoded", [(value,) for value in decoded["verdict"]], tuple(Verdict)),
         _bars("reasons", section, "Reasons", reasons, tuple(Reason)[1:], "An image may have several: shares can add up to more than 1."),
     ]
 
@@ -189,13 +189,13 @@ def _rate(given: Sequence[tuple[str, ...] | None], known: Any, dropped: Any, att
 
 
 def _histogram(images: Images, measure: str, title: str) -> Table:
-    known = images.frame.loc[images.decoded, measure].to_numpy(float)
+    measured = images.frame.loc[images.decoded, measure].to_numpy(float)
     tones = np.array(images.tones)[images.decoded.to_numpy()]
-    edges = _edges(known, log=measure in _LOG)
-    groups: Mapping[str, Any] = {"all": np.ones(len(known), bool), **{tone: tones == tone for tone in TONES[:3]}}
+    edges = _edges(measured, log=measure in _LOG)
+    groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in TONES[:3]}}
     frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
     # Outer values count in the outer bins: rounding of an edge loses no image.
-    place = np.clip(np.searchsorted(edges, known, side="right") - 1, 0, BINS - 1)
+    place = np.clip(np.searchsorted(edges, measured, side="right") - 1, 0, BINS - 1)
     for group, mask in groups.items():
         if mask.any():
             frame[group] = np.bincount(place[mask], minlength=BINS)

@@ -31,7 +31,7 @@ def _extent(a: DataSide, b: DataSide) -> Table:
 
 
 def _given(side: DataSide, name: str) -> int | None:
-    return sum(given is not None for given in side.answers[name]) if name in side.answers else None
+    return sum(answer is not None for answer in side.answers[name]) if name in side.answers else None
 
 
 def _side_by_side(name: str, a: DataSide, b: DataSide) -> Table:

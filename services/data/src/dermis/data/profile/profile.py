@@ -83,8 +83,8 @@ def _bars(
 ) -> Table:
     """Return a table of shares where "no response" is no answer: shown only if it came up."""
     frame = shares(answers, order)
-    shown = frame[(frame["value"] != NO_RESPONSE) | (frame["n"] > 0)].reset_index(drop=True)
-    return Table(name=name, section=section, title=title, note=note, frame=shown, chart="bars")
+    nonempty = frame[(frame["value"] != NO_RESPONSE) | (frame["n"] > 0)].reset_index(drop=True)
+    return Table(name=name, section=section, title=title, note=note, frame=nonempty, chart="bars")
 
 
 def _by_attribute(section: str, cases: pd.DataFrame, name: str, attribute: Attribute) -> Table:
@@ -102,7 +102,7 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     section, frame = "Conditions", labels.frame
     named = frame.loc[labels.has_label, "differential"]
     graded = [(answer,) for answers in cases["gradable"] for answer in answers]
-    confidences = [(str(confidence),) for given in cases["confidences"] for confidence in given]
+    confidences = [(str(confidence),) for grades in cases["confidences"] for confidence in grades]
     support = count(tuple(differential) for differential in named)
     tops = frame["top"].value_counts()
     in_use = sorted(labels.labels, key=lambda label: (-support[label], label))
@@ -165,7 +165,7 @@ def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> Table:
 def _labelled_by(cases: pd.DataFrame, labels: Labels, name: str, attribute: Attribute) -> Table:
     answers = attribute.read(cases)
     all_cases = count(answers, attribute.values)
-    labelled = count((given for given, has in zip(answers, labels.has_label, strict=True) if has), attribute.values)
+    labelled = count((answer for answer, has in zip(answers, labels.has_label, strict=True) if has), attribute.values)
     frame = pd.DataFrame(
         [(value, labelled[value], of, of - labelled[value]) for value, of in all_cases.items()],
         columns=["value", "n", "of", "lost"],
@@ -185,8 +185,8 @@ def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
     rows = []
     for attribute in WHO.values():
         answers = attribute.read(cases)
-        labelled = count((given for given, labelled in zip(answers, has, strict=True) if labelled), attribute.values)
-        unlabelled = count((given for given, labelled in zip(answers, has, strict=True) if not labelled), attribute.values)
+        labelled = count((answer for answer, labelled in zip(answers, has, strict=True) if labelled), attribute.values)
+        unlabelled = count((answer for answer, labelled in zip(answers, has, strict=True) if not labelled), attribute.values)
         for value in {**labelled, **unlabelled}:
             rows.append((attribute.title, value, unlabelled[value], int((~has).sum()), labelled[value], int(has.sum())))
     frame = pd.DataFrame(rows, columns=["attribute", "value", "unlabelled", "of unlabelled", "labelled", "of labelled"])
@@ -238,11 +238,11 @@ def _agreements(cases: pd.DataFrame, labels: Labels) -> Table:
 def _pairs(grades: Sequence[Sequence[Any]], scale: Sequence[Any]) -> Floats:
     """Return [cases, K, K]: how often each ordered pair of grades was given to a case; cases graded less than twice are left out."""
     place: Mapping[Any, int] = {grade: index for index, grade in enumerate(scale)}
-    known = [[place[grade] for grade in given if not pd.isna(grade)] for given in grades]
-    usable = [given for given in known if len(given) > 1]
+    graded = [[place[grade] for grade in case_grades if not pd.isna(grade)] for case_grades in grades]
+    usable = [case_grades for case_grades in graded if len(case_grades) > 1]
     pairs = np.zeros((len(usable), len(scale), len(scale)))
-    for case, given in enumerate(usable):
-        for one, other in permutations(given, 2):
+    for case, case_grades in enumerate(usable):
+        for one, other in permutations(case_grades, 2):
             pairs[case, one, other] += 1
     return pairs
 
@@ -251,13 +251,13 @@ def _condition_agreement(labels: Labels) -> list[tuple[Any, ...]]:
     several = [lists for lists in labels.frame["lists"] if lists is not None and len(lists) > 1]
     if not several:
         return []
-    first, found, any_shared = [], [], []
+    first, overlaps, any_shared = [], [], []
     for lists in several:
         pairs = list(permutations([[name for name, _ in sorted(graded, key=lambda item: -item[1])] for graded in lists], 2))
         first.append(np.mean([one[0] == other[0] for one, other in pairs]))
-        found.append(np.mean([one[0] in other for one, other in pairs]))
+        overlaps.append(np.mean([one[0] in other for one, other in pairs]))
         any_shared.append(np.mean([bool(set(one) & set(other)) for one, other in pairs]))
-    measures = {"same first condition": first, "first condition in the other's list": found, "any condition in common": any_shared}
+    measures = {"same first condition": first, "first condition in the other's list": overlaps, "any condition in common": any_shared}
     return [
         ("Conditions, between dermatologists", measure, len(several), *mean_interval(np.array(values)))
         for measure, values in measures.items()

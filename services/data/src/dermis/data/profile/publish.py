@@ -20,7 +20,7 @@ _WHOLE = ("overview",)
 
 def publishable(tables: Sequence[Table]) -> list[Table]:
     """Return those tables of a profile that may be shown, small counts and what follows from them withheld (empty cells)."""
-    return [shown for table in tables if (shown := _shown(table)) is not None]
+    return [public for table in tables if (public := _shown(table)) is not None]
 
 
 def _shown(table: Table) -> Table | None:

@@ -10,8 +10,10 @@ from dermis.data.profile.profile import profile
 from dermis.data.profile.publish import NOTICE, publishable
 from dermis.data.report.report import Report, as_json, write_report
 from dermis.data.scin.source import open_scin
-from dermis.data.split.write import DIGEST_LENGTH
 from dermis.shared.stores import open_store
+
+DIGEST_LENGTH = 16
+"""Characters of a digest that stand in a key, as for evaluations."""
 
 
 def write_profile(source: str, policy: str, out: Path, publish_to: str | None = None) -> str:
@@ -20,8 +22,8 @@ def write_profile(source: str, policy: str, out: Path, publish_to: str | None = 
     tables = ", ".join(f"{file} sha256:{digest}" for file, digest in scin.tables.digests.items())
     facts = {"Source": source, "Tables": tables, "Label policy": labels.policy.reference}
     report = Report(name="profile", title="SCIN: data profile", facts=facts, tables=profile(scin.tables, labels))
-    said = _written(write_report(report, out))
-    return f"{said}\npublished as {_publish(report, publish_to)}" if publish_to else said
+    summary = _written(write_report(report, out))
+    return f"{summary}\npublished as {_publish(report, publish_to)}" if publish_to else summary
 
 
 def _publish(report: Report, store_url: str) -> str:

@@ -129,9 +129,9 @@ def _bars(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
         )
     axes.set_xlim(0, min(1.0, frame["high"].max() * 1.02) * (1.22 if several_totals else 1.14))
     _percent(axes)
-    said = [f"{label} {share:.1%} of {of:,}" for label, share, of in zip(labels, frame["share"], frame["of"], strict=True)]
+    texts = [f"{label} {share:.1%} of {of:,}" for label, share, of in zip(labels, frame["share"], frame["of"], strict=True)]
     more = f" The first {MOST_BARS} of {len(table.frame)} are drawn." if len(table.frame) > MOST_BARS else ""
-    return figure, "Bars: " + "; ".join(said) + "." + more
+    return figure, "Bars: " + "; ".join(texts) + "." + more
 
 
 def _matrix(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
@@ -151,8 +151,8 @@ def _matrix(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_xlim(-0.5, len(heads) - 0.5)
     axes.set_xlabel(f"{columns} (rows: {rows})" if value == "n" else "")
     largest = frame.loc[frame[value].idxmax()]
-    said = f"{largest[value]:.0%}" if value == "share" else f"{largest[value]:,}"
-    return figure, f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, {words(largest[columns])}: {said}."
+    peak = f"{largest[value]:.0%}" if value == "share" else f"{largest[value]:,}"
+    return figure, f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, {words(largest[columns])}: {peak}."
 
 
 def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
@@ -173,8 +173,8 @@ def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_xlim(left=-0.01)
     _percent(axes)
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
-    said = [f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)]
-    return figure, f"Shares in {table.sides[0]} and {table.sides[1]}: " + "; ".join(said) + "."
+    texts = [f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)]
+    return figure, f"Shares in {table.sides[0]} and {table.sides[1]}: " + "; ".join(texts) + "."
 
 
 _LINES = (("-", _SECOND), ("--", _ACCENT), (":", _INK))
@@ -201,10 +201,10 @@ def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
     middle = frame["all"].cumsum().searchsorted(frame["all"].sum() / 2)
     peak = frame["all"].idxmax()
-    said = ", ".join(f"{words(group)} {frame[group].sum():,}" for group in groups) or "none with a tone"
+    text = ", ".join(f"{words(group)} {frame[group].sum():,}" for group in groups) or "none with a tone"
     return figure, (
         f"Histogram of {frame['all'].sum():,} images from {edges[0]:.3g} to {edges[-1]:.3g}; the median lies in {frame['low'][middle]:.3g} to "
-        f"{frame['high'][middle]:.3g}, the fullest bin is {frame['low'][peak]:.3g} to {frame['high'][peak]:.3g}. By tone: {said}."
+        f"{frame['high'][middle]:.3g}, the fullest bin is {frame['low'][peak]:.3g} to {frame['high'][peak]:.3g}. By tone: {text}."
     )
 
 
@@ -217,8 +217,8 @@ def _points(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     if "floor" in frame:
         axes.plot(frame["floor"], rows, linestyle="none", marker="|", markersize=11, color=_SECOND)
     axes.set_xlim(-0.01, max(1.01, frame["high"].max()))
-    said = [f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)]
-    return figure, "Points with intervals: " + "; ".join(said) + "."
+    texts = [f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)]
+    return figure, "Points with intervals: " + "; ".join(texts) + "."
 
 
 def _square(foot: float = 0.45) -> tuple[Figure, Axes]:
@@ -237,13 +237,13 @@ def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     for row in frame.itertuples():
         axes.annotate(f"{row.n:,}", (row.confidence, row.estimate), xytext=(5, -9), textcoords="offset points", fontsize=7)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the first condition", ylabel="share right")
-    said = [f"{row.confidence:.2f} said, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
-    return figure, "Reliability: " + "; ".join(said) + "."
+    texts = [f"{row.confidence:.2f} said, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
+    return figure, "Reliability: " + "; ".join(texts) + "."
 
 
 def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = _square(foot=0.85)
-    said = []
+    texts = []
     for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), (*_LINES, ("-.", _ACCENT)), strict=False):
         axes.plot(
             rows["answered"], rows["risk"], color=colour, linestyle=style, linewidth=1.4, label=f"{words(name)}, n = {rows['n'].max():,}"
@@ -251,10 +251,10 @@ def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
         if {"low", "high"} <= set(rows.columns) and name == frame["of"].iloc[0]:
             band = rows.dropna(subset=["low", "high"])
             axes.fill_between(band["answered"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
-        said.append(f"{words(name)} {rows['risk'].iloc[-1]:.3f} where all {rows['n'].max():,} are answered")
+        texts.append(f"{words(name)} {rows['risk'].iloc[-1]:.3f} where all {rows['n'].max():,} are answered")
     axes.set(xlim=(0, 1), ylim=(0, None), xlabel="share answered, most confident first", ylabel="share wrong")
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
-    return figure, "Risk by share answered: " + "; ".join(said) + "."
+    return figure, "Risk by share answered: " + "; ".join(texts) + "."
 
 
 _NONE = "#8a929b"
@@ -269,12 +269,12 @@ def _scatter(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     named = [value for value in dict.fromkeys(frame["value"]) if value not in (NO_RESPONSE, "NO_CLUSTER")]
     ordered = sorted(named, key=lambda value: (-counts[value], value)) if len(named) > len(_MARKERS) else sorted(named)
     drawn = frame if len(frame) <= MOST_POINTS else frame.sample(MOST_POINTS, random_state=0)
-    shown = ordered[: len(_MARKERS)]
+    marked = ordered[: len(_MARKERS)]
     groups = [
-        ("others or none", _NONE, ".", ~drawn["value"].isin(shown), sum(counts.values()) - sum(counts[value] for value in shown)),
+        ("others or none", _NONE, ".", ~drawn["value"].isin(marked), sum(counts.values()) - sum(counts[value] for value in marked)),
         *(
             (words(value), _BIN_COLOURS.get(value, colour), marker, drawn["value"] == value, counts[value])
-            for value, colour, marker in zip(shown, _COLOURS, _MARKERS, strict=False)
+            for value, colour, marker in zip(marked, _COLOURS, _MARKERS, strict=False)
         ),
     ]
     figure = Figure(figsize=(WIDTH, 4.6))
@@ -290,9 +290,9 @@ def _scatter(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=7.5)
-    said = "; ".join(f"{label} {n:,}" for label, _, _, _, n in groups if n)
+    text = "; ".join(f"{label} {n:,}" for label, _, _, _, n in groups if n)
     more = f" {MOST_POINTS:,} of them are drawn." if len(drawn) < len(frame) else ""
-    return figure, f"A map of {len(frame):,} points: {said}.{more}"
+    return figure, f"A map of {len(frame):,} points: {text}.{more}"
 
 
 _CHARTS = {

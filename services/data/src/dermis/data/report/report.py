@@ -112,15 +112,15 @@ def _sheet(table: Table) -> str:
 
 def _html_table(frame: pd.DataFrame) -> str:
     percent = set() if "estimate" in frame else _SHARES
-    shown = pd.DataFrame({str(name): [_text(value, percent=str(name) in percent) for value in frame[name]] for name in frame.columns})
-    if {"low", "high"} <= set(shown.columns):
-        interval = [f"{low} \N{EN DASH} {high}" if low else "" for low, high in zip(shown["low"], shown["high"], strict=True)]
-        shown = shown.drop(columns="high").assign(low=interval).rename(columns={"low": "95 % interval"})
-    numeric = {name for name in shown.columns if name not in frame or pd.api.types.is_numeric_dtype(frame[name])}
-    head = "".join(f'<th scope="col"{_class(name, numeric)}>{escape(name.replace("_", " "))}</th>' for name in shown.columns)
+    cells = pd.DataFrame({str(name): [_text(value, percent=str(name) in percent) for value in frame[name]] for name in frame.columns})
+    if {"low", "high"} <= set(cells.columns):
+        interval = [f"{low} \N{EN DASH} {high}" if low else "" for low, high in zip(cells["low"], cells["high"], strict=True)]
+        cells = cells.drop(columns="high").assign(low=interval).rename(columns={"low": "95 % interval"})
+    numeric = {name for name in cells.columns if name not in frame or pd.api.types.is_numeric_dtype(frame[name])}
+    head = "".join(f'<th scope="col"{_class(name, numeric)}>{escape(name.replace("_", " "))}</th>' for name in cells.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td{_class(name, numeric)}>{escape(cell)}</td>" for name, cell in zip(shown.columns, row, strict=True)) + "</tr>"
-        for row in shown.itertuples(index=False)
+        "<tr>" + "".join(f"<td{_class(name, numeric)}>{escape(cell)}</td>" for name, cell in zip(cells.columns, row, strict=True)) + "</tr>"
+        for row in cells.itertuples(index=False)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -69,7 +69,7 @@ REPORTED: dict[str, Attribute] = {
 
 def count(answers: Iterable[tuple[str, ...] | None], order: Sequence[str] = ()) -> Counter[str]:
     """Count cases by value, no response last; a case with several values counts once for each."""
-    met = Counter(value for given in answers for value in (given or (NO_RESPONSE,)))
+    met = Counter(value for answer in answers for value in (answer or (NO_RESPONSE,)))
     rest = sorted((value for value in met if value not in order and value != NO_RESPONSE), key=lambda value: (-met[value], value))
     return Counter({value: met[value] for value in (*order, *rest, NO_RESPONSE)})
 

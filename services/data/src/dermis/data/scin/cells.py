@@ -39,11 +39,11 @@ def year(cell: str) -> int:
 
 
 def one_of(values: Sequence[str], aliases: Mapping[str, str] | None = None) -> Parser:
-    known = {"": None, **{value: str(value) for value in values}, **(aliases or {})}
+    meanings = {"": None, **{value: str(value) for value in values}, **(aliases or {})}
 
     def parse(cell: str) -> str | None:
         try:
-            return known[cell]
+            return meanings[cell]
         except KeyError:
             raise ValueError(f"use one of {', '.join(values)}, or leave it empty") from None
 
@@ -101,24 +101,24 @@ def confidences(cell: str) -> tuple[int, ...]:
 
 
 def weights(cell: str) -> dict[str, float]:
-    found = _literal(cell, dict, "{'Eczema': 0.67, 'Tinea': 0.33}")
-    _each(list(found), _is_name, "a condition's name in quotes")
-    _each(list(found.values()), _is_weight, "a weight above 0 and at most 1")
-    total = sum(found.values())
-    if found and abs(total - 1) > 0.05:
+    literal = _literal(cell, dict, "{'Eczema': 0.67, 'Tinea': 0.33}")
+    _each(list(literal), _is_name, "a condition's name in quotes")
+    _each(list(literal.values()), _is_weight, "a weight above 0 and at most 1")
+    total = sum(literal.values())
+    if literal and abs(total - 1) > 0.05:
         raise ValueError(f"the weights add up to {total:.2f}: they have to add up to 1, give or take rounding")
-    return dict(found)
+    return dict(literal)
 
 
 def _literal(cell: str, kind: type, example: str) -> Any:
     if not cell:
         return kind()
     try:
-        found = ast.literal_eval(cell) if len(cell) <= _LONGEST_LITERAL else None
+        literal = ast.literal_eval(cell) if len(cell) <= _LONGEST_LITERAL else None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        found = None
-    if isinstance(found, kind):
-        return found
+        literal = None
+    if isinstance(literal, kind):
+        return literal
     raise ValueError(f"write a Python {kind.__name__} literal, for example {example}")
 
 

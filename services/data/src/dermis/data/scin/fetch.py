@@ -38,8 +38,8 @@ def fetch(scin: Scin, case_ids: Iterable[str], target: BlobStore, *, step: Calla
     keys = images_of(scin, wanted)
     there = set(target.list("images/"))
     for file in (CASES_FILE, LABELS_FILE):
-        known = target.get_versioned(file)
-        target.replace(file, rows_of(scin.store.get(file), wanted), generation=known.generation)
+        existing = target.get_versioned(file)
+        target.replace(file, rows_of(scin.store.get(file), wanted), generation=existing.generation)
 
     def copy(key: str) -> bool:
         try:
@@ -52,11 +52,11 @@ def fetch(scin: Scin, case_ids: Iterable[str], target: BlobStore, *, step: Calla
         return True
 
     with ThreadPoolExecutor(_READERS) as pool:
-        found = dict(zip(keys, pool.map(copy, keys), strict=True))
+        result_of = dict(zip(keys, pool.map(copy, keys), strict=True))
     return Fetched(
-        fetched=tuple(key for key in keys if found[key] and key not in there),
+        fetched=tuple(key for key in keys if result_of[key] and key not in there),
         there=tuple(key for key in keys if key in there),
-        missing=tuple(key for key in keys if not found[key]),
+        missing=tuple(key for key in keys if not result_of[key]),
     )
 
 

@@ -29,11 +29,11 @@ class Where:
     operator: Literal["=", "!=", ">=", "<="]
     values: tuple[str, ...]
 
-    def holds(self, given: tuple[str, ...] | None) -> bool:
+    def holds(self, answer: tuple[str, ...] | None) -> bool:
         if self.operator in (">=", "<="):
             bound = float(self.values[0])
-            return any(float(value) >= bound if self.operator == ">=" else float(value) <= bound for value in given or ())
-        return bool(set(given or ("",)) & set(self.values)) == (self.operator == "=")
+            return any(float(value) >= bound if self.operator == ">=" else float(value) <= bound for value in answer or ())
+        return bool(set(answer or ("",)) & set(self.values)) == (self.operator == "=")
 
 
 def parse_where(text: str) -> Where:
@@ -62,23 +62,23 @@ def fields(tables: ScinTables, labels: Labels) -> dict[str, Answers]:
     }
 
 
-def select(conditions: Iterable[Where], known: Mapping[str, Answers], cases: int) -> npt.NDArray[np.bool_]:
+def select(conditions: Iterable[Where], fields_by_name: Mapping[str, Answers], cases: int) -> npt.NDArray[np.bool_]:
     """Return a mask of the cases for which every condition holds; INVALID for an unknown field or a value that no case has."""
     mask = np.ones(cases, bool)
     for where in conditions:
-        if where.field not in known:
-            close = difflib.get_close_matches(where.field, known, n=3)
+        if where.field not in fields_by_name:
+            close = difflib.get_close_matches(where.field, fields_by_name, n=3)
             raise _refused(
-                f"no field {where.field!r}" + (f": did you mean {' or '.join(close)}?" if close else f": use {', '.join(known)}")
+                f"no field {where.field!r}" + (f": did you mean {' or '.join(close)}?" if close else f": use {', '.join(fields_by_name)}")
             )
-        answers = known[where.field]
+        answers = fields_by_name[where.field]
         _check_values(where, answers)
         mask &= np.fromiter(map(where.holds, answers), bool, cases)
     return mask
 
 
 def _check_values(where: Where, answers: Sequence[tuple[str, ...] | None]) -> None:
-    met = {value for given in answers for value in given or ("",)}
+    met = {value for answer in answers for value in answer or ("",)}
     if where.operator in (">=", "<="):
         if not all(re.fullmatch(r"-?\d+(\.\d+)?", value) for value in met - {""}):
             raise _refused(f"field {where.field!r} is not a number: use = or !=")

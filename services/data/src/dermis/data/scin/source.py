@@ -115,5 +115,5 @@ def load_policy(name: str) -> LabelPolicy:
 
 def to_binary(answers: Answers, values: Sequence[str]) -> pd.DataFrame:
     """Return a column of 1 and 0 per value; a case without a response is missing (<NA>) in all of them, never 0."""
-    rows = [[pd.NA] * len(values) if given is None else [int(value in given) for value in values] for given in answers]
+    rows = [[pd.NA] * len(values) if answer is None else [int(value in answer) for value in values] for answer in answers]
     return pd.DataFrame(rows, columns=list(values), dtype="Int8")

@@ -169,19 +169,19 @@ def _length_faults(labels: Mapping[str, list[Any]]) -> list[Fault]:
             file=LABELS_FILE,
             row=row,
             column=column,
-            value=str(list(given)),
-            remedy=f"{len(given)} confidences for {len(names)} names: give one each",
+            value=str(list(confidences)),
+            remedy=f"{len(confidences)} confidences for {len(names)} names: give one each",
         )
-        for row, (names, given) in enumerate(pairs, start=2)
-        if len(names) != len(given)
+        for row, (names, confidences) in enumerate(pairs, start=2)
+        if len(names) != len(confidences)
     ]
 
 
 def _stop_at(faults: list[Fault]) -> None:
     if faults:
-        shown = [str(fault) for fault in faults[:SHOWN_FAULTS]]
+        lines = [str(fault) for fault in faults[:SHOWN_FAULTS]]
         more = [f"... and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
-        raise DermisError(Kind.INVALID, "SCIN_TABLE", "\n".join([f"{len(faults)} faults:", *shown, *more]))
+        raise DermisError(Kind.INVALID, "SCIN_TABLE", "\n".join([f"{len(faults)} faults:", *lines, *more]))
 
 
 def _cases_frame(values: Mapping[str, list[Any]]) -> pd.DataFrame:

@@ -56,8 +56,8 @@ class Embedder:
         mask = np.zeros(stacked.shape[:2], bool)
         mask[:, 0] = True
         features = np.zeros((len(images), self.columns), np.float32)
-        found = self._model({"images": stacked, "image_mask": mask, "features": features})
-        return np.asarray(found["embedding"], np.float32).copy()
+        outputs = self._model({"images": stacked, "image_mask": mask, "features": features})
+        return np.asarray(outputs["embedding"], np.float32).copy()
 
 
 def open_embedder(bundle: str, store_url: str | None) -> Embedder:
@@ -129,12 +129,14 @@ def embed(embedder: Embedder, source: str, wanted: Wanted, out: Path, *, step: C
             images.append(part["image"])
             vectors.append(part["embedding"])
             faults |= dict(zip(part["faulty"].tolist(), part["fault"].tolist(), strict=True))
-    found = np.concatenate(images)
+    embeddings = np.concatenate(images)
     manifest = embedder.manifest
-    _write(out / "embeddings.npz", image=found, embedding=np.concatenate(vectors), bundle=np.array(f"{manifest.key} ({manifest.purpose})"))
+    _write(
+        out / "embeddings.npz", image=embeddings, embedding=np.concatenate(vectors), bundle=np.array(f"{manifest.key} ({manifest.purpose})")
+    )
     pd.DataFrame(faults.items(), columns=["image", "fault"]).to_csv(out / "faults.csv", index=False, lineterminator="\n")
     shutil.rmtree(out / "parts")
-    return Embedded(images=len(found), faults=faults)
+    return Embedded(images=len(embeddings), faults=faults)
 
 
 def _part(embedder: Embedder, store: BlobStore, keys: Sequence[str], pool: ThreadPoolExecutor) -> dict[str, npt.NDArray[np.generic]]:
@@ -154,8 +156,8 @@ def _part(embedder: Embedder, store: BlobStore, keys: Sequence[str], pool: Threa
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
         read_ahead = list(zip(batch, pool.map(read, batch), strict=True))
-        faults += [(key, found) for key, found in read_ahead if isinstance(found, str)]
-        if images := [(key, found) for key, found in read_ahead if not isinstance(found, str)]:
+        faults += [(key, loaded) for key, loaded in read_ahead if isinstance(loaded, str)]
+        if images := [(key, loaded) for key, loaded in read_ahead if not isinstance(loaded, str)]:
             names += [key for key, _ in images]
             vectors.append(embedder.embed([image for _, image in images]))
     return {

@@ -64,8 +64,8 @@ def write_map(
     written = write_report(Report(name="map", title="Embeddings: map", facts=facts, tables=tables), out)[:2]
     _rows(space).to_csv(out / "map.csv", index=False, float_format="%.6f", lineterminator="\n")
     _all_neighbours(space).to_csv(out / "neighbours.csv", index=False, float_format="%.6f", lineterminator="\n")
-    said = next(table.frame for table in tables if table.name == "sorts_by").to_string(index=False, float_format="%.3f", na_rep="")
-    return f"{said}\nwritten {out / 'map.csv'}, {out / 'neighbours.csv'}, {', '.join(map(str, written))}"
+    summary = next(table.frame for table in tables if table.name == "sorts_by").to_string(index=False, float_format="%.3f", na_rep="")
+    return f"{summary}\nwritten {out / 'map.csv'}, {out / 'neighbours.csv'}, {', '.join(map(str, written))}"
 
 
 def make_space(
@@ -93,8 +93,8 @@ def make_space(
     names = [side.units[place] if side and place < units else held[place][0] for place in places.tolist()]
     listed = [list(side.images[place]) if side and place < units else held[place] for place in places.tolist()]
     by_name = [[key.rpartition("/")[2] for key in images] for images in listed]
-    known = {key.rpartition("/")[2]: group for key, group in duplicates.items()} if duplicates else None
-    group_of = connected(names, links_of(names, by_name, known))
+    group_of_image = {key.rpartition("/")[2]: group for key, group in duplicates.items()} if duplicates else None
+    group_of = connected(names, links_of(names, by_name, group_of_image))
     groups = np.unique([group_of[name] for name in names], return_inverse=True)[1]
     near, cosines = nearest(vectors, groups, neighbours)
     if not near.shape[1]:
@@ -148,11 +148,11 @@ def _umap(components: Floats, seed: int) -> Floats:
 def _with_pictures(tables: Sequence[Table], space: Space, store: BlobStore | None) -> list[Table]:
     if store is None:
         return list(tables)
-    shown = {
+    captions = {
         "clusters": [(place, f"cluster {number + 1}") for number, place in medoids(space).items()],
         "outliers": [(int(place), f"distance {space.distance[place]:.3f}") for place in farthest(space)[:_SHOWN]],
     }
-    return [replace(table, pictures=_pictures(space, shown[table.name], store)) if table.name in shown else table for table in tables]
+    return [replace(table, pictures=_pictures(space, captions[table.name], store)) if table.name in captions else table for table in tables]
 
 
 def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[Table]:
@@ -182,7 +182,7 @@ def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[
 
 def _pictures(space: Space, shown: Sequence[tuple[int, str]], store: BlobStore) -> list[Picture]:
     captions = [(place, ", ".join([said, *(words(space.values(name)[place]) for name in space.answers)])) for place, said in shown]
-    return [found for place, caption in captions if (found := picture(store, space.image[place], caption))]
+    return [thumbnail for place, caption in captions if (thumbnail := picture(store, space.image[place], caption))]
 
 
 def _rows(space: Space) -> pd.DataFrame:

@@ -112,12 +112,12 @@ def sorts_by(
         "silhouette": lambda given: silhouettes(vectors, given),
     }
     drawn = [_permuted(labels, strata, np.random.default_rng([seed, n])) for n in range(PERMUTATIONS)]
-    found = []
+    rows = []
     for measure, of in by_case.items():
         estimate, low, high = mean_interval(of(labels), seed=seed)
-        found.append(_sorted(measure, labels, [float(of(given).mean()) for given in drawn], estimate, low, high))
+        rows.append(_sorted(measure, labels, [float(of(given).mean()) for given in drawn], estimate, low, high))
     mutual = [float(adjusted_mutual_info_score(clusters, given)) for given in (labels, *drawn)]
-    return [*found, _sorted("adjusted mutual information with the clusters", labels, mutual[1:], mutual[0], None, None)]
+    return [*rows, _sorted("adjusted mutual information with the clusters", labels, mutual[1:], mutual[0], None, None)]
 
 
 def _sorted(measure: str, labels: Ints, by_chance: Sequence[float], estimate: float, low: float | None, high: float | None) -> Sorted:
@@ -136,6 +136,6 @@ def _sorted(measure: str, labels: Ints, by_chance: Sequence[float], estimate: fl
 def _permuted(labels: Ints, strata: Ints, rng: np.random.Generator) -> Ints:
     """Return labels in another order, each within its stratum."""
     shuffled = np.lexsort((rng.random(len(labels)), strata))
-    found = np.empty_like(labels)
-    found[np.argsort(strata, kind="stable")] = labels[shuffled]
-    return found
+    permuted = np.empty_like(labels)
+    permuted[np.argsort(strata, kind="stable")] = labels[shuffled]
+    return permuted

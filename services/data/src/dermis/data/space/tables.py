@@ -44,7 +44,7 @@ class Space:
         return np.asarray(1 - self.cosines.mean(1), np.float64)
 
     def values(self, name: str) -> list[str]:
-        return [given[0] if given else NO_RESPONSE for given in self.answers[name]]
+        return [answer[0] if answer else NO_RESPONSE for answer in self.answers[name]]
 
 
 def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
@@ -54,8 +54,8 @@ def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
     if {"monk_us", "monk_india"} & set(known):
         bins = monk_bins(known.get("monk_us", nobody), known.get("monk_india", nobody))
         known["monk_bin"] = [None if value == "MST_NONE" else (value,) for value in bins]
-    found = {name: [known[name][place] if place >= 0 else None for place in places] for name in (CONDITION, *SCALES) if name in known}
-    return {name: answers for name, answers in found.items() if any(answers)}
+    by_name = {name: [known[name][place] if place >= 0 else None for place in places] for name in (CONDITION, *SCALES) if name in known}
+    return {name: answers for name, answers in by_name.items() if any(answers)}
 
 
 def space_tables(space: Space, *, seed: int = 0) -> list[Table]:
@@ -65,8 +65,8 @@ def space_tables(space: Space, *, seed: int = 0) -> list[Table]:
 
 def codes(space: Space, name: str) -> Ints:
     """Return a number per value of an attribute, -1 for no response."""
-    numbers = {value: number for number, value in enumerate(sorted({given[0] for given in space.answers[name] if given}))}
-    return np.array([numbers[given[0]] if given else -1 for given in space.answers[name]], np.int64)
+    numbers = {value: number for number, value in enumerate(sorted({answer[0] for answer in space.answers[name] if answer}))}
+    return np.array([numbers[answer[0]] if answer else -1 for answer in space.answers[name]], np.int64)
 
 
 def _sorting(space: Space, seed: int) -> Table:
@@ -115,17 +115,17 @@ def _by_tone(space: Space, seed: int) -> list[Table]:
     if CONDITION not in space.answers:
         return []
     labels = codes(space, CONDITION)
-    known = np.flatnonzero(labels >= 0)
-    near, _ = nearest(space.vectors[known], space.groups[known], space.near.shape[1])
+    labelled = np.flatnonzero(labels >= 0)
+    near, _ = nearest(space.vectors[labelled], space.groups[labelled], space.near.shape[1])
     if not near.shape[1]:
         return []
-    labels = labels[known]
+    labels = labels[labelled]
     share = alike(labels, near)
     rng = np.random.default_rng(seed)
     chance = np.mean([alike(rng.permutation(labels), near) for _ in range(PERMUTATIONS)], axis=0)
     tables = []
     for scale in [name for name in SCALES if name in space.answers]:
-        values = np.array(space.values(scale))[known]
+        values = np.array(space.values(scale))[labelled]
         rows = [
             (value, int(mask.sum()), *mean_interval(share[mask], seed=seed), float(chance[mask].mean()))
             for value in [*sorted(set(values.tolist()) - {NO_RESPONSE}), NO_RESPONSE]
@@ -179,9 +179,9 @@ def _clusters(space: Space) -> Table:
         members = np.flatnonzero(space.clusters == number)
         row: dict[str, object] = {"cluster": number + 1 if number >= 0 else NO_CLUSTER, "cases": len(members)}
         for name in space.answers:
-            given = Counter(answer[0] for place in members.tolist() if (answer := space.answers[name][place]))
-            (value, n) = max(given.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-            row[f"most frequent {TITLES[name].lower()}"] = f"{value} ({n} of {given.total()})" if n else ""
+            counts = Counter(answer[0] for place in members.tolist() if (answer := space.answers[name][place]))
+            (value, n) = max(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+            row[f"most frequent {TITLES[name].lower()}"] = f"{value} ({n} of {counts.total()})" if n else ""
         row["middle case"] = space.names[places[number]] if number >= 0 else ""
         rows.append(row)
     return Table(
@@ -216,7 +216,7 @@ def _far_by_tone(space: Space) -> list[Table]:
     tables = []
     for scale in [name for name in SCALES if name in space.answers]:
         of = count(space.answers[scale])
-        n = count(given for given, out in zip(space.answers[scale], far, strict=True) if out)
+        n = count(answer for answer, out in zip(space.answers[scale], far, strict=True) if out)
         ordered = [*sorted(value for value in of if value != NO_RESPONSE), NO_RESPONSE]
         frame = pd.DataFrame([(value, n[value], of[value]) for value in ordered if of[value]], columns=["value", "n", "of"])
         tables.append(

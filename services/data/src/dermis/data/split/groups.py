@@ -47,19 +47,19 @@ def read_duplicates(data: bytes) -> dict[str, str]:
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     if not rows or not {"image", "group"} <= set(rows[0]):
         raise DermisError(Kind.INVALID, "DUPLICATES", "the near-duplicate file has no columns image and group: write them in its first row")
-    found: dict[str, str] = {}
+    group_of: dict[str, str] = {}
     for row, line in enumerate(rows, start=2):
-        if found.setdefault(line["image"], line["group"]) != line["group"]:
+        if group_of.setdefault(line["image"], line["group"]) != line["group"]:
             raise DermisError(Kind.INVALID, "DUPLICATES", f"row {row}: image {line['image']!r} stands in two groups: merge them")
-    return found
+    return group_of
 
 
 def leaks(part_of: Mapping[str, Iterable[str] | str], links: Links) -> list[tuple[str, str, str]]:
     """Return (thing, case, case) for each thing that is held in two parts."""
     first: dict[str, str] = {}
-    found: dict[str, tuple[str, str, str]] = {}
+    leak_of: dict[str, tuple[str, str, str]] = {}
     for case_id, thing in links:
         other = first.setdefault(thing, case_id)
         if part_of[case_id] != part_of[other]:
-            found.setdefault(thing, (thing, other, case_id))
-    return list(found.values())
+            leak_of.setdefault(thing, (thing, other, case_id))
+    return list(leak_of.values())

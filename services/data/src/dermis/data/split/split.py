@@ -8,10 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from dermis.data.scin.attributes import monk_bin
-from dermis.data.scin.label_policy import Frozen, Labels
-from dermis.data.scin.tables import ScinTables
-from dermis.data.split.groups import Links, connected, image_links, leaks
+from dermis.data.samples import NOT_GIVEN, Sample
+from dermis.data.scin.label_policy import Frozen
+from dermis.data.split.groups import Links, connected, leaks
 from dermis.shared.errors import DermisError, Kind
 
 Part = Literal["train", "validation", "calibration", "test"]
@@ -71,32 +70,52 @@ def from_text(text: str | bytes) -> Split:
 
 
 def make_split(
-    tables: ScinTables,
-    labels: Labels,
+    samples: Sequence[Sample],
     *,
+    tables: Mapping[str, str],
+    policy: str,
     seed: int,
     fractions: Mapping[Part, float],
     folds: int = 5,
-    duplicates: Mapping[str, str] | None = None,
+    duplicates: str | None = None,
 ) -> Split:
-    """Split all cases, the unlabelled too, into parts and, independently, folds; the order of rows does not matter."""
+    """Split all samples, the unlabelled too, into parts and, independently, folds; the order of samples does not matter.
+
+    Strata: the top condition, and the tone (Monk's bin where the set has it, else the estimated Fitzpatrick type), the unlabelled apart.
+    `tables`, `policy` and `duplicates` (a digest) name what the samples were read from.
+    """
     return Split(
         seed=seed,
-        policy=labels.policy.reference,
+        policy=policy,
         fractions=dict(fractions),
         folds=folds,
-        tables=dict(tables.digests),
-        duplicates=None if duplicates is None else digest_of(duplicates),
+        tables=dict(tables),
+        duplicates=duplicates,
         cases=assign(
-            list(tables.cases["case_id"]),
-            image_links(tables.cases, duplicates),
-            strata=_strata(tables, labels),
-            holds=[set(named) for named in labels.frame["differential"]],
+            [sample.id for sample in samples],
+            _links(samples),
+            strata=_strata(samples),
+            holds=[set(sample.target) for sample in samples],
             seed=seed,
             fractions=fractions,
             folds=folds,
         ),
     )
+
+
+def _links(samples: Sequence[Sample]) -> Links:
+    """Return what samples have in common: their group and their images."""
+    return [(sample.id, thing) for sample in samples for thing in (*sample.images, f"group {sample.group}")]
+
+
+def _strata(samples: Sequence[Sample]) -> np.ndarray:
+    """Return [cases, strata] of 0 and 1."""
+    scales = ("monk_bin", "fitzpatrick_estimated")
+    scale = next((name for name in scales if {sample.slices[name] for sample in samples} != {NOT_GIVEN}), None)
+    tops = [sample.top or "(unlabelled)" for sample in samples]
+    tones = [f"{sample.slices[scale] if scale else NOT_GIVEN}, label: {sample.top is not None}" for sample in samples]
+    columns = [[value == name for value in values] for values in (tops, tones) for name in sorted(set(values))]
+    return np.array(columns, float).T
 
 
 def assign(
@@ -120,12 +139,12 @@ def assign(
     if len(groups) < max(folds, len(PARTS)):
         raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
     table = np.array([np.sum(strata[members[group]], axis=0) for group in groups])
-    held = [set().union(*(holds[place] for place in members[group])) for group in groups]
+    labels_of = [set().union(*(holds[place] for place in members[group])) for group in groups]
     sizes = [len(members[group]) for group in groups]
     parts = _spread(table, list(fractions.values()), np.random.default_rng(seed))
-    _fill_train(parts, held, sizes=sizes)
+    _fill_train(parts, labels_of, sizes=sizes)
     numbers = _spread(table, [1 / folds] * folds, np.random.default_rng(seed + 1))
-    pinned = _only_holders(numbers, held, sizes=sizes)
+    pinned = _only_holders(numbers, labels_of, sizes=sizes)
     place_of = {group: place for place, group in enumerate(groups)}
     rows = []
     for case_id in sorted(group_of):
@@ -137,18 +156,6 @@ def assign(
 
 def digest_of(duplicates: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(duplicates.items())).encode()).hexdigest()
-
-
-def _strata(tables: ScinTables, labels: Labels) -> np.ndarray:
-    """Return [cases, strata] of 0 and 1: the top label (or the status of a case without), and the Monk bin, the unlabelled apart."""
-    frame = labels.frame
-    tops = [top if has else f"({status})" for top, has, status in zip(frame["top"], labels.has_label, frame["status"], strict=True)]
-    tones = [f"{tone}, label: {has}" for tone, has in zip(monk_bin(tables.cases), labels.has_label, strict=True)]
-    columns = []
-    for values in (tops, tones):
-        names = sorted(set(values))
-        columns.append(np.array([[value == name for name in names] for value in values]))
-    return np.hstack(columns).astype(float)
 
 
 def _spread(table: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
@@ -199,54 +206,39 @@ def _holders(holds: Sequence[set[str]]) -> list[tuple[str, list[int]]]:
     return sorted(by_label.items(), key=lambda item: (len(item[1]), item[0]))
 
 
-def audit_split(split: Split, tables: ScinTables, labels: Labels, *, duplicates: Mapping[str, str] | None = None) -> None:
-    """Raise INVALID unless `split` fits the tables and nothing leaks: every training run calls this first.
+def audit_split(split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None) -> None:
+    """Raise INVALID unless `split` is of these samples and nothing leaks: every training run calls this first.
 
     Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group in two parts or two
-    folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without them.
+    folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without their digest.
     """
-    audit(
-        split,
-        tables=tables.digests,
-        policy=labels.policy.reference,
-        holds=dict(zip(labels.frame["case_id"], map(set, labels.frame["differential"]), strict=True)),
-        links=image_links(tables.cases, duplicates),
-        duplicates=None if duplicates is None else digest_of(duplicates),
-    )
-
-
-def audit(
-    split: Split, *, tables: Mapping[str, str], policy: str, holds: Mapping[str, set[str]], links: Links, duplicates: str | None
-) -> None:
-    """Raise INVALID unless `split` is of these tables and policy and leaks nothing.
-
-    `holds`: case -> its labels; `duplicates`: digest of the near-duplicate groups that are in `links`, None if none are.
-    """
-    found = []
+    holds = {sample.id: set(sample.target) for sample in samples}
+    links = _links(samples)
+    faults = []
     if split.duplicates and split.duplicates != duplicates:
-        known = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
-        found.append(f"it was made with near-duplicate groups {known}")
+        which = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
+        faults.append(f"it was made with near-duplicate groups {which}")
     if split.tables != dict(tables):
-        found.append("it was made from other tables: split these")
+        faults.append("it was made from other tables: split these")
     if split.policy != policy:
-        found.append(f"it was made under the label policy {split.policy}, not {policy}: split again")
+        faults.append(f"it was made under the label policy {split.policy}, not {policy}: split again")
     if sorted(case.case_id for case in split.cases) != sorted(holds):
-        found.append("it does not hold every case of the tables once: split again")
-    if not found:
-        found = [*_leak_faults(split, links), *_label_faults(split, holds)]
-    if found:
-        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(found))
+        faults.append("it does not hold every case of the tables once: split again")
+    if not faults:
+        faults = [*_leak_faults(split, links), *_label_faults(split, holds)]
+    if faults:
+        raise DermisError(Kind.INVALID, "SPLIT_LEAK", "the split can't be used: " + "; ".join(faults))
 
 
 def _leak_faults(split: Split, links: Links) -> list[str]:
     faults = []
     for kind, place_of in (("part", split.part_of()), ("fold", {case.case_id: str(case.fold) for case in split.cases})):
-        found = leaks(place_of, links)
+        leaked = leaks(place_of, links)
         faults += [
             f"{thing} is in {kind} {place_of[one]} (case {one}) and in {place_of[other]} (case {other})"
-            for thing, one, other in found[:SHOWN_LEAKS]
+            for thing, one, other in leaked[:SHOWN_LEAKS]
         ]
-        faults += [f"... and {len(found) - SHOWN_LEAKS} more leaks between {kind}s"] if len(found) > SHOWN_LEAKS else []
+        faults += [f"... and {len(leaked) - SHOWN_LEAKS} more leaks between {kind}s"] if len(leaked) > SHOWN_LEAKS else []
     return faults
 
 
@@ -256,14 +248,12 @@ def _label_faults(split: Split, holds: Mapping[str, set[str]]) -> list[str]:
     return [f"label {name!r} has no case in train" for name in sorted(set().union(*holds.values()) - trained)]
 
 
-def random_image_leak(tables: ScinTables, *, test: float, seed: int) -> tuple[int, int]:
+def random_image_leak(samples: Sequence[Sample], *, test: float, seed: int) -> tuple[int, int]:
     """Return (leaked, all) test images of a split by image at random: leaked if its case has an image in train.
 
     This is what a split by image does; it is here to be stated, never to be used.
     """
-    links = image_links(tables.cases)
-    group_of = connected(list(tables.cases["case_id"]), links)
-    keys = sorted({(group_of[case_id], key) for case_id, key in links})
+    keys = sorted({(sample.group, key) for sample in samples for key in sample.images})
     in_test = np.random.default_rng(seed).random(len(keys)) < test
     trained = {group for (group, _), tested in zip(keys, in_test, strict=True) if not tested}
     tested_groups = [group for (group, _), tested in zip(keys, in_test, strict=True) if tested]

@@ -39,8 +39,8 @@ class Encoder:
         """Where each field's values and its "absent", the last of its columns, begin."""
         for field in schema.fields:
             # A value that the vocabulary has and this schema has not was unknown to the model: absent to it.
-            known = VOCABULARY[field.name] - set(field.absent_values)
-            columns = {value: position[f"{field.name}={value}"] for value in known if f"{field.name}={value}" in position}
+            values = VOCABULARY[field.name] - set(field.absent_values)
+            columns = {value: position[f"{field.name}={value}"] for value in values if f"{field.name}={value}" in position}
             self._choices[field.name] = columns
 
     def encode(self, reports: Sequence[Answers]) -> npt.NDArray[np.float32]:
@@ -51,10 +51,10 @@ class Encoder:
         for row, answers in enumerate(reports):
             before = len(columns)
             for answer in answers.items():
-                found = seen.get(answer)
-                if found is None:
-                    found = seen[answer] = self._columns_of(*answer, row, len(reports))
-                columns += found
+                encoded = seen.get(answer)
+                if encoded is None:
+                    encoded = seen[answer] = self._columns_of(*answer, row, len(reports))
+                columns += encoded
             counts.append(len(columns) - before)
         matrix = np.zeros((len(reports), len(self.columns)), np.float32)
         matrix[np.repeat(np.arange(len(reports)), counts), columns] = 1
@@ -63,11 +63,11 @@ class Encoder:
         return matrix
 
     def _columns_of(self, name: str, values: tuple[str, ...], row: int, rows: int) -> list[int]:
-        known = VOCABULARY.get(name)
-        if known is None:
+        vocabulary = VOCABULARY.get(name)
+        if vocabulary is None:
             raise DermisError(Kind.INVALID, "UNKNOWN_FIELD", f"{name!r} is no answer of a self-report")
-        if not known.issuperset(values):
-            raise _unknown_value(name, next(value for value in values if value not in known), row, rows)
+        if not vocabulary.issuperset(values):
+            raise _unknown_value(name, next(value for value in values if value not in vocabulary), row, rows)
         columns = self._choices.get(name, {})
         return [columns[value] for value in values if value in columns]
 
@@ -90,7 +90,7 @@ def encode_batch(schema: FeatureSchema, reports: Iterable[SelfReport]) -> npt.ND
 
 def _unknown_value(name: str, value: str, row: int, rows: int) -> DermisError:
     where = f"self_reports[{row}]." if rows > 1 else ""
-    known = ", ".join(sorted(VOCABULARY[name]))
+    values = ", ".join(sorted(VOCABULARY[name]))
     return DermisError(
-        Kind.INVALID, "UNKNOWN_VALUE", f"{where}{name}={value!r} is not in the vocabulary; use one of {known}", pointer=f"/{name}"
+        Kind.INVALID, "UNKNOWN_VALUE", f"{where}{name}={value!r} is not in the vocabulary; use one of {values}", pointer=f"/{name}"
     )

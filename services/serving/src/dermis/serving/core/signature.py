@@ -36,12 +36,12 @@ def check_signature_name(name: str) -> None:
 
 def check_inputs(signature: Signature, inputs: Mapping[str, pb.TensorProto], *, max_size: int) -> None:
     """Raise INVALID_ARGUMENT unless `inputs` are the signature's, each of its type and shape, all of one batch size."""
-    expected, given = set(signature.inputs), set(inputs)
-    if expected != given:
+    expected, actual = set(signature.inputs), set(inputs)
+    if expected != actual:
         raise Refusal(
             pb.INVALID_ARGUMENT,
-            f"input size does not match signature: {len(given)}!={len(expected)} len({_names(given)}) != len({_names(expected)}). "
-            f"Sent extra: {_names(given - expected)}. Missing but required: {_names(expected - given)}.",
+            f"input size does not match signature: {len(actual)}!={len(expected)} len({_names(actual)}) != len({_names(expected)}). "
+            f"Sent extra: {_names(actual - expected)}. Missing but required: {_names(expected - actual)}.",
         )
     batches = set()
     for name, spec in signature.inputs.items():

@@ -11,7 +11,7 @@ from dermis.standalone.core.answers import self_report
 from dermis.standalone.core.scin import answers_of, case_id_fault
 
 
-@click.command("answers")
+@click.command("answers", short_help="Print the answers of a row of SCIN's tables as JSON.")
 @click.option(
     "--scin-row", "table", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="SCIN's scin_cases.csv."
 )

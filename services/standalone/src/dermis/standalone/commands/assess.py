@@ -17,7 +17,7 @@ from dermis.standalone.core.answers import as_sent, from_settings, self_report
 from dermis.standalone.core.render import exit_code, render
 
 
-@click.command("assess")
+@click.command("assess", short_help="Put photos and answers through a running dermis.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @click.option(
     "--answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), help="Self-report as JSON; - reads stdin."
@@ -86,9 +86,9 @@ def command(
             click.echo(f"dermis: {error.detail}", err=True)
         if heatmaps:
             _save_heatmaps(client, case, heatmaps)
-    shown = case.model_dump(mode="json")
-    click.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else render(shown))
-    sys.exit(exit_code(shown))
+    document = case.model_dump(mode="json")
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else render(document))
+    sys.exit(exit_code(document))
 
 
 def _read_key(file: Path) -> str:

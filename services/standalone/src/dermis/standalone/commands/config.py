@@ -13,12 +13,12 @@ from dermis.standalone.state import find_running
 from dermis.standalone.variables import effective
 
 
-@click.command("config")
+@click.command("config", short_help="Show every variable, its value, and where that came from.")
 @options.placement
 @options.host
 @options.port
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, with descriptions.")
-def command(as_json: bool, **given: Any) -> None:
+def command(as_json: bool, **choices: Any) -> None:
     """Show every variable with its effective value and where that came from; passwords in URLs are masked.
 
     \b
@@ -26,14 +26,14 @@ def command(as_json: bool, **given: Any) -> None:
       dermis config
       dermis config --json
     """
-    environ = options.overlay(given)
+    environ = options.overlay(choices)
     running = find_running(load_standalone(environ).state)
     chosen = {"DERMIS_BROKER_URL": running.broker_url} if running else {}
-    shown = list(effective({"option": options.as_variables(given), "environment": os.environ, "dermis up": chosen}))
+    values = list(effective({"option": options.as_variables(choices), "environment": os.environ, "dermis up": chosen}))
     if as_json:
-        click.echo(json.dumps([asdict(variable) for variable in shown], indent=2))
+        click.echo(json.dumps([asdict(variable) for variable in values], indent=2))
         return
-    widths = [max(len(text) for text in column) for column in zip(*((v.name, v.value, v.source) for v in shown), strict=True)]
-    for variable in shown:
+    widths = [max(len(text) for text in column) for column in zip(*((v.name, v.value, v.source) for v in values), strict=True)]
+    for variable in values:
         columns = zip((variable.name, variable.value, variable.source), widths, strict=True)
         click.echo("  ".join(f"{text:<{width}}" for text, width in columns) + f"  {variable.part}")

@@ -22,7 +22,7 @@ from dermis.standalone.supervisor import Supervisor
 _OWN = ("DERMIS_STORE_URL", "DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS", "DERMIS_GATEWAY_HOST")
 
 
-@click.command("demo")
+@click.command("demo", short_help="Put a sample case through all parts, show its outcome, stop.")
 @click.option("--timeout", "timeout_s", type=float, default=90, show_default=True, help="Seconds that start and case may take together.")
 @click.option("--where", is_flag=True, help="Only print the folder of the sample case: its images and answers.json.")
 def command(timeout_s: float, where: bool) -> None:

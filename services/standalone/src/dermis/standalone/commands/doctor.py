@@ -11,7 +11,7 @@ from dermis.standalone.doctor import Level, examine
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Look for what could keep dermis from running.")
 @options.placement
 @options.host
 @options.port

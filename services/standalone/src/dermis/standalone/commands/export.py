@@ -16,7 +16,7 @@ from dermis.standalone.commands import options
 from dermis.standalone.settings import load_standalone
 
 
-@click.command("export")
+@click.command("export", short_help="Give out all that is kept of a case.")
 @click.option("--case", "case_id", required=True, help="Id of the case.")
 @click.option("--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is: the id of the key that submitted it.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="ZIP to write [default: <case>.zip]; it must not be there.")

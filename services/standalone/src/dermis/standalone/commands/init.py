@@ -11,7 +11,7 @@ from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import open_store_of
 
 
-@click.command("init")
+@click.command("init", short_help="Make a store ready: without a model it gets the demo's.")
 @options.state
 @options.store
 @click.option("--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL].")

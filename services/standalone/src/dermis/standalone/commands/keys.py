@@ -19,7 +19,7 @@ from dermis.standalone.state import open_store_of
 DEFAULT_SCOPES = (Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ)
 
 
-@click.group("keys")
+@click.group("keys", short_help="Make, list and revoke API keys.")
 def command() -> None:
     """Make, list and revoke API keys of the gateway.
 

@@ -25,14 +25,14 @@ VARIABLES = {
 }
 
 
-def as_variables(given: dict[str, Any]) -> dict[str, str]:
+def as_variables(options: dict[str, Any]) -> dict[str, str]:
     """Return the variables that the options which were given stand for."""
-    return {VARIABLES[name]: str(value) for name, value in given.items() if value is not None}
+    return {VARIABLES[name]: str(value) for name, value in options.items() if value is not None}
 
 
-def overlay(given: dict[str, Any]) -> dict[str, str]:
+def overlay(options: dict[str, Any]) -> dict[str, str]:
     """Return the environment with the options that were given in place of their variables."""
-    return {**os.environ, **as_variables(given)}
+    return {**os.environ, **as_variables(options)}
 
 
 def placement(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running
 
 
-@click.command("replay")
+@click.command("replay", short_help="Try a failed case again.")
 @click.argument("case_id")
 @click.option("--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is.")
 @options.placement

@@ -10,7 +10,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.standalone.core.waterfall import Span, draw, span_of, trace_of
 
 
-@click.command("trace")
+@click.command("trace", short_help="Draw one case's way through all parts.")
 @click.argument("case_id", required=False)
 @click.option(
     "--traces",

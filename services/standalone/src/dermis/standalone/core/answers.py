@@ -25,7 +25,7 @@ def takes_several(field: str) -> bool:
 def _enum(annotation: Any) -> type[StrEnum]:
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return annotation
-    return next(found for arm in get_args(annotation) if arm is not Ellipsis for found in [_enum(arm)])
+    return next(enum for arm in get_args(annotation) if arm is not Ellipsis for enum in [_enum(arm)])
 
 
 def unknown(value: object, known: Iterable[str], what: str = "value") -> str:

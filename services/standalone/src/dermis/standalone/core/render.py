@@ -102,8 +102,8 @@ def _guidance(guidance: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield f"what to do ({guidance['urgency']}): {guidance['next_step']}"
     for condition in guidance["conditions"]:
-        told = condition["guidance"]
-        yield f"  {condition['name']}: {told['text']}"
-        yield f"    on lighter skin: {told['on_lighter_skin']}"
-        yield f"    on darker skin: {told['on_darker_skin']}"
+        advice = condition["guidance"]
+        yield f"  {condition['name']}: {advice['text']}"
+        yield f"    on lighter skin: {advice['on_lighter_skin']}"
+        yield f"    on darker skin: {advice['on_darker_skin']}"
     yield f"  clinical review of these texts: {guidance['clinical_review']}"

@@ -14,15 +14,15 @@ _ROUNDED = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?E[+-]?[0-9]+", re.IGNORECASE)
 
 def columns() -> dict[str, tuple[str, str | None]]:
     """Map each column that holds an answer to its field and, for a box to tick, the value that it stands for."""
-    found: dict[str, tuple[str, str | None]] = {}
+    column_of: dict[str, tuple[str, str | None]] = {}
     for field in SelfReport.model_fields:
         if field in NOT_ASKED:
             continue
         if takes_several(field):
-            found |= {f"{field}_{value.lower()}": (field, value) for value in choices(field)}
+            column_of |= {f"{field}_{value.lower()}": (field, value) for value in choices(field)}
         else:
-            found[field] = (field, None)
-    return found
+            column_of[field] = (field, None)
+    return column_of
 
 
 def case_id_fault(text: str) -> str | None:

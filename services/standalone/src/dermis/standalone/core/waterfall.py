@@ -51,10 +51,10 @@ def trace_of(spans: Sequence[Span], case_id: str | None) -> list[tuple[int, Span
     if not about:
         return []
     of_trace = sorted((span for span in spans if span.trace_id == about[0].trace_id), key=lambda span: span.begun)
-    known = {span.span_id for span in of_trace}
+    ids = {span.span_id for span in of_trace}
     children: dict[str | None, list[Span]] = {}
     for span in of_trace:
-        children.setdefault(span.parent_id if span.parent_id in known else None, []).append(span)
+        children.setdefault(span.parent_id if span.parent_id in ids else None, []).append(span)
     return list(_down(children, None, 0))
 
 

@@ -11,13 +11,20 @@ import click
 from dermis.data import defaults
 
 
-@click.group()
+@click.group(short_help="Measure models beside floors and simple baselines.")
 def benchmark() -> None:
     """Measure models under a stated protocol, beside floors and simple baselines."""
 
 
 @benchmark.command()
-@click.option("--source", default=defaults.PUBLIC, show_default=True, help="Store URL that holds SCIN's two tables and images/.")
+@click.option(
+    "--data",
+    "source",
+    metavar="URL",
+    default=defaults.PUBLIC,
+    show_default=True,
+    help="Store URL that holds SCIN's two tables and images/.",
+)
 @click.option("--split", type=click.Path(dir_okay=False, path_type=Path), help="Fold file; written if it is not there yet.")
 @click.option(
     "--duplicates",
@@ -49,7 +56,7 @@ def scin(
     Examples:
       dermis benchmark scin
       dermis benchmark scin --no-images
-      dermis benchmark scin --source file:///data/scin --write benchmark-scin.md
+      dermis benchmark scin --data file:///data/scin --write benchmark-scin.md
       dermis benchmark scin --split folds.json --json figures.json
     """
     shell: Any = importlib.import_module("dermis.trainer.benchmarks.scin")
@@ -70,5 +77,5 @@ def scin(
         given = f"--split {shlex.quote(split.name)}" if split else f"--seed {seed} --folds {folds}"
         given += "" if images else " --no-images"
         given += f" --duplicates {shlex.quote(duplicates.name)}" if duplicates else ""
-        shown = f"dermis benchmark scin --source URL {given} --write {shlex.quote(write.name)}   # not run here: needs SCIN's tables"
+        shown = f"dermis benchmark scin --data URL {given} --write {shlex.quote(write.name)}   # not run here: needs SCIN's tables"
         write.write_text(said.page(shown), encoding="utf-8")

@@ -18,7 +18,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Train a model by a config and publish it as a version.")
 @click.argument("config")
 @click.option("--store", required=True, envvar="DERMIS_STORE_URL", show_envvar=True, help="Store for the run and the version.")
 @click.option("--data", multiple=True, metavar="URL", help="Data set: store URL, folder, or generated:SEED:COUNT; several train together.")
