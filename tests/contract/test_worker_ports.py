@@ -1,4 +1,4 @@
-"""One contract for the worker's ports: the real adapters over store, metadata service, serving twin and Redis, and the unit tests' fakes."""
+"""One contract for the worker's ports: the unit tests' fakes, and the adapters over store, gRPC services and Redis."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
