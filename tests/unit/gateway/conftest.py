@@ -32,11 +32,11 @@ ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
 
 @dataclass
 class FakeBroker:
-    """A broker whose queue holds what was sent; `worker` does what a worker would with each job."""
+    """A broker whose queue holds what was sent, or says that it holds `depth`; `worker` does what a worker would with each job."""
 
     hub: Hub
     up: bool = True
-    depth: int = 0
+    depth: int | None = None
     age: float = 0.0
     lines: dict[str, tuple[int, float]] = field(default_factory=dict)
     reply: bytes | None = None
@@ -66,8 +66,10 @@ class FakeBroker:
         self.hub.wake(case_id)
 
     async def load(self, line: str = "") -> Load | None:
+        if not self.up:
+            return None
         waiting, age = self.lines.get(line, (0, 0.0))
-        return Load(depth=self.depth, age=self.age, line=waiting, line_age=age) if self.up else None
+        return Load(depth=len(self.jobs) if self.depth is None else self.depth, age=self.age, line=waiting, line_age=age)
 
     async def feed(self, hub: Hub) -> None:
         hub.fed = True

@@ -20,6 +20,7 @@ from dermis.shared.vocabulary import SelfReport, ShotType
 from dermis.worker.core.notices import FACE, INTIMATE_AREA, UNDER_18
 from dermis.worker.core.quality import Reason
 from dermis.worker.core.red_flags import RULES
+from tests.support import evaluations
 
 WEB = Path(__file__).parents[3] / "services/gateway/src/dermis/gateway/web"
 FIRST_PAGE_BYTES = 150_000
@@ -164,9 +165,8 @@ def test_values_of_the_vocabulary_are_shown_as_words(value: str, wanted: str) ->
 
 def test_the_groups_of_a_tone_stand_in_its_order_and_what_is_none_last() -> None:
     values = ("NOT_GIVEN", "FST_III_IV", "FST_I_II", "FST_V_VI")
-    found = read(
-        {"slices": {"fitzpatrick_group": [{"value": value, "n": 1} for value in values], "images": [{"value": "2"}, {"value": "1"}]}}
-    )
+    images = [{"value": "2", "n": 1}, {"value": "1", "n": 1}]
+    found = read(evaluations.report(slices={"fitzpatrick_group": [{"value": value, "n": 1} for value in values], "images": images}))
     assert [group.value for group in found.tones["fitzpatrick_group"]] == ["FST_I_II", "FST_III_IV", "FST_V_VI", "NOT_GIVEN"]
     assert [group.value for group in found.others["images"]] == ["2", "1"]
 
@@ -209,6 +209,8 @@ def test_the_first_page_is_light(language: str, gateway: Any) -> None:
 
 
 def test_an_interval_that_does_not_hold_its_value_is_not_shown_as_its_own() -> None:
-    report = {"metrics": {"top_1": 0.5, "expected_calibration_error": 0.02}}
-    intervals = {"intervals": {"top_1": [0.4, 0.6], "expected_calibration_error": [0.024, 0.067]}}
-    assert [figure.interval for figure in read(report | intervals).overall] == [(0.4, 0.6), None]
+    report = evaluations.report(
+        metrics={"top_1": 0.5, "expected_calibration_error": 0.02},
+        intervals={"top_1": [0.4, 0.6], "expected_calibration_error": [0.024, 0.067]},
+    )
+    assert [figure.interval for figure in read(report).overall] == [(0.4, 0.6), None]

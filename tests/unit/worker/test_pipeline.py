@@ -46,20 +46,19 @@ from tests.support import evaluations
 
 JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
 SETTINGS = WorkerSettings(store_url="file:///unused")
+SCHEMA = FeatureSchema(fields=(FeatureField(name="related_category", kind="ONE_OF", values=("RASH", "ACNE")),))
 MANIFEST = Manifest(
     version=7,
     purpose="demo",
     image_size=64,
     conditions=(Condition(id="eczema", name="Eczema"), Condition(id="urticaria", name="Urticaria")),
-    feature_schema="sha256:x",
+    feature_schema=SCHEMA.id,
     embedding_size=4,
     cam_size=(2, 2),
     prediction_sets=PredictionSets(coverage=0.9, thresholds={"FST_I_II": 0.3, "FST_III_IV": 0.3, "FST_V_VI": 0.3}),
     abstention=AbstentionRule(min_probability=0.1, max_set_size=2),
     files={},
 )
-
-SCHEMA = FeatureSchema(fields=(FeatureField(name="related_category", kind="ONE_OF", values=("RASH", "ACNE")),))
 
 
 @dataclass
@@ -90,7 +89,8 @@ class World:
         return self.known
 
     def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
-        assert schema_id == MANIFEST.feature_schema
+        if schema_id != SCHEMA.id:
+            raise DermisError(Kind.UNAVAILABLE, "SCHEMA_UNKNOWN", f"schema {schema_id} is not known yet")
         return np.array([1, 0, 0], np.float32)
 
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
@@ -110,7 +110,7 @@ class World:
         self.seen.append(inputs)
         cam = np.zeros((3, 2, 2, 2), np.float32)
         cam[0, 0, 1, 0] = 1
-        logits = np.array([1, -1] if self.linear else [3, 3], np.float32)
+        logits = inputs.features @ self.answer_weights(manifest, 3).weights if self.linear else np.array([3, 3], np.float32)
         embedding = np.full(manifest.embedding_size, 3, np.float32) if manifest.outliers else None
         return Outputs(probabilities=np.array([0.8, 0.2], np.float32), cam=cam, answers_logits=logits, embedding=embedding)
 

@@ -1,7 +1,7 @@
-"""The evaluation report of a model version, `evaluation.json`: it gates promotion and is shown by the API, the pages and the card.
+"""The evaluation report of a model version, `evaluation.json`: it gates promotion, and API, pages and card show it.
 
-`docs/explanation/evaluation.md` says what each figure means. New fields get a default, so that older reports are read; what a newer
-report has beside these fields is kept as it is.
+`docs/explanation/evaluation.md` says what each figure means. New fields get a default, so that older reports are read;
+what a newer report has beside these fields is kept as it is.
 """
 
 import math
@@ -23,7 +23,7 @@ class Part(BaseModel):
 
 
 class Figure(Part):
-    """A measured `value` (None where the cases give none), its interval, and what the best constant list scores on the same cases."""
+    """A measured `value`, None where the cases give none, its interval, and the best constant list's value."""
 
     value: float | None
     interval: Interval
@@ -40,10 +40,12 @@ class Figures(Part):
     def figures(self) -> dict[str, Figure]:
         """The figures by name."""
         flat = self.model_extra or {}
-        names = [name for name in flat if f"{name}_interval" in flat]
-        return _FIGURES.validate_python(
-            {name: {"value": flat[name], "interval": flat[f"{name}_interval"], "floor": flat.get(f"{name}_floor")} for name in names}
-        )
+        rows = {
+            name: {"value": value, "interval": flat[f"{name}_interval"], "floor": flat.get(f"{name}_floor")}
+            for name, value in flat.items()
+            if f"{name}_interval" in flat
+        }
+        return _FIGURES.validate_python(rows)
 
     @model_validator(mode="after")
     def _numbers(self) -> "Figures":
@@ -52,7 +54,7 @@ class Figures(Part):
 
 
 class Slice(Figures):
-    """The figures of the `n` cases of one value of a cut, `answered_n` of which the model answered; `groups` of connected cases."""
+    """The figures of `n` cases, in `groups` of connected ones, of one value of a cut; `answered_n` of them were answered."""
 
     value: str
     n: int
@@ -84,7 +86,7 @@ class Floors(Part):
 
 
 class PerfectModel(Part):
-    """What a perfect model shows by chance at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
+    """What a perfect model shows at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
 
     expected_calibration_error: tuple[float, float]
     expected_calibration_error_soft: Interval = None
@@ -115,7 +117,7 @@ class GroupCoverage(Part):
 
 
 class Gap(Part):
-    """The largest difference of a measure between the values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
+    """The largest difference between values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
 
     slice: str
     measure: str
@@ -173,7 +175,7 @@ class GraderAgreement(Part):
 
 
 class SeenInTraining(Part):
-    """How many `of` the cases were in training and in calibration; None where only the data set is known to be the same."""
+    """How many `of` the cases were in training and calibration; None where only the data set is known to be the same."""
 
     cases: int | None
     calibrated: int | None = None
@@ -182,7 +184,7 @@ class SeenInTraining(Part):
 
 
 class EvaluationReport(Part):
-    """How a model was measured: each figure with n, interval, floor and what a perfect model shows, overall and by `slices`."""
+    """How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`."""
 
     format: Literal["dermis.evaluation/1"]
     model: str = ""

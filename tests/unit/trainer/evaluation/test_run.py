@@ -26,6 +26,12 @@ DATA = "generated:9:24:64"
 FIRST = VersionRef(name="dermis", version=1)
 
 
+@pytest.fixture(autouse=True)
+def _state_folder(tmp_path_factory, monkeypatch):
+    """Without --store a command looks into the state folder: not into that of who runs the tests."""
+    monkeypatch.setenv("DERMIS_STANDALONE_STATE", str(tmp_path_factory.mktemp("state")))
+
+
 def call(*arguments):
     return CliRunner().invoke(evaluate, [str(argument) for argument in arguments])
 
@@ -139,7 +145,7 @@ def test_split_and_part_choose_the_cases(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--model", "1", "--data", DATA), "without --store there are no versions"),
+        (("--model", "1", "--data", DATA), "models/dermis/1/manifest.json"),  # in the state folder's store, which is empty
         (("--model", "soon", "--data", DATA, "--store", "STORE"), "write 3, or dermis/3"),
         (("--model", "7", "--data", DATA, "--store", "STORE"), "models/dermis/7/manifest.json"),
         (("--model", BUNDLE, "--data", "nowhere"), "nowhere"),

@@ -365,6 +365,14 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk) -> None:
     assert read_current(store).current == ref(1)
 
 
+@pytest.mark.parametrize("seen", [{"cases": "some"}, {"of": 3}, [1]])
+def test_a_version_whose_evaluation_can_not_be_read_is_not_promoted(store: MemoryStore, seen) -> None:
+    evaluate(store, 2, hit=GOOD)
+    key = f"{layout.evaluation_key(DATA, ref(2))}/evaluation.json"
+    store.put_once(key, json.dumps(evaluations.document(seen_in_training=seen)).encode())
+    refused(store, wish(), f"{key} is no evaluation report that can be read: seen_in_training")
+
+
 def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
     store, where = on_disk
     figure = {"value": 0.5, "interval": [0.4, 0.6]}

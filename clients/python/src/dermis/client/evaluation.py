@@ -6,7 +6,7 @@ from dermis.client.answers import Answer, Interval
 
 
 class Figure(Answer):
-    """A measured value with its interval, and what the best constant list scores on the same cases; None where there is none."""
+    """A measured value, its interval and the best constant list's value; each None where there is none."""
 
     value: float | None
     interval: Interval | None
@@ -27,7 +27,7 @@ class Figures(Answer):
 
 
 class Slice(Figures):
-    """The figures of the `n` cases of one value of a cut, `answered_n` of which the model answered; `groups` of connected cases."""
+    """The figures of `n` cases, in `groups` of connected ones, of one value of a cut; `answered_n` of them were answered."""
 
     value: str
     n: int
@@ -54,7 +54,7 @@ class Floors(Answer):
 
 
 class PerfectModel(Answer):
-    """What a perfect model shows by chance at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
+    """What a perfect model shows at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
 
     expected_calibration_error: Interval
     expected_calibration_error_soft: Interval | None = None
@@ -80,7 +80,7 @@ class GroupCoverage(Answer):
 
 
 class Gap(Answer):
-    """The largest difference of a measure between the values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
+    """The largest difference between values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
 
     slice: str
     measure: str
@@ -138,7 +138,7 @@ class GraderAgreement(Answer):
 
 
 class SeenInTraining(Answer):
-    """How many `of` the cases were in training and in calibration; None where only the data set is known to be the same."""
+    """How many `of` the cases were in training and calibration; None where only the data set is known to be the same."""
 
     cases: int | None
     calibrated: int | None = None
@@ -147,7 +147,7 @@ class SeenInTraining(Answer):
 
 
 class EvaluationReport(Answer):
-    """How a model was measured: each figure with n, interval, floor and what a perfect model shows, overall and by `slices`."""
+    """How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`."""
 
     format: str
     model: str = ""

@@ -1,4 +1,4 @@
-"""How a model differs from another one, or from itself on other input, on the same cases: paired differences with their intervals."""
+"""Paired differences of two models, or of one on other input, on the same cases, with their intervals."""
 
 import itertools
 from collections.abc import Sequence

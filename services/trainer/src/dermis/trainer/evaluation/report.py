@@ -220,14 +220,14 @@ def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generato
     thresholds: dict[str, float] = dict(sets.thresholds.items())
     calibrated_on: dict[str, int] = dict(sets.calibrated_on.items())
     for row in rows:
-        known = calibrated_on.get(row.value)
+        cases = calibrated_on.get(row.value)
         claimed = row.value not in sets.pooled
         groups.append(
             GroupCoverage(
                 value=row.value,
                 n=row.n,
                 threshold=thresholds.get(row.value),
-                calibrated_on=known,
+                calibrated_on=cases,
                 claimed=sets.coverage if claimed else None,
                 pooled=not claimed,
                 set_coverage_soft=row.figures["set_coverage_soft"].value,
@@ -235,7 +235,7 @@ def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generato
                 set_coverage=row.figures["set_coverage"].value,
                 set_coverage_interval=row.figures["set_coverage"].interval,
                 set_size=row.figures["set_size"].value,
-                perfect_model_at_this_n=_exact_coverage(manifest, rng, calibrated_on=known if claimed else None, n=row.n),
+                perfect_model_at_this_n=_exact_coverage(manifest, rng, calibrated_on=cases if claimed else None, n=row.n),
             )
         )
     return tuple(groups)

@@ -277,8 +277,8 @@ def _frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 
 def _differences(row: Differences) -> dict[str, str]:
-    shown = {name: row.differences[name] for name in _SHOWN_DIFFERENCES}
-    return {name.replace("_", " "): _number(each.difference, each.interval, sign="+") for name, each in shown.items()}
+    chosen = ((name, row.differences[name]) for name in _SHOWN_DIFFERENCES)
+    return {name.replace("_", " "): _number(each.difference, each.interval, sign="+") for name, each in chosen}
 
 
 def _text(figure: Figure) -> str:
