@@ -25,7 +25,10 @@ from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
 from dermis.trainer.model.backbones import NAMES, make_backbone
 from dermis.trainer.records.runs import RunStatus, read_run, run_ids
 
-pytestmark = pytest.mark.trainer
+pytestmark = [
+    pytest.mark.trainer,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]  # TensorFlow and numpy 2
 PAGES = sorted(path.stem for path in Path(configs.__file__).parent.glob("[a-z]*.py"))
 TINY = """
 import dataclasses
