@@ -51,13 +51,13 @@ class Batch:
 
 
 def make_cases(dataset: Dataset, config: Config, conditions: tuple[Condition, ...], source: Source) -> Cases:
-    """Return a data set's cases as a stage reads them, with class weights where the config says `balanced`."""
+    """Return a data set's cases as a stage reads them, with class weights if `balanced`; without any label each weighs 1."""
     target, _ = targets(dataset.samples, conditions)
     return Cases(
         source=source,
         features=features(dataset.samples, config.schema),
         target=target,
-        weight=class_weights(target) if config.balanced else np.ones(len(target)),
+        weight=class_weights(target) if config.balanced and target.any() else np.ones(len(target)),
         ids=tuple(sample.id for sample in dataset.samples),
     )
 
