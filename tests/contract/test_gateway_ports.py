@@ -73,11 +73,11 @@ def job() -> AssessJob:
 def test_a_job_that_is_sent_waits_in_the_queue(brokers: Brokers) -> None:
     async def run() -> list[Load | None]:
         broker = brokers.make(Hub())
-        loads = [await broker.load()]
+        loads = [await broker.load("anyone")]
         for _ in range(2):
             assert await broker.send(job())
         await asyncio.sleep(0.3)  # for as long a load may be kept
-        loads.append(await broker.load())
+        loads.append(await broker.load("anyone"))
         await broker.close()
         return loads
 
@@ -125,7 +125,7 @@ def test_a_broker_that_is_away_raises_only_where_a_reply_is_waited_for(away: Cal
         assert await broker.send(job()) is False
         await broker.send_batch([BatchJob(batch_id=new_id("batch"), step=0)])
         await broker.announce(new_id("case"), "outcome")
-        assert await broker.load() is None
+        assert await broker.load("anyone") is None
         with pytest.raises(DermisError) as refused:
             await broker.ask(AssessImageJob(scratch_id=new_id("scratch"), content_type="image/jpeg"), seconds=1)
         assert (refused.value.kind, refused.value.reason) == (Kind.UNAVAILABLE, "BROKER_UNAVAILABLE")
