@@ -1,7 +1,7 @@
 """How a model is made, from the data to the published version, in the order in which things happen.
 
 `train` is what `dermis train` calls. `build_bundle` is the part of it that needs no store: from cases to a bundle in a
-folder. Below them each step has a banner: data, search, backbone, stages, loss, optimizer and schedule, loop, resume,
+folder. Below them each step has a heading: data, search, backbone, stages, loss, optimizer and schedule, loop, resume,
 calibrate, export, evaluate, publish.
 """
 
@@ -96,12 +96,11 @@ def build_bundle(
     data: str = "",
     lineage: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Build a bundle in `folder`, which must not exist yet, and return its manifest.
+    """Build a bundle in `folder`, which must not exist yet; a resumed run goes on after its last checkpoint.
 
-    Where the workspace's run was resumed, training goes on after its last checkpoint.
-    `folds`: the model learns from all of `parts.train`, and is calibrated and evaluated by what models of the same
-    config predict of the folds that they did not see: each has learned from fewer cases than the model in the bundle,
-    so the figures are, if anything, too low.
+    `folds`: the model learns from all of `parts.train`. It is calibrated and evaluated by the predictions of models of
+    the same config for folds that they did not see; each has learned from fewer cases, so the figures are, if anything,
+    too low.
     """
     conditions = known_conditions(parts.train, config)
     parts, lineage = parts.of(conditions), dict(lineage or {})
@@ -218,11 +217,9 @@ def fit_stage(
     save: Callable[[TrainState], None] = lambda state: None,
 ) -> None:
     """Train one stage from where `state` stands; see `loop.fit` for `on_epoch`, `save` and the errors."""
-    # ------------------------------------------------------------------------------------------------------------------
     # Loss: cross-entropy to the reference differential, focal and smoothed where the config says so
     loss = cross_entropy(focal_gamma=config.focal, label_smoothing=config.smoothing)
 
-    # ------------------------------------------------------------------------------------------------------------------
     # Optimizer and schedule: AdamW; the learning rate falls along a cosine to 0 at the stage's last step
     steps = stage.epochs * steps_per_epoch(training, config)
     schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, max(1, steps))
@@ -231,7 +228,6 @@ def fit_stage(
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **average)
         optimizer.build(part.trainable)
 
-    # ------------------------------------------------------------------------------------------------------------------
     # Loop: epochs of steps, validation after each, early stopping, the best weights at the end
     fit(
         part,
@@ -253,8 +249,7 @@ def fit_stage(
 
 def resume_state(run: Run | None, plans: Sequence[StagePlan]) -> TrainState:
     """Return the state of the run's last checkpoint, and give the stage before it the weights that it ended with."""
-    checkpoint = run.last_checkpoint() if run else None
-    if run is None or checkpoint is None:
+    if run is None or (checkpoint := run.last_checkpoint()) is None:
         return TrainState()
     state = TrainState.from_bytes(run.read_checkpoint(checkpoint)[CHECKPOINT_FILE])
     if state.stage:
@@ -322,7 +317,6 @@ def make_manifest(
     config: Config, model: keras.Model, conditions: tuple[Condition, ...], trust: Trust, *, version: int, lineage: Mapping[str, str]
 ) -> Manifest:
     """Return the bundle's manifest, as yet without the digests of its files."""
-    height, width = model.output["cam"].shape[2:4]
     return Manifest(
         version=version,
         purpose=config.purpose,
@@ -330,7 +324,7 @@ def make_manifest(
         conditions=conditions,
         feature_schema=config.schema.id,
         embedding_size=model.output["embedding"].shape[1],
-        cam_size=(height, width),
+        cam_size=model.output["cam"].shape[2:4],
         calibration=trust.calibration,
         prediction_sets=trust.prediction_sets,
         abstention=trust.abstention,
@@ -370,11 +364,9 @@ def write_evaluation(
     calibrated_on: int,
     data: str,
 ) -> None:
-    """Write evaluation and model card of the test cases, decided as serving decides.
+    """Write evaluation and model card of the test cases, or of `unseen` predictions pooled over folds.
 
-    `unseen`: predictions pooled over folds, evaluated instead.
-    Either way the model gets every image that can be read, as with the calibration cases: what temperature, sets and
-    abstention promise holds for cases like these.
+    Cases are decided as serving decides, on every image that can be read, as with the calibration cases.
     """
     tested = unseen or predict(open_bundle(folder), parts.test, quality_filter=False)
     labels = targets(parts.train.samples, manifest.conditions)[1]
