@@ -24,11 +24,11 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MODEL_NAME, OUTLIERS_FILE, Condition, Manifest, VersionRef
 from dermis.shared.ports import BlobConflict, BlobStore
 from dermis.shared.stores import open_store
-from dermis.trainer.calibration.fit import Trust, Wanted, fit_trust
+from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
 from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, concatenate
+from dermis.trainer.evaluation.predictions import SERVED, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
@@ -116,7 +116,7 @@ def build_bundle(
 
     # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
-    wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
+    wanted = CalibrationTargets(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
@@ -284,7 +284,7 @@ def out_of_fold(
 
 
 def calibrate(
-    wanted: Wanted, config: Config, model: keras.Model, training: Dataset, calibration: Predictions, *, pooled_folds: bool
+    wanted: CalibrationTargets, config: Config, model: keras.Model, training: Dataset, calibration: Predictions, *, pooled_folds: bool
 ) -> Trust:
     """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
 
@@ -300,7 +300,7 @@ def calibrate(
         training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
     return fit_trust(
         wanted,
-        raw=calibration.raw[SHOWN_TO_SERVE],
+        raw=calibration.raw[SERVED],
         target=calibration.target,
         labels=calibration.labels,
         groups=fitzpatrick_groups(calibration),
@@ -354,7 +354,7 @@ def export_bundle(
 
 
 def write_evaluation(
-    wanted: Wanted,
+    wanted: CalibrationTargets,
     manifest: Manifest,
     trust: Trust,
     parts: Parts,
