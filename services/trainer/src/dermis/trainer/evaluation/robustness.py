@@ -264,8 +264,9 @@ def as_tables(studies: Studies) -> list[Table]:
 
 def _table_of_flips(flips: ToneFlips) -> Table:
     rows = [{"shown as": row.shown_as, "n": row.n, "flips": _text(row.flips), "top-1": _text(row.top_1)} for row in flips.shown_as]
-    for each in flips.by_slice:
-        rows.append({"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""})
+    rows += [
+        {"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""} for each in flips.by_slice
+    ]
     note = f"{flips.how}. Of {flips.n:,} cases {_text(flips.cases_with_a_flip)} have at least one flip."
     return Table(name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=_frame(rows))
 

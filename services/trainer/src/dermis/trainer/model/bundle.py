@@ -66,7 +66,9 @@ def differences(folder: Path, other: Path, *, tolerance: float = 0.02) -> list[s
         if getattr(ours, field) != getattr(theirs, field)
     ]
     metrics, rebuilt = read_metrics(folder), read_metrics(other)
-    for name in sorted(metrics.keys() | rebuilt.keys()):
-        if name not in metrics or name not in rebuilt or abs(metrics[name] - rebuilt[name]) > tolerance:
-            faults.append(f"{name}: {metrics.get(name)} against {rebuilt.get(name)}, more than {tolerance} apart")
+    faults += [
+        f"{name}: {metrics.get(name)} against {rebuilt.get(name)}, more than {tolerance} apart"
+        for name in sorted(metrics.keys() | rebuilt.keys())
+        if name not in metrics or name not in rebuilt or abs(metrics[name] - rebuilt[name]) > tolerance
+    ]
     return faults

@@ -100,8 +100,7 @@ def _evaluation(store: BlobStore, data: str, ref: VersionRef) -> dict[str, Any]:
         return {"data": data, "n": f"unknown, as there is no {EVALUATION_FILE}", "rows": []}
     rows = [_row("overall", report.n, [report.figure(name) for name in _FIGURES])]
     for scale in _TONES:
-        for row in report.slices.get(scale, ()):
-            rows.append(_row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES]))
+        rows += [_row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES]) for row in report.slices.get(scale, ())]
     return {"data": data, "n": report.n, "rows": rows}
 
 
