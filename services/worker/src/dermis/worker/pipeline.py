@@ -190,7 +190,7 @@ class Pipeline:
         except FactBroken:  # there is nothing to go on with, at no later time either; its retention ends it
             self._put_failed(job, reason=reason, detail=detail)
             self.store.delete(open_key(job.case_id))
-            return CaseState()
+            return fold(())
         if state.received is not None and not state.closed:
             self._put_failed(job, reason=reason, detail=detail)
         return self._close(job, self._read(job))
@@ -257,7 +257,7 @@ class Pipeline:
                         images[image.n] = working
                 judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
         with stages("store"):
-            self._put_all(prepared)
+            self._put_all(prepared, or_equal=False)
         assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
         with stages("store"):
             standing = self._put(job, "assessed", assessed)
