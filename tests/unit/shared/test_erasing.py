@@ -56,7 +56,8 @@ def test_only_the_tombstone_and_the_marker_stay(
     store = FullStore()
     for name in ("received.json", "rows.ndjson", "manifest.json", "rows/1/done", "images/1/profile", "redelivered/1-1"):
         store.put_once(f"{folder}/{name}", b"x")
-    store.put_once(f"{RETAINED_BATCHES}{BATCH}", b"{}")
+    if erasing is erase_a_batch:
+        store.put_once(f"{RETAINED_BATCHES}{BATCH}", b"{}")
     store.full = full
     erasing(store, thing_id)
-    assert set(store.list("")) - {f"{RETAINED_BATCHES}{BATCH}"} == left
+    assert set(store.list("")) == left
