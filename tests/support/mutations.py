@@ -192,7 +192,7 @@ def _marker(data: bytearray, chance: random.Random, _: Seeds) -> None:
 def _frame(data: bytearray, chance: random.Random, _: Seeds) -> None:
     """Change size, bits, channels or sampling of a JPEG's frame."""
     at = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
-    if 0 <= at and at + 20 < len(data):
+    if at >= 0 and at + 20 < len(data):
         data[at + chance.choice((4, 5, 6, 7, 8, 9, 11, 14, 17))] = chance.choice(
             (0, 1, 2, 3, 4, 8, 12, 16, 0x11, 0x21, 0x12, 0x22, 0x41, 0x44, 255)
         )

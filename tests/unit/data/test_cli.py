@@ -111,7 +111,7 @@ def test_generated_cases_are_a_source_like_scin(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
     with pytest.raises(DermisError, match="is there with other content"):
         run("generate", "--cases", "30", "--seed", "8", str(home))
-    told = [sample for sample in open_dataset(home.as_uri(), policy="scin-all").samples]
+    told = list(open_dataset(home.as_uri(), policy="scin-all").samples)
     made = list(generated.cases(7, 30, longest=64))
     assert len(told) == len(made)
     for sample, drawn in zip(told, made, strict=True):

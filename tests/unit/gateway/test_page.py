@@ -72,7 +72,7 @@ def test_there_are_words_for_all_that_a_case_may_say() -> None:
 
 def test_no_text_is_left_that_nobody_says() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("assets/*.js")])
-    built = {found for found in re.findall(r"""["'`]([a-z_]+(?:\.[a-z_]+)*\.?)(?=["'`$]|\$\{)""", code)}
+    built = set(re.findall(r"""["'`]([a-z_]+(?:\.[a-z_]+)*\.?)(?=["'`$]|\$\{)""", code))
     built |= {f"{prefix}." for prefix in re.findall(r'named\("([\w.]+)"', code)} | {"group."}
     unsaid = [key for key in texts("en") if key not in built and not any(key.startswith(start) for start in built if start.endswith("."))]
     assert unsaid == []

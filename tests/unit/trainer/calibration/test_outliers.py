@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.decomposition import PCA
 
 from dermis.shared.errors import DermisError
-from dermis.trainer.benchmarks import out_of_distribution as strangers
+from dermis.trainer.benchmarks import out_of_distribution
 from dermis.trainer.calibration.outliers import fit_outliers
+from dermis.trainer.cli.benchmark import benchmark
 from dermis.trainer.evaluation.predictions import to_bytes as to_npz
 from dermis.worker.core.outliers import from_bytes, to_bytes
 from tests.unit.trainer.made import predictions
@@ -58,7 +60,7 @@ def test_too_few_cases_or_no_variance_give_no_rule():
     assert fit_outliers(np.zeros((300, SIZE)), np.zeros((100, SIZE))) is None
 
 
-def test_more_axes_than_cases_still_tell():
+def test_more_axes_than_cases_still_detect():
     rng = np.random.default_rng(0)
     training, calibration = rng.normal(size=(60, 400)), rng.normal(size=(80, 400))
     fitted, rule = fit_outliers(training, calibration)
@@ -66,27 +68,28 @@ def test_more_axes_than_cases_still_tell():
     assert (fitted.score(2 * rng.normal(size=(200, 400))) > rule.threshold).all()
 
 
-def test_strangers_are_told_and_new_cases_are_not(tmp_path, capsys):
+def test_other_data_is_detected_and_new_cases_are_not(tmp_path):
     known = dataclasses.replace(predictions(n=800), embedding=embeddings(800, 3))
     other = dataclasses.replace(predictions(n=100), embedding=embeddings(100, 4, shift=3.0))
     same = dataclasses.replace(predictions(n=400), embedding=embeddings(400, 5))
-    new, far, near = strangers.tell(known, [("far", other), ("near", same)], false_alarms=0.05)
+    new, far, near = out_of_distribution.detect(known, [("far", other), ("near", same)], false_alarms=0.05)
     assert new.n == 200
-    assert new.alarms["value"] <= 0.1
-    assert new.auroc == {"value": 0.5, "interval": [0.5, 0.5]}
-    assert far.auroc["value"] > 0.99
-    assert far.alarms["value"] > 0.95
-    assert near.auroc["value"] == pytest.approx(0.5, abs=0.07)
+    assert new.alarms.value <= 0.1
+    assert (new.auroc.value, list(new.auroc.interval)) == (0.5, [0.5, 0.5])
+    assert far.auroc.value > 0.99
+    assert far.alarms.value > 0.95
+    assert near.auroc.value == pytest.approx(0.5, abs=0.07)
     for figure in (new.alarms, near.alarms, near.auroc, far.alarms, far.auroc):
-        low, high = figure["interval"]
-        assert low <= figure["value"] <= high
+        low, high = figure.interval
+        assert low <= figure.value <= high
         assert 0 < high - low < 0.15
     blank = dataclasses.replace(other, embedding=np.zeros_like(other.embedding))
-    _, none = strangers.tell(known, [("none", blank)], false_alarms=0.05)
-    assert (none.n, none.alarms["value"], none.auroc["value"]) == (0, None, None)
+    _, none = out_of_distribution.detect(known, [("none", blank)], false_alarms=0.05)
+    assert (none.n, none.alarms.value, none.auroc.value) == (0, None, None)
     for name, made in (("known", known), ("far", other)):
         (tmp_path / name).write_bytes(to_npz(made))
-    assert strangers.main([str(tmp_path / "known"), str(tmp_path / "far")]) == 0
-    assert "AUROC" in capsys.readouterr().out
+    shown = CliRunner().invoke(benchmark, ["out-of-distribution", str(tmp_path / "known"), str(tmp_path / "far")])
+    assert shown.exit_code == 0, shown.output
+    assert "AUROC" in shown.output
     with pytest.raises(DermisError, match="calibration cases state no"):
-        strangers.tell(predictions(n=40), [])
+        out_of_distribution.detect(predictions(n=40), [])

@@ -15,7 +15,7 @@ from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.calibrate import temperature
-from dermis.trainer.calibration.fit import Wanted
+from dermis.trainer.calibration.fit import CalibrationTargets
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.evaluation import comparison as module
 from dermis.trainer.evaluation.decisions import at, by_other_folds, decided
@@ -288,7 +288,7 @@ def test_pooled_folds_are_each_calibrated_on_the_others():
     raw, fold = made.raw["images and answers"].astype(float), np.arange(1200) % 3
     bold = raw**2 / (raw**2).sum(1, keepdims=True)
     pooled = dataclasses.replace(made, fold=fold, raw={**made.raw, "images and answers": bold.astype(np.float32)})
-    by_fold = by_other_folds(manifest(), pooled, Wanted(coverage=0.9, abstention=manifest().abstention))
+    by_fold = by_other_folds(manifest(), pooled, CalibrationTargets(coverage=0.9, abstention=manifest().abstention))
     for number in range(3):
         others = at(pooled, fold != number)
         alone = temperature(others.raw["images and answers"], others.target)

@@ -14,6 +14,7 @@ from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.standalone.demo import BUNDLE
 from dermis.trainer.benchmarks import set_coverage as coverage
+from dermis.trainer.cli.benchmark import benchmark
 from dermis.trainer.cli.evaluate import evaluate
 from dermis.trainer.evaluation import run as evaluate_run
 from dermis.trainer.evaluation.predictions import from_bytes, to_bytes
@@ -157,7 +158,7 @@ def test_what_can_not_be_done_says_why(arguments, said, store_url, tmp_path):
     assert said in f"{done.output} {done.exception}"
 
 
-def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp_path, capsys):
+def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp_path):
     made = predictions(n=1600, seed=1, sharp=0.8)
     found = {row.group: row for row in coverage.over_splits(made, coverage=0.9, splits=30)}
     assert set(found) == {"all", "FST_I_II", "FST_III_IV", "FST_V_VI", "NOT_GIVEN"}
@@ -166,8 +167,8 @@ def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp
         assert row.mean >= row.threshold
     assert found["NOT_GIVEN"].threshold >= 0.9  # the lowest threshold of the groups
     (tmp_path / "predictions.npz").write_bytes(to_bytes(made))
-    coverage.main(["--predictions", str(tmp_path / "predictions.npz"), "--splits", "5"])
-    assert "90% prediction sets over 5 random halves" in capsys.readouterr().out
+    shown = CliRunner().invoke(benchmark, ["set-coverage", "--predictions", str(tmp_path / "predictions.npz"), "--splits", "5"])
+    assert "90% prediction sets over 5 random halves" in shown.output
 
 
 def test_sets_do_not_cover_where_calibration_and_test_differ():

@@ -15,7 +15,7 @@ from dermis.trainer.cli.evaluate import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE, case_keys, seen_in_training, warning
 from dermis.trainer.model.bundle import read_manifest
 from dermis.trainer.records.runs import Run, RunConfig
-from dermis.trainer.registry.promote import Wish, promote
+from dermis.trainer.registry.promote import PromotionRequest, promote
 from tests.unit.trainer.made import manifest
 
 pytestmark = pytest.mark.trainer
@@ -88,5 +88,5 @@ def test_evaluate_warns_aloud_and_on_the_page(store, tmp_path):
     assert done.stderr.count(f"WARNING: {len(TRAIN)} of 24 cases were in this model's training") == 2  # before the figures and below them
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["seen_in_training"]["cases"] == len(TRAIN)
     assert "were in this model&#x27;s training" in (tmp_path / "out" / "evaluation.html").read_text()
-    wish = Wish(ref=VersionRef(name=told.name, version=told.version), data=None, first=True)
+    wish = PromotionRequest(ref=VersionRef(name=told.name, version=told.version), data=None, first=True)
     assert any(f"{len(TRAIN)} of 24 cases of the data set" in reason for reason in promote(store, wish, models_root="/m").reasons)

@@ -105,7 +105,7 @@ def test_a_run_from_start_to_version(store: BlobStore) -> None:
     run.finish(VERSION)
     state = read_run(store, run.id)
     assert (state.status, state.finished and state.finished.version) == (RunStatus.FINISHED, VERSION)
-    assert [key for key in store.list(f"runs/{run.id}/checkpoints/")] == []
+    assert list(store.list(f"runs/{run.id}/checkpoints/")) == []
     assert run.started.code.startswith("0.1.0 sha256:")
 
 

@@ -110,7 +110,7 @@ def test_a_scale_that_the_data_do_not_know_is_insufficient_and_says_so() -> None
     scores = np.full(300, 0.5)
     tones = {scale: values for scale, values in slices(300).items() if scale != "monk_bin"}
     judgement = judge(paired(scores, scores), tones)
-    assert [reason for reason in judgement.reasons] == [f"monk_bin={bin}: no case to compare on" for bin in TONE_GROUPS["monk_bin"]]
+    assert list(judgement.reasons) == [f"monk_bin={bin}: no case to compare on" for bin in TONE_GROUPS["monk_bin"]]
     assert judge(paired(scores, scores), tones, waived=frozenset({"monk_bin"})).passed
 
 

@@ -31,7 +31,7 @@ from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.records import layout
 from dermis.trainer.records.runs import Run, RunConfig
 from dermis.trainer.registry import promote as registry
-from dermis.trainer.registry.promote import Action, Waiver, Wish, promote, rollback
+from dermis.trainer.registry.promote import Action, PromotionRequest, Waiver, promote, rollback
 from tests.support import evaluations
 
 CONDITIONS = tuple(Condition(id=name, name=name.title()) for name in ("ACNE", "ECZEMA", "PSORIASIS", "TINEA", "URTICARIA"))
@@ -105,11 +105,11 @@ def store() -> MemoryStore:
     return store
 
 
-def wish(version: int = 2, **more) -> Wish:
-    return Wish(ref=ref(version), data=None, **more)
+def wish(version: int = 2, **more) -> PromotionRequest:
+    return PromotionRequest(ref=ref(version), data=None, **more)
 
 
-def refused(store, asked: Wish, text: str) -> registry.Promotion:
+def refused(store, asked: PromotionRequest, text: str) -> registry.Promotion:
     before = store.get(CURRENT_KEY) if store.get_versioned(CURRENT_KEY).generation else None
     record = promote(store, asked, models_root=ROOT)
     assert record.action is Action.REFUSED

@@ -95,9 +95,9 @@ def mean(values: Floats | Hits, weights: Floats, *, among: Hits | None = None) -
 def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
     """Return balanced accuracy and macro precision, recall and F1 over the conditions that have weight (no prediction: precision 0)."""
     size = judged.probabilities.shape[1]
-    said = np.eye(size)[_first(judged.probabilities)]
+    one_hot = np.eye(size)[_first(judged.probabilities)]
     true = np.eye(size)[judged.labels]
-    both, actual, predicted = (weights @ table for table in (said * true, true, said))
+    both, actual, predicted = (weights @ table for table in (one_hot * true, true, one_hot))
     there = actual > 0
     recall = _over(_ratio(both, actual), there)
     return {
@@ -110,8 +110,8 @@ def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
 
 def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
     """Return macro AUROC and mean average precision, one condition against the rest, over those with weight on both sides."""
-    found = [ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights) for k in range(judged.probabilities.shape[1])]
-    areas, precisions = (np.stack(each, 1) for each in zip(*found, strict=True))
+    rankings = [ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights) for k in range(judged.probabilities.shape[1])]
+    areas, precisions = (np.stack(each, 1) for each in zip(*rankings, strict=True))
     return {"macro_auroc": _nanmean(areas), "mean_average_precision": _nanmean(precisions)}
 
 
@@ -153,8 +153,8 @@ def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Fl
     positives, negatives = hit[:, -1], missed[:, -1]
     area = (below * (hit - above / 2)).sum(1, dtype=np.float64)
     precision = (above * (hit / np.maximum(hit + missed, 1e-12))).sum(1, dtype=np.float64)
-    known = negatives > 0
-    return area, positives * negatives, precision * known, positives * known
+    defined = negatives > 0
+    return area, positives * negatives, precision * defined, positives * defined
 
 
 def calibration_error(confidence: Floats, right: Floats | Hits, weights: Floats, *, bins: int = BINS) -> Floats:
@@ -183,11 +183,11 @@ def of_selection(confidence: Floats, wrong: Hits, weights: Floats) -> dict[str, 
     """Return the area under the risk-coverage curve (Geifman et al. 2019) and the risk at each share of `SELECTED`."""
     share, risk = risk_curve(confidence, wrong, weights)
     sorted_weights = weights[:, np.argsort(-confidence, kind="stable")]
-    found = {"aurc": _ratio(np.nansum(risk * sorted_weights, axis=1), sorted_weights.sum(1))}
+    values = {"aurc": _ratio(np.nansum(risk * sorted_weights, axis=1), sorted_weights.sum(1))}
     for answered in SELECTED:
         place = (share < answered - 1e-9).sum(1).clip(max=len(confidence) - 1)
-        found[f"risk_at_{answered:.0%}".replace("%", "_percent")] = risk[np.arange(len(risk)), place]
-    return found
+        values[f"risk_at_{answered:.0%}".replace("%", "_percent")] = risk[np.arange(len(risk)), place]
+    return values
 
 
 def figures(judged: Judged, weights: Floats) -> dict[str, Floats]:
@@ -196,12 +196,12 @@ def figures(judged: Judged, weights: Floats) -> dict[str, Floats]:
     confidence, first = judged.probabilities.max(1), _first(judged.probabilities)
     right = first == judged.labels
     mass = judged.target[np.arange(len(judged)), first]
-    found: dict[str, Floats] = {}
+    values: dict[str, Floats] = {}
     for top in TOPS:
-        found[f"top_{top}"] = mean(hits(judged.probabilities, judged.labels, top=top), weights)
-        found[f"top_{top}_soft"] = mean(soft_hits(judged.probabilities, judged.target, top=top), weights)
-    found |= of_classes(judged, weights) | of_ranking(judged, weights)
-    return found | {
+        values[f"top_{top}"] = mean(hits(judged.probabilities, judged.labels, top=top), weights)
+        values[f"top_{top}_soft"] = mean(soft_hits(judged.probabilities, judged.target, top=top), weights)
+    values |= of_classes(judged, weights) | of_ranking(judged, weights)
+    return values | {
         "brier": mean(((judged.probabilities - np.eye(size)[judged.labels]) ** 2).sum(1), weights),
         "brier_soft": mean(((judged.probabilities - judged.target) ** 2).sum(1), weights),
         "expected_calibration_error": calibration_error(confidence, right, weights),
@@ -286,8 +286,8 @@ def agreement_of_graders(
     `any`: whether any other names it at all. With intervals by group. Cases with fewer than two graders don't count.
     """
     rows, kept = [], []
-    for given, group in zip(graders, groups, strict=True):
-        named = [each for each in given if each]
+    for differentials, group in zip(graders, groups, strict=True):
+        named = [each for each in differentials if each]
         if len(named) < 2:
             continue
         firsts = [max(each, key=lambda name: each[name]) for each in named]
@@ -304,11 +304,11 @@ def agreement_of_graders(
         return {"n": 0}
     weights = draw_weights(kept, rng)
     table = np.array(rows)
-    found: dict[str, Any] = {"n": len(rows), "groups": len(set(kept))}
+    report: dict[str, Any] = {"n": len(rows), "groups": len(set(kept))}
     for name, column in zip(("top_1", "soft", "any"), table.T, strict=True):
         samples = mean(column, weights)
-        found[name], found[f"{name}_interval"] = float(samples[0]), interval(samples) if found["groups"] >= FEWEST_GROUPS else None
-    return found
+        report[name], report[f"{name}_interval"] = float(samples[0]), interval(samples) if report["groups"] >= FEWEST_GROUPS else None
+    return report
 
 
 def _first(probabilities: Floats) -> Ints:

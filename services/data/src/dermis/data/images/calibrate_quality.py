@@ -128,7 +128,7 @@ def _by_case(images: Images, known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _aurocs(cases: pd.DataFrame) -> list[tuple[Any, ...]]:
-    columns = [name for name in dict.fromkeys((*MEASURES, "seen_share", *_SIGNALS))]
+    columns = list(dict.fromkeys((*MEASURES, "seen_share", *_SIGNALS)))
     signs = {name: -1 if name in LOWER_IS_BETTER else 1 for name in columns}
     return [(name, *auroc(signs[name] * cases[name].to_numpy(float), cases["sufficient"])) for name in columns]
 

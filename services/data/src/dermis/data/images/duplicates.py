@@ -129,7 +129,7 @@ def _counted(name: str, title: str, counts: Counter[int], of: str) -> Table:
 
 def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: BlobStore) -> list[Table]:
     """Return pictures of the groups that are least alike, where the radius shows."""
-    width = {place: 0 for place in group.tolist()}
+    width = dict.fromkeys(group.tolist(), 0)
     for a, bits in zip(pairs["a"], pairs["bits"].fillna(0), strict=True):
         width[int(group[a])] = max(width[int(group[a])], int(bits))
     widest = sorted(set(group[group >= 0].tolist()), key=lambda place: (-width[place], place))[:_SHOWN]

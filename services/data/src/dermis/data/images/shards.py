@@ -96,7 +96,7 @@ def _measure_image_by_image(store_url: str, plan: Plan, n: int) -> int:
         with _pool(1) as pool:
             try:
                 for key in keys[len(measured) :]:
-                    measured.append(pool.submit(_lines, store_url, plan.id, key).result())
+                    measured.append(pool.submit(_lines, store_url, plan.id, key).result())  # noqa: PERF401 (what is done stands if the pool breaks)
             except BrokenProcessPool:
                 measured.append(as_lines([worker_lost(keys[len(measured)])]))
     with suppress(BlobConflict):

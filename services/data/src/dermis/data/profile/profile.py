@@ -187,8 +187,10 @@ def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
         answers = attribute.read(cases)
         labelled = count((answer for answer, labelled in zip(answers, has, strict=True) if labelled), attribute.values)
         unlabelled = count((answer for answer, labelled in zip(answers, has, strict=True) if not labelled), attribute.values)
-        for value in {**labelled, **unlabelled}:
-            rows.append((attribute.title, value, unlabelled[value], int((~has).sum()), labelled[value], int(has.sum())))
+        rows += [
+            (attribute.title, value, unlabelled[value], int((~has).sum()), labelled[value], int(has.sum()))
+            for value in {**labelled, **unlabelled}
+        ]
     frame = pd.DataFrame(rows, columns=["attribute", "value", "unlabelled", "of unlabelled", "labelled", "of labelled"])
     difference, low, high = share_difference(frame["labelled"], frame["of labelled"], frame["unlabelled"], frame["of unlabelled"])
     return Table(

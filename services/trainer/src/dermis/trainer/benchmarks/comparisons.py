@@ -1,17 +1,9 @@
 """What the trainer is held against: a linear probe on the same folds, one modality alone, a split that leaks.
 
-python -m dermis.trainer.benchmarks.comparisons fitzpatrick17k --data FOLDER --work FOLDER   nested k-fold against a linear probe
-python -m dermis.trainer.benchmarks.comparisons unfreezing --data FOLDER --work FOLDER       the last blocks trained too, against the frozen backbone
-python -m dermis.trainer.benchmarks.comparisons pad_ufes_20 --data FOLDER --work FOLDER      images, answers and both
-python -m dermis.trainer.benchmarks.comparisons strangers --data FOLDER OTHER --work FOLDER  the outlier rule on held-out photos and on other images
-python -m dermis.trainer.benchmarks.comparisons leak --work FOLDER                           the seed's CNN, split by image and by group
-
 Each fold is kept in the work folder: run it again to go on where it was stopped. Choices are made by inner folds of the training cases alone.
 """
 
-import argparse
 import itertools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -90,14 +82,14 @@ def ours(
         backbone = frozen(chosen.image_size, chosen.taps) if stays else new_backbone(chosen)
         return backbone, *fit_stages(chosen, parts, conditions, backbone, Workspace(cache=work / "embeddings", quiet=True))
 
-    def fit(choice: Mapping[str, str], training: Dataset, held: Dataset) -> Floats:
-        parts = Parts(train=training, calibration=held, test=held)
+    def fit(choice: Mapping[str, str], training: Dataset, tested: Dataset) -> Floats:
+        parts = Parts(train=training, calibration=tested, test=tested)
         if stops_early:
-            known, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
-            parts = replace(parts, train=known, validation=checked)
+            fitting, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
+            parts = replace(parts, train=fitting, validation=checked)
         chosen = changed(config, choice)
         model = serving_model(*trained(chosen, parts)[:2], settings=chosen.head, mirror=chosen.mirrored)
-        rows = [place[sample.id] for sample in held.samples]
+        rows = [place[sample.id] for sample in tested.samples]
         return np.asarray(
             model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[
                 "probabilities"
@@ -115,8 +107,8 @@ def ours(
 def run_fitzpatrick17k(data: str, *, work: Path) -> str:
     dataset = labelled(data, mapping="fitzpatrick17k")
     lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
-    found = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
-    return table(found, best="dermis", others=["linear probe"])
+    result = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
+    return table(result, best="dermis", others=["linear probe"])
 
 
 def run_unfreezing(data: str, *, work: Path) -> str:
@@ -128,8 +120,8 @@ def run_unfreezing(data: str, *, work: Path) -> str:
         ours("frozen, learning from all", dataset, replace(frozen, patience=None), ({},), work),
         ours("unfrozen", dataset, UNFROZEN, ({},), work, stops_early=True),
     ]
-    found = nested(dataset, contenders, work / "unfreezing")
-    return table(found, best="unfrozen", others=["frozen", "frozen, learning from all"])
+    result = nested(dataset, contenders, work / "unfreezing")
+    return table(result, best="unfrozen", others=["frozen", "frozen, learning from all"])
 
 
 def run_pad_ufes_20(data: str, *, work: Path) -> str:
@@ -141,11 +133,11 @@ def run_pad_ufes_20(data: str, *, work: Path) -> str:
         ours("images alone", dataset, silent, ({},), work, lambda inputs: without_answers(inputs, config.schema)),
         ours("answers alone", dataset, blind, ({},), work, without_images),
     ]
-    found = nested(dataset, contenders, work / "folds")
-    return table(found, best="both", others=["images alone", "answers alone"])
+    result = nested(dataset, contenders, work / "folds")
+    return table(result, best="both", others=["images alone", "answers alone"])
 
 
-def run_strangers(data: str, *others: str, work: Path) -> str:
+def run_unseen(data: str, *others: str, work: Path) -> str:
     """Return how the outlier rule tells held-out photos from other images: 5 folds, in each a head and a rule that know nothing of the fold.
 
     As in a bundle made by `--on-all`, the rule is fitted on every other group of the training photos and calibrated on the rest.
@@ -159,27 +151,27 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
     scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
     calibrated_on, wanted = 0, config.false_alarms or 0.02
     for fold in range(FOLDS_OUTER):
-        training, held = dataset.fold(split, fold)
+        training, tested = dataset.fold(split, fold)
         keras.utils.set_random_seed(config.seed)
-        parts = Parts(train=training, calibration=held, test=held)
+        parts = Parts(train=training, calibration=tested, test=tested)
         head, _ = fit_stages(config, parts, conditions, backbone, Workspace(cache=work / "embeddings", quiet=True))
 
         def seen(one: Dataset, head: keras.Model = head) -> Floats:
             views = ("plain", "mirror")
             cache, places = embed(one, backbone, work / "embeddings", views=views, pooled=True, quiet=True)
             maps, mask = CachedViews(cache, places, views, mean=True).load(np.arange(len(one)), None)
-            given = {"maps": maps, "image_mask": mask, "features": features(one.samples, config.schema)}
-            return np.asarray(head.predict(given, batch_size=64, verbose=0)["embedding"], float)
+            inputs = {"maps": maps, "image_mask": mask, "features": features(one.samples, config.schema)}
+            return np.asarray(head.predict(inputs, batch_size=64, verbose=0)["embedding"], float)
 
-        known = seen(training)
+        in_distribution = seen(training)
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
-        fitted = fit_outliers(known[place % 2 == 0], known[place % 2 == 1], false_alarms=wanted)
+        fitted = fit_outliers(in_distribution[place % 2 == 0], in_distribution[place % 2 == 1], false_alarms=wanted)
         assert fitted is not None  # noqa: S101
         outliers, rule = fitted
         calibrated_on += rule.calibrated_on
         for name, one in sets.items():  # every image by one fold's rule, as a share of its threshold
             places = np.flatnonzero(
-                np.isin([s.id for s in one.samples], [s.id for s in held.samples])
+                np.isin([s.id for s in one.samples], [s.id for s in tested.samples])
                 if one is held_out
                 else np.arange(len(one)) % FOLDS_OUTER == fold
             )
@@ -189,10 +181,10 @@ def run_strangers(data: str, *others: str, work: Path) -> str:
     (same, base), *_ = scores.items()
     rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
     weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
-    for name, found in scores.items():
-        flagged = cell(with_interval(measures.mean(found > 1, weights[name]), groups[name]))
-        auroc = measures.told_apart(base, found, weights[same], weights[name])
-        lines.append(f"| {name} | {len(found)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
+    for name, scored in scores.items():
+        flagged = cell(with_interval(measures.mean(scored > 1, weights[name]), groups[name]))
+        auroc = measures.told_apart(base, scored, weights[same], weights[name])
+        lines.append(f"| {name} | {len(scored)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
     lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
     values = [sample.slices["fitzpatrick_estimated"] for sample in held_out.samples]
     for value in sorted(set(values)):
@@ -218,10 +210,10 @@ def run_leak(data: str, *, work: Path) -> str:
     for torn, how in ((True, "at random: images of a case on both sides"), (False, "by case")):
         dataset = by_image(labelled(data), torn=torn)
         folder = work / f"leak-{'images' if torn else 'cases'}"
-        found = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)
-        whole = found.judged("cnn")
+        result = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)
+        whole = result.judged("cnn")
         # By case in both, so that the spread is not understated where the split was torn.
-        groups = [sample.id.rpartition(".")[0] for sample in found.dataset.samples]
+        groups = [sample.id.rpartition(".")[0] for sample in result.dataset.samples]
         weights = measures.draw_weights(groups, np.random.default_rng(0))
         prior = np.bincount(whole.labels) / len(whole)
         figures = [
@@ -236,26 +228,6 @@ RUNS: dict[str, Callable[..., str]] = {
     "fitzpatrick17k": run_fitzpatrick17k,
     "unfreezing": run_unfreezing,
     "pad_ufes_20": run_pad_ufes_20,
-    "strangers": run_strangers,
+    "unseen": run_unseen,
     "leak": run_leak,
 }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure the trainer against simpler ways.")
-    parser.add_argument("name", choices=list(RUNS))
-    parser.add_argument(
-        "--data", nargs="+", default=["generated:11:200:64"], help="store URL or folder of the data set; for strangers: of others too"
-    )
-    parser.add_argument("--work", type=Path, required=True, help="folder for embeddings and folds")
-    parser.add_argument("--write", type=Path, help="write the table, Markdown, here")
-    given = parser.parse_args()
-    text = RUNS[given.name](*given.data, work=given.work)
-    print(text)
-    if given.write:
-        given.write.write_text(text + "\n", encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -168,7 +168,8 @@ def logistic_regression(task: Task, training: Dataset, tested: Dataset) -> Float
 def _inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) -> float:
     folds = GroupKFold(INNER_FOLDS).split(answers, groups=groups)
     lost = [
-        -(target[held] * np.log(np.maximum(_fit(answers[kept], target[kept], strength)(answers[held]), 1e-9))).sum() for kept, held in folds
+        -(target[checked] * np.log(np.maximum(_fit(answers[kept], target[kept], strength)(answers[checked]), 1e-9))).sum()
+        for kept, checked in folds
     ]
     return float(np.sum(lost))
 
@@ -198,13 +199,13 @@ def probe(dataset: Dataset, backbone: keras.Model, work: Path) -> CrossValidated
     rows = dict(zip((sample.id for sample in dataset.samples), maps[:, 0, 0, 0], strict=True))
     conditions = conditions_of(dataset.samples)
 
-    def fit(choice: float, training: Dataset, held: Dataset) -> npt.NDArray[np.float64]:
+    def fit(choice: float, training: Dataset, tested: Dataset) -> npt.NDArray[np.float64]:
         fitted = make_pipeline(StandardScaler(), LogisticRegression(C=choice, max_iter=500))
         with threadpool_limits(1):
             fitted.fit(np.stack([rows[s.id] for s in training.samples]), targets(training.samples, conditions)[1])
-            said = fitted.predict_proba(np.stack([rows[s.id] for s in held.samples]))
-        whole = np.zeros((len(held), len(conditions)))
-        whole[:, fitted[-1].classes_] = said
+            probabilities = fitted.predict_proba(np.stack([rows[s.id] for s in tested.samples]))
+        whole = np.zeros((len(tested), len(conditions)))
+        whole[:, fitted[-1].classes_] = probabilities
         return whole
 
     return CrossValidated(name="linear probe", choices=PROBE_C, fit=fit)

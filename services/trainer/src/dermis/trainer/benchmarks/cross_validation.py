@@ -63,25 +63,25 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
     conditions = conditions_of(dataset.samples)
     outer = dataset.split(seed=SEED, folds=FOLDS_OUTER)
     place = {sample.id: n for n, sample in enumerate(dataset.samples)}
-    found = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
+    pooled = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
     work.mkdir(parents=True, exist_ok=True)
     for fold, contender in itertools.product(range(FOLDS_OUTER), contenders):
-        training, held = dataset.fold(outer, fold)
+        training, tested = dataset.fold(outer, fold)
         among = hashlib.sha256(str(contender.choices).encode()).hexdigest()[:12]
         path = work / f"{contender.name}-{among}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
         if not path.exists():
             losses = _inner_losses(contender, training, conditions, fold) if len(contender.choices) > 1 else [0.0]
             chosen = int(np.argmin(losses))
-            said = contender.fit(contender.choices[chosen], training, held)
+            predicted = contender.fit(contender.choices[chosen], training, tested)
             record = {
                 "choice": str(contender.choices[chosen]),
                 "inner_log_loss": losses,
-                "ids": [s.id for s in held.samples],
-                "said": said.tolist(),
+                "ids": [s.id for s in tested.samples],
+                "said": predicted.tolist(),
             }
             path.write_text(json.dumps(record))
         kept = json.loads(path.read_text())
-        found[contender.name][[place[name] for name in kept["ids"]]] = kept["said"]
+        pooled[contender.name][[place[name] for name in kept["ids"]]] = kept["said"]
         say(
             f"fold {fold + 1} of {FOLDS_OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
         )
@@ -92,7 +92,7 @@ def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say
         dataset=held_out,
         conditions=conditions,
         fold=np.array([fold_of[sample.id] for sample in held_out.samples]),
-        said={name: probabilities[rows] for name, probabilities in found.items()},
+        said={name: probabilities[rows] for name, probabilities in pooled.items()},
     )
 
 
@@ -100,14 +100,14 @@ def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Con
     inner = training.split(seed=SEED + 1 + fold, folds=FOLDS_INNER)
     losses = np.zeros(len(contender.choices))
     for part in range(FOLDS_INNER):
-        known, checked = training.fold(inner, part)
+        fitting, checked = training.fold(inner, part)
         target, _ = targets(checked.samples, conditions)
         for n, choice in enumerate(contender.choices):
             if contender.loss:
-                losses[n] += contender.loss(choice, known, checked) / FOLDS_INNER
+                losses[n] += contender.loss(choice, fitting, checked) / FOLDS_INNER
                 continue
-            said = contender.fit(choice, known, checked)
-            losses[n] -= (target * np.log(np.maximum(said, 1e-12))).sum(1).mean() / FOLDS_INNER
+            probabilities = contender.fit(choice, fitting, checked)
+            losses[n] -= (target * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean() / FOLDS_INNER
     return [float(loss) for loss in losses]
 
 
@@ -120,7 +120,7 @@ def table(held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[s
     lines += [f"| | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
     for name, one in whole.items():
         figures = measures.figures(one, weights)
-        lines.append(f"| {name} | " + " | ".join(cell(with_interval(figures[shown], groups)) for shown in SHOWN) + " |")
+        lines.append(f"| {name} | " + " | ".join(cell(with_interval(figures[metric], groups)) for metric in SHOWN) + " |")
     labels = next(iter(whole.values())).labels
     prior = np.bincount(labels) / len(labels)
     floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
@@ -142,11 +142,11 @@ def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str
         "| figure | difference | 95 % interval | excludes 0 |",
         "|---|---|---|---|",
     ]
-    for shown in SHOWN:
-        row = paired[shown]
+    for metric in SHOWN:
+        row = paired[metric]
         low, high = row.interval or (np.nan, np.nan)
         difference = "not stated" if row.difference is None else f"{row.difference:+.4f}"
-        lines.append(f"| {shown} | {difference} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
+        lines.append(f"| {metric} | {difference} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
     for scale in by:
         lines += ["", f"| {scale} | n | {best}: top-1 | top-3 | {other}: top-1 | top-3 |", "|---|---|---|---|---|---|"]
         values = [sample.slices[scale] for sample in dataset.samples]

@@ -1,14 +1,9 @@
-"""Does a model know what it has not seen? Embeddings of one data set are fitted, others are held against the outlier rule.
+"""Out-of-distribution detection: the outlier rule is fitted to embeddings of one data set, and others are scored by it.
 
-Run       python -m dermis.trainer.benchmarks.out_of_distribution known/predictions.npz other/predictions.npz ...
-          (`dermis evaluate` writes predictions.npz; the first file's cases are cut into training, calibration and new ones by group)
-Hardware  any, seconds
-Result    new cases of the known data set: alarms at the stated rate, AUROC 0.5; strangers: the more the better; 95 % intervals by
-          bootstrap over groups of connected cases
+The first data set's cases are cut into training, calibration and new ones by group. Its new cases have alarms at the stated rate and an
+AUROC of 0.5; of other data sets the more the better; 95 % intervals by bootstrap over groups of connected cases.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +25,8 @@ Scored = tuple[Floats, Floats, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Cases of a data set with an image: share above the threshold, and AUROC of the score against new cases of the known one.
+class Detection:
+    """Cases of a data set with an image: share above the threshold, and AUROC of the score against new cases of the first one.
 
     Each figure as of `report.with_interval`, over groups of connected cases; None without such a case.
     """
@@ -42,15 +37,20 @@ class Told:
     auroc: Figure
 
 
-def tell(known: Predictions, strangers: Sequence[tuple[str, Predictions]], *, false_alarms: float = 0.02, seed: int = 0) -> list[Told]:
-    """Return how new cases of `known` and each stranger are told; INVALID where `known` has too few cases for a rule."""
-    _, block = np.unique(known.groups, return_inverse=True)
+def detect(
+    in_distribution: Predictions, others: Sequence[tuple[str, Predictions]], *, false_alarms: float = 0.02, seed: int = 0
+) -> list[Detection]:
+    """Return the alarms and the AUROC of new cases of `in_distribution` and of each other data set.
+
+    INVALID where `in_distribution` has too few cases for a rule.
+    """
+    _, block = np.unique(in_distribution.groups, return_inverse=True)
     part = np.random.default_rng(seed).permutation(np.arange(block.max() + 1) % 4)[
         block
     ]  # half to train, a quarter each to calibrate and test
-    shown = np.any(known.embedding != 0, axis=1)
-    training, calibration = (known.embedding[shown & chosen] for chosen in (part < 2, part == 2))
-    new = at(known, part == 3)
+    embedded = np.any(in_distribution.embedding != 0, axis=1)
+    training, calibration = (in_distribution.embedding[embedded & chosen] for chosen in (part < 2, part == 2))
+    new = at(in_distribution, part == 3)
     fitted = fit_outliers(training, calibration, false_alarms=false_alarms)
     if fitted is None or not np.any(new.embedding):
         raise DermisError(
@@ -68,29 +68,25 @@ def tell(known: Predictions, strangers: Sequence[tuple[str, Predictions]], *, fa
 
     base = scored(new)
 
-    def told(name: str, cases: Scored) -> Told:
+    def detection(name: str, cases: Scored) -> Detection:
         scores, weights, groups = cases
         alarms = with_interval(measures.mean(scores > rule.threshold, weights), groups)
         auroc = with_interval(measures.told_apart(base[0], scores, base[1][: len(weights)], weights), groups)
-        return Told(name=name, n=len(scores), alarms=alarms, auroc=auroc)
+        return Detection(name=name, n=len(scores), alarms=alarms, auroc=auroc)
 
-    return [told("new cases of the known data set", base), *(told(name, scored(other)) for name, other in strangers)]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("known", type=Path)
-    parser.add_argument("strangers", type=Path, nargs="*")
-    parser.add_argument("--false-alarms", type=float, default=0.02)
-    given = parser.parse_args(arguments)
-    known, *others = (from_bytes(path.read_bytes()) for path in (given.known, *given.strangers))
-    if any(other.model != known.model for other in others):
-        parser.error(f"all predictions have to be of {known.model}: embeddings of two models can't be compared")
-    print(f"{'':44}{'n':>6}  {'alarms':22}AUROC")
-    for row in tell(known, list(zip(map(str, given.strangers), others, strict=True)), false_alarms=given.false_alarms):
-        print(f"{row.name[-44:]:44}{row.n:6}  {cell(row.alarms):22}{cell(row.auroc)}")
-    return 0
+    return [detection("new cases of the first data set", base), *(detection(name, scored(other)) for name, other in others)]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def as_text(rows: Sequence[Detection]) -> str:
+    """Return a line for each data set, under a head."""
+    lines = [f"{'':44}{'n':>6}  {'alarms':22}AUROC"]
+    return "\n".join([*lines, *(f"{row.name[-44:]:44}{row.n:6}  {cell(row.alarms):22}{cell(row.auroc)}" for row in rows)])
+
+
+def detect_in_files(paths: Sequence[Path], *, false_alarms: float) -> list[Detection]:
+    """Return `detect` of predictions.npz files, the first in distribution; INVALID unless all are of one model."""
+    in_distribution, *others = (from_bytes(path.read_bytes()) for path in paths)
+    if any(other.model != in_distribution.model for other in others):
+        detail = f"all predictions have to be of {in_distribution.model}: embeddings of two models can't be compared"
+        raise DermisError(Kind.INVALID, "PREDICTIONS", detail)
+    return detect(in_distribution, list(zip(map(str, paths[1:]), others, strict=True)), false_alarms=false_alarms)

@@ -79,11 +79,11 @@ def overall(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str,
 def by_tone(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str, Figure | None]:
     """Return soft top-3 in each group of each scale; None without a case. No scale is converted into another."""
     values = top(probabilities, pooled, first=3, soft=True)
-    found: dict[str, Figure | None] = {}
+    figure_of: dict[str, Figure | None] = {}
     for name, (scale, group) in TONES.items():
         here = pooled.among & np.isin(np.asarray(pooled.slices[scale]), group)
-        found[name] = figure(mean(values, weights, among=here), pooled, here) if here.any() else None
-    return found
+        figure_of[name] = figure(mean(values, weights, among=here), pooled, here) if here.any() else None
+    return figure_of
 
 
 def difference(one: Floats, other: Floats, pooled: Pooled, weights: Floats) -> dict[str, Figure]:

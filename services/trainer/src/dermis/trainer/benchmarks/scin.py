@@ -45,25 +45,25 @@ def run(
     """
     fold_of = {case.case_id: case.fold for case in task.split.cases}
     labelled = task.whole.labelled()
-    held = [sample for sample in labelled.samples if fold_of[sample.id] is not None]
-    place = {sample.id: row for row, sample in enumerate(held)}
-    said = {name: np.full((len(held), len(task.conditions)), np.nan) for name in contenders}
+    foldable = [sample for sample in labelled.samples if fold_of[sample.id] is not None]
+    place = {sample.id: row for row, sample in enumerate(foldable)}
+    probabilities = {name: np.full((len(foldable), len(task.conditions)), np.nan) for name in contenders}
     for fold in range(task.split.folds):
         training = labelled.take(sample.id for sample in labelled.samples if fold_of[sample.id] != fold)
-        tested = labelled.take(sample.id for sample in held if fold_of[sample.id] == fold)
+        tested = labelled.take(sample.id for sample in foldable if fold_of[sample.id] == fold)
         if not len(tested):
             raise DermisError(Kind.INVALID, "BENCHMARK", f"fold {fold} holds no labelled case: ask for fewer folds")
         rows = [place[sample.id] for sample in tested.samples]
         for name, contender in contenders.items():
             step(name, fold)
-            said[name][rows] = contender(task, training, tested)
-    target, labels = targets(held, task.conditions)
+            probabilities[name][rows] = contender(task, training, tested)
+    target, labels = targets(foldable, task.conditions)
     pooled = Pooled(
         target=target,
         labels=labels,
-        fold=np.array([fold_of[sample.id] for sample in held]),
-        groups=tuple(sample.group for sample in held),
-        slices={name: [sample.slices[name] for sample in held] for name in held[0].slices},
+        fold=np.array([fold_of[sample.id] for sample in foldable]),
+        groups=tuple(sample.group for sample in foldable),
+        slices={name: [sample.slices[name] for sample in foldable] for name in foldable[0].slices},
     )
     weights = protocol.draw(pooled)
     base = next(iter(contenders))
@@ -72,10 +72,10 @@ def run(
     return Result(
         task=task,
         pooled=pooled,
-        said=said,
-        overall={name: protocol.overall(table, pooled, weights) for name, table in said.items()},
-        by_tone={name: protocol.by_tone(table, pooled, weights) for name, table in said.items()},
-        differences={pair: protocol.difference(said[pair[0]], said[pair[1]], pooled, weights) for pair in pairs},
+        said=probabilities,
+        overall={name: protocol.overall(table, pooled, weights) for name, table in probabilities.items()},
+        by_tone={name: protocol.by_tone(table, pooled, weights) for name, table in probabilities.items()},
+        differences={pair: protocol.difference(probabilities[pair[0]], probabilities[pair[1]], pooled, weights) for pair in pairs},
     )
 
 
@@ -154,7 +154,7 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class BenchmarkReport:
     result: Result
 
     @property
@@ -176,14 +176,16 @@ class Said:
             "split": result.task.split.digest,
             "conditions": [condition.name for condition in result.task.conditions],
             "cases": len(result.pooled.groups),
-            "overall": {model: {name: asdict(figure) for name, figure in found.items()} for model, found in result.overall.items()},
+            "overall": {
+                model: {name: asdict(figure) for name, figure in figures_of.items()} for model, figures_of in result.overall.items()
+            },
             "by_tone": {
-                model: {name: asdict(figure) if figure else None for name, figure in found.items()}
-                for model, found in result.by_tone.items()
+                model: {name: asdict(figure) if figure else None for name, figure in figures_of.items()}
+                for model, figures_of in result.by_tone.items()
             },
             "differences": {
-                f"{one} - {other}": {name: asdict(figure) for name, figure in found.items()}
-                for (one, other), found in result.differences.items()
+                f"{one} - {other}": {name: asdict(figure) for name, figure in figures_of.items()}
+                for (one, other), figures_of in result.differences.items()
             },
         }
 
@@ -201,15 +203,15 @@ def run_scin(
     cache: Path,
     images: bool = True,
     say: Callable[[str], None],
-) -> Said:
+) -> BenchmarkReport:
     """Run it; a fold file that is not there yet is written, so that others can be held to the same folds.
 
     Contenders that see images take part if the source has some; `images=False` leaves them out.
     """
     groups = read_duplicates(duplicates.read_bytes()) if duplicates else None
-    known = from_text(split.read_bytes()) if split and split.exists() else None
-    task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), known, seed=seed, folds=folds)
-    if split and known is None:
+    fold_file = from_text(split.read_bytes()) if split and split.exists() else None
+    task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), fold_file, seed=seed, folds=folds)
+    if split and fold_file is None:
         split.write_text(as_text(task.split), encoding="utf-8")
     contenders: dict[str, Contender] = {**BASELINES, **with_answers()}
     labelled = task.whole.labelled()
@@ -222,4 +224,6 @@ def run_scin(
         contenders |= seeing
         say(f"{embedded.found:,} of {embedded.images:,} images are at hand")
     say(f"{len(labelled):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
-    return Said(result=run(task, contenders, versus=PAIRS, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}")))
+    return BenchmarkReport(
+        result=run(task, contenders, versus=PAIRS, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}"))
+    )

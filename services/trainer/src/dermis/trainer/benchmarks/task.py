@@ -48,9 +48,9 @@ def make_task(dataset: Dataset, split: Split | None = None, *, seed: int = 0, fo
     samples = tuple(_merged(sample, set(ten)) for sample in dataset.samples)
     conditions = conditions_of([replace(samples[0], target=dict.fromkeys(ten, 1.0))])
     whole = replace(dataset, samples=samples)
-    made = split or whole.split(seed=seed, folds=folds)
-    whole.fold(made, 0)  # audits it
-    return Task(whole=whole, conditions=(*conditions, Condition(id="OTHER", name=OTHER)), split=made, schema=schema or every_answer())
+    fold_file = split or whole.split(seed=seed, folds=folds)
+    whole.fold(fold_file, 0)  # audits it
+    return Task(whole=whole, conditions=(*conditions, Condition(id="OTHER", name=OTHER)), split=fold_file, schema=schema or every_answer())
 
 
 def _merged(sample: Sample, ten: set[str]) -> Sample:

@@ -29,8 +29,8 @@ def texture(rng: np.random.Generator) -> Image:
     for _ in range(3):
         across, down = rng.normal(0, 20, 2)
         image += np.sin(2 * np.pi * (across * x + down * y) + rng.uniform(0, 6.3))[..., None] * rng.normal(0, 50, 3)
-    made: Image = np.clip(image, 0, 255).astype(np.uint8)
-    return made
+    pixels: Image = np.clip(image, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def no_skin(rng: np.random.Generator) -> Image:
@@ -57,8 +57,8 @@ class _Made:
     def get(self, key: str) -> bytes:
         if int(key) >= self._count:
             raise BlobNotFound(key)
-        made = self._make(np.random.default_rng(int(key)))
-        return bytes(cv2.imencode(".png", cv2.cvtColor(made, cv2.COLOR_RGB2BGR))[1])
+        pixels = self._make(np.random.default_rng(int(key)))
+        return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])
 
 
 def foreign(name: str, count: int) -> Dataset:

@@ -31,12 +31,12 @@ def set_threshold(probabilities: Floats, target: Floats, *, coverage: float) -> 
     Split conformal (LAC, Sadinle et al. 2019) under labels drawn from the differential (Stutz et al. 2023): the largest probability with
     at most (N + 1)(1 - coverage) - 1 of weight below it. With one-hot targets: the k-th smallest, k = floor((N + 1)(1 - coverage)).
     """
-    given, weights = probabilities[target > 0], target[target > 0]
-    order = np.argsort(given, kind="stable")
+    scores, weights = probabilities[target > 0], target[target > 0]
+    order = np.argsort(scores, kind="stable")
     below = np.cumsum(weights[order]) - weights[order]
     missed = (len(target) + 1) * (1 - coverage) - 1
     place = int(np.searchsorted(below, missed + 1e-9, side="right")) - 1
-    return float(given[order][place]) if missed >= -1e-9 else 0.0
+    return float(scores[order][place]) if missed >= -1e-9 else 0.0
 
 
 @cache

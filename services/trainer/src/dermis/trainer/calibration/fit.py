@@ -13,7 +13,7 @@ from dermis.worker.core.outliers import Outliers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class CalibrationTargets:
     """`coverage` of prediction sets. `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
 
     `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
@@ -38,7 +38,7 @@ class Trust:
 
 
 def fit_trust(
-    wanted: Wanted, *, raw: Floats, target: Floats, labels: Ints, groups: Groups, embedding: Floats, training_embedding: Floats
+    wanted: CalibrationTargets, *, raw: Floats, target: Floats, labels: Ints, groups: Groups, embedding: Floats, training_embedding: Floats
 ) -> Trust:
     """Fit on the calibration cases: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
 
@@ -53,13 +53,13 @@ def fit_trust(
         least = [sets.thresholds[group] if group else lowest for group in groups]
         sizes = np.array([prediction_set(row, limit).sum() for row, limit in zip(probabilities, least, strict=True)])
         rule = abstention_rule(probabilities, labels, sizes, max_set_size=wanted.abstention.max_set_size, top=wanted.top, risk=wanted.risk)
-    found = None
+    outliers = None
     if wanted.false_alarms is not None:
-        found = fit_outliers(training_embedding, embedding, false_alarms=wanted.false_alarms)
+        outliers = fit_outliers(training_embedding, embedding, false_alarms=wanted.false_alarms)
     return Trust(
         calibration=Calibration(temperature=chosen),
         prediction_sets=sets,
         abstention=rule or wanted.abstention,
-        outliers=found[1] if found else None,
-        known=found[0] if found else None,
+        outliers=outliers[1] if outliers else None,
+        known=outliers[0] if outliers else None,
     )

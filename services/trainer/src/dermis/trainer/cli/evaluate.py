@@ -31,6 +31,6 @@ def evaluate(store_url: str, **choices: Any) -> None:
       dermis evaluate --model bundle/ --data photos/fitzpatrick17k --out report
       dermis evaluate --model 4 --against 3 --data generated:7:400 --store file:///srv/store --ablation --robustness
     """
-    from dermis.trainer.evaluation.run import Wish, run
+    from dermis.trainer.evaluation.run import EvaluationOptions, run
 
-    run(Wish(store=store_url, **choices))
+    run(EvaluationOptions(store=store_url, **choices))

@@ -107,14 +107,14 @@ def promote(
     """
     from dermis.trainer.registry import promote as registry
 
-    wish = registry.Wish(
+    request = registry.PromotionRequest(
         ref=layout.parse_ref(version, name=MODEL_NAME),
         data=data,
         waivers=_waivers(waived, reasons),
         first=first,
         lower_purpose=lower_purpose,
     )
-    _show(registry.promote(open_store(store_url), wish, models_root=models_root or models_root_of(store_url)), as_json=as_json)
+    _show(registry.promote(open_store(store_url), request, models_root=models_root or models_root_of(store_url)), as_json=as_json)
 
 
 @click.command()

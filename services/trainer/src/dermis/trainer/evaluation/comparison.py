@@ -81,8 +81,8 @@ def compare(
         raise DermisError(
             Kind.INVALID, "NOT_PAIRED", f"{predictions.model} and {other.model} were not measured on the same cases: predict both"
         )
-    known = predictions.labels >= 0
-    predictions, other = at(predictions, known), at(other, known)
+    labelled = predictions.labels >= 0
+    predictions, other = at(predictions, labelled), at(other, labelled)
     one, two = decided(manifest, predictions)[0], decided(other_manifest, other)[0]
     rng = np.random.default_rng(0)
     weights = measures.draw_weights(predictions.groups, rng, draws=draws)

@@ -9,8 +9,8 @@ import numpy as np
 from dermis.shared.case import OutcomeKind
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Manifest
-from dermis.trainer.calibration.fit import Wanted, fit_trust
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions
+from dermis.trainer.calibration.fit import CalibrationTargets, fit_trust
+from dermis.trainer.evaluation.predictions import SERVED, Predictions
 from dermis.trainer.evaluation.slices import _types, fitzpatrick_groups
 from dermis.trainer.metrics import Hits, Judged
 from dermis.worker.core.differential import decide
@@ -25,21 +25,21 @@ def at(predictions: Predictions, here: Hits) -> Predictions:
         groups=tuple(itertools.compress(predictions.groups, here)),
         target=predictions.target[here],
         labels=predictions.labels[here],
-        raw={shown: values[here] for shown, values in predictions.raw.items()},
+        raw={modality: values[here] for modality, values in predictions.raw.items()},
         embedding=predictions.embedding[here],
         slices={name: tuple(itertools.compress(values, here)) for name, values in predictions.slices.items()},
         fold=predictions.fold[here],
     )
 
 
-def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Wanted) -> dict[int, Manifest]:
+def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: CalibrationTargets) -> dict[int, Manifest]:
     """Return a manifest for each fold of pooled predictions, its temperature, sets and abstention fitted on the other folds' cases."""
-    known, found = predictions.labels >= 0, {}
+    labelled, decided = predictions.labels >= 0, {}
     for fold in sorted(set(predictions.fold.tolist())):
-        others = at(predictions, known & (predictions.fold != fold))
+        others = at(predictions, labelled & (predictions.fold != fold))
         trust = fit_trust(
             replace(wanted, false_alarms=None),  # embeddings of two models can't be compared
-            raw=others.raw[SHOWN_TO_SERVE],
+            raw=others.raw[SERVED],
             target=others.target,
             labels=others.labels,
             groups=fitzpatrick_groups(others),
@@ -47,8 +47,8 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Wanted)
             training_embedding=others.embedding,
         )
         update = {"calibration": trust.calibration, "prediction_sets": trust.prediction_sets, "abstention": trust.abstention}
-        found[fold] = manifest.model_copy(update=update)
-    return found
+        decided[fold] = manifest.model_copy(update=update)
+    return decided
 
 
 def decided(
@@ -71,7 +71,7 @@ def decided(
     column = {condition.id: k for k, condition in enumerate(manifest.conditions)}
     probabilities = np.zeros((len(predictions), len(column)))
     sets, answered, strange = np.zeros(probabilities.shape, bool), np.zeros(len(predictions), bool), np.zeros(len(predictions), bool)
-    for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SHOWN_TO_SERVE], _types(predictions), strict=True)):
+    for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SERVED], _types(predictions), strict=True)):
         of = by_fold[int(predictions.fold[row])] if by_fold else manifest
         decision = decide(raw, of, fitzpatrick, outlier_score=scores[row] if scores else None)
         answered[row], strange[row] = decision.kind is OutcomeKind.DIFFERENTIAL, decision.reason == "OUT_OF_DISTRIBUTION"

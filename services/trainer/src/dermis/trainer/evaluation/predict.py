@@ -24,7 +24,7 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config
-from dermis.trainer.evaluation.predictions import Predictions, Shown
+from dermis.trainer.evaluation.predictions import Modality, Predictions
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
 from dermis.worker.core import quality
 from dermis.worker.core.decode import decode
@@ -94,7 +94,7 @@ def predict(
     quality_filter: bool = True,
     change: Change | None = None,
     hidden: Sequence[str] = (),
-    shown: Sequence[Shown] = ("images and answers", "images alone", "answers alone"),
+    shown: Sequence[Modality] = ("images and answers", "images alone", "answers alone"),
     step: Callable[[int], None] = lambda cases: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Predictions:
@@ -112,7 +112,7 @@ def predict(
     size = bundle.manifest.image_size
     nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
     silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
-    found: dict[Shown, list[Floats]] = {what: [] for what in shown}
+    batches: dict[Modality, list[Floats]] = {what: [] for what in shown}
     embeddings: list[Floats] = []
     reports: list[tuple[QualityReport, ...]] = []
     lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
@@ -128,26 +128,26 @@ def predict(
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
             embeddings.append(embedding)
-            said: dict[Shown, Floats] = {
+            raw_probabilities: dict[Modality, Floats] = {
                 "images and answers": probabilities,
                 "images alone": softmax(np.log(np.maximum(probabilities, 1e-37)) - answers + silent, axis=1),
                 "answers alone": softmax(answers, axis=1),
             }
             for what in shown:
-                found[what].append(said[what])
+                batches[what].append(raw_probabilities[what])
             step(len(samples))
     for why, cases in lost.items():
         if cases:
             first = ", ".join(list(dict.fromkeys(cases))[:_TOLD])
             say(f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the model; the first cases: {first}")
-    made = predictions(
+    whole = predictions(
         dataset,
         bundle.manifest.conditions,
-        {what: np.concatenate(tables) for what, tables in found.items()},
+        {what: np.concatenate(tables) for what, tables in batches.items()},
         embedding=np.concatenate(embeddings),
         model=name or f"{bundle.manifest.name}/{bundle.manifest.version}",
     )
-    return replace(made, slices={**made.slices, **quality_slices(reports)})
+    return replace(whole, slices={**whole.slices, **quality_slices(reports)})
 
 
 def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, conditions: Sequence[Condition]) -> Predictions:
@@ -159,7 +159,7 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
     outputs = model.predict(inputs, batch_size=BATCH, verbose=0)
     nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
     no_answers = model.predict(nothing, verbose=0)["answers_logits"]
-    raw: dict[Shown, Floats] = {
+    raw: dict[Modality, Floats] = {
         "images and answers": outputs["probabilities"],
         "images alone": softmax(outputs["logits"] - outputs["answers_logits"] + no_answers, axis=1),
         "answers alone": softmax(outputs["answers_logits"], axis=1),
@@ -175,21 +175,21 @@ def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:
 def quality_slices(reports: Sequence[Sequence[QualityReport]]) -> dict[str, tuple[str, ...]]:
     """Return slices by the quality of each case's images: its best verdict, and each measure's third of the cases, by its mean."""
     best = tuple(max((report.verdict for report in case), key=_VERDICTS.index).value if case else NOT_GIVEN for case in reports)
-    found = {"quality_verdict": best}
+    slices = {"quality_verdict": best}
     for name in MEASURES:
         values = np.array([_mean(getattr(report.measures, name) for report in case if report.measures) for case in reports])
-        known = values[~np.isnan(values)]
-        if not len(known):
+        finite = values[~np.isnan(values)]
+        if not len(finite):
             continue
-        low, high = np.quantile(known, [1 / 3, 2 / 3])
+        low, high = np.quantile(finite, [1 / 3, 2 / 3])
         names = (f"1: to {low:.3g}", f"2: {low:.3g} to {high:.3g}", f"3: above {high:.3g}")
-        found[f"quality_{name}"] = tuple(NOT_GIVEN if np.isnan(value) else names[int(value > low) + int(value > high)] for value in values)
-    return found
+        slices[f"quality_{name}"] = tuple(NOT_GIVEN if np.isnan(value) else names[int(value > low) + int(value > high)] for value in values)
+    return slices
 
 
 def _mean(values: Iterable[float]) -> float:
-    known = list(values)
-    return float(np.mean(known)) if known else float("nan")
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else float("nan")
 
 
 def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
@@ -228,8 +228,8 @@ def _slots(
         looked = [next(read) for _ in sample.images[:MAX_IMAGES]]
         reports.append(tuple(one.report for one in looked))
         usable = [one.image for one in looked if one.image is not None and one.report.verdict is not Verdict.UNUSABLE]
-        shown = usable if usable and quality_filter else [one.image for one in looked if one.image is not None]
-        for slot, image in enumerate(shown):
+        chosen = usable if usable and quality_filter else [one.image for one in looked if one.image is not None]
+        for slot, image in enumerate(chosen):
             images[row, slot], mask[row, slot] = fit(image, size), True
     return images, mask, reports
 
@@ -237,7 +237,7 @@ def _slots(
 def predictions(
     dataset: Dataset,
     conditions: Sequence[Condition],
-    raw: Mapping[Shown, npt.NDArray[np.float32]],
+    raw: Mapping[Modality, npt.NDArray[np.float32]],
     *,
     embedding: npt.NDArray[np.float32],
     model: str,

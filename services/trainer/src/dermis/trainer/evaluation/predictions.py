@@ -12,8 +12,8 @@ import numpy.typing as npt
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
 
-Shown = Literal["images and answers", "images alone", "answers alone"]
-SHOWN_TO_SERVE: Shown = "images and answers"
+Modality = Literal["images and answers", "images alone", "answers alone"]
+SERVED: Modality = "images and answers"
 FORMAT = "dermis.predictions/1"
 
 
@@ -34,7 +34,7 @@ class Predictions:
     conditions: tuple[Condition, ...]
     target: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
-    raw: Mapping[Shown, npt.NDArray[np.float32]]
+    raw: Mapping[Modality, npt.NDArray[np.float32]]
     embedding: npt.NDArray[np.float32]
     slices: Mapping[str, tuple[str, ...]]
     fold: npt.NDArray[np.int64]
@@ -52,7 +52,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         groups=tuple(name for one in parts for name in one.groups),
         target=np.concatenate([one.target for one in parts]),
         labels=np.concatenate([one.labels for one in parts]),
-        raw={shown: np.concatenate([one.raw[shown] for one in parts]) for shown in first.raw},
+        raw={modality: np.concatenate([one.raw[modality] for one in parts]) for modality in first.raw},
         embedding=np.concatenate([one.embedding for one in parts]),
         slices={name: tuple(value for one in parts for value in one.slices[name]) for name in first.slices},
         fold=np.concatenate([one.fold for one in parts]),
@@ -78,7 +78,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         labels=predictions.labels,
         embedding=predictions.embedding,
         fold=predictions.fold,
-        **{f"raw {shown}": values for shown, values in predictions.raw.items()},  # type: ignore[arg-type]
+        **{f"raw {modality}": values for modality, values in predictions.raw.items()},  # type: ignore[arg-type]
     )
     return buffer.getvalue()
 
@@ -98,7 +98,7 @@ def from_bytes(data: bytes) -> Predictions:
                 conditions=tuple(Condition.model_validate(condition) for condition in head["conditions"]),
                 target=arrays["target"],
                 labels=arrays["labels"],
-                raw={shown: arrays[f"raw {shown}"] for shown in get_args(Shown) if f"raw {shown}" in arrays},
+                raw={modality: arrays[f"raw {modality}"] for modality in get_args(Modality) if f"raw {modality}" in arrays},
                 embedding=arrays["embedding"],
                 slices={name: tuple(values) for name, values in head["slices"].items()},
                 fold=arrays["fold"],

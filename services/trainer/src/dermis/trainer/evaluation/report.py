@@ -65,21 +65,21 @@ def evaluate(
     `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown. `graders`: of each case each grader's differential, where they can be told apart.
     `by_fold`: of pooled predictions the manifest of each fold's model (`by_other_folds`). Cases without a condition that the model knows are counted and left out.
     """
-    known = predictions.labels >= 0
-    if not known.any():
+    labelled = predictions.labels >= 0
+    if not labelled.any():
         raise DermisError(
             Kind.INVALID, "NO_LABEL", f"none of {len(predictions)} cases has a condition that {manifest.key} knows: measure on others"
         )
-    unlabelled = int((~known).sum())
-    graders = None if graders is None else list(itertools.compress(graders, known))
-    predictions = at(predictions, known)
+    unlabelled = int((~labelled).sum())
+    graders = None if graders is None else list(itertools.compress(graders, labelled))
+    predictions = at(predictions, labelled)
     judged, strange = decided(manifest, predictions, outliers, by_fold=by_fold)
     rng = np.random.default_rng(0)
     weights = measures.draw_weights(predictions.groups, rng, draws=draws)
-    found = measures.figures(judged, weights)
+    bootstrapped = measures.figures(judged, weights)
     if strange is not None:
-        found["out_of_distribution"] = measures.mean(strange, weights)
-    overall = _with_intervals(found, predictions.groups, judged.answered)
+        bootstrapped["out_of_distribution"] = measures.mean(strange, weights)
+    overall = _with_intervals(bootstrapped, predictions.groups, judged.answered)
     confidence = judged.probabilities.max(1)
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
@@ -97,8 +97,10 @@ def evaluate(
         folds=len(set(predictions.fold.tolist())),
         interval=f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
         "Wilson's over groups where a share is 0 or 1",
-        metrics={name: rounded(found[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")},
-        mean_set_size=rounded(found["set_size"][0]),
+        metrics={
+            name: rounded(bootstrapped[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")
+        },
+        mean_set_size=rounded(bootstrapped["set_size"][0]),
         intervals={name: overall[name].interval for name in ("top_1", "top_3")},
         overall=overall,
         calibrated_on=calibrated_on,
@@ -140,13 +142,13 @@ def _rows(
 ) -> tuple[Slice, ...]:
     rows = []
     for value, here in cut_by(values):
-        found = measures.figures(judged.at(here), weights[:, here])
+        bootstrapped = measures.figures(judged.at(here), weights[:, here])
         if strange is not None:
-            found["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
+            bootstrapped["out_of_distribution"] = measures.mean(strange[here], weights[:, here])
         own = list(itertools.compress(groups, here))
         row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
         row["answered_n"] = int(judged.answered[here].sum())
-        for name, figure in _with_intervals(found, own, judged.answered[here]).items():
+        for name, figure in _with_intervals(bootstrapped, own, judged.answered[here]).items():
             row[name], row[f"{name}_interval"] = figure.value, figure.interval
         for top in measures.TOPS:
             row[f"top_{top}_floor"] = rounded(measures.floor(judged.labels[here], prior, top=top))
@@ -155,11 +157,11 @@ def _rows(
     return tuple(rows)
 
 
-def _with_intervals(found: Samples, groups: Sequence[str], answered: measures.Hits | None = None) -> dict[str, Figure]:
+def _with_intervals(bootstrapped: Samples, groups: Sequence[str], answered: measures.Hits | None = None) -> dict[str, Figure]:
     among = groups if answered is None else list(itertools.compress(groups, answered))
     return {
         name: with_interval(samples, among if name.endswith("_answered") else groups, share=name in _SHARES)
-        for name, samples in found.items()
+        for name, samples in bootstrapped.items()
     }
 
 

@@ -19,7 +19,7 @@ from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.comparison import Difference, Differences, differences
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.predict import Bundle, Change, predict
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions
+from dermis.trainer.evaluation.predictions import SERVED, Predictions
 from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.evaluation.slices import by_tone
 from dermis.trainer.model.feature_schema import FEATURE_GROUPS
@@ -90,8 +90,8 @@ def expose(stops: float) -> Change:
     """Exposure by so many stops, in linear light (sRGB, IEC 61966-2-1), clipped as a sensor clips."""
     levels = np.arange(256) / 255
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4) * 2.0**stops
-    shown = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
-    table = (np.clip(shown, 0, 1) * 255 + 0.5).astype(np.uint8)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+    table = (np.clip(encoded, 0, 1) * 255 + 0.5).astype(np.uint8)
     return lambda image: table[image]
 
 
@@ -136,11 +136,11 @@ def ablation(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step
     rows = []
     for left_out, names in FEATURE_GROUPS.items():
         if read & set(names):
-            found = predict(bundle, dataset, hidden=names, shown=(SHOWN_TO_SERVE,), step=step)
-            rows.append(_ablation(bundle, whole, found, f"answers: {left_out}"))
-    for left_out, shown in (("every answer", "images alone"), ("images", "answers alone")):
-        rows.append(_ablation(bundle, whole, replace(whole, raw={SHOWN_TO_SERVE: whole.raw[shown]}), left_out))  # type: ignore[index]
-    unfiltered = predict(bundle, dataset, quality_filter=False, shown=(SHOWN_TO_SERVE,), step=step)
+            ablated = predict(bundle, dataset, hidden=names, shown=(SERVED,), step=step)
+            rows.append(_ablation(bundle, whole, ablated, f"answers: {left_out}"))
+    for left_out, modality in (("every answer", "images alone"), ("images", "answers alone")):
+        rows.append(_ablation(bundle, whole, replace(whole, raw={SERVED: whole.raw[modality]}), left_out))  # type: ignore[index]
+    unfiltered = predict(bundle, dataset, quality_filter=False, shown=(SERVED,), step=step)
     return (*rows, _ablation(bundle, whole, unfiltered, "quality filter"))
 
 
@@ -152,9 +152,9 @@ def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: St
     """Return what each change of the images costs, overall and by tone: paired differences, and how often the first condition stays."""
     rows = []
     for name, change in CHANGES.items():
-        found = predict(bundle, dataset, change=change, shown=(SHOWN_TO_SERVE,), step=step)
+        altered = predict(bundle, dataset, change=change, shown=(SERVED,), step=step)
         for scale, value, here in _tones(bundle, whole):
-            part, changed = at(whole, here), at(found, here)
+            part, changed = at(whole, here), at(altered, here)
             what = {"change": name, "slice": scale, "value": value, "n": len(part), "first_stays": _stays(part, changed)}
             rows.append(ChangedImages.model_validate({**what, **_against(bundle, part, changed)}))
     return tuple(rows)
@@ -168,22 +168,20 @@ def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: 
     """
     if GENERATED.fullmatch(source):
         versions: Iterator[tuple[str, Predictions]] = (
-            (tone.value, predict(bundle, _repainted(dataset, source, tone), shown=(SHOWN_TO_SERVE,), step=step)) for tone in MonkSkinTone
+            (tone.value, predict(bundle, _repainted(dataset, source, tone), shown=(SERVED,), step=step)) for tone in MonkSkinTone
         )
         how, own = "EXACT: the same scene painted on every Monk tone", whole.slices["monk_skin_tone"]
     else:
-        versions = (
-            (name, predict(bundle, dataset, change=change, shown=(SHOWN_TO_SERVE,), step=step)) for name, change in LIGHTNESS.items()
-        )
+        versions = ((name, predict(bundle, dataset, change=change, shown=(SERVED,), step=step)) for name, change in LIGHTNESS.items())
         how, own = "APPROXIMATION: lightness shifted in CIE Lab, lesion and background with it", ("",) * len(whole)
     first = _first(whole)
     flips, rows = [], []
-    for name, found in versions:
+    for name, version in versions:
         other = np.array([value != name for value in own])
-        changed = (_first(found) != first) & other
+        changed = (_first(version) != first) & other
         flips.append((changed, other))
         flipped = _mean(changed[other], _taken(whole.groups, other))
-        top_1 = _mean(_first(found) == whole.labels, whole.groups)
+        top_1 = _mean(_first(version) == whole.labels, whole.groups)
         rows.append(Tone(shown_as=name, n=int(other.sum()), flips=flipped, top_1=top_1))
     changed, other = (np.stack(table) for table in zip(*flips, strict=True))
     rate = changed.sum(0) / np.maximum(other.sum(0), 1)
@@ -223,15 +221,15 @@ def _tones(bundle: Bundle, predictions: Predictions) -> Iterator[tuple[str, str,
     yield from by_tone(bundle.manifest, predictions)
 
 
-def _against(bundle: Bundle, whole: Predictions, found: Predictions) -> dict[str, Difference]:
+def _against(bundle: Bundle, whole: Predictions, changed: Predictions) -> dict[str, Difference]:
     """Return the paired differences of the changed way minus the whole one."""
-    one, two = (decided(bundle.manifest, predictions, bundle.outliers)[0] for predictions in (found, whole))
+    one, two = (decided(bundle.manifest, predictions, bundle.outliers)[0] for predictions in (changed, whole))
     weights = measures.draw_weights(whole.groups, np.random.default_rng(0))
     return differences(one, two, weights, whole.groups)
 
 
-def _stays(whole: Predictions, found: Predictions) -> Figure:
-    return _mean(_first(found) == _first(whole), whole.groups)
+def _stays(whole: Predictions, changed: Predictions) -> Figure:
+    return _mean(_first(changed) == _first(whole), whole.groups)
 
 
 def _mean(values: Any, groups: Sequence[str]) -> Figure:
@@ -245,7 +243,7 @@ def _taken(groups: Sequence[str], here: measures.Hits) -> list[str]:
 
 
 def _first(predictions: Predictions) -> measures.Ints:
-    return np.asarray(np.argsort(-predictions.raw[SHOWN_TO_SERVE], axis=1, kind="stable")[:, 0])
+    return np.asarray(np.argsort(-predictions.raw[SERVED], axis=1, kind="stable")[:, 0])
 
 
 def as_tables(studies: Studies) -> list[Table]:
@@ -266,8 +264,9 @@ def as_tables(studies: Studies) -> list[Table]:
 
 def _table_of_flips(flips: ToneFlips) -> Table:
     rows = [{"shown as": row.shown_as, "n": row.n, "flips": _text(row.flips), "top-1": _text(row.top_1)} for row in flips.shown_as]
-    for each in flips.by_slice:
-        rows.append({"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""})
+    rows += [
+        {"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""} for each in flips.by_slice
+    ]
     note = f"{flips.how}. Of {flips.n:,} cases {_text(flips.cases_with_a_flip)} have at least one flip."
     return Table(name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=_frame(rows))
 

@@ -37,7 +37,7 @@ STUDIES_FILE = "studies.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class EvaluationOptions:
     """What is to be evaluated: `model` and `against` are versions (3, dermis/3) or folders; `part` of `split`, else all cases."""
 
     model: str
@@ -63,47 +63,47 @@ class _Model:
     key: str | None
 
 
-def run(wish: Wish) -> None:
+def run(options: EvaluationOptions) -> None:
     """Evaluate and say what was written; INVALID where model and data have nothing in common."""
-    store = open_store(wish.store) if wish.store else None
-    whole, dataset, train = _data(wish)
-    split = from_text(wish.split.read_bytes()).digest if wish.split else None
+    store = open_store(options.store) if options.store else None
+    whole, dataset, train = _data(options)
+    split = from_text(options.split.read_bytes()).digest if options.split else None
     with ExitStack() as stack:
-        model = _model(wish.model, dataset, store, stack)
+        model = _model(options.model, dataset, store, stack)
         dataset = dataset.labelled([condition.name for condition in model.bundle.manifest.conditions])
         if not len(dataset):
             raise DermisError(
                 Kind.INVALID,
                 "NO_LABEL",
-                f"no case of {wish.data} has a condition of {wish.model}: measure it on data that name its conditions",
+                f"no case of {options.data} has a condition of {options.model}: measure it on data that name its conditions",
             )
-        other = _other(wish.against, model, dataset, store, stack) if wish.against else None
-        data = f"{whole.name}{f', part {wish.part}' if wish.split else ''}; label policy {whole.policy}"
+        other = _other(options.against, model, dataset, store, stack) if options.against else None
+        data = f"{whole.name}{f', part {options.part}' if options.split else ''}; label policy {whole.policy}"
         _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
         predictions, report = _measure(model, dataset, train, data=data, store=store)
         report = report.model_copy(update={"seen_in_training": seen} if seen else {})
-        studied = _studies(wish, model.bundle, dataset, predictions)
+        studied = _studies(options, model.bundle, dataset, predictions)
         against = comparison = None
         if other:
             _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
             theirs, against = _measure(other, dataset, train, data=data, store=store)
             comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
-    wish.out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     beside = {**(dict(studied) if studied else {}), **({"comparison": comparison} if comparison else {})}
-    write_json(wish.out / EVALUATION_FILE, report.model_copy(update=beside))
-    (wish.out / PREDICTIONS_FILE).write_bytes(to_bytes(predictions))
+    write_json(options.out / EVALUATION_FILE, report.model_copy(update=beside))
+    (options.out / PREDICTIONS_FILE).write_bytes(to_bytes(predictions))
     if store and model.key:  # without what depends on other versions: it is put once
         files = {EVALUATION_FILE: as_json(report), PAGE_FILE: as_html(report).encode()} | (
             {STUDIES_FILE: as_json(studied)} if studied else {}
         )
         _put(store, model.key, files)
     elif store:
-        click.echo(f"{wish.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
+        click.echo(f"{options.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
     evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
     tables = studies.as_tables(studied) if studied else ()
     page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
-    (wish.out / PAGE_FILE).write_text(page, encoding="utf-8")
-    _say(wish, report, comparison, studied)
+    (options.out / PAGE_FILE).write_text(page, encoding="utf-8")
+    _say(options, report, comparison, studied)
     _warn(seen)
 
 
@@ -117,15 +117,15 @@ def _alert(line: str) -> None:
     click.secho(f"WARNING: {line}", err=True, fg="red", bold=True)
 
 
-def _data(wish: Wish) -> tuple[Dataset, Dataset, Dataset | None]:
+def _data(options: EvaluationOptions) -> tuple[Dataset, Dataset, Dataset | None]:
     """Return the data set, the cases to measure on, and those of training where a split tells them."""
-    duplicates = read_duplicates(wish.duplicates.read_bytes()) if wish.duplicates else None
-    chosen: dict[str, Any] = {"policy": wish.policy} if wish.policy else {}
-    whole = open_dataset(wish.data, mapping=wish.mapping, duplicates=duplicates, **chosen)
-    if not wish.split:
+    duplicates = read_duplicates(options.duplicates.read_bytes()) if options.duplicates else None
+    chosen: dict[str, Any] = {"policy": options.policy} if options.policy else {}
+    whole = open_dataset(options.data, mapping=options.mapping, duplicates=duplicates, **chosen)
+    if not options.split:
         return whole, whole, None
-    split = from_text(wish.split.read_bytes())
-    return whole, whole.part(split, wish.part), whole.part(split, "train")
+    split = from_text(options.split.read_bytes())
+    return whole, whole.part(split, options.part), whole.part(split, "train")
 
 
 def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStack) -> _Model:
@@ -211,18 +211,18 @@ def _trained_on(model: _Model, train: Dataset | None, dataset: Dataset) -> tuple
     return targets((train or dataset).samples, conditions)[0].mean(0), calibrated_on
 
 
-def _studies(wish: Wish, bundle: Bundle, dataset: Dataset, whole: Predictions) -> studies.Studies | None:
-    if not wish.ablation and not wish.robustness:
+def _studies(options: EvaluationOptions, bundle: Bundle, dataset: Dataset, whole: Predictions) -> studies.Studies | None:
+    if not options.ablation and not options.robustness:
         return None
     results: dict[str, Any] = {}
-    rounds = studies.passes(wish.data, ablation=wish.ablation, robustness=wish.robustness)
+    rounds = studies.passes(options.data, ablation=options.ablation, robustness=options.robustness)
     with click.progressbar(length=rounds * len(dataset), label="studies") as bar:
         step: Callable[[int], None] = bar.update
-        if wish.ablation:
+        if options.ablation:
             results["ablation"] = studies.ablation(bundle, dataset, whole, step=step)
-        if wish.robustness:
+        if options.robustness:
             results["robustness"] = studies.robustness(bundle, dataset, whole, step=step)
-            results["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=wish.data, step=step)
+            results["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=options.data, step=step)
     return studies.Studies(**results)
 
 
@@ -253,7 +253,7 @@ def _put(store: BlobStore, key: str, files: Mapping[str, bytes]) -> None:
             click.echo(f"{key}/{name} stands with other content and is left: what is new is in the folder alone", err=True)
 
 
-def _say(wish: Wish, report: EvaluationReport, comparison: Comparison | None, studied: studies.Studies | None) -> None:
+def _say(options: EvaluationOptions, report: EvaluationReport, comparison: Comparison | None, studied: studies.Studies | None) -> None:
     click.echo(f"{report.model} on {report.n:,} cases")
     for name in (
         "top_1",
@@ -273,7 +273,7 @@ def _say(wish: Wish, report: EvaluationReport, comparison: Comparison | None, st
             click.echo(f"  {name:28} {_text(paired.difference, paired.interval, sign='+')}  against {comparison.against}")
     if studied and (flips := studied.skin_tone_flips):
         click.echo(f"  skin-tone flip rate          {_text(flips.flip_rate.value, flips.flip_rate.interval)}  {flips.how}")
-    click.echo(f"written {wish.out / EVALUATION_FILE}, {wish.out / PAGE_FILE}, {wish.out / PREDICTIONS_FILE}")
+    click.echo(f"written {options.out / EVALUATION_FILE}, {options.out / PAGE_FILE}, {options.out / PREDICTIONS_FILE}")
 
 
 def _text(value: float | None, interval: Interval, *, sign: str = "") -> str:

@@ -39,8 +39,8 @@ def seen_in_training(
     if record := _record(manifest, store):
         keys = case_keys(dataset)
         learned, calibrated = (
-            sum(key in told for key in keys)
-            for told in (
+            sum(key in warning for key in keys)
+            for warning in (
                 {key for part in ("train", "validation") for key in record.parts.get(part, ())},
                 set(record.parts.get("calibration", ())),
             )

@@ -20,8 +20,8 @@ _GROUPS: tuple[str, ...] = ("", *get_args(FitzpatrickGroup))
 
 
 def _types(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickSkinType | None]:
-    known = set(FitzpatrickSkinType)
-    return [FitzpatrickSkinType(value) if value in known else None for value in predictions.slices[scale]]
+    types = set(FitzpatrickSkinType)
+    return [FitzpatrickSkinType(value) if value in types else None for value in predictions.slices[scale]]
 
 
 def fitzpatrick_groups(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickGroup | None]:

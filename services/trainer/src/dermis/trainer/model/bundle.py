@@ -60,13 +60,15 @@ _EXACT = ("name", "version", "purpose", "image_size", "max_images", "conditions"
 def differences(folder: Path, other: Path, *, tolerance: float = 0.02) -> list[str]:
     """Return in what two builds differ: names and sizes must be equal, each metric within `tolerance`."""
     ours, theirs = read_manifest(folder), read_manifest(other)
-    found = [
+    faults = [
         f"{field}: {getattr(ours, field)} against {getattr(theirs, field)}"
         for field in _EXACT
         if getattr(ours, field) != getattr(theirs, field)
     ]
     metrics, rebuilt = read_metrics(folder), read_metrics(other)
-    for name in sorted(metrics.keys() | rebuilt.keys()):
-        if name not in metrics or name not in rebuilt or abs(metrics[name] - rebuilt[name]) > tolerance:
-            found.append(f"{name}: {metrics.get(name)} against {rebuilt.get(name)}, more than {tolerance} apart")
-    return found
+    faults += [
+        f"{name}: {metrics.get(name)} against {rebuilt.get(name)}, more than {tolerance} apart"
+        for name in sorted(metrics.keys() | rebuilt.keys())
+        if name not in metrics or name not in rebuilt or abs(metrics[name] - rebuilt[name]) > tolerance
+    ]
+    return faults

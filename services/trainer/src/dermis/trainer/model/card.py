@@ -17,7 +17,7 @@ _PURPOSE = {
 def model_card(manifest: Manifest, report: EvaluationReport) -> str:
     """Return the card, Markdown, of a bundle and its evaluation report."""
     metrics, floors, perfect = report.metrics, report.floors, report.perfect_model_at_this_n
-    shown = "\n".join(
+    rows = "\n".join(
         f"| {what} | {_number(row.figures['top_1'].value)} | {_number(row.figures['top_3'].value)} |" for what, row in report.shown.items()
     )
     return f"""# {manifest.name} {manifest.version} ({manifest.purpose})
@@ -35,7 +35,7 @@ def model_card(manifest: Manifest, report: EvaluationReport) -> str:
 
 | shown | top-1 | top-3 |
 |---|---|---|
-{shown}
+{rows}
 | floor: {floors.meaning} | {floors.top_1:.3f} | {floors.top_3:.3f} |
 
 Every image that can be read was shown to the model, as with the calibration cases. The service leaves unusable images out; `dermis evaluate`
@@ -77,17 +77,17 @@ def _more(overall: dict[str, Figure]) -> str:
 
 def _promises(manifest: Manifest) -> str:
     """Return in sentences for whom no coverage is claimed and what abstention was chosen for."""
-    said = []
+    lines = []
     if pooled := manifest.prediction_sets.pooled:
-        said.append(f"Too few calibration cases to claim a coverage for {', '.join(pooled)}: they share the threshold of all.")
+        lines.append(f"Too few calibration cases to claim a coverage for {', '.join(pooled)}: they share the threshold of all.")
     if chosen := manifest.abstention.chosen_for:
-        said.append(
+        lines.append(
             f"Abstention was chosen so that of the cases answered at most {chosen.risk:.0%} lack their condition among the first {chosen.top}, "
             f"with {chosen.confidence:.0%} confidence on {chosen.calibrated_on} calibration cases, {chosen.answered:.0%} of which were answered."
         )
     if rule := manifest.outliers:
-        said.append(f"Cases unlike those of training are declined, at a cost of {rule.false_alarms:.0%} of cases like them.")
-    return "\n".join(said) + "\n" if said else ""
+        lines.append(f"Cases unlike those of training are declined, at a cost of {rule.false_alarms:.0%} of cases like them.")
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 def _slices(title: str, rows: Sequence[Slice]) -> str:

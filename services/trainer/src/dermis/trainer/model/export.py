@@ -63,12 +63,12 @@ def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
 def signature(folder: Path) -> dict[str, str]:
     """Return "input images" and the like -> type and shape of a bundle's one signature; an error if there are others."""
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    found = {name: spec for graph in saved.meta_graphs for name, spec in graph.signature_def.items() if not name.startswith("__")}
-    if list(found) != [SIGNATURE]:
-        raise DermisError(Kind.INVALID, "SIGNATURE", f"signatures {sorted(found)}; a bundle has {SIGNATURE} alone")
+    signatures = {name: spec for graph in saved.meta_graphs for name, spec in graph.signature_def.items() if not name.startswith("__")}
+    if list(signatures) != [SIGNATURE]:
+        raise DermisError(Kind.INVALID, "SIGNATURE", f"signatures {sorted(signatures)}; a bundle has {SIGNATURE} alone")
     return {
         f"{way} {name}": f"{tf.dtypes.as_dtype(tensor.dtype).name}{[dim.size for dim in tensor.tensor_shape.dim]}"
-        for way, tensors in (("input", found[SIGNATURE].inputs), ("output", found[SIGNATURE].outputs))
+        for way, tensors in (("input", signatures[SIGNATURE].inputs), ("output", signatures[SIGNATURE].outputs))
         for name, tensor in sorted(tensors.items())
     }
 

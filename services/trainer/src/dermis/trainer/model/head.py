@@ -38,12 +38,14 @@ class Head:
 def with_taps(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
     """Return the backbone with the outputs of earlier layers beside its own, averaged down to its positions."""
     height, width = backbone.output.shape[1:3]
-    found = []
+    outputs = []
     for name in taps:
         maps = backbone.get_layer(name).output
         steps = -(-maps.shape[1] // height), -(-maps.shape[2] // width)
-        found.append(layers.AveragePooling2D(steps, padding="same", name=f"{name}_tap")(maps) if max(steps) > 1 else maps)
-    return keras.Model(backbone.input, layers.Concatenate(name="taps")([*found, backbone.output]), name="backbone") if found else backbone
+        outputs.append(layers.AveragePooling2D(steps, padding="same", name=f"{name}_tap")(maps) if max(steps) > 1 else maps)
+    return (
+        keras.Model(backbone.input, layers.Concatenate(name="taps")([*outputs, backbone.output]), name="backbone") if outputs else backbone
+    )
 
 
 def mirrored(backbone: keras.Model) -> keras.Model:
@@ -70,23 +72,23 @@ def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, he
     x = Standardise(name="standardise")(maps) if head.standardised else maps
     if head.units:
         x = layers.Dense(head.units, activation="relu", kernel_regularizer=penalty, name="units")(x)
-    shown = ops.reshape(mask, (-1, MAX_IMAGES, 1, 1, 1))
+    visible = ops.reshape(mask, (-1, MAX_IMAGES, 1, 1, 1))
     score = layers.Dense(1, use_bias=False, name="attention")
     if head.pooling == "positions":
-        scores = ops.where(shown, score(x), -1e9)
+        scores = ops.where(visible, score(x), -1e9)
         weights = ops.softmax(ops.reshape(scores, (-1, MAX_IMAGES * height * width)))
-        weights = ops.reshape(weights, (-1, MAX_IMAGES, height, width, 1)) * ops.cast(shown, "float32")
+        weights = ops.reshape(weights, (-1, MAX_IMAGES, height, width, 1)) * ops.cast(visible, "float32")
     else:
-        scores = ops.where(shown, score(ops.mean(x, axis=(2, 3), keepdims=True)), -1e9)
-        weights = ops.softmax(scores, axis=1) * ops.cast(shown, "float32") / (height * width)
+        scores = ops.where(visible, score(ops.mean(x, axis=(2, 3), keepdims=True)), -1e9)
+        weights = ops.softmax(scores, axis=1) * ops.cast(visible, "float32") / (height * width)
         weights = weights * ops.ones_like(x[..., :1])
 
     embedding = ops.sum(weights * x, axis=(1, 2, 3))
     if head.dropout:
         x = layers.Dropout(head.dropout, noise_shape=(None, 1, 1, 1, x.shape[-1]), name="dropout")(x)
     cam = weights * layers.Dense(conditions, use_bias=False, kernel_regularizer=penalty, name="condition")(x)
-    told = layers.Dense(head.answers_units, activation="relu", name="answers_units")(features) if head.answers_units else features
-    answers_logits = layers.Dense(conditions, kernel_regularizer=penalty, name="answers")(told)
+    answers = layers.Dense(head.answers_units, activation="relu", name="answers_units")(features) if head.answers_units else features
+    answers_logits = layers.Dense(conditions, kernel_regularizer=penalty, name="answers")(answers)
     logits = ops.sum(cam, axis=(1, 2, 3)) + answers_logits
     outputs: dict[str, Any] = {
         "probabilities": ops.softmax(logits),

@@ -205,10 +205,10 @@ def run_key(run_id: str) -> str:
 
 def run_ids(store: BlobStore) -> list[str]:
     """Return the runs of a store, the oldest first: one listed key each, whatever they hold."""
-    found: list[str] = []
-    while (key := next(store.list(RUNS, after=f"{run_key(found[-1])}/~" if found else ""), None)) is not None:
-        found.append(key.split("/", 2)[1])
-    return found
+    ids: list[str] = []
+    while (key := next(store.list(RUNS, after=f"{run_key(ids[-1])}/~" if ids else ""), None)) is not None:
+        ids.append(key.split("/", 2)[1])
+    return ids
 
 
 def read_run(store: BlobStore, run_id: str) -> RunState:
@@ -277,12 +277,12 @@ class Run:
         if state.started is None:
             raise DermisError(Kind.INVALID, "RUN", f"run {run_id} has no started.json; start a new one")
         run = cls(store, state.started, attempt=state.attempt + 1)
-        held = run.last_checkpoint()
+        checkpoint = run.last_checkpoint()
         fact = Resumed(
             run_id=run_id,
             attempt=run.attempt,
             resumed_at=_now(),
-            after=held.epoch if held else 0,
+            after=checkpoint.epoch if checkpoint else 0,
             code=code_version(),
             hardware=hardware or this_machine(),
         )
@@ -290,7 +290,7 @@ class Run:
             run._put(f"resumed/{run.attempt}.json", fact)
         except BlobConflict as error:
             raise DermisError(Kind.CONFLICT, "RUN_RESUMED", f"run {run_id} is being resumed by another process") from error
-        run._clear_checkpoints(keep=held.epoch if held else 0)
+        run._clear_checkpoints(keep=checkpoint.epoch if checkpoint else 0)
         return run
 
     @classmethod
@@ -306,8 +306,8 @@ class Run:
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
         """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands. CONFLICT as `check`."""
         self.check()
-        known = {name: float(value) for name, value in metrics.items()}
-        fact = Epoch(run_id=self.id, epoch=k, ended_at=_now(), metrics=known, stage=stage, of=of)
+        values = {name: float(value) for name, value in metrics.items()}
+        fact = Epoch(run_id=self.id, epoch=k, ended_at=_now(), metrics=values, stage=stage, of=of)
         self._put_first(f"epochs/{k}.json", fact)
 
     def checkpoint(self, k: int, files: Mapping[str, bytes]) -> None:
@@ -329,11 +329,11 @@ class Run:
 
     def read_checkpoint(self, checkpoint: Checkpoint) -> dict[str, bytes]:
         """Return a checkpoint's files; INVALID if one is not what was kept."""
-        found = {name: self._store.get(self._key(f"checkpoints/{checkpoint.epoch}/{name}")) for name in checkpoint.files}
-        for name, data in found.items():
+        files = {name: self._store.get(self._key(f"checkpoints/{checkpoint.epoch}/{name}")) for name in checkpoint.files}
+        for name, data in files.items():
             if hashlib.sha256(data).hexdigest() != checkpoint.files[name]:
                 raise DermisError(Kind.INVALID, "CHECKPOINT", f"{name} of the checkpoint after epoch {checkpoint.epoch} was changed")
-        return found
+        return files
 
     def finish(self, version: VersionRef) -> None:
         """Say which version came of it; CONFLICT as `check`, or if another one did."""

@@ -20,8 +20,8 @@ _FIGURES = {"top_1": "top-1", "top_3_soft": "soft top-3"}
 
 def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return a row for each run and each version, the oldest first."""
-    held = registry.current_or_none(store)
-    place = {held.current: "current", **({held.previous: "previous"} if held.previous else {})} if held else {}
+    current = registry.current_or_none(store)
+    place = {current.current: "current", **({current.previous: "previous"} if current.previous else {})} if current else {}
     rows = []
     for ref in versions(store):
         manifest = read_manifest(store, ref)
@@ -41,7 +41,7 @@ def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any
 def _run(run_id: str, state: RunState, now: datetime) -> dict[str, Any]:
     epoch, sign = state.epoch, state.last_sign
     silent = state.status is RunStatus.RUNNING and sign is not None and now - sign > SILENT_AFTER
-    made = state.finished.version if state.finished else None
+    version = state.finished.version if state.finished else None
     return {
         "run": run_id,
         "status": str(state.status) + (" (silent: killed?)" if silent else ""),
@@ -49,7 +49,7 @@ def _run(run_id: str, state: RunState, now: datetime) -> dict[str, Any]:
         "attempt": state.attempt,
         "epoch": "" if epoch is None else f"{epoch.epoch}" + (f"/{epoch.of}" if epoch.of else ""),
         "last sign": "" if sign is None else f"{_ago(now - sign)} ago",
-        "version": f"{made.name}/{made.version}" if made else "",
+        "version": f"{version.name}/{version.version}" if version else "",
         "why": f"{state.ended.reason} {state.ended.detail}".strip() if state.ended and state.status != RunStatus.FINISHED else "",
     }
 
@@ -100,8 +100,7 @@ def _evaluation(store: BlobStore, data: str, ref: VersionRef) -> dict[str, Any]:
         return {"data": data, "n": f"unknown, as there is no {EVALUATION_FILE}", "rows": []}
     rows = [_row("overall", report.n, [report.figure(name) for name in _FIGURES])]
     for scale in _TONES:
-        for row in report.slices.get(scale, ()):
-            rows.append(_row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES]))
+        rows += [_row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES]) for row in report.slices.get(scale, ())]
     return {"data": data, "n": report.n, "rows": rows}
 
 

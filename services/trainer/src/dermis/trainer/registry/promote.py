@@ -16,7 +16,7 @@ from dermis.shared.evaluation import read_report
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, from_bytes
+from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_bytes
 from dermis.trainer.metrics import Floats, Ints, soft_hits
 from dermis.trainer.records.layout import evaluated_on, evaluation_key
 from dermis.trainer.registry import gate
@@ -80,7 +80,7 @@ class Promotion(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class PromotionRequest:
     """What is asked for. `first`: nothing comparable is current, so the best constant list is the opponent."""
 
     ref: VersionRef
@@ -109,48 +109,48 @@ def check_files(store: BlobStore, manifest: Manifest) -> list[str]:
     faults = []
     for path, digest in manifest.files.items():
         try:
-            found = hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest()
+            actual = hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest()
         except BlobNotFound:
             faults.append(f"{manifest.key}/{path} is missing: publish the bundle again, under a new version")
             continue
-        if found != digest:
-            faults.append(f"{manifest.key}/{path} has SHA-256 {found}, the manifest says {digest}: publish it again, under a new version")
+        if actual != digest:
+            faults.append(f"{manifest.key}/{path} has SHA-256 {actual}, the manifest says {digest}: publish it again, under a new version")
     return faults
 
 
-def promote(store: BlobStore, wish: Wish, *, models_root: str) -> Promotion:
+def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) -> Promotion:
     """Make a version current if it may be, and return the record; a refusal is a record too and changes nothing else.
 
     NOT_FOUND without such a version; CONFLICT if it is current already, or another promotion came in between.
     """
-    manifest = read_manifest(store, wish.ref)
-    held = current_or_none(store)
-    over = held.current if held else None
-    if over == wish.ref:
-        raise DermisError(Kind.CONFLICT, "ALREADY_CURRENT", f"{wish.ref.name} {wish.ref.version} is current already")
+    manifest = read_manifest(store, request.ref)
+    current = current_or_none(store)
+    over = current.current if current else None
+    if over == request.ref:
+        raise DermisError(Kind.CONFLICT, "ALREADY_CURRENT", f"{request.ref.name} {request.ref.version} is current already")
     below = read_manifest(store, over) if over else None
-    reasons = [*_bundle_faults(store, manifest), *_purpose_faults(manifest, below, wish)]
+    reasons = [*_bundle_faults(store, manifest), *_purpose_faults(manifest, below, request)]
     judged: tuple[str, str, Judgement] | None = None
     if not reasons:
         try:
-            judged = _judge(store, wish, None if wish.first else over)
+            judged = _judge(store, request, None if request.first else over)
         except DermisError as error:
             if error.retryable:
                 raise
             reasons = [error.detail]
-    data, opponent, judgement = judged or (wish.data, None, None)
+    data, opponent, judgement = judged or (request.data, None, None)
     record = Promotion(
         id=new_id("promotion"),
         at=datetime.now(UTC),
         action=Action.REFUSED if reasons or judgement is None or judgement.reasons else Action.PROMOTED,
-        ref=wish.ref,
+        ref=request.ref,
         over=over,
         data=data,
         compared_with=opponent,
         overall=_measured(judgement.overall) if judgement else None,
         tones=tuple(map(_measured, judgement.tones)) if judgement else (),
-        waivers=wish.waivers,
-        lower_purpose=wish.lower_purpose,
+        waivers=request.waivers,
+        lower_purpose=request.lower_purpose,
         reasons=tuple(reasons) or (judgement.reasons if judgement else ()),
     )
     return _do(store, record, models_root=models_root)
@@ -158,18 +158,18 @@ def promote(store: BlobStore, wish: Wish, *, models_root: str) -> Promotion:
 
 def rollback(store: BlobStore, *, models_root: str) -> Promotion:
     """Make the previous version current again, its files checked; CONFLICT if there is none or they are not whole."""
-    held = read_current(store)
-    if held.previous is None:
+    pointer = read_current(store)
+    if pointer.previous is None:
         raise DermisError(
-            Kind.CONFLICT, "NO_PREVIOUS", f"{held.current.name} {held.current.version} is the first: there is nothing before it"
+            Kind.CONFLICT, "NO_PREVIOUS", f"{pointer.current.name} {pointer.current.version} is the first: there is nothing before it"
         )
-    faults = check_files(store, read_manifest(store, held.previous))
+    faults = check_files(store, read_manifest(store, pointer.previous))
     record = Promotion(
         id=new_id("promotion"),
         at=datetime.now(UTC),
         action=Action.REFUSED if faults else Action.ROLLED_BACK,
-        ref=held.previous,
-        over=held.current,
+        ref=pointer.previous,
+        over=pointer.current,
         reasons=tuple(faults),
     )
     return _do(store, record, models_root=models_root)
@@ -202,14 +202,14 @@ def _bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:
     return faults
 
 
-def _purpose_faults(manifest: Manifest, below: Manifest | None, wish: Wish) -> list[str]:
+def _purpose_faults(manifest: Manifest, below: Manifest | None, request: PromotionRequest) -> list[str]:
     """Return why a version may not follow `below`, the current one, for what the two are made for."""
     faults = []
-    if below and _PURPOSES.index(manifest.purpose) < _PURPOSES.index(below.purpose) and not wish.lower_purpose:
+    if below and _PURPOSES.index(manifest.purpose) < _PURPOSES.index(below.purpose) and not request.lower_purpose:
         faults.append(f"its purpose is {manifest.purpose}, that of the current version {below.purpose}: --lower-purpose if that is meant")
-    if wish.first and below and _same_conditions(manifest, below) and (manifest.purpose == "demo" or below.purpose != "demo"):
+    if request.first and below and _same_conditions(manifest, below) and (manifest.purpose == "demo" or below.purpose != "demo"):
         faults.append(f"{below.name} {below.version} is current and can be compared with: leave --first out")
-    if not wish.first and not below:
+    if not request.first and not below:
         faults.append(f"no version is current: --first compares with {CONSTANT}")
     return faults
 
@@ -218,11 +218,11 @@ def _same_conditions(one: Manifest, other: Manifest) -> bool:
     return {condition.id for condition in one.conditions} == {condition.id for condition in other.conditions}
 
 
-def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[str, str, Judgement]:
+def _judge(store: BlobStore, request: PromotionRequest, opponent: VersionRef | None) -> tuple[str, str, Judgement]:
     """Return the data set's digest, who the candidate was compared with, and the judgement; INVALID if they can't be compared."""
-    data = wish.data or _only_data(store, wish.ref, opponent)
-    candidate = read_predictions(store, data, wish.ref)
-    _unseen(store, data, wish.ref)
+    data = request.data or _only_data(store, request.ref, opponent)
+    candidate = read_predictions(store, data, request.ref)
+    _unseen(store, data, request.ref)
     scores = _scores(candidate)
     if opponent is None:
         paired = Paired(
@@ -234,8 +234,8 @@ def _judge(store: BlobStore, wish: Wish, opponent: VersionRef | None) -> tuple[s
         current = read_predictions(store, data, opponent)
         place = _pairing(candidate, current)
         paired = Paired(current=_scores(current)[place], candidate=scores, groups=candidate.groups)
-    judgement = judge(paired, candidate.slices, waived=frozenset(waiver.group for waiver in wish.waivers))
-    idle = {waiver.group for waiver in wish.waivers} - {name for group in judgement.waived for name in (group, group.split("=")[0])}
+    judgement = judge(paired, candidate.slices, waived=frozenset(waiver.group for waiver in request.waivers))
+    idle = {waiver.group for waiver in request.waivers} - {name for group in judgement.waived for name in (group, group.split("=")[0])}
     if idle:
         raise _incomparable(f"the waiver of {min(idle)} waives nothing: name a group that is INSUFFICIENT, such as monk_bin=MST_7_10")
     return candidate.data, f"{opponent.name} {opponent.version}" if opponent else CONSTANT, judgement
@@ -258,9 +258,9 @@ def _only_data(store: BlobStore, ref: VersionRef, opponent: VersionRef | None) -
     if opponent:
         both &= set(evaluated_on(store, opponent))
     if len(both) != 1:
-        known = ", ".join(sorted(both)) or "none"
+        data_sets = ", ".join(sorted(both)) or "none"
         raise _incomparable(
-            f"data sets on which the versions were evaluated: {known}; name one with --data-digest, or run `dermis evaluate`"
+            f"data sets on which the versions were evaluated: {data_sets}; name one with --data-digest, or run `dermis evaluate`"
         )
     return both.pop()
 
@@ -269,14 +269,14 @@ def read_predictions(store: BlobStore, data: str, ref: VersionRef) -> Prediction
     """Return what a version said of a data set; INVALID if it was not evaluated on it, or the file is of something else."""
     key = f"{evaluation_key(data, ref)}/predictions.npz"
     try:
-        found = from_bytes(store.get(key))
+        predictions = from_bytes(store.get(key))
     except BlobNotFound as error:
         raise _incomparable(f"{ref.name} {ref.version} has no evaluation on the data set {data}: run `dermis evaluate`") from error
-    if found.model != f"{ref.name}/{ref.version}" or not found.data.startswith(data):
-        raise _incomparable(f"{key} is of model {found.model} on the data set {found.data}: evaluate again")
-    if not len(found):
+    if predictions.model != f"{ref.name}/{ref.version}" or not predictions.data.startswith(data):
+        raise _incomparable(f"{key} is of model {predictions.model} on the data set {predictions.data}: evaluate again")
+    if not len(predictions):
         raise _incomparable(f"{key} holds no case: evaluate on a data set with labelled cases")
-    return found
+    return predictions
 
 
 def _pairing(candidate: Predictions, current: Predictions) -> Ints:
@@ -298,9 +298,9 @@ def _pairing(candidate: Predictions, current: Predictions) -> Ints:
 
 
 def _scores(predictions: Predictions) -> Floats:
-    if SHOWN_TO_SERVE not in predictions.raw:
-        raise _incomparable(f"the predictions of {predictions.model} were not made from {SHOWN_TO_SERVE}: evaluate again")
-    return soft_hits(predictions.raw[SHOWN_TO_SERVE], predictions.target, top=gate.TOP)
+    if SERVED not in predictions.raw:
+        raise _incomparable(f"the predictions of {predictions.model} were not made from {SERVED}: evaluate again")
+    return soft_hits(predictions.raw[SERVED], predictions.target, top=gate.TOP)
 
 
 def _measured(compared: Compared) -> Measured:

@@ -1,7 +1,7 @@
 """How a model is made, from the data to the published version, in the order in which things happen.
 
 `train` is what `dermis train` calls. `build_bundle` is the part of it that needs no store: from cases to a bundle in a
-folder. Below them each step has a banner: data, search, backbone, stages, loss, optimizer and schedule, loop, resume,
+folder. Below them each step has a heading: data, search, backbone, stages, loss, optimizer and schedule, loop, resume,
 calibrate, export, evaluate, publish.
 """
 
@@ -24,11 +24,11 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MODEL_NAME, OUTLIERS_FILE, Condition, Manifest, VersionRef
 from dermis.shared.ports import BlobConflict, BlobStore
 from dermis.shared.stores import open_store
-from dermis.trainer.calibration.fit import Trust, Wanted, fit_trust
+from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
 from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
-from dermis.trainer.evaluation.predictions import SHOWN_TO_SERVE, Predictions, concatenate
+from dermis.trainer.evaluation.predictions import SERVED, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
@@ -96,12 +96,11 @@ def build_bundle(
     data: str = "",
     lineage: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Build a bundle in `folder`, which must not exist yet, and return its manifest.
+    """Build a bundle in `folder`, which must not exist yet; a resumed run goes on after its last checkpoint.
 
-    Where the workspace's run was resumed, training goes on after its last checkpoint.
-    `folds`: the model learns from all of `parts.train`, and is calibrated and evaluated by what models of the same
-    config predict of the folds that they did not see: each has learned from fewer cases than the model in the bundle,
-    so the figures are, if anything, too low.
+    `folds`: the model learns from all of `parts.train`. It is calibrated and evaluated by the predictions of models of
+    the same config for folds that they did not see; each has learned from fewer cases, so the figures are, if anything,
+    too low.
     """
     conditions = known_conditions(parts.train, config)
     parts, lineage = parts.of(conditions), dict(lineage or {})
@@ -117,7 +116,7 @@ def build_bundle(
 
     # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
-    wanted = Wanted(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
+    wanted = CalibrationTargets(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
@@ -218,11 +217,9 @@ def fit_stage(
     save: Callable[[TrainState], None] = lambda state: None,
 ) -> None:
     """Train one stage from where `state` stands; see `loop.fit` for `on_epoch`, `save` and the errors."""
-    # ------------------------------------------------------------------------------------------------------------------
     # Loss: cross-entropy to the reference differential, focal and smoothed where the config says so
     loss = cross_entropy(focal_gamma=config.focal, label_smoothing=config.smoothing)
 
-    # ------------------------------------------------------------------------------------------------------------------
     # Optimizer and schedule: AdamW; the learning rate falls along a cosine to 0 at the stage's last step
     steps = stage.epochs * steps_per_epoch(training, config)
     schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, max(1, steps))
@@ -231,7 +228,6 @@ def fit_stage(
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **average)
         optimizer.build(part.trainable)
 
-    # ------------------------------------------------------------------------------------------------------------------
     # Loop: epochs of steps, validation after each, early stopping, the best weights at the end
     fit(
         part,
@@ -253,8 +249,7 @@ def fit_stage(
 
 def resume_state(run: Run | None, plans: Sequence[StagePlan]) -> TrainState:
     """Return the state of the run's last checkpoint, and give the stage before it the weights that it ended with."""
-    checkpoint = run.last_checkpoint() if run else None
-    if run is None or checkpoint is None:
+    if run is None or (checkpoint := run.last_checkpoint()) is None:
         return TrainState()
     state = TrainState.from_bytes(run.read_checkpoint(checkpoint)[CHECKPOINT_FILE])
     if state.stage:
@@ -289,7 +284,7 @@ def out_of_fold(
 
 
 def calibrate(
-    wanted: Wanted, config: Config, model: keras.Model, training: Dataset, calibration: Predictions, *, pooled_folds: bool
+    wanted: CalibrationTargets, config: Config, model: keras.Model, training: Dataset, calibration: Predictions, *, pooled_folds: bool
 ) -> Trust:
     """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
 
@@ -305,7 +300,7 @@ def calibrate(
         training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
     return fit_trust(
         wanted,
-        raw=calibration.raw[SHOWN_TO_SERVE],
+        raw=calibration.raw[SERVED],
         target=calibration.target,
         labels=calibration.labels,
         groups=fitzpatrick_groups(calibration),
@@ -322,7 +317,6 @@ def make_manifest(
     config: Config, model: keras.Model, conditions: tuple[Condition, ...], trust: Trust, *, version: int, lineage: Mapping[str, str]
 ) -> Manifest:
     """Return the bundle's manifest, as yet without the digests of its files."""
-    height, width = model.output["cam"].shape[2:4]
     return Manifest(
         version=version,
         purpose=config.purpose,
@@ -330,7 +324,7 @@ def make_manifest(
         conditions=conditions,
         feature_schema=config.schema.id,
         embedding_size=model.output["embedding"].shape[1],
-        cam_size=(height, width),
+        cam_size=model.output["cam"].shape[2:4],
         calibration=trust.calibration,
         prediction_sets=trust.prediction_sets,
         abstention=trust.abstention,
@@ -360,7 +354,7 @@ def export_bundle(
 
 
 def write_evaluation(
-    wanted: Wanted,
+    wanted: CalibrationTargets,
     manifest: Manifest,
     trust: Trust,
     parts: Parts,
@@ -370,11 +364,9 @@ def write_evaluation(
     calibrated_on: int,
     data: str,
 ) -> None:
-    """Write evaluation and model card of the test cases, decided as serving decides.
+    """Write evaluation and model card of the test cases, or of `unseen` predictions pooled over folds.
 
-    `unseen`: predictions pooled over folds, evaluated instead.
-    Either way the model gets every image that can be read, as with the calibration cases: what temperature, sets and
-    abstention promise holds for cases like these.
+    Cases are decided as serving decides, on every image that can be read, as with the calibration cases.
     """
     tested = unseen or predict(open_bundle(folder), parts.test, quality_filter=False)
     labels = targets(parts.train.samples, manifest.conditions)[1]

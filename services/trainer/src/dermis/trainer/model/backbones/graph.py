@@ -14,13 +14,13 @@ _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 
 def digest(model: keras.Model) -> str:
     """SHA-256 of a model's architecture and weights, names of layers apart."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for layer in model.layers:
         settings = {key: value for key, value in layer.get_config().items() if key not in ("name", "layers", "dtype")}
-        found.update(json.dumps([type(layer).__name__, settings], sort_keys=True, default=str).encode())
+        sha256.update(json.dumps([type(layer).__name__, settings], sort_keys=True, default=str).encode())
         for weight in layer.get_weights():
-            found.update(f"{weight.dtype}{weight.shape}".encode() + np.ascontiguousarray(weight).tobytes())
-    return found.hexdigest()
+            sha256.update(f"{weight.dtype}{weight.shape}".encode() + np.ascontiguousarray(weight).tobytes())
+    return sha256.hexdigest()
 
 
 def cuts(model: keras.Model) -> list[str]:
@@ -33,12 +33,12 @@ def cuts(model: keras.Model) -> list[str]:
             for parent in node.parent_nodes:
                 if parent.operation.name in place:
                     last_reader[place[parent.operation.name]] = max(last_reader[place[parent.operation.name]], n)
-    found, reach = [], 0
+    places, reach = [], 0
     for n, layer in enumerate(order[:-1]):
         if reach <= n:
-            found.append(layer.name)
+            places.append(layer.name)
         reach = max(reach, last_reader[n])
-    return found
+    return places
 
 
 def cut(model: keras.Model, after: str) -> tuple[keras.Model, keras.Model]:
@@ -76,16 +76,16 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     def call(layer: keras.Layer, *args: keras.KerasTensor, **kwargs: object) -> keras.KerasTensor:
         return layer(args[0]) if layer.name in pairs else layer(*args, **kwargs)
 
-    made = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     norm_of = {source: norm for norm, source in pairs.items()}
     for layer in model.layers:
         if layer.name in norm_of:
             norm = model.get_layer(norm_of[layer.name])
             weights = layer.get_weights()
-            made.get_layer(layer.name).set_weights(_folded(layer, weights[0], weights[1] if layer.use_bias else 0.0, norm))
+            copy.get_layer(layer.name).set_weights(_folded(layer, weights[0], weights[1] if layer.use_bias else 0.0, norm))
         elif layer.name not in pairs and layer.weights:
-            made.get_layer(layer.name).set_weights(layer.get_weights())
-    return made
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    return copy
 
 
 def _folded(layer: keras.Layer, kernel: np.ndarray, bias: np.ndarray | float, norm: keras.Layer) -> list[np.ndarray]:
