@@ -164,6 +164,15 @@ def test_a_wrong_source_is_a_clear_problem(gateway: Gateway, source: str, body: 
     assert (response.status_code, response.json()["reason"]) == (422, reason)
 
 
+@pytest.mark.parametrize("number", ["123456789012345000", "1.23457E+17"])
+def test_of_a_table_in_the_source_the_line_is_told_and_no_cell(gateway: Gateway, source: str, number: str) -> None:
+    DiskStore(Path(source.removeprefix("file://"))).put_once("numbers.csv", f"images,name\na.jpg,{number}\n".encode())
+    problem = create(gateway, {"url": source, "csv": "numbers.csv"})
+    assert problem.status_code == 422
+    assert "line 2, column 'name': a spreadsheet has taken it for a number" in problem.json()["detail"]
+    assert number not in problem.text
+
+
 def test_a_body_of_another_kind_or_too_large_is_refused(gateway: Gateway, source: str) -> None:
     gateway.settings["max_batch_bytes"] = 1000
     call = {"params": {"url": source}, "content": b"images\n" + b"a.jpg\n" * 200}

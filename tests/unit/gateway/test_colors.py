@@ -16,6 +16,9 @@ from tests.support.images import encode, quarters
 P3 = profile_of(SPACES["Display P3"], text="SECRET-PERSON")
 TABLES = table_profile(SPACES["Display P3"])
 
+RECEIVED = """{"case_id": "CASE", "owner": "public", "received_at": "2026-01-02T00:00:00Z", "self_report": {}, "images": [
+  {"n": 1, "content_type": "image/png", "bytes": 1, "sha256": "", "width": 1, "height": 1, "keep_original": false}]}"""
+
 
 def received(gateway: Any, *images: bytes) -> Received:
     case_id = gateway.submit(*images).json()["id"]
@@ -80,3 +83,42 @@ def test_an_image_to_judge_at_once_takes_its_colours_along(gateway: Any) -> None
     assert (neither.color, neither.profile_id) == (None, None)
     assert len(numbers.model_dump_json()) < 1000
     assert gateway.keys == []
+
+
+def test_an_original_that_a_worker_removed_is_not_put_again(gateway: Any) -> None:
+    """The gateway was stopped before its last look; the sweep sent the case, and a worker prepared it."""
+    put_once = gateway.store.put_once
+
+    def stopped(key: str, data: bytes, **more: Any) -> bool:
+        new = bool(put_once(key, data, **more))
+        if key.endswith("/received.json"):
+            gateway.store.put_once = put_once
+            put_once(key.replace("received", "assessed"), b"{}")
+            for form in ("original", "profile"):
+                gateway.store.delete(key.replace("received.json", f"images/1/{form}"))
+        return new
+
+    gateway.store.put_once = stopped
+    gateway.submit(encode(quarters(), "PNG", icc_profile=TABLES))
+    assert not [key for key in gateway.keys if key.endswith(("/original", "/profile"))]
+
+
+def test_an_equal_request_that_comes_late_leaves_no_original_behind(gateway: Any) -> None:
+    """Of two equal requests the slower one stores its objects when a worker has done the case already."""
+    put_once, headers = gateway.store.put_once, {"Idempotency-Key": "one"}
+    faster: list[Any] = []
+
+    def late(key: str, data: bytes, **more: Any) -> bool:
+        if key.startswith("open/") and not faster:
+            case_id = key.removeprefix("open/")
+            fact = fact_key("public", case_id, "received")
+            stored = Received.model_validate_json(RECEIVED.replace("CASE", case_id))
+            faster.append(put_once(fact, stored.model_dump_json().encode()))
+            put_once(fact_key("public", case_id, "assessed"), b"{}")
+        return bool(put_once(key, data, **more))
+
+    gateway.store.put_once = late
+    with contextlib.suppress(Exception):
+        gateway.submit(encode(quarters(), "PNG", icc_profile=TABLES), headers=headers)
+    assert faster
+    assert not [key for key in gateway.keys if key.endswith(("/original", "/profile"))]

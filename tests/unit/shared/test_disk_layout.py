@@ -1,6 +1,7 @@
 """Folders that are named by an id lie by the id's time: what is listed, what is opened for it, and how an older store gets there."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,6 +106,27 @@ def test_what_was_put_into_the_old_place_while_it_moved_comes_together(store: Di
     store.tend(reserve_bytes=0, busy=())
     assert store.get(f"cases/public/{case}/outcome.json") == b"2"
     assert os.listdir(tmp_path / "cases/public") == [BY_TIME]
+
+
+def test_an_object_whose_folder_moves_at_that_moment_is_there_and_is_deleted(
+    store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, act in enumerate((store.get, store.written_at, store.delete)):
+        key = f"cases/public/{id_at(at)}/received.json"
+        put_as_before(tmp_path, key)
+        path_to = store._path
+
+        def moved(key: str, path_to: Callable[[str], Path] = path_to) -> Path:
+            path = path_to(key)
+            monkeypatch.undo()
+            store.tend(reserve_bytes=0, busy=())
+            return path
+
+        monkeypatch.setattr(store, "_path", moved)
+        act(key)
+        assert bool(list(store.list(key))) is (act != store.delete)
+        store.delete(key)
+    assert not (tmp_path / "cases").exists()
 
 
 def test_moving_keeps_the_time_at_which_an_object_was_put(store: DiskStore, tmp_path: Path) -> None:

@@ -227,6 +227,13 @@ class TestMarks:
         assert bench.retention.mend_marks(NOW) == 0
         assert not [key for key in bench.keys if key.startswith("retention/")]
 
+    def test_an_object_that_is_of_no_case_keeps_no_mark_from_the_others(self, bench: Bench) -> None:
+        case_id = self.case(bench)
+        for stray in ("cases/README", "cases/aaa", "cases/public/notes"):
+            bench.store.put_once(stray, b"")
+        assert bench.retention.mend_marks(NOW) == 1
+        assert retention_key(Consent.ASSESS_ONLY, case_id) in bench.keys
+
     def test_a_look_takes_some_and_the_next_goes_on_where_it_stopped(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("dermis.sweep.retention._MOST_LOOKED_AT", 2)
         for age in range(5):

@@ -43,3 +43,26 @@ def _npz(**arrays: object) -> bytes:
 def test_anything_else_is_refused(data: bytes) -> None:
     with pytest.raises(DermisError, match="no outlier file"):
         from_bytes(data)
+
+
+def _broken() -> list[bytes]:
+    whole, random = to_bytes(KNOWN), np.random.default_rng(0)
+    cut = [whole[:end] for end in range(0, len(whole), 16)]
+    changed = []
+    for _ in range(500):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[random.integers(len(data), size=3)] = random.integers(256, size=3)
+        changed.append(data.tobytes())
+    one = io.BytesIO()
+    np.save(one, np.zeros(3))
+    return [*cut, *changed, one.getvalue(), _npz(variances=np.float64(1)), _npz(mean=np.float64(1)), _npz(axes=np.array(["a"]))]
+
+
+def test_whatever_happened_to_a_file_it_is_read_or_told_to_be_broken() -> None:
+    reasons = set()
+    for data in _broken():
+        try:
+            from_bytes(data)
+        except DermisError as error:
+            reasons.add(error.reason)
+    assert reasons == {"OUTLIERS"}

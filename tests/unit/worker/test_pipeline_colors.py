@@ -8,6 +8,7 @@ import pytest
 
 from dermis.data.generated.skin import scene
 from dermis.shared.case import Received, ReceivedImage, fact_key, image_key
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import CleanImage, clean
 from dermis.shared.jobs import AssessImageJob, scratch_key
 from dermis.shared.stores.memory import MemoryStore
@@ -95,6 +96,43 @@ def test_a_case_whose_original_is_gone_goes_on_from_what_was_prepared() -> None:
     assert world.status() == "FINISHED"
     assert np.array_equal(prepared(world.store), before)
     assert len(world.seen) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_case_whose_original_is_gone_outlives_an_outage(seed: int) -> None:
+    """A JPEG that is decoded and encoded again has other bytes: what was prepared first stands."""
+    noise = np.random.default_rng(seed).normal(0, 12, SCENE.shape)
+    image = np.clip(SCENE + noise, 0, 255).astype(np.uint8)
+    world = World(faults=[DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "no answer")] * 4)
+    received(world, clean(encode(in_space(image, SPACES["Display P3"]), "PNG", icc_profile=table_profile(SPACES["Display P3"]))))
+    world.work()
+    before = prepared(world.store)
+    assert world.status() == "ASSESSED"
+    world.work()
+    assert world.status() == "FINISHED"
+    assert np.array_equal(prepared(world.store), before)
+
+
+def test_an_original_that_another_worker_removes_meanwhile_is_not_judged_without_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, first = World(), World()
+    fact = received(first, clean(by_tables()))
+    received(world, clean(by_tables()))
+    first.work()
+    get = world.store.get
+
+    def get_and_remove(key: str) -> bytes:
+        data = get(key)
+        if key.endswith("/original"):  # the other worker has prepared the image and removes original and profile
+            form = image_key(JOB.owner, JOB.case_id, 1, "prepared")
+            world.store.put_once(form, first.store.get(form))
+            world.pipeline()._remove_originals(fact)
+        return data
+
+    monkeypatch.setattr(world.store, "get", get_and_remove)
+    world.work()
+    assert world.status() == "FINISHED"
+    seen, expected = (np.asarray(each.seen[0].images[0], np.int16) for each in (world, first))
+    assert np.abs(seen - expected).mean() < 1
 
 
 def test_an_image_that_cannot_be_decoded_leaves_no_profile_behind() -> None:

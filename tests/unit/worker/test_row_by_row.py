@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 
 from dermis.shared.batches import (
     BatchErased,
@@ -22,7 +23,10 @@ from dermis.shared.batches import (
     batch_manifest_key,
     batch_result_key,
     batch_rows_key,
+    open_batch_key,
 )
+from dermis.shared.erasing import erase_batch
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import ShardJob, ShardList, shard_list_key, shard_result_key
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
@@ -30,6 +34,7 @@ from dermis.shared.stores.memory import MemoryStore
 from dermis.worker.batches import Batches
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core import decode, shard
+from dermis.worker.limits import ComputedTooLong
 from dermis.worker.row_by_row import MOST_LOSSES, RowByRow
 from dermis.worker.shards import Shards
 from dermis.worker.step_tasks import work
@@ -124,6 +129,67 @@ def test_an_outage_is_no_loss_of_the_row() -> None:
             list(careful.run(range(2), away, lambda _: b"lost"))
     assert list(careful.run(range(2), lambda n: b"%d" % n, lambda _: b"lost")) == [b"0", b"1"]
     assert list(careful.run(range(2), away, lambda _: b"lost")) == [b"0", b"1"], "what is done is not done again"
+
+
+LIMITS = [SoftTimeLimitExceeded(), ComputedTooLong(), DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")]
+
+
+def batch_of(rows: int) -> tuple[World, MemoryStore]:
+    made, source = World(), MemoryStore()
+    for n in range(rows):
+        source.put_once(f"{n}.png", skin(n))
+    manifest = BatchManifest(batch_id=ID, owner="public", created_at=datetime.now(UTC), source="file:///source", rows=rows)
+    made.store.put_once(batch_rows_key(ID), as_lines([BatchRow(name=f"row {n}", images=(f"{n}.png",)) for n in range(rows)]))
+    made.store.put_once(batch_manifest_key(ID), manifest.model_dump_json().encode())
+    return made, source
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: type(limit).__name__)
+def test_a_step_that_breaks_off_each_time_after_a_row_comes_to_its_end(limit: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, source = batch_of(4)
+    reads: list[str] = []
+
+    def read_one(key: str) -> bytes:
+        reads.append(key)
+        if len(reads) % 2 == 0:
+            raise limit
+        return get(key)
+
+    get = source.get
+    monkeypatch.setattr(source, "get", read_one)
+    monkeypatch.setattr("dermis.worker.step_tasks.RETRY_AFTER_S", ())
+    for _ in range(5):  # as the sweep sends it
+        work(Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False)
+    results = [BatchResult.model_validate_json(line) for line in made.store.get(batch_result_key(ID, 0)).splitlines()]
+    assert [(result.row, result.outcome is not None) for result in results] == [(n, True) for n in range(4)]
+    assert len(made.seen) == 4
+    assert not list(made.store.list(f"{batch_key(ID)}/rows/"))
+    assert not list(made.store.list(f"{batch_key(ID)}/failed/"))
+
+
+def test_a_step_whose_first_row_computes_for_too_long_fails() -> None:
+    made, source = batch_of(2)
+    made.faults = [ComputedTooLong()]  # type: ignore[list-item]
+    work(Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False)
+    assert list(made.store.list(f"{batch_key(ID)}/failed/"))
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_a_step_that_breaks_off_when_its_batch_is_erased_leaves_nothing(redelivered: bool) -> None:
+    made, source = batch_of(3)
+    job = BatchJob(batch_id=ID, step=0)
+
+    def erased_meanwhile(key: str) -> bytes:
+        if key == "1.png":
+            erase_batch(made.store, ID, at=datetime.now(UTC))
+            made.store.delete(open_batch_key(ID))
+        if key == "2.png":
+            raise SoftTimeLimitExceeded
+        return get(key)
+
+    get, source.get = source.get, erased_meanwhile  # type: ignore[method-assign]
+    work(Batches(made.pipeline(), lambda _: source), job, settings=SETTINGS, redelivered=redelivered)
+    assert list(made.store.list("")) == [batch_erased_key(ID)]
 
 
 def test_of_an_erased_batch_no_row_stays() -> None:

@@ -74,11 +74,24 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
 
 
 def erase_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
-    """Leave nothing of a batch but its tombstone, and the marker, by which the sweep looks again for what a worker adds later."""
+    """Leave nothing of a batch but its tombstone, and the marker, by which the sweep looks again for what a worker adds later.
+
+    Without space as a case is.
+    """
+    try:
+        _entomb_batch(store, batch_id, at=at)
+    except DermisError as error:
+        if error.kind is not Kind.FULL:
+            raise
+        clear_batch(store, batch_id)
+        _entomb_batch(store, batch_id, at=at)
+    clear_batch(store, batch_id)
+
+
+def _entomb_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
     store.put_once(open_batch_key(batch_id), b"{}", reserved=True)
     with suppress(BlobConflict):  # one stands there, of another time
         store.put_once(batch_erased_key(batch_id), BatchErased(batch_id=batch_id, erased_at=at).model_dump_json().encode(), reserved=True)
-    clear_batch(store, batch_id)
 
 
 def clear_batch(store: BlobStore, batch_id: str) -> None:

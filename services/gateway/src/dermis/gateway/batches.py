@@ -189,7 +189,7 @@ def _of_images(source: BlobStore, prefix: str) -> list[BatchRow]:
 def _of_csv(data: bytes, *, foreign: bool = False) -> list[BatchRow]:
     """Return the rows of a CSV file; of a `foreign` one, which the caller need not have seen, no cell is told."""
     rows, problems = [], []
-    for n, (line, cells) in enumerate(rows_of.read_csv(data, most=MOST_ROWS), start=1):
+    for n, (line, cells) in enumerate(rows_of.read_csv(data, most=MOST_ROWS, foreign=foreign), start=1):
         place = f"/csv/{n}"
         try:
             images = tuple(map(checked, rows_of.images_of(cells)))

@@ -244,7 +244,11 @@ class Pipeline:
     async def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
         """Put a case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands already."""
         with span("store case", case_id=received.case_id):
-            await self._put_all(case, received, link)
+            try:
+                await self._put_all(case, received, link)
+            finally:
+                if not all(image.keep_original for image in received.images):
+                    await run_in_threadpool(self._remove_prepared, received)
 
     async def _put_all(self, case: NewCase, received: Received, link: IdempotencyLink | None) -> None:
         owner, case_id = received.owner, received.case_id
@@ -282,6 +286,17 @@ class Pipeline:
             log.warning("put again: it was gone before the case was whole")
             with contextlib.suppress(BlobConflict):  # an equal request's, which says the same but for the time
                 self.store.put_once(key, data)
+
+    def _remove_prepared(self, received: Received) -> None:
+        """Remove the originals that may not stay, if a worker did so already: they came after it.
+
+        The worker removes them after it has put `assessed.json`, which is looked for here after they were put: one of the two is last.
+        """
+        if has(self.store, fact_key(received.owner, received.case_id, "assessed")):
+            for image in received.images:
+                if not image.keep_original:
+                    for form in _FORMS_RECEIVED:
+                        self.store.delete(image_key(received.owner, received.case_id, image.n, form))
 
     def _undo(self, received: Received) -> None:
         owner, case_id = received.owner, received.case_id

@@ -113,7 +113,7 @@ class Retention:
         if self._pass_ended and abs(now - self._pass_ended) < self._policy.incomplete_after:
             return 0
         mended = 0
-        keys = (key.split("/", 3) for key in self._store.list("cases/", after=self._place))
+        keys = (parts for key in self._store.list("cases/", after=self._place) if len(parts := key.split("/", 3)) > 2)
         for n, ((_, owner, case_id), objects) in enumerate(groupby(keys, key=lambda parts: parts[:3])):
             if n == _MOST_LOOKED_AT:
                 return mended

@@ -63,10 +63,16 @@ class Batches:
             costly = partial(self._keep_costly, careful, n, rows[n])
             return as_lines([self._result(n, rows[n], source, waits=waits, exceeded=costly)])
 
-        lines = careful.run(numbers, do, lambda n: as_lines([_lost(n, rows[n])])) if row_by_row else map(do, numbers)
+        noted = row_by_row or careful.noted()
+        try:
+            data = b"".join(careful.run(numbers, do, lambda n: as_lines([_lost(n, rows[n])]), careful=noted))
+        except BaseException:
+            if has(self._store, batch_erased_key(job.batch_id)):
+                careful.clear(*numbers)
+            raise
         with suppress(BlobConflict):
-            self._store.put_once(key, b"".join(lines), reserved=True)
-        if row_by_row:
+            self._store.put_once(key, data, reserved=True)
+        if noted:
             careful.clear(*numbers)
         self._delete_if_erased(job, key)
         return len(numbers)

@@ -270,9 +270,10 @@ class Pipeline:
             data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
             return Original(data, image.content_type, image.orientation, image.color)
         whole, profile, prepared = (self._blob(image_key(received.owner, received.case_id, image.n, form)) for form in _FORMS)
-        if whole is None:
+        color = image.color or profile
+        if whole is None or color is None:  # without its profile an original is half gone: another worker removes it now
             return Original(prepared or b"")
-        return Original(whole, image.content_type, image.orientation, image.color or profile)
+        return Original(whole, image.content_type, image.orientation, color)
 
     def _remove_originals(self, received: Received) -> None:
         for image in received.images:
@@ -362,13 +363,13 @@ class Pipeline:
         )
 
     def _keep_heatmaps(self, job: AssessJob, model: ModelRef, heatmaps: Sequence[tuple[Heatmap, bytes]]) -> None:
-        self._put_all({heatmap_key(job.owner, job.case_id, drawn, model): overlay for drawn, overlay in heatmaps}, or_equal=False)
+        self._put_all({heatmap_key(job.owner, job.case_id, drawn, model): overlay for drawn, overlay in heatmaps})
 
-    def _put_all(self, objects: Mapping[str, bytes], *, or_equal: bool = True) -> None:
-        """Put objects at once; where not `or_equal`, what another worker put stands, of the same version and the same but for rounding."""
+    def _put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Put objects at once; what an earlier attempt, another worker or another version put stands."""
 
         def put(item: tuple[str, bytes]) -> None:
-            with nullcontext() if or_equal else suppress(BlobConflict):
+            with suppress(BlobConflict):
                 self.store.put_once(*item, reserved=True)
 
         list(self._threads.map(put, objects.items()))

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.worker.limits import ComputedTooLong
 
 MOST_LOSSES = 2
 """Workers that a row may take with it, alone in work, before it is left out."""
@@ -17,13 +19,31 @@ class RowByRow:
     store: BlobStore
     prefix: str
 
-    def run(self, rows: range, do: Callable[[int], bytes], lost: Callable[[int], bytes]) -> Iterator[bytes]:
-        """Yield what each row came to, by `do`, or by `lost` where it cost its workers; what is done is not done again."""
-        for n in rows:
-            try:
-                yield self.store.get(self._done(n))
-            except BlobNotFound:
-                yield self._once(n, do, lost)
+    def noted(self) -> bool:
+        """Return whether rows are kept here, as a step broke off: it is gone on with row by row."""
+        return any(True for _ in self.store.list(f"{self.prefix}/"))
+
+    def run(self, rows: range, do: Callable[[int], bytes], lost: Callable[[int], bytes], *, careful: bool = True) -> Iterator[bytes]:
+        """Yield what each row came to, by `do`, or by `lost` where it cost its workers; what is done is not done again.
+
+        Where not `careful`, rows are kept only if the step breaks off, so that it comes to its end however often it does. A step that
+        computed for too long is UNAVAILABLE if it came any further, to be gone on with.
+        """
+        fresh: dict[int, bytes] = {}
+        try:
+            for n in rows:
+                result = self._result(n) if careful else None
+                if result is None:
+                    result = fresh[n] = self._once(n, do, lost) if careful else do(n)
+                yield result
+        except BaseException as fault:
+            if not careful:
+                with suppress(DermisError):
+                    for n, result in fresh.items():
+                        self.keep(n, result)
+            if fresh and isinstance(fault, ComputedTooLong):
+                raise DermisError(Kind.UNAVAILABLE, "STEP_LONG", f"{len(fresh)} rows took all of its time; it is gone on with") from fault
+            raise
 
     def keep(self, n: int, result: bytes) -> None:
         """Keep what a row came to; what was kept first stands."""
@@ -48,6 +68,12 @@ class RowByRow:
             raise
         self.keep(n, result)
         return result
+
+    def _result(self, n: int) -> bytes | None:
+        try:
+            return self.store.get(self._done(n))
+        except BlobNotFound:
+            return None
 
     def _done(self, n: int) -> str:
         return f"{self.prefix}/{n}/done"

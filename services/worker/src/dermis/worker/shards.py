@@ -46,10 +46,11 @@ class Shards:
                 return shard.as_lines(shard.rows(keys[n : n + 1], source.get, policy))
 
         numbers = range(len(keys))
-        lines = careful.run(numbers, do, lambda n: shard.as_lines([shard.worker_lost(keys[n])])) if row_by_row else map(do, numbers)
+        noted = row_by_row or careful.noted()
+        lines = careful.run(numbers, do, lambda n: shard.as_lines([shard.worker_lost(keys[n])]), careful=noted)
         with suppress(BlobConflict):  # an image was replaced between the two readings
             self._store.put_once(key, b"".join(lines))
-        if row_by_row:
+        if noted:
             careful.clear(*numbers)
         return len(keys)
 

@@ -9,10 +9,10 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, Room, Versioned
@@ -20,6 +20,7 @@ from dermis.shared.stores.disk_layout import by_time, is_id_folder, path_of, wal
 from dermis.shared.stores.disk_reserve import Reserve
 from dermis.shared.stores.keys import check_range, checked
 
+T = TypeVar("T")
 LEFTOVER_AGE_S = 10
 _TRIES = 100
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -86,7 +87,7 @@ class DiskStore:
     def written_at(self, key: str) -> datetime:
         with _faults():
             try:
-                status = self._path(key).stat()
+                status = self._where_it_lies(key, Path.stat)
             except (FileNotFoundError, NotADirectoryError):
                 raise BlobNotFound(key) from None
             if not stat.S_ISREG(status.st_mode):
@@ -142,12 +143,12 @@ class DiskStore:
         raise _busy(key)
 
     def delete(self, key: str) -> None:
-        path = self._path(key)
+        checked(key)
         with _faults():
             self._clear_leftovers()
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError), self._lock():
-                path.unlink()
-            folder = path.parent
+                self._where_it_lies(key, Path.unlink)
+            folder = self._path(key).parent
             while folder != self._root:
                 try:
                     folder.rmdir()
@@ -193,6 +194,17 @@ class DiskStore:
                 yield file
                 return
         raise BlobNotFound(key)
+
+    def _where_it_lies(self, key: str, act: Callable[[Path], T]) -> T:
+        """Return what `act` does with an object's file, once more if its folder was moved to the layout by time in between."""
+        for _ in range(_TRIES):
+            path = self._path(key)
+            try:
+                return act(path)
+            except (FileNotFoundError, NotADirectoryError):
+                if self._path(key) == path:
+                    raise
+        raise _busy(key)
 
     def _keep_by_time(self, busy: Collection[str]) -> None:
         """Move folders of the layout before, named by an id and directly in their parent, to where they lie by time.

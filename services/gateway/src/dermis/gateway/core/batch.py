@@ -31,11 +31,11 @@ def may_read(url: str, allowed: Iterable[str]) -> bool:
     return any(plain == base or plain.startswith(f"{base}/") for base in (each.strip().rstrip("/") for each in allowed) if base)
 
 
-def read_csv(data: bytes, *, most: int) -> list[tuple[int, Cells]]:
+def read_csv(data: bytes, *, most: int, foreign: bool = False) -> list[tuple[int, Cells]]:
     """Return line and cells of the rows of a CSV file (RFC 4180) with a header: `images`, perhaps `name`, and answers by their field.
 
     INVALID for what `read_table` or `check_ids` refuses, a header that names an unknown or repeated column or no `images`, too many
-    rows, or none.
+    rows, or none. Of a `foreign` file, which the caller need not have seen, no cell is told.
     """
     try:
         table = read_table(data)
@@ -56,9 +56,10 @@ def read_csv(data: bytes, *, most: int) -> list[tuple[int, Cells]]:
     for column in {NAME, IMAGES} & set(header):
         try:
             check_ids(column, [cells[column] for _, cells in rows], [line for line, _ in rows])
-        except TableError as error:  # its words tell the cell, which the caller need not have seen
+        except TableError as error:
             remedy = "take the original table, and import the column as text"
-            raise _invalid(f"line {error.line}, column '{column}': a spreadsheet has taken it for a number; {remedy}") from None
+            hidden = f"line {error.line}, column '{column}': a spreadsheet has taken it for a number; {remedy}"
+            raise _invalid(hidden if foreign else str(error)) from None
     return rows
 
 

@@ -1,6 +1,9 @@
 """How unlike the training cases a case looks to the model, from its embedding."""
 
 import io
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +14,9 @@ from dermis.shared.errors import DermisError, Kind
 
 Floats = npt.NDArray[np.floating[Any]]
 _ARRAYS = ("mean", "axes", "variances", "rest")
+# numpy.load and the zip file below it have no error of their own for a file that was cut off or changed.
+_DAMAGE = (EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile, zlib.error)
+_BROKEN = (*_DAMAGE, ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +57,11 @@ def from_bytes(data: bytes) -> Outliers:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             mean, axes, variances, rest = (np.asarray(arrays[name], np.float64) for name in _ARRAYS)
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except _BROKEN as error:
         raise _invalid(str(error)) from error
     finite = all(np.isfinite(array).all() for array in (mean, axes, variances, rest))
-    if axes.shape != (len(variances), len(mean)) or rest.shape or not finite or min(rest, *variances) <= 0:
+    fit = (mean.ndim, variances.ndim, rest.ndim, axes.shape) == (1, 1, 0, (variances.size, mean.size))
+    if not fit or not finite or min(rest, *variances) <= 0:
         raise _invalid("its arrays don't fit each other, or a variance is not above 0")
     return Outliers(mean=mean, axes=axes, variances=variances, rest=float(rest))
 
