@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from dermis.data.mapping import _side
+from dermis.data.mapping import open_side
 from dermis.data.profile.compare import compare
 from dermis.data.profile.profile import profile
 from dermis.data.profile.publish import NOTICE, publishable
@@ -36,7 +36,7 @@ def _publish(report: Report, store_url: str) -> str:
 
 
 def write_compare(a: tuple[str, str | None], b: tuple[str, str | None], policy: str, out: Path) -> str:
-    left, right = (_side(url, mapping, policy) for url, mapping in (a, b))
+    left, right = (open_side(url, mapping, policy) for url, mapping in (a, b))
     facts = {"A": f"{left.name}, {a[0]}", "B": f"{right.name}, {b[0]}"}
     return _written(
         write_report(Report(name="compare", title=f"{left.name} and {right.name}", facts=facts, tables=compare(left, right)), out)
