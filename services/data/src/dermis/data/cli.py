@@ -47,9 +47,7 @@ def data() -> None:
 @options.out("profile")
 @click.option("--publish", is_flag=True, help="Also put what is of nobody in particular into the store, for the gateway's page.")
 @options.store
-def profile(
-    source: str, mapping: str | None, policy: str, images: Path | None, out: Path, publish: bool, store_url: str
-) -> None:
+def profile(source: str, mapping: str | None, policy: str, images: Path | None, out: Path, publish: bool, store_url: str) -> None:
     """Write every table of the data set as CSV, JSON and one HTML report.
 
     \b

@@ -229,6 +229,9 @@ def scin_side(tables: ScinTables, labels: Labels | None = None, name: str = "SCI
 
 def open_side(url: str, mapping: str | None, policy: str | None = None, *, per: Per = "unit") -> DataSide:
     """Open the tables at a store URL by the mapping, or by a shipped one that fits, else as SCIN, whose condition `policy` labels."""
+    if url.startswith("generated:"):
+        detail = f"{url} is drawn as it is read and has no table: write it to a folder by `dermis data generate`, and name that"
+        raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
     store = open_store(url)
     if (rules := choose_mapping(store, mapping)) is not None:
         return read_mapped(rules, read_mapped_table(rules, store, url), per=per)

@@ -15,6 +15,7 @@ from dermis.data.scin.attributes import with_share
 LEAST_IMAGES = 20
 LEAST_DIFFERENCE = 0.1
 LEVEL = 0.05
+FOLLOWED = "Colour spaces that follow a label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,11 @@ def shortcuts(images: Images) -> list[Shortcut]:
     return [
         pair for pair in pairs if abs(pair.n / pair.of - pair.others / pair.others_of) >= LEAST_DIFFERENCE and _p(pair) * len(pairs) < LEVEL
     ]
+
+
+def color_facts(followed: Sequence[Shortcut]) -> dict[str, str]:
+    """Return the line of a report's head that says which colour spaces follow a label."""
+    return {FOLLOWED: "; ".join(map(str, followed)) or "none"}
 
 
 def _pairs(spaces: Sequence[str], labels: Sequence[str | None]) -> Iterator[Shortcut]:

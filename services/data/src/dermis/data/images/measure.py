@@ -15,7 +15,7 @@ import click
 from pydantic import ValidationError
 
 from dermis.data.images.calibrate_quality import Fitted, fit
-from dermis.data.images.colors import color_tables, shortcuts
+from dermis.data.images.colors import color_facts, color_tables, shortcuts
 from dermis.data.images.shards import SHARD_SIZE, Plan, RedisShardQueue, begin, collect, make_plan, measure_by_workers, measure_here
 from dermis.data.images.tables import Images, image_tables, images_frame, with_cases
 from dermis.data.mapping import CONDITION, MONK_BIN, DataSide, open_side
@@ -85,6 +85,9 @@ def choose_images(
     Without `prefix` these are the images that the tables name, of the cases that fit `where`. With it, every image in the
     store below that prefix; `tables`, a store URL, then only tells whose they are, by the last part of their name.
     """
+    if mapping is not None and prefix is not None and tables is None:
+        detail = f"mapping {mapping!r} maps no table: leave --prefix out, or name the store that holds the table with --tables"
+        raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
     side = open_side(tables or source, mapping, per="case") if prefix is None or tables else None
     expected: Sequence[str]
     if side and prefix is None:
@@ -113,7 +116,7 @@ def _fields(side: DataSide, labels: str) -> dict[str, Answers]:
 
 def _folder(keys: Sequence[str]) -> str:
     """Return the folder, with its slash, that all keys lie in."""
-    shared = os.path.commonprefix(keys)
+    shared = os.path.commonprefix(keys)  # noqa: RUF071 - keys are no paths: `commonpath` fails where only some start with a slash
     return shared[: shared.rfind("/") + 1]
 
 
@@ -157,7 +160,7 @@ def finish(
     facts = _facts(job, images)
     tables = image_tables(images) + color_tables(images)
     followed = shortcuts(images)
-    facts["Colour spaces that follow a label"] = "; ".join(map(str, followed)) or "none"
+    facts |= color_facts(followed)
     for each in followed:
         say(f"warning: {each}")
     if calibrate is not None:
