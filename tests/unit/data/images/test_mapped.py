@@ -158,6 +158,27 @@ def test_where_picks_cases_of_a_mapped_set(clinic: tuple[str, ...], tmp_path: Pa
     assert [row["image"] for row in rows_of(tmp_path / "out/images.csv")] == [f"photos/{name}.jpg" for name in wanted]
 
 
+def test_images_of_another_folder_belong_to_cases_by_name(clinic: tuple[str, ...], tmp_path: Path) -> None:
+    photos, out = tmp_path / "elsewhere", tmp_path / "out"
+    photos.mkdir()
+    for name in ("p2-1-0.jpg", "stranger.jpg"):
+        (photos / name).write_bytes(jpeg(1))
+    given = ("--data", str(photos), "--prefix", "", "--tables", (tmp_path / "clinic").as_uri(), *clinic[2:])
+    run("images", *given, "--local", "--out", str(out))
+    counted = {row["value"]: row["of"] for row in rows_of(out / "images/rejected_by_monk_bin.csv") if row["of"] != "0"}
+    assert counted == {"MST_7_10": "1", "NO_CASE": "1"}
+
+
+def test_a_mapping_without_a_tone_tells_no_reject_rate(clinic: tuple[str, ...], tmp_path: Path) -> None:
+    rules = {**MONK, "attributes": {"condition": {"column": "diagnosis"}}}
+    (tmp_path / "clinic.json").write_text(json.dumps(rules))
+    out = tmp_path / "out"
+    run("images", *clinic, "--local", "--out", str(out))
+    named = {table.stem for table in (out / "images").glob("*.csv")}
+    assert {name for name in named if name.startswith(("rejected", "color_spaces_by"))} == {"color_spaces_by_label"}
+    assert {row["tone"] for row in rows_of(out / "images/darkest_kept.csv")} <= {"No response"}
+
+
 def test_what_is_wrong_is_told(clinic: tuple[str, ...], tmp_path: Path) -> None:
     out = ("--local", "--out", str(tmp_path / "out"))
     with pytest.raises(DermisError, match="SCIN's tables: name them with --tables"):

@@ -136,7 +136,7 @@ class DataSide:
     scin: Scin | None = None
 
     def read(self, attribute: str) -> Answers | None:
-        """Return each unit's answer, to `monk_bin` too (MST_NONE where it has no tone); None if the data set does not tell the attribute."""
+        """Return each unit's answer, to `monk_bin` too (MST_NONE without a tone); None if the data set does not tell it."""
         if attribute != MONK_BIN:
             return self.answers.get(attribute)
         nobody: Answers = [None] * len(self.units)

@@ -12,7 +12,7 @@ import pandas as pd
 from dermis.data.mapping import MONK_BIN, DataSide
 from dermis.data.profile.profile import TONES
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import NO_RESPONSE, WHO, Attribute, count, monk_bin, with_share
+from dermis.data.scin.attributes import NO_RESPONSE, WHO, Attribute, count, with_share
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.report import Verdict
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
@@ -35,12 +35,13 @@ HISTOGRAMS = {
 _LOG = ("blur", "sharpness")
 _WHOLE = ("width", "height", "bytes", "short_side")
 _TEXT = ("image", "mode", "color_space", "format", "phash", "sha256", "verdict", "reasons", "fault")
-TONE = Attribute(title="Monk skin tone", read=lambda cases: [(tone,) for tone in monk_bin(cases)], values=TONES)
+TONE = Attribute(title="Monk skin tone", read=lambda _: (), values=TONES)
 BY: dict[str, Attribute] = {
     MONK_BIN: TONE,
     **{name: WHO[name] for name in ("monk_us", "monk_india", "fitzpatrick_self", "fitzpatrick_estimated")},
 }
 """What the reject rate is told by; the first of them that a data set tells is what its images are grouped by."""
+_TYPES: Mapping[str, str] = {str(skin_type): group for skin_type, group in FITZPATRICK_GROUPS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +215,10 @@ def _rate(given: Sequence[tuple[str, ...] | None], known: Any, dropped: Any, att
 
 def _histogram(images: Images, measure: str, title: str) -> Table:
     measured = images.frame.loc[images.decoded, measure].to_numpy(float)
-    tones = np.array([FITZPATRICK_GROUPS.get(tone, tone) for tone in images.tones])[images.decoded.to_numpy()]
+    tones = np.array([_TYPES.get(tone, tone) for tone in images.tones])[images.decoded.to_numpy()]
     edges = _edges(measured, log=measure in _LOG)
     scale = next(iter(images.scales), MONK_BIN)
-    shown = TONES[:3] if scale == MONK_BIN else tuple(dict.fromkeys(FITZPATRICK_GROUPS.values()))
+    shown = TONES[:3] if scale == MONK_BIN else tuple(dict.fromkeys(_TYPES.values()))
     groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in shown}}
     frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
     # Outer values count in the outer bins: rounding of an edge loses no image.
