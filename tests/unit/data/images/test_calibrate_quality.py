@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,12 @@ from sklearn.metrics import roc_auc_score
 from dermis.data.images.calibrate_quality import FEWEST, LEAST, Fitted, auroc, fit, judged, sufficient
 from dermis.data.images.measure import _write_policy, load_quality_policy
 from dermis.data.images.tables import Images, images_frame, with_cases
+from dermis.data.mapping import DataSide, scin_side
 from dermis.data.scin.columns import NO_PATHOLOGY, YES, Gradable
+from dermis.data.scin.source import Scin
+from dermis.data.scin.tables import ScinTables
 from dermis.shared.errors import DermisError
+from dermis.shared.stores.memory import MemoryStore
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
 from tests.unit.data.images.test_measure import png
@@ -86,12 +91,17 @@ def generated(*, telling: bool = True, per_tone: int = 200) -> Images:
             best = rng.normal(level if good or not telling else 0.3, 0.05)
             for image, sharp in ((2 * n, best), (2 * n + 1, best / 4)):
                 rows.append({**base, "image": f"images/{image}.png", "fine_to_coarse": sharp, "fine_to_middle": sharp})
-    return with_cases(images_frame(rows), tables(listed).cases)
+    return with_cases(images_frame(rows), _scin(tables(listed)))
+
+
+def _scin(read: ScinTables) -> DataSide:
+    return replace(scin_side(read), scin=Scin(source="", store=MemoryStore(), tables=read))
 
 
 def fitted(images: Images, *, loss: float = 0.02) -> Fitted:
-    assert images.cases is not None
-    return fit(images, images.cases, POLICY, loss=loss, said="generated images", by="a test")
+    assert images.side
+    assert images.side.scin
+    return fit(images, images.side.scin.cases, POLICY, loss=loss, said="generated images", by="a test")
 
 
 def frame_of(found: Fitted, name: str) -> pd.DataFrame:
@@ -121,10 +131,12 @@ def test_no_tone_pays_for_the_others() -> None:
     rates = frame_of(found, "rejected_cases_fitted")
     assert rates["of"].sum() == 600
     verdicts = judged(images.frame, found.policy)
-    assert images.cases is not None
-    good = np.array([sufficient(answers) is True for answers in images.cases["gradable"]])
+    assert images.side
+    assert images.side.scin
+    cases = images.side.scin.cases
+    good = np.array([sufficient(answers) is True for answers in cases["gradable"]])
     for tone in TONES:
-        mine = good & (images.cases["monk_us"] == int(tone)).to_numpy()
+        mine = good & (cases["monk_us"] == int(tone)).to_numpy()
         gone = (verdicts == "UNUSABLE").groupby(list(images.owners)).all().to_numpy()
         assert mine.sum() > FEWEST
         assert gone[mine].mean() <= 0.02

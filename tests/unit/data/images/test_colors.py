@@ -2,25 +2,28 @@
 
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from dermis.data.images.colors import color_tables, shortcuts
-from dermis.data.images.tables import Images, images_frame
+from dermis.data.images.tables import Images, images_frame, with_cases
+from dermis.data.mapping import DataSide
 from dermis.worker.core import shard
 
 
 def drawn(groups: dict[str, tuple[int, int]]) -> Images:
     """Return images with one case each: by label, how many are Adobe RGB and of how many."""
     rows: list[dict[str, Any]] = []
-    cases: list[dict[str, Any]] = []
+    conditions: list[tuple[str] | None] = []
+    tones: list[tuple[str]] = []
     for label, (adobe, of) in groups.items():
         for n in range(of):
             row = dict.fromkeys(shard.COLUMNS) | {"image": f"{label}-{n}", "width": 1, "fault": "", "reasons": ""}
             rows.append(row | {"color_space": "ADOBE_RGB" if n < adobe else "SRGB"})
-            tones = {"monk_us": 2 if n % 2 else 9, "monk_india": None}
-            cases.append({"weights": {label: 0.7, "Other": 0.3} if label else {}, **tones})
-    return Images(frame=images_frame(rows), cases=pd.DataFrame(cases), owners=range(len(rows)))
+            conditions.append((label,) if label else None)
+            tones.append(("2",) if n % 2 else ("9",))
+    keys = [str(row["image"]) for row in rows]
+    side = DataSide(name="drawn", units=keys, images=[[key] for key in keys], answers={"condition": conditions, "monk_us": tones}, notes={})
+    return with_cases(images_frame(rows), side)
 
 
 def test_a_profile_that_follows_the_label_is_named_with_its_numbers() -> None:
@@ -58,6 +61,6 @@ def test_shares_stand_by_label_and_tone() -> None:
 
 def test_without_tables_only_the_spaces_are_counted() -> None:
     images = drawn({"Melanoma": (1, 2)})
-    alone = Images(frame=images.frame, cases=None, owners=[-1, -1])
+    alone = Images(frame=images.frame, side=None, owners=[-1, -1])
     assert [table.name for table in color_tables(alone)] == ["color_spaces"]
     assert shortcuts(alone) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dermis.data.cli import data
 from dermis.data.embeddings import read_embeddings
-from dermis.data.images.duplicates import read_images
+from dermis.data.images.duplicates import read_hashes
 from dermis.data.images.near_duplicates import grouped, near_pairs, similar_pairs
 from dermis.data.split.groups import read_duplicates
 from dermis.shared.errors import DermisError
@@ -109,10 +109,10 @@ def test_the_command_writes_what_the_split_takes(table: Path, tmp_path: Path) ->
 def test_a_table_or_embeddings_of_another_kind_are_refused(table: Path, tmp_path: Path) -> None:
     table.write_text("image,sha256\na,1\n")
     with pytest.raises(DermisError, match="no column 'phash'"):
-        read_images(table)
+        read_hashes(table)
     table.write_text("image,sha256,phash\na,1,12\n")
     with pytest.raises(DermisError, match="row 2: phash '12'"):
-        read_images(table)
+        read_hashes(table)
     np.savez(tmp_path / "e.npz", embedding=np.zeros((2, 2)))
     with pytest.raises(DermisError, match="arrays image"):
         read_embeddings(tmp_path / "e.npz")

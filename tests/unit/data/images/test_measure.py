@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from dermis.data.cli import data
 from dermis.data.images.measure import load_quality_policy
 from dermis.data.images.tables import BINS, image_tables, images_frame, with_cases
+from dermis.data.mapping import scin_side
 from dermis.data.report.report import Report, as_html
 from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
 from dermis.data.statistics import wilson
@@ -50,7 +51,7 @@ def test_reject_rate_by_tone_counts_images_that_can_be_decoded() -> None:
         else shard.measure(key, b"" if key in broken else png(1, light=key not in dark), POLICY)
         for key in keys
     ]
-    images = with_cases(images_frame(rows), read.cases)
+    images = with_cases(images_frame(rows), scin_side(read))
     found = {table.name: table.frame.set_index(table.frame.columns[0]) for table in image_tables(images)}
     assert found["overview"]["n"].to_dict() == {
         "Images listed": 9,

@@ -41,28 +41,31 @@ def data() -> None:
 
 @data.command()
 @_data
+@options.mapping
 @_policy
+@click.option("--images", type=options.FILE, help="The images.csv of `dermis data images`: adds colour spaces by tone and label.")
 @options.out("profile")
 @click.option("--publish", is_flag=True, help="Also put what is of nobody in particular into the store, for the gateway's page.")
 @options.store
-def profile(source: str, policy: str, out: Path, publish: bool, store_url: str) -> None:
+def profile(source: str, mapping: str | None, policy: str, images: Path | None, out: Path, publish: bool, store_url: str) -> None:
     """Write every table of the data set as CSV, JSON and one HTML report.
 
     \b
     Examples:
       dermis data profile
       dermis data profile --data gs://clinic/scin --policy scin-all --out profile
+      dermis data profile --data file:///data/photos --mapping pad_ufes_20 --images images/images.csv
       dermis data profile --data gs://clinic/scin --publish --store gs://clinic/dermis
     """
     from dermis.data.profile.write import write_profile
 
-    click.echo(write_profile(source, policy, out, store_url if publish else None))
+    click.echo(write_profile(source, mapping, policy, out, images=images, publish_to=store_url if publish else None))
 
 
 @data.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--mapping-a", help="Mapping of A: its name or a file; without one A is read as SCIN.")
+@click.option("--mapping-a", help="Mapping of A: its name or a file; by default one that fits, else SCIN.")
 @click.option("--mapping-b", help="Mapping of B, likewise.")
 @click.option("--policy", default="scin-all", show_default=True, help="Label policy for a SCIN side.")
 @options.out("compare")
@@ -158,6 +161,7 @@ def audit(source: str, mapping: str | None, policy: str, duplicates: Path | None
 
 @data.command()
 @_data
+@options.mapping
 @_policy
 @click.option("--prefix", help="Measure every image below this prefix ('' for all), not those that the tables name.")
 @click.option("--tables", help="Store URL of the tables, if not the source; with --prefix, images are found in them by name.")
@@ -180,6 +184,7 @@ def images(context: click.Context, /, **choices: Any) -> None:
     \b
     Examples:
       dermis data images --data file:///data/scin --local --processes 2
+      dermis data images --data file:///data/photos --mapping pad_ufes_20 --local
       dermis data images --data gs://clinic/scin --store gs://clinic/dermis --broker redis://redis:6379/0
       dermis data images --data file:///data/scin --local --calibrate
     """
@@ -199,7 +204,7 @@ def images(context: click.Context, /, **choices: Any) -> None:
 )
 @click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show the groups that are least alike.")
 @click.option(
-    "--data", "tables", metavar="URL", callback=options.as_url, help="SCIN's tables, to tell groups within a case from those across cases."
+    "--data", "tables", metavar="URL", callback=options.as_url, help="Data set, to tell groups within a case from those across cases."
 )
 @options.out("duplicates")
 def duplicates(
@@ -238,6 +243,7 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
 
 @data.command()
 @_data
+@options.mapping
 @_policy
 @click.option("--prefix", help="Every image below this prefix ('' for all), not those that the tables name.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases, as in `fetch`.")
@@ -246,7 +252,15 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
 @options.out("embeddings")
 @click.pass_context
 def embed(
-    context: click.Context, source: str, policy: str, prefix: str | None, where: tuple[str, ...], bundle: str, store: str | None, out: Path
+    context: click.Context,
+    source: str,
+    mapping: str | None,
+    policy: str,
+    prefix: str | None,
+    where: tuple[str, ...],
+    bundle: str,
+    store: str | None,
+    out: Path,
 ) -> None:
     """Turn every image into a bundle's embedding: embeddings.npz, which `map` and `duplicates` take. Goes on where it was stopped.
 
@@ -259,7 +273,7 @@ def embed(
     from dermis.data.space import embed as embedding
 
     embedder = embedding.open_embedder(bundle, store)
-    wanted = choose_images(source, prefix=prefix, labels=policy, where=where)
+    wanted = choose_images(source, mapping=mapping, prefix=prefix, labels=policy, where=where)
     try:
         with click.progressbar(length=len(wanted.found), label="images", file=sys.stderr) as bar:
             done = embedding.embed(embedder, source, wanted, out, step=bar.update)

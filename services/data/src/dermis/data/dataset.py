@@ -11,12 +11,10 @@ from typing import Any, Protocol
 
 import cv2
 
-from dermis.data import shipped
 from dermis.data.defaults import FRACTIONS, POLICY
 from dermis.data.generated import cases as generated
-from dermis.data.mapping import DataMapping, load_mapping, read_rows
+from dermis.data.mapping import DataMapping, choose_mapping, read_mapped_table, read_rows
 from dermis.data.samples import Sample
-from dermis.data.scin.columns import CASES_FILE
 from dermis.data.scin.label_policy import LabelPolicy
 from dermis.data.scin.source import open_scin
 from dermis.data.sources import digest_of_samples, generated_sample, mapped_samples, scin_samples
@@ -129,36 +127,18 @@ def open_dataset(
         url = Path(url).resolve().as_uri()
     store = open_store(url)
     about: dict[str, Any] = {"duplicates": None if duplicates is None else digest_of(duplicates), "url": url}
-    chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping or _fitting(store)
+    chosen = choose_mapping(store, mapping)
     if chosen is None:
         scin = open_scin(url)
         labels = scin.labels(policy)
         samples = scin_samples(scin.tables, labels, duplicates=duplicates)
         return _dataset("SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, **about)
-    try:
-        data = store.get(chosen.table)
-    except BlobNotFound as error:
-        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {chosen.table} in {url}: name the folder that holds it") from error
+    data = read_mapped_table(chosen, store, url)
     samples = mapped_samples(chosen, read_rows(chosen, data), duplicates=duplicates)
     rules = json.dumps(chosen.model_dump(mode="json"), sort_keys=True)
     tables = {chosen.table: hashlib.sha256(data).hexdigest()}
     policy_name = f"mapping {chosen.name} sha256:{hashlib.sha256(rules.encode()).hexdigest()}"
     return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, **about)
-
-
-def _fitting(store: Images) -> DataMapping | None:
-    """Return the shipped mapping whose table is there and has all its columns, where SCIN's is not."""
-    try:
-        store.get(CASES_FILE)
-    except BlobNotFound:
-        for mapping in map(load_mapping, shipped.names("mappings")):
-            try:
-                header = store.get(mapping.table).split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().split(",")
-            except BlobNotFound:
-                continue
-            if mapping.columns() <= set(header):
-                return mapping
-    return None
 
 
 def _dataset(

@@ -1,19 +1,21 @@
 """A mapping file: how a table of another data set becomes SCIN's words."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from dermis.data.scin.attributes import REPORTED, WHO, Answers, Attribute
+from dermis.data import shipped
+from dermis.data.scin.attributes import REPORTED, WHO, Answers, Attribute, monk_bins
+from dermis.data.scin.columns import CASES_FILE, MONK
 from dermis.data.scin.label_policy import Frozen, Labels
-from dermis.data.scin.source import open_scin
+from dermis.data.scin.source import Scin, open_scin
 from dermis.data.scin.tables import SHOWN_FAULTS, Fault, ScinTables
-from dermis.data.shipped import load
 from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ports import BlobNotFound
+from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
 from dermis.shared.tables import TableError, check_ids, read_table
 
@@ -24,6 +26,10 @@ COMPARED: dict[str, Attribute] = {
     **REPORTED,
 }
 """What two data sets can be compared by, in the order shown."""
+MONK_BIN = "monk_bin"
+_POOLS = ("monk_us", "monk_india")
+_TONES = frozenset(map(str, MONK))
+Per = Literal["unit", "case"]
 ANSWERED = {"age_group": "age_group", "sex_at_birth": "sex_at_birth", "fitzpatrick_self": "fitzpatrick_skin_type"}
 """Attributes that are answers of a self-report, where its vocabulary has the value."""
 
@@ -105,7 +111,7 @@ class DataMapping(Frozen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedRow:
-    """One row, an image: `attributes` and `answers` hold what is told, in SCIN's words."""
+    """One row, an image: `case` is unique in the table; `attributes` and `answers` hold what is told, in SCIN's words."""
 
     image: str
     unit: str
@@ -116,13 +122,26 @@ class MappedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSide:
-    """A data set in SCIN's words: per unit, which is a case or what a mapping calls one, its name, its images' keys, and by attribute the answers."""
+    """A data set in SCIN's words: per unit, which is a case or a person, its name, its images' keys, and by attribute the answers.
+
+    `tables`: file -> SHA-256. `scin`: all that SCIN's tables say, None for a mapped table.
+    """
 
     name: str
     units: Sequence[str]
     images: Sequence[Sequence[str]]
     answers: Mapping[str, Answers]
     notes: Mapping[str, str]
+    tables: Mapping[str, str] = field(default_factory=dict)
+    scin: Scin | None = None
+
+    def read(self, attribute: str) -> Answers | None:
+        """Return each unit's answer, to `monk_bin` too (MST_NONE without a tone); None if the data set does not tell it."""
+        if attribute != MONK_BIN:
+            return self.answers.get(attribute)
+        nobody: Answers = [None] * len(self.units)
+        us, india = (self.answers.get(pool, nobody) for pool in _POOLS)
+        return [(tone,) for tone in monk_bins(us, india)] if any(pool in self.answers for pool in _POOLS) else None
 
 
 def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
@@ -138,10 +157,14 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
     except TableError as error:
         raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table}: {error}") from None
     faults: list[Fault] = []
+    pools = [mapping.attributes[pool] for pool in _POOLS if pool in mapping.attributes]
 
     def read(number: int, row: Mapping[str, str], column: MappedColumn) -> str | None:
         try:
-            return column.read(row[column.column])
+            value = column.read(row[column.column])
+            if value is not None and column in pools and value not in _TONES:
+                raise ValueError("is no Monk skin tone: name one from 1 to 10 for it in the mapping's values")
+            return value
         except ValueError as error:
             faults.append(Fault(file=mapping.table, row=number, column=column.column, value=row[column.column], remedy=str(error)))
             return None
@@ -154,7 +177,7 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
             MappedRow(
                 image=f"{mapping.images}/{row[mapping.image]}" if mapping.images else row[mapping.image],
                 unit=row[mapping.unit],
-                case=row[mapping.case or mapping.image],
+                case=f"{row[mapping.unit]} {row[mapping.case]}" if mapping.case else row[mapping.image],
                 attributes={name: value for name, value in attributes.items() if value is not None},
                 answers={name: tuple(dict.fromkeys(v for v in values if v)) for name, values in answers.items() if any(values)},
             )
@@ -164,55 +187,90 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
     return mapped
 
 
-def read_mapped(mapping: DataMapping, data: bytes) -> DataSide:
-    """Read a data set's table as one side of a comparison; a unit has of each attribute the first value given."""
+def read_mapped(mapping: DataMapping, data: bytes, *, per: Per = "unit") -> DataSide:
+    """Read a data set's table by person or by case, which has of each attribute the first value given."""
     units: dict[str, dict[str, tuple[str, ...]]] = {}
     images: dict[str, list[str]] = {}
     for row in read_rows(mapping, data):
-        unit = units.setdefault(row.unit, {})
-        images.setdefault(row.unit, []).append(row.image)
-        for name, value in row.attributes.items():
-            unit.setdefault(name, (value,))
+        name = row.unit if per == "unit" else row.case
+        unit = units.setdefault(name, {})
+        images.setdefault(name, []).append(row.image)
+        for attribute, value in row.attributes.items():
+            unit.setdefault(attribute, (value,))
     return DataSide(
         name=mapping.name,
         units=list(units),
         images=list(images.values()),
         answers={name: [unit.get(name) for unit in units.values()] for name in mapping.attributes},
         notes={name: column.note for name, column in mapping.attributes.items() if column.note},
+        tables={mapping.table: hashlib.sha256(data).hexdigest()},
     )
 
 
-def scin_side(tables: ScinTables, labels: Labels, name: str = "SCIN") -> DataSide:
-    """Return SCIN as one side: every attribute, a case being the unit."""
+def scin_side(tables: ScinTables, labels: Labels | None = None, name: str = "SCIN") -> DataSide:
+    """Return SCIN as one side: every attribute, a case being the unit.
+
+    The condition is the label policy's; without one that which dermatologists weighted most, of equals the first by name.
+    """
     answers = {attribute: COMPARED[attribute].read(tables.cases) for attribute in (*WHO, *REPORTED)}
-    answers[CONDITION] = [(top,) if has else None for top, has in zip(labels.frame["top"], labels.has_label, strict=True)]
+    if labels is None:
+        answers[CONDITION] = [(max(sorted(weights), key=weights.__getitem__),) if weights else None for weights in tables.cases["weights"]]
+    else:
+        answers[CONDITION] = [(top,) if has else None for top, has in zip(labels.frame["top"], labels.has_label, strict=True)]
     return DataSide(
         name=name,
         units=list(tables.cases["case_id"]),
         images=[[key for key, _ in images] for images in tables.cases["images"]],
         answers=answers,
         notes={"fitzpatrick_estimated": "by the first dermatologist."},
+        tables=tables.digests,
     )
 
 
-def _side(url: str, mapping: str | None, policy: str) -> DataSide:
-    if mapping is None:
-        scin = open_scin(url)
-        return scin_side(scin.tables, scin.labels(policy))
-    rules = load_mapping(mapping)
-    try:
-        return read_mapped(rules, open_store(url).get(rules.table))
-    except BlobNotFound as error:
-        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {rules.table} in {url}: name the folder that holds it") from error
+def open_side(url: str, mapping: str | None, policy: str | None = None, *, per: Per = "unit") -> DataSide:
+    """Open the tables at a store URL by the mapping, or by a shipped one that fits, else as SCIN, whose condition `policy` labels."""
+    if url.startswith("generated:"):
+        detail = f"{url} is drawn as it is read and has no table: write it to a folder by `dermis data generate`, and name that"
+        raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
+    store = open_store(url)
+    if (rules := choose_mapping(store, mapping)) is not None:
+        return read_mapped(rules, read_mapped_table(rules, store, url), per=per)
+    scin = open_scin(url)
+    return replace(scin_side(scin.tables, None if policy is None else scin.labels(policy)), scin=scin)
 
 
 def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
     """Return the data set whose tables stand at a store URL, None if none is named."""
     if tables is None and mapping is not None:
         raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --data")
-    return None if tables is None else _side(tables, mapping, policy)
+    return None if tables is None else open_side(tables, mapping, policy)
+
+
+def choose_mapping(store: BlobStore, mapping: str | DataMapping | None) -> DataMapping | None:
+    """Return the mapping that is asked for, else the shipped one whose table is there and has all its columns, where SCIN's is not."""
+    if mapping is not None:
+        return load_mapping(mapping) if isinstance(mapping, str) else mapping
+    try:
+        store.get(CASES_FILE)
+    except BlobNotFound:
+        for candidate in map(load_mapping, shipped.names("mappings")):
+            try:
+                header = store.get(candidate.table).split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().split(",")
+            except BlobNotFound:
+                continue
+            if candidate.columns() <= set(header):
+                return candidate
+    return None
+
+
+def read_mapped_table(mapping: DataMapping, store: BlobStore, url: str) -> bytes:
+    """Return the bytes of the mapping's table; NOT_FOUND if the store at `url` does not hold it."""
+    try:
+        return store.get(mapping.table)
+    except BlobNotFound as error:
+        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {mapping.table} in {url}: name the folder that holds it") from error
 
 
 def load_mapping(name: str) -> DataMapping:
     """Return the mapping that comes with dermis under `name`, or the one in the file of that name."""
-    return load(name, DataMapping, folder="mappings", word="data mapping")
+    return shipped.load(name, DataMapping, folder="mappings", word="data mapping")

@@ -114,7 +114,7 @@ def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicate
     """
     cases: dict[str, list[MappedRow]] = {}
     for row in rows:
-        cases.setdefault(f"{row.unit} {row.case}" if mapping.case else row.case, []).append(row)
+        cases.setdefault(row.case, []).append(row)
     named = duplicates or {}
     links = [
         (name, thing)

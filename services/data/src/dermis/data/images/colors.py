@@ -7,19 +7,15 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from dermis.data.images.tables import TONE, Images
+from dermis.data.images.tables import NO_CASE, Images
+from dermis.data.mapping import CONDITION
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import Attribute, with_share
+from dermis.data.scin.attributes import with_share
 
 LEAST_IMAGES = 20
 LEAST_DIFFERENCE = 0.1
 LEVEL = 0.05
-LABEL = Attribute(
-    title="Label",
-    read=lambda cases: [(max(sorted(weights), key=weights.__getitem__),) if weights else None for weights in cases["weights"]],
-    values=(),
-)
-"""The condition that SCIN's dermatologists weighted most; of equals the first by name."""
+FOLLOWED = "Colour spaces that follow a label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +38,18 @@ class Shortcut:
 
 
 def color_tables(images: Images) -> list[Table]:
-    """Return how many images have which colour space, by Monk skin tone and by label where cases are there."""
+    """Return how many images have which colour space, by the first scale of tone and by label where cases are there."""
     note = "Images that can be decoded; without a profile they count as sRGB. All are converted to sRGB before they are measured."
     section, spaces = "Colour", _spaces(images)
     counts = Counter(spaces)
     frame = with_share(pd.DataFrame([(space, n, len(spaces)) for space, n in sorted(counts.items())], columns=["value", "n", "of"]))
     tables = [Table(name="color_spaces", section=section, title="Colour spaces", note=note, frame=frame, chart="bars")]
-    if images.cases is not None:
-        for name, attribute, least in (("monk_bin", TONE, 1), ("label", LABEL, LEAST_IMAGES)):
-            title = f"Colour spaces: {attribute.title}"
-            frame = _by(spaces, _groups(images, attribute), least)
-            tables.append(Table(name=f"color_spaces_by_{name}", section=section, title=title, note=note, frame=frame))
+    if images.side is None:
+        return tables
+    scale = [(name, name, attribute.title, 1) for name, attribute in images.scales.items()][:1]
+    for attribute, name, title, least in (*scale, (CONDITION, "label", "Label", LEAST_IMAGES)):
+        frame = _by(spaces, _groups(images, attribute), least)
+        tables.append(Table(name=f"color_spaces_by_{name}", section=section, title=f"Colour spaces: {title}", note=note, frame=frame))
     return tables
 
 
@@ -62,16 +59,21 @@ def shortcuts(images: Images) -> list[Shortcut]:
     At least 20 images of the label and 20 of others, a share that differs from all others' by 10 points, and Fisher's exact test below .05 after
     Bonferroni's correction for all pairs; images of one case are taken as independent.
     """
-    if images.cases is None:
+    if images.side is None:
         return []
-    pairs = list(_pairs(_spaces(images), _groups(images, LABEL)))
+    pairs = list(_pairs(_spaces(images), _groups(images, CONDITION)))
     return [
         pair for pair in pairs if abs(pair.n / pair.of - pair.others / pair.others_of) >= LEAST_DIFFERENCE and _p(pair) * len(pairs) < LEVEL
     ]
 
 
+def color_facts(followed: Sequence[Shortcut]) -> dict[str, str]:
+    """Return the line of a report's head that says which colour spaces follow a label."""
+    return {FOLLOWED: "; ".join(map(str, followed)) or "none"}
+
+
 def _pairs(spaces: Sequence[str], labels: Sequence[str | None]) -> Iterator[Shortcut]:
-    known = [(label, space) for label, space in zip(labels, spaces, strict=True) if label is not None]
+    known = [(label, space) for label, space in zip(labels, spaces, strict=True) if label not in (None, NO_CASE)]
     both, by_label, by_space = Counter(known), Counter(label for label, _ in known), Counter(space for _, space in known)
     for label, of in sorted(by_label.items()):
         for space in sorted(by_space) if LEAST_IMAGES <= of <= len(known) - LEAST_IMAGES else ():
@@ -83,14 +85,18 @@ def _p(pair: Shortcut) -> float:
     return float(fisher_exact([[pair.n, pair.of - pair.n], [pair.others, pair.others_of - pair.others]]).pvalue)
 
 
+def _has_space(images: Images) -> "pd.Series[bool]":
+    return images.frame["color_space"].fillna("") != ""
+
+
 def _spaces(images: Images) -> list[str]:
-    return [str(space) for space in images.frame.loc[images.decoded, "color_space"]]
+    return [str(space) for space in images.frame.loc[_has_space(images), "color_space"]]
 
 
-def _groups(images: Images, attribute: Attribute) -> list[str | None]:
-    """Return a group for each image that can be decoded, None where its case has none."""
-    given = images.values(attribute)
-    return [value[0] if value else None for value, there in zip(given, images.decoded, strict=True) if there]
+def _groups(images: Images, attribute: str) -> list[str | None]:
+    """Return a group for each image that has a colour space, None where its case has none."""
+    values = images.values(attribute)
+    return [value[0] if value else None for value, there in zip(values, _has_space(images), strict=True) if there]
 
 
 def _by(spaces: Sequence[str], groups: Sequence[str | None], least: int) -> pd.DataFrame:

@@ -8,11 +8,11 @@ import pandas as pd
 
 from dermis.data.embeddings import read_embeddings
 from dermis.data.images.near_duplicates import grouped, near_pairs, similar_pairs
-from dermis.data.images.tables import with_cases
+from dermis.data.images.tables import owners_of, read_images
+from dermis.data.mapping import open_side
 from dermis.data.report.pictures import picture
 from dermis.data.report.report import Report, write_report
 from dermis.data.report.table import Table
-from dermis.data.scin.source import open_scin
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
@@ -29,18 +29,18 @@ def write_duplicates(
     table: Path, *, radius: int, embeddings: Path | None, cosine: float, source: str | None, tables: str | None, out: Path
 ) -> str:
     """Write pairs.csv, groups.csv (which `dermis data split --duplicates` takes) and the report; return what was found."""
-    frame = read_images(table)
+    frame = read_hashes(table)
     pairs = _pairs(frame, radius, read_embeddings(embeddings).of(list(frame["image"])) if embeddings else None, cosine)
     group = grouped(len(frame), [pairs[["a", "b"]].to_numpy(np.int64)])
-    scin = open_scin(tables) if tables else None
-    owners = np.array(with_cases(frame, scin.cases if scin else None, by_name=True).owners)
+    side = open_side(tables, None, per="case") if tables else None
+    owners = np.array(owners_of(list(frame["image"]), side, by_name=True))
     names = frame["image"].to_numpy()
     listed = pd.DataFrame({"image": names, "group": [names[place] if place >= 0 else "" for place in group]})[group >= 0]
     out.mkdir(parents=True, exist_ok=True)
     listed.to_csv(out / "groups.csv", index=False, lineterminator="\n")
     listing = pairs.assign(image_a=names[pairs["a"]], image_b=names[pairs["b"]])[["image_a", "image_b", "by", "bits", "cosine"]]
     listing.to_csv(out / "pairs.csv", index=False, lineterminator="\n")
-    tables_of_groups = _tables(pairs, group, owners, known=scin is not None)
+    tables_of_groups = _tables(pairs, group, owners, known=side is not None)
     sheet = _sheet(names, group, pairs, open_store(source)) if source else []
     facts = {"Table": table.name, "Images": f"{len(frame):,}", "Hamming radius": f"{radius} of 64 bits", "The seed's count": SEED}
     if embeddings:
@@ -50,12 +50,9 @@ def write_duplicates(
     return f"{tables_of_groups[0].frame.to_string(index=False)}\nwritten {out / 'groups.csv'}, {out / 'pairs.csv'}, {', '.join(map(str, written))}"
 
 
-def read_images(path: Path) -> pd.DataFrame:
+def read_hashes(path: Path) -> pd.DataFrame:
     """Read a table of images; INVALID if it has no images, keys or hashes."""
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if missing := [name for name in ("image", "sha256", "phash") if name not in frame]:
-        detail = f"{path.name} has no column {missing[0]!r}: give the images.csv that `dermis data images` wrote"
-        raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail)
+    frame = read_images(path, ("image", "sha256", "phash"))
     if wrong := [(row, text) for row, text in enumerate(frame["phash"], start=2) if text and not _is_hash(text)]:
         raise DermisError(Kind.INVALID, "IMAGE_TABLE", f"{path.name}, row {wrong[0][0]}: phash {wrong[0][1]!r} is not 16 hex digits")
     return frame

@@ -15,16 +15,16 @@ import click
 from pydantic import ValidationError
 
 from dermis.data.images.calibrate_quality import Fitted, fit
-from dermis.data.images.colors import color_tables, shortcuts
+from dermis.data.images.colors import color_facts, color_tables, shortcuts
 from dermis.data.images.shards import SHARD_SIZE, Plan, RedisShardQueue, begin, collect, make_plan, measure_by_workers, measure_here
 from dermis.data.images.tables import Images, image_tables, images_frame, with_cases
+from dermis.data.mapping import CONDITION, MONK_BIN, DataSide, open_side
 from dermis.data.report.pictures import picture
 from dermis.data.report.plots import words
 from dermis.data.report.report import Report, write_report
 from dermis.data.report.table import Table
-from dermis.data.scin.fetch import images_of
+from dermis.data.scin.attributes import Answers
 from dermis.data.scin.select import fields, parse_where, select
-from dermis.data.scin.source import Scin, open_scin
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.shared.report import Verdict
@@ -41,7 +41,7 @@ POLICY_FILE = "quality_policy.json"
 class Wanted:
     """Images by key: `expected`, in order, of which those in `there` stand in the source; `by_name`: cases know them by name alone."""
 
-    scin: Scin | None
+    side: DataSide | None
     by_name: bool
     expected: Sequence[str]
     there: frozenset[str]
@@ -71,29 +71,53 @@ def load_quality_policy(path: Path | None) -> Policy:
         raise DermisError(Kind.INVALID, "QUALITY_POLICY", f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
 
 
-def choose_images(source: str, *, prefix: str | None = None, tables: str | None = None, labels: str, where: Sequence[str] = ()) -> Wanted:
+def choose_images(
+    source: str,
+    *,
+    mapping: str | None = None,
+    prefix: str | None = None,
+    tables: str | None = None,
+    labels: str,
+    where: Sequence[str] = (),
+) -> Wanted:
     """Find out which images are meant by reading the tables and listing the images once.
 
-    Without `prefix` these are the images that SCIN's tables name, of the cases that fit `where`. With it, every image in the
+    Without `prefix` these are the images that the tables name, of the cases that fit `where`. With it, every image in the
     store below that prefix; `tables`, a store URL, then only tells whose they are, by the last part of their name.
     """
-    scin: Scin | None
-    if prefix is None:
-        scin = open_scin(tables or source)
-        mask = select([parse_where(text) for text in where], fields(scin.tables, scin.labels(labels)), len(scin.cases))
-        expected: Sequence[str] = images_of(scin, scin.cases.loc[mask, "case_id"])
-        there = frozenset(open_store(source).list("images/"))
+    if mapping is not None and prefix is not None and tables is None:
+        detail = f"mapping {mapping!r} maps no table: leave --prefix out, or name the store that holds the table with --tables"
+        raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
+    side = open_side(tables or source, mapping, per="case") if prefix is None or tables else None
+    expected: Sequence[str]
+    if side and prefix is None:
+        mask = select([parse_where(text) for text in where], _fields(side, labels), len(side.units))
+        expected = list(dict.fromkeys(key for keys, wanted in zip(side.images, mask, strict=True) if wanted for key in keys))
+        there = frozenset(open_store(source).list(_folder(expected)))
     else:
         if where:
             raise DermisError(
                 Kind.INVALID, "WHERE", "--where picks cases of the tables: leave --prefix out, which takes all images there are"
             )
-        scin = open_scin(tables) if tables else None
-        expected = [key for key in open_store(source).list(prefix) if key.lower().endswith(SUFFIXES)]
+        expected = [key for key in open_store(source).list(prefix or "") if key.lower().endswith(SUFFIXES)]
         there = frozenset(expected)
     if not expected:
         raise DermisError(Kind.NOT_FOUND, "IMAGES", f"no images in {source}: check the source and the prefix")
-    return Wanted(scin=scin, by_name=prefix is not None, expected=expected, there=there)
+    return Wanted(side=side, by_name=prefix is not None, expected=expected, there=there)
+
+
+def _fields(side: DataSide, labels: str) -> dict[str, Answers]:
+    """Return what `where` can ask for: all that SCIN's tables tell, or a mapping's attributes, `label`, `monk_bin` and `images`."""
+    if side.scin:
+        return fields(side.scin.tables, side.scin.labels(labels))
+    answers = {"label": side.read(CONDITION), MONK_BIN: side.read(MONK_BIN), "images": [(str(len(keys)),) for keys in side.images]}
+    return {**side.answers, **{name: values for name, values in answers.items() if values is not None}}
+
+
+def _folder(keys: Sequence[str]) -> str:
+    """Return the folder, with its slash, that all keys lie in."""
+    shared = os.path.commonprefix(keys)  # noqa: RUF071 - keys are no paths: `commonpath` fails where only some start with a slash
+    return shared[: shared.rfind("/") + 1]
 
 
 def plan_images(source: str, wanted: Wanted, *, policy: Policy, size: int = SHARD_SIZE) -> Job:
@@ -127,7 +151,7 @@ def finish(
     """Collect the results, write the image table and the report into `out`, and with `calibrate`, a share of cases, a fitted policy."""
     row_of = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
     frame = images_frame([row_of[key] if key in row_of else missing(key) for key in job.wanted.expected])
-    images = with_cases(frame, job.wanted.scin.cases if job.wanted.scin else None, by_name=job.wanted.by_name)
+    images = with_cases(frame, job.wanted.side, by_name=job.wanted.by_name)
     out.mkdir(parents=True, exist_ok=True)
     written = [_write_table(images, out)]
     if find_spec("pyarrow"):
@@ -136,7 +160,7 @@ def finish(
     facts = _facts(job, images)
     tables = image_tables(images) + color_tables(images)
     followed = shortcuts(images)
-    facts["Colour spaces that follow a label"] = "; ".join(map(str, followed)) or "none"
+    facts |= color_facts(followed)
     for each in followed:
         say(f"warning: {each}")
     if calibrate is not None:
@@ -147,7 +171,8 @@ def finish(
         say(_as_text(fitted.tables))
     if pictures:
         tables += contact_sheets(images, open_store(job.source))
-    say(_as_text([table for table in tables if table.name in ("overview", "verdicts", "rejected_by_monk_bin")]))
+    summary = ("overview", "verdicts", *(f"rejected_by_{scale}" for scale in [*images.scales][:1]))
+    say(_as_text([table for table in tables if table.name in summary]))
     written += write_report(Report(name="images", title="Images: profile", facts=facts, tables=tables), out)[:2]
     return f"written {', '.join(map(str, written))} and the report's tables in {out / 'images'}/"
 
@@ -183,17 +208,18 @@ def _write_table(images: Images, out: Path) -> Path:
 
 def _facts(job: Job, images: Images) -> dict[str, str]:
     facts = {"Source": job.source, "Profile": job.plan.id, "Quality policy": job.policy.id, "Images": f"{len(images.frame):,}"}
-    if job.wanted.scin:
-        facts["Tables"] = ", ".join(f"{file} sha256:{digest}" for file, digest in job.wanted.scin.tables.digests.items())
+    if side := job.wanted.side:
+        facts |= {"Data set": side.name, "Tables": ", ".join(f"{file} sha256:{digest}" for file, digest in side.tables.items())}
     return facts
 
 
 def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitted:
-    if job.wanted.scin is None:
-        raise DermisError(Kind.INVALID, "CALIBRATE", "calibrating needs the graders' answers: name the tables with --tables")
-    tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in job.wanted.scin.tables.digests.items())
+    side = job.wanted.side
+    if side is None or side.scin is None:
+        raise DermisError(Kind.INVALID, "CALIBRATE", "calibrating needs the graders' answers in SCIN's tables: name them with --tables")
+    tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in side.tables.items())
     provenance = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
-    return fit(images, job.wanted.scin.cases, job.policy, loss=loss, said=provenance, by=command)
+    return fit(images, side.scin.cases, job.policy, loss=loss, said=provenance, by=command)
 
 
 def _write_policy(policy: Policy, path: Path) -> Path:
@@ -224,7 +250,12 @@ def run(context: click.Context, **options: Any) -> None:
     out: Path = options["out"]
     store_url = _store_url(context, options)
     wanted = choose_images(
-        options["source"], prefix=options["prefix"], tables=options["tables"], labels=options["policy"], where=options["where"]
+        options["source"],
+        mapping=options["mapping"],
+        prefix=options["prefix"],
+        tables=options["tables"],
+        labels=options["policy"],
+        where=options["where"],
     )
     policy = load_quality_policy(options["quality_policy"])
     job = plan_images(options["source"], wanted, policy=policy, size=options["shard_size"])

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dermis.data.mapping import MONK_BIN, DataSide
 from dermis.data.profile.profile import TONES
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import NO_RESPONSE, WHO, Attribute, count, monk_bin, with_share
+from dermis.data.scin.attributes import NO_RESPONSE, WHO, Attribute, count, with_share
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.report import Verdict
+from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.quality import Reason
 from dermis.worker.core.shard import COLUMNS, MISSING, Row
 
@@ -31,37 +35,41 @@ HISTOGRAMS = {
 _LOG = ("blur", "sharpness")
 _WHOLE = ("width", "height", "bytes", "short_side")
 _TEXT = ("image", "mode", "color_space", "format", "phash", "sha256", "verdict", "reasons", "fault")
-TONE = Attribute(title="Monk skin tone", read=lambda cases: [(tone,) for tone in monk_bin(cases)], values=TONES)
+TONE = Attribute(title="Monk skin tone", read=lambda _: (), values=TONES)
 BY: dict[str, Attribute] = {
-    "monk_bin": TONE,
+    MONK_BIN: TONE,
     **{name: WHO[name] for name in ("monk_us", "monk_india", "fitzpatrick_self", "fitzpatrick_estimated")},
 }
-"""What the reject rate is told by."""
+"""What the reject rate is told by; the first of them that a data set tells is what its images are grouped by."""
+_TYPES: Mapping[str, str] = {str(skin_type): group for skin_type, group in FITZPATRICK_GROUPS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """`frame`: a row per image, columns `shard.COLUMNS`; `owners`: the case of each row, as its place in `cases`, or -1."""
+    """`frame`: a row per image, columns `shard.COLUMNS`; `owners`: the case of each row, as its place in `side`, or -1."""
 
     frame: pd.DataFrame
-    cases: pd.DataFrame | None
+    side: DataSide | None
     owners: Sequence[int]
 
     @property
     def decoded(self) -> pd.Series:
         return self.frame["width"].notna()
 
-    def values(self, attribute: Attribute) -> list[tuple[str, ...] | None]:
-        """Return the attribute's values of each image's case, None for no response."""
-        if self.cases is None:
-            return [(NO_CASE,)] * len(self.frame)
-        of_case = attribute.read(self.cases)
-        return [of_case[place] if place >= 0 else (NO_CASE,) for place in self.owners]
+    @property
+    def scales(self) -> dict[str, Attribute]:
+        """Return the scales of tone that the data set tells, in the order of `BY`."""
+        return {name: attribute for name, attribute in BY.items() if self.side and self.side.read(name) is not None}
+
+    def values(self, name: str) -> list[tuple[str, ...] | None]:
+        """Return the values of an attribute of each image's case, None for no response."""
+        of_case = self.side.read(name) if self.side else None
+        return [(NO_CASE,) if place < 0 else of_case[place] if of_case else None for place in self.owners]
 
     @property
     def tones(self) -> list[str]:
-        """Return each image's Monk bin."""
-        return [answer[0] if answer else NO_CASE for answer in self.values(TONE)]
+        """Return each image's tone on the first of its scales."""
+        return [answer[0] if answer else NO_RESPONSE for answer in self.values(next(iter(self.scales), MONK_BIN))]
 
 
 def images_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -70,17 +78,31 @@ def images_frame(rows: Sequence[Row]) -> pd.DataFrame:
     return frame.astype(types)
 
 
-def with_cases(frame: pd.DataFrame, cases: pd.DataFrame | None, *, by_name: bool = False) -> Images:
-    """Give each image its case, the first that lists it; `by_name`: by the last part of the key alone."""
+def read_images(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table of images as text; INVALID if it lacks one of the columns."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if missing := [name for name in columns if name not in frame]:
+        detail = f"{path.name} has no column {missing[0]!r}: give the images.csv that `dermis data images` wrote"
+        raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail)
+    return frame
+
+
+def with_cases(frame: pd.DataFrame, side: DataSide | None, *, by_name: bool = False) -> Images:
+    """Give each image its case."""
+    return Images(frame=frame, side=side, owners=owners_of(list(frame["image"]), side, by_name=by_name))
+
+
+def owners_of(keys: Sequence[str], side: DataSide | None, *, by_name: bool) -> list[int]:
+    """Return the place of each image's case, the first that lists it, -1 for none; `by_name`: by the last part of the key alone."""
 
     def name(key: str) -> str:
         return key.rpartition("/")[2] if by_name else key
 
     first: dict[str, int] = {}
-    for place, listed in enumerate([] if cases is None else cases["images"]):
-        for key, _ in listed:
+    for place, listed in enumerate(side.images if side else ()):
+        for key in listed:
             first.setdefault(name(key), place)
-    return Images(frame=frame, cases=cases, owners=[first.get(name(key), -1) for key in frame["image"]])
+    return [first.get(name(key), -1) for key in keys]
 
 
 def image_tables(images: Images) -> list[Table]:
@@ -143,15 +165,16 @@ def _bars(
 
 
 def reject_rates(images: Images, rejected: "pd.Series[bool]", *, suffix: str = "", section: str = "Reject rate by tone") -> list[Table]:
-    """Return the share of images that are rejected by each scale of tone, and of cases that have no usable image."""
-    if images.cases is None:
+    """Return the share of images that are rejected by each scale of tone, and of cases that have no usable image by the first."""
+    scales = images.scales
+    if images.side is None or not scales:
         return []
     decoded = images.decoded.to_numpy()
     dropped = rejected.to_numpy() & decoded
     note = "n: UNUSABLE; of: images that can be decoded. An image of several cases counts with the first. Wilson's interval takes images as independent."
     tables = []
-    for name, attribute in BY.items():
-        given = images.values(attribute)
+    for name, attribute in scales.items():
+        given = images.values(name)
         frame = _rate(given, decoded, dropped, attribute)
         tables.append(
             Table(
@@ -167,14 +190,16 @@ def reject_rates(images: Images, rejected: "pd.Series[bool]", *, suffix: str = "
     for place, known, gone in zip(images.owners, decoded, dropped, strict=True):
         if place >= 0 and known:
             by_case.setdefault(place, []).append(bool(gone))
-    tone = TONE.read(images.cases)
-    cases = _rate([tone[place] for place in by_case], np.ones(len(by_case), bool), np.array([all(g) for g in by_case.values()], bool), TONE)
+    name, attribute = next(iter(scales.items()))
+    tone = images.side.read(name) or ()
+    gone_cases = np.array([all(gone) for gone in by_case.values()], bool)
+    cases = _rate([tone[place] for place in by_case], np.ones(len(by_case), bool), gone_cases, attribute)
     return [
         *tables,
         Table(
             name=f"rejected_cases{suffix}",
             section=section,
-            title="Cases without a usable image: Monk skin tone",
+            title=f"Cases without a usable image: {attribute.title}",
             note="of: cases with an image that can be decoded.",
             frame=cases,
             chart="bars",
@@ -190,17 +215,20 @@ def _rate(given: Sequence[tuple[str, ...] | None], known: Any, dropped: Any, att
 
 def _histogram(images: Images, measure: str, title: str) -> Table:
     measured = images.frame.loc[images.decoded, measure].to_numpy(float)
-    tones = np.array(images.tones)[images.decoded.to_numpy()]
+    tones = np.array([_TYPES.get(tone, tone) for tone in images.tones])[images.decoded.to_numpy()]
     edges = _edges(measured, log=measure in _LOG)
-    groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in TONES[:3]}}
+    scale = next(iter(images.scales), MONK_BIN)
+    shown = TONES[:3] if scale == MONK_BIN else tuple(dict.fromkeys(_TYPES.values()))
+    groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in shown}}
     frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
     # Outer values count in the outer bins: rounding of an edge loses no image.
     place = np.clip(np.searchsorted(edges, measured, side="right") - 1, 0, BINS - 1)
     for group, mask in groups.items():
         if mask.any():
             frame[group] = np.bincount(place[mask], minlength=BINS)
-    scale = "The scale is logarithmic. " if measure in _LOG else ""
-    note = f"{scale}Images that can be decoded; lines: share of the images of a tone, by US graders, else India's."
+    axis = "The scale is logarithmic. " if measure in _LOG else ""
+    graders = "US graders, else India's" if scale == MONK_BIN else BY[scale].title
+    note = f"{axis}Images that can be decoded; lines: share of the images of a tone, by {graders}."
     return Table(name=f"histogram_{measure}", section="Histograms", title=title, note=note, frame=frame, chart="histogram")
 
 

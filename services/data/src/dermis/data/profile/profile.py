@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dermis.data.mapping import CONDITION, DataSide
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import NO_RESPONSE, REPORTED, WHO, Attribute, count, monk_bin, shares, with_share
+from dermis.data.scin.attributes import NO_RESPONSE, REPORTED, WHO, Answers, Attribute, count, monk_bin, shares, with_share
 from dermis.data.scin.columns import FITZPATRICK, MONK, YES, Gradable
 from dermis.data.scin.label_policy import Labels, Status
 from dermis.data.scin.tables import ScinTables
@@ -33,15 +34,41 @@ def profile(tables: ScinTables, labels: Labels) -> list[Table]:
     cases = tables.cases
     return [
         *_extent(cases, labels),
-        *(_by_attribute("Whose skin", cases, name, attribute) for name, attribute in WHO.items()),
+        *(_by_attribute("Whose skin", name, attribute, attribute.read(cases)) for name, attribute in WHO.items()),
         _all_estimates(cases),
-        *(_by_attribute("What contributors report", cases, name, attribute) for name, attribute in REPORTED.items()),
+        *(_by_attribute("What contributors report", name, attribute, attribute.read(cases)) for name, attribute in REPORTED.items()),
         *_conditions(cases, labels),
         *(_labelled_by(cases, labels, name, attribute) for name, attribute in WHO.items()),
         _unlabelled(cases, labels),
         _agreements(cases, labels),
         _monk_pools(cases),
     ]
+
+
+def mapped_profile(side: DataSide) -> list[Table]:
+    """Return the tables of a mapped data set, whose units are cases: extent, and the shares of what its mapping tells."""
+    keys = [key for images in side.images for key in images]
+    measures = {"Cases": len(side.units), "Images listed": len(keys), "Distinct images": len(set(keys))}
+    overview = pd.DataFrame(measures.items(), columns=["measure", "n"])
+    per_case = [(str(len(images)),) for images in side.images]
+    sections = {"Whose skin": WHO, "What contributors report": REPORTED}
+    return [
+        Table(name="overview", section="Extent", title="Cases and images", frame=overview),
+        _bars("images_per_case", "Extent", "Images per case", per_case, ("1", "2", "3")),
+        *(
+            _by_attribute(section, name, attribute, side.answers[name], note=side.notes.get(name, ""))
+            for section, attributes in sections.items()
+            for name, attribute in attributes.items()
+            if name in side.answers
+        ),
+        *([_mapped_labels(side.answers[CONDITION])] if CONDITION in side.answers else []),
+    ]
+
+
+def _mapped_labels(conditions: Answers) -> Table:
+    frame = shares([condition for condition in conditions if condition])
+    frame = frame[frame["n"] > 0].reset_index(drop=True).rename(columns={"value": "label"})
+    return Table(name="labels", section="Conditions", title="Conditions", note="Of cases that have one.", frame=frame, chart="bars")
 
 
 def _extent(cases: pd.DataFrame, labels: Labels) -> list[Table]:
@@ -87,9 +114,11 @@ def _bars(
     return Table(name=name, section=section, title=title, note=note, frame=nonempty, chart="bars")
 
 
-def _by_attribute(section: str, cases: pd.DataFrame, name: str, attribute: Attribute) -> Table:
-    frame = shares(attribute.read(cases), attribute.values)
-    return Table(name=name, section=section, title=attribute.title, note=attribute.note, frame=frame, chart="bars")
+def _by_attribute(section: str, name: str, attribute: Attribute, answers: Answers, note: str | None = None) -> Table:
+    frame = shares(answers, attribute.values)
+    return Table(
+        name=name, section=section, title=attribute.title, note=attribute.note if note is None else note, frame=frame, chart="bars"
+    )
 
 
 def _all_estimates(cases: pd.DataFrame) -> Table:

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_mutual_info_score
 
 from dermis.data.embeddings import Embeddings, read_embeddings
+from dermis.data.images.tables import owners_of
 from dermis.data.mapping import DataSide
 from dermis.data.report.pictures import picture
 from dermis.data.report.plots import words
@@ -55,7 +56,7 @@ def write_map(
         "Embeddings": f"{embeddings.name}, {len(given.images):,} images, {given.vectors.shape[1]} numbers each",
         "Bundle": given.bundle,
         "Data set": side.name if side else "none: every image is a case of its own, without condition and tone",
-        "Cases": f"{len(space.names):,}, each the mean direction of its images; {sum(place >= 0 for place in _owners(given.images, side)):,} images are of a case",
+        "Cases": f"{len(space.names):,}, each the mean direction of its images; {sum(place >= 0 for place in owners_of(given.images, side, by_name=True)):,} images are of a case",
         "Maps": f"PCA shows {explained:.0%} of the variance; UMAP of the first {COMPONENTS} components at most, seed {seed}",
         "Clusters": f"{clusters}, at least {least} cases each; {int((space.clusters < 0).sum()):,} cases in none; with the next seed they agree "
         f"by an adjusted mutual information of {stable:.2f}",
@@ -80,7 +81,7 @@ def make_space(
     """Return the space of the cases of images with embeddings, the share of variance that its first two components hold, and how far its
     clusters agree with those of the next seed, by adjusted mutual information.
     """
-    owners = _owners(given.images, side)
+    owners = owners_of(given.images, side, by_name=True)
     units = len(side.units) if side else 0
     # An image that no case has is a case of its own.
     slots = [owner if owner >= 0 else units + place for place, owner in enumerate(owners)]
@@ -118,15 +119,6 @@ def make_space(
         answers=answers_of(side, [place if place < units else -1 for place in places.tolist()]) if side else {},
     )
     return space, float(pca.explained_variance_ratio_[:2].sum()), float(adjusted_mutual_info_score(clusters, others))
-
-
-def _owners(keys: Sequence[str], side: DataSide | None) -> list[int]:
-    """Return the place of each image's case, by the last part of its name, the first case that lists it; -1 for none."""
-    first: dict[str, int] = {}
-    for place, images in enumerate(side.images if side else ()):
-        for key in images:
-            first.setdefault(key.rpartition("/")[2], place)
-    return [first.get(key.rpartition("/")[2], -1) for key in keys]
 
 
 def _clustered(components: Floats, *, seed: int, least: int) -> tuple[Floats, Ints]:

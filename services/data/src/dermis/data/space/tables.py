@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from dermis.data.images.tables import TONE
-from dermis.data.mapping import CONDITION, DataSide
+from dermis.data.mapping import CONDITION, MONK_BIN, DataSide
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import NO_RESPONSE, WHO, Answers, count, monk_bins, with_share
+from dermis.data.scin.attributes import NO_RESPONSE, WHO, Answers, count, with_share
 from dermis.data.space.sorting import PERMUTATIONS, Ints, alike, nearest, sorts_by
 from dermis.data.statistics import Floats, mean_interval
 
-SCALES = ("monk_bin", "fitzpatrick_self", "fitzpatrick_estimated")
-TITLES = {CONDITION: "Condition", "monk_bin": TONE.title, **{name: WHO[name].title for name in SCALES[1:]}}
+SCALES = (MONK_BIN, "fitzpatrick_self", "fitzpatrick_estimated")
+TITLES = {CONDITION: "Condition", MONK_BIN: TONE.title, **{name: WHO[name].title for name in SCALES[1:]}}
 FAR = 0.05
 NO_CLUSTER = "NO_CLUSTER"
 
@@ -50,10 +50,8 @@ class Space:
 def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
     """Return condition and tone of the units at `places`, None for one (-1) that the data set does not know; none of what nobody tells."""
     known = dict(side.answers)
-    nobody: Answers = [None] * len(side.units)
-    if {"monk_us", "monk_india"} & set(known):
-        bins = monk_bins(known.get("monk_us", nobody), known.get("monk_india", nobody))
-        known["monk_bin"] = [None if value == "MST_NONE" else (value,) for value in bins]
+    if (bins := side.read(MONK_BIN)) is not None:
+        known[MONK_BIN] = [None if value == ("MST_NONE",) else value for value in bins]
     by_name = {name: [known[name][place] if place >= 0 else None for place in places] for name in (CONDITION, *SCALES) if name in known}
     return {name: answers for name, answers in by_name.items() if any(answers)}
 
