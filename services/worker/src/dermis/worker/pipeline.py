@@ -257,7 +257,7 @@ class Pipeline:
                         images[image.n] = working
                 judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
         with stages("store"):
-            self._put_all(prepared, or_equal=False)
+            self._put_all(prepared)
         assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
         with stages("store"):
             standing = self._put(job, "assessed", assessed)
