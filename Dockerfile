@@ -36,8 +36,8 @@ LABEL org.opencontainers.image.title="dermis-${SERVICE}" \
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /sbom /usr/share/sbom
 COPY LICENSE /LICENSE
-# A new volume begins as this folder does: who is shown the models alone finds their folder.
-RUN mkdir -p -m 0700 /store/models && chown -R 10001:10001 /store
+# A new volume begins as this folder does: who is shown some folders alone finds them, in a bucket's place too.
+RUN mkdir /store && cd /store && mkdir -m 0700 models runs evaluations promotions reports profiles audit && chown -R 10001:10001 /store
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PART=${SERVICE}
 USER 10001:10001
 WORKDIR /tmp

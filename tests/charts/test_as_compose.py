@@ -12,6 +12,9 @@ pytestmark = pytest.mark.charts
 CONTAINERS = ("gateway", "worker", "metadata", "sweep", "init", "trainer", "serving")
 
 
+WRITTEN_BY_THE_TRAINER = {"models", "runs", "evaluations", "promotions", "reports", "profiles", "audit"}
+
+
 class Loader(yaml.SafeLoader):
     """Reads Compose's own tags as if they were not there."""
 
@@ -106,3 +109,23 @@ def test_drain_is_as_long(rendered: Callable[..., Render]) -> None:
     pods = rendered("default").pods()
     for part in ("worker", "gateway"):
         assert f"{pods[part]['terminationGracePeriodSeconds']}s" == TWIN[part]["stop_grace_period"]
+
+
+@pytest.mark.parametrize("name", ["metadata", "serving", "trainer", "worker", "gateway", "sweep"])
+def test_the_same_of_the_store_is_mounted(rendered: Callable[..., Render], name: str) -> None:
+    mounts = rendered("default").pods()[name]["containers"][0]["volumeMounts"]
+    chart = [(each["mountPath"], each.get("subPath"), each.get("readOnly", False)) for each in mounts if each["name"] == "store"]
+    assert chart == [mount for volume in TENSORFLOW[name]["volumes"] for mount in store_mount(volume)]
+
+
+def store_mount(volume: Any) -> list[tuple[str, str | None, bool]]:
+    """Return what a volume of a service mounts of the store: where, which folder, whether read-only."""
+    if isinstance(volume, dict):
+        return [(volume["target"], volume["volume"]["subpath"], volume.get("read_only", False))] if volume["source"] == "store" else []
+    source, target, *mode = volume.split(":")
+    return [(target, None, mode == ["ro"])] if source == "store" else []
+
+
+def test_the_trainer_sees_neither_cases_nor_keys(each: Render) -> None:
+    mounted = [mount for mount in each.pods()["trainer"]["containers"][0]["volumeMounts"] if mount["name"] == "store"]
+    assert all(mount["subPath"] in WRITTEN_BY_THE_TRAINER for mount in mounted)

@@ -64,12 +64,11 @@ def left_of(erased: Collection[str], found: dict[str, set[str]]) -> list[str]:
 
 def temporary_files(root: Path) -> tuple[int, int]:
     """Return how many temporary files there are, and how many once they have aged and another put came."""
-    folder = root / ".tmp"
-    left = list(folder.iterdir())
+    left = list(root.glob("**/.tmp/*"))
     for file in left:
         aged = time.time() - 2 * LEFTOVER_AGE_S
         os.utime(file, (aged, aged))
     store = DiskStore(root)
     store.put_once("scratch/last", b"")
     store.delete("scratch/last")
-    return len(left), len(list(folder.iterdir()))
+    return len(left), len(list(root.glob("**/.tmp/*")))

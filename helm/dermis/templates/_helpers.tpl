@@ -82,10 +82,13 @@ securityContext:
   capabilities: { drop: [ALL] }
 {{- end }}
 
+{{- /* The whole store, or those of its `folders` that a part needs. */}}
 {{- define "dermis.mounts" -}}
 - { name: tmp, mountPath: /tmp }
 {{- if not (include "dermis.inBucket" .root) }}
-- { name: store, mountPath: /store{{ if .modelsAlone }}/models, subPath: models{{ end }}{{ if .readOnly }}, readOnly: true{{ end }} }
+{{- range .folders | default (list "") }}
+- { name: store, mountPath: /store{{ with . }}/{{ . }}, subPath: {{ . }}{{ end }}{{ if $.readOnly }}, readOnly: true{{ end }} }
+{{- end }}
 {{- end }}
 {{- end }}
 

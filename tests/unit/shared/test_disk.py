@@ -33,7 +33,7 @@ def store(root: Path) -> DiskStore:
 
 
 def leftovers(root: Path) -> list[Path]:
-    return list((root / ".tmp").iterdir())
+    return [path for path in root.rglob("*") if path.parent.name == ".tmp"]
 
 
 # --- crash safety ---------------------------------------------------------------------------------------------------
@@ -110,7 +110,8 @@ WRITER = textwrap.dedent("""
 """)
 
 
-def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(store: DiskStore, root: Path) -> None:
+@pytest.mark.parametrize("place", [".tmp", "k/.tmp"])  # an older version had the one in the root alone
+def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(store: DiskStore, root: Path, place: str) -> None:
     promised = -1
     for pause in (0.0, 0.003, 0.007):
         shutil.rmtree(root, ignore_errors=True)
@@ -126,11 +127,11 @@ def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(store: D
         for key in keys:
             assert store.get(key) == int(key[2:]).to_bytes(4, "big") * 100_000
         assert int(store.get("last")) >= promised
-    planted = root / ".tmp" / "0123456789abcdef"
+    planted = root / place / "0123456789abcdef"
     planted.write_bytes(b"somebody's image")
     for left in leftovers(root):
         os.utime(left, (time.time() - LEFTOVER_AGE_S - 60,) * 2)
-    young, slow = root / ".tmp" / "young", root / ".tmp" / "slow"
+    young, slow = root / place / "young", root / place / "slow"
     young.write_bytes(b"not locked yet")
     slow.write_bytes(b"being written")
     os.utime(slow, (time.time() - LEFTOVER_AGE_S - 60,) * 2)
@@ -150,6 +151,79 @@ def test_a_put_whose_temporary_file_was_taken_away_fails_and_does_not_hang(
     with pytest.raises(DermisError, match="STORE_BUSY") as fault:
         store.put_once("k", b"")
     assert fault.value.retryable
+
+
+# --- folders that are mounted alone ---------------------------------------------------------------------------------
+
+
+def write_all_ways(store: DiskStore) -> None:
+    for first in ("models", "runs"):
+        assert store.put_once(f"{first}/a/1", b"1") is True
+        assert store.put_once(f"{first}/a/1", b"1") is False
+        generation = store.replace(f"{first}/current.json", b"1", generation=0)
+        store.replace(f"{first}/current.json", b"2", generation=generation)
+        store.put_once(f"{first}/b", b"1")
+        store.delete(f"{first}/b")
+    assert list(store.list("")) == ["models/a/1", "models/current.json", "runs/a/1", "runs/current.json"]
+    assert store.get("models/current.json") == b"2"
+
+
+def test_no_file_is_linked_or_renamed_from_one_first_segment_to_another(
+    store: DiskStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apart(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(source: Path, target: Path) -> object:
+            if source.relative_to(root).parts[0] != target.relative_to(root).parts[0]:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            return real(source, target)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("link", "replace", "rename"):
+        apart(name)
+    write_all_ways(store)
+    assert leftovers(root) == []
+
+
+def test_made_folders_hold_no_object(store: DiskStore, root: Path) -> None:
+    store.make_folders("models", "runs")
+    store.make_folders("models")
+    assert sorted(path.name for path in root.iterdir()) == ["models", "runs"]
+    assert list(store.list("")) == []
+
+
+MOUNTED = textwrap.dedent("""
+    import os, pathlib, sys
+    from dermis.shared.errors import DermisError
+    from dermis.shared.stores.disk import DiskStore
+    from tests.unit.shared.test_disk import write_all_ways
+    root = pathlib.Path(sys.argv[1])
+    assert len({os.stat(root / name).st_dev for name in (".", "models", "runs")}) == 3
+    write_all_ways(DiskStore(root))
+    try:
+        DiskStore(root).put_once("cases/a", b"1")
+    except DermisError as refused:
+        assert refused.reason == "STORE_READ_ONLY", refused
+    else:
+        raise AssertionError("the root is not read-only")
+    print("ok")
+""")
+
+
+def test_two_mounts_under_a_root_that_is_read_only_are_written_to(tmp_path: Path) -> None:
+    mounted = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    mounts = " && ".join(
+        ['mount -t tmpfs none "$0"', 'mkdir "$0/models" "$0/runs"']
+        + [f'mount -t tmpfs none "$0/{name}"' for name in ("models", "runs")]
+        + ['mount -o remount,ro "$0"', 'exec "$@"']
+    )
+    command = [*mounted, "sh", "-c", mounts, str(tmp_path)]
+    if not shutil.which("unshare") or subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount here")
+    result = subprocess.run([*command, sys.executable, "-c", MOUNTED, str(tmp_path)], check=False, capture_output=True, text=True)
+    assert (result.stdout, result.returncode) == ("ok\n", 0), result.stderr
 
 
 # --- a disk that refuses --------------------------------------------------------------------------------------------
@@ -198,7 +272,7 @@ FULL = textwrap.dedent("""
                 return n
     counts = {size: fill(size) for size in (50_000, 4096, 1)}
     assert counts[50_000] > 10, counts
-    assert list((root / ".tmp").iterdir()) == []
+    assert list(root.glob("**/.tmp/*")) == []
     for key in store.list(""):
         assert store.get(key) == b"x" * int(key.split("/")[1])
     assert len(list(store.list(""))) == sum(counts.values())
@@ -266,13 +340,13 @@ def test_reading_makes_no_folder(store: DiskStore, root: Path) -> None:
     assert not root.exists()
 
 
-def test_an_emptied_store_has_no_empty_folders(store: DiskStore, root: Path) -> None:
+def test_an_emptied_store_has_no_folders_but_those_of_first_segments(store: DiskStore, root: Path) -> None:
     keys = [f"cases/{owner}/{n}/images/{n}/original" for owner in "ab" for n in range(3)]
     for key in keys:
         store.put_once(key, b"1")
     for key in keys:
         store.delete(key)
-    assert sorted(path.name for path in root.iterdir()) == [".lock", ".tmp"]
+    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*")) == ["cases", "cases/.lock", "cases/.tmp"]
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b", "a/b/c/d")])

@@ -47,14 +47,14 @@ class DiskStore:
     """Objects under `root`, which is made when first written to, for its owner alone.
 
     Durable when a call returns: the file is synced before it gets its name, then the folder that names it, and the
-    folders above that were made for it. The file system must know hard links and flock. What a killed writer left in
-    `.tmp` is told by its lock, which ends with its writer, and removed by any later put or delete. Without `links` an
-    object that a symbolic link stands for, or that lies behind one, is none.
+    folders above that were made for it. The file system must know hard links and flock. The folder of a key's first
+    segment may be a mount of its own: `.tmp` and `.lock` lie in it, and it stays when it is empty. What a killed writer
+    left in a `.tmp` is told by its lock, which ends with its writer, and removed by any later put or delete. Without
+    `links` an object that a symbolic link stands for, or that lies behind one, is none.
     """
 
     def __init__(self, root: Path, *, links: bool = True) -> None:
         self._root = root
-        self._tmp = root / ".tmp"
         self._reserve = Reserve(root / ".reserve")
         self._links = links
         self._next_clearing = 0.0
@@ -69,7 +69,7 @@ class DiskStore:
                     raise
 
     def _put_once(self, key: str, data: bytes) -> bool:
-        with self._temporary(data) as temporary:
+        with self._temporary(key, data) as temporary:
             for _ in range(_TRIES):
                 path = self._path(key)
                 with contextlib.suppress(FileNotFoundError):  # a delete took the folder, or the object, in between
@@ -96,8 +96,8 @@ class DiskStore:
 
     def clock(self) -> datetime:
         with _faults():
-            self._make_root()
-            with self._open_lock() as file:
+            _make_folder(self._root)
+            with _open_lock(self._root) as file:
                 os.utime(file.fileno())  # the time of who keeps the file system, not ours
                 return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
 
@@ -126,7 +126,7 @@ class DiskStore:
 
     def replace(self, key: str, data: bytes, *, generation: int) -> int:
         path = self._path(key)
-        with _faults(), self._temporary(data) as temporary, self._lock():
+        with _faults(), self._temporary(key, data) as temporary, _lock(self._top(key)):
             now = time.time_ns()
             os.utime(temporary, ns=(now, now))  # the kernel's own clock ticks too slowly to tell two puts apart
             if self.get_versioned(key).generation != generation:
@@ -142,14 +142,21 @@ class DiskStore:
                     return written
         raise _busy(key)
 
+    def make_folders(self, *names: str) -> None:
+        """Make folders of first segments, so that each can be mounted alone before there is an object in it."""
+        with _faults():
+            for name in names:
+                _make_folder(self._root / checked(name))
+
     def delete(self, key: str) -> None:
         checked(key)
+        top = self._top(key)
         with _faults():
             self._clear_leftovers()
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError), self._lock():
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError), _lock(top):
                 self._where_it_lies(key, Path.unlink)
             folder = self._path(key).parent
-            while folder != self._root:
+            while folder != top:
                 try:
                     folder.rmdir()
                 except FileNotFoundError:
@@ -169,6 +176,11 @@ class DiskStore:
 
     def _path(self, key: str) -> Path:
         return path_of(self._root, checked(key))
+
+    def _top(self, key: str) -> Path:
+        """Return the folder of a key's first segment, which may be a mount of its own; the root for a key of one segment."""
+        first, slash, _ = checked(key).partition("/")
+        return self._root / first if slash else self._root
 
     @contextlib.contextmanager
     def _file(self, key: str) -> Iterator[BinaryIO]:
@@ -222,10 +234,11 @@ class DiskStore:
                 _sync_folder(parent)
 
     @contextlib.contextmanager
-    def _temporary(self, data: bytes) -> Iterator[Path]:
-        _make_folder(self._tmp)
+    def _temporary(self, key: str, data: bytes) -> Iterator[Path]:
+        folder = self._top(key) / ".tmp"  # no link and no rename crosses a mount
+        _make_folder(folder)
         self._clear_leftovers()
-        path = self._tmp / secrets.token_hex(12)
+        path = folder / secrets.token_hex(12)
         try:
             with open(path, "xb", opener=_private) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -243,27 +256,26 @@ class DiskStore:
         if now < self._next_clearing:
             return
         self._next_clearing = now + LEFTOVER_AGE_S
-        for path in self._tmp.glob("*"):
+        for path in [*self._root.glob(".tmp/*"), *self._root.glob("*/.tmp/*")]:
             with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
                 if os.fstat(file.fileno()).st_mtime < now - LEFTOVER_AGE_S:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            try:
-                fcntl.flock(stack.enter_context(self._open_lock()), fcntl.LOCK_EX)
-            except OSError as fault:
-                if fault.errno not in _FULL:  # no room for the file that was never made: nothing was ever replaced here
-                    raise
-            yield
 
-    def _open_lock(self) -> IO[str]:
-        return open(self._root / ".lock", "a", opener=_private)
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            fcntl.flock(stack.enter_context(_open_lock(folder)), fcntl.LOCK_EX)
+        except OSError as fault:
+            if fault.errno not in _FULL:  # no room for the file that was never made: nothing was ever replaced here
+                raise
+        yield
 
-    def _make_root(self) -> None:
-        _make_folder(self._root)
+
+def _open_lock(folder: Path) -> IO[str]:
+    return open(folder / ".lock", "a", opener=_private)
 
 
 def _at_once(path: str, flags: int) -> int:
