@@ -106,7 +106,8 @@ def test_a_list_is_the_same_as_without_the_layout(
     store = DiskStore(root)
     keys = sorted(
         [f"cases/public/{id_at(second)}/{name}" for second in seconds for name in ("a.json", "images/1/b")]
-        + ["cases/public/x", "cases/zz/y"]
+        + [f"retention/ASSESS_ONLY/{id_at(second)}" for second in seconds]
+        + ["cases/public/x", "cases/zz/y", "retention/ASSESS_ONLY/x"]
     )
     for key in keys:
         if data.draw(st.booleans()):

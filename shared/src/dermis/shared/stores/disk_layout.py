@@ -94,10 +94,10 @@ def _by_time(folder: Path, base: str, prefix: str, after: str) -> Iterator[tuple
         if not _may_hold(base + top, prefix, after):
             continue
         for middle in _sorted(folder / top):
-            if not _may_hold(base + top + middle, prefix, after):
-                continue
             if is_id_name(middle):  # a mark
                 yield middle, folder / top
+                continue
+            if not _may_hold(base + top + middle, prefix, after):
                 continue
             place = folder / top / middle
             yield from ((f"{name}/", place) for name in _sorted(place) if _may_hold(f"{base}{name}/", prefix, after))
