@@ -55,11 +55,9 @@ names of their objects, one case with all its objects, a look of the sweep, and 
 "Power" is the exponent by which a time grows from the smallest store to the largest: 0 does not grow, 1 grows as the cases do.
 """
 TAIL = """
-On disk no time depends on how many cases the owner has, but for the folders' names: one for each 9.3 hours, so a page that begins at the oldest case reads as many names as the store has days.
-The sweep looks for missing retention marks in 500 cases at a look, and that is nearly all of its time; below 500 cases a look takes less. The first look is the one after a start.
+The sweep looks for missing retention marks in 500 cases at a look, and that is nearly all of its time; a store of fewer takes less. The first look is the one after a start.
 
-The bucket is an emulator (fake-gcs-server, in memory), which goes through all of its objects for each list. That is what grows there; Cloud Storage keeps names sorted and answers a list in pages of 1,000.
-It was not measured: none was to be had.
+The bucket is an emulator (fake-gcs-server, in memory), which is no measure of Cloud Storage: none was to be had.
 """
 
 
