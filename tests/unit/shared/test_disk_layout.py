@@ -46,6 +46,58 @@ def test_a_case_lies_by_time_and_what_is_not_in_a_folder_of_its_own_lies_as_it_i
     assert sorted(os.listdir(tmp_path / "cases")) == [".lock", ".tmp"]
 
 
+def test_a_mark_lies_by_time_and_the_oldest_is_read_without_the_others(
+    store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"retention/ASSESS_ONLY/{id_at(40_000 * n)}" for n in range(100)]
+    for key in reversed(keys):
+        assert store.put_once(key, b"1") is True
+        assert store.put_once(key, b"1") is False
+    name = keys[0].rpartition("/")[2]
+    assert (tmp_path / "retention/ASSESS_ONLY" / BY_TIME / name[:10] / name).is_file()
+    assert list(store.list("retention/ASSESS_ONLY/")) == keys
+    opened: list[str] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: (opened.append(str(path)), listdir(path))[1])
+    assert next(store.list("retention/ASSESS_ONLY/")) == keys[0]
+    assert len(opened) < 4
+    for key in keys:
+        store.delete(key)
+    assert not (tmp_path / "retention").exists()
+
+
+def test_marks_of_an_older_store_are_read_where_they_lie_and_moved(store: DiskStore, tmp_path: Path) -> None:
+    ids = [id_at(30_000 * n, "batch") for n in range(4)]
+    keys = [f"retention/batches/{name}" for name in ids]
+    for key in keys[:3]:
+        put_as_before(tmp_path, key)
+        os.utime(tmp_path / key, (1_700_000_000,) * 2)
+    store.put_once(keys[3], b"1")
+    assert list(store.list("retention/")) == keys
+    assert store.put_once(keys[0], b"1") is False
+    store.delete(keys[1])
+    store.tend(reserve_bytes=0, busy={ids[0]})
+    assert sorted(os.listdir(tmp_path / "retention/batches")) == [BY_TIME, ids[0]]
+    assert list(store.list("retention/batches/")) == [keys[0], keys[2], keys[3]]
+    assert store.get(keys[2]) == b"1"
+    assert store.written_at(keys[2]).timestamp() == 1_700_000_000
+    store.tend(reserve_bytes=0, busy=())
+    assert os.listdir(tmp_path / "retention/batches") == [BY_TIME]
+
+
+def test_of_one_move_no_more_than_its_share_goes_at_once(store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dermis.shared.stores.disk._MOST_MOVED", 3)
+    keys = sorted(f"{parent}/{id_at(n)}{name}" for n in range(2) for parent, name in (("cases/x", "/a"), ("retention/y", "")))
+    for key in keys:
+        put_as_before(tmp_path, key)
+    store.tend(reserve_bytes=0, busy=())
+    assert len([name for name in os.listdir(tmp_path / "retention/y") if name != BY_TIME]) == 1
+    assert list(store.list("")) == keys
+    store.tend(reserve_bytes=0, busy=())
+    assert os.listdir(tmp_path / "retention/y") == [BY_TIME]
+    assert list(store.list("")) == keys
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 3_000_000), min_size=1, max_size=12, unique=True), st.data())
 def test_a_list_is_the_same_as_without_the_layout(
@@ -55,7 +107,8 @@ def test_a_list_is_the_same_as_without_the_layout(
     store = DiskStore(root)
     keys = sorted(
         [f"cases/public/{id_at(second)}/{name}" for second in seconds for name in ("a.json", "images/1/b")]
-        + ["cases/public/x", "cases/zz/y"]
+        + [f"retention/ASSESS_ONLY/{id_at(second)}" for second in seconds]
+        + ["cases/public/x", "cases/zz/y", "retention/ASSESS_ONLY/x"]
     )
     for key in keys:
         if data.draw(st.booleans()):

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from dermis.shared.case import Consent
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.stores.disk import DiskStore
+from dermis.shared.stores.disk_layout import path_of
 from dermis.sweep.bootstrap import Sweep
 from dermis.sweep.commands import sweep
 from tests.unit.sweep.test_retention import id_at
@@ -42,6 +43,6 @@ def test_what_is_due_is_listed_and_stays(tmp_path: Path) -> None:
     store.put_once(mark, RetentionMark(owner="public").model_dump_json().encode())
     assert "0 are due" in run("due", store=tmp_path), "it was put a moment ago"
     old = (datetime.now(UTC) - timedelta(days=31)).timestamp()
-    os.utime(tmp_path / mark, (old, old))
+    os.utime(path_of(tmp_path, mark), (old, old))
     assert mark.rpartition("/")[2] in run("due", store=tmp_path)
     assert mark in set(store.list("retention/"))

@@ -16,7 +16,7 @@ from typing import IO, BinaryIO, TypeVar
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, Room, Versioned
-from dermis.shared.stores.disk_layout import by_time, is_id_folder, path_of, walk
+from dermis.shared.stores.disk_layout import MARKS, by_time, is_id_name, mark_by_time, path_of, walk
 from dermis.shared.stores.disk_reserve import Reserve
 from dermis.shared.stores.keys import check_range, checked
 
@@ -26,7 +26,7 @@ _TRIES = 100
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REASONS = {errno.EROFS: "STORE_READ_ONLY", errno.EACCES: "STORE_READ_ONLY"}
 _MOST_MOVED = 5_000
-"""Folders of the older layout that are moved at once; others go with the next call."""
+"""Folders and marks of the older layout that are moved at once; others go with the next call."""
 
 
 @contextlib.contextmanager
@@ -219,19 +219,15 @@ class DiskStore:
         raise _busy(key)
 
     def _keep_by_time(self, busy: Collection[str]) -> None:
-        """Move folders of the layout before, named by an id and directly in their parent, to where they lie by time.
+        """Move what an id names, of the layout before and directly in its parent, to where it lies by time.
 
         One that `busy` names is left for later: a put that is under way would make its folder anew.
         """
         left = _MOST_MOVED
-        for parent in [*_folders(self._root / "cases"), self._root / "batches"]:
-            moved = False
-            for folder in _folders(parent):
-                if left and is_id_folder(folder.name) and folder.name not in busy:
-                    moved |= _move(folder, by_time(parent, folder.name))
-                    left -= 1
-            if moved:
-                _sync_folder(parent)
+        for parent in (*_folders(self._root / "cases"), self._root / "batches"):
+            left -= _move_all([path for path in _folders(parent) if is_id_name(path.name) and path.name not in busy][:left], by_time)
+        for parent in _folders(self._root / MARKS):
+            left -= _move_all([path for path in _files(parent) if is_id_name(path.name) and path.name not in busy][:left], mark_by_time)
 
     @contextlib.contextmanager
     def _temporary(self, key: str, data: bytes) -> Iterator[Path]:
@@ -296,25 +292,42 @@ def _close_to_others(root: Path) -> None:
 
 
 def _folders(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_file(follow_symlinks=False)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, by name, but for hidden things."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def _move(folder: Path, to: Path) -> bool:
-    """Give a folder its place by time; what lies in both, as somebody put into the old one meanwhile, comes together in the new."""
+def _move_all(paths: list[Path], home: Callable[[Path, str], Path]) -> int:
+    """Move what lies in one folder, as `_move` does; return how many were looked at."""
+    moved = [_move(path, home(path.parent, path.name)) for path in paths]
+    if any(moved):
+        _sync_folder(paths[0].parent)
+    return len(paths)
+
+
+def _move(path: Path, to: Path) -> bool:
+    """Give a folder or a mark its place by time; what lies in both, as somebody put into the old one meanwhile, comes together in the new."""
     _make_folder(to.parent)
     try:
-        folder.rename(to)
+        path.rename(to)
     except OSError as fault:
         if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             return False
-        for path in [path for path in folder.rglob("*") if path.is_file()]:
-            _link(path, to / path.relative_to(folder))
-            path.unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        for file in [file for file in path.rglob("*") if file.is_file()]:
+            _link(file, to / file.relative_to(path))
+            file.unlink()
+        shutil.rmtree(path, ignore_errors=True)
     return True
 
 

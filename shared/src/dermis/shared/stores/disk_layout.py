@@ -4,6 +4,9 @@ A folder of 100,000 names takes a third of a second to list, whatever is asked o
 made, so `cases/public/case_01k9x4q.../` lies in `cases/public/.by-time/case_01k9x/4q/case_01k9x4q.../`: a folder for each 9.3 hours,
 in it one for each 33 seconds. Keys begin with no dot, so no key can lie where these folders do. A folder of an older store lies
 directly in its parent until `DiskStore.tend` moves it; both are read.
+
+A retention mark is a file that is named by an id, and lies by time as well: `retention/<consent>/.by-time/case_01k9x/case_01k9x4q...`,
+without the second level, as a folder for each mark would take as many inodes again.
 """
 
 import heapq
@@ -15,31 +18,47 @@ from pathlib import Path
 from dermis.shared.stores.keys import is_segment
 
 BY_TIME = ".by-time"
+MARKS = "retention"
+"""Below it files that are named by an id lie by time."""
 _ID = re.compile(r"([a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{4})([0-9a-hjkmnp-tv-z]{2})[0-9a-hjkmnp-tv-z]{19}")
 
 
-def is_id_folder(name: str) -> bool:
+def is_id_name(name: str) -> bool:
     return _ID.fullmatch(name) is not None
 
 
 def by_time(parent: Path, name: str) -> Path:
     """Return where the folder of the id `name` lies below `parent` in the layout by time."""
     match = _ID.fullmatch(name)
-    assert match  # noqa: S101 - whoever calls asked `is_id_folder`
+    assert match  # noqa: S101 - whoever calls asked `is_id_name`
     return parent / BY_TIME / match[1] / match[2] / name
+
+
+def mark_by_time(parent: Path, name: str) -> Path:
+    """Return where the file of the id `name` lies below `parent`, a folder of marks."""
+    match = _ID.fullmatch(name)
+    assert match  # noqa: S101 - whoever calls asked `is_id_name`
+    return parent / BY_TIME / match[1] / name
 
 
 def path_of(root: Path, key: str) -> Path:
     """Return where the file of `key` lies, or is to lie: the last folder that is named by an id is kept by time."""
     segments = key.split("/")
-    place = next((n for n in reversed(range(len(segments) - 1)) if is_id_folder(segments[n])), None)
+    place = next((n for n in reversed(range(len(segments) - 1)) if is_id_name(segments[n])), None)
     if place is None:
-        return root / key
+        return _path_of_mark(root / key) if segments[0] == MARKS and len(segments) > 1 else root / key
     parent, name = root.joinpath(*segments[:place]), segments[place]
     folder = by_time(parent, name)
     if not folder.is_dir() and (flat := parent / name).is_dir():
         folder = flat
     return folder.joinpath(*segments[place + 1 :])
+
+
+def _path_of_mark(flat: Path) -> Path:
+    if not is_id_name(flat.name):
+        return flat
+    home = mark_by_time(flat.parent, flat.name)
+    return flat if not home.is_file() and flat.is_file() else home
 
 
 def walk(root: Path, prefix: str, after: str, *, links: bool = True) -> Iterator[str]:
@@ -70,11 +89,14 @@ def _walk(folder: Path, base: str, prefix: str, after: str, links: bool) -> Iter
 
 
 def _by_time(folder: Path, base: str, prefix: str, after: str) -> Iterator[tuple[str, Path]]:
-    """Yield the folders of ids, in order, each with the folder that it lies in; those that can't hold what is asked are not opened."""
+    """Yield what is named by ids, in order, each with the folder that it lies in; folders that can't hold what is asked are not opened."""
     for top in _sorted(folder):
         if not _may_hold(base + top, prefix, after):
             continue
         for middle in _sorted(folder / top):
+            if is_id_name(middle):  # a mark
+                yield middle, folder / top
+                continue
             if not _may_hold(base + top + middle, prefix, after):
                 continue
             place = folder / top / middle
