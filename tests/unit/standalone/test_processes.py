@@ -119,7 +119,7 @@ def test_redis_is_looked_for_on_path_then_in_the_environment(tmp_path: Path, red
 
 
 def test_redis_keeps_its_queue_and_is_for_this_machine_and_who_may_read_its_folder(tmp_path: Path) -> None:
-    write_redis_config(port=1, folder=tmp_path / "redis", password="secret")  # noqa: S106
+    write_redis_config(port=1, folder=tmp_path / "redis", password="secret")  # noqa: S106  # pragma: allowlist secret
     config = (tmp_path / "redis.conf").read_text().splitlines()
     assert {"bind 127.0.0.1", "port 1", "appendonly yes", "requirepass secret", f'dir "{tmp_path / "redis"}"'} <= set(config)
     assert (tmp_path / "redis.conf").stat().st_mode & 0o777 == 0o600
