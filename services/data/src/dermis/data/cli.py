@@ -135,7 +135,7 @@ def split(source: str, mapping: str | None, policy: str, duplicates: Path | None
       dermis data split --data photos/fitzpatrick17k --mapping fitzpatrick17k
       dermis data split --duplicates duplicates/groups.csv --folds 5 --fractions 0.7:0.1:0.1:0.1
     """
-    from dermis.data.split.write import write_split
+    from dermis.data.fold_files import write_split
 
     click.echo(write_split(_open(source, mapping, policy, duplicates), seed=seed, folds=folds, fractions=fractions, out=out))
 
@@ -154,7 +154,7 @@ def audit(source: str, mapping: str | None, policy: str, duplicates: Path | None
       dermis data audit split.json
       dermis data audit --duplicates duplicates/groups.csv split.json
     """
-    from dermis.data.split.write import audit_file
+    from dermis.data.fold_files import audit_file
 
     click.echo(audit_file(_open(source, mapping, policy, duplicates), split))
 

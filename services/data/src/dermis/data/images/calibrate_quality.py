@@ -17,9 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dermis.data.images.tables import Images, reject_rates
-from dermis.data.profile.profile import TONES
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import monk_bin, with_share
+from dermis.data.scin.attributes import MONK_BINS, monk_bin, with_share
 from dermis.data.scin.columns import Gradable
 from dermis.data.split.groups import connected, image_links
 from dermis.data.statistics import Z
@@ -150,7 +149,7 @@ def _thresholds(cases: pd.DataFrame, policy: Policy, told: set[str], *, loss: fl
     good = cases[cases["sufficient"]]
 
     def number(signal: str, known: Number, share: float) -> Number:
-        tones = [good.loc[good["tone"] == tone, signal] for tone in TONES]
+        tones = [good.loc[good["tone"] == tone, signal] for tone in MONK_BINS]
         parts = [good[signal], *(part for part in tones if len(part) >= FEWEST)]
         if signal not in told or len(good) < FEWEST:
             return known

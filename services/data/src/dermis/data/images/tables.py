@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dermis.data.mapping import MONK_BIN, DataSide
-from dermis.data.profile.profile import TONES
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import NO_RESPONSE, WHO, Attribute, count, with_share
+from dermis.data.scin.attributes import MONK_BINS, NO_RESPONSE, WHO, Attribute, count, with_share
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.report import Verdict
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
@@ -35,7 +34,7 @@ HISTOGRAMS = {
 _LOG = ("blur", "sharpness")
 _WHOLE = ("width", "height", "bytes", "short_side")
 _TEXT = ("image", "mode", "color_space", "format", "phash", "sha256", "verdict", "reasons", "fault")
-TONE = Attribute(title="Monk skin tone", read=lambda _: (), values=TONES)
+TONE = Attribute(title="Monk skin tone", read=lambda _: (), values=MONK_BINS)
 BY: dict[str, Attribute] = {
     MONK_BIN: TONE,
     **{name: WHO[name] for name in ("monk_us", "monk_india", "fitzpatrick_self", "fitzpatrick_estimated")},
@@ -218,7 +217,7 @@ def _histogram(images: Images, measure: str, title: str) -> Table:
     tones = np.array([_TYPES.get(tone, tone) for tone in images.tones])[images.decoded.to_numpy()]
     edges = _edges(measured, log=measure in _LOG)
     scale = next(iter(images.scales), MONK_BIN)
-    shown = TONES[:3] if scale == MONK_BIN else tuple(dict.fromkeys(_TYPES.values()))
+    shown = MONK_BINS[:3] if scale == MONK_BIN else tuple(dict.fromkeys(_TYPES.values()))
     groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in shown}}
     frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
     # Outer values count in the outer bins: rounding of an edge loses no image.

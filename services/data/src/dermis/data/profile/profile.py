@@ -10,14 +10,13 @@ import pandas as pd
 
 from dermis.data.mapping import CONDITION, DataSide
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import NO_RESPONSE, REPORTED, WHO, Answers, Attribute, count, monk_bin, shares, with_share
+from dermis.data.scin.attributes import MONK_BINS, NO_RESPONSE, REPORTED, WHO, Answers, Attribute, count, monk_bin, shares, with_share
 from dermis.data.scin.columns import FITZPATRICK, MONK, YES, Gradable
 from dermis.data.scin.label_policy import Labels, Status
 from dermis.data.scin.tables import ScinTables
 from dermis.data.statistics import Floats, agreement, mean_interval, share_difference
 from dermis.shared.vocabulary import ShotType
 
-TONES = ("MST_1_3", "MST_4_6", "MST_7_10", "MST_NONE")
 LABELS_BY_TONE = 12
 PUBLISHED = {
     "Cases": 5033,
@@ -177,7 +176,7 @@ def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> Table:
         [
             (label, tone, int(pairs.get((label, tone), 0)), int(in_tone.get(tone, 0)))
             for label in rows["label"].value_counts().index[:LABELS_BY_TONE]
-            for tone in TONES
+            for tone in MONK_BINS
         ],
         columns=["label", "tone", "n", "of"],
     )

@@ -87,6 +87,9 @@ def with_share(frame: pd.DataFrame, n: str = "n", of: str = "of") -> pd.DataFram
     return frame.assign(**{name: values.mask(none).astype(float) for name, values in columns.items()})
 
 
+MONK_BINS = ("MST_1_3", "MST_4_6", "MST_7_10", "MST_NONE")
+
+
 def monk_bin(cases: pd.DataFrame) -> list[str]:
     """Return MST_1_3, MST_4_6, MST_7_10 or MST_NONE per case: by the US pool, which used the scale's whole width, else by India's."""
     return ["MST_NONE" if pd.isna(tone) else _bin(tone) for tone in cases["monk_us"].fillna(cases["monk_india"])]

@@ -1,18 +1,15 @@
 """Write a fold file, or check one against its data."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from dermis.data.dataset import Dataset
 from dermis.data.split.split import PARTS, Part, Split, as_text, from_text, random_image_leak
 from dermis.shared.errors import DermisError, Kind
 
-if TYPE_CHECKING:
-    from dermis.data.dataset import Dataset
 
-
-def write_split(dataset: "Dataset", *, seed: int, folds: int, fractions: str, out: Path) -> str:
+def write_split(dataset: Dataset, *, seed: int, folds: int, fractions: str, out: Path) -> str:
     """Split a data set, audit the split and write its fold file; return what to print."""
     shares = _fractions(fractions)
     split = dataset.split(seed=seed, fractions=shares, folds=folds)
@@ -33,7 +30,7 @@ def write_split(dataset: "Dataset", *, seed: int, folds: int, fractions: str, ou
     )
 
 
-def audit_file(dataset: "Dataset", path: Path) -> str:
+def audit_file(dataset: Dataset, path: Path) -> str:
     """Audit a fold file against its data set; return what to print, or raise INVALID."""
     split = from_text(path.read_bytes())
     dataset.audit(split)
@@ -49,7 +46,7 @@ def _fractions(text: str) -> dict[Part, float]:
         ) from error
 
 
-def _summary(split: Split, dataset: "Dataset") -> pd.DataFrame:
+def _summary(split: Split, dataset: Dataset) -> pd.DataFrame:
     part_of = split.part_of()
     rows = [(part_of[s.id], s.slices["monk_bin"], s.top is not None, s.top) for s in dataset.samples]
     frame = pd.DataFrame(rows, columns=["part", "tone", "labelled", "top"])
