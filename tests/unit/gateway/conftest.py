@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from dermis.gateway.app import create_app
-from dermis.gateway.guard import Guard
+from dermis.gateway.auth import Guard
+from dermis.gateway.dependencies import Parts
 from dermis.gateway.hub import Hub
 from dermis.gateway.metrics import Metrics
-from dermis.gateway.parts import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Load, Rate
 from dermis.gateway.settings import GatewaySettings

@@ -13,9 +13,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from dermis.gateway import openapi, problems
+from dermis.gateway.dependencies import Parts
 from dermis.gateway.door import Door
-from dermis.gateway.edge import Edge
-from dermis.gateway.parts import Parts
+from dermis.gateway.middleware import Edge
 from dermis.gateway.routes import batches, cases, health, images, models, page
 from dermis.shared.audit import EVERY_SECONDS, Audit
 

@@ -5,8 +5,8 @@ from fastapi import FastAPI
 from dermis.gateway.adapters.broker import RedisBroker
 from dermis.gateway.adapters.rates import SharedRates
 from dermis.gateway.app import create_app
-from dermis.gateway.guard import Guard
-from dermis.gateway.parts import Parts
+from dermis.gateway.auth import Guard
+from dermis.gateway.dependencies import Parts
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.audit import Audit

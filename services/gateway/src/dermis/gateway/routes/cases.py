@@ -15,10 +15,10 @@ from dermis.gateway.body import read_json
 from dermis.gateway.convert import digest_of, new_case_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
-from dermis.gateway.edge import CALLER_KEY
+from dermis.gateway.dependencies import Owner, Parts, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
+from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
-from dermis.gateway.parts import Owner, Parts, PartsOf, StillValid, WritingOwner
 from dermis.gateway.pipeline import Retry
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway import metrics
+from dermis.gateway.dependencies import PartsOf
 from dermis.gateway.openapi import METRICS, problems
-from dermis.gateway.parts import PartsOf
 from dermis.shared.manifest import CURRENT_KEY
 
 router = APIRouter(tags=["health"])

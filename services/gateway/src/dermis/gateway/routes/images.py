@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
+from dermis.gateway.dependencies import Parts, PartsOf, WritingOwner
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
-from dermis.gateway.parts import Parts, PartsOf, WritingOwner
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import CleanImage
 from dermis.shared.jobs import AssessImageJob

@@ -7,8 +7,8 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
 from dermis.gateway.core.listing import next_cursor
+from dermis.gateway.dependencies import ModelsReader, PartsOf
 from dermis.gateway.openapi import problems
-from dermis.gateway.parts import ModelsReader, PartsOf
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.shared.http import ConditionList, Evaluation, ModelList, PromotionList
 

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
-from dermis.gateway.parts import ModelsReader, Parts, PartsOf
+from dermis.gateway.dependencies import ModelsReader, Parts, PartsOf
 from dermis.gateway.problems import parameters_error, problem_response
 from dermis.gateway.web import reports
 from dermis.gateway.web.page import case_page, respond

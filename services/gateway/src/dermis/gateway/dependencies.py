@@ -11,11 +11,11 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway.auth import Caller, Guard
 from dermis.gateway.core.admission import refused_for, too_little
-from dermis.gateway.edge import CALLER_KEY
 from dermis.gateway.form import Form, FormRules, check_length, read_form
-from dermis.gateway.guard import Caller, Guard
 from dermis.gateway.metrics import Metrics
+from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.pipeline import Pipeline
 from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError, RefusedError
