@@ -309,7 +309,7 @@ class TestRates:
         gateway.settings["list_public"] = True
         for _ in range(3):
             assert "ratelimit" not in gateway.get("/v1/cases").headers
-        gateway.auth, gateway.settings["keyless_rate_per_minute"] = None, 1
+        gateway.guard, gateway.settings["keyless_rate_per_minute"] = None, 1
         assert [gateway.get("/v1/cases").status_code for _ in range(2)] == [200, 429]
 
     def test_refused_callers_and_probes_are_not_counted(self, keyed: Any) -> None:

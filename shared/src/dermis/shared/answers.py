@@ -10,8 +10,8 @@ Answers = Mapping[str, tuple[str, ...]]
 
 
 def answers_of(report: SelfReport) -> Answers:
-    given = ((name, getattr(report, name)) for name in SelfReport.model_fields)
-    return {name: (value,) if isinstance(value, str) else value for name, value in given if value is not None}
+    answers = ((name, getattr(report, name)) for name in SelfReport.model_fields)
+    return {name: (value,) if isinstance(value, str) else value for name, value in answers if value is not None}
 
 
 def to_proto(report: SelfReport) -> pb.SelfReport:

@@ -49,8 +49,8 @@ class Audit:
         at = self._clock().isoformat(timespec="milliseconds")
         with self._lock:
             name = (act, by, *sorted(what.items()))
-            if known := self._held.get(name):
-                known |= {"last_at": at, "times": known["times"] + 1}
+            if entry := self._held.get(name):
+                entry |= {"last_at": at, "times": entry["times"] + 1}
             elif len(self._held) < _MOST_HELD:
                 self._held[name] = {"at": at, "last_at": at, "times": 1, "act": act, "by": by, "part": self._part, **what}
             else:
@@ -71,6 +71,6 @@ class Audit:
             log.warning("audit not written yet", reason=error.reason, count=len(held))
             with self._lock:
                 for name, since in self._held.items():
-                    known = held.get(name)
-                    held[name] = {**known, "last_at": since["last_at"], "times": known["times"] + since["times"]} if known else since
+                    entry = held.get(name)
+                    held[name] = {**entry, "last_at": since["last_at"], "times": entry["times"] + since["times"]} if entry else since
                 self._held = held

@@ -33,10 +33,10 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
     `BlobConflict` if that version is there with other content. Publishing the same bundle again changes nothing.
     """
     manifest = parse_manifest((folder / MANIFEST_FILE).read_bytes(), f"{folder.name}/{MANIFEST_FILE}")
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST_FILE}
-    if stray := sorted(found ^ set(manifest.files)):
+    paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST_FILE}
+    if stray := sorted(paths ^ set(manifest.files)):
         raise _invalid(f"bundle {folder.name}: {stray} must be both in the folder and in the manifest's files")
-    files = {path: (folder / path).read_bytes() for path in sorted(found)}
+    files = {path: (folder / path).read_bytes() for path in sorted(paths)}
     for path, data in files.items():
         if (digest := hashlib.sha256(data).hexdigest()) != manifest.files[path]:
             raise _invalid(f"bundle {folder.name}: {path} has SHA-256 {digest}, the manifest says {manifest.files[path]}")
@@ -64,15 +64,15 @@ def point(
     meanwhile, `over`, where given, is not what is current, or `first` and any version is. Pointing back is pointing to the previous version.
     """
     check_digests(store, read_manifest(store, ref))
-    held = store.get_versioned(CURRENT_KEY)
-    known = _parse_current(held.data) if held.generation else None
-    if (first and known) or (over is not None and (known is None or known.current != over)):
+    standing = store.get_versioned(CURRENT_KEY)
+    pointer = _parse_current(standing.data) if standing.generation else None
+    if (first and pointer) or (over is not None and (pointer is None or pointer.current != over)):
         raise BlobConflict(CURRENT_KEY)
-    _configure(store, {ref, *((known.current, known.previous or ref) if known else ())}, models_root)
-    if known and known.current == ref:
-        return known
-    current = Current(current=ref, previous=known.current if known else None)
-    store.replace(CURRENT_KEY, current.model_dump_json().encode(), generation=held.generation)
+    _configure(store, {ref, *((pointer.current, pointer.previous or ref) if pointer else ())}, models_root)
+    if pointer and pointer.current == ref:
+        return pointer
+    current = Current(current=ref, previous=pointer.current if pointer else None)
+    store.replace(CURRENT_KEY, current.model_dump_json().encode(), generation=standing.generation)
     return current
 
 
@@ -85,10 +85,10 @@ def check_digests(store: BlobStore, manifest: Manifest) -> None:
 
 def read_current(store: BlobStore) -> Current:
     """Return the pointer; UNAVAILABLE as long as no version is current, or the pointer is broken: cases wait until it is mended."""
-    held = store.get_versioned(CURRENT_KEY)
-    if not held.generation:
+    pointer = store.get_versioned(CURRENT_KEY)
+    if not pointer.generation:
         raise DermisError(Kind.UNAVAILABLE, "NO_CURRENT_MODEL", f"no {CURRENT_KEY} in the store; publish a bundle and point to it")
-    return _parse_current(held.data)
+    return _parse_current(pointer.data)
 
 
 def _parse_current(data: bytes) -> Current:
@@ -117,12 +117,12 @@ def read_feature_schema(store: BlobStore, ref: VersionRef) -> FeatureSchema:
 def versions(store: BlobStore) -> list[VersionRef]:
     """Return every published version, by name and number."""
     keys = (key.split("/") for key in store.list("models/"))
-    found = [
+    refs = [
         VersionRef(name=key[1], version=int(key[2]))
         for key in keys
         if len(key) == 4 and key[3] == MANIFEST_FILE and _NUMBER.fullmatch(key[2])
     ]
-    return sorted(found, key=lambda ref: (ref.name, ref.version))
+    return sorted(refs, key=lambda ref: (ref.name, ref.version))
 
 
 def _configure(store: BlobStore, refs: set[VersionRef], models_root: str) -> None:
@@ -132,9 +132,9 @@ def _configure(store: BlobStore, refs: set[VersionRef], models_root: str) -> Non
         entry = config.model_config_list.config.add(name=name, base_path=f"{models_root}/{name}", model_platform="tensorflow")
         entry.model_version_policy.specific.versions.extend(ref.version for ref in versions)
     text = text_format.MessageToString(config).encode()
-    held = store.get_versioned(SERVER_CONFIG_KEY)
-    if held.data != text:
-        store.replace(SERVER_CONFIG_KEY, text, generation=held.generation)
+    standing = store.get_versioned(SERVER_CONFIG_KEY)
+    if standing.data != text:
+        store.replace(SERVER_CONFIG_KEY, text, generation=standing.generation)
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

@@ -294,8 +294,8 @@ def fold(facts: Iterable[AnyFact | None]) -> CaseState:
             case Erased():
                 state["erased"] = fact
             case Failed():
-                known = state.get("failed")
-                if not isinstance(known, Failed) or fact.attempt > known.attempt:
+                failed = state.get("failed")
+                if not isinstance(failed, Failed) or fact.attempt > failed.attempt:
                     state["failed"] = fact
     return CaseState.model_validate(state)
 

@@ -95,28 +95,28 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
 
     Variables of other parts (DERMIS_<OTHER>_...) are theirs to check.
     """
-    known = names(model, part)
+    variables = names(model, part)
     others = tuple(f"DERMIS_{other}_" for other in PARTS if other != part)
-    given = {
-        name: value for name, value in environ.items() if name in known or (name.startswith("DERMIS_") and not name.startswith(others))
+    values = {
+        name: value for name, value in environ.items() if name in variables or (name.startswith("DERMIS_") and not name.startswith(others))
     }
     faults = []
-    bare = {name.removeprefix("DERMIS_"): name for name in known}
-    for name in sorted(set(given) - set(known)):
+    bare = {name.removeprefix("DERMIS_"): name for name in variables}
+    for name in sorted(set(values) - set(variables)):
         if name in REMOVED:
             faults.append(f"{name} is no longer a setting: {REMOVED[name]}")
             continue
         close = difflib.get_close_matches(name.removeprefix("DERMIS_"), bare, n=1)
         faults.append(
-            f"{name} is not a setting" + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(known))}")
+            f"{name} is not a setting" + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(variables))}")
         )
     try:
-        settings = model.model_validate({known[name]: value for name, value in given.items() if name in known})
+        settings = model.model_validate({variables[name]: value for name, value in values.items() if name in variables})
     except ValidationError as error:
-        variable = {field: name for name, field in known.items()}
+        variable = {field: name for name, field in variables.items()}
         for fault in error.errors():
             named = [variable[str(place)] for place in fault["loc"][:1]]
-            faults.append("".join(f"{name}={masked(given.get(name, ''))!r}: " for name in named) + fault["msg"])
+            faults.append("".join(f"{name}={masked(values.get(name, ''))!r}: " for name in named) + fault["msg"])
     if faults:
         raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
     return settings

@@ -60,9 +60,9 @@ class Guard:
         """
         key = await self._key(authorization, address)
         if not (key.may(scope) if key else scope in KEYLESS_SCOPES):
-            held = f"this key holds {', '.join(key.scopes)}" if key else "no key was sent"
+            scopes_of_key = f"this key holds {', '.join(key.scopes)}" if key else "no key was sent"
             challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
-            raise RefusedError(Kind.PERMISSION, "SCOPE", f"this needs the scope {scope}; {held}", {"WWW-Authenticate": challenge})
+            raise RefusedError(Kind.PERMISSION, "SCOPE", f"this needs the scope {scope}; {scopes_of_key}", {"WWW-Authenticate": challenge})
         headers = await self._count(key, address)
         if key is None:
             return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, address=address, rate_headers=headers)

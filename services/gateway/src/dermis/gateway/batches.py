@@ -111,8 +111,8 @@ class Batches:
         """Return up to `size` of an owner's batches with ids above `after`, in order."""
         keys = self.store.list("batches/", after=f"batches/{after}/~" if after else "")
         ids = (batch_id for batch_id, _ in itertools.groupby(key.split("/")[1] for key in keys))
-        found = map(self._manifest_in_list, ids)
-        own = (each for each in found if each and each.owner == owner)
+        manifests = map(self._manifest_in_list, ids)
+        own = (each for each in manifests if each and each.owner == owner)
         return [BatchSummary(id=each.batch_id, created_at=each.created_at, rows=each.rows) for each in itertools.islice(own, size)]
 
     def erase(self, batch_id: str, *, owner: str) -> None:

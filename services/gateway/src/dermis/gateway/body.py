@@ -15,10 +15,10 @@ MOST_JSON_BYTES = 64 * 1024
 
 async def read_body(request: Request, *, most_of: Mapping[str, int]) -> tuple[str, bytes]:
     """Return the body's media type, one of `most_of`, and its bytes, at most as many as that says; UNSUPPORTED or TOO_LARGE otherwise."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in most_of:
-        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {given[:100]!r}; send {' or '.join(most_of)}")
-    most = most_of[given]
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in most_of:
+        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {media_type[:100]!r}; send {' or '.join(most_of)}")
+    most = most_of[media_type]
     length = request.headers.get("content-length", "0")
     body = bytearray()
     if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
@@ -27,7 +27,7 @@ async def read_body(request: Request, *, most_of: Mapping[str, int]) -> tuple[st
         if len(body) + len(chunk) > most:
             raise _too_large(most)
         body += chunk
-    return given, bytes(body)
+    return media_type, bytes(body)
 
 
 async def read_json(request: Request, kind: type[M]) -> M:
@@ -40,10 +40,10 @@ def parse_json(body: bytes, kind: type[M]) -> M:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        raise fault("JSON", f"the body is no JSON: {found[0]['msg']}; send one JSON object")
-    problems = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=_detail(each["loc"], each["msg"])) for each in found]
+        faults = error.errors(include_url=False, include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        raise fault("JSON", f"the body is no JSON: {faults[0]['msg']}; send one JSON object")
+    problems = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=_detail(each["loc"], each["msg"])) for each in faults]
     raise FieldsError("BODY", "; ".join(problem.detail for problem in problems[:3]), problems)
 
 

@@ -34,15 +34,15 @@ class Catalog:
     def models(self) -> ModelList:
         """Return every published version, the current one marked; a bundle that can't be read is left out and logged."""
         current = self._current()
-        found = []
+        models = []
         for ref in versions(self.store):
             try:
-                found.append(_summary(read_manifest(self.store, ref), current))
+                models.append(_summary(read_manifest(self.store, ref), current))
             except DermisError as error:
                 if error.kind not in _UNREADABLE:
                     raise
                 log.error("bundle is broken", model=bundle_key(ref.name, ref.version), reason=error.reason)
-        return ModelList(models=found)
+        return ModelList(models=models)
 
     def evaluation(self, version: int, *, name: str | None) -> Evaluation:
         """Return a version's report; without `name` that of the current model's, or of the only one. NOT_FOUND if none can be read."""
@@ -61,12 +61,12 @@ class Catalog:
         """Return the current model's conditions, each with its guidance; UNAVAILABLE if its bundle can't be read."""
         current, texts = self._current(), guidance()
         if current:
-            known = [(condition.id, condition.name) for condition in self._manifest(current).conditions]
+            conditions = [(condition.id, condition.name) for condition in self._manifest(current).conditions]
         else:
-            known = [(entry.id, entry.names[0]) for entry in texts.entries]
+            conditions = [(entry.id, entry.names[0]) for entry in texts.entries]
         return ConditionList(
             model=f"{current.name} {current.version}" if current else None,
-            conditions=[texts.of_condition(condition, name) for condition, name in known],
+            conditions=[texts.of_condition(condition, name) for condition, name in conditions],
             general=texts.of_general(),
             skin_care=texts.skin_care,
             clinical_review=texts.clinical_review,
@@ -84,16 +84,16 @@ class Catalog:
         key = f"{_PROMOTIONS}{promotion_id}.json"
         try:
             record = json.loads(self.store.get(key))
-            shown = {"model": _named(record["ref"]), "over": _named(record["over"]) if record["over"] else None}
-            return Promotion.model_validate(record | shown)
+            names = {"model": _named(record["ref"]), "over": _named(record["over"]) if record["over"] else None}
+            return Promotion.model_validate(record | names)
         except (BlobNotFound, *_BROKEN):
             log.error("promotion's record is broken", key=key)
             return None
 
     def evaluations(self) -> dict[tuple[str, str], str]:
         """Return the keys of the evaluations on other data than the bundle's own, by the data's digest and the model ("dermis 1")."""
-        found = filter(None, map(_EVALUATION.fullmatch, self.store.list("evaluations/")))
-        return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in found}
+        matches = filter(None, map(_EVALUATION.fullmatch, self.store.list("evaluations/")))
+        return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in matches}
 
     def report_at(self, key: str) -> Read | None:
         """Return what a page shows of the report at a key, None if there is none that can be read."""
@@ -112,7 +112,7 @@ class Catalog:
 
     def data_reports(self) -> list[str]:
         """Return the ids of the data reports that were published."""
-        return [found[1] for key in self.store.list("reports/") if (found := _DATA_REPORT.fullmatch(key))]
+        return [match[1] for key in self.store.list("reports/") if (match := _DATA_REPORT.fullmatch(key))]
 
     def data_report(self, report_id: str) -> DataReport:
         """Return a published data report; NOT_FOUND if there is none that can be read."""
@@ -149,10 +149,10 @@ class Catalog:
             raise DermisError(Kind.UNAVAILABLE, "MODEL_BROKEN", detail) from error
 
     def _ref(self, version: int, name: str | None) -> VersionRef | None:
-        known = versions(self.store)
+        published = versions(self.store)
         current = self._current()
         wanted = name or (current.name if current else None)
-        of_version = [ref for ref in known if ref.version == version and wanted in (None, ref.name)]
+        of_version = [ref for ref in published if ref.version == version and wanted in (None, ref.name)]
         return of_version[0] if len(of_version) == 1 else None
 
 

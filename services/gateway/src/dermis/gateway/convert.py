@@ -109,10 +109,10 @@ def _self_report(text: str) -> SelfReport:
     try:
         return SelfReport.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-    if found[0]["type"] == "json_invalid":
-        raise fault("SELF_REPORT_JSON", f"self_report is no JSON: {found[0]['msg']}; send one JSON object", pointer="/self_report")
-    problems = [_answer_problem(each, "/self_report", "self_report") for each in found]
+        faults = error.errors(include_url=False)
+    if faults[0]["type"] == "json_invalid":
+        raise fault("SELF_REPORT_JSON", f"self_report is no JSON: {faults[0]['msg']}; send one JSON object", pointer="/self_report")
+    problems = [_answer_problem(each, "/self_report", "self_report") for each in faults]
     raise FieldsError("SELF_REPORT", "; ".join(problem.detail for problem in problems[:3]), problems)
 
 
@@ -121,16 +121,16 @@ def answer_problems(error: ValidationError, *, pointer: str, name: str) -> list[
     return [_answer_problem(each, pointer, name) for each in error.errors(include_url=False)]
 
 
-def _answer_problem(found: ErrorDetails, place: str, name: str) -> FieldProblem:
-    path = [str(part) for part in found["loc"]]
-    return FieldProblem(pointer=pointer_to(place, path), detail=f"{'.'.join([name, *path])[:200]}: {_remedy(found, path)}")
+def _answer_problem(fault_at: ErrorDetails, place: str, name: str) -> FieldProblem:
+    path = [str(part) for part in fault_at["loc"]]
+    return FieldProblem(pointer=pointer_to(place, path), detail=f"{'.'.join([name, *path])[:200]}: {_remedy(fault_at, path)}")
 
 
-def _remedy(found: ErrorDetails, path: list[str]) -> str:
-    value = _shown(found["input"])
-    match found["type"]:
+def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
+    value = _shown(fault_at["input"])
+    match fault_at["type"]:
         case "enum":
-            return f"{value} is not known; use {found['ctx']['expected']}, or leave it out"
+            return f"{value} is not known; use {fault_at['ctx']['expected']}, or leave it out"
         case "extra_forbidden":
             close = difflib.get_close_matches(path[-1], SelfReport.model_fields, n=1)
             return "no such question; " + (f"did you mean {close[0]}?" if close else f"use {', '.join(SelfReport.model_fields)}")
@@ -139,9 +139,9 @@ def _remedy(found: ErrorDetails, path: list[str]) -> str:
         case "model_type":
             return f"{value} is no JSON object; send one, {{}} without any answer"
         case _:
-            return f"{value}: {found['msg']}"
+            return f"{value}: {fault_at['msg']}"
 
 
 def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

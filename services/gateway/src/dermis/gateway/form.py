@@ -81,13 +81,13 @@ async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: Fo
 
 
 def _boundary(headers: Headers) -> bytes:
-    given = headers.get("content-type", "")
-    kind, options = parse_options_header(given)
+    content_type = headers.get("content-type", "")
+    kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         raise DermisError(
             Kind.UNSUPPORTED,
             "CONTENT_TYPE",
-            f"Content-Type is {given[:100]!r}; send multipart/form-data",
+            f"Content-Type is {content_type[:100]!r}; send multipart/form-data",
         )
     if not options.get(b"boundary"):
         raise DermisError(Kind.INVALID, "FORM_BROKEN", "Content-Type has no boundary; let the HTTP client set this header")

@@ -152,10 +152,10 @@ BATCH_RESULTS: dict[int | str, dict[str, Any]] = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may answer these error codes, and any other as a problem too."""
-    told: dict[int | str, dict[str, Any]] = {
+    responses: dict[int | str, dict[str, Any]] = {
         status: {"description": title(status), "content": _PROBLEM, **_TOLD.get(status, {})} for status in statuses
     }
-    return {**told, "default": {"description": "Any other error", "content": _PROBLEM}}
+    return {**responses, "default": {"description": "Any other error", "content": _PROBLEM}}
 
 
 def _add_refusals(schema: dict[str, Any]) -> None:
@@ -165,8 +165,8 @@ def _add_refusals(schema: dict[str, Any]) -> None:
     for operations in schema["paths"].values():
         for operation in operations.values():
             if "security" in operation:
-                told = {str(status): response for status, response in problems(401, 403, 429).items() if status != "default"}
-                operation["responses"] = dict(sorted({**told, **operation["responses"]}.items()))
+                refusals = {str(status): response for status, response in problems(401, 403, 429).items() if status != "default"}
+                operation["responses"] = dict(sorted({**refusals, **operation["responses"]}.items()))
                 for response in operation["responses"].values():
                     response["headers"] = {
                         **response.get("headers", {}),
@@ -185,7 +185,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             if not field.get("default", True):
                 del field["default"]  # an empty one says no more than that the field may be left out
         _add_refusals(schema)
-        known = schema["components"]["schemas"]
-        schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **known}.items()))
+        schemas = schema["components"]["schemas"]
+        schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **schemas}.items()))
         app.openapi_schema = schema
     return app.openapi_schema

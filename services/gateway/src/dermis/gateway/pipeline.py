@@ -100,15 +100,15 @@ class Pipeline:
             detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
             raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
         received_key = fact_key(owner, record.case_id, "received")
-        if known := await run_in_threadpool(self._get, received_key, Received):
-            return known, False
+        if standing := await run_in_threadpool(self._get, received_key, Received):
+            return standing, False
         received = await run_in_threadpool(self._received, case, record.case_id, owner)
         try:
             await self._store(case, received, IdempotencyLink(key=record_key))
         except BlobConflict:
             await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
-            if known := await run_in_threadpool(self._get, received_key, Received):
-                return known, False  # an equal request was faster
+            if standing := await run_in_threadpool(self._get, received_key, Received):
+                return standing, False  # an equal request was faster
             raise
         await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
         return received, True
@@ -155,13 +155,13 @@ class Pipeline:
     async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
         """Return the overlay of image `n` for a condition, else for the most probable that has one; NOT_FOUND if there is none."""
         outcome = (await self.read(case_id, owner=owner)).outcome
-        found = [each for each in outcome.heatmaps if each.n == n and condition in (None, each.condition)] if outcome else []
-        if not found or outcome is None or outcome.model is None:
-            known = sorted({f"{each.n} ({each.condition})" for each in outcome.heatmaps}) if outcome else []
-            detail = f"case {case_id} has no such heatmap; " + (f"it has {', '.join(known)}" if known else "its outcome names none")
+        matching = [each for each in outcome.heatmaps if each.n == n and condition in (None, each.condition)] if outcome else []
+        if not matching or outcome is None or outcome.model is None:
+            available = sorted({f"{each.n} ({each.condition})" for each in outcome.heatmaps}) if outcome else []
+            detail = f"case {case_id} has no such heatmap; " + (f"it has {', '.join(available)}" if available else "its outcome names none")
             raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", detail)
         try:
-            return await run_in_threadpool(self.store.get, heatmap_key(owner, case_id, found[0], outcome.model))
+            return await run_in_threadpool(self.store.get, heatmap_key(owner, case_id, matching[0], outcome.model))
         except BlobNotFound:
             raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", f"case {case_id} has lost this heatmap, or was erased meanwhile") from None
 
@@ -173,27 +173,27 @@ class Pipeline:
         state = await self.read(case_id, owner=owner)
         if state.outcome is None or state.received is None:
             raise DermisError(Kind.CONFLICT, "NOT_FINISHED", f"case {case_id} has no outcome yet; give feedback once it is FINISHED")
-        known = {ranked.condition for ranked in state.outcome.differential} | {OTHER_CONDITION}
-        if feedback.condition is not None and feedback.condition not in known:
-            detail = f"condition: {feedback.condition!r} is none of this outcome's; use one of {', '.join(sorted(known))}"
+        conditions = {ranked.condition for ranked in state.outcome.differential} | {OTHER_CONDITION}
+        if feedback.condition is not None and feedback.condition not in conditions:
+            detail = f"condition: {feedback.condition!r} is none of this outcome's; use one of {', '.join(sorted(conditions))}"
             raise fault("CONDITION", detail, pointer="/condition")
-        given = GivenFeedback(case_id=case_id, given_at=self.clock(), model=state.outcome.model, **feedback.model_dump())
-        kept = await run_in_threadpool(self._keep_feedback, given, owner)
+        fact = GivenFeedback(case_id=case_id, given_at=self.clock(), model=state.outcome.model, **feedback.model_dump())
+        kept = await run_in_threadpool(self._keep_feedback, fact, owner)
         return FeedbackKept(**feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent)
 
-    def _keep_feedback(self, given: GivenFeedback, owner: str) -> GivenFeedback:
+    def _keep_feedback(self, fact: GivenFeedback, owner: str) -> GivenFeedback:
         for k in range(1, MOST_FEEDBACK + 1):
-            key = feedback_key(owner, given.case_id, k)
-            known = self._get(key, GivenFeedback)
-            if known is None and self._put(key, given):
-                if self._get(fact_key(owner, given.case_id, "erased"), Erased):  # erased meanwhile: nothing may stay
+            key = feedback_key(owner, fact.case_id, k)
+            standing = self._get(key, GivenFeedback)
+            if standing is None and self._put(key, fact):
+                if self._get(fact_key(owner, fact.case_id, "erased"), Erased):  # erased meanwhile: nothing may stay
                     self.store.delete(key)
-                    raise _erased(given.case_id)
-                return given
-            known = known or self._get(key, GivenFeedback)
-            if known and known.model_copy(update={"given_at": given.given_at}) == given:
-                return known
-        detail = f"feedback on case {given.case_id} was given {MOST_FEEDBACK} times; no more is taken"
+                    raise _erased(fact.case_id)
+                return fact
+            standing = standing or self._get(key, GivenFeedback)
+            if standing and standing.model_copy(update={"given_at": fact.given_at}) == fact:
+                return standing
+        detail = f"feedback on case {fact.case_id} was given {MOST_FEEDBACK} times; no more is taken"
         raise DermisError(Kind.CONFLICT, "FEEDBACK_FULL", detail)
 
     def page(self, *, owner: str, after: str, size: int) -> Sequence[Listed]:
@@ -307,15 +307,15 @@ class Pipeline:
 
     def _claim(self, key: str, record: IdempotencyRecord) -> IdempotencyRecord:
         while not self._put(key, record):
-            if known := self._get(key, IdempotencyRecord):
-                return known  # else it went meanwhile, with the case that it was of
+            if claimed := self._get(key, IdempotencyRecord):
+                return claimed  # else it went meanwhile, with the case that it was of
         return record
 
     def _failure(self, case_id: str, owner: str) -> Failed | None:
         """Return how the last attempt failed, unless a later one is open."""
         last, attempt = None, 1
-        while found := self._get(failed_key(owner, case_id, attempt), Failed):
-            last, attempt = found, attempt + 1
+        while failed := self._get(failed_key(owner, case_id, attempt), Failed):
+            last, attempt = failed, attempt + 1
         marker = self._get(open_key(case_id), OpenCase) if last else None
         return None if marker and marker.attempt >= attempt else last
 

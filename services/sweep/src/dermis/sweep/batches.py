@@ -57,7 +57,7 @@ class BatchSweep:
         """
         done: Counter[Action] = Counter()
         ids = [key.removeprefix(OPEN_BATCHES) for key in self._store.list(OPEN_BATCHES)]
-        self._progress = {batch_id: known for batch_id, known in self._progress.items() if batch_id in ids}
+        self._progress = {batch_id: progress for batch_id, progress in self._progress.items() if batch_id in ids}
         for batch_id in ids:
             with self._faults.survived(batch_manifest_key(batch_id)):
                 done[self._look_at(batch_id, now, in_doubt)] += 1
@@ -82,17 +82,17 @@ class BatchSweep:
 
     def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> Action:
         """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it. Each time later than before."""
-        known = self._progress.get(manifest.batch_id)
-        if known is None or known.done != len(closed):
+        progress = self._progress.get(manifest.batch_id)
+        if progress is None or progress.done != len(closed):
             self._progress[manifest.batch_id] = Progress(len(closed), now)
             return Action.WAIT
-        wait = delay(known.resent + 1, first=self._policy.resend_after.total_seconds(), longest=_LONGEST_WAIT_S)
-        if abs(now - known.since).total_seconds() < wait or self._is_waiting():
+        wait = delay(progress.resent + 1, first=self._policy.resend_after.total_seconds(), longest=_LONGEST_WAIT_S)
+        if abs(now - progress.since).total_seconds() < wait or self._is_waiting():
             return Action.WAIT
         for step in range(manifest.steps):
             if step not in closed:
                 self._queue.send_step(BatchJob(batch_id=manifest.batch_id, step=step))
-        self._progress[manifest.batch_id] = Progress(len(closed), now, known.resent + 1)
+        self._progress[manifest.batch_id] = Progress(len(closed), now, progress.resent + 1)
         return Action.RESEND
 
     def _is_waiting(self) -> bool:

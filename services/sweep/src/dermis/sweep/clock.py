@@ -44,19 +44,19 @@ class Clock:
         boot, seconds = self._up()
         reading = Reading(at=now, store_at=self._store.clock(), boot=boot, uptime_s=seconds)
         trusted = self._trusted()
-        held = read_doubt(self._store)
+        standing = read_doubt(self._store)
         doubt = doubt_about(reading, trusted)
-        if held and has(self._store, CONFIRMED_KEY):
+        if standing and has(self._store, CONFIRMED_KEY):
             self._settle(reading, "the clock is confirmed")
             return reading.store_at, None
-        if held and held.until_confirmed:
-            doubt = held
+        if standing and standing.until_confirmed:
+            doubt = standing
         metrics.in_doubt.set(doubt is not None)
         if doubt:
-            if held != doubt:
+            if standing != doubt:
                 log.error("clock in doubt: nothing is erased by its time until it agrees, or `dermis sweep confirm`", why=doubt.why)
                 self._replace_doubt(doubt)
-        elif held:
+        elif standing:
             self._settle(reading, "the clock agrees again")
         elif trusted is None or reading.at - trusted.at >= _NOTED_EVERY or trusted.boot != boot:
             self._trust(reading)

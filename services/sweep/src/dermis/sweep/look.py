@@ -107,8 +107,8 @@ class CaseSweep:
         match action:
             case Action.RESEND:
                 self._queue.send(AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt))
-                known = self._resent.get(key)
-                self._resent[key] = Resent(times=(known.times if known else 0) + 1, at=now)
+                resent = self._resent.get(key)
+                self._resent[key] = Resent(times=(resent.times if resent else 0) + 1, at=now)
             case Action.DISCARD if state.erased is None:
                 return self._take_back(key, marker, now)
             case Action.DISCARD:

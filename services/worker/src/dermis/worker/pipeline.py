@@ -312,7 +312,7 @@ class Pipeline:
         keep: Keep | None,
     ) -> Outcome:
         """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them."""
-        told = Outcome(
+        outcome = Outcome(
             case_id=case_id,
             finished_at=now(),
             kind=OutcomeKind.REJECTION,
@@ -323,7 +323,7 @@ class Pipeline:
             stages=stages.taken(),
         )
         if not images:
-            return told
+            return outcome
         manifest = self.models.pinned()
         with stages("features"):
             features = self.features.encode(manifest.feature_schema, report)
@@ -335,17 +335,17 @@ class Pipeline:
         outliers = self.models.outliers(manifest)
         score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
         decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
-        shown = _shown(decision, manifest)
+        conditions = _shown(decision, manifest)
         with stages("explain"):
-            shares = self._shares(manifest, features, outputs, shown)
+            shares = self._shares(manifest, features, outputs, conditions)
         model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
         heatmaps: list[tuple[Heatmap, bytes]] = []
         if keep:
             with stages("heatmap"):
-                heatmaps = list(_heatmaps(images, outputs, shown))
+                heatmaps = list(_heatmaps(images, outputs, conditions))
             with stages("store"):
                 keep(model, heatmaps)
-        return told.model_copy(
+        return outcome.model_copy(
             update={
                 "finished_at": now(),
                 "kind": decision.kind,
@@ -375,14 +375,14 @@ class Pipeline:
         list(self._threads.map(put, objects.items()))
 
     def _shares(
-        self, manifest: Manifest, features: npt.NDArray[np.float32], outputs: Outputs, shown: Sequence[tuple[int, str]]
+        self, manifest: Manifest, features: npt.NDArray[np.float32], outputs: Outputs, conditions: Sequence[tuple[int, str]]
     ) -> tuple[AnswerShare, ...]:
         """Return what counted in the answers; nothing rather than something wrong if the model is not linear in them."""
         weights = self.classifier.answer_weights(manifest, len(features))
         if not weights.explain(features, outputs.answers_logits):
             log.warning("answers not explained", model=manifest.key)
             return ()
-        return answer_shares(self.models.feature_schema(manifest), features, weights, shown)
+        return answer_shares(self.models.feature_schema(manifest), features, weights, conditions)
 
     def _put(self, job: AssessJob, name: FactName, fact: F) -> F:
         """Put a fact and return the one that stands: of two workers on one case, the first one's counts."""
@@ -431,8 +431,8 @@ def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[
     return Inputs(images=stacked, image_mask=mask, features=features)
 
 
-def _heatmaps(images: dict[int, Image], outputs: Outputs, shown: Sequence[tuple[int, str]]) -> Iterator[tuple[Heatmap, bytes]]:
-    for place, condition in shown:
+def _heatmaps(images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]) -> Iterator[tuple[Heatmap, bytes]]:
+    for place, condition in conditions:
         most = heatmap.peak(outputs.cam, place)
         for slot, (n, image) in enumerate(images.items()):
             drawn = heatmap.overlay(outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most)

@@ -43,11 +43,11 @@ def _walk(data: bytes) -> Walk:
     data = data.lstrip(_WHITE_SPACE)
     for matches, walk in _WALKERS:
         if matches(data):
-            found = walk(data)
-            if not (found.header.width and found.header.height):
-                raise damaged(f"its header states {found.header.width} x {found.header.height} pixels")
-            coded_bytes = found.header.coded_bytes or sum(map(len, found.pieces))
-            return replace(found, header=replace(found.header, coded_bytes=coded_bytes))
+            image = walk(data)
+            if not (image.header.width and image.header.height):
+                raise damaged(f"its header states {image.header.width} x {image.header.height} pixels")
+            coded_bytes = image.header.coded_bytes or sum(map(len, image.pieces))
+            return replace(image, header=replace(image.header, coded_bytes=coded_bytes))
     raise _unknown(data)
 
 

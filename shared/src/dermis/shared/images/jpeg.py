@@ -64,12 +64,12 @@ def walk(data: bytes) -> Walk:
 
 def _segment(data: bytes, at: int, state: _State) -> tuple[int, bytes, int, int]:
     """Return the next marker, its segment's content, where the segment starts and where it ends; the end of the data counts as EOI."""
-    found = _MARKER.search(data, at)
-    if found is None:
+    marker_at = _MARKER.search(data, at)
+    if marker_at is None:
         if not state.scans:
             raise damaged("the JPEG breaks off before its picture")
         return _EOI, b"", len(data), len(data)
-    marker, at = found[1][0], found.end()
+    marker, at = marker_at[1][0], marker_at.end()
     if marker == _EOI or marker in _ALONE:
         return marker, b"", at, at
     length = int.from_bytes(data[at : at + 2], "big")
@@ -88,8 +88,8 @@ def _take(data: bytes, marker: int, body: bytes, start: int, end: int, state: _S
     elif marker in _OTHER_FRAMES:
         raise unsupported(f"the JPEG is {_OTHER_FRAMES[marker]}, which few programs can read", _REMEDY)
     elif marker == _SOS:
-        found = _END_OF_SCAN.search(data, end)
-        stop = found.start() if found else len(data)
+        end_of_scan = _END_OF_SCAN.search(data, end)
+        stop = end_of_scan.start() if end_of_scan else len(data)
         state.pieces.append(_scan_header(body, state))
         state.pieces.append(memoryview(data)[end:stop])
         state.scans += 1

@@ -56,12 +56,12 @@ class GcsStore:
             for _ in range(_TRIES):
                 if self._upload(key, data, generation=0, mark=mark) is not None:
                     return True
-                known = self._look(key)
-                if known is None:
+                blob = self._look(key)
+                if blob is None:
                     continue  # deleted in between
-                if _mark(known) == mark:
+                if _mark(blob) == mark:
                     return True
-                if not self._holds(known, data):
+                if not self._holds(blob, data):
                     raise BlobConflict(key)
                 return False
         raise self._busy(key)
@@ -76,21 +76,21 @@ class GcsStore:
     def get_versioned(self, key: str) -> Versioned:
         with self._faults():
             for _ in range(_TRIES):
-                known = self._look(key)
-                if known is None:
+                blob = self._look(key)
+                if blob is None:
                     return Versioned(b"", 0)
-                generation = int(known.generation)
+                generation = int(blob.generation)
                 with contextlib.suppress(api.NotFound, api.PreconditionFailed):  # replaced or deleted in between
-                    data = known.download_as_bytes(if_generation_match=generation, timeout=TIMEOUT_S, retry=self._retry)
+                    data = blob.download_as_bytes(if_generation_match=generation, timeout=TIMEOUT_S, retry=self._retry)
                     return Versioned(bytes(data), generation)
         raise self._busy(key)
 
     def written_at(self, key: str) -> datetime:
         with self._faults():
-            known = self._look(key)
-        if known is None:
+            blob = self._look(key)
+        if blob is None:
             raise BlobNotFound(key)
-        return cast(datetime, known.time_created)
+        return cast(datetime, blob.time_created)
 
     def clock(self) -> datetime:
         with self._faults():
@@ -111,10 +111,10 @@ class GcsStore:
         with self._faults():
             written = self._upload(key, data, generation=generation, mark=mark)
             if written is None:
-                known = self._look(key)
-                if known is None or _mark(known) != mark:
+                blob = self._look(key)
+                if blob is None or _mark(blob) != mark:
                     raise BlobConflict(key)
-                written = int(known.generation)
+                written = int(blob.generation)
             return written
 
     def delete(self, key: str) -> None:
@@ -127,14 +127,14 @@ class GcsStore:
 
     def _list(self, prefix: str, after: str) -> Iterator[str]:
         with self._faults():
-            found = self._bucket().list_blobs(
+            blobs = self._bucket().list_blobs(
                 prefix=self._base + prefix,
                 start_offset=self._base + after if after else None,
                 fields="items(name),nextPageToken",
                 timeout=TIMEOUT_S,
                 retry=self._retry,
             )
-            for blob in found:
+            for blob in blobs:
                 key = blob.name.removeprefix(self._base)
                 if key > after:
                     yield key
@@ -142,8 +142,8 @@ class GcsStore:
     def _upload(self, key: str, data: bytes, *, generation: int, mark: str) -> int | None:
         """Return the new generation, or None if the object has another one than `generation`."""
         if len(data) > LARGE:
-            known = self._look(key)
-            if (int(known.generation) if known else 0) != generation:
+            standing = self._look(key)
+            if (int(standing.generation) if standing else 0) != generation:
                 return None
         blob = self._blob(key)
         blob.metadata = {"put": mark}

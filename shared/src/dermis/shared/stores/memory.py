@@ -22,11 +22,11 @@ class MemoryStore:
 
     def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         with self._lock:
-            known = self._objects.get(checked(key))
-            if known is None:
+            standing = self._objects.get(checked(key))
+            if standing is None:
                 self._put(key, data)
                 return True
-        if known.data != data:
+        if standing.data != data:
             raise BlobConflict(key)
         return False
 

@@ -42,10 +42,10 @@ def read_csv(data: bytes, *, most: int, foreign: bool = False) -> list[tuple[int
     except TableError as error:
         raise _invalid(str(error)) from None
     header = [cell.strip() for cell in table.header]
-    known = (NAME, IMAGES, *SelfReport.model_fields)
-    if strange := [cell for cell in header if cell not in known]:
+    columns = (NAME, IMAGES, *SelfReport.model_fields)
+    if strange := [cell for cell in header if cell not in columns]:
         places = ", ".join(str(header.index(cell) + 1) for cell in strange[:3])
-        raise _invalid(f"column {places} of the header is not known; use {', '.join(known)}")
+        raise _invalid(f"column {places} of the header is not known; use {', '.join(columns)}")
     if IMAGES not in header or len(set(header)) != len(header):
         raise _invalid(f"the header needs '{IMAGES}', and each column once; it has {len(header)} columns")
     if len(table.rows) > most:
@@ -73,9 +73,9 @@ def images_of(cells: Cells) -> tuple[str, ...]:
 
 def answers_of(cells: Cells) -> dict[str, Any]:
     """Return a row's answers as a self-report takes them; an empty cell is an answer that was not given."""
-    given = {name: cells[name].strip() for name in SelfReport.model_fields if cells.get(name, "").strip()}
+    filled = {name: cells[name].strip() for name in SelfReport.model_fields if cells.get(name, "").strip()}
     return {
-        name: [part.strip() for part in text.split(SEPARATOR) if part.strip()] if _several(name) else text for name, text in given.items()
+        name: [part.strip() for part in text.split(SEPARATOR) if part.strip()] if _several(name) else text for name, text in filled.items()
     }
 
 

@@ -18,15 +18,15 @@ class Listed:
 
 def fold_keys(keys: Iterable[str], *, prefix: str, size: int) -> Sequence[Listed]:
     """Return the first `size` cases of sorted `keys` (`<prefix><case id>/<fact>`); erased and half-stored ones are left out."""
-    found: list[Listed] = []
+    listed: list[Listed] = []
     names = (key.removeprefix(prefix).partition("/") for key in keys)
     for case_id, group in groupby(names, key=lambda parts: parts[0]):
-        if len(found) == size:
+        if len(listed) == size:
             break
         status = _status({name for _, _, name in group})
         if status and is_id("case", case_id):
-            found.append(Listed(case_id=case_id, status=status))
-    return found
+            listed.append(Listed(case_id=case_id, status=status))
+    return listed
 
 
 def _status(names: set[str]) -> Status | None:
@@ -53,7 +53,7 @@ def next_cursor(ids: Sequence[str], limit: int) -> str | None:
 def after(text: str, *, kind: str = "case") -> str | None:
     """Return the case, or whatever `kind` its id is of, that a cursor stands for; None if it is none of ours."""
     try:
-        known = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except (binascii.Error, UnicodeError, ValueError):
         return None
-    return known if is_id(kind, known) and cursor(known) == text else None
+    return decoded if is_id(kind, decoded) and cursor(decoded) == text else None

@@ -7,5 +7,5 @@ _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})"?\s*(?=$|[,;])', re.IGNO
 
 def wait_seconds(prefer: str | None, *, most: float) -> float:
     """Return for how long the client would wait, at most `most`; 0 if it doesn't say."""
-    found = _WAIT.search(prefer or "")
-    return min(float(found[1]), most) if found else 0.0
+    match = _WAIT.search(prefer or "")
+    return min(float(match[1]), most) if match else 0.0

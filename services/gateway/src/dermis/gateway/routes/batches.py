@@ -49,8 +49,8 @@ async def list_batches(
     limit: Limit = 20,
 ) -> BatchList:
     after = place_of(cursor, kind="batch")
-    found = await run_in_threadpool(_batches(parts).page, owner=owner, after=after, size=limit + 1)
-    return BatchList(batches=found[:limit], next_cursor=next_cursor([each.id for each in found], limit))
+    page = await run_in_threadpool(_batches(parts).page, owner=owner, after=after, size=limit + 1)
+    return BatchList(batches=page[:limit], next_cursor=next_cursor([each.id for each in page], limit))
 
 
 @router.get("/{batch_id}", summary="Show a batch and how far it is", responses=problems(404, 503))

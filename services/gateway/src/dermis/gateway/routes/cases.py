@@ -86,8 +86,8 @@ async def get_case(
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
     response = _shown(await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds))
     await still_valid()
-    known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
-    if known & {response.headers["ETag"], "*"}:
+    tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    if tags & {response.headers["ETag"], "*"}:
         return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
     return response
 

@@ -48,5 +48,5 @@ async def list_promotions(
     limit: Limit = 20,
 ) -> PromotionList:
     before = place_of(cursor, kind="promotion")
-    found = await run_in_threadpool(Catalog(store=parts.pipeline.store).promotions, before=before, size=limit + 1)
-    return PromotionList(promotions=found[:limit], next_cursor=next_cursor([each.id for each in found], limit))
+    promotions = await run_in_threadpool(Catalog(store=parts.pipeline.store).promotions, before=before, size=limit + 1)
+    return PromotionList(promotions=promotions[:limit], next_cursor=next_cursor([each.id for each in promotions], limit))

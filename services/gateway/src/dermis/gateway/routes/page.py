@@ -40,9 +40,9 @@ class _Page(APIRoute):
 
 def _fault_page(request: Request, error: DermisError | RequestValidationError) -> Response:
     fault = error if isinstance(error, DermisError) else parameters_error(error)
-    said = problem_response(request, fault)
-    response = respond(request, "fault.html", status=said.status_code, code=said.status_code, detail=fault.detail)
-    if wait := said.headers.get("retry-after"):
+    problem = problem_response(request, fault)
+    response = respond(request, "fault.html", status=problem.status_code, code=problem.status_code, detail=fault.detail)
+    if wait := problem.headers.get("retry-after"):
         response.headers["Retry-After"] = wait
     return response
 
@@ -65,16 +65,16 @@ async def page(request: Request, parts: PartsOf) -> HTMLResponse:
 async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, before: _Chosen = "") -> HTMLResponse:
     catalog = _catalog(parts)
     records = await run_in_threadpool(catalog.promotions, before=before, size=_PROMOTIONS_SHOWN + 1)
-    found, pointer = (await run_in_threadpool(catalog.models)).models, await run_in_threadpool(catalog.pointer)
+    models, pointer = (await run_in_threadpool(catalog.models)).models, await run_in_threadpool(catalog.pointer)
     states = (
         {(ref.name, ref.version): state for state, ref in (("previous", pointer.previous), ("current", pointer.current)) if ref}
         if pointer
         else {}
     )
-    rows = [(model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version)) for model in found]
-    shown, older = records[:_PROMOTIONS_SHOWN], records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None
+    rows = [(model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version)) for model in models]
+    recent, older = records[:_PROMOTIONS_SHOWN], records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None
     values: dict[str, Any] = {
-        "promotions": shown,
+        "promotions": recent,
         "before": before,
         "older": older,
         "evaluated": await run_in_threadpool(catalog.evaluations),
@@ -110,12 +110,12 @@ async def data_page(request: Request, parts: PartsOf, _reader: ModelsReader, rep
     ids = await run_in_threadpool(catalog.data_reports)
     chosen = report or next(iter(ids), "")
     try:
-        found = await run_in_threadpool(catalog.data_report, chosen) if chosen else None
+        document = await run_in_threadpool(catalog.data_report, chosen) if chosen else None
     except DermisError as error:
         if error.kind is not Kind.NOT_FOUND:
             raise
         return respond(request, "data.html", status=404, ids=ids, chosen=chosen, report=None)
-    return respond(request, "data.html", ids=ids, chosen=chosen, report=found)
+    return respond(request, "data.html", ids=ids, chosen=chosen, report=document)
 
 
 @_page("/system")

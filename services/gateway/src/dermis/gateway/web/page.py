@@ -81,8 +81,8 @@ def render(template: str, language: str, **values: Any) -> str:
 
 @cache
 def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[bytes, bytes]:
-    said = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
-    script_texts = json.dumps(said, ensure_ascii=False).replace("<", "\\u003c")
+    words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
+    script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
     ends = {Consent.ASSESS_ONLY: settings.retention_days, Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days}
     values = {"path": "/", "keep": keep, "also": "", "max_bytes": settings.max_image_bytes, "ends": ends, "script_texts": script_texts}
     body = render("case.html", language, **values).encode()

@@ -66,8 +66,8 @@ class StoreModels:
 
     def _follow(self) -> Manifest:
         pointer = read_current(self._store)
-        held = VersionRef(name=self._held.name, version=self._held.version) if self._held else None
-        if self._held and pointer.current == held:
+        pinned = VersionRef(name=self._held.name, version=self._held.version) if self._held else None
+        if self._held and pointer.current == pinned:
             return self._held
         if self._available(pointer.current) and (manifest := self._readable(pointer.current)):
             return manifest

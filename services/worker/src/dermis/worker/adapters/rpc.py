@@ -60,19 +60,19 @@ class ServingClient:
         if manifest.outliers:
             shapes["embedding"] = (manifest.embedding_size,)
         tensors = {"images": inputs.images, "image_mask": inputs.image_mask, "features": inputs.features}
-        found = self._call(manifest, {name: tensor_of(value[None]) for name, value in tensors.items()}, shapes)
-        return Outputs(**{name: value[0] for name, value in found.items()})
+        outputs = self._call(manifest, {name: tensor_of(value[None]) for name, value in tensors.items()}, shapes)
+        return Outputs(**{name: value[0] for name, value in outputs.items()})
 
     def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
         """Probed once a version: one row for no answer and one for each column; the images are zeros that no mask shows."""
         if self._weights is None or self._weights[0] != manifest.key:
             rows = probes(columns)
             shapes = {"answers_logits": (len(manifest.conditions),)}
-            found = [
+            weights = [
                 self._call(manifest, _imageless(manifest, rows[start : start + _PROBED_AT_ONCE]), shapes)["answers_logits"]
                 for start in range(0, len(rows), _PROBED_AT_ONCE)
             ]
-            self._weights = manifest.key, from_probes(np.concatenate(found))
+            self._weights = manifest.key, from_probes(np.concatenate(weights))
         return self._weights[1]
 
     def _call(
@@ -83,11 +83,11 @@ class ServingClient:
         request.model_spec.signature_name = "serving_default"
         with _bundle_lag():
             response = self._peer.call(self._predict, request, deadline_s=self._deadline_s)
-        found = {name: array_of(response.outputs[name], name).astype(np.float32) for name in shapes}
-        for name, value in found.items():
+        arrays = {name: array_of(response.outputs[name], name).astype(np.float32) for name in shapes}
+        for name, value in arrays.items():
             if value.shape[1:] != shapes[name] or not np.isfinite(value).all():
                 raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"{name} of shape {value.shape} doesn't fit {manifest.key}")
-        return found
+        return arrays
 
     def available(self, ref: VersionRef) -> bool:
         """Return whether serving has this version ready; False as well if it can't be asked."""

@@ -38,14 +38,14 @@ def probes(columns: int) -> Floats:
 
 
 def answer_shares(
-    schema: FeatureSchema, features: Floats, weights: AnswerWeights, shown: Sequence[tuple[int, str]]
+    schema: FeatureSchema, features: Floats, weights: AnswerWeights, conditions: Sequence[tuple[int, str]]
 ) -> tuple[AnswerShare, ...]:
     """Return the share of each answer that the vector holds, in the schema's order, those that counted for nothing too.
 
     `shown` are the conditions to tell it for: place and id. A share is the logit with the answer less the logit with that
     answer left out, the others kept.
     """
-    found = []
+    rows = []
     start = 0
     for field in schema.fields:
         columns = slice(start, start + len(field.columns))
@@ -56,9 +56,9 @@ def answer_shares(
         left_out = np.zeros(len(field.columns), np.float32)
         left_out[-1] = 1  # the column of an absent answer
         shift = (features[columns] - left_out) @ weights.weights[columns]
-        shares = {condition: round(float(shift[place]), _DIGITS) for place, condition in shown}
-        found.append(AnswerShare(field=field.name, values=values, shares=shares))
-    return tuple(found)
+        shares = {condition: round(float(shift[place]), _DIGITS) for place, condition in conditions}
+        rows.append(AnswerShare(field=field.name, values=values, shares=shares))
+    return tuple(rows)
 
 
 def _given(field: FeatureField, columns: Floats) -> tuple[str, ...]:

@@ -192,33 +192,33 @@ def _root(energy: float) -> float:
     return math.sqrt(max(0.0, energy))
 
 
-def judge(found: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reason]]:
+def judge(signals: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reason]]:
     """Return the verdict and all reasons for it, the gravest first; what shows nothing is not judged for blur."""
-    unlit = Reason.TOO_DARK if found.dark >= found.bright else Reason.TOO_BRIGHT
+    unlit = Reason.TOO_DARK if signals.dark >= signals.bright else Reason.TOO_BRIGHT
     verdicts = {
-        unlit: _below(1 - found.dark - found.bright, thresholds.seen_share),
-        Reason.LOW_RESOLUTION: _below(found.short_side, thresholds.short_side),
+        unlit: _below(1 - signals.dark - signals.bright, thresholds.seen_share),
+        Reason.LOW_RESOLUTION: _below(signals.short_side, thresholds.short_side),
     }
-    if found.texture < thresholds.texture.value and found.redness < thresholds.redness.value:
-        verdicts[_why_nothing(found)] = Verdict.UNUSABLE
+    if signals.texture < thresholds.texture.value and signals.redness < thresholds.redness.value:
+        verdicts[_why_nothing(signals)] = Verdict.UNUSABLE
     else:
-        verdicts[Reason.BLURRED] = _blur(found, thresholds)
+        verdicts[Reason.BLURRED] = _blur(signals, thresholds)
     reasons = [reason for grave in (Verdict.UNUSABLE, Verdict.MARGINAL) for reason, verdict in verdicts.items() if verdict is grave]
     return verdicts[reasons[0]] if reasons else Verdict.USABLE, reasons
 
 
-def _blur(found: Signals, thresholds: Thresholds) -> Verdict:
+def _blur(signals: Signals, thresholds: Thresholds) -> Verdict:
     """Return MARGINAL at worst where rounding to whole levels alone may have taken the fine structures of a dark image."""
-    told = found.level >= thresholds.blur_level.value or found.structure >= thresholds.blur_structure.value
-    if told and found.fine_to_coarse < thresholds.fine_to_coarse.value:
+    certain = signals.level >= thresholds.blur_level.value or signals.structure >= thresholds.blur_structure.value
+    if certain and signals.fine_to_coarse < thresholds.fine_to_coarse.value:
         return Verdict.UNUSABLE
-    return Verdict.MARGINAL if found.fine_to_middle < thresholds.fine_to_middle.value else Verdict.USABLE
+    return Verdict.MARGINAL if signals.fine_to_middle < thresholds.fine_to_middle.value else Verdict.USABLE
 
 
-def _why_nothing(found: Signals) -> Reason:
-    if found.level < 32:
+def _why_nothing(signals: Signals) -> Reason:
+    if signals.level < 32:
         return Reason.TOO_DARK
-    return Reason.TOO_BRIGHT if found.level > 240 else Reason.NOTHING_VISIBLE
+    return Reason.TOO_BRIGHT if signals.level > 240 else Reason.NOTHING_VISIBLE
 
 
 def _below(value: float, limit: Limit) -> Verdict:

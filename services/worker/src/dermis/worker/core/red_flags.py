@@ -113,7 +113,7 @@ def red_flags(report: SelfReport) -> tuple[RedFlag, ...]:
     """Return the red flags that the answers raise, most urgent first."""
     one = {answer for answer in (report.related_category,) if answer}
     several = (report.textures, report.body_parts, report.condition_symptoms, report.other_symptoms)
-    given: set[StrEnum] = one.union(*(answers or () for answers in several))
+    answers_given: set[StrEnum] = one.union(*(answers or () for answers in several))
     return tuple(
-        RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency) for rule in RULES if all(need & given for need in rule.needs)
+        RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency) for rule in RULES if all(need & answers_given for need in rule.needs)
     )

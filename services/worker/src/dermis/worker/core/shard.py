@@ -74,20 +74,20 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
     `fault` says what is wrong with the object: a reason of `decode` where it can't be decoded (then UNUSABLE), or
     NAMED_OTHERWISE where it is another format than its name says. `reasons` are the verdict's, separated by spaces.
     """
-    known: Row = {"image": key, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    row: Row = {"image": key, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     try:
         decoded = decode.decode(data)
     except DermisError as error:
         if not is_refusal(error):
             raise
-        return _row(**known, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=error.reason)
+        return _row(**row, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=error.reason)
     working = decoded.image
     signals = quality.signals(working, policy.thresholds)
     verdict, reasons = quality.judge(signals, policy.thresholds)
     measured = quality.measures(np.asarray(cv2.cvtColor(working, cv2.COLOR_RGB2GRAY)))
     expected = _SUFFIXES.get(f".{key.rpartition('.')[2].lower()}", decoded.format)
     return _row(
-        **known,
+        **row,
         width=decoded.width,
         height=decoded.height,
         mode=decoded.mode,
@@ -101,9 +101,9 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
     )
 
 
-def as_lines(found: Iterable[Row]) -> bytes:
+def as_lines(rows: Iterable[Row]) -> bytes:
     """Return rows as ndjson."""
-    return b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in found)
+    return b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows)
 
 
 def from_lines(data: bytes) -> list[Row]:
