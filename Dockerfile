@@ -9,7 +9,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m pip --python /opt/build/bin/python install --quiet --no-deps --no-compile --require-hashes -r /build.txt
 COPY . /dermis
 WORKDIR /dermis
-RUN for project in . clients/python; do (cd $project && /opt/build/bin/hatchling build -t wheel -d /wheel) || exit 1; done
+RUN /opt/build/bin/hatchling build -t wheel -d /wheel
+WORKDIR /dermis/clients/python
+RUN /opt/build/bin/hatchling build -t wheel -d /wheel
 
 FROM wheel AS build
 ARG SERVICE
@@ -37,7 +39,9 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /sbom /usr/share/sbom
 COPY LICENSE /LICENSE
 # A new volume begins as this folder does: who is shown some folders alone finds them, in a bucket's place too.
-RUN mkdir /store && cd /store && mkdir -m 0700 models runs evaluations promotions reports profiles audit && chown -R 10001:10001 /store
+RUN mkdir /store \
+    && for folder in models runs evaluations promotions reports profiles audit; do mkdir -m 0700 "/store/$folder"; done \
+    && chown -R 10001:10001 /store
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PART=${SERVICE}
 USER 10001:10001
 WORKDIR /tmp
