@@ -36,7 +36,7 @@ def test_the_trainer_mounts_the_folders_that_are_made_and_nothing_of_cases_and_k
     assert mounted == [(f"/store/{name}", name) for name in FOLDERS]
     assert not [each for each in volumes if isinstance(each, str) and each.startswith("store")]
     assert not {"cases", "keys", "open", "idempotency", "batches", "scratch"} & set(FOLDERS)
-    assert f"mkdir -m 0700 {' '.join(FOLDERS)} &&" in (ROOT / "Dockerfile").read_text()
+    assert f"for folder in {' '.join(FOLDERS)}; do mkdir -m 0700" in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize(
