@@ -59,8 +59,10 @@ def stopped(process: subprocess.Popen[str], number: signal.Signals) -> str:
 
 
 def epoch_of(folder: Path) -> int:
-    found = state(folder).epoch if (folder / "store" / "runs").exists() and list((folder / "store/runs").glob("*/started.json")) else None
-    return found.epoch if found else 0
+    if not (folder / "store").exists() or not run_ids(open_store((folder / "store").as_uri())):
+        return 0
+    epoch = state(folder).epoch
+    return epoch.epoch if epoch else 0
 
 
 @pytest.mark.timeout(600)
