@@ -34,6 +34,9 @@ FALSIFIED = {
 }
 
 
+pytestmark = pytest.mark.browser
+
+
 def judged(page: Page, image: Path) -> bytes:
     """Put an image into the form and return the copy that is sent to be judged; nothing where it is the file itself."""
     bodies: list[bytes] = []
