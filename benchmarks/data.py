@@ -52,7 +52,9 @@ def _cleanvision() -> Iterator[str | None]:
         try:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             subprocess.run(
-                [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", CLEANVISION], check=True, stdout=sys.stderr
+                [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", CLEANVISION],
+                check=True,
+                stdout=sys.stderr,
             )
         except subprocess.CalledProcessError:
             yield None

@@ -98,7 +98,9 @@ def _against_cleanvision(python: str) -> list[Row]:
             for k in range(n):
                 data = simplejpeg.encode_jpeg(_scene(k, width, height), quality=90, colorsubsampling="420")
                 (folder / f"{k}.jpg").write_bytes(data)
-            ours, theirs = _in_turn(n, functools.partial(_ours, folder, policy), functools.partial(_theirs, peer, folder, n))
+            ours, theirs = _in_turn(
+                n, functools.partial(_ours, folder, policy), functools.partial(_theirs, peer, folder, n)
+            )
             ratio, text = of_pairs(theirs, ours)
             rows.append(
                 Row(
@@ -123,14 +125,20 @@ def _in_turn(n: int, ours: Callable[[], float], theirs: Callable[[], float]) -> 
 
 def _ours(folder: Path, policy: Policy) -> float:
     start = time.perf_counter()
-    found = shard.as_lines(shard.rows((path.name for path in sorted(folder.iterdir())), lambda key: (folder / key).read_bytes(), policy))
+    found = shard.as_lines(
+        shard.rows((path.name for path in sorted(folder.iterdir())), lambda key: (folder / key).read_bytes(), policy)
+    )
     assert found
     return time.perf_counter() - start
 
 
 def _peer(python: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [python, "-c", _CLEANVISION], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [python, "-c", _CLEANVISION],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -62,7 +62,9 @@ def _decode(data: bytes) -> tuple[float, int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.decode_costs", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.decode_costs", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--megapixels", type=float, default=12)
     options = parser.parse_args(arguments)
     above = 0

@@ -49,7 +49,9 @@ def generated() -> list[Image]:
 
 def photos(real: Path) -> list[Image]:
     """Return the photos of Fitzpatrick17k and PAD-UFES-20."""
-    paths = [path for name in ("fitzpatrick17k", "pad_ufes_20") for path in sorted((real / "photos" / name).glob("*.jpg"))]
+    paths = [
+        path for name in ("fitzpatrick17k", "pad_ufes_20") for path in sorted((real / "photos" / name).glob("*.jpg"))
+    ]
     return [decode(path.read_bytes()).image for path in paths]
 
 
@@ -102,13 +104,16 @@ def hashes_of(n: int) -> np.ndarray:
     found = rng.integers(0, 1 << 63, n, dtype=np.uint64) * np.uint64(2) + rng.integers(0, 2, n, dtype=np.uint64)
     for place in range(0, n, round(1 / PLANTED)):
         found[place + 1] = found[place] ^ sum(
-            (np.uint64(1 << int(bit)) for bit in rng.choice(64, rng.integers(0, RADIUS + 1), replace=False)), np.uint64(0)
+            (np.uint64(1 << int(bit)) for bit in rng.choice(64, rng.integers(0, RADIUS + 1), replace=False)),
+            np.uint64(0),
         )
     return found
 
 
 def all_pairs(hashes: np.ndarray, radius: int) -> int:
-    return sum(int((np.bitwise_count(hashes[place + 1 :] ^ hashes[place]) <= radius).sum()) for place in range(len(hashes)))
+    return sum(
+        int((np.bitwise_count(hashes[place + 1 :] ^ hashes[place]) <= radius).sum()) for place in range(len(hashes))
+    )
 
 
 def seconds(call: Callable[[], object], times: int) -> float:
@@ -155,7 +160,9 @@ def rows() -> tuple[list[Row], list[str]]:
         ),
     ]
     told = ", ".join(f"{n:,}: {taken[n]:.3g} s" for n in SIZES)
-    return made, [f"(h) The search grows with the number of hashes to the power {growth:.2f} ({told}); random hashes, 1 % near another."]
+    return made, [
+        f"(h) The search grows with the number of hashes to the power {growth:.2f} ({told}); random hashes, 1 % near another."
+    ]
 
 
 def main() -> None:
@@ -171,7 +178,11 @@ def main() -> None:
                 print(pd.DataFrame(table).to_string(index=False, float_format="%.4f"))
         return
     made, notes = rows()
-    print(json.dumps({"rows": [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in made], "notes": notes}))
+    print(
+        json.dumps(
+            {"rows": [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in made], "notes": notes}
+        )
+    )
 
 
 if __name__ == "__main__":

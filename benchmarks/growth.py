@@ -108,7 +108,11 @@ def uploads(address: str, prefix: str) -> Iterator[Put]:
     with contextlib.closing(http.client.HTTPConnection(urlsplit(address).netloc)) as connection:
 
         def put(key: str, data: bytes) -> None:
-            connection.request("POST", f"/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={quote(f'{prefix}/{key}', safe='')}", data)
+            connection.request(
+                "POST",
+                f"/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={quote(f'{prefix}/{key}', safe='')}",
+                data,
+            )
             answer = connection.getresponse()
             assert answer.status == 200, answer.read()
             answer.read()
@@ -145,7 +149,9 @@ def page(store: BlobStore, after: str) -> None:
 def started(part: str, env: dict[str, str], is_ready: Callable[[], bool]) -> float:
     """Return the milliseconds from starting a part to when it is ready; it is ended then."""
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", f"dermis.{part}"], env=os.environ | env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"dermis.{part}"], env=os.environ | env, stdout=subprocess.DEVNULL
+    )
     try:
         while not is_ready():
             assert process.poll() is None, f"{part} ended with {process.returncode}"
@@ -173,7 +179,10 @@ def starts(url: str, broker: str) -> Row:
 
     def looked() -> bool:
         lines = answer(f"http://{metrics}/metrics").splitlines()
-        return any(line.startswith("dermis_sweep_last_look_timestamp_seconds ") and float(line.split()[1]) > 0 for line in lines)
+        return any(
+            line.startswith("dermis_sweep_last_look_timestamp_seconds ") and float(line.split()[1]) > 0
+            for line in lines
+        )
 
     return {
         "gateway's start": started("gateway", gateway, lambda: bool(answer(f"http://127.0.0.1:{port}/readyz"))),
@@ -265,8 +274,15 @@ def about(load: tuple[float, float, float]) -> str:
         "machine": f"{platform_name()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
         "load average": f"{' '.join(f'{each:.2f}' for each in load)} before, {' '.join(f'{each:.2f}' for each in os.getloadavg())} after",
     }
-    shared = "" if load[0] <= (os.cpu_count() or 1) / 4 else "\n**Others had part of the cores: the times are upper bounds.**\n"
-    return "\n".join(["|  |  |", "| --- | --- |", *(f"| {name} | {fact} |" for name, fact in facts.items())]) + f"\n{shared}"
+    shared = (
+        ""
+        if load[0] <= (os.cpu_count() or 1) / 4
+        else "\n**Others had part of the cores: the times are upper bounds.**\n"
+    )
+    return (
+        "\n".join(["|  |  |", "| --- | --- |", *(f"| {name} | {fact} |" for name, fact in facts.items())])
+        + f"\n{shared}"
+    )
 
 
 def main() -> None:
@@ -274,12 +290,23 @@ def main() -> None:
         return [int(each) for each in text.split(",") if each]
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=numbers, default="1000,10000,100000", help="numbers of cases on disk, each in a store of its own")
-    parser.add_argument("--bucket-cases", type=numbers, default="1000,10000", help="and in a bucket's emulator; empty: none")
+    parser.add_argument(
+        "--cases",
+        type=numbers,
+        default="1000,10000,100000",
+        help="numbers of cases on disk, each in a store of its own",
+    )
+    parser.add_argument(
+        "--bucket-cases", type=numbers, default="1000,10000", help="and in a bucket's emulator; empty: none"
+    )
     parser.add_argument("--days", type=float, default=29, help="over which they were taken in (29: none is over)")
     parser.add_argument("--layout", choices=("by-time", "flat"), default="by-time")
-    parser.add_argument("--folder", type=Path, help="make the stores below this folder, of a tmpfs for one (the system's temporary one)")
-    parser.add_argument("--url", help="a bucket to take the emulator's place: gs://bucket/prefix; what is put there stays")
+    parser.add_argument(
+        "--folder", type=Path, help="make the stores below this folder, of a tmpfs for one (the system's temporary one)"
+    )
+    parser.add_argument(
+        "--url", help="a bucket to take the emulator's place: gs://bucket/prefix; what is put there stays"
+    )
     parser.add_argument("--write", type=Path, help="write the result, Markdown, here")
     options = parser.parse_args()
     load = os.getloadavg()
@@ -288,7 +315,9 @@ def main() -> None:
         tables["in the bucket"] = in_bucket(options.url, options.bucket_cases, days=options.days)
     else:
         tables["in a bucket's emulator"] = in_emulator(options.bucket_cases, days=options.days)
-    text = "\n".join((HEAD.format(days=options.days), about(load), *(table(*each) for each in tables.items() if each[1])))
+    text = "\n".join(
+        (HEAD.format(days=options.days), about(load), *(table(*each) for each in tables.items() if each[1]))
+    )
     if options.write:
         options.write.write_text(text + TAIL, encoding="utf-8")
 

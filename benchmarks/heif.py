@@ -53,7 +53,9 @@ def tiles(*, alpha: bool = False) -> bytes:
     whole = heif.grid(ROWS, COLUMNS, WIDTH, HEIGHT, numbers)
     opacity = heif.grid(ROWS, COLUMNS, WIDTH, HEIGHT, numbers, heif.aux(heif.ALPHA))
     opacity = replace(opacity, links=(*opacity.links, (b"auxl", (len(numbers) + 1,))))
-    return compose(*[tile] * len(numbers), whole, *([opacity] if alpha else []), layout=Layout(primary=len(numbers) + 1))
+    return compose(
+        *[tile] * len(numbers), whole, *([opacity] if alpha else []), layout=Layout(primary=len(numbers) + 1)
+    )
 
 
 def measure(path: Path) -> str:

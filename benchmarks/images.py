@@ -35,7 +35,9 @@ def tagged(jpeg: bytes, space: str) -> bytes:
 
 
 def run() -> Result:
-    policy = quality.Policy.model_validate_json(resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes())
+    policy = quality.Policy.model_validate_json(
+        resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes()
+    )
     jpeg = simplejpeg.encode_jpeg(photo(4000, 3000), quality=90, colorsubsampling="420")
     png = cv2.imencode(".png", photo(1632, 1224)[..., ::-1])[1].tobytes()
 
@@ -141,7 +143,12 @@ def plain(data: bytes) -> tuple[float, ...]:
     grey = _all_grey(data)
     low, median, high = np.percentile(grey, (1, 50, 99))
     sharpness = float(cv2.Laplacian(grey, cv2.CV_64F).var())
-    exposure = float(np.mean(grey <= 12)), float(np.mean(grey >= 243)), float((high - low) / 255), float(np.mean(grey < median / 2))
+    exposure = (
+        float(np.mean(grey <= 12)),
+        float(np.mean(grey >= 243)),
+        float((high - low) / 255),
+        float(np.mean(grey < median / 2)),
+    )
     return sharpness, float(grey.mean()), float(grey.std()), *exposure, sharpness
 
 
@@ -151,7 +158,9 @@ def plain_fast(data: bytes) -> quality.QualityMeasures:
 
 
 def _all_grey(data: bytes) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.asarray(
+        cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2GRAY), np.uint8
+    )
 
 
 def _stages(form: str, data: bytes, policy: quality.Policy) -> str:

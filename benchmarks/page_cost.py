@@ -63,10 +63,14 @@ class Taps:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--taps", type=int, default=10, help="cases sent from the page on each screen, and as many by HTTP (default 10)")
+    parser.add_argument(
+        "--taps", type=int, default=10, help="cases sent from the page on each screen, and as many by HTTP (default 10)"
+    )
     parser.add_argument("--write", type=Path, help="write the result, Markdown, here")
     parser.add_argument(
-        "--noisy", action="store_true", help="the machine does other work as well: times that are missed are told but fail nothing"
+        "--noisy",
+        action="store_true",
+        help="the machine does other work as well: times that are missed are told but fail nothing",
     )
     given = parser.parse_args()
     load = os.getloadavg()
@@ -121,17 +125,25 @@ def tap(browser: Browser, url: str, taps: int, *, size: str) -> Taps:
 
     def keep(route: Route) -> None:
         request = route.request
-        sent.update(content=request.post_data_buffer, headers={"Content-Type": request.headers["content-type"], "Prefer": "wait=30"})
+        sent.update(
+            content=request.post_data_buffer,
+            headers={"Content-Type": request.headers["content-type"], "Prefer": "wait=30"},
+        )
         route.continue_()
 
-    with pages.opened(browser, url, size=size, scheme="light") as page, httpx.Client(base_url=url, timeout=60) as client:
+    with (
+        pages.opened(browser, url, size=size, scheme="light") as page,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
         page.route("**/v1/cases", keep)
         _tapped(page, url)  # warms up, and shows what is sent
         page.unroute("**/v1/cases")
         for _ in range(taps):
             page_ms.append(_tapped(page, url))
             start = time.perf_counter()
-            client.post("/v1/cases", **sent | {"headers": sent["headers"] | {"Idempotency-Key": uuid4().hex}}).raise_for_status()
+            client.post(
+                "/v1/cases", **sent | {"headers": sent["headers"] | {"Idempotency-Key": uuid4().hex}}
+            ).raise_for_status()
             http_ms.append(1000 * (time.perf_counter() - start))
     return Taps(page=Times(ms=tuple(page_ms)), http=Times(ms=tuple(http_ms)))
 
@@ -162,11 +174,15 @@ def _about(chromium: str, load: tuple[float, float, float]) -> str:
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
 
 
 def _visits(visits: dict[str, Visit]) -> str:
-    rows = ((name, each.requests, f"{each.bytes / 1000:.1f}", f"{each.interactive_ms:.0f}") for name, each in visits.items())
+    rows = (
+        (name, each.requests, f"{each.bytes / 1000:.1f}", f"{each.interactive_ms:.0f}") for name, each in visits.items()
+    )
     return _table(("first visit", "requests", "kB", "interactive, ms"), rows)
 
 

@@ -51,7 +51,9 @@ def fit(measured: Sequence[tuple[float, float, float]], *, servers: int) -> Fit:
     """
     waits = [queue_s(rate=rate, service_s=work, servers=servers) for rate, work, _ in measured]
     if not all(map(math.isfinite, waits)):
-        raise ValueError("a measured rate is more than the servers can do; the service time is too long or the servers too few")
+        raise ValueError(
+            "a measured rate is more than the servers can do; the service time is too long or the servers too few"
+        )
     idle, service = linear_regression([1 / rate for rate, _, _ in measured], [work for _, work, _ in measured])
     spread, fixed = linear_regression(waits, [mean - work for _, work, mean in measured])
     return Fit(service_s=service, idle_s=idle, fixed_s=fixed, spread=spread, servers=servers)

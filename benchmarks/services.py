@@ -53,7 +53,11 @@ def run_metadata() -> Result:
         many = features_pb2.BatchEncodeFeaturesRequest(feature_schema_id=schema.id, self_reports=map(to_proto, reports))
         answers = [answers_of(report) for report in reports]
         ones = interleaved(
-            {"encode": lambda: stub.EncodeFeatures(one), "health": lambda: health.Check(health_pb2.HealthCheckRequest())}, rounds=single
+            {
+                "encode": lambda: stub.EncodeFeatures(one),
+                "health": lambda: health.Check(health_pb2.HealthCheckRequest()),
+            },
+            rounds=single,
         )
         several = interleaved(
             {
@@ -100,13 +104,24 @@ def run_serving() -> Result:
     """Twin against OpenVINO, with the demo bundle and with one whose backbone is as large as real ones are."""
     with tempfile.TemporaryDirectory(prefix="dermis-bench-") as folder:
         several = [_twin("demo", demo.BUNDLE), _twin("EfficientNet-Lite0", _efficientnet_lite0(Path(folder)))]
-    return Result(rows=tuple(row for rows, _ in several for row in rows), notes=(" ".join(("(e)", *(note for _, note in several))),))
+    return Result(
+        rows=tuple(row for rows, _ in several for row in rows),
+        notes=(" ".join(("(e)", *(note for _, note in several))),),
+    )
 
 
 def _efficientnet_lite0(folder: Path) -> Path:
     """Train a case model on EfficientNet-Lite0 for an epoch: the network's shape makes its speed, not what it has learnt."""
     store = folder / "store"
-    command = [ROOT / ".venv-trainer/bin/dermis", "train", "lite0", "--data", "generated:1:60", "--store", store.as_uri()]
+    command = [
+        ROOT / ".venv-trainer/bin/dermis",
+        "train",
+        "lite0",
+        "--data",
+        "generated:1:60",
+        "--store",
+        store.as_uri(),
+    ]
     less = ["--cache", folder / "cache", "--set", "stage.0.epochs=1", "--set", "stage.1.epochs=1", "--quiet"]
     subprocess.run([*command, *less], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (manifest,) = store.glob("models/*/1/manifest.json")
@@ -118,7 +133,8 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
     with _service("serving", bundle) as (channel, manifest, _, process):
         inputs = _inputs(bundle, manifest)
         request = serving.PredictRequest(
-            model_spec=serving.ModelSpec(name=manifest.name, signature_name="serving_default"), output_filter=["probabilities"]
+            model_spec=serving.ModelSpec(name=manifest.name, signature_name="serving_default"),
+            output_filter=["probabilities"],
         )
         for key, value in inputs.items():
             request.inputs[key].CopyFrom(tensor_of(value))
@@ -131,7 +147,9 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
         for clients in CLIENTS:
             by_grpc, bare = _rates(
                 lambda: functools.partial(predict, request),
-                lambda: functools.partial(model.create_infer_request().infer, inputs, share_inputs=True, share_outputs=True),
+                lambda: functools.partial(
+                    model.create_infer_request().infer, inputs, share_inputs=True, share_outputs=True
+                ),
                 clients=clients,
             )
             ratios = [mine / theirs for mine, theirs in zip(by_grpc, bare, strict=True)]
@@ -154,7 +172,9 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
     return rows, f"{name} bundle: {note} The request has {request.ByteSize():,} bytes."
 
 
-def _cpu_of_a_call(here: psutil.Process, there: psutil.Process, ours: Callable[[], object], peer: Callable[[], object]) -> str:
+def _cpu_of_a_call(
+    here: psutil.Process, there: psutil.Process, ours: Callable[[], object], peer: Callable[[], object]
+) -> str:
     """Say where the CPU time of a call goes; the client's is not the twin's, yet here it is taken from the same cores."""
     calls = 200
 
@@ -171,12 +191,12 @@ def _cpu_of_a_call(here: psutil.Process, there: psutil.Process, ours: Callable[[
     client, server = (after - before for before, after in zip(start, middle, strict=True))
     bare = seconds()[0] - middle[0]
     each = [number(part * 1000 / calls) for part in (server, client, bare)]
-    return (
-        f"CPU of one Predict: {each[0]} ms in the twin, {each[1]} ms in the caller on the same cores; of one bare inference: {each[2]} ms."
-    )
+    return f"CPU of one Predict: {each[0]} ms in the twin, {each[1]} ms in the caller on the same cores; of one bare inference: {each[2]} ms."
 
 
-def _rates(ours: Callable[[], Callable[[], object]], peer: Callable[[], Callable[[], object]], *, clients: int) -> tuple[list[float], ...]:
+def _rates(
+    ours: Callable[[], Callable[[], object]], peer: Callable[[], Callable[[], object]], *, clients: int
+) -> tuple[list[float], ...]:
     """Return calls a second of the two sides in blocks that take turns; each maker gives a thread its own call."""
     sides = ([ours() for _ in range(clients)], [peer() for _ in range(clients)])
     for calls in sides:
@@ -230,7 +250,11 @@ def _service(part: str, bundle: Path = demo.BUNDLE) -> Iterator[tuple[grpc.Chann
         manifest = ensure_bundle(open_store(store_url), bundle)
         address = f"127.0.0.1:{free_port()}"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
-        environ |= {"DERMIS_STORE_URL": store_url, f"DERMIS_{part.upper()}_LISTEN": address, "DERMIS_LOG_LEVEL": "WARNING"}
+        environ |= {
+            "DERMIS_STORE_URL": store_url,
+            f"DERMIS_{part.upper()}_LISTEN": address,
+            "DERMIS_LOG_LEVEL": "WARNING",
+        }
         process = subprocess.Popen([sys.executable, "-m", f"dermis.{part}"], env=environ)
         try:
             with open_channel(address) as channel:
@@ -245,7 +269,10 @@ def _wait_serving(channel: grpc.Channel) -> None:
     health = health_pb2_grpc.HealthStub(channel)
     for _ in range(300):
         with contextlib.suppress(grpc.RpcError):
-            if health.Check(health_pb2.HealthCheckRequest(), timeout=2).status == health_pb2.HealthCheckResponse.SERVING:
+            if (
+                health.Check(health_pb2.HealthCheckRequest(), timeout=2).status
+                == health_pb2.HealthCheckResponse.SERVING
+            ):
                 return
         time.sleep(0.1)
     raise AssertionError("the service does not serve after 30 s")

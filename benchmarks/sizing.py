@@ -95,7 +95,9 @@ def measure(system: bench.System, *, share: float, rate: float, seconds: float, 
     def one(due: float) -> None:
         answer = client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE)  # type: ignore[arg-type]
         if answer.status_code != 200:
-            raise SystemExit(f"at {rate:.1f} cases/s the gateway answered {answer.status_code}: is something else running here?")
+            raise SystemExit(
+                f"at {rate:.1f} cases/s the gateway answered {answer.status_code}: is something else running here?"
+            )
         with lock:
             taken.append(time.perf_counter() - due)  # from when it was due: a late client is no relief
 
@@ -126,14 +128,23 @@ def saturated(system: bench.System, *, seconds: float) -> float:
 
 def store_operations(cases: int = 20) -> dict[str, float]:
     """Return requests a case to a bucket by kind, counted by the emulator's log."""
-    with tempfile.TemporaryDirectory(prefix="dermis-sizing-") as folder, fake_gcs(log=Path(folder) / "gcs.log") as address:
+    with (
+        tempfile.TemporaryDirectory(prefix="dermis-sizing-") as folder,
+        fake_gcs(log=Path(folder) / "gcs.log") as address,
+    ):
         log = Path(folder) / "gcs.log"
-        environ = {**os.environ, "STORAGE_EMULATOR_HOST": address, "DERMIS_STORE_URL": f"gs://{BUCKET}/sizing?anonymous=true"}
+        environ = {
+            **os.environ,
+            "STORAGE_EMULATOR_HOST": address,
+            "DERMIS_STORE_URL": f"gs://{BUCKET}/sizing?anonymous=true",
+        }
         command = [sys.executable, "-m", "dermis.standalone", "up", "--state", folder, "--port", "0"]
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             assert process.stdout is not None
-            found = next(found for line in process.stdout if (found := re.search(r"ready.*?(http://[\w.:\[\]]+)", line)))
+            found = next(
+                found for line in process.stdout if (found := re.search(r"ready.*?(http://[\w.:\[\]]+)", line))
+            )
             threading.Thread(target=process.stdout.read, daemon=True).start()
             with httpx.Client(base_url=found[1], timeout=60) as client:
                 client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE).raise_for_status()  # type: ignore[arg-type]
@@ -175,18 +186,28 @@ def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, f
     asked = ", ".join(f"{operations[kind]:.1f} {kind}s" for kind in operations)
     growth = []
     for rate in RATES:
-        cores_of = {part: needed(rate=rate, service_s=ms / 1000, busy=BUSY) for part, ms in parts.items() if part not in ("redis", "sweep")}
+        cores_of = {
+            part: needed(rate=rate, service_s=ms / 1000, busy=BUSY)
+            for part, ms in parts.items()
+            if part not in ("redis", "sweep")
+        }
         wait = (
-            time_in_system(Fit(service_s=parts["worker"] / 1000, fixed_s=0, spread=found.spread, servers=cores_of["worker"]), rate)
+            time_in_system(
+                Fit(service_s=parts["worker"] / 1000, fixed_s=0, spread=found.spread, servers=cores_of["worker"]), rate
+            )
             - parts["worker"] / 1000
         )
         listed = " | ".join(str(cores_of[part]) for part in ("gateway", "worker", "metadata", "serving"))
         share = rate * parts["redis"] / 1000
-        growth.append(f"| {rate:,} | {listed} | {share:.0%} | {rate * sum(operations.values()):,.0f} | {wait * 1000:.1f} |")
+        growth.append(
+            f"| {rate:,} | {listed} | {share:.0%} | {rate * sum(operations.values()):,.0f} | {wait * 1000:.1f} |"
+        )
     return "\n\n".join(
         [
             f"Machine: {cores} cores, {platform_name()}. Cases of 3 images, the twin, store on disk, all parts and the client that makes the load on the same cores.",
-            f"CPU milliseconds a case, S: {works}. At the last one: " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) + ".",
+            f"CPU milliseconds a case, S: {works}. At the last one: "
+            + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items())
+            + ".",
             (
                 f"Fitted on three loads: S = {found.service_s * 1000:.1f} ms + {found.idle_s * 1000:.0f} ms / (cases/s), which says {said_ms:.1f} ms at the fourth; "
                 f"T0 = {found.fixed_s * 1000:.0f} ms, V = {found.spread:.2f}, c = {found.servers}."
@@ -222,7 +243,10 @@ def main() -> int:
         for number, (_, (share, measured)) in enumerate(itertools.product(range(ROUNDS), by_share.items()), start=1):
             seconds, seed = options.seconds / ROUNDS, options.seed + number
             measured.append(measure(system, share=share, rate=share * cores / cost, seconds=seconds, seed=seed))
-            print(f"{share:.0%} of {cores} cores: {measured[-1].rate:.1f} cases/s, mean {measured[-1].mean_s * 1000:.0f} ms", flush=True)
+            print(
+                f"{share:.0%} of {cores} cores: {measured[-1].rate:.1f} cases/s, mean {measured[-1].mean_s * 1000:.0f} ms",
+                flush=True,
+            )
     loads = [reduce(add, rounds) for rounds in by_share.values()]
     found = fit([(load.rate, load.work_s, load.mean_s) for load in loads[:-1]], servers=cores)
     print("requests to the store ...", flush=True)

@@ -168,7 +168,9 @@ def _saturated(system: System) -> Result:
     low, high = quartiles(ratios)
     ratio, cost_ms = statistics.median(ratios), statistics.median(costs)
     named = ", ".join(f"{part} {number(statistics.median(per_part[part]))}" for part in PARTS if part in per_part)
-    with_client = statistics.median(rate * (cost + share) / 1000 / cores for rate, cost, share in zip(rates, costs, shares, strict=True))
+    with_client = statistics.median(
+        rate * (cost + share) / 1000 / cores for rate, cost, share in zip(rates, costs, shares, strict=True)
+    )
     return Result(
         rows=(
             Row(
@@ -216,7 +218,13 @@ def cpu_seconds(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
 
 def _busy() -> float:
     times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0))
+    return float(
+        sum(times)
+        - times.idle
+        - getattr(times, "iowait", 0)
+        - getattr(times, "guest", 0)
+        - getattr(times, "guest_nice", 0)
+    )
 
 
 def _memory(system: System) -> list[Row]:
@@ -242,7 +250,9 @@ def _memory(system: System) -> list[Row]:
 
 def _import_mb(modules: str) -> float:
     code = f"import {modules}, psutil; print(psutil.Process().memory_info().rss)"  # ru_maxrss would start at this process's own
-    return int(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout) / 2**20
+    return (
+        int(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout) / 2**20
+    )
 
 
 def _import_floor() -> float:
@@ -252,7 +262,9 @@ def _import_floor() -> float:
 
 @contextlib.contextmanager
 def running() -> Iterator[System]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")} | {"DERMIS_LOG_LEVEL": "WARNING"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")} | {
+        "DERMIS_LOG_LEVEL": "WARNING"
+    }
     with tempfile.TemporaryDirectory(prefix="dermis-bench-") as folder:
         start = time.perf_counter()
         command = [sys.executable, "-m", "dermis.standalone", "up", "--state", folder, "--port", "0"]

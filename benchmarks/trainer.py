@@ -66,7 +66,9 @@ def run() -> Result:
             _step(dataset, backbone, Path(folder)),
             *_memory(images),
         ]
-    notes = (f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory: VmHWM of a process that does this alone.",)
+    notes = (
+        f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory: VmHWM of a process that does this alone.",
+    )
     return Result(rows=tuple(rows), notes=notes)
 
 
@@ -75,7 +77,9 @@ class _EveryTime:
 
     def __init__(self, dataset: Dataset, backbone: object) -> None:
         self._dataset = dataset
-        self._run = tf.function(lambda x: tf.reduce_mean(backbone(x, training=False), (1, 2), keepdims=True), reduce_retracing=True)
+        self._run = tf.function(
+            lambda x: tf.reduce_mean(backbone(x, training=False), (1, 2), keepdims=True), reduce_retracing=True
+        )
 
     def load(self, places: np.ndarray, rng: object) -> tuple[np.ndarray, np.ndarray]:
         made, mask = np.zeros((len(places), 3, 1, 1, 1280), np.float32), np.zeros((len(places), 3), bool)
@@ -115,7 +119,9 @@ def _throughput(dataset: Dataset, backbone: object, images: int) -> Row:
     """Embedding, decoding and the cache's writing included, against the bare graph on images that are ready."""
     keys = [key for sample in dataset.samples for key in sample.images]
     ready = np.stack([image for key in keys if (image := read_image(dataset.store, key, SIZE)) is not None])
-    graph = tf.function(lambda x: tf.reduce_mean(backbone(tf.cast(x, tf.float32), training=False), (1, 2)), reduce_retracing=True)
+    graph = tf.function(
+        lambda x: tf.reduce_mean(backbone(tf.cast(x, tf.float32), training=False), (1, 2)), reduce_retracing=True
+    )
     kept = replace(dataset, store=_Kept(dataset, keys))
 
     def whole() -> None:
@@ -204,7 +210,10 @@ def _memory(images: int) -> list[Row]:
     """Let each part run in a process of its own, as what one has taken another would show too."""
     with tempfile.TemporaryDirectory() as folder:
         command = (sys.executable, "-m", "benchmarks.trainer", "--folder", folder, "--peak")
-        peaks = {part: float(subprocess.run((*command, part), check=True, capture_output=True, text=True).stdout) for part in PEAKS}
+        peaks = {
+            part: float(subprocess.run((*command, part), check=True, capture_output=True, text=True).stdout)
+            for part in PEAKS
+        }
     rest = peaks.pop("at rest")
     return [
         Row(
@@ -223,7 +232,9 @@ def _memory(images: int) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peak", choices=list(PEAKS), help="do this part alone and print the most memory that it took, in MB")
+    parser.add_argument(
+        "--peak", choices=list(PEAKS), help="do this part alone and print the most memory that it took, in MB"
+    )
     parser.add_argument("--folder", type=Path, help="what one part leaves for the next")
     given = parser.parse_args()
     if given.peak:

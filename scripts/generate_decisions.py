@@ -27,7 +27,9 @@ def row(record: Path) -> str:
     """Return a record's row; a record that has another form than the others ends the run."""
     match = FORM.match(record.read_text(encoding="utf-8"))
     if match is None or int(match["number"]) != int(record.name[:4]):
-        sys.exit(f"{record.name} needs '# N. rule', Status, Area, Date, and the headings {', '.join(HEADINGS)}, in this order")
+        sys.exit(
+            f"{record.name} needs '# N. rule', Status, Area, Date, and the headings {', '.join(HEADINGS)}, in this order"
+        )
     return f"| {match['number']} | [{match['rule']}]({record.name}) | {match['area']} | {match['status']} | {match['date']} |\n"
 
 

@@ -60,12 +60,18 @@ def own(part: str) -> dict[str, FieldInfo]:
     model = PARTS[part]
     prefix, shared = f"DERMIS_{part}_", Settings.model_fields
     return {
-        name: model.model_fields[field] for name, field in names(model, part).items() if field not in shared and name.startswith(prefix)
+        name: model.model_fields[field]
+        for name, field in names(model, part).items()
+        if field not in shared and name.startswith(prefix)
     }
 
 
 def page() -> str:
-    sections = [HEAD, "## All parts\n", table({name: Settings.model_fields[field] for name, field in names(Settings, "").items()})]
+    sections = [
+        HEAD,
+        "## All parts\n",
+        table({name: Settings.model_fields[field] for name, field in names(Settings, "").items()}),
+    ]
     for part in PARTS:
         sections += [f"\n## {part.lower()}\n", table(own(part))]
     return "\n".join(sections) + "\n"

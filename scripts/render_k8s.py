@@ -23,7 +23,9 @@ def render(values: dict[str, Any]) -> dict[str, str]:
 
 def _tidy(text: str) -> str:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(lines[1:] if lines[:1] == ["---"] else lines) + "\n" if any(line != "---" for line in lines) else ""
+    return (
+        "\n".join(lines[1:] if lines[:1] == ["---"] else lines) + "\n" if any(line != "---" for line in lines) else ""
+    )
 
 
 def wanted() -> dict[Path, str]:
@@ -32,7 +34,9 @@ def wanted() -> dict[Path, str]:
     head = "# Rendered from helm/dermis by scripts/render_k8s.py: change the chart, not this.\n"
     files = {BASE / name: head + text for name, text in base.items()}
     listed = "".join(f"  - {name}\n" for name in base)
-    files[BASE / "kustomization.yaml"] = f"{head}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
+    files[BASE / "kustomization.yaml"] = (
+        f"{head}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
+    )
     for example in sorted(CHART.glob("examples/*.yaml")):
         manifests = render(yaml.safe_load(example.read_text()))
         files[GOLDEN / example.name] = "---\n".join(manifests.values())
@@ -43,7 +47,9 @@ def main() -> None:
     files = wanted()
     present = {*BASE.glob("*.yaml"), *GOLDEN.glob("*.yaml")}
     stale = sorted(
-        str(path.relative_to(ROOT)) for path in present | files.keys() if not path.exists() or path.read_text() != files.get(path)
+        str(path.relative_to(ROOT))
+        for path in present | files.keys()
+        if not path.exists() or path.read_text() != files.get(path)
     )
     if "--check" in sys.argv:
         if stale:

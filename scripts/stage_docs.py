@@ -138,7 +138,11 @@ def python_pages() -> list[object]:
 def http_page() -> None:
     """Write the list of the HTTP API's calls, for the search, with the way to the rendered OpenAPI file."""
     paths = json.loads((PAGES / "assets/openapi.json").read_text(encoding="utf-8"))["paths"]
-    rows = [f"| `{verb.upper()}` | `{path}` | {call.get('summary', '')} |" for path, calls in paths.items() for verb, call in calls.items()]
+    rows = [
+        f"| `{verb.upper()}` | `{path}` | {call.get('summary', '')} |"
+        for path, calls in paths.items()
+        for verb, call in calls.items()
+    ]
     head = "# HTTP API\n\n[Every field, answer and error, from the OpenAPI file](../assets/openapi.html).\n"
     write("reference/openapi.md", "\n".join([head, "| method | path | what it does |", "|---|---|---|", *rows]) + "\n")
 
@@ -173,7 +177,9 @@ def main() -> None:
     if base.count(python_options) != 1:
         sys.exit("mkdocs.yml has no options of the Python handler to put the paths before")
     base = base.replace(python_options, f"          paths: {json.dumps(paths)}\n{python_options}")  # JSON is YAML
-    (OUT / "mkdocs.yml").write_text(f"{base}docs_dir: pages\nsite_dir: site\nnav: {json.dumps(nav)}\n", encoding="utf-8")
+    (OUT / "mkdocs.yml").write_text(
+        f"{base}docs_dir: pages\nsite_dir: site\nnav: {json.dumps(nav)}\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

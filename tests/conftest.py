@@ -12,7 +12,9 @@ settings.register_profile("home", suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("gate", settings.get_profile("home"), derandomize=True)
 settings.load_profile("gate" if os.environ.get("CI") else "home")
 HERE = Path(__file__).parent
-ALLOWED_SKIPS = [line for line in (HERE / "allowed_skips.txt").read_text().splitlines() if line and not line.startswith("#")]
+ALLOWED_SKIPS = [
+    line for line in (HERE / "allowed_skips.txt").read_text().splitlines() if line and not line.startswith("#")
+]
 
 
 @pytest.fixture

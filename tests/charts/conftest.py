@@ -22,7 +22,9 @@ class Render:
     objects: tuple[Manifest, ...]
 
     def one(self, kind: str, name: str) -> Manifest:
-        (found,) = (each for each in self.objects if (each["kind"], each["metadata"]["name"]) == (kind, f"dermis-{name}"))
+        (found,) = (
+            each for each in self.objects if (each["kind"], each["metadata"]["name"]) == (kind, f"dermis-{name}")
+        )
         return found
 
     def of(self, kind: str) -> list[Manifest]:
@@ -41,7 +43,10 @@ class Render:
     def containers(self) -> Iterator[tuple[str, Manifest]]:
         for part, pod in self.pods().items():
             for container in [*pod["containers"], *pod.get("initContainers", [])]:
-                yield part if len(pod["containers"]) == 1 and container in pod["containers"] else container["name"], container
+                yield (
+                    part if len(pod["containers"]) == 1 and container in pod["containers"] else container["name"],
+                    container,
+                )
 
     def env(self, name: str) -> dict[str, Any]:
         (container,) = (each for found, each in self.containers() if found == name)

@@ -60,7 +60,9 @@ def test_the_variables_are_the_same(rendered: Callable[..., Render], name: str) 
     assert {key: as_in_compose(value) for key, value in rendered("default").env(name).items()} == compose
 
 
-def test_compose_alone_serves_callers_without_a_key_as_nobody_else_reaches_its_port(rendered: Callable[..., Render]) -> None:
+def test_compose_alone_serves_callers_without_a_key_as_nobody_else_reaches_its_port(
+    rendered: Callable[..., Render],
+) -> None:
     assert TWIN["gateway"]["environment"]["DERMIS_GATEWAY_KEYLESS"] == "${DERMIS_GATEWAY_KEYLESS:-true}"
     assert all(port.startswith("127.0.0.1:") for port in TWIN["gateway"]["ports"])
     assert "DERMIS_GATEWAY_KEYLESS" not in rendered("default").env("gateway")
@@ -114,14 +116,22 @@ def test_drain_is_as_long(rendered: Callable[..., Render]) -> None:
 @pytest.mark.parametrize("name", ["metadata", "serving", "trainer", "worker", "gateway", "sweep"])
 def test_the_same_of_the_store_is_mounted(rendered: Callable[..., Render], name: str) -> None:
     mounts = rendered("default").pods()[name]["containers"][0]["volumeMounts"]
-    chart = [(each["mountPath"], each.get("subPath"), each.get("readOnly", False)) for each in mounts if each["name"] == "store"]
+    chart = [
+        (each["mountPath"], each.get("subPath"), each.get("readOnly", False))
+        for each in mounts
+        if each["name"] == "store"
+    ]
     assert chart == [mount for volume in TENSORFLOW[name]["volumes"] for mount in store_mount(volume)]
 
 
 def store_mount(volume: Any) -> list[tuple[str, str | None, bool]]:
     """Return what a volume of a service mounts of the store: where, which folder, whether read-only."""
     if isinstance(volume, dict):
-        return [(volume["target"], volume["volume"]["subpath"], volume.get("read_only", False))] if volume["source"] == "store" else []
+        return (
+            [(volume["target"], volume["volume"]["subpath"], volume.get("read_only", False))]
+            if volume["source"] == "store"
+            else []
+        )
     source, target, *mode = volume.split(":")
     return [(target, None, mode == ["ro"])] if source == "store" else []
 

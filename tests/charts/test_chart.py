@@ -62,7 +62,10 @@ def test_secrets_come_by_reference_only(each: Render) -> None:
 
 
 def test_what_there_is_several_of_is_spread_and_outlives_a_drain(each: Render) -> None:
-    assert {budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] for budget in each.of("PodDisruptionBudget")} == {
+    assert {
+        budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+        for budget in each.of("PodDisruptionBudget")
+    } == {
         "gateway",
         "worker",
         "metadata",
@@ -156,7 +159,10 @@ def test_every_part_that_can_be_measured_is(rendered: Callable[..., Render], kin
 
 def test_traces_go_to_the_collector_and_nowhere_else(rendered: Callable[..., Render]) -> None:
     render = rendered("default", {"traces": {"url": "http://collector.monitoring:4318"}})
-    to = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}], "ports": [{"port": 4318}]}
+    to = {
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "ports": [{"port": 4318}],
+    }
     for part in PARTS:
         assert render.env(part)["DERMIS_TRACES_URL"] == "http://collector.monitoring:4318"
         assert to in render.one("NetworkPolicy", part)["spec"]["egress"]
@@ -174,7 +180,11 @@ def leaves_the_cluster(render: Render) -> set[str]:
 
 def test_only_who_reads_buckets_leaves_the_cluster(rendered: Callable[..., Render]) -> None:
     assert leaves_the_cluster(rendered("default")) == {"trainer"}
-    assert leaves_the_cluster(rendered("default", {"network": {"batchesFromBuckets": True}})) == {"trainer", "gateway", "worker"}
+    assert leaves_the_cluster(rendered("default", {"network": {"batchesFromBuckets": True}})) == {
+        "trainer",
+        "gateway",
+        "worker",
+    }
     assert leaves_the_cluster(rendered("gpu-prod")) == PARTS
 
 
@@ -186,13 +196,18 @@ def test_a_pod_has_longer_to_end_than_its_work_takes(each: Render) -> None:
     gateway_drain = re.search(r"`DERMIS_GATEWAY_DRAIN_SECONDS` \| `(\d+)`", settings)
     assert gateway_drain is not None
     pods = each.pods()
-    assert pods["worker"]["terminationGracePeriodSeconds"] > float(each.env("worker")["DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS"])
+    assert pods["worker"]["terminationGracePeriodSeconds"] > float(
+        each.env("worker")["DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS"]
+    )
     assert pods["gateway"]["terminationGracePeriodSeconds"] > int(gateway_drain[1]) + 5  # the wait before it is told
 
 
 @pytest.mark.parametrize("changes", [{"drainSeconds": 25}, {"taskLimitSeconds": 60}])
 def test_a_drain_that_would_cut_a_case_off_is_refused(rendered: Callable[..., Render], changes: Manifest) -> None:
-    with pytest.raises(Exception, match=r"worker.drainSeconds \d+: a running case would be cut off; set more than worker.taskLimitSeconds"):
+    with pytest.raises(
+        Exception,
+        match=r"worker.drainSeconds \d+: a running case would be cut off; set more than worker.taskLimitSeconds",
+    ):
         rendered("default", {"worker": changes})
 
 
@@ -202,7 +217,10 @@ def test_gpus_are_asked_for_and_their_nodes_put_up_with(rendered: Callable[..., 
         assert pods[part]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pods[part]["tolerations"]
         assert pods[part]["nodeSelector"]["cloud.google.com/gke-accelerator"]
-    assert [part for part, pod in pods.items() if "nvidia.com/gpu" in pod["containers"][0]["resources"]["limits"]] == ["serving", "trainer"]
+    assert [part for part, pod in pods.items() if "nvidia.com/gpu" in pod["containers"][0]["resources"]["limits"]] == [
+        "serving",
+        "trainer",
+    ]
 
 
 def test_one_value_chooses_between_tensorflow_serving_and_the_twin(rendered: Callable[..., Render]) -> None:
@@ -218,21 +236,31 @@ def test_workers_follow_waiting_and_running_cases(rendered: Callable[..., Render
     keys = {trigger["name"]: trigger["metadata"]["listName"] for trigger in scaled["triggers"]}
     queues = re.search(r"`DERMIS_WORKER_QUEUES` \| `([a-z,]+)`", (ROOT / "docs/reference/settings.md").read_text())
     assert queues is not None
-    owners = {f"cases{place}": f"cases.{place}" for place in (2, 4, 8, 16)}  # of those who have more than one case waiting
+    owners = {
+        f"cases{place}": f"cases.{place}" for place in (2, 4, 8, 16)
+    }  # of those who have more than one case waiting
     assert keys == {"running": "unacked"} | {queue: queue for queue in queues[1].split(",")} | owners
     assert set(scaled["advanced"]["scalingModifiers"]["formula"].split(" + ")) == set(keys)
     assert sorted(scaled["advanced"]["scalingModifiers"]["formula"].split(" + ")) == sorted(keys)
-    assert [each["metadata"]["name"] for each in rendered("gpu-prod").of("HorizontalPodAutoscaler")] == ["dermis-gateway"]
+    assert [each["metadata"]["name"] for each in rendered("gpu-prod").of("HorizontalPodAutoscaler")] == [
+        "dermis-gateway"
+    ]
 
 
 def test_without_keda_workers_follow_the_cpu(rendered: Callable[..., Render]) -> None:
     render = rendered("default")
     assert render.of("ScaledObject") == []
-    assert sorted(each["metadata"]["name"] for each in render.of("HorizontalPodAutoscaler")) == ["dermis-gateway", "dermis-worker"]
+    assert sorted(each["metadata"]["name"] for each in render.of("HorizontalPodAutoscaler")) == [
+        "dermis-gateway",
+        "dermis-worker",
+    ]
 
 
 def test_what_an_autoscaler_sets_the_chart_does_not(each: Render) -> None:
-    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in [*each.of("HorizontalPodAutoscaler"), *each.of("ScaledObject")]}
+    scaled = {
+        each["spec"]["scaleTargetRef"]["name"]
+        for each in [*each.of("HorizontalPodAutoscaler"), *each.of("ScaledObject")]
+    }
     assert {pod["metadata"]["name"] for pod in each.of("Deployment") if "replicas" not in pod["spec"]} == scaled
 
 
@@ -242,10 +270,16 @@ def test_a_bucket_needs_no_volume_and_a_right_without_a_key(rendered: Callable[.
     assert render.of("ServiceAccount")[0]["metadata"]["annotations"] == {
         "iam.gke.io/gcp-service-account": "dermis@project.iam.gserviceaccount.com"
     }
-    assert not [name for name, each in render.containers() for mount in each["volumeMounts"] if mount["name"] == "store"]
-    assert render.pods()["serving"]["containers"][0]["args"] == ["--model_config_file=gs://bucket/dermis/models/models.config"]
+    assert not [
+        name for name, each in render.containers() for mount in each["volumeMounts"] if mount["name"] == "store"
+    ]
+    assert render.pods()["serving"]["containers"][0]["args"] == [
+        "--model_config_file=gs://bucket/dermis/models/models.config"
+    ]
     anonymous = rendered("gpu-prod", {"store": {"url": "gs://bucket/dermis?anonymous=true"}})
-    assert anonymous.pods()["serving"]["containers"][0]["args"] == ["--model_config_file=gs://bucket/dermis/models/models.config"]
+    assert anonymous.pods()["serving"]["containers"][0]["args"] == [
+        "--model_config_file=gs://bucket/dermis/models/models.config"
+    ]
 
 
 def test_an_external_redis_is_reached_with_its_password(rendered: Callable[..., Render]) -> None:
@@ -268,7 +302,9 @@ def test_a_training_job_is_there_to_start_by_hand_and_outlives_a_spot_node(each:
     job = cron["jobTemplate"]["spec"]
     assert cron["suspend"] is True
     assert job["backoffLimit"] > 0
-    assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]} in job["podFailurePolicy"]["rules"]
+    assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]} in job[
+        "podFailurePolicy"
+    ]["rules"]
 
 
 def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
@@ -303,15 +339,29 @@ def test_a_typo_is_refused_by_name(rendered: Callable[..., Render], changes: Man
 
 
 def test_the_page_is_told_how_long_the_sweep_keeps_cases(rendered: Callable[..., Render]) -> None:
-    render = rendered("default", {"sweep": {"settings": {"DERMIS_SWEEP_RETENTION_DAYS": 7, "DERMIS_SWEEP_AUDIT_DAYS": 9}}})
-    assert render.env("gateway")["DERMIS_SWEEP_RETENTION_DAYS"] == render.env("sweep")["DERMIS_SWEEP_RETENTION_DAYS"] == "7"
+    render = rendered(
+        "default", {"sweep": {"settings": {"DERMIS_SWEEP_RETENTION_DAYS": 7, "DERMIS_SWEEP_AUDIT_DAYS": 9}}}
+    )
+    assert (
+        render.env("gateway")["DERMIS_SWEEP_RETENTION_DAYS"]
+        == render.env("sweep")["DERMIS_SWEEP_RETENTION_DAYS"]
+        == "7"
+    )
     assert "DERMIS_SWEEP_AUDIT_DAYS" not in render.env("gateway")
 
 
 @pytest.mark.parametrize("part", ["gateway", "worker", "metadata", "serving", "sweep"])
-def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(rendered: Callable[..., Render], part: str) -> None:
+def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(
+    rendered: Callable[..., Render], part: str
+) -> None:
     page = (ROOT / "docs/reference/settings.md").read_text()
-    known = set(re.findall(rf"^\| `(DERMIS_{part.upper()}_\w+)`", page.partition(f"\n## {part}\n")[2].partition("\n## ")[0], re.MULTILINE))
+    known = set(
+        re.findall(
+            rf"^\| `(DERMIS_{part.upper()}_\w+)`",
+            page.partition(f"\n## {part}\n")[2].partition("\n## ")[0],
+            re.MULTILINE,
+        )
+    )
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]
     given = schema[part]["properties"]["settings"]["propertyNames"]["enum"]
     set_by_the_chart = [name for name in rendered("default").env(part) if name in known]
@@ -319,7 +369,12 @@ def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(rendered:
 
 
 def test_settings_reach_the_part(rendered: Callable[..., Render]) -> None:
-    assert rendered("default", {"worker": {"settings": {"DERMIS_WORKER_QUEUES": "cases"}}}).env("worker")["DERMIS_WORKER_QUEUES"] == "cases"
+    assert (
+        rendered("default", {"worker": {"settings": {"DERMIS_WORKER_QUEUES": "cases"}}}).env("worker")[
+            "DERMIS_WORKER_QUEUES"
+        ]
+        == "cases"
+    )
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -339,18 +394,26 @@ def test_the_chart_has_the_projects_version() -> None:
 
 
 def test_what_is_rendered_and_committed_is_fresh() -> None:
-    run = subprocess.run([sys.executable, ROOT / "scripts/render_k8s.py", "--check"], check=False, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, ROOT / "scripts/render_k8s.py", "--check"], check=False, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("version", ["1.29", "1.32", "1.37"])
 @pytest.mark.parametrize(
-    "file", sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml")]), ids=lambda file: file.stem
+    "file",
+    sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml")]),
+    ids=lambda file: file.stem,
 )
 def test_kubernetes_takes_it(file, version: str) -> None:
     import kubernetes_validate
 
-    own = ("keda.sh/", "monitoring.coreos.com/", "gateway.networking.k8s.io/")  # not Kubernetes' own kinds: no schema is to be had
+    own = (
+        "keda.sh/",
+        "monitoring.coreos.com/",
+        "gateway.networking.k8s.io/",
+    )  # not Kubernetes' own kinds: no schema is to be had
     for manifest in yaml.safe_load_all(file.read_text()):
         if not manifest["apiVersion"].startswith(own):
             kubernetes_validate.validate(manifest, version, strict=True)

@@ -16,7 +16,9 @@ K8S = ROOT / "k8s"
 
 
 def build(folder: Path) -> dict[tuple[str, str], Manifest]:
-    run = subprocess.run([os.environ.get("KUBECTL", "kubectl"), "kustomize", folder], check=False, capture_output=True, text=True)
+    run = subprocess.run(
+        [os.environ.get("KUBECTL", "kubectl"), "kustomize", folder], check=False, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     return by_name(yaml.safe_load_all(run.stdout))
 
@@ -37,7 +39,9 @@ def in_order(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("overlay", "example"), [("dev", "cpu-dev"), ("prod-gpu", "gpu-prod")])
-def test_an_overlay_is_what_the_chart_makes_of_the_example(rendered: Callable[..., Render], overlay: str, example: str) -> None:
+def test_an_overlay_is_what_the_chart_makes_of_the_example(
+    rendered: Callable[..., Render], overlay: str, example: str
+) -> None:
     built, wanted = build(K8S / "overlays" / overlay), by_name(rendered(example).objects)
     assert built.keys() == wanted.keys()
     for key in wanted:

@@ -39,7 +39,9 @@ class Server:
         return {each.version: each for each in response.model_version_status}
 
     def _call(self, path: str, request, response):
-        method = self.channel.unary_unary(f"/tensorflow.serving.{path}", type(request).SerializeToString, response.FromString)
+        method = self.channel.unary_unary(
+            f"/tensorflow.serving.{path}", type(request).SerializeToString, response.FromString
+        )
         return method(request, timeout=20)
 
 
@@ -52,7 +54,10 @@ class Twin(Server):
 
     def wait_for(self, **wanted: str) -> None:
         """Wait until the versions are in these states: v1="AVAILABLE"."""
-        until(lambda: {f"v{each.version}": pb.ModelVersionStatus.State.Name(each.state) for each in self._states()}, wanted)
+        until(
+            lambda: {f"v{each.version}": pb.ModelVersionStatus.State.Name(each.state) for each in self._states()},
+            wanted,
+        )
 
     def _states(self) -> list[pb.ModelVersionStatus]:
         try:
@@ -116,7 +121,9 @@ def as_version(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest["version"] = version
         files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
-        manifest["files"] = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        manifest["files"] = {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        }
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return folder
 
@@ -135,7 +142,9 @@ def start_twin() -> Iterator[Callable[[Path], Twin]]:
             "DERMIS_SERVING_LISTEN": "127.0.0.1:0",
             "DERMIS_SERVING_POLL_SECONDS": "0.1",
         }
-        process = subprocess.Popen([sys.executable, "-m", "dermis.serving"], env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dermis.serving"], env=environment, stderr=subprocess.PIPE, text=True
+        )
         processes.append(process)
         port = next(line["port"] for line in map(json.loads, process.stderr) if line["event"] == "serving")
         address = f"127.0.0.1:{port}"

@@ -27,7 +27,24 @@ ODD_KEYS = [
     *("a\\b", "a\0b", "a\nb", "a\x7fb", "\ud800", "x" * 256, "é" * 128, "a/" * 256 + "a"),
 ]
 GOOD_KEYS = [
-    *("a", "a/b", "a b/c", "a%2Fb", "%", "a+b", "q?x=1&y#z", "[*]", "~", "-", "_", "a.b.", "a..b", "'\"", "ключ/鍵", "x" * 255),
+    *(
+        "a",
+        "a/b",
+        "a b/c",
+        "a%2Fb",
+        "%",
+        "a+b",
+        "q?x=1&y#z",
+        "[*]",
+        "~",
+        "-",
+        "_",
+        "a.b.",
+        "a..b",
+        "'\"",
+        "ключ/鍵",
+        "x" * 255,
+    ),
     "cases/public/case_01jd3v2e8jf6ar8m2zq0n5w1xk/images/1/original",
 ]
 
@@ -41,7 +58,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "memory":
         return MemoryStore()
-    return open_store((tmp_path / "a store").as_uri() if request.param == "disk" else request.getfixturevalue("gcs_url"))
+    return open_store(
+        (tmp_path / "a store").as_uri() if request.param == "disk" else request.getfixturevalue("gcs_url")
+    )
 
 
 def together(*calls: Callable[[], object]) -> list[object]:
@@ -181,7 +200,24 @@ def test_replace_of_a_deleted_object_is_a_conflict(store: BlobStore) -> None:
 
 
 def test_list_is_in_order_of_utf8_bytes(store: BlobStore) -> None:
-    keys = ["a!", "a-b/c", "a.b", "a/b", "a/b0", "a/c/d", "a/c!", "a0", "B", "b/a/a", "b-", "Z/z", "é", "ﬀ", "😀", "鍵/b"]
+    keys = [
+        "a!",
+        "a-b/c",
+        "a.b",
+        "a/b",
+        "a/b0",
+        "a/c/d",
+        "a/c!",
+        "a0",
+        "B",
+        "b/a/a",
+        "b-",
+        "Z/z",
+        "é",
+        "ﬀ",
+        "😀",
+        "鍵/b",
+    ]
     for key in keys:
         store.put_once(key, b"")
     expected = sorted(keys, key=str.encode)
@@ -221,7 +257,9 @@ def test_an_odd_key_is_refused_by_every_call(store: BlobStore, key: str) -> None
         assert (fault.value.kind, fault.value.reason) == (Kind.INVALID, "BLOB_KEY")
 
 
-@pytest.mark.parametrize("prefix", ["/", "/etc/", "../", "a/../", "a//", ".tmp/", ".", "a/.", "a\\", "\ud800", "x" * 257], ids=ascii)
+@pytest.mark.parametrize(
+    "prefix", ["/", "/etc/", "../", "a/../", "a//", ".tmp/", ".", "a/.", "a\\", "\ud800", "x" * 257], ids=ascii
+)
 def test_an_odd_prefix_is_refused(store: BlobStore, prefix: str) -> None:
     with pytest.raises(DermisError, match="BLOB_KEY"):
         store.list(prefix)
@@ -263,7 +301,9 @@ def test_one_thread_puts_equal_bytes_the_others_are_told_so(store: BlobStore) ->
 def test_one_thread_wins_a_generation(store: BlobStore) -> None:
     generation = 0
     for n in range(10):
-        results = together(*(partial(store.replace, "k", f"{n} {i}".encode(), generation=generation) for i in range(THREADS)))
+        results = together(
+            *(partial(store.replace, "k", f"{n} {i}".encode(), generation=generation) for i in range(THREADS))
+        )
         assert conflicts(results) == THREADS - 1
         (generation,) = (result for result in results if isinstance(result, int))
         assert store.get_versioned("k").generation == generation
@@ -404,7 +444,9 @@ RACER = textwrap.dedent("""
 
 def test_one_process_wins_a_key_and_no_update_is_lost(url: str) -> None:
     racers = [
-        subprocess.Popen([sys.executable, "-c", RACER, url, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, url, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for n in range(4)
     ]
     for racer in racers:

@@ -54,12 +54,22 @@ def test_an_answer_has_the_fields_of_the_api(name: str) -> None:
 
 @pytest.mark.parametrize("name", IN_LINES)
 def test_a_line_of_a_batch_has_the_fields_of_the_api(name: str) -> None:
-    theirs = set(batches.BatchResult.model_fields) if name == "BatchResult" else set(getattr(batches, name).model_fields)
+    theirs = (
+        set(batches.BatchResult.model_fields) if name == "BatchResult" else set(getattr(batches, name).model_fields)
+    )
     assert set(MODELS[name].model_fields) == theirs
 
 
 def test_every_answer_of_the_api_has_its_model() -> None:
-    others = {"BatchSource", "Feedback", "SelfReport", "Problem", "FieldProblem", "Live", "Ready"}  # sent, errors, or for probes
+    others = {
+        "BatchSource",
+        "Feedback",
+        "SelfReport",
+        "Problem",
+        "FieldProblem",
+        "Live",
+        "Ready",
+    }  # sent, errors, or for probes
     objects = {name for name, schema in SCHEMAS.items() if schema["type"] == "object"}
     assert sorted(objects - others - MODELS.keys()) == []
 
@@ -70,7 +80,9 @@ def test_the_self_report_has_the_words_of_the_api() -> None:
     for name, schema in SCHEMAS["SelfReport"]["properties"].items():
         code = schema["anyOf"][0].get("items", schema["anyOf"][0])["$ref"].rpartition("/")[2]
         assert get_args(getattr(self_report, code)) == tuple(SCHEMAS[code]["enum"]), name
-        assert getattr(self_report, code) in (inner for arm in get_args(hints[name]) for inner in (arm, *get_args(arm))), name
+        assert getattr(self_report, code) in (
+            inner for arm in get_args(hints[name]) for inner in (arm, *get_args(arm))
+        ), name
 
 
 @pytest.mark.parametrize("code", ["ShotType", "ConfirmedBy", "Consent"])
@@ -79,7 +91,10 @@ def test_a_code_that_is_sent_is_one_of_the_api(code: str) -> None:
 
 
 def test_the_client_has_the_version_of_the_system() -> None:
-    mine, system = (tomllib.loads((ROOT / path).read_text())["project"] for path in ("clients/python/pyproject.toml", "pyproject.toml"))
+    mine, system = (
+        tomllib.loads((ROOT / path).read_text())["project"]
+        for path in ("clients/python/pyproject.toml", "pyproject.toml")
+    )
     assert mine["version"] == system["version"]
     assert [name.partition(">")[0] for name in mine["dependencies"]] == ["httpx", "pydantic"]
     assert "dermis-client" in system["dependencies"]

@@ -13,7 +13,9 @@ RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
 
 
 def test_the_index_is_what_the_records_say() -> None:
-    done = subprocess.run([sys.executable, ROOT / "scripts/generate_decisions.py", "--check"], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/generate_decisions.py", "--check"], check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 

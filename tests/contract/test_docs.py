@@ -9,7 +9,8 @@ from tests.support.commands import ROOT, ci_targets, is_run, recipes
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("services/*/tfserving/*.md")]
 COMMAND = re.compile(
-    r"^(?:    )?(?:\$ )?((?:[A-Z_]+=\S+ )*(?:make|bash|docker|dermis|python3?|(?:\.venv(?:-trainer)?/bin/)\w+|scripts/)\b.*)$", re.MULTILINE
+    r"^(?:    )?(?:\$ )?((?:[A-Z_]+=\S+ )*(?:make|bash|docker|dermis|python3?|(?:\.venv(?:-trainer)?/bin/)\w+|scripts/)\b.*)$",
+    re.MULTILINE,
 )
 
 
@@ -22,7 +23,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_are_run_or_say_why_not(page: Path) -> None:
     text = page.read_text()
-    blocks = "\n".join(re.findall(r"```(?:sh|bash|console)?\n(.*?)```", text, re.DOTALL) + re.findall(r"^    .*$", text, re.MULTILINE))
+    blocks = "\n".join(
+        re.findall(r"```(?:sh|bash|console)?\n(.*?)```", text, re.DOTALL) + re.findall(r"^    .*$", text, re.MULTILINE)
+    )
     commands = [found[1] for found in COMMAND.finditer(blocks)]
     assert [command for command in commands if "not run here" not in command and not is_run(command)] == []
 
@@ -34,7 +37,8 @@ def test_every_target_that_ci_makes_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["make no-such", "dermis no-such", "dermis data no-such", "python -m dermis.no_such", "scripts/no_such.sh"]
+    "command",
+    ["make no-such", "dermis no-such", "dermis data no-such", "python -m dermis.no_such", "scripts/no_such.sh"],
 )
 def test_a_command_that_nobody_runs_is_noticed(command: str) -> None:
     assert not is_run(command)

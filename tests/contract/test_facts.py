@@ -50,12 +50,18 @@ def test_an_example_is_read_and_written_as_it_was(example: Path) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_examples_of_a_model_show_every_field(name: str) -> None:
     model = MODELS[name]
-    shown = [model.model_validate_json(example.read_text()).model_fields_set for example in EXAMPLES if model_of(example) is model]
+    shown = [
+        model.model_validate_json(example.read_text()).model_fields_set
+        for example in EXAMPLES
+        if model_of(example) is model
+    ]
     assert set().union(*shown) == set(model.model_fields)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
-def test_a_field_from_the_future_is_kept_by_reports_ignored_by_facts_and_jobs_and_refused_by_bundles(example: Path) -> None:
+def test_a_field_from_the_future_is_kept_by_reports_ignored_by_facts_and_jobs_and_refused_by_bundles(
+    example: Path,
+) -> None:
     model = model_of(example)
     newer = {**json.loads(example.read_text()), "from_the_future": 1}
     if issubclass(model, EvaluationReport):

@@ -48,7 +48,9 @@ def brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
     with redis.Redis.from_url(url) as client:
         client.flushall()
         announcer = RedisAnnouncer(client)
-        yield Brokers(make=lambda _: RedisBroker(url), reply=lambda _, scratch_id, report: announcer.reply(scratch_id, report))
+        yield Brokers(
+            make=lambda _: RedisBroker(url), reply=lambda _, scratch_id, report: announcer.reply(scratch_id, report)
+        )
 
 
 @pytest.fixture(params=["fake", "redis"])

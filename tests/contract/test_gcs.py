@@ -137,7 +137,9 @@ def test_a_refusal_is_translated(refusing: list[int], status: int, kind: Kind, r
         assert BUCKET in fault.value.detail
 
 
-def test_missing_credentials_name_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_missing_credentials_name_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path_factory.mktemp("none") / "key.json"))
     with pytest.raises(DermisError, match="give the process credentials") as fault:
@@ -172,4 +174,6 @@ def test_a_folder_store_does_not_pay_for_google() -> None:
         "import sys; from dermis.shared.stores import open_store; open_store('file:///nowhere');"
         "print([name for name in sys.modules if name.startswith(('google.', 'requests'))])"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+    )

@@ -14,7 +14,10 @@ SOURCES = [
     "proto/gen",
     "shared/src",
     "clients/python/src",
-    *(f"services/{part}/src" for part in ("gateway", "worker", "metadata", "serving", "data", "trainer", "sweep", "standalone")),
+    *(
+        f"services/{part}/src"
+        for part in ("gateway", "worker", "metadata", "serving", "data", "trainer", "sweep", "standalone")
+    ),
 ]
 PLANTED = {
     "services/gateway/src/dermis/gateway/app.py": "import cv2",

@@ -24,7 +24,10 @@ def _break(request: bytes, context: grpc.ServicerContext) -> bytes:
 @pytest.fixture
 def call() -> Iterator[Callable[[str, str], bytes]]:
     server = make_server(threads=2)
-    handlers = {"Fail": grpc.unary_unary_rpc_method_handler(_fail), "Break": grpc.unary_unary_rpc_method_handler(_break)}
+    handlers = {
+        "Fail": grpc.unary_unary_rpc_method_handler(_fail),
+        "Break": grpc.unary_unary_rpc_method_handler(_break),
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -38,7 +41,9 @@ def test_a_kind_and_its_sentence_arrive(call: Callable[[str, str], bytes], kind:
     with pytest.raises(grpc.RpcError) as fault:
         call("Fail", kind)
     error = error_of(fault.value, "metadata")
-    assert error.kind is {Kind.TOO_LARGE: Kind.INVALID, Kind.UNSUPPORTED: Kind.INVALID, Kind.FULL: Kind.EXHAUSTED}.get(kind, kind)
+    assert error.kind is {Kind.TOO_LARGE: Kind.INVALID, Kind.UNSUPPORTED: Kind.INVALID, Kind.FULL: Kind.EXHAUSTED}.get(
+        kind, kind
+    )
     assert error.detail == f"metadata: a sentence about {kind}, é"
 
 

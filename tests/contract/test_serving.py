@@ -53,7 +53,11 @@ def test_answers_every_output_of_the_signature(server, request_, arrays: dict[st
 
 def test_answers_depend_on_every_input(server, request_, arrays: dict[str, Array]) -> None:
     plain = from_proto(server.predict(request_).outputs["probabilities"])
-    changes = {"images": 255 - arrays["images"], "image_mask": np.array([[True, False, False]]), "features": 1 - arrays["features"]}
+    changes = {
+        "images": 255 - arrays["images"],
+        "image_mask": np.array([[True, False, False]]),
+        "features": 1 - arrays["features"],
+    }
     for name, array in changes.items():
         changed = pb.PredictRequest.FromString(request_.SerializeToString())
         changed.inputs[name].CopyFrom(to_proto(array))
@@ -64,10 +68,14 @@ def test_a_batch_answers_as_its_rows_do(server, request_, arrays: dict[str, Arra
     flipped = {**arrays, "images": arrays["images"][:, :, ::-1].copy()}
     rows = []
     for case in (arrays, flipped):
-        single = pb.PredictRequest(model_spec=request_.model_spec, inputs={name: to_proto(array) for name, array in case.items()})
+        single = pb.PredictRequest(
+            model_spec=request_.model_spec, inputs={name: to_proto(array) for name, array in case.items()}
+        )
         rows.append(from_proto(server.predict(single).outputs["probabilities"]))
     both = {name: to_proto(np.concatenate([arrays[name], flipped[name]])) for name in arrays}
-    answer = from_proto(server.predict(pb.PredictRequest(model_spec=request_.model_spec, inputs=both)).outputs["probabilities"])
+    answer = from_proto(
+        server.predict(pb.PredictRequest(model_spec=request_.model_spec, inputs=both)).outputs["probabilities"]
+    )
     assert np.allclose(answer, np.concatenate(rows), atol=1e-5)
 
 
@@ -77,7 +85,9 @@ def test_values_may_come_as_repeated_fields(server, request_, arrays: dict[str, 
     request_.inputs["features"].float_val.extend(arrays["features"].ravel().tolist())
     request_.inputs["image_mask"].ClearField("tensor_content")
     request_.inputs["image_mask"].bool_val.extend(arrays["image_mask"].ravel().tolist())
-    assert np.allclose(*(from_proto(answer.outputs["probabilities"]) for answer in (plain, server.predict(request_))), atol=1e-6)
+    assert np.allclose(
+        *(from_proto(answer.outputs["probabilities"]) for answer in (plain, server.predict(request_))), atol=1e-6
+    )
 
 
 # servables/tensorflow/predict_util.cc PreProcessPrediction: an empty filter fetches all.
@@ -87,12 +97,16 @@ def test_answers_only_the_outputs_that_are_asked_for(server, request_, names: tu
     request_.output_filter.extend(names)
     answer = server.predict(request_)
     assert set(answer.outputs) == set(names)
-    assert all(np.allclose(from_proto(answer.outputs[name]), from_proto(everything.outputs[name]), atol=1e-6) for name in names)
+    assert all(
+        np.allclose(from_proto(answer.outputs[name]), from_proto(everything.outputs[name]), atol=1e-6) for name in names
+    )
 
 
 # servables/tensorflow/util.cc MakeModelSpec; core/basic_manager.cc ServingMap::Update: the last harness is the latest.
 @pytest.mark.parametrize("signature", ["", "serving_default"])
-def test_says_which_version_answered_the_largest_by_default(server, request_, available: list[int], signature: str) -> None:
+def test_says_which_version_answered_the_largest_by_default(
+    server, request_, available: list[int], signature: str
+) -> None:
     request_.model_spec.signature_name = signature
     spec = server.predict(request_).model_spec
     assert (spec.name, spec.version.value, spec.signature_name) == ("dermis", available[-1], "serving_default")
@@ -121,7 +135,10 @@ def test_states_all_versions_or_one(server, available: list[int]) -> None:
 def test_the_state_of_what_is_unknown(server) -> None:
     spec = pb.ModelSpec(name="dermis")
     spec.version.value = UNKNOWN
-    assert refused(lambda: server.status(spec), grpc.StatusCode.NOT_FOUND) == f"Could not find version {UNKNOWN} of model dermis"
+    assert (
+        refused(lambda: server.status(spec), grpc.StatusCode.NOT_FOUND)
+        == f"Could not find version {UNKNOWN} of model dermis"
+    )
     message = refused(lambda: server.status(pb.ModelSpec(name="nothing")), grpc.StatusCode.NOT_FOUND)
     assert message == "Could not find any versions of model nothing"
 
@@ -132,7 +149,10 @@ def test_the_state_of_what_is_unknown(server) -> None:
 # core/basic_manager.cc ServingMap::GetUntypedServableHandle
 def test_unknown_model(server, request_) -> None:
     request_.model_spec.name = "nothing"
-    assert refused(lambda: server.predict(request_), grpc.StatusCode.NOT_FOUND) == "Servable not found for request: Latest(nothing)"
+    assert (
+        refused(lambda: server.predict(request_), grpc.StatusCode.NOT_FOUND)
+        == "Servable not found for request: Latest(nothing)"
+    )
 
 
 def test_unknown_version(server, request_) -> None:
@@ -151,7 +171,10 @@ def test_unknown_label(server, request_) -> None:
 # servables/tensorflow/predict_impl.cc Predict; model_servers/server_core.cc ServableRequestFromModelSpec
 def test_no_model_named(server, request_) -> None:
     request_.model_spec.name = ""
-    assert refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT) == "ModelSpec has no name specified."
+    assert (
+        refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
+        == "ModelSpec has no name specified."
+    )
     request_.ClearField("model_spec")
     assert refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT) == "Missing ModelSpec"
 
@@ -173,7 +196,10 @@ def test_unknown_output(server, request_) -> None:
 # servables/tensorflow/predict_util.cc PreProcessPrediction
 def test_repeated_output(server, request_) -> None:
     request_.output_filter.extend(["cam", "cam"])
-    assert refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT) == "duplicate output tensor alias: cam"
+    assert (
+        refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
+        == "duplicate output tensor alias: cam"
+    )
 
 
 # --- inputs that don't fit ------------------------------------------------------------------------------------------

@@ -149,7 +149,9 @@ def test_a_file_that_is_not_what_the_manifest_says_is_not_run(twin, as_version, 
     key = f"{manifest.key}/saved_model.pb"
     twin.store.delete(key)
     twin.store.put_once(key, b"tampered")
-    monkeypatch.setattr("dermis.shared.bundles.check_digests", lambda *_: None)  # as if it was changed after its promotion
+    monkeypatch.setattr(
+        "dermis.shared.bundles.check_digests", lambda *_: None
+    )  # as if it was changed after its promotion
     point(twin.store, VersionRef(name="dermis", version=1))
     twin.wait_for(v1="END")
     assert twin.status(pb.ModelSpec(name="dermis"))[1].status.error_code == pb.DATA_LOSS
@@ -161,7 +163,9 @@ def test_a_file_that_is_not_what_the_manifest_says_is_not_run(twin, as_version, 
 def test_a_configuration_that_can_not_be_read_changes_nothing(twin, request_, roll_out) -> None:
     roll_out(1)
     twin.wait_for(v1="AVAILABLE")
-    twin.store.replace(SERVER_CONFIG_KEY, b"nonsense {", generation=twin.store.get_versioned(SERVER_CONFIG_KEY).generation)
+    twin.store.replace(
+        SERVER_CONFIG_KEY, b"nonsense {", generation=twin.store.get_versioned(SERVER_CONFIG_KEY).generation
+    )
     time.sleep(0.5)
     assert twin.predict(request_).model_spec.version.value == 1
 
@@ -188,7 +192,9 @@ def test_a_signal_lets_calls_under_way_end(twin, arrays, roll_out, number: signa
     inputs = {name: to_proto(np.repeat(array, rows, axis=0)) for name, array in arrays.items()}
     request = pb.PredictRequest(model_spec=pb.ModelSpec(name="dermis"), inputs=inputs, output_filter=["probabilities"])
     call = twin.channel.unary_unary(
-        "/tensorflow.serving.PredictionService/Predict", pb.PredictRequest.SerializeToString, pb.PredictResponse.FromString
+        "/tensorflow.serving.PredictionService/Predict",
+        pb.PredictRequest.SerializeToString,
+        pb.PredictResponse.FromString,
     )
     calls = [call.future(request, timeout=20) for _ in range(6)]
     while not any(each.done() for each in calls):

@@ -39,7 +39,9 @@ def run(bundle: Path) -> Iterator[Run]:
         def feed(arrays: dict[str, Array]) -> dict[str, Array]:
             inputs = {place(signature.inputs[name]): array for name, array in arrays.items()}
             fetches = [place(info) for info in signature.outputs.values()]
-            return dict(zip(signature.outputs, session._call_tf_sessionrun(None, inputs, fetches, [], None), strict=True))
+            return dict(
+                zip(signature.outputs, session._call_tf_sessionrun(None, inputs, fetches, [], None), strict=True)
+            )
 
         yield feed
 

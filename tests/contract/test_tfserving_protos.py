@@ -31,7 +31,10 @@ MOVED = {
     "Code": "tensorflow.error.Code",
     "ServableVersionPolicy": "tensorflow.serving.FileSystemStoragePathSourceConfig.ServableVersionPolicy",
 }
-ARRAYS = [np.arange(6).reshape(2, 3).astype(dtype) for dtype in DTYPES.values()] + [np.zeros((0, 3), "f4"), np.ones((), "f4")]
+ARRAYS = [np.arange(6).reshape(2, 3).astype(dtype) for dtype in DTYPES.values()] + [
+    np.zeros((0, 3), "f4"),
+    np.ones((), "f4"),
+]
 
 
 def messages_of(container: Any) -> Iterator[Descriptor]:
@@ -103,7 +106,9 @@ def traits(field: FieldDescriptor) -> dict[str, object]:
 def test_every_field_is_the_official_one(tensorflow: SimpleNamespace, message: Descriptor) -> None:
     official = tensorflow.message(official_name(message.full_name)).fields_by_number
     for field in message.fields:
-        assert field.number in official, f"{field.full_name} = {field.number} is not in {official_name(message.full_name)}"
+        assert field.number in official, (
+            f"{field.full_name} = {field.number} is not in {official_name(message.full_name)}"
+        )
         assert traits(field) == traits(official[field.number])
 
 
@@ -120,7 +125,11 @@ def fill(message: Message, like: Descriptor, *, branch: int) -> None:
         if siblings[branch % len(siblings)].name != field.name:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            fill(getattr(message, field.name)["key"], field.message_type.fields_by_name["value"].message_type, branch=branch)
+            fill(
+                getattr(message, field.name)["key"],
+                field.message_type.fields_by_name["value"].message_type,
+                branch=branch,
+            )
         elif field.message_type is not None:
             target = getattr(message, field.name)
             fill(target.add() if field.is_repeated else target, field.message_type, branch=branch)
@@ -135,11 +144,15 @@ def fill(message: Message, like: Descriptor, *, branch: int) -> None:
 def sample(field: FieldDescriptor) -> Any:
     if field.enum_type is not None:
         return field.enum_type.values[-1].number
-    return {"string": "größe", "bytes": b"\x00\xff\x80", "bool": True, "float": 0.1, "double": 0.1}.get(TYPE_NAMES[field.type], -7)
+    return {"string": "größe", "bytes": b"\x00\xff\x80", "bool": True, "float": 0.1, "double": 0.1}.get(
+        TYPE_NAMES[field.type], -7
+    )
 
 
 TYPE_NAMES = {
-    getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
+    getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower()
+    for name in dir(FieldDescriptor)
+    if name.startswith("TYPE_")
 }
 
 
@@ -184,7 +197,9 @@ def test_tensors_go_both_ways(tensorflow: SimpleNamespace, array: np.ndarray) ->
 
 
 @pytest.mark.parametrize("values", [[0.5, -1.5, 2.0], [0.25]])
-def test_reads_the_repeated_field_that_tensorflow_serving_answers_with(tensorflow: SimpleNamespace, values: list[float]) -> None:
+def test_reads_the_repeated_field_that_tensorflow_serving_answers_with(
+    tensorflow: SimpleNamespace, values: list[float]
+) -> None:
     official = tensorflow.tf.make_tensor_proto(np.zeros(3, "f4"))
     official.ClearField("tensor_content")
     official.ClearField("float_val")
@@ -198,7 +213,9 @@ def test_the_server_configuration_reads_the_same_as_text(tensorflow: SimpleNames
     for name, versions in {"dermis": [1, 2, 3], "other": [7]}.items():
         entry = ours.model_config_list.config.add(name=name, base_path=f"/models/{name}", model_platform="tensorflow")
         entry.model_version_policy.specific.versions.extend(versions)
-    theirs = text_format.Parse(text_format.MessageToString(ours), tensorflow.new("tensorflow.serving.ModelServerConfig"))
+    theirs = text_format.Parse(
+        text_format.MessageToString(ours), tensorflow.new("tensorflow.serving.ModelServerConfig")
+    )
     assert theirs.SerializeToString() == ours.SerializeToString()
     assert text_format.Parse(text_format.MessageToString(theirs), pb.ModelServerConfig()) == ours
 

@@ -47,11 +47,15 @@ def test_training_goes_on_after_its_checkpoint(store, tmp_path):
     from dermis.trainer.training.train import fit_model
 
     stages = (Stage(epochs=6, learning_rate=3e-3),)
-    config = dataclasses.replace(demo.CONFIG, name="small", image_size=48, head=Head(pooling="images"), stages=stages, patience=None)
+    config = dataclasses.replace(
+        demo.CONFIG, name="small", image_size=48, head=Head(pooling="images"), stages=stages, patience=None
+    )
     dataset = open_dataset("generated:31:60:48")
     parts = split_parts(dataset, dataset.split(seed=config.seed))
     run = Run.resume(store, RUN_ID)
-    model, metrics = fit_model(config, parts, conditions_of(parts.train.samples), Workspace(cache=tmp_path / "cache", run=run, quiet=True))
+    model, metrics = fit_model(
+        config, parts, conditions_of(parts.train.samples), Workspace(cache=tmp_path / "cache", run=run, quiet=True)
+    )
     state = read_run(store, RUN_ID)
     assert (state.attempt, state.resumed.after, state.epoch.epoch) == (2, 4, 6)
     losses = {key: json.loads(store.get(key))["metrics"]["loss"] for key in store.list(f"{run_key(RUN_ID)}/epochs/")}

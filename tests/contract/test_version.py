@@ -33,7 +33,9 @@ def test_all_files_state_the_same_version() -> None:
 
 def test_a_file_left_behind_is_named_and_put_right(tree: Path) -> None:
     project = tree / "pyproject.toml"
-    project.write_text(project.read_text(encoding="utf-8").replace('\nversion = "', '\nversion = "9.', 1), encoding="utf-8")
+    project.write_text(
+        project.read_text(encoding="utf-8").replace('\nversion = "', '\nversion = "9.', 1), encoding="utf-8"
+    )
     done = check(tree)
     assert done.returncode != 0
     assert all(name in done.stderr for name in ("Chart.yaml", "package.json", "Dockerfile", "openapi.json"))

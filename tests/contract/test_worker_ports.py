@@ -128,7 +128,11 @@ def announcing(request: pytest.FixtureRequest) -> Iterator[Announcing]:
         world = World()
         yield Announcing(world, lambda: world.announced)
         return
-    with redis_server() as url, redis.Redis.from_url(url) as client, client.pubsub(ignore_subscribe_messages=True) as waiting:
+    with (
+        redis_server() as url,
+        redis.Redis.from_url(url) as client,
+        client.pubsub(ignore_subscribe_messages=True) as waiting,
+    ):
         waiting.subscribe(wakeup_channel(CASE))
         waiting.get_message(timeout=5)
 

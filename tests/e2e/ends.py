@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="picture to write")
     options = parser.parse_args(argv)
     if options.out.resolve().is_relative_to(ROOT):
-        parser.error(f"--out {options.out} is inside the repository, and a photo of a person must never be committed: name another place")
+        parser.error(
+            f"--out {options.out} is inside the repository, and a photo of a person must never be committed: name another place"
+        )
     with Client(options.url) as client, sync_playwright() as playwright:
         browser = pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))
         shots = [_shoot(browser, options.url, _assess(client, case)) for case in options.case]

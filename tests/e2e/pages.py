@@ -23,23 +23,37 @@ def launch(playwright: Playwright, path: str) -> Browser:
 
 
 @contextmanager
-def opened(browser: Browser, url: str, *, size: str, scheme: str, locale: str = "en-GB", scale: float = 1) -> Iterator[Page]:
+def opened(
+    browser: Browser, url: str, *, size: str, scheme: str, locale: str = "en-GB", scale: float = 1
+) -> Iterator[Page]:
     """Open the page and close it again; what its scripts complain of, what it fetches from elsewhere and what sticks out is a fault."""
     phone = size == "phone"
     context = browser.new_context(
-        viewport=SIZES[size], color_scheme=scheme, locale=locale, has_touch=phone, is_mobile=phone, device_scale_factor=scale
+        viewport=SIZES[size],
+        color_scheme=scheme,
+        locale=locale,
+        has_touch=phone,
+        is_mobile=phone,
+        device_scale_factor=scale,
     )  # type: ignore[arg-type]
     page = context.new_page()
     page.set_default_timeout(20_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" and not _CUT.search(said.text) else None)
+    page.on(
+        "console",
+        lambda said: faults.append(said.text) if said.type == "error" and not _CUT.search(said.text) else None,
+    )
     origin = url if url.startswith("http") else "http://127.0.0.1"
-    page.on("request", lambda made: faults.append(made.url) if not made.url.startswith((origin, "blob:", "data:")) else None)
+    page.on(
+        "request", lambda made: faults.append(made.url) if not made.url.startswith((origin, "blob:", "data:")) else None
+    )
     page.goto(url)
     wait_until_it_works(page)
     yield page
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "the page scrolls sideways"
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
+        "the page scrolls sideways"
+    )
     assert faults == []
     context.close()
 

@@ -42,7 +42,9 @@ def _case(browser: Browser, url: str, out: Path, *, scheme: str, names: tuple[st
         page.wait_for_function("() => document.querySelectorAll('.slot .mark').length === 2")
         _shoot(page, assess, height=1650)
         page.locator("#slot-AT_AN_ANGLE .remove").click()
-        pages.answer(page, related_category="RASH", body_parts="ARM", condition_symptoms="ITCHING", age_group="AGE_30_TO_39")
+        pages.answer(
+            page, related_category="RASH", body_parts="ARM", condition_symptoms="ITCHING", age_group="AGE_30_TO_39"
+        )
         pages.answer(page, fitzpatrick_skin_type="FST5", other_symptoms="JOINT_PAIN")
         page.locator("#q-body_parts").scroll_into_view_if_needed()
         _shoot(page, questions, height=1650, top="#step-questions")

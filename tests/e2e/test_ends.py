@@ -27,6 +27,8 @@ def test_a_result_and_a_rejection_stand_side_by_side(system: System, tmp_path: P
 
 
 def test_a_picture_of_photos_is_never_written_into_the_repository() -> None:
-    asked = subprocess.run([*COMMAND, "--out", "ends.png", "--case", "x.png"], cwd=ROOT, capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [*COMMAND, "--out", "ends.png", "--case", "x.png"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert asked.returncode == 2
     assert "inside the repository" in asked.stderr

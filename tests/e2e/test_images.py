@@ -19,7 +19,17 @@ def docker(*words: str) -> str:
 
 
 def inside(part: str, *command: str) -> str:
-    return docker("run", "--rm", "--read-only", "--cap-drop", "ALL", "--entrypoint", command[0], f"dermis-{part}:{TAG}", *command[1:])
+    return docker(
+        "run",
+        "--rm",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--entrypoint",
+        command[0],
+        f"dermis-{part}:{TAG}",
+        *command[1:],
+    )
 
 
 def megabytes(image: str) -> float:
@@ -40,7 +50,10 @@ def test_the_bill_names_every_package_that_is_in_it(part: str) -> None:
     bill = json.loads(inside(part, "cat", f"/usr/share/sbom/dermis-{part}.cdx.json"))
     named = {(each["name"].lower().replace("_", "-"), each["version"]) for each in bill["components"]}
     listing = "from importlib.metadata import distributions as d; print(*{(x.name.lower().replace('_', '-'), x.version) for x in d()}, sep=chr(10))"
-    present = {tuple(line.strip("()").replace("'", "").split(", ")) for line in inside(part, "python3", "-c", listing).splitlines()}
+    present = {
+        tuple(line.strip("()").replace("'", "").split(", "))
+        for line in inside(part, "python3", "-c", listing).splitlines()
+    }
     assert {each for each in present if each[0] != "dermis"} <= named
     assert len(named) > 20
 
@@ -48,7 +61,15 @@ def test_the_bill_names_every_package_that_is_in_it(part: str) -> None:
 @pytest.mark.parametrize("part", LIGHT)
 def test_no_build_tools_are_left(part: str) -> None:
     # The base image has a pip of its own, outside of the part's environment.
-    assert inside(part, "sh", "-c", "command -v gcc cc make cargo git; ls /opt/venv/bin | grep -xE 'pip.*|uv|cyclonedx.*'; true") == ""
+    assert (
+        inside(
+            part,
+            "sh",
+            "-c",
+            "command -v gcc cc make cargo git; ls /opt/venv/bin | grep -xE 'pip.*|uv|cyclonedx.*'; true",
+        )
+        == ""
+    )
 
 
 def test_the_gateway_stays_light() -> None:

@@ -37,14 +37,24 @@ def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
     first = page.locator("#answer > *").first
     expect(first).to_contain_text("Please read this first")
     expect(first).to_contain_text("fever or chills")
-    for text in ("Demonstration model", "When to have it looked at", "What it may be", "in the prediction set", "Clinical review: none"):
+    for text in (
+        "Demonstration model",
+        "When to have it looked at",
+        "What it may be",
+        "in the prediction set",
+        "Clinical review: none",
+    ):
         expect(page.get_by_text(text).first).to_be_visible()
-    expect(page.get_by_text(re.compile(r"test cases of people with a similar self-reported Fitzpatrick skin type"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"test cases of people with a similar self-reported Fitzpatrick skin type"))
+    ).to_be_visible()
     expect(page.locator("#answer")).to_contain_text("95 % interval")
     expect(page.get_by_text("not a medical device").first).to_be_visible()
     page.get_by_role("button", name=re.compile("^Show it for")).first.click()
     expect(page.locator(".over img[alt^=Image]")).to_have_count(3)
-    assert page.evaluate("[...document.querySelectorAll('.over img')].every((each) => each.complete && each.naturalWidth > 0)")
+    assert page.evaluate(
+        "[...document.querySelectorAll('.over img')].every((each) => each.complete && each.naturalWidth > 0)"
+    )
 
 
 def test_a_case_that_was_followed_leaves_no_listener_behind(page: Page) -> None:
@@ -92,7 +102,9 @@ def test_a_dark_image_is_told_and_taken_again(page: Page, dark: Path) -> None:
     expect(slot.locator(".mark.UNUSABLE")).to_contain_text("Can't be used")
     expect(slot).to_contain_text("Too dark")
     expect(slot.locator(".pair svg")).to_have_count(2)
-    button = slot.get_by_role("button", name="Take it again").or_(slot.get_by_role("button", name="Choose another")).first
+    button = (
+        slot.get_by_role("button", name="Take it again").or_(slot.get_by_role("button", name="Choose another")).first
+    )
     with page.expect_file_chooser() as chooser:
         button.click()  # one tap
     chooser.value.set_files(IMAGES[0])
@@ -126,12 +138,16 @@ def unlike(seed: int) -> bytes:
 
 def surest(client: httpx.Client, image: bytes) -> float:
     """Return the largest probability that the model gives an image."""
-    answered = client.post("/v1/cases", files={"images": ("image", image, "image/png")}, headers={"Prefer": "wait=20"}).raise_for_status()
+    answered = client.post(
+        "/v1/cases", files={"images": ("image", image, "image/png")}, headers={"Prefer": "wait=20"}
+    ).raise_for_status()
     return max(each["probability"] for each in answered.json()["outcome"]["differential"])
 
 
 def test_an_abstention_is_a_result_of_its_own(page: Page, client: httpx.Client, tmp_path: Path) -> None:
-    (tmp_path / "unlike.png").write_bytes(min((unlike(seed) for seed in range(8)), key=lambda image: surest(client, image)))
+    (tmp_path / "unlike.png").write_bytes(
+        min((unlike(seed) for seed in range(8)), key=lambda image: surest(client, image))
+    )
     choose(page, tmp_path / "unlike.png")
     expect(page.locator(".mark")).to_have_count(1)
     send(page)
@@ -252,7 +268,9 @@ def test_a_reload_while_offline_sends_the_same_case(page: Page, context: Browser
     page.on(
         "request",
         lambda request: (
-            keys.append(request.headers["idempotency-key"]) if request.method == "POST" and request.url.endswith("/v1/cases") else None
+            keys.append(request.headers["idempotency-key"])
+            if request.method == "POST" and request.url.endswith("/v1/cases")
+            else None
         ),
     )
     page.locator("#send").click()
@@ -335,7 +353,12 @@ def test_feedback_is_taken(page: Page) -> None:
 
 def test_no_camera_data_arrives_and_the_image_is_upright(page: Page, system: System, tmp_path: Path) -> None:
     secret = b"iPhone of Ada Lovelace"
-    exif = piexif.dump({"0th": {piexif.ImageIFD.Make: secret, piexif.ImageIFD.Orientation: 6}, "GPS": {piexif.GPSIFD.GPSLatitudeRef: b"N"}})
+    exif = piexif.dump(
+        {
+            "0th": {piexif.ImageIFD.Make: secret, piexif.ImageIFD.Orientation: 6},
+            "GPS": {piexif.GPSIFD.GPSLatitudeRef: b"N"},
+        }
+    )
     with Image.open(IMAGES[0]) as image:
         stored = image.resize((3000, 2000))
         stored.save(tmp_path / "ada.jpg", exif=exif)
@@ -372,7 +395,11 @@ def photos(folder: Path) -> list[Path]:
     sharp = cv2.resize(cv2.imread(str(IMAGES[0])), (2200, 1650), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(3).normal(0, 12, sharp.shape)
     scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)
-    made = {"sharp": scene, "dark": (scene * 0.02).astype(np.uint8), "bright": (scene * 0.2 + 252).clip(0, 255).astype(np.uint8)}
+    made = {
+        "sharp": scene,
+        "dark": (scene * 0.02).astype(np.uint8),
+        "bright": (scene * 0.2 + 252).clip(0, 255).astype(np.uint8),
+    }
     made |= {f"blurred-{sigma}": cv2.GaussianBlur(scene, (0, 0), sigma) for sigma in (12, 60)} | {
         "small": cv2.resize(scene, (90, 70)),
         "tiny": cv2.resize(scene, (50, 40)),
@@ -387,7 +414,8 @@ def test_what_is_made_small_on_the_device_keeps_its_verdict(page: Page, client: 
     told, wanted = {}, {}
     for image in photos(tmp_path):
         report = client.post(
-            "/v1/images:assess", files={"image": ("image", image.read_bytes(), "image/jpeg" if image.suffix == ".jpg" else "image/png")}
+            "/v1/images:assess",
+            files={"image": ("image", image.read_bytes(), "image/jpeg" if image.suffix == ".jpg" else "image/png")},
         )
         wanted[image.name] = report.raise_for_status().json()["verdict"]
         choose(page, image)
@@ -470,8 +498,16 @@ def test_it_speaks_spanish_to_whoever_reads_it(page: Page) -> None:
     choose(page, IMAGES[0])
     expect(page.locator(".mark.USABLE")).to_contain_text("Buena")
     answer(page, other_symptoms="MOUTH_SORES")
-    problem = {"title": "Content Too Large", "detail": "the body is said to hold too much", "reason": "BODY_TOO_LARGE", "status": 413}
-    page.route("**/v1/cases", lambda route: route.fulfill(status=413, content_type="application/problem+json", body=json.dumps(problem)))
+    problem = {
+        "title": "Content Too Large",
+        "detail": "the body is said to hold too much",
+        "reason": "BODY_TOO_LARGE",
+        "status": 413,
+    }
+    page.route(
+        "**/v1/cases",
+        lambda route: route.fulfill(status=413, content_type="application/problem+json", body=json.dumps(problem)),
+    )
     send(page)
     said = "No funcionó: El servidor respondió 413. No se pudo enviar. No se ha perdido nada: inténtelo de nuevo."
     expect(page.locator("#send-status")).to_have_text(said)

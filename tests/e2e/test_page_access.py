@@ -88,7 +88,11 @@ def abstained(case: dict[str, Any]) -> None:
 
 
 def failed(case: dict[str, Any]) -> None:
-    case |= {"status": "FAILED", "outcome": None, "failure": {"reason": "SERVING_UNAVAILABLE", "detail": "no model", "attempt": 1}}
+    case |= {
+        "status": "FAILED",
+        "outcome": None,
+        "failure": {"reason": "SERVING_UNAVAILABLE", "detail": "no model", "attempt": 1},
+    }
 
 
 def told_as(case: dict[str, Any]) -> Callable[[Route], None]:
@@ -99,7 +103,11 @@ def test_no_other_end_of_a_case_has_a_fault(page: Page, client: httpx.Client, sy
     image = {"images": ("image", IMAGES[0].read_bytes(), "image/jpeg")}
     case = client.post("/v1/cases", files=image, headers={"Prefer": "wait=20"}).raise_for_status().json()
     page.route("**/events", lambda _: None)  # nothing more is told of a case that is worked on
-    ends: dict[str, Callable[[dict[str, Any]], None]] = {"#stages .now": working, ".declined": abstained, ".problem": failed}
+    ends: dict[str, Callable[[dict[str, Any]], None]] = {
+        "#stages .now": working,
+        ".declined": abstained,
+        ".problem": failed,
+    }
     for shown, change in ends.items():
         told = json.loads(json.dumps(case))
         change(told)
@@ -127,14 +135,17 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
         for ref in ("dermis/1", "dermis/3"):
             gateway.store.put_once(f"evaluations/{'ab' * 8}/{ref}/evaluation.json", json.dumps(evaluation).encode())
         for n, more in enumerate(
-            [{}, {"action": "ROLLED_BACK", "overall": None, "tones": []}, {"action": "REFUSED", "reasons": ["worse"]}] * 5
+            [{}, {"action": "ROLLED_BACK", "overall": None, "tones": []}, {"action": "REFUSED", "reasons": ["worse"]}]
+            * 5
         ):
             promotion = record | {"id": f"promotion_01k{n:023d}"} | more
             gateway.store.put_once(f"promotions/{promotion['id']}.json", json.dumps(promotion).encode())
 
         def get(path: str, *, report: bool = True, keyless: bool = True) -> httpx.Response:
             if report:
-                gateway.store.put_once(f"reports/{'0' * 16}/report.json", (TESTS / "support/data_report.json").read_bytes())
+                gateway.store.put_once(
+                    f"reports/{'0' * 16}/report.json", (TESTS / "support/data_report.json").read_bytes()
+                )
             gateway.settings["keyless"] = keyless
             return thread.submit(gateway.get, path).result()
 

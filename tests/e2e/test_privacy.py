@@ -43,7 +43,9 @@ def test_no_stored_object_holds_the_text(objects: dict[str, bytes]) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
-def test_exiftool_reads_the_text_in_the_photos_and_in_no_stored_object(objects: dict[str, bytes], tmp_path: Path) -> None:
+def test_exiftool_reads_the_text_in_the_photos_and_in_no_stored_object(
+    objects: dict[str, bytes], tmp_path: Path
+) -> None:
     def tags(folder: Path) -> str:
         command = ["exiftool", "-r", "-a", "-u", "-U", "-G1", "-ee3", "-ext", "*", folder]
         return subprocess.run(command, capture_output=True, check=False, text=True).stdout

@@ -24,7 +24,9 @@ PLANTED = b"planted-camera-name"
 def photo_12mp() -> bytes:
     """A sideways 12-megapixel JPEG whose EXIF says how to turn it, where it was taken and by what."""
     scene = np.random.default_rng(1).normal(0, 1, (300, 400, 3))
-    scene = cv2.resize(cv2.GaussianBlur(scene, (0, 0), 3) * 60 + np.array([150, 110, 90]), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+    scene = cv2.resize(
+        cv2.GaussianBlur(scene, (0, 0), 3) * 60 + np.array([150, 110, 90]), (4000, 3000), interpolation=cv2.INTER_CUBIC
+    )
     cv2.circle(scene, (2000, 1500), 600, (160, 60, 60), -1)
     ok, data = cv2.imencode(".jpg", np.clip(scene[..., ::-1], 0, 255).astype(np.uint8))
     assert ok
@@ -38,11 +40,24 @@ def photo_12mp() -> bytes:
 def test_a_generated_case_by_the_command(system: System) -> None:
     folder = Path(
         subprocess.run(
-            [sys.executable, "-m", "dermis.standalone", "demo", "--where"], stdout=subprocess.PIPE, check=True, text=True
+            [sys.executable, "-m", "dermis.standalone", "demo", "--where"],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
         ).stdout.strip()
     )
     images = sorted(map(str, folder.glob("*.jpg")))
-    command = [sys.executable, "-m", "dermis.standalone", "assess", *images, "--answers", str(folder / "answers.json"), "--url", system.url]
+    command = [
+        sys.executable,
+        "-m",
+        "dermis.standalone",
+        "assess",
+        *images,
+        "--answers",
+        str(folder / "answers.json"),
+        "--url",
+        system.url,
+    ]
     run = subprocess.run([*command, "--json"], check=False, stdout=subprocess.PIPE, text=True)
     case = json.loads(run.stdout)
     assert run.returncode == 0

@@ -29,9 +29,14 @@ def test_a_batch_survives_its_worker_and_redis(tmp_path: Path, source: str) -> N
     variables = {"DERMIS_GATEWAY_BATCH_SOURCES": source, "DERMIS_WORKER_CONCURRENCY": "1", **QUICK_SWEEP}
     key = dermis("keys", "create", "--name", "batches", "--scope", "admin", state=tmp_path / "state").stdout.strip()
     bearer = {"Authorization": f"Bearer {key}"}
-    with running(tmp_path / "state", **variables) as up, httpx.Client(base_url=up.url, timeout=30, headers=bearer) as http:
+    with (
+        running(tmp_path / "state", **variables) as up,
+        httpx.Client(base_url=up.url, timeout=30, headers=bearer) as http,
+    ):
         assert httpx.get(f"{up.url}/v1/batches").json()["reason"] == "SCOPE"
-        made = http.post("/v1/batches", params={"url": source}, content=table.encode(), headers={"Content-Type": "text/csv"})
+        made = http.post(
+            "/v1/batches", params={"url": source}, content=table.encode(), headers={"Content-Type": "text/csv"}
+        )
         assert made.status_code == 202, made.text
         where = made.headers["location"]
         until(lambda: http.get(where).json()["rows_done"], 60)

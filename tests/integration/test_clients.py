@@ -40,14 +40,32 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             url = wait_ready(process, folder / "log")
-            yield kept | {"URL": url, "KEY": admin_key(folder / "state"), "IMAGE": str(IMAGE), "SOURCE": source, "FOLDER": str(folder)}
+            yield kept | {
+                "URL": url,
+                "KEY": admin_key(folder / "state"),
+                "IMAGE": str(IMAGE),
+                "SOURCE": source,
+                "FOLDER": str(folder),
+            }
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
 
 
 def admin_key(state: Path) -> str:
-    command = [sys.executable, "-m", "dermis.standalone", "keys", "create", "--name", "test", "--scope", "admin", "--state", str(state)]
+    command = [
+        sys.executable,
+        "-m",
+        "dermis.standalone",
+        "keys",
+        "create",
+        "--name",
+        "test",
+        "--scope",
+        "admin",
+        "--state",
+        str(state),
+    ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -62,7 +80,12 @@ def wait_ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
 
 def call(block: str, variables: dict[str, str]) -> str:
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block], env=variables, cwd=variables["FOLDER"], capture_output=True, text=True, check=False
+        ["bash", "-euo", "pipefail", "-c", block],
+        env=variables,
+        cwd=variables["FOLDER"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -80,7 +103,11 @@ def test_every_call_does_what_the_page_says(variables: dict[str, str]) -> None:
 
     case = json.loads(answers["get", "/v1/cases/{case_id}"])
     assert case["outcome"]["kind"] in ("DIFFERENTIAL", "ABSTENTION")
-    assert {share["field"] for share in case["outcome"]["answer_shares"]} == {"related_category", "body_parts", "fitzpatrick_skin_type"}
+    assert {share["field"] for share in case["outcome"]["answer_shares"]} == {
+        "related_category",
+        "body_parts",
+        "fitzpatrick_skin_type",
+    }
     assert case["outcome"]["measured"]["n"] > 0
     assert case["guidance"]["clinical_review"] == "none"
     assert answers["get", "/v1/cases/{case_id}/events"].count("event: ") == 3
@@ -110,7 +137,9 @@ def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
         assert case.id in [each.id for each in client.cases()]
         assert client.case(case.id) == case
         assert [event.name for event in client.events(case.id)] == ["received", "assessed", "outcome"]
-        raw = httpx.get(f"{variables['URL']}/v1/cases/{case.id}", headers={"Authorization": f"Bearer {variables['KEY']}"}).json()
+        raw = httpx.get(
+            f"{variables['URL']}/v1/cases/{case.id}", headers={"Authorization": f"Bearer {variables['KEY']}"}
+        ).json()
         assert case.model_dump(mode="json") == raw
         assert client.heatmap(case.id, 1, condition=case.outcome.heatmaps[0].condition).startswith(b"\x89PNG")
         assert client.give_feedback(case.id, helpful=False).consent == "KEEP_FOR_IMPROVEMENT"
@@ -118,7 +147,9 @@ def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
         with pytest.raises(ApiError, match="was erased"):
             client.case(case.id)
         assert client.check_image(IMAGE).verdict == "USABLE"
-        assert [each.condition for each in client.conditions().conditions] == [each.id for each in client.models()[0].conditions]
+        assert [each.condition for each in client.conditions().conditions] == [
+            each.id for each in client.models()[0].conditions
+        ]
         assert client.evaluation(1).report.n > 0
         assert list(client.promotions()) == []
         batch = client.create_batch(variables["SOURCE"], rows=b"images\nskin/1.jpg\nskin/gone.jpg\n")
@@ -162,7 +193,16 @@ def test_a_revoked_key_stops_within_half_a_minute(variables: dict[str, str]) -> 
     with Client(variables["URL"], key=token) as client:
         client.models()
         client.models()  # from what the gateway holds
-        command = [sys.executable, "-m", "dermis.standalone", "keys", "revoke", token.partition(".")[0], "--state", str(state)]
+        command = [
+            sys.executable,
+            "-m",
+            "dermis.standalone",
+            "keys",
+            "revoke",
+            token.partition(".")[0],
+            "--state",
+            str(state),
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         revoked = time.monotonic()
         while (refused := refusal_of(client)) is None and time.monotonic() - revoked < 30:

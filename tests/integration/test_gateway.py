@@ -22,7 +22,16 @@ import pytest
 import redis
 
 from dermis.shared.case import Assessed, Outcome, OutcomeKind, fact_key, open_key
-from dermis.shared.jobs import ASSESS_IMAGE, CASES_QUEUE, CASES_QUEUES, REPLY_SECONDS, SCRATCH_QUEUE, reply_key, scratch_key, wakeup_channel
+from dermis.shared.jobs import (
+    ASSESS_IMAGE,
+    CASES_QUEUE,
+    CASES_QUEUES,
+    REPLY_SECONDS,
+    SCRATCH_QUEUE,
+    reply_key,
+    scratch_key,
+    wakeup_channel,
+)
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.stores.disk import DiskStore
 from tests.support.servers import free_port, redis_server
@@ -180,7 +189,10 @@ def test_without_redis_a_case_is_stored_answered_soon_and_queued_when_redis_is_t
 
 
 def test_a_deep_or_slow_queue_is_noticed_and_its_end_too(tmp_path: Path) -> None:
-    with running(tmp_path, DERMIS_GATEWAY_MAX_QUEUE_DEPTH="3", DERMIS_GATEWAY_MAX_QUEUE_SECONDS="2") as system, broker(system) as client:
+    with (
+        running(tmp_path, DERMIS_GATEWAY_MAX_QUEUE_DEPTH="3", DERMIS_GATEWAY_MAX_QUEUE_SECONDS="2") as system,
+        broker(system) as client,
+    ):
         assert [system.submit().status_code for _ in range(2)] == [202, 202]
         time.sleep(2.5)
         slow = system.submit()
@@ -212,7 +224,9 @@ def test_it_ends_soon_though_clients_wait(tmp_path: Path) -> None:
 
 def test_wrong_settings_are_all_named_and_nothing_starts() -> None:
     environment = {**os.environ, "DERMIS_STORE_URL": "ftp://x", "DERMIS_GATEWAY_PORT": "x", "DERMIS_GATEWAY_PROT": "1"}
-    done = subprocess.run([sys.executable, "-m", "dermis.gateway"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "dermis.gateway"], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     for named in ("DERMIS_GATEWAY_PORT='x'", "DERMIS_GATEWAY_PROT", "ftp://x"):
         assert named in done.stderr

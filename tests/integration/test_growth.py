@@ -33,4 +33,6 @@ def test_a_bucket_is_filled_alike_by_the_store_and_by_plain_uploads(monkeypatch:
         stores = [growth.open_store(f"gs://{BUCKET}/{name}") for name in ("plain", "store")]
         plain, own = growth.fill(put, 3, days=1), growth.fill_bucket(stores[1], 3, days=1)
         for store, ids in zip(stores, (plain, own), strict=True):
-            assert {key for case_id in ids for key in growth.objects_of(case_id, datetime.now(UTC))} == set(store.list(""))
+            assert {key for case_id in ids for key in growth.objects_of(case_id, datetime.now(UTC))} == set(
+                store.list("")
+            )

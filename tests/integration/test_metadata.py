@@ -58,7 +58,9 @@ def test_encodes_one_as_the_core_does(stub: api.FeatureServiceStub) -> None:
 
 
 def test_encodes_a_batch(stub: api.FeatureServiceStub) -> None:
-    request = pb.BatchEncodeFeaturesRequest(feature_schema_id=SCHEMA.id, self_reports=[to_proto(REPORT), pb.SelfReport()])
+    request = pb.BatchEncodeFeaturesRequest(
+        feature_schema_id=SCHEMA.id, self_reports=[to_proto(REPORT), pb.SelfReport()]
+    )
     response = stub.BatchEncodeFeatures(request)
     matrix = np.frombuffer(response.features, "<f4").reshape(response.rows, response.columns)
     assert np.array_equal(matrix, np.stack([encode(SCHEMA, REPORT), encode(SCHEMA, SelfReport())]))

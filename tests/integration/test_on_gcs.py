@@ -33,11 +33,15 @@ def test_a_case_and_a_batch_go_through_with_their_stores_in_a_bucket(tmp_path: P
             open_store(source_url).put_once(f"skin/{image.name}", image.read_bytes())
         store_url = f"gs://{BUCKET}/clinic?anonymous=true"
         command = [*DERMIS, "up", "--state", str(tmp_path / "state"), "--store", store_url, "--port", "0"]
-        with subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
+        with subprocess.Popen(
+            command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as up:
             assert up.stdout
             ready = next(found for line in up.stdout if (found := re.search(r"^ready in .* s: (http://\S+)", line)))
             images = sorted(map(str, demo.CASE.glob("*.jpg")))
-            run = subprocess.run([*DERMIS, "assess", *images, "--url", ready[1], "--json"], check=True, stdout=subprocess.PIPE, text=True)
+            run = subprocess.run(
+                [*DERMIS, "assess", *images, "--url", ready[1], "--json"], check=True, stdout=subprocess.PIPE, text=True
+            )
             make = [*DERMIS, "keys", "create", "--name", "batches", "--scope", "admin", "--store", store_url]
             key = subprocess.run(make, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
             with Client(ready[1], key=key) as client:
@@ -49,6 +53,10 @@ def test_a_case_and_a_batch_go_through_with_their_stores_in_a_bucket(tmp_path: P
         store = open_store(store_url)
         outcome = Outcome.model_validate_json(store.get(f"cases/public/{case_id}/outcome.json"))
         assert outcome.differential
-        assert [result.name for result in results] == ["skin/at_an_angle.jpg", "skin/at_distance.jpg", "skin/close_up.jpg"]
+        assert [result.name for result in results] == [
+            "skin/at_an_angle.jpg",
+            "skin/at_distance.jpg",
+            "skin/close_up.jpg",
+        ]
         assert all(result.outcome and result.outcome.differential for result in results)
         assert list(store.list("open/")) == []

@@ -37,7 +37,9 @@ def riff_size(by: int) -> bytes:
 
 def scans(body: bytes) -> bytes:
     parts = jpegs.segments(JPEG)
-    return jpegs.join([(marker, content[:-3] + body if marker == 0xDA else content, coded) for marker, content, coded in parts])
+    return jpegs.join(
+        [(marker, content[:-3] + body if marker == 0xDA else content, coded) for marker, content, coded in parts]
+    )
 
 
 TAKEN = {

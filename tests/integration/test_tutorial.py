@@ -20,7 +20,9 @@ ABSTAINED = 3
 
 
 def commands() -> list[str]:
-    return [line for line in re.findall(r"^    (\S.*)$", PAGE.read_text(), re.MULTILINE) if not line.startswith("make ")]
+    return [
+        line for line in re.findall(r"^    (\S.*)$", PAGE.read_text(), re.MULTILINE) if not line.startswith("make ")
+    ]
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -38,7 +40,11 @@ def test_every_command_of_the_tutorial(tmp_path: Path) -> None:
     exports = [command for command in commands() if command.startswith("export ")]
     rest = [command for command in commands() if command not in exports]
     told = bash("; ".join([*exports, "env -0"]), environ).stdout
-    environ |= {name: value for name, _, value in (line.partition("=") for line in told.split("\0")) if name.startswith(("TRY", "DERMIS_"))}
+    environ |= {
+        name: value
+        for name, _, value in (line.partition("=") for line in told.split("\0"))
+        if name.startswith(("TRY", "DERMIS_"))
+    }
     assert environ["DERMIS_STORE_URL"].startswith(f"file://{tmp_path}/"), "the tutorial writes outside of its folder"
     up = next(command for command in rest if command.endswith("dermis up"))
     before, after = rest[: rest.index(up)], rest[rest.index(up) + 1 :]
@@ -70,7 +76,9 @@ def test_every_command_of_the_tutorial(tmp_path: Path) -> None:
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(60)
-    [answered] = [Outcome.model_validate_json(store.get(key)) for key in store.list("cases/") if key.endswith("/outcome.json")]
+    [answered] = [
+        Outcome.model_validate_json(store.get(key)) for key in store.list("cases/") if key.endswith("/outcome.json")
+    ]
     assert answered.model is not None
     assert (answered.model.version, answered.model.purpose) == (1, "demo")
     assert {ranked.condition for ranked in answered.differential} == {condition.id for condition in manifest.conditions}

@@ -84,7 +84,9 @@ class Up:
 
 
 def dermis(*arguments: str, state: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command(*arguments), env=environment(state, environ), capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command(*arguments), env=environment(state, environ), capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def command(*arguments: str) -> list[str]:
@@ -100,7 +102,11 @@ def environment(state: Path, more: dict[str, str]) -> dict[str, str]:
 def running(state: Path, **environ: str) -> Iterator[Up]:
     """Run `dermis up` on a free port until the block ends; whatever happens in it, no process is left."""
     process = subprocess.Popen(
-        command("up", "--port", "0"), env=environment(state, environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command("up", "--port", "0"),
+        env=environment(state, environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     up = Up(process, state)
 
@@ -262,7 +268,9 @@ def test_a_worker_killed_during_a_case_still_gives_one_outcome_within_90_s(tmp_p
         in_work = [case_id for case_id in cases if "outcome.json" not in up.facts(case_id)]
         assert in_work
         until(lambda: all("outcome.json" in up.facts(case_id) for case_id in cases), 90)
-        print(f"{len(in_work)} of 8 cases were open at the kill; all had their outcome {time.monotonic() - killed:.1f} s later")
+        print(
+            f"{len(in_work)} of 8 cases were open at the kill; all had their outcome {time.monotonic() - killed:.1f} s later"
+        )
         for case_id in cases:
             assert up.facts(case_id) == {"received.json", "assessed.json", "outcome.json"}
             Outcome.model_validate_json(up.store.get(f"cases/public/{case_id}/outcome.json"))
@@ -271,7 +279,9 @@ def test_a_worker_killed_during_a_case_still_gives_one_outcome_within_90_s(tmp_p
 def test_a_decoding_process_past_the_hard_limit_is_killed_and_its_case_fails(tmp_path: Path) -> None:
     """63 megapixels take libpng, which heeds no signal, far longer than a case may take here."""
     limits = {"SOFT_TIME_LIMIT": "0.15", "HARD_TIME_LIMIT": "0.2", "VISIBILITY_TIMEOUT": "1"}
-    with running(tmp_path / "state", **{f"DERMIS_WORKER_{name}_SECONDS": seconds for name, seconds in limits.items()}) as up:
+    with running(
+        tmp_path / "state", **{f"DERMIS_WORKER_{name}_SECONDS": seconds for name, seconds in limits.items()}
+    ) as up:
         files = {"images": ("large.png", encode(np.zeros((7900, 8000, 3), np.uint8), "PNG"), "image/png")}
         case_id = httpx.post(f"{up.url}/v1/cases", files=files, timeout=30).json()["id"]
         until(lambda: up.status(case_id) == "FAILED", 90)
@@ -293,7 +303,9 @@ def test_decoding_past_its_processor_time_fails_its_case_at_once_and_the_next_ca
         next_id = httpx.post(f"{up.url}/v1/cases", files=small, timeout=30).json()["id"]
         until(lambda: up.status(next_id) == "FINISHED", 60)
         until(lambda: not list(up.store.list("open/")), 30)
-        assert up.facts(case_id) == {"received.json", "1.json"}, "delivered again, it is closed: nothing is decoded a second time"
+        assert up.facts(case_id) == {"received.json", "1.json"}, (
+            "delivered again, it is closed: nothing is decoded a second time"
+        )
 
 
 @contextmanager

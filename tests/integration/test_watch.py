@@ -31,7 +31,12 @@ PARTS = ("worker", "metadata", "serving", "sweep")
 pytestmark = pytest.mark.timeout(240)
 CANARY = "kanarie7vogel"
 """Put wherever a person could write something; it must come out nowhere."""
-ANSWERS = {"age_group": "AGE_50_TO_59", "textures": ["FLUID_FILLED"], "other_symptoms": ["MOUTH_SORES"], "body_parts": ["FOOT_SOLE"]}
+ANSWERS = {
+    "age_group": "AGE_50_TO_59",
+    "textures": ["FLUID_FILLED"],
+    "other_symptoms": ["MOUTH_SORES"],
+    "body_parts": ["FOOT_SOLE"],
+}
 
 
 @dataclass
@@ -53,7 +58,9 @@ def photo() -> bytes:
     """Return an image of the demo with a canary in each kind of metadata."""
     exif = {"0th": {piexif.ImageIFD.Artist: CANARY}, "Exif": {piexif.ExifIFD.UserComment: CANARY.encode()}, "GPS": {}}
     out = io.BytesIO()
-    Image.open(min(demo.CASE.glob("*.jpg"))).save(out, "JPEG", exif=piexif.dump(exif), comment=CANARY.encode(), quality=95)
+    Image.open(min(demo.CASE.glob("*.jpg"))).save(
+        out, "JPEG", exif=piexif.dump(exif), comment=CANARY.encode(), quality=95
+    )
     return out.getvalue()
 
 
@@ -72,13 +79,18 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     }
     state = folder / "state"
     token = dermis("keys", "create", "--name", "test", state=state).stdout.strip()
-    with running(state, **settings) as up, httpx.Client(base_url=up.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
+    with (
+        running(state, **settings) as up,
+        httpx.Client(base_url=up.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as http,
+    ):
         case_id = submit(http)
         trouble(http, case_id)
         time.sleep(1.2)
         metrics = {part: httpx.get(f"http://127.0.0.1:{port}/metrics").text for part, port in ports.items()}
         metrics["gateway"] = http.get("/metrics").text
-        yield Watched(up=up, key=token, owner=token.partition(".")[0], case_id=case_id, traces=folder / "traces", metrics=metrics)
+        yield Watched(
+            up=up, key=token, owner=token.partition(".")[0], case_id=case_id, traces=folder / "traces", metrics=metrics
+        )
 
 
 def submit(http: httpx.Client) -> str:
@@ -102,15 +114,24 @@ def trouble(http: httpx.Client, case_id: str) -> None:
         http.post("/v1/cases", files=[image], data={CANARY: CANARY}),
         http.post("/v1/cases", files=[image], data={"shot_types": CANARY}),
         http.post("/v1/cases", files=[("images", (CANARY, CANARY.encode(), CANARY))]),
-        http.get(f"/v1/cases/{CANARY}", params={CANARY: CANARY}, headers={"User-Agent": CANARY, "Cookie": CANARY, "Referer": CANARY}),
+        http.get(
+            f"/v1/cases/{CANARY}",
+            params={CANARY: CANARY},
+            headers={"User-Agent": CANARY, "Cookie": CANARY, "Referer": CANARY},
+        ),
         http.get(f"/{CANARY}"),
         http.request("DELETE", f"/v1/cases/{CANARY}"),
         http.get("/v1/cases", params={"cursor": CANARY}),
         http.get(f"/v1/cases/{case_id}", headers={"Authorization": f"Bearer {CANARY}"}),
-        http.get(f"/v1/cases/{case_id}", headers={"traceparent": CANARY, "tracestate": f"a={CANARY}", "Authorization": "Basic x"}),
+        http.get(
+            f"/v1/cases/{case_id}",
+            headers={"traceparent": CANARY, "tracestate": f"a={CANARY}", "Authorization": "Basic x"},
+        ),
         http.post(f"/v1/cases/{case_id}/feedback", json={"condition": CANARY, "confirmed_by": "SELF"}),
     ]
-    assert all(400 <= response.status_code < 500 for response in refused), [response.status_code for response in refused]
+    assert all(400 <= response.status_code < 500 for response in refused), [
+        response.status_code for response in refused
+    ]
     assert http.post("/v1/images:assess", files={"image": (CANARY, photo(), "image/jpeg")}).status_code == 200
     broken = photo()[:600] + b"\xff\xd9"  # not decodable: rejected by the worker, if the gateway takes it at all
     http.post("/v1/cases", files=[("images", broken)], headers={"Prefer": "wait=20"})
@@ -122,7 +143,9 @@ def trouble(http: httpx.Client, case_id: str) -> None:
 
 
 def spans(watched: Watched) -> list[Any]:
-    return [span_of(json.loads(line)) for path in watched.traces.glob("*.ndjson") for line in path.read_text().splitlines()]
+    return [
+        span_of(json.loads(line)) for path in watched.traces.glob("*.ndjson") for line in path.read_text().splitlines()
+    ]
 
 
 def test_one_trace_goes_through_all_parts_and_the_logs_name_it(watched: Watched) -> None:
@@ -134,7 +157,9 @@ def test_one_trace_goes_through_all_parts_and_the_logs_name_it(watched: Watched)
     (trace_id,) = {span.trace_id.removeprefix("0x") for _, span in rows}
     said = {json.loads(text)["part"] for line in watched.logs if trace_id in line and (text := line[line.index("{") :])}
     assert said >= {"gateway", "worker"}
-    assert not [span for span in spans(watched) if span.name.endswith("z") or "metrics" in span.name]  # probes are no traces
+    assert not [
+        span for span in spans(watched) if span.name.endswith("z") or "metrics" in span.name
+    ]  # probes are no traces
 
 
 def test_a_trace_that_a_client_began_is_gone_on_with(watched: Watched) -> None:
@@ -149,7 +174,10 @@ def test_the_picture_is_drawn(watched: Watched, tmp_path: Path) -> None:
     done = dermis("trace", watched.case_id, "--traces", str(watched.traces), "--out", str(out), state=tmp_path)
     assert done.returncode == 0, done.stderr
     assert out.read_text().count("<rect ") == len(trace_of(spans(watched), watched.case_id)) + 1
-    assert "no span in" in dermis("trace", "case_x", "--traces", str(watched.traces), "--out", str(out), state=tmp_path).stderr
+    assert (
+        "no span in"
+        in dermis("trace", "case_x", "--traces", str(watched.traces), "--out", str(out), state=tmp_path).stderr
+    )
 
 
 def asked_for() -> dict[str, set[str]]:
@@ -161,9 +189,17 @@ def asked_for() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for text in texts:
         asked = set(re.findall(r"dermis_\w+", text))
-        grouped = {name for by in re.findall(r"by \(([^)]+)\)", text) for name in re.split(r",\s*", by)} if len(asked) == 1 else set()
+        grouped = (
+            {name for by in re.findall(r"by \(([^)]+)\)", text) for name in re.split(r",\s*", by)}
+            if len(asked) == 1
+            else set()
+        )
         for name in asked:
-            selected = {label for selector in re.findall(rf"{name}\{{([^}}]*)\}}", text) for label in re.findall(r"(\w+)=", selector)}
+            selected = {
+                label
+                for selector in re.findall(rf"{name}\{{([^}}]*)\}}", text)
+                for label in re.findall(r"(\w+)=", selector)
+            }
             found.setdefault(name, set()).update((selected | grouped) - {"job", "le"})
     return found
 
@@ -226,7 +262,9 @@ def test_nothing_personal_is_in_logs_spans_metrics_and_audit(watched: Watched) -
     read |= {key: watched.up.store.get(key).decode() for key in watched.up.store.list("audit/")}
     for place, text in read.items():
         assert [word for word in personal(watched) if word in text] == [], place
-        assert watched.case_id not in text or place.startswith("audit/"), place  # without a key it would be the case's only secret
+        assert watched.case_id not in text or place.startswith("audit/"), (
+            place
+        )  # without a key it would be the case's only secret
 
 
 def test_no_metadata_of_an_image_and_no_secret_is_in_the_store_or_redis(watched: Watched) -> None:
@@ -240,7 +278,11 @@ def test_no_metadata_of_an_image_and_no_secret_is_in_the_store_or_redis(watched:
 def test_an_erased_case_is_nowhere_and_a_revoked_key_stops(watched: Watched) -> None:
     """The last test: it takes the case away."""
     header = {"Authorization": f"Bearer {watched.key}"}
-    url, store, folder = f"{watched.up.url}/v1/cases/{watched.case_id}", watched.up.store, case_key(watched.owner, watched.case_id)
+    url, store, folder = (
+        f"{watched.up.url}/v1/cases/{watched.case_id}",
+        watched.up.store,
+        case_key(watched.owner, watched.case_id),
+    )
     assert httpx.delete(url, headers=header).status_code == 204
     store.delete(open_key(watched.case_id))  # what the sweep does after 75 s
     # The audit of who read and erased it stays for a year: its id, no more.
@@ -253,7 +295,9 @@ def test_an_erased_case_is_nowhere_and_a_revoked_key_stops(watched: Watched) -> 
     assert not any(key.startswith("idempotency/") and folder.encode() in store.get(key) for key in store.list(""))
     with watched.up.redis() as client:
         assert [
-            key for key in client.keys("*") if watched.case_id.encode() in key or watched.case_id.encode() in (client.dump(key) or b"")
+            key
+            for key in client.keys("*")
+            if watched.case_id.encode() in key or watched.case_id.encode() in (client.dump(key) or b"")
         ] == []
     begun = time.monotonic()
     assert dermis("keys", "revoke", watched.owner, state=watched.up.state).returncode == 0

@@ -40,24 +40,35 @@ def _power(gamma: float) -> dict[str, Any]:
     return {"light": lambda x: x**gamma, "sample": lambda y: np.clip(y, 0, 1) ** (1 / gamma), "parameters": (gamma,)}
 
 
-_SRGB_CURVE = {"light": srgb_light, "sample": srgb_sample, "parameters": (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)}
+_SRGB_CURVE = {
+    "light": srgb_light,
+    "sample": srgb_sample,
+    "parameters": (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045),
+}
 # Matrices: Lindbloom's tables adapted to D50 by Bradford, Display P3 as in Apple's profile.
 SRGB = Space(
-    matrix=np.array([[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]),
+    matrix=np.array(
+        [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
+    ),
     **_SRGB_CURVE,
 )
 SPACES = {
     "sRGB": SRGB,
     "Display P3": Space(
-        matrix=np.array([[0.5151215, 0.2919769, 0.1571045], [0.2411957, 0.6922455, 0.0665741], [-0.0010376, 0.0418854, 0.7840729]]),
+        matrix=np.array(
+            [[0.5151215, 0.2919769, 0.1571045], [0.2411957, 0.6922455, 0.0665741], [-0.0010376, 0.0418854, 0.7840729]]
+        ),
         **_SRGB_CURVE,
     ),
     "Adobe RGB": Space(
-        matrix=np.array([[0.6097559, 0.2052401, 0.1492240], [0.3111242, 0.6256560, 0.0632197], [0.0194811, 0.0608902, 0.7448387]]),
+        matrix=np.array(
+            [[0.6097559, 0.2052401, 0.1492240], [0.3111242, 0.6256560, 0.0632197], [0.0194811, 0.0608902, 0.7448387]]
+        ),
         **_power(563 / 256),
     ),
     "ProPhoto RGB": Space(
-        matrix=np.array([[0.7976749, 0.1351917, 0.0313534], [0.2880402, 0.7118741, 0.0000857], [0.0, 0.0, 0.8252100]]), **_power(1.8)
+        matrix=np.array([[0.7976749, 0.1351917, 0.0313534], [0.2880402, 0.7118741, 0.0000857], [0.0, 0.0, 0.8252100]]),
+        **_power(1.8),
     ),
 }
 
@@ -69,7 +80,9 @@ def in_space(image: Pixels, space: Space, *, bits: int = 8) -> Pixels:
     return np.round(samples * (2**bits - 1)).astype(f"u{bits // 8}")
 
 
-def profile_of(space: Space, *, version: int = 4, curve: str = "para", text: str = "A space", grey: bool = False) -> bytes:
+def profile_of(
+    space: Space, *, version: int = 4, curve: str = "para", text: str = "A space", grey: bool = False
+) -> bytes:
     """Return an ICC profile of a space, version 2 or 4, its curve as "para" (parameters), "gamma" (one number) or "table" (1,024)."""
     tags = {b"desc": _text(text, version), b"cprt": _text(text, version), b"wtpt": _xyz(D50)}
     if grey:
@@ -90,7 +103,11 @@ def table_profile(space: Space, *, inks: int = 0, text: str = "Tables") -> bytes
     numbers = np.concatenate([inputs * 65535, (light @ space.matrix.T).ravel() * 32768, np.tile([0, 65535], 3)])
     unity = [65536, 0, 0, 0, 65536, 0, 0, 0, 65536]
     head = struct.pack(">4s4xBBBx9iHH", b"mft2", channels, 3, 2, *unity, samples, 2)
-    tags = {b"desc": _text(text, 2), b"wtpt": _xyz(D50), b"A2B0": head + np.round(np.clip(numbers, 0, 65535)).astype(">u2").tobytes()}
+    tags = {
+        b"desc": _text(text, 2),
+        b"wtpt": _xyz(D50),
+        b"A2B0": head + np.round(np.clip(numbers, 0, 65535)).astype(">u2").tobytes(),
+    }
     return icc_file(tags, space=b"CMYK" if inks else b"RGB ", version=2)
 
 
@@ -147,14 +164,22 @@ def _png16(image: Pixels, space: Space) -> bytes:
     pixels = in_space(image, space, bits=16)
     height, width, _ = pixels.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(b)) + n + b + struct.pack(">I", zlib.crc32(n + b)) for n, b in chunks)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 1)),
+        (b"IEND", b""),
+    ]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(b)) + n + b + struct.pack(">I", zlib.crc32(n + b)) for n, b in chunks
+    )
     return with_chunk(data, b"iCCP", b"p\0\0" + zlib.compress(profile_of(space)))
 
 
 CONTAINERS: dict[str, Callable[[Pixels, Space], bytes]] = {
     "JPEG, version 4": lambda image, space: encode(in_space(image, space), "JPEG", icc_profile=profile_of(space)),
-    "JPEG, version 2": lambda image, space: encode(in_space(image, space), "JPEG", icc_profile=profile_of(space, version=2, curve="table")),
+    "JPEG, version 2": lambda image, space: encode(
+        in_space(image, space), "JPEG", icc_profile=profile_of(space, version=2, curve="table")
+    ),
     "PNG": lambda image, space: encode(in_space(image, space), "PNG", icc_profile=profile_of(space)),
     "PNG, 16 bit": _png16,
     "WebP": lambda image, space: encode(in_space(image, space), "WEBP", icc_profile=profile_of(space)),
@@ -189,7 +214,9 @@ def delta_e(first: Plane, second: Plane) -> Plane:
     )
     s_l = 1 + 0.015 * (lm - 50) ** 2 / np.sqrt(20 + (lm - 50) ** 2)
     s_c, s_h = 1 + 0.045 * cm, 1 + 0.015 * cm * t
-    turned = -np.sin(2 * np.radians(30 * np.exp(-((((hm % 360) - 275) / 25) ** 2)))) * 2 * np.sqrt(cm**7 / (cm**7 + 25.0**7))
+    turned = (
+        -np.sin(2 * np.radians(30 * np.exp(-((((hm % 360) - 275) / 25) ** 2)))) * 2 * np.sqrt(cm**7 / (cm**7 + 25.0**7))
+    )
     c, h = d_c / s_c, d_h / s_h
     return np.sqrt((d_l / s_l) ** 2 + c**2 + h**2 + turned * c * h)
 
@@ -197,5 +224,9 @@ def delta_e(first: Plane, second: Plane) -> Plane:
 def patches(image: Pixels, size: int = 8) -> Plane:
     """Return the mean colour of each square of `size` pixels, in light, as sRGB of 0 to 255: what an instrument would measure."""
     height, width = image.shape[0] // size * size, image.shape[1] // size * size
-    light = srgb_light(image[:height, :width] / 255.0).reshape(height // size, size, width // size, size, 3).mean(axis=(1, 3))
+    light = (
+        srgb_light(image[:height, :width] / 255.0)
+        .reshape(height // size, size, width // size, size, 3)
+        .mean(axis=(1, 3))
+    )
     return 255 * srgb_sample(light)

@@ -102,7 +102,9 @@ def member_called(group: str, name: str) -> bool:
     """Return whether a test calls `dermis GROUP NAME`: both in one call, or the name begins one in a file that uses the group."""
     for rows in calls().values():
         of_group = [row for row in rows if group in row]
-        if any(name in row[row.index(group) :] for row in of_group) or (of_group and any(row[:1] == (name,) for row in rows)):
+        if any(name in row[row.index(group) :] for row in of_group) or (
+            of_group and any(row[:1] == (name,) for row in rows)
+        ):
             return True
     return False
 

@@ -52,12 +52,23 @@ class Layout:
     essential: frozenset[bytes] = field(default=frozenset({b"hvcC", b"av1C", b"clap", b"irot", b"imir"}))
 
 
-def coded(data: bytes = GENERATED, *extra: bytes, kind: bytes = b"hvc1", size: tuple[int, int] | None = None, **options: object) -> Part:
+def coded(
+    data: bytes = GENERATED,
+    *extra: bytes,
+    kind: bytes = b"hvc1",
+    size: tuple[int, int] | None = None,
+    **options: object,
+) -> Part:
     """Return the primary image of a file as a part, with `extra` properties behind its own; `size` is what `ispe` states."""
     root = read(data).root
     config = box(b"av1C" if root.kind == b"av01" else b"hvcC", root.config)
     kind = root.kind if root.kind == b"av01" else kind
-    return Part(kind=kind, payload=root.payload, properties=(config, ispe(*(size or (root.width, root.height))), *extra), **options)  # type: ignore[arg-type]
+    return Part(
+        kind=kind,
+        payload=root.payload,
+        properties=(config, ispe(*(size or (root.width, root.height))), *extra),
+        **options,
+    )  # type: ignore[arg-type]
 
 
 def avif(image: Pixels, *, alpha: Pixels | None = None, **options: object) -> bytes:
@@ -101,14 +112,18 @@ def profile(content: bytes) -> bytes:
 
 def grid(rows: int, columns: int, width: int, height: int, tiles: Sequence[int], *extra: bytes) -> Part:
     payload = struct.pack(">BBBBII", 0, 1, rows - 1, columns - 1, width, height)
-    return Part(kind=b"grid", payload=payload, properties=(ispe(width, height), *extra), links=((b"dimg", tuple(tiles)),))
+    return Part(
+        kind=b"grid", payload=payload, properties=(ispe(width, height), *extra), links=((b"dimg", tuple(tiles)),)
+    )
 
 
 def overlay(width: int, height: int, offsets: Sequence[tuple[int, int]], layers: Sequence[int], *extra: bytes) -> Part:
     """Return an overlay on a canvas of opaque red."""
     places = [number for place in offsets for number in place]
     payload = struct.pack(f">BB4HII{len(places)}i", 0, 1, 0xFFFF, 0, 0, 0xFFFF, width, height, *places)
-    return Part(kind=b"iovl", payload=payload, properties=(ispe(width, height), *extra), links=((b"dimg", tuple(layers)),))
+    return Part(
+        kind=b"iovl", payload=payload, properties=(ispe(width, height), *extra), links=((b"dimg", tuple(layers)),)
+    )
 
 
 def compose(*items: Part, layout: Layout | None = None) -> bytes:
@@ -122,7 +137,11 @@ def compose(*items: Part, layout: Layout | None = None) -> bytes:
             full_box(b"hdlr", bytes(4), b"pict", bytes(12), layout.handler, b"\0"),
             full_box(b"pitm", struct.pack(">H", layout.primary)),
             _iloc(items, layout, base),
-            full_box(b"iinf", struct.pack(">H", len(items)), *(_infe(number, item) for number, item in enumerate(items, start=1))),
+            full_box(
+                b"iinf",
+                struct.pack(">H", len(items)),
+                *(_infe(number, item) for number, item in enumerate(items, start=1)),
+            ),
             *_iref(items),
             _iprp(items, layout),
             *layout.in_meta,
@@ -144,7 +163,11 @@ def _iloc(items: Sequence[Part], layout: Layout, base: int) -> bytes:
     for number, item in enumerate(items, start=1):
         edges = [base + len(item.payload) * at // layout.pieces for at in range(layout.pieces + 1)]
         method = struct.pack(">H", layout.method) if layout.iloc_version else b""
-        rows.append(struct.pack(">I" if layout.iloc_version == 2 else ">H", number) + method + struct.pack(">HH", 0, layout.pieces))
+        rows.append(
+            struct.pack(">I" if layout.iloc_version == 2 else ">H", number)
+            + method
+            + struct.pack(">HH", 0, layout.pieces)
+        )
         rows += [struct.pack(">II", low, high - low) for low, high in pairwise(edges)]
         base += len(item.payload)
     count = struct.pack(">I" if layout.iloc_version == 2 else ">H", len(items))

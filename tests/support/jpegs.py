@@ -53,7 +53,9 @@ def sampled(pixels: Pixels, factors: str) -> bytes:
 def with_factors(data: bytes, factors: tuple[int, ...]) -> bytes:
     """Return a JPEG whose frame states other sampling factors (0x21 is 2 across, 1 down), so that its data no longer fit."""
     parts = segments(data)
-    return join([(marker, _refactored(body, factors) if marker == 0xC0 else body, coded) for marker, body, coded in parts])
+    return join(
+        [(marker, _refactored(body, factors) if marker == 0xC0 else body, coded) for marker, body, coded in parts]
+    )
 
 
 def _refactored(body: bytes, factors: tuple[int, ...]) -> bytes:

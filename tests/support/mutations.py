@@ -71,14 +71,18 @@ def photos() -> dict[str, bytes]:
 def _composed(hevc: heif.Part, av1: heif.Part) -> dict[str, bytes]:
     """Return photos made of several images, as phones and editors make them."""
     alpha = replace(hevc, properties=(*hevc.properties, heif.aux(heif.ALPHA)), links=((b"auxl", (1,)),))
-    crop = replace(hevc, properties=(*hevc.properties, heif.clap(300, 1, 200, 1, 0, 1, 0, 1), heif.irot(1), heif.imir(0)))
+    crop = replace(
+        hevc, properties=(*hevc.properties, heif.clap(300, 1, 200, 1, 0, 1, 0, 1), heif.irot(1), heif.imir(0))
+    )
     third, avif = heif.Layout(primary=3), (b"avif", b"avif", b"mif1")
     return {
         "heic crop": heif.compose(crop),
         "heic alpha": heif.compose(hevc, alpha),
         "heic grid": heif.compose(hevc, hevc, heif.grid(1, 2, 1000, 500, (1, 2)), layout=third),
         "heic overlay": heif.compose(hevc, hevc, heif.overlay(700, 600, [(0, 0), (90, 50)], (1, 2)), layout=third),
-        "avif grid": heif.compose(av1, av1, heif.grid(1, 2, 1200, 450, (1, 2)), layout=heif.Layout(primary=3, brands=avif)),
+        "avif grid": heif.compose(
+            av1, av1, heif.grid(1, 2, 1200, 450, (1, 2)), layout=heif.Layout(primary=3, brands=avif)
+        ),
     }
 
 
@@ -111,8 +115,15 @@ def interlaced(image: Pixels) -> bytes:
     height, width, channels = image.shape
     big_endian = image.astype(">u2") if image.dtype == np.uint16 else image
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-    rows = b"".join(b"\0" + row.tobytes() for x, y, across, down in passes if (part := big_endian[y::down, x::across]).size for row in part)
-    header = struct.pack(">IIBBBBB", width, height, 8 * image.dtype.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 1)
+    rows = b"".join(
+        b"\0" + row.tobytes()
+        for x, y, across, down in passes
+        if (part := big_endian[y::down, x::across]).size
+        for row in part
+    )
+    header = struct.pack(
+        ">IIBBBBB", width, height, 8 * image.dtype.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 1
+    )
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
@@ -138,7 +149,9 @@ def _saved(image: Pixels, form: str, mode: str, **options: object) -> bytes:
 
 
 def _animation(image: Pixels, form: str) -> bytes:
-    frames = [Pillow.fromarray(np.ascontiguousarray(frame[:96, :128])) for frame in (image, image[::-1], image[:, ::-1])]
+    frames = [
+        Pillow.fromarray(np.ascontiguousarray(frame[:96, :128])) for frame in (image, image[::-1], image[:, ::-1])
+    ]
     out = io.BytesIO()
     frames[0].save(out, form, save_all=True, append_images=frames[1:])
     return out.getvalue()

@@ -20,7 +20,10 @@ def exif() -> bytes:
     return piexif.dump(
         {
             "0th": {piexif.ImageIFD.Orientation: 6, piexif.ImageIFD.Artist: b"SECRET-OWNER"},
-            "Exif": {piexif.ExifIFD.DateTimeOriginal: b"2026:01:01 00:00:00", piexif.ExifIFD.UserComment: b"SECRET-NOTE"},
+            "Exif": {
+                piexif.ExifIFD.DateTimeOriginal: b"2026:01:01 00:00:00",
+                piexif.ExifIFD.UserComment: b"SECRET-NOTE",
+            },
             "GPS": {piexif.GPSIFD.GPSLatitude: ((48, 1), (8, 1), (0, 1)), piexif.GPSIFD.GPSLatitudeRef: b"N"},
             "1st": {piexif.ImageIFD.Compression: 6},
             "thumbnail": thumbnail.getvalue(),

@@ -21,7 +21,13 @@ Photo = tuple[str, bytes, str]
 
 def photos(text: str, image: Pixels) -> list[Photo]:
     """Return `image` as JPEG, PNG, WebP and AVIF and a generated HEIC, `text` (ASCII, at most 60 letters) in each corner of each."""
-    kinds = {"jpg": jpeg(text, image), "png": png(text, image), "webp": webp(text, image), "heic": heic(text), "avif": avif(text, image)}
+    kinds = {
+        "jpg": jpeg(text, image),
+        "png": png(text, image),
+        "webp": webp(text, image),
+        "heic": heic(text),
+        "avif": avif(text, image),
+    }
     types = {"jpg": "jpeg"}
     return [(f"{text}.{suffix}", data, f"image/{types.get(suffix, suffix)}") for suffix, data in kinds.items()]
 
@@ -38,7 +44,13 @@ def photos_with_tables(text: str, image: Pixels) -> list[Photo]:
 def forms(text: str) -> list[bytes]:
     """Return the bytes that a text may stand as."""
     plain = text.encode()
-    return [plain, text.encode("utf-16-be"), text.encode("utf-16-le"), zlib.compress(plain), zlib.compress(profile(text))]
+    return [
+        plain,
+        text.encode("utf-16-be"),
+        text.encode("utf-16-le"),
+        zlib.compress(plain),
+        zlib.compress(profile(text)),
+    ]
 
 
 def exif(text: str) -> bytes:
@@ -49,7 +61,11 @@ def exif(text: str) -> bytes:
     return piexif.dump(
         {
             "0th": {piexif.ImageIFD.Artist: plain, piexif.ImageIFD.Orientation: 1},
-            "Exif": {piexif.ExifIFD.UserComment: plain, piexif.ExifIFD.MakerNote: plain, piexif.ExifIFD.CameraOwnerName: plain},
+            "Exif": {
+                piexif.ExifIFD.UserComment: plain,
+                piexif.ExifIFD.MakerNote: plain,
+                piexif.ExifIFD.CameraOwnerName: plain,
+            },
             "GPS": {piexif.GPSIFD.GPSAreaInformation: plain, piexif.GPSIFD.GPSLatitudeRef: b"N"},
             "1st": {piexif.ImageIFD.Compression: 6},
             "thumbnail": thumbnail.getvalue(),
@@ -72,7 +88,11 @@ def profile(text: str) -> bytes:
 def jpeg(text: str, image: Pixels) -> bytes:
     plain = text.encode()
     data = encode(image, "JPEG", exif=exif(text), comment=plain, icc_profile=profile(text), xmp=xmp(text))
-    segments = [(0xE0, b"JFXX\0\x10" + plain), (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + plain), (0xE2, b"MPF\0" + plain)]
+    segments = [
+        (0xE0, b"JFXX\0\x10" + plain),
+        (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + plain),
+        (0xE2, b"MPF\0" + plain),
+    ]
     segments += [(0xE0 + n, plain) for n in range(3, 16)]
     segments += [(0xED, b"Photoshop 3.0\x008BIM\x04\x04\0\0" + struct.pack(">I", len(plain)) + plain), (0xFE, plain)]
     added = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
@@ -97,7 +117,9 @@ def png(text: str, image: Pixels) -> bytes:
         (b"prVt", plain),
         (b"acTL", plain),
     ]
-    before, after = (b"".join(_chunk(kind, body) for kind, body in chunks) for chunks in (ancillary, ancillary[-2:] + ancillary[:2]))
+    before, after = (
+        b"".join(_chunk(kind, body) for kind, body in chunks) for chunks in (ancillary, ancillary[-2:] + ancillary[:2])
+    )
     # A palette in an image without one, which only suggests, and transparency of another length than it has: no decoder reads them.
     unread = _chunk(b"PLTE", plain.ljust(768, b".")) + _chunk(b"tRNS", plain)
     return header + before + unread + pixels + after + end + plain
@@ -140,7 +162,9 @@ def _others(text: str, image: Part) -> list[Part]:
     plain = text.encode()
     named = replace(image, name=plain)
     return [
-        Part(kind=b"Exif", payload=bytes(4) + exif(text).removeprefix(b"Exif\0\0"), name=plain, links=((b"cdsc", (1,)),)),
+        Part(
+            kind=b"Exif", payload=bytes(4) + exif(text).removeprefix(b"Exif\0\0"), name=plain, links=((b"cdsc", (1,)),)
+        ),
         Part(kind=b"mime", payload=xmp(text), name=plain, links=((b"cdsc", (1,)),)),
         replace(named, links=((b"thmb", (1,)),)),
         replace(named, properties=(*named.properties, heif.aux(heif.DEPTH + plain)), links=((b"auxl", (1,)),)),

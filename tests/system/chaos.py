@@ -113,8 +113,12 @@ class Run:
 
             return on_all
 
-        faults = [Fault(name="worker killed", begin=partial(parts.kill, "worker"))] * max(2, self._result.cases * 10 // 500)
-        faults += [Fault(name=f"{part} killed", begin=partial(parts.kill, part)) for part in ("serving", "metadata", "gateway")]
+        faults = [Fault(name="worker killed", begin=partial(parts.kill, "worker"))] * max(
+            2, self._result.cases * 10 // 500
+        )
+        faults += [
+            Fault(name=f"{part} killed", begin=partial(parts.kill, part)) for part in ("serving", "metadata", "gateway")
+        ]
         faults += [
             Fault(name="redis killed and wiped", begin=parts.wipe_redis),
             Fault(
@@ -133,7 +137,12 @@ class Run:
         slow = 300 if not self._result.quick else 30
         faults += [
             Fault(name="redis damaged", begin=parts.damage_redis),
-            Fault(name="store slow", begin=partial(parts.set, "slow_s", "2"), end=partial(parts.set, "slow_s", "0"), lasts_s=slow),
+            Fault(
+                name="store slow",
+                begin=partial(parts.set, "slow_s", "2"),
+                end=partial(parts.set, "slow_s", "0"),
+                lasts_s=slow,
+            ),
             Fault(
                 name="gateway stopped",
                 begin=partial(parts.stop, "gateway"),
@@ -160,10 +169,18 @@ class Run:
         volume = parts.volume
         store = [
             Fault(
-                name="store read-only", begin=partial(volume.read_only, True), end=partial(volume.read_only, False), lasts_s=STORE_FAULT_S
+                name="store read-only",
+                begin=partial(volume.read_only, True),
+                end=partial(volume.read_only, False),
+                lasts_s=STORE_FAULT_S,
             ),
             Fault(name="store full", begin=volume.fill, end=volume.empty, lasts_s=STORE_FAULT_S),
-            Fault(name="store full, nobody frees", begin=partial(self._fill_in_work, volume.fill), end=volume.empty, lasts_s=STORE_FAULT_S),
+            Fault(
+                name="store full, nobody frees",
+                begin=partial(self._fill_in_work, volume.fill),
+                end=volume.empty,
+                lasts_s=STORE_FAULT_S,
+            ),
             Fault(
                 name="no inodes, nobody frees",
                 begin=partial(self._fill_in_work, volume.fill_inodes),
@@ -268,7 +285,10 @@ class Run:
         begun = said = time.monotonic()
         while time.monotonic() - begun < DRAIN_LIMIT_S:
             still_open = len(list(self._store.list("open/")))
-            traces = sum(set(self._store.list(f"{case_key(PUBLIC_OWNER, case)}/")) != {self._tombstone(case)} for case in self._erased)
+            traces = sum(
+                set(self._store.list(f"{case_key(PUBLIC_OWNER, case)}/")) != {self._tombstone(case)}
+                for case in self._erased
+            )
             if not still_open and not traces:
                 break
             if time.monotonic() - said > 5:
@@ -288,8 +308,14 @@ class Run:
         result.redelivered = sum("/redelivered/" in key for key in self._store.list("cases/"))
         result.bad += self._clients.surprises
         result.bad += verify.wrong_cases(self._store, accepted, self._erased)
-        result.bad += [f"{case_id}: GET does not say FINISHED" for case_id in accepted if not self._clients.finished(case_id, self._http)]
-        result.bad += [f"no recovery from: {recovery.fault}" for recovery in result.recoveries if recovery.seconds is None]
+        result.bad += [
+            f"{case_id}: GET does not say FINISHED"
+            for case_id in accepted
+            if not self._clients.finished(case_id, self._http)
+        ]
+        result.bad += [
+            f"no recovery from: {recovery.fault}" for recovery in result.recoveries if recovery.seconds is None
+        ]
         wanted = result.cases + result.probes - result.erased_when_full
         if len(set(accepted)) != wanted:
             result.bad.append(f"{len(set(accepted))} cases accepted of {wanted}, {result.probes} probes among them")
@@ -307,10 +333,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=500, help="cases of the load (500); 50 or more")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments of the faults (1)")
-    parser.add_argument("--quick", action="store_true", help="let the sweep look every 2 s and resend after 5 s, not as it ships")
+    parser.add_argument(
+        "--quick", action="store_true", help="let the sweep look every 2 s and resend after 5 s, not as it ships"
+    )
     parser.add_argument("--require-complete", action="store_true", help="fail where a fault could not be made")
     parser.add_argument("--json", type=Path, help="file for the result")
-    parser.add_argument("--keep", type=Path, help="new folder for the store and the parts' logs; without it they stay only after a failure")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="new folder for the store and the parts' logs; without it they stay only after a failure",
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     defaults = SweepSettings.model_fields
@@ -331,7 +363,9 @@ def main() -> int:
     try:
         with stack.running(folder, quick=options.quick) as parts:
             if not parts.volume.mounted:
-                print("INCOMPLETE: no tmpfs can be mounted here (root on Linux may); the store is neither filled nor made read-only")
+                print(
+                    "INCOMPLETE: no tmpfs can be mounted here (root on Linux may); the store is neither filled nor made read-only"
+                )
             Run(parts, result).go()
     except KeyboardInterrupt:
         print("stopped; the run says nothing", file=sys.stderr)
@@ -354,8 +388,12 @@ def report(result: Result) -> None:
         taken = [float("inf") if recovery.seconds is None else recovery.seconds for recovery in same]
         in_work = sum(recovery.in_work for recovery in same)
         print(f"{name:<26}{len(taken):>6}{in_work:>9}{statistics.median(taken):>10.1f}{max(taken):>11.1f}")
-    print(f"\n{result.accepted} of {result.cases} cases and {result.probes} probes accepted ({result.client_retries} requests sent again)")
-    print(f"{result.redelivered} redeliveries; nothing open {result.drain_s:g} s after the last case; whole run {result.seconds:g} s")
+    print(
+        f"\n{result.accepted} of {result.cases} cases and {result.probes} probes accepted ({result.client_retries} requests sent again)"
+    )
+    print(
+        f"{result.redelivered} redeliveries; nothing open {result.drain_s:g} s after the last case; whole run {result.seconds:g} s"
+    )
     print(f"{result.erased} cases erased, {result.erased_in_work} before they were finished")
     print(f"{result.temporary_files_left} temporary files of killed writers, cleared by a later put")
     for name in result.skipped:

@@ -53,7 +53,9 @@ class Clients:
         files = {"images": ("image.jpg", self.images[chance.randrange(len(self.images))], "image/jpeg")}
         deadline = time.monotonic() + GIVE_UP_S
         while not self.stop.is_set() and time.monotonic() < deadline:
-            answer = self._try(http, "POST", "/v1/cases", files=files, data={"self_report": "{}"}, headers={"Idempotency-Key": key})
+            answer = self._try(
+                http, "POST", "/v1/cases", files=files, data={"self_report": "{}"}, headers={"Idempotency-Key": key}
+            )
             if answer is not None and answer.status_code in (200, 202):
                 case_id = str(answer.json()["id"])
                 self.accepted[key] = case_id

@@ -65,7 +65,10 @@ def main() -> int:
     for tone in MonkSkinTone:
         for container, space, working, prepared in rows(tone):
             print(f"{tone:6}{container:18}{space:14}{working!s:>18}{prepared!s:>18}")
-            for name, value in (("mean colour", max(working.mean, prepared.mean)), ("patch of a file without loss", working.worst)):
+            for name, value in (
+                ("mean colour", max(working.mean, prepared.mean)),
+                ("patch of a file without loss", working.worst),
+            ):
                 if name == "mean colour" or "JPEG" not in container:
                     worst[name] = max(worst.get(name, 0), value)
     print(*(f"worst {name}: {value:.2f}, at most {LIMIT}" for name, value in worst.items()), sep="\n")

@@ -38,7 +38,15 @@ class Stack:
         self.project = project
         self.port = free_port()  # a fixed one: it must be the same after a restart
         files = ["docker-compose.yml", "compose.twin.yaml", *(["tests/system/compose.quick.yaml"] if quick else [])]
-        self._compose = ["docker", "compose", "--ansi", "never", "-p", project, *(word for file in files for word in ("-f", file))]
+        self._compose = [
+            "docker",
+            "compose",
+            "--ansi",
+            "never",
+            "-p",
+            project,
+            *(word for file in files for word in ("-f", file)),
+        ]
 
     @contextmanager
     def running(self) -> Iterator[str]:
@@ -70,7 +78,9 @@ class Stack:
 
     def copy_store(self, folder: Path) -> DiskStore:
         container = self.containers("gateway")[0]
-        archive = subprocess.run(["docker", "exec", container, "tar", "-C", "/store", "-cf", "-", "."], stdout=subprocess.PIPE, check=True)
+        archive = subprocess.run(
+            ["docker", "exec", container, "tar", "-C", "/store", "-cf", "-", "."], stdout=subprocess.PIPE, check=True
+        )
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(folder, filter="data")
         return DiskStore(folder)
@@ -88,7 +98,9 @@ class Stack:
 
 
 def run(command: list[str], **environment: str) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment})
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout.strip()
@@ -134,13 +146,17 @@ def go(stack: Stack, url: str, *, cases: int) -> list[str]:
         for fault in [*(f"{part} killed" for part in PARTS), "redis cut off"]:
             in_work, seconds = suffer(stack, clients, http, fault=fault, cases=cases)
             print(
-                f"{fault:<18} {in_work:>3} open, {'did NOT recover' if seconds is None else f'recovered after {seconds:.1f} s'}", flush=True
+                f"{fault:<18} {in_work:>3} open, {'did NOT recover' if seconds is None else f'recovered after {seconds:.1f} s'}",
+                flush=True,
             )
             if seconds is None:
                 bad.append(f"{fault}: no fresh case was finished within {RECOVERY_LIMIT_S} s")
         seconds = drain(stack, clients)
         accepted = list(clients.accepted.values())
-        print(f"{len(accepted)} cases accepted ({clients.retries} requests sent again); nothing open after {seconds:.1f} s", flush=True)
+        print(
+            f"{len(accepted)} cases accepted ({clients.retries} requests sent again); nothing open after {seconds:.1f} s",
+            flush=True,
+        )
         bad += [f"{case}: GET does not say FINISHED" for case in accepted if not clients.finished(case, http)]
     clients.stop.set()
     with tempfile.TemporaryDirectory() as folder:
@@ -154,9 +170,13 @@ def go(stack: Stack, url: str, *, cases: int) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes")
+    parser.add_argument(
+        "--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes"
+    )
     parser.add_argument("--cases", type=int, default=10, help="cases for each fault (10)")
-    parser.add_argument("--quick", action="store_true", help="let the sweep look every 2 s and resend after 5 s, not as it ships")
+    parser.add_argument(
+        "--quick", action="store_true", help="let the sweep look every 2 s and resend after 5 s, not as it ships"
+    )
     options = parser.parse_args()
     stack = Stack(options.project, quick=options.quick)
     with stack.running() as url:

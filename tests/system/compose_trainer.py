@@ -39,7 +39,9 @@ class Trainer:
     def epochs(self) -> int:
         """Return how many epochs the store says are done of all runs, read where the gateway sees the store."""
         gateway = self._stack.containers("gateway")[0]
-        return int(run(["docker", "exec", gateway, "sh", "-c", "ls /store/runs/*/epochs 2>/dev/null | grep -c json || true"]))
+        return int(
+            run(["docker", "exec", gateway, "sh", "-c", "ls /store/runs/*/epochs 2>/dev/null | grep -c json || true"])
+        )
 
     def runs(self) -> dict[str, dict[str, object]]:
         """Return what `dermis models` says, by run."""
@@ -69,7 +71,8 @@ def go(stack: Stack, url: str) -> list[str]:
     took = time.monotonic() - asked
     code = run(["docker", "inspect", "-f", "{{.State.ExitCode}}", container])
     print(
-        f"stopped after epoch {trainer.epochs() - before} in {took:.1f} s, exit code {code}: {logs(container).splitlines()[-1]}", flush=True
+        f"stopped after epoch {trainer.epochs() - before} in {took:.1f} s, exit code {code}: {logs(container).splitlines()[-1]}",
+        flush=True,
     )
     if code != "143":
         bad.append(f"exit code {code}: it was killed, or ended by something else than SIGTERM")
@@ -96,18 +99,25 @@ def go(stack: Stack, url: str) -> list[str]:
                 print(f"the next case is answered by version {answered_by}", flush=True)
                 return bad
             if time.monotonic() > deadline:
-                return [*bad, f"a minute after the promotion cases are still answered by version {answered_by}, not {version}"]
+                return [
+                    *bad,
+                    f"a minute after the promotion cases are still answered by version {answered_by}, not {version}",
+                ]
             time.sleep(1)
 
 
 def logs(container: str) -> str:
-    done = subprocess.run(["docker", "logs", container], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        ["docker", "logs", container], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return done.stdout.strip()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes")
+    parser.add_argument(
+        "--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes"
+    )
     stack = Stack(parser.parse_args().project, quick=True)
     with stack.running() as url:
         bad = go(stack, url)

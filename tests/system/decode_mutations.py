@@ -98,7 +98,9 @@ def _child(pipe: Connection, first: int, count: int, seed: int, seeds: dict[str,
 
 def peak_memory() -> int:
     """Return the most bytes of memory that this process held (VmHWM: getrusage's peak is its parent's too)."""
-    line = next(line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) * 1024
 
 
@@ -113,13 +115,22 @@ def _answer(data: bytes) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.system.decode_mutations", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.system.decode_mutations", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--count", type=int, default=4000, help="mutations (4000)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, action="append", default=[], help="photos to mutate too, with those of its sub-folders")
+    parser.add_argument(
+        "--folder", type=Path, action="append", default=[], help="photos to mutate too, with those of its sub-folders"
+    )
     parser.add_argument("--keep", type=Path, help="folder for what killed the child")
     options = parser.parse_args(arguments)
-    files = [path for folder in options.folder for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size < 1 << 20]
+    files = [
+        path
+        for folder in options.folder
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.stat().st_size < 1 << 20
+    ]
     seeds = photos() | {f"file {path}": path.read_bytes() for path in files}
     tally = run(options.count, seed=options.seed, seeds=seeds, keep=options.keep)
     for answer, count in sorted(tally.answers.items()):

@@ -35,7 +35,9 @@ def main() -> int:
         ):
 
             def one(n: int, wait_s: float) -> str:
-                case_id: str = http.post("/v1/cases", files={"images": image}, headers={"Idempotency-Key": f"k{n}"}).json()["id"]
+                case_id: str = http.post(
+                    "/v1/cases", files={"images": image}, headers={"Idempotency-Key": f"k{n}"}
+                ).json()["id"]
                 if n % 2:
                     time.sleep(wait_s)
                     assert http.delete(f"/v1/cases/{case_id}").status_code == 204
@@ -59,12 +61,22 @@ def main() -> int:
             with redis.Redis.from_url(parts.broker_url) as client:
                 time.sleep(2)  # the jobs of erased cases are taken up and found closed
                 held = {key: client.dump(key) or b"" for key in client.keys("*")}
-            found += [f"redis: {key!r}" for key, data in held.items() if any(i.encode() in key or i.encode() in data for i in erased)]
+            found += [
+                f"redis: {key!r}"
+                for key, data in held.items()
+                if any(i.encode() in key or i.encode() in data for i in erased)
+            ]
         logs = "".join(path.read_text(errors="replace") for path in folder.glob("*.log"))
         assert any(without_case_ids(i) in logs for i in kept), "no log was found to be searched"
         found += [f"logs: {i}" for i in ids if i in logs]
-        found += [f"logs: {word}" for word in (image[:64].hex(), min(demo.CASE.glob("*.jpg")).name, "Idempotency") if word in logs]
-        print(f"{len(erased)} of {len(ids)} cases erased on their way; {len(left)} objects and {len(held)} keys of Redis searched")
+        found += [
+            f"logs: {word}"
+            for word in (image[:64].hex(), min(demo.CASE.glob("*.jpg")).name, "Idempotency")
+            if word in logs
+        ]
+        print(
+            f"{len(erased)} of {len(ids)} cases erased on their way; {len(left)} objects and {len(held)} keys of Redis searched"
+        )
         print("\n".join(found) or "nothing of them is left but their tombstones")
         return 1 if found else 0
     finally:

@@ -136,7 +136,8 @@ def measure(url: str, store: BlobStore, *, seconds: float) -> bool:
 def _show(name: str, taken: list[float], answers: Counter[str]) -> float:
     cuts = statistics.quantiles(taken, n=100, method="inclusive")
     print(
-        f"{name}: n={len(taken)} p50={cuts[49]:.3f} s p99={cuts[98]:.3f} s longest={max(taken):.3f} s, answers {dict(answers)}", flush=True
+        f"{name}: n={len(taken)} p50={cuts[49]:.3f} s p99={cuts[98]:.3f} s longest={max(taken):.3f} s, answers {dict(answers)}",
+        flush=True,
     )
     return cuts[98]
 

@@ -34,13 +34,23 @@ def main() -> int:
             key, token = make_key(name="fuzz", scopes=(Scope.ADMIN,), at=datetime.now(UTC))
             put_key(open_store(parts.store_url), key)
             command = [
-                *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run", f"{parts.url}/openapi.json"),
+                *(
+                    str(Path(sys.executable).with_name("schemathesis")),
+                    "--config-file",
+                    str(CONFIG),
+                    "run",
+                    f"{parts.url}/openapi.json",
+                ),
                 *("--checks", "all", "--max-examples", str(options.examples)),
                 *("--generation-deterministic", "--continue-on-failure", "--no-color"),
                 *("--request-timeout", "60", "--warnings", "off"),
                 *("--header", f"Authorization: Bearer {token}"),
             ]
-            more = {"SCHEMATHESIS_HOOKS": "tests.system.fuzz_hooks", "DERMIS_FUZZ_SOURCE": source.as_uri(), "PYTHONPATH": str(ROOT)}
+            more = {
+                "SCHEMATHESIS_HOOKS": "tests.system.fuzz_hooks",
+                "DERMIS_FUZZ_SOURCE": source.as_uri(),
+                "PYTHONPATH": str(ROOT),
+            }
             return subprocess.run(command, check=False, cwd=folder, env=os.environ | more).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)

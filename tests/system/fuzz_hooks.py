@@ -15,8 +15,12 @@ _SEEN = images.quarters(height=300, width=300)
 _FORMS = {f"image/{form.lower()}": images.encode(_SEEN, form) for form in ("JPEG", "PNG", "WEBP")}
 
 for _name, _image in _FORMS.items():
-    schemathesis.openapi.media_type(_name, st.just(_image) | st.just(_image[: len(_image) // 2]) | st.binary(max_size=64))
-schemathesis.openapi.media_type("text/csv", st.sampled_from([b"images,name\na.jpg;b.jpg,one\nnone.jpg,two\n", b"images\n", b"nonsense"]))
+    schemathesis.openapi.media_type(
+        _name, st.just(_image) | st.just(_image[: len(_image) // 2]) | st.binary(max_size=64)
+    )
+schemathesis.openapi.media_type(
+    "text/csv", st.sampled_from([b"images,name\na.jpg;b.jpg,one\nnone.jpg,two\n", b"images\n", b"nonsense"])
+)
 
 
 @schemathesis.hook.apply_to(method="POST", path="/v1/batches")

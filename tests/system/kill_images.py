@@ -83,7 +83,9 @@ def run(folder: Path, *, count: int, width: int, height: int, size: int, lost_af
         }
         with _worker("a", folder, environ, lost_after) as first, _worker("b", folder, environ, lost_after) as second:
             began = time.monotonic()
-            _profile(folder, source, environ, seen, {"worker a": first, "worker b": second}, size=size, lost_after=lost_after)
+            _profile(
+                folder, source, environ, seen, {"worker a": first, "worker b": second}, size=size, lost_after=lost_after
+            )
             seen.seconds = time.monotonic() - began
     with (folder / "out/images.csv").open(newline="") as file:
         seen.rows = list(csv.DictReader(file))
@@ -133,7 +135,10 @@ def _tables(count: int) -> tuple[bytes, bytes]:
     ids = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 2 * count)
     rows = [
         labelled(
-            int(ids[n]), {"Eczema": 1.0}, images=tuple(map(int, ids[count + n : count + n + 3])), monk_skin_tone_label_us=str(n % 10 + 1)
+            int(ids[n]),
+            {"Eczema": 1.0},
+            images=tuple(map(int, ids[count + n : count + n + 3])),
+            monk_skin_tone_label_us=str(n % 10 + 1),
         )
         for n in range(0, count, 3)
     ]
@@ -244,11 +249,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--size", default="1632x1224", help="pixels of an image")
     parser.add_argument("--shard-size", type=int, default=16)
-    parser.add_argument("--lost-after", type=int, default=25, help="seconds until a lost worker's shards are given to the other")
+    parser.add_argument(
+        "--lost-after", type=int, default=25, help="seconds until a lost worker's shards are given to the other"
+    )
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
     folder = Path(tempfile.mkdtemp())
-    seen = run(folder, count=given.count, width=width, height=height, size=given.shard_size, lost_after=given.lost_after)
+    seen = run(
+        folder, count=given.count, width=width, height=height, size=given.shard_size, lost_after=given.lost_after
+    )
     seen.check()
     by_worker = Counter(name for name, _ in seen.shards_done.elements())
     twice = [shard for shard, n in Counter(shard for _, shard in seen.shards_done.elements()).items() if n > 1]
@@ -257,7 +266,9 @@ def main() -> None:
         f"{len(seen.rows):,} rows of {len(seen.keys):,} images ({given.size} PNG, {seen.png_mb:.2f} MB), each once, in {seen.seconds:.0f} s"
     )
     print(f"{len(seen.missing)} missing and {len(seen.corrupted)} corrupted, each with its reason")
-    print(f"killed at {seen.results_at_kill} of {seen.results} results; shards by worker {dict(by_worker)}, worked on twice: {twice}")
+    print(
+        f"killed at {seen.results_at_kill} of {seen.results} results; shards by worker {dict(by_worker)}, worked on twice: {twice}"
+    )
     print("peak memory (VmHWM):", ", ".join(f"{name} {mb:.0f} MB" for name, mb in seen.peaks.items()))
     shutil.rmtree(folder)
 

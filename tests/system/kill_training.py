@@ -44,7 +44,9 @@ def epochs_of(folder: Path, name: str) -> list[dict[str, float]]:
     """Return the metrics of every epoch of a store's one run."""
     store = open_store((folder / name).as_uri())
     (run_id,) = run_ids(store)
-    keys = sorted(store.list(f"runs/{run_id}/epochs/"), key=lambda key: int(key.rpartition("/")[2].removesuffix(".json")))
+    keys = sorted(
+        store.list(f"runs/{run_id}/epochs/"), key=lambda key: int(key.rpartition("/")[2].removesuffix(".json"))
+    )
     return [json.loads(store.get(key))["metrics"] for key in keys]
 
 
@@ -60,7 +62,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dermis-kill-") as scratch:
         folder = Path(scratch)
         for seed in range(given.seeds):
-            subprocess.run(command(folder, f"alone{seed}", seed, epochs), env=environment, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                command(folder, f"alone{seed}", seed, epochs), env=environment, check=True, stdout=subprocess.DEVNULL
+            )
         alone = [epochs_of(folder, f"alone{seed}") for seed in range(given.seeds)]
         after: list[int] = []
         for at in sorted(moments.sample(range(2, len(alone[0]) - 1), given.kills)):
@@ -74,19 +78,29 @@ def main() -> int:
         resumed = epochs_of(folder, "killed")
         store = open_store((folder / "killed").as_uri())
         state = read_run(store, run_ids(store)[0])
-        resumptions = [json.loads(store.get(key))["after"] for key in sorted(store.list(f"runs/{run_ids(store)[0]}/resumed/"))]
+        resumptions = [
+            json.loads(store.get(key))["after"] for key in sorted(store.list(f"runs/{run_ids(store)[0]}/resumed/"))
+        ]
     losses = [run[-1]["validation_loss"] for run in alone]
     off = max(abs(one[name] - other[name]) for one, other in zip(alone[0], resumed, strict=True) for name in one)
-    print(f"killed -9 after epochs {after} of {len(resumed)}, went on after {resumptions}; attempts {state.attempt}, {state.status}")
+    print(
+        f"killed -9 after epochs {after} of {len(resumed)}, went on after {resumptions}; attempts {state.attempt}, {state.status}"
+    )
     print(f"largest difference of any epoch's metrics to the run left alone: {off:.2g}")
     spread = f"{min(losses):.4f} to {max(losses):.4f}"
-    print(f"last validation loss {resumed[-1]['validation_loss']:.4f}; of runs left alone, {given.seeds} seeds: {spread}")
+    print(
+        f"last validation loss {resumed[-1]['validation_loss']:.4f}; of runs left alone, {given.seeds} seeds: {spread}"
+    )
     in_time = (
         max(after) < len(resumed)
         and state.attempt == given.kills + 1
         and all(0 < at <= k for at, k in zip(resumptions, after, strict=True))
     )
-    return 0 if in_time and off < 1e-3 and min(losses) - 1e-3 <= resumed[-1]["validation_loss"] <= max(losses) + 1e-3 else 1
+    return (
+        0
+        if in_time and off < 1e-3 and min(losses) - 1e-3 <= resumed[-1]["validation_loss"] <= max(losses) + 1e-3
+        else 1
+    )
 
 
 def done(folder: Path) -> int:

@@ -48,11 +48,15 @@ class Tally:
 def originals() -> tuple[tuple[str, bytes], ...]:
     pixels = cv2.imdecode(np.frombuffer(small_images()[0], np.uint8), cv2.IMREAD_COLOR)
     assert pixels is not None
-    coded = [(f"image/{name}", cv2.imencode(f".{name}", pixels)[1].tobytes()) for name in ("jpeg", "png", "webp", "avif")]
+    coded = [
+        (f"image/{name}", cv2.imencode(f".{name}", pixels)[1].tobytes()) for name in ("jpeg", "png", "webp", "avif")
+    ]
     return (*coded, ("image/heic", HEIC.read_bytes()))
 
 
-def image(chance: random.Random, data: bytes | None = None, kind: str | None = None) -> tuple[str, tuple[str, bytes, str]]:
+def image(
+    chance: random.Random, data: bytes | None = None, kind: str | None = None
+) -> tuple[str, tuple[str, bytes, str]]:
     found_kind, original = chance.choice(originals())
     return "images", ("image", original if data is None else data, kind or found_kind)
 
@@ -74,7 +78,8 @@ def flipped(chance: random.Random) -> Request:
 def mislabelled(chance: random.Random) -> Request:
     kind = chance.choice(("image/png", "image/jpeg", "image/heic", "application/pdf", "text/html", "", "x" * 300))
     data = chance.choice(
-        [data for _, data in originals()] + [b"%PDF-1.7\n" + bytes(900), b"GIF89a" + bytes(99), b"MZ" + bytes(99), b"", b"\0"]
+        [data for _, data in originals()]
+        + [b"%PDF-1.7\n" + bytes(900), b"GIF89a" + bytes(99), b"MZ" + bytes(99), b"", b"\0"]
     )
     return {"files": [image(chance, data, kind)]}
 
@@ -91,7 +96,12 @@ def bomb(chance: random.Random) -> Request:
         + struct.pack(">I", zlib.crc32(b"IDAT" + pixels))
         + bytes.fromhex("0000000049454e44ae426082")
     )
-    webp = b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + struct.pack("<I", width)[:3] + struct.pack("<I", height)[:3] + bytes(8)
+    webp = (
+        b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0"
+        + struct.pack("<I", width)[:3]
+        + struct.pack("<I", height)[:3]
+        + bytes(8)
+    )
     jpeg = bytearray(originals()[0][1])
     at = jpeg.index(b"\xff\xc0")
     jpeg[at + 5 : at + 9] = struct.pack(">HH", height & 0xFFFF, width & 0xFFFF)
@@ -104,13 +114,33 @@ def bomb(chance: random.Random) -> Request:
 def polyglot(chance: random.Random) -> Request:
     kind, data = chance.choice(originals())
     other = chance.choice(
-        (b"%PDF-1.7\n", b"PK\3\4" + bytes(200), b"<html><script>alert(1)</script>", b"#!/bin/sh\n", chance.choice(originals())[1])
+        (
+            b"%PDF-1.7\n",
+            b"PK\3\4" + bytes(200),
+            b"<html><script>alert(1)</script>",
+            b"#!/bin/sh\n",
+            chance.choice(originals())[1],
+        )
     )
-    return {"files": [image(chance, chance.choice((data + other, other + data, data[:200] + other + data[200:])), kind)]}
+    return {
+        "files": [image(chance, chance.choice((data + other, other + data, data[:200] + other + data[200:])), kind)]
+    }
 
 
 def wrong_json(chance: random.Random) -> Request:
-    values = ("null", "[]", "1", '"x"', "true", "{", "", "NaN", "[" * 5000, '{"textures": 1}', '{"textures": ["FLAT", null]}')
+    values = (
+        "null",
+        "[]",
+        "1",
+        '"x"',
+        "true",
+        "{",
+        "",
+        "NaN",
+        "[" * 5000,
+        '{"textures": 1}',
+        '{"textures": ["FLAT", null]}',
+    )
     values += (
         '{"age_group": []}',
         '{"age_group": {"a": 1}}',
@@ -118,10 +148,18 @@ def wrong_json(chance: random.Random) -> Request:
         '{"textures": ["\\ud800"]}',
         '{"a":' * 200 + "1" + "}" * 200,
     )
-    values += ('{"age_group": 1e999}', '{"age_group": "AGE_18_TO_29", "age_group": 7}', "\ufeff{}", "{}" * 2, " " * 60_000 + "{}")
+    values += (
+        '{"age_group": 1e999}',
+        '{"age_group": "AGE_18_TO_29", "age_group": 7}',
+        "\ufeff{}",
+        "{}" * 2,
+        " " * 60_000 + "{}",
+    )
     data: dict[str, Any] = {"self_report": chance.choice(values)}
     if chance.random() < 0.3:
-        data[chance.choice(("consent", "shot_types", "owner", "self_report[]"))] = chance.choice(("", "X", "ASSESS_ONLY", "\0", "é" * 500))
+        data[chance.choice(("consent", "shot_types", "owner", "self_report[]"))] = chance.choice(
+            ("", "X", "ASSESS_ONLY", "\0", "é" * 500)
+        )
     return {"files": [image(chance)], "data": data}
 
 
@@ -161,7 +199,16 @@ def wrong_headers(chance: random.Random) -> Request:
     return {"files": [image(chance) for _ in range(chance.choice((0, 1, 3, 4, 17)))], "headers": headers}
 
 
-KINDS: tuple[Callable[[random.Random], Request], ...] = (cut, flipped, mislabelled, bomb, polyglot, wrong_json, wrong_form, wrong_headers)
+KINDS: tuple[Callable[[random.Random], Request], ...] = (
+    cut,
+    flipped,
+    mislabelled,
+    bomb,
+    polyglot,
+    wrong_json,
+    wrong_form,
+    wrong_headers,
+)
 
 
 def send(http: httpx.Client, tally: Tally, *, seed: int, n: int) -> None:
@@ -263,7 +310,9 @@ def main() -> int:
     if options.json:
         answers = {f"{kind}: {answer}": count for (kind, answer), count in sorted(tally.answers.items())}
         options.json.write_text(
-            json.dumps({"uploads": options.uploads, "answers": answers, "before": before, "after": after, "bad": tally.bad})
+            json.dumps(
+                {"uploads": options.uploads, "answers": answers, "before": before, "after": after, "bad": tally.bad}
+            )
         )
     return 1 if tally.bad else 0
 

@@ -29,7 +29,10 @@ from tests.system.verify import files_by_case
 
 SATURATING = 8
 MOST_AT_ONCE = 128
-FORM = {"files": [("images", (f"{n}.jpg", image, "image/jpeg")) for n, image in enumerate(small_images())], "data": {"self_report": "{}"}}
+FORM = {
+    "files": [("images", (f"{n}.jpg", image, "image/jpeg")) for n, image in enumerate(small_images())],
+    "data": {"self_report": "{}"},
+}
 RECOVERED_WITHIN_S = 30
 
 
@@ -157,7 +160,9 @@ def verify(store: BlobStore, result: Result, accepted: set[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.system.overload", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.system.overload", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--seconds", type=float, default=120, help="how long (120)")
     parser.add_argument("--times", type=float, default=4, help="multiple of the sustainable rate (4)")
     parser.add_argument("--json", type=Path, help="file for the result")
@@ -172,18 +177,29 @@ def main() -> int:
                 result.alone_ms = round(statistics.median(alone(http) for _ in range(20)) * 1000, 1)
             result.sustainable_per_s = round(saturated(parts.url, seconds=10), 1)
             result.offered_per_s = options.times * result.sustainable_per_s
-            print(f"alone {result.alone_ms} ms; sustainable {result.sustainable_per_s}/s; now {result.offered_per_s:g}/s", flush=True)
+            print(
+                f"alone {result.alone_ms} ms; sustainable {result.sustainable_per_s}/s; now {result.offered_per_s:g}/s",
+                flush=True,
+            )
             overload(parts.url, result, seconds=options.seconds, accepted=accepted)
             recover(parts.url, store, result)
             verify(store, result, accepted)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if result.recovered_s is None or result.drained_s is None or max(result.recovered_s, result.drained_s) > RECOVERED_WITHIN_S:
+    if (
+        result.recovered_s is None
+        or result.drained_s is None
+        or max(result.recovered_s, result.drained_s) > RECOVERED_WITHIN_S
+    ):
         result.bad.append(f"not recovered within {RECOVERED_WITHIN_S} s")
-    print(f"\n{result.offered} offered ({result.late} later than 1 s, for want of a free client), answers {result.answers}")
+    print(
+        f"\n{result.offered} offered ({result.late} later than 1 s, for want of a free client), answers {result.answers}"
+    )
     print(f"POST of accepted ones, ms: {result.post_ms}; of refused ones: {result.refusal_ms}")
     print(f"accepted to outcome, s: {result.outcome_s}; {len(accepted)} accepted")
-    print(f"after the load: a lone case as before after {result.recovered_s} s, nothing open after {result.drained_s} s")
+    print(
+        f"after the load: a lone case as before after {result.recovered_s} s, nothing open after {result.drained_s} s"
+    )
     for line in result.bad[:20]:
         print(f"BAD  {line}")
     print("FAILED" if result.bad else "every accepted case has exactly one outcome")

@@ -123,7 +123,9 @@ def by_trainer(files: dict[str, bytes], python: Path) -> dict[str, tuple[Answer,
         source.mkdir()
         for name, data in files.items():
             (source / f"{name}.jpg").write_bytes(data)
-        done = subprocess.run([python, "-c", TRAINER, source, out], cwd=ROOT, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [python, "-c", TRAINER, source, out], cwd=ROOT, check=False, capture_output=True, text=True
+        )
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
     answers = {}
@@ -157,7 +159,9 @@ def agree(row: dict[str, Answer]) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.system.photo_answers", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.system.photo_answers", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--trainer-python", type=Path, default=ROOT / ".venv-trainer" / "bin" / "python")
     options = parser.parse_args(arguments)
@@ -173,7 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not agree(row):
             print("\n".join(f"{'':<42}{route:<12}{answer}" for route, answer in row.items()))
     several = sum(not agree(row) for row in table.values())
-    print(f"{len(table)} files, {sum(next(iter(row.values())).taken for row in table.values())} taken, {several} with several answers")
+    print(
+        f"{len(table)} files, {sum(next(iter(row.values())).taken for row in table.values())} taken, {several} with several answers"
+    )
     return 1 if several else 0
 
 

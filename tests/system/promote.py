@@ -61,7 +61,11 @@ def evaluate(store: BlobStore, ref: VersionRef) -> str:
     for row, case in enumerate(made):
         for slot, image in enumerate(case.images):
             images[row, slot], mask[row, slot] = fit(image, manifest.image_size), True
-    inputs = {"images": images, "image_mask": mask, "features": encode_batch(schema, [case.self_report for case in made])}
+    inputs = {
+        "images": images,
+        "image_mask": mask,
+        "features": encode_batch(schema, [case.self_report for case in made]),
+    }
     said = load_bundle(store, ref).run(inputs, ("probabilities", "embedding"))
     names = [condition.name.removesuffix(" (version 2)") for condition in manifest.conditions]
     labels = np.array([names.index(case.condition) for case in made])
@@ -125,11 +129,15 @@ class Run:
 
     def _dermis(self, *words: str) -> None:
         command = [sys.executable, "-m", "dermis.standalone", *words, "--store", self._parts.store_url]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment())
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment()
+        )
         while process.poll() is None:
             self._offer(0.1)
         if process.returncode:
-            self.bad.append(f"dermis {' '.join(words)}: exit {process.returncode}: {process.stdout.read() if process.stdout else ''}")
+            self.bad.append(
+                f"dermis {' '.join(words)}: exit {process.returncode}: {process.stdout.read() if process.stdout else ''}"
+            )
 
     def _offer(self, seconds: float) -> None:
         """Submit cases at a steady rate for a while."""
@@ -183,8 +191,12 @@ class Run:
             self.bad.append(f"answers by version {dict(by_version)}: too few to show anything")
         if len(set(accepted)) != self._offered:
             self.bad.append(f"{len(set(accepted))} cases accepted of {self._offered}")
-        records = collections.Counter(json.loads(self._store.get(key))["action"] for key in self._store.list("promotions/"))
-        print(f"\n{len(accepted)} cases accepted at {CASES_PER_S}/s ({self._clients.retries} requests sent again), {self._now():.0f} s")
+        records = collections.Counter(
+            json.loads(self._store.get(key))["action"] for key in self._store.list("promotions/")
+        )
+        print(
+            f"\n{len(accepted)} cases accepted at {CASES_PER_S}/s ({self._clients.retries} requests sent again), {self._now():.0f} s"
+        )
         print(f"answered by version: {dict(sorted(by_version.items()))}; records under promotions/: {dict(records)}")
         finite = [seconds for seconds in self._followed if seconds < FOLLOW_LIMIT_S]
         if finite:

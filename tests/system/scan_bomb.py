@@ -30,7 +30,9 @@ MOST_S = 180.0
 def end_of(http: httpx.Client, images: Sequence[bytes]) -> tuple[float, str]:
     """Submit a case; return the seconds until it ended and how, or how it was refused."""
     begun = time.monotonic()
-    answer = http.post("/v1/cases", files=[("images", ("a.jpg", image, "image/jpeg")) for image in images], data={"self_report": "{}"})
+    answer = http.post(
+        "/v1/cases", files=[("images", ("a.jpg", image, "image/jpeg")) for image in images], data={"self_report": "{}"}
+    )
     if answer.status_code not in (200, 202):
         return time.monotonic() - begun, f"{answer.status_code} {answer.json()['reason']}"
     while time.monotonic() - begun < MOST_S:
@@ -78,7 +80,9 @@ def run(parts: stack.Stack, *, bombs: int, cases: int) -> list[tuple[float, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.system.scan_bomb", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.system.scan_bomb", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--bombs", type=int, default=2)
     parser.add_argument("--cases", type=int, default=40)
     options = parser.parse_args(arguments)
@@ -91,7 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = sorted(taken for taken, _ in ends)
     finished = sum(end == "FINISHED" for _, end in ends)
     print(f"{len(ends)} ordinary cases, {finished} finished")
-    print(f"p50 {statistics.median(seconds):.1f} s, p95 {seconds[int(0.95 * (len(seconds) - 1))]:.1f} s, longest {seconds[-1]:.1f} s")
+    print(
+        f"p50 {statistics.median(seconds):.1f} s, p95 {seconds[int(0.95 * (len(seconds) - 1))]:.1f} s, longest {seconds[-1]:.1f} s"
+    )
     return 0 if finished == len(ends) else 1
 
 

@@ -22,7 +22,11 @@ from tests.system.proxy import Proxy
 
 MOUNT_MB = 64
 MOUNT_INODES = 40_000
-QUICK = {"DERMIS_SWEEP_INTERVAL_SECONDS": "2", "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "5", "DERMIS_SWEEP_INCOMPLETE_AFTER_SECONDS": "20"}
+QUICK = {
+    "DERMIS_SWEEP_INTERVAL_SECONDS": "2",
+    "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "5",
+    "DERMIS_SWEEP_INCOMPLETE_AFTER_SECONDS": "20",
+}
 SMALL = {
     "DERMIS_GATEWAY_MIN_FREE_BYTES": str(8 << 20),
     "DERMIS_GATEWAY_MIN_FREE_INODES": "1000",
@@ -39,7 +43,9 @@ class Volume:
         self.folder = folder
         folder.mkdir()
         may = own and sys.platform == "linux" and os.geteuid() == 0
-        self.mounted = may and _mount("-t", "tmpfs", "-o", f"size={MOUNT_MB}m,nr_inodes={MOUNT_INODES}", "tmpfs", str(folder))
+        self.mounted = may and _mount(
+            "-t", "tmpfs", "-o", f"size={MOUNT_MB}m,nr_inodes={MOUNT_INODES}", "tmpfs", str(folder)
+        )
 
     def fill(self) -> None:
         """Leave no free block."""
@@ -63,7 +69,9 @@ class Volume:
 
     def read_only(self, on: bool) -> None:
         deadline = time.monotonic() + 10
-        while not _mount("-o", f"remount,{'ro' if on else 'rw'}", str(self.folder)):  # busy while a file is open for writing
+        while not _mount(
+            "-o", f"remount,{'ro' if on else 'rw'}", str(self.folder)
+        ):  # busy while a file is open for writing
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the store could not be remounted {'read-only' if on else 'writable'} within 10 s")
             time.sleep(0.005)
@@ -140,7 +148,9 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: st
         through = {name: by_name[name].address for name in addresses} | {
             "DERMIS_BROKER_URL": plan.broker_url.replace(broker, by_name["broker"].address)
         }
-        supervisor = Supervisor([_redirected(part, through) for part in plan.parts], plan.environ, _logs(folder / "parts.log"))
+        supervisor = Supervisor(
+            [_redirected(part, through) for part in plan.parts], plan.environ, _logs(folder / "parts.log")
+        )
         supervisor.start()
         try:
             ensure_bundle(open_store(plan.environ["DERMIS_STORE_URL"]))

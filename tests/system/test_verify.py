@@ -19,7 +19,9 @@ def good_store() -> MemoryStore:
     store = MemoryStore()
     model = ModelRef(name="dermis", version=1, purpose="demo")
     seen = Heatmap(n=1, condition="Eczema", place=0)
-    outcome = Outcome(case_id=DONE, finished_at=datetime.now(UTC), kind=OutcomeKind.DIFFERENTIAL, model=model, heatmaps=(seen,))
+    outcome = Outcome(
+        case_id=DONE, finished_at=datetime.now(UTC), kind=OutcomeKind.DIFFERENTIAL, model=model, heatmaps=(seen,)
+    )
     for name in (
         "received.json",
         "assessed.json",

@@ -9,7 +9,14 @@ from dermis.shared.case import PUBLIC_OWNER, Outcome, case_key, heatmap_key
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.disk import LEFTOVER_AGE_S, DiskStore
 
-_EACH_CASE = {"received.json", "assessed.json", "outcome.json", "idempotency.json", "images/1/original", "images/1/prepared"}
+_EACH_CASE = {
+    "received.json",
+    "assessed.json",
+    "outcome.json",
+    "idempotency.json",
+    "images/1/original",
+    "images/1/prepared",
+}
 
 
 def files_by_case(store: BlobStore) -> dict[str, set[str]]:
@@ -35,7 +42,9 @@ def wrong_cases(store: BlobStore, accepted: Collection[str], erased: Collection[
             continue
         if outcome.case_id != case_id or outcome.model is None or outcome.model.version < 1:
             bad.append(f"{case_id}: outcome {outcome.kind} of {outcome.case_id} with model {outcome.model}")
-    bad += [f"{case_id}: erased, but there is {sorted(found.get(case_id, set()))}" for case_id in left_of(erased, found)]
+    bad += [
+        f"{case_id}: erased, but there is {sorted(found.get(case_id, set()))}" for case_id in left_of(erased, found)
+    ]
     bad += [f"{key}: still open" for key in store.list("open/")]
     records = len(list(store.list("idempotency/")))
     if records != len(accepted):

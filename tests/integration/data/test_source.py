@@ -33,7 +33,9 @@ def test_a_bucket_is_read_where_it_is_and_a_part_comes_home(source: str, tmp_pat
     assert len(scin.cases) == 20
     assert [image is None for _, image in scin.read_images(["images/1.png", "images/20.png"])] == [False, True]
     home = tmp_path / "home"
-    said = CliRunner().invoke(data, ["fetch", "--data", source, "--policy", "scin-all", "--where", "label=A|", str(home)])
+    said = CliRunner().invoke(
+        data, ["fetch", "--data", source, "--policy", "scin-all", "--where", "label=A|", str(home)]
+    )
     assert said.exit_code == 0, said.output
     assert "10 of 20 cases, 19 images" in said.output
     assert "18 fetched, 0 were there, 1 missing in the source" in said.output

@@ -9,7 +9,9 @@ import pytest
 from benchmarks.queueing import Fit, fit, must_wait, needed, queue_s, time_in_system
 
 
-@pytest.mark.parametrize(("load", "servers", "chance"), [(0.5, 1, 0.5), (1.0, 2, 1 / 3), (8.0, 10, 0.4092), (0.0, 3, 0.0), (5.0, 4, 1.0)])
+@pytest.mark.parametrize(
+    ("load", "servers", "chance"), [(0.5, 1, 0.5), (1.0, 2, 1 / 3), (8.0, 10, 0.4092), (0.0, 3, 0.0), (5.0, 4, 1.0)]
+)
 def test_erlangs_c(load: float, servers: int, chance: float) -> None:
     assert must_wait(load=load, servers=servers) == pytest.approx(chance, abs=1e-4)
 

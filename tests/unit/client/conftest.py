@@ -64,7 +64,9 @@ def _blocking(gateway: Gateway, method: str, arguments: tuple[Any, ...], named: 
 
 def _asynchronous(gateway: Gateway, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     async def run() -> Any:
-        async with AsyncClient("http://gateway/", key="key_1.secret", transport=httpx.MockTransport(gateway.handle_async)) as client:
+        async with AsyncClient(
+            "http://gateway/", key="key_1.secret", transport=httpx.MockTransport(gateway.handle_async)
+        ) as client:
             result = getattr(client, method)(*arguments, **named)
             return [each async for each in result] if inspect.isasyncgen(result) else await result
 

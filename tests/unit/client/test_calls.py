@@ -30,7 +30,9 @@ def test_both_clients_have_every_call() -> None:
 
 def test_a_case_is_submitted_as_the_api_wants_it(gateway: Gateway, image: Path) -> None:
     shot_types = ["CLOSE_UP", "AT_DISTANCE"]
-    case = gateway.call("submit", [image, image], shot_types=shot_types, report={"textures": ["FLAT"]}, replies=[answer(202, CASE)])
+    case = gateway.call(
+        "submit", [image, image], shot_types=shot_types, report={"textures": ["FLAT"]}, replies=[answer(202, CASE)]
+    )
     assert case == Case.model_validate(CASE)
     (request,), (body,) = gateway.asked, gateway.bodies
     assert (request.method, request.url.path) == ("POST", "/v1/cases")
@@ -52,7 +54,9 @@ def test_an_image_is_a_path_bytes_or_a_file(gateway: Gateway, image: Path) -> No
     assert body.count(b"\r\n\r\njpeg\r\n") == 2
 
 
-@pytest.mark.parametrize(("wrong", "message"), [("gone.jpg", "gone.jpg: No such file"), (io.StringIO("text"), "open it with mode 'rb'")])
+@pytest.mark.parametrize(
+    ("wrong", "message"), [("gone.jpg", "gone.jpg: No such file"), (io.StringIO("text"), "open it with mode 'rb'")]
+)
 def test_an_image_that_cannot_be_read_is_named(gateway: Gateway, wrong: Any, message: str) -> None:
     with pytest.raises(ApiError, match=message) as caught:
         gateway.call("submit", [wrong], replies=[answer(202, CASE)])
@@ -79,7 +83,9 @@ def test_a_case_is_waited_for_by_its_id(gateway: Gateway) -> None:
 
 
 def test_a_case_that_takes_too_long_is_named(gateway: Gateway, image: Path) -> None:
-    with pytest.raises(ApiError, match=r"case_1 is RECEIVED still; look again with GET http://gateway/v1/cases/case_1") as caught:
+    with pytest.raises(
+        ApiError, match=r"case_1 is RECEIVED still; look again with GET http://gateway/v1/cases/case_1"
+    ) as caught:
         gateway.call("assess", [image], timeout=0.05, replies=[answer(202, CASE)])
     assert caught.value.reason == "NOT_FINISHED"
 
@@ -101,7 +107,15 @@ def test_pages_are_followed_to_the_last(gateway: Gateway) -> None:
 
 
 def test_a_batch_is_made_of_a_prefix_or_of_rows(gateway: Gateway) -> None:
-    batch = {"id": "b", "status": "RUNNING", "created_at": "2026-01-02T03:04:05Z", "rows": 1, "rows_done": 0, "step": 8, "failed": {}}
+    batch = {
+        "id": "b",
+        "status": "RUNNING",
+        "created_at": "2026-01-02T03:04:05Z",
+        "rows": 1,
+        "rows_done": 0,
+        "step": 8,
+        "failed": {},
+    }
     reply = answer(202, batch | {"results": "/v1/batches/b/results"})
     assert gateway.call("create_batch", "gs://b/c", prefix="skin/", replies=[reply]).id == "b"
     gateway.call("create_batch", "gs://b/c", rows=b"images\na.jpg\n", replies=[reply])
@@ -111,7 +125,15 @@ def test_a_batch_is_made_of_a_prefix_or_of_rows(gateway: Gateway) -> None:
 
 
 def test_a_batch_is_waited_for(gateway: Gateway) -> None:
-    batch = {"id": "b", "created_at": "2026-01-02T03:04:05Z", "rows": 1, "rows_done": 0, "step": 8, "failed": {"0": "why"}, "results": "r"}
+    batch = {
+        "id": "b",
+        "created_at": "2026-01-02T03:04:05Z",
+        "rows": 1,
+        "rows_done": 0,
+        "step": 8,
+        "failed": {"0": "why"},
+        "results": "r",
+    }
     replies = [answer(200, batch | {"status": "RUNNING"}), answer(200, batch | {"status": "FINISHED"})]
     assert gateway.call("wait_for_batch", "b", replies=replies).failed == {0: "why"}
     with pytest.raises(ApiError, match="0 of 1 rows done"):
@@ -154,22 +176,33 @@ def test_a_key_goes_with_every_call_and_a_refusal_comes_back(gateway: Gateway, n
 
 
 def test_a_problem_has_its_pointers(gateway: Gateway) -> None:
-    errors = [{"pointer": "/self_report/textures/0", "detail": "not known"}, {"pointer": "/images/0", "detail": "too dark"}]
+    errors = [
+        {"pointer": "/self_report/textures/0", "detail": "not known"},
+        {"pointer": "/images/0", "detail": "too dark"},
+    ]
     with pytest.raises(ApiError) as caught:
-        gateway.call("submit", [b""], replies=[answer(422, {"reason": "SELF_REPORT", "detail": "two faults", "errors": errors})])
+        gateway.call(
+            "submit", [b""], replies=[answer(422, {"reason": "SELF_REPORT", "detail": "two faults", "errors": errors})]
+        )
     assert caught.value.detail == "two faults"
     assert caught.value.pointers == (("/self_report/textures/0", "not known"), ("/images/0", "too dark"))
     assert str(caught.value) == "two faults\n  /self_report/textures/0: not known\n  /images/0: too dark"
 
 
 def test_a_problem_of_one_field_is_one_line(gateway: Gateway) -> None:
-    problem = {"reason": "R", "detail": "image 1 is empty", "errors": [{"pointer": "/images/0", "detail": "image 1 is empty"}]}
+    problem = {
+        "reason": "R",
+        "detail": "image 1 is empty",
+        "errors": [{"pointer": "/images/0", "detail": "image 1 is empty"}],
+    }
     with pytest.raises(ApiError) as caught:
         gateway.call("submit", [b""], replies=[answer(422, problem)])
     assert str(caught.value) == "image 1 is empty (/images/0)"
 
 
-@pytest.mark.parametrize("reply", [httpx.Response(200, text="<html>"), answer(200, [1]), httpx.Response(404, text="no"), answer(502, [])])
+@pytest.mark.parametrize(
+    "reply", [httpx.Response(200, text="<html>"), answer(200, [1]), httpx.Response(404, text="no"), answer(502, [])]
+)
 def test_an_answer_that_is_none_of_dermis_says_so(gateway: Gateway, reply: httpx.Response) -> None:
     with pytest.raises(ApiError, match="is none of dermis; is http://gateway/v1/cases right") as caught:
         gateway.call("submit", [b"jpeg"], replies=[reply])
@@ -186,7 +219,9 @@ def test_a_url_that_is_none_is_named(url: str) -> None:
 def test_a_reader_may_leave_in_the_middle() -> None:
     """What was not read of a stream is let go, without a warning."""
     lines = b'{"row":0,"name":"a"}\n{"row":1,"name":"b"}\n'
-    with Client("http://gateway", transport=httpx.MockTransport(lambda _: httpx.Response(200, content=lines))) as client:
+    with Client(
+        "http://gateway", transport=httpx.MockTransport(lambda _: httpx.Response(200, content=lines))
+    ) as client:
         for result in client.batch_results("b"):
             assert result.name == "a"
             break
@@ -195,7 +230,8 @@ def test_a_reader_may_leave_in_the_middle() -> None:
 def test_the_blocking_client_works_inside_a_running_loop() -> None:
     async def run() -> list[str]:
         with Client(
-            "http://gateway", transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b'{"row":0,"name":"a"}\n'))
+            "http://gateway",
+            transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b'{"row":0,"name":"a"}\n')),
         ) as client:
             return [result.name for result in client.batch_results("b")]
 

@@ -40,7 +40,9 @@ def stream(content: bytes) -> httpx.Response:
 
 
 def test_events_come_until_the_case_ends(gateway: Gateway) -> None:
-    whole = START + event(1, "received", "RECEIVED") + event(2, "assessed", "ASSESSED") + event(1000, "outcome", "FINISHED")
+    whole = (
+        START + event(1, "received", "RECEIVED") + event(2, "assessed", "ASSESSED") + event(1000, "outcome", "FINISHED")
+    )
     events = gateway.call("events", "case_1", replies=[stream(whole)])
     assert [(each.id, each.name, each.case.status) for each in events] == [
         (1, "received", "RECEIVED"),
@@ -51,7 +53,9 @@ def test_events_come_until_the_case_ends(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("first", [stream, broken], ids=["ended", "cut"])
-def test_a_stream_that_breaks_goes_on_after_the_last_event(gateway: Gateway, first: Callable[[bytes], httpx.Response]) -> None:
+def test_a_stream_that_breaks_goes_on_after_the_last_event(
+    gateway: Gateway, first: Callable[[bytes], httpx.Response]
+) -> None:
     replies = [first(START + event(1, "received", "RECEIVED")), stream(START + event(1000, "outcome", "FINISHED"))]
     assert [each.name for each in gateway.call("events", "case_1", replies=replies)] == ["received", "outcome"]
     assert [request.headers.get("Last-Event-ID") for request in gateway.asked] == [None, "1"]

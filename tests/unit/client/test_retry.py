@@ -46,7 +46,9 @@ def test_a_case_is_sent_again_with_its_key_when_the_connection_fails(gateway: Ga
     assert gateway.slept == [0.2, 0.4]
 
 
-@pytest.mark.parametrize(("fault", "reason"), [(httpx.ConnectError("refused"), "NO_GATEWAY"), (httpx.ReadTimeout(""), "NO_ANSWER")])
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(httpx.ConnectError("refused"), "NO_GATEWAY"), (httpx.ReadTimeout(""), "NO_ANSWER")]
+)
 def test_in_the_end_no_answer_is_a_clear_error(gateway: Gateway, fault: Exception, reason: str) -> None:
     with pytest.raises(ApiError, match="http://gateway") as caught:
         gateway.call("case", "case_1", replies=[fault])
@@ -67,11 +69,16 @@ def test_what_could_be_done_twice_is_not_sent_again(
 @pytest.mark.parametrize("reply", [*UNREACHED, busy(429)])
 def test_it_is_sent_again_where_it_was_surely_not_done(gateway: Gateway, reply: httpx.Response | Exception) -> None:
     kept = {"case_id": "case_1", "given_at": "2026-01-02T03:04:05Z", "consent": "ASSESS_ONLY", "helpful": True}
-    assert gateway.call("give_feedback", "case_1", helpful=True, replies=[reply, httpx.Response(201, json=kept)]).helpful is True
+    assert (
+        gateway.call("give_feedback", "case_1", helpful=True, replies=[reply, httpx.Response(201, json=kept)]).helpful
+        is True
+    )
 
 
 @pytest.mark.parametrize("reply", [*LOST, busy(503)])
-def test_judging_an_image_keeps_nothing_so_it_is_sent_again(gateway: Gateway, reply: httpx.Response | Exception) -> None:
+def test_judging_an_image_keeps_nothing_so_it_is_sent_again(
+    gateway: Gateway, reply: httpx.Response | Exception
+) -> None:
     report = {"verdict": "USABLE", "reasons": [], "advice": [], "measures": None, "policy": "p"}
     assert gateway.call("check_image", b"jpeg", replies=[reply, httpx.Response(200, json=report)]).verdict == "USABLE"
 

@@ -18,7 +18,9 @@ def case(case_id: int | str, *, images: Sequence[int] = (1,), **cells: str) -> R
     return {**row, "dermatologist_gradable_for_skin_condition_1": YES, **cells}
 
 
-def labelled(case_id: int | str, weights: Mapping[str, float], *, confidences: Sequence[int] = (), **cells: object) -> Row:
+def labelled(
+    case_id: int | str, weights: Mapping[str, float], *, confidences: Sequence[int] = (), **cells: object
+) -> Row:
     """Return a row with a differential; confidences default to all 3."""
     lists = {
         "dermatologist_skin_condition_on_label_name": repr(list(weights)),

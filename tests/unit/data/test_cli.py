@@ -60,18 +60,26 @@ def test_split_then_audit(source: str, tmp_path: Path) -> None:
 def test_two_processes_write_the_same_bytes(source: str, tmp_path: Path) -> None:
     for seed in ("1", "2"):
         code = f"from dermis.data.cli import data; data(['split', '--data', {source!r}, '--out', {str(tmp_path / seed)!r}])"
-        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONHASHSEED": seed})
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_fetch_brings_a_part_home(source: str, tmp_path: Path) -> None:
     home = tmp_path / "at home"
-    assert "5 of 40 cases, 5 images" in run("fetch", "--data", source, "--where", "monk_us>=8", "--dry-run", str(home)).output
+    assert (
+        "5 of 40 cases, 5 images"
+        in run("fetch", "--data", source, "--where", "monk_us>=8", "--dry-run", str(home)).output
+    )
     assert not home.exists()
     said = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
     assert "19 fetched, 0 were there, 1 missing in the source" in said.output
     assert "missing: images/40.png" in said.output
-    assert len(list((home / "images").iterdir())) == 19
+    assert len(list((home / "images").glob("*.png"))) == 19
     again = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
     assert "0 fetched, 19 were there" in again.output
     assert "20 of 20 cases" in run("fetch", "--data", home.as_uri(), "--dry-run", str(tmp_path / "x")).output
@@ -95,7 +103,9 @@ def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_help_needs_nothing_heavy() -> None:
     code = "import sys; from dermis.data import cli; print([m for m in ('pandas', 'cv2', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_defaults_name_the_parts() -> None:
@@ -115,7 +125,11 @@ def test_generated_cases_are_a_source_like_scin(tmp_path: Path) -> None:
     made = list(generated.cases(7, 30, longest=64))
     assert len(told) == len(made)
     for sample, drawn in zip(told, made, strict=True):
-        assert (sample.top, dict(sample.target), len(sample.images)) == (drawn.condition, {drawn.condition: 1.0}, len(drawn.images))
+        assert (sample.top, dict(sample.target), len(sample.images)) == (
+            drawn.condition,
+            {drawn.condition: 1.0},
+            len(drawn.images),
+        )
         asked = drawn.self_report.model_copy(update={"monk_skin_tone": drawn.monk_skin_tone})
         assert sample.report.model_dump(exclude_none=True) == asked.model_dump(exclude_none=True)
         read = cv2.imread(str(home / sample.images[0]))
@@ -162,7 +176,9 @@ EXAMPLES = sorted(
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_name_options_that_there_are(example: str) -> None:
     _, _, name, *words = shlex.split(example)
-    known = {option for parameter in data.commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known = {
+        option for parameter in data.commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     assert {word for word in words if word.startswith("--")} <= known
 
 

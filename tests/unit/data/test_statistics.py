@@ -43,7 +43,9 @@ def test_agreement_is_that_of_scikit_learn() -> None:
     assert measures["quadratic-weighted kappa"][0] == pytest.approx(cohen_kappa_score(one, other, weights="quadratic"))
     for value, low, high in measures.values():
         assert low <= value <= high
-    assert measures["exact"][2] - measures["exact"][1] == pytest.approx(2 * 1.96 * np.std(one == other) / np.sqrt(300), rel=0.15)
+    assert measures["exact"][2] - measures["exact"][1] == pytest.approx(
+        2 * 1.96 * np.std(one == other) / np.sqrt(300), rel=0.15
+    )
 
 
 def test_agreement_without_any_spread_has_no_kappa() -> None:

@@ -69,7 +69,9 @@ class FakeBroker:
         if not self.up:
             return None
         waiting, age = self.lines.get(line, (0, 0.0))
-        return Load(depth=len(self.jobs) if self.depth is None else self.depth, age=self.age, line=waiting, line_age=age)
+        return Load(
+            depth=len(self.jobs) if self.depth is None else self.depth, age=self.age, line=waiting, line_age=age
+        )
 
     async def feed(self, hub: Hub) -> None:
         hub.fed = True
@@ -110,14 +112,25 @@ class Gateway:
         self.headers: dict[str, str] = {}
         self.guard: Guard | None = None
         self.audit = Audit(self.store, "gateway")
-        self.settings: dict[str, Any] = {"store_url": "file:///nowhere", "max_image_bytes": MAX_IMAGE_BYTES, "keyless": True}
+        self.settings: dict[str, Any] = {
+            "store_url": "file:///nowhere",
+            "max_image_bytes": MAX_IMAGE_BYTES,
+            "keyless": True,
+        }
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
         pipeline = Pipeline(store=self.store, hub=self.hub)
         self.guard = self.guard or Guard(self.store, self.rates, settings, clock=lambda: self.now)
         app = create_app(
-            Parts(settings=settings, pipeline=pipeline, broker=self.broker, metrics=self.metrics, guard=self.guard, audit=self.audit)
+            Parts(
+                settings=settings,
+                pipeline=pipeline,
+                broker=self.broker,
+                metrics=self.metrics,
+                guard=self.guard,
+                audit=self.audit,
+            )
         )
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
@@ -127,9 +140,13 @@ class Gateway:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.call("GET", path, **options)
 
-    def submit(self, *images: bytes, names: str = "photo.jpg", headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    def submit(
+        self, *images: bytes, names: str = "photo.jpg", headers: dict[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
         files = [("images", (names, image, "image/jpeg")) for image in images]
-        return self.call("POST", "/v1/cases", files=files or [("consent", (None, ""))], data=fields, headers=headers or {})
+        return self.call(
+            "POST", "/v1/cases", files=files or [("consent", (None, ""))], data=fields, headers=headers or {}
+        )
 
     @property
     def keys(self) -> list[str]:
@@ -142,7 +159,9 @@ class Gateway:
 
     async def _call(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         async with self.client() as client:
-            return await client.request(method, path, **options | {"headers": self.headers | (options.get("headers") or {})})
+            return await client.request(
+                method, path, **options | {"headers": self.headers | (options.get("headers") or {})}
+            )
 
 
 def new_key(gateway: Gateway, *scopes: Scope, owner: str | None = None) -> tuple[str, dict[str, str]]:

@@ -22,7 +22,17 @@ from dermis.shared.batches import (
     batch_rows_key,
 )
 from dermis.shared.bundles import point, publish
-from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, case_key, fact_key, heatmap_key, image_key
+from dermis.shared.case import (
+    Assessed,
+    Heatmap,
+    ModelRef,
+    Outcome,
+    OutcomeKind,
+    case_key,
+    fact_key,
+    heatmap_key,
+    image_key,
+)
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import VersionRef
@@ -31,12 +41,18 @@ from tests.unit.gateway.conftest import ALL, NOW, new_key
 
 DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
-    (method.upper(), path, operation) for path, operations in DESCRIBED["paths"].items() for method, operation in operations.items()
+    (method.upper(), path, operation)
+    for path, operations in DESCRIBED["paths"].items()
+    for method, operation in operations.items()
 ]
 GUARDED = [(method, path) for method, path, operation in OPERATIONS if "security" in operation]
 OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")}
 READS = ("GET", "HEAD")
-PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+PREFLIGHT = {
+    "Origin": "https://app.example",
+    "Access-Control-Request-Method": "GET",
+    "Access-Control-Request-Headers": "authorization",
+}
 MODEL = ModelRef(name="m", version=1, purpose="demo")
 HEATMAP = Heatmap(n=1, condition="ECZEMA", place=0)
 ROW = "A row of somebody"
@@ -89,7 +105,11 @@ def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
         ("POST", "/v1/cases"): {"files": {"images": jpeg}},
         ("POST", "/v1/cases/{case_id}/feedback"): {"json": {"helpful": True}},
         ("POST", "/v1/images:assess"): {"files": {"image": jpeg}},
-        ("POST", "/v1/batches"): {"params": {"url": SOURCE}, "content": b"images\na.jpg\n", "headers": {"Content-Type": "text/csv"}},
+        ("POST", "/v1/batches"): {
+            "params": {"url": SOURCE},
+            "content": b"images\na.jpg\n",
+            "headers": {"Content-Type": "text/csv"},
+        },
     }
     return bodies[method, path]
 
@@ -114,12 +134,28 @@ def test_without_a_valid_key_nothing_is_answered(keyed: Any, jpeg: bytes, method
     _, case_id, header = whole_case(keyed, jpeg)
     token = header["Authorization"].removeprefix("Bearer ")
     before = keyed.keys
-    wrong = [None, "", "Bearer", f"Basic {token}", f"Bearer {token}x", f"Bearer {token[:-1]}", f"Bearer {token.partition('.')[0]}."]
-    wrong += [f"Bearer {new_id('key')}.{token.partition('.')[2]}", "Bearer ../../x.y", f"Token {token}", "Bearer key_\xe9.x"]
+    wrong = [
+        None,
+        "",
+        "Bearer",
+        f"Basic {token}",
+        f"Bearer {token}x",
+        f"Bearer {token[:-1]}",
+        f"Bearer {token.partition('.')[0]}.",
+    ]
+    wrong += [
+        f"Bearer {new_id('key')}.{token.partition('.')[2]}",
+        "Bearer ../../x.y",
+        f"Token {token}",
+        "Bearer key_\xe9.x",
+    ]
     for authorization in wrong:
         headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
         response = keyed.call(method, fill(path, case_id), headers=headers)
-        assert (response.status_code, response.json()["reason"]) == (401, "KEY_NEEDED" if authorization is None else "KEY_INVALID")
+        assert (response.status_code, response.json()["reason"]) == (
+            401,
+            "KEY_NEEDED" if authorization is None else "KEY_INVALID",
+        )
         assert response.headers["www-authenticate"].startswith('Bearer realm="dermis"')
         assert case_id not in response.text
     assert keyed.keys == before
@@ -133,11 +169,17 @@ def test_a_key_without_the_scope_is_refused(keyed: Any, jpeg: bytes, method: str
     _, other = new_key(keyed, *(scope for scope in ALL if scope != needed), owner=owner)
     response = keyed.call(method, fill(path, case_id), headers=other)
     assert (response.status_code, response.json()["reason"]) == (403, "SCOPE")
-    assert response.headers["www-authenticate"] == f'Bearer realm="dermis", error="insufficient_scope", scope="{needed}"'
-    assert [key for key in keyed.keys if not key.startswith("keys/")] == [key for key in before if not key.startswith("keys/")]
+    assert (
+        response.headers["www-authenticate"] == f'Bearer realm="dermis", error="insufficient_scope", scope="{needed}"'
+    )
+    assert [key for key in keyed.keys if not key.startswith("keys/")] == [
+        key for key in before if not key.startswith("keys/")
+    ]
 
 
-@pytest.mark.parametrize(("method", "path", "keyless"), [(*each, keyless) for each, keyless in product(GUARDED, (False, True))])
+@pytest.mark.parametrize(
+    ("method", "path", "keyless"), [(*each, keyless) for each, keyless in product(GUARDED, (False, True))]
+)
 def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
     gateway: Any, jpeg: bytes, method: str, path: str, keyless: bool
 ) -> None:
@@ -163,7 +205,9 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
     elif "{case_id}" in path or "{batch_id}" in path:
         never = call(other, *(unknown := (new_id("case"), new_id("batch"))))
         assert response.status_code == never.status_code == 404
-        assert _shape(response, case_id, batch_id) == _shape(never, *unknown)  # nothing tells that there is such a case or batch
+        assert _shape(response, case_id, batch_id) == _shape(
+            never, *unknown
+        )  # nothing tells that there is such a case or batch
     else:
         assert response.is_success, response.text
     if "{case_id}" not in path and "{batch_id}" not in path:
@@ -295,7 +339,11 @@ class TestRates:
         missing = f"/v1/cases/{new_id('case')}"
         answers = [keyed.get(missing, headers=header) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [404, 404, 429]
-        assert [answer.headers["ratelimit"] for answer in answers] == ['"key";r=1;t=7', '"key";r=0;t=7', '"key";r=0;t=7']
+        assert [answer.headers["ratelimit"] for answer in answers] == [
+            '"key";r=1;t=7',
+            '"key";r=0;t=7',
+            '"key";r=0;t=7',
+        ]
         assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"key";q=2;w=60'}
         assert (answers[2].headers["retry-after"], answers[2].json()["reason"]) == ("7", "RATE_LIMIT")
 
@@ -333,7 +381,9 @@ class TestOrigins:
         assert "access-control-allow-origin" not in other.headers
 
 
-def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_are_not(keyed: Any, jpeg: bytes) -> None:
+def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_are_not(
+    keyed: Any, jpeg: bytes
+) -> None:
     owner, case_id, header = whole_case(keyed, jpeg)
     batch_id = whole_batch(keyed, owner)
     _, other = new_key(keyed)

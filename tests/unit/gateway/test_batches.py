@@ -48,7 +48,9 @@ def source(gateway: Gateway, tmp_path: Path) -> str:
     store = DiskStore(tmp_path / "source")
     for key in ("a/1.jpg", "a/2.PNG", "b/3.webp", "a/notes.txt"):
         store.put_once(key, b"x")
-    store.put_once("cases.csv", b"name,images,textures,sex_at_birth\none,a/1.jpg;a/2.PNG,FLAT;FLUID_FILLED,\ntwo,b/3.webp,,MALE\n")
+    store.put_once(
+        "cases.csv", b"name,images,textures,sex_at_birth\none,a/1.jpg;a/2.PNG,FLAT;FLUID_FILLED,\ntwo,b/3.webp,,MALE\n"
+    )
     url = (tmp_path / "source").as_uri()
     gateway.settings["batch_sources"] = f"gs://elsewhere, {url}"
     return url
@@ -62,7 +64,9 @@ def rows(gateway: Gateway, batch_id: str) -> list[BatchRow]:
     return [BatchRow.model_validate_json(line) for line in gateway.store.get(batch_rows_key(batch_id)).splitlines()]
 
 
-@pytest.mark.parametrize(("prefix", "names"), [("", ["a/1.jpg", "a/2.PNG", "b/3.webp"]), ("a/", ["a/1.jpg", "a/2.PNG"])])
+@pytest.mark.parametrize(
+    ("prefix", "names"), [("", ["a/1.jpg", "a/2.PNG", "b/3.webp"]), ("a/", ["a/1.jpg", "a/2.PNG"])]
+)
 def test_a_folder_is_a_case_an_image(gateway: Gateway, source: str, prefix: str, names: list[str]) -> None:
     response = create(gateway, {"url": source, "prefix": prefix})
     batch = response.json()
@@ -138,7 +142,9 @@ def test_nothing_that_steps_up_is_let_through(tail: str) -> None:
         ("images,textures\na.jpg,FLAT\nb.jpg,FLATT\n", "/csv/2/textures/0", "line 3.textures.0: 'FLATT' is not known"),
     ],
 )
-def test_wrong_rows_are_named_and_nothing_is_stored(gateway: Gateway, source: str, text: str, pointer: str, said: str) -> None:
+def test_wrong_rows_are_named_and_nothing_is_stored(
+    gateway: Gateway, source: str, text: str, pointer: str, said: str
+) -> None:
     response = gateway.call("POST", "/v1/batches", params={"url": source}, content=text.encode(), headers=CSV)
     assert response.status_code == 422
     assert said in response.json()["detail"]
@@ -181,9 +187,13 @@ def test_a_body_of_another_kind_or_too_large_is_refused(gateway: Gateway, source
 
 
 @pytest.mark.parametrize("media_type", ["text/csv; charset=utf-8", "Text/CSV"])
-def test_a_csv_body_may_be_as_large_as_one_may_be_however_its_type_is_written(gateway: Gateway, source: str, media_type: str) -> None:
+def test_a_csv_body_may_be_as_large_as_one_may_be_however_its_type_is_written(
+    gateway: Gateway, source: str, media_type: str
+) -> None:
     body = b"images\n" + b"a.jpg\n" * 15_000
-    response = gateway.call("POST", "/v1/batches", params={"url": source}, content=body, headers={"content-type": media_type})
+    response = gateway.call(
+        "POST", "/v1/batches", params={"url": source}, content=body, headers={"content-type": media_type}
+    )
     assert (response.status_code, response.json().get("rows")) == (202, 15_000)
 
 
@@ -198,7 +208,9 @@ def outcome() -> Outcome:
         finished_at=NOW,
         kind=OutcomeKind.DIFFERENTIAL,
         red_flags=(RedFlag(flag="FEVER", text="t"),),
-        differential=tuple(RankedCondition(condition=c, name=c, probability=p, in_prediction_set=i) for c, p, i in ranked),
+        differential=tuple(
+            RankedCondition(condition=c, name=c, probability=p, in_prediction_set=i) for c, p, i in ranked
+        ),
     )
 
 
@@ -212,13 +224,20 @@ def put_results(gateway: Gateway, source: str) -> str:
     """Make a batch of 2 steps, the last of which is done, and return its id."""
     body = b"images\n" + b"".join(b"%d.jpg\n" % n for n in range(10))
     batch_id: str = gateway.call("POST", "/v1/batches", params={"url": source}, content=body, headers=CSV).json()["id"]
-    image = AssessedImage(n=1, quality=QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=None, policy="1"), phash=None)
-    done = [result(8, outcome=outcome(), images=(image,)), result(9, fault=RowFault(reason="IMAGE_MISSING", detail="d"))]
+    image = AssessedImage(
+        n=1, quality=QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=None, policy="1"), phash=None
+    )
+    done = [
+        result(8, outcome=outcome(), images=(image,)),
+        result(9, fault=RowFault(reason="IMAGE_MISSING", detail="d")),
+    ]
     gateway.store.put_once(batch_result_key(batch_id, 1), as_lines(done))
     return batch_id
 
 
-def test_progress_counts_rows_and_a_batch_ends_when_each_step_has_a_result_or_a_reason(gateway: Gateway, source: str) -> None:
+def test_progress_counts_rows_and_a_batch_ends_when_each_step_has_a_result_or_a_reason(
+    gateway: Gateway, source: str
+) -> None:
     batch_id = put_results(gateway, source)
     shown = gateway.get(f"/v1/batches/{batch_id}").json()
     assert (shown["status"], shown["rows"], shown["rows_done"]) == ("RUNNING", 10, 2)
@@ -235,7 +254,15 @@ def test_results_come_as_ndjson_or_csv_as_far_as_they_go(gateway: Gateway, sourc
     table = gateway.get(f"/v1/batches/{batch_id}/results?form=csv")
     assert table.headers["content-disposition"] == f'attachment; filename="{batch_id}.csv"'
     one, two = csv.DictReader(io.StringIO(table.text))
-    assert (one["row"], one["kind"], one["urgent"], one["prediction_set"], one["condition_2"], one["probability_2"], one["image_1"]) == (
+    assert (
+        one["row"],
+        one["kind"],
+        one["urgent"],
+        one["prediction_set"],
+        one["condition_2"],
+        one["probability_2"],
+        one["image_1"],
+    ) == (
         *("8", "DIFFERENTIAL", "FEVER", "a;b"),
         *("b", "0.3", "USABLE"),
     )

@@ -35,7 +35,11 @@ from dermis.shared.vocabulary import SelfReport
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HUGE_PNG = b"\x89PNG\r\n\x1a\n" + b"".join(
     struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    for name, body in ((b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    for name, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    )
 )
 
 
@@ -46,7 +50,9 @@ def put(gateway: Any, key: str, fact: Fact) -> None:
 def test_a_case_is_stored_queued_and_shown(gateway: Any, jpeg: bytes, png: bytes, webp: bytes) -> None:
     answers = {"textures": ["FLAT"], "age_group": "AGE_30_TO_39"}
     shots = ["CLOSE_UP", "", "AT_DISTANCE"]
-    response = gateway.submit(jpeg, png, webp, self_report=json.dumps(answers), shot_types=shots, consent="KEEP_FOR_IMPROVEMENT")
+    response = gateway.submit(
+        jpeg, png, webp, self_report=json.dumps(answers), shot_types=shots, consent="KEEP_FOR_IMPROVEMENT"
+    )
     assert response.status_code == 202, response.text
     case_id = response.json()["id"]
     assert response.headers["location"] == f"/v1/cases/{case_id}"
@@ -80,7 +86,9 @@ def test_answers_may_all_be_left_out_and_may_come_as_a_file(gateway: Any, jpeg: 
 def test_a_browsers_empty_file_field_is_no_image(gateway: Any, jpeg: bytes) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n' + jpeg
     body += b'\r\n--b\r\nContent-Disposition: form-data; name="images"; filename=""\r\n\r\n\r\n--b--\r\n'
-    response = gateway.call("POST", "/v1/cases", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    response = gateway.call(
+        "POST", "/v1/cases", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
     assert len(response.json()["images"]) == 1
 
 
@@ -100,7 +108,12 @@ REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = 
     "a truncated JPEG": (lambda g, j, p: g.submit(j[: len(j) // 2]), 422, "IMAGE_DAMAGED", "/images/0"),
     "an empty image": (lambda g, j, p: g.submit(b""), 422, "IMAGE_DAMAGED", "/images/0"),
     "a huge header": (lambda g, j, p: g.submit(HUGE_PNG), 422, "IMAGE_DIMENSIONS", "/images/0"),
-    "malformed JSON": (lambda g, j, p: g.submit(j, self_report='{"textures": ['), 422, "SELF_REPORT_JSON", "/self_report"),
+    "malformed JSON": (
+        lambda g, j, p: g.submit(j, self_report='{"textures": ['),
+        422,
+        "SELF_REPORT_JSON",
+        "/self_report",
+    ),
     "deep JSON": (lambda g, j, p: g.submit(j, self_report="[" * 60_000), 422, "SELF_REPORT_JSON", "/self_report"),
     "not UTF-8": (
         lambda g, j, p: g.call("POST", "/v1/cases", files={"images": j, "self_report": b"\xff"}),
@@ -115,8 +128,18 @@ REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = 
         "SELF_REPORT",
         "/self_report/textures/1",
     ),
-    "unknown question": (lambda g, j, p: g.submit(j, self_report='{"age/~": 1}'), 422, "SELF_REPORT", "/self_report/age~1~0"),
-    "no list": (lambda g, j, p: g.submit(j, self_report='{"textures": "FLAT"}'), 422, "SELF_REPORT", "/self_report/textures"),
+    "unknown question": (
+        lambda g, j, p: g.submit(j, self_report='{"age/~": 1}'),
+        422,
+        "SELF_REPORT",
+        "/self_report/age~1~0",
+    ),
+    "no list": (
+        lambda g, j, p: g.submit(j, self_report='{"textures": "FLAT"}'),
+        422,
+        "SELF_REPORT",
+        "/self_report/textures",
+    ),
     "unknown consent": (lambda g, j, p: g.submit(j, consent="MAYBE"), 422, "CONSENT", "/consent"),
     "unknown shot type": (lambda g, j, p: g.submit(j, shot_types="SIDEWAYS"), 422, "SHOT_TYPES", "/shot_types/0"),
     "too few shot types": (lambda g, j, p: g.submit(j, j, shot_types="CLOSE_UP"), 422, "SHOT_TYPES", "/shot_types"),
@@ -133,7 +156,9 @@ REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = 
         "",
     ),
     "a broken form": (
-        lambda g, j, p: g.call("POST", "/v1/cases", content=b"x" * 99, headers={"Content-Type": "multipart/form-data; boundary=b"}),
+        lambda g, j, p: g.call(
+            "POST", "/v1/cases", content=b"x" * 99, headers={"Content-Type": "multipart/form-data; boundary=b"}
+        ),
         422,
         "FORM_BROKEN",
         "",
@@ -208,7 +233,9 @@ def test_a_body_without_a_length_is_refused_while_it_streams(gateway: Any) -> No
             sent += 10_000
             yield bytes(10_000)
 
-    response = gateway.call("POST", "/v1/cases", content=endless(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+    response = gateway.call(
+        "POST", "/v1/cases", content=endless(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
     assert response.status_code == 413
     assert sent < 300_000
 
@@ -248,7 +275,9 @@ def case_id(gateway: Any, jpeg: bytes) -> str:
 
 
 def test_the_quality_report_is_shown_once_assessed(gateway: Any, case_id: str) -> None:
-    report = QualityReport(verdict=Verdict.MARGINAL, reasons=("DARK",), advice=("More light",), measures=None, policy="1")
+    report = QualityReport(
+        verdict=Verdict.MARGINAL, reasons=("DARK",), advice=("More light",), measures=None, policy="1"
+    )
     assessed = Assessed(case_id=case_id, assessed_at=NOW, images=(AssessedImage(n=1, quality=report, phash=None),))
     put(gateway, fact_key("public", case_id, "assessed"), assessed)
     shown = gateway.get(f"/v1/cases/{case_id}").json()
@@ -270,11 +299,19 @@ def test_an_outcome_outlives_a_failed_attempt_and_the_last_failure_counts(gatewa
 
 
 def test_a_replayed_case_is_open_again_until_its_next_attempt_ends(gateway: Any, case_id: str) -> None:
-    put(gateway, failed_key("public", case_id, 1), Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R1", detail="d"))
+    put(
+        gateway,
+        failed_key("public", case_id, 1),
+        Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R1", detail="d"),
+    )
     gateway.store.delete(open_key(case_id))
     put(gateway, open_key(case_id), OpenCase(case_id=case_id, owner="public", opened_at=NOW, attempt=2))
     assert gateway.get(f"/v1/cases/{case_id}").json()["status"] == "RECEIVED"
-    put(gateway, failed_key("public", case_id, 2), Failed(case_id=case_id, attempt=2, failed_at=NOW, reason="R2", detail="d"))
+    put(
+        gateway,
+        failed_key("public", case_id, 2),
+        Failed(case_id=case_id, attempt=2, failed_at=NOW, reason="R2", detail="d"),
+    )
     assert gateway.get(f"/v1/cases/{case_id}").json()["failure"]["reason"] == "R2"
 
 
@@ -300,5 +337,9 @@ def test_an_unchanged_case_is_304_until_it_changes(gateway: Any, case_id: str) -
     for header in (tag, f'"other", {tag}', f"W/{tag}", "*"):
         response = gateway.get(f"/v1/cases/{case_id}", headers={"If-None-Match": header})
         assert (response.status_code, response.content) == (304, b""), header
-    put(gateway, fact_key("public", case_id, "outcome"), Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION))
+    put(
+        gateway,
+        fact_key("public", case_id, "outcome"),
+        Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION),
+    )
     assert gateway.get(f"/v1/cases/{case_id}", headers={"If-None-Match": tag}).status_code == 200

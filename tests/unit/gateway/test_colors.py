@@ -73,7 +73,9 @@ def test_an_image_to_judge_at_once_takes_its_colours_along(gateway: Any) -> None
     gateway.store.put_once = lambda key, data: (stored.update({key: data}), put_once(key, data))[1]
     for profile in (P3, TABLES, None):
         gateway.call(
-            "POST", "/v1/images:assess", files={"image": encode(quarters(), "PNG", **({"icc_profile": profile} if profile else {}))}
+            "POST",
+            "/v1/images:assess",
+            files={"image": encode(quarters(), "PNG", **({"icc_profile": profile} if profile else {}))},
         )
     numbers, tables, neither = gateway.broker.asked
     assert isinstance(numbers.color, ColorProfile)

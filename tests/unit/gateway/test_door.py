@@ -32,7 +32,9 @@ class TestHosts:
     def test_addresses_and_names_that_no_page_from_elsewhere_can_have_are_served(self, gateway: Any, host: str) -> None:
         assert gateway.get("/livez", headers={"Host": host}).status_code == 200
 
-    @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a@localhost", "a b", "", "[::1"])
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a@localhost", "a b", "", "[::1"]
+    )
     def test_others_are_refused_with_the_remedy(self, gateway: Any, host: str) -> None:
         response = gateway.get("/livez", headers={"Host": host})
         assert (response.status_code, response.json()["reason"]) == (421, "HOST")
@@ -41,7 +43,13 @@ class TestHosts:
     def test_names_that_are_set_are_served(self, gateway: Any) -> None:
         gateway.settings["allowed_hosts"] = "Dermis.example.org, *.clinic.example"
         hosts = ("dermis.example.org", "a.clinic.example:443", "clinic.example", "example.org", "evilclinic.example")
-        assert [gateway.get("/livez", headers={"Host": host}).status_code for host in hosts] == [200, 200, 421, 421, 421]
+        assert [gateway.get("/livez", headers={"Host": host}).status_code for host in hosts] == [
+            200,
+            200,
+            421,
+            421,
+            421,
+        ]
         gateway.settings["allowed_hosts"] = "*"
         assert gateway.get("/livez", headers={"Host": "anything.example"}).status_code == 200
 
@@ -53,7 +61,17 @@ class TestHosts:
 class TestRedirects:
     @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
     @pytest.mark.parametrize(
-        "path", ["/v1/cases/", "/v1/images:assess/", "/v1/batches/", "/v1/models/", "/assets", "/assets/", "/models/", "//v1/cases"]
+        "path",
+        [
+            "/v1/cases/",
+            "/v1/images:assess/",
+            "/v1/batches/",
+            "/v1/models/",
+            "/assets",
+            "/assets/",
+            "/models/",
+            "//v1/cases",
+        ],
     )
     def test_no_path_is_redirected(self, gateway: Any, jpeg: bytes, method: str, path: str) -> None:
         for headers in ({}, {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example"}):
@@ -78,16 +96,29 @@ class TestCrossSite:
             {"Origin": "http://test.evil.example"},
         ],
     )
-    def test_a_page_of_another_origin_writes_nothing_without_a_key(self, gateway: Any, jpeg: bytes, headers: dict[str, str]) -> None:
+    def test_a_page_of_another_origin_writes_nothing_without_a_key(
+        self, gateway: Any, jpeg: bytes, headers: dict[str, str]
+    ) -> None:
         location = gateway.submit(jpeg).headers["location"]
         stored = gateway.keys
-        for method, path in (SUBMIT, ("POST", "/v1/images:assess"), ("DELETE", location), ("POST", f"{location}/feedback")):
+        for method, path in (
+            SUBMIT,
+            ("POST", "/v1/images:assess"),
+            ("DELETE", location),
+            ("POST", f"{location}/feedback"),
+        ):
             response = gateway.call(method, path, headers=headers)
             assert (response.status_code, response.json()["reason"]) == (403, "CROSS_SITE")
         assert gateway.keys == stored
 
     @pytest.mark.parametrize(
-        "headers", [{"Origin": "http://test", "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://test"}, {}]
+        "headers",
+        [
+            {"Origin": "http://test", "Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
+            {"Origin": "http://test"},
+            {},
+        ],
     )
     def test_its_own_page_and_other_clients_do(self, gateway: Any, jpeg: bytes, headers: dict[str, str]) -> None:
         assert gateway.submit(jpeg, headers=headers).status_code == 202
@@ -130,7 +161,10 @@ class TestAddresses:
         answers = [
             gateway.get(
                 "/v1/models",
-                headers={"Authorization": f"Bearer key_01k9x4q7e8f3rtw5m2c6b0dv{n:02d}.x", "X-Forwarded-For": f"192.0.2.{n}"},
+                headers={
+                    "Authorization": f"Bearer key_01k9x4q7e8f3rtw5m2c6b0dv{n:02d}.x",
+                    "X-Forwarded-For": f"192.0.2.{n}",
+                },
             ).status_code
             for n in range(10, 15)
         ]

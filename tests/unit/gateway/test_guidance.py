@@ -54,9 +54,7 @@ MAPPED = sorted(
     }
 )
 DEMO = Manifest.model_validate_json((demo.BUNDLE / MANIFEST_FILE).read_bytes())
-TREATMENTS = (
-    "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol retinoid surgery laser"
-)
+TREATMENTS = "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol retinoid surgery laser"
 
 
 def outcome(kind: OutcomeKind, *inside: str, flags: tuple[RedFlag, ...] = ()) -> Outcome:
@@ -67,12 +65,15 @@ def outcome(kind: OutcomeKind, *inside: str, flags: tuple[RedFlag, ...] = ()) ->
         kind=kind,
         red_flags=flags,
         differential=tuple(
-            RankedCondition(condition=name.upper(), name=name, probability=0.5, in_prediction_set=is_in) for name, is_in in ranked
+            RankedCondition(condition=name.upper(), name=name, probability=0.5, in_prediction_set=is_in)
+            for name, is_in in ranked
         ),
     )
 
 
-@pytest.mark.parametrize("name", [*(condition.name for condition in DEMO.conditions), *GROUPS, *LABELS, *ATLAS, *MAPPED])
+@pytest.mark.parametrize(
+    "name", [*(condition.name for condition in DEMO.conditions), *GROUPS, *LABELS, *ATLAS, *MAPPED]
+)
 def test_every_condition_has_an_entry_of_its_own(name: str) -> None:
     entry = guidance().entry(name)
     assert entry.id != "GENERAL"

@@ -101,7 +101,11 @@ class TestWaiting:
         gateway.settings["max_wait_seconds"] = 0.1
         start = time.monotonic()
         response = gateway.submit(jpeg, headers={"Prefer": "wait=1000"})
-        assert (response.status_code, response.json()["status"], response.headers["retry-after"]) == (202, "RECEIVED", "1")
+        assert (response.status_code, response.json()["status"], response.headers["retry-after"]) == (
+            202,
+            "RECEIVED",
+            "1",
+        )
         assert time.monotonic() - start < 5
 
     def test_a_get_waits_too(self, gateway: Any, case_id: str) -> None:
@@ -135,7 +139,13 @@ class TestWaiting:
             async def send(_message: Any) -> None: ...
 
             path = f"/v1/cases/{case_id}"
-            scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"prefer", b"wait=20")]}
+            scope = {
+                "type": "http",
+                "method": "GET",
+                "path": path,
+                "query_string": b"",
+                "headers": [(b"prefer", b"wait=20")],
+            }
             begun = time.monotonic()
             await asyncio.wait_for(gateway.client()._transport.app(scope, receive, send), 10)
             return time.monotonic() - begun
@@ -185,21 +195,33 @@ class TestEvents:
     def test_who_comes_late_gets_each_event_as_it_was(self, gateway: Any, case_id: str) -> None:
         put(gateway, case_id, "assessed", assessed(case_id))
         put(gateway, case_id, "outcome", outcome(case_id))
-        assert [data["status"] for _, _, data in events(gateway.get(f"/v1/cases/{case_id}/events"))] == ["RECEIVED", "ASSESSED", "FINISHED"]
+        assert [data["status"] for _, _, data in events(gateway.get(f"/v1/cases/{case_id}/events"))] == [
+            "RECEIVED",
+            "ASSESSED",
+            "FINISHED",
+        ]
 
-    def test_who_comes_back_gets_only_what_is_new_and_is_told_when_nothing_will_be(self, gateway: Any, case_id: str) -> None:
+    def test_who_comes_back_gets_only_what_is_new_and_is_told_when_nothing_will_be(
+        self, gateway: Any, case_id: str
+    ) -> None:
         put(gateway, case_id, "assessed", assessed(case_id))
         put(gateway, case_id, "outcome", outcome(case_id))
         again = gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "2"})
         assert [name for _, name, _ in events(again)] == ["outcome"]
         assert gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": "1000"}).status_code == 204
         for strange in ("\u00b2", "9" * 5000, "-1", "1e3"):
-            assert len(events(gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": strange.encode()}))) == 3
+            assert (
+                len(events(gateway.get(f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": strange.encode()})))
+                == 3
+            )
 
     def test_a_failed_attempt_ends_it(self, gateway: Any, case_id: str) -> None:
         failed = Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d")
         gateway.store.put_once(failed_key("public", case_id, 1), failed.model_dump_json().encode())
-        assert [(n, name) for n, name, _ in events(gateway.get(f"/v1/cases/{case_id}/events"))] == [(1, "received"), (3, "failed")]
+        assert [(n, name) for n, name, _ in events(gateway.get(f"/v1/cases/{case_id}/events"))] == [
+            (1, "received"),
+            (3, "failed"),
+        ]
 
     def test_erasing_ends_it(self, gateway: Any, case_id: str) -> None:
         async def both() -> httpx.Response:
@@ -234,14 +256,21 @@ class TestSendingAgain:
         gateway.submit(jpeg, headers={"Idempotency-Key": "k-1"})
         before = gateway.keys
         for other in ({"self_report": '{"textures":["FLAT"]}'}, {"consent": "KEEP_FOR_IMPROVEMENT"}):
-            assert gateway.submit(jpeg, headers={"Idempotency-Key": "k-1"}, **other).json()["reason"] == "IDEMPOTENCY_KEY_REUSED"
+            assert (
+                gateway.submit(jpeg, headers={"Idempotency-Key": "k-1"}, **other).json()["reason"]
+                == "IDEMPOTENCY_KEY_REUSED"
+            )
         assert gateway.submit(jpeg, png, headers={"Idempotency-Key": "k-1"}).status_code == 422
-        assert gateway.submit(png, headers={"Idempotency-Key": "k-1"}).json()["errors"][0]["pointer"] == "/header/Idempotency-Key"
+        assert (
+            gateway.submit(png, headers={"Idempotency-Key": "k-1"}).json()["errors"][0]["pointer"]
+            == "/header/Idempotency-Key"
+        )
         assert gateway.keys == before
 
     def test_other_keys_are_other_cases(self, gateway: Any, jpeg: bytes) -> None:
         ids = {
-            gateway.submit(jpeg, headers=headers).json()["id"] for headers in ({"Idempotency-Key": "a"}, {"Idempotency-Key": "b"}, {}, {})
+            gateway.submit(jpeg, headers=headers).json()["id"]
+            for headers in ({"Idempotency-Key": "a"}, {"Idempotency-Key": "b"}, {}, {})
         }
         assert len(ids) == 4
 
@@ -249,7 +278,10 @@ class TestSendingAgain:
         assert gateway.submit(jpeg[:99], headers={"Idempotency-Key": "k"}).status_code == 422
         assert gateway.keys == []
         assert gateway.submit(jpeg, headers={"Idempotency-Key": "k"}).status_code == 202
-        assert gateway.submit(jpeg, headers={"Idempotency-Key": "k" * 256}).json()["errors"][0]["pointer"] == "/header/idempotency-key"
+        assert (
+            gateway.submit(jpeg, headers={"Idempotency-Key": "k" * 256}).json()["errors"][0]["pointer"]
+            == "/header/idempotency-key"
+        )
 
     @pytest.mark.parametrize("failing", range(5))
     def test_one_that_broke_off_is_brought_to_its_end(self, gateway: Any, jpeg: bytes, failing: int) -> None:
@@ -273,7 +305,10 @@ class TestSendingAgain:
     def test_many_at_once_are_one_case(self, gateway: Any, jpeg: bytes) -> None:
         async def all_at_once() -> list[httpx.Response]:
             async with gateway.client() as client:
-                calls = (client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"}) for _ in range(12))
+                calls = (
+                    client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"})
+                    for _ in range(12)
+                )
                 return await asyncio.gather(*calls)
 
         responses = gateway.runner.run(all_at_once())
@@ -282,7 +317,9 @@ class TestSendingAgain:
         assert len(gateway.broker.jobs) == 1
 
     @pytest.mark.parametrize("before", ["images/1/original", "received.json"])
-    def test_one_that_comes_to_its_end_after_the_case_was_erased_leaves_nothing_of_it(self, gateway: Any, jpeg: bytes, before: str) -> None:
+    def test_one_that_comes_to_its_end_after_the_case_was_erased_leaves_nothing_of_it(
+        self, gateway: Any, jpeg: bytes, before: str
+    ) -> None:
         async def overtaken() -> httpx.Response:
             reached, erased = asyncio.Event(), threading.Event()
             put_once, loop = gateway.store.put_once, asyncio.get_running_loop()
@@ -295,7 +332,9 @@ class TestSendingAgain:
 
             gateway.store.put_once = late
             async with gateway.client() as client:
-                slow = asyncio.ensure_future(client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"}))
+                slow = asyncio.ensure_future(
+                    client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"})
+                )
                 await reached.wait()
                 fast = await client.post("/v1/cases", files={"images": jpeg}, headers={"Idempotency-Key": "k"})
                 assert (await client.delete(fast.headers["location"])).status_code == 204
@@ -307,7 +346,9 @@ class TestSendingAgain:
         assert [key.partition("/")[0] for key in gateway.keys] == ["cases", "open"]
         assert [key for key in gateway.keys if key.endswith("/erased.json")]
 
-    def test_one_whose_half_stored_image_is_another_one_is_not_taken_for_stored(self, gateway: Any, jpeg: bytes) -> None:
+    def test_one_whose_half_stored_image_is_another_one_is_not_taken_for_stored(
+        self, gateway: Any, jpeg: bytes
+    ) -> None:
         put_once = gateway.store.put_once
 
         def breaking_off(key: str, data: bytes, *, reserved: bool = False) -> bool:
@@ -339,7 +380,9 @@ class TestSendingAgain:
 
 
 class TestErasing:
-    def test_nothing_stays_but_a_tombstone_and_a_marker_for_the_sweep(self, gateway: Any, jpeg: bytes, png: bytes) -> None:
+    def test_nothing_stays_but_a_tombstone_and_a_marker_for_the_sweep(
+        self, gateway: Any, jpeg: bytes, png: bytes
+    ) -> None:
         case_id = gateway.submit(jpeg, png, headers={"Idempotency-Key": "k"}).json()["id"]
         put(gateway, case_id, "assessed", assessed(case_id))
         gateway.store.put_once(image_key("public", case_id, 1, "prepared"), b"x")
@@ -354,7 +397,13 @@ class TestErasing:
         store, order = gateway.store, []
         for name in ("put_once", "delete"):
             call = getattr(store, name)
-            setattr(store, name, lambda key, *data, call=call, name=name, **more: (order.append((name, key)), call(key, *data, **more))[1])
+            setattr(
+                store,
+                name,
+                lambda key, *data, call=call, name=name, **more: (order.append((name, key)), call(key, *data, **more))[
+                    1
+                ],
+            )
         gateway.call("DELETE", f"/v1/cases/{case_id}")
         assert ("put_once", fact_key("public", case_id, "erased")) in order
         assert [name for name, _ in order] == sorted((name for name, _ in order), reverse=True)
@@ -431,7 +480,12 @@ class TestListing:
 
     @pytest.mark.parametrize(
         ("query", "pointer"),
-        [("cursor=abc", "/query/cursor"), ("limit=0", "/query/limit"), ("limit=101", "/query/limit"), ("limit=x", "/query/limit")],
+        [
+            ("cursor=abc", "/query/cursor"),
+            ("limit=0", "/query/limit"),
+            ("limit=101", "/query/limit"),
+            ("limit=x", "/query/limit"),
+        ],
     )
     def test_what_no_page_gave_is_refused(self, gateway: Any, query: str, pointer: str) -> None:
         gateway.settings["list_public"] = True
@@ -448,13 +502,17 @@ class TestListing:
     @given(st.sets(st.sampled_from(["received", "assessed", "outcome", "failed", "erased"])))
     def test_the_state_by_names_is_the_state_by_facts(self, names: set[str]) -> None:
         case_id = new_id("case")
-        keys = sorted(f"p/{case_id}/failed/1.json" if name == "failed" else f"p/{case_id}/{name}.json" for name in names)
+        keys = sorted(
+            f"p/{case_id}/failed/1.json" if name == "failed" else f"p/{case_id}/{name}.json" for name in names
+        )
         found = fold_keys(keys, prefix="p/", size=9)
         state = CaseState(
             received=RECEIVED if "received" in names else None,
             assessed=assessed(case_id) if "assessed" in names else None,
             outcome=outcome(case_id) if "outcome" in names else None,
-            failed=Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d") if "failed" in names else None,
+            failed=Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d")
+            if "failed" in names
+            else None,
             erased=Erased(case_id=case_id, erased_at=NOW) if "erased" in names else None,
         )
         shown = state.status if state.received and state.status is not Status.ERASED else None

@@ -65,7 +65,9 @@ class TestJudging:
         assert gateway.runner.run(run()) == [429, 200, 200, 200, 200]
 
     @pytest.mark.parametrize("reply", [b"", b"{}", b"nonsense", b'{"verdict": "FINE"}'])
-    def test_an_answer_that_is_no_report_is_no_fault_of_the_callers(self, gateway: Any, jpeg: bytes, reply: bytes) -> None:
+    def test_an_answer_that_is_no_report_is_no_fault_of_the_callers(
+        self, gateway: Any, jpeg: bytes, reply: bytes
+    ) -> None:
         gateway.broker.reply = reply
         response = gateway.call("POST", "/v1/images:assess", files={"image": jpeg})
         assert (response.status_code, response.json()["reason"]) == (503, "ANSWER_BROKEN")
@@ -103,7 +105,9 @@ class TestAdmission:
         assert 1 <= int(response.headers["retry-after"]) <= 30
         assert gateway.kept == []
 
-    @pytest.mark.parametrize(("depth", "line", "age"), [(999, 999, 14.9), (1999, 19, 900), (3999, 0, 0), (900, 20, 900)])
+    @pytest.mark.parametrize(
+        ("depth", "line", "age"), [(999, 999, 14.9), (1999, 19, 900), (3999, 0, 0), (900, 20, 900)]
+    )
     def test_others_are_not(self, gateway: Any, jpeg: bytes, depth: int, line: int, age: float) -> None:
         key_id, gateway.headers = new_key(gateway)
         gateway.broker.depth, gateway.broker.age = depth, 900
@@ -112,7 +116,9 @@ class TestAdmission:
         (job,) = gateway.broker.jobs
         assert job.turn_of == key_id
 
-    def test_callers_without_a_key_have_a_line_for_each_address_which_it_does_not_show(self, gateway: Any, jpeg: bytes) -> None:
+    def test_callers_without_a_key_have_a_line_for_each_address_which_it_does_not_show(
+        self, gateway: Any, jpeg: bytes
+    ) -> None:
         gateway.settings["trusted_proxies"] = 1
         for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
             assert gateway.submit(jpeg, headers={"X-Forwarded-For": address}).status_code == 202

@@ -29,9 +29,15 @@ def test_without_the_store_it_is_not_ready(gateway: Any) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "reason"),
-    [("GET", "/x", 404, "NOT_FOUND"), ("PUT", "/v1/cases", 405, "METHOD_NOT_ALLOWED"), ("GET", "/assets/no.js", 404, "NOT_FOUND")],
+    [
+        ("GET", "/x", 404, "NOT_FOUND"),
+        ("PUT", "/v1/cases", 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/assets/no.js", 404, "NOT_FOUND"),
+    ],
 )
-def test_the_frameworks_own_errors_are_problems_too(gateway: Any, method: str, path: str, status: int, reason: str) -> None:
+def test_the_frameworks_own_errors_are_problems_too(
+    gateway: Any, method: str, path: str, status: int, reason: str
+) -> None:
     response = gateway.call(method, path)
     assert (response.status_code, response.json()["reason"]) == (status, reason)
     assert response.headers["content-type"] == "application/problem+json"
@@ -39,7 +45,12 @@ def test_the_frameworks_own_errors_are_problems_too(gateway: Any, method: str, p
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/v1/cases", {"GET", "POST"}), ("/v1/cases/x", {"GET", "DELETE"}), ("/v1/images:assess", {"POST"}), ("/", {"GET", "HEAD"})],
+    [
+        ("/v1/cases", {"GET", "POST"}),
+        ("/v1/cases/x", {"GET", "DELETE"}),
+        ("/v1/images:assess", {"POST"}),
+        ("/", {"GET", "HEAD"}),
+    ],
 )
 def test_405_names_every_method_that_a_path_has(gateway: Any, path: str, allowed: set[str]) -> None:
     response = gateway.call("PATCH", path)

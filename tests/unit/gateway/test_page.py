@@ -62,7 +62,13 @@ def test_the_guidance_is_there_in_every_other_language(language: str) -> None:
 
 def test_there_are_words_for_all_that_a_case_may_say() -> None:
     known = texts("en")
-    kinds: dict[str, type[StrEnum]] = {"verdict": Verdict, "reason": Reason, "urgency": Urgency, "outcome": OutcomeKind, "slot": ShotType}
+    kinds: dict[str, type[StrEnum]] = {
+        "verdict": Verdict,
+        "reason": Reason,
+        "urgency": Urgency,
+        "outcome": OutcomeKind,
+        "slot": ShotType,
+    }
     assert [f"{name}.{value}" for name, kind in kinds.items() for value in kind if f"{name}.{value}" not in known] == []
     assert [f"question.{name}" for name in SelfReport.model_fields if f"question.{name}" not in known] == []
     assert known["notice"] == NOT_A_MEDICAL_DEVICE
@@ -71,10 +77,16 @@ def test_there_are_words_for_all_that_a_case_may_say() -> None:
 
 
 def test_no_text_is_left_that_nobody_says() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("assets/*.js")])
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in [*WEB.glob("templates/*.html"), *WEB.glob("assets/*.js")]
+    )
     built = set(re.findall(r"""["'`]([a-z_]+(?:\.[a-z_]+)*\.?)(?=["'`$]|\$\{)""", code))
     built |= {f"{prefix}." for prefix in re.findall(r'named\("([\w.]+)"', code)} | {"group."}
-    unsaid = [key for key in texts("en") if key not in built and not any(key.startswith(start) for start in built if start.endswith("."))]
+    unsaid = [
+        key
+        for key in texts("en")
+        if key not in built and not any(key.startswith(start) for start in built if start.endswith("."))
+    ]
     assert unsaid == []
 
 
@@ -112,7 +124,9 @@ def test_the_page_speaks_the_language_that_is_asked_for(gateway: Any) -> None:
     assert '<html lang="en">' in gateway.call("GET", "/?lang=en", headers={"Accept-Language": "es"}).text
 
 
-@pytest.mark.parametrize(("accepted", "coding"), [("gzip", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)])
+@pytest.mark.parametrize(
+    ("accepted", "coding"), [("gzip", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)]
+)
 def test_a_page_is_compressed_for_those_who_take_that(gateway: Any, accepted: str, coding: str | None) -> None:
     for path in ("/", "/models"):
         response = gateway.get(path, headers={"Accept-Encoding": accepted})
@@ -166,8 +180,17 @@ def test_values_of_the_vocabulary_are_shown_as_words(value: str, wanted: str) ->
 def test_the_groups_of_a_tone_stand_in_its_order_and_what_is_none_last() -> None:
     values = ("NOT_GIVEN", "FST_III_IV", "FST_I_II", "FST_V_VI")
     images = [{"value": "2", "n": 1}, {"value": "1", "n": 1}]
-    found = read(evaluations.report(slices={"fitzpatrick_group": [{"value": value, "n": 1} for value in values], "images": images}))
-    assert [group.value for group in found.tones["fitzpatrick_group"]] == ["FST_I_II", "FST_III_IV", "FST_V_VI", "NOT_GIVEN"]
+    found = read(
+        evaluations.report(
+            slices={"fitzpatrick_group": [{"value": value, "n": 1} for value in values], "images": images}
+        )
+    )
+    assert [group.value for group in found.tones["fitzpatrick_group"]] == [
+        "FST_I_II",
+        "FST_III_IV",
+        "FST_V_VI",
+        "NOT_GIVEN",
+    ]
     assert [group.value for group in found.others["images"]] == ["2", "1"]
 
 

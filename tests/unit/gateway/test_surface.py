@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from dermis.shared.bundles import point, publish
-from dermis.shared.case import GivenFeedback, Heatmap, ModelRef, Outcome, OutcomeKind, RankedCondition, fact_key, feedback_key, heatmap_key
+from dermis.shared.case import (
+    GivenFeedback,
+    Heatmap,
+    ModelRef,
+    Outcome,
+    OutcomeKind,
+    RankedCondition,
+    fact_key,
+    feedback_key,
+    heatmap_key,
+)
 from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, VersionRef
 from dermis.standalone import demo
 from tests.support import evaluations
@@ -57,14 +67,20 @@ def test_an_open_case_has_no_guidance(gateway: Gateway, png: bytes) -> None:
 
 
 @pytest.mark.parametrize(("query", "content"), [("", b"ECZEMA"), ("?condition=ACNE", b"ACNE")])
-def test_a_heatmap_is_the_first_or_the_one_asked_for(gateway: Gateway, finished: str, query: str, content: bytes) -> None:
+def test_a_heatmap_is_the_first_or_the_one_asked_for(
+    gateway: Gateway, finished: str, query: str, content: bytes
+) -> None:
     response = gateway.get(f"/v1/cases/{finished}/images/1/heatmap{query}")
     assert (response.status_code, response.headers["content-type"], response.content) == (200, "image/png", content)
     assert response.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(("path", "status"), [("2/heatmap", 404), ("1/heatmap?condition=TINEA", 404), ("4/heatmap", 422)])
-def test_a_heatmap_that_is_not_there_names_those_that_are(gateway: Gateway, finished: str, path: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"), [("2/heatmap", 404), ("1/heatmap?condition=TINEA", 404), ("4/heatmap", 422)]
+)
+def test_a_heatmap_that_is_not_there_names_those_that_are(
+    gateway: Gateway, finished: str, path: str, status: int
+) -> None:
     response = gateway.get(f"/v1/cases/{finished}/images/{path}")
     assert response.status_code == status
     assert status == 422 or "1 (ACNE), 1 (ECZEMA)" in response.json()["detail"]
@@ -100,7 +116,10 @@ def test_the_same_feedback_is_kept_once_and_other_beside_it_up_to_a_limit(gatewa
     assert len(list(gateway.store.list(f"cases/public/{finished}/feedback/"))) == 1
     said = ("SELF", "DOCTOR", "DERMATOLOGIST", "LABORATORY")
     bodies = [
-        {"condition": condition, "confirmed_by": by, "helpful": h} for condition in ("OTHER", "ECZEMA") for by in said for h in (0, 1)
+        {"condition": condition, "confirmed_by": by, "helpful": h}
+        for condition in ("OTHER", "ECZEMA")
+        for by in said
+        for h in (0, 1)
     ]
     statuses = [give(gateway, finished, body | {"helpful": bool(body["helpful"])}).status_code for body in bodies]
     assert statuses == [201] * 9 + [409] * 7
@@ -119,7 +138,9 @@ def test_the_same_feedback_is_kept_once_and_other_beside_it_up_to_a_limit(gatewa
         ([1], "", "should be an object"),
     ],
 )
-def test_wrong_feedback_is_a_problem_with_its_place(gateway: Gateway, finished: str, body: Any, pointer: str, said: str) -> None:
+def test_wrong_feedback_is_a_problem_with_its_place(
+    gateway: Gateway, finished: str, body: Any, pointer: str, said: str
+) -> None:
     response = give(gateway, finished, body)
     assert response.status_code == 422
     problem = response.json()
@@ -136,7 +157,9 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(gateway: Gateway, finish
     assert gateway.call("POST", path, content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
 
 
-def test_feedback_needs_an_outcome_and_goes_when_the_case_is_erased(gateway: Gateway, finished: str, png: bytes) -> None:
+def test_feedback_needs_an_outcome_and_goes_when_the_case_is_erased(
+    gateway: Gateway, finished: str, png: bytes
+) -> None:
     assert give(gateway, gateway.submit(png).json()["id"], {"helpful": True}).json()["reason"] == "NOT_FINISHED"
     give(gateway, finished, {"helpful": True})
     assert any("/heatmaps/" in key for key in gateway.keys)
@@ -180,7 +203,12 @@ def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -
         cursor = page["next_cursor"]
     assert seen == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
     newest = gateway.get("/v1/promotions").json()["promotions"][0]
-    assert (newest["action"], newest["model"], newest["over"], newest["compared_with"]) == ("PROMOTED", "dermis 3", "dermis 2", "dermis 2")
+    assert (newest["action"], newest["model"], newest["over"], newest["compared_with"]) == (
+        "PROMOTED",
+        "dermis 3",
+        "dermis 2",
+        "dermis 2",
+    )
     assert (newest["overall"]["gain"], newest["tones"][0]["verdict"]) == (0.0625, "INSUFFICIENT")
     assert newest["waivers"] == [{"group": "monk_bin=MST_7_10", "reason": "all that the data set has"}]
     assert gateway.get("/v1/promotions?cursor=x").json()["reason"] == "CURSOR"
@@ -189,7 +217,11 @@ def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -
 def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway, published: None) -> None:
     assert "No promotion is recorded" in gateway.get("/models").text
     ids = [promotion(gateway.store, n) for n in range(10)]
-    ids.append(promotion(gateway.store, 10, action="ROLLED_BACK", overall=None, tones=[], waivers=[], data=None, compared_with=None))
+    ids.append(
+        promotion(
+            gateway.store, 10, action="ROLLED_BACK", overall=None, tones=[], waivers=[], data=None, compared_with=None
+        )
+    )
     ids.append(promotion(gateway.store, 11, action="REFUSED", reasons=["worse <overall>"], over=None))
     page = gateway.get("/models").text
     assert re.findall(r"promotion_\w+(?=</span>)", page) == ids[:1:-1]
@@ -242,7 +274,11 @@ def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(g
     assert "dermis data profile" in gateway.get("/data").text
     document = (Path(__file__).parents[2] / "support/data_report.json").read_text()
     tables = {table["name"]: table for table in json.loads(document)["tables"]}
-    for report_id, text in (("0" * 16, document), ("1" * 16, "{"), ("2" * 16, document.replace("SCIN: data profile", "Other <b>"))):
+    for report_id, text in (
+        ("0" * 16, document),
+        ("1" * 16, "{"),
+        ("2" * 16, document.replace("SCIN: data profile", "Other <b>")),
+    ):
         gateway.store.put_once(f"reports/{report_id}/report.json", text.encode())
     page = gateway.get("/data").text
     assert page.count("<table>") == len(tables)
@@ -325,7 +361,9 @@ def test_an_evaluation_of_another_shape_is_shown_by_nothing(gateway: Gateway, pu
     assert [gateway.get(path).status_code for path in ("/models", "/models/dermis/1")] == [200, 404]
 
 
-def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(gateway: Gateway, published: None) -> None:
+def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(
+    gateway: Gateway, published: None
+) -> None:
     key = f"models/dermis/1/{EVALUATION_FILE}"
     row = {"value": "MST_1_3", "n": 3, "top_9": 0.5, "top_9_interval": None, "who": "ours"}
     report = evaluations.document(later={"a": [1, {"b": "c"}]}, slices={"monk_bin": [row]})
@@ -335,11 +373,17 @@ def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(ga
     assert gateway.get("/models/dermis/1").status_code == 200
 
 
-def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_number_is_left_out(gateway: Gateway, published: None) -> None:
+def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_number_is_left_out(
+    gateway: Gateway, published: None
+) -> None:
     manifest = (demo.BUNDLE / "manifest.json").read_text()
-    gateway.store.put_once("models/dermis/2/manifest.json", re.sub(r'"version":\s*1\b', '"version": 2', manifest).encode())
+    gateway.store.put_once(
+        "models/dermis/2/manifest.json", re.sub(r'"version":\s*1\b', '"version": 2', manifest).encode()
+    )
     nan = float("nan")
-    report = evaluations.document(metrics={"top_1": 0.25, "top_3": nan}, intervals={"top_1": None}, unknown=[nan, float("-inf")])
+    report = evaluations.document(
+        metrics={"top_1": 0.25, "top_3": nan}, intervals={"top_1": None}, unknown=[nan, float("-inf")]
+    )
     gateway.store.put_once(f"models/dermis/2/{EVALUATION_FILE}", json.dumps(report).encode())
     page = gateway.get("/models")
     assert page.status_code == 200
@@ -357,7 +401,11 @@ def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway, published
     gateway.store.put_once(CURRENT_KEY, b"{")
     for path in ("/v1/models", "/v1/conditions", "/v1/models/1/evaluation"):
         response = gateway.get(path)
-        assert (response.status_code, response.json()["reason"], "Retry-After" in response.headers) == (503, "CURRENT_BROKEN", True)
+        assert (response.status_code, response.json()["reason"], "Retry-After" in response.headers) == (
+            503,
+            "CURRENT_BROKEN",
+            True,
+        )
     page = gateway.get("/models")
     assert (page.status_code, "Retry-After" in page.headers) == (503, True)
     assert "<h1>It didn&#39;t work</h1>" in page.text
@@ -376,7 +424,9 @@ def test_what_is_wrong_with_a_pages_address_is_said_on_a_page(gateway: Gateway) 
 
 
 @pytest.mark.parametrize("manifest", [None, b"{", b"[]"])
-def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(gateway: Gateway, published: None, manifest: bytes | None) -> None:
+def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(
+    gateway: Gateway, published: None, manifest: bytes | None
+) -> None:
     gateway.store.delete("models/dermis/1/manifest.json")
     if manifest:
         gateway.store.put_once("models/dermis/1/manifest.json", manifest)

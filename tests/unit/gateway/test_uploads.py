@@ -44,7 +44,8 @@ class TestPace:
         assert "dermis_gateway_upload_bytes 0.0" in gateway.get("/metrics").text
 
     @pytest.mark.parametrize(
-        ("path", "body"), [("/v1/cases/case_01k9x4q7e8f3rtw5m2c6b0dvza/feedback", "application/json"), ("/v1/batches", "text/csv")]
+        ("path", "body"),
+        [("/v1/cases/case_01k9x4q7e8f3rtw5m2c6b0dvza/feedback", "application/json"), ("/v1/batches", "text/csv")],
     )
     def test_no_other_body_may_trickle_either(self, gateway: Any, path: str, body: str) -> None:
         gateway.settings["upload_pause_seconds"] = 0.2
@@ -57,7 +58,9 @@ class TestPace:
                     await asyncio.sleep(0.02)
 
             async with gateway.client() as client:
-                response: httpx.Response = await client.post(path, content=trickle(), headers=key | {"Content-Type": body})
+                response: httpx.Response = await client.post(
+                    path, content=trickle(), headers=key | {"Content-Type": body}
+                )
                 return response
 
         assert gateway.runner.run(run()).status_code == 408
@@ -97,7 +100,9 @@ class TestPace:
 
 
 def uploads(**bounds: int) -> Uploads:
-    return Uploads(**({"most_bytes": 100, "most_bytes_per_key": 80, "most_per_address": 2} | bounds), show=lambda _: None)
+    return Uploads(
+        **({"most_bytes": 100, "most_bytes_per_key": 80, "most_per_address": 2} | bounds), show=lambda _: None
+    )
 
 
 class TestRoom:
@@ -113,7 +118,10 @@ class TestRoom:
 
             async with gateway.client() as client:
                 declared = FORM | {"Content-Length": "1400000"}
-                held = [asyncio.ensure_future(client.post("/v1/cases", content=silent(), headers=declared)) for _ in range(20)]
+                held = [
+                    asyncio.ensure_future(client.post("/v1/cases", content=silent(), headers=declared))
+                    for _ in range(20)
+                ]
                 await asyncio.sleep(0.05)
                 answer = await client.post("/v1/cases", files=[("images", jpeg)])
                 go.set()
@@ -139,7 +147,11 @@ class TestRoom:
     def test_what_is_read_already_or_smaller_keeps_its_room(self) -> None:
         async def run() -> None:
             shared = uploads()
-            with shared.open("a", by_key=True) as whole, shared.open("b", by_key=True) as small, shared.open("c", by_key=True) as late:
+            with (
+                shared.open("a", by_key=True) as whole,
+                shared.open("b", by_key=True) as small,
+                shared.open("c", by_key=True) as late,
+            ):
                 shared.book(whole, 70)  # it is being stored: nobody reads it any more
                 reading = asyncio.ensure_future(small.read(asyncio.sleep(0.01)))
                 await asyncio.sleep(0)
@@ -183,7 +195,9 @@ class TestRoom:
             assert isinstance(upload, Upload)
 
     @pytest.mark.parametrize(("proxies", "refused"), [(0, False), (1, True)])
-    def test_addresses_count_only_behind_proxies_that_are_trusted(self, gateway: Any, jpeg: bytes, proxies: int, refused: bool) -> None:
+    def test_addresses_count_only_behind_proxies_that_are_trusted(
+        self, gateway: Any, jpeg: bytes, proxies: int, refused: bool
+    ) -> None:
         gateway.settings |= {"trusted_proxies": proxies, "max_address_uploads": 1}
 
         async def run() -> int:

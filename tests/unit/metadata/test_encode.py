@@ -12,7 +12,9 @@ from dermis.shared.vocabulary import SelfReport
 
 SCHEMA = FeatureSchema(
     fields=(
-        FeatureField(name="age_group", kind="ONE_OF", values=("AGE_18_TO_29", "AGE_30_TO_39"), absent_values=("AGE_UNKNOWN",)),
+        FeatureField(
+            name="age_group", kind="ONE_OF", values=("AGE_18_TO_29", "AGE_30_TO_39"), absent_values=("AGE_UNKNOWN",)
+        ),
         FeatureField(name="condition_symptoms", kind="ANY_OF", values=("ITCHING", "PAIN", "NO_RELEVANT_EXPERIENCE")),
     )
 )

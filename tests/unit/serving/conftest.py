@@ -59,4 +59,6 @@ def request_() -> pb.PredictRequest:
         "image_mask": np.ones((1, 3), "?"),
         "features": np.zeros((1, 2), "f4"),
     }
-    return pb.PredictRequest(model_spec=pb.ModelSpec(name="dermis"), inputs={name: to_proto(array) for name, array in arrays.items()})
+    return pb.PredictRequest(
+        model_spec=pb.ModelSpec(name="dermis"), inputs={name: to_proto(array) for name, array in arrays.items()}
+    )

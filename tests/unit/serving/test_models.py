@@ -37,11 +37,15 @@ class House:
 
     def want(self, *versions: int) -> None:
         numbers = " ".join(f"versions: {version}" for version in versions)
-        self.write(f'model_config_list {{ config {{ name: "dermis" model_version_policy {{ specific {{ {numbers} }} }} }} }}')
+        self.write(
+            f'model_config_list {{ config {{ name: "dermis" model_version_policy {{ specific {{ {numbers} }} }} }} }}'
+        )
         self.models.poll()
 
     def write(self, text: str) -> None:
-        self.store.replace(SERVER_CONFIG_KEY, text.encode(), generation=self.store.get_versioned(SERVER_CONFIG_KEY).generation)
+        self.store.replace(
+            SERVER_CONFIG_KEY, text.encode(), generation=self.store.get_versioned(SERVER_CONFIG_KEY).generation
+        )
 
     def states(self) -> dict[int, str]:
         return {each.version: State.State.Name(each.state) for each in self.models.status(pb.ModelSpec(name="dermis"))}
@@ -103,7 +107,11 @@ def test_the_largest_is_the_largest_that_is_available(house: House) -> None:
         (spec_of(name="other"), pb.NOT_FOUND, "Servable not found for request: Latest(other)"),
         (spec_of(9), pb.NOT_FOUND, "Servable not found for request: Specific(dermis, 9)"),
         (spec_of(0), pb.NOT_FOUND, "Servable not found for request: Specific(dermis, 0)"),
-        (pb.ModelSpec(name="dermis", version_label="stable"), pb.INVALID_ARGUMENT, "Unrecognized servable version label: stable"),
+        (
+            pb.ModelSpec(name="dermis", version_label="stable"),
+            pb.INVALID_ARGUMENT,
+            "Unrecognized servable version label: stable",
+        ),
     ],
 )
 def test_what_is_not_found(house: House, spec: pb.ModelSpec, code: int, message: str) -> None:
@@ -143,7 +151,9 @@ def test_a_call_under_way_keeps_its_version(house: House) -> None:
         (RuntimeError("out of luck"), pb.INTERNAL, "RuntimeError: out of luck"),
     ],
 )
-def test_a_broken_bundle_ends_with_its_error_and_leaves_the_others(house: House, fault: Exception, code: int, message: str) -> None:
+def test_a_broken_bundle_ends_with_its_error_and_leaves_the_others(
+    house: House, fault: Exception, code: int, message: str
+) -> None:
     house.want(1)
     house.faults[2] = fault
     house.want(1, 2)
@@ -161,7 +171,9 @@ def test_a_broken_only_successor_does_not_end_the_version_that_works(house: Hous
     assert house.states() == {2: "END", 1: "AVAILABLE"}
 
 
-@pytest.mark.parametrize("fault", [BlobNotFound("models/dermis/1/manifest.json"), DermisError(Kind.UNAVAILABLE, "STORE", "later")])
+@pytest.mark.parametrize(
+    "fault", [BlobNotFound("models/dermis/1/manifest.json"), DermisError(Kind.UNAVAILABLE, "STORE", "later")]
+)
 def test_what_may_pass_is_tried_again(house: House, fault: Exception) -> None:
     house.faults[1] = fault
     house.want(1)

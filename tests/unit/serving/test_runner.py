@@ -39,7 +39,9 @@ def inputs_for(runner: Runner, *, rows: int, seed: int = 0) -> dict[str, Array]:
 def test_has_the_inputs_of_every_bundle(any_runner: Runner) -> None:
     types = {name: (spec.dtype, spec.shape[0]) for name, spec in any_runner.signature.inputs.items()}
     assert types == {"images": (pb.DT_UINT8, None), "image_mask": (pb.DT_BOOL, None), "features": (pb.DT_FLOAT, None)}
-    check_inputs(any_runner.signature, {name: to_proto(a) for name, a in inputs_for(any_runner, rows=1).items()}, max_size=10**7)
+    check_inputs(
+        any_runner.signature, {name: to_proto(a) for name, a in inputs_for(any_runner, rows=1).items()}, max_size=10**7
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 3])

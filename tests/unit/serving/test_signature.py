@@ -108,4 +108,7 @@ def test_one_signature() -> None:
     check_signature_name("serving_default")
     with pytest.raises(Refusal) as caught:
         check_signature_name("train")
-    assert (caught.value.code, caught.value.message) == (pb.FAILED_PRECONDITION, 'Serving signature key "train" not found.')
+    assert (caught.value.code, caught.value.message) == (
+        pb.FAILED_PRECONDITION,
+        'Serving signature key "train" not found.',
+    )

@@ -16,7 +16,9 @@ def record(message: bytes) -> bytes:
 
 
 def warmup_file(*requests: pb.PredictRequest) -> bytes:
-    return b"".join(record(pb.PredictionLog(predict_log=pb.PredictLog(request=each)).SerializeToString()) for each in requests)
+    return b"".join(
+        record(pb.PredictionLog(predict_log=pb.PredictLog(request=each)).SerializeToString()) for each in requests
+    )
 
 
 def test_reads_every_request(request_) -> None:

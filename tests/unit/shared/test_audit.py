@@ -79,10 +79,16 @@ def test_the_same_thing_done_again_while_the_store_refuses_is_counted() -> None:
     store.put_once = put_once  # type: ignore[method-assign]
     audit.flush()
     (record,) = written(store)
-    assert (record["times"], record["at"], record["last_at"]) == (2, "2026-11-01T12:00:01.000+00:00", "2026-11-01T12:00:03.000+00:00")
+    assert (record["times"], record["at"], record["last_at"]) == (
+        2,
+        "2026-11-01T12:00:01.000+00:00",
+        "2026-11-01T12:00:03.000+00:00",
+    )
 
 
-def test_what_is_held_is_bounded_and_a_loss_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_held_is_bounded_and_a_loss_is_logged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(module, "_MOST_HELD", 2)
     store = MemoryStore()
     audit = Audit(store, "gateway")

@@ -8,7 +8,15 @@ import pytest
 from google.protobuf import text_format
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.shared.bundles import models_root_of, point, publish, read_current, read_feature_schema, read_manifest, versions
+from dermis.shared.bundles import (
+    models_root_of,
+    point,
+    publish,
+    read_current,
+    read_feature_schema,
+    read_manifest,
+    versions,
+)
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import (
     CURRENT_KEY,
@@ -166,7 +174,9 @@ def test_a_spoilt_bundle_is_refused_before_anything_is_put(store: Recorded, tmp_
 
 def test_the_first_version_becomes_current(published: Recorded) -> None:
     assert point(published, ref(1)) == Current(current=ref(1)) == read_current(published)
-    assert published.writes == [SERVER_CONFIG_KEY, CURRENT_KEY], "serving must know a version before a worker is told to use it"
+    assert published.writes == [SERVER_CONFIG_KEY, CURRENT_KEY], (
+        "serving must know a version before a worker is told to use it"
+    )
     assert configured(published) == {"dermis": [1]}
 
 

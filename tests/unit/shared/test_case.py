@@ -37,7 +37,9 @@ ERASED = Erased(case_id=CASE, erased_at=NOW)
 
 
 def failed(attempt: int) -> Failed:
-    return Failed(case_id=CASE, attempt=attempt, failed_at=NOW + timedelta(seconds=attempt), reason="STORE_FULL", detail="")
+    return Failed(
+        case_id=CASE, attempt=attempt, failed_at=NOW + timedelta(seconds=attempt), reason="STORE_FULL", detail=""
+    )
 
 
 ALL: list[AnyFact] = [RECEIVED, ASSESSED, OUTCOME, ERASED, *map(failed, (1, 2, 3, 10))]

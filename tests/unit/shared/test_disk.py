@@ -72,7 +72,9 @@ def test_a_file_is_synced_before_it_gets_its_name_and_its_folder_after(
         assert ("fsync", inode(made_in)) in journal[: journal.index(("link", file))]
 
 
-def test_equal_bytes_of_another_writer_are_synced_before_they_count(store: DiskStore, root: Path, journal: list[tuple[str, int]]) -> None:
+def test_equal_bytes_of_another_writer_are_synced_before_they_count(
+    store: DiskStore, root: Path, journal: list[tuple[str, int]]
+) -> None:
     store.put_once("a/k", b"1")
     journal.clear()
     assert store.put_once("a/k", b"1") is False
@@ -89,7 +91,9 @@ def test_a_replacement_is_synced_before_it_gets_the_name_and_its_folder_after(
     assert journal.index(("fsync", file)) < journal.index(("replace", file)) < journal.index(("fsync", folder))
 
 
-def test_a_deletion_is_synced_in_the_folder_that_remains(store: DiskStore, root: Path, journal: list[tuple[str, int]]) -> None:
+def test_a_deletion_is_synced_in_the_folder_that_remains(
+    store: DiskStore, root: Path, journal: list[tuple[str, int]]
+) -> None:
     for key in ("a/stays", "a/b/c/goes"):
         store.put_once(key, b"1")
     journal.clear()
@@ -111,7 +115,9 @@ WRITER = textwrap.dedent("""
 
 
 @pytest.mark.parametrize("place", [".tmp", "k/.tmp"])  # an older version had the one in the root alone
-def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(store: DiskStore, root: Path, place: str) -> None:
+def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(
+    store: DiskStore, root: Path, place: str
+) -> None:
     promised = -1
     for pause in (0.0, 0.003, 0.007):
         shutil.rmtree(root, ignore_errors=True)
@@ -147,7 +153,9 @@ def test_a_put_whose_temporary_file_was_taken_away_fails_and_does_not_hang(
     store: DiskStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.link
-    monkeypatch.setattr(os, "link", lambda temporary, path: (Path(temporary).unlink(missing_ok=True), real(temporary, path)))
+    monkeypatch.setattr(
+        os, "link", lambda temporary, path: (Path(temporary).unlink(missing_ok=True), real(temporary, path))
+    )
     with pytest.raises(DermisError, match="STORE_BUSY") as fault:
         store.put_once("k", b"")
     assert fault.value.retryable
@@ -222,7 +230,9 @@ def test_two_mounts_under_a_root_that_is_read_only_are_written_to(tmp_path: Path
     command = [*mounted, "sh", "-c", mounts, str(tmp_path)]
     if not shutil.which("unshare") or subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
         pytest.skip("no right to mount here")
-    result = subprocess.run([*command, sys.executable, "-c", MOUNTED, str(tmp_path)], check=False, capture_output=True, text=True)
+    result = subprocess.run(
+        [*command, sys.executable, "-c", MOUNTED, str(tmp_path)], check=False, capture_output=True, text=True
+    )
     assert (result.stdout, result.returncode) == ("ok\n", 0), result.stderr
 
 
@@ -243,7 +253,10 @@ def at_most_4_kb() -> Iterator[None]:
 def test_a_write_that_fails_half_way_leaves_nothing(store: DiskStore, root: Path) -> None:
     store.replace("old", b"1", generation=0)
     before = store.get_versioned("old")
-    calls = (lambda: store.put_once("a/b/k", b"x" * 9000), lambda: store.replace("old", b"x" * 9000, generation=before.generation))
+    calls = (
+        lambda: store.put_once("a/b/k", b"x" * 9000),
+        lambda: store.replace("old", b"x" * 9000, generation=before.generation),
+    )
     for call in calls:
         with pytest.raises(DermisError) as fault, at_most_4_kb():
             call()
@@ -286,9 +299,14 @@ FULL = textwrap.dedent("""
 def test_a_full_disk_is_named_keeps_what_it_has_and_lets_delete(tmp_path: Path) -> None:
     mounted = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     small_disk = [*mounted, "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && shift 0 && exec "$@"', str(tmp_path)]
-    if not shutil.which("unshare") or subprocess.run([*small_disk, "true"], check=False, capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*small_disk, "true"], check=False, capture_output=True).returncode
+    ):
         pytest.skip("no right to mount a small disk here")
-    result = subprocess.run([*small_disk, sys.executable, "-c", FULL, str(tmp_path)], check=False, capture_output=True, text=True)
+    result = subprocess.run(
+        [*small_disk, sys.executable, "-c", FULL, str(tmp_path)], check=False, capture_output=True, text=True
+    )
     assert (result.stdout, result.returncode) == ("ok\n", 0), result.stderr
 
 
@@ -346,7 +364,11 @@ def test_an_emptied_store_has_no_folders_but_those_of_first_segments(store: Disk
         store.put_once(key, b"1")
     for key in keys:
         store.delete(key)
-    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*")) == ["cases", "cases/.lock", "cases/.tmp"]
+    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*")) == [
+        "cases",
+        "cases/.lock",
+        "cases/.tmp",
+    ]
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b", "a/b/c/d")])
@@ -439,7 +461,9 @@ def test_what_is_no_file_is_no_object_and_nobody_waits_for_it(store: DiskStore, 
 # --- time and room --------------------------------------------------------------------------------------------------
 
 
-def test_the_stores_time_is_the_file_systems_and_not_the_processs(store: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stores_time_is_the_file_systems_and_not_the_processs(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = time.time()
     monkeypatch.setattr(time, "time", lambda: real + 31 * 86_400)
     monkeypatch.setattr(time, "time_ns", lambda: int((real + 31 * 86_400) * 1e9))
@@ -493,11 +517,16 @@ RESERVED = textwrap.dedent("""
 
 @pytest.mark.parametrize("reserve", [0, 1 << 20])
 @pytest.mark.parametrize("what", ["bytes", "inodes"])
-def test_a_case_is_erased_and_accepted_work_ended_on_a_disk_without_anything_free(tmp_path: Path, what: str, reserve: int) -> None:
+def test_a_case_is_erased_and_accepted_work_ended_on_a_disk_without_anything_free(
+    tmp_path: Path, what: str, reserve: int
+) -> None:
     mounted = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     options = "size=3m,nr_inodes=100000" if what == "bytes" else "size=64m,nr_inodes=600"
     small_disk = [*mounted, "sh", "-c", f'mount -t tmpfs -o {options} none "$0" && shift 0 && exec "$@"', str(tmp_path)]
-    if not shutil.which("unshare") or subprocess.run([*small_disk, "true"], check=False, capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*small_disk, "true"], check=False, capture_output=True).returncode
+    ):
         pytest.skip("no right to mount a small disk here")
     command = [*small_disk, sys.executable, "-c", RESERVED, str(tmp_path), what, str(reserve)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)

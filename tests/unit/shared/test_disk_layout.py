@@ -19,7 +19,12 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 def id_at(seconds: float, kind: str = "case") -> str:
     at = START + timedelta(seconds=seconds)
-    number = (int(at.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62) | (int.from_bytes(os.urandom(7), "big") & ((1 << 62) - 1))
+    number = (
+        (int(at.timestamp() * 1000) << 80)
+        | (7 << 76)
+        | (2 << 62)
+        | (int.from_bytes(os.urandom(7), "big") & ((1 << 62) - 1))
+    )
     return str(TypeID.from_uuid(UUID(int=number), prefix=kind))
 
 
@@ -34,12 +39,16 @@ def put_as_before(root: Path, key: str, data: bytes = b"1") -> None:
     path.write_bytes(data)
 
 
-def test_a_case_lies_by_time_and_what_is_not_in_a_folder_of_its_own_lies_as_it_is_called(store: DiskStore, tmp_path: Path) -> None:
+def test_a_case_lies_by_time_and_what_is_not_in_a_folder_of_its_own_lies_as_it_is_called(
+    store: DiskStore, tmp_path: Path
+) -> None:
     case, owner = id_at(0), id_at(0, "key")
     for key in (f"cases/{owner}/{case}/images/1/original", f"open/{case}"):
         store.put_once(key, b"1")
         assert store.get(key) == b"1"
-    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock")
+    files = sorted(
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"
+    )
     home = f"cases/{owner}/{BY_TIME}/{case[:10]}/{case[10:12]}/{case}"
     assert files == [f"{home}/images/1/original", f"open/{case}"]
     store.delete(f"cases/{owner}/{case}/images/1/original")
@@ -85,9 +94,13 @@ def test_marks_of_an_older_store_are_read_where_they_lie_and_moved(store: DiskSt
     assert os.listdir(tmp_path / "retention/batches") == [BY_TIME]
 
 
-def test_of_one_move_no_more_than_its_share_goes_at_once(store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_one_move_no_more_than_its_share_goes_at_once(
+    store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dermis.shared.stores.disk._MOST_MOVED", 3)
-    keys = sorted(f"{parent}/{id_at(n)}{name}" for n in range(2) for parent, name in (("cases/x", "/a"), ("retention/y", "")))
+    keys = sorted(
+        f"{parent}/{id_at(n)}{name}" for n in range(2) for parent, name in (("cases/x", "/a"), ("retention/y", ""))
+    )
     for key in keys:
         put_as_before(tmp_path, key)
     store.tend(reserve_bytes=0, busy=())
@@ -155,7 +168,10 @@ def test_what_was_put_into_the_old_place_while_it_moved_comes_together(store: Di
     case = id_at(0)
     store.put_once(f"cases/public/{case}/received.json", b"1")
     put_as_before(tmp_path, f"cases/public/{case}/outcome.json", b"2")
-    assert list(store.list(f"cases/public/{case}/")) == [f"cases/public/{case}/outcome.json", f"cases/public/{case}/received.json"]
+    assert list(store.list(f"cases/public/{case}/")) == [
+        f"cases/public/{case}/outcome.json",
+        f"cases/public/{case}/received.json",
+    ]
     store.tend(reserve_bytes=0, busy=())
     assert store.get(f"cases/public/{case}/outcome.json") == b"2"
     assert os.listdir(tmp_path / "cases/public") == [BY_TIME]

@@ -10,7 +10,9 @@ from dermis.shared.ports import BlobConflict, BlobNotFound
 def test_every_kind_has_its_status_in_both_tongues(kind: Kind) -> None:
     assert 400 <= HTTP_STATUS[kind] < 600
     assert GRPC_CODE[kind].isupper()
-    assert DermisError(kind, "REASON", "text").retryable is (kind in {Kind.UNAVAILABLE, Kind.DEADLINE, Kind.EXHAUSTED, Kind.FULL})
+    assert DermisError(kind, "REASON", "text").retryable is (
+        kind in {Kind.UNAVAILABLE, Kind.DEADLINE, Kind.EXHAUSTED, Kind.FULL}
+    )
 
 
 @pytest.mark.parametrize(

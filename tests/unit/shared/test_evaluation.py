@@ -18,7 +18,9 @@ from tests.support.evaluations import document, report
 NUMBERS = st.none() | st.floats() | st.integers(-(10**9), 10**9)
 INTERVALS = st.none() | st.tuples(st.floats(0, 1), st.floats(0, 1)).map(list)
 WORDS = st.text("abcdefgh", min_size=1)
-UNKNOWN = st.recursive(NUMBERS | WORDS | st.booleans(), lambda inner: st.lists(inner) | st.dictionaries(WORDS, inner), max_leaves=5)
+UNKNOWN = st.recursive(
+    NUMBERS | WORDS | st.booleans(), lambda inner: st.lists(inner) | st.dictionaries(WORDS, inner), max_leaves=5
+)
 
 
 def written(read: EvaluationReport) -> Any:
@@ -49,7 +51,11 @@ def test_the_demos_report_is_read_and_written_as_it_was() -> None:
 def test_what_is_written_is_what_was_read_unknown_keys_and_all_and_never_nan(
     top_3: Any, interval: Any, figures: dict[str, Any], unknown: dict[str, Any]
 ) -> None:
-    flat = {key: value for name, (n, low_high) in figures.items() for key, value in ((f"m_{name}", n), (f"m_{name}_interval", low_high))}
+    flat = {
+        key: value
+        for name, (n, low_high) in figures.items()
+        for key, value in ((f"m_{name}", n), (f"m_{name}_interval", low_high))
+    }
     row = {"value": "MST_1_3", "n": 3, **flat, **unknown}
     text = json.dumps(
         document(
@@ -86,7 +92,12 @@ def test_an_overall_figure_stands_beside_its_floor_in_old_reports_too() -> None:
         (b"[]", "the file"),
         (json.dumps(document(format="dermis.evaluation/2")).encode(), "format"),
         (json.dumps(document(metrics={"top_1": "half"})).encode(), "metrics/top_1"),
-        (json.dumps(document(slices={"monk_bin": [{"value": "x", "n": 1, "top_1": "a", "top_1_interval": None}]})).encode(), "monk_bin"),
+        (
+            json.dumps(
+                document(slices={"monk_bin": [{"value": "x", "n": 1, "top_1": "a", "top_1_interval": None}]})
+            ).encode(),
+            "monk_bin",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused_by_its_key_and_place(data: bytes, place: str) -> None:

@@ -26,7 +26,17 @@ def test_the_example_is_an_id() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "case_", GOOD, f"case{GOOD}", f"case-{GOOD}", f"CASE_{GOOD}", f"case_{GOOD.upper()}", f"case_{GOOD}\n", f" case_{GOOD}"),
+        *(
+            "",
+            "case_",
+            GOOD,
+            f"case{GOOD}",
+            f"case-{GOOD}",
+            f"CASE_{GOOD}",
+            f"case_{GOOD.upper()}",
+            f"case_{GOOD}\n",
+            f" case_{GOOD}",
+        ),
         *(
             f"case_{GOOD[:-1]}",
             f"case_{GOOD}0",

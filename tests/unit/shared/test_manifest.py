@@ -13,7 +13,9 @@ from dermis.shared.manifest import (
 
 SCHEMA = FeatureSchema(
     fields=(
-        FeatureField(name="sex_at_birth", kind="ONE_OF", values=("FEMALE", "MALE"), absent_values=("OTHER_OR_UNSPECIFIED",)),
+        FeatureField(
+            name="sex_at_birth", kind="ONE_OF", values=("FEMALE", "MALE"), absent_values=("OTHER_OR_UNSPECIFIED",)
+        ),
         FeatureField(name="textures", kind="ANY_OF", values=("FLAT", "ROUGH_OR_FLAKY")),
     )
 )
@@ -78,8 +80,19 @@ def test_a_bundle_has_its_place() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"version": 0}, {"purpose": "test"}, {"image_size": 31}, {"image_size": 513}, {"max_images": 4}, {"signature": "x"}),
-        *({"conditions": [{"id": "a", "name": "A"}]}, {"format": "dermis.bundle/2"}, {"calibration": {"temperature": 0}}),
+        *(
+            {"version": 0},
+            {"purpose": "test"},
+            {"image_size": 31},
+            {"image_size": 513},
+            {"max_images": 4},
+            {"signature": "x"},
+        ),
+        *(
+            {"conditions": [{"id": "a", "name": "A"}]},
+            {"format": "dermis.bundle/2"},
+            {"calibration": {"temperature": 0}},
+        ),
         {"prediction_sets": {"coverage": 0.9, "thresholds": {"FST_VII": 0.1}}},
     ],
     ids=str,

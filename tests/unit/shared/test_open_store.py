@@ -26,7 +26,9 @@ def test_the_url_of_any_folder_opens_that_folder(tmp_path: Path) -> None:
     assert (odd / "k").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize("url", ["gs://dermis-cases", "gs://dermis-cases/", "gs://my.bucket_1/some/prefix/", "gs://abc/x?anonymous=true"])
+@pytest.mark.parametrize(
+    "url", ["gs://dermis-cases", "gs://dermis-cases/", "gs://my.bucket_1/some/prefix/", "gs://abc/x?anonymous=true"]
+)
 def test_a_gs_url_is_understood_without_opening_it(url: str) -> None:
     assert is_store_url(url)
 
@@ -34,8 +36,26 @@ def test_a_gs_url_is_understood_without_opening_it(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("", "store", "/srv/dermis", "file://", "file:///", "file://srv/dermis", "file:/srv", "file:///srv?x=1", "file:///srv#x"),
-        *("gs://", "gs:///prefix", "gs://Bucket", "gs://ab", "gs://bucket?anonymous=yes", "gs://bucket/a#b", "gs://user@bucket"),
+        *(
+            "",
+            "store",
+            "/srv/dermis",
+            "file://",
+            "file:///",
+            "file://srv/dermis",
+            "file:/srv",
+            "file:///srv?x=1",
+            "file:///srv#x",
+        ),
+        *(
+            "gs://",
+            "gs:///prefix",
+            "gs://Bucket",
+            "gs://ab",
+            "gs://bucket?anonymous=yes",
+            "gs://bucket/a#b",
+            "gs://user@bucket",
+        ),
         *("s3://bucket", "memory://", "http://[", "GS://bucket"),
     ],
 )

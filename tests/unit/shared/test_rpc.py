@@ -35,7 +35,12 @@ def test_a_kind_survives_the_way_there_and_back(kind: Kind) -> None:
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [("CANCELLED", Kind.UNAVAILABLE), ("FAILED_PRECONDITION", Kind.INVALID), ("UNKNOWN", Kind.INTERNAL), ("UNIMPLEMENTED", Kind.INTERNAL)],
+    [
+        ("CANCELLED", Kind.UNAVAILABLE),
+        ("FAILED_PRECONDITION", Kind.INVALID),
+        ("UNKNOWN", Kind.INTERNAL),
+        ("UNIMPLEMENTED", Kind.INTERNAL),
+    ],
 )
 def test_codes_that_we_never_send(code: str, kind: Kind) -> None:
     error = error_of(Failed(grpc.StatusCode[code], None), "serving")

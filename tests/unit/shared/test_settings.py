@@ -20,7 +20,9 @@ def faults(environ: dict[str, str], part: str = "WORKER") -> str:
 
 
 def test_defaults_and_given_values() -> None:
-    settings = load(WorkerSettings, "WORKER", {**STORE, "DERMIS_WORKER_CONCURRENCY": "3", "PATH": "/bin", "dermis_x": "1"})
+    settings = load(
+        WorkerSettings, "WORKER", {**STORE, "DERMIS_WORKER_CONCURRENCY": "3", "PATH": "/bin", "dermis_x": "1"}
+    )
     assert settings.concurrency == 3
     assert settings.store_url == "file:///srv/dermis"
     assert (settings.metadata_address, settings.serving_address) == ("127.0.0.1:50051", "127.0.0.1:8500")
@@ -28,17 +30,37 @@ def test_defaults_and_given_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://", "redis://h", "redis://h:1/0", "rediss://u:p:w@x@h:1/15?ssl_cert_reqs=required", "redis://[::1]:6379/0"]
+    "url",
+    [
+        "redis://",
+        "redis://h",
+        "redis://h:1/0",
+        "rediss://u:p:w@x@h:1/15?ssl_cert_reqs=required",
+        "redis://[::1]:6379/0",
+    ],
 )
 def test_a_broker_that_is_understood(url: str) -> None:
     assert load(WorkerSettings, "WORKER", {**STORE, "DERMIS_BROKER_URL": url}).broker_url == url
 
 
 @pytest.mark.parametrize(
-    "url", ["", "foo", "localhost:6379", "unix:///s", "amqp://h", "redis://h:x/0", "redis://h:99999", "redis://h/zero", "redis://[h"]
+    "url",
+    [
+        "",
+        "foo",
+        "localhost:6379",
+        "unix:///s",
+        "amqp://h",
+        "redis://h:x/0",
+        "redis://h:99999",
+        "redis://h/zero",
+        "redis://[h",
+    ],
 )
 def test_a_broker_that_is_not_understood_is_told_with_what_would_be(url: str) -> None:
-    assert f"DERMIS_BROKER_URL={url!r}: Value error, not understood; use redis://" in faults({**STORE, "DERMIS_BROKER_URL": url})
+    assert f"DERMIS_BROKER_URL={url!r}: Value error, not understood; use redis://" in faults(
+        {**STORE, "DERMIS_BROKER_URL": url}
+    )
 
 
 def test_a_fault_does_not_show_a_password() -> None:

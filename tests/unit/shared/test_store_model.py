@@ -17,7 +17,9 @@ from dermis.shared.stores.memory import MemoryStore
 folders = st.lists(st.sampled_from(["a", "a!", "a.", "a0", "é"]), max_size=3)
 leaves = st.sampled_from(["b", "a-", "a1", "b!", "ﬀ", "😀"])
 keys = st.builds(lambda path, leaf: "/".join([*path, leaf]), folders, leaves)
-prefixes = keys.flatmap(lambda key: st.integers(0, len(key)).map(lambda end: key[:end])).filter(lambda prefix: not prefix.endswith("//"))
+prefixes = keys.flatmap(lambda key: st.integers(0, len(key)).map(lambda end: key[:end])).filter(
+    lambda prefix: not prefix.endswith("//")
+)
 afters = st.one_of(st.just(""), keys, prefixes, st.text("a!./0é😀", max_size=6))
 contents = st.sampled_from([b"", b"1", b"2"])
 

@@ -48,6 +48,8 @@ def test_ids_that_became_numbers_are_named(ids: list[str]) -> None:
         check_ids("name", ids, range(2, len(ids) + 2))
 
 
-@pytest.mark.parametrize("ids", [["100000000000000", "arm"], ["1262951234567890", "1262951234567891"], ["1262951234567890"], ["1E+"]])
+@pytest.mark.parametrize(
+    "ids", [["100000000000000", "arm"], ["1262951234567890", "1262951234567891"], ["1262951234567890"], ["1E+"]]
+)
 def test_ids_that_happen_to_end_in_zeros_are_taken(ids: list[str]) -> None:
     check_ids("name", ids, range(2, len(ids) + 2))

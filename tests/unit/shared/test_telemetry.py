@@ -72,4 +72,6 @@ def test_the_level_holds_for_both(level: str, count: int) -> None:
 def test_importing_the_module_configures_nothing() -> None:
     import dermis.shared.telemetry  # noqa: F401
 
-    assert not any(type(handler.formatter).__module__.startswith("structlog") for handler in logging.getLogger().handlers)
+    assert not any(
+        type(handler.formatter).__module__.startswith("structlog") for handler in logging.getLogger().handlers
+    )

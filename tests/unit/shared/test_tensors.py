@@ -8,7 +8,9 @@ from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.tensors import DTYPES, LONGEST_CONSTANT, Array, from_proto, to_proto
 
-any_array = st.sampled_from(list(DTYPES.values())).flatmap(lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, min_side=0)))
+any_array = st.sampled_from(list(DTYPES.values())).flatmap(
+    lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, min_side=0))
+)
 
 
 def tensor(dtype: int, *shape: int, **content: object) -> pb.TensorProto:
@@ -23,7 +25,9 @@ def test_an_array_comes_back_as_it_went(array: Array) -> None:
     assert back.tobytes() == array.tobytes()
 
 
-@pytest.mark.parametrize("array", [np.arange(6, dtype=">f4").reshape(2, 3), np.arange(12, dtype="<i4").reshape(3, 4).T[::2]])
+@pytest.mark.parametrize(
+    "array", [np.arange(6, dtype=">f4").reshape(2, 3), np.arange(12, dtype="<i4").reshape(3, 4).T[::2]]
+)
 def test_byte_order_and_strides_do_not_matter(array: Array) -> None:
     np.testing.assert_array_equal(from_proto(to_proto(array)), array)
 

@@ -16,7 +16,9 @@ SERVICES = {path.name for path in (ROOT / "services").iterdir() if path.is_dir()
 def test_dermis_is_a_namespace_in_every_source_root() -> None:
     assert len(SOURCES) == 11
     for source in SOURCES:
-        assert not (source / "dermis/__init__.py").exists(), f"{source / 'dermis/__init__.py'} would hide every other part"
+        assert not (source / "dermis/__init__.py").exists(), (
+            f"{source / 'dermis/__init__.py'} would hide every other part"
+        )
         assert not (source / "dermis/py.typed").exists()
 
 
@@ -35,9 +37,23 @@ def test_shared_imports_no_service() -> None:
 
 
 def test_the_words_load_without_arrays_grpc_or_any_service() -> None:
-    modules = ["case", "errors", "ids", "jobs", "manifest", "ports", "report", "settings", "stores", "telemetry", "vocabulary"]
+    modules = [
+        "case",
+        "errors",
+        "ids",
+        "jobs",
+        "manifest",
+        "ports",
+        "report",
+        "settings",
+        "stores",
+        "telemetry",
+        "vocabulary",
+    ]
     code = f"import sys; import {', '.join(f'dermis.shared.{name}' for name in modules)}; print(*sys.modules)"
-    loaded = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    )
     heavy = {"numpy", "cv2", "grpc", "tensorflow", "google.cloud.storage", "requests"}
     assert not loaded & (heavy | {f"dermis.{service}" for service in SERVICES})
 

@@ -63,7 +63,9 @@ def test_no_box_ticked_is_an_answer_that_was_not_given(field: str) -> None:
 
 
 def test_none_of_these_is_an_answer() -> None:
-    report = SelfReport.model_validate({"other_symptoms": ["NO_RELEVANT_SYMPTOMS"], "condition_symptoms": ["NO_RELEVANT_EXPERIENCE"]})
+    report = SelfReport.model_validate(
+        {"other_symptoms": ["NO_RELEVANT_SYMPTOMS"], "condition_symptoms": ["NO_RELEVANT_EXPERIENCE"]}
+    )
     assert report != SelfReport()
     assert report.other_symptoms == (OtherSymptom.NO_RELEVANT_SYMPTOMS,)
 
@@ -102,7 +104,9 @@ def test_every_answer_in_scin_is_in_the_vocabulary(real_data: Path) -> None:
         answers: dict[str, object] = {field: row[field] for field in single if row[field]}
         for field in SEVERAL:
             derived = "race_ethnicity_two_or_more_after_mitigation"
-            ticked = [name for name, cell in row.items() if name.startswith(f"{field}_") and cell == "YES" and name != derived]
+            ticked = [
+                name for name, cell in row.items() if name.startswith(f"{field}_") and cell == "YES" and name != derived
+            ]
             answers[field] = [name.removeprefix(f"{field}_").upper() for name in ticked]
         SelfReport.model_validate(answers)
         for n in (1, 2, 3):

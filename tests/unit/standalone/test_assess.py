@@ -23,11 +23,20 @@ CASE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "held", [b"\xff\xd8\xff\xe0", b"", b"a key", b"key_01k9x4q7e8f3rtw5m2c6b0dvza.a\nb", "key_01k9x4q7e8f3rtw5m2c6b0dvza.\u00e4".encode()]
+    "held",
+    [
+        b"\xff\xd8\xff\xe0",
+        b"",
+        b"a key",
+        b"key_01k9x4q7e8f3rtw5m2c6b0dvza.a\nb",
+        "key_01k9x4q7e8f3rtw5m2c6b0dvza.\u00e4".encode(),
+    ],
 )
 def test_a_file_that_holds_no_key_is_named(tmp_path: Path, image: Path, held: bytes) -> None:
     (tmp_path / "key").write_bytes(held)
-    result = CliRunner().invoke(main, ["assess", str(image), "--key-file", str(tmp_path / "key"), "--url", "http://127.0.0.1:1"])
+    result = CliRunner().invoke(
+        main, ["assess", str(image), "--key-file", str(tmp_path / "key"), "--url", "http://127.0.0.1:1"]
+    )
     assert result.exit_code == 2
     assert "holds no API key" in result.output
 
@@ -62,7 +71,8 @@ def test_wrong_use_is_exit_code_2(image: Path, arguments: list[str], said: str) 
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("[1]", "holds a list"), ('{"textures": ["FLATT"]}', "/textures/0: 'FLATT'"), ("\xff", "no JSON")]
+    ("content", "said"),
+    [("[1]", "holds a list"), ('{"textures": ["FLATT"]}', "/textures/0: 'FLATT'"), ("\xff", "no JSON")],
 )
 def test_wrong_answers_name_the_file_and_the_place(image: Path, content: str, said: str) -> None:
     answers = image.with_name("answers.json")
@@ -72,8 +82,12 @@ def test_wrong_answers_name_the_file_and_the_place(image: Path, content: str, sa
 
 
 @pytest.mark.parametrize(("kind", "code"), [("DIFFERENTIAL", 0), ("ABSTENTION", 3), ("REJECTION", 4), (None, 5)])
-def test_the_outcome_is_the_exit_code(image: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, code: int) -> None:
-    outcome: dict[str, Any] | None = {"case_id": "case_1", "finished_at": "2026-01-02T03:04:06Z", "kind": kind} if kind else None
+def test_the_outcome_is_the_exit_code(
+    image: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, code: int
+) -> None:
+    outcome: dict[str, Any] | None = (
+        {"case_id": "case_1", "finished_at": "2026-01-02T03:04:06Z", "kind": kind} if kind else None
+    )
     end = Case.model_validate(CASE | {"outcome": outcome, "status": "FINISHED" if kind else "FAILED"})
     reports = []
 
@@ -83,14 +97,22 @@ def test_the_outcome_is_the_exit_code(image: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Client, "submit", submit)
     result = assess(
-        str(image), "--json", "--answers", "-", "--set", "sex_at_birth=MALE", stdin='{"sex_at_birth": "FEMALE", "textures": ["FLAT"]}'
+        str(image),
+        "--json",
+        "--answers",
+        "-",
+        "--set",
+        "sex_at_birth=MALE",
+        stdin='{"sex_at_birth": "FEMALE", "textures": ["FLAT"]}',
     )
     assert result.exit_code == code
     assert Case.model_validate_json(result.stdout) == end
     assert reports == [{"sex_at_birth": "MALE", "textures": ["FLAT"]}]
 
 
-def test_a_problem_of_the_gateway_is_one_clear_line_and_exit_code_2(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_of_the_gateway_is_one_clear_line_and_exit_code_2(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> Case:
         raise ApiError("NO_GATEWAY", "nothing answers at http://gateway")
 

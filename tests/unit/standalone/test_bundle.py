@@ -7,7 +7,15 @@ import pytest
 
 from dermis.shared.bundles import point, publish, read_current
 from dermis.shared.errors import DermisError
-from dermis.shared.manifest import AbstentionRule, Condition, FeatureField, FeatureSchema, Manifest, PredictionSets, VersionRef
+from dermis.shared.manifest import (
+    AbstentionRule,
+    Condition,
+    FeatureField,
+    FeatureSchema,
+    Manifest,
+    PredictionSets,
+    VersionRef,
+)
 from dermis.shared.stores.memory import MemoryStore
 from dermis.standalone.bundle import ensure_bundle
 

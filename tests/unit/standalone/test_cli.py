@@ -40,7 +40,9 @@ def test_every_command_has_examples_and_explains_its_options(command: str) -> No
 def test_a_fault_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dermis.standalone", "doctor", "--state", str(tmp_path)]
     command[3:] = ["config", "--state", str(tmp_path)]
-    result = subprocess.run(command, env={"DERMIS_BROKR_URL": "x", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, env={"DERMIS_BROKR_URL": "x", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "dermis: DERMIS_BROKR_URL is not a setting; did you mean DERMIS_BROKER_URL?\n"
 
@@ -68,11 +70,18 @@ def test_a_command_whose_packages_are_missing_says_what_to_install() -> None:
     for arguments in ([], ["--help"], ["table.csv", "--out", "x"]):
         result = CliRunner().invoke(command, arguments)
         assert result.exit_code == 2
-        assert result.stderr == ("dermis: profile needs dermis_no_such_package, which is not installed; pip install 'dermis[data]'\n")
+        assert result.stderr == (
+            "dermis: profile needs dermis_no_such_package, which is not installed; pip install 'dermis[data]'\n"
+        )
 
 
 def test_help_names_commands_of_other_parts_also_where_they_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = EntryPoints([EntryPoint("one", "no.such:command [worker]", cli.GROUP), EntryPoint("two", "no.such:command [data]", cli.GROUP)])
+    points = EntryPoints(
+        [
+            EntryPoint("one", "no.such:command [worker]", cli.GROUP),
+            EntryPoint("two", "no.such:command [data]", cli.GROUP),
+        ]
+    )
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: points)
     monkeypatch.setattr(cli, "missing", lambda extras: {"data": ["pandas"]} if "data" in extras else {})
     shown = [" ".join(line.split()) for line in run("--help").stdout.splitlines()]
@@ -81,7 +90,9 @@ def test_help_names_commands_of_other_parts_also_where_they_can_not_be_loaded(mo
 
 
 def test_a_command_of_another_part_is_loaded() -> None:
-    assert cli.load(EntryPoint("doctor", "dermis.standalone.commands.doctor:command [data]", cli.GROUP)).name == "doctor"
+    assert (
+        cli.load(EntryPoint("doctor", "dermis.standalone.commands.doctor:command [data]", cli.GROUP)).name == "doctor"
+    )
 
 
 def test_an_error_inside_such_a_command_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +110,13 @@ def test_the_demo_says_where_its_case_is() -> None:
 
 
 def test_config_says_what_came_from_where(tmp_path: Path) -> None:
-    result = run("config", "--state", str(tmp_path), DERMIS_BROKER_URL="redis://:geheim@host/0", DERMIS_SWEEP_INTERVAL_SECONDS="5")
+    result = run(
+        "config",
+        "--state",
+        str(tmp_path),
+        DERMIS_BROKER_URL="redis://:geheim@host/0",
+        DERMIS_SWEEP_INTERVAL_SECONDS="5",
+    )
     rows = {columns[0]: columns[1:3] for columns in map(str.split, result.stdout.splitlines())}
     assert rows["DERMIS_STANDALONE_STATE"] == [str(tmp_path), "option"]
     assert rows["DERMIS_BROKER_URL"] == ["redis://:***@host/0", "environment"]

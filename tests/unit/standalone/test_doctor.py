@@ -27,7 +27,11 @@ def _a_redis_and_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def findings(tmp_path: Path, **environ: str) -> dict[str, Finding]:
-    settings = {"DERMIS_STANDALONE_STATE": str(tmp_path / "state"), "DERMIS_GATEWAY_PORT": "0", "PATH": str(tmp_path / "bin")}
+    settings = {
+        "DERMIS_STANDALONE_STATE": str(tmp_path / "state"),
+        "DERMIS_GATEWAY_PORT": "0",
+        "PATH": str(tmp_path / "bin"),
+    }
     return {finding.about: finding for finding in examine(settings | environ)}
 
 
@@ -44,7 +48,11 @@ def test_a_good_machine_fails_nothing(tmp_path: Path) -> None:
     [
         ("redis", {"DERMIS_BROKER_URL": "nonsense"}, "not understood"),
         ("redis", {"DERMIS_BROKER_URL": "redis://h?socket_timeout=x"}, "does not answer"),
-        ("settings", {"DERMIS_BROKR_URL": "x", "DERMIS_SWEEP_INTERVAL_SECONDS": "-1"}, "did you mean DERMIS_BROKER_URL"),
+        (
+            "settings",
+            {"DERMIS_BROKR_URL": "x", "DERMIS_SWEEP_INTERVAL_SECONDS": "-1"},
+            "did you mean DERMIS_BROKER_URL",
+        ),
         ("settings", {"DERMIS_SWEEP_INTERVAL_SECONDS": "-1"}, "DERMIS_SWEEP_INTERVAL_SECONDS='-1'"),
         ("store", {"DERMIS_STORE_URL": "ftp://x"}, "DERMIS_STORE_URL"),
         ("gateway", {"DERMIS_GATEWAY_PORT": "http"}, "can't be listened on"),
@@ -61,8 +69,12 @@ def test_a_taken_port_fails(tmp_path: Path) -> None:
     assert (found.level, "DERMIS_GATEWAY_PORT" in found.remedy) == (Level.FAIL, True)
 
 
-@pytest.mark.parametrize(("megabytes", "level"), [(199, Level.FAIL), (200, Level.WARN), (1999, Level.WARN), (2000, Level.OK)])
-def test_a_full_disk_is_noticed_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("megabytes", "level"), [(199, Level.FAIL), (200, Level.WARN), (1999, Level.WARN), (2000, Level.OK)]
+)
+def test_a_full_disk_is_noticed_before_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, level: Level
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=megabytes * 10**6))
     assert findings(tmp_path)["disk"].level is level
 
@@ -81,7 +93,9 @@ def test_a_missing_extra_fails_with_the_command_to_install_it(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(("ready", "level"), [(True, Level.OK), (False, Level.FAIL)])
-def test_a_running_dermis_is_asked_whether_it_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool, level: Level) -> None:
+def test_a_running_dermis_is_asked_whether_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool, level: Level
+) -> None:
     asked = []
 
     def answers_ok(*where: object) -> Callable[[], bool]:
@@ -98,7 +112,8 @@ def test_a_running_dermis_is_asked_whether_it_is_ready(tmp_path: Path, monkeypat
 def test_the_exit_code_says_whether_anything_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for level, code in ((Level.OK, 0), (Level.WARN, 0), (Level.FAIL, 1)):
         monkeypatch.setattr(
-            "dermis.standalone.commands.doctor.examine", lambda _, level=level: [Finding(level=level, about="x", text="t", remedy="do it")]
+            "dermis.standalone.commands.doctor.examine",
+            lambda _, level=level: [Finding(level=level, about="x", text="t", remedy="do it")],
         )
         result = CliRunner().invoke(main, ["doctor", "--state", str(tmp_path)])
         assert result.exit_code == code

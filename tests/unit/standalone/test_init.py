@@ -32,7 +32,11 @@ def test_a_store_on_disk_gets_a_model_and_the_folders_once(tmp_path: Path) -> No
 
 def test_the_trainer_mounts_the_folders_that_are_made_and_nothing_of_cases_and_keys() -> None:
     volumes = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["trainer"]["volumes"]
-    mounted = [(each["target"], each["volume"]["subpath"]) for each in volumes if isinstance(each, dict) and each["source"] == "store"]
+    mounted = [
+        (each["target"], each["volume"]["subpath"])
+        for each in volumes
+        if isinstance(each, dict) and each["source"] == "store"
+    ]
     assert mounted == [(f"/store/{name}", name) for name in FOLDERS]
     assert not [each for each in volumes if isinstance(each, str) and each.startswith("store")]
     assert not {"cases", "keys", "open", "idempotency", "batches", "scratch"} & set(FOLDERS)
@@ -40,7 +44,9 @@ def test_the_trainer_mounts_the_folders_that_are_made_and_nothing_of_cases_and_k
 
 
 @pytest.mark.parametrize(
-    "key", [CURRENT_KEY, RUNS, EVALUATIONS, PROMOTIONS, AUDIT_PREFIX, jobs.shard_list_key("profile"), "reports/"], ids=lambda key: key
+    "key",
+    [CURRENT_KEY, RUNS, EVALUATIONS, PROMOTIONS, AUDIT_PREFIX, jobs.shard_list_key("profile"), "reports/"],
+    ids=lambda key: key,
 )
 def test_what_the_trainer_and_the_data_tools_write_lies_in_them(key: str) -> None:
     assert key.partition("/")[0] in FOLDERS

@@ -26,7 +26,12 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(tmp_path: Path, store: Di
     kept = b"".join(store.get(name) for name in store.list(""))
     key = read_key(store, key_id)
     assert key
-    assert (matches(key, token), matches(key, token + "x"), matches(key, key_id), id_of(token)) == (True, False, False, key_id)
+    assert (matches(key, token), matches(key, token + "x"), matches(key, key_id), id_of(token)) == (
+        True,
+        False,
+        False,
+        key_id,
+    )
     assert len(secret) >= 43
     assert secret.encode() not in kept
     assert key.owner == key_id
@@ -67,8 +72,12 @@ def test_a_broken_key_is_told_of_and_revoked_and_the_others_are_listed(tmp_path:
     assert store.get(f"keys/{broken}.revoked")
 
 
-@pytest.mark.parametrize("arguments", [("revoke", "key_01k9x4q7e8f3rtw5m2c6b0dvza"), ("revoke", "../x"), ("create", "--name", " ")])
-def test_a_fault_names_what_is_wrong_and_stores_nothing(tmp_path: Path, store: DiskStore, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("revoke", "key_01k9x4q7e8f3rtw5m2c6b0dvza"), ("revoke", "../x"), ("create", "--name", " ")]
+)
+def test_a_fault_names_what_is_wrong_and_stores_nothing(
+    tmp_path: Path, store: DiskStore, arguments: tuple[str, ...]
+) -> None:
     result = keys(tmp_path, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("dermis: ")

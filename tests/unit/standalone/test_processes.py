@@ -31,7 +31,11 @@ def executable(path: Path) -> Path:
 
 
 def plan(tmp_path: Path, **environ: str) -> Plan:
-    environ = {"PATH": os.environ["PATH"], "DERMIS_STANDALONE_STATE": str(tmp_path), "DERMIS_GATEWAY_PORT": "0"} | environ
+    environ = {
+        "PATH": os.environ["PATH"],
+        "DERMIS_STANDALONE_STATE": str(tmp_path),
+        "DERMIS_GATEWAY_PORT": "0",
+    } | environ
     return make_plan(load_standalone(environ), environ)
 
 
@@ -121,7 +125,9 @@ def test_redis_is_looked_for_on_path_then_in_the_environment(tmp_path: Path, red
 def test_redis_keeps_its_queue_and_is_for_this_machine_and_who_may_read_its_folder(tmp_path: Path) -> None:
     write_redis_config(port=1, folder=tmp_path / "redis", password="secret")  # noqa: S106  # pragma: allowlist secret
     config = (tmp_path / "redis.conf").read_text().splitlines()
-    assert {"bind 127.0.0.1", "port 1", "appendonly yes", "requirepass secret", f'dir "{tmp_path / "redis"}"'} <= set(config)
+    assert {"bind 127.0.0.1", "port 1", "appendonly yes", "requirepass secret", f'dir "{tmp_path / "redis"}"'} <= set(
+        config
+    )
     assert (tmp_path / "redis.conf").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "redis").stat().st_mode & 0o777 == 0o700
 
@@ -145,12 +151,19 @@ def test_this_environment_has_what_up_needs() -> None:
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    wanted = ["celery>=5", "no-such-package>=1; extra == 'worker'", "dermis[worker]; extra == 'data'", "click>=999; extra == 'gateway'"]
+    wanted = [
+        "celery>=5",
+        "no-such-package>=1; extra == 'worker'",
+        "dermis[worker]; extra == 'data'",
+        "click>=999; extra == 'gateway'",
+    ]
     monkeypatch.setattr("importlib.metadata.requires", lambda _: wanted)
     assert extras.missing(("gateway", "worker", "data", "metadata")) == {
         "gateway": ["click>=999"],
         "worker": ["no-such-package>=1"],
         "data": ["dermis[worker]"],
     }
-    with pytest.raises(DermisError, match=r"not installed: click>=999, no-such-package>=1; pip install 'dermis\[gateway,worker\]'"):
+    with pytest.raises(
+        DermisError, match=r"not installed: click>=999, no-such-package>=1; pip install 'dermis\[gateway,worker\]'"
+    ):
         plan(tmp_path)

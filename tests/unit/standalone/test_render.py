@@ -11,7 +11,12 @@ CASE: dict[str, Any] = {
     "status": "FINISHED",
     "images": [
         {"n": 1, "width": 640, "height": 480, "quality": {"verdict": "USABLE", "reasons": [], "advice": []}},
-        {"n": 2, "width": 64, "height": 48, "quality": {"verdict": "UNUSABLE", "reasons": ["TOO_DARK"], "advice": ["Use more light."]}},
+        {
+            "n": 2,
+            "width": 64,
+            "height": 48,
+            "quality": {"verdict": "UNUSABLE", "reasons": ["TOO_DARK"], "advice": ["Use more light."]},
+        },
     ],
     "outcome": {
         "kind": "DIFFERENTIAL",
@@ -44,7 +49,10 @@ CASE: dict[str, Any] = {
         "urgency": "TODAY",
         "next_step": "Ask a doctor today.",
         "conditions": [
-            {"name": "Condition 0", "guidance": {"text": "It itches.", "on_lighter_skin": "Red.", "on_darker_skin": "Purplish."}}
+            {
+                "name": "Condition 0",
+                "guidance": {"text": "It itches.", "on_lighter_skin": "Red.", "on_darker_skin": "Purplish."},
+            }
         ],
         "clinical_review": "none",
     },
@@ -100,10 +108,16 @@ def test_the_exit_code_says_the_outcome(case: dict[str, Any], code: int) -> None
 
 
 def test_a_failed_case_says_why() -> None:
-    case = CASE | {"status": "FAILED", "outcome": None, "failure": {"attempt": 2, "reason": "WORKER_LOST", "detail": "lost"}}
+    case = CASE | {
+        "status": "FAILED",
+        "outcome": None,
+        "failure": {"attempt": 2, "reason": "WORKER_LOST", "detail": "lost"},
+    }
     assert "failed (attempt 2): WORKER_LOST: lost" in render(case)
 
 
-@pytest.mark.parametrize(("share", "drawn"), [(0, "    "), (0.5, "██  "), (1, "████"), (0.28125, "█▏  "), (-1, "    "), (2, "████")])
+@pytest.mark.parametrize(
+    ("share", "drawn"), [(0, "    "), (0.5, "██  "), (1, "████"), (0.28125, "█▏  "), (-1, "    "), (2, "████")]
+)
 def test_a_bar_is_filled_to_an_eighth_of_a_character(share: float, drawn: str) -> None:
     assert bar(share, 4) == drawn

@@ -73,7 +73,10 @@ def test_to_replay_twice_opens_one_attempt() -> None:
         (store(received=False), ID, "there is no case"),
         (store(failed(1)), "../../etc", "is no id of a case"),
         (
-            store(failed(1), (fact_key("public", ID, "outcome"), Outcome(case_id=ID, finished_at=NOW, kind=OutcomeKind.REJECTION))),
+            store(
+                failed(1),
+                (fact_key("public", ID, "outcome"), Outcome(case_id=ID, finished_at=NOW, kind=OutcomeKind.REJECTION)),
+            ),
             ID,
             "outcome",
         ),

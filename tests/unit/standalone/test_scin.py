@@ -59,15 +59,23 @@ def test_the_documented_spelling_is_the_one_of_the_data() -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"age_group": "AGE_18_TO_28"}, "row 2: column 'age_group': 'AGE_18_TO_28' is no known value; did you mean AGE_18_TO_29?"),
+        (
+            {"age_group": "AGE_18_TO_28"},
+            "row 2: column 'age_group': 'AGE_18_TO_28' is no known value; did you mean AGE_18_TO_29?",
+        ),
         ({"textures_flat": "yes"}, "column 'textures_flat': 'yes' is no known value; use YES, or leave it empty"),
-        ({"case_id": "-1.26295E+18"}, "row 2, column 'case_id': '-1.26295E+18' is a number that a spreadsheet (Excel) has rounded"),
+        (
+            {"case_id": "-1.26295E+18"},
+            "row 2, column 'case_id': '-1.26295E+18' is a number that a spreadsheet (Excel) has rounded",
+        ),
         ({"case_id": "1,2E+18"}, "spreadsheet"),
         ({"case_id": "99999999999999999999"}, "64 bits"),
         ({"case_id": "7"}, "no row with case_id"),
     ],
 )
-def test_a_wrong_cell_is_named_with_file_row_column_value_and_remedy(tmp_path: Path, row: dict[str, str], said: str) -> None:
+def test_a_wrong_cell_is_named_with_file_row_column_value_and_remedy(
+    tmp_path: Path, row: dict[str, str], said: str
+) -> None:
     result = run("--scin-row", str(table(tmp_path, row)), f"--case-id={ID}")
     assert result.exit_code == 2
     assert said in result.stderr
@@ -112,4 +120,6 @@ def test_every_real_row_is_understood(real_data: Path) -> None:
         assert case_id_fault(row["case_id"]) is None
         answers, faults = answers_of(row)
         assert not faults
-        assert len(answers.get("textures", ())) == sum(value == "YES" for column, value in row.items() if column.startswith("textures_"))
+        assert len(answers.get("textures", ())) == sum(
+            value == "YES" for column, value in row.items() if column.startswith("textures_")
+        )

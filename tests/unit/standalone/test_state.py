@@ -60,7 +60,10 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
 
 def test_the_store_is_in_the_state_folder_unless_it_is_named() -> None:
     settings = load_standalone({"HOME": "/home/a b"})
-    assert (str(settings.state), settings.store_url) == ("/home/a b/.local/share/dermis", "file:///home/a%20b/.local/share/dermis/store")
+    assert (str(settings.state), settings.store_url) == (
+        "/home/a b/.local/share/dermis",
+        "file:///home/a%20b/.local/share/dermis/store",
+    )
     assert load_standalone({"XDG_DATA_HOME": "/data"}).store_url == "file:///data/dermis/store"
     assert load_standalone({"DERMIS_STANDALONE_STATE": "/s"}).store_url == "file:///s/store"
     assert load_standalone({"DERMIS_STORE_URL": "gs://bucket/x", "HOME": "/h"}).store_url == "gs://bucket/x"

@@ -18,7 +18,9 @@ from dermis.standalone.processes import Part
 from dermis.standalone.supervisor import Supervisor
 
 NEVER = threading.Event()
-OBEDIENT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); signal.pause()"
+OBEDIENT = (
+    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); signal.pause()"
+)
 STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGINT, signal.SIG_IGN);"
     "print('up', flush=True)\nwhile True: signal.pause()"
@@ -113,7 +115,10 @@ def test_a_signal_without_a_name_ends_no_supervision(run: Callable[..., Supervis
 
 
 def test_what_a_dead_part_left_behind_is_killed(run: Callable[..., Supervisor], log: Log) -> None:
-    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input" + "; import signal; signal.pause()"
+    code = (
+        "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input"
+        + "; import signal; signal.pause()"
+    )
     supervisor = run(child("a", code))
     until(lambda: log.lines)
     grandchild = int(log.lines[0][1])
@@ -123,7 +128,9 @@ def test_what_a_dead_part_left_behind_is_killed(run: Callable[..., Supervisor], 
 
 
 def test_a_part_that_keeps_ending_is_given_up_with_its_last_words(run: Callable[..., Supervisor]) -> None:
-    supervisor = run(child("a", ready=lambda: True), child("b", "import sys; sys.exit('b: no such bucket')", ready=lambda: False))
+    supervisor = run(
+        child("a", ready=lambda: True), child("b", "import sys; sys.exit('b: no such bucket')", ready=lambda: False)
+    )
     with pytest.raises(DermisError, match="b ended 3 times before it was ready; its last words: b: no such bucket"):
         supervisor.wait_ready(seconds=30, cancelled=NEVER)
 

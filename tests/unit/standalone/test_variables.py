@@ -25,11 +25,22 @@ def test_a_part_that_is_not_installed_has_no_variables() -> None:
 
 def test_every_variable_comes_once_with_the_first_source_that_has_it() -> None:
     shown = list(
-        variables.effective({"option": {"DERMIS_STORE_URL": "file:///a"}, "environment": {"DERMIS_STORE_URL": "file:///b", "HOME": "/h"}})
+        variables.effective(
+            {
+                "option": {"DERMIS_STORE_URL": "file:///a"},
+                "environment": {"DERMIS_STORE_URL": "file:///b", "HOME": "/h"},
+            }
+        )
     )
     by_name = {variable.name: variable for variable in shown}
     assert len(by_name) == len(shown)
     assert (by_name["DERMIS_STORE_URL"].value, by_name["DERMIS_STORE_URL"].source) == ("file:///a", "option")
     assert by_name["DERMIS_STORE_URL"].part == variables.SHARED
-    assert (by_name["DERMIS_STANDALONE_STATE"].value, by_name["DERMIS_STANDALONE_STATE"].source) == ("/h/.local/share/dermis", "default")
-    assert (by_name["DERMIS_WORKER_INTERVAL_SECONDS"].value, by_name["DERMIS_WORKER_INTERVAL_SECONDS"].part) == ("30", "worker")
+    assert (by_name["DERMIS_STANDALONE_STATE"].value, by_name["DERMIS_STANDALONE_STATE"].source) == (
+        "/h/.local/share/dermis",
+        "default",
+    )
+    assert (by_name["DERMIS_WORKER_INTERVAL_SECONDS"].value, by_name["DERMIS_WORKER_INTERVAL_SECONDS"].part) == (
+        "30",
+        "worker",
+    )

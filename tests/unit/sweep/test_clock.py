@@ -88,7 +88,11 @@ def test_one_that_jumped_back_is_so_until_confirmed_as_ids_were_made_meanwhile_t
 
 
 @pytest.mark.parametrize(
-    "set_off", [lambda world: setattr(world, "own_off", MONTH), lambda world: world.__dict__.update(own_off=MONTH, store_off=MONTH)]
+    "set_off",
+    [
+        lambda world: setattr(world, "own_off", MONTH),
+        lambda world: world.__dict__.update(own_off=MONTH, store_off=MONTH),
+    ],
 )
 def test_what_is_confirmed_is_trusted_from_then_on(world: World, set_off: Callable[[World], None]) -> None:
     set_off(world)

@@ -63,8 +63,18 @@ def marker(age_s: float = 60, *, attempt: int = 1, case_id: str = "c") -> OpenCa
         (CaseState(failed=failed(1)), 60, 1, Action.CLOSE),
         (CaseState(failed=failed(1), received=received()), 60, 2, Action.RESEND),
         (CaseState(failed=failed(2)), 60, 1, Action.CLOSE),
-        (CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=45)), outcome=outcome()), 60, 1, Action.DISCARD),
-        (CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=44)), outcome=outcome()), 60, 1, Action.WAIT),
+        (
+            CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=45)), outcome=outcome()),
+            60,
+            1,
+            Action.DISCARD,
+        ),
+        (
+            CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=44)), outcome=outcome()),
+            60,
+            1,
+            Action.WAIT,
+        ),
         (CaseState(), 599, 1, Action.WAIT),
         (CaseState(), 600, 1, Action.DISCARD),
         (CaseState(outcome=outcome()), 6000, 1, Action.CLOSE),
@@ -80,7 +90,9 @@ def test_a_case_is_due_after_45_seconds_and_then_every_minute() -> None:
     at = [NOW]
     for times in range(1, 8):
         resent = Resent(times=times, at=at[-1])
-        seconds = next(s for s in range(15, 2000, 15) if is_due(marker(), resent, now=at[-1] + timedelta(seconds=s), policy=POLICY))
+        seconds = next(
+            s for s in range(15, 2000, 15) if is_due(marker(), resent, now=at[-1] + timedelta(seconds=s), policy=POLICY)
+        )
         at.append(at[-1] + timedelta(seconds=seconds))
     assert [(b - a).seconds for a, b in pairwise(at)] == [45, 60, 60, 60, 60, 60, 60]
 

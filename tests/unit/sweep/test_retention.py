@@ -61,7 +61,10 @@ class TestRetention:
         case_id = self.case(bench, 30)
         assert bench.retention.end_retention(NOW) == 1
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
-        assert json.loads(bench.store.get(fact_key(OWNER, case_id, "erased"))) == {"case_id": case_id, "erased_at": "2026-11-01T12:00:00Z"}
+        assert json.loads(bench.store.get(fact_key(OWNER, case_id, "erased"))) == {
+            "case_id": case_id,
+            "erased_at": "2026-11-01T12:00:00Z",
+        }
         bench.store.put_once(image_key(OWNER, case_id, 1, "prepared"), b"a worker was late")
         assert bench.look(75) == {Action.DISCARD: 1}
         bench.audit.flush()
@@ -108,7 +111,13 @@ class TestRetention:
     def test_all_that_was_added_to_a_case_goes_with_it(self, bench: Bench) -> None:
         case_id = self.case(bench, 30)
         folder = case_key(OWNER, case_id)
-        for name in ("images/1/prepared", "images/1/heatmaps/m-1-0.png", "feedback/1.json", "failed/1.json", "redelivered/1-1"):
+        for name in (
+            "images/1/prepared",
+            "images/1/heatmaps/m-1-0.png",
+            "feedback/1.json",
+            "failed/1.json",
+            "redelivered/1-1",
+        ):
             bench.store.put_once(f"{folder}/{name}", b"{}")
         bench.retention.end_retention(NOW)
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
@@ -195,14 +204,18 @@ class TestMarks:
         return case_id
 
     @pytest.mark.parametrize("consent", Consent)
-    def test_a_case_without_a_mark_is_given_the_one_that_its_person_agreed_to(self, bench: Bench, consent: Consent) -> None:
+    def test_a_case_without_a_mark_is_given_the_one_that_its_person_agreed_to(
+        self, bench: Bench, consent: Consent
+    ) -> None:
         case_id = self.case(bench, consent, age_s=1)
         assert bench.retention.mend_marks(NOW) == 1
         assert RetentionMark.model_validate_json(bench.store.get(retention_key(consent, case_id))).owner == OWNER
         assert bench.retention.mend_marks(NOW + POLICY.incomplete_after) == 0
 
     @pytest.mark.parametrize("fact", [None, b"{"])
-    def test_one_whose_first_fact_is_gone_or_broken_is_kept_the_shorter_time(self, bench: Bench, fact: bytes | None) -> None:
+    def test_one_whose_first_fact_is_gone_or_broken_is_kept_the_shorter_time(
+        self, bench: Bench, fact: bytes | None
+    ) -> None:
         case_id = self.case(bench, Consent.KEEP_FOR_IMPROVEMENT)
         bench.store.delete(fact_key(OWNER, case_id, "received"))
         if fact:
@@ -234,7 +247,9 @@ class TestMarks:
         assert bench.retention.mend_marks(NOW) == 1
         assert retention_key(Consent.ASSESS_ONLY, case_id) in bench.keys
 
-    def test_a_look_takes_some_and_the_next_goes_on_where_it_stopped(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_look_takes_some_and_the_next_goes_on_where_it_stopped(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("dermis.sweep.retention._MOST_LOOKED_AT", 2)
         for age in range(5):
             self.case(bench, age_s=3600 + age)

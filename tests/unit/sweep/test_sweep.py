@@ -33,7 +33,9 @@ def queue() -> Queue:
 
 
 def settings(**more: object) -> SweepSettings:
-    return SweepSettings.model_validate({"store_url": "file:///nowhere", "resend_after_seconds": 1, "reserve_bytes": 0, **more})
+    return SweepSettings.model_validate(
+        {"store_url": "file:///nowhere", "resend_after_seconds": 1, "reserve_bytes": 0, **more}
+    )
 
 
 def open_case(store: MemoryStore | DiskStore, *, age: timedelta = timedelta(hours=1)) -> str:
@@ -74,7 +76,9 @@ def test_what_is_wrong_with_an_object_is_told_once(queue: Queue, capsys: pytest.
     assert capsys.readouterr().out.count("object can't be dealt with") == 1
 
 
-@pytest.mark.parametrize("prefix", ["open/", "open-batches/", "retention/ASSESS_ONLY/", "scratch/", "cases/", "sweep/clock/", "audit/"])
+@pytest.mark.parametrize(
+    "prefix", ["open/", "open-batches/", "retention/ASSESS_ONLY/", "scratch/", "cases/", "sweep/clock/", "audit/"]
+)
 def test_a_part_that_breaks_off_takes_no_other_with_it(queue: Queue, prefix: str) -> None:
     store = MemoryStore()
     case_id = open_case(store)

@@ -22,14 +22,18 @@ def manifest(**update: Any) -> Manifest:
         feature_schema="sha256:x",
         embedding_size=5,
         cam_size=(2, 2),
-        prediction_sets=PredictionSets(coverage=0.9, thresholds={"FST_I_II": 0.1, "FST_III_IV": 0.12, "FST_V_VI": 0.08}),
+        prediction_sets=PredictionSets(
+            coverage=0.9, thresholds={"FST_I_II": 0.1, "FST_III_IV": 0.12, "FST_V_VI": 0.08}
+        ),
         abstention=AbstentionRule(min_probability=0.4, max_set_size=3),
         files={},
     )
     return made.model_copy(update=update)
 
 
-def predictions(n: int = 400, seed: int = 0, *, sharp: float = 0.5, soft: bool = True, per_group: int = 1) -> Predictions:
+def predictions(
+    n: int = 400, seed: int = 0, *, sharp: float = 0.5, soft: bool = True, per_group: int = 1
+) -> Predictions:
     rng = np.random.default_rng(seed)
     raw = rng.dirichlet(np.full(len(CONDITIONS), sharp), n).astype(np.float32)
     labels = (rng.uniform(size=(n, 1)) > raw.cumsum(1)).sum(1).clip(0, len(CONDITIONS) - 1)
@@ -49,7 +53,11 @@ def predictions(n: int = 400, seed: int = 0, *, sharp: float = 0.5, soft: bool =
         conditions=CONDITIONS,
         target=target,
         labels=labels.astype(np.int64),
-        raw={"images and answers": raw, "images alone": np.roll(raw, 1, axis=0), "answers alone": np.roll(raw, 2, axis=0)},
+        raw={
+            "images and answers": raw,
+            "images alone": np.roll(raw, 1, axis=0),
+            "answers alone": np.roll(raw, 2, axis=0),
+        },
         embedding=rng.normal(size=(n, 5)).astype(np.float32),
         slices=slices,
         fold=np.zeros(n, np.int64),

@@ -59,7 +59,9 @@ def test_a_page_says_command_hardware_and_result(name):
     assert page.CONFIG.backbone in NAMES or page.CONFIG.backbone.startswith("file:///")
     assert re.search(r"^(Train|Build)     .*dermis.*" + name, page.__doc__, re.MULTILINE)
     assert re.search(r"^Hardware  \w", page.__doc__, re.MULTILINE)
-    assert bool(MEASURED.search(page.__doc__)) is (name not in unmeasured()), "state a measured result, or list it in the how-to"
+    assert bool(MEASURED.search(page.__doc__)) is (name not in unmeasured()), (
+        "state a measured result, or list it in the how-to"
+    )
     assert (WHY in page.__doc__) is (name in unmeasured())
 
 
@@ -135,7 +137,9 @@ def test_the_command_prints_a_line_an_epoch_and_no_log_line_of_tensorflow(tmp_pa
     command = [sys.executable, "-m", "dermis.standalone", "train", str(tmp_path / "tiny.py"), *data]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     settings = ["--set", "stage.epochs=2", "--set", "patience=none"]
-    done = subprocess.run([*command, *settings], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        [*command, *settings], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
     run, embed, embed_validation, *epochs, exported, published = done.stdout.splitlines()
     assert [bool(EPOCH.fullmatch(line)) for line in epochs] == [True, True], done.stdout
@@ -149,9 +153,22 @@ def test_a_folder_without_any_of_its_images_is_not_trained_on(tmp_path):
     (tmp_path / "tiny.py").write_text(TINY)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "manifest.csv").write_text("file,name\na.png,Eczema\nb.png,Tinea\n")
-    mapping = {"name": "Other", "licence": "CC0", "image": "file", "unit": "file", "attributes": {"condition": {"column": "name"}}}
+    mapping = {
+        "name": "Other",
+        "licence": "CC0",
+        "image": "file",
+        "unit": "file",
+        "attributes": {"condition": {"column": "name"}},
+    }
     (tmp_path / "mapping.json").write_text(json.dumps(mapping))
-    data = ["--data", tmp_path / "data", "--mapping", tmp_path / "mapping.json", "--store", (tmp_path / "store").as_uri()]
+    data = [
+        "--data",
+        tmp_path / "data",
+        "--mapping",
+        tmp_path / "mapping.json",
+        "--store",
+        (tmp_path / "store").as_uri(),
+    ]
     with pytest.raises(DermisError, match=r"not one of 2 images is in .*/data"):
         CliRunner().invoke(train, [str(each) for each in (tmp_path / "tiny.py", *data)], catch_exceptions=False)
     assert not run_ids(open_store((tmp_path / "store").as_uri()))

@@ -49,11 +49,17 @@ def test_figures_are_scikit_learns(ties):
             "macro_recall": metrics.recall_score(labels, said, average="macro", sample_weight=w),
             "macro_f1": metrics.f1_score(labels, said, average="macro", sample_weight=w),
             "macro_auroc": metrics.roc_auc_score(one_hot, made.probabilities, average="macro", sample_weight=w),
-            "mean_average_precision": metrics.average_precision_score(one_hot, made.probabilities, average="macro", sample_weight=w),
-            "brier": metrics.brier_score_loss(labels, made.probabilities, labels=range(4), sample_weight=w, scale_by_half=False),
+            "mean_average_precision": metrics.average_precision_score(
+                one_hot, made.probabilities, average="macro", sample_weight=w
+            ),
+            "brier": metrics.brier_score_loss(
+                labels, made.probabilities, labels=range(4), sample_weight=w, scale_by_half=False
+            ),
         }
         if not ties:
-            expected["top_3"] = metrics.top_k_accuracy_score(labels, made.probabilities, k=3, labels=range(4), sample_weight=w)
+            expected["top_3"] = metrics.top_k_accuracy_score(
+                labels, made.probabilities, k=3, labels=range(4), sample_weight=w
+            )
         for name, value in expected.items():
             assert found[name][row] == pytest.approx(value, abs=1e-6), name
 
@@ -94,7 +100,14 @@ def test_a_fold_alone_is_ranked_as_ever_and_folds_are_weighted_by_their_pairs(se
         named, scores = positive[here], made.probabilities[here, 1]
         if named.any() and not named.all():
             pairs = named.sum() * (~named).sum()
-            alone.append((metrics.roc_auc_score(named, scores), pairs, metrics.average_precision_score(named, scores), named.sum()))
+            alone.append(
+                (
+                    metrics.roc_auc_score(named, scores),
+                    pairs,
+                    metrics.average_precision_score(named, scores),
+                    named.sum(),
+                )
+            )
     if alone:
         areas, pairs, precisions, positives = np.array(alone).T
         assert area[0] == pytest.approx(np.average(areas, weights=pairs))
@@ -107,7 +120,9 @@ def test_strangers_are_told_apart_as_scikit_learn_says():
     one, two = some_weights(40), some_weights(30, seed=1)
     found = measures.told_apart(base, other, one, two)
     for row in range(len(one)):
-        expected = metrics.roc_auc_score([0] * 40 + [1] * 30, np.r_[base, other], sample_weight=np.r_[one[row], two[row]])
+        expected = metrics.roc_auc_score(
+            [0] * 40 + [1] * 30, np.r_[base, other], sample_weight=np.r_[one[row], two[row]]
+        )
         assert found[row] == pytest.approx(expected)
 
 
@@ -137,7 +152,9 @@ def test_the_risk_curve_by_hand():
     share, risk = measures.risk_curve(confidence, wrong, np.ones((1, 4)))
     assert share[0].tolist() == [0.25, 0.5, 1, 1]  # the two of 0.5 are answered together
     assert risk[0].tolist() == [0, 0.5, 0.5, 0.5]
-    assert measures.of_selection(confidence, wrong, np.ones((1, 4)))["aurc"][0] == pytest.approx((0 + 0.5 + 0.5 + 0.5) / 4)
+    assert measures.of_selection(confidence, wrong, np.ones((1, 4)))["aurc"][0] == pytest.approx(
+        (0 + 0.5 + 0.5 + 0.5) / 4
+    )
     assert measures.of_selection(confidence, wrong, np.ones((1, 4)))["risk_at_50_percent"][0] == 0.5
 
 
@@ -200,7 +217,9 @@ def test_the_interval_covers_as_often_as_it_says_and_connected_cases_widen_it():
         groups = [str(n // 3) for n in range(180)]
         low, high = measures.interval(measures.mean(values, measures.draw_weights(groups, rng, draws=300)))
         held.append(low <= 0.4 <= high)
-        alone = measures.interval(measures.mean(values, measures.draw_weights([str(n) for n in range(180)], rng, draws=300)))
+        alone = measures.interval(
+            measures.mean(values, measures.draw_weights([str(n) for n in range(180)], rng, draws=300))
+        )
         assert alone[1] - alone[0] < high - low
     assert np.mean(held) >= 0.87
 

@@ -40,7 +40,9 @@ ROWS = (
 @pytest.fixture
 def made() -> World:
     made = World()
-    manifest = BatchManifest(batch_id=ID, owner="public", created_at=datetime.now(UTC), source="file:///source", rows=3, size=2)
+    manifest = BatchManifest(
+        batch_id=ID, owner="public", created_at=datetime.now(UTC), source="file:///source", rows=3, size=2
+    )
     made.store.put_once(batch_rows_key(ID), as_lines(ROWS))
     made.store.put_once(batch_manifest_key(ID), manifest.model_dump_json().encode())
     return made
@@ -71,7 +73,12 @@ def test_each_row_gets_what_a_case_would_get(made: World) -> None:
     one, two = results(made, 0)
     assert one.outcome is not None
     assert two.outcome is not None
-    assert (one.row, one.name, one.outcome.kind, one.outcome.images_used) == (0, "one", OutcomeKind.DIFFERENTIAL, (1, 2))
+    assert (one.row, one.name, one.outcome.kind, one.outcome.images_used) == (
+        0,
+        "one",
+        OutcomeKind.DIFFERENTIAL,
+        (1, 2),
+    )
     assert (two.row, two.outcome.kind, two.images[0].quality.verdict) == (1, OutcomeKind.REJECTION, "UNUSABLE")
     assert [flag.flag for flag in two.outcome.red_flags] == ["FEVER"]
     assert one.outcome.heatmaps == ()
@@ -138,7 +145,9 @@ def test_an_unknown_batch_is_left_alone() -> None:
     assert list(made.store.list("")) == []
 
 
-@pytest.mark.parametrize(("reason", "kind"), [("BLOB_UNREADABLE", Kind.UNAVAILABLE), ("STORE_PERMISSION", Kind.PERMISSION)])
+@pytest.mark.parametrize(
+    ("reason", "kind"), [("BLOB_UNREADABLE", Kind.UNAVAILABLE), ("STORE_PERMISSION", Kind.PERMISSION)]
+)
 def test_an_image_that_cannot_be_read_is_its_own_rows_fault(made: World, reason: str, kind: Kind) -> None:
     source = MemoryStore()
     source.put_once("a.png", skin(0))
@@ -151,7 +160,9 @@ def test_an_image_that_cannot_be_read_is_its_own_rows_fault(made: World, reason:
 
     source.get = refuse  # type: ignore[method-assign]
     source.put_once("b.png", skin(1))
-    step_tasks.work(Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False)
+    step_tasks.work(
+        Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False
+    )
     one, two = results(made, 0)
     assert one.outcome is not None
     assert two.fault is not None

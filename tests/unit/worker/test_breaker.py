@@ -54,7 +54,9 @@ def reason_of(peer: Peer, method: Method) -> str:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
-def test_after_five_failures_it_is_not_asked_and_after_a_pause_it_is(monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode) -> None:
+def test_after_five_failures_it_is_not_asked_and_after_a_pause_it_is(
+    monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode
+) -> None:
     monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.2)
     peer, method = Peer("serving"), Method(code)
     assert {reason_of(peer, method) for _ in range(FAILURES)} == {f"SERVING_{code.name}"}

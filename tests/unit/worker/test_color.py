@@ -49,7 +49,12 @@ def test_numbers_say_what_littlecms_says(name: str, tone: MonkSkinTone) -> None:
 @pytest.mark.parametrize("name", WIDE)
 def test_16_bits_lose_nothing(name: str) -> None:
     image = drawn(MonkSkinTone.MST10)
-    assert np.abs(to_srgb(in_space(image, SPACES[name], bits=16), read_icc(profile_of(SPACES[name]))).astype(int) - image).max() <= 1
+    assert (
+        np.abs(
+            to_srgb(in_space(image, SPACES[name], bits=16), read_icc(profile_of(SPACES[name]))).astype(int) - image
+        ).max()
+        <= 1
+    )
 
 
 def test_srgb_is_left_as_it_is() -> None:
@@ -83,7 +88,9 @@ def test_grey_stays_grey_and_takes_its_curve() -> None:
     assert ours[0, 128, 0] > 140
 
 
-@pytest.mark.parametrize("color", [b"", b"x" * 300, table_profile(SPACES["sRGB"], inks=4), table_profile(SPACES["Display P3"])[:400]])
+@pytest.mark.parametrize(
+    "color", [b"", b"x" * 300, table_profile(SPACES["sRGB"], inks=4), table_profile(SPACES["Display P3"])[:400]]
+)
 def test_a_profile_that_does_not_fit_counts_as_none(color: Color) -> None:
     image = drawn()
     assert np.array_equal(to_srgb(image, color), image)
@@ -108,7 +115,9 @@ def test_a_curve_for_each_channel_is_its_own() -> None:
     assert red > green == blue
 
 
-@pytest.mark.parametrize("tag", [heif.nclx(12, 13, 6), heif.profile(profile_of(SPACES["Display P3"]))], ids=["nclx", "ICC"])
+@pytest.mark.parametrize(
+    "tag", [heif.nclx(12, 13, 6), heif.profile(profile_of(SPACES["Display P3"]))], ids=["nclx", "ICC"]
+)
 def test_a_heic_is_converted_by_what_its_container_says(tag: bytes) -> None:
     as_srgb = decode(heif.compose(heif.coded(heif.GENERATED, heif.nclx(1, 13, 6)))).image
     tagged = heif.compose(heif.coded(heif.GENERATED, tag))

@@ -66,7 +66,9 @@ def test_the_process_ends_also_where_the_store_is_away() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_a_case_whose_image_takes_too_long_fails_at_once_with_its_own_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_case_whose_image_takes_too_long_fails_at_once_with_its_own_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = world(skin())
     store = open_store(f"file://{tmp_path}")
     for key in made.store.list(""):

@@ -62,7 +62,9 @@ def test_every_orientation_equals_the_upright_image(form: str, orientation: int)
     upright = quarters()
     data = encode(stored(upright, orientation), form, orientation=orientation)
     with Pillow.open(io.BytesIO(data)) as picture:
-        np.testing.assert_allclose(np.asarray(ImageOps.exif_transpose(picture)), upright, atol=4)  # as any viewer shows it
+        np.testing.assert_allclose(
+            np.asarray(ImageOps.exif_transpose(picture)), upright, atol=4
+        )  # as any viewer shows it
     np.testing.assert_allclose(decode(data).image, upright, atol=4)
     assert (decode(data).width, decode(data).height) == stored(upright, orientation).shape[1::-1]
 
@@ -107,12 +109,19 @@ def test_the_working_image_is_shrunk_to_512_and_never_enlarged(form: str, height
     longest = min(512, max(height, width))
     assert max(found.image.shape[:2]) == longest
     assert found.image.shape[0] / found.image.shape[1] == pytest.approx(height / width, rel=0.01)
-    assert (found.image.dtype, found.width, found.height, found.format) == (np.uint8, width, height, Format(f"image/{form.lower()}"))
+    assert (found.image.dtype, found.width, found.height, found.format) == (
+        np.uint8,
+        width,
+        height,
+        Format(f"image/{form.lower()}"),
+    )
     assert found.image.flags.c_contiguous
 
 
 def test_dct_scaling_shows_what_decoding_in_full_shows() -> None:
-    large = cv2.resize(scene("Psoriasis", tone=MonkSkinTone.MST7, seed=2, size=(480, 640)), (4032, 3024), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(
+        scene("Psoriasis", tone=MonkSkinTone.MST7, seed=2, size=(480, 640)), (4032, 3024), interpolation=cv2.INTER_CUBIC
+    )
     data = encode(large, "JPEG")
     full = cv2.resize(np.asarray(Pillow.open(io.BytesIO(data))), (512, 384), interpolation=cv2.INTER_AREA)
     assert apart(decode(data).image, full) < 1
@@ -122,7 +131,9 @@ def test_dct_scaling_shows_what_decoding_in_full_shows() -> None:
 def test_png_modes_show_what_a_viewer_shows(mode: str) -> None:
     picture = Pillow.fromarray(SCENE).convert(mode)
     if "A" in mode:
-        picture.putalpha(Pillow.fromarray(np.tile(np.linspace(0, 255, SCENE.shape[1]).astype(np.uint8), (SCENE.shape[0], 1))))
+        picture.putalpha(
+            Pillow.fromarray(np.tile(np.linspace(0, 255, SCENE.shape[1]).astype(np.uint8), (SCENE.shape[0], 1)))
+        )
     shown = Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture.convert("RGBA")).convert("RGB")
     found = decode(encode(picture, "PNG"))
     np.testing.assert_allclose(found.image, np.asarray(shown), atol=1)
@@ -195,7 +206,9 @@ def test_a_cut_off_jpeg_is_never_taken_for_real(progressive: bool, large: bool) 
         assert refused(cut + b"\xff\xd9").reason == "IMAGE_DAMAGED"  # with an end mark set after the cut
 
 
-@pytest.mark.parametrize("data", [encode(SCENE, form) for form in FORMS] + [(DATA / "quarters.heic").read_bytes()], ids=[*FORMS, "HEIC"])
+@pytest.mark.parametrize(
+    "data", [encode(SCENE, form) for form in FORMS] + [(DATA / "quarters.heic").read_bytes()], ids=[*FORMS, "HEIC"]
+)
 @given(share=st.floats(0, 0.999))
 @settings(max_examples=60, deadline=None)
 def test_a_cut_anywhere_is_refused(data: bytes, share: float) -> None:
@@ -203,7 +216,9 @@ def test_a_cut_anywhere_is_refused(data: bytes, share: float) -> None:
     assert error.reason in ("IMAGE_DAMAGED", "IMAGE_FORMAT")
 
 
-@pytest.mark.parametrize("data", [encode(SCENE, form) for form in FORMS] + [(DATA / "quarters.heic").read_bytes()], ids=[*FORMS, "HEIC"])
+@pytest.mark.parametrize(
+    "data", [encode(SCENE, form) for form in FORMS] + [(DATA / "quarters.heic").read_bytes()], ids=[*FORMS, "HEIC"]
+)
 @given(flips=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), min_size=1, max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_altered_bytes_decode_or_are_refused(data: bytes, flips: list[tuple[float, int]]) -> None:
@@ -269,6 +284,8 @@ except DermisError as error:
 def test_an_image_that_needs_more_memory_than_may_be_taken_is_refused_and_the_next_one_read(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("big.png", "small.png")]
     for path, side in zip(paths, (8000, 50), strict=True):
-        path.write_bytes(cv2.imencode(".png", np.full((side, side, 4), 99, np.uint16 if side > 50 else np.uint8))[1].tobytes())
+        path.write_bytes(
+            cv2.imencode(".png", np.full((side, side, 4), 99, np.uint16 if side > 50 else np.uint8))[1].tobytes()
+        )
     done = subprocess.run([sys.executable, "-c", HUNGRY, *map(str, paths)], check=True, capture_output=True, text=True)
     assert done.stdout == "IMAGE_COST RGBA\n"

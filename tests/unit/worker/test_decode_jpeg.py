@@ -36,7 +36,10 @@ def as_pillow_shows(data: bytes, like: Pixels) -> float:
 def planes(pixels: Pixels, *sizes: tuple[int, int]) -> list[Pixels]:
     """Return luma, blue and red difference, each at its own size (columns, rows)."""
     channels = cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
-    return [cv2.resize(np.ascontiguousarray(channels[..., n]), size, interpolation=cv2.INTER_AREA) for n, size in enumerate(sizes)]
+    return [
+        cv2.resize(np.ascontiguousarray(channels[..., n]), size, interpolation=cv2.INTER_AREA)
+        for n, size in enumerate(sizes)
+    ]
 
 
 @pytest.mark.parametrize("data", [jpegs.lossless(4096, 64), jpegs.lossless(400, 300)], ids=["scaled", "not scaled"])
@@ -51,7 +54,9 @@ def test_a_lossless_jpeg_never_reaches_a_decoder(data: bytes, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("factors", ["444", "422", "420", "440", "411"])
-@pytest.mark.parametrize("size", [(1331, 1003), (4096, 17), (17, 4096), (513, 512), (4095, 33), (8, 8), (1, 1), (1, 700)])
+@pytest.mark.parametrize(
+    "size", [(1331, 1003), (4096, 17), (17, 4096), (513, 512), (4095, 33), (8, 8), (1, 1), (1, 700)]
+)
 def test_the_decoder_gives_the_size_that_is_due(factors: str, size: tuple[int, int]) -> None:
     data = jpegs.sampled(cv2.resize(SCENE, size), factors)
     header = read_header(data)
@@ -73,7 +78,9 @@ def test_the_decoder_gives_the_size_that_is_due(factors: str, size: tuple[int, i
     ],
     ids=["3x1", "1x3", "mixed", "1x1", "2x2 in all", "4-2-1"],
 )
-def test_rare_sampling_is_decoded_and_missing_rows_are_noticed(factors: tuple[int, ...], sizes: tuple[tuple[int, int], ...]) -> None:
+def test_rare_sampling_is_decoded_and_missing_rows_are_noticed(
+    factors: tuple[int, ...], sizes: tuple[tuple[int, int], ...]
+) -> None:
     data = jpegs.grey_channels(planes(LARGE, *sizes), factors)
     found = decode(data).image
     assert as_pillow_shows(data, found) < 1.5
@@ -107,7 +114,9 @@ def _planes_of(channels: Pixels) -> list[Pixels]:
     return [np.ascontiguousarray(channels[..., n]) for n in range(channels.shape[2])]
 
 
-@pytest.mark.parametrize("size", [(8160, 6120), (9248, 6936), (12_000, 9000), (16_320, 12_240)], ids=["50", "64", "108", "200 MP"])
+@pytest.mark.parametrize(
+    "size", [(8160, 6120), (9248, 6936), (12_000, 9000), (16_320, 12_240)], ids=["50", "64", "108", "200 MP"]
+)
 def test_frames_of_every_phone_are_decoded(size: tuple[int, int]) -> None:
     found = decode(encode(Pillow.new("L", size, 130), "JPEG", quality=50))
     assert (found.width, found.height) == size
@@ -116,7 +125,10 @@ def test_frames_of_every_phone_are_decoded(size: tuple[int, int]) -> None:
 
 
 SAMSUNG = jpegs.join(
-    [(marker, body[:-3] + bytes(3) if marker == 0xDA else body, coded) for marker, body, coded in jpegs.segments(encode(LARGE, "JPEG"))]
+    [
+        (marker, body[:-3] + bytes(3) if marker == 0xDA else body, coded)
+        for marker, body, coded in jpegs.segments(encode(LARGE, "JPEG"))
+    ]
 )
 
 

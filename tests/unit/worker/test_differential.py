@@ -18,7 +18,9 @@ from dermis.worker.core.differential import calibrate, decide, prediction_set, r
 THRESHOLDS = {"FST_I_II": 0.3, "FST_III_IV": 0.2, "FST_V_VI": 0.1}
 
 
-def manifest(*, temperature: float = 1, min_probability: float = 0, max_set_size: int = 9, k: int = 4, **sets: Any) -> Manifest:
+def manifest(
+    *, temperature: float = 1, min_probability: float = 0, max_set_size: int = 9, k: int = 4, **sets: Any
+) -> Manifest:
     return Manifest(
         version=1,
         purpose="demo",
@@ -53,7 +55,9 @@ def test_calibration_keeps_the_order_and_sums_to_1(p: npt.NDArray[np.float64], t
 
 
 @given(p=distributions(), low=st.floats(0.2, 1), high=st.floats(1, 5))
-def test_a_higher_temperature_never_makes_the_first_more_probable(p: npt.NDArray[np.float64], low: float, high: float) -> None:
+def test_a_higher_temperature_never_makes_the_first_more_probable(
+    p: npt.NDArray[np.float64], low: float, high: float
+) -> None:
     assert calibrate(p, high).max() <= calibrate(p, low).max() + 1e-12
 
 
@@ -78,7 +82,16 @@ def test_sets_grow_as_thresholds_fall_and_are_never_empty(p: npt.NDArray[np.floa
 
 @pytest.mark.parametrize(
     ("fitzpatrick", "expected"),
-    [("FST1", 0.3), ("FST2", 0.3), ("FST3", 0.2), ("FST4", 0.2), ("FST5", 0.1), ("FST6", 0.1), ("NONE_IDENTIFIED", 0.1), (None, 0.1)],
+    [
+        ("FST1", 0.3),
+        ("FST2", 0.3),
+        ("FST3", 0.2),
+        ("FST4", 0.2),
+        ("FST5", 0.1),
+        ("FST6", 0.1),
+        ("NONE_IDENTIFIED", 0.1),
+        (None, 0.1),
+    ],
 )
 def test_the_threshold_follows_the_self_reported_group(fitzpatrick: str | None, expected: float) -> None:
     sets = PredictionSets(coverage=0.9, thresholds=THRESHOLDS)
@@ -113,7 +126,11 @@ def test_the_calibrated_probabilities_are_what_is_shown_and_judged() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "reason"),
-    [({"min_probability": 0.41}, "LOW_PROBABILITY"), ({"max_set_size": 2}, "LARGE_PREDICTION_SET"), ({"min_probability": 0.4}, None)],
+    [
+        ({"min_probability": 0.41}, "LOW_PROBABILITY"),
+        ({"max_set_size": 2}, "LARGE_PREDICTION_SET"),
+        ({"min_probability": 0.4}, None),
+    ],
 )
 def test_an_abstention_keeps_the_differential_and_says_why(rule: dict[str, Any], reason: str | None) -> None:
     decision = decide(np.array([0.4, 0.3, 0.2, 0.1]), manifest(**rule), FitzpatrickSkinType.FST4)
@@ -128,7 +145,9 @@ def test_a_stranger_is_abstained_on_whatever_its_probability(score: float | None
     knowing = manifest().model_copy(update={"outliers": rule})
     p = np.array([0.97, 0.01, 0.01, 0.01])
     assert decide(p, knowing, None, outlier_score=score).reason == reason
-    assert decide(p, manifest(), None, outlier_score=score).reason is None  # a bundle without the rule goes on as before
+    assert (
+        decide(p, manifest(), None, outlier_score=score).reason is None
+    )  # a bundle without the rule goes on as before
 
 
 def test_coverage_is_not_claimed_for_a_group_that_was_pooled() -> None:
@@ -141,7 +160,9 @@ def test_coverage_is_not_claimed_for_a_group_that_was_pooled() -> None:
     assert decide(p, manifest(), FitzpatrickSkinType.FST6).coverage == 0.9
 
 
-@pytest.mark.parametrize("values", [[0.5, 0.5], [np.nan, 0.5, 0.3, 0.2], [-0.1, 0.5, 0.3, 0.3], [0, 0, 0, 0], [[0.25] * 4]])
+@pytest.mark.parametrize(
+    "values", [[0.5, 0.5], [np.nan, 0.5, 0.3, 0.2], [-0.1, 0.5, 0.3, 0.3], [0, 0, 0, 0], [[0.25] * 4]]
+)
 def test_what_is_no_probability_for_each_condition_is_our_fault(values: list[Any]) -> None:
     with pytest.raises(DermisError) as caught:
         decide(np.array(values), manifest(), None)

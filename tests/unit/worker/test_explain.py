@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from dermis.metadata.core.encode import encode
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import EVALUATION_FILE, FEATURE_SCHEMA_FILE, FeatureSchema
-from dermis.shared.vocabulary import BodyPart, ConditionSymptom, FitzpatrickSkinType, RelatedCategory, SelfReport, Texture
+from dermis.shared.vocabulary import (
+    BodyPart,
+    ConditionSymptom,
+    FitzpatrickSkinType,
+    RelatedCategory,
+    SelfReport,
+    Texture,
+)
 from dermis.standalone import demo
 from dermis.worker.core import heatmap
 from dermis.worker.core.answer_shares import AnswerWeights, answer_shares, from_probes, probes
@@ -24,7 +31,9 @@ SCHEMA = FeatureSchema.model_validate_json((demo.BUNDLE / FEATURE_SCHEMA_FILE).r
 EVALUATION = EvaluationReport.model_validate_json((demo.BUNDLE / EVALUATION_FILE).read_bytes())
 K = 5
 RNG = np.random.default_rng(0)
-WEIGHTS = AnswerWeights(bias=RNG.normal(size=K).astype(np.float32), weights=RNG.normal(size=(len(SCHEMA.columns), K)).astype(np.float32))
+WEIGHTS = AnswerWeights(
+    bias=RNG.normal(size=K).astype(np.float32), weights=RNG.normal(size=(len(SCHEMA.columns), K)).astype(np.float32)
+)
 SHOWN = [(3, "d"), (0, "a")]
 
 
@@ -72,7 +81,8 @@ def test_a_heatmap_lies_over_its_image(height: int, width: int) -> None:
     seen = fit(image, 96)[..., 0].astype(np.float32) / 255
     cam = cv2.resize(seen, (12, 12), interpolation=cv2.INTER_AREA)
     drawn = cv2.imdecode(
-        np.frombuffer(heatmap.overlay(cam, height=height, width=width, most=float(cam.max())), np.uint8), cv2.IMREAD_UNCHANGED
+        np.frombuffer(heatmap.overlay(cam, height=height, width=width, most=float(cam.max())), np.uint8),
+        cv2.IMREAD_UNCHANGED,
     )
     assert max(drawn.shape[:2]) == 256
     assert abs(drawn.shape[0] / drawn.shape[1] - height / width) < 0.01 * height / width or width == 9
@@ -84,12 +94,22 @@ def test_a_heatmap_lies_over_its_image(height: int, width: int) -> None:
 def test_what_speaks_against_a_condition_is_left_clear() -> None:
     cam = np.full((3, 4, 4, 2), -1, np.float32)
     assert heatmap.peak(cam, 1) == 0
-    drawn = cv2.imdecode(np.frombuffer(heatmap.overlay(cam[0, ..., 1], height=10, width=20, most=0), np.uint8), cv2.IMREAD_UNCHANGED)
+    drawn = cv2.imdecode(
+        np.frombuffer(heatmap.overlay(cam[0, ..., 1], height=10, width=20, most=0), np.uint8), cv2.IMREAD_UNCHANGED
+    )
     assert not drawn[..., 3].any()
 
 
 def report(cut: str, value: str, **floors: float) -> EvaluationReport:
-    row = {"value": value, "n": 40, "top_1": 0.5, "top_1_interval": [0.25, 0.75], "top_3": 0.75, "top_3_interval": None, **floors}
+    row = {
+        "value": value,
+        "n": 40,
+        "top_1": 0.5,
+        "top_1_interval": [0.25, 0.75],
+        "top_3": 0.75,
+        "top_3_interval": None,
+        **floors,
+    }
     return evaluations.report(
         n=1400,
         metrics={"top_1": 0.625, "top_3": 0.875},
@@ -103,7 +123,13 @@ def report(cut: str, value: str, **floors: float) -> EvaluationReport:
 def test_the_figures_are_those_of_the_persons_own_group(cut: str, value: str) -> None:
     found = measured_for(report(cut, value), FitzpatrickSkinType.FST6)
     assert found is not None
-    assert (found.group, found.n, found.top_1, found.top_1_interval, found.top_3_interval) == (value, 40, 0.5, (0.25, 0.75), None)
+    assert (found.group, found.n, found.top_1, found.top_1_interval, found.top_3_interval) == (
+        value,
+        40,
+        0.5,
+        (0.25, 0.75),
+        None,
+    )
     assert (found.floor_top_1, found.floor_top_3, found.data) == (0.125, 0.375, "drawn")
 
 
@@ -115,7 +141,9 @@ def test_a_groups_own_floor_stands_beside_its_figures() -> None:
 
 
 @pytest.mark.parametrize("fitzpatrick", [None, FitzpatrickSkinType.NONE_IDENTIFIED, FitzpatrickSkinType.FST1])
-def test_without_a_group_that_was_measured_the_figures_are_those_of_all(fitzpatrick: FitzpatrickSkinType | None) -> None:
+def test_without_a_group_that_was_measured_the_figures_are_those_of_all(
+    fitzpatrick: FitzpatrickSkinType | None,
+) -> None:
     found = measured_for(report("fitzpatrick_group", "FST_V_VI"), fitzpatrick)
     assert found is not None
     assert (found.group, found.n, found.top_1_interval) == ("ALL", 1400, (0.5, 0.75))

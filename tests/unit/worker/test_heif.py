@@ -64,7 +64,9 @@ def test_turn_and_mirror_are_libheifs(properties: tuple[bytes, ...]) -> None:
     np.testing.assert_array_equal(decode(clean(data).data, orientation=1).image, expected)
 
 
-@pytest.mark.parametrize("properties", [(heif.irot(1),), (heif.imir(0),), (heif.imir(1),), (heif.irot(1), heif.imir(0))])
+@pytest.mark.parametrize(
+    "properties", [(heif.irot(1),), (heif.imir(0),), (heif.imir(1),), (heif.irot(1), heif.imir(0))]
+)
 def test_turn_and_mirror_of_an_avif_are_libavifs(properties: tuple[bytes, ...]) -> None:
     data = compose(coded(heif.avif(SCENE), *properties), layout=AVIF_LAYOUT)
     with Pillow.open(io.BytesIO(data)) as picture:
@@ -161,7 +163,9 @@ def test_a_crop_that_no_pixel_is_left_of_is_refused() -> None:
     assert (caught.value.kind, caught.value.reason) == (Kind.INVALID, "IMAGE_DAMAGED")
 
 
-@pytest.mark.parametrize("data", [QUARTERS, heif.avif(SCENE), (Path(__file__).parent / "data" / "quarters-turned.heic").read_bytes()])
+@pytest.mark.parametrize(
+    "data", [QUARTERS, heif.avif(SCENE), (Path(__file__).parent / "data" / "quarters-turned.heic").read_bytes()]
+)
 def test_cleaning_changes_no_pixel(data: bytes) -> None:
     np.testing.assert_array_equal(decode(clean(data).data).image, decode(data).image)
 
@@ -178,7 +182,11 @@ def test_no_pixel_depends_on_the_profile_that_is_left_out(profile: bytes) -> Non
 def test_display_p3_becomes_srgb_by_its_numbers_on_every_route(carrier: str, form: Format) -> None:
     display_p3 = from_cicp(12, 13)
     colour = heif.nclx(12, 13, 6) if carrier == "nclx" else heif.profile(profile_of(SPACES["Display P3"]))
-    part, layout = (coded(QUARTERS, colour), Layout()) if form is Format.HEIC else (coded(heif.avif(quarters()), colour), AVIF_LAYOUT)
+    part, layout = (
+        (coded(QUARTERS, colour), Layout())
+        if form is Format.HEIC
+        else (coded(heif.avif(quarters()), colour), AVIF_LAYOUT)
+    )
     data = compose(part, layout=layout)
     plain = decode(compose(replace(part, properties=part.properties[:-1]), layout=layout)).image
     expected = to_srgb(plain, display_p3)

@@ -16,7 +16,9 @@ from dermis.worker.core.outliers import Outliers, to_bytes
 from dermis.worker.ports import Inputs
 from tests.unit.worker.test_differential import manifest
 
-INPUTS = Inputs(images=np.zeros((3, 64, 64, 3), np.uint8), image_mask=np.ones(3, np.bool_), features=np.zeros(5, np.float32))
+INPUTS = Inputs(
+    images=np.zeros((3, 64, 64, 3), np.uint8), image_mask=np.ones(3, np.bool_), features=np.zeros(5, np.float32)
+)
 KNOWING = manifest().model_copy(update={"outliers": OutlierRule(threshold=2, false_alarms=0.02, calibrated_on=100)})
 
 
@@ -37,7 +39,9 @@ class Channel:
             self.asked = list(request.output_filter)
             given = from_proto(request.inputs["features"])
             found = {name: self.outputs[name] for name in self.asked}
-            return pb.PredictResponse(outputs={name: to_proto(value(given) if callable(value) else value) for name, value in found.items()})
+            return pb.PredictResponse(
+                outputs={name: to_proto(value(given) if callable(value) else value) for name, value in found.items()}
+            )
 
         return call
 

@@ -55,7 +55,14 @@ def _broken() -> list[bytes]:
         changed.append(data.tobytes())
     one = io.BytesIO()
     np.save(one, np.zeros(3))
-    return [*cut, *changed, one.getvalue(), _npz(variances=np.float64(1)), _npz(mean=np.float64(1)), _npz(axes=np.array(["a"]))]
+    return [
+        *cut,
+        *changed,
+        one.getvalue(),
+        _npz(variances=np.float64(1)),
+        _npz(mean=np.float64(1)),
+        _npz(axes=np.array(["a"])),
+    ]
 
 
 def test_whatever_happened_to_a_file_it_is_read_or_told_to_be_broken() -> None:

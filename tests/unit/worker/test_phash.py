@@ -31,7 +31,9 @@ def test_recompression_changes_few_bits(image: np.ndarray, quality: int) -> None
 @given(image=scenes, scale=st.floats(0.4, 3))
 @settings(max_examples=40, deadline=None)
 def test_resizing_changes_few_bits(image: np.ndarray, scale: float) -> None:
-    resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    resized = cv2.resize(
+        image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
     assert distance(phash(image), phash(resized)) <= NEAR
 
 
@@ -46,7 +48,10 @@ def test_the_bits_are_those_of_the_published_recipe() -> None:
     image = scene("Tinea", tone=MonkSkinTone.MST6, seed=3, size=(32, 32))
     grey = (image.astype(float) @ [0.299, 0.587, 0.114]).round()
     n = np.arange(32)
-    cosines = np.cos(np.pi * np.outer(n[:8], 2 * n + 1) / 64) * np.where(n[:8] == 0, np.sqrt(1 / 32), np.sqrt(2 / 32))[:, None]
+    cosines = (
+        np.cos(np.pi * np.outer(n[:8], 2 * n + 1) / 64)
+        * np.where(n[:8] == 0, np.sqrt(1 / 32), np.sqrt(2 / 32))[:, None]
+    )
     low = cosines @ grey @ cosines.T
     expected = "".join(str(int(bit)) for bit in (low > np.median(low)).ravel())
     assert f"{phash(image):064b}" == expected
@@ -61,4 +66,8 @@ def test_text_is_16_hex_digits(value: int, text: str) -> None:
 @given(one=st.integers(0, (1 << 64) - 1), other=st.integers(0, (1 << 64) - 1))
 def test_the_distance_is_a_metric_of_bits(one: int, other: int) -> None:
     assert distance(one, one) == 0
-    assert distance(one, other) == distance(other, one) == sum(a != b for a, b in zip(f"{one:064b}", f"{other:064b}", strict=True))
+    assert (
+        distance(one, other)
+        == distance(other, one)
+        == sum(a != b for a, b in zip(f"{one:064b}", f"{other:064b}", strict=True))
+    )

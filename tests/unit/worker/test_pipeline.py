@@ -30,7 +30,15 @@ from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
-from dermis.shared.manifest import AbstentionRule, Condition, FeatureField, FeatureSchema, Manifest, OutlierRule, PredictionSets
+from dermis.shared.manifest import (
+    AbstentionRule,
+    Condition,
+    FeatureField,
+    FeatureSchema,
+    Manifest,
+    OutlierRule,
+    PredictionSets,
+)
 from dermis.shared.report import QualityReport
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
@@ -110,9 +118,13 @@ class World:
         self.seen.append(inputs)
         cam = np.zeros((3, 2, 2, 2), np.float32)
         cam[0, 0, 1, 0] = 1
-        logits = inputs.features @ self.answer_weights(manifest, 3).weights if self.linear else np.array([3, 3], np.float32)
+        logits = (
+            inputs.features @ self.answer_weights(manifest, 3).weights if self.linear else np.array([3, 3], np.float32)
+        )
         embedding = np.full(manifest.embedding_size, 3, np.float32) if manifest.outliers else None
-        return Outputs(probabilities=np.array([0.8, 0.2], np.float32), cam=cam, answers_logits=logits, embedding=embedding)
+        return Outputs(
+            probabilities=np.array([0.8, 0.2], np.float32), cam=cam, answers_logits=logits, embedding=embedding
+        )
 
     def announce(self, case_id: str, fact: str) -> None:
         self.announced.append(fact)
@@ -122,7 +134,13 @@ class World:
 
     def pipeline(self) -> Pipeline:
         return Pipeline(
-            store=self.store, models=self, features=self, classifier=self, announcer=self, policy=load_policy(), noted=self.metrics.note
+            store=self.store,
+            models=self,
+            features=self,
+            classifier=self,
+            announcer=self,
+            policy=load_policy(),
+            noted=self.metrics.note,
         )
 
     def work(self, *, redelivered: bool = False) -> None:
@@ -167,7 +185,8 @@ def world(*originals: bytes, received_at: datetime | None = None) -> World:
         self_report=SelfReport.model_validate({"related_category": "RASH", "other_symptoms": ["FEVER"]}),
     )
     made.store.put_once(
-        open_key(JOB.case_id), OpenCase(case_id=JOB.case_id, owner=JOB.owner, opened_at=received.received_at).model_dump_json().encode()
+        open_key(JOB.case_id),
+        OpenCase(case_id=JOB.case_id, owner=JOB.owner, opened_at=received.received_at).model_dump_json().encode(),
     )
     for n, data in enumerate(originals, start=1):
         made.store.put_once(image_key(JOB.owner, JOB.case_id, n, "original"), data)
@@ -185,7 +204,15 @@ def test_a_case_gets_its_differential() -> None:
     assert state.outcome.model is not None
     assert state.outcome.model.version == 7
     assert state.outcome.images_used == (1, 2)
-    assert {stage.name for stage in state.outcome.stages} >= {"read", "decode", "quality", "hash", "prepare", "features", "predict"}
+    assert {stage.name for stage in state.outcome.stages} >= {
+        "read",
+        "decode",
+        "quality",
+        "hash",
+        "prepare",
+        "features",
+        "predict",
+    }
     assert made.seen[0].image_mask.tolist() == [True, True, False]
     assert not made.seen[0].images[2].any()
     assert made.announced == ["assessed", "outcome"]
@@ -198,7 +225,9 @@ def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: 
     made = world(skin())
     rule = OutlierRule(threshold=threshold, false_alarms=0.02, calibrated_on=100)
     made.manifest = MANIFEST.model_copy(update={"outliers": rule})
-    made.known = Outliers(mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0)  # an embedding of threes scores 9
+    made.known = Outliers(
+        mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0
+    )  # an embedding of threes scores 9
     made.work()
     outcome = made.pipeline()._read(JOB).outcome
     assert outcome is not None
@@ -216,7 +245,8 @@ def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None
     ]
     assert [(heatmap.n, heatmap.condition) for heatmap in outcome.heatmaps] == [(2, "eczema")]
     drawn = cv2.imdecode(
-        np.frombuffer(made.store.get(f"cases/public/{JOB.case_id}/images/2/heatmaps/dermis-7-0.png"), np.uint8), cv2.IMREAD_UNCHANGED
+        np.frombuffer(made.store.get(f"cases/public/{JOB.case_id}/images/2/heatmaps/dermis-7-0.png"), np.uint8),
+        cv2.IMREAD_UNCHANGED,
     )
     assert drawn.shape == (171, 256, 4)
     assert drawn[:60, -60:, 3].mean() > drawn[-60:, :60, 3].mean() == 0
@@ -296,7 +326,9 @@ def test_a_longer_outage_leaves_the_case_open() -> None:
     assert made.status() is Status.FINISHED
 
 
-def test_a_try_that_took_long_is_the_last_one_so_that_a_peer_that_hangs_fails_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_try_that_took_long_is_the_last_one_so_that_a_peer_that_hangs_fails_no_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(tasks, "RETRY_WITHIN_S", -1)
     made = world(skin())
     made.faults = [DermisError(Kind.DEADLINE, "SERVING_DEADLINE_EXCEEDED", "no answer")] * 3
@@ -441,7 +473,11 @@ def test_a_case_that_computes_for_too_long_fails(monkeypatch: pytest.MonkeyPatch
             pass
 
     monkeypatch.setattr("dermis.worker.core.quality.assess", busy)
-    monkeypatch.setitem(globals(), "SETTINGS", SETTINGS.model_copy(update={"soft_time_limit_seconds": 0.2, "hard_time_limit_seconds": 5}))
+    monkeypatch.setitem(
+        globals(),
+        "SETTINGS",
+        SETTINGS.model_copy(update={"soft_time_limit_seconds": 0.2, "hard_time_limit_seconds": 5}),
+    )
     made.work()
     failed = made.pipeline()._read(JOB).failed
     assert failed is not None

@@ -48,7 +48,13 @@ def received(world: World, *images: CleanImage) -> Received:
                 keep_original=not whole,
             )
         )
-    fact = Received(case_id=JOB.case_id, owner=JOB.owner, received_at=datetime.now(UTC), images=tuple(described), self_report=SelfReport())
+    fact = Received(
+        case_id=JOB.case_id,
+        owner=JOB.owner,
+        received_at=datetime.now(UTC),
+        images=tuple(described),
+        self_report=SelfReport(),
+    )
     world.store.put_once(fact_key(JOB.owner, JOB.case_id, "received"), fact.model_dump_json().encode())
     return fact
 
@@ -104,7 +110,10 @@ def test_a_case_whose_original_is_gone_outlives_an_outage(seed: int) -> None:
     noise = np.random.default_rng(seed).normal(0, 12, SCENE.shape)
     image = np.clip(SCENE + noise, 0, 255).astype(np.uint8)
     world = World(faults=[DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "no answer")] * 4)
-    received(world, clean(encode(in_space(image, SPACES["Display P3"]), "PNG", icc_profile=table_profile(SPACES["Display P3"]))))
+    received(
+        world,
+        clean(encode(in_space(image, SPACES["Display P3"]), "PNG", icc_profile=table_profile(SPACES["Display P3"]))),
+    )
     world.work()
     before = prepared(world.store)
     assert world.status() == "ASSESSED"
@@ -113,7 +122,9 @@ def test_a_case_whose_original_is_gone_outlives_an_outage(seed: int) -> None:
     assert np.array_equal(prepared(world.store), before)
 
 
-def test_an_original_that_another_worker_removes_meanwhile_is_not_judged_without_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_original_that_another_worker_removes_meanwhile_is_not_judged_without_its_profile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world, first = World(), World()
     fact = received(first, clean(by_tables()))
     received(world, clean(by_tables()))

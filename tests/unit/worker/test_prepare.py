@@ -30,7 +30,9 @@ def test_a_letterbox_keeps_aspect_centred_in_zeros(height: int, width: int, size
 def test_a_fitted_image_is_resized_by_area_down_and_linearly_up() -> None:
     image = scene("Acne", tone=MonkSkinTone.MST4, seed=1, size=(60, 80))
     np.testing.assert_array_equal(fit(image, 32)[4:28], cv2.resize(image, (32, 24), interpolation=cv2.INTER_AREA))
-    np.testing.assert_array_equal(fit(image, 160)[20:140], cv2.resize(image, (160, 120), interpolation=cv2.INTER_LINEAR))
+    np.testing.assert_array_equal(
+        fit(image, 160)[20:140], cv2.resize(image, (160, 120), interpolation=cv2.INTER_LINEAR)
+    )
 
 
 def test_an_image_of_the_wanted_size_is_left_as_it_is() -> None:

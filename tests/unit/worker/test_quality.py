@@ -60,7 +60,10 @@ def test_measures_follow_their_formulas() -> None:
 def test_measures_of_known_frames() -> None:
     black, white = np.zeros((10, 10), np.uint8), np.full((10, 10), 255, np.uint8)
     assert measures(black).model_dump() == dict.fromkeys(measures(black).model_dump(), 0) | {"underexp": 1}
-    assert measures(white).model_dump() == dict.fromkeys(measures(white).model_dump(), 0) | {"overexp": 1, "brightness_mean": 255}
+    assert measures(white).model_dump() == dict.fromkeys(measures(white).model_dump(), 0) | {
+        "overexp": 1,
+        "brightness_mean": 255,
+    }
     halves = np.vstack([np.full((6, 10), 200, np.uint8), np.full((4, 10), 90, np.uint8)])
     found = measures(halves)
     assert (found.shadow, found.brightness_mean) == (pytest.approx(0.4), pytest.approx(156))
@@ -68,10 +71,13 @@ def test_measures_of_known_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "tone"), [("Eczema", MonkSkinTone.MST3), ("Psoriasis", MonkSkinTone.MST9), ("Healthy", MonkSkinTone.MST6)]
+    ("condition", "tone"),
+    [("Eczema", MonkSkinTone.MST3), ("Psoriasis", MonkSkinTone.MST9), ("Healthy", MonkSkinTone.MST6)],
 )
 def test_one_image_measures_alike_however_it_was_saved(condition: str, tone: MonkSkinTone) -> None:
-    large = cv2.resize(scene(condition, tone=tone, seed=1, size=(1512, 2016)), (4032, 3024), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(
+        scene(condition, tone=tone, seed=1, size=(1512, 2016)), (4032, 3024), interpolation=cv2.INTER_CUBIC
+    )
     phone = cv2.resize(large, (1600, 1200), interpolation=cv2.INTER_AREA)
     one, *others = (
         decode(data).image
@@ -91,7 +97,9 @@ def test_one_image_measures_alike_however_it_was_saved(condition: str, tone: Mon
         assert again.measures.brightness_std == pytest.approx(report.measures.brightness_std, rel=0.02)
         for share in ("underexp", "overexp", "contrast", "shadow"):
             assert getattr(again.measures, share) == pytest.approx(getattr(report.measures, share), abs=0.01)
-        assert again.measures.blur == pytest.approx(report.measures.blur, rel=0.25)  # the finest scale: every kernel shows
+        assert again.measures.blur == pytest.approx(
+            report.measures.blur, rel=0.25
+        )  # the finest scale: every kernel shows
         for signal in ("texture", "redness", "fine_to_middle", "fine_to_coarse"):
             assert getattr(alike, signal) == pytest.approx(getattr(found, signal), rel=0.1)
         assert distance(phash(one), phash(other)) <= 10
@@ -116,7 +124,9 @@ WAYS: dict[str, tuple[dict[str, Any], float, Verdict]] = {
 def test_the_same_scene_gets_the_same_verdict_on_every_tone(way: str) -> None:
     lit, blur, expected = WAYS[way]
     for condition, shot in CASES:
-        verdicts = {tone: verdict(blurred(paint(drawn_once(condition, shot), tone=tone, **lit), blur)) for tone in MonkSkinTone}
+        verdicts = {
+            tone: verdict(blurred(paint(drawn_once(condition, shot), tone=tone, **lit), blur)) for tone in MonkSkinTone
+        }
         assert set(verdicts.values()) == {expected}, (condition, shot, verdicts)
 
 
@@ -139,7 +149,9 @@ def test_a_dark_image_that_shows_redness_alone_is_kept(level: int) -> None:
 @pytest.mark.parametrize("level", [0, 3, 6, 12, 60, 128, 200, 253])
 @pytest.mark.parametrize("spread", [0, 1, 3, 6])
 def test_noise_shows_nothing(level: float, spread: float) -> None:
-    frame, small = (noise(height=height, width=width, level=level, spread=spread) for height, width in ((960, 1280), SIZE))
+    frame, small = (
+        noise(height=height, width=width, level=level, spread=spread) for height, width in ((960, 1280), SIZE)
+    )
     expected = {Reason.TOO_DARK} if level < 32 else {Reason.TOO_BRIGHT} if level > 250 else {Reason.NOTHING_VISIBLE}
     for data in (encode(small, "PNG"), encode(frame, "PNG"), encode(frame, "JPEG", quality=85, subsampling=2)):
         report = assess(decode(data).image, POLICY)
@@ -148,9 +160,13 @@ def test_noise_shows_nothing(level: float, spread: float) -> None:
         assert report.advice == tuple(POLICY.advice[Reason(reason)] for reason in report.reasons)
 
 
-@pytest.mark.parametrize(("shown", "expected"), [(0.06, Verdict.UNUSABLE), (0.2, Verdict.MARGINAL), (0.6, Verdict.USABLE)])
+@pytest.mark.parametrize(
+    ("shown", "expected"), [(0.06, Verdict.UNUSABLE), (0.2, Verdict.MARGINAL), (0.6, Verdict.USABLE)]
+)
 @pytest.mark.parametrize(("fill", "reason"), [(0, Reason.TOO_DARK), (255, Reason.TOO_BRIGHT)])
-def test_a_mostly_masked_image_is_judged_by_what_it_shows(shown: float, expected: Verdict, fill: int, reason: Reason) -> None:
+def test_a_mostly_masked_image_is_judged_by_what_it_shows(
+    shown: float, expected: Verdict, fill: int, reason: Reason
+) -> None:
     image = scene("Eczema", tone=MonkSkinTone.MST6, seed=2, size=SIZE)
     image[round(shown * SIZE[0]) :] = fill
     report = assess(image, POLICY)
@@ -158,7 +174,9 @@ def test_a_mostly_masked_image_is_judged_by_what_it_shows(shown: float, expected
     assert report.reasons == (() if expected is Verdict.USABLE else (reason,))
 
 
-@pytest.mark.parametrize(("size", "expected"), [((47, 300), Verdict.UNUSABLE), ((48, 60), Verdict.MARGINAL), ((128, 128), Verdict.USABLE)])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((47, 300), Verdict.UNUSABLE), ((48, 60), Verdict.MARGINAL), ((128, 128), Verdict.USABLE)]
+)
 def test_small_images(size: tuple[int, int], expected: Verdict) -> None:
     report = assess(scene("Eczema", tone=MonkSkinTone.MST6, seed=2, size=size), POLICY)
     assert report.verdict is expected
@@ -203,14 +221,19 @@ def test_more_blur_is_never_better(drawn: Geometry, tone: MonkSkinTone, light: f
 def test_less_light_is_never_better(drawn: Geometry, tone: MonkSkinTone) -> None:
     image = paint(drawn, tone=tone, light=0.8)
     assume(verdict(image) is Verdict.USABLE)
-    assert_never_better([np.rint(image * share).astype(np.uint8) for share in (1, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0)])
+    assert_never_better(
+        [np.rint(image * share).astype(np.uint8) for share in (1, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0)]
+    )
 
 
 @given(drawn=drawn, tone=st.sampled_from(list(MonkSkinTone)), turns=st.integers(1, 3))
 @settings(max_examples=20, deadline=None)
 def test_turning_an_image_changes_no_signal(drawn: Geometry, tone: MonkSkinTone, turns: int) -> None:
     image = paint(drawn, tone=tone)
-    one, other = signals(image, POLICY.thresholds), signals(np.ascontiguousarray(np.rot90(image, turns)), POLICY.thresholds)
+    one, other = (
+        signals(image, POLICY.thresholds),
+        signals(np.ascontiguousarray(np.rot90(image, turns)), POLICY.thresholds),
+    )
     for name in ("dark", "bright", "texture", "redness", "fine_to_middle", "fine_to_coarse", "structure", "level"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-3, abs=1e-6)
 
@@ -267,5 +290,10 @@ def test_every_reason_has_advice() -> None:
 
 def test_an_unreadable_image_has_no_measures() -> None:
     report = unreadable(POLICY)
-    assert (report.verdict, report.reasons, report.measures, report.policy) == (Verdict.UNUSABLE, ("UNREADABLE",), None, POLICY.id)
+    assert (report.verdict, report.reasons, report.measures, report.policy) == (
+        Verdict.UNUSABLE,
+        ("UNREADABLE",),
+        None,
+        POLICY.id,
+    )
     assert "open" in report.advice[0]

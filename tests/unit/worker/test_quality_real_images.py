@@ -44,7 +44,9 @@ def _read(folder: Path) -> Iterator[RealImage]:
             for row in csv.DictReader(file):
                 image = decode((folder / source / row["file"]).read_bytes()).image
                 kind = row.get("fitzpatrick_scale") or row.get("fitzpatrick") or ""
-                yield RealImage(source=source, name=row["file"], group=GROUPS.get(int(float(kind or -1)), "not known"), image=image)
+                yield RealImage(
+                    source=source, name=row["file"], group=GROUPS.get(int(float(kind or -1)), "not known"), image=image
+                )
 
 
 def looked_at(image: Pixels) -> tuple[Verdict, Signals]:
@@ -84,7 +86,13 @@ def test_real_images_are_kept(real_data: Path) -> None:
         if one.source in CLINICAL:
             seen.append(found)
     table("as they are", counts)
-    print("least:", {name: round(min(getattr(found, name) for found in seen), 3) for name in ("texture", "redness", "fine_to_middle")})
+    print(
+        "least:",
+        {
+            name: round(min(getattr(found, name) for found in seen), 3)
+            for name in ("texture", "redness", "fine_to_middle")
+        },
+    )
     print("least share seen:", round(min(1 - found.dark - found.bright for found in seen), 3))
     print("short side below 128:", sum(found.short_side < 128 for found in seen), "of", len(seen))
     assert len(seen) == 742
@@ -95,7 +103,9 @@ def test_real_images_are_kept(real_data: Path) -> None:
 
 def test_no_skin_type_is_rejected_more_often(real_data: Path) -> None:
     groups = grouped(real_data)
-    rows = {f"{group}, {way}": count for way, made in made_worse(groups).items() for group, count in by_group(made).items()}
+    rows = {
+        f"{group}, {way}": count for way, made in made_worse(groups).items() for group, count in by_group(made).items()
+    }
     table("by Fitzpatrick group", rows)
     for way in made_worse({}):
         light, dark = rows[f"I-II, {way}"], rows[f"V-VI, {way}"]
@@ -128,7 +138,9 @@ def test_blur_is_told(real_data: Path) -> None:
     for percent in (0, 0.5, 0.75, 1, 2, 2.5):
         every = 1 if percent == 0 else 4  # a quarter of them is enough for a share
         found = [looked_at(blurred(image, percent) if percent else image)[1] for image in sharp[::every]]
-        middle, coarse = (np.array([getattr(signal, name) for signal in found]) for name in ("fine_to_middle", "fine_to_coarse"))
+        middle, coarse = (
+            np.array([getattr(signal, name) for signal in found]) for name in ("fine_to_middle", "fine_to_coarse")
+        )
         shares[percent] = ((middle < limits.fine_to_middle.value).mean(), (coarse < limits.fine_to_coarse.value).mean())
         print(
             f"| {percent} | {len(found)} | {shares[percent][0]:.1%} | {shares[percent][1]:.1%} | {middle.min():.3f} | {coarse.min():.3f} |"

@@ -28,7 +28,10 @@ def flags(**answers: Any) -> list[str]:
             ["FEVER_WITH_SPREADING_RASH", "FEVER"],
         ),
         ({"body_parts": ["FOOT_SOLE"], "condition_symptoms": ["DARKENING"]}, ["CHANGING_SPOT_OF_PALM_SOLE_OR_NAIL"]),
-        ({"related_category": "NAIL_PROBLEM", "condition_symptoms": ["BLEEDING"]}, ["CHANGING_SPOT_OF_PALM_SOLE_OR_NAIL"]),
+        (
+            {"related_category": "NAIL_PROBLEM", "condition_symptoms": ["BLEEDING"]},
+            ["CHANGING_SPOT_OF_PALM_SOLE_OR_NAIL"],
+        ),
         ({"body_parts": ["FOOT_SOLE"], "condition_symptoms": ["INCREASING_SIZE"]}, []),
         ({"related_category": "RASH", "other_symptoms": ["MOUTH_SORES"]}, ["MOUTH_SORES"]),
         ({"other_symptoms": ["SHORTNESS_OF_BREATH", "MOUTH_SORES"]}, ["SHORTNESS_OF_BREATH", "MOUTH_SORES"]),
@@ -76,10 +79,13 @@ def test_texts_say_how_urgent_and_name_no_condition_or_treatment() -> None:
     for rule in RULES:
         assert rule.text.startswith({"EMERGENCY": "Emergency: ", "TODAY": "Urgent: ", "SOON": "Soon: "}[rule.urgency])
         assert not any(
-            word in rule.text.lower() for word in ("cancer", "melanoma", "shingles", "infection", "cream", "medicine", "antibiotic")
+            word in rule.text.lower()
+            for word in ("cancer", "melanoma", "shingles", "infection", "cream", "medicine", "antibiotic")
         )
     urgency = ["Emergency", "Urgent", "Soon"]
-    assert [rule.text.split(":")[0] for rule in RULES] == sorted((rule.text.split(":")[0] for rule in RULES), key=urgency.index)
+    assert [rule.text.split(":")[0] for rule in RULES] == sorted(
+        (rule.text.split(":")[0] for rule in RULES), key=urgency.index
+    )
 
 
 several = {
@@ -90,7 +96,11 @@ several = {
 }
 
 
-@given(less=st.fixed_dictionaries(several), more=st.fixed_dictionaries(several), category=st.sampled_from([None, *RelatedCategory]))
+@given(
+    less=st.fixed_dictionaries(several),
+    more=st.fixed_dictionaries(several),
+    category=st.sampled_from([None, *RelatedCategory]),
+)
 def test_a_further_answer_never_takes_a_flag_away(
     less: dict[str, list[str]], more: dict[str, list[str]], category: RelatedCategory | None
 ) -> None:

@@ -78,10 +78,16 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, BlobSt
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_of_a_batch_with_three_poisonous_images_47_rows_are_done_and_3_named(tmp_path: Path, source: tuple[str, BlobStore]) -> None:
+def test_of_a_batch_with_three_poisonous_images_47_rows_are_done_and_3_named(
+    tmp_path: Path, source: tuple[str, BlobStore]
+) -> None:
     made = World(store=open_store(f"file://{tmp_path / 'store'}"))  # type: ignore[arg-type]
-    manifest = BatchManifest(batch_id=ID, owner="public", created_at=datetime.now(UTC), source=source[0], rows=ROWS, size=SIZE)
-    made.store.put_once(batch_rows_key(ID), as_lines([BatchRow(name=f"row {n}", images=(f"images/{n}.png",)) for n in range(ROWS)]))
+    manifest = BatchManifest(
+        batch_id=ID, owner="public", created_at=datetime.now(UTC), source=source[0], rows=ROWS, size=SIZE
+    )
+    made.store.put_once(
+        batch_rows_key(ID), as_lines([BatchRow(name=f"row {n}", images=(f"images/{n}.png",)) for n in range(ROWS)])
+    )
     made.store.put_once(batch_manifest_key(ID), manifest.model_dump_json().encode())
 
     def deliver(step: int, redelivered: bool) -> None:
@@ -104,7 +110,9 @@ def test_of_a_batch_with_three_poisonous_images_47_rows_are_done_and_3_named(tmp
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_of_a_shard_with_a_poisonous_image_the_others_are_measured(tmp_path: Path, source: tuple[str, BlobStore]) -> None:
+def test_of_a_shard_with_a_poisonous_image_the_others_are_measured(
+    tmp_path: Path, source: tuple[str, BlobStore]
+) -> None:
     store = open_store(f"file://{tmp_path / 'store'}")
     keys = tuple(f"images/{n}.png" for n in range(8))
     listed = ShardList(source=source[0], quality_policy=load_policy().model_dump(mode="json"), size=8, keys=keys)
@@ -138,14 +146,20 @@ def batch_of(rows: int) -> tuple[World, MemoryStore]:
     made, source = World(), MemoryStore()
     for n in range(rows):
         source.put_once(f"{n}.png", skin(n))
-    manifest = BatchManifest(batch_id=ID, owner="public", created_at=datetime.now(UTC), source="file:///source", rows=rows)
-    made.store.put_once(batch_rows_key(ID), as_lines([BatchRow(name=f"row {n}", images=(f"{n}.png",)) for n in range(rows)]))
+    manifest = BatchManifest(
+        batch_id=ID, owner="public", created_at=datetime.now(UTC), source="file:///source", rows=rows
+    )
+    made.store.put_once(
+        batch_rows_key(ID), as_lines([BatchRow(name=f"row {n}", images=(f"{n}.png",)) for n in range(rows)])
+    )
     made.store.put_once(batch_manifest_key(ID), manifest.model_dump_json().encode())
     return made, source
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: type(limit).__name__)
-def test_a_step_that_breaks_off_each_time_after_a_row_comes_to_its_end(limit: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_breaks_off_each_time_after_a_row_comes_to_its_end(
+    limit: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, source = batch_of(4)
     reads: list[str] = []
 
@@ -159,7 +173,12 @@ def test_a_step_that_breaks_off_each_time_after_a_row_comes_to_its_end(limit: Ex
     monkeypatch.setattr(source, "get", read_one)
     monkeypatch.setattr("dermis.worker.step_tasks.RETRY_AFTER_S", ())
     for _ in range(5):  # as the sweep sends it
-        work(Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False)
+        work(
+            Batches(made.pipeline(), lambda _: source),
+            BatchJob(batch_id=ID, step=0),
+            settings=SETTINGS,
+            redelivered=False,
+        )
     results = [BatchResult.model_validate_json(line) for line in made.store.get(batch_result_key(ID, 0)).splitlines()]
     assert [(result.row, result.outcome is not None) for result in results] == [(n, True) for n in range(4)]
     assert len(made.seen) == 4
@@ -170,7 +189,9 @@ def test_a_step_that_breaks_off_each_time_after_a_row_comes_to_its_end(limit: Ex
 def test_a_step_whose_first_row_computes_for_too_long_fails() -> None:
     made, source = batch_of(2)
     made.faults = [ComputedTooLong()]  # type: ignore[list-item]
-    work(Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False)
+    work(
+        Batches(made.pipeline(), lambda _: source), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=False
+    )
     assert list(made.store.list(f"{batch_key(ID)}/failed/"))
 
 
@@ -197,5 +218,10 @@ def test_of_an_erased_batch_no_row_stays() -> None:
     made.store.put_once(f"{batch_key(ID)}/rows/3/done", b"{}")
     tombstone = BatchErased(batch_id=ID, erased_at=datetime.now(UTC)).model_dump_json().encode()
     made.store.put_once(batch_erased_key(ID), tombstone)
-    work(Batches(made.pipeline(), lambda _: MemoryStore()), BatchJob(batch_id=ID, step=0), settings=SETTINGS, redelivered=True)
+    work(
+        Batches(made.pipeline(), lambda _: MemoryStore()),
+        BatchJob(batch_id=ID, step=0),
+        settings=SETTINGS,
+        redelivered=True,
+    )
     assert list(made.store.list("")) == [batch_erased_key(ID)]

@@ -20,7 +20,9 @@ from tests.support.images import encode, noise, quarters
 
 POLICY = load_policy()
 SEED = ("blur", "brightness_mean", "brightness_std", "underexp", "overexp", "contrast", "shadow", "sharpness")
-PICTURE = cv2.resize(np.random.default_rng(0).integers(60, 200, (24, 32, 3), np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC)
+PICTURE = cv2.resize(
+    np.random.default_rng(0).integers(60, 200, (24, 32, 3), np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC
+)
 SETTINGS = WorkerSettings(store_url="file:///nowhere", concurrency=1)
 JOB = ShardJob(profile_id="images_1", shard=0)
 
@@ -34,8 +36,16 @@ def test_a_row_says_what_the_worker_says_of_a_case() -> None:
     report = quality.assess(PICTURE, POLICY)
     assert (row["verdict"], str(row["reasons"]).split()) == (report.verdict, list(report.reasons))
     assert report.measures is not None
-    assert {name: row[name] for name in SEED} == {n: pytest.approx(v, abs=1e-6) for n, v in report.measures.model_dump().items()}
-    assert (row["width"], row["height"], row["bytes"], row["mode"], row["format"]) == (320, 240, len(data), "RGB", "PNG")
+    assert {name: row[name] for name in SEED} == {
+        n: pytest.approx(v, abs=1e-6) for n, v in report.measures.model_dump().items()
+    }
+    assert (row["width"], row["height"], row["bytes"], row["mode"], row["format"]) == (
+        320,
+        240,
+        len(data),
+        "RGB",
+        "PNG",
+    )
     assert quality.Signals(**{name: row[name] for name in shard.SIGNALS})  # type: ignore[arg-type]
     assert shard.from_lines(shard.as_lines([row, row])) == [row, row]
 
@@ -73,7 +83,11 @@ def test_one_image_is_held_at_a_time() -> None:
 
     found = shard.rows(["a", "b", "c"], read, POLICY)
     assert asked == []
-    assert [(next(found)["fault"], len(asked)) for _ in range(3)] == [("IMAGE_FORMAT", 1), ("MISSING", 2), ("IMAGE_FORMAT", 3)]
+    assert [(next(found)["fault"], len(asked)) for _ in range(3)] == [
+        ("IMAGE_FORMAT", 1),
+        ("MISSING", 2),
+        ("IMAGE_FORMAT", 3),
+    ]
 
 
 def test_the_message_is_small() -> None:
@@ -102,7 +116,9 @@ class Counting(MemoryStore):
 def source() -> Counting:
     found = Counting()
     for n in range(5):
-        found.put_once(f"images/{n}.png", encode(quarters() if n else noise(height=64, width=64, level=2, spread=1), "PNG"))
+        found.put_once(
+            f"images/{n}.png", encode(quarters() if n else noise(height=64, width=64, level=2, spread=1), "PNG")
+        )
     return found
 
 
@@ -139,7 +155,9 @@ def test_the_first_result_stands(source: Counting, store: MemoryStore) -> None:
     assert store.get(shard_result_key("images_1", 0)) == b"the other's\n"
 
 
-def test_what_can_be_done_later_is_left_and_what_never_can_is_told(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_be_done_later_is_left_and_what_never_can_is_told(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dermis.worker.step_tasks.RETRY_AFTER_S", (0,))
     away = Counting(DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "away"))
     work(Shards(store, lambda _: away), JOB, settings=SETTINGS, redelivered=False)

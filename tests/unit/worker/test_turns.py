@@ -85,7 +85,8 @@ def test_a_turn_ends_with_its_process(turns: Turns) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "queue"), [(0, "cases"), (1, "cases"), (2, "cases.2"), (3, "cases.2"), (4, "cases.4"), (15, "cases.8"), (16, "cases.16")]
+    ("place", "queue"),
+    [(0, "cases"), (1, "cases"), (2, "cases.2"), (3, "cases.2"), (4, "cases.4"), (15, "cases.8"), (16, "cases.16")],
 )
 def test_the_more_wait_in_a_line_the_later_the_queue(place: int, queue: str) -> None:
     assert cases_queue(place) == queue
@@ -118,7 +119,8 @@ class FakeTask:
 
 
 @pytest.mark.parametrize(
-    ("queues", "gone", "least", "most"), [({"cases"}, False, 0.05, 0.3), ({"cases.2"}, False, 0.5, 1), (set(), True, 0.5, 1)]
+    ("queues", "gone", "least", "most"),
+    [({"cases"}, False, 0.05, 0.3), ({"cases.2"}, False, 0.5, 1), (set(), True, 0.5, 1)],
 )
 def test_what_has_no_turn_goes_to_the_end_of_its_queue_soon_if_somebody_else_waits(
     turns: Turns, client: FakeRedis, queues: set[str], gone: bool, least: float, most: float

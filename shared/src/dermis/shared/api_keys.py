@@ -54,7 +54,9 @@ class Revoked(Fact):
 def make_key(*, name: str, scopes: tuple[Scope, ...], at: datetime, owner: str | None = None) -> tuple[ApiKey, str]:
     """Return a new key and its token, `<id>.<secret>`, which is shown once and kept nowhere."""
     key_id, secret = new_id("key"), secrets.token_urlsafe(32)
-    key = ApiKey(key_id=key_id, owner=owner or key_id, name=name, scopes=scopes, created_at=at, secret_sha256=_digest(secret))
+    key = ApiKey(
+        key_id=key_id, owner=owner or key_id, name=name, scopes=scopes, created_at=at, secret_sha256=_digest(secret)
+    )
     return key, f"{key_id}.{secret}"
 
 

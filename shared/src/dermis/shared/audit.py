@@ -52,7 +52,15 @@ class Audit:
             if entry := self._held.get(name):
                 entry |= {"last_at": at, "times": entry["times"] + 1}
             elif len(self._held) < _MOST_HELD:
-                self._held[name] = {"at": at, "last_at": at, "times": 1, "act": act, "by": by, "part": self._part, **what}
+                self._held[name] = {
+                    "at": at,
+                    "last_at": at,
+                    "times": 1,
+                    "act": act,
+                    "by": by,
+                    "part": self._part,
+                    **what,
+                }
             else:
                 self._lost += 1
 
@@ -72,5 +80,9 @@ class Audit:
             with self._lock:
                 for name, since in self._held.items():
                     entry = held.get(name)
-                    held[name] = {**entry, "last_at": since["last_at"], "times": entry["times"] + since["times"]} if entry else since
+                    held[name] = (
+                        {**entry, "last_at": since["last_at"], "times": entry["times"] + since["times"]}
+                        if entry
+                        else since
+                    )
                 self._held = held

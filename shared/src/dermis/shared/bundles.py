@@ -39,10 +39,14 @@ def publish(store: BlobStore, folder: Path) -> Manifest:
     files = {path: (folder / path).read_bytes() for path in sorted(paths)}
     for path, data in files.items():
         if (digest := hashlib.sha256(data).hexdigest()) != manifest.files[path]:
-            raise _invalid(f"bundle {folder.name}: {path} has SHA-256 {digest}, the manifest says {manifest.files[path]}")
+            raise _invalid(
+                f"bundle {folder.name}: {path} has SHA-256 {digest}, the manifest says {manifest.files[path]}"
+            )
     _parse_feature_schema(files.get(FEATURE_SCHEMA_FILE, b""), manifest)
     if manifest.outliers and manifest.outliers.file not in files:
-        raise _invalid(f"bundle {folder.name}: there is no {manifest.outliers.file}, which the manifest's outliers name")
+        raise _invalid(
+            f"bundle {folder.name}: there is no {manifest.outliers.file}, which the manifest's outliers name"
+        )
     for path, data in files.items():
         store.put_once(f"{manifest.key}/{path}", data)
     store.put_once(f"{manifest.key}/{MANIFEST_FILE}", (folder / MANIFEST_FILE).read_bytes())
@@ -55,7 +59,12 @@ def models_root_of(store_url: str) -> str:
 
 
 def point(
-    store: BlobStore, ref: VersionRef, *, models_root: str = "/store/models", over: VersionRef | None = None, first: bool = False
+    store: BlobStore,
+    ref: VersionRef,
+    *,
+    models_root: str = "/store/models",
+    over: VersionRef | None = None,
+    first: bool = False,
 ) -> Current:
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 
@@ -80,14 +89,18 @@ def check_digests(store: BlobStore, manifest: Manifest) -> None:
     """Raise INVALID if a file of a bundle in the store is not the one that its manifest names: no server is to load it."""
     for path, digest in manifest.files.items():
         if hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest() != digest:
-            raise _invalid(f"{manifest.key}/{path} was changed since it was published; publish the bundle as another version")
+            raise _invalid(
+                f"{manifest.key}/{path} was changed since it was published; publish the bundle as another version"
+            )
 
 
 def read_current(store: BlobStore) -> Current:
     """Return the pointer; UNAVAILABLE as long as no version is current, or the pointer is broken: cases wait until it is mended."""
     pointer = store.get_versioned(CURRENT_KEY)
     if not pointer.generation:
-        raise DermisError(Kind.UNAVAILABLE, "NO_CURRENT_MODEL", f"no {CURRENT_KEY} in the store; publish a bundle and point to it")
+        raise DermisError(
+            Kind.UNAVAILABLE, "NO_CURRENT_MODEL", f"no {CURRENT_KEY} in the store; publish a bundle and point to it"
+        )
     return _parse_current(pointer.data)
 
 
@@ -95,7 +108,9 @@ def _parse_current(data: bytes) -> Current:
     try:
         return Current.model_validate_json(data)
     except ValidationError as error:
-        detail = f"{CURRENT_KEY}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}; delete it, then promote a version"
+        detail = (
+            f"{CURRENT_KEY}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}; delete it, then promote a version"
+        )
         raise DermisError(Kind.UNAVAILABLE, "CURRENT_BROKEN", detail) from error
 
 
@@ -129,7 +144,9 @@ def _configure(store: BlobStore, refs: set[VersionRef], models_root: str) -> Non
     config = pb.ModelServerConfig()
     by_name = itertools.groupby(sorted(refs, key=lambda ref: (ref.name, ref.version)), key=lambda ref: ref.name)
     for name, versions in by_name:
-        entry = config.model_config_list.config.add(name=name, base_path=f"{models_root}/{name}", model_platform="tensorflow")
+        entry = config.model_config_list.config.add(
+            name=name, base_path=f"{models_root}/{name}", model_platform="tensorflow"
+        )
         entry.model_version_policy.specific.versions.extend(ref.version for ref in versions)
     text = text_format.MessageToString(config).encode()
     standing = store.get_versioned(SERVER_CONFIG_KEY)
@@ -149,9 +166,13 @@ def _parse_feature_schema(data: bytes, manifest: Manifest) -> FeatureSchema:
     try:
         schema = FeatureSchema.model_validate_json(data)
     except ValidationError as error:
-        raise _invalid(f"{manifest.key}/{FEATURE_SCHEMA_FILE}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        raise _invalid(
+            f"{manifest.key}/{FEATURE_SCHEMA_FILE}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        ) from error
     if schema.id != manifest.feature_schema:
-        raise _invalid(f"{manifest.key}/{FEATURE_SCHEMA_FILE} is {schema.id}, the manifest says {manifest.feature_schema}")
+        raise _invalid(
+            f"{manifest.key}/{FEATURE_SCHEMA_FILE} is {schema.id}, the manifest says {manifest.feature_schema}"
+        )
     return schema
 
 

@@ -14,9 +14,7 @@ from dermis.shared.images.icc import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
-NOT_A_MEDICAL_DEVICE = (
-    "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
-)
+NOT_A_MEDICAL_DEVICE = "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
 PUBLIC_OWNER = "public"
 MAX_IMAGES = 3
 

@@ -55,7 +55,10 @@ def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
 
 
 def _entomb(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
-    marker, tombstone = (open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=at)), Erased(case_id=case_id, erased_at=at)
+    marker, tombstone = (
+        (open_key(case_id), OpenCase(case_id=case_id, owner=owner, opened_at=at)),
+        Erased(case_id=case_id, erased_at=at),
+    )
     # The marker again, as a worker that has not seen the tombstone may have closed the case in between.
     for key, fact in (marker, (fact_key(owner, case_id, "erased"), tombstone), marker):
         with suppress(BlobConflict):  # one stands there, which says the same but for the time
@@ -91,7 +94,11 @@ def erase_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
 def _entomb_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
     store.put_once(open_batch_key(batch_id), b"{}", reserved=True)
     with suppress(BlobConflict):  # one stands there, of another time
-        store.put_once(batch_erased_key(batch_id), BatchErased(batch_id=batch_id, erased_at=at).model_dump_json().encode(), reserved=True)
+        store.put_once(
+            batch_erased_key(batch_id),
+            BatchErased(batch_id=batch_id, erased_at=at).model_dump_json().encode(),
+            reserved=True,
+        )
 
 
 def clear_batch(store: BlobStore, batch_id: str) -> None:

@@ -213,7 +213,9 @@ class BatchSource(BaseModel):
 
     url: Annotated[str, Field(max_length=500)] = Field(description="a store that the operator lets batches read")
     prefix: Annotated[str, Field(max_length=400)] = Field("", description="a case for each image whose key starts so")
-    csv: Annotated[str, Field(max_length=400)] | None = Field(None, description="key of a CSV file in the same store, in place of `prefix`")
+    csv: Annotated[str, Field(max_length=400)] | None = Field(
+        None, description="key of a CSV file in the same store, in place of `prefix`"
+    )
 
 
 class Batch(BaseModel):

@@ -19,7 +19,11 @@ def new_id(kind: str) -> str:
 def made_at(text: str) -> datetime:
     """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits); the last day there is for one after it."""
     milliseconds = TypeID.from_string(text).uuid.int >> 80
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds < _LAST_MS else datetime.max.replace(tzinfo=UTC)
+    return (
+        datetime.fromtimestamp(milliseconds / 1000, UTC)
+        if milliseconds < _LAST_MS
+        else datetime.max.replace(tzinfo=UTC)
+    )
 
 
 def is_id(kind: str, text: str) -> bool:

@@ -39,7 +39,9 @@ class FeatureField(Frozen):
     @model_validator(mode="after")
     def _known(self) -> "FeatureField":
         if self.name not in SelfReport.model_fields:
-            raise ValueError(f"field {self.name!r} is no answer of a self-report; use one of {sorted(SelfReport.model_fields)}")
+            raise ValueError(
+                f"field {self.name!r} is no answer of a self-report; use one of {sorted(SelfReport.model_fields)}"
+            )
         return self
 
     @property

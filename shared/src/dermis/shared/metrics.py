@@ -21,6 +21,8 @@ def serve_metrics(listen: str, registry: CollectorRegistry = REGISTRY) -> Callab
     try:
         server, _ = start_http_server(int(port), re.sub(r"[\[\]]", "", host), registry)
     except OSError as fault:
-        raise DermisError(Kind.UNAVAILABLE, "ADDRESS", f"can't show metrics on {listen}: is another process there?") from fault
+        raise DermisError(
+            Kind.UNAVAILABLE, "ADDRESS", f"can't show metrics on {listen}: is another process there?"
+        ) from fault
     log.info("metrics", address=listen)
     return server.socket.close

@@ -20,7 +20,9 @@ def default_store_url() -> str:
 
 def out(default: str) -> Callable[[F], F]:
     """Return the option that says where a command writes."""
-    return click.option("--out", type=click.Path(path_type=Path), default=default, show_default=True, help="Where to write.")
+    return click.option(
+        "--out", type=click.Path(path_type=Path), default=default, show_default=True, help="Where to write."
+    )
 
 
 def as_url(_: click.Context, __: click.Parameter, value: Any) -> Any:
@@ -42,7 +44,9 @@ store = click.option(
     show_default="in the state folder",
     help="Object store, file:///folder or gs://bucket/prefix.",
 )
-mapping = click.option("--mapping", help="Mapping of the data set: its name or a file; by default one that fits, else SCIN.")
+mapping = click.option(
+    "--mapping", help="Mapping of the data set: its name or a file; by default one that fits, else SCIN."
+)
 duplicates = click.option("--duplicates", type=FILE, help="Near-duplicate groups: CSV with columns image, group.")
 split = click.option("--split", type=FILE, help="Fold file of `dermis data split`.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -72,7 +72,9 @@ class CeleryQueue:
         from kombu.exceptions import OperationalError
 
         try:
-            with span(f"send {task} again", kind=SpanKind.PRODUCER, **job.model_dump(include={"case_id", "batch_id", "step"})):
+            with span(
+                f"send {task} again", kind=SpanKind.PRODUCER, **job.model_dump(include={"case_id", "batch_id", "step"})
+            ):
                 headers = {SENT_AT: time.time(), **sent_along()}
                 self._app.send_task(task, kwargs={"job": job.model_dump()}, queue=queue, headers=headers, retry=False)
         except (OperationalError, redis.RedisError) as fault:

@@ -159,7 +159,9 @@ def make_server(*, threads: int) -> grpc.Server:
     )
 
 
-def serve(server: grpc.Server, address: str, *, ready: Callable[[], None], leaving: Callable[[], None], grace_s: float = 10) -> None:
+def serve(
+    server: grpc.Server, address: str, *, ready: Callable[[], None], leaving: Callable[[], None], grace_s: float = 10
+) -> None:
     """Serve on `address` until SIGTERM or SIGINT, then refuse new calls and let running ones end within `grace_s`."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -167,7 +169,9 @@ def serve(server: grpc.Server, address: str, *, ready: Callable[[], None], leavi
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise DermisError(Kind.UNAVAILABLE, "ADDRESS", f"can't listen on {address}: is another process there?") from error
+        raise DermisError(
+            Kind.UNAVAILABLE, "ADDRESS", f"can't listen on {address}: is another process there?"
+        ) from error
     gc.collect()
     gc.freeze()  # what stands now stays: a full collection in a call's midst would look through all of it
     server.start()

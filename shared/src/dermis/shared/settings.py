@@ -32,7 +32,11 @@ def is_broker_url(url: str) -> bool:
     """Return whether both Celery and Redis' own client take it: its database is a number, if it names one."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("redis", "rediss") and (parts.port or 1) > 0 and re.fullmatch(r"(/[0-9]*)?", parts.path) is not None
+        return (
+            parts.scheme in ("redis", "rediss")
+            and (parts.port or 1) > 0
+            and re.fullmatch(r"(/[0-9]*)?", parts.path) is not None
+        )
     except ValueError:  # no port
         return False
 
@@ -61,7 +65,9 @@ class Settings(BaseModel):
     @classmethod
     def _broker_is_understood(cls, url: str) -> str:
         if not is_broker_url(url):
-            raise ValueError("not understood; use redis://host:port/0, or rediss:// for TLS, with user:password@ before the host if needed")
+            raise ValueError(
+                "not understood; use redis://host:port/0, or rediss:// for TLS, with user:password@ before the host if needed"
+            )
         return url
 
     @field_validator("traces_url")
@@ -76,7 +82,9 @@ class Retention(Settings):
     """When cases end. The sweep's variables, which the gateway reads as well, to say on its page what is so."""
 
     retention_days: float = Field(30, ge=0, description="a case or a batch is erased after this time; 0: never")
-    improvement_retention_days: float = Field(365, ge=0, description="the same for a case that may be kept for improvement")
+    improvement_retention_days: float = Field(
+        365, ge=0, description="the same for a case that may be kept for improvement"
+    )
 
 
 def names(model: type[Settings], part: str) -> dict[str, str]:
@@ -98,7 +106,9 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     variables = names(model, part)
     others = tuple(f"DERMIS_{other}_" for other in PARTS if other != part)
     values = {
-        name: value for name, value in environ.items() if name in variables or (name.startswith("DERMIS_") and not name.startswith(others))
+        name: value
+        for name, value in environ.items()
+        if name in variables or (name.startswith("DERMIS_") and not name.startswith(others))
     }
     faults = []
     bare = {name.removeprefix("DERMIS_"): name for name in variables}
@@ -108,7 +118,8 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
             continue
         close = difflib.get_close_matches(name.removeprefix("DERMIS_"), bare, n=1)
         faults.append(
-            f"{name} is not a setting" + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(variables))}")
+            f"{name} is not a setting"
+            + (f"; did you mean {bare[close[0]]}?" if close else f"; known: {', '.join(sorted(variables))}")
         )
     try:
         settings = model.model_validate({variables[name]: value for name, value in values.items() if name in variables})
@@ -124,6 +135,8 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
 
 def with_state_folder(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` with the state folder (XDG base directories) and the store in it, where they are not set."""
-    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share")
+    data = Path(
+        environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share"
+    )
     state = Path(environ.get("DERMIS_STANDALONE_STATE") or data / "dermis").absolute()
     return {"DERMIS_STORE_URL": (state / "store").as_uri(), **environ, "DERMIS_STANDALONE_STATE": str(state)}

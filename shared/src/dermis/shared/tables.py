@@ -47,7 +47,9 @@ def read_table(data: bytes) -> Table:
             rows.append(Row(start, tuple(cells)))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise TableError(f"is no CSV ({error}): quote cells that hold a comma or a quotation mark", line=reader.line_num) from None
+        raise TableError(
+            f"is no CSV ({error}): quote cells that hold a comma or a quotation mark", line=reader.line_num
+        ) from None
     while rows and not rows[-1].cells:  # empty lines at the end
         rows.pop()
     if not rows or not any(rows[0].cells):
@@ -55,7 +57,9 @@ def read_table(data: bytes) -> Table:
     header = rows[0].cells
     if len(header) == 1 and (separator := next((each for each in ";\t" if each in header[0]), None)):
         name = {";": "semicolons", "\t": "tabs"}[separator]
-        raise TableError(f"has {name} between the columns: save the table with commas ('CSV UTF-8, comma delimited')", line=1)
+        raise TableError(
+            f"has {name} between the columns: save the table with commas ('CSV UTF-8, comma delimited')", line=1
+        )
     _check_rows(header, rows[1:])
     return Table(header, tuple(rows[1:]))
 
@@ -67,7 +71,9 @@ def _text(data: bytes) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise TableError("is not UTF-8: save the table as 'CSV UTF-8'", line=line) from None
     if (at := text.find("\0")) >= 0:
-        raise TableError("holds a NUL character: remove it, or export the table again as UTF-8", line=text.count("\n", 0, at) + 1)
+        raise TableError(
+            "holds a NUL character: remove it, or export the table again as UTF-8", line=text.count("\n", 0, at) + 1
+        )
     return text
 
 
@@ -76,7 +82,9 @@ def _check_rows(header: Sequence[str], rows: Sequence[Row]) -> None:
     if blank:
         others = ", ".join(map(str, blank[1:_SHOWN_LINES])) + (", ..." if len(blank) > _SHOWN_LINES else "")
         more = f" (as are {len(blank) - 1} others: {others})" if len(blank) > 1 else ""
-        raise TableError(f"is blank{more}: delete such rows, a spreadsheet leaves them where cells were emptied", line=blank[0])
+        raise TableError(
+            f"is blank{more}: delete such rows, a spreadsheet leaves them where cells were emptied", line=blank[0]
+        )
     for row in rows:
         if len(row.cells) != len(header):
             detail = f"has {len(row.cells)} cells instead of {len(header)}: quote cells that hold a comma, and give each row all cells"
@@ -96,4 +104,6 @@ def check_ids(column: str, ids: Sequence[str], lines: Sequence[int]) -> None:
     certain = [at for at in rounded if len(lost[at]) >= _CERTAIN]
     if everyone or len(certain) > max(2, len(ids) / 100):
         first = (certain or rounded)[0]
-        raise TableError(f"has {ids[first].strip()!r}, rounded like {len(rounded) - 1} others, {remedy}", line=lines[first])
+        raise TableError(
+            f"has {ids[first].strip()!r}, rounded like {len(rounded) - 1} others, {remedy}", line=lines[first]
+        )

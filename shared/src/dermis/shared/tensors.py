@@ -45,7 +45,9 @@ def from_proto(tensor: pb.TensorProto, name: str = "tensor") -> Array:
         if tensor.tensor_content:
             if len(tensor.tensor_content) != count * dtype.itemsize:
                 raise DermisError(
-                    Kind.INVALID, "TENSOR_SHAPE", f"{name}: {len(tensor.tensor_content)} bytes do not fill shape {shape} of {dtype}"
+                    Kind.INVALID,
+                    "TENSOR_SHAPE",
+                    f"{name}: {len(tensor.tensor_content)} bytes do not fill shape {shape} of {dtype}",
                 )
             return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
         values = np.array([*tensor.float_val, *tensor.int_val, *tensor.bool_val], dtype)

@@ -59,10 +59,16 @@ def flush_traces() -> None:
 
 @contextmanager
 def span(
-    name: str, *, kind: trace.SpanKind = trace.SpanKind.INTERNAL, context: Context | None = None, **attributes: str | int
+    name: str,
+    *,
+    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+    context: Context | None = None,
+    **attributes: str | int,
 ) -> Iterator[trace.Span]:
     """Time what happens in the block, as a part of the trace in `context` or around it; an error is told by its type, a case by its digest."""
-    attributes = {key: without_case_ids(value) if isinstance(value, str) else value for key, value in attributes.items()}
+    attributes = {
+        key: without_case_ids(value) if isinstance(value, str) else value for key, value in attributes.items()
+    }
     with tracer.start_as_current_span(
         name, context=context, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as current:

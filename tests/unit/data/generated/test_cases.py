@@ -21,7 +21,11 @@ def test_a_case_is_fixed_by_seed_and_index():
 
 def test_size_changes_nothing_else():
     small, large = case(7, 3, longest=24), case(7, 3, longest=96)
-    assert (small.condition, small.self_report, small.shot_types) == (large.condition, large.self_report, large.shot_types)
+    assert (small.condition, small.self_report, small.shot_types) == (
+        large.condition,
+        large.self_report,
+        large.shot_types,
+    )
     assert max(large.images[0].shape) == 96
 
 
@@ -54,7 +58,11 @@ def test_every_question_is_answered_by_some_and_left_out_by_some():
 
 
 def test_fitzpatrick_type_and_monk_tone_go_together_but_neither_fixes_the_other():
-    pairs = {(one.monk_skin_tone, one.self_report.fitzpatrick_skin_type) for one in SOME if one.self_report.fitzpatrick_skin_type}
+    pairs = {
+        (one.monk_skin_tone, one.self_report.fitzpatrick_skin_type)
+        for one in SOME
+        if one.self_report.fitzpatrick_skin_type
+    }
     types_per_tone = Counter(tone for tone, _ in pairs)
     assert min(types_per_tone.values()) >= 3
     assert ("MST1", "FST6") not in pairs

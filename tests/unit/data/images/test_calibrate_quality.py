@@ -48,7 +48,11 @@ def test_most_graders_decide_and_no_pathology_is_sufficient(answers: tuple[str, 
     assert sufficient(answers) is said
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2).filter(lambda rows: len({positive for _, positive in rows}) == 2))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2).filter(
+        lambda rows: len({positive for _, positive in rows}) == 2
+    )
+)
 def test_auroc_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> None:
     values, positive = zip(*rows, strict=True)
     area, low, high = auroc(values, positive)

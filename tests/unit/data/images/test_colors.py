@@ -22,7 +22,13 @@ def drawn(groups: dict[str, tuple[int, int]]) -> Images:
             conditions.append((label,) if label else None)
             tones.append(("2",) if n % 2 else ("9",))
     keys = [str(row["image"]) for row in rows]
-    side = DataSide(name="drawn", units=keys, images=[[key] for key in keys], answers={"condition": conditions, "monk_us": tones}, notes={})
+    side = DataSide(
+        name="drawn",
+        units=keys,
+        images=[[key] for key in keys],
+        answers={"condition": conditions, "monk_us": tones},
+        notes={},
+    )
     return with_cases(images_frame(rows), side)
 
 

@@ -88,9 +88,15 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_command_writes_what_the_split_takes(table: Path, tmp_path: Path) -> None:
-    np.savez(tmp_path / "e.npz", image=np.array(["d.png", "e.png", "x.png"]), embedding=np.array([[1.0, 0], [1, 0.01], [1, 0]]))
+    np.savez(
+        tmp_path / "e.npz",
+        image=np.array(["d.png", "e.png", "x.png"]),
+        embedding=np.array([[1.0, 0], [1, 0.01], [1, 0]]),
+    )
     out = tmp_path / "out"
-    done = CliRunner().invoke(data, ["duplicates", str(table), "--embeddings", str(tmp_path / "e.npz"), "--out", str(out)])
+    done = CliRunner().invoke(
+        data, ["duplicates", str(table), "--embeddings", str(tmp_path / "e.npz"), "--out", str(out)]
+    )
     assert done.exit_code == 0, done.output
     groups = read_duplicates((out / "groups.csv").read_bytes())
     assert groups == {"a.png": "a.png", "b.png": "a.png", "c.png": "a.png", "d.png": "d.png", "e.png": "d.png"}

@@ -28,5 +28,7 @@ def test_an_image_that_kills_its_process_is_named_and_the_others_are_measured(
     measure_here(store_url, plan, begin(open_store(store_url), plan), processes=processes, step=steps.append)
     rows = collect(open_store(store_url), plan)
     assert sum(steps) == 9
-    assert {str(row["image"]) for row in rows if row["fault"] == "WORKER_LOST"} == {key for key in keys if "poison" in key}
+    assert {str(row["image"]) for row in rows if row["fault"] == "WORKER_LOST"} == {
+        key for key in keys if "poison" in key
+    }
     assert all(row["phash"] for row in rows if not row["fault"])

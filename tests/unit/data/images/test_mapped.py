@@ -83,7 +83,9 @@ def test_a_profile_that_follows_the_label_is_named_in_both_reports(tmp_path: Pat
         assert ("warning" in output) is warned
         line = facts(report)["Colour spaces that follow a label"]
         assert (WARNING in line) if warned else (line == "none")
-    by_label = {(row["value"], row["color_space"]): row["n"] for row in rows_of(profile / "profile/color_spaces_by_label.csv")}
+    by_label = {
+        (row["value"], row["color_space"]): row["n"] for row in rows_of(profile / "profile/color_spaces_by_label.csv")
+    }
     assert by_label == {
         ("Melanoma", "ADOBE_RGB"): "22",
         ("Melanoma", "SRGB"): "2",
@@ -97,7 +99,10 @@ def test_images_are_counted_by_the_scales_that_the_mapping_has(tmp_path: Path) -
     out = tmp_path / "out"
     run("images", "--data", str(atlas(tmp_path / "atlas", {"Melanoma": 0})), "--local", "--out", str(out))
     named = {table.stem for table in (out / "images").glob("*.csv")}
-    assert {name for name in named if name.startswith("rejected")} == {"rejected_by_fitzpatrick_estimated", "rejected_cases"}
+    assert {name for name in named if name.startswith("rejected")} == {
+        "rejected_by_fitzpatrick_estimated",
+        "rejected_cases",
+    }
     assert {row["value"]: row["of"] for row in rows_of(out / "images/rejected_cases.csv")} == {
         **{f"FST{n}": "4" for n in range(1, 7)},
         "No response": "0",
@@ -136,7 +141,9 @@ def test_a_mapping_of_ones_own_with_monk_tones(clinic: tuple[str, ...], tmp_path
     assert "6 images, 1 of them missing" in said
     assert "Rejected images: Monk skin tone" in said
     assert {row["image"]: row["fault"] for row in rows_of(out / "images.csv")}["photos/p2-1-1.jpg"] == "MISSING"
-    assert {row["value"]: row["of"] for row in rows_of(out / "images/rejected_by_monk_bin.csv") if row["of"] != "0"} == {
+    assert {
+        row["value"]: row["of"] for row in rows_of(out / "images/rejected_by_monk_bin.csv") if row["of"] != "0"
+    } == {
         "MST_1_3": "4",
         "MST_7_10": "1",
     }
@@ -146,9 +153,12 @@ def test_a_mapping_of_ones_own_with_monk_tones(clinic: tuple[str, ...], tmp_path
 
 
 @pytest.mark.parametrize(
-    ("where", "wanted"), [("label=Melanoma", ["p1-1-0", "p1-1-1"]), ("monk_bin=MST_7_10", ["p2-1-0", "p2-1-1"]), ("monk_us>=10", None)]
+    ("where", "wanted"),
+    [("label=Melanoma", ["p1-1-0", "p1-1-1"]), ("monk_bin=MST_7_10", ["p2-1-0", "p2-1-1"]), ("monk_us>=10", None)],
 )
-def test_where_picks_cases_of_a_mapped_set(clinic: tuple[str, ...], tmp_path: Path, where: str, wanted: list[str] | None) -> None:
+def test_where_picks_cases_of_a_mapped_set(
+    clinic: tuple[str, ...], tmp_path: Path, where: str, wanted: list[str] | None
+) -> None:
     given = ("images", *clinic, "--where", where, "--local", "--no-pictures", "--out", str(tmp_path / "out"))
     if wanted is None:
         with pytest.raises(DermisError, match="no images in"):
@@ -188,7 +198,10 @@ def test_what_is_wrong_is_told(clinic: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(DermisError, match="dermis data generate"):
         run("images", "--data", "generated:1:5", *out)
     table = tmp_path / "images.csv"
-    for text, match in (("image\na.jpg\n", "no column 'color_space'"), ("image,color_space\na.jpg,SRGB\n", "not one image of images.csv")):
+    for text, match in (
+        ("image\na.jpg\n", "no column 'color_space'"),
+        ("image,color_space\na.jpg,SRGB\n", "not one image of images.csv"),
+    ):
         table.write_text(text)
         with pytest.raises(DermisError, match=match):
             run("profile", *clinic, "--images", str(table), "--out", str(tmp_path / "profile"))
@@ -202,7 +215,9 @@ def test_a_published_profile_holds_no_warning(tmp_path: Path) -> None:
     source = ("--data", str(atlas(tmp_path / "atlas", {"Melanoma": 22, "Nevus": 2})))
     table = tmp_path / "images.csv"
     listed = [(f"{label}{n}.jpg", n < adobe) for label, adobe in (("Melanoma", 22), ("Nevus", 2)) for n in range(24)]
-    table.write_text(as_table([{"image": image, "color_space": "ADOBE_RGB" if adobe else "SRGB"} for image, adobe in listed]))
+    table.write_text(
+        as_table([{"image": image, "color_space": "ADOBE_RGB" if adobe else "SRGB"} for image, adobe in listed])
+    )
     store = tmp_path / "store"
     given = ("--images", str(table), "--out", str(tmp_path / "out"), "--publish", "--store", store.as_uri())
     assert WARNING in run("profile", *source, *given).output
@@ -245,5 +260,7 @@ def test_real_photos_of_mapped_sets(real_data: Path, tmp_path: Path, name: str, 
     output = run("images", *source, "--local", "--no-pictures", "--out", str(tmp_path)).output
     assert f"{images} images, 0 of them missing" in output
     assert "Rejected images: Fitzpatrick skin type, estimated" in output
-    assert facts(tmp_path / "images.json")["Colour spaces that follow a label"] == "none"  # these copies carry no profile
+    assert (
+        facts(tmp_path / "images.json")["Colour spaces that follow a label"] == "none"
+    )  # these copies carry no profile
     assert sum(int(row["of"]) for row in rows_of(tmp_path / "images/rejected_by_fitzpatrick_estimated.csv")) == images

@@ -41,7 +41,10 @@ def png(n: int, *, light: float = 1) -> bytes:
 
 def test_reject_rate_by_tone_counts_images_that_can_be_decoded() -> None:
     tone = {1: "2", 2: "2", 3: "9", 4: "9"}
-    read = tables([case(n, images=(10 * n, 10 * n + 1), monk_skin_tone_label_us=tone[n]) for n in tone] + [case(5, images=(50, 10))])
+    read = tables(
+        [case(n, images=(10 * n, 10 * n + 1), monk_skin_tone_label_us=tone[n]) for n in tone]
+        + [case(5, images=(50, 10))]
+    )
     keys = dict.fromkeys(key for images in read.cases["images"] for key, _ in images)
     dark = {"images/20.png", "images/30.png", "images/31.png"}
     broken = {"images/40.png"}
@@ -129,7 +132,9 @@ def test_the_command_on_one_machine(source: Path, tmp_path: Path, processes: str
     assert rows[2]["reasons"].split()[0] == "TOO_DARK"
     page = (out / "images.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 12 + 1
-    assert "rejected_by_monk_bin" in {table["name"] for table in json.loads((out / "images.json").read_text())["tables"]}
+    assert "rejected_by_monk_bin" in {
+        table["name"] for table in json.loads((out / "images.json").read_text())["tables"]
+    }
 
 
 def test_it_goes_on_where_it_was_stopped(source: Path, tmp_path: Path) -> None:
@@ -164,7 +169,12 @@ def test_every_image_below_a_prefix_with_tables_from_elsewhere(source: Path, tmp
     (photos / "deep" / "unknown.png").write_bytes(png(6))
     (photos / "notes.txt").write_text("no image")
     out = tmp_path / "out"
-    assert run("--data", photos.as_uri(), "--prefix", "", "--tables", source.as_uri(), "--local", "--out", str(out)).exit_code == 0
+    assert (
+        run(
+            "--data", photos.as_uri(), "--prefix", "", "--tables", source.as_uri(), "--local", "--out", str(out)
+        ).exit_code
+        == 0
+    )
     assert [row["image"] for row in rows_of(out)] == ["5.png", "deep/unknown.png"]
     table = (out / "images" / "rejected_by_monk_us.csv").read_text()
     assert "6,0,1," in table
@@ -178,7 +188,17 @@ def test_what_is_wrong_is_told(source: Path, tmp_path: Path, monkeypatch: pytest
     with pytest.raises(DermisError, match="no images in"):
         run("--data", source.as_uri(), "--prefix", "nothing/", "--local", "--out", str(tmp_path / "out"))
     with pytest.raises(DermisError, match="leave --prefix out"):
-        run("--data", source.as_uri(), "--prefix", "", "--where", "monk_us>=7", "--local", "--out", str(tmp_path / "out"))
+        run(
+            "--data",
+            source.as_uri(),
+            "--prefix",
+            "",
+            "--where",
+            "monk_us>=7",
+            "--local",
+            "--out",
+            str(tmp_path / "out"),
+        )
     broken = tmp_path / "policy.json"
     broken.write_text("{}")
     with pytest.raises(DermisError, match="QUALITY_POLICY"):
@@ -196,7 +216,9 @@ def test_parquet_holds_the_same_where_pyarrow_is(source: Path, tmp_path: Path) -
     path = tmp_path / "out" / "images.parquet"
     assert path.exists() == bool(find_spec("pyarrow"))
     if path.exists():
-        assert [str(image) for image in pd.read_parquet(path)["image"]] == [row["image"] for row in rows_of(tmp_path / "out")]
+        assert [str(image) for image in pd.read_parquet(path)["image"]] == [
+            row["image"] for row in rows_of(tmp_path / "out")
+        ]
 
 
 def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -206,10 +228,23 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
     (photos / "0.png").write_bytes(cv2.imencode(".png", large)[1].tobytes())
     for n in range(1, 120):
         os.link(photos / "0.png", photos / f"{n}.png")
-    given = ("--data", photos.as_uri(), "--prefix", "", "--local", "--shard-size", "2", "--out", str(out), "--no-pictures")
+    given = (
+        "--data",
+        photos.as_uri(),
+        "--prefix",
+        "",
+        "--local",
+        "--shard-size",
+        "2",
+        "--out",
+        str(out),
+        "--no-pictures",
+    )
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
     code = f"{heed}; from dermis.data.cli import data; data(['images', *{given!r}, '--processes', '2'])"
-    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True) as stopped:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as stopped:
         while len(list(out.rglob("*.ndjson"))) < 5:
             assert stopped.poll() is None
             time.sleep(0.02)
@@ -233,7 +268,11 @@ def test_real_images_of_real_cases(real_data: Path, tmp_path: Path) -> None:
         manifest = {row["file"]: row for row in csv.DictReader(file)}
     assert rows.keys() == {name for name in manifest if name.endswith(".png")}
     for name, known in manifest.items():
-        assert (rows[name]["width"], rows[name]["height"], rows[name]["sha256"]) == (known["width"], known["height"], known["sha256"])
+        assert (rows[name]["width"], rows[name]["height"], rows[name]["sha256"]) == (
+            known["width"],
+            known["height"],
+            known["sha256"],
+        )
     assert rows["unmapped_mostly_black.png"]["verdict"] == "UNUSABLE"
     assert rows["unmapped_mostly_black.png"]["reasons"].split()[0] == "TOO_DARK"
     assert [name for name, row in rows.items() if row["verdict"] == "UNUSABLE"] == ["unmapped_mostly_black.png"]
@@ -241,4 +280,7 @@ def test_real_images_of_real_cases(real_data: Path, tmp_path: Path) -> None:
         counted = {row["value"]: int(row["of"]) for row in csv.DictReader(file)}
     mapped = [known["mst_us"] for known in manifest.values() if known["case_id"]]
     assert len(mapped) == 12
-    assert {tone: n for tone, n in counted.items() if n} == {**{tone: mapped.count(tone) for tone in mapped}, "NO_CASE": len(rows) - 12}
+    assert {tone: n for tone, n in counted.items() if n} == {
+        **{tone: mapped.count(tone) for tone in mapped},
+        "NO_CASE": len(rows) - 12,
+    }

@@ -141,7 +141,9 @@ def test_what_can_not_be_measured_is_told_after_all_others_and_tried_again_next_
             super().work(seconds)
 
     store = MemoryStore()
-    with pytest.raises(DermisError, match=r"1 shards could not be measured.*shard 5 \(images/10.png ...\): bucket refused"):
+    with pytest.raises(
+        DermisError, match=r"1 shards could not be measured.*shard 5 \(images/10.png ...\): bucket refused"
+    ):
         wait(store, Failing(store, plan), plan)
     assert begin(store, plan) == {5}
     assert wait(store, FakeQueue(store, plan), plan)[0] == 2

@@ -63,7 +63,9 @@ def test_shares_stand_side_by_side_and_only_where_both_tell() -> None:
     read = tables(rows)
     found = {
         table.name: table
-        for table in compare(scin_side(read, apply_policy(load_policy("scin-all"), read.cases)), read_mapped(MAPPING, TABLE))
+        for table in compare(
+            scin_side(read, apply_policy(load_policy("scin-all"), read.cases)), read_mapped(MAPPING, TABLE)
+        )
     }
     assert set(found) == {"extent", "fitzpatrick_estimated", "age_group", "condition"}
     types = found["fitzpatrick_estimated"].frame.set_index("value")

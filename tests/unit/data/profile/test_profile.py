@@ -32,7 +32,14 @@ def numbers(table: Table, column: str = "n") -> dict[str, int]:
 def test_by_hand() -> None:
     found = profiled(
         [
-            labelled(1, {"Eczema": 1.0}, images=(1, 2), monk_skin_tone_label_us="2", monk_skin_tone_label_india="3", textures_flat="YES"),
+            labelled(
+                1,
+                {"Eczema": 1.0},
+                images=(1, 2),
+                monk_skin_tone_label_us="2",
+                monk_skin_tone_label_india="3",
+                textures_flat="YES",
+            ),
             case(2, images=(2, 2), monk_skin_tone_label_us="2", textures_flat="YES", textures_fluid_filled="YES"),
             case(3, images=(), image_1_shot_type="CLOSE_UP", dermatologist_gradable_for_skin_condition_1=NO_PATHOLOGY),
         ]
@@ -108,7 +115,8 @@ def report_of(real_data: Path) -> tuple[dict[str, dict[str, list[Any]]], Labels]
     labels = scin.labels("scin-all")
     document = json.loads(as_json(Report(name="p", title="t", facts={}, tables=profile(scin.tables, labels))))
     found = {
-        table["name"]: {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]} for table in document["tables"]
+        table["name"]: {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
+        for table in document["tables"]
     }
     return found, labels
 
@@ -134,16 +142,25 @@ def test_the_real_numbers_equal_independent_counts(real_data: Path) -> None:
     for pool in ("us", "india"):
         check(f"monk_{pool}", Counter(labels[row["case_id"]][f"monk_skin_tone_label_{pool}"] or NO for row in cases))
         labelled = Counter(
-            row[f"monk_skin_tone_label_{pool}"] or NO for row in labels.values() if row["weighted_skin_condition_label"] not in ("", "{}")
+            row[f"monk_skin_tone_label_{pool}"] or NO
+            for row in labels.values()
+            if row["weighted_skin_condition_label"] not in ("", "{}")
         )
         check(f"labelled_by_monk_{pool}", labelled)
     for question in ("race_ethnicity", "textures", "body_parts", "condition_symptoms", "other_symptoms"):
         expected: Counter[str] = Counter()
         for row in cases:
-            ticked = [column.removeprefix(f"{question}_").upper() for column in row if column.startswith(question) and row[column]]
+            ticked = [
+                column.removeprefix(f"{question}_").upper()
+                for column in row
+                if column.startswith(question) and row[column]
+            ]
             expected.update(ticked or [NO])
         check(question, expected)
-    check("fitzpatrick_estimated", Counter(row["dermatologist_fitzpatrick_skin_type_label_1"] or NO for row in labels.values()))
+    check(
+        "fitzpatrick_estimated",
+        Counter(row["dermatologist_fitzpatrick_skin_type_label_1"] or NO for row in labels.values()),
+    )
     for table, stem in {
         "fitzpatrick_estimates": "dermatologist_fitzpatrick_skin_type_label",
         "gradable": "dermatologist_gradable_for_skin_condition",
@@ -156,19 +173,27 @@ def test_the_real_numbers_equal_independent_counts(real_data: Path) -> None:
     unlabelled = [
         row
         for row, differential in zip(labels.values(), differentials, strict=True)
-        if not differential and any(row[f"dermatologist_gradable_for_skin_condition_{n}"].startswith("DEFAULT_YES") for n in (1, 2, 3))
+        if not differential
+        and any(row[f"dermatologist_gradable_for_skin_condition_{n}"].startswith("DEFAULT_YES") for n in (1, 2, 3))
     ]
     overview = {measure: row["n"] for measure, row in found["overview"].items()}
     assert overview["Cases"] == len(cases)
     assert overview["Images listed"] == len(images)
     assert overview["Distinct images"] == len(set(images))
-    assert (overview["Distinct images listed more than once"], overview["Listings of those"]) == (len(repeated), sum(repeated))
+    assert (overview["Distinct images listed more than once"], overview["Listings of those"]) == (
+        len(repeated),
+        sum(repeated),
+    )
     assert overview["Cases with a reference differential"] == sum(map(bool, differentials))
     assert overview["Cases gradable but unlabelled"] == len(unlabelled)
     check("images_per_case", Counter(str(sum(bool(row[f"image_{n}_path"]) for n in (1, 2, 3))) for row in cases))
-    check("shot_types", Counter(row[f"image_{n}_shot_type"] for row in cases for n in (1, 2, 3) if row[f"image_{n}_path"]))
+    check(
+        "shot_types", Counter(row[f"image_{n}_shot_type"] for row in cases for n in (1, 2, 3) if row[f"image_{n}_path"])
+    )
     check("conditions_per_case", Counter(str(len(d)) for d in differentials if d))
-    confidences = [c for row in labels.values() for c in ast.literal_eval(row["dermatologist_skin_condition_confidence"] or "[]")]
+    confidences = [
+        c for row in labels.values() for c in ast.literal_eval(row["dermatologist_skin_condition_confidence"] or "[]")
+    ]
     check("confidences", Counter(map(str, confidences)))
     named = Counter(name for differential in differentials for name in {name.casefold() for name in differential})
     told = {name.casefold(): row["n"] for name, row in found["conditions"].items()}

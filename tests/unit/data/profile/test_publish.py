@@ -42,7 +42,9 @@ def shown(table: Table) -> list[int | None]:
         ((0, 3), [None, None]),  # the whole is a few
     ],
 )
-def test_small_counts_are_withheld_and_so_is_what_gives_them_away(counts: tuple[int, ...], wanted: list[int | None]) -> None:
+def test_small_counts_are_withheld_and_so_is_what_gives_them_away(
+    counts: tuple[int, ...], wanted: list[int | None]
+) -> None:
     assert shown(of_counts(*counts)) == wanted
 
 
@@ -61,9 +63,13 @@ def test_a_share_of_a_few_is_withheld_with_their_number() -> None:
 
 def test_of_a_profile_nothing_of_a_few_is_left() -> None:
     rows = [
-        labelled(n, {"Eczema": 1.0}, monk_skin_tone_label_us=str(1 + n % 7), fitzpatrick_skin_type=f"FST{1 + n % 2}") for n in range(1, 61)
+        labelled(n, {"Eczema": 1.0}, monk_skin_tone_label_us=str(1 + n % 7), fitzpatrick_skin_type=f"FST{1 + n % 2}")
+        for n in range(1, 61)
     ]
-    rows += [labelled(100, {"A long sentence about one person": 1.0}, sex_at_birth="MALE"), case(101, race_ethnicity_other_race="YES")]
+    rows += [
+        labelled(100, {"A long sentence about one person": 1.0}, sex_at_birth="MALE"),
+        case(101, race_ethnicity_other_race="YES"),
+    ]
     read = tables(rows)
     everything = profile(read, apply_policy(load_policy("scin-all"), read.cases))
     assert any("A long sentence" in table.frame.to_csv() for table in everything)

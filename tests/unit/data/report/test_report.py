@@ -104,7 +104,9 @@ def test_the_same_input_gives_the_same_bytes_and_numbers_everywhere(report: Repo
 
 
 def test_a_share_of_nothing_is_empty_not_a_number(report: Report) -> None:
-    frame = pd.DataFrame({"value": ["a"], "n": [0], "of": [0], "share": [float("nan")], "low": [float("nan")], "high": [float("nan")]})
+    frame = pd.DataFrame(
+        {"value": ["a"], "n": [0], "of": [0], "share": [float("nan")], "low": [float("nan")], "high": [float("nan")]}
+    )
     table = Table(name="t", section="S", title="T", frame=frame, chart="bars")
     page = as_html(Report(name="r", title="R", facts={}, tables=[table]))
     assert "nan" not in page

@@ -11,7 +11,20 @@ def test_a_case_id_stays_text(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["", "0", "12.0", " 12", "+12", "9223372036854775808", "abc", "1_000", "\N{ARABIC-INDIC DIGIT ONE}", "-1.26295E+18", "1e5"]
+    "cell",
+    [
+        "",
+        "0",
+        "12.0",
+        " 12",
+        "+12",
+        "9223372036854775808",
+        "abc",
+        "1_000",
+        "\N{ARABIC-INDIC DIGIT ONE}",
+        "-1.26295E+18",
+        "1e5",
+    ],
 )
 def test_a_case_id_that_is_no_whole_number_is_refused(cell: str) -> None:
     with pytest.raises(ValueError, match="Excel" if "e" in cell.lower() and "abc" not in cell else "64-bit"):
@@ -61,7 +74,8 @@ def test_a_confidence_is_a_whole_number_from_1_to_5(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["{'A': 0.5}", "{'A': 1.5}", "{'A': -0.5, 'B': 1}", "{'A': 0, 'B': 1}", "{'A': '1'}", "{1: 1.0}", "{'A': True}"]
+    "cell",
+    ["{'A': 0.5}", "{'A': 1.5}", "{'A': -0.5, 'B': 1}", "{'A': 0, 'B': 1}", "{'A': '1'}", "{1: 1.0}", "{'A': True}"],
 )
 def test_weights_lie_between_0_and_1_and_add_up(cell: str) -> None:
     with pytest.raises(ValueError, match=r"add up|weight above 0|name in quotes"):

@@ -97,9 +97,16 @@ def test_without_other_rare_conditions_fall_away_and_the_rest_is_scaled() -> Non
 
 @pytest.mark.parametrize(
     ("healthy", "expected"),
-    [("NONE", [False, False]), ("SELF_REPORTED", [True, False]), ("NO_PATHOLOGY", [False, True]), ("EITHER", [True, True])],
+    [
+        ("NONE", [False, False]),
+        ("SELF_REPORTED", [True, False]),
+        ("NO_PATHOLOGY", [False, True]),
+        ("EITHER", [True, True]),
+    ],
 )
-def test_looks_healthy_is_a_label_where_the_policy_says_so_and_never_over_a_dermatologists_word(healthy: str, expected: list[bool]) -> None:
+def test_looks_healthy_is_a_label_where_the_policy_says_so_and_never_over_a_dermatologists_word(
+    healthy: str, expected: list[bool]
+) -> None:
     gradable = "dermatologist_gradable_for_skin_condition_1"
     rows = [
         case(1, related_category=LOOKS_HEALTHY),
@@ -124,16 +131,23 @@ def test_recomputed_weights_are_not_rounded() -> None:
 )
 def test_every_label_but_other_has_its_support_and_weights_add_up(named: list[list[str]], support: int) -> None:
     rows = [labelled(n, {name: round(1 / len(names), 2) for name in names}) for n, names in enumerate(named, start=1)]
-    labels = apply_policy(policy(min_support=support, groups=[Group(name="AB", contains=("A", "B"))], other="Other"), tables(rows).cases)
+    labels = apply_policy(
+        policy(min_support=support, groups=[Group(name="AB", contains=("A", "B"))], other="Other"), tables(rows).cases
+    )
     assert labels.has_label.all()
     for label in labels.labels:
-        assert label == "Other" or sum(label in differential for differential in labels.frame["differential"]) >= support
+        assert (
+            label == "Other" or sum(label in differential for differential in labels.frame["differential"]) >= support
+        )
     for differential in labels.frame["differential"]:
         assert sum(differential.values()) == pytest.approx(1)
 
 
 def test_the_digest_changes_with_any_setting() -> None:
-    digests = {policy(**change).digest for change in ({}, {"version": 2}, {"min_support": 2}, {"drop": ["x"]}, {"healthy": "EITHER"})}
+    digests = {
+        policy(**change).digest
+        for change in ({}, {"version": 2}, {"min_support": 2}, {"drop": ["x"]}, {"healthy": "EITHER"})
+    }
     assert len(digests) == 5
 
 

@@ -24,7 +24,12 @@ def test_the_documented_example() -> None:
         (("Eczema", 3),),
         (("Eczema", 4), ("Post-Inflammatory hyperpigmentation", 3)),
     )
-    expected = {"Eczema": 3, "Acute and chronic dermatitis": 0.5, "Psoriasis": 1 / 3, "Post-Inflammatory hyperpigmentation": 0.5}
+    expected = {
+        "Eczema": 3,
+        "Acute and chronic dermatitis": 0.5,
+        "Psoriasis": 1 / 3,
+        "Post-Inflammatory hyperpigmentation": 0.5,
+    }
     assert weigh(lists) == pytest.approx({name: weight / (4 + 1 / 3) for name, weight in expected.items()})
 
 
@@ -52,7 +57,9 @@ def test_weights_that_do_not_follow_from_the_lists_have_no_cut() -> None:
 
 def test_what_can_be_cut_in_two_ways_comes_back_in_both() -> None:
     names = ["CD", "Acne", "Miliaria", "ACD"]
-    found = grader_lists(names, [4, 2, 1, 3], graders=2, published=rounded(((("CD", 4),), (("Acne", 2), ("Miliaria", 1), ("ACD", 3)))))
+    found = grader_lists(
+        names, [4, 2, 1, 3], graders=2, published=rounded(((("CD", 4),), (("Acne", 2), ("Miliaria", 1), ("ACD", 3))))
+    )
     assert len(found) == 2
     assert len({tuple(sorted(weigh(way).items())) for way in found}) == 1
 
@@ -60,7 +67,9 @@ def test_what_can_be_cut_in_two_ways_comes_back_in_both() -> None:
 @given(st.lists(one_list, min_size=1, max_size=3).map(tuple).filter(any))
 def test_weights_are_found_again_whoever_wrote_what(lists: tuple[GraderList, ...]) -> None:
     written = [item for graded in lists for item in graded]
-    found = grader_lists([name for name, _ in written], [c for _, c in written], graders=len(lists), published=rounded(lists))
+    found = grader_lists(
+        [name for name, _ in written], [c for _, c in written], graders=len(lists), published=rounded(lists)
+    )
     assert found
     for way in found:
         assert [item for graded in way for item in graded] == written

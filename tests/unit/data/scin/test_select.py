@@ -10,8 +10,21 @@ from tests.unit.data.scin_rows import case, labelled, tables
 
 READ = tables(
     [
-        labelled(1, {"Acute dermatitis, NOS": 0.67, "Tinea": 0.33}, confidences=[4, 2], monk_skin_tone_label_us="8", textures_flat="YES"),
-        labelled(-2, {"Tinea": 1.0}, monk_skin_tone_label_us="2", sex_at_birth="MALE", textures_flat="YES", textures_fluid_filled="YES"),
+        labelled(
+            1,
+            {"Acute dermatitis, NOS": 0.67, "Tinea": 0.33},
+            confidences=[4, 2],
+            monk_skin_tone_label_us="8",
+            textures_flat="YES",
+        ),
+        labelled(
+            -2,
+            {"Tinea": 1.0},
+            monk_skin_tone_label_us="2",
+            sex_at_birth="MALE",
+            textures_flat="YES",
+            textures_fluid_filled="YES",
+        ),
         case(3, sex_at_birth="FEMALE"),
     ]
 )

@@ -108,7 +108,10 @@ def test_a_table_saved_from_excel_is_refused_by_its_zeros() -> None:
 
 
 def test_a_case_id_that_ends_in_zeros_by_chance_is_no_fault() -> None:
-    assert len(tables([case("1262951234567890000"), *(case(f"126295123456789{n}") for n in range(1000, 1200))]).cases) == 201
+    assert (
+        len(tables([case("1262951234567890000"), *(case(f"126295123456789{n}") for n in range(1000, 1200))]).cases)
+        == 201
+    )
 
 
 def test_a_repeated_case_is_named_with_both_rows() -> None:
@@ -119,7 +122,9 @@ def test_a_repeated_case_is_named_with_both_rows() -> None:
 def test_a_case_in_one_table_only_is_named() -> None:
     cases, _ = files([case(FIRST), case(SECOND)])
     _, labels = files([case(FIRST)])
-    assert f"scin_cases.csv, row 3, column case_id = '{SECOND}': has no row in scin_labels.csv" in refused(cases, labels)
+    assert f"scin_cases.csv, row 3, column case_id = '{SECOND}': has no row in scin_labels.csv" in refused(
+        cases, labels
+    )
 
 
 def test_a_missing_and_an_unknown_column_are_named_with_the_likely_rename() -> None:

@@ -18,7 +18,9 @@ def planted(by: np.ndarray, seed: int = 0) -> np.ndarray:
     return directions(centres[by] + rng.normal(size=(len(by), 16)))
 
 
-def measures(vectors: np.ndarray, labels: np.ndarray, *, clusters: np.ndarray, within: np.ndarray | None = None) -> dict[str, Sorted]:
+def measures(
+    vectors: np.ndarray, labels: np.ndarray, *, clusters: np.ndarray, within: np.ndarray | None = None
+) -> dict[str, Sorted]:
     found = sorts_by(vectors, np.arange(len(vectors)), clusters, labels, k=5, within=within)
     return {one.measure.partition(",")[0].partition(" ")[0]: one for one in found}
 
@@ -62,7 +64,9 @@ def test_who_has_no_label_is_left_out() -> None:
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=30).filter(lambda labels: 2 <= len(set(labels)) < len(labels)))
 def test_silhouettes_are_scikit_learns(labels: list[int]) -> None:
     vectors = directions(np.random.default_rng(len(labels)).normal(size=(len(labels), 5)))
-    assert silhouettes(vectors, np.array(labels)) == pytest.approx(silhouette_samples(vectors, labels, metric="cosine"), abs=1e-9)
+    assert silhouettes(vectors, np.array(labels)) == pytest.approx(
+        silhouette_samples(vectors, labels, metric="cosine"), abs=1e-9
+    )
 
 
 def test_nearest_are_of_other_groups_and_in_order() -> None:
@@ -94,4 +98,6 @@ def test_a_case_is_the_mean_direction_of_its_images() -> None:
 def test_labels_are_permuted_within_their_stratum(drawn: list[tuple[int, int]], seed: int) -> None:
     labels, strata = np.array(drawn).T
     found = _permuted(labels, strata, np.random.default_rng(seed))
-    assert sorted(zip(found.tolist(), strata.tolist(), strict=True)) == sorted(zip(labels.tolist(), strata.tolist(), strict=True))
+    assert sorted(zip(found.tolist(), strata.tolist(), strict=True)) == sorted(
+        zip(labels.tolist(), strata.tolist(), strict=True)
+    )

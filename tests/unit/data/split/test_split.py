@@ -40,7 +40,9 @@ def dataset_of(read: ScinTables, *, policy: LabelPolicy = POLICY, duplicates: di
     )
 
 
-def split(read: ScinTables, *, seed: int = 0, duplicates: dict[str, str] | None = None, **changes: object) -> tuple[Split, Dataset]:
+def split(
+    read: ScinTables, *, seed: int = 0, duplicates: dict[str, str] | None = None, **changes: object
+) -> tuple[Split, Dataset]:
     dataset = dataset_of(read, duplicates=duplicates)
     return dataset.split(seed=seed, **{"fractions": FRACTIONS, **changes}), dataset  # type: ignore[arg-type]
 
@@ -103,7 +105,9 @@ def test_every_part_gets_its_share_of_labels_and_tones() -> None:
     for values in ([sample.top or "none" for sample in dataset.samples], monk_bin(read.cases)):
         whole = Counter(values)
         for part, share in FRACTIONS.items():
-            counted = Counter(value for value, case_id in zip(values, read.cases["case_id"], strict=True) if part_of[case_id] == part)
+            counted = Counter(
+                value for value, case_id in zip(values, read.cases["case_id"], strict=True) if part_of[case_id] == part
+            )
             for value, n in whole.items():
                 if n >= 20:
                     assert counted[value] == pytest.approx(share * n, abs=2 + 0.03 * n), (part, value)
@@ -118,10 +122,16 @@ def test_a_rare_label_is_in_train_and_trains_in_every_fold() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25), st.sampled_from(["", "A", "B", "C", "D", "E"])), min_size=12, max_size=40),
+    st.lists(
+        st.tuples(st.integers(0, 25), st.integers(0, 25), st.sampled_from(["", "A", "B", "C", "D", "E"])),
+        min_size=12,
+        max_size=40,
+    ),
     st.integers(0, 5),
 )
-def test_whatever_is_shared_nothing_leaks_and_no_label_is_missing_from_train(cases: list[tuple[int, int, str]], seed: int) -> None:
+def test_whatever_is_shared_nothing_leaks_and_no_label_is_missing_from_train(
+    cases: list[tuple[int, int, str]], seed: int
+) -> None:
     rows = [
         labelled(n, {label: 1.0}, images=(one, other)) if label else case(n, images=(one, other))
         for n, (one, other, label) in enumerate(cases, start=1)
@@ -137,7 +147,10 @@ def test_whatever_is_shared_nothing_leaks_and_no_label_is_missing_from_train(cas
     for fold in range(2):
         trained = {case.case_id for case in made.cases if case.fold != fold}
         seen = {
-            name for names, case_id in ((sample.target, sample.id) for sample in dataset.samples) if case_id in trained for name in names
+            name
+            for names, case_id in ((sample.target, sample.id) for sample in dataset.samples)
+            if case_id in trained
+            for name in names
         }
         assert seen == {name for sample in dataset.samples for name in sample.target}
 
@@ -151,7 +164,9 @@ def test_an_injected_leak_fails_the_audit() -> None:
     read = tables(many())
     made, dataset = split(read)
     other = next(part for part in PARTS if part != made.part_of()["5"])
-    with pytest.raises(DermisError, match=r"images/\d+\.png is in part \w+ \(case \d+\) and in \w+ \(case \d+\)") as caught:
+    with pytest.raises(
+        DermisError, match=r"images/\d+\.png is in part \w+ \(case \d+\) and in \w+ \(case \d+\)"
+    ) as caught:
         dataset.audit(moved(made, "5", part=other))
     assert caught.value.reason == "SPLIT_LEAK"
     fold = next(case.fold for case in made.cases if case.case_id == "5")
@@ -191,7 +206,9 @@ def test_a_fold_file_is_read_back_and_a_changed_one_is_refused() -> None:
             from_text(wrong)
 
 
-@pytest.mark.parametrize("fractions", [{"train": 0.5, "test": 0.5}, {**FRACTIONS, "train": 0.7}, {**FRACTIONS, "train": 0.0, "test": 0.8}])
+@pytest.mark.parametrize(
+    "fractions", [{"train": 0.5, "test": 0.5}, {**FRACTIONS, "train": 0.7}, {**FRACTIONS, "train": 0.0, "test": 0.8}]
+)
 def test_wrong_fractions_are_refused(fractions: dict[str, float]) -> None:
     with pytest.raises(DermisError, match="add up to 1"):
         split(tables(many(30)), fractions=fractions)
@@ -209,7 +226,9 @@ def test_the_leak_of_a_split_by_image_is_counted() -> None:
     pairs = tables([case(n, images=(2 * n, 2 * n + 1)) for n in range(1, 2001)])
     leaked, tested = random_image_leak(dataset_of(pairs).samples, test=0.2, seed=0)
     assert tested == pytest.approx(800, rel=0.1)
-    assert leaked / tested == pytest.approx(0.8, abs=0.05)  # the other image of the case is in train with probability 0.8
+    assert leaked / tested == pytest.approx(
+        0.8, abs=0.05
+    )  # the other image of the case is in train with probability 0.8
     alone = tables([case(n, images=(n,)) for n in range(1, 101)])
     assert random_image_leak(dataset_of(alone).samples, test=0.2, seed=0)[0] == 0
 
@@ -241,11 +260,17 @@ def test_folds_are_as_even_as_scikit_learns(real_data: Path) -> None:
     strata = labels.frame["top"].fillna("none").to_numpy()
     groups = connected(list(read.cases["case_id"]), image_links(read.cases))
     theirs = np.zeros(len(ours))
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=7).split(strata, strata, [groups[c] for c in read.cases["case_id"]])
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=7).split(
+        strata, strata, [groups[c] for c in read.cases["case_id"]]
+    )
     for number, (_, tested) in enumerate(folds):
         theirs[tested] = number
 
     def unevenness(folds: np.ndarray) -> float:
-        return float(np.mean([np.std([np.sum(strata[folds == fold] == name) for fold in range(5)]) for name in sorted(set(strata))]))
+        return float(
+            np.mean(
+                [np.std([np.sum(strata[folds == fold] == name) for fold in range(5)]) for name in sorted(set(strata))]
+            )
+        )
 
     assert unevenness(ours) <= unevenness(theirs) + 1e-9

@@ -52,7 +52,16 @@ def test_metadata_is_gone_and_orientation_kept(image: bytes) -> None:
     assert found.header.orientation == 6
     assert (found.header.width, found.header.height) == (60, 40)
     opened = Image.open(io.BytesIO(found.data))
-    assert opened.info.keys() <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background", "timestamp", "duration"}
+    assert opened.info.keys() <= {
+        "jfif",
+        "jfif_version",
+        "jfif_unit",
+        "jfif_density",
+        "loop",
+        "background",
+        "timestamp",
+        "duration",
+    }
     assert not opened.getexif()
 
 
@@ -106,7 +115,9 @@ def test_one_wrong_bit_in_a_png_is_noticed(png: bytes) -> None:
         ("WEBP", "RGBA", {"lossless": True}),
     ],
 )
-def test_pixels_are_untouched_and_cleaning_again_changes_nothing(form: str, mode: str, options: dict[str, object]) -> None:
+def test_pixels_are_untouched_and_cleaning_again_changes_nothing(
+    form: str, mode: str, options: dict[str, object]
+) -> None:
     data = saved(form, mode, **options)
     found = clean(data)
     assert Image.open(io.BytesIO(found.data)).tobytes() == Image.open(io.BytesIO(data)).tobytes()
@@ -153,14 +164,20 @@ def test_whatever_is_changed_the_answer_is_an_image_or_a_refusal(image: bytes, d
 
 @settings(max_examples=300, deadline=None)
 @given(
-    head=st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBP", b"RIFF\xff\xff\xff\xffWEBPVP8X"]),
+    head=st.sampled_from(
+        [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBP", b"RIFF\xff\xff\xff\xffWEBPVP8X"]
+    ),
     rest=st.binary(max_size=200),
 )
 def test_no_bytes_do_more_than_get_refused(head: bytes, rest: bytes) -> None:
     refusal(head + rest)
 
 
-@given(tiff=st.one_of(st.binary(), st.binary().map(b"II*\0\x08\0\0\0".__add__), st.binary().map(b"MM\0*\0\0\0\x08".__add__)))
+@given(
+    tiff=st.one_of(
+        st.binary(), st.binary().map(b"II*\0\x08\0\0\0".__add__), st.binary().map(b"MM\0*\0\0\0\x08".__add__)
+    )
+)
 def test_any_exif_block_has_an_orientation(tiff: bytes) -> None:
     assert 1 <= (read_exif(tiff).orientation or 1) <= 8
 
@@ -169,7 +186,9 @@ def test_any_exif_block_has_an_orientation(tiff: bytes) -> None:
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_each_orientation_is_read_in_both_byte_orders(value: int, order: str) -> None:
     head = b"II*\0" if order == "<" else b"MM\0*"
-    entries = struct.pack(f"{order}IHHHII", 8, 2, 0x0100, 3, 1, 0) + struct.pack(f"{order}HHIHH", 0x0112, 3, 1, value, 0)
+    entries = struct.pack(f"{order}IHHHII", 8, 2, 0x0100, 3, 1, 0) + struct.pack(
+        f"{order}HHIHH", 0x0112, 3, 1, value, 0
+    )
     assert read_exif(head + entries).orientation == value
 
 

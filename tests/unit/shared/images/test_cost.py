@@ -22,11 +22,17 @@ def jpeg(width: int, height: int, *, scans: int = 1, share: float = 1.5, size: i
 
 
 def png(width: int, height: int, *, bits: int = 8, channels: int = 4, size: int = 10_000_000) -> ImageHeader:
-    return ImageHeader(format=Format.PNG, width=width, height=height, bits=bits, channels=channels, interlaced=True, coded_bytes=size)
+    return ImageHeader(
+        format=Format.PNG, width=width, height=height, bits=bits, channels=channels, interlaced=True, coded_bytes=size
+    )
 
 
-def heif(form: Format, width: int, height: int, *, bits: int = 8, times: int = 1, size: int = 10_000_000) -> ImageHeader:
-    return ImageHeader(format=form, width=width, height=height, bits=bits, samples=width * height * times, coded_bytes=size)
+def heif(
+    form: Format, width: int, height: int, *, bits: int = 8, times: int = 1, size: int = 10_000_000
+) -> ImageHeader:
+    return ImageHeader(
+        format=form, width=width, height=height, bits=bits, samples=width * height * times, coded_bytes=size
+    )
 
 
 def refusal(header: ImageHeader) -> DermisError:
@@ -35,7 +41,9 @@ def refusal(header: ImageHeader) -> DermisError:
     return caught.value
 
 
-@pytest.mark.parametrize("size", [(8160, 6120), (9248, 6936), (12_000, 9000), (16_320, 12_240)], ids=["50", "64", "108", "200 MP"])
+@pytest.mark.parametrize(
+    "size", [(8160, 6120), (9248, 6936), (12_000, 9000), (16_320, 12_240)], ids=["50", "64", "108", "200 MP"]
+)
 @pytest.mark.parametrize("scans", [1, 10])
 def test_every_phones_frame_is_taken(size: tuple[int, int], scans: int) -> None:
     check(jpeg(*size, scans=scans))
@@ -81,7 +89,12 @@ def test_a_scan_bomb_is_refused_by_its_scans() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [jpeg(16_320, 12_240, scans=100), png(8192, 8192, bits=16), jpeg(60_000, 60_000, scans=2, share=3), jpeg(65_500, 65_500, scans=5)],
+    [
+        jpeg(16_320, 12_240, scans=100),
+        png(8192, 8192, bits=16),
+        jpeg(60_000, 60_000, scans=2, share=3),
+        jpeg(65_500, 65_500, scans=5),
+    ],
     ids=["scans", "interlaced 16-bit", "coefficients", "samples"],
 )
 def test_what_costs_too_much_is_refused_with_the_figure(header: ImageHeader) -> None:
@@ -101,8 +114,12 @@ def tiles(count: int) -> list[Part]:
     [
         compose(*tiles(1), grid(22, 40, 18_000, 13_000, [1] * 880), layout=Layout(primary=2)),
         compose(*tiles(1), overlay(450, 602, [(0, 0)] * 900, [1] * 900), layout=Layout(primary=2)),
-        compose(*tiles(1), overlay(16_000, 16_000, [(0, 0)], [1], clap(10, 1, 10, 1, 0, 1, 0, 1)), layout=Layout(primary=2)),
-        compose(*tiles(1), grid(20, 20, 9000, 12_040, [1] * 400, clap(10, 1, 10, 1, 0, 1, 0, 1)), layout=Layout(primary=2)),
+        compose(
+            *tiles(1), overlay(16_000, 16_000, [(0, 0)], [1], clap(10, 1, 10, 1, 0, 1, 0, 1)), layout=Layout(primary=2)
+        ),
+        compose(
+            *tiles(1), grid(20, 20, 9000, 12_040, [1] * 400, clap(10, 1, 10, 1, 0, 1, 0, 1)), layout=Layout(primary=2)
+        ),
     ],
     ids=["grid", "overlaid", "canvas", "cropped"],
 )
@@ -115,6 +132,7 @@ def test_a_small_heic_that_takes_much_to_decode_is_refused_by_its_header(data: b
 
 def test_tiles_count_as_often_as_they_are_used() -> None:
     once, often = (
-        read_header(compose(*tiles(1), grid(rows, 4, 1800, 602 * rows, [1] * 4 * rows), layout=Layout(primary=2))) for rows in (1, 3)
+        read_header(compose(*tiles(1), grid(rows, 4, 1800, 602 * rows, [1] * 4 * rows), layout=Layout(primary=2)))
+        for rows in (1, 3)
     )
     assert (often.samples, often.coded_bytes) == (3 * once.samples, 3 * once.coded_bytes)

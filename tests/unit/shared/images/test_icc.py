@@ -79,7 +79,10 @@ def test_nothing_of_a_profile_but_numbers_is_kept() -> None:
 def test_a_curve_like_no_other_is_kept_by_points() -> None:
     bent = np.linspace(0, 1, 256) ** 2 * (1 + 0.1 * np.sin(np.linspace(0, 9, 256))) / 1.1
     curve = struct.pack(">4s4xI", b"curv", 256) + np.round(bent * 65535).astype(">u2").tobytes()
-    tags = {name: struct.pack(">4s4x3i", b"XYZ ", *(round(65536 * v) for v in P3.matrix[:, n])) for n, name in enumerate(TRIPLE)}
+    tags = {
+        name: struct.pack(">4s4x3i", b"XYZ ", *(round(65536 * v) for v in P3.matrix[:, n]))
+        for n, name in enumerate(TRIPLE)
+    }
     profile = numbers(read_icc(icc_file(tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))))
     assert profile.curves[0].kind is CurveKind.TABLE
     assert len(profile.curves[0].values) == TABLE_POINTS

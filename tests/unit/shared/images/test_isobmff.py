@@ -128,7 +128,9 @@ def test_exif_and_xmp_of_a_file_as_libheif_writes_it_are_gone() -> None:
     assert not any(secret in cleaned(GENERATED) for secret in (b"SECRET", b"Exif", b"xmp", b"mime"))
 
 
-@pytest.mark.parametrize("brands", [(b"heic", b"mif1"), (b"msf1", b"mif1", b"heic"), (b"mif1", b"msf1", b"hevc"), (b"hevc", b"mif1")])
+@pytest.mark.parametrize(
+    "brands", [(b"heic", b"mif1"), (b"msf1", b"mif1", b"heic"), (b"mif1", b"msf1", b"hevc"), (b"hevc", b"mif1")]
+)
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize(("method", "version", "pieces"), [(0, 0, 1), (0, 1, 3), (0, 2, 1), (1, 1, 1), (1, 2, 2)])
 def test_the_image_is_read_however_the_file_is_laid_out(
@@ -186,7 +188,9 @@ TRANSFORMS = {
 
 
 @pytest.mark.parametrize(("properties", "orientation", "crop"), TRANSFORMS.values(), ids=TRANSFORMS)
-def test_crop_turn_and_mirror_are_one_view(properties: tuple[bytes, ...], orientation: int, crop: tuple[int, ...]) -> None:
+def test_crop_turn_and_mirror_are_one_view(
+    properties: tuple[bytes, ...], orientation: int, crop: tuple[int, ...]
+) -> None:
     def view_of(image: StillImage) -> tuple[int, tuple[int, ...]]:
         part = image.view.crop
         return image.view.orientation, (part.left, part.top, part.width, part.height)
@@ -264,10 +268,18 @@ def test_transparency_stays_and_says_whether_the_colours_are_multiplied() -> Non
         (compose(coded(GENERATED, heif.clap(1, 0, 1, 1, 0, 1, 0, 1))), Kind.INVALID, "denominator"),
         (compose(coded(GENERATED, heif.clap(9, 1, 9, 1, 999, 1, 0, 1))), Kind.INVALID, "cropped to nothing"),
         (compose(TILE, heif.grid(1, 2, 800, 600, (1,)), layout=Layout(primary=2)), Kind.INVALID, "states 1 x 2"),
-        (compose(TILE, heif.grid(1, 1, 451, 602, (1,)), layout=Layout(primary=2)), Kind.INVALID, "larger than its tiles"),
+        (
+            compose(TILE, heif.grid(1, 1, 451, 602, (1,)), layout=Layout(primary=2)),
+            Kind.INVALID,
+            "larger than its tiles",
+        ),
         (compose(heif.grid(1, 1, 9, 9, (1,))), Kind.INVALID, "levels"),
         (compose(Part(kind=b"iden", payload=b"", links=((b"dimg", (1,)),))), Kind.INVALID, "levels"),
-        (compose(coded(GENERATED, box(b"iscl", bytes(8))), layout=Layout(essential=frozenset({b"iscl"}))), Kind.UNSUPPORTED, "property"),
+        (
+            compose(coded(GENERATED, box(b"iscl", bytes(8))), layout=Layout(essential=frozenset({b"iscl"}))),
+            Kind.UNSUPPORTED,
+            "property",
+        ),
         (compose(TILE, heif.grid(5, 201, 9, 9, [1] * 1005), layout=Layout(primary=2)), Kind.INVALID, f"{MOST_ITEMS:,}"),
     ],
 )
@@ -279,7 +291,10 @@ def test_what_is_not_read_is_refused_in_words(data: bytes, kind: Kind, words: st
 
 def test_a_grid_of_grids_and_the_file_of_another_are_refused() -> None:
     inner = heif.grid(1, 1, 450, 602, (1,))
-    assert "parts themselves" in refusal(compose(TILE, inner, heif.grid(1, 1, 9, 9, (2,)), layout=Layout(primary=3))).detail
+    assert (
+        "parts themselves"
+        in refusal(compose(TILE, inner, heif.grid(1, 1, 9, 9, (2,)), layout=Layout(primary=3))).detail
+    )
     data = bytearray(compose(TILE))
     at = data.index(b"iloc") + 4 + 4 + 2 + 2 + 2 + 2
     data[at + 1] = 1  # the data reference
@@ -304,7 +319,9 @@ FILES = (
     AVIF,
     compose(TILE, TILE, heif.grid(1, 2, 800, 600, (1, 2)), layout=Layout(primary=3)),
     compose(
-        TILE, coded(GENERATED, heif.aux(heif.ALPHA), heif.clap(9, 1, 9, 1, 0, 1, 0, 1), links=((b"auxl", (1,)),)), layout=Layout(method=1)
+        TILE,
+        coded(GENERATED, heif.aux(heif.ALPHA), heif.clap(9, 1, 9, 1, 0, 1, 0, 1), links=((b"auxl", (1,)),)),
+        layout=Layout(method=1),
     ),
 )
 HEAD = 900
@@ -324,7 +341,22 @@ def test_any_change_gives_a_clean_image_or_a_refusal(data: bytes, draw: st.DataO
 
 
 KINDS = st.sampled_from(
-    [b"meta", b"iinf", b"iprp", b"ipco", b"ipma", b"iloc", b"iref", b"pitm", b"hdlr", b"dinf", b"mdat", b"idat", b"moov", b"infe"]
+    [
+        b"meta",
+        b"iinf",
+        b"iprp",
+        b"ipco",
+        b"ipma",
+        b"iloc",
+        b"iref",
+        b"pitm",
+        b"hdlr",
+        b"dinf",
+        b"mdat",
+        b"idat",
+        b"moov",
+        b"infe",
+    ]
 )
 TREES = st.recursive(
     st.tuples(KINDS, st.binary(max_size=24)).map(lambda pair: box(*pair)),
@@ -341,11 +373,15 @@ def test_random_trees_of_boxes_are_read_or_refused(trees: list[bytes], rest: byt
 
 
 @given(
-    st.lists(st.sampled_from([*PLANTED_PROPERTIES.values(), heif.irot(1), heif.imir(1), heif.nclx(9, 16, 9)]), max_size=5),
+    st.lists(
+        st.sampled_from([*PLANTED_PROPERTIES.values(), heif.irot(1), heif.imir(1), heif.nclx(9, 16, 9)]), max_size=5
+    ),
     st.lists(st.sampled_from([one for items in PLANTED_ITEMS.values() for one in items[1:]]), max_size=4),
     st.sampled_from(list(PLANTED.values())),
 )
 @settings(max_examples=150, deadline=None)
-def test_whatever_stands_beside_the_image_the_same_is_written(properties: list[bytes], others: list[Part], layout: Layout) -> None:
+def test_whatever_stands_beside_the_image_the_same_is_written(
+    properties: list[bytes], others: list[Part], layout: Layout
+) -> None:
     clean = cleaned(compose(coded(GENERATED, *properties), *others, layout=layout))
     assert SECRET not in clean

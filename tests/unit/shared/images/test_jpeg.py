@@ -80,7 +80,9 @@ def test_the_first_block_that_states_an_orientation_counts(blocks: bytes, orient
     assert read_header(PLAIN[:scan] + blocks + PLAIN[scan:]).orientation == orientation  # after the frame
 
 
-@pytest.mark.parametrize(("marker", "name"), [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xC9, "arithmetic"), (0xCB, "lossless")])
+@pytest.mark.parametrize(
+    ("marker", "name"), [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xC9, "arithmetic"), (0xCB, "lossless")]
+)
 def test_frames_that_decoders_can_not_scale_are_refused_by_name(marker: int, name: str) -> None:
     error = refusal(PLAIN.replace(b"\xff\xc0", bytes([0xFF, marker])))
     assert (error.kind, error.reason) == (Kind.UNSUPPORTED, "IMAGE_FORMAT")
@@ -119,7 +121,16 @@ def test_bits_and_channels_that_decoders_do_not_take_are_refused(frame: bytes) -
         PLAIN[:2] + b"\xff\xd8" + PLAIN[2:],
         PLAIN[: PLAIN.index(b"\xff\xda")],
     ],
-    ids=["two-frames", "scan-first", "factor-5", "factor-0", "more-channels-than-the-frame", "short-scan", "two-starts", "no-scan"],
+    ids=[
+        "two-frames",
+        "scan-first",
+        "factor-5",
+        "factor-0",
+        "more-channels-than-the-frame",
+        "short-scan",
+        "two-starts",
+        "no-scan",
+    ],
 )
 def test_a_broken_structure_is_refused_before_a_decoder_sees_it(data: bytes) -> None:
     assert refusal(data).reason == "IMAGE_DAMAGED"

@@ -33,7 +33,9 @@ def test_exiftool_sees_the_text_before_and_not_after(name: str, data: bytes, kin
     def tags(content: bytes) -> str:
         path = tmp_path / "photo"
         path.write_bytes(content)
-        return subprocess.run(["exiftool", "-a", "-u", "-U", "-G1", "-ee3", path], capture_output=True, check=False, text=True).stdout
+        return subprocess.run(
+            ["exiftool", "-a", "-u", "-U", "-G1", "-ee3", path], capture_output=True, check=False, text=True
+        ).stdout
 
     assert TEXT in tags(data)
     assert TEXT not in tags(clean(data).data)

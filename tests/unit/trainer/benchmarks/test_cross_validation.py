@@ -41,7 +41,9 @@ def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_pat
     assert set().union(*(held for _, _, held in outer)) == {sample.id for sample in DATA.samples}
     assert {choice for choice, _, _ in outer} == {1.0}  # the one with the least loss on inner folds
     assert len(asked) == FOLDS_OUTER * (1 + 2 * FOLDS_INNER)
-    for n, (_, training, _) in enumerate(outer):  # the inner folds before an outer fold's fit hold its training cases alone
+    for n, (_, training, _) in enumerate(
+        outer
+    ):  # the inner folds before an outer fold's fit hold its training cases alone
         inner = asked[n * (1 + 2 * FOLDS_INNER) : (n + 1) * (1 + 2 * FOLDS_INNER) - 1]
         assert all(known | checked == training for _, known, checked in inner)
     again = nested(DATA, [knowing(0.8, asked)], tmp_path, say=lines.append).said["knows 0.8"]
@@ -55,16 +57,22 @@ def test_the_table_shows_floor_pair_and_tone(tmp_path):
     assert "| floor: the best constant list |" in shown
     assert "| top_1 | +0.6" in shown
     assert sum(line.startswith("| MST_") for line in shown.splitlines()) == 3
-    assert table(found, best="knows 0.9", others=["knows 0.9"]).count("+0.0000 | +0.0000 to +0.0000 | no |") == len(SHOWN)
+    assert table(found, best="knows 0.9", others=["knows 0.9"]).count("+0.0000 | +0.0000 to +0.0000 | no |") == len(
+        SHOWN
+    )
     assert "| brier | -" in shown
     labels = found.judged("knows 0.9").labels
     prior = np.bincount(labels, minlength=len(CONDITIONS)) / len(labels)
-    constant = brier_score_loss(labels, np.tile(prior, (len(labels), 1)), labels=range(len(CONDITIONS)), scale_by_half=False)
+    constant = brier_score_loss(
+        labels, np.tile(prior, (len(labels), 1)), labels=range(len(CONDITIONS)), scale_by_half=False
+    )
     assert f"| 0.500 | {constant:.3f} |" in shown
 
 
 def test_cases_without_a_label_take_no_part(tmp_path, monkeypatch):
-    silent = tuple(replace(sample, target={}, top=None) if n % 3 == 0 else sample for n, sample in enumerate(DATA.samples))
+    silent = tuple(
+        replace(sample, target={}, top=None) if n % 3 == 0 else sample for n, sample in enumerate(DATA.samples)
+    )
     monkeypatch.setattr(comparisons, "open_dataset", lambda data, mapping=None: replace(DATA, samples=silent))
     known = comparisons.labelled("some")
     found = nested(known, [knowing(0.9, [])], tmp_path, say=lambda line: None)

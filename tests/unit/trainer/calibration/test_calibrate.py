@@ -72,7 +72,9 @@ def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
     probabilities, target = draw(400)
     groups = ["FST_I_II"] * 190 + ["FST_III_IV"] * 180 + ["FST_V_VI"] * 20 + [None] * 10
     found = prediction_sets(probabilities, target, groups, coverage=0.9)
-    assert found.thresholds["FST_I_II"] == pytest.approx(set_threshold(probabilities[:190], target[:190], coverage=0.9), abs=1e-6)
+    assert found.thresholds["FST_I_II"] == pytest.approx(
+        set_threshold(probabilities[:190], target[:190], coverage=0.9), abs=1e-6
+    )
     assert found.thresholds["FST_V_VI"] == pytest.approx(set_threshold(probabilities, target, coverage=0.9), abs=1e-6)
     assert found.thresholds["FST_I_II"] != found.thresholds["FST_III_IV"]
     assert found.pooled == ("FST_V_VI",)
@@ -109,7 +111,9 @@ def test_sets_are_those_of_crepes(coverage):
     found = prediction_sets(*known, list(names[bins]), coverage=coverage).thresholds
     ours = np.stack([row >= found[names[b]] - 5e-7 for row, b in zip(new[0], new_bins, strict=True)])
     assert np.array_equal(ours, theirs)
-    assert ours.any(1).mean() > 0.9  # and the worker's sets are these, with the most probable one added where they are empty
+    assert (
+        ours.any(1).mean() > 0.9
+    )  # and the worker's sets are these, with the most probable one added where they are empty
     served = np.stack([prediction_set(row, found[names[b]]) for row, b in zip(new[0], new_bins, strict=True)])
     assert np.array_equal(served[ours.any(1)], ours[ours.any(1)])
 
@@ -120,7 +124,9 @@ def test_the_abstention_rule_keeps_its_risk_as_often_as_promised():
     kept, answered = [], []
     for seed in range(60):
         known, known_target = draw(1500, seed=seed)
-        rule = abstention_rule(known, known_target.argmax(1), np.ones(1500, int), max_set_size=5, top=1, risk=0.3, confidence=0.9)
+        rule = abstention_rule(
+            known, known_target.argmax(1), np.ones(1500, int), max_set_size=5, top=1, risk=0.3, confidence=0.9
+        )
         if rule is None:  # none claimed: nothing broken
             answered.append(0)
             continue
@@ -134,8 +140,14 @@ def test_the_abstention_rule_keeps_its_risk_as_often_as_promised():
 def test_no_abstention_rule_where_the_risk_can_not_be_kept():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(5), 200)
-    assert abstention_rule(probabilities, rng.integers(0, 5, 200), np.ones(200, int), max_set_size=5, top=1, risk=0.05) is None
-    assert abstention_rule(probabilities, probabilities.argmax(1), np.full(200, 6), max_set_size=5, top=1, risk=0.3) is None
+    assert (
+        abstention_rule(probabilities, rng.integers(0, 5, 200), np.ones(200, int), max_set_size=5, top=1, risk=0.05)
+        is None
+    )
+    assert (
+        abstention_rule(probabilities, probabilities.argmax(1), np.full(200, 6), max_set_size=5, top=1, risk=0.3)
+        is None
+    )
     always = abstention_rule(probabilities, probabilities.argmax(1), np.ones(200, int), max_set_size=5, top=1, risk=0.3)
     assert always.chosen_for.answered == 1
 

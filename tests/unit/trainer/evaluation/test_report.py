@@ -83,16 +83,27 @@ def test_whatever_is_measured_is_a_report_without_nan(n, seed, per_group, soft, 
 
 def test_every_figure_has_n_and_interval_overall_and_by_slice(report):
     assert report["n"] == report["groups"] == 400
-    assert {"condition", "monk_bin", "fitzpatrick_group", "fitzpatrick_self", "sex_at_birth", "age_group", "answers"} <= set(
-        report["slices"]
-    )
+    assert {
+        "condition",
+        "monk_bin",
+        "fitzpatrick_group",
+        "fitzpatrick_self",
+        "sex_at_birth",
+        "age_group",
+        "answers",
+    } <= set(report["slices"])
     for rows in report["slices"].values():
         assert sum(row["n"] for row in rows) == 400
     for figure in report["overall"].values():
         assert figure["interval"] is not None
     for row in report["slices"]["monk_bin"]:
         assert row["top_1_interval"][0] <= row["top_1"] <= row["top_1_interval"][1]
-    assert [row["value"] for row in report["slices"]["fitzpatrick_group"]] == ["FST_I_II", "FST_III_IV", "FST_V_VI", "NOT_GIVEN"]
+    assert [row["value"] for row in report["slices"]["fitzpatrick_group"]] == [
+        "FST_I_II",
+        "FST_III_IV",
+        "FST_V_VI",
+        "NOT_GIVEN",
+    ]
 
 
 def test_floors_stand_beside_every_top_k(made, report):
@@ -111,7 +122,11 @@ def test_cases_are_decided_as_the_worker_decides_them(made):
     assert strange is None
     for row in range(0, 400, 37):
         value = made.slices["fitzpatrick_self"][row]
-        expected = decide(made.raw["images and answers"][row], manifest(), None if value == "NOT_GIVEN" else FitzpatrickSkinType(value))
+        expected = decide(
+            made.raw["images and answers"][row],
+            manifest(),
+            None if value == "NOT_GIVEN" else FitzpatrickSkinType(value),
+        )
         inside = {ranked.condition for ranked in expected.differential if ranked.in_prediction_set}
         assert {c.id for c, said in zip(CONDITIONS, judged.sets[row], strict=True) if said} == inside
         assert judged.answered[row] == (expected.kind == "DIFFERENTIAL")
@@ -183,7 +198,9 @@ def test_a_gap_is_the_difference_of_the_extremes_and_a_real_one_is_beyond_chance
     assert gap["difference"] <= gap["by_chance"][1]
     dark = np.array(made.slices["monk_bin"]) == "MST_7_10"
     (unfair,) = (
-        gap for gap in document_of(worse(made, 0.8, among=dark))["gaps"] if (gap["slice"], gap["measure"]) == ("monk_bin", "top_1")
+        gap
+        for gap in document_of(worse(made, 0.8, among=dark))["gaps"]
+        if (gap["slice"], gap["measure"]) == ("monk_bin", "top_1")
     )
     assert unfair["lowest"] == "MST_7_10"
     assert unfair["difference"] > unfair["by_chance"][1]
@@ -219,7 +236,9 @@ def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons():
     assert found["overall"]["top_1"]["interval"] == [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]
 
 
-@pytest.mark.parametrize(("answered", "interval"), [(15, [pytest.approx(15 / (15 + 1.96**2), abs=1e-3), 1.0]), (5, None)])
+@pytest.mark.parametrize(
+    ("answered", "interval"), [(15, [pytest.approx(15 / (15 + 1.96**2), abs=1e-3), 1.0]), (5, None)]
+)
 def test_a_figure_of_the_answered_is_as_sure_as_these_are_many(answered, interval):
     made = predictions(n=60)
     raw = np.eye(4, dtype=np.float32)[made.labels]
@@ -233,8 +252,14 @@ def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too():
     made = predictions(n=60)
     target = np.tile([0.7, 0.2, 0.1, 0.0], (60, 1))
     assert target[0].sum() < 1
-    same = dataclasses.replace(made, target=target, labels=np.zeros(60, np.int64), raw=dict.fromkeys(made.raw, target.astype(np.float32)))
-    wide = manifest(prediction_sets=PredictionSets(coverage=0.9, thresholds=dict.fromkeys(("FST_I_II", "FST_III_IV", "FST_V_VI"), 0.05)))
+    same = dataclasses.replace(
+        made, target=target, labels=np.zeros(60, np.int64), raw=dict.fromkeys(made.raw, target.astype(np.float32))
+    )
+    wide = manifest(
+        prediction_sets=PredictionSets(
+            coverage=0.9, thresholds=dict.fromkeys(("FST_I_II", "FST_III_IV", "FST_V_VI"), 0.05)
+        )
+    )
     found = document_of(same, of=wide)["overall"]["set_coverage_soft"]
     assert found == {"value": 1, "interval": [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]}
 
@@ -243,7 +268,8 @@ def test_what_is_answered_has_its_n_overall_and_by_tone(made, report):
     answered = decided(manifest(), made)[0].answered
     assert report["answered_n"] == answered.sum()
     assert [row["answered_n"] for row in report["slices"]["sex_at_birth"]] == [
-        answered[np.array(made.slices["sex_at_birth"]) == row["value"]].sum() for row in report["slices"]["sex_at_birth"]
+        answered[np.array(made.slices["sex_at_birth"]) == row["value"]].sum()
+        for row in report["slices"]["sex_at_birth"]
     ]
     curve = report["risk_coverage"]["overall"]
     assert [point["n"] for point in curve] == [20 * k for k in range(1, 21)]
@@ -275,7 +301,10 @@ def test_paired_differences(made):
     loss = found["differences"]["top_1"]
     assert loss["difference"] == pytest.approx(loss["this"] - loss["other"], abs=2e-4)
     assert loss["interval"][1] < 0
-    right = [made.raw["images and answers"].argmax(1) == made.labels, bad.raw["images and answers"].argmax(1) == made.labels]
+    right = [
+        made.raw["images and answers"].argmax(1) == made.labels,
+        bad.raw["images and answers"].argmax(1) == made.labels,
+    ]
     only_bad, only_good = (right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum()
     assert found["mcnemar"] | {"p": 0} == {"only_this_right": only_bad, "only_other_right": only_good, "p": 0}
     assert found["mcnemar"]["p"] == pytest.approx(binomtest(only_bad, only_bad + only_good).pvalue, rel=1e-9)
@@ -295,8 +324,14 @@ def test_pooled_folds_are_each_calibrated_on_the_others():
         assert by_fold[number].calibration.temperature == alone == pytest.approx(2, rel=0.15)
     found, plain = (document_of(pooled, by_fold=given) for given in (by_fold, None))
     assert found["folds"] == 3
-    assert found["overall"]["expected_calibration_error"]["value"] <= found["perfect_model_at_this_n"]["expected_calibration_error"][1]
-    assert plain["overall"]["expected_calibration_error"]["value"] > plain["perfect_model_at_this_n"]["expected_calibration_error"][1]
+    assert (
+        found["overall"]["expected_calibration_error"]["value"]
+        <= found["perfect_model_at_this_n"]["expected_calibration_error"][1]
+    )
+    assert (
+        plain["overall"]["expected_calibration_error"]["value"]
+        > plain["perfect_model_at_this_n"]["expected_calibration_error"][1]
+    )
     assert found["overall"]["set_coverage"]["value"] == pytest.approx(0.9, abs=0.03)
 
 

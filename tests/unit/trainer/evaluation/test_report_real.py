@@ -21,10 +21,18 @@ def test_a_constant_answer_scores_its_floor_and_graders_score_above_it(real_data
     conditions = conditions_of(dataset.samples)
     prior = targets(dataset.samples, conditions)[0].mean(0)
     raw = np.tile(prior, (len(dataset), 1)).astype(np.float32)
-    made = predictions(dataset, conditions, {"images and answers": raw}, embedding=np.zeros((len(dataset), 4), np.float32), model="prior/1")
+    made = predictions(
+        dataset,
+        conditions,
+        {"images and answers": raw},
+        embedding=np.zeros((len(dataset), 4), np.float32),
+        model="prior/1",
+    )
     of = manifest(conditions=conditions, prediction_sets=PredictionSets(coverage=0.9, thresholds={}))
     graders = [sample.graders for sample in dataset.samples]
-    report = json.loads(as_json(evaluate(of, made, prior=prior, calibrated_on=None, data="SCIN", graders=graders, draws=100)))
+    report = json.loads(
+        as_json(evaluate(of, made, prior=prior, calibrated_on=None, data="SCIN", graders=graders, draws=100))
+    )
     for top in (1, 3, 5):
         for kind in ("", "_soft"):
             assert report["overall"][f"top_{top}{kind}"]["value"] == report["floors"][f"top_{top}{kind}"]
@@ -33,6 +41,8 @@ def test_a_constant_answer_scores_its_floor_and_graders_score_above_it(real_data
     assert report["groups"] < report["n"]
     assert sum(row["n"] for row in report["slices"]["monk_bin"]) == report["n"]
     people = report["human_agreement"]
-    assert 100 < people["n"] <= 209  # of the cases that three dermatologists graded, those in which two or more named something
+    assert (
+        100 < people["n"] <= 209
+    )  # of the cases that three dermatologists graded, those in which two or more named something
     assert report["floors"]["top_1_soft"] < people["soft"] < 1
     assert people["top_1_interval"][0] < people["top_1"] < people["top_1_interval"][1]

@@ -77,7 +77,10 @@ def test_predictions_are_what_serving_says(demo, dataset):
     assert found.raw["images and answers"][5] == pytest.approx(outputs[demo.model.output("probabilities")][0], abs=1e-6)
     assert found.embedding[5] == pytest.approx(outputs[demo.model.output("embedding")][0], abs=1e-5)
     silent = encode(demo.schema, SelfReport())[None]
-    for shown, given in {"images alone": {"features": silent}, "answers alone": {"image_mask": np.zeros_like(mask)}}.items():
+    for shown, given in {
+        "images alone": {"features": silent},
+        "answers alone": {"image_mask": np.zeros_like(mask)},
+    }.items():
         inputs = {"images": images, "image_mask": mask, "features": encode(demo.schema, sample.report)[None], **given}
         assert found.raw[shown][5] == pytest.approx(demo.model(inputs)[demo.model.output("probabilities")][0], abs=1e-5)
     # Logits are images + answers: each alone follows from the parts.
@@ -122,7 +125,10 @@ def test_an_unusable_image_is_not_shown_unless_there_is_no_other(light, dataset)
 
 
 def test_images_that_can_not_be_read_are_counted_and_said(light, dataset):
-    samples = [dataclasses.replace(dataset.samples[n], images=keys) for n, keys in enumerate((("broken", "good"), ("missing",), ("gone",)))]
+    samples = [
+        dataclasses.replace(dataset.samples[n], images=keys)
+        for n, keys in enumerate((("broken", "good"), ("missing",), ("gone",)))
+    ]
     good = cv2.imencode(".png", case(3, 0, longest=64).images[0][..., ::-1])[1].tobytes()
     lines = []
     predict(light, dataclasses.replace(dataset, samples=tuple(samples), store=_Mixed(good)), say=lines.append)
@@ -136,7 +142,9 @@ def test_images_that_can_not_be_read_are_counted_and_said(light, dataset):
 def test_a_data_set_all_of_whose_images_are_missing_is_refused(light, dataset):
     samples = tuple(dataclasses.replace(sample, images=("missing", "gone")) for sample in dataset.samples)
     away = dataclasses.replace(dataset, samples=samples, store=_Mixed(b""), url="file:///photos")
-    with pytest.raises(DermisError, match=f"not one of {2 * len(samples)} images is in file:///photos, the first 'missing': put them"):
+    with pytest.raises(
+        DermisError, match=f"not one of {2 * len(samples)} images is in file:///photos, the first 'missing': put them"
+    ):
         predict(light, away)
 
 
@@ -195,7 +203,9 @@ def test_changes_do_what_they_say():
 def test_the_same_scene_is_repainted():
     own = case(3, 4, longest=48)
     again = case(3, 4, longest=48, repaint=own.monk_skin_tone)
-    other = case(3, 4, longest=48, repaint=next(tone for tone in type(own.monk_skin_tone) if tone != own.monk_skin_tone))
+    other = case(
+        3, 4, longest=48, repaint=next(tone for tone in type(own.monk_skin_tone) if tone != own.monk_skin_tone)
+    )
     assert all(np.array_equal(one, two) for one, two in zip(own.images, again.images, strict=True))
     assert not np.array_equal(own.images[0], other.images[0])
     assert other.self_report == own.self_report
@@ -220,7 +230,11 @@ def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind, dataset):
     whole = predict(blind, dataset)
     found = studies.tone_flips(blind, dataset, whole, source=SOURCE, step=lambda n: None)
     assert found.flip_rate.value == 0
-    assert [row.value for row in found.by_slice if row.slice == "fitzpatrick_group"] == ["FST_I_II", "FST_III_IV", "FST_V_VI"]
+    assert [row.value for row in found.by_slice if row.slice == "fitzpatrick_group"] == [
+        "FST_I_II",
+        "FST_III_IV",
+        "FST_V_VI",
+    ]
     steady = studies.robustness(blind, dataset, whole, step=lambda n: None)
     assert {row.change for row in steady} == set(studies.CHANGES)
     assert all(row.differences["top_1"].difference == 0 and row.first_stays.value == 1 for row in steady)

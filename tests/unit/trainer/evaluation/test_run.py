@@ -57,7 +57,11 @@ def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url, tmp
     assert kept.ids == from_bytes((tmp_path / "one" / "predictions.npz").read_bytes()).ids
     assert report["data_digest"] == kept.data
     key = f"evaluations/{data}/dermis/1"
-    assert {name.removeprefix(f"{key}/") for name in store.list(key)} == {"predictions.npz", "evaluation.json", "evaluation.html"}
+    assert {name.removeprefix(f"{key}/") for name in store.list(key)} == {
+        "predictions.npz",
+        "evaluation.json",
+        "evaluation.html",
+    }
 
 
 def test_it_can_be_asked_again_and_beside_another_bundle(store_url, tmp_path):
@@ -137,7 +141,9 @@ def test_split_and_part_choose_the_cases(tmp_path):
     dataset = open_dataset(DATA)
     split = dataset.split(seed=0, folds=2)
     (tmp_path / "split.json").write_text(as_text(split))
-    done = call("--model", BUNDLE, "--data", DATA, "--split", tmp_path / "split.json", "--part", "test", "--out", tmp_path)
+    done = call(
+        "--model", BUNDLE, "--data", DATA, "--split", tmp_path / "split.json", "--part", "test", "--out", tmp_path
+    )
     assert done.exit_code == 0, done.output
     ids = from_bytes((tmp_path / "predictions.npz").read_bytes()).ids
     assert set(ids) == {case.case_id for case in split.cases if case.part == "test"}
@@ -146,7 +152,10 @@ def test_split_and_part_choose_the_cases(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--model", "1", "--data", DATA), "models/dermis/1/manifest.json"),  # in the state folder's store, which is empty
+        (
+            ("--model", "1", "--data", DATA),
+            "models/dermis/1/manifest.json",
+        ),  # in the state folder's store, which is empty
         (("--model", "soon", "--data", DATA, "--store", "STORE"), "write 3, or dermis/3"),
         (("--model", "7", "--data", DATA, "--store", "STORE"), "models/dermis/7/manifest.json"),
         (("--model", BUNDLE, "--data", "nowhere"), "nowhere"),
@@ -167,7 +176,9 @@ def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp
         assert row.mean >= row.threshold
     assert found["NOT_GIVEN"].threshold >= 0.9  # the lowest threshold of the groups
     (tmp_path / "predictions.npz").write_bytes(to_bytes(made))
-    shown = CliRunner().invoke(benchmark, ["set-coverage", "--predictions", str(tmp_path / "predictions.npz"), "--splits", "5"])
+    shown = CliRunner().invoke(
+        benchmark, ["set-coverage", "--predictions", str(tmp_path / "predictions.npz"), "--splits", "5"]
+    )
     assert "90% prediction sets over 5 random halves" in shown.output
 
 

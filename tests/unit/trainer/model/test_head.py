@@ -60,7 +60,11 @@ def inputs():
     mask = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 1, 0], [0, 0, 0]], bool)
     features = np.stack([encode(SCHEMA, SelfReport())] * len(mask))
     features[1:3] = rng.integers(0, 2, (2, COLUMNS))
-    return {"images": rng.integers(0, 256, (len(mask), 3, SIZE, SIZE, 3), np.uint8), "image_mask": mask, "features": features}
+    return {
+        "images": rng.integers(0, 256, (len(mask), 3, SIZE, SIZE, 3), np.uint8),
+        "image_mask": mask,
+        "features": features,
+    }
 
 
 def softmax(logits):
@@ -173,7 +177,9 @@ def test_only_probabilities_are_held_to_an_absolute_difference(monkeypatch, tmp_
 
 def test_a_standardised_head_with_large_features_is_exported(tmp_path, inputs):
     keras.utils.set_random_seed(1)
-    model = build(small(SIZE), columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images", standardised=True, l2=0.1))
+    model = build(
+        small(SIZE), columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images", standardised=True, l2=0.1)
+    )
     for layer in model._flatten_layers():
         if layer.name == "standardise":
             layer.spread.assign(np.full(layer.spread.shape, 1e-3))
@@ -194,7 +200,12 @@ def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder):
 
 @pytest.mark.parametrize(
     "head",
-    [Head(pooling="images"), Head(pooling="images", standardised=True), Head(units=8, answers_units=4, dropout=0.5), Head(l2=0.1)],
+    [
+        Head(pooling="images"),
+        Head(pooling="images", standardised=True),
+        Head(units=8, answers_units=4, dropout=0.5),
+        Head(l2=0.1),
+    ],
 )
 def test_every_head_keeps_logits_a_sum(head, inputs):
     backbone = mirrored(small(SIZE))
@@ -210,9 +221,17 @@ def test_every_head_keeps_logits_a_sum(head, inputs):
 def test_pooled_features_are_all_that_attention_over_images_needs(inputs):
     backbone = small(SIZE)
     model = build(backbone, columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images"))
-    maps = np.asarray(backbone(inputs["images"].reshape(-1, SIZE, SIZE, 3).astype(np.float32))).mean((1, 2), keepdims=True)
+    maps = np.asarray(backbone(inputs["images"].reshape(-1, SIZE, SIZE, 3).astype(np.float32))).mean(
+        (1, 2), keepdims=True
+    )
     pooled = model_head(model, maps.shape[1:])
-    found = pooled({"maps": maps.reshape(-1, 3, *maps.shape[1:]), "image_mask": inputs["image_mask"], "features": inputs["features"]})
+    found = pooled(
+        {
+            "maps": maps.reshape(-1, 3, *maps.shape[1:]),
+            "image_mask": inputs["image_mask"],
+            "features": inputs["features"],
+        }
+    )
     np.testing.assert_allclose(found["logits"], model.predict(inputs, verbose=0)["logits"], atol=1e-4)
 
 
@@ -224,7 +243,10 @@ def model_head(model, shape):
 
 def test_a_mirror_image_gives_the_same_answer(inputs):
     model = build(mirrored(small(SIZE)), columns=COLUMNS, conditions=CONDITIONS)
-    one, two = (model.predict({**inputs, "images": images}, verbose=0) for images in (inputs["images"], inputs["images"][:, :, :, ::-1]))
+    one, two = (
+        model.predict({**inputs, "images": images}, verbose=0)
+        for images in (inputs["images"], inputs["images"][:, :, :, ::-1])
+    )
     np.testing.assert_allclose(one["logits"], two["logits"], atol=1e-4)
     np.testing.assert_allclose(one["cam"], two["cam"][:, :, :, ::-1], atol=1e-4)
 
@@ -243,7 +265,9 @@ def test_losses_by_hand():
     focal = -0.5 * 0.2**2 * np.log(0.8) - 0.5 * 0.8**2 * np.log(0.2)
     assert float(cross_entropy(focal_gamma=2.0)(target, logits)[0]) == pytest.approx(focal, rel=1e-5)
     one = np.array([[1.0, 0.0]], np.float32)
-    assert float(cross_entropy(label_smoothing=0.5)(one, logits)[0]) == pytest.approx(-0.75 * np.log(0.8) - 0.25 * np.log(0.2), rel=1e-5)
+    assert float(cross_entropy(label_smoothing=0.5)(one, logits)[0]) == pytest.approx(
+        -0.75 * np.log(0.8) - 0.25 * np.log(0.2), rel=1e-5
+    )
     weights = class_weights(np.array([[1, 0]] * 30 + [[0, 1]] * 3, float))
     assert weights.mean() == pytest.approx(1)
     assert weights[-1] > 5 * weights[0]

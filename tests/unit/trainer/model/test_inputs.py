@@ -69,7 +69,11 @@ def scin(tmp_path):
     rows, store = [], open_store((tmp_path / "scin").as_uri())
     for n in range(40):
         images = (10 * n, 10 * n + 1)[: 1 + n % 2] if n % 5 else ()
-        given = {"age_group": AGES[n % 6], "monk_skin_tone_label_us": str(1 + n % 10), "condition_symptoms_itching": "YES"}
+        given = {
+            "age_group": AGES[n % 6],
+            "monk_skin_tone_label_us": str(1 + n % 10),
+            "condition_symptoms_itching": "YES",
+        }
         made = labelled(100 + n, {"Eczema": 0.75, "Tinea": 0.25}, **given) if n % 4 else case(100 + n, **given)
         rows.append({key: value for key, value in made.items() if not key.startswith("image_")})
         for slot, image in enumerate(images, start=1):
@@ -91,7 +95,11 @@ def test_a_folder_without_any_of_its_images_is_told_by_name(other, tmp_path):
 def test_scin_becomes_samples(scin):
     one = scin.samples[3]
     assert (one.id, one.top, dict(one.target)) == ("103", "Eczema", {"Eczema": 0.75, "Tinea": 0.25})
-    assert (one.report.age_group, one.report.monk_skin_tone, one.report.condition_symptoms) == ("AGE_50_TO_59", "MST4", ("ITCHING",))
+    assert (one.report.age_group, one.report.monk_skin_tone, one.report.condition_symptoms) == (
+        "AGE_50_TO_59",
+        "MST4",
+        ("ITCHING",),
+    )
     assert one.images == ("images/30.png", "images/31.png")
     assert one.graders == ()  # its weights do not follow from the list: nobody can tell who said what
     assert {name: one.slices[name] for name in ("monk_bin", "images", "answers", "fitzpatrick_self")} == {
@@ -171,10 +179,14 @@ def test_no_part_of_a_split_shares_a_group_and_another_ones_split_is_refused(oth
     made = scin.split(seed=1, folds=3)
     parts = {part: scin.part(made, part) for part in ("train", "validation", "calibration", "test")}
     assert sum(map(len, parts.values())) == 40
-    assert {s.id for fold in range(3) for s in scin.fold(made, fold)[1].samples} == {c.case_id for c in made.cases if c.fold is not None}
+    assert {s.id for fold in range(3) for s in scin.fold(made, fold)[1].samples} == {
+        c.case_id for c in made.cases if c.fold is not None
+    }
     first = made.cases[0]
     torn = {sample.group: sample for sample in scin.samples}[first.group]
-    moved = made.model_copy(update={"cases": tuple(c.model_copy(update={"part": "test"}) if c is first else c for c in made.cases)})
+    moved = made.model_copy(
+        update={"cases": tuple(c.model_copy(update={"part": "test"}) if c is first else c for c in made.cases)}
+    )
     if first.part != "test":
         twin = replace(torn, id="twin")
         with pytest.raises(DermisError, match="SPLIT_LEAK"):

@@ -45,7 +45,9 @@ def started() -> Started:
 
 
 def resumed(attempt: int) -> Resumed:
-    return Resumed(run_id=ID, attempt=attempt, resumed_at=BEGAN + timedelta(hours=attempt), after=0, code="c", hardware="h")
+    return Resumed(
+        run_id=ID, attempt=attempt, resumed_at=BEGAN + timedelta(hours=attempt), after=0, code="c", hardware="h"
+    )
 
 
 def epoch(k: int) -> Epoch:

@@ -38,12 +38,18 @@ def test_an_equal_version_passes(seed: int, n: int) -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3 * gate.N_MIN, 450), st.floats(0.1, 0.9), st.floats(0, 0.05))
-def test_a_version_made_worse_on_dark_skin_is_refused_however_good_it_is_elsewhere(seed: int, n: int, lost: float, won: float) -> None:
+def test_a_version_made_worse_on_dark_skin_is_refused_however_good_it_is_elsewhere(
+    seed: int, n: int, lost: float, won: float
+) -> None:
     rng = np.random.default_rng(seed)
     tones = slices(n)
     dark = np.array([tone == "MST_7_10" for tone in tones["monk_bin"]])
     current = (rng.uniform(size=n) < 0.7).astype(float)
-    candidate = np.where(dark & (rng.uniform(size=n) < lost), 0.0, np.where(dark, current, np.maximum(current, rng.uniform(size=n) < won)))
+    candidate = np.where(
+        dark & (rng.uniform(size=n) < lost),
+        0.0,
+        np.where(dark, current, np.maximum(current, rng.uniform(size=n) < won)),
+    )
     assume((current[dark] - candidate[dark]).mean() > gate.MOST_LOSS)
     judgement = judge(paired(current, candidate), tones, waived=frozenset(SCALES))
     assert not judgement.passed
@@ -88,7 +94,9 @@ def test_the_order_of_the_cases_changes_nothing(seed: int) -> None:
     scores, tones, mixed = rng.uniform(size=(2, n)), slices(n), rng.permutation(n)
     judgement = judge(paired(*scores), tones)
     names = [str(i) for i in mixed]
-    other = judge(paired(*scores[:, mixed], names), {scale: [values[i] for i in mixed] for scale, values in tones.items()})
+    other = judge(
+        paired(*scores[:, mixed], names), {scale: [values[i] for i in mixed] for scale, values in tones.items()}
+    )
     for one, two in zip((judgement.overall, *judgement.tones), (other.overall, *other.tones), strict=True):
         assert one.interval == pytest.approx(two.interval)
         assert (one.verdict, one.gain) == (two.verdict, pytest.approx(two.gain))
@@ -132,7 +140,9 @@ def test_cases_that_belong_together_count_as_one(together: int) -> None:
     n = 1800
     rng = np.random.default_rng(0)
     difference = np.repeat(rng.normal(0, 0.3, n // together), together)
-    tone = by_name(judge(paired(np.zeros(n), difference, [str(i // together) for i in range(n)]), {"monk_bin": ["MST_1_3"] * n}))
+    tone = by_name(
+        judge(paired(np.zeros(n), difference, [str(i // together) for i in range(n)]), {"monk_bin": ["MST_1_3"] * n})
+    )
     seen = tone["monk_bin=MST_1_3"]
     assert (seen.n, seen.independent) == (n, n // together)
     assert seen.interval is not None

@@ -30,7 +30,10 @@ pytestmark = pytest.mark.trainer
 DARK = "monk_bin=MST_7_10"
 SIZE = 32
 CONFIG = dataclasses.replace(
-    demo.CONFIG, image_size=SIZE, stages=(Stage(after="", epochs=6, learning_rate=1e-2, images="augmented"),), patience=None
+    demo.CONFIG,
+    image_size=SIZE,
+    stages=(Stage(after="", epochs=6, learning_rate=1e-2, images="augmented"),),
+    patience=None,
 )
 CALIBRATION, TEST = (open_dataset(f"generated:{seed}:{count}:{SIZE}") for seed, count in ((22, 60), (23, 40)))
 CASES = open_dataset(f"generated:24:600:{SIZE}")
@@ -46,7 +49,9 @@ def mislabelled_on_dark_skin(dataset):
     dark = [place for place, sample in enumerate(dataset.samples) if sample.slices["monk_bin"] == "MST_7_10"]
     samples = list(dataset.samples)
     for place, other in zip(dark, np.random.default_rng(0).permutation(dark), strict=True):
-        samples[place] = dataclasses.replace(samples[place], target=dataset.samples[other].target, top=dataset.samples[other].top)
+        samples[place] = dataclasses.replace(
+            samples[place], target=dataset.samples[other].target, top=dataset.samples[other].top
+        )
     return dataclasses.replace(dataset, samples=tuple(samples))
 
 
@@ -71,7 +76,9 @@ def test_a_model_made_worse_on_dark_skin_is_refused_and_its_equal_is_promoted(tm
     print(refused.output)
     assert refused.exit_code == 1
     assert "REFUSED: dermis 2" in refused.output
-    (gain, low, high) = re.search(rf"because {DARK}: (\S+) \((\S+) to (\S+)\) on \d+ cases: it may lose", refused.output).groups()
+    (gain, low, high) = re.search(
+        rf"because {DARK}: (\S+) \((\S+) to (\S+)\) on \d+ cases: it may lose", refused.output
+    ).groups()
     assert float(low) < float(gain) < float(high) < 0, "the loss is certain"
     waived = CliRunner().invoke(promote, ["2", "--store", url, "--waive", DARK, "--reason", "no one may"])
     assert (waived.exit_code, read_current(store).current.version) == (1, 1)

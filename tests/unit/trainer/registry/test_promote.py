@@ -34,7 +34,9 @@ from dermis.trainer.registry import promote as registry
 from dermis.trainer.registry.promote import Action, PromotionRequest, Waiver, promote, rollback
 from tests.support import evaluations
 
-CONDITIONS = tuple(Condition(id=name, name=name.title()) for name in ("ACNE", "ECZEMA", "PSORIASIS", "TINEA", "URTICARIA"))
+CONDITIONS = tuple(
+    Condition(id=name, name=name.title()) for name in ("ACNE", "ECZEMA", "PSORIASIS", "TINEA", "URTICARIA")
+)
 DATA = "ab" * 32
 N = 300
 ROOT = "/store/models"
@@ -46,7 +48,9 @@ def ref(version: int) -> VersionRef:
     return VersionRef(name="dermis", version=version)
 
 
-def add_bundle(store, version: int, *, purpose: str = "release", field: str = "age_group", conditions=CONDITIONS) -> None:
+def add_bundle(
+    store, version: int, *, purpose: str = "release", field: str = "age_group", conditions=CONDITIONS
+) -> None:
     schema = FeatureSchema(fields=(FeatureField(name=field, kind="ONE_OF", values=("A", "B")),))
     files = {"saved_model.pb": b"%d" % version, "feature_schema.json": schema.model_dump_json().encode()}
     manifest = Manifest(
@@ -88,7 +92,9 @@ def predictions(version: int, *, hit: np.ndarray, slices=SLICES, conditions=COND
 
 
 def evaluate(store, version: int, *, data: str = DATA, **more) -> None:
-    store.put_once(f"{layout.evaluation_key(data, ref(version))}/predictions.npz", to_bytes(predictions(version, **more)))
+    store.put_once(
+        f"{layout.evaluation_key(data, ref(version))}/predictions.npz", to_bytes(predictions(version, **more))
+    )
 
 
 GOOD = np.arange(N) % 4 != 0
@@ -215,9 +221,15 @@ def test_what_can_not_be_compared_is_refused(store: MemoryStore) -> None:
         (replace(other, data=DATA[:16] + "ff" * 24), "evaluated on other data"),
         (replace(other, ids=("another", *other.ids[1:])), "evaluated on other data"),
         (replace(other, target=np.roll(other.target, 1, axis=1)), "other reference differentials"),
-        (replace(other, raw={"images alone": other.raw["images and answers"]}), "were not made from images and answers"),
+        (
+            replace(other, raw={"images alone": other.raw["images and answers"]}),
+            "were not made from images and answers",
+        ),
         (predictions(2, hit=GOOD[:0], slices={}), "holds no case"),
-        (predictions(2, hit=GOOD, conditions=(*CONDITIONS[:4], Condition(id="NEW", name="New"))), "other conditions (NEW, URTICARIA)"),
+        (
+            predictions(2, hit=GOOD, conditions=(*CONDITIONS[:4], Condition(id="NEW", name="New"))),
+            "other conditions (NEW, URTICARIA)",
+        ),
     ):
         store.delete(key)
         store.put_once(key, to_bytes(changed))
@@ -344,7 +356,9 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk) -> None:
     store.delete(f"{layout.evaluation_key(DATA, ref(2))}/predictions.npz")
     few = {**SLICES, "monk_bin": tuple("NOT_GIVEN" for _ in SLICES["monk_bin"])}
     evaluate(store, 2, hit=GOOD, slices=few)
-    said = run(promote_command, "dermis/2", "--waive", "monk_bin", "--reason", "no tones graded", "--data-digest", DATA, *where)
+    said = run(
+        promote_command, "dermis/2", "--waive", "monk_bin", "--reason", "no tones graded", "--data-digest", DATA, *where
+    )
     assert said.exit_code == 0, said.output
     assert "waived monk_bin: no tones graded" in said.output
     training = Run.start(store, RunConfig(name="demo", purpose="demo"))
@@ -376,7 +390,14 @@ def test_a_version_whose_evaluation_can_not_be_read_is_not_promoted(store: Memor
 def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
     store, where = on_disk
     figure = {"value": 0.5, "interval": [0.4, 0.6]}
-    dark = {"value": "MST_7_10", "n": 7, "top_1": 0.25, "top_1_interval": None, "top_3_soft": 0.75, "top_3_soft_interval": [0.5, 0.875]}
+    dark = {
+        "value": "MST_7_10",
+        "n": 7,
+        "top_1": 0.25,
+        "top_1_interval": None,
+        "top_3_soft": 0.75,
+        "top_3_soft_interval": [0.5, 0.875],
+    }
     report = evaluations.document(
         n=N,
         overall={"top_1": figure, "top_3_soft": figure},
@@ -391,7 +412,12 @@ def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--waive", "monk_bin"], ["--reason", "x"], ["--waive", "a", "--reason", " "], ["--waive", "a", "--reason", "b", "--reason", "c"]],
+    [
+        ["--waive", "monk_bin"],
+        ["--reason", "x"],
+        ["--waive", "a", "--reason", " "],
+        ["--waive", "a", "--reason", "b", "--reason", "c"],
+    ],
 )
 def test_a_waiver_without_a_reason_is_no_waiver(on_disk, arguments: list[str]) -> None:
     store, where = on_disk

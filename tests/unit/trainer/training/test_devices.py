@@ -46,7 +46,12 @@ def metrics_and_sizes(folder):
 def run_on(devices, folder):
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(devices), str(folder)], capture_output=True, text=True, env=environment, check=False, timeout=300
+        [sys.executable, "-c", RUN, str(devices), str(folder)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -56,7 +61,9 @@ def test_two_devices_train_as_one_does(tmp_path):
     (one, alone, sizes), (two, shared, others) = (run_on(count, tmp_path / str(count)) for count in (1, 2))
     assert (one, two, len(alone)) == (1, 2, 4)
     for name in alone[0]:
-        np.testing.assert_allclose([epoch[name] for epoch in shared], [epoch[name] for epoch in alone], rtol=1e-3, err_msg=name)
+        np.testing.assert_allclose(
+            [epoch[name] for epoch in shared], [epoch[name] for epoch in alone], rtol=1e-3, err_msg=name
+        )
     assert len(sizes) > 10
     np.testing.assert_allclose(others, sizes, rtol=0.02)
     assert alone[0]["loss"] > alone[-1]["loss"]

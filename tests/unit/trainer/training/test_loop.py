@@ -106,7 +106,9 @@ def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, mo
     # What was done before the kill, then, from the last checkpoint on, the very batches of the run that was not killed.
     assert seen[:before] == wanted[:before]
     assert seen[before:] == wanted[-len(seen[before:]) :]
-    assert len({(stage, epoch) for stage, epoch, _ in seen[before:]}) == len(epochs) - (dies_after - 1)  # it died before that checkpoint
+    assert len({(stage, epoch) for stage, epoch, _ in seen[before:]}) == len(epochs) - (
+        dies_after - 1
+    )  # it died before that checkpoint
     for one, other in zip(weights, resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert again["loss"] == pytest.approx(metrics["loss"], rel=1e-4)
@@ -173,7 +175,10 @@ def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monk
     ],
 )
 def test_every_option_trains(tmp_path, changes):
-    parts = replace(PARTS, unlabelled=replace(PARTS.test, samples=tuple(replace(s, target={}, top=None) for s in PARTS.test.samples)))
+    parts = replace(
+        PARTS,
+        unlabelled=replace(PARTS.test, samples=tuple(replace(s, target={}, top=None) for s in PARTS.test.samples)),
+    )
     config = replace(CONFIG, **changes)
     model, metrics = fit_model(config, parts, CONDITIONS, Workspace(cache=tmp_path, quiet=True))
     assert np.isfinite(list(metrics.values())).all()
@@ -210,7 +215,11 @@ def test_one_pass_tells_what_each_modality_says(tmp_path):
     model, _ = trained(tmp_path, replace(CONFIG, stages=(Stage(epochs=1),)))
     said = predict_uncalibrated(model, CONFIG, PARTS.test, CONDITIONS)
     inputs = arrays(PARTS.test, CONFIG.schema, 40)
-    hidden = {"images alone": without_answers(inputs, CONFIG.schema), "answers alone": without_images(inputs), "images and answers": inputs}
+    hidden = {
+        "images alone": without_answers(inputs, CONFIG.schema),
+        "answers alone": without_images(inputs),
+        "images and answers": inputs,
+    }
     for shown, given in hidden.items():
         np.testing.assert_allclose(said.raw[shown], model.predict(given, verbose=0)["probabilities"], atol=1e-5)
 
@@ -235,7 +244,9 @@ def test_what_is_hidden_is_hidden_and_never_both():
     n = 400
     mask, features = np.ones((n, 3), bool), np.full((n, len(absent)), 7.0)
     config = replace(CONFIG, images_dropout=0.3, answers_dropout=0.4)
-    whole = Batch(images=np.zeros((n, 3, 1, 1, 1)), image_mask=mask, features=features, target=np.zeros((n, 2)), weight=np.ones(n))
+    whole = Batch(
+        images=np.zeros((n, 3, 1, 1, 1)), image_mask=mask, features=features, target=np.zeros((n, 2)), weight=np.ones(n)
+    )
     batch = modality_dropout(whole, config, absent, rng)
     no_images, no_answers = ~batch.image_mask.any(1), (batch.features == absent).all(1)
     assert 0.22 < no_images.mean() < 0.38
@@ -310,12 +321,21 @@ def test_an_image_that_is_not_there_is_told_of(tmp_path, capsys):
     _, places = embed(lacking, new_backbone(CONFIG), tmp_path, pooled=True, quiet=True)
     assert places[0, 0, 0] == -1
     count = len({key for sample in PARTS.test.samples for key in sample.images})
-    assert f"1 of {count} images are missing or can't be decoded and are left out, the first: {gone!r}" in capsys.readouterr().err
+    assert (
+        f"1 of {count} images are missing or can't be decoded and are left out, the first: {gone!r}"
+        in capsys.readouterr().err
+    )
 
 
 def test_progress_is_what_it_was():
     made = TrainState(
-        stage=1, epoch=2, total=5, best_loss=0.5, best_epoch=1, weights=[np.ones(3), np.zeros((2, 2))], pseudo_labels=[np.arange(2)]
+        stage=1,
+        epoch=2,
+        total=5,
+        best_loss=0.5,
+        best_epoch=1,
+        weights=[np.ones(3), np.zeros((2, 2))],
+        pseudo_labels=[np.arange(2)],
     )
     again = TrainState.from_bytes(made.to_bytes())
     assert dataclasses.asdict(again).keys() == dataclasses.asdict(made).keys()
@@ -339,13 +359,20 @@ def test_augmentations_keep_and_shift_tones_apart():
 
 
 def test_settings_are_named_and_typed():
-    made = changed(CONFIG, {"batch": "8", "head.l2": "0.1", "stage.learning_rate": "0.5", "stage.1.epochs": "9", "patience": "none"})
+    made = changed(
+        CONFIG,
+        {"batch": "8", "head.l2": "0.1", "stage.learning_rate": "0.5", "stage.1.epochs": "9", "patience": "none"},
+    )
     assert (made.batch, made.head.l2, made.patience) == (8, 0.1, None)
     assert [stage.learning_rate for stage in made.stages] == [0.5, 0.5]
     assert [stage.epochs for stage in made.stages] == [2, 9]
     assert changed(CONFIG, {"taps": "a+b", "mirrored": "true"}).taps == ("a", "b")
     assert as_json(made)["head"]["l2"] == 0.1
-    for settings, part in (({"bach": "8"}, "no setting"), ({"batch": "many"}, "not understood"), ({"stage.7.epochs": "1"}, "no stage")):
+    for settings, part in (
+        ({"bach": "8"}, "no setting"),
+        ({"batch": "many"}, "not understood"),
+        ({"stage.7.epochs": "1"}, "no stage"),
+    ):
         with pytest.raises(DermisError, match=part):
             changed(CONFIG, settings)
 

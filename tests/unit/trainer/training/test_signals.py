@@ -30,7 +30,15 @@ SOON_S = 20.0
 def started(folder: Path, epochs: int, *, ignoring: bool = False) -> subprocess.Popen[str]:
     page = folder / "page.py"
     page.write_text(PAGE.format(epochs=epochs))
-    given = ["--data", "generated:31:48:48", "--store", (folder / "store").as_uri(), "--cache", str(folder / "cache"), "--quiet"]
+    given = [
+        "--data",
+        "generated:31:48:48",
+        "--store",
+        (folder / "store").as_uri(),
+        "--cache",
+        str(folder / "cache"),
+        "--quiet",
+    ]
     environ = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TMPDIR": str(folder)}
 
     by_a_script = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if ignoring else []  # as a shell starts `command &`
@@ -86,7 +94,12 @@ def test_a_run_ends_at_once_wherever_it_is_stopped_and_the_same_command_goes_on(
 
 def test_a_store_that_hangs_does_not_hold_it_and_its_handlers_are_put_back():
     said = subprocess.run(
-        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SOON_S, check=False
+        [sys.executable, "-c", SCRIPT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SOON_S,
+        check=False,
     )
     assert said.returncode == 128 + signal.SIGTERM, said.stdout
     assert said.stdout.splitlines() == ["put back", "stopped by SIGTERM; this could not be noted within 0.2 s"]

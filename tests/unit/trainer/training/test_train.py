@@ -32,7 +32,9 @@ def part(name):
 
 
 PARTS = Parts(**{name: part(name) for name in COUNTS})
-TINY = dataclasses.replace(demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),), risk=0.9, false_alarms=0.1)
+TINY = dataclasses.replace(
+    demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),), risk=0.9, false_alarms=0.1
+)
 
 
 def build(folder, config=TINY):
@@ -54,7 +56,12 @@ def test_a_bundle_can_be_published(built):
     manifest = publish(MemoryStore(), built)
     assert manifest.purpose == "demo"
     assert [condition.name for condition in manifest.conditions] == NAMES
-    assert manifest.files.keys() >= {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", EVALUATION_FILE, MODEL_CARD_FILE}
+    assert manifest.files.keys() >= {
+        "saved_model.pb",
+        "assets.extra/tf_serving_warmup_requests",
+        EVALUATION_FILE,
+        MODEL_CARD_FILE,
+    }
 
 
 def test_a_bundle_knows_its_outliers_and_when_to_abstain(built):
@@ -126,5 +133,7 @@ def test_the_committed_case_is_the_configs(tmp_path):
 
 
 def test_the_committed_bundle_has_the_configs_signature(built):
-    at_size = {name: spec.replace("48, 48", "96, 96").replace("6, 6", "12, 12") for name, spec in signature(built).items()}
+    at_size = {
+        name: spec.replace("48, 48", "96, 96").replace("6, 6", "12, 12") for name, spec in signature(built).items()
+    }
     assert signature(BUNDLE) == at_size

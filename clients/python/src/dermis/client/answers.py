@@ -142,9 +142,7 @@ class Outcome(Answer):
     feature_schema: str | None = None
     images_used: list[int] = []
     stages: list[Stage] = []
-    notice: str = (
-        "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
-    )
+    notice: str = "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
     notices: list[Notice] = []
     answer_shares: list[AnswerShare] = []
     heatmaps: list[Heatmap] = []

@@ -111,16 +111,23 @@ class Api:
             response = await self._answer(request, timeout=left)
             latest = _read(response, Case)
             if not latest.is_closed:
-                await self._connection.sleep(max(0, min(retry.retry_after(response, _AGAIN_S), deadline - time.monotonic())))
+                await self._connection.sleep(
+                    max(0, min(retry.retry_after(response, _AGAIN_S), deadline - time.monotonic()))
+                )
         return latest
 
     async def events(self, case_id: str) -> AsyncGenerator[Event, None]:
         """Yield each event of a case as it comes, until the case ends; a stream that breaks goes on after the last event."""
         last, failures = "", 0
         while True:
-            request = self._connection.request("GET", f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": last} if last else {})
+            request = self._connection.request(
+                "GET", f"/v1/cases/{case_id}/events", headers={"Last-Event-ID": last} if last else {}
+            )
             try:
-                async with self._stream(request) as response, contextlib.aclosing(self._connection.lines(response)) as lines:
+                async with (
+                    self._stream(request) as response,
+                    contextlib.aclosing(self._connection.lines(response)) as lines,
+                ):
                     if response.status_code == httpx.codes.NO_CONTENT:
                         return
                     parser = EventParser()
@@ -156,7 +163,12 @@ class Api:
         return (await self._call("GET", f"/v1/cases/{case_id}/images/{n}/heatmap", params=params)).content
 
     async def give_feedback(
-        self, case_id: str, *, helpful: bool | None = None, condition: str | None = None, confirmed_by: ConfirmedBy | None = None
+        self,
+        case_id: str,
+        *,
+        helpful: bool | None = None,
+        condition: str | None = None,
+        confirmed_by: ConfirmedBy | None = None,
     ) -> FeedbackKept:
         """Say what became of an outcome: `helpful`, or `condition` (an id, or OTHER) and `confirmed_by`, or all of them."""
         body = {"helpful": helpful, "condition": condition, "confirmed_by": confirmed_by}
@@ -184,13 +196,17 @@ class Api:
             for each in page.promotions:
                 yield each
 
-    async def create_batch(self, url: str, *, prefix: str = "", csv: str | None = None, rows: bytes | None = None) -> Batch:
+    async def create_batch(
+        self, url: str, *, prefix: str = "", csv: str | None = None, rows: bytes | None = None
+    ) -> Batch:
         """Have many images in the store at `url` assessed: one case for each key below `prefix`, or for each row of a CSV file.
 
         The CSV file is the key `csv` in the same store, or `rows`, which are sent along.
         """
         if rows is None:
-            return _read(await self._call("POST", "/v1/batches", json={"url": url, "prefix": prefix, "csv": csv}), Batch)
+            return _read(
+                await self._call("POST", "/v1/batches", json={"url": url, "prefix": prefix, "csv": csv}), Batch
+            )
         headers = {"Content-Type": "text/csv"}
         return _read(await self._call("POST", "/v1/batches", params={"url": url}, content=rows, headers=headers), Batch)
 
@@ -203,7 +219,10 @@ class Api:
         deadline = time.monotonic() + timeout
         while (batch := await self.batch(batch_id)).status != "FINISHED":
             if time.monotonic() >= deadline:
-                raise ApiError("NOT_FINISHED", f"batch {batch_id} has {batch.rows_done} of {batch.rows} rows done; look again later")
+                raise ApiError(
+                    "NOT_FINISHED",
+                    f"batch {batch_id} has {batch.rows_done} of {batch.rows} rows done; look again later",
+                )
             await self._connection.sleep(_AGAIN_S)
         return batch
 
@@ -217,7 +236,10 @@ class Api:
         """Yield a batch's results as far as they go, in order, while they come."""
         request = self._connection.request("GET", f"/v1/batches/{batch_id}/results")
         try:
-            async with self._stream(request) as response, contextlib.aclosing(self._connection.lines(response)) as lines:
+            async with (
+                self._stream(request) as response,
+                contextlib.aclosing(self._connection.lines(response)) as lines,
+            ):
                 async for line in lines:
                     yield BatchResult.model_validate_json(line)
         except httpx.RequestError as fault:
@@ -251,7 +273,11 @@ class Api:
             except httpx.RequestError as fault:
                 attempt += 1
                 wait = retry.wait_before(attempt)
-                if attempt > retry.MOST_ATTEMPTS or not retry.is_lost(request, fault) or time.monotonic() + wait > deadline:
+                if (
+                    attempt > retry.MOST_ATTEMPTS
+                    or not retry.is_lost(request, fault)
+                    or time.monotonic() + wait > deadline
+                ):
                     raise self._lost(fault) from fault
             else:
                 wait = retry.retry_after(response, _AGAIN_S)
@@ -276,7 +302,9 @@ class Api:
     def _lost(self, fault: httpx.RequestError) -> ApiError:
         url = self._connection.url
         if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
-            return ApiError("NO_GATEWAY", f"nothing answers at {url}; start dermis there (`dermis up`), or correct the address")
+            return ApiError(
+                "NO_GATEWAY", f"nothing answers at {url}; start dermis there (`dermis up`), or correct the address"
+            )
         return ApiError("NO_ANSWER", f"{url}: {str(fault) or type(fault).__name__}")
 
 
@@ -293,7 +321,9 @@ class AsyncClient(Api):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -32,7 +32,9 @@ def _call(method: Callable[Concatenate[Api, P], Awaitable[T]]) -> "Callable[Conc
     return call
 
 
-def _iterate(method: Callable[Concatenate[Api, P], AsyncGenerator[T, None]]) -> "Callable[Concatenate[Client, P], Iterator[T]]":
+def _iterate(
+    method: Callable[Concatenate[Api, P], AsyncGenerator[T, None]],
+) -> "Callable[Concatenate[Client, P], Iterator[T]]":
     @functools.wraps(method)
     def iterate(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         items = method(client._api, *args, **kwargs)
@@ -61,7 +63,9 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:

@@ -53,7 +53,9 @@ def error_of(response: httpx.Response) -> ApiError:
         str(problem.get("reason") or "NOT_DERMIS"),
         str(detail),
         pointers=tuple(
-            FieldFault(str(each.get("pointer")), str(each.get("detail"))) for each in problem.get("errors") or () if isinstance(each, dict)
+            FieldFault(str(each.get("pointer")), str(each.get("detail")))
+            for each in problem.get("errors") or ()
+            if isinstance(each, dict)
         ),
         status=response.status_code,
         instance=problem.get("instance"),

@@ -28,7 +28,8 @@ def is_busy(request: httpx.Request, response: httpx.Response) -> bool:
 def is_lost(request: httpx.Request, fault: httpx.RequestError) -> bool:
     """Return whether a request whose connection failed may be sent again: it was never sent, or sending it twice does no harm."""
     return isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout) or (
-        isinstance(fault, httpx.TimeoutException | httpx.NetworkError | httpx.RemoteProtocolError) and is_repeatable(request)
+        isinstance(fault, httpx.TimeoutException | httpx.NetworkError | httpx.RemoteProtocolError)
+        and is_repeatable(request)
     )
 
 

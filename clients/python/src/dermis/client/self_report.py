@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 AgeGroup = Literal[
-    "AGE_UNKNOWN", "AGE_18_TO_29", "AGE_30_TO_39", "AGE_40_TO_49", "AGE_50_TO_59", "AGE_60_TO_69", "AGE_70_TO_79", "AGE_80_OR_ABOVE"
+    "AGE_UNKNOWN",
+    "AGE_18_TO_29",
+    "AGE_30_TO_39",
+    "AGE_40_TO_49",
+    "AGE_50_TO_59",
+    "AGE_60_TO_69",
+    "AGE_70_TO_79",
+    "AGE_80_OR_ABOVE",
 ]
 SexAtBirth = Literal["FEMALE", "MALE", "OTHER_OR_UNSPECIFIED"]
 FitzpatrickSkinType = Literal["FST1", "FST2", "FST3", "FST4", "FST5", "FST6", "NONE_IDENTIFIED"]
@@ -36,9 +43,18 @@ BodyPart = Literal[
     "OTHER",
 ]
 ConditionSymptom = Literal[
-    "BOTHERSOME_APPEARANCE", "BLEEDING", "INCREASING_SIZE", "DARKENING", "ITCHING", "BURNING", "PAIN", "NO_RELEVANT_EXPERIENCE"
+    "BOTHERSOME_APPEARANCE",
+    "BLEEDING",
+    "INCREASING_SIZE",
+    "DARKENING",
+    "ITCHING",
+    "BURNING",
+    "PAIN",
+    "NO_RELEVANT_EXPERIENCE",
 ]
-OtherSymptom = Literal["FEVER", "CHILLS", "FATIGUE", "JOINT_PAIN", "MOUTH_SORES", "SHORTNESS_OF_BREATH", "NO_RELEVANT_SYMPTOMS"]
+OtherSymptom = Literal[
+    "FEVER", "CHILLS", "FATIGUE", "JOINT_PAIN", "MOUTH_SORES", "SHORTNESS_OF_BREATH", "NO_RELEVANT_SYMPTOMS"
+]
 RelatedCategory = Literal[
     "RASH",
     "ACNE",

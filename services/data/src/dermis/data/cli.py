@@ -22,7 +22,9 @@ _data = click.option(
     show_default=True,
     help="Data set: a folder or store URL that holds the tables and images/.",
 )
-_policy = click.option("--policy", default=defaults.POLICY, show_default=True, help="Label policy: its name, or a file.")
+_policy = click.option(
+    "--policy", default=defaults.POLICY, show_default=True, help="Label policy: its name, or a file."
+)
 
 
 @click.group(short_help="Profile, measure, split and compare data sets.")
@@ -43,11 +45,17 @@ def data() -> None:
 @_data
 @options.mapping
 @_policy
-@click.option("--images", type=options.FILE, help="The images.csv of `dermis data images`: adds colour spaces by tone and label.")
+@click.option(
+    "--images", type=options.FILE, help="The images.csv of `dermis data images`: adds colour spaces by tone and label."
+)
 @options.out("profile")
-@click.option("--publish", is_flag=True, help="Also put what is of nobody in particular into the store, for the gateway's page.")
+@click.option(
+    "--publish", is_flag=True, help="Also put what is of nobody in particular into the store, for the gateway's page."
+)
 @options.store
-def profile(source: str, mapping: str | None, policy: str, images: Path | None, out: Path, publish: bool, store_url: str) -> None:
+def profile(
+    source: str, mapping: str | None, policy: str, images: Path | None, out: Path, publish: bool, store_url: str
+) -> None:
     """Write every table of the data set as CSV, JSON and one HTML report.
 
     \b
@@ -85,7 +93,12 @@ def compare(a: str, b: str, mapping_a: str | None, mapping_b: str | None, policy
 @data.command()
 @_data
 @_policy
-@click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases; also !=, >=, <=. Repeated: all have to hold.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="FIELD=VALUE|VALUE",
+    help="Which cases; also !=, >=, <=. Repeated: all have to hold.",
+)
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folder: Path) -> None:
@@ -104,7 +117,9 @@ def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folde
         return
     with click.progressbar(length=len(chosen.keys), label="images") as bar:
         done = chosen.bring_to(folder, step=lambda: bar.update(1))
-    click.echo(f"{len(done.fetched):,} fetched, {len(done.there):,} were there, {len(done.missing):,} missing in the source")
+    click.echo(
+        f"{len(done.fetched):,} fetched, {len(done.there):,} were there, {len(done.missing):,} missing in the source"
+    )
     for key in done.missing:
         click.echo(f"missing: {key}", err=True)
 
@@ -124,9 +139,23 @@ def _open(source: str, mapping: str | None, policy: str, duplicates: Path | None
 @options.duplicates
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
-@click.option("--fractions", default=":".join(map(str, defaults.FRACTIONS.values())), show_default=True, help=":".join(defaults.FRACTIONS))
+@click.option(
+    "--fractions",
+    default=":".join(map(str, defaults.FRACTIONS.values())),
+    show_default=True,
+    help=":".join(defaults.FRACTIONS),
+)
 @options.out("split.json")
-def split(source: str, mapping: str | None, policy: str, duplicates: Path | None, seed: int, folds: int, fractions: str, out: Path) -> None:
+def split(
+    source: str,
+    mapping: str | None,
+    policy: str,
+    duplicates: Path | None,
+    seed: int,
+    folds: int,
+    fractions: str,
+    out: Path,
+) -> None:
     """Write a fold file: connected cases together, stratified by top condition and Monk tone.
 
     \b
@@ -137,7 +166,9 @@ def split(source: str, mapping: str | None, policy: str, duplicates: Path | None
     """
     from dermis.data.fold_files import write_split
 
-    click.echo(write_split(_open(source, mapping, policy, duplicates), seed=seed, folds=folds, fractions=fractions, out=out))
+    click.echo(
+        write_split(_open(source, mapping, policy, duplicates), seed=seed, folds=folds, fractions=fractions, out=out)
+    )
 
 
 @data.command()
@@ -164,18 +195,51 @@ def audit(source: str, mapping: str | None, policy: str, duplicates: Path | None
 @options.mapping
 @_policy
 @click.option("--prefix", help="Measure every image below this prefix ('' for all), not those that the tables name.")
-@click.option("--tables", help="Store URL of the tables, if not the source; with --prefix, images are found in them by name.")
+@click.option(
+    "--tables", help="Store URL of the tables, if not the source; with --prefix, images are found in them by name."
+)
 @click.option("--where", multiple=True, metavar="FIELD=VALUE|VALUE", help="Which cases, as in `fetch`.")
 @click.option("--quality-policy", type=options.FILE, help="Quality policy; by default the one that ships.")
 @click.option("--local", is_flag=True, help="Measure on this machine; needs neither workers nor Redis.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="With --local: how many at once.")
-@click.option("--store", envvar="DERMIS_STORE_URL", show_envvar=True, help="Store that the workers share; with --local, a folder in OUT.")
-@click.option("--broker", envvar="DERMIS_BROKER_URL", show_envvar=True, default="redis://127.0.0.1:6379/0", help="The workers' Redis.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="With --local: how many at once."
+)
+@click.option(
+    "--store",
+    envvar="DERMIS_STORE_URL",
+    show_envvar=True,
+    help="Store that the workers share; with --local, a folder in OUT.",
+)
+@click.option(
+    "--broker",
+    envvar="DERMIS_BROKER_URL",
+    show_envvar=True,
+    default="redis://127.0.0.1:6379/0",
+    help="The workers' Redis.",
+)
 @click.option("--shard-size", type=click.IntRange(1, 1000), default=16, show_default=True, help="Images of one task.")
-@click.option("--resend-after", type=float, default=60, show_default=True, help="Seconds without a result until shards are sent again.")
-@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Contact sheets of the darkest kept and dropped.")
-@click.option("--calibrate", is_flag=True, help="Fit the quality policy to what graders called gradable; writes quality_policy.json.")
-@click.option("--loss", type=click.FloatRange(0, 0.5), default=0.01, show_default=True, help="Share of gradable cases a rule may cost.")
+@click.option(
+    "--resend-after",
+    type=float,
+    default=60,
+    show_default=True,
+    help="Seconds without a result until shards are sent again.",
+)
+@click.option(
+    "--pictures/--no-pictures", default=True, show_default=True, help="Contact sheets of the darkest kept and dropped."
+)
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Fit the quality policy to what graders called gradable; writes quality_policy.json.",
+)
+@click.option(
+    "--loss",
+    type=click.FloatRange(0, 0.5),
+    default=0.01,
+    show_default=True,
+    help="Share of gradable cases a rule may cost.",
+)
 @options.out("images")
 @click.pass_context
 def images(context: click.Context, /, **choices: Any) -> None:
@@ -196,19 +260,39 @@ def images(context: click.Context, /, **choices: Any) -> None:
 @data.command()
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--radius", type=click.IntRange(0, 16), default=defaults.RADIUS, show_default=True, help="Bits in which two hashes may differ."
+    "--radius",
+    type=click.IntRange(0, 16),
+    default=defaults.RADIUS,
+    show_default=True,
+    help="Bits in which two hashes may differ.",
 )
 @click.option("--embeddings", type=options.FILE, help="Also by embedding: .npz with arrays image and embedding.")
 @click.option(
-    "--cosine", type=click.FloatRange(0, 1), default=defaults.COSINE, show_default=True, help="With --embeddings: least cosine of a pair."
+    "--cosine",
+    type=click.FloatRange(0, 1),
+    default=defaults.COSINE,
+    show_default=True,
+    help="With --embeddings: least cosine of a pair.",
 )
-@click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show the groups that are least alike.")
 @click.option(
-    "--data", "tables", metavar="URL", callback=options.as_url, help="Data set, to tell groups within a case from those across cases."
+    "--pictures-from", metavar="URL", help="Store URL of the images, to show the groups that are least alike."
+)
+@click.option(
+    "--data",
+    "tables",
+    metavar="URL",
+    callback=options.as_url,
+    help="Data set, to tell groups within a case from those across cases.",
 )
 @options.out("duplicates")
 def duplicates(
-    table: Path, radius: int, embeddings: Path | None, cosine: float, pictures_from: str | None, tables: str | None, out: Path
+    table: Path,
+    radius: int,
+    embeddings: Path | None,
+    cosine: float,
+    pictures_from: str | None,
+    tables: str | None,
+    out: Path,
 ) -> None:
     """Find images that show the same in the images.csv of `dermis data images`; groups.csv is what `split` takes.
 
@@ -219,13 +303,23 @@ def duplicates(
     """
     from dermis.data.images.duplicates import write_duplicates
 
-    click.echo(write_duplicates(table, radius=radius, embeddings=embeddings, cosine=cosine, source=pictures_from, tables=tables, out=out))
+    click.echo(
+        write_duplicates(
+            table, radius=radius, embeddings=embeddings, cosine=cosine, source=pictures_from, tables=tables, out=out
+        )
+    )
 
 
 @data.command()
 @click.option("--cases", "count", type=click.IntRange(min=1), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--longest", type=click.IntRange(32, 2048), default=256, show_default=True, help="Longer side of an image in pixels.")
+@click.option(
+    "--longest",
+    type=click.IntRange(32, 2048),
+    default=256,
+    show_default=True,
+    help="Longer side of an image in pixels.",
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def generate(count: int, seed: int, longest: int, folder: Path) -> None:
     """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without clinical meaning.
@@ -237,7 +331,9 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
     from dermis.data.generated.as_scin import write_as_scin
 
     with click.progressbar(length=count, label="cases") as bar:
-        images = write_as_scin(open_store(folder.resolve().as_uri()), seed=seed, count=count, longest=longest, step=lambda: bar.update(1))
+        images = write_as_scin(
+            open_store(folder.resolve().as_uri()), seed=seed, count=count, longest=longest, step=lambda: bar.update(1)
+        )
     click.echo(f"{count:,} cases with {images:,} images written to {folder}")
 
 
@@ -282,7 +378,9 @@ def embed(
         context.exit(130)
     for key, fault in done.faults.items():
         click.echo(f"{fault}: {key}", err=True)
-    click.echo(f"{done.images:,} images embedded, {len(done.faults):,} not; written {out / 'embeddings.npz'}, {out / 'faults.csv'}")
+    click.echo(
+        f"{done.images:,} images embedded, {len(done.faults):,} not; written {out / 'embeddings.npz'}, {out / 'faults.csv'}"
+    )
 
 
 @data.command("map")
@@ -297,14 +395,22 @@ def embed(
 @options.mapping
 @_policy
 @options.duplicates
-@click.option("--neighbours", type=click.IntRange(1, 100), default=10, show_default=True, help="Nearest cases that are looked at.")
+@click.option(
+    "--neighbours", type=click.IntRange(1, 100), default=10, show_default=True, help="Nearest cases that are looked at."
+)
 @click.option("--least", type=click.IntRange(2), default=10, show_default=True, help="Cases of a cluster at least.")
 @click.option("--case", "cases", multiple=True, help="Show this case's neighbours. Repeated: several.")
 @click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show some as thumbnails.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @options.out("map")
 def map_(
-    embeddings: Path, tables: str | None, mapping: str | None, policy: str, duplicates: Path | None, cases: tuple[str, ...], **choices: Any
+    embeddings: Path,
+    tables: str | None,
+    mapping: str | None,
+    policy: str,
+    duplicates: Path | None,
+    cases: tuple[str, ...],
+    **choices: Any,
 ) -> None:
     """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours, outliers.
 

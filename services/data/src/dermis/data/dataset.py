@@ -63,9 +63,7 @@ class Dataset:
         keys = [key for sample in self.samples for key in sample.images]
         if keys and all(self.read(key) is None for key in keys):
             where = self.url or self.name
-            detail = (
-                f"not one of {len(keys):,} images is in {where}, the first {keys[0]!r}: put them there, or name the folder that holds them"
-            )
+            detail = f"not one of {len(keys):,} images is in {where}, the first {keys[0]!r}: put them there, or name the folder that holds them"
             raise DermisError(Kind.NOT_FOUND, "IMAGES", detail)
 
     def take(self, ids: Iterable[str]) -> "Dataset":
@@ -76,7 +74,9 @@ class Dataset:
     def labelled(self, conditions: Sequence[str] | None = None) -> "Dataset":
         """Return the samples whose reference differential names one of `conditions`, or any."""
         named = None if conditions is None else set(conditions)
-        return replace(self, samples=tuple(s for s in self.samples if s.target and (named is None or named & s.target.keys())))
+        return replace(
+            self, samples=tuple(s for s in self.samples if s.target and (named is None or named & s.target.keys()))
+        )
 
     def unlabelled(self) -> "Dataset":
         return replace(self, samples=tuple(sample for sample in self.samples if not sample.target))
@@ -132,7 +132,9 @@ def open_dataset(
         scin = open_scin(url)
         labels = scin.labels(policy)
         samples = scin_samples(scin.tables, labels, duplicates=duplicates)
-        return _dataset("SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, **about)
+        return _dataset(
+            "SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, **about
+        )
     data = read_mapped_table(chosen, store, url)
     samples = mapped_samples(chosen, read_rows(chosen, data), duplicates=duplicates)
     rules = json.dumps(chosen.model_dump(mode="json"), sort_keys=True)
@@ -200,15 +202,23 @@ def mix(*sources: Dataset) -> Dataset:
     """Return data sets as one, ids, groups and images named after theirs: NAME/ID."""
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
-        raise DermisError(Kind.INVALID, "DATA_SETS", f"two data sets are called {max(names, key=names.count)!r}: open each once")
+        raise DermisError(
+            Kind.INVALID, "DATA_SETS", f"two data sets are called {max(names, key=names.count)!r}: open each once"
+        )
     samples = [
-        replace(s, id=f"{d.name}/{s.id}", group=f"{d.name}/{s.group}", images=tuple(f"{d.name}/{key}" for key in s.images))
+        replace(
+            s, id=f"{d.name}/{s.id}", group=f"{d.name}/{s.group}", images=tuple(f"{d.name}/{key}" for key in s.images)
+        )
         for d in sources
         for s in d.samples
     ]
     store = _Several({source.name: source.store for source in sources})
     tables = {f"{d.name}/{table}": digest for d in sources for table, digest in d.tables.items()}
-    groups = " + ".join(source.duplicates or "none" for source in sources) if any(source.duplicates for source in sources) else None
+    groups = (
+        " + ".join(source.duplicates or "none" for source in sources)
+        if any(source.duplicates for source in sources)
+        else None
+    )
     policy, url = (" + ".join(getattr(source, name) for source in sources) for name in ("policy", "url"))
     return _dataset("+".join(names), samples, store, tables=tables, policy=policy, duplicates=groups, url=url)
 
@@ -220,7 +230,9 @@ def conditions_of(samples: Iterable[Sample]) -> tuple[Condition, ...]:
         condition = Condition(id=re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_"), name=name)
         if condition.id in by_id:
             raise DermisError(
-                Kind.INVALID, "CONDITIONS", f"{name!r} and {by_id[condition.id].name!r} are both {condition.id}: merge them by a policy"
+                Kind.INVALID,
+                "CONDITIONS",
+                f"{name!r} and {by_id[condition.id].name!r} are both {condition.id}: merge them by a policy",
             )
         by_id[condition.id] = condition
     return tuple(by_id.values())

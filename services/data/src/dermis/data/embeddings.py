@@ -35,7 +35,15 @@ def read_embeddings(path: Path) -> Embeddings:
         raise DermisError(Kind.INVALID, "EMBEDDINGS", f"{path.name} is no .npz of plain arrays ({error})") from error
     images, vectors = arrays.get("image"), arrays.get("embedding")
     if images is None or vectors is None or vectors.ndim != 2 or images.shape != vectors.shape[:1]:
-        raise DermisError(Kind.INVALID, "EMBEDDINGS", f"{path.name} has to hold the arrays image [N] and embedding [N, E]")
+        raise DermisError(
+            Kind.INVALID, "EMBEDDINGS", f"{path.name} has to hold the arrays image [N] and embedding [N, E]"
+        )
     if len(set(images.tolist())) != len(images) or not np.isfinite(vectors).all():
-        raise DermisError(Kind.INVALID, "EMBEDDINGS", f"{path.name} names an image twice or holds a number that is not finite: embed again")
-    return Embeddings(images=[str(name) for name in images], vectors=vectors, bundle=str(arrays.get("bundle", "not told")))
+        raise DermisError(
+            Kind.INVALID,
+            "EMBEDDINGS",
+            f"{path.name} names an image twice or holds a number that is not finite: embed again",
+        )
+    return Embeddings(
+        images=[str(name) for name in images], vectors=vectors, bundle=str(arrays.get("bundle", "not told"))
+    )

@@ -52,5 +52,7 @@ def _summary(split: Split, dataset: Dataset) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["part", "tone", "labelled", "top"])
     by_part = frame.groupby("part")
     tones = pd.crosstab(frame["part"][frame["labelled"]], frame["tone"][frame["labelled"]]).add_prefix("labelled ")
-    counts = pd.DataFrame({"cases": by_part.size(), "labelled": by_part["labelled"].sum(), "top conditions": by_part["top"].nunique()})
+    counts = pd.DataFrame(
+        {"cases": by_part.size(), "labelled": by_part["labelled"].sum(), "top conditions": by_part["top"].nunique()}
+    )
     return counts.join(tones).reindex(PARTS).fillna(0).astype(int)

@@ -100,7 +100,9 @@ class DataMapping(Frozen):
                 unknown = sorted({*column.values.values(), *column.ranges} - values)
                 if unknown or not (column.values or column.ranges):
                     what = f"{unknown[0]!r} is no {name}" if unknown else "it says nothing of its cells"
-                    raise ValueError(f"{name}, column {column.column!r}: {what}; use one of {', '.join(sorted(values))}")
+                    raise ValueError(
+                        f"{name}, column {column.column!r}: {what}; use one of {', '.join(sorted(values))}"
+                    )
         return answers
 
     def columns(self) -> set[str]:
@@ -150,7 +152,11 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
         table = read_table(data)
         missing = sorted(mapping.columns() - set(table.header))
         if missing:
-            raise DermisError(Kind.INVALID, "DATA_TABLE", f"{mapping.table} has no column {missing[0]!r}: name another one in the mapping")
+            raise DermisError(
+                Kind.INVALID,
+                "DATA_TABLE",
+                f"{mapping.table} has no column {missing[0]!r}: name another one in the mapping",
+            )
         rows = [(row.line, dict(zip(table.header, row.cells, strict=True))) for row in table.rows]
         for column in sorted({mapping.image, mapping.unit, *([mapping.case] if mapping.case else [])}):
             check_ids(column, [row[column] for _, row in rows], [line for line, _ in rows])
@@ -166,7 +172,9 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
                 raise ValueError("is no Monk skin tone: name one from 1 to 10 for it in the mapping's values")
             return value
         except ValueError as error:
-            faults.append(Fault(file=mapping.table, row=number, column=column.column, value=row[column.column], remedy=str(error)))
+            faults.append(
+                Fault(file=mapping.table, row=number, column=column.column, value=row[column.column], remedy=str(error))
+            )
             return None
 
     mapped = []
@@ -179,7 +187,11 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
                 unit=row[mapping.unit],
                 case=f"{row[mapping.unit]} {row[mapping.case]}" if mapping.case else row[mapping.image],
                 attributes={name: value for name, value in attributes.items() if value is not None},
-                answers={name: tuple(dict.fromkeys(v for v in values if v)) for name, values in answers.items() if any(values)},
+                answers={
+                    name: tuple(dict.fromkeys(v for v in values if v))
+                    for name, values in answers.items()
+                    if any(values)
+                },
             )
         )
     if faults:
@@ -214,9 +226,13 @@ def scin_side(tables: ScinTables, labels: Labels | None = None, name: str = "SCI
     """
     answers = {attribute: COMPARED[attribute].read(tables.cases) for attribute in (*WHO, *REPORTED)}
     if labels is None:
-        answers[CONDITION] = [(max(sorted(weights), key=weights.__getitem__),) if weights else None for weights in tables.cases["weights"]]
+        answers[CONDITION] = [
+            (max(sorted(weights), key=weights.__getitem__),) if weights else None for weights in tables.cases["weights"]
+        ]
     else:
-        answers[CONDITION] = [(top,) if has else None for top, has in zip(labels.frame["top"], labels.has_label, strict=True)]
+        answers[CONDITION] = [
+            (top,) if has else None for top, has in zip(labels.frame["top"], labels.has_label, strict=True)
+        ]
     return DataSide(
         name=name,
         units=list(tables.cases["case_id"]),
@@ -242,7 +258,9 @@ def open_side(url: str, mapping: str | None, policy: str | None = None, *, per: 
 def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:
     """Return the data set whose tables stand at a store URL, None if none is named."""
     if tables is None and mapping is not None:
-        raise DermisError(Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --data")
+        raise DermisError(
+            Kind.INVALID, "DATA_TABLE", f"mapping {mapping!r} maps no table: name the store that holds it with --data"
+        )
     return None if tables is None else open_side(tables, mapping, policy)
 
 
@@ -268,7 +286,9 @@ def read_mapped_table(mapping: DataMapping, store: BlobStore, url: str) -> bytes
     try:
         return store.get(mapping.table)
     except BlobNotFound as error:
-        raise DermisError(Kind.NOT_FOUND, "DATA_TABLE", f"no {mapping.table} in {url}: name the folder that holds it") from error
+        raise DermisError(
+            Kind.NOT_FOUND, "DATA_TABLE", f"no {mapping.table} in {url}: name the folder that holds it"
+        ) from error
 
 
 def load_mapping(name: str) -> DataMapping:

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from dermis.shared.vocabulary import SelfReport
 
 NOT_GIVEN = "NOT_GIVEN"
-SLICES = ("monk_bin", "fitzpatrick_self", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity", "images", "answers")
+SLICES = (
+    "monk_bin",
+    "fitzpatrick_self",
+    "fitzpatrick_estimated",
+    "age_group",
+    "sex_at_birth",
+    "race_ethnicity",
+    "images",
+    "answers",
+)
 """What every evaluation is cut by; a data set that does not know one says `NOT_GIVEN`. Race audits, it never predicts."""
 
 

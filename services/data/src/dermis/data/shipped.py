@@ -25,6 +25,8 @@ def load(name: str, form: type[Form], *, folder: str, word: str) -> Form:
     try:
         return form.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DermisError(Kind.NOT_FOUND, reason, f"no {word} {name!r}: use {', '.join(available)} or a file") from error
+        raise DermisError(
+            Kind.NOT_FOUND, reason, f"no {word} {name!r}: use {', '.join(available)} or a file"
+        ) from error
     except ValidationError as error:
         raise DermisError(Kind.INVALID, reason, f"{word} {name}: {error}") from error

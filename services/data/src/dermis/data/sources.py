@@ -26,7 +26,15 @@ _NOT_ASKED = {"monk_skin_tone"}
 def digest_of_samples(samples: Sequence[Sample]) -> str:
     """SHA-256 of all that the samples say, in their order; images count by their key."""
     rows = [
-        (s.id, s.group, s.images, s.report.model_dump(mode="json", exclude_none=True), dict(s.target), s.top, dict(s.slices))
+        (
+            s.id,
+            s.group,
+            s.images,
+            s.report.model_dump(mode="json", exclude_none=True),
+            dict(s.target),
+            s.top,
+            dict(s.slices),
+        )
         for s in samples
     ]
     return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -107,7 +115,9 @@ def _scin_report(case: Mapping[str, object]) -> SelfReport:
     return SelfReport.model_validate(answers)
 
 
-def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicates: Mapping[str, str] | None = None) -> list[Sample]:
+def mapped_samples(
+    mapping: DataMapping, rows: Iterable[MappedRow], *, duplicates: Mapping[str, str] | None = None
+) -> list[Sample]:
     """Return a mapped table's cases; rows of one case are its images, and what they are told of it is told of the case.
 
     INVALID if a case has more images than a case may have or its rows name several conditions.
@@ -127,14 +137,21 @@ def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicate
     for name, of_case in cases.items():
         conditions = {row.attributes[CONDITION] for row in of_case if CONDITION in row.attributes}
         if len(of_case) > MAX_IMAGES or len(conditions) > 1:
-            fault = f"{len(of_case)} images" if len(of_case) > MAX_IMAGES else f"the conditions {', '.join(sorted(conditions))}"
+            fault = (
+                f"{len(of_case)} images"
+                if len(of_case) > MAX_IMAGES
+                else f"the conditions {', '.join(sorted(conditions))}"
+            )
             detail = f"case {name!r} of {mapping.name} has {fault}: name another column as the mapping's case"
             raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
         attributes: dict[str, str] = {}
         answers: dict[str, tuple[str, ...]] = {}
         for row in of_case:
             attributes = {**row.attributes, **attributes}
-            answers = {key: tuple(dict.fromkeys(answers.get(key, ()) + row.answers.get(key, ()))) for key in {**answers, **row.answers}}
+            answers = {
+                key: tuple(dict.fromkeys(answers.get(key, ()) + row.answers.get(key, ())))
+                for key in {**answers, **row.answers}
+            }
         report = _mapped_report(attributes, answers)
         top = attributes.get(CONDITION)
         samples.append(
@@ -145,7 +162,9 @@ def mapped_samples(mapping: DataMapping, rows: Iterable[MappedRow], *, duplicate
                 report=report,
                 target={top: 1.0} if top else {},
                 top=top,
-                slices=slices(report, len(of_case), **{key: value for key, value in attributes.items() if key in SLICES}),
+                slices=slices(
+                    report, len(of_case), **{key: value for key, value in attributes.items() if key in SLICES}
+                ),
             )
         )
     return samples

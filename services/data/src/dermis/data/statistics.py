@@ -21,7 +21,9 @@ def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
     return np.where(size > 0, low, 0.0), np.where(size > 0, high, 1.0)
 
 
-def share_difference(a: npt.ArrayLike, n_a: npt.ArrayLike, b: npt.ArrayLike, n_b: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+def share_difference(
+    a: npt.ArrayLike, n_a: npt.ArrayLike, b: npt.ArrayLike, n_b: npt.ArrayLike
+) -> tuple[Floats, Floats, Floats]:
     """Return share b - share a with its hybrid score interval (Newcombe 1998, method 10)."""
     (low_a, high_a), (low_b, high_b) = wilson(a, n_a), wilson(b, n_b)
     share_a = np.asarray(a, float) / np.maximum(np.asarray(n_a, float), 1)

@@ -47,11 +47,17 @@ def create_app(parts: Parts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect would go to whatever host the client named, perhaps without TLS, body and all
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans hold paths and queries: the edge's hold routes
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # its spans hold paths and queries: the edge's hold routes
     )
     app.state.parts = parts
     if origins := parts.settings.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"])
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
+        )
     app.add_middleware(Door, settings=parts.settings)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)

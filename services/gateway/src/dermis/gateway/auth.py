@@ -40,13 +40,17 @@ class Caller:
     @property
     def line(self) -> str:
         """Who shares with others: a key's owner, or an address, which is kept as a digest."""
-        return f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}" if self.keyless else self.owner
+        return (
+            f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}" if self.keyless else self.owner
+        )
 
 
 class Guard:
     """Lets a call in or says why not; what it knows of a key it knows for `key_cache_seconds`, of unknown keys too."""
 
-    def __init__(self, store: BlobStore, rates: Rates, settings: GatewaySettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: BlobStore, rates: Rates, settings: GatewaySettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._rates = rates
         self._settings = settings
@@ -62,7 +66,12 @@ class Guard:
         if not (key.may(scope) if key else scope in KEYLESS_SCOPES):
             scopes_of_key = f"this key holds {', '.join(key.scopes)}" if key else "no key was sent"
             challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
-            raise RefusedError(Kind.PERMISSION, "SCOPE", f"this needs the scope {scope}; {scopes_of_key}", {"WWW-Authenticate": challenge})
+            raise RefusedError(
+                Kind.PERMISSION,
+                "SCOPE",
+                f"this needs the scope {scope}; {scopes_of_key}",
+                {"WWW-Authenticate": challenge},
+            )
         headers = await self._count(key, address)
         if key is None:
             return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, address=address, rate_headers=headers)
@@ -90,7 +99,9 @@ class Guard:
             if self._settings.unknown_keys_per_minute:
                 await self._rates.hit(f"unknown:{address}", per_minute=self._settings.unknown_keys_per_minute)
             detail = "the API key is not known, or was revoked; send a valid one as `Authorization: Bearer <key>`"
-            raise RefusedError(Kind.UNAUTHENTICATED, "KEY_INVALID", detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})
+            raise RefusedError(
+                Kind.UNAUTHENTICATED, "KEY_INVALID", detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'}
+            )
         return key
 
     async def _find(self, key_id: str, address: str) -> ApiKey | None:
@@ -110,7 +121,9 @@ class Guard:
     async def _check_unknown(self, address: str) -> None:
         most = self._settings.unknown_keys_per_minute
         if most and (wait := await self._rates.wait(f"unknown:{address}", per_minute=most)):
-            detail = f"this address sent more than {most} unknown API keys a minute; come again in {wait} s with a valid one"
+            detail = (
+                f"this address sent more than {most} unknown API keys a minute; come again in {wait} s with a valid one"
+            )
             raise RefusedError(Kind.EXHAUSTED, "RATE_LIMIT", detail, {"Retry-After": str(wait)})
 
     def _read(self, key_id: str) -> ApiKey | None:
@@ -123,12 +136,19 @@ class Guard:
 
     async def _count(self, key: ApiKey | None, address: str) -> tuple[tuple[str, str], ...]:
         """Count the call and return the headers that say how many are left (draft-ietf-httpapi-ratelimit-headers-10)."""
-        name, most = ("key", self._settings.rate_per_minute) if key else ("address", self._settings.keyless_rate_per_minute)
+        name, most = (
+            ("key", self._settings.rate_per_minute) if key else ("address", self._settings.keyless_rate_per_minute)
+        )
         if not most:
             return ()
         rate = await self._rates.hit(f"{name}:{key.key_id if key else address}", per_minute=most)
-        headers = (("RateLimit-Policy", f'"{name}";q={most};w=60'), ("RateLimit", f'"{name}";r={rate.left};t={rate.reset_s}'))
+        headers = (
+            ("RateLimit-Policy", f'"{name}";q={most};w=60'),
+            ("RateLimit", f'"{name}";r={rate.left};t={rate.reset_s}'),
+        )
         if rate.refused:
             detail = f"this {name} sent more than {most} calls a minute; come again in {rate.reset_s} s"
-            raise RefusedError(Kind.EXHAUSTED, "RATE_LIMIT", detail, {"Retry-After": str(rate.reset_s), **dict(headers)})
+            raise RefusedError(
+                Kind.EXHAUSTED, "RATE_LIMIT", detail, {"Retry-After": str(rate.reset_s), **dict(headers)}
+            )
         return headers

@@ -69,7 +69,9 @@ class Batches:
         else:
             rows = _of_images(opened, source.prefix)
         batch_id = new_id("batch")
-        manifest = BatchManifest(batch_id=batch_id, owner=owner, created_at=self.clock(), source=source.url, rows=len(rows))
+        manifest = BatchManifest(
+            batch_id=batch_id, owner=owner, created_at=self.clock(), source=source.url, rows=len(rows)
+        )
         parts = {
             open_batch_key(batch_id): b"{}",
             f"{RETAINED_BATCHES}{batch_id}": b"{}",
@@ -113,7 +115,10 @@ class Batches:
         ids = (batch_id for batch_id, _ in itertools.groupby(key.split("/")[1] for key in keys))
         manifests = map(self._manifest_in_list, ids)
         own = (each for each in manifests if each and each.owner == owner)
-        return [BatchSummary(id=each.batch_id, created_at=each.created_at, rows=each.rows) for each in itertools.islice(own, size)]
+        return [
+            BatchSummary(id=each.batch_id, created_at=each.created_at, rows=each.rows)
+            for each in itertools.islice(own, size)
+        ]
 
     def erase(self, batch_id: str, *, owner: str) -> None:
         """Leave nothing of a batch but its tombstone; what a running worker adds later, the sweep removes."""
@@ -122,9 +127,15 @@ class Batches:
 
     def _check(self, url: str) -> None:
         if not is_store_url(url) or not url.isprintable():
-            raise fault("BATCH_SOURCE", f"url: {url[:100]!r} is no store; use file:///folder or gs://bucket/prefix", pointer="/url")
+            raise fault(
+                "BATCH_SOURCE",
+                f"url: {url[:100]!r} is no store; use file:///folder or gs://bucket/prefix",
+                pointer="/url",
+            )
         if not rows_of.may_read(url, self.sources):
-            detail = "batches may not read this store; the operator names those they may in DERMIS_GATEWAY_BATCH_SOURCES"
+            detail = (
+                "batches may not read this store; the operator names those they may in DERMIS_GATEWAY_BATCH_SOURCES"
+            )
             raise DermisError(Kind.PERMISSION, "BATCH_SOURCE_CLOSED", detail, pointer="/url")
 
     def _read(self, batch_id: str, steps: Sequence[int]) -> Iterator[bytes]:
@@ -194,10 +205,14 @@ def _of_csv(data: bytes, *, foreign: bool = False) -> list[BatchRow]:
         try:
             images = tuple(map(checked, rows_of.images_of(cells)))
             report = SelfReport.model_validate(rows_of.answers_of(cells))
-            rows.append(BatchRow(name=cells.get(rows_of.NAME, "").strip()[:400] or images[0], images=images, self_report=report))
+            rows.append(
+                BatchRow(name=cells.get(rows_of.NAME, "").strip()[:400] or images[0], images=images, self_report=report)
+            )
         except ValidationError as error:
             own = answer_problems(error, pointer=place, name=f"line {line}")
-            problems += [each.model_copy(update={"detail": _OF_A_CELL.format(line)}) for each in own] if foreign else own
+            problems += (
+                [each.model_copy(update={"detail": _OF_A_CELL.format(line)}) for each in own] if foreign else own
+            )
         except DermisError as error:
             detail = _OF_A_CELL.format(line) if foreign else f"line {line}: {error.detail}"
             problems.append(FieldProblem(pointer=f"{place}/images", detail=detail))

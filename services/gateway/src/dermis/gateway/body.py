@@ -17,7 +17,9 @@ async def read_body(request: Request, *, most_of: Mapping[str, int]) -> tuple[st
     """Return the body's media type, one of `most_of`, and its bytes, at most as many as that says; UNSUPPORTED or TOO_LARGE otherwise."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in most_of:
-        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {media_type[:100]!r}; send {' or '.join(most_of)}")
+        raise DermisError(
+            Kind.UNSUPPORTED, "CONTENT_TYPE", f"Content-Type is {media_type[:100]!r}; send {' or '.join(most_of)}"
+        )
     most = most_of[media_type]
     length = request.headers.get("content-length", "0")
     body = bytearray()
@@ -43,7 +45,9 @@ def parse_json(body: bytes, kind: type[M]) -> M:
         faults = error.errors(include_url=False, include_input=False)
     if faults[0]["type"] == "json_invalid":
         raise fault("JSON", f"the body is no JSON: {faults[0]['msg']}; send one JSON object")
-    problems = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=_detail(each["loc"], each["msg"])) for each in faults]
+    problems = [
+        FieldProblem(pointer=pointer_to("", each["loc"]), detail=_detail(each["loc"], each["msg"])) for each in faults
+    ]
     raise FieldsError("BODY", "; ".join(problem.detail for problem in problems[:3]), problems)
 
 

@@ -76,7 +76,9 @@ class Catalog:
     def promotions(self, *, before: str = "", size: int) -> list[Promotion]:
         """Return `size` records from the newest on, or from that before the id `before`; one that can't be read is left out and logged."""
         ids = (key.removeprefix(_PROMOTIONS).removesuffix(".json") for key in self.store.list(_PROMOTIONS))
-        older = sorted((each for each in ids if is_id("promotion", each) and (not before or each < before)), reverse=True)
+        older = sorted(
+            (each for each in ids if is_id("promotion", each) and (not before or each < before)), reverse=True
+        )
         records = (self._promotion(each) for each in older)
         return list(islice((record for record in records if record), size))
 

@@ -48,7 +48,9 @@ class Refusal(Exception):
 class Connections:
     """All connections of this process: where there are too many, the one that has waited longest for a request gives way."""
 
-    def __init__(self, bounds: Bounds, count: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, bounds: Bounds, count: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.bounds = bounds
         self._count = count
         self._clock = clock
@@ -63,7 +65,9 @@ class Connections:
         address, bounds = connection.address, self.bounds
         self._per_address[address] += 1
         if bounds.most_per_address and self._per_address[address] > bounds.most_per_address:
-            self._make_room(self._waiting.get(address, {}), f"one address holds more than {bounds.most_per_address} connections")
+            self._make_room(
+                self._waiting.get(address, {}), f"one address holds more than {bounds.most_per_address} connections"
+            )
         if self._per_address.total() > bounds.most:
             self._make_room(self._all_waiting, f"there are more than {bounds.most} connections")
 
@@ -161,14 +165,20 @@ class Connection(HttpToolsProtocol):
         if not self._in_head:
             return  # a trailer: the request is with the application already
         if len(self.headers) >= _MOST_HEADERS:
-            raise Refusal(431, "HEADERS_TOO_MANY", f"the request has more than {_MOST_HEADERS} header fields; send fewer")
+            raise Refusal(
+                431, "HEADERS_TOO_MANY", f"the request has more than {_MOST_HEADERS} header fields; send fewer"
+            )
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
-            raise Refusal(429, "PIPELINE_TOO_LONG", f"more than {_MOST_PIPELINED} requests wait for their answers; read some first")
+            raise Refusal(
+                429,
+                "PIPELINE_TOO_LONG",
+                f"more than {_MOST_PIPELINED} requests wait for their answers; read some first",
+            )
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
@@ -227,7 +237,9 @@ class Connection(HttpToolsProtocol):
         self._connections.waits(self)
         if self._in_body:  # of a request that is answered: what still comes is let go, if it comes soon
             self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
         if self._deadline is None and (begun or self._in_body):
             seconds = _LINGER_S if self._in_body else self._connections.bounds.head_seconds
             self._deadline = self.loop.call_later(seconds, self._end_late)
@@ -235,7 +247,11 @@ class Connection(HttpToolsProtocol):
     def _end_late(self) -> None:
         if self._in_head:
             seconds = self._connections.bounds.head_seconds
-            self._refuse(Refusal(408, "HEADERS_TOO_SLOW", f"request line and headers did not come within {seconds:g} s; try again"))
+            self._refuse(
+                Refusal(
+                    408, "HEADERS_TOO_SLOW", f"request line and headers did not come within {seconds:g} s; try again"
+                )
+            )
         else:
             self._connections.note("NO_REQUEST")
             self.end()
@@ -271,10 +287,17 @@ class Connection(HttpToolsProtocol):
 
     def _answer(self, refusal: Refusal) -> bytes:
         body = problem_of(refusal.status, refusal.reason, refusal.detail).model_dump_json().encode()
-        headers = [*self.server_state.default_headers, (b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+        ]
         if refusal.status in (429, 503):
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
-        lines = [b"HTTP/1.1 %d %s" % (refusal.status, title(refusal.status).encode()), *(b"%s: %s" % header for header in headers)]
+        lines = [
+            b"HTTP/1.1 %d %s" % (refusal.status, title(refusal.status).encode()),
+            *(b"%s: %s" % header for header in headers),
+        ]
         return b"\r\n".join([*lines, b"connection: close", b"", body])
 
     def _cancel_deadline(self) -> None:

@@ -90,7 +90,9 @@ def _shot_types(values: Sequence[bytearray], images: int) -> tuple[ShotType | No
         detail = f"shot_types: {len(values)} are given for {images} images; send one for each image, empty where it is not known"
         raise fault("SHOT_TYPES", detail, pointer="/shot_types")
     texts = [_text("shot_types", value).strip() for value in values]
-    return tuple(_value(ShotType, text, pointer=f"/shot_types/{index}") if text else None for index, text in enumerate(texts))
+    return tuple(
+        _value(ShotType, text, pointer=f"/shot_types/{index}") if text else None for index, text in enumerate(texts)
+    )
 
 
 def _image(form: Form, index: int, rules: FormRules) -> CleanImage:
@@ -111,7 +113,11 @@ def _self_report(text: str) -> SelfReport:
     except ValidationError as error:
         faults = error.errors(include_url=False)
     if faults[0]["type"] == "json_invalid":
-        raise fault("SELF_REPORT_JSON", f"self_report is no JSON: {faults[0]['msg']}; send one JSON object", pointer="/self_report")
+        raise fault(
+            "SELF_REPORT_JSON",
+            f"self_report is no JSON: {faults[0]['msg']}; send one JSON object",
+            pointer="/self_report",
+        )
     problems = [_answer_problem(each, "/self_report", "self_report") for each in faults]
     raise FieldsError("SELF_REPORT", "; ".join(problem.detail for problem in problems[:3]), problems)
 
@@ -123,7 +129,9 @@ def answer_problems(error: ValidationError, *, pointer: str, name: str) -> list[
 
 def _answer_problem(fault_at: ErrorDetails, place: str, name: str) -> FieldProblem:
     path = [str(part) for part in fault_at["loc"]]
-    return FieldProblem(pointer=pointer_to(place, path), detail=f"{'.'.join([name, *path])[:200]}: {_remedy(fault_at, path)}")
+    return FieldProblem(
+        pointer=pointer_to(place, path), detail=f"{'.'.join([name, *path])[:200]}: {_remedy(fault_at, path)}"
+    )
 
 
 def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
@@ -133,7 +141,9 @@ def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
             return f"{value} is not known; use {fault_at['ctx']['expected']}, or leave it out"
         case "extra_forbidden":
             close = difflib.get_close_matches(path[-1], SelfReport.model_fields, n=1)
-            return "no such question; " + (f"did you mean {close[0]}?" if close else f"use {', '.join(SelfReport.model_fields)}")
+            return "no such question; " + (
+                f"did you mean {close[0]}?" if close else f"use {', '.join(SelfReport.model_fields)}"
+            )
         case "tuple_type":
             return f"{value} is no list; send a list of answers, or leave it out"
         case "model_type":

@@ -45,7 +45,9 @@ class Parts:
         caller: Caller = request.scope[CALLER_KEY]
         with self.uploads.open(caller.line, by_key=not caller.keyless) as upload:
             with span("read form"):
-                form = await upload.read(read_form(request.headers, upload.booked(request.stream()), rules=rules, max_image_bytes=most))
+                form = await upload.read(
+                    read_form(request.headers, upload.booked(request.stream()), rules=rules, max_image_bytes=most)
+                )
             yield form
 
     @functools.cached_property
@@ -62,7 +64,9 @@ class Parts:
     async def check_room(self) -> None:
         """Raise FULL if the store has too little free: what is accepted must be able to end, and a case can always be erased."""
         room = await run_in_threadpool(self.pipeline.store.room)
-        if room and too_little(room, least_bytes=self.settings.min_free_bytes, least_inodes=self.settings.min_free_inodes):
+        if room and too_little(
+            room, least_bytes=self.settings.min_free_bytes, least_inodes=self.settings.min_free_inodes
+        ):
             detail = "the store is almost full, so that no new case is taken; come again later; cases can be read and erased meanwhile"
             raise DermisError(Kind.FULL, "STORE_FULL", detail)
 
@@ -88,9 +92,7 @@ class Parts:
             most, age = self.settings.max_queue_depth, self.settings.max_queue_seconds
             wait = refused_for(depth=load.depth, line=load.line, line_age=load.line_age, max_depth=most, max_age=age)
             if wait:
-                detail = (
-                    f"{load.line} of your cases wait, the first for {load.line_age:.0f} s, of {load.depth} in all; come again in {wait} s"
-                )
+                detail = f"{load.line} of your cases wait, the first for {load.line_age:.0f} s, of {load.depth} in all; come again in {wait} s"
                 raise BusyError("QUEUE_BUSY", detail, retry_after=wait)
 
 
@@ -100,10 +102,14 @@ def _parts(request: Request) -> Parts:
 
 
 PartsOf = Annotated[Parts, Depends(_parts)]
-_BEARER = HTTPBearer(auto_error=False, scheme_name="api_key", bearerFormat="key id.secret", description="made by `dermis keys create`")
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="api_key", bearerFormat="key id.secret", description="made by `dermis keys create`"
+)
 
 
-async def _owner(request: Request, parts: PartsOf, needed: SecurityScopes, _shown: Annotated[object, Depends(_BEARER)]) -> str:
+async def _owner(
+    request: Request, parts: PartsOf, needed: SecurityScopes, _shown: Annotated[object, Depends(_BEARER)]
+) -> str:
     """Return whose cases the call is about, if it may do what its route needs; the guard reads the header and refuses other schemes."""
     (scope,) = needed.scopes
     caller = await parts.guard.admit(request.headers.get("authorization"), scope=scope, address=_address(request))

@@ -17,7 +17,9 @@ from dermis.shared.telemetry import log
 @functools.cache
 def _tell_unstated_proxy() -> None:
     """Log it once."""
-    log.warning("requests come through a proxy that is not stated, so all have one address; set DERMIS_GATEWAY_TRUSTED_PROXIES")
+    log.warning(
+        "requests come through a proxy that is not stated, so all have one address; set DERMIS_GATEWAY_TRUSTED_PROXIES"
+    )
 
 
 class Door:

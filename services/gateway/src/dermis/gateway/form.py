@@ -73,7 +73,9 @@ async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: Fo
         parser.finalize()
     except FormParserError as error:
         raise DermisError(
-            Kind.INVALID, "FORM_BROKEN", "the body is no multipart form; send it whole, with the boundary that its header states"
+            Kind.INVALID,
+            "FORM_BROKEN",
+            "the body is no multipart form; send it whole, with the boundary that its header states",
         ) from error
     if not reader.ended:
         raise DermisError(Kind.INVALID, "FORM_BROKEN", "the multipart form breaks off before its end; send it whole")
@@ -90,7 +92,9 @@ def _boundary(headers: Headers) -> bytes:
             f"Content-Type is {content_type[:100]!r}; send multipart/form-data",
         )
     if not options.get(b"boundary"):
-        raise DermisError(Kind.INVALID, "FORM_BROKEN", "Content-Type has no boundary; let the HTTP client set this header")
+        raise DermisError(
+            Kind.INVALID, "FORM_BROKEN", "Content-Type has no boundary; let the HTTP client set this header"
+        )
     return options[b"boundary"]
 
 
@@ -107,7 +111,9 @@ def _most_bytes(rules: FormRules, max_image_bytes: int) -> int:
 
 
 def _body_too_large(size: str, most: int) -> DermisError:
-    return DermisError(Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body holds {size}; at most {most:,} are taken: {_SMALLER}")
+    return DermisError(
+        Kind.TOO_LARGE, "BODY_TOO_LARGE", f"the body holds {size}; at most {most:,} are taken: {_SMALLER}"
+    )
 
 
 class _Reader:
@@ -141,7 +147,9 @@ class _Reader:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > _MOST_PARTS:
-            raise DermisError(Kind.INVALID, "FORM_BROKEN", f"the form has more than {_MOST_PARTS} parts; send each field once")
+            raise DermisError(
+                Kind.INVALID, "FORM_BROKEN", f"the form has more than {_MOST_PARTS} parts; send each field once"
+            )
         self._disposition = b""
         self._header_bytes = 0
         self._content = bytearray()
@@ -150,7 +158,9 @@ class _Reader:
         self._header_bytes += len(data)
         if self._header_bytes > _MOST_HEADER_BYTES:
             raise DermisError(
-                Kind.INVALID, "FORM_BROKEN", f"a part's header holds more than {_MOST_HEADER_BYTES:,} bytes; send the usual one"
+                Kind.INVALID,
+                "FORM_BROKEN",
+                f"a part's header holds more than {_MOST_HEADER_BYTES:,} bytes; send the usual one",
             )
         self._header[half].extend(data)
 
@@ -166,7 +176,10 @@ class _Reader:
         self._file = options.get(b"filename", b"").decode(errors="replace")
         self._unnamed_file = options.get(b"filename") == b""
         if self._name != self._rules.images and self._name not in self._rules.texts:
-            raise fault("FORM_FIELD", f"field {self._name[:64]!r} is not known; use {', '.join((self._rules.images, *self._rules.texts))}")
+            raise fault(
+                "FORM_FIELD",
+                f"field {self._name[:64]!r} is not known; use {', '.join((self._rules.images, *self._rules.texts))}",
+            )
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         most = self._max_image_bytes if self._name == self._rules.images else _MOST_TEXT_BYTES
@@ -176,7 +189,12 @@ class _Reader:
 
     def _too_large(self, most: int) -> DermisError:
         if self._name != self._rules.images:
-            return DermisError(Kind.TOO_LARGE, "FIELD_TOO_LARGE", f"{self._name} holds more than {most:,} bytes", pointer=f"/{self._name}")
+            return DermisError(
+                Kind.TOO_LARGE,
+                "FIELD_TOO_LARGE",
+                f"{self._name} holds more than {most:,} bytes",
+                pointer=f"/{self._name}",
+            )
         index = len(self.form.images)
         named = f" ({self._file[:_MOST_NAME]!r})" if self._file else ""
         detail = f"{self._rules.name(index)}{named} holds more than {most:,} bytes: {_SMALLER}"

@@ -37,7 +37,10 @@ class Guidance(BaseModel):
     @model_validator(mode="after")
     def _each_name_once(self) -> "Guidance":
         everything = (self.general, *self.entries)
-        for what, seen in (("name", [n.casefold() for e in everything for n in e.names]), ("id", [e.id for e in everything])):
+        for what, seen in (
+            ("name", [n.casefold() for e in everything for n in e.names]),
+            ("id", [e.id for e in everything]),
+        ):
             if twice := sorted({each for each in seen if seen.count(each) > 1}):
                 raise ValueError(f"{what} {twice[0]!r} stands twice; give each condition one entry")
         return self
@@ -45,11 +48,15 @@ class Guidance(BaseModel):
     def entry(self, name: str) -> Entry:
         """Return what is said of a condition; the general entry if none names it."""
         folded = name.casefold()
-        return next((entry for entry in self.entries if folded in {each.casefold() for each in entry.names}), self.general)
+        return next(
+            (entry for entry in self.entries if folded in {each.casefold() for each in entry.names}), self.general
+        )
 
     def of_condition(self, condition: str, name: str) -> ConditionGuidance:
         entry = self.entry(name)
-        return ConditionGuidance(condition=condition, name=name, is_general=entry is self.general, guidance=_shown(entry))
+        return ConditionGuidance(
+            condition=condition, name=name, is_general=entry is self.general, guidance=_shown(entry)
+        )
 
     def of_general(self) -> GuidanceEntry:
         return _shown(self.general)

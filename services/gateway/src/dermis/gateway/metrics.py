@@ -14,17 +14,32 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter("dermis_gateway_requests", "answered requests", ("method", "route", "status"), registry=self._registry)
+        self._requests = Counter(
+            "dermis_gateway_requests", "answered requests", ("method", "route", "status"), registry=self._registry
+        )
         self._seconds = Histogram(
-            "dermis_gateway_request_seconds", "time to the last byte of an answer", ("route",), buckets=_SECONDS, registry=self._registry
+            "dermis_gateway_request_seconds",
+            "time to the last byte of an answer",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self._registry,
         )
         self._problems = Counter("dermis_gateway_problems", "problems by reason", ("reason",), registry=self._registry)
         self.cases = Counter("dermis_gateway_cases", "cases taken in", ("queued",), registry=self._registry)
-        self.uploads = Gauge("dermis_gateway_upload_bytes", "bytes of the uploads that are read now", registry=self._registry)
-        self._refused = Counter(
-            "dermis_gateway_connections_refused", "connections ended before a request", ("reason",), registry=self._registry
+        self.uploads = Gauge(
+            "dermis_gateway_upload_bytes", "bytes of the uploads that are read now", registry=self._registry
         )
-        self._depth = Gauge("dermis_queue_depth", "cases that wait for a worker; NaN if the broker doesn't answer", registry=self._registry)
+        self._refused = Counter(
+            "dermis_gateway_connections_refused",
+            "connections ended before a request",
+            ("reason",),
+            registry=self._registry,
+        )
+        self._depth = Gauge(
+            "dermis_queue_depth",
+            "cases that wait for a worker; NaN if the broker doesn't answer",
+            registry=self._registry,
+        )
         self._age = Gauge("dermis_queue_oldest_seconds", "wait of the oldest case that waits", registry=self._registry)
 
     def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:

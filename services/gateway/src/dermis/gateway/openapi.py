@@ -137,7 +137,10 @@ BATCH_BODY: dict[str, Any] = {
     },
 }
 BATCH_TAKEN_IN: dict[int | str, dict[str, Any]] = {
-    202: {"description": "The batch is stored and will be done.", "headers": {"Location": {"schema": {"type": "string"}}}}
+    202: {
+        "description": "The batch is stored and will be done.",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    }
 }
 BATCH_RESULTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -165,7 +168,9 @@ def _add_refusals(schema: dict[str, Any]) -> None:
     for operations in schema["paths"].values():
         for operation in operations.values():
             if "security" in operation:
-                refusals = {str(status): response for status, response in problems(401, 403, 429).items() if status != "default"}
+                refusals = {
+                    str(status): response for status, response in problems(401, 403, 429).items() if status != "default"
+                }
                 operation["responses"] = dict(sorted({**refusals, **operation["responses"]}.items()))
                 for response in operation["responses"].values():
                     response["headers"] = {
@@ -181,7 +186,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _, definitions = models_json_schema(
             [(model, "validation") for model in (Problem, SelfReport, Feedback, BatchSource)], ref_template=_REF
         )
-        for field in (field for definition in definitions["$defs"].values() for field in definition.get("properties", {}).values()):
+        for field in (
+            field for definition in definitions["$defs"].values() for field in definition.get("properties", {}).values()
+        ):
             if not field.get("default", True):
                 del field["default"]  # an empty one says no more than that the field may be left out
         _add_refusals(schema)

@@ -95,7 +95,9 @@ class Pipeline:
         broke off is brought to its end by the next; what is never taken up again falls to the sweep.
         """
         record_key = f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}"
-        record = await run_in_threadpool(self._claim, record_key, IdempotencyRecord(case_id=new_id("case"), digest=retry.digest))
+        record = await run_in_threadpool(
+            self._claim, record_key, IdempotencyRecord(case_id=new_id("case"), digest=retry.digest)
+        )
         if record.digest != retry.digest:
             detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
             raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
@@ -155,15 +157,23 @@ class Pipeline:
     async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
         """Return the overlay of image `n` for a condition, else for the most probable that has one; NOT_FOUND if there is none."""
         outcome = (await self.read(case_id, owner=owner)).outcome
-        matching = [each for each in outcome.heatmaps if each.n == n and condition in (None, each.condition)] if outcome else []
+        matching = (
+            [each for each in outcome.heatmaps if each.n == n and condition in (None, each.condition)]
+            if outcome
+            else []
+        )
         if not matching or outcome is None or outcome.model is None:
             available = sorted({f"{each.n} ({each.condition})" for each in outcome.heatmaps}) if outcome else []
-            detail = f"case {case_id} has no such heatmap; " + (f"it has {', '.join(available)}" if available else "its outcome names none")
+            detail = f"case {case_id} has no such heatmap; " + (
+                f"it has {', '.join(available)}" if available else "its outcome names none"
+            )
             raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", detail)
         try:
             return await run_in_threadpool(self.store.get, heatmap_key(owner, case_id, matching[0], outcome.model))
         except BlobNotFound:
-            raise DermisError(Kind.NOT_FOUND, "NO_HEATMAP", f"case {case_id} has lost this heatmap, or was erased meanwhile") from None
+            raise DermisError(
+                Kind.NOT_FOUND, "NO_HEATMAP", f"case {case_id} has lost this heatmap, or was erased meanwhile"
+            ) from None
 
     async def give_feedback(self, case_id: str, feedback: Feedback, *, owner: str) -> FeedbackKept:
         """Keep what became of an outcome; CONFLICT if there is none yet, or feedback was given too often.
@@ -172,14 +182,18 @@ class Pipeline:
         """
         state = await self.read(case_id, owner=owner)
         if state.outcome is None or state.received is None:
-            raise DermisError(Kind.CONFLICT, "NOT_FINISHED", f"case {case_id} has no outcome yet; give feedback once it is FINISHED")
+            raise DermisError(
+                Kind.CONFLICT, "NOT_FINISHED", f"case {case_id} has no outcome yet; give feedback once it is FINISHED"
+            )
         conditions = {ranked.condition for ranked in state.outcome.differential} | {OTHER_CONDITION}
         if feedback.condition is not None and feedback.condition not in conditions:
             detail = f"condition: {feedback.condition!r} is none of this outcome's; use one of {', '.join(sorted(conditions))}"
             raise fault("CONDITION", detail, pointer="/condition")
         fact = GivenFeedback(case_id=case_id, given_at=self.clock(), model=state.outcome.model, **feedback.model_dump())
         kept = await run_in_threadpool(self._keep_feedback, fact, owner)
-        return FeedbackKept(**feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent)
+        return FeedbackKept(
+            **feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent
+        )
 
     def _keep_feedback(self, fact: GivenFeedback, owner: str) -> GivenFeedback:
         for k in range(1, MOST_FEEDBACK + 1):
@@ -302,7 +316,12 @@ class Pipeline:
         owner, case_id = received.owner, received.case_id
         images = [image_key(owner, case_id, image.n, form) for image in received.images for form in _FORMS_RECEIVED]
         with contextlib.suppress(Exception):
-            for key in (fact_key(owner, case_id, "received"), *images, retention_key(received.consent, case_id), open_key(case_id)):
+            for key in (
+                fact_key(owner, case_id, "received"),
+                *images,
+                retention_key(received.consent, case_id),
+                open_key(case_id),
+            ):
                 self.store.delete(key)
 
     def _claim(self, key: str, record: IdempotencyRecord) -> IdempotencyRecord:
@@ -326,9 +345,7 @@ class Pipeline:
             return None
         except ValidationError:
             log.error("fact is broken", key=key)
-            detail = (
-                "what the store holds of this case can't be read; whoever runs the server finds in its log what; it can still be erased"
-            )
+            detail = "what the store holds of this case can't be read; whoever runs the server finds in its log what; it can still be erased"
             raise DermisError(Kind.INTERNAL, "FACT_BROKEN", detail) from None
 
     def _put(self, key: str, value: BaseModel) -> bool:

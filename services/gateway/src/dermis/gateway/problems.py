@@ -29,7 +29,9 @@ def title(status: int) -> str:
 class FieldProblem(BaseModel):
     """One field that is wrong."""
 
-    pointer: str = Field(description="JSON pointer (RFC 6901) into the form; or `/query/...`, `/header/...`, `/path/...`")
+    pointer: str = Field(
+        description="JSON pointer (RFC 6901) into the form; or `/query/...`, `/header/...`, `/path/...`"
+    )
     detail: str
 
 
@@ -113,7 +115,8 @@ def problem_response(request: Request, error: DermisError) -> Response:
 def internal_problem(request: Request, error: Exception) -> Response:
     """Log where an unforeseen error came from, without its message, which may hold a person's data, and return its response."""
     frames = [
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-5:]
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-5:]
     ]
     detail = "something went wrong on our side; try again, and name this instance if it stays so"
     log.error("unforeseen", cause=type(error).__name__, frames=frames)
@@ -147,14 +150,18 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405 and (path := getattr(request.scope.get("route"), "path", None)):
         # The framework names the methods of one route; a path has several.
-        headers["Allow"] = ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, ("get", "head")))
+        headers["Allow"] = ", ".join(
+            method.upper() for method in request.app.openapi()["paths"].get(path, ("get", "head"))
+        )
     return respond(request, error.status_code, reason, detail, headers=headers)
 
 
 def problem_of(status: int, reason: str, detail: str, *, errors: Sequence[FieldProblem] = ()) -> Problem:
     """Return a problem with a name of its own."""
     instance = f"urn:uuid:{uuid.uuid4()}"
-    return Problem(title=title(status), status=status, detail=detail, instance=instance, reason=reason, errors=list(errors))
+    return Problem(
+        title=title(status), status=status, detail=detail, instance=instance, reason=reason, errors=list(errors)
+    )
 
 
 def respond(

@@ -31,7 +31,10 @@ def case_of(state: CaseState) -> Case:
 def list_of(listed: Sequence[Listed], limit: int) -> CaseList:
     """Return a page of `limit` cases out of `found`, which holds one more if there is a next page."""
     return CaseList(
-        cases=[CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id)) for each in listed[:limit]],
+        cases=[
+            CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id))
+            for each in listed[:limit]
+        ],
         next_cursor=next_cursor([each.case_id for each in listed], limit),
     )
 

@@ -28,13 +28,19 @@ class GatewaySettings(Retention):
         description="least rate of an upload, a third of slow 3G (400 kbit/s, WebPageTest's and Chrome's profile); a slower one is refused "
         "with 408",
     )
-    upload_pause_seconds: float = Field(20, gt=0, description="time that an upload may fall behind its least rate, or pause")
-    upload_seconds: float = Field(1800, gt=0, description="longest time that one upload may take; a slower one is refused with 408")
+    upload_pause_seconds: float = Field(
+        20, gt=0, description="time that an upload may fall behind its least rate, or pause"
+    )
+    upload_seconds: float = Field(
+        1800, gt=0, description="longest time that one upload may take; a slower one is refused with 408"
+    )
     max_connections: int = Field(
         4096, ge=1, description="connections at a time; beyond them the one that waits longest for a request is closed"
     )
     max_address_connections: int = Field(
-        512, ge=0, description="the same for one client address; 0: any number, as with trusted_proxies, where all come from a proxy"
+        512,
+        ge=0,
+        description="the same for one client address; 0: any number, as with trusted_proxies, where all come from a proxy",
     )
     header_seconds: float = Field(20, gt=0, description="time in which a request's line and headers are due")
     trusted_proxies: int = Field(
@@ -49,7 +55,9 @@ class GatewaySettings(Retention):
         "all below it; *: any",
     )
     max_queue_depth: int = Field(
-        1000, ge=1, description="waiting cases from which on new ones of those who have more than a few in line are refused with 503"
+        1000,
+        ge=1,
+        description="waiting cases from which on new ones of those who have more than a few in line are refused with 503",
     )
     max_queue_seconds: float = Field(
         15,
@@ -57,30 +65,48 @@ class GatewaySettings(Retention):
         description="wait of the first of many waiting cases of one caller from which on new ones of the same are refused with 503",
     )
     min_free_bytes: int = Field(
-        1024**3, ge=0, description="free bytes of the store's disk below which no new case is taken (507); erasing goes on"
+        1024**3,
+        ge=0,
+        description="free bytes of the store's disk below which no new case is taken (507); erasing goes on",
     )
-    min_free_inodes: int = Field(10_000, ge=0, description="free inodes of the store's disk below which no new case is taken (507)")
+    min_free_inodes: int = Field(
+        10_000, ge=0, description="free inodes of the store's disk below which no new case is taken (507)"
+    )
     max_wait_seconds: float = Field(30, gt=0, description="longest wait that `Prefer: wait` gets")
     judge_seconds: float = Field(10, gt=0, description="time that a worker gets to judge an image at once")
-    max_judging: int = Field(16, ge=1, description="images that one caller may have judged at once; more are refused with 429")
+    max_judging: int = Field(
+        16, ge=1, description="images that one caller may have judged at once; more are refused with 429"
+    )
     stream_seconds: float = Field(300, gt=0, description="longest stream of events; the client then connects again")
     batch_sources: str = Field(
-        "", description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; empty: none"
+        "",
+        description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; empty: none",
     )
     max_batch_bytes: int = Field(16 * 1024 * 1024, ge=1, description="largest CSV body of a batch, in bytes")
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
     keyless: bool = Field(
-        False, description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase it"
+        False,
+        description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase it",
     )
-    key_cache_seconds: float = Field(30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it")
-    rate_per_minute: int = Field(600, ge=0, description="calls a minute of one API key; more are refused with 429; 0: no limit")
+    key_cache_seconds: float = Field(
+        30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it"
+    )
+    rate_per_minute: int = Field(
+        600, ge=0, description="calls a minute of one API key; more are refused with 429; 0: no limit"
+    )
     keyless_rate_per_minute: int = Field(
-        0, ge=0, description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have one address"
+        0,
+        ge=0,
+        description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have one address",
     )
     unknown_keys_per_minute: int = Field(
-        60, ge=0, description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no limit"
+        60,
+        ge=0,
+        description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no limit",
     )
-    cors_origins: str = Field("", description="origins, separated by commas, whose pages may call the API; empty: none but its own page")
+    cors_origins: str = Field(
+        "", description="origins, separated by commas, whose pages may call the API; empty: none but its own page"
+    )
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
 
     @model_validator(mode="after")

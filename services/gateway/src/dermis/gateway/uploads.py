@@ -42,7 +42,9 @@ class Pace:
             if self._whole:
                 return await self._receive()
             raise HTTPException(408, self._detail(), headers={"Connection": "close"}) from None
-        self._left = min(self._patience, self._left - (_now() - begun) + len(message.get("body", b"")) / self._least_rate)
+        self._left = min(
+            self._patience, self._left - (_now() - begun) + len(message.get("body", b"")) / self._least_rate
+        )
         self._whole |= not message.get("more_body", False)
         return message
 
@@ -101,7 +103,9 @@ class Uploads:
     A key has `most_bytes_per_key` of them, an address without a key `most_per_address` bodies (0: any number).
     """
 
-    def __init__(self, *, most_bytes: int, most_bytes_per_key: int, most_per_address: int, show: Callable[[int], object]) -> None:
+    def __init__(
+        self, *, most_bytes: int, most_bytes_per_key: int, most_per_address: int, show: Callable[[int], object]
+    ) -> None:
         self._most_bytes = most_bytes
         self._most_bytes_per_key = most_bytes_per_key
         self._most_per_address = most_per_address
@@ -112,7 +116,11 @@ class Uploads:
     @contextlib.contextmanager
     def open(self, caller: str, *, by_key: bool) -> Iterator[Upload]:
         """Give a place for a body; EXHAUSTED if the caller has too many."""
-        if not by_key and self._most_per_address and sum(each.caller == caller for each in self._open) >= self._most_per_address:
+        if (
+            not by_key
+            and self._most_per_address
+            and sum(each.caller == caller for each in self._open) >= self._most_per_address
+        ):
             raise _too_many(f"this address sends {self._most_per_address} bodies at once; wait for one to end")
         upload = Upload(self, caller, by_key=by_key)
         self._open.add(upload)
@@ -124,10 +132,18 @@ class Uploads:
 
     def book(self, upload: Upload, count: int) -> None:
         """Book `count` more bytes of a body; BusyError if there is no room and no larger body, EXHAUSTED beyond the key's share."""
-        if upload.by_key and count + sum(each.bytes for each in self._open if each.caller == upload.caller) > self._most_bytes_per_key:
-            raise _too_many(f"this key sends more than {self._most_bytes_per_key:,} bytes at once; wait for a body to end")
+        if (
+            upload.by_key
+            and count + sum(each.bytes for each in self._open if each.caller == upload.caller)
+            > self._most_bytes_per_key
+        ):
+            raise _too_many(
+                f"this key sends more than {self._most_bytes_per_key:,} bytes at once; wait for a body to end"
+            )
         while self._bytes > upload.bytes and self._bytes + count > self._most_bytes:
-            largest = max((each for each in self._open if each.may_give_way), key=lambda each: each.bytes, default=upload)
+            largest = max(
+                (each for each in self._open if each.may_give_way), key=lambda each: each.bytes, default=upload
+            )
             if largest.bytes <= upload.bytes + count:
                 raise _busy()
             largest.give_way()

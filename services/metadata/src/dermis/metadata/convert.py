@@ -11,7 +11,8 @@ _NAMES = {field: field.name for field in pb.SelfReport.DESCRIPTOR.fields}
 def from_proto(report: pb.SelfReport) -> Answers:
     """Return the fields that are set; an empty text that is set stays, for the core to refuse."""
     return {
-        _NAMES[field]: (value,) if isinstance(value, str) else _values(value.SerializeToString()) for field, value in report.ListFields()
+        _NAMES[field]: (value,) if isinstance(value, str) else _values(value.SerializeToString())
+        for field, value in report.ListFields()
     }
 
 

@@ -18,16 +18,22 @@ class FeatureServicer(api.FeatureServiceServicer):
         self._schemas = schemas
 
     @answer_errors
-    def EncodeFeatures(self, request: pb.EncodeFeaturesRequest, context: grpc.ServicerContext) -> pb.EncodeFeaturesResponse:
+    def EncodeFeatures(
+        self, request: pb.EncodeFeaturesRequest, context: grpc.ServicerContext
+    ) -> pb.EncodeFeaturesResponse:
         schema = self._schemas.get(request.feature_schema_id)
         matrix = encoder(schema).encode([from_proto(request.self_report)])
         return pb.EncodeFeaturesResponse(features=matrix[0].tolist())
 
     @answer_errors
-    def BatchEncodeFeatures(self, request: pb.BatchEncodeFeaturesRequest, context: grpc.ServicerContext) -> pb.BatchEncodeFeaturesResponse:
+    def BatchEncodeFeatures(
+        self, request: pb.BatchEncodeFeaturesRequest, context: grpc.ServicerContext
+    ) -> pb.BatchEncodeFeaturesResponse:
         if len(request.self_reports) > MAX_ROWS:
             raise DermisError(
-                Kind.INVALID, "TOO_MANY_ROWS", f"self_reports has {len(request.self_reports)} rows; send at most {MAX_ROWS} a call"
+                Kind.INVALID,
+                "TOO_MANY_ROWS",
+                f"self_reports has {len(request.self_reports)} rows; send at most {MAX_ROWS} a call",
             )
         schema = self._schemas.get(request.feature_schema_id)
         matrix = encoder(schema).encode([from_proto(report) for report in request.self_reports])
@@ -39,4 +45,6 @@ class FeatureServicer(api.FeatureServiceServicer):
         self, request: pb.DescribeFeatureSchemaRequest, context: grpc.ServicerContext
     ) -> pb.DescribeFeatureSchemaResponse:
         schema = self._schemas.get(request.feature_schema_id)
-        return pb.DescribeFeatureSchemaResponse(schema_json=schema.model_dump_json(), columns=schema.columns, promotable=schema.promotable)
+        return pb.DescribeFeatureSchemaResponse(
+            schema_json=schema.model_dump_json(), columns=schema.columns, promotable=schema.promotable
+        )

@@ -23,7 +23,9 @@ def main() -> None:
     serve_metrics(settings.metrics_listen)
     server, models, state = build(open_store(settings.store_url), threads=settings.threads)
     stop = threading.Event()
-    follow = functools.partial(models.follow, every_s=settings.poll_seconds, stop=stop, changed=functools.partial(show_health, state))
+    follow = functools.partial(
+        models.follow, every_s=settings.poll_seconds, stop=stop, changed=functools.partial(show_health, state)
+    )
 
     def leaving() -> None:
         stop.set()

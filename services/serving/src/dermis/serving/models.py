@@ -24,7 +24,9 @@ class Version:
     runner: Runner | None = None
 
     def as_proto(self, number: int) -> pb.ModelVersionStatus:
-        return Status(version=number, state=self.state, status=pb.StatusProto(error_code=self.code, error_message=self.message))
+        return Status(
+            version=number, state=self.state, status=pb.StatusProto(error_code=self.code, error_message=self.message)
+        )
 
 
 class Models:

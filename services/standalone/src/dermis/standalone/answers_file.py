@@ -17,5 +17,7 @@ def read_answers(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
         raise DermisError(Kind.INVALID, "ANSWERS", f"{path} is no JSON ({fault}); write an object of answers") from None
     if not isinstance(answers, dict):
-        raise DermisError(Kind.INVALID, "ANSWERS", f"{path} holds a {type(answers).__name__}; write an object of answers")
+        raise DermisError(
+            Kind.INVALID, "ANSWERS", f"{path} holds a {type(answers).__name__}; write an object of answers"
+        )
     return answers

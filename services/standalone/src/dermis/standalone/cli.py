@@ -94,7 +94,11 @@ def load(point: metadata.EntryPoint) -> click.Command:
 
 
 def _unavailable(point: metadata.EntryPoint, package: str) -> click.Command:
-    need = f"needs {package}, which is not installed; {remedy(point.extras)}" if point.extras else f"needs {package}; install it"
+    need = (
+        f"needs {package}, which is not installed; {remedy(point.extras)}"
+        if point.extras
+        else f"needs {package}; install it"
+    )
 
     @click.command(
         point.name,

@@ -53,7 +53,11 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
         except DermisError as error:
             yield Finding(level=Level.FAIL, about=about, text=error.detail)
         except (OSError, subprocess.SubprocessError) as fault:
-            yield _fail(about, f"could not be looked at: {fault}", "look at the path or program that is named, and who may use it")
+            yield _fail(
+                about,
+                f"could not be looked at: {fault}",
+                "look at the path or program that is named, and who may use it",
+            )
 
 
 def _python(_: Mapping[str, str]) -> Finding:
@@ -70,7 +74,10 @@ def _packages(_: Mapping[str, str]) -> Finding:
         return _fail("packages", f"to run all parts, missing or too old: {', '.join(names)}", extras.remedy(lacking))
     text = f"dermis {metadata.version(extras.DISTRIBUTION)} with {', '.join(_TO_RUN)}"
     untrained = extras.missing(_TO_TRAIN)
-    return _ok("packages", text + (f"; without {', '.join(sorted(untrained))} (only needed to profile and train)" if untrained else ""))
+    return _ok(
+        "packages",
+        text + (f"; without {', '.join(sorted(untrained))} (only needed to profile and train)" if untrained else ""),
+    )
 
 
 def _settings(environ: Mapping[str, str]) -> Finding:
@@ -81,7 +88,9 @@ def _settings(environ: Mapping[str, str]) -> Finding:
         except DermisError as error:
             faults.extend(error.detail.split("; "))
     if faults:
-        return _fail("settings", "; ".join(dict.fromkeys(faults)), "correct or unset these variables; `dermis config` shows all")
+        return _fail(
+            "settings", "; ".join(dict.fromkeys(faults)), "correct or unset these variables; `dermis config` shows all"
+        )
     return _ok("settings", "every DERMIS_* variable is understood; `dermis config` shows them")
 
 
@@ -90,13 +99,19 @@ def _redis(environ: Mapping[str, str]) -> Finding:
     url = environ.get("DERMIS_BROKER_URL") or (running.broker_url if running else None)
     if url is None:
         executable = find_redis_server(environ)
-        version = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603
-        return _ok("redis", f"{executable} ({' '.join(version.split()[:3]) or 'version unknown'}), started by `dermis up`")
+        version = subprocess.run(  # noqa: S603
+            [executable, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+        return _ok(
+            "redis", f"{executable} ({' '.join(version.split()[:3]) or 'version unknown'}), started by `dermis up`"
+        )
     try:
         with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
             return _ok("redis", f"{masked(url)} answers, version {client.info('server')['redis_version']}")
     except (redis.RedisError, ValueError) as fault:
-        return _fail("redis", f"{masked(url)} does not answer ({type(fault).__name__})", "start it, or correct DERMIS_BROKER_URL")
+        return _fail(
+            "redis", f"{masked(url)} does not answer ({type(fault).__name__})", "start it, or correct DERMIS_BROKER_URL"
+        )
 
 
 def _gateway(environ: Mapping[str, str]) -> Finding:
@@ -105,11 +120,15 @@ def _gateway(environ: Mapping[str, str]) -> Finding:
         host, _, port = running.url.removeprefix("http://").rpartition(":")
         if answers_ok(host.strip("[]"), int(port), "/readyz")():
             return _ok("gateway", f"runs and is ready at {running.url} (process {running.pid})")
-        return _fail("gateway", f"runs at {running.url} (process {running.pid}) but is not ready", "see the logs of `dermis up`")
+        return _fail(
+            "gateway", f"runs at {running.url} (process {running.pid}) but is not ready", "see the logs of `dermis up`"
+        )
     host, text = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK), environ.get("DERMIS_GATEWAY_PORT", "8080")
     if text.isdigit() and is_free(host, int(text)):
         return _ok("gateway", f"{host}:{text} is free")
-    return _fail("gateway", f"{host}:{text} is taken or can't be listened on", "stop what is there, or set DERMIS_GATEWAY_PORT")
+    return _fail(
+        "gateway", f"{host}:{text} is taken or can't be listened on", "stop what is there, or set DERMIS_GATEWAY_PORT"
+    )
 
 
 def _disk(environ: Mapping[str, str]) -> Finding:
@@ -119,7 +138,12 @@ def _disk(environ: Mapping[str, str]) -> Finding:
     if free >= _ENOUGH_DISK_MB:
         return _ok("disk", f"{free:,} MB free at {there}")
     level = Level.WARN if free >= _LEAST_DISK_MB else Level.FAIL
-    return Finding(level=level, about="disk", text=f"{free:,} MB free at {there}", remedy="make room, or name another folder with --state")
+    return Finding(
+        level=level,
+        about="disk",
+        text=f"{free:,} MB free at {there}",
+        remedy="make room, or name another folder with --state",
+    )
 
 
 def _store(environ: Mapping[str, str]) -> Finding:
@@ -145,7 +169,9 @@ def _bundle(environ: Mapping[str, str]) -> Finding:
                 text="the store has no model",
                 remedy="`dermis up` installs the demo bundle; else promote one",
             )
-        return _fail("bundle", "the store has no model, and this installation carries no demo bundle", "promote a model")
+        return _fail(
+            "bundle", "the store has no model, and this installation carries no demo bundle", "promote a model"
+        )
     manifest = read_manifest(store, current)
     broken = []
     for path, digest in manifest.files.items():
@@ -156,10 +182,15 @@ def _bundle(environ: Mapping[str, str]) -> Finding:
             broken.append(f"{path} is missing")
     text = f"{manifest.name} version {manifest.version}, purpose {manifest.purpose}"
     if broken:
-        return _fail("bundle", f"{text}: {', '.join(broken)}", "publish that version again, or point to the previous one")
+        return _fail(
+            "bundle", f"{text}: {', '.join(broken)}", "publish that version again, or point to the previous one"
+        )
     if manifest.purpose == "demo":
         return Finding(
-            level=Level.WARN, about="bundle", text=f"{text}: its answers have no clinical meaning", remedy="promote a trained model"
+            level=Level.WARN,
+            about="bundle",
+            text=f"{text}: its answers have no clinical meaning",
+            remedy="promote a trained model",
         )
     return _ok("bundle", f"{text}, all {len(manifest.files)} files whole")
 

@@ -11,7 +11,9 @@ DISTRIBUTION = "dermis"
 def missing(extras: Iterable[str]) -> dict[str, list[str]]:
     """Map each of `extras` that is not wholly installed to the requirements that are not met."""
     wanted = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
-    lacking_by_extra = {extra: [str(_bare(r)) for r in wanted if _applies(r, extra) and not _is_met(r)] for extra in extras}
+    lacking_by_extra = {
+        extra: [str(_bare(r)) for r in wanted if _applies(r, extra) and not _is_met(r)] for extra in extras
+    }
     return {extra: lacking for extra, lacking in lacking_by_extra.items() if lacking}
 
 

@@ -59,7 +59,11 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
     for owner, address, wanted in (("gateway", host, port), ("redis", LOOPBACK, redis_port)):
         if not is_free(address, wanted):
             option = "--port" if owner == "gateway" else "DERMIS_STANDALONE_REDIS_PORT"
-            raise DermisError(Kind.CONFLICT, "PORT_TAKEN", f"{address}:{wanted} is taken by another process; name another {option}, or 0")
+            raise DermisError(
+                Kind.CONFLICT,
+                "PORT_TAKEN",
+                f"{address}:{wanted} is taken by another process; name another {option}, or 0",
+            )
     variables = {
         "DERMIS_LOG_FORMAT": "text",
         "DERMIS_METADATA_ADDRESS": f"{LOOPBACK}:{metadata_port}",
@@ -96,7 +100,9 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
             mend=partial(move_queue_aside, folder),
         )
         parts.insert(0, redis)
-    given = tuple(name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ)
+    given = tuple(
+        name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ
+    )
     url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     return Plan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, given=given)
 

@@ -48,7 +48,11 @@ def hold(state: Path, running: Running) -> Iterator[None]:
         raise _unusable(state, fault) from fault
     with file:
         if not _lock(file.fileno(), tries=5):
-            raise DermisError(Kind.CONFLICT, "STATE_IN_USE", f"another dermis uses {state}; stop it, or name another folder with --state")
+            raise DermisError(
+                Kind.CONFLICT,
+                "STATE_IN_USE",
+                f"another dermis uses {state}; stop it, or name another folder with --state",
+            )
         file.truncate()
         file.write(running.model_dump_json())
         file.flush()
@@ -65,7 +69,9 @@ def find_running(state: Path) -> Running | None:
 
 
 def _unusable(folder: Path, fault: OSError) -> DermisError:
-    return DermisError(Kind.UNAVAILABLE, "STATE", f"state folder {folder}: {fault.strerror}; name another one with --state")
+    return DermisError(
+        Kind.UNAVAILABLE, "STATE", f"state folder {folder}: {fault.strerror}; name another one with --state"
+    )
 
 
 def _lock(descriptor: int, *, tries: int = 1) -> bool:

@@ -135,7 +135,9 @@ class Supervisor:
                     detail = f"{child.part.name} ended {child.exits} times before it was ready; its last words: {child.last_line}"
                     raise DermisError(Kind.UNAVAILABLE, "NOT_READY", detail)
             if time.monotonic() > deadline:
-                detail = "; ".join(f"{child.part.name} (its last words: {child.last_line or 'none'})" for child in pending)
+                detail = "; ".join(
+                    f"{child.part.name} (its last words: {child.last_line or 'none'})" for child in pending
+                )
                 raise DermisError(Kind.UNAVAILABLE, "NOT_READY", f"not ready within {seconds:g} s: {detail}")
             if cancelled.wait(_LOOK_EVERY_S / 2):
                 return
@@ -145,7 +147,9 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         self._stopping.set()
         self._thread.join()
-        for _, group in groupby(sorted(self.children.values(), key=lambda child: child.part.leaves), lambda child: child.part.leaves):
+        for _, group in groupby(
+            sorted(self.children.values(), key=lambda child: child.part.leaves), lambda child: child.part.leaves
+        ):
             leaving = list(group)
             for child in leaving:
                 child.ask_to_end()

@@ -46,4 +46,10 @@ def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:
             source = next((source for source, values in sources.items() if name in values), None)
             value = sources[source][name] if source else str(info.get_default(call_default_factory=True))
             owner = SHARED if field in Settings.model_fields else part.lower()
-            yield Variable(name=name, value=masked(value), source=source or "default", part=owner, description=info.description or "")
+            yield Variable(
+                name=name,
+                value=masked(value),
+                source=source or "default",
+                part=owner,
+                description=info.description or "",
+            )

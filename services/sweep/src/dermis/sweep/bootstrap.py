@@ -44,7 +44,11 @@ class Sweep:
         whole = self._each(self._steps(now or datetime.now(UTC)))
         if whole:
             metrics.looked(
-                seconds=time.monotonic() - begun, actions=self._done, scratch=self._scratch, ended=self._ended, faults=self._faults.count
+                seconds=time.monotonic() - begun,
+                actions=self._done,
+                scratch=self._scratch,
+                ended=self._ended,
+                faults=self._faults.count,
             )
         counts = {"scratch": self._scratch, "ended": self._ended, "mended": self._mended, "faults": self._faults.count}
         counts |= {str(action).lower(): count for action, count in self._done.items()}

@@ -54,7 +54,10 @@ class Clock:
         metrics.in_doubt.set(doubt is not None)
         if doubt:
             if standing != doubt:
-                log.error("clock in doubt: nothing is erased by its time until it agrees, or `dermis sweep confirm`", why=doubt.why)
+                log.error(
+                    "clock in doubt: nothing is erased by its time until it agrees, or `dermis sweep confirm`",
+                    why=doubt.why,
+                )
                 self._replace_doubt(doubt)
         elif standing:
             self._settle(reading, "the clock agrees again")

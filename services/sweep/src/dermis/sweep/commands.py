@@ -14,7 +14,12 @@ from dermis.sweep.retention import Retention
 from dermis.sweep.settings import SweepSettings
 
 _store = click.option(
-    "--store", "store_url", envvar="DERMIS_STORE_URL", show_envvar=True, required=True, help="Object store with the cases."
+    "--store",
+    "store_url",
+    envvar="DERMIS_STORE_URL",
+    show_envvar=True,
+    required=True,
+    help="Object store with the cases.",
 )
 
 
@@ -46,7 +51,9 @@ def due(store_url: str) -> None:
         count += 1
     click.echo(f"{count} are due", err=True)
     if doubt := read_doubt(store):
-        click.echo(f"nothing is erased by its time now: {doubt.why}; `dermis sweep confirm` if the clock is right", err=True)
+        click.echo(
+            f"nothing is erased by its time now: {doubt.why}; `dermis sweep confirm` if the clock is right", err=True
+        )
 
 
 @sweep.command("confirm")

@@ -117,7 +117,9 @@ class CaseSweep:
             case Action.CLOSE:
                 self._store.delete(key)
                 if has(self._store, fact_key(marker.owner, marker.case_id, "erased")):
-                    clear(self._store, owner=marker.owner, case_id=marker.case_id)  # who erased it just now counted on the marker
+                    clear(
+                        self._store, owner=marker.owner, case_id=marker.case_id
+                    )  # who erased it just now counted on the marker
             case Action.WAIT:
                 pass
         return action
@@ -131,7 +133,9 @@ class CaseSweep:
         owner, case_id = marker.owner, marker.case_id
         tombstone = fact_key(owner, case_id, "erased")
         with suppress(BlobConflict):
-            self._store.put_once(tombstone, Erased(case_id=case_id, erased_at=now).model_dump_json().encode(), reserved=True)
+            self._store.put_once(
+                tombstone, Erased(case_id=case_id, erased_at=now).model_dump_json().encode(), reserved=True
+            )
         if has(self._store, fact_key(owner, case_id, "received")):
             self._store.delete(tombstone)
             return Action.WAIT

@@ -13,7 +13,15 @@ from pydantic import ValidationError
 
 from dermis.shared.audit import AUDIT_PREFIX, Act, Audit
 from dermis.shared.case import Consent, Received, fact_key, open_key
-from dermis.shared.erasing import RETAINED_BATCHES, RetentionMark, clear, erase, erase_batch, retention_key, retention_prefix
+from dermis.shared.erasing import (
+    RETAINED_BATCHES,
+    RetentionMark,
+    clear,
+    erase,
+    erase_batch,
+    retention_key,
+    retention_prefix,
+)
 from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
@@ -102,7 +110,9 @@ class Retention:
             owner, case_id = RetentionMark.model_validate_json(self._store.get(due.key)).owner, due.thing_id
         except BlobNotFound:
             return  # erased meanwhile
-        if has(self._store, fact_key(owner, case_id, "received")) or has(self._store, fact_key(owner, case_id, "erased")):
+        if has(self._store, fact_key(owner, case_id, "received")) or has(
+            self._store, fact_key(owner, case_id, "erased")
+        ):
             erase(self._store, owner=owner, case_id=case_id, at=now)
             self._audit.note(Act.EXPIRE, by="sweep", case_id=case_id)
         else:
@@ -132,12 +142,16 @@ class Retention:
         consent = Consent.ASSESS_ONLY  # the shorter one, where nothing says more
         with suppress(ValidationError, BlobNotFound):
             consent = Received.model_validate_json(self._store.get(fact_key(owner, case_id, "received"))).consent
-        in_work = not is_expired(case_id, now=now, after=self._policy.incomplete_after) or has(self._store, open_key(case_id))
+        in_work = not is_expired(case_id, now=now, after=self._policy.incomplete_after) or has(
+            self._store, open_key(case_id)
+        )
         if "received.json" not in names and in_work:
             return False  # being stored, or taken back by the look
         for key in marks:
             self._store.delete(key)
-        self._store.put_once(retention_key(consent, case_id), RetentionMark(owner=owner).model_dump_json().encode(), reserved=True)
+        self._store.put_once(
+            retention_key(consent, case_id), RetentionMark(owner=owner).model_dump_json().encode(), reserved=True
+        )
         log.warning("a case had no retention mark and was given one", consent=consent)
         return True
 

@@ -11,8 +11,12 @@ from dermis.sweep.core.decide import Policy
 
 class SweepSettings(Retention):
     interval_seconds: float = Field(30, gt=0, description="time between two looks at the open cases")
-    resend_after_seconds: float = Field(45, gt=0, description="a case that has been open for so long is sent to the workers again")
-    incomplete_after_seconds: float = Field(600, gt=0, description="a case that was never wholly submitted is removed after this time")
+    resend_after_seconds: float = Field(
+        45, gt=0, description="a case that has been open for so long is sent to the workers again"
+    )
+    incomplete_after_seconds: float = Field(
+        600, gt=0, description="a case that was never wholly submitted is removed after this time"
+    )
     alive_file: Path | None = Field(None, description="a file that is touched at each look, for probes")
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 

@@ -116,7 +116,11 @@ def parse_setting(text: str) -> tuple[str, str]:
 def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
     """Return the config with settings as text; `features=baseline+symptoms` names the groups of answers to read."""
     config = changed(config, {name: text for name, text in settings.items() if name != "features"})
-    return dataclasses.replace(config, schema=schema_of(settings["features"].split("+"))) if "features" in settings else config
+    return (
+        dataclasses.replace(config, schema=schema_of(settings["features"].split("+")))
+        if "features" in settings
+        else config
+    )
 
 
 def changed(config: Config, settings: Mapping[str, str]) -> Config:
@@ -129,7 +133,9 @@ def changed(config: Config, settings: Mapping[str, str]) -> Config:
             number, _, field = rest.rpartition(".")
             places = range(len(config.stages)) if not number else [int(number)] if number.isdecimal() else []
             if number and (not number.isdecimal() or int(number) >= len(config.stages)):
-                raise DermisError(Kind.INVALID, "SETTING", f"{name}: there is no stage {number!r}; use 0 to {len(config.stages) - 1}")
+                raise DermisError(
+                    Kind.INVALID, "SETTING", f"{name}: there is no stage {number!r}; use 0 to {len(config.stages) - 1}"
+                )
             stages = [_set(stage, field, text, name) if n in places else stage for n, stage in enumerate(config.stages)]
             config = dataclasses.replace(config, stages=tuple(stages))
         else:

@@ -110,7 +110,10 @@ def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
 
 def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
     """Return macro AUROC and mean average precision, one condition against the rest, over those with weight on both sides."""
-    rankings = [ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights) for k in range(judged.probabilities.shape[1])]
+    rankings = [
+        ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights)
+        for k in range(judged.probabilities.shape[1])
+    ]
     areas, precisions = (np.stack(each, 1) for each in zip(*rankings, strict=True))
     return {"macro_auroc": _nanmean(areas), "mean_average_precision": _nanmean(precisions)}
 
@@ -142,7 +145,9 @@ def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Fl
     there = positive[order]
     ties = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     holds = np.logical_or.reduceat(there, ties)
-    starts = ties[holds | np.r_[True, holds[:-1]]]  # equal scores count as one, and so do all between two that hold a positive
+    starts = ties[
+        holds | np.r_[True, holds[:-1]]
+    ]  # equal scores count as one, and so do all between two that hold a positive
     place = np.searchsorted(starts, np.flatnonzero(there), side="right") - 1
     first = np.flatnonzero(np.r_[True, np.diff(place) != 0])
     total = np.add.reduceat(weights[:, order], starts, axis=1)
@@ -226,10 +231,14 @@ def soft_floor(target: Floats, prior: Floats, *, top: int) -> float:
     return float(soft_hits(np.tile(prior, (len(target), 1)), target, top=top).mean())
 
 
-def perfect_calibration_error(confidence: Floats, rng: np.random.Generator, *, draws: int = DRAWS) -> tuple[float, float]:
+def perfect_calibration_error(
+    confidence: Floats, rng: np.random.Generator, *, draws: int = DRAWS
+) -> tuple[float, float]:
     """Return mean and 95th percentile of the error that perfectly calibrated confidences would show by chance."""
     one = np.ones((1, len(confidence)))
-    errors = [calibration_error(confidence, rng.uniform(size=len(confidence)) < confidence, one)[0] for _ in range(draws)]
+    errors = [
+        calibration_error(confidence, rng.uniform(size=len(confidence)) < confidence, one)[0] for _ in range(draws)
+    ]
     return float(np.mean(errors)), float(np.quantile(errors, 0.95))
 
 
@@ -245,7 +254,9 @@ def perfect_soft_calibration_error(
     return float(errors.mean()), float(np.quantile(errors, 0.95))
 
 
-def perfect_coverage(coverage: float, rng: np.random.Generator, *, calibrated_on: int, n: int, draws: int = 10_000) -> tuple[float, float]:
+def perfect_coverage(
+    coverage: float, rng: np.random.Generator, *, calibrated_on: int, n: int, draws: int = 10_000
+) -> tuple[float, float]:
     """Return the middle 95 % of the coverage seen on n cases with an exact threshold from `calibrated_on` cases.
 
     The true coverage is Beta distributed (Vovk 2012), the coverage seen binomial given that.
@@ -264,7 +275,9 @@ def chance_gap(
     Values are dealt anew among the slices, connected cases together where they share a slice (a permutation test, Fisher 1935).
     """
     names, place = np.unique(np.asarray(slices, str), return_inverse=True)
-    _, block = np.unique([f"{group}\0{value}" for group, value in zip(groups, slices, strict=True)], return_inverse=True)
+    _, block = np.unique(
+        [f"{group}\0{value}" for group, value in zip(groups, slices, strict=True)], return_inverse=True
+    )
     slice_of_block = np.zeros(block.max() + 1, int)
     slice_of_block[block] = place
     totals, sizes = np.bincount(block, values), np.bincount(block)
@@ -296,7 +309,12 @@ def agreement_of_graders(
             (
                 np.mean([firsts[one] == firsts[other] for one, other in pairs]),
                 np.mean([named[other].get(firsts[one], 0.0) for one, other in pairs]),
-                np.mean([any(firsts[one] in named[other] for other in range(len(named)) if other != one) for one in range(len(named))]),
+                np.mean(
+                    [
+                        any(firsts[one] in named[other] for other in range(len(named)) if other != one)
+                        for one in range(len(named))
+                    ]
+                ),
             )
         )
         kept.append(group)
@@ -307,7 +325,10 @@ def agreement_of_graders(
     report: dict[str, Any] = {"n": len(rows), "groups": len(set(kept))}
     for name, column in zip(("top_1", "soft", "any"), table.T, strict=True):
         samples = mean(column, weights)
-        report[name], report[f"{name}_interval"] = float(samples[0]), interval(samples) if report["groups"] >= FEWEST_GROUPS else None
+        report[name], report[f"{name}_interval"] = (
+            float(samples[0]),
+            interval(samples) if report["groups"] >= FEWEST_GROUPS else None,
+        )
     return report
 
 

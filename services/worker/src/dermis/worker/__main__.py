@@ -22,13 +22,18 @@ def main() -> None:
     configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
     with held_folder("dermis-worker-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-        from dermis.worker.bootstrap import build  # not before: the client of Prometheus reads the variable when it is imported
+        from dermis.worker.bootstrap import (
+            build,
+        )  # not before: the client of Prometheus reads the variable when it is imported
 
         run(build(settings, folder), settings)
 
 
 def run(app: Celery, settings: WorkerSettings) -> None:
-    for name in ("celery.worker.strategy", "celery.app.trace"):  # they tell of each job that is given back, too; ours tell what was done
+    for name in (
+        "celery.worker.strategy",
+        "celery.app.trace",
+    ):  # they tell of each job that is given back, too; ours tell what was done
         logging.getLogger(name).setLevel(logging.WARNING)
     app.worker_main(
         [

@@ -32,7 +32,11 @@ class Batches:
     """Use-cases of a process; the last batch's rows are kept, as its steps come one after the other."""
 
     def __init__(
-        self, pipeline: Pipeline, open_source: Callable[[str], BlobStore], *, give_up_after: timedelta = timedelta(days=1)
+        self,
+        pipeline: Pipeline,
+        open_source: Callable[[str], BlobStore],
+        *,
+        give_up_after: timedelta = timedelta(days=1),
     ) -> None:
         self._pipeline = pipeline
         self._store = pipeline.store
@@ -117,7 +121,9 @@ class Batches:
         try:
             images = [source.get(key) for key in row.images]
         except BlobNotFound as error:
-            fault = RowFault(reason="IMAGE_MISSING", detail=f"{error.key!r} is not in the source; put it there or correct the row")
+            fault = RowFault(
+                reason="IMAGE_MISSING", detail=f"{error.key!r} is not in the source; put it there or correct the row"
+            )
             return BatchResult(row=n, name=row.name, fault=fault)
         except DermisError as error:
             if waits and error.retryable and error.reason != "BLOB_UNREADABLE":
@@ -127,13 +133,19 @@ class Batches:
         outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report, exceeded=exceeded)
         return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
 
-    def _open(self, batch_id: str, open_source: Callable[[str], BlobStore]) -> tuple[BatchManifest, Sequence[BatchRow], BlobStore]:
+    def _open(
+        self, batch_id: str, open_source: Callable[[str], BlobStore]
+    ) -> tuple[BatchManifest, Sequence[BatchRow], BlobStore]:
         key = batch_manifest_key(batch_id)
         try:
             manifest = BatchManifest.model_validate_json(self._store.get(key))
-            rows = [BatchRow.model_validate_json(line) for line in self._store.get(batch_rows_key(batch_id)).splitlines()]
+            rows = [
+                BatchRow.model_validate_json(line) for line in self._store.get(batch_rows_key(batch_id)).splitlines()
+            ]
         except ValidationError as error:
-            raise DermisError(Kind.INVALID, "BATCH", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+            raise DermisError(
+                Kind.INVALID, "BATCH", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+            ) from error
         return manifest, rows, open_source(manifest.source)
 
 

@@ -58,7 +58,9 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
         return Pipeline(
             store=store,
             models=StoreModels(store, serving.available),
-            features=MetadataClient(open_channel(settings.metadata_address), deadline_s=settings.metadata_deadline_seconds),
+            features=MetadataClient(
+                open_channel(settings.metadata_address), deadline_s=settings.metadata_deadline_seconds
+            ),
             classifier=serving,
             announcer=RedisAnnouncer(client()),
             policy=load_policy(),
@@ -74,7 +76,9 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
     @cache
     def batches() -> Batches:
         return Batches(
-            pipeline(), partial(open_source_of, settings.store_url), give_up_after=timedelta(seconds=settings.give_up_after_seconds)
+            pipeline(),
+            partial(open_source_of, settings.store_url),
+            give_up_after=timedelta(seconds=settings.give_up_after_seconds),
         )
 
     def started(**_: object) -> None:
@@ -106,7 +110,9 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
 def open_source_of(store_url: str, source_url: str) -> BlobStore:
     """Open what a batch reads from; INVALID if it shares objects with the store, where cases and keys are."""
     if overlap(store_url, source_url):
-        raise DermisError(Kind.INVALID, "BATCH_SOURCE", "the batch's source and the store share objects; name a source of its own")
+        raise DermisError(
+            Kind.INVALID, "BATCH_SOURCE", "the batch's source and the store share objects; name a source of its own"
+        )
     return open_source(source_url)
 
 

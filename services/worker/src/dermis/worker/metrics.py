@@ -20,19 +20,43 @@ class Metrics:
     """Counters of cases, images and stages; labels hold codes of ours, never a case."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self.in_work = Gauge("dermis_worker_in_work", "jobs in work now", registry=registry, multiprocess_mode="livesum")
-        self.waited = Histogram("dermis_worker_wait_seconds", "time a job waited in the queue", buckets=_SECONDS, registry=registry)
-        self.job_seconds = Histogram("dermis_worker_job_seconds", "time a job was in work", ("task",), buckets=_SECONDS, registry=registry)
-        self.retries = Counter("dermis_worker_retries", "tries that failed for now, by reason", ("reason",), registry=registry)
-        self.redeliveries = Counter("dermis_worker_redeliveries", "jobs whose worker was lost before", registry=registry)
-        self._stages = Histogram("dermis_worker_stage_seconds", "time of a stage", ("stage",), buckets=_SECONDS, registry=registry)
+        self.in_work = Gauge(
+            "dermis_worker_in_work", "jobs in work now", registry=registry, multiprocess_mode="livesum"
+        )
+        self.waited = Histogram(
+            "dermis_worker_wait_seconds", "time a job waited in the queue", buckets=_SECONDS, registry=registry
+        )
+        self.job_seconds = Histogram(
+            "dermis_worker_job_seconds", "time a job was in work", ("task",), buckets=_SECONDS, registry=registry
+        )
+        self.retries = Counter(
+            "dermis_worker_retries", "tries that failed for now, by reason", ("reason",), registry=registry
+        )
+        self.redeliveries = Counter(
+            "dermis_worker_redeliveries", "jobs whose worker was lost before", registry=registry
+        )
+        self._stages = Histogram(
+            "dermis_worker_stage_seconds", "time of a stage", ("stage",), buckets=_SECONDS, registry=registry
+        )
         self._images = Counter("dermis_worker_images", "images judged, by verdict", ("verdict",), registry=registry)
-        self._reasons = Counter("dermis_worker_image_reasons", "what was wrong with images", ("reason",), registry=registry)
-        self._outcomes = Counter("dermis_worker_outcomes", "outcomes by kind and reason", ("kind", "reason"), registry=registry)
-        self._first = Counter("dermis_worker_first_conditions", "the most probable condition", ("condition",), registry=registry)
-        self._failures = Counter("dermis_worker_failures", "attempts that failed, by reason", ("reason",), registry=registry)
+        self._reasons = Counter(
+            "dermis_worker_image_reasons", "what was wrong with images", ("reason",), registry=registry
+        )
+        self._outcomes = Counter(
+            "dermis_worker_outcomes", "outcomes by kind and reason", ("kind", "reason"), registry=registry
+        )
+        self._first = Counter(
+            "dermis_worker_first_conditions", "the most probable condition", ("condition",), registry=registry
+        )
+        self._failures = Counter(
+            "dermis_worker_failures", "attempts that failed, by reason", ("reason",), registry=registry
+        )
         self._model = Gauge(
-            "dermis_worker_model_version", "version that answered last", ("name",), registry=registry, multiprocess_mode="livemostrecent"
+            "dermis_worker_model_version",
+            "version that answered last",
+            ("name",),
+            registry=registry,
+            multiprocess_mode="livemostrecent",
         )
         # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
         for reason in ("INTERNAL", "TIME_LIMIT", "WORKER_LOST"):

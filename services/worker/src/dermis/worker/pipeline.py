@@ -125,7 +125,9 @@ class Pipeline:
     """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
     _mark: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
-    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store"))
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store")
+    )
     """For calls of the store that don't wait for each other."""
 
     def assess(self, job: AssessJob, *, redelivered: bool = False) -> CaseState:
@@ -142,7 +144,14 @@ class Pipeline:
         outcome = self._put(
             job,
             "outcome",
-            self._answer(job.case_id, state.received.self_report, assessed.images, images, stages, keep=partial(self._keep_heatmaps, job)),
+            self._answer(
+                job.case_id,
+                state.received.self_report,
+                assessed.images,
+                images,
+                stages,
+                keep=partial(self._keep_heatmaps, job),
+            ),
         )
         erased = self._get(fact_key(job.owner, job.case_id, "erased"), Erased)
         return self._close(job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
@@ -198,7 +207,9 @@ class Pipeline:
     def _put_failed(self, job: AssessJob, *, reason: str, detail: str) -> None:
         fact = Failed(case_id=job.case_id, attempt=job.attempt, failed_at=now(), reason=reason, detail=detail)
         with suppress(BlobConflict):
-            if self.store.put_once(failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode(), reserved=True):
+            if self.store.put_once(
+                failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode(), reserved=True
+            ):
                 self.noted(fact)
         self.announcer.announce(job.case_id, "failed")
 
@@ -211,11 +222,19 @@ class Pipeline:
         n, key = 0, ""
         while not key:
             n += 1
-            with suppress(BlobConflict):  # somebody else's, who was lost; a mark of our own that could not be removed is taken again
-                self.store.put_once(place := f"{case_key(job.owner, job.case_id)}/redelivered/{job.attempt}-{n}", self._mark, reserved=True)
+            with suppress(
+                BlobConflict
+            ):  # somebody else's, who was lost; a mark of our own that could not be removed is taken again
+                self.store.put_once(
+                    place := f"{case_key(job.owner, job.case_id)}/redelivered/{job.attempt}-{n}",
+                    self._mark,
+                    reserved=True,
+                )
                 key = place
         if n > self.max_redeliveries:
-            raise DermisError(Kind.INTERNAL, WORKER_LOST, "the worker was lost each time that it looked at the images of this case")
+            raise DermisError(
+                Kind.INTERNAL, WORKER_LOST, "the worker was lost each time that it looked at the images of this case"
+            )
         try:
             yield
         finally:
@@ -237,7 +256,9 @@ class Pipeline:
         )
         return fold(read.result() for read in reads)
 
-    def _look(self, job: AssessJob, received: Received, stages: Stages, *, redelivered: bool) -> tuple[dict[int, Image], Assessed]:
+    def _look(
+        self, job: AssessJob, received: Received, stages: Stages, *, redelivered: bool
+    ) -> tuple[dict[int, Image], Assessed]:
         """Decode and judge each image; return the working images (uint8[H, W, 3]) that may be used, by number."""
         images: dict[int, Image] = {}
         judged, prepared = [], {}
@@ -252,7 +273,9 @@ class Pipeline:
                     with stages("hash"):
                         hash_text = phash.to_text(phash.phash(working))
                     with stages("prepare"):
-                        prepared[image_key(received.owner, received.case_id, image.n, "prepared")] = prepare.encode_prepared(working)
+                        prepared[image_key(received.owner, received.case_id, image.n, "prepared")] = (
+                            prepare.encode_prepared(working)
+                        )
                     if report.verdict is not Verdict.UNUSABLE:
                         images[image.n] = working
                 judged.append(AssessedImage(n=image.n, quality=report, phash=hash_text))
@@ -269,9 +292,13 @@ class Pipeline:
         if image.keep_original:
             data = self.store.get(image_key(received.owner, received.case_id, image.n, "original"))
             return Original(data, image.content_type, image.orientation, image.color)
-        whole, profile, prepared = (self._blob(image_key(received.owner, received.case_id, image.n, form)) for form in _FORMS)
+        whole, profile, prepared = (
+            self._blob(image_key(received.owner, received.case_id, image.n, form)) for form in _FORMS
+        )
         color = image.color or profile
-        if whole is None or color is None:  # without its profile an original is half gone: another worker removes it now
+        if (
+            whole is None or color is None
+        ):  # without its profile an original is half gone: another worker removes it now
             return Original(prepared or b"")
         return Original(whole, image.content_type, image.orientation, color)
 
@@ -292,7 +319,10 @@ class Pipeline:
         try:
             with stages("decode"), self.guard(exceeded):
                 working = decode.decode(
-                    original.data, content_type=original.content_type, orientation=original.orientation, color=original.color
+                    original.data,
+                    content_type=original.content_type,
+                    orientation=original.orientation,
+                    color=original.color,
                 ).image
         except DermisError as error:
             if not is_refusal(error):
@@ -375,7 +405,11 @@ class Pipeline:
         list(self._threads.map(put, objects.items()))
 
     def _shares(
-        self, manifest: Manifest, features: npt.NDArray[np.float32], outputs: Outputs, conditions: Sequence[tuple[int, str]]
+        self,
+        manifest: Manifest,
+        features: npt.NDArray[np.float32],
+        outputs: Outputs,
+        conditions: Sequence[tuple[int, str]],
     ) -> tuple[AnswerShare, ...]:
         """Return what counted in the answers; nothing rather than something wrong if the model is not linear in them."""
         weights = self.classifier.answer_weights(manifest, len(features))
@@ -431,11 +465,15 @@ def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[
     return Inputs(images=stacked, image_mask=mask, features=features)
 
 
-def _heatmaps(images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]) -> Iterator[tuple[Heatmap, bytes]]:
+def _heatmaps(
+    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]
+) -> Iterator[tuple[Heatmap, bytes]]:
     for place, condition in conditions:
         most = heatmap.peak(outputs.cam, place)
         for slot, (n, image) in enumerate(images.items()):
-            drawn = heatmap.overlay(outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most)
+            drawn = heatmap.overlay(
+                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most
+            )
             yield Heatmap(n=n, condition=condition, place=place), drawn
 
 

@@ -23,7 +23,9 @@ class RowByRow:
         """Return whether rows are kept here, as a step broke off: it is gone on with row by row."""
         return any(True for _ in self.store.list(f"{self.prefix}/"))
 
-    def run(self, rows: range, do: Callable[[int], bytes], lost: Callable[[int], bytes], *, careful: bool = True) -> Iterator[bytes]:
+    def run(
+        self, rows: range, do: Callable[[int], bytes], lost: Callable[[int], bytes], *, careful: bool = True
+    ) -> Iterator[bytes]:
         """Yield what each row came to, by `do`, or by `lost` where it cost its workers; what is done is not done again.
 
         Where not `careful`, rows are kept only if the step breaks off, so that it comes to its end however often it does. A step that
@@ -42,7 +44,9 @@ class RowByRow:
                     for n, result in fresh.items():
                         self.keep(n, result)
             if fresh and isinstance(fault, ComputedTooLong):
-                raise DermisError(Kind.UNAVAILABLE, "STEP_LONG", f"{len(fresh)} rows took all of its time; it is gone on with") from fault
+                raise DermisError(
+                    Kind.UNAVAILABLE, "STEP_LONG", f"{len(fresh)} rows took all of its time; it is gone on with"
+                ) from fault
             raise
 
     def keep(self, n: int, result: bytes) -> None:

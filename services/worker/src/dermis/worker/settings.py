@@ -24,7 +24,9 @@ class WorkerSettings(Settings):
         description="data that each of these processes may hold; an image that needs more can't be read; 0: no limit",
     )
     soft_time_limit_seconds: float = Field(
-        20, gt=0, description="a case that computes for longer fails; one that waits for longer is left open and gone on with later"
+        20,
+        gt=0,
+        description="a case that computes for longer fails; one that waits for longer is left open and gone on with later",
     )
     hard_time_limit_seconds: float = Field(
         25, gt=0, description="a process that computes or waits for longer is killed, and the case tried again"
@@ -37,18 +39,26 @@ class WorkerSettings(Settings):
         gt=0,
         description="processor time that one image may take to decode, above what its header lets expect; the case then fails at once",
     )
-    max_redeliveries: int = Field(2, ge=0, description="a case whose worker is lost more often while it looks at the images fails")
-    give_up_after_seconds: float = Field(86_400, gt=0, description="a case that could not be finished for so long fails")
+    max_redeliveries: int = Field(
+        2, ge=0, description="a case whose worker is lost more often while it looks at the images fails"
+    )
+    give_up_after_seconds: float = Field(
+        86_400, gt=0, description="a case that could not be finished for so long fails"
+    )
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
-    alive_file: Path | None = Field(None, description="a file that is touched every 5 s while jobs are taken, for probes")
+    alive_file: Path | None = Field(
+        None, description="a file that is touched every 5 s while jobs are taken, for probes"
+    )
 
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")
 
     @model_validator(mode="after")
     def _in_order(self) -> "WorkerSettings":
         if not self.soft_time_limit_seconds < self.hard_time_limit_seconds < self.visibility_timeout_seconds:
-            raise ValueError("soft time limit < hard time limit < visibility timeout must hold, or a running case is given away")
+            raise ValueError(
+                "soft time limit < hard time limit < visibility timeout must hold, or a running case is given away"
+            )
         return self
 
     @property
@@ -58,4 +68,6 @@ class WorkerSettings(Settings):
 
     @property
     def celery_queues(self) -> tuple[str, ...]:
-        return tuple(name for queue in self.queues.split(",") for name in (CASES_QUEUES if queue == CASES_QUEUE else (queue,)))
+        return tuple(
+            name for queue in self.queues.split(",") for name in (CASES_QUEUES if queue == CASES_QUEUE else (queue,))
+        )

@@ -79,4 +79,6 @@ class Shards:
             listed = ShardList.model_validate_json(self._store.get(key))
             return listed, open_source(listed.source), Policy.model_validate(listed.quality_policy)
         except ValidationError as error:
-            raise DermisError(Kind.INVALID, "SHARD_LIST", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+            raise DermisError(
+                Kind.INVALID, "SHARD_LIST", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+            ) from error

@@ -29,7 +29,9 @@ _WAITED_FOR = {"read": "STORE_SLOW", "store": "STORE_SLOW", "features": "METADAT
 """What a stage waits for, by its name; a stage that is not here computes."""
 
 
-def make_app(settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics, *, turns: Callable[[], Turns]) -> Celery:
+def make_app(
+    settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics, *, turns: Callable[[], Turns]
+) -> Celery:
     """Return the app with its tasks; `pipeline` and `turns` give each process its own, made after fork."""
     app = Celery("dermis", broker=settings.broker_url)
     app.conf.update(
@@ -145,5 +147,11 @@ def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
 
 def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> None:
     marker = pipeline.marker(job)  # a replay opens the case anew
-    if marker and marker.attempt == job.attempt and (now() - marker.opened_at).total_seconds() > settings.give_up_after_seconds:
-        pipeline.fail(job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_seconds:g} s")
+    if (
+        marker
+        and marker.attempt == job.attempt
+        and (now() - marker.opened_at).total_seconds() > settings.give_up_after_seconds
+    ):
+        pipeline.fail(
+            job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_seconds:g} s"
+        )

@@ -20,7 +20,9 @@ def rewrite(config: bytes, payload: bytes) -> Coded:
     headers = [content for kind, _, content in _units(reader.rest()) if kind == _SEQUENCE]
     units = list(_units(payload))
     headers = [content for kind, _, content in units if kind == _SEQUENCE] or headers
-    frames = [(kind, extension, content) for kind, extension, content in units if kind in (_FRAME_HEADER, _TILES, _FRAME)]
+    frames = [
+        (kind, extension, content) for kind, extension, content in units if kind in (_FRAME_HEADER, _TILES, _FRAME)
+    ]
     if not headers or not frames:
         raise damaged("the AVIF holds a coded image without its header or its data")
     if any(header != headers[0] for header in headers):

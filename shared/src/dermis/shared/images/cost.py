@@ -81,11 +81,17 @@ def check(header: ImageHeader) -> None:
         raise _costly(f"the JPEG has {header.scans:,} scans; at most {MAX_SCANS} are taken")
     cost = estimate(header)
     if cost.cpu_seconds > MAX_CPU_SECONDS:
-        raise _costly(f"the photo would take about {cost.cpu_seconds:.0f} s to decode; at most {MAX_CPU_SECONDS:g} s are taken")
+        raise _costly(
+            f"the photo would take about {cost.cpu_seconds:.0f} s to decode; at most {MAX_CPU_SECONDS:g} s are taken"
+        )
     if cost.memory_bytes > MAX_MEMORY_BYTES:
         most = MAX_MEMORY_BYTES >> 20
-        raise _costly(f"the photo would take {cost.memory_bytes >> 20:,} MiB of memory to decode; at most {most:,} MiB are taken")
+        raise _costly(
+            f"the photo would take {cost.memory_bytes >> 20:,} MiB of memory to decode; at most {most:,} MiB are taken"
+        )
 
 
 def _costly(what: str) -> DermisError:
-    return DermisError(Kind.INVALID, Reason.COST, f"{what}: save it as an ordinary (baseline) JPEG, or send a smaller copy")
+    return DermisError(
+        Kind.INVALID, Reason.COST, f"{what}: save it as an ordinary (baseline) JPEG, or send a smaller copy"
+    )

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PREFIX = b"Exif\0\0"
-_ORIENTATION, _EXIF_IFD, _COLOR_SPACE, _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = 0x0112, 0x8769, 0xA001, 0xA005, 0x0001
+_ORIENTATION, _EXIF_IFD, _COLOR_SPACE, _INTEROPERABILITY_IFD, _INTEROPERABILITY_INDEX = (
+    0x0112,
+    0x8769,
+    0xA001,
+    0xA005,
+    0x0001,
+)
 _ASCII = 2
 _UNSIGNED = {1: "B", 3: "H", 4: "I"}
 _MOST_ENTRIES = 1024
@@ -29,7 +35,11 @@ def read_exif(block: bytes) -> Exif:
     main = _directory(tiff, order, _pointer(tiff, order, 4))
     exif = _directory(tiff, order, main.get(_EXIF_IFD))
     interoperability = _directory(tiff, order, exif.get(_INTEROPERABILITY_IFD))
-    orientation, color_space, index = main.get(_ORIENTATION), exif.get(_COLOR_SPACE), interoperability.get(_INTEROPERABILITY_INDEX)
+    orientation, color_space, index = (
+        main.get(_ORIENTATION),
+        exif.get(_COLOR_SPACE),
+        interoperability.get(_INTEROPERABILITY_INDEX),
+    )
     return Exif(
         orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else None,
         color_space=color_space if isinstance(color_space, int) else None,

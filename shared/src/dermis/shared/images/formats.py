@@ -69,7 +69,9 @@ class Walk:
 
 def damaged(what: str) -> DermisError:
     """Return the refusal of an image that breaks off or breaks its format."""
-    return DermisError(Kind.INVALID, Reason.DAMAGED, f"{what}; the photo is damaged or cut off: send the whole file again")
+    return DermisError(
+        Kind.INVALID, Reason.DAMAGED, f"{what}; the photo is damaged or cut off: send the whole file again"
+    )
 
 
 def unsupported(what: str, remedy: str = "") -> DermisError:

@@ -51,7 +51,13 @@ class View:
         left, top, width, height = part.left, part.top, part.width, part.height
         shown_height = self.size[1]
         for _ in range(self.turns):
-            left, top, width, height, shown_height = shown_height - top - height, left, height, width, self._other_side(shown_height)
+            left, top, width, height, shown_height = (
+                shown_height - top - height,
+                left,
+                height,
+                width,
+                self._other_side(shown_height),
+            )
         if self.mirrored:
             left = self.crop.width - left - width
         crop = Rectangle(left=self.crop.left + left, top=self.crop.top + top, width=width, height=height)

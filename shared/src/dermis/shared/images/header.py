@@ -7,7 +7,17 @@ from dermis.shared.errors import DermisError
 from dermis.shared.images import heif, jpeg, png, webp
 from dermis.shared.images.formats import CleanImage, Format, ImageHeader, Reason, Walk, damaged, is_refusal, unsupported
 
-__all__ = ["CleanImage", "Format", "ImageHeader", "Reason", "clean", "damaged", "is_refusal", "read_header", "unsupported"]
+__all__ = [
+    "CleanImage",
+    "Format",
+    "ImageHeader",
+    "Reason",
+    "clean",
+    "damaged",
+    "is_refusal",
+    "read_header",
+    "unsupported",
+]
 
 _WHITE_SPACE = b" \t\r\n"
 _NAMES = {
@@ -61,6 +71,8 @@ _WALKERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Walk]], ...] = 
 
 def _unknown(data: bytes) -> DermisError:
     if data[4:8] == b"ftyp":
-        return unsupported("it is a film or a raw image", "let the camera or the phone save or share a still photo as JPEG")
+        return unsupported(
+            "it is a film or a raw image", "let the camera or the phone save or share a still photo as JPEG"
+        )
     name = _NAMES.get(data[:4]) or ("a BMP" if data[:2] == b"BM" else "no image that can be read")
     return unsupported(f"it is {name}, whatever its name says")

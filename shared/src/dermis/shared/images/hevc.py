@@ -95,14 +95,20 @@ def _config(header: _Sps, sets: dict[int, list[bytes]]) -> bytes:
     """Return the content of hvcC (ISO/IEC 14496-15, 8.3.3.1), its numbers taken from the sequence's header."""
     lengths_of_4_bytes = 0x0F
     luma, chroma = header.depths
-    fixed = b"\1" + header.profile + bytes([0xF0, 0, 0xFC, 0xFC | header.chroma, 0xF8 | luma, 0xF8 | chroma, 0, 0, lengths_of_4_bytes])
+    fixed = (
+        b"\1"
+        + header.profile
+        + bytes([0xF0, 0, 0xFC, 0xFC | header.chroma, 0xF8 | luma, 0xF8 | chroma, 0, 0, lengths_of_4_bytes])
+    )
     arrays = [(kind, units) for kind, units in sets.items() if units]
     return fixed + bytes([len(arrays)]) + b"".join(_array(kind, units) for kind, units in arrays)
 
 
 def _array(kind: int, units: Iterable[bytes]) -> bytes:
     content = list(units)
-    return struct.pack(">BH", 0x80 | kind, len(content)) + b"".join(struct.pack(">H", len(unit)) + unit for unit in content)
+    return struct.pack(">BH", 0x80 | kind, len(content)) + b"".join(
+        struct.pack(">H", len(unit)) + unit for unit in content
+    )
 
 
 def _read_sps(unit: bytes) -> _Sps:

@@ -379,7 +379,9 @@ _LIGHT: dict[CurveKind, Callable[[tuple[float, ...], float], float]] = {
 }
 
 
-def _matrix(red: tuple[float, float], green: tuple[float, float], blue: tuple[float, float], white: tuple[float, float]) -> Matrix:
+def _matrix(
+    red: tuple[float, float], green: tuple[float, float], blue: tuple[float, float], white: tuple[float, float]
+) -> Matrix:
     """Return linear RGB to XYZ of primaries and white by their chromaticities, adapted to D50 (Bradford)."""
     points = [(x / y, 1.0, (1 - x - y) / y) for x, y in (red, green, blue)]
     light = (white[0] / white[1], 1.0, (1 - white[0] - white[1]) / white[1])

@@ -18,7 +18,22 @@ MOST_ITEMS = 1000
 """Most images that one may be made of: as many as libheif opens."""
 _MOST_LEVELS = 4
 _MOST_BRANDS = 256
-_BRANDS = {b"mif1", b"mif2", b"msf1", b"miaf", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"avif", b"avis"}
+_BRANDS = {
+    b"mif1",
+    b"mif2",
+    b"msf1",
+    b"miaf",
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"hevm",
+    b"hevs",
+    b"avif",
+    b"avis",
+}
 _REWRITERS = {b"hvc1": hevc.rewrite, b"hev1": hevc.rewrite, b"av01": av1.rewrite}
 _PROPERTIES = {
     b"hvcC",
@@ -37,7 +52,14 @@ _PROPERTIES = {
     b"mdcv",
 }
 _ALPHA = {b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:avc:2015:auxid:1"}
-_OTHER_CODECS = {b"jpeg": "JPEG", b"avc1": "H.264", b"vvc1": "H.266", b"evc1": "EVC", b"j2k1": "JPEG 2000", b"unci": "uncompressed pixels"}
+_OTHER_CODECS = {
+    b"jpeg": "JPEG",
+    b"avc1": "H.264",
+    b"vvc1": "H.266",
+    b"evc1": "EVC",
+    b"j2k1": "JPEG 2000",
+    b"unci": "uncompressed pixels",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,16 +173,23 @@ class _Reader:
         self._items = items
         self._ready: dict[int, StillImage] = {}
         self._alphas = {
-            master: item for (kind, item), masters in items.links.items() if kind == b"auxl" and self._is_alpha(item) for master in masters
+            master: item
+            for (kind, item), masters in items.links.items()
+            if kind == b"auxl" and self._is_alpha(item)
+            for master in masters
         }
 
     def _is_alpha(self, item: int) -> bool:
-        return any(each.kind == b"auxC" and each.content[4:].split(b"\0")[0] in _ALPHA for each in self._items.properties(item))
+        return any(
+            each.kind == b"auxC" and each.content[4:].split(b"\0")[0] in _ALPHA for each in self._items.properties(item)
+        )
 
     def image(self, item: int, *, level: int) -> StillImage:
         if item not in self._ready:
             if level > _MOST_LEVELS or len(self._ready) >= MOST_ITEMS:
-                raise damaged(f"the image is made of more than {MOST_ITEMS:,} images or in more than {_MOST_LEVELS} levels")
+                raise damaged(
+                    f"the image is made of more than {MOST_ITEMS:,} images or in more than {_MOST_LEVELS} levels"
+                )
             self._ready[item] = self._image(item, level)
         return self._ready[item]
 

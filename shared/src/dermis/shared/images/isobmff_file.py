@@ -34,7 +34,11 @@ def write(image: StillImage, *, view: View | None = None) -> bytes:
             full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
             full_box(b"pitm", b"\0\1"),
             _iloc((base + offset, len(item.payload)) for offset, item in zip(offsets, items, strict=True)),
-            full_box(b"iinf", struct.pack(">H", len(items)), *(_infe(number, item.kind) for number, item in enumerate(items, start=1))),
+            full_box(
+                b"iinf",
+                struct.pack(">H", len(items)),
+                *(_infe(number, item.kind) for number, item in enumerate(items, start=1)),
+            ),
             *_iref(items, numbers),
             _iprp(properties),
         )
@@ -120,7 +124,8 @@ def _iprp(properties: list[list[bytes]]) -> bytes:
             indexes.setdefault(one, len(indexes) + 1)
     wide = len(indexes) > 127
     rows = [
-        struct.pack(">HB", number, len(each)) + b"".join(_index(indexes[one], one[4:8] in _ESSENTIAL, wide=wide) for one in each)
+        struct.pack(">HB", number, len(each))
+        + b"".join(_index(indexes[one], one[4:8] in _ESSENTIAL, wide=wide) for one in each)
         for number, each in enumerate(properties, start=1)
     ]
     return box(b"iprp", box(b"ipco", *indexes), full_box(b"ipma", struct.pack(">I", len(rows)), *rows, flags=int(wide)))

@@ -188,7 +188,9 @@ def _all_properties(data: bytes, box: Box) -> tuple[list[Property], dict[int, li
     for child in boxes(data, box.content, box.end):
         if child.kind == b"ipco" and not properties:
             inner = boxes(data, child.content, child.end)
-            properties = [Property(kind=each.kind, content=data[each.content : each.end], essential=False) for each in inner]
+            properties = [
+                Property(kind=each.kind, content=data[each.content : each.end], essential=False) for each in inner
+            ]
         elif child.kind == b"ipma":
             for number, one in _associated(_table(data, child)):
                 associations.setdefault(number, []).append(one)

@@ -51,7 +51,10 @@ def _chunk(view: memoryview, at: int) -> tuple[bytes, memoryview, int]:
     end = at + 12 + int.from_bytes(view[at : at + 4], "big")
     kind = bytes(view[at + 4 : at + 8])
     if kind == b"CgBI":
-        raise unsupported("it is a PNG of Apple's own kind (CgBI), made for the inside of an app", "save it as a JPEG or an ordinary PNG")
+        raise unsupported(
+            "it is a PNG of Apple's own kind (CgBI), made for the inside of an app",
+            "save it as a JPEG or an ordinary PNG",
+        )
     if at == len(MAGIC) and kind != b"IHDR":
         raise damaged("the PNG doesn't start with its header")
     if len(kind) < 4 or end > len(view):
@@ -75,7 +78,9 @@ def _is_read(kind: bytes, length: int, first: dict[bytes, bytes]) -> bool:
     if kind == b"PLTE":
         return colour == _INDEXED and length <= 3 << depth
     if kind == b"tRNS":
-        return length == _TRANSPARENCY.get(colour) or (colour == _INDEXED and 3 * length <= len(first.get(b"PLTE", b"")))
+        return length == _TRANSPARENCY.get(colour) or (
+            colour == _INDEXED and 3 * length <= len(first.get(b"PLTE", b""))
+        )
     return True
 
 

@@ -86,7 +86,11 @@ def _pieces(picture: list[tuple[bytes, bytes]], header: ImageHeader) -> Iterator
     if len(picture) == 2:
         size = (header.width - 1).to_bytes(3, "little") + (header.height - 1).to_bytes(3, "little")
         picture = [(b"VP8X", bytes([_ALPHA, 0, 0, 0]) + size), *picture]
-    chunks = [part for kind, body in picture for part in (kind, len(body).to_bytes(4, "little"), body, b"\0" * (len(body) % 2))]
+    chunks = [
+        part
+        for kind, body in picture
+        for part in (kind, len(body).to_bytes(4, "little"), body, b"\0" * (len(body) % 2))
+    ]
     yield b"RIFF" + (4 + sum(map(len, chunks))).to_bytes(4, "little") + b"WEBP"
     yield from chunks
 

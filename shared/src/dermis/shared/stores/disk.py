@@ -34,7 +34,9 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except (IsADirectoryError, NotADirectoryError) as fault:
-        raise DermisError(Kind.INVALID, "BLOB_KEY", "on disk no key may be the beginning of another and a slash") from fault
+        raise DermisError(
+            Kind.INVALID, "BLOB_KEY", "on disk no key may be the beginning of another and a slash"
+        ) from fault
     except OSError as fault:
         if fault.errno in _FULL:
             detail = "the store has no space or no inodes left; cases can still be erased, which frees some"
@@ -225,9 +227,14 @@ class DiskStore:
         """
         left = _MOST_MOVED
         for parent in (*_folders(self._root / "cases"), self._root / "batches"):
-            left -= _move_all([path for path in _folders(parent) if is_id_name(path.name) and path.name not in busy][:left], by_time)
+            left -= _move_all(
+                [path for path in _folders(parent) if is_id_name(path.name) and path.name not in busy][:left], by_time
+            )
         for parent in _folders(self._root / MARKS):
-            left -= _move_all([path for path in _files(parent) if is_id_name(path.name) and path.name not in busy][:left], mark_by_time)
+            left -= _move_all(
+                [path for path in _files(parent) if is_id_name(path.name) and path.name not in busy][:left],
+                mark_by_time,
+            )
 
     @contextlib.contextmanager
     def _temporary(self, key: str, data: bytes) -> Iterator[Path]:
@@ -364,5 +371,7 @@ def _generation(data: bytes, status: os.stat_result) -> int:
 
 def _busy(key: str) -> DermisError:
     return DermisError(
-        Kind.UNAVAILABLE, "STORE_BUSY", f"{key!r} could not be put: others delete in its folder all the time, or emptied .tmp"
+        Kind.UNAVAILABLE,
+        "STORE_BUSY",
+        f"{key!r} could not be put: others delete in its folder all the time, or emptied .tmp",
     )

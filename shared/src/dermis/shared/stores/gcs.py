@@ -30,7 +30,14 @@ TIMEOUT_S = (5.0, 20.0)
 """To connect, and between two reads."""
 _TRIES = 10
 _PERMISSION = (api.Forbidden, api.Unauthorized, auth.DefaultCredentialsError, auth.RefreshError)
-_PASSING = (api.TooManyRequests, api.ServerError, api.RetryError, requests.RequestException, ConnectionError, auth.TransportError)
+_PASSING = (
+    api.TooManyRequests,
+    api.ServerError,
+    api.RetryError,
+    requests.RequestException,
+    ConnectionError,
+    auth.TransportError,
+)
 _BROKEN = (DataCorruption, InvalidResponse)
 
 
@@ -190,13 +197,21 @@ class GcsStore:
             yield
         except _PERMISSION as fault:
             if getattr(fault, "retryable", False):  # the token's source did not answer
-                raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", f"no token for {place} ({_short(fault)})") from fault
+                raise DermisError(
+                    Kind.UNAVAILABLE, "STORE_UNAVAILABLE", f"no token for {place} ({_short(fault)})"
+                ) from fault
             remedy = "grant it storage.objectUser there, or give the process credentials"
-            raise DermisError(Kind.PERMISSION, "STORE_PERMISSION", f"{place} refused this process ({_short(fault)}); {remedy}") from fault
+            raise DermisError(
+                Kind.PERMISSION, "STORE_PERMISSION", f"{place} refused this process ({_short(fault)}); {remedy}"
+            ) from fault
         except api.NotFound as fault:
-            raise DermisError(Kind.NOT_FOUND, "STORE_BUCKET", f"{place} is not there; create it or mend the store URL") from fault
+            raise DermisError(
+                Kind.NOT_FOUND, "STORE_BUCKET", f"{place} is not there; create it or mend the store URL"
+            ) from fault
         except (*_PASSING, *_BROKEN) as fault:
-            raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", f"{place} can't be reached ({_short(fault)})") from fault
+            raise DermisError(
+                Kind.UNAVAILABLE, "STORE_UNAVAILABLE", f"{place} can't be reached ({_short(fault)})"
+            ) from fault
         except (api.GoogleAPICallError, auth.GoogleAuthError) as fault:
             raise DermisError(Kind.INTERNAL, "STORE_REFUSED", f"{place} refused a request ({_short(fault)})") from fault
 

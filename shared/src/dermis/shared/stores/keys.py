@@ -10,7 +10,12 @@ LONGEST_SEGMENT = 255
 
 def is_segment(text: str) -> bool:
     """Return whether `text` may stand between two slashes: printable, no backslash, not hidden, not too long."""
-    return text.isprintable() and "\\" not in text and not text.startswith(".") and 0 < len(text.encode()) <= LONGEST_SEGMENT
+    return (
+        text.isprintable()
+        and "\\" not in text
+        and not text.startswith(".")
+        and 0 < len(text.encode()) <= LONGEST_SEGMENT
+    )
 
 
 def checked(key: str) -> str:
@@ -27,7 +32,11 @@ def checked(key: str) -> str:
 def check_range(prefix: str, after: str) -> None:
     """Raise INVALID if no key can start with `prefix`, or `after` is no text that keys can be compared with."""
     if not _is_key(f"{prefix}x"):
-        raise DermisError(Kind.INVALID, "BLOB_KEY", f"prefix {prefix!r} is no beginning of a key; use whole segments, then a part of one")
+        raise DermisError(
+            Kind.INVALID,
+            "BLOB_KEY",
+            f"prefix {prefix!r} is no beginning of a key; use whole segments, then a part of one",
+        )
     if any("\ud800" <= character <= "\udfff" for character in after):
         raise DermisError(Kind.INVALID, "BLOB_KEY", f"after={after!r} is no UTF-8 text")
 

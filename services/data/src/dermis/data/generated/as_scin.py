@@ -8,14 +8,26 @@ import cv2
 import numpy as np
 
 from dermis.data.generated.cases import GeneratedCase, cases
-from dermis.data.scin.columns import ANY_OF, CASE_COLUMNS, CASES_FILE, LABEL_COLUMNS, LABELS_FILE, ONE_OF, POOLS, YES, flag_column
+from dermis.data.scin.columns import (
+    ANY_OF,
+    CASE_COLUMNS,
+    CASES_FILE,
+    LABEL_COLUMNS,
+    LABELS_FILE,
+    ONE_OF,
+    POOLS,
+    YES,
+    flag_column,
+)
 from dermis.shared.ports import BlobStore
 from dermis.shared.vocabulary import MonkSkinTone
 
 Row = Mapping[str, str]
 
 
-def write_as_scin(store: BlobStore, *, seed: int, count: int, longest: int, step: Callable[[], None] = lambda: None) -> int:
+def write_as_scin(
+    store: BlobStore, *, seed: int, count: int, longest: int, step: Callable[[], None] = lambda: None
+) -> int:
     """Put `count` generated cases of `seed` into a store as SCIN's tables and PNGs, and return the number of images.
 
     The same again changes nothing; `BlobConflict` if there are others. One dermatologist graded each case, and nobody estimated its

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from dermis.data.generated.skin import MONK_SWATCHES, Image, geometry, paint, scene
-from dermis.shared.vocabulary import BodyPart, ConditionSymptom, MonkSkinTone, OtherSymptom, SelfReport, ShotType, Texture
+from dermis.shared.vocabulary import (
+    BodyPart,
+    ConditionSymptom,
+    MonkSkinTone,
+    OtherSymptom,
+    SelfReport,
+    ShotType,
+    Texture,
+)
 
 __all__ = ["CONDITIONS", "MONK_SWATCHES", "GeneratedCase", "GeneratedCondition", "case", "cases", "scene"]
 
@@ -50,11 +58,31 @@ _ANY_OF: Mapping[str, tuple[type[StrEnum], str | None]] = {
 }
 MIMICRY = 0.1
 _YOUNG = {"AGE_18_TO_29": 5, "AGE_30_TO_39": 3, "AGE_40_TO_49": 1, "AGE_UNKNOWN": 0.5}
-_ANY_AGE = {"AGE_18_TO_29": 3, "AGE_30_TO_39": 3, "AGE_40_TO_49": 3, "AGE_50_TO_59": 2, "AGE_60_TO_69": 1, "AGE_UNKNOWN": 0.7}
-_OLD = {"AGE_30_TO_39": 1, "AGE_40_TO_49": 1.5, "AGE_50_TO_59": 3, "AGE_60_TO_69": 3, "AGE_70_TO_79": 2, "AGE_UNKNOWN": 0.5}
+_ANY_AGE = {
+    "AGE_18_TO_29": 3,
+    "AGE_30_TO_39": 3,
+    "AGE_40_TO_49": 3,
+    "AGE_50_TO_59": 2,
+    "AGE_60_TO_69": 1,
+    "AGE_UNKNOWN": 0.7,
+}
+_OLD = {
+    "AGE_30_TO_39": 1,
+    "AGE_40_TO_49": 1.5,
+    "AGE_50_TO_59": 3,
+    "AGE_60_TO_69": 3,
+    "AGE_70_TO_79": 2,
+    "AGE_UNKNOWN": 0.5,
+}
 _ACUTE = {"ONE_DAY": 5, "LESS_THAN_ONE_WEEK": 4, "ONE_TO_FOUR_WEEKS": 1, "UNKNOWN": 0.4}
 _WEEKS = {"LESS_THAN_ONE_WEEK": 2, "ONE_TO_FOUR_WEEKS": 5, "ONE_TO_THREE_MONTHS": 2, "UNKNOWN": 0.5}
-_LONG = {"ONE_TO_THREE_MONTHS": 1.5, "THREE_TO_TWELVE_MONTHS": 3, "MORE_THAN_ONE_YEAR": 3, "MORE_THAN_FIVE_YEARS": 2, "SINCE_CHILDHOOD": 1}
+_LONG = {
+    "ONE_TO_THREE_MONTHS": 1.5,
+    "THREE_TO_TWELVE_MONTHS": 3,
+    "MORE_THAN_ONE_YEAR": 3,
+    "MORE_THAN_FIVE_YEARS": 2,
+    "SINCE_CHILDHOOD": 1,
+}
 _LIMBS = {"ARM": 0.5, "LEG": 0.5, "BACK_OF_HAND": 0.15}
 _RASH = {"RASH": 8, "OTHER_ISSUE_DESCRIPTION": 2, "PIGMENTARY_PROBLEM": 0.3, "ACNE": 0.3}
 
@@ -178,7 +206,9 @@ class GeneratedCase:
     monk_skin_tone: MonkSkinTone
 
 
-def case(seed: int, index: int, *, longest: int = 112, painted: bool = True, repaint: MonkSkinTone | None = None) -> GeneratedCase:
+def case(
+    seed: int, index: int, *, longest: int = 112, painted: bool = True, repaint: MonkSkinTone | None = None
+) -> GeneratedCase:
     """Return case `index` of `seed`; `longest` is the images' longer side in pixels and changes nothing else.
 
     `repaint`: the tone to paint the very same scene on, under the light that a camera would show it in; the answers stay.
@@ -190,16 +220,27 @@ def case(seed: int, index: int, *, longest: int = 112, painted: bool = True, rep
     tone = tuple(MonkSkinTone)[round(float(np.clip(9 * hidden + rng.normal(0, 0.7), 0, 9)))]
     report = _answers(rng, condition, tone=tone, hidden=hidden)
     tone = repaint or tone
-    shots = tuple(ShotType)[: rng.choice([1, 2, 3], p=[0.35, 0.25, 0.4])] if rng.uniform() < 0.8 else (ShotType.AT_AN_ANGLE,)
+    shots = (
+        tuple(ShotType)[: rng.choice([1, 2, 3], p=[0.35, 0.25, 0.4])]
+        if rng.uniform() < 0.8
+        else (ShotType.AT_AN_ANGLE,)
+    )
     short = round(longest * rng.choice([0.75, 0.75, 1.0]))
     size = (longest, short) if rng.uniform() < 0.7 else (short, longest)
     warmth, seed_of_look = rng.normal(0, 0.6), int(rng.integers(2**31))
     look = condition.mimics if rng.uniform() < MIMICRY else condition.name
     images = tuple(
-        paint(geometry(look, seed=seed_of_look, size=size, shot_type=shot), tone=tone, light=_exposure(rng, tone), warmth=warmth)
+        paint(
+            geometry(look, seed=seed_of_look, size=size, shot_type=shot),
+            tone=tone,
+            light=_exposure(rng, tone),
+            warmth=warmth,
+        )
         for shot in (shots if painted else ())
     )
-    return GeneratedCase(index=index, condition=condition.name, images=images, shot_types=shots, self_report=report, monk_skin_tone=tone)
+    return GeneratedCase(
+        index=index, condition=condition.name, images=images, shot_types=shots, self_report=report, monk_skin_tone=tone
+    )
 
 
 def cases(seed: int, count: int, *, longest: int = 112, painted: bool = True) -> Iterator[GeneratedCase]:
@@ -213,7 +254,9 @@ def _exposure(rng: np.random.Generator, tone: MonkSkinTone) -> float:
     return float(rng.uniform(0.55, 1.0) * (0.8 / grey) ** 0.3)
 
 
-def _answers(rng: np.random.Generator, condition: GeneratedCondition, *, tone: MonkSkinTone, hidden: float) -> SelfReport:
+def _answers(
+    rng: np.random.Generator, condition: GeneratedCondition, *, tone: MonkSkinTone, hidden: float
+) -> SelfReport:
     answers: dict[str, Any] = {
         "sex_at_birth": rng.choice(["FEMALE", "MALE", "OTHER_OR_UNSPECIFIED"], p=[0.55, 0.4, 0.05]),
         "fitzpatrick_skin_type": f"FST{round(float(np.clip(1 + 5 * hidden + rng.normal(0, 0.8), 1, 6)))}",
@@ -231,4 +274,6 @@ def _answers(rng: np.random.Generator, condition: GeneratedCondition, *, tone: M
         answers[name] = ticked or (none_of_these and [none_of_these])
     silent = rng.uniform() < 0.1
     skipped = {name for name in answers if rng.uniform() < 0.3}
-    return SelfReport.model_validate({} if silent else {name: value for name, value in answers.items() if name not in skipped})
+    return SelfReport.model_validate(
+        {} if silent else {name: value for name, value in answers.items() if name not in skipped}
+    )

@@ -33,7 +33,9 @@ _DEPIGMENTED = np.array([0.97, 0.85, 0.78], np.float32).reshape(3, 1, 1)
 _FLAKE = np.array([0.64, 0.60, 0.57], np.float32).reshape(3, 1, 1)
 _PUS = np.array([0.86, 0.72, 0.38], np.float32).reshape(3, 1, 1)
 _STEPS = np.linspace(0, 1, 1 << 14)
-_SRGB = (np.where(_STEPS <= 0.0031308, 12.92 * _STEPS, 1.055 * _STEPS ** (1 / 2.4) - 0.055) * 255 + 0.5).astype(np.uint8)
+_SRGB = (np.where(_STEPS <= 0.0031308, 12.92 * _STEPS, 1.055 * _STEPS ** (1 / 2.4) - 0.055) * 255 + 0.5).astype(
+    np.uint8
+)
 _LAYERS = ("redness", "pigment", "loss", "scale", "height", "gloss", "pus")
 
 
@@ -61,7 +63,13 @@ class _Canvas:
     """Maps over a piece of skin, in centimetres around its middle, that lesions are laid on."""
 
     def __init__(
-        self, *, view: np.random.Generator, lesions: np.random.Generator, shape: tuple[int, int], extent: float, squeeze: float
+        self,
+        *,
+        view: np.random.Generator,
+        lesions: np.random.Generator,
+        shape: tuple[int, int],
+        extent: float,
+        squeeze: float,
     ) -> None:
         self.view, self.lesions, self.shape, self.extent = view, lesions, shape, extent
         self.cm = extent / max(shape)
@@ -76,11 +84,15 @@ class _Canvas:
         drawn = max(cell, self.cm)  # finer than a pixel: only what is left after averaging
         rows, columns = (max(2, round(size * self.cm / drawn * 2) + 1) for size in self.shape)
         (rng,) = self.view.spawn(1)  # its own, so that the size of one draw does not shift the next
-        grid = cv2.GaussianBlur(rng.random((rows, columns), np.float32) - np.float32(0.5), (0, 0), 1.0) * np.float32(12 * cell / drawn)
+        grid = cv2.GaussianBlur(rng.random((rows, columns), np.float32) - np.float32(0.5), (0, 0), 1.0) * np.float32(
+            12 * cell / drawn
+        )
         way = cv2.INTER_AREA if rows > self.shape[0] else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(grid, self.shape[::-1], interpolation=way), np.float32)
 
-    def spot(self, at: tuple[float, float], radius: float, *, ragged: float = 0.1, reach: float = 1.8, bend: float = 1.0) -> "_Spot | None":
+    def spot(
+        self, at: tuple[float, float], radius: float, *, ragged: float = 0.1, reach: float = 1.8, bend: float = 1.0
+    ) -> "_Spot | None":
         """Return a spot's window, None outside of the frame: `d` is 0 in the middle and 1 on the ragged border."""
         waves = self.lesions.normal(0, ragged, (2, 4)) / np.arange(1, 5)
         x, y = self.x - at[0], self.y - at[1]
@@ -151,7 +163,10 @@ def _tinea(canvas: _Canvas, rng: np.random.Generator, place: Place) -> None:
         if spot := canvas.spot(place(), rng.uniform(1.0, 2.1), ragged=0.05, bend=0.5):
             ring, inside = spot.ring(0.9, 0.11), spot.disc(0.06)
             spot.lay(redness=0.95 * ring + 0.18 * inside, pigment=0.15 * inside + 0.15 * ring)
-            spot.lay(scale=0.7 * ring * np.clip(spot.cut(flake) - 0.2, 0, 1), height=0.05 * ring * (1 + 0.4 * spot.cut(flake)))
+            spot.lay(
+                scale=0.7 * ring * np.clip(spot.cut(flake) - 0.2, 0, 1),
+                height=0.05 * ring * (1 + 0.4 * spot.cut(flake)),
+            )
 
 
 def _urticaria(canvas: _Canvas, rng: np.random.Generator, place: Place) -> None:
@@ -191,7 +206,9 @@ def _herpes_zoster(canvas: _Canvas, rng: np.random.Generator, place: Place) -> N
             base.lay(redness=0.8 * base.disc(0.12), pigment=0.1 * base.disc(0.12))
         for _ in range(rng.integers(9, 17)):
             r, turn = 0.85 * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
-            if spot := canvas.spot((at[0] + r * np.cos(turn), at[1] + r * np.sin(turn)), rng.uniform(0.11, 0.19), ragged=0, bend=0):
+            if spot := canvas.spot(
+                (at[0] + r * np.cos(turn), at[1] + r * np.sin(turn)), rng.uniform(0.11, 0.19), ragged=0, bend=0
+            ):
                 shine = spot.ring(0.45, 0.18)
                 spot.lay(height=0.12 * spot.dome(), pus=0.3 * spot.disc(0.08, radius=0.85), gloss=0.2 * shine)
 
@@ -201,7 +218,8 @@ def _vitiligo(canvas: _Canvas, rng: np.random.Generator, place: Place) -> None:
     for _ in range(rng.integers(2, 6)):
         if spot := canvas.spot(place(), rng.uniform(0.7, 2.0), ragged=0.25, bend=2.5):
             spot.lay(
-                loss=0.96 * spot.disc(0.03) * np.clip(1.6 - np.clip(spot.cut(islands), 0, 2), 0, 1), pigment=0.18 * spot.ring(1.1, 0.1)
+                loss=0.96 * spot.disc(0.03) * np.clip(1.6 - np.clip(spot.cut(islands), 0, 2), 0, 1),
+                pigment=0.18 * spot.ring(1.1, 0.1),
             )
 
 
@@ -251,14 +269,18 @@ def _places(rng: np.random.Generator) -> Place:
 def _finish(canvas: _Canvas, shot_type: ShotType) -> Geometry:
     """Add what all skin has: mottling, moles, fine lines, pores, the body's roundness, the light's fall, a backdrop."""
     view, layers = canvas.view, canvas.layers
-    lesion = np.clip(sum(np.abs(layers[name]) for name in ("redness", "pigment", "loss", "scale", "pus")), 0, 1).astype(np.float32)
+    lesion = np.clip(sum(np.abs(layers[name]) for name in ("redness", "pigment", "loss", "scale", "pus")), 0, 1).astype(
+        np.float32
+    )
     lit = view.uniform(0, 2 * np.pi)
     lx, ly = np.float32(np.cos(lit)), np.float32(np.sin(lit))
     lines = np.abs(canvas.noise(0.11)) + 0.6 * np.abs(canvas.noise(0.05))
     height = layers["height"] + 0.0035 * lines + 0.03 * canvas.noise(1.2)
     slope = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3) * lx + cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3) * ly
     relief: Plane = 1 + np.clip(slope / (8 * canvas.cm), -0.5, 0.5)
-    relief = relief * (1 + view.uniform(0.05, 0.2) * (canvas.x[None] * lx + canvas.y[:, None] * ly) / (canvas.extent / 2))
+    relief = relief * (
+        1 + view.uniform(0.05, 0.2) * (canvas.x[None] * lx + canvas.y[:, None] * ly) / (canvas.extent / 2)
+    )
     relief, skin, backdrop = _body(canvas, relief.astype(np.float32), shot_type)
     layers["redness"] += 0.07 * canvas.noise(0.9) + 0.05 * canvas.noise(0.3)
     layers["pigment"] += 0.05 * canvas.noise(1.5) + 0.03 * canvas.noise(0.15)
@@ -294,10 +316,15 @@ def _body(canvas: _Canvas, relief: Plane, shot_type: ShotType) -> tuple[Plane, P
     return (relief * roundness).astype(np.float32), skin, backdrop
 
 
-def paint(scene: Geometry, *, tone: MonkSkinTone, light: float = 0.8, warmth: float = 0.0, noise: float = 0.008) -> Image:
+def paint(
+    scene: Geometry, *, tone: MonkSkinTone, light: float = 0.8, warmth: float = 0.0, noise: float = 0.008
+) -> Image:
     """Paint a geometry: uint8[H,W,3] RGB. `light` 1 shows the tone as published; `warmth` above 0 is redder light."""
     base = _density(tone)
-    dark = float((base - _density(MonkSkinTone.MST1)).mean() / (_density(MonkSkinTone.MST10) - _density(MonkSkinTone.MST1)).mean())
+    dark = float(
+        (base - _density(MonkSkinTone.MST1)).mean()
+        / (_density(MonkSkinTone.MST10) - _density(MonkSkinTone.MST1)).mean()
+    )
     # Melanin lies above the vessels: it hides part of the red; and inflamed dark skin makes more melanin.
     blood = scene.redness * (1 - 0.3 * dark)
     melanin = scene.pigment * (0.35 + 0.65 * min(1.0, 0.3 + dark)) + 0.45 * dark * scene.redness
@@ -331,7 +358,9 @@ def scene(
 
 def _linear(tone: MonkSkinTone) -> Plane:
     srgb = np.array(list(bytes.fromhex(MONK_SWATCHES[tone])), np.float32) / 255
-    return np.asarray(np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4), np.float32).reshape(3, 1, 1)
+    return np.asarray(np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4), np.float32).reshape(
+        3, 1, 1
+    )
 
 
 def _density(tone: MonkSkinTone) -> Plane:

@@ -83,7 +83,9 @@ def fit(images: Images, known: pd.DataFrame, policy: Policy, *, loss: float, sai
     told = {name for name, _, low, _ in rows if low > 0.5}
     fitted = _thresholds(cases, policy, told, loss=loss, said=said, by=by)
     good = int(cases["sufficient"].sum())
-    table = pd.DataFrame(rows, columns=["column", "estimate", "low", "high"]).assign(sufficient=good, insufficient=len(cases) - good)
+    table = pd.DataFrame(rows, columns=["column", "estimate", "low", "high"]).assign(
+        sufficient=good, insufficient=len(cases) - good
+    )
     section = "Calibration"
     note = (
         "Cases with a majority of dermatologists for or against sufficient quality and an image that can be decoded; best image of a case. "
@@ -97,7 +99,9 @@ def fit(images: Images, known: pd.DataFrame, policy: Policy, *, loss: float, sai
             Table(name="auroc", section=section, title="AUROC against gradable", note=note, frame=table),
             _changes(policy, fitted),
             _caught(images, known, {"shipped or given": images.frame["verdict"], "fitted": verdicts}),
-            *reject_rates(images, verdicts == Verdict.UNUSABLE, suffix="_fitted", section="Reject rate by tone, fitted policy"),
+            *reject_rates(
+                images, verdicts == Verdict.UNUSABLE, suffix="_fitted", section="Reject rate by tone, fitted policy"
+            ),
         ],
     )
 
@@ -106,9 +110,13 @@ def judged(frame: pd.DataFrame, policy: Policy) -> pd.Series:
     """Return each row's verdict under another policy, from its signals; what can't be decoded keeps its own."""
     verdicts = frame["verdict"].copy()
     for place, row in zip(
-        frame.index[frame["width"].notna()], frame.loc[frame["width"].notna(), list(SIGNALS)].to_dict("records"), strict=True
+        frame.index[frame["width"].notna()],
+        frame.loc[frame["width"].notna(), list(SIGNALS)].to_dict("records"),
+        strict=True,
     ):
-        verdicts[place] = judge(Signals(**{str(name): value for name, value in row.items()}), policy.thresholds)[0].value
+        verdicts[place] = judge(Signals(**{str(name): value for name, value in row.items()}), policy.thresholds)[
+            0
+        ].value
     return verdicts
 
 
@@ -211,4 +219,11 @@ def _caught(images: Images, cases: pd.DataFrame, verdicts: Mapping[str, pd.Serie
             rows.append((f"{name}: graders say {words}", sum(of), len(of)))
     frame = with_share(pd.DataFrame(rows, columns=["value", "n", "of"]))
     note = "n: cases without a usable image. The fitted policy's are of the cases that it was fitted on."
-    return Table(name="caught", section="Calibration", title="Cases rejected, by what graders say", note=note, frame=frame, chart="bars")
+    return Table(
+        name="caught",
+        section="Calibration",
+        title="Cases rejected, by what graders say",
+        note=note,
+        frame=frame,
+        chart="bars",
+    )

@@ -42,14 +42,20 @@ def color_tables(images: Images) -> list[Table]:
     note = "Images that can be decoded; without a profile they count as sRGB. All are converted to sRGB before they are measured."
     section, spaces = "Colour", _spaces(images)
     counts = Counter(spaces)
-    frame = with_share(pd.DataFrame([(space, n, len(spaces)) for space, n in sorted(counts.items())], columns=["value", "n", "of"]))
+    frame = with_share(
+        pd.DataFrame([(space, n, len(spaces)) for space, n in sorted(counts.items())], columns=["value", "n", "of"])
+    )
     tables = [Table(name="color_spaces", section=section, title="Colour spaces", note=note, frame=frame, chart="bars")]
     if images.side is None:
         return tables
     scale = [(name, name, attribute.title, 1) for name, attribute in images.scales.items()][:1]
     for attribute, name, title, least in (*scale, (CONDITION, "label", "Label", LEAST_IMAGES)):
         frame = _by(spaces, _groups(images, attribute), least)
-        tables.append(Table(name=f"color_spaces_by_{name}", section=section, title=f"Colour spaces: {title}", note=note, frame=frame))
+        tables.append(
+            Table(
+                name=f"color_spaces_by_{name}", section=section, title=f"Colour spaces: {title}", note=note, frame=frame
+            )
+        )
     return tables
 
 
@@ -63,7 +69,9 @@ def shortcuts(images: Images) -> list[Shortcut]:
         return []
     pairs = list(_pairs(_spaces(images), _groups(images, CONDITION)))
     return [
-        pair for pair in pairs if abs(pair.n / pair.of - pair.others / pair.others_of) >= LEAST_DIFFERENCE and _p(pair) * len(pairs) < LEVEL
+        pair
+        for pair in pairs
+        if abs(pair.n / pair.of - pair.others / pair.others_of) >= LEAST_DIFFERENCE and _p(pair) * len(pairs) < LEVEL
     ]
 
 
@@ -74,7 +82,11 @@ def color_facts(followed: Sequence[Shortcut]) -> dict[str, str]:
 
 def _pairs(spaces: Sequence[str], labels: Sequence[str | None]) -> Iterator[Shortcut]:
     known = [(label, space) for label, space in zip(labels, spaces, strict=True) if label not in (None, NO_CASE)]
-    both, by_label, by_space = Counter(known), Counter(label for label, _ in known), Counter(space for _, space in known)
+    both, by_label, by_space = (
+        Counter(known),
+        Counter(label for label, _ in known),
+        Counter(space for _, space in known),
+    )
     for label, of in sorted(by_label.items()):
         for space in sorted(by_space) if LEAST_IMAGES <= of <= len(known) - LEAST_IMAGES else ():
             n = both[label, space]
@@ -102,5 +114,10 @@ def _groups(images: Images, attribute: str) -> list[str | None]:
 def _by(spaces: Sequence[str], groups: Sequence[str | None], least: int) -> pd.DataFrame:
     of = Counter(group for group in groups if group is not None)
     both = Counter(zip(groups, spaces, strict=True))
-    rows = [(group, space, both[group, space], n) for group, n in sorted(of.items()) if n >= least for space in sorted(set(spaces))]
+    rows = [
+        (group, space, both[group, space], n)
+        for group, n in sorted(of.items())
+        if n >= least
+        for space in sorted(set(spaces))
+    ]
     return with_share(pd.DataFrame(rows, columns=["value", "color_space", "n", "of"]))

@@ -26,7 +26,14 @@ _OF_ONE = 3
 
 
 def write_duplicates(
-    table: Path, *, radius: int, embeddings: Path | None, cosine: float, source: str | None, tables: str | None, out: Path
+    table: Path,
+    *,
+    radius: int,
+    embeddings: Path | None,
+    cosine: float,
+    source: str | None,
+    tables: str | None,
+    out: Path,
 ) -> str:
     """Write pairs.csv, groups.csv (which `dermis data split --duplicates` takes) and the report; return what was found."""
     frame = read_hashes(table)
@@ -35,14 +42,23 @@ def write_duplicates(
     side = open_side(tables, None, per="case") if tables else None
     owners = np.array(owners_of(list(frame["image"]), side, by_name=True))
     names = frame["image"].to_numpy()
-    listed = pd.DataFrame({"image": names, "group": [names[place] if place >= 0 else "" for place in group]})[group >= 0]
+    listed = pd.DataFrame({"image": names, "group": [names[place] if place >= 0 else "" for place in group]})[
+        group >= 0
+    ]
     out.mkdir(parents=True, exist_ok=True)
     listed.to_csv(out / "groups.csv", index=False, lineterminator="\n")
-    listing = pairs.assign(image_a=names[pairs["a"]], image_b=names[pairs["b"]])[["image_a", "image_b", "by", "bits", "cosine"]]
+    listing = pairs.assign(image_a=names[pairs["a"]], image_b=names[pairs["b"]])[
+        ["image_a", "image_b", "by", "bits", "cosine"]
+    ]
     listing.to_csv(out / "pairs.csv", index=False, lineterminator="\n")
     tables_of_groups = _tables(pairs, group, owners, known=side is not None)
     sheet = _sheet(names, group, pairs, open_store(source)) if source else []
-    facts = {"Table": table.name, "Images": f"{len(frame):,}", "Hamming radius": f"{radius} of 64 bits", "The seed's count": SEED}
+    facts = {
+        "Table": table.name,
+        "Images": f"{len(frame):,}",
+        "Hamming radius": f"{radius} of 64 bits",
+        "The seed's count": SEED,
+    }
     if embeddings:
         facts["Embeddings"] = f"{embeddings.name}, cosine of at least {cosine:g}"
     report = Report(name="duplicates", title="Images: near-duplicates", facts=facts, tables=[*tables_of_groups, *sheet])
@@ -54,7 +70,9 @@ def read_hashes(path: Path) -> pd.DataFrame:
     """Read a table of images; INVALID if it has no images, keys or hashes."""
     frame = read_images(path, ("image", "sha256", "phash"))
     if wrong := [(row, text) for row, text in enumerate(frame["phash"], start=2) if text and not _is_hash(text)]:
-        raise DermisError(Kind.INVALID, "IMAGE_TABLE", f"{path.name}, row {wrong[0][0]}: phash {wrong[0][1]!r} is not 16 hex digits")
+        raise DermisError(
+            Kind.INVALID, "IMAGE_TABLE", f"{path.name}, row {wrong[0][0]}: phash {wrong[0][1]!r} is not 16 hex digits"
+        )
     return frame
 
 
@@ -88,7 +106,9 @@ def _pairs(frame: pd.DataFrame, radius: int, embeddings: np.ndarray | None, cosi
         }
         for (a, b), evidence in sorted(evidence_of.items())
     ]
-    return pd.DataFrame(rows, columns=["a", "b", "by", "bits", "cosine"]).astype({"a": int, "b": int, "bits": "Int64", "cosine": float})
+    return pd.DataFrame(rows, columns=["a", "b", "by", "bits", "cosine"]).astype(
+        {"a": int, "b": int, "bits": "Int64", "cosine": float}
+    )
 
 
 def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known: bool) -> list[Table]:
@@ -113,7 +133,12 @@ def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known
     bits = Counter(pairs["bits"].dropna().astype(int))
     how_many = Counter(sizes.values())
     return [
-        Table(name="overview", section="Near-duplicates", title="Counts", frame=pd.DataFrame(counts.items(), columns=["measure", "n"])),
+        Table(
+            name="overview",
+            section="Near-duplicates",
+            title="Counts",
+            frame=pd.DataFrame(counts.items(), columns=["measure", "n"]),
+        ),
         _counted("bits", "Bits in which the hashes of a pair differ", bits, "bits"),
         _counted("sizes", "Images of a group", how_many, "images"),
     ]
@@ -134,8 +159,23 @@ def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: Bl
         thumbnail
         for number, place in enumerate(widest, start=1)
         for name in names[group == place][:_OF_ONE]
-        if (thumbnail := picture(source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"))
+        if (
+            thumbnail := picture(
+                source, str(name), f"group {number}, up to {width[place]} bits: {str(name).rpartition('/')[2]}"
+            )
+        )
     ]
     note = "Of each up to three. The pictures are of people: share this page as you would share them."
-    frame = pd.DataFrame({"group": [names[place] for place in widest], "images": [int((group == place).sum()) for place in widest]})
-    return [Table(name="least_alike", section="Pictures", title="Groups that are least alike", note=note, frame=frame, pictures=pictures)]
+    frame = pd.DataFrame(
+        {"group": [names[place] for place in widest], "images": [int((group == place).sum()) for place in widest]}
+    )
+    return [
+        Table(
+            name="least_alike",
+            section="Pictures",
+            title="Groups that are least alike",
+            note=note,
+            frame=frame,
+            pictures=pictures,
+        )
+    ]

@@ -16,7 +16,16 @@ from pydantic import ValidationError
 
 from dermis.data.images.calibrate_quality import Fitted, fit
 from dermis.data.images.colors import color_facts, color_tables, shortcuts
-from dermis.data.images.shards import SHARD_SIZE, Plan, RedisShardQueue, begin, collect, make_plan, measure_by_workers, measure_here
+from dermis.data.images.shards import (
+    SHARD_SIZE,
+    Plan,
+    RedisShardQueue,
+    begin,
+    collect,
+    make_plan,
+    measure_by_workers,
+    measure_here,
+)
 from dermis.data.images.tables import Images, image_tables, images_frame, with_cases
 from dermis.data.mapping import CONDITION, MONK_BIN, DataSide, open_side
 from dermis.data.report.pictures import picture
@@ -68,7 +77,9 @@ def load_quality_policy(path: Path | None) -> Policy:
     try:
         return Policy.model_validate_json((path or shipped).read_bytes())
     except ValidationError as error:
-        raise DermisError(Kind.INVALID, "QUALITY_POLICY", f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        raise DermisError(
+            Kind.INVALID, "QUALITY_POLICY", f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        ) from error
 
 
 def choose_images(
@@ -92,12 +103,16 @@ def choose_images(
     expected: Sequence[str]
     if side and prefix is None:
         mask = select([parse_where(text) for text in where], _fields(side, labels), len(side.units))
-        expected = list(dict.fromkeys(key for keys, wanted in zip(side.images, mask, strict=True) if wanted for key in keys))
+        expected = list(
+            dict.fromkeys(key for keys, wanted in zip(side.images, mask, strict=True) if wanted for key in keys)
+        )
         there = frozenset(open_store(source).list(_folder(expected)))
     else:
         if where:
             raise DermisError(
-                Kind.INVALID, "WHERE", "--where picks cases of the tables: leave --prefix out, which takes all images there are"
+                Kind.INVALID,
+                "WHERE",
+                "--where picks cases of the tables: leave --prefix out, which takes all images there are",
             )
         expected = [key for key in open_store(source).list(prefix or "") if key.lower().endswith(SUFFIXES)]
         there = frozenset(expected)
@@ -110,7 +125,11 @@ def _fields(side: DataSide, labels: str) -> dict[str, Answers]:
     """Return what `where` can ask for: all that SCIN's tables tell, or a mapping's attributes, `label`, `monk_bin` and `images`."""
     if side.scin:
         return fields(side.scin.tables, side.scin.labels(labels))
-    answers = {"label": side.read(CONDITION), MONK_BIN: side.read(MONK_BIN), "images": [(str(len(keys)),) for keys in side.images]}
+    answers = {
+        "label": side.read(CONDITION),
+        MONK_BIN: side.read(MONK_BIN),
+        "images": [(str(len(keys)),) for keys in side.images],
+    }
     return {**side.answers, **{name: values for name, values in answers.items() if values is not None}}
 
 
@@ -130,7 +149,13 @@ def run_here(job: Job, store_url: str, *, processes: int, step: Callable[[int], 
 
 
 def run_by_workers(
-    job: Job, store_url: str, broker_url: str, *, resend_after: float, step: Callable[[int], None], say: Callable[[str], None]
+    job: Job,
+    store_url: str,
+    broker_url: str,
+    *,
+    resend_after: float,
+    step: Callable[[int], None],
+    say: Callable[[str], None],
 ) -> None:
     """Have the workers of the queue `shards` measure what has no result yet."""
     todo = _begin(store_url, job, step)
@@ -146,7 +171,14 @@ def _begin(store_url: str, job: Job, step: Callable[[int], None]) -> set[int]:
 
 
 def finish(
-    store_url: str, job: Job, out: Path, *, pictures: bool, calibrate: float | None, command: str, say: Callable[[str], None]
+    store_url: str,
+    job: Job,
+    out: Path,
+    *,
+    pictures: bool,
+    calibrate: float | None,
+    command: str,
+    say: Callable[[str], None],
 ) -> str:
     """Collect the results, write the image table and the report into `out`, and with `calibrate`, a share of cases, a fitted policy."""
     row_of = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
@@ -188,9 +220,15 @@ def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
         darkest = rows.sort_values(["brightness_mean", "image"]).head(SHEET).reset_index(drop=True)
         darkest["reasons"] = darkest["reasons"].str.replace(" ", ",")
         columns = darkest[["image", "brightness_mean", "underexp", "tone", "verdict", "reasons"]]
-        pictures = [thumbnail for row in darkest.to_dict("records") if (thumbnail := picture(source, row["image"], _caption(row)))]
+        pictures = [
+            thumbnail
+            for row in darkest.to_dict("records")
+            if (thumbnail := picture(source, row["image"], _caption(row)))
+        ]
         note = "By mean brightness. The pictures are of people: share this page as you would share them, or leave them out (--no-pictures)."
-        sheets.append(Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures))
+        sheets.append(
+            Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures)
+        )
     return sheets
 
 
@@ -207,16 +245,28 @@ def _write_table(images: Images, out: Path) -> Path:
 
 
 def _facts(job: Job, images: Images) -> dict[str, str]:
-    facts = {"Source": job.source, "Profile": job.plan.id, "Quality policy": job.policy.id, "Images": f"{len(images.frame):,}"}
+    facts = {
+        "Source": job.source,
+        "Profile": job.plan.id,
+        "Quality policy": job.policy.id,
+        "Images": f"{len(images.frame):,}",
+    }
     if side := job.wanted.side:
-        facts |= {"Data set": side.name, "Tables": ", ".join(f"{file} sha256:{digest}" for file, digest in side.tables.items())}
+        facts |= {
+            "Data set": side.name,
+            "Tables": ", ".join(f"{file} sha256:{digest}" for file, digest in side.tables.items()),
+        }
     return facts
 
 
 def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitted:
     side = job.wanted.side
     if side is None or side.scin is None:
-        raise DermisError(Kind.INVALID, "CALIBRATE", "calibrating needs the graders' answers in SCIN's tables: name them with --tables")
+        raise DermisError(
+            Kind.INVALID,
+            "CALIBRATE",
+            "calibrating needs the graders' answers in SCIN's tables: name them with --tables",
+        )
     tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in side.tables.items())
     provenance = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
     return fit(images, side.scin.cases, job.policy, loss=loss, said=provenance, by=command)
@@ -231,7 +281,9 @@ def _write_policy(policy: Policy, path: Path) -> Path:
     except FileExistsError:
         if path.read_text(encoding="utf-8") != text:
             raise DermisError(
-                Kind.CONFLICT, "QUALITY_POLICY", f"{path} holds another policy and is not overwritten: give another --out"
+                Kind.CONFLICT,
+                "QUALITY_POLICY",
+                f"{path} holds another policy and is not overwritten: give another --out",
             ) from None
     return path
 
@@ -272,13 +324,17 @@ def run(context: click.Context, **options: Any) -> None:
             if options["local"]:
                 run_here(job, store_url, processes=options["processes"], step=bar.update)
             else:
-                run_by_workers(job, store_url, options["broker"], resend_after=options["resend_after"], step=bar.update, say=say)
+                run_by_workers(
+                    job, store_url, options["broker"], resend_after=options["resend_after"], step=bar.update, say=say
+                )
     except KeyboardInterrupt:
         say("\nstopped; what is measured is kept: run the same command to go on")
         context.exit(130)
     calibrate = options["loss"] if options["calibrate"] else None
     command = f"dermis data images --calibrate --loss {options['loss']:g}"
-    click.echo(finish(store_url, job, out, pictures=options["pictures"], calibrate=calibrate, command=command, say=click.echo))
+    click.echo(
+        finish(store_url, job, out, pictures=options["pictures"], calibrate=calibrate, command=command, say=click.echo)
+    )
 
 
 def _store_url(context: click.Context, options: dict[str, Any]) -> str:

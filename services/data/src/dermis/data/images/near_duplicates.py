@@ -45,7 +45,9 @@ def _candidates(values: Hashes, radius: int) -> Iterator[Pairs]:
             if mask:
                 wanted = keys ^ np.uint64(mask)
                 starts = np.searchsorted(keys, wanted, "left")
-                stops = np.where(wanted > keys, np.searchsorted(keys, wanted, "right"), starts)  # the other side finds the rest
+                stops = np.where(
+                    wanted > keys, np.searchsorted(keys, wanted, "right"), starts
+                )  # the other side finds the rest
             else:
                 starts, stops = np.arange(1, n + 1), ends
             yield from _compared(values[order], order, starts, stops - starts, radius)
@@ -95,6 +97,8 @@ def similar_pairs(embeddings: npt.NDArray[np.floating[Any]], least: float) -> tu
 def grouped(n: int, pairs: Sequence[Pairs]) -> npt.NDArray[np.int64]:
     """Return the group of each of `n` images, int[n]: connected by pairs, named by its first place; -1 of one that stands alone."""
     every = np.concatenate([np.empty((0, 2), np.int64), *pairs])
-    _, component = connected_components(coo_array((np.ones(len(every)), (every[:, 0], every[:, 1])), shape=(n, n)), directed=False)
+    _, component = connected_components(
+        coo_array((np.ones(len(every)), (every[:, 0], every[:, 1])), shape=(n, n)), directed=False
+    )
     _, first, counts = np.unique(component, return_index=True, return_counts=True)
     return np.where(counts[component] > 1, first[component], -1)

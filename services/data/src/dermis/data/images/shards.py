@@ -66,11 +66,17 @@ def collect(store: BlobStore, plan: Plan) -> list[Row]:
     """Return a row per image in the plan's order; INTERNAL if the results don't hold each image exactly once."""
     rows = [row for n in range(plan.listed.shards) for row in from_lines(store.get(shard_result_key(plan.id, n)))]
     if [row["image"] for row in rows] != list(plan.listed.keys):
-        raise DermisError(Kind.INTERNAL, "SHARD_RESULTS", f"profiles/{plan.id}/results do not fit its list: delete profiles/{plan.id}/")
+        raise DermisError(
+            Kind.INTERNAL,
+            "SHARD_RESULTS",
+            f"profiles/{plan.id}/results do not fit its list: delete profiles/{plan.id}/",
+        )
     return rows
 
 
-def measure_here(store_url: str, plan: Plan, todo: Iterable[int], *, processes: int, step: Callable[[int], None]) -> None:
+def measure_here(
+    store_url: str, plan: Plan, todo: Iterable[int], *, processes: int, step: Callable[[int], None]
+) -> None:
     """Measure shards on this machine, `step` called with the number of images of each as it is done.
 
     Where a process is lost, what it may have had in work is done again image by image, so that the one at fault is named.
@@ -150,7 +156,11 @@ class RedisShardQueue:
         self._redis = redis.Redis.from_url(url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=_SOCKET_SECONDS)
         self._app = Celery("dermis.trainer", broker=url, set_as_current=False)
         self._app.conf.update(
-            broker_transport_options={"socket_connect_timeout": _SOCKET_SECONDS, "socket_timeout": _SOCKET_SECONDS, "max_retries": 0},
+            broker_transport_options={
+                "socket_connect_timeout": _SOCKET_SECONDS,
+                "socket_timeout": _SOCKET_SECONDS,
+                "max_retries": 0,
+            },
             task_ignore_result=True,
         )
 
@@ -225,8 +235,14 @@ def measure_by_workers(
                 say(f"no result for {resend_after:g} s" + (f": {waiting} shards wait for a worker" if waiting else ""))
         poll = max(poll, 5 * (now - began))  # a long list is not asked for all the time
     if failed:
-        reasons = "; ".join(f"shard {n} ({plan.listed.shard(n)[0]} ...): {why}" for n, why in sorted(failed.items())[:5])
-        raise DermisError(Kind.UNAVAILABLE, "SHARDS_FAILED", f"{len(failed)} shards could not be measured; the others are done. {reasons}")
+        reasons = "; ".join(
+            f"shard {n} ({plan.listed.shard(n)[0]} ...): {why}" for n, why in sorted(failed.items())[:5]
+        )
+        raise DermisError(
+            Kind.UNAVAILABLE,
+            "SHARDS_FAILED",
+            f"{len(failed)} shards could not be measured; the others are done. {reasons}",
+        )
 
 
 def _done(store: BlobStore, plan: Plan) -> set[int]:

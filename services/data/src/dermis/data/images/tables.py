@@ -132,9 +132,19 @@ def _extent(images: Images) -> list[Table]:
         if len(decoded)
     ]
     return [
-        Table(name="overview", section=section, title="Images", frame=pd.DataFrame(counts.items(), columns=["measure", "n"])),
+        Table(
+            name="overview",
+            section=section,
+            title="Images",
+            frame=pd.DataFrame(counts.items(), columns=["measure", "n"]),
+        ),
         _bars("faults", section, "Faults of objects", [(fault,) if fault else ("NONE",) for fault in frame["fault"]]),
-        _bars("formats", section, "Format and mode", [(f"{f}, {m}",) for f, m in zip(decoded["format"], decoded["mode"], strict=True)]),
+        _bars(
+            "formats",
+            section,
+            "Format and mode",
+            [(f"{f}, {m}",) for f, m in zip(decoded["format"], decoded["mode"], strict=True)],
+        ),
         Table(
             name="quantiles",
             section=section,
@@ -150,20 +160,40 @@ def _verdicts(images: Images) -> list[Table]:
     section, decoded = "Verdict", images.frame[images.decoded]
     reasons = [tuple(text.split()) or ("NONE",) for text in decoded["reasons"]]
     return [
-        _bars("verdicts", section, "Verdict of images that can be decoded", [(value,) for value in decoded["verdict"]], tuple(Verdict)),
-        _bars("reasons", section, "Reasons", reasons, tuple(Reason)[1:], "An image may have several: shares can add up to more than 1."),
+        _bars(
+            "verdicts",
+            section,
+            "Verdict of images that can be decoded",
+            [(value,) for value in decoded["verdict"]],
+            tuple(Verdict),
+        ),
+        _bars(
+            "reasons",
+            section,
+            "Reasons",
+            reasons,
+            tuple(Reason)[1:],
+            "An image may have several: shares can add up to more than 1.",
+        ),
     ]
 
 
 def _bars(
-    name: str, section: str, title: str, answers: Sequence[tuple[str, ...] | None], order: Sequence[str] = (), note: str = ""
+    name: str,
+    section: str,
+    title: str,
+    answers: Sequence[tuple[str, ...] | None],
+    order: Sequence[str] = (),
+    note: str = "",
 ) -> Table:
     counts = {value: n for value, n in count(answers, order).items() if value != NO_RESPONSE or n}
     frame = pd.DataFrame(counts.items(), columns=["value", "n"]).assign(of=len(answers))
     return Table(name=name, section=section, title=title, note=note, frame=with_share(frame), chart="bars")
 
 
-def reject_rates(images: Images, rejected: "pd.Series[bool]", *, suffix: str = "", section: str = "Reject rate by tone") -> list[Table]:
+def reject_rates(
+    images: Images, rejected: "pd.Series[bool]", *, suffix: str = "", section: str = "Reject rate by tone"
+) -> list[Table]:
     """Return the share of images that are rejected by each scale of tone, and of cases that have no usable image by the first."""
     scales = images.scales
     if images.side is None or not scales:
@@ -228,7 +258,9 @@ def _histogram(images: Images, measure: str, title: str) -> Table:
     axis = "The scale is logarithmic. " if measure in _LOG else ""
     graders = "US graders, else India's" if scale == MONK_BIN else BY[scale].title
     note = f"{axis}Images that can be decoded; lines: share of the images of a tone, by {graders}."
-    return Table(name=f"histogram_{measure}", section="Histograms", title=title, note=note, frame=frame, chart="histogram")
+    return Table(
+        name=f"histogram_{measure}", section="Histograms", title=title, note=note, frame=frame, chart="histogram"
+    )
 
 
 def _edges(values: Any, *, log: bool) -> Any:

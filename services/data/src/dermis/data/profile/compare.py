@@ -26,7 +26,9 @@ def _extent(a: DataSide, b: DataSide) -> Table:
         section="Extent",
         title="What each data set tells",
         note="Units that give a value; empty: the data set does not tell.",
-        frame=pd.DataFrame({"what": columns[0], **{name: pd.array(columns[at], dtype="Int64") for at, name in enumerate(names, 1)}}),
+        frame=pd.DataFrame(
+            {"what": columns[0], **{name: pd.array(columns[at], dtype="Int64") for at, name in enumerate(names, 1)}}
+        ),
     )
 
 

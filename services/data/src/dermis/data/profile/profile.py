@@ -10,7 +10,18 @@ import pandas as pd
 
 from dermis.data.mapping import CONDITION, DataSide
 from dermis.data.report.table import Table
-from dermis.data.scin.attributes import MONK_BINS, NO_RESPONSE, REPORTED, WHO, Answers, Attribute, count, monk_bin, shares, with_share
+from dermis.data.scin.attributes import (
+    MONK_BINS,
+    NO_RESPONSE,
+    REPORTED,
+    WHO,
+    Answers,
+    Attribute,
+    count,
+    monk_bin,
+    shares,
+    with_share,
+)
 from dermis.data.scin.columns import FITZPATRICK, MONK, YES, Gradable
 from dermis.data.scin.label_policy import Labels, Status
 from dermis.data.scin.tables import ScinTables
@@ -35,7 +46,10 @@ def profile(tables: ScinTables, labels: Labels) -> list[Table]:
         *_extent(cases, labels),
         *(_by_attribute("Whose skin", name, attribute, attribute.read(cases)) for name, attribute in WHO.items()),
         _all_estimates(cases),
-        *(_by_attribute("What contributors report", name, attribute, attribute.read(cases)) for name, attribute in REPORTED.items()),
+        *(
+            _by_attribute("What contributors report", name, attribute, attribute.read(cases))
+            for name, attribute in REPORTED.items()
+        ),
         *_conditions(cases, labels),
         *(_labelled_by(cases, labels, name, attribute) for name, attribute in WHO.items()),
         _unlabelled(cases, labels),
@@ -67,12 +81,21 @@ def mapped_profile(side: DataSide) -> list[Table]:
 def _mapped_labels(conditions: Answers) -> Table:
     frame = shares([condition for condition in conditions if condition])
     frame = frame[frame["n"] > 0].reset_index(drop=True).rename(columns={"value": "label"})
-    return Table(name="labels", section="Conditions", title="Conditions", note="Of cases that have one.", frame=frame, chart="bars")
+    return Table(
+        name="labels",
+        section="Conditions",
+        title="Conditions",
+        note="Of cases that have one.",
+        frame=frame,
+        chart="bars",
+    )
 
 
 def _extent(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     section = "Extent"
-    images = [(case_id, key) for case_id, listed in zip(cases["case_id"], cases["images"], strict=True) for key, _ in listed]
+    images = [
+        (case_id, key) for case_id, listed in zip(cases["case_id"], cases["images"], strict=True) for key, _ in listed
+    ]
     listings = Counter(key for _, key in images)
     several = [n for n in listings.values() if n > 1]
     held_by = pd.DataFrame(images, columns=["case_id", "key"]).drop_duplicates()
@@ -105,7 +128,12 @@ def _extent(cases: pd.DataFrame, labels: Labels) -> list[Table]:
 
 
 def _bars(
-    name: str, section: str, title: str, answers: Sequence[tuple[str, ...] | None], order: Sequence[str] = (), note: str = ""
+    name: str,
+    section: str,
+    title: str,
+    answers: Sequence[tuple[str, ...] | None],
+    order: Sequence[str] = (),
+    note: str = "",
 ) -> Table:
     """Return a table of shares where "no response" is no answer: shown only if it came up."""
     frame = shares(answers, order)
@@ -116,7 +144,12 @@ def _bars(
 def _by_attribute(section: str, name: str, attribute: Attribute, answers: Answers, note: str | None = None) -> Table:
     frame = shares(answers, attribute.values)
     return Table(
-        name=name, section=section, title=attribute.title, note=attribute.note if note is None else note, frame=frame, chart="bars"
+        name=name,
+        section=section,
+        title=attribute.title,
+        note=attribute.note if note is None else note,
+        frame=frame,
+        chart="bars",
     )
 
 
@@ -145,7 +178,14 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     graders = [(str(len(answers)),) for answers in cases["gradable"]]
     return [
         _bars("status", section, "Label status", [(str(status),) for status in frame["status"]], tuple(Status)),
-        _bars("gradable", section, "Gradable, every dermatologist's answer", graded, tuple(Gradable), note="Share of answers given."),
+        _bars(
+            "gradable",
+            section,
+            "Gradable, every dermatologist's answer",
+            graded,
+            tuple(Gradable),
+            note="Share of answers given.",
+        ),
         _bars("graders_per_case", section, "Dermatologists per case", graders),
         Table(
             name="labels",
@@ -162,8 +202,21 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
             note="n: cases that name the condition, of those with a reference differential.",
             frame=conditions,
         ),
-        _bars("conditions_per_case", section, "Conditions per labelled case", sizes, sorted({size for (size,) in sizes}, key=int)),
-        _bars("confidences", section, "Dermatologists' confidences", confidences, ("1", "2", "3", "4", "5"), note="Share of those given."),
+        _bars(
+            "conditions_per_case",
+            section,
+            "Conditions per labelled case",
+            sizes,
+            sorted({size for (size,) in sizes}, key=int),
+        ),
+        _bars(
+            "confidences",
+            section,
+            "Dermatologists' confidences",
+            confidences,
+            ("1", "2", "3", "4", "5"),
+            note="Share of those given.",
+        ),
         _labels_by_tone(cases, labels),
     ]
 
@@ -214,13 +267,17 @@ def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
     for attribute in WHO.values():
         answers = attribute.read(cases)
         labelled = count((answer for answer, labelled in zip(answers, has, strict=True) if labelled), attribute.values)
-        unlabelled = count((answer for answer, labelled in zip(answers, has, strict=True) if not labelled), attribute.values)
+        unlabelled = count(
+            (answer for answer, labelled in zip(answers, has, strict=True) if not labelled), attribute.values
+        )
         rows += [
             (attribute.title, value, unlabelled[value], int((~has).sum()), labelled[value], int(has.sum()))
             for value in {**labelled, **unlabelled}
         ]
     frame = pd.DataFrame(rows, columns=["attribute", "value", "unlabelled", "of unlabelled", "labelled", "of labelled"])
-    difference, low, high = share_difference(frame["labelled"], frame["of labelled"], frame["unlabelled"], frame["of unlabelled"])
+    difference, low, high = share_difference(
+        frame["labelled"], frame["of labelled"], frame["unlabelled"], frame["of unlabelled"]
+    )
     return Table(
         name="unlabelled",
         section="Who would be lost",
@@ -283,11 +340,17 @@ def _condition_agreement(labels: Labels) -> list[tuple[Any, ...]]:
         return []
     first, overlaps, any_shared = [], [], []
     for lists in several:
-        pairs = list(permutations([[name for name, _ in sorted(graded, key=lambda item: -item[1])] for graded in lists], 2))
+        pairs = list(
+            permutations([[name for name, _ in sorted(graded, key=lambda item: -item[1])] for graded in lists], 2)
+        )
         first.append(np.mean([one[0] == other[0] for one, other in pairs]))
         overlaps.append(np.mean([one[0] in other for one, other in pairs]))
         any_shared.append(np.mean([bool(set(one) & set(other)) for one, other in pairs]))
-    measures = {"same first condition": first, "first condition in the other's list": overlaps, "any condition in common": any_shared}
+    measures = {
+        "same first condition": first,
+        "first condition in the other's list": overlaps,
+        "any condition in common": any_shared,
+    }
     return [
         ("Conditions, between dermatologists", measure, len(several), *mean_interval(np.array(values)))
         for measure, values in measures.items()
@@ -296,7 +359,9 @@ def _condition_agreement(labels: Labels) -> list[tuple[Any, ...]]:
 
 def _monk_pools(cases: pd.DataFrame) -> Table:
     pairs = cases[["monk_us", "monk_india"]].dropna().value_counts()
-    frame = pd.DataFrame([(us, india, int(pairs.get((us, india), 0))) for us in MONK for india in MONK], columns=["US", "India", "n"])
+    frame = pd.DataFrame(
+        [(us, india, int(pairs.get((us, india), 0))) for us in MONK for india in MONK], columns=["US", "India", "n"]
+    )
     return Table(
         name="monk_pools",
         section="Agreement",

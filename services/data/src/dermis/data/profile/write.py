@@ -19,7 +19,13 @@ DIGEST_LENGTH = 16
 
 
 def write_profile(
-    source: str, mapping: str | None, policy: str, out: Path, *, images: Path | None = None, publish_to: str | None = None
+    source: str,
+    mapping: str | None,
+    policy: str,
+    out: Path,
+    *,
+    images: Path | None = None,
+    publish_to: str | None = None,
 ) -> str:
     """Write the report of the data set at a store URL; `images`: the table that `dermis data images` wrote of it."""
     side = open_side(source, mapping, per="case")
@@ -50,7 +56,9 @@ def _publish(report: Report, store_url: str) -> str:
 
     Where the data came from stays here, and so does a warning, whose shares may be of a few images.
     """
-    facts = {name: text for name, text in report.facts.items() if name not in ("Source", FOLLOWED)} | {"Withheld": NOTICE}
+    facts = {name: text for name, text in report.facts.items() if name not in ("Source", FOLLOWED)} | {
+        "Withheld": NOTICE
+    }
     document = as_json(replace(report, facts=facts, tables=publishable(report.tables))).encode()
     key = f"reports/{hashlib.sha256(document).hexdigest()[:DIGEST_LENGTH]}/report.json"
     open_store(store_url).put_once(key, document)
@@ -61,7 +69,9 @@ def write_compare(a: tuple[str, str | None], b: tuple[str, str | None], policy: 
     left, right = (open_side(url, mapping, policy) for url, mapping in (a, b))
     facts = {"A": f"{left.name}, {a[0]}", "B": f"{right.name}, {b[0]}"}
     return _written(
-        write_report(Report(name="compare", title=f"{left.name} and {right.name}", facts=facts, tables=compare(left, right)), out)
+        write_report(
+            Report(name="compare", title=f"{left.name} and {right.name}", facts=facts, tables=compare(left, right)), out
+        )
     )
 
 

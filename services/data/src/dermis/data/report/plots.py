@@ -24,7 +24,18 @@ LEAST_DRAWN = 20
 _INK, _ACCENT, _SECOND = "#010203", "#010204", "#010205"
 _ON_PAGE = {_INK: "currentColor", _ACCENT: "var(--accent)", _SECOND: "var(--second)"}
 # Monk skin tone scale, orbs 1-10 (skintone.google).
-MONK_COLOURS = ("#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96", "#a07e56", "#825c43", "#604134", "#3a312a", "#292420")
+MONK_COLOURS = (
+    "#f6ede4",
+    "#f3e7db",
+    "#f7ead0",
+    "#eadaba",
+    "#d7bd96",
+    "#a07e56",
+    "#825c43",
+    "#604134",
+    "#3a312a",
+    "#292420",
+)
 
 
 _PEOPLES = re.compile(
@@ -84,11 +95,18 @@ _STYLE: dict[Any, Any] = {
 
 def _inline(figure: Figure, alternative: str) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(
+        buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{escape(alternative)}">', svg, count=1)
+    svg = re.sub(
+        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
+        rf'<svg viewBox="\1" role="img" aria-label="{escape(alternative)}">',
+        svg,
+        count=1,
+    )
     for stand_in, colour in _ON_PAGE.items():
         svg = svg.replace(stand_in, colour)
     return svg
@@ -101,7 +119,9 @@ def _axes(labels: list[str], *, foot: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height))
     # Margins by the length of the words: half the time of a layout engine, which draws everything twice.
     widest = max(len(line) for label in wrapped for line in label.split("\n"))
-    axes = figure.add_axes((left := (0.12 + 0.07 * widest) / WIDTH, foot / height, 0.97 - left, 1 - (foot + 0.06) / height))
+    axes = figure.add_axes(
+        (left := (0.12 + 0.07 * widest) / WIDTH, foot / height, 0.97 - left, 1 - (foot + 0.06) / height)
+    )
     axes.set_yticks(range(len(labels)), wrapped)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -118,18 +138,31 @@ def _bars(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
     figure, axes = _axes(labels, foot=0.27)
     monk = "monk" in table.name
-    colours = [MONK_COLOURS[int(value) - 1] if monk and str(value).isdecimal() else _ACCENT for value in frame.iloc[:, 0]]
-    axes.barh(range(len(frame)), frame["share"], height=0.7, color=colours, edgecolor=_INK if monk else "none", linewidth=0.5)
+    colours = [
+        MONK_COLOURS[int(value) - 1] if monk and str(value).isdecimal() else _ACCENT for value in frame.iloc[:, 0]
+    ]
+    axes.barh(
+        range(len(frame)), frame["share"], height=0.7, color=colours, edgecolor=_INK if monk else "none", linewidth=0.5
+    )
     gaps = [(frame["share"] - frame["low"]).clip(lower=0), (frame["high"] - frame["share"]).clip(lower=0)]
-    axes.errorbar(frame["share"], range(len(frame)), xerr=gaps, fmt="none", ecolor=_INK, elinewidth=0.9, capsize=2, capthick=0.9)
+    axes.errorbar(
+        frame["share"], range(len(frame)), xerr=gaps, fmt="none", ecolor=_INK, elinewidth=0.9, capsize=2, capthick=0.9
+    )
     several_totals = frame["of"].nunique() > 1
     for row, (high, n, of) in enumerate(zip(frame["high"], frame["n"], frame["of"], strict=True)):
         axes.annotate(
-            f"{n:,}/{of:,}" if several_totals else f"{n:,}", (high, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+            f"{n:,}/{of:,}" if several_totals else f"{n:,}",
+            (high, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
         )
     axes.set_xlim(0, min(1.0, frame["high"].max() * 1.02) * (1.22 if several_totals else 1.14))
     _percent(axes)
-    texts = [f"{label} {share:.1%} of {of:,}" for label, share, of in zip(labels, frame["share"], frame["of"], strict=True)]
+    texts = [
+        f"{label} {share:.1%} of {of:,}" for label, share, of in zip(labels, frame["share"], frame["of"], strict=True)
+    ]
     more = f" The first {MOST_BARS} of {len(table.frame)} are drawn." if len(table.frame) > MOST_BARS else ""
     return figure, "Bars: " + "; ".join(texts) + "." + more
 
@@ -152,7 +185,10 @@ def _matrix(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_xlabel(f"{columns} (rows: {rows})" if value == "n" else "")
     largest = frame.loc[frame[value].idxmax()]
     peak = f"{largest[value]:.0%}" if value == "share" else f"{largest[value]:,}"
-    return figure, f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, {words(largest[columns])}: {peak}."
+    return (
+        figure,
+        f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, {words(largest[columns])}: {peak}.",
+    )
 
 
 def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
@@ -173,7 +209,9 @@ def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_xlim(left=-0.01)
     _percent(axes)
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
-    texts = [f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)]
+    texts = [
+        f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)
+    ]
     return figure, f"Shares in {table.sides[0]} and {table.sides[1]}: " + "; ".join(texts) + "."
 
 
@@ -185,7 +223,14 @@ def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     axes = figure.add_axes((0.12, 0.3, 0.85, 0.67))
     edges = [*frame["low"], frame["high"].iloc[-1]]
     groups = [name for name in frame.columns if name not in ("low", "high", "all")]
-    axes.stairs(frame["all"] / frame["all"].sum(), edges, fill=True, color=_INK, alpha=0.18, label=f"all, n = {frame['all'].sum():,}")
+    axes.stairs(
+        frame["all"] / frame["all"].sum(),
+        edges,
+        fill=True,
+        color=_INK,
+        alpha=0.18,
+        label=f"all, n = {frame['all'].sum():,}",
+    )
     for group, (style, colour) in zip(groups, _LINES, strict=False):
         n = frame[group].sum()
         label = f"{words(group)}, n = {n:,}"
@@ -212,12 +257,17 @@ def _points(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
     figure, axes = _axes([f"{label}, n = {n:,}" for label, n in zip(labels, frame["n"], strict=True)], foot=0.27)
     rows = range(len(frame))
-    gaps = [(frame["estimate"] - frame["low"]).clip(lower=0).fillna(0), (frame["high"] - frame["estimate"]).clip(lower=0).fillna(0)]
+    gaps = [
+        (frame["estimate"] - frame["low"]).clip(lower=0).fillna(0),
+        (frame["high"] - frame["estimate"]).clip(lower=0).fillna(0),
+    ]
     axes.errorbar(frame["estimate"], rows, xerr=gaps, fmt="o", markersize=4.5, color=_ACCENT, elinewidth=1.2)
     if "floor" in frame:
         axes.plot(frame["floor"], rows, linestyle="none", marker="|", markersize=11, color=_SECOND)
     axes.set_xlim(-0.01, max(1.01, frame["high"].max()))
-    texts = [f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)]
+    texts = [
+        f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)
+    ]
     return figure, "Points with intervals: " + "; ".join(texts) + "."
 
 
@@ -230,12 +280,19 @@ def _square(foot: float = 0.45) -> tuple[Figure, Axes]:
 def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = _square()
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
-    gaps = [(frame["estimate"] - frame["low"]).clip(lower=0).fillna(0), (frame["high"] - frame["estimate"]).clip(lower=0).fillna(0)]
-    axes.errorbar(frame["confidence"], frame["estimate"], yerr=gaps, fmt="o-", markersize=4.5, color=_ACCENT, elinewidth=1.2)
+    gaps = [
+        (frame["estimate"] - frame["low"]).clip(lower=0).fillna(0),
+        (frame["high"] - frame["estimate"]).clip(lower=0).fillna(0),
+    ]
+    axes.errorbar(
+        frame["confidence"], frame["estimate"], yerr=gaps, fmt="o-", markersize=4.5, color=_ACCENT, elinewidth=1.2
+    )
     if "soft" in frame:
         axes.plot(frame["confidence"], frame["soft"], linestyle="none", marker="s", markersize=4, color=_SECOND)
     for row in frame.itertuples():
-        axes.annotate(f"{row.n:,}", (row.confidence, row.estimate), xytext=(5, -9), textcoords="offset points", fontsize=7)
+        axes.annotate(
+            f"{row.n:,}", (row.confidence, row.estimate), xytext=(5, -9), textcoords="offset points", fontsize=7
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the first condition", ylabel="share right")
     texts = [f"{row.confidence:.2f} said, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
     return figure, "Reliability: " + "; ".join(texts) + "."
@@ -246,7 +303,12 @@ def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     texts = []
     for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), (*_LINES, ("-.", _ACCENT)), strict=False):
         axes.plot(
-            rows["answered"], rows["risk"], color=colour, linestyle=style, linewidth=1.4, label=f"{words(name)}, n = {rows['n'].max():,}"
+            rows["answered"],
+            rows["risk"],
+            color=colour,
+            linestyle=style,
+            linewidth=1.4,
+            label=f"{words(name)}, n = {rows['n'].max():,}",
         )
         if {"low", "high"} <= set(rows.columns) and name == frame["of"].iloc[0]:
             band = rows.dropna(subset=["low", "high"])
@@ -271,7 +333,13 @@ def _scatter(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     drawn = frame if len(frame) <= MOST_POINTS else frame.sample(MOST_POINTS, random_state=0)
     marked = ordered[: len(_MARKERS)]
     groups = [
-        ("others or none", _NONE, ".", ~drawn["value"].isin(marked), sum(counts.values()) - sum(counts[value] for value in marked)),
+        (
+            "others or none",
+            _NONE,
+            ".",
+            ~drawn["value"].isin(marked),
+            sum(counts.values()) - sum(counts[value] for value in marked),
+        ),
         *(
             (words(value), _BIN_COLOURS.get(value, colour), marker, drawn["value"] == value, counts[value])
             for value, colour, marker in zip(marked, _COLOURS, _MARKERS, strict=False)
@@ -284,7 +352,15 @@ def _scatter(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
             edge = _INK if colour in MONK_COLOURS else "none"
             points = drawn[mask]
             axes.scatter(
-                points["x"], points["y"], s=13, c=colour, marker=marker, edgecolors=edge, linewidths=0.3, alpha=0.8, label=f"{label}, {n:,}"
+                points["x"],
+                points["y"],
+                s=13,
+                c=colour,
+                marker=marker,
+                edgecolors=edge,
+                linewidths=0.3,
+                alpha=0.8,
+                label=f"{label}, {n:,}",
             )
     axes.set_xticks([])
     axes.set_yticks([])

@@ -40,7 +40,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     """Write `<name>.html`, `<name>.json` and `<name>/<table>.csv` into `folder`; return the paths. Equal input gives equal bytes."""
     texts = {folder / f"{report.name}.html": as_html(report), folder / f"{report.name}.json": as_json(report)}
     for table in report.tables:
-        texts[folder / report.name / f"{table.name}.csv"] = table.frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        texts[folder / report.name / f"{table.name}.csv"] = table.frame.to_csv(
+            index=False, float_format="%.6f", lineterminator="\n"
+        )
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -112,14 +114,24 @@ def _sheet(table: Table) -> str:
 
 def _html_table(frame: pd.DataFrame) -> str:
     percent = set() if "estimate" in frame else _SHARES
-    cells = pd.DataFrame({str(name): [_text(value, percent=str(name) in percent) for value in frame[name]] for name in frame.columns})
+    cells = pd.DataFrame(
+        {str(name): [_text(value, percent=str(name) in percent) for value in frame[name]] for name in frame.columns}
+    )
     if {"low", "high"} <= set(cells.columns):
-        interval = [f"{low} \N{EN DASH} {high}" if low else "" for low, high in zip(cells["low"], cells["high"], strict=True)]
+        interval = [
+            f"{low} \N{EN DASH} {high}" if low else "" for low, high in zip(cells["low"], cells["high"], strict=True)
+        ]
         cells = cells.drop(columns="high").assign(low=interval).rename(columns={"low": "95 % interval"})
     numeric = {name for name in cells.columns if name not in frame or pd.api.types.is_numeric_dtype(frame[name])}
-    head = "".join(f'<th scope="col"{_class(name, numeric)}>{escape(name.replace("_", " "))}</th>' for name in cells.columns)
+    head = "".join(
+        f'<th scope="col"{_class(name, numeric)}>{escape(name.replace("_", " "))}</th>' for name in cells.columns
+    )
     body = "".join(
-        "<tr>" + "".join(f"<td{_class(name, numeric)}>{escape(cell)}</td>" for name, cell in zip(cells.columns, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(
+            f"<td{_class(name, numeric)}>{escape(cell)}</td>" for name, cell in zip(cells.columns, row, strict=True)
+        )
+        + "</tr>"
         for row in cells.itertuples(index=False)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

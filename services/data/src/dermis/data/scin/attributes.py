@@ -48,7 +48,10 @@ WHO: dict[str, Attribute] = {
     "monk_india": _one_of("monk_india", "Monk skin tone, graders in India", _MONK),
     "fitzpatrick_self": _one_of("fitzpatrick_skin_type", "Fitzpatrick skin type, self-reported"),
     "fitzpatrick_estimated": Attribute(
-        title="Fitzpatrick skin type, estimated", note="By the first dermatologist.", read=_first_efst, values=FITZPATRICK
+        title="Fitzpatrick skin type, estimated",
+        note="By the first dermatologist.",
+        read=_first_efst,
+        values=FITZPATRICK,
     ),
     "race_ethnicity": _any_of("race_ethnicity", "Race and ethnicity, every box ticked"),
     "combined_race": _one_of("combined_race", "Race and ethnicity, combined"),
@@ -70,7 +73,9 @@ REPORTED: dict[str, Attribute] = {
 def count(answers: Iterable[tuple[str, ...] | None], order: Sequence[str] = ()) -> Counter[str]:
     """Count cases by value, no response last; a case with several values counts once for each."""
     met = Counter(value for answer in answers for value in (answer or (NO_RESPONSE,)))
-    rest = sorted((value for value in met if value not in order and value != NO_RESPONSE), key=lambda value: (-met[value], value))
+    rest = sorted(
+        (value for value in met if value not in order and value != NO_RESPONSE), key=lambda value: (-met[value], value)
+    )
     return Counter({value: met[value] for value in (*order, *rest, NO_RESPONSE)})
 
 
@@ -83,7 +88,11 @@ def with_share(frame: pd.DataFrame, n: str = "n", of: str = "of") -> pd.DataFram
     """Add `share, low, high` of `n` in `of`; all empty where there are none to take a share of."""
     low, high = wilson(frame[n], frame[of])
     none = frame[of] == 0
-    columns: dict[str, Any] = {"share": frame[n] / frame[of].where(~none), "low": pd.Series(low), "high": pd.Series(high)}
+    columns: dict[str, Any] = {
+        "share": frame[n] / frame[of].where(~none),
+        "low": pd.Series(low),
+        "high": pd.Series(high),
+    }
     return frame.assign(**{name: values.mask(none).astype(float) for name, values in columns.items()})
 
 

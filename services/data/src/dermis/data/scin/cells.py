@@ -20,7 +20,9 @@ def text(cell: str) -> str | None:
 
 def case_id(cell: str) -> str:
     if _EXPONENT.fullmatch(cell):
-        raise ValueError("a spreadsheet has rounded it and its digits are lost: download the table again and never save it from Excel")
+        raise ValueError(
+            "a spreadsheet has rounded it and its digits are lost: download the table again and never save it from Excel"
+        )
     if not _WHOLE.fullmatch(cell) or not -_INT64 <= int(cell) < _INT64:
         raise ValueError("write a signed 64-bit integer, with every digit and nothing else")
     return cell
@@ -93,7 +95,9 @@ def image_path(cell: str) -> str | None:
 
 
 def names(cell: str) -> tuple[str, ...]:
-    return tuple(_each(_literal(cell, list, "['Eczema', \"Grover's disease\"]"), _is_name, "a condition's name in quotes"))
+    return tuple(
+        _each(_literal(cell, list, "['Eczema', \"Grover's disease\"]"), _is_name, "a condition's name in quotes")
+    )
 
 
 def confidences(cell: str) -> tuple[int, ...]:

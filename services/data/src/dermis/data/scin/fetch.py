@@ -29,7 +29,9 @@ def images_of(scin: Scin, case_ids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(key for images in rows["images"] for key, _ in images))
 
 
-def fetch(scin: Scin, case_ids: Iterable[str], target: BlobStore, *, step: Callable[[], None] = lambda: None) -> Fetched:
+def fetch(
+    scin: Scin, case_ids: Iterable[str], target: BlobStore, *, step: Callable[[], None] = lambda: None
+) -> Fetched:
     """Copy the cases' rows, verbatim, and their images into `target`; what is there already is not read again.
 
     `step` is called once per image. An image that the source does not have is returned as missing.

@@ -62,7 +62,9 @@ class LabelPolicy(Frozen):
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
 
     @property
     def reference(self) -> str:
@@ -107,19 +109,26 @@ def apply_policy(policy: LabelPolicy, cases: pd.DataFrame) -> Labels:
     spelling = _spelling(name for names in cases["weights"] for name in names)
     dropped = {name.casefold() for name in policy.drop}
     ways = [
-        grader_lists(case.names, case.confidences, graders=case.gradable.count(YES) or len(case.gradable), published=case.weights)
+        grader_lists(
+            case.names, case.confidences, graders=case.gradable.count(YES) or len(case.gradable), published=case.weights
+        )
         for case in cases.itertuples()
     ]
     differentials = []
     for way, case in zip(ways, cases.itertuples(), strict=True):
         weights = weigh(way[0]) if way and policy.weights == "RECOMPUTED" else case.weights
-        differentials.append(_merged(weights, {name: spelling[name] for name in weights if name.casefold() not in dropped}))
+        differentials.append(
+            _merged(weights, {name: spelling[name] for name in weights if name.casefold() not in dropped})
+        )
     label_of = _labels_of_conditions(policy, differentials)
     rows = []
     tops: Counter[str | None] = Counter()
     for differential, way, case in zip(differentials, ways, cases.itertuples(), strict=True):
         named = _merged(differential, label_of)
-        listed = [(spelling.get(name, name), confidence) for name, confidence in zip(case.names, case.confidences, strict=True)]
+        listed = [
+            (spelling.get(name, name), confidence)
+            for name, confidence in zip(case.names, case.confidences, strict=True)
+        ]
         if differential:
             tops[_top(differential, listed)[0]] += 1
         status = _status(policy, case, labelled=bool(named))
@@ -160,14 +169,20 @@ def _labels_of_conditions(policy: LabelPolicy, differentials: Sequence[Mapping[s
     """Map each condition to its label. Support counts the cases that name it: no merging elsewhere can lower it."""
     label_of: dict[str, str | None] = {name: name for differential in differentials for name in differential}
     for wider in (lambda name: _group(policy, name) or name, lambda _: policy.other):
-        support = Counter(label for differential in differentials for label in {label_of[name] for name in differential})
-        label_of = {name: label if support[label] >= policy.min_support else wider(name) for name, label in label_of.items()}
+        support = Counter(
+            label for differential in differentials for label in {label_of[name] for name in differential}
+        )
+        label_of = {
+            name: label if support[label] >= policy.min_support else wider(name) for name, label in label_of.items()
+        }
     return {name: label for name, label in label_of.items() if label is not None}
 
 
 def _group(policy: LabelPolicy, name: str) -> str | None:
     folded = name.casefold()
-    return next((group.name for group in policy.groups if any(part.casefold() in folded for part in group.contains)), None)
+    return next(
+        (group.name for group in policy.groups if any(part.casefold() in folded for part in group.contains)), None
+    )
 
 
 def _top(weights: Mapping[str, float], listed: Sequence[tuple[str, int]]) -> tuple[str | None, bool]:
@@ -197,7 +212,9 @@ def _status(policy: LabelPolicy, case: Any, *, labelled: bool) -> Status:
     return Status.NO_PATHOLOGY if NO_PATHOLOGY in case.gradable else Status.NOT_GRADABLE
 
 
-def _conditions(differentials: Sequence[Mapping[str, float]], tops: Mapping[str | None, int], label_of: Mapping[str, str]) -> pd.DataFrame:
+def _conditions(
+    differentials: Sequence[Mapping[str, float]], tops: Mapping[str | None, int], label_of: Mapping[str, str]
+) -> pd.DataFrame:
     named = Counter(name for differential in differentials for name in differential)
     weight: Counter[str] = Counter()
     for differential in differentials:

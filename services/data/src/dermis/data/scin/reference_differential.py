@@ -39,7 +39,10 @@ def grader_lists(
     written = tuple(zip(names, confidences, strict=True))
     if not written:
         return []
-    cuts = {tuple(written[start:end] for start, end in pairwise(ends) if end > start) for ends in _cuts(len(written), graders)}
+    cuts = {
+        tuple(written[start:end] for start, end in pairwise(ends) if end > start)
+        for ends in _cuts(len(written), graders)
+    }
     ways = [way for way in cuts if {name: round(weight, 2) for name, weight in weigh(way).items()} == published]
     least = min(map(_strangeness, ways), default=None)
     return sorted(way for way in ways if _strangeness(way) == least)

@@ -32,7 +32,9 @@ class Where:
     def holds(self, answer: tuple[str, ...] | None) -> bool:
         if self.operator in (">=", "<="):
             bound = float(self.values[0])
-            return any(float(value) >= bound if self.operator == ">=" else float(value) <= bound for value in answer or ())
+            return any(
+                float(value) >= bound if self.operator == ">=" else float(value) <= bound for value in answer or ()
+            )
         return bool(set(answer or ("",)) & set(self.values)) == (self.operator == "=")
 
 
@@ -40,7 +42,9 @@ def parse_where(text: str) -> Where:
     """Parse `field=value|value`, `field!=value`, `field>=number` or `field<=number`; INVALID with an example else."""
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise _refused(f"{text!r} is no condition: write field=value|value, field!=value, field>=number or field<=number")
+        raise _refused(
+            f"{text!r} is no condition: write field=value|value, field!=value, field>=number or field<=number"
+        )
     field, operator, right = match.groups()
     values = tuple(value.strip() for value in right.split("|"))
     if operator in (">=", "<=") and not re.fullmatch(r"-?\d+(\.\d+)?", right):
@@ -69,7 +73,8 @@ def select(conditions: Iterable[Where], fields_by_name: Mapping[str, Answers], c
         if where.field not in fields_by_name:
             close = difflib.get_close_matches(where.field, fields_by_name, n=3)
             raise _refused(
-                f"no field {where.field!r}" + (f": did you mean {' or '.join(close)}?" if close else f": use {', '.join(fields_by_name)}")
+                f"no field {where.field!r}"
+                + (f": did you mean {' or '.join(close)}?" if close else f": use {', '.join(fields_by_name)}")
             )
         answers = fields_by_name[where.field]
         _check_values(where, answers)

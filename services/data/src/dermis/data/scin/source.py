@@ -56,7 +56,9 @@ class Scin:
         """Return the keys of a case's images, in slot order; NOT_FOUND for an unknown case."""
         rows = self.cases.loc[self.cases["case_id"] == case_id, "images"]
         if rows.empty:
-            raise DermisError(Kind.NOT_FOUND, "CASE", f"no case {case_id!r} in {self.source}: give a case_id of the table, as text")
+            raise DermisError(
+                Kind.NOT_FOUND, "CASE", f"no case {case_id!r} in {self.source}: give a case_id of the table, as text"
+            )
         return [key for key, _ in rows.iloc[0]]
 
     def read_image(self, key: str) -> Image:
@@ -64,7 +66,9 @@ class Scin:
         data = np.frombuffer(self.store.get(key), np.uint8)
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if pixels is None:
-            raise DermisError(Kind.INVALID, "IMAGE", f"{key} in {self.source} is no image that can be decoded: fetch it again")
+            raise DermisError(
+                Kind.INVALID, "IMAGE", f"{key} in {self.source} is no image that can be decoded: fetch it again"
+            )
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     def read_images(self, keys: Sequence[str]) -> Iterator[tuple[str, Image | None]]:
@@ -103,7 +107,9 @@ def open_scin(source: str = PUBLIC) -> Scin:
         data = {file: store.get(file) for file in (CASES_FILE, LABELS_FILE)}
     except BlobNotFound as error:
         raise DermisError(
-            Kind.NOT_FOUND, "SCIN_TABLE", f"{error.detail} in {source}: name the folder that holds {CASES_FILE}, {LABELS_FILE} and images/"
+            Kind.NOT_FOUND,
+            "SCIN_TABLE",
+            f"{error.detail} in {source}: name the folder that holds {CASES_FILE}, {LABELS_FILE} and images/",
         ) from error
     return Scin(source=source, store=store, tables=read_tables(data[CASES_FILE], data[LABELS_FILE]))
 
@@ -115,5 +121,7 @@ def load_policy(name: str) -> LabelPolicy:
 
 def to_binary(answers: Answers, values: Sequence[str]) -> pd.DataFrame:
     """Return a column of 1 and 0 per value; a case without a response is missing (<NA>) in all of them, never 0."""
-    rows = [[pd.NA] * len(values) if answer is None else [int(value in answer) for value in values] for answer in answers]
+    rows = [
+        [pd.NA] * len(values) if answer is None else [int(value in answer) for value in values] for answer in answers
+    ]
     return pd.DataFrame(rows, columns=list(values), dtype="Int8")

@@ -39,7 +39,11 @@ class Fault:
     value: str | None = None
 
     def __str__(self) -> str:
-        where = [self.file, *([f"row {self.row}"] if self.row else []), *([f"column {self.column}"] if self.column else [])]
+        where = [
+            self.file,
+            *([f"row {self.row}"] if self.row else []),
+            *([f"column {self.column}"] if self.column else []),
+        ]
         what = f" = {self.value[:80]!r}" if self.value is not None else ""
         return f"{', '.join(where)}{what}: {self.remedy}"
 
@@ -101,7 +105,11 @@ def _header_faults(file: str, header: Sequence[str], columns: Mapping[str, Parse
     for name in columns:
         if name not in header and name not in OPTIONAL_COLUMNS:
             close = difflib.get_close_matches(name, unknown, n=1)
-            yield Fault(file=file, column=name, remedy="is missing" + (f": rename {close[0]!r}" if close else ": download the table again"))
+            yield Fault(
+                file=file,
+                column=name,
+                remedy="is missing" + (f": rename {close[0]!r}" if close else ": download the table again"),
+            )
     for name in unknown:
         yield Fault(file=file, column=name, remedy="is not a column of SCIN 1.x: remove it")
     for name, count in Counter(header).items():
@@ -109,7 +117,9 @@ def _header_faults(file: str, header: Sequence[str], columns: Mapping[str, Parse
             yield Fault(file=file, column=name, remedy=f"stands {count} times: keep one")
 
 
-def _typed(file: str, table: dict[str, list[str]], columns: Mapping[str, Parser], faults: list[Fault]) -> dict[str, list[Any]]:
+def _typed(
+    file: str, table: dict[str, list[str]], columns: Mapping[str, Parser], faults: list[Fault]
+) -> dict[str, list[Any]]:
     return {name: _typed_column(file, name, column, columns[name], faults) for name, column in table.items()}
 
 
@@ -146,8 +156,17 @@ def _id_faults(file: str, ids: list[str]) -> list[Fault]:
 
 def _join_faults(cases: list[str], labels: list[str]) -> list[Fault]:
     return [
-        Fault(file=file, row=row, column="case_id", value=case_id, remedy=f"has no row in {other}: both tables hold the same cases")
-        for file, ids, other, others in ((CASES_FILE, cases, LABELS_FILE, set(labels)), (LABELS_FILE, labels, CASES_FILE, set(cases)))
+        Fault(
+            file=file,
+            row=row,
+            column="case_id",
+            value=case_id,
+            remedy=f"has no row in {other}: both tables hold the same cases",
+        )
+        for file, ids, other, others in (
+            (CASES_FILE, cases, LABELS_FILE, set(labels)),
+            (LABELS_FILE, labels, CASES_FILE, set(cases)),
+        )
         for row, case_id in enumerate(ids, start=2)
         if case_id not in others
     ]
@@ -181,13 +200,22 @@ def _cases_frame(values: Mapping[str, list[Any]]) -> pd.DataFrame:
     for name in (*ONE_OF, "combined_race"):
         frame[name] = pd.Series(values[name], dtype="str")
     for question, options in ANY_OF.items():
-        columns = [(option, values[flag_column(question, option)]) for option in options if flag_column(question, option) in values]
+        columns = [
+            (option, values[flag_column(question, option)])
+            for option in options
+            if flag_column(question, option) in values
+        ]
         frame[question] = _objects(
-            tuple(str(option) for option, ticked in columns if ticked[row]) or None for row in range(len(values["case_id"]))
+            tuple(str(option) for option, ticked in columns if ticked[row]) or None
+            for row in range(len(values["case_id"]))
         )
     slots = [(values[f"image_{n}_path"], values[f"image_{n}_shot_type"]) for n in SLOTS]
-    frame["images"] = _objects(tuple((paths[i], shots[i]) for paths, shots in slots if paths[i]) for i in range(len(frame)))
-    frame["loose_shot_types"] = [sum(bool(shots[i]) and not paths[i] for paths, shots in slots) for i in range(len(frame))]
+    frame["images"] = _objects(
+        tuple((paths[i], shots[i]) for paths, shots in slots if paths[i]) for i in range(len(frame))
+    )
+    frame["loose_shot_types"] = [
+        sum(bool(shots[i]) and not paths[i] for paths, shots in slots) for i in range(len(frame))
+    ]
     return frame
 
 
@@ -197,7 +225,9 @@ def _labels_frame(values: Mapping[str, list[Any]]) -> pd.DataFrame:
 
     frame = pd.DataFrame(
         {
-            "gradable": _objects(tuple(answer for answer in row if answer) for row in slots("dermatologist_gradable_for_skin_condition")),
+            "gradable": _objects(
+                tuple(answer for answer in row if answer) for row in slots("dermatologist_gradable_for_skin_condition")
+            ),
             "names": _objects(values["dermatologist_skin_condition_on_label_name"]),
             "confidences": _objects(values["dermatologist_skin_condition_confidence"]),
             "weights": _objects(values["weighted_skin_condition_label"]),

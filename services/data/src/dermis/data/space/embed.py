@@ -40,7 +40,9 @@ class Embedder:
         try:
             self._model = openvino.Core().compile_model(folder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            detail = f"OpenVINO can't load the SavedModel of {manifest.key}: {str(error).strip().rpartition(chr(10))[2]}"
+            detail = (
+                f"OpenVINO can't load the SavedModel of {manifest.key}: {str(error).strip().rpartition(chr(10))[2]}"
+            )
             raise DermisError(Kind.INVALID, "BUNDLE_INVALID", detail) from error
         self.columns = self._model.input("features").partial_shape[1].get_length()
 
@@ -68,7 +70,9 @@ def open_embedder(bundle: str, store_url: str | None) -> Embedder:
             remedy = "name a bundle's folder, or --store and a version in it as NAME/VERSION or current"
             raise DermisError(Kind.NOT_FOUND, "BUNDLE", f"no {MANIFEST_FILE} in {bundle!r}: {remedy}")
         manifest = parse_manifest((folder / MANIFEST_FILE).read_bytes(), f"{folder.name}/{MANIFEST_FILE}")
-        return _loaded(open_store(folder.resolve().as_uri()), "", manifest)  # a bundle's folder is a store of its own files
+        return _loaded(
+            open_store(folder.resolve().as_uri()), "", manifest
+        )  # a bundle's folder is a store of its own files
     store = open_store(store_url)
     manifest = read_manifest(store, _ref(store, bundle))
     return _loaded(store, f"{manifest.key}/", manifest)
@@ -90,7 +94,9 @@ def _loaded(store: BlobStore, prefix: str, manifest: Manifest) -> Embedder:
                 data = store.get(prefix + path)
                 if hashlib.sha256(data).hexdigest() != digest:
                     raise DermisError(
-                        Kind.INVALID, "BUNDLE_INVALID", f"{prefix}{path} is not what its manifest says: publish the bundle again"
+                        Kind.INVALID,
+                        "BUNDLE_INVALID",
+                        f"{prefix}{path} is not what its manifest says: publish the bundle again",
                     )
                 target = Path(name) / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,14 +138,21 @@ def embed(embedder: Embedder, source: str, wanted: Wanted, out: Path, *, step: C
     embeddings = np.concatenate(images)
     manifest = embedder.manifest
     _write(
-        out / "embeddings.npz", image=embeddings, embedding=np.concatenate(vectors), bundle=np.array(f"{manifest.key} ({manifest.purpose})")
+        out / "embeddings.npz",
+        image=embeddings,
+        embedding=np.concatenate(vectors),
+        bundle=np.array(f"{manifest.key} ({manifest.purpose})"),
     )
-    pd.DataFrame(faults.items(), columns=["image", "fault"]).to_csv(out / "faults.csv", index=False, lineterminator="\n")
+    pd.DataFrame(faults.items(), columns=["image", "fault"]).to_csv(
+        out / "faults.csv", index=False, lineterminator="\n"
+    )
     shutil.rmtree(out / "parts")
     return Embedded(images=len(embeddings), faults=faults)
 
 
-def _part(embedder: Embedder, store: BlobStore, keys: Sequence[str], pool: ThreadPoolExecutor) -> dict[str, npt.NDArray[np.generic]]:
+def _part(
+    embedder: Embedder, store: BlobStore, keys: Sequence[str], pool: ThreadPoolExecutor
+) -> dict[str, npt.NDArray[np.generic]]:
     def read(key: str) -> npt.NDArray[np.uint8] | str:
         try:
             return embedder.prepared(store.get(key))

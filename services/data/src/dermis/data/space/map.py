@@ -47,7 +47,9 @@ def write_map(
 ) -> str:
     """Write map.csv (a row per case), neighbours.csv and the report; return what the space sorts by."""
     given = read_embeddings(embeddings)
-    space, explained, stable = make_space(given, side, duplicates=duplicates, neighbours=neighbours, least=least, seed=seed)
+    space, explained, stable = make_space(
+        given, side, duplicates=duplicates, neighbours=neighbours, least=least, seed=seed
+    )
     tables = space_tables(space, seed=seed)
     store = open_store(pictures_from) if pictures_from else None
     tables = [*_with_pictures(tables, space, store), *_asked(space, cases, store)]
@@ -65,7 +67,9 @@ def write_map(
     written = write_report(Report(name="map", title="Embeddings: map", facts=facts, tables=tables), out)[:2]
     _rows(space).to_csv(out / "map.csv", index=False, float_format="%.6f", lineterminator="\n")
     _all_neighbours(space).to_csv(out / "neighbours.csv", index=False, float_format="%.6f", lineterminator="\n")
-    summary = next(table.frame for table in tables if table.name == "sorts_by").to_string(index=False, float_format="%.3f", na_rep="")
+    summary = next(table.frame for table in tables if table.name == "sorts_by").to_string(
+        index=False, float_format="%.3f", na_rep=""
+    )
     return f"{summary}\nwritten {out / 'map.csv'}, {out / 'neighbours.csv'}, {', '.join(map(str, written))}"
 
 
@@ -100,7 +104,9 @@ def make_space(
     near, cosines = nearest(vectors, groups, neighbours)
     if not near.shape[1]:
         raise DermisError(
-            Kind.INVALID, "EMBEDDINGS", "all cases are connected by shared or near-duplicate images: there is no neighbour to find"
+            Kind.INVALID,
+            "EMBEDDINGS",
+            "all cases are connected by shared or near-duplicate images: there is no neighbour to find",
         )
     pca = PCA(min(COMPONENTS, *vectors.shape), svd_solver="full").fit(vectors)
     components = pca.transform(vectors)
@@ -144,22 +150,33 @@ def _with_pictures(tables: Sequence[Table], space: Space, store: BlobStore | Non
         "clusters": [(place, f"cluster {number + 1}") for number, place in medoids(space).items()],
         "outliers": [(int(place), f"distance {space.distance[place]:.3f}") for place in farthest(space)[:_SHOWN]],
     }
-    return [replace(table, pictures=_pictures(space, captions[table.name], store)) if table.name in captions else table for table in tables]
+    return [
+        replace(table, pictures=_pictures(space, captions[table.name], store)) if table.name in captions else table
+        for table in tables
+    ]
 
 
 def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[Table]:
     """Return the neighbours of the cases that were asked for, else of the largest clusters' middle cases."""
     place_of = {name: place for place, name in enumerate(space.names)}
     if unknown := [case for case in cases if case not in place_of]:
-        raise DermisError(Kind.NOT_FOUND, "CASE", f"no case {unknown[0]!r} has an embedding here: give one of map.csv's column case")
+        raise DermisError(
+            Kind.NOT_FOUND, "CASE", f"no case {unknown[0]!r} has an embedding here: give one of map.csv's column case"
+        )
     sizes = np.bincount(space.clusters[space.clusters >= 0]) if (space.clusters >= 0).any() else np.zeros(0)
     middle = medoids(space)
-    places = [place_of[case] for case in cases] or [middle[int(n)] for n in np.argsort(-sizes, kind="stable")[:_ASKED]] or [0]
+    places = (
+        [place_of[case] for case in cases]
+        or [middle[int(n)] for n in np.argsort(-sizes, kind="stable")[:_ASKED]]
+        or [0]
+    )
     tables = []
     for place in places:
         around = [place, *space.near[place].tolist()]
         cosines = [1.0, *space.cosines[place].tolist()]
-        captions = [(p, f"cosine {cosine:.3f}" if p != place else "the case") for p, cosine in zip(around, cosines, strict=True)]
+        captions = [
+            (p, f"cosine {cosine:.3f}" if p != place else "the case") for p, cosine in zip(around, cosines, strict=True)
+        ]
         tables.append(
             Table(
                 name=f"neighbours_{place}",
@@ -173,7 +190,10 @@ def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[
 
 
 def _pictures(space: Space, shown: Sequence[tuple[int, str]], store: BlobStore) -> list[Picture]:
-    captions = [(place, ", ".join([said, *(words(space.values(name)[place]) for name in space.answers)])) for place, said in shown]
+    captions = [
+        (place, ", ".join([said, *(words(space.values(name)[place]) for name in space.answers)]))
+        for place, said in shown
+    ]
     return [thumbnail for place, caption in captions if (thumbnail := picture(store, space.image[place], caption))]
 
 

@@ -120,7 +120,9 @@ def sorts_by(
     return [*rows, _sorted("adjusted mutual information with the clusters", labels, mutual[1:], mutual[0], None, None)]
 
 
-def _sorted(measure: str, labels: Ints, by_chance: Sequence[float], estimate: float, low: float | None, high: float | None) -> Sorted:
+def _sorted(
+    measure: str, labels: Ints, by_chance: Sequence[float], estimate: float, low: float | None, high: float | None
+) -> Sorted:
     return Sorted(
         measure=measure,
         n=len(labels),

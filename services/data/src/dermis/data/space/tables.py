@@ -52,18 +52,31 @@ def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
     known = dict(side.answers)
     if (bins := side.read(MONK_BIN)) is not None:
         known[MONK_BIN] = [None if value == ("MST_NONE",) else value for value in bins]
-    by_name = {name: [known[name][place] if place >= 0 else None for place in places] for name in (CONDITION, *SCALES) if name in known}
+    by_name = {
+        name: [known[name][place] if place >= 0 else None for place in places]
+        for name in (CONDITION, *SCALES)
+        if name in known
+    }
     return {name: answers for name, answers in by_name.items() if any(answers)}
 
 
 def space_tables(space: Space, *, seed: int = 0) -> list[Table]:
     """Return every table, without pictures, in reading order."""
-    return [_sorting(space, seed), *_by_tone(space, seed), *_maps(space), _clusters(space), outliers(space), *_far_by_tone(space)]
+    return [
+        _sorting(space, seed),
+        *_by_tone(space, seed),
+        *_maps(space),
+        _clusters(space),
+        outliers(space),
+        *_far_by_tone(space),
+    ]
 
 
 def codes(space: Space, name: str) -> Ints:
     """Return a number per value of an attribute, -1 for no response."""
-    numbers = {value: number for number, value in enumerate(sorted({answer[0] for answer in space.answers[name] if answer}))}
+    numbers = {
+        value: number for number, value in enumerate(sorted({answer[0] for answer in space.answers[name] if answer}))
+    }
     return np.array([numbers[answer[0]] if answer else -1 for answer in space.answers[name]], np.int64)
 
 
@@ -76,7 +89,9 @@ def _sorting(space: Space, seed: int) -> Table:
     rows = []
     for name, within in asked:
         inner = codes(space, within) if within else None
-        for found in sorts_by(space.vectors, space.groups, space.clusters, codes(space, name), k=k, within=inner, seed=seed):
+        for found in sorts_by(
+            space.vectors, space.groups, space.clusters, codes(space, name), k=k, within=inner, seed=seed
+        ):
             title = TITLES[name] + (f", among equals in {TITLES[within]}" if within else "")
             rows.append(
                 {
@@ -92,7 +107,18 @@ def _sorting(space: Space, seed: int) -> Table:
                     "above chance": found.above,
                 }
             )
-    columns = ["sorts by", "measure", "n", "values", "estimate", "low", "high", "chance", "chance at most", "above chance"]
+    columns = [
+        "sorts by",
+        "measure",
+        "n",
+        "values",
+        "estimate",
+        "low",
+        "high",
+        "chance",
+        "chance at most",
+        "above chance",
+    ]
     note = (
         f"Chance: labels permuted {PERMUTATIONS} times, its mean and 97.5 % quantile; an estimate below the latter is chance. Among equals: permuted "
         "only among cases of one value there. Above chance: the share of what is possible above chance; it compares rows of different labels. "
@@ -154,7 +180,12 @@ def _maps(space: Space) -> list[Table]:
             chart="scatter",
         )
         for way, title, at, note in (
-            ("umap", "UMAP", space.umap, "Near is alike; distances between far points and sizes of clusters mean nothing."),
+            (
+                "umap",
+                "UMAP",
+                space.umap,
+                "Near is alike; distances between far points and sizes of clusters mean nothing.",
+            ),
             ("pca", "PCA", space.pca, "The two directions of the largest variance, true to distance."),
         )
         for name, values in colours.items()
@@ -204,7 +235,9 @@ def outliers(space: Space, shown: int = 12) -> Table:
         section="Outliers",
         title="Cases that are farthest from their neighbours",
         note="Distance: 1 less the mean cosine to the nearest cases.",
-        frame=pd.DataFrame({"case": [space.names[place] for place in places], "distance": space.distance[places], **columns}),
+        frame=pd.DataFrame(
+            {"case": [space.names[place] for place in places], "distance": space.distance[places], **columns}
+        ),
     )
 
 
@@ -216,7 +249,9 @@ def _far_by_tone(space: Space) -> list[Table]:
         of = count(space.answers[scale])
         n = count(answer for answer, out in zip(space.answers[scale], far, strict=True) if out)
         ordered = [*sorted(value for value in of if value != NO_RESPONSE), NO_RESPONSE]
-        frame = pd.DataFrame([(value, n[value], of[value]) for value in ordered if of[value]], columns=["value", "n", "of"])
+        frame = pd.DataFrame(
+            [(value, n[value], of[value]) for value in ordered if of[value]], columns=["value", "n", "of"]
+        )
         tables.append(
             Table(
                 name=f"far_by_{scale}",

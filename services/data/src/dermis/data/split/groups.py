@@ -21,7 +21,9 @@ def image_links(cases: pd.DataFrame, duplicates: Mapping[str, str] | None = None
     return links_of(list(cases["case_id"]), keys, duplicates)
 
 
-def links_of(units: Sequence[str], images: Sequence[Sequence[str]], duplicates: Mapping[str, str] | None = None) -> Links:
+def links_of(
+    units: Sequence[str], images: Sequence[Sequence[str]], duplicates: Mapping[str, str] | None = None
+) -> Links:
     """Return the same of units and the keys of their images."""
     named = duplicates or {}
     links = [(unit, key) for unit, keys in zip(units, images, strict=True) for key in keys]
@@ -35,7 +37,9 @@ def connected(case_ids: Sequence[str], links: Links) -> dict[str, str]:
     size = len(case_at) + len(thing_at)
     rows = [case_at[case_id] for case_id, _ in links]
     columns = [thing_at[thing] for _, thing in links]
-    _, component = connected_components(coo_array((np.ones(len(links)), (rows, columns)), shape=(size, size)), directed=False)
+    _, component = connected_components(
+        coo_array((np.ones(len(links)), (rows, columns)), shape=(size, size)), directed=False
+    )
     first: dict[int, str] = {}
     for case_id in sorted(case_ids):
         first.setdefault(int(component[case_at[case_id]]), case_id)
@@ -46,11 +50,17 @@ def read_duplicates(data: bytes) -> dict[str, str]:
     """Read near-duplicate groups, a CSV with columns `image` (key) and `group`; INVALID if they are not there or an image is in two."""
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     if not rows or not {"image", "group"} <= set(rows[0]):
-        raise DermisError(Kind.INVALID, "DUPLICATES", "the near-duplicate file has no columns image and group: write them in its first row")
+        raise DermisError(
+            Kind.INVALID,
+            "DUPLICATES",
+            "the near-duplicate file has no columns image and group: write them in its first row",
+        )
     group_of: dict[str, str] = {}
     for row, line in enumerate(rows, start=2):
         if group_of.setdefault(line["image"], line["group"]) != line["group"]:
-            raise DermisError(Kind.INVALID, "DUPLICATES", f"row {row}: image {line['image']!r} stands in two groups: merge them")
+            raise DermisError(
+                Kind.INVALID, "DUPLICATES", f"row {row}: image {line['image']!r} stands in two groups: merge them"
+            )
     return group_of
 
 

@@ -42,7 +42,9 @@ class Split(Frozen):
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, the name of this split in a training record."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
 
     def part_of(self) -> dict[str, Part]:
         return {case.case_id: case.part for case in self.cases}
@@ -65,7 +67,9 @@ def from_text(text: str | bytes) -> Split:
     except (ValueError, KeyError, TypeError) as error:
         raise DermisError(Kind.INVALID, "SPLIT", f"this is no fold file of dermis data split: {error}") from error
     if split.digest != digest:
-        raise DermisError(Kind.INVALID, "SPLIT", f"the fold file was changed: its digest is {split.digest}, not {digest}; split again")
+        raise DermisError(
+            Kind.INVALID, "SPLIT", f"the fold file was changed: its digest is {split.digest}, not {digest}; split again"
+        )
     return split
 
 
@@ -129,15 +133,24 @@ def assign(
     folds: int,
 ) -> tuple[SplitCase, ...]:
     """Give each case its group, part and fold. `strata`: [cases, strata] of 0 and 1; `holds`: the labels of each case."""
-    if abs(sum(fractions.values()) - 1) > 1e-9 or set(fractions) != set(PARTS) or min(fractions.values()) < 0 or not fractions["train"]:
-        raise DermisError(Kind.INVALID, "SPLIT", f"fractions {dict(fractions)} have to name {', '.join(PARTS)} and add up to 1")
+    if (
+        abs(sum(fractions.values()) - 1) > 1e-9
+        or set(fractions) != set(PARTS)
+        or min(fractions.values()) < 0
+        or not fractions["train"]
+    ):
+        raise DermisError(
+            Kind.INVALID, "SPLIT", f"fractions {dict(fractions)} have to name {', '.join(PARTS)} and add up to 1"
+        )
     group_of = connected(ids, links)
     members: dict[str, list[int]] = {}
     for place, case_id in enumerate(ids):
         members.setdefault(group_of[case_id], []).append(place)
     groups = sorted(members)
     if len(groups) < max(folds, len(PARTS)):
-        raise DermisError(Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer")
+        raise DermisError(
+            Kind.INVALID, "SPLIT", f"{len(groups)} groups of connected cases can't make {folds} folds: ask for fewer"
+        )
     table = np.array([np.sum(strata[members[group]], axis=0) for group in groups])
     labels_of = [set().union(*(holds[place] for place in members[group])) for group in groups]
     sizes = [len(members[group]) for group in groups]
@@ -206,7 +219,9 @@ def _holders(holds: Sequence[set[str]]) -> list[tuple[str, list[int]]]:
     return sorted(by_label.items(), key=lambda item: (len(item[1]), item[0]))
 
 
-def audit_split(split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None) -> None:
+def audit_split(
+    split: Split, samples: Sequence[Sample], *, tables: Mapping[str, str], policy: str, duplicates: str | None = None
+) -> None:
     """Raise INVALID unless `split` is of these samples and nothing leaks: every training run calls this first.
 
     Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group in two parts or two
@@ -216,7 +231,11 @@ def audit_split(split: Split, samples: Sequence[Sample], *, tables: Mapping[str,
     links = _links(samples)
     faults = []
     if split.duplicates and split.duplicates != duplicates:
-        which = "that were not given: give their file" if duplicates is None else "other than these: give its own, or split again"
+        which = (
+            "that were not given: give their file"
+            if duplicates is None
+            else "other than these: give its own, or split again"
+        )
         faults.append(f"it was made with near-duplicate groups {which}")
     if split.tables != dict(tables):
         faults.append("it was made from other tables: split these")
@@ -238,7 +257,9 @@ def _leak_faults(split: Split, links: Links) -> list[str]:
             f"{thing} is in {kind} {place_of[one]} (case {one}) and in {place_of[other]} (case {other})"
             for thing, one, other in leaked[:SHOWN_LEAKS]
         ]
-        faults += [f"... and {len(leaked) - SHOWN_LEAKS} more leaks between {kind}s"] if len(leaked) > SHOWN_LEAKS else []
+        faults += (
+            [f"... and {len(leaked) - SHOWN_LEAKS} more leaks between {kind}s"] if len(leaked) > SHOWN_LEAKS else []
+        )
     return faults
 
 

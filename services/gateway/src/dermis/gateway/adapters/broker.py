@@ -53,10 +53,16 @@ class RedisBroker:
         self._app = Celery("dermis.gateway", broker=url, set_as_current=False)
         self._app.conf.update(
             broker_pool_limit=_THREADS,
-            broker_transport_options={"socket_connect_timeout": _SOCKET_SECONDS, "socket_timeout": _SOCKET_SECONDS, "max_retries": 0},
+            broker_transport_options={
+                "socket_connect_timeout": _SOCKET_SECONDS,
+                "socket_timeout": _SOCKET_SECONDS,
+                "max_retries": 0,
+            },
             task_ignore_result=True,
         )
-        self._redis = redis.asyncio.from_url(url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=_SOCKET_SECONDS)
+        self._redis = redis.asyncio.from_url(
+            url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=_SOCKET_SECONDS
+        )
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
         self._ready = self._threads.submit(self._prepare)
         self._waiting = 0
@@ -84,8 +90,12 @@ class RedisBroker:
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
         if not await self._send(ASSESS_IMAGE, SCRATCH_QUEUE, job.model_dump(), expires=seconds):
-            raise DermisError(Kind.UNAVAILABLE, "BROKER_UNAVAILABLE", "no worker can be asked now; try again, or submit a case")
-        client = redis.asyncio.from_url(self._url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=seconds + _SOCKET_SECONDS)
+            raise DermisError(
+                Kind.UNAVAILABLE, "BROKER_UNAVAILABLE", "no worker can be asked now; try again, or submit a case"
+            )
+        client = redis.asyncio.from_url(
+            self._url, socket_connect_timeout=_SOCKET_SECONDS, socket_timeout=seconds + _SOCKET_SECONDS
+        )
         with contextlib.suppress(*_FAULTS):
             async with client:
                 reply: Any = await client.blpop([reply_key(job.scratch_id)], timeout=seconds)

@@ -27,7 +27,12 @@ class SharedRates:
         self._pool = redis.asyncio.ConnectionPool.from_url(
             broker_url, socket_timeout=_SOCKET_SECONDS, socket_connect_timeout=_SOCKET_SECONDS
         )
-        storage = RedisStorage(f"async+{broker_url}", implementation="redispy", key_prefix="dermis:rate", connection_pool=self._pool)  # type: ignore[arg-type]
+        storage = RedisStorage(
+            f"async+{broker_url}",
+            implementation="redispy",
+            key_prefix="dermis:rate",
+            connection_pool=self._pool,  # type: ignore[arg-type]
+        )
         self._shared = SlidingWindowCounterRateLimiter(storage)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._paused_until = 0.0

@@ -28,7 +28,9 @@ def may_read(url: str, allowed: Iterable[str]) -> bool:
     if "%" in url or "\\" in url or any(part in ("..", ".") for part in path.split("/")):
         return False
     plain = url.partition("?")[0].rstrip("/")
-    return any(plain == base or plain.startswith(f"{base}/") for base in (each.strip().rstrip("/") for each in allowed) if base)
+    return any(
+        plain == base or plain.startswith(f"{base}/") for base in (each.strip().rstrip("/") for each in allowed) if base
+    )
 
 
 def read_csv(data: bytes, *, most: int, foreign: bool = False) -> list[tuple[int, Cells]]:
@@ -75,7 +77,8 @@ def answers_of(cells: Cells) -> dict[str, Any]:
     """Return a row's answers as a self-report takes them; an empty cell is an answer that was not given."""
     filled = {name: cells[name].strip() for name in SelfReport.model_fields if cells.get(name, "").strip()}
     return {
-        name: [part.strip() for part in text.split(SEPARATOR) if part.strip()] if _several(name) else text for name, text in filled.items()
+        name: [part.strip() for part in text.split(SEPARATOR) if part.strip()] if _several(name) else text
+        for name, text in filled.items()
     }
 
 

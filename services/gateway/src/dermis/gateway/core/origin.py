@@ -32,7 +32,9 @@ def is_served(host: str, allowed: Collection[str]) -> bool:
     return _is_address(name)
 
 
-def is_cross_site(*, method: str, host: str, origin: str | None, fetch_site: str | None, allowed_origins: Collection[str]) -> bool:
+def is_cross_site(
+    *, method: str, host: str, origin: str | None, fetch_site: str | None, allowed_origins: Collection[str]
+) -> bool:
     """Return whether a page of another origin has a browser write here (Fetch Metadata; Origin, RFC 6454).
 
     A client that is no browser sends neither header. Another port of the same host is another origin.

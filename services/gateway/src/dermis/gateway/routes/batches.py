@@ -64,7 +64,9 @@ async def get_batch(batch_id: str, parts: PartsOf, owner: Operator) -> Batch:
     response_class=Response,
     responses={**BATCH_RESULTS, **problems(404, 422, 503)},
 )
-async def get_batch_results(batch_id: str, parts: PartsOf, owner: Operator, form: Literal["ndjson", "csv"] = "ndjson") -> Response:
+async def get_batch_results(
+    batch_id: str, parts: PartsOf, owner: Operator, form: Literal["ndjson", "csv"] = "ndjson"
+) -> Response:
     lines = await run_in_threadpool(_batches(parts).results, batch_id, owner=owner)
     content, kind = (to_csv(lines), _CSV) if form == "csv" else (lines, "application/x-ndjson")
     name = f'attachment; filename="{batch_id}.{form}"'

@@ -30,8 +30,12 @@ from dermis.shared.jobs import AssessJob
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
 _ORDINAL = re.compile(r"[0-9]{1,9}")
-Key = Annotated[str | None, Header(min_length=1, max_length=255, description="makes it safe to send the same case again")]
-Prefer = Annotated[str | None, Header(description="`wait=N`: answer when the case is finished, after N seconds at the latest")]
+Key = Annotated[
+    str | None, Header(min_length=1, max_length=255, description="makes it safe to send the same case again")
+]
+Prefer = Annotated[
+    str | None, Header(description="`wait=N`: answer when the case is finished, after N seconds at the latest")
+]
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
 
 
@@ -44,16 +48,27 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
     openapi_extra={"requestBody": CASE_BODY},
 )
 async def submit_case(
-    request: Request, parts: PartsOf, owner: WritingOwner, still_valid: StillValid, prefer: Prefer = None, idempotency_key: Key = None
+    request: Request,
+    parts: PartsOf,
+    owner: WritingOwner,
+    still_valid: StillValid,
+    prefer: Prefer = None,
+    idempotency_key: Key = None,
 ) -> Response:
     await parts.check_room()
     await parts.admit(request)
     received, new = await _take_in(request, parts, owner, idempotency_key)
     if new:
-        queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner, line=request.scope[CALLER_KEY].line))
+        queued = await parts.broker.send(
+            AssessJob(case_id=received.case_id, owner=owner, line=request.scope[CALLER_KEY].line)
+        )
         parts.metrics.cases.labels(queued).inc()
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    state = await _waited(request, received.case_id, owner=owner, seconds=seconds) if seconds or not new else fold((received,))
+    state = (
+        await _waited(request, received.case_id, owner=owner, seconds=seconds)
+        if seconds or not new
+        else fold((received,))
+    )
     await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
     return _shown(state, status_code=200 if state.closed else 202, headers=headers)
@@ -132,9 +147,13 @@ async def get_heatmap(
     n: Annotated[int, Path(ge=1, le=MAX_IMAGES)],
     parts: PartsOf,
     owner: Owner,
-    condition: Annotated[str | None, Query(max_length=100, description="id of a condition in `outcome.heatmaps`; else the first")] = None,
+    condition: Annotated[
+        str | None, Query(max_length=100, description="id of a condition in `outcome.heatmaps`; else the first")
+    ] = None,
 ) -> Response:
-    return Response(await parts.pipeline.heatmap(case_id, owner=owner, n=n, condition=condition), media_type="image/png")
+    return Response(
+        await parts.pipeline.heatmap(case_id, owner=owner, n=n, condition=condition), media_type="image/png"
+    )
 
 
 @router.post(

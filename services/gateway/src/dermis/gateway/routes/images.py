@@ -43,12 +43,16 @@ async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -
             )
             reply = await parts.broker.ask(job, seconds=seconds)
     if reply is None:
-        raise DermisError(Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case")
+        raise DermisError(
+            Kind.DEADLINE, "NO_ANSWER", f"no worker judged the image within {seconds:g} s; try again, or submit a case"
+        )
     try:
         return QualityReport.model_validate_json(reply)
     except ValidationError:
         log.error("reply is no quality report", scratch_id=job.scratch_id)
-        raise DermisError(Kind.UNAVAILABLE, "ANSWER_BROKEN", "a worker's answer could not be read; try again, or submit a case") from None
+        raise DermisError(
+            Kind.UNAVAILABLE, "ANSWER_BROKEN", "a worker's answer could not be read; try again, or submit a case"
+        ) from None
 
 
 async def _take_in(request: Request, parts: Parts) -> CleanImage:

@@ -15,7 +15,11 @@ from dermis.shared.http import ConditionList, Evaluation, ModelList, PromotionLi
 router = APIRouter(prefix="/v1", tags=["models"])
 
 
-@router.get("/conditions", summary="List the conditions that the current model knows, with plain words on each", responses=problems(503))
+@router.get(
+    "/conditions",
+    summary="List the conditions that the current model knows, with plain words on each",
+    responses=problems(503),
+)
 async def list_conditions(parts: PartsOf, _reader: ModelsReader) -> ConditionList:
     return await run_in_threadpool(Catalog(store=parts.pipeline.store).conditions)
 
@@ -35,12 +39,16 @@ async def get_evaluation(
     version: Annotated[int, Path(ge=1, le=2**31 - 1)],
     parts: PartsOf,
     _reader: ModelsReader,
-    name: Annotated[str | None, Query(min_length=1, max_length=100, description="the model's name; else the current model's")] = None,
+    name: Annotated[
+        str | None, Query(min_length=1, max_length=100, description="the model's name; else the current model's")
+    ] = None,
 ) -> Evaluation:
     return await run_in_threadpool(Catalog(store=parts.pipeline.store).evaluation, version, name=name)
 
 
-@router.get("/promotions", summary="List promotions, roll-backs and refusals, the newest first", responses=problems(422, 503))
+@router.get(
+    "/promotions", summary="List promotions, roll-backs and refusals, the newest first", responses=problems(422, 503)
+)
 async def list_promotions(
     parts: PartsOf,
     _reader: ModelsReader,
@@ -49,4 +57,6 @@ async def list_promotions(
 ) -> PromotionList:
     before = place_of(cursor, kind="promotion")
     promotions = await run_in_threadpool(Catalog(store=parts.pipeline.store).promotions, before=before, size=limit + 1)
-    return PromotionList(promotions=promotions[:limit], next_cursor=next_cursor([each.id for each in promotions], limit))
+    return PromotionList(
+        promotions=promotions[:limit], next_cursor=next_cursor([each.id for each in promotions], limit)
+    )

@@ -67,12 +67,22 @@ async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, b
     records = await run_in_threadpool(catalog.promotions, before=before, size=_PROMOTIONS_SHOWN + 1)
     models, pointer = (await run_in_threadpool(catalog.models)).models, await run_in_threadpool(catalog.pointer)
     states = (
-        {(ref.name, ref.version): state for state, ref in (("previous", pointer.previous), ("current", pointer.current)) if ref}
+        {
+            (ref.name, ref.version): state
+            for state, ref in (("previous", pointer.previous), ("current", pointer.current))
+            if ref
+        }
         if pointer
         else {}
     )
-    rows = [(model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version)) for model in models]
-    recent, older = records[:_PROMOTIONS_SHOWN], records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None
+    rows = [
+        (model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version))
+        for model in models
+    ]
+    recent, older = (
+        records[:_PROMOTIONS_SHOWN],
+        records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None,
+    )
     values: dict[str, Any] = {
         "promotions": recent,
         "before": before,
@@ -97,11 +107,15 @@ async def model_page(
 
 
 @_page("/compare")
-async def compare_page(request: Request, parts: PartsOf, _reader: ModelsReader, first: _Chosen = "", second: _Chosen = "") -> HTMLResponse:
+async def compare_page(
+    request: Request, parts: PartsOf, _reader: ModelsReader, first: _Chosen = "", second: _Chosen = ""
+) -> HTMLResponse:
     both = [await _report_of(parts, chosen) for chosen in (first, second)]
     names = [chosen.replace("/", " ") for chosen in (first, second)]
     values = {"overlap": reports.overlap, "beside": reports.beside}
-    return respond(request, "compare.html", status=200 if all(both) else 404, names=names, first=both[0], second=both[1], **values)
+    return respond(
+        request, "compare.html", status=200 if all(both) else 404, names=names, first=both[0], second=both[1], **values
+    )
 
 
 @_page("/data")
@@ -127,7 +141,13 @@ async def system_page(request: Request, parts: PartsOf, _reader: ModelsReader) -
         fault = error.reason
     load, broken = await parts.broker.load(), fault == "CURRENT_BROKEN"
     store = broken or not fault
-    values: dict[str, Any] = {"store": store, "broken": broken, "load": load, "pointer": pointer, "version": version("dermis")}
+    values: dict[str, Any] = {
+        "store": store,
+        "broken": broken,
+        "load": load,
+        "pointer": pointer,
+        "version": version("dermis"),
+    }
     return respond(request, "system.html", status=200 if store else 503, **values)
 
 
@@ -137,7 +157,9 @@ def _catalog(parts: Parts) -> Catalog:
 
 async def _report_of(parts: Parts, chosen: str) -> reports.Read | None:
     name, _, number = chosen.rpartition("/")
-    return await _report(parts, name, int(number)) if number.isascii() and number.isdigit() and len(number) < 11 else None
+    return (
+        await _report(parts, name, int(number)) if number.isascii() and number.isdigit() and len(number) < 11 else None
+    )
 
 
 async def _report(parts: Parts, name: str, number: int) -> reports.Read | None:

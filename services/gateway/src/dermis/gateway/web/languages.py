@@ -17,7 +17,9 @@ class Texts(dict[str, str]):
 
     def of_group(self, cut: str, value: str) -> str | None:
         """Return what a group of a report's cut is called, None if this language has no word of its own for it."""
-        return next((self[key] for key in (f"answer.{cut}.{value}", f"verdict.{value}", f"group.{value}") if key in self), None)
+        return next(
+            (self[key] for key in (f"answer.{cut}.{value}", f"verdict.{value}", f"group.{value}") if key in self), None
+        )
 
 
 @cache

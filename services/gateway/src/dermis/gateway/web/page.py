@@ -43,7 +43,20 @@ QUESTIONS = {
 """In the order asked. Race audits and never predicts, and SCIN leaves the Monk tone to graders: neither is asked."""
 MONK_SCALE = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 """Published swatches of the Monk Skin Tone scale (skintone.google), MST 1 to 10."""
-_NOT_FOR_SCRIPTS = ("closed", "compare", "consent", "data", "group", "measure", "model", "models", "nav", "slice", "step", "system")
+_NOT_FOR_SCRIPTS = (
+    "closed",
+    "compare",
+    "consent",
+    "data",
+    "group",
+    "measure",
+    "model",
+    "models",
+    "nav",
+    "slice",
+    "step",
+    "system",
+)
 """Parts of the catalogue that templates alone say."""
 
 _TEMPLATES = Environment(
@@ -53,7 +66,9 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals.update(questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE)
+_TEMPLATES.globals.update(
+    questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE
+)
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
@@ -83,8 +98,18 @@ def render(template: str, language: str, **values: Any) -> str:
 def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[bytes, bytes]:
     words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
     script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
-    ends = {Consent.ASSESS_ONLY: settings.retention_days, Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days}
-    values = {"path": "/", "keep": keep, "also": "", "max_bytes": settings.max_image_bytes, "ends": ends, "script_texts": script_texts}
+    ends = {
+        Consent.ASSESS_ONLY: settings.retention_days,
+        Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days,
+    }
+    values = {
+        "path": "/",
+        "keep": keep,
+        "also": "",
+        "max_bytes": settings.max_image_bytes,
+        "ends": ends,
+        "script_texts": script_texts,
+    }
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
 

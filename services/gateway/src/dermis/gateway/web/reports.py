@@ -72,7 +72,10 @@ def read(report: EvaluationReport) -> Read:
         overall=tuple(
             filter(
                 None,
-                (_figure(name, _around(report.figure(name)), floor=floors.of(name), perfect=perfect.of(name)) for name in report.metrics),
+                (
+                    _figure(name, _around(report.figure(name)), floor=floors.of(name), perfect=perfect.of(name))
+                    for name in report.metrics
+                ),
             )
         ),
         floor_meaning=floors.meaning,
@@ -115,7 +118,12 @@ def _group(row: Slice, floors: Floors) -> Group:
 
 def _around(figure: Measured | None) -> Measured | None:
     """Return a figure without an interval that leaves its value out: resampling adds noise, which a calibration error counts as error."""
-    outside = figure and figure.value is not None and figure.interval and not figure.interval[0] <= figure.value <= figure.interval[1]
+    outside = (
+        figure
+        and figure.value is not None
+        and figure.interval
+        and not figure.interval[0] <= figure.value <= figure.interval[1]
+    )
     return figure.model_copy(update={"interval": None}) if figure and outside else figure
 
 
@@ -174,7 +182,14 @@ def _data_table(table: dict[str, Any]) -> DataTable:
     kept = tuple(name for name in columns if name not in ("low", "high"))
     rows = tuple(tuple(_cells(dict(zip(columns, row, strict=True)), kept, figure)) for row in table["rows"])
     numbers = frozenset(place for place in range(len(kept)) if any(isinstance(row[place], int) for row in rows))
-    return DataTable(name=str(table["name"]), title=str(table["title"]), note=str(table["note"]), columns=kept, rows=rows, numbers=numbers)
+    return DataTable(
+        name=str(table["name"]),
+        title=str(table["title"]),
+        note=str(table["note"]),
+        columns=kept,
+        rows=rows,
+        numbers=numbers,
+    )
 
 
 def _cells(row: dict[str, Any], kept: tuple[str, ...], figure: str | None) -> Iterator[Cell]:

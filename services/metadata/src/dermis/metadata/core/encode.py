@@ -23,7 +23,9 @@ def _values_of(annotation: Any) -> frozenset[str]:
     return frozenset().union(*(_values_of(part) for part in typing.get_args(annotation)))
 
 
-VOCABULARY: Mapping[str, frozenset[str]] = {name: _values_of(field.annotation) for name, field in SelfReport.model_fields.items()}
+VOCABULARY: Mapping[str, frozenset[str]] = {
+    name: _values_of(field.annotation) for name, field in SelfReport.model_fields.items()
+}
 
 
 class Encoder:
@@ -40,7 +42,9 @@ class Encoder:
         for field in schema.fields:
             # A value that the vocabulary has and this schema has not was unknown to the model: absent to it.
             values = VOCABULARY[field.name] - set(field.absent_values)
-            columns = {value: position[f"{field.name}={value}"] for value in values if f"{field.name}={value}" in position}
+            columns = {
+                value: position[f"{field.name}={value}"] for value in values if f"{field.name}={value}" in position
+            }
             self._choices[field.name] = columns
 
     def encode(self, reports: Sequence[Answers]) -> npt.NDArray[np.float32]:
@@ -92,5 +96,8 @@ def _unknown_value(name: str, value: str, row: int, rows: int) -> DermisError:
     where = f"self_reports[{row}]." if rows > 1 else ""
     values = ", ".join(sorted(VOCABULARY[name]))
     return DermisError(
-        Kind.INVALID, "UNKNOWN_VALUE", f"{where}{name}={value!r} is not in the vocabulary; use one of {values}", pointer=f"/{name}"
+        Kind.INVALID,
+        "UNKNOWN_VALUE",
+        f"{where}{name}={value!r} is not in the vocabulary; use one of {values}",
+        pointer=f"/{name}",
     )

@@ -36,7 +36,10 @@ def _copy(store: BlobStore, manifest: Manifest, folder: Path) -> None:
         except BlobNotFound as fault:
             raise Refusal(pb.DATA_LOSS, f"{manifest.key}/{path} is in its manifest and not in the store") from fault
         if hashlib.sha256(data).hexdigest() != digest:
-            raise Refusal(pb.DATA_LOSS, f"{manifest.key}/{path} is not what its manifest says; publish the bundle under a new version")
+            raise Refusal(
+                pb.DATA_LOSS,
+                f"{manifest.key}/{path} is not what its manifest says; publish the bundle under a new version",
+            )
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)

@@ -47,10 +47,16 @@ def check_inputs(signature: Signature, inputs: Mapping[str, pb.TensorProto], *, 
     for name, spec in signature.inputs.items():
         tensor = inputs[name]
         if tensor.dtype != spec.dtype:
-            raise Refusal(pb.INVALID_ARGUMENT, f"{name}: expects {_type(spec.dtype)} but {_type(tensor.dtype)} is provided")
+            raise Refusal(
+                pb.INVALID_ARGUMENT, f"{name}: expects {_type(spec.dtype)} but {_type(tensor.dtype)} is provided"
+            )
         shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-        if len(shape) != len(spec.shape) or any(want not in (None, size) for size, want in zip(shape, spec.shape, strict=True)):
-            raise Refusal(pb.INVALID_ARGUMENT, f"{name}: expects shape {_shape(spec.shape)} but {_shape(shape)} is provided")
+        if len(shape) != len(spec.shape) or any(
+            want not in (None, size) for size, want in zip(shape, spec.shape, strict=True)
+        ):
+            raise Refusal(
+                pb.INVALID_ARGUMENT, f"{name}: expects shape {_shape(spec.shape)} but {_shape(shape)} is provided"
+            )
         if shape[0] < 1 or math.prod(shape) > max_size:
             raise Refusal(pb.INVALID_ARGUMENT, f"{name}: batch size {shape[0]} is out of range")
         batches.add(shape[0])
@@ -65,7 +71,8 @@ def chosen_outputs(signature: Signature, output_filter: Iterable[str]) -> tuple[
         if name not in signature.outputs:
             expected = _names(set(signature.outputs))
             raise Refusal(
-                pb.INVALID_ARGUMENT, f"output tensor alias not found in signature: {name} Outputs expected to be in the set {expected}."
+                pb.INVALID_ARGUMENT,
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set {expected}.",
             )
         if name in chosen:
             raise Refusal(pb.INVALID_ARGUMENT, f"duplicate output tensor alias: {name}")

@@ -19,8 +19,12 @@ def wanted_versions(config: str) -> frozenset[VersionRef]:
         raise Refusal(pb.INVALID_ARGUMENT, f"models.config is not understood: {error}") from error
     for model in models:
         if not model.name or not model.model_version_policy.specific.versions:
-            raise Refusal(pb.INVALID_ARGUMENT, f"models.config: model {model.name!r} needs a name and a 'specific' version policy")
-    return frozenset(VersionRef(name=model.name, version=v) for model in models for v in model.model_version_policy.specific.versions)
+            raise Refusal(
+                pb.INVALID_ARGUMENT, f"models.config: model {model.name!r} needs a name and a 'specific' version policy"
+            )
+    return frozenset(
+        VersionRef(name=model.name, version=v) for model in models for v in model.model_version_policy.specific.versions
+    )
 
 
 def to_load(wanted: frozenset[VersionRef], states: States, *, before: frozenset[VersionRef]) -> list[VersionRef]:

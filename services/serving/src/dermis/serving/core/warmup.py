@@ -32,5 +32,8 @@ def read_requests(data: bytes) -> Iterator[pb.PredictRequest]:
 
 
 def zero_request(signature: Signature) -> pb.PredictRequest:
-    inputs = {name: np.zeros([size or 1 for size in spec.shape], DTYPES[spec.dtype]) for name, spec in signature.inputs.items()}
+    inputs = {
+        name: np.zeros([size or 1 for size in spec.shape], DTYPES[spec.dtype])
+        for name, spec in signature.inputs.items()
+    }
     return pb.PredictRequest(inputs={name: to_proto(array) for name, array in inputs.items()})

@@ -13,7 +13,11 @@ from dermis.standalone.core.scin import answers_of, case_id_fault
 
 @click.command("answers", short_help="Print the answers of a row of SCIN's tables as JSON.")
 @click.option(
-    "--scin-row", "table", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="SCIN's scin_cases.csv."
+    "--scin-row",
+    "table",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="SCIN's scin_cases.csv.",
 )
 @click.option("--case-id", required=True, help="case_id of the row.")
 def command(table: Path, case_id: str) -> None:
@@ -46,12 +50,20 @@ def _find(table: Path, case_id: str) -> tuple[int, dict[str, str]]:
                 if row["case_id"] == case_id:
                     return line, row
     except (UnicodeDecodeError, csv.Error) as fault:
-        raise DermisError(Kind.INVALID, "TABLE", f"{table} is no CSV in UTF-8 ({fault}); take the original table") from None
-    raise DermisError(Kind.NOT_FOUND, "CASE_ID", f"{table} has no row with case_id {case_id!r}; copy it from the table as text")
+        raise DermisError(
+            Kind.INVALID, "TABLE", f"{table} is no CSV in UTF-8 ({fault}); take the original table"
+        ) from None
+    raise DermisError(
+        Kind.NOT_FOUND, "CASE_ID", f"{table} has no row with case_id {case_id!r}; copy it from the table as text"
+    )
 
 
 def _rows(table: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, str]]]:
     if "case_id" not in (reader.fieldnames or ()):
-        raise DermisError(Kind.INVALID, "TABLE", f"{table} has no column 'case_id'; take SCIN's scin_cases.csv, commas between the columns")
+        raise DermisError(
+            Kind.INVALID,
+            "TABLE",
+            f"{table} has no column 'case_id'; take SCIN's scin_cases.csv, commas between the columns",
+        )
     for row in reader:
         yield reader.line_num, row

@@ -18,12 +18,20 @@ from dermis.standalone.core.render import exit_code, render
 
 
 @click.command("assess", short_help="Put photos and answers through a running dermis.")
-@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
-@click.option(
-    "--answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), help="Self-report as JSON; - reads stdin."
+@click.argument(
+    "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 )
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One answer, over the file's; VALUE,VALUE for several. Repeatable."
+    "--answers",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Self-report as JSON; - reads stdin.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One answer, over the file's; VALUE,VALUE for several. Repeatable.",
 )
 @click.option(
     "--shot-type",
@@ -38,9 +46,13 @@ from dermis.standalone.core.render import exit_code, render
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
     help="File that holds an API key: on the command line other users could see it.",
 )
-@click.option("--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome.")
 @click.option(
-    "--heatmaps", type=click.Path(file_okay=False, path_type=Path), help="Folder to save heatmaps in, PNGs to lay over the images."
+    "--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome."
+)
+@click.option(
+    "--heatmaps",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to save heatmaps in, PNGs to lay over the images.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the case as the API gives it.")
 def command(
@@ -71,9 +83,13 @@ def command(
         raise DermisError(Kind.INVALID, "IMAGE_COUNT", f"there are {len(images)} images; give 1 to {MAX_IMAGES}")
     if shot_types and len(shot_types) != len(images):
         raise DermisError(
-            Kind.INVALID, "SHOT_TYPES", f"there are {len(shot_types)} shot types for {len(images)} images; give one for each, or none"
+            Kind.INVALID,
+            "SHOT_TYPES",
+            f"there are {len(shot_types)} shot types for {len(images)} images; give one for each, or none",
         )
-    report = self_report({**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set"))
+    report = self_report(
+        {**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set")
+    )
     deadline = time.monotonic() + timeout_s
     with Client(url, key=_read_key(key_file) if key_file else None) as client:
         sent = as_sent(report)
@@ -94,7 +110,11 @@ def command(
 def _read_key(file: Path) -> str:
     key = file.read_text(encoding="ascii", errors="replace").strip()
     if id_of(key) is None or not key.isascii() or len(key.split()) != 1:
-        raise DermisError(Kind.INVALID, "KEY", f"--key-file {file} holds no API key; save the line in it that `dermis keys create` printed")
+        raise DermisError(
+            Kind.INVALID,
+            "KEY",
+            f"--key-file {file} holds no API key; save the line in it that `dermis keys create` printed",
+        )
     return key
 
 

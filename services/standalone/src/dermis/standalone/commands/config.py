@@ -33,7 +33,9 @@ def command(as_json: bool, **choices: Any) -> None:
     if as_json:
         click.echo(json.dumps([asdict(variable) for variable in values], indent=2))
         return
-    widths = [max(len(text) for text in column) for column in zip(*((v.name, v.value, v.source) for v in values), strict=True)]
+    widths = [
+        max(len(text) for text in column) for column in zip(*((v.name, v.value, v.source) for v in values), strict=True)
+    ]
     for variable in values:
         columns = zip((variable.name, variable.value, variable.source), widths, strict=True)
         click.echo("  ".join(f"{text:<{width}}" for text, width in columns) + f"  {variable.part}")

@@ -19,11 +19,24 @@ from dermis.standalone.processes import make_plan
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.supervisor import Supervisor
 
-_OWN = ("DERMIS_STORE_URL", "DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS", "DERMIS_GATEWAY_HOST")
+_OWN = (
+    "DERMIS_STORE_URL",
+    "DERMIS_BROKER_URL",
+    "DERMIS_METADATA_ADDRESS",
+    "DERMIS_SERVING_ADDRESS",
+    "DERMIS_GATEWAY_HOST",
+)
 
 
 @click.command("demo", short_help="Put a sample case through all parts, show its outcome, stop.")
-@click.option("--timeout", "timeout_s", type=float, default=90, show_default=True, help="Seconds that start and case may take together.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=90,
+    show_default=True,
+    help="Seconds that start and case may take together.",
+)
 @click.option("--where", is_flag=True, help="Only print the folder of the sample case: its images and answers.json.")
 def command(timeout_s: float, where: bool) -> None:
     """Put a sample case through all parts, show its outcome, and stop.
@@ -39,7 +52,11 @@ def command(timeout_s: float, where: bool) -> None:
     begun = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     if not (demo.CASE / "answers.json").is_file():
-        raise DermisError(Kind.NOT_FOUND, "NO_DEMO", "this installation carries no sample case; install dermis from its wheel or a clone")
+        raise DermisError(
+            Kind.NOT_FOUND,
+            "NO_DEMO",
+            "this installation carries no sample case; install dermis from its wheel or a clone",
+        )
     if where:
         click.echo(demo.CASE)
         return
@@ -63,7 +80,9 @@ def command(timeout_s: float, where: bool) -> None:
             finished = time.monotonic()
             click.echo(f"{render(case)}\n\nstages of the worker: {stages(case)}")
             if case["status"] != "FINISHED":
-                raise DermisError(Kind.INTERNAL, "NOT_FINISHED", f"the sample case is {case['status']}; see the log above")
+                raise DermisError(
+                    Kind.INTERNAL, "NOT_FINISHED", f"the sample case is {case['status']}; see the log above"
+                )
         except (ApiError, DermisError):
             logs.pour(Prefixed(sys.stderr))
             raise

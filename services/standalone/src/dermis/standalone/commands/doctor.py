@@ -28,7 +28,9 @@ def command(**given: Any) -> None:
     failed = False
     for finding in examine(options.overlay(given)):
         failed = failed or finding.level is Level.FAIL
-        click.echo(f"{click.style(f'{finding.level:<4}', fg=_COLOURS[finding.level])}  {finding.about:<9} {finding.text}")
+        click.echo(
+            f"{click.style(f'{finding.level:<4}', fg=_COLOURS[finding.level])}  {finding.about:<9} {finding.text}"
+        )
         if finding.remedy:
             click.echo(f"{'':<16}-> {finding.remedy}")
     sys.exit(int(failed))

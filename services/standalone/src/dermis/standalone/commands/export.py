@@ -18,8 +18,14 @@ from dermis.standalone.settings import load_standalone
 
 @click.command("export", short_help="Give out all that is kept of a case.")
 @click.option("--case", "case_id", required=True, help="Id of the case.")
-@click.option("--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is: the id of the key that submitted it.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="ZIP to write [default: <case>.zip]; it must not be there.")
+@click.option(
+    "--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is: the id of the key that submitted it."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="ZIP to write [default: <case>.zip]; it must not be there.",
+)
 @options.state
 @options.store
 def command(case_id: str, owner: str, out: Path | None, **given: Any) -> None:
@@ -36,14 +42,18 @@ def command(case_id: str, owner: str, out: Path | None, **given: Any) -> None:
     path = out or Path(f"{case_id}.zip")
     if not is_id("case", case_id):
         raise DermisError(
-            Kind.INVALID, "CASE_ID", f"--case {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza"
+            Kind.INVALID,
+            "CASE_ID",
+            f"--case {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza",
         )
     keys = list(store.list(f"{case_key(owner, case_id)}/"))
     if fact_key(owner, case_id, "erased") in keys:
         raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased: nothing of it is kept but that")
     if not keys:
         raise DermisError(
-            Kind.NOT_FOUND, "CASE", f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner"
+            Kind.NOT_FOUND,
+            "CASE",
+            f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner",
         )
     pack(store, keys, prefix=f"{case_key(owner, case_id)}/", out=path)
     audit = Audit(store, "export")
@@ -57,7 +67,9 @@ def pack(store: BlobStore, keys: list[str], *, prefix: str, out: Path) -> None:
     try:
         out.touch(mode=0o600, exist_ok=False)
     except OSError as fault:
-        raise DermisError(Kind.CONFLICT, "OUT", f"--out {out} can't be made ({fault.strerror}); name another file") from None
+        raise DermisError(
+            Kind.CONFLICT, "OUT", f"--out {out} can't be made ({fault.strerror}); name another file"
+        ) from None
     try:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             for key in keys:

@@ -18,7 +18,9 @@ FOLDERS = ("models", "runs", "evaluations", "promotions", "reports", "profiles",
 @click.command("init", short_help="Make a store ready: without a model it gets the demo's.")
 @options.state
 @options.store
-@click.option("--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL].")
+@click.option(
+    "--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL]."
+)
 def command(models_root: str | None, **given: Any) -> None:
     """Make a store ready: one without a model gets the demo bundle.
 

@@ -9,7 +9,17 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from dermis.shared.api_keys import KEYS_PREFIX, ApiKey, Revoked, Scope, make_key, put_key, read_key, read_revoked, revoke
+from dermis.shared.api_keys import (
+    KEYS_PREFIX,
+    ApiKey,
+    Revoked,
+    Scope,
+    make_key,
+    put_key,
+    read_key,
+    read_revoked,
+    revoke,
+)
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobStore
@@ -45,7 +55,9 @@ def command() -> None:
     help="What it may do; repeatable [default: all but admin].",
 )
 @click.option(
-    "--replaces", metavar="KEY_ID", help="Key whose cases the new one sees too; revoke that one when its clients have the new one."
+    "--replaces",
+    metavar="KEY_ID",
+    help="Key whose cases the new one sees too; revoke that one when its clients have the new one.",
 )
 @options.state
 @options.store
@@ -62,7 +74,9 @@ def create(name: str, scopes: tuple[str, ...], replaces: str | None, **given: An
         raise DermisError(Kind.INVALID, "KEY_NAME", f"--name has {len(name)} characters; use 1 to 100")
     store = open_store_of(load_standalone(options.overlay(given)))
     owner = _known(store, replaces).owner if replaces else None
-    key, token = make_key(name=name, scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))), at=datetime.now(UTC), owner=owner)
+    key, token = make_key(
+        name=name, scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))), at=datetime.now(UTC), owner=owner
+    )
     put_key(store, key)
     click.echo(token)
     click.echo(f"{key.key_id} may {', '.join(key.scopes)}; the line above is the key, and is not shown again", err=True)
@@ -116,7 +130,9 @@ def _store(given: dict[str, Any]) -> BlobStore:
 def _known(store: BlobStore, key_id: str) -> ApiKey:
     key = read_key(store, key_id) if is_id("key", key_id) else None
     if key is None:
-        raise DermisError(Kind.NOT_FOUND, "KEY", f"there is no key {key_id[:64]!r} in this store; `dermis keys list` shows all")
+        raise DermisError(
+            Kind.NOT_FOUND, "KEY", f"there is no key {key_id[:64]!r} in this store; `dermis keys list` shows all"
+        )
     return key
 
 
@@ -128,7 +144,9 @@ def _keys(store: BlobStore) -> Iterator[tuple[ApiKey, Revoked | None]]:
         try:
             key = read_key(store, key_id)
         except ValidationError:
-            click.echo(f"{key_id}  can't be read and opens nothing; `dermis keys revoke {key_id}` ends it for good", err=True)
+            click.echo(
+                f"{key_id}  can't be read and opens nothing; `dermis keys revoke {key_id}` ends it for good", err=True
+            )
             continue
         if key:
             yield key, read_revoked(store, key_id)

@@ -6,14 +6,24 @@ from typing import Any
 
 import click
 
-state = click.option("--state", metavar="DIR", help="State folder [DERMIS_STANDALONE_STATE; default: ~/.local/share/dermis].")
-store = click.option(
-    "--store", metavar="URL", help="Object store, file:///folder or gs://bucket/prefix [DERMIS_STORE_URL; default: in the state folder]."
+state = click.option(
+    "--state", metavar="DIR", help="State folder [DERMIS_STANDALONE_STATE; default: ~/.local/share/dermis]."
 )
-broker = click.option("--broker", metavar="URL", help="Redis to use [DERMIS_BROKER_URL; default: `dermis up` starts one].")
-host = click.option("--host", metavar="ADDRESS", help="Address that the gateway listens on [DERMIS_GATEWAY_HOST; default: 127.0.0.1].")
+store = click.option(
+    "--store",
+    metavar="URL",
+    help="Object store, file:///folder or gs://bucket/prefix [DERMIS_STORE_URL; default: in the state folder].",
+)
+broker = click.option(
+    "--broker", metavar="URL", help="Redis to use [DERMIS_BROKER_URL; default: `dermis up` starts one]."
+)
+host = click.option(
+    "--host", metavar="ADDRESS", help="Address that the gateway listens on [DERMIS_GATEWAY_HOST; default: 127.0.0.1]."
+)
 port = click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port of the gateway, 0 for a free one [DERMIS_GATEWAY_PORT; default: 8080]."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port of the gateway, 0 for a free one [DERMIS_GATEWAY_PORT; default: 8080].",
 )
 
 VARIABLES = {

@@ -44,15 +44,21 @@ def command(case_id: str, owner: str, **given: Any) -> None:
 def reopen(store: BlobStore, case_id: str, owner: str, *, now: datetime) -> AssessJob:
     """Put the marker of a failed case's next attempt and return its job; CONFLICT if the case has not failed."""
     if not is_id("case", case_id):
-        raise DermisError(Kind.INVALID, "CASE_ID", f"{case_id!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza")
+        raise DermisError(
+            Kind.INVALID, "CASE_ID", f"{case_id!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza"
+        )
     folder = case_key(owner, case_id)
     if not _is_there(store, fact_key(owner, case_id, "received")):
         raise DermisError(
-            Kind.NOT_FOUND, "CASE", f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner"
+            Kind.NOT_FOUND,
+            "CASE",
+            f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner",
         )
     for name in ("erased", "outcome"):
         if _is_there(store, f"{folder}/{name}.json"):
-            raise DermisError(Kind.CONFLICT, "CASE_CLOSED", f"case {case_id} has its {name}.json; only a failed case can be replayed")
+            raise DermisError(
+                Kind.CONFLICT, "CASE_CLOSED", f"case {case_id} has its {name}.json; only a failed case can be replayed"
+            )
     failed = [int(key.rpartition("/")[2].removesuffix(".json")) for key in store.list(f"{folder}/failed/")]
     if not failed:
         raise DermisError(Kind.CONFLICT, "CASE_OPEN", f"case {case_id} has not failed; it is in work still")

@@ -19,7 +19,9 @@ from dermis.standalone.core.waterfall import Span, draw, span_of, trace_of
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that DERMIS_TRACES_URL names.",
 )
-@click.option("--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path), help="SVG to write.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path), help="SVG to write."
+)
 def command(case_id: str | None, folder: Path, out: Path) -> None:
     """Draw one case's way through all parts, from the spans that DERMIS_TRACES_URL=file:///folder collected.
 
@@ -46,4 +48,6 @@ def _read(folder: Path) -> Iterator[Span]:
             try:
                 yield span_of(json.loads(line))
             except (ValueError, LookupError, TypeError) as fault:
-                raise DermisError(Kind.INVALID, "SPANS", f"{path}, line {number} is no span ({type(fault).__name__}); remove it") from None
+                raise DermisError(
+                    Kind.INVALID, "SPANS", f"{path}, line {number} is no span ({type(fault).__name__}); remove it"
+                ) from None

@@ -22,8 +22,17 @@ from dermis.standalone.supervisor import Supervisor
 @options.placement
 @options.host
 @options.port
-@click.option("--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds that the parts get to become ready.")
-@click.option("--drain", "drain_s", type=float, default=40, show_default=True, help="Seconds that the parts get to finish their work.")
+@click.option(
+    "--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds that the parts get to become ready."
+)
+@click.option(
+    "--drain",
+    "drain_s",
+    type=float,
+    default=40,
+    show_default=True,
+    help="Seconds that the parts get to finish their work.",
+)
 def command(wait_s: float, drain_s: float, **given: Any) -> None:
     """Run all parts on this machine until Ctrl-C.
 

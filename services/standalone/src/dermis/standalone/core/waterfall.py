@@ -48,7 +48,11 @@ def trace_of(spans: Sequence[Span], case_id: str | None) -> list[tuple[int, Span
     Without an id it is the last case that was taken in. A case that the sweep sent again has more than one trace: the earliest is taken.
     """
     if case_id is None:
-        case_id = max((span.begun, span.case_id) for span in spans if span.case_id)[1] if any(span.case_id for span in spans) else None
+        case_id = (
+            max((span.begun, span.case_id) for span in spans if span.case_id)[1]
+            if any(span.case_id for span in spans)
+            else None
+        )
     name = without_case_ids(case_id or "")
     about = sorted((span for span in spans if span.case_id in (case_id, name)), key=lambda span: span.begun)
     if not about:
@@ -85,10 +89,16 @@ def draw(rows: Sequence[tuple[int, Span]], *, title: str) -> str:
         lines.append(f'<path d="M{x:.1f} {_HEAD - 4}V{height - 24}" stroke="#dee2e6"/>')
         lines.append(f'<text x="{x:.1f}" y="{height - 8}" fill="#495057" text-anchor="middle">{at:.0f} ms</text>')
     for n, (depth, span) in enumerate(rows):
-        y, x, width = _HEAD + _ROW * n, _LEFT + (span.begun - begun) * scale, max((span.ended - span.begun) * scale, 1.5)
+        y, x, width = (
+            _HEAD + _ROW * n,
+            _LEFT + (span.begun - begun) * scale,
+            max((span.ended - span.begun) * scale, 1.5),
+        )
         edge = ' stroke="#c92a2a" stroke-width="2"' if span.failed else ""
         lines.append(f'<text x="{8 + 12 * depth}" y="{y + 13}">{escape(span.name)}</text>')
-        lines.append(f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 6}" rx="2" fill="{_colour(span.part)}"{edge}/>')
+        lines.append(
+            f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 6}" rx="2" fill="{_colour(span.part)}"{edge}/>'
+        )
         lines.append(f'<text x="{x + width + 4:.1f}" y="{y + 13}" fill="#495057">{span.ended - span.begun:.1f}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 

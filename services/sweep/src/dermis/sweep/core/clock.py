@@ -46,7 +46,8 @@ def doubt_about(now: Reading, trusted: Reading | None) -> Doubt | None:
     if abs(jumped) > JUMP:
         way = "back" if jumped < timedelta(0) else "ahead"
         return Doubt(
-            why=f"the clock jumped by {_rounded(abs(jumped))} {way} since {trusted.at:%Y-%m-%dT%H:%M:%SZ}", until_confirmed=way == "back"
+            why=f"the clock jumped by {_rounded(abs(jumped))} {way} since {trusted.at:%Y-%m-%dT%H:%M:%SZ}",
+            until_confirmed=way == "back",
         )
     return None
 

@@ -55,7 +55,9 @@ def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Po
     return abs(now - resent.at) >= timedelta(seconds=wait)
 
 
-def decide(marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy, written_at: datetime | None = None) -> Action:
+def decide(
+    marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy, written_at: datetime | None = None
+) -> Action:
     """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case.
 
     `written_at` is when the marker was put by the store's clock, by which `now` is: a gateway whose clock lags is not taken for lost.

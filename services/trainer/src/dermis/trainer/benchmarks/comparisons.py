@@ -80,7 +80,9 @@ def ours(
         keras.utils.set_random_seed(chosen.seed)
         stays = all(stage.after is None for stage in chosen.stages)
         backbone = frozen(chosen.image_size, chosen.taps) if stays else new_backbone(chosen)
-        return backbone, *fit_stages(chosen, parts, conditions, backbone, Workspace(cache=work / "embeddings", quiet=True))
+        return backbone, *fit_stages(
+            chosen, parts, conditions, backbone, Workspace(cache=work / "embeddings", quiet=True)
+        )
 
     def fit(choice: Mapping[str, str], training: Dataset, tested: Dataset) -> Floats:
         parts = Parts(train=training, calibration=tested, test=tested)
@@ -91,9 +93,9 @@ def ours(
         model = serving_model(*trained(chosen, parts)[:2], settings=chosen.head, mirror=chosen.mirrored)
         rows = [place[sample.id] for sample in tested.samples]
         return np.asarray(
-            model.predict({key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0)[
-                "probabilities"
-            ],
+            model.predict(
+                {key: values[rows] for key, values in inputs_at(chosen.image_size).items()}, batch_size=16, verbose=0
+            )["probabilities"],
             float,
         )
 
@@ -107,7 +109,11 @@ def ours(
 def run_fitzpatrick17k(data: str, *, work: Path) -> str:
     dataset = labelled(data, mapping="fitzpatrick17k")
     lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
-    result = nested(dataset, [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)], work / "folds")
+    result = nested(
+        dataset,
+        [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)],
+        work / "folds",
+    )
     return table(result, best="dermis", others=["linear probe"])
 
 
@@ -127,7 +133,10 @@ def run_unfreezing(data: str, *, work: Path) -> str:
 def run_pad_ufes_20(data: str, *, work: Path) -> str:
     """Return what each modality gives, each by a model of its own that was trained on it alone; the config as it stands: nothing is chosen."""
     dataset, config = labelled(data, mapping="pad_ufes_20"), pad_ufes_20.CONFIG
-    blind, silent = replace(config, images_dropout=1.0, answers_dropout=0.0), replace(config, images_dropout=0.0, answers_dropout=1.0)
+    blind, silent = (
+        replace(config, images_dropout=1.0, answers_dropout=0.0),
+        replace(config, images_dropout=0.0, answers_dropout=1.0),
+    )
     contenders = [
         ours("both", dataset, config, ({},), work),
         ours("images alone", dataset, silent, ({},), work, lambda inputs: without_answers(inputs, config.schema)),
@@ -147,7 +156,10 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
     foreigners = [*map(open_dataset, others), *(foreign(name, FOREIGNERS) for name in FOREIGN)]
     split = dataset.split(seed=SEED, folds=FOLDS_OUTER)
     held_out = dataset.take(case.case_id for case in split.cases if case.fold is not None)
-    sets = {"held-out photos of the same source": held_out, **{f"{other.name}, all cases": other for other in foreigners}}
+    sets = {
+        "held-out photos of the same source": held_out,
+        **{f"{other.name}, all cases": other for other in foreigners},
+    }
     scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
     calibrated_on, wanted = 0, config.false_alarms or 0.02
     for fold in range(FOLDS_OUTER):
@@ -175,21 +187,33 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
                 if one is held_out
                 else np.arange(len(one)) % FOLDS_OUTER == fold
             )
-            scores[name][places] = outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
-    lines = [f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {wanted:.0%} of false alarms wanted.", ""]
+            scores[name][places] = (
+                outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
+            )
+    lines = [
+        f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {wanted:.0%} of false alarms wanted.",
+        "",
+    ]
     lines += ["| images | n | flagged | AUROC against the held-out photos |", "|---|---|---|---|"]
     (same, base), *_ = scores.items()
-    rng, groups = np.random.default_rng(0), {name: [sample.group for sample in one.samples] for name, one in sets.items()}
+    rng, groups = (
+        np.random.default_rng(0),
+        {name: [sample.group for sample in one.samples] for name, one in sets.items()},
+    )
     weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
     for name, scored in scores.items():
         flagged = cell(with_interval(measures.mean(scored > 1, weights[name]), groups[name]))
         auroc = measures.told_apart(base, scored, weights[same], weights[name])
-        lines.append(f"| {name} | {len(scored)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |")
+        lines.append(
+            f"| {name} | {len(scored)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |"
+        )
     lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
     values = [sample.slices["fitzpatrick_estimated"] for sample in held_out.samples]
     for value in sorted(set(values)):
         here = np.array([item == value for item in values])
-        figure = with_interval(measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here)))
+        figure = with_interval(
+            measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here))
+        )
         lines.append(f"| {value} | {here.sum()} | {cell(figure)} |")
     return "\n".join(lines)
 
@@ -217,7 +241,8 @@ def run_leak(data: str, *, work: Path) -> str:
         weights = measures.draw_weights(groups, np.random.default_rng(0))
         prior = np.bincount(whole.labels) / len(whole)
         figures = [
-            with_interval(measures.mean(measures.hits(whole.probabilities, whole.labels, top=top), weights), groups) for top in (1, 3)
+            with_interval(measures.mean(measures.hits(whole.probabilities, whole.labels, top=top), weights), groups)
+            for top in (1, 3)
         ]
         floors = [f"{measures.floor(whole.labels, prior, top=top):.3f}" for top in (1, 3)]
         lines.append(f"| {how} | {len(whole)} | {' | '.join(map(cell, figures))} | {' | '.join(floors)} |")

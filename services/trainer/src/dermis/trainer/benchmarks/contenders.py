@@ -36,9 +36,15 @@ PROBES = 20
 VALIDATION = 0.2
 """Share of a fold's training cases, in whole groups, that choose the penalty; then all of them are learned from."""
 PENALTIES = (0.002, 0.006, 0.02)
-RECIPE = Config(name="benchmark-answers", stages=(Stage(epochs=40, learning_rate=1e-2),), batch=64, patience=None, head=Head())
+RECIPE = Config(
+    name="benchmark-answers", stages=(Stage(epochs=40, learning_rate=1e-2),), batch=64, patience=None, head=Head()
+)
 IMAGES_RECIPE = Config(
-    name="benchmark-images", stages=(Stage(epochs=40, learning_rate=3e-3),), batch=64, patience=None, head=Head(pooling="images")
+    name="benchmark-images",
+    stages=(Stage(epochs=40, learning_rate=3e-3),),
+    batch=64,
+    patience=None,
+    head=Head(pooling="images"),
 )
 """EfficientNet-Lite0 as published, frozen; each image once, as it is."""
 
@@ -46,7 +52,9 @@ IMAGES_RECIPE = Config(
 class NoImages:
     """Every case is shown without its images."""
 
-    def load(self, places: Ints, rng: np.random.Generator | None) -> tuple[Floats, "np.ndarray[tuple[int, int], np.dtype[np.bool_]]"]:
+    def load(
+        self, places: Ints, rng: np.random.Generator | None
+    ) -> tuple[Floats, "np.ndarray[tuple[int, int], np.dtype[np.bool_]]"]:
         return np.zeros((len(places), MAX_IMAGES, 1, 1, 1), np.float32), np.zeros((len(places), MAX_IMAGES), bool)
 
 
@@ -82,7 +90,10 @@ class CaseModel:
     def _chosen(self, task: Task, training: Dataset) -> float:
         learn, watch = _parted(training)
         target = targets(watch.samples, task.conditions)[0].astype(np.float32)
-        losses = {penalty: float(np.mean(cross_entropy()(target, self._fitted(task, learn, watch, penalty)))) for penalty in PENALTIES}
+        losses = {
+            penalty: float(np.mean(cross_entropy()(target, self._fitted(task, learn, watch, penalty))))
+            for penalty in PENALTIES
+        }
         return min(losses, key=lambda penalty: losses[penalty])
 
     def _fitted(self, task: Task, training: Dataset, asked: Dataset, penalty: float) -> Floats:
@@ -92,7 +103,9 @@ class CaseModel:
         set_random_seed(config.seed)
         shape = self.embedded.shape if self.embedded else (1, 1, 1)
         with devices().scope():
-            head = build_head(shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head)
+            head = build_head(
+                shape, columns=len(task.schema.columns), conditions=len(task.conditions), head=config.head
+            )
         part = TrainedPart(None, head)
         fit_stage(part, self._cases(task, training), None, config=config, stage=config.stages[0], state=TrainState())
         return np.asarray(predict_logits(part, self._cases(task, asked), batch=256))
@@ -101,7 +114,9 @@ class CaseModel:
         answered = features(part.samples, task.schema)
         return Cases(
             source=self.embedded.of(part) if self.embedded else NoImages(),
-            features=answered if self.answers else np.tile(encode(task.schema, SelfReport()), (len(part), 1)).astype(answered.dtype),
+            features=answered
+            if self.answers
+            else np.tile(encode(task.schema, SelfReport()), (len(part), 1)).astype(answered.dtype),
             target=targets(part.samples, task.conditions)[0],
             weight=np.ones(len(part), np.float32),
             ids=tuple(sample.id for sample in part.samples),
@@ -168,7 +183,9 @@ def logistic_regression(task: Task, training: Dataset, tested: Dataset) -> Float
 def _inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) -> float:
     folds = GroupKFold(INNER_FOLDS).split(answers, groups=groups)
     lost = [
-        -(target[checked] * np.log(np.maximum(_fit(answers[kept], target[kept], strength)(answers[checked]), 1e-9))).sum()
+        -(
+            target[checked] * np.log(np.maximum(_fit(answers[kept], target[kept], strength)(answers[checked]), 1e-9))
+        ).sum()
         for kept, checked in folds
     ]
     return float(np.sum(lost))
@@ -176,7 +193,9 @@ def _inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) 
 
 def _fit(answers: Floats, target: Floats, strength: float) -> Callable[[Floats], Floats]:
     rows, columns = np.nonzero(target)
-    model = LogisticRegression(C=strength, max_iter=2000).fit(answers[rows], columns, sample_weight=target[rows, columns])
+    model = LogisticRegression(C=strength, max_iter=2000).fit(
+        answers[rows], columns, sample_weight=target[rows, columns]
+    )
 
     def say(asked: Floats) -> Floats:
         table = np.zeros((len(asked), target.shape[1]))

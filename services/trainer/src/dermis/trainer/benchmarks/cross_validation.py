@@ -55,7 +55,9 @@ class HeldOut:
         return Judged.undecided(self.said[name], labels=labels, target=target, fold=self.fold)
 
 
-def nested(dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print) -> HeldOut:
+def nested(
+    dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print
+) -> HeldOut:
     """Return what each contender says of cases that it did not see; every case has to be labelled.
 
     A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
@@ -111,7 +113,9 @@ def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Con
     return [float(loss) for loss in losses]
 
 
-def table(held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)) -> str:
+def table(
+    held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)
+) -> str:
     """Return Markdown: every contender beside the floor with intervals, then `best` less each of `others`, paired, and both by tone."""
     whole, dataset = {name: held_out.judged(name) for name in held_out.said}, held_out.dataset
     groups = [sample.group for sample in dataset.samples]
@@ -120,7 +124,9 @@ def table(held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[s
     lines += [f"| | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
     for name, one in whole.items():
         figures = measures.figures(one, weights)
-        lines.append(f"| {name} | " + " | ".join(cell(with_interval(figures[metric], groups)) for metric in SHOWN) + " |")
+        lines.append(
+            f"| {name} | " + " | ".join(cell(with_interval(figures[metric], groups)) for metric in SHOWN) + " |"
+        )
     labels = next(iter(whole.values())).labels
     prior = np.bincount(labels) / len(labels)
     floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
@@ -132,7 +138,9 @@ def table(held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[s
     return "\n".join(lines)
 
 
-def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str, weights: measures.Floats, by: Sequence[str]) -> list[str]:
+def _paired(
+    dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str, weights: measures.Floats, by: Sequence[str]
+) -> list[str]:
     groups = [sample.group for sample in dataset.samples]
     paired = differences(whole[best], whole[other], weights, groups)
     lines = [
@@ -146,7 +154,9 @@ def _paired(dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str
         row = paired[metric]
         low, high = row.interval or (np.nan, np.nan)
         difference = "not stated" if row.difference is None else f"{row.difference:+.4f}"
-        lines.append(f"| {metric} | {difference} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |")
+        lines.append(
+            f"| {metric} | {difference} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |"
+        )
     for scale in by:
         lines += ["", f"| {scale} | n | {best}: top-1 | top-3 | {other}: top-1 | top-3 |", "|---|---|---|---|---|---|"]
         values = [sample.slices[scale] for sample in dataset.samples]

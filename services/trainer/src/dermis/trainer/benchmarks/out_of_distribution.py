@@ -38,7 +38,11 @@ class Detection:
 
 
 def detect(
-    in_distribution: Predictions, others: Sequence[tuple[str, Predictions]], *, false_alarms: float = 0.02, seed: int = 0
+    in_distribution: Predictions,
+    others: Sequence[tuple[str, Predictions]],
+    *,
+    false_alarms: float = 0.02,
+    seed: int = 0,
 ) -> list[Detection]:
     """Return the alarms and the AUROC of new cases of `in_distribution` and of each other data set.
 
@@ -74,13 +78,18 @@ def detect(
         auroc = with_interval(measures.told_apart(base[0], scores, base[1][: len(weights)], weights), groups)
         return Detection(name=name, n=len(scores), alarms=alarms, auroc=auroc)
 
-    return [detection("new cases of the first data set", base), *(detection(name, scored(other)) for name, other in others)]
+    return [
+        detection("new cases of the first data set", base),
+        *(detection(name, scored(other)) for name, other in others),
+    ]
 
 
 def as_text(rows: Sequence[Detection]) -> str:
     """Return a line for each data set, under a head."""
     lines = [f"{'':44}{'n':>6}  {'alarms':22}AUROC"]
-    return "\n".join([*lines, *(f"{row.name[-44:]:44}{row.n:6}  {cell(row.alarms):22}{cell(row.auroc)}" for row in rows)])
+    return "\n".join(
+        [*lines, *(f"{row.name[-44:]:44}{row.n:6}  {cell(row.alarms):22}{cell(row.auroc)}" for row in rows)]
+    )
 
 
 def detect_in_files(paths: Sequence[Path], *, false_alarms: float) -> list[Detection]:

@@ -6,9 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermis.trainer.evaluation.slices import TONE_GROUPS
-from dermis.trainer.metrics import FEWEST_GROUPS, Floats, Hits, Ints, draw_weights, hits, interval, mean, ranking, soft_hits
+from dermis.trainer.metrics import (
+    FEWEST_GROUPS,
+    Floats,
+    Hits,
+    Ints,
+    draw_weights,
+    hits,
+    interval,
+    mean,
+    ranking,
+    soft_hits,
+)
 
-TONES = {f"{scale}={group}": (scale, values) for scale, groups in TONE_GROUPS.items() for group, values in groups.items()}
+TONES = {
+    f"{scale}={group}": (scale, values) for scale, groups in TONE_GROUPS.items() for group, values in groups.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +60,9 @@ def draw(pooled: Pooled, seed: int = 0) -> Floats:
 
 def auroc(probabilities: Floats, pooled: Pooled, weights: Floats) -> Floats:
     """Return macro AUROC over the K conditions, [R]: how often a case that names a condition is ranked above one of its fold that does not."""
-    areas = [ranking(probabilities[:, k], pooled.target[:, k] > 0, pooled.fold, weights)[0] for k in range(pooled.conditions)]
+    areas = [
+        ranking(probabilities[:, k], pooled.target[:, k] > 0, pooled.fold, weights)[0] for k in range(pooled.conditions)
+    ]
     return np.asarray(np.nanmean(np.array(areas), axis=0))
 
 
@@ -98,4 +113,6 @@ def difference(one: Floats, other: Floats, pooled: Pooled, weights: Floats) -> d
 
 def figure(samples: Floats, pooled: Pooled, here: Hits) -> Figure:
     independent = len({group for group, kept in zip(pooled.groups, here, strict=True) if kept})
-    return Figure(value=float(samples[0]), interval=interval(samples) if independent >= FEWEST_GROUPS else None, n=int(here.sum()))
+    return Figure(
+        value=float(samples[0]), interval=interval(samples) if independent >= FEWEST_GROUPS else None, n=int(here.sum())
+    )

@@ -75,7 +75,9 @@ def run(
         said=probabilities,
         overall={name: protocol.overall(table, pooled, weights) for name, table in probabilities.items()},
         by_tone={name: protocol.by_tone(table, pooled, weights) for name, table in probabilities.items()},
-        differences={pair: protocol.difference(probabilities[pair[0]], probabilities[pair[1]], pooled, weights) for pair in pairs},
+        differences={
+            pair: protocol.difference(probabilities[pair[0]], probabilities[pair[1]], pooled, weights) for pair in pairs
+        },
     )
 
 
@@ -88,7 +90,11 @@ def as_tables(result: Result) -> dict[str, list[dict[str, str]]]:
             for model, figures in result.overall.items()
         ],
         "by tone": [
-            {"group": group, "n": str(_n(result, group)), **{model: _shown(result.by_tone[model][group]) for model in result.by_tone}}
+            {
+                "group": group,
+                "n": str(_n(result, group)),
+                **{model: _shown(result.by_tone[model][group]) for model in result.by_tone},
+            }
             for group in protocol.TONES
         ],
         "differences": [
@@ -107,7 +113,11 @@ def _shown(figure: Figure | None, *, signed: bool = False) -> str:
     if figure is None:
         return "-"
     form = "+.3f" if signed else ".3f"
-    low_high = f" ({figure.interval[0]:{form}} to {figure.interval[1]:{form}})" if figure.interval else " (too few for an interval)"
+    low_high = (
+        f" ({figure.interval[0]:{form}} to {figure.interval[1]:{form}})"
+        if figure.interval
+        else " (too few for an interval)"
+    )
     return f"{figure.value:{form}}{low_high}"
 
 
@@ -177,7 +187,8 @@ class BenchmarkReport:
             "conditions": [condition.name for condition in result.task.conditions],
             "cases": len(result.pooled.groups),
             "overall": {
-                model: {name: asdict(figure) for name, figure in figures_of.items()} for model, figures_of in result.overall.items()
+                model: {name: asdict(figure) for name, figure in figures_of.items()}
+                for model, figures_of in result.overall.items()
             },
             "by_tone": {
                 model: {name: asdict(figure) if figure else None for name, figure in figures_of.items()}
@@ -218,12 +229,19 @@ def run_scin(
     if not images:
         say("skipped, as asked: contenders that see images")
     elif not images_at_hand(labelled):
-        say(f"skipped: contenders that see images, as {source} has the tables and none of their images; `dermis data fetch` gets them")
+        say(
+            f"skipped: contenders that see images, as {source} has the tables and none of their images; `dermis data fetch` gets them"
+        )
     else:
         seeing, embedded = with_images(labelled, cache)
         contenders |= seeing
         say(f"{embedded.found:,} of {embedded.images:,} images are at hand")
     say(f"{len(labelled):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
     return BenchmarkReport(
-        result=run(task, contenders, versus=PAIRS, step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}"))
+        result=run(
+            task,
+            contenders,
+            versus=PAIRS,
+            step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}"),
+        )
     )

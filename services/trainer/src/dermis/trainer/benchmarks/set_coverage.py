@@ -46,7 +46,10 @@ def over_splits(predictions: Predictions, *, coverage: float, splits: int, seed:
         calibrating = np.isin(block, order[: len(order) // 2])
         probabilities = calibrate(raw, temperature(raw[calibrating], target[calibrating]))
         sets = prediction_sets(
-            probabilities[calibrating], target[calibrating], [g for g, k in zip(groups, calibrating, strict=True) if k], coverage=coverage
+            probabilities[calibrating],
+            target[calibrating],
+            [g for g, k in zip(groups, calibrating, strict=True) if k],
+            coverage=coverage,
         )
         lowest = min(sets.thresholds.values())
         least = [sets.thresholds[group] if group else lowest for group in groups]

@@ -35,7 +35,9 @@ Contender = Callable[[Task, Dataset, Dataset], Floats]
 """(task, training cases, held out cases) -> probabilities [held out, K + 1]."""
 
 
-def make_task(dataset: Dataset, split: Split | None = None, *, seed: int = 0, folds: int = 5, schema: FeatureSchema | None = None) -> Task:
+def make_task(
+    dataset: Dataset, split: Split | None = None, *, seed: int = 0, folds: int = 5, schema: FeatureSchema | None = None
+) -> Task:
     """Return the task of a data set under `POLICY`; without a split it is split here. INVALID if conditions are too few or the split leaks.
 
     The ten conditions are those that are most often the top one, of all labelled cases: which they are is part of the protocol.
@@ -50,7 +52,12 @@ def make_task(dataset: Dataset, split: Split | None = None, *, seed: int = 0, fo
     whole = replace(dataset, samples=samples)
     fold_file = split or whole.split(seed=seed, folds=folds)
     whole.fold(fold_file, 0)  # audits it
-    return Task(whole=whole, conditions=(*conditions, Condition(id="OTHER", name=OTHER)), split=fold_file, schema=schema or every_answer())
+    return Task(
+        whole=whole,
+        conditions=(*conditions, Condition(id="OTHER", name=OTHER)),
+        split=fold_file,
+        schema=schema or every_answer(),
+    )
 
 
 def _merged(sample: Sample, ten: set[str]) -> Sample:

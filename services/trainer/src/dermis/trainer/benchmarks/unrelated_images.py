@@ -38,14 +38,20 @@ def no_skin(rng: np.random.Generator) -> Image:
     photo = _photos()[rng.integers(2)]
     side = rng.integers(120, 427)
     top, left = rng.integers(photo.shape[0] - side + 1), rng.integers(photo.shape[1] - side + 1)
-    return np.asarray(cv2.resize(photo[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(
+        cv2.resize(photo[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 def _photos() -> list[Any]:
     return list(load_sample_images().images)
 
 
-FOREIGN: dict[str, Callable[[np.random.Generator], Image]] = {"noise": noise, "textures": texture, "photos without skin": no_skin}
+FOREIGN: dict[str, Callable[[np.random.Generator], Image]] = {
+    "noise": noise,
+    "textures": texture,
+    "photos without skin": no_skin,
+}
 
 
 class _Made:
@@ -63,6 +69,8 @@ class _Made:
 
 def foreign(name: str, count: int) -> Dataset:
     """Return `count` cases of one such image each, without an answer or a label."""
-    blank = partial(Sample, report=SelfReport(), target={}, top=None, slices=dict.fromkeys((*SLICES, "monk_skin_tone"), NOT_GIVEN))
+    blank = partial(
+        Sample, report=SelfReport(), target={}, top=None, slices=dict.fromkeys((*SLICES, "monk_skin_tone"), NOT_GIVEN)
+    )
     samples = tuple(blank(id=str(n), group=str(n), images=(str(n),)) for n in range(count))
     return Dataset(name=name, digest=f"{name} {count}", samples=samples, store=_Made(FOREIGN[name], count))

@@ -66,7 +66,14 @@ def prediction_sets(probabilities: Floats, target: Floats, groups: Groups, *, co
 
 
 def abstention_rule(
-    probabilities: Floats, labels: Ints, set_sizes: Ints, *, max_set_size: int, top: int, risk: float, confidence: float = 0.9
+    probabilities: Floats,
+    labels: Ints,
+    set_sizes: Ints,
+    *,
+    max_set_size: int,
+    top: int,
+    risk: float,
+    confidence: float = 0.9,
 ) -> AbstentionRule | None:
     """Return the rule that answers most cases while at most `risk` of those answered miss their label among the first `top`.
 
@@ -84,10 +91,16 @@ def abstention_rule(
             continue
         answered = int(np.searchsorted(-certain, -certain[wanted - 1], side="right"))  # equals are answered alike
         errors = int(wrong[answered - 1])
-        bound = 1.0 if errors == answered else float(beta.ppf(1 - (1 - confidence) / len(SHARES), errors + 1, answered - errors))
+        bound = (
+            1.0
+            if errors == answered
+            else float(beta.ppf(1 - (1 - confidence) / len(SHARES), errors + 1, answered - errors))
+        )
         if bound <= risk:
             best = answered
     if not best:
         return None
-    chosen = SelectiveRisk(top=top, risk=risk, confidence=confidence, answered=round(best / len(labels), 4), calibrated_on=len(labels))
+    chosen = SelectiveRisk(
+        top=top, risk=risk, confidence=confidence, answered=round(best / len(labels), 4), calibrated_on=len(labels)
+    )
     return AbstentionRule(min_probability=float(certain[best - 1]), max_set_size=max_set_size, chosen_for=chosen)

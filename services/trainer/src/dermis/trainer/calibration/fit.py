@@ -38,7 +38,14 @@ class Trust:
 
 
 def fit_trust(
-    wanted: CalibrationTargets, *, raw: Floats, target: Floats, labels: Ints, groups: Groups, embedding: Floats, training_embedding: Floats
+    wanted: CalibrationTargets,
+    *,
+    raw: Floats,
+    target: Floats,
+    labels: Ints,
+    groups: Groups,
+    embedding: Floats,
+    training_embedding: Floats,
 ) -> Trust:
     """Fit on the calibration cases: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
 
@@ -52,7 +59,9 @@ def fit_trust(
         lowest = min(sets.thresholds.values())
         least = [sets.thresholds[group] if group else lowest for group in groups]
         sizes = np.array([prediction_set(row, limit).sum() for row, limit in zip(probabilities, least, strict=True)])
-        rule = abstention_rule(probabilities, labels, sizes, max_set_size=wanted.abstention.max_set_size, top=wanted.top, risk=wanted.risk)
+        rule = abstention_rule(
+            probabilities, labels, sizes, max_set_size=wanted.abstention.max_set_size, top=wanted.top, risk=wanted.risk
+        )
     outliers = None
     if wanted.false_alarms is not None:
         outliers = fit_outliers(training_embedding, embedding, false_alarms=wanted.false_alarms)

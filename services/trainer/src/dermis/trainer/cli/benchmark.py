@@ -25,20 +25,35 @@ def benchmark() -> None:
     show_default=True,
     help="Store URL that holds SCIN's two tables and images/.",
 )
-@click.option("--split", type=click.Path(dir_okay=False, path_type=Path), help="Fold file; written if it is not there yet.")
+@click.option(
+    "--split", type=click.Path(dir_okay=False, path_type=Path), help="Fold file; written if it is not there yet."
+)
 @click.option(
     "--duplicates",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Near-duplicate groups of `dermis data duplicates`; needed by a split that was made with them.",
 )
-@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Of a new split: how many folds.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of a new split.")
-@click.option("--images/--no-images", default=True, show_default=True, help="Let models compete that see images, if the source has some.")
 @click.option(
-    "--cache", type=click.Path(file_okay=False, path_type=Path), default=".dermis-cache", show_default=True, help="Embeddings of images."
+    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Of a new split: how many folds."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of a new split.")
+@click.option(
+    "--images/--no-images",
+    default=True,
+    show_default=True,
+    help="Let models compete that see images, if the source has some.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".dermis-cache",
+    show_default=True,
+    help="Embeddings of images.",
 )
 @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the page, Markdown, here.")
-@click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures, JSON, here.")
+@click.option(
+    "--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures, JSON, here."
+)
 def scin(
     source: str,
     split: Path | None,
@@ -103,7 +118,12 @@ def _comparison(name: str, text: str) -> click.Command:
         show_default=True,
         help="Data set: a folder, store URL or generated:SEED:COUNT.",
     )
-    @click.option("--work", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for embeddings and folds.")
+    @click.option(
+        "--work",
+        type=click.Path(file_okay=False, path_type=Path),
+        required=True,
+        help="Folder for embeddings and folds.",
+    )
     @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the table, Markdown, here.")
     def command(urls: tuple[str, ...], work: Path, write: Path | None) -> None:
         from dermis.trainer.benchmarks.comparisons import RUNS
@@ -122,7 +142,13 @@ for _name, _text in _COMPARISONS.items():
 
 @benchmark.command("out-of-distribution")
 @click.argument("predictions", nargs=-1, required=True, type=options.FILE)
-@click.option("--false-alarms", type=click.FloatRange(0, 0.5), default=0.02, show_default=True, help="Share of known cases that may alarm.")
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 0.5),
+    default=0.02,
+    show_default=True,
+    help="Share of known cases that may alarm.",
+)
 def out_of_distribution(predictions: tuple[Path, ...], false_alarms: float) -> None:
     """How well a model's outlier rule finds cases of other data sets: PREDICTIONS are files of `dermis evaluate`, the model's own first.
 
@@ -136,11 +162,17 @@ def out_of_distribution(predictions: tuple[Path, ...], false_alarms: float) -> N
 
 
 @benchmark.command("set-coverage")
-@click.option("--predictions", type=options.FILE, help="predictions.npz of `dermis evaluate`, instead of model and data.")
+@click.option(
+    "--predictions", type=options.FILE, help="predictions.npz of `dermis evaluate`, instead of model and data."
+)
 @click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A bundle's folder.")
-@click.option("--data", metavar="URL", callback=options.as_url, help="Data set: a folder, store URL or generated:SEED:COUNT.")
+@click.option(
+    "--data", metavar="URL", callback=options.as_url, help="Data set: a folder, store URL or generated:SEED:COUNT."
+)
 @click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9, show_default=True)
-@click.option("--splits", type=click.IntRange(2), default=50, show_default=True, help="Halves to calibrate and to test on.")
+@click.option(
+    "--splits", type=click.IntRange(2), default=50, show_default=True, help="Halves to calibrate and to test on."
+)
 def set_coverage(predictions: Path | None, model: Path | None, data: str | None, coverage: float, splits: int) -> None:
     """How often prediction sets hold the label, over many splits into halves; exit code 1 where the mean is more than a point off.
 

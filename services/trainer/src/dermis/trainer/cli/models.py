@@ -16,7 +16,9 @@ from dermis.trainer.records import layout
 if TYPE_CHECKING:
     from dermis.trainer.registry.promote import Promotion, Waiver
 
-_models_root = click.option("--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL].")
+_models_root = click.option(
+    "--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL]."
+)
 
 
 @click.group(short_help="List training runs and model versions.", invoke_without_command=True)
@@ -65,22 +67,42 @@ def show(context: click.Context, version: str, as_json: bool) -> None:
         click.echo(json.dumps(description, indent=1))
         return
     click.echo("\n".join(f"{name}: {value}" for name, value in description["about"].items()))
-    click.echo("\nLineage\n" + (_table([{"what": name, "value": value} for name, value in description["lineage"].items()])))
+    click.echo(
+        "\nLineage\n" + (_table([{"what": name, "value": value} for name, value in description["lineage"].items()]))
+    )
     for evaluation in description["evaluations"]:
-        click.echo(f"\nEvaluation on data set {evaluation['data']}, n = {evaluation['n']}\n{_table(evaluation['rows'])}")
+        click.echo(
+            f"\nEvaluation on data set {evaluation['data']}, n = {evaluation['n']}\n{_table(evaluation['rows'])}"
+        )
     click.echo("\nPromotions\n" + _table(description["promotions"]))
 
 
 @click.command(short_help="Make a version current, if the gate lets it.")
 @click.argument("version")
 @options.store
-@click.option("--data-digest", "data", help="Digest of the data set to compare on (its beginning will do) [default: the only one].")
-@click.option("--waive", "waived", multiple=True, metavar="SCALE=GROUP", help="Pass over a group that is too small to judge. Repeatable.")
+@click.option(
+    "--data-digest",
+    "data",
+    help="Digest of the data set to compare on (its beginning will do) [default: the only one].",
+)
+@click.option(
+    "--waive",
+    "waived",
+    multiple=True,
+    metavar="SCALE=GROUP",
+    help="Pass over a group that is too small to judge. Repeatable.",
+)
 @click.option("--reason", "reasons", multiple=True, metavar="TEXT", help="Why; one for each --waive, or one for all.")
 @click.option(
-    "--first", is_flag=True, help="No comparable version is current (none, a demo, other conditions): compare with a constant list."
+    "--first",
+    is_flag=True,
+    help="No comparable version is current (none, a demo, other conditions): compare with a constant list.",
 )
-@click.option("--lower-purpose", is_flag=True, help="Let a demo take the place of a research or release model: for a first set-up.")
+@click.option(
+    "--lower-purpose",
+    is_flag=True,
+    help="Let a demo take the place of a research or release model: for a first set-up.",
+)
 @_models_root
 @options.as_json
 def promote(
@@ -114,7 +136,10 @@ def promote(
         first=first,
         lower_purpose=lower_purpose,
     )
-    _show(registry.promote(open_store(store_url), request, models_root=models_root or models_root_of(store_url)), as_json=as_json)
+    _show(
+        registry.promote(open_store(store_url), request, models_root=models_root or models_root_of(store_url)),
+        as_json=as_json,
+    )
 
 
 @click.command()
@@ -130,14 +155,18 @@ def rollback(store_url: str, models_root: str | None, as_json: bool) -> None:
     """
     from dermis.trainer.registry import promote as registry
 
-    _show(registry.rollback(open_store(store_url), models_root=models_root or models_root_of(store_url)), as_json=as_json)
+    _show(
+        registry.rollback(open_store(store_url), models_root=models_root or models_root_of(store_url)), as_json=as_json
+    )
 
 
 def _waivers(groups: tuple[str, ...], reasons: tuple[str, ...]) -> "tuple[Waiver, ...]":
     from dermis.trainer.registry.promote import Waiver
 
     if (groups and len(reasons) not in (1, len(groups))) or not all(reason.strip() for reason in reasons):
-        raise click.UsageError(f"{len(groups)} --waive and {len(reasons)} --reason: give one reason for each, or one for all")
+        raise click.UsageError(
+            f"{len(groups)} --waive and {len(reasons)} --reason: give one reason for each, or one for all"
+        )
     if reasons and not groups:
         raise click.UsageError("--reason without --waive: name the group with --waive SCALE=GROUP")
     each = reasons if len(reasons) == len(groups) else reasons * len(groups)
@@ -152,7 +181,9 @@ def _show(record: "Promotion", *, as_json: bool) -> None:
         click.echo(record.model_dump_json(indent=1))
     else:
         if record.overall:
-            click.echo(f"{record.ref.name} {record.ref.version} against {record.compared_with}, {record.measure}, data set {record.data}")
+            click.echo(
+                f"{record.ref.name} {record.ref.version} against {record.compared_with}, {record.measure}, data set {record.data}"
+            )
             click.echo(_table(list(rows((record.overall, *record.tones)))) + "\n")
         over = f", in place of {record.over.name} {record.over.version}" if record.over else ""
         click.echo(f"{record.action}: {record.ref.name} {record.ref.version}{over}; recorded as {record.id}")
@@ -170,4 +201,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         return "(none)"
     cells = [list(rows[0]), *(["-" if value is None else str(value) for value in row.values()] for row in rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(cells[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 """TensorFlow's own variable; at 0 nothing is kept off."""
 
-_LOG_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:|To enable the following instructions:")
+_LOG_LINE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:|To enable the following instructions:"
+)
 _STDERR = 2
 
 

@@ -19,21 +19,48 @@ _folder = click.Path(file_okay=False, path_type=Path)
 
 @click.command(short_help="Train a model by a config and publish it as a version.")
 @click.argument("config")
-@click.option("--store", required=True, envvar="DERMIS_STORE_URL", show_envvar=True, help="Store for the run and the version.")
-@click.option("--data", multiple=True, metavar="URL", help="Data set: store URL, folder, or generated:SEED:COUNT; several train together.")
+@click.option(
+    "--store", required=True, envvar="DERMIS_STORE_URL", show_envvar=True, help="Store for the run and the version."
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="URL",
+    help="Data set: store URL, folder, or generated:SEED:COUNT; several train together.",
+)
 @click.option("--mapping", help="Mapping of the data set: its name or a file; by default one that fits, else SCIN.")
 @click.option("--policy", help="Label policy for SCIN: its name, or a file.")
 @click.option("--duplicates", type=_file, help="Near-duplicate groups: CSV with columns image, group.")
-@click.option("--split", type=_file, help="Fold file of `dermis data split`; by default one is made with the config's seed.")
 @click.option(
-    "--on-all", type=click.IntRange(min=2), metavar="FOLDS", help="Learn from every case; calibrate and measure by that many folds."
+    "--split", type=_file, help="Fold file of `dermis data split`; by default one is made with the config's seed."
 )
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a setting: batch=64, head.l2=0.01, stage.0.epochs=5.")
-@click.option("--grid", multiple=True, metavar="NAME=A,B,C", help="Try every combination, then go on with the least validation loss.")
 @click.option(
-    "--resume", metavar="RUN", help="Go on with this run; by default the same command goes on with its own run, if that is not finished."
+    "--on-all",
+    type=click.IntRange(min=2),
+    metavar="FOLDS",
+    help="Learn from every case; calibrate and measure by that many folds.",
 )
-@click.option("--cache", type=_folder, default=".dermis-cache", show_default=True, help="Embeddings and prepared images.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting: batch=64, head.l2=0.01, stage.0.epochs=5.",
+)
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="NAME=A,B,C",
+    help="Try every combination, then go on with the least validation loss.",
+)
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with this run; by default the same command goes on with its own run, if that is not finished.",
+)
+@click.option(
+    "--cache", type=_folder, default=".dermis-cache", show_default=True, help="Embeddings and prepared images."
+)
 @click.option("--tensorboard", type=_folder, help="Write TensorBoard's events here.")
 @click.option("--quiet", is_flag=True, help="No progress bars and no line per epoch.")
 def train(

@@ -36,7 +36,9 @@ SAMPLE_LONGEST = 1200
 
 
 def parts() -> Parts:
-    return Parts(**{name: open_dataset(f"generated:{seed}:{count}") for name, (seed, count) in SEEDS_AND_COUNTS.items()})
+    return Parts(
+        **{name: open_dataset(f"generated:{seed}:{count}") for name, (seed, count) in SEEDS_AND_COUNTS.items()}
+    )
 
 
 CONFIG = Config(
@@ -51,8 +53,9 @@ CONFIG = Config(
     abstention=AbstentionRule(min_probability=0.4, max_set_size=4),
     false_alarms=None,
 )
-DATA = "generated cases (dermis.data.generated.cases): procedural skin over the whole Monk scale with invented answers; " + ", ".join(
-    f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items()
+DATA = (
+    "generated cases (dermis.data.generated.cases): procedural skin over the whole Monk scale with invented answers; "
+    + ", ".join(f"{name}: {count} of seed {seed}" for name, (seed, count) in SEEDS_AND_COUNTS.items())
 )
 LINEAGE = {
     "config": "dermis.trainer.configs.demo",
@@ -91,7 +94,9 @@ def write_sample_case(folder: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Build the demo bundle, check the committed one, or write the demo's case.")
+    parser = argparse.ArgumentParser(
+        description="Build the demo bundle, check the committed one, or write the demo's case."
+    )
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--out", type=Path, metavar="FOLDER", help="build the bundle in a new folder")
     way.add_argument("--check", type=Path, metavar="FOLDER", help="rebuild and compare with the bundle in this folder")

@@ -13,6 +13,9 @@ CONFIG = Config(
     backbone="efficientnet-b0",
     weights=None,
     head=Head(pooling="images", standardised=True, l2=0.01),
-    stages=(Stage(epochs=20, learning_rate=2e-3), Stage(after="block5c_add", epochs=10, learning_rate=1e-4, images="augmented")),
+    stages=(
+        Stage(epochs=20, learning_rate=2e-3),
+        Stage(after="block5c_add", epochs=10, learning_rate=1e-4, images="augmented"),
+    ),
     ema=0.99,
 )

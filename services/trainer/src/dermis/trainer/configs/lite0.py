@@ -13,7 +13,10 @@ from dermis.trainer.model.head import Head
 CONFIG = Config(
     name="lite0",
     head=Head(pooling="images", standardised=True, l2=0.01, dropout=0.2),
-    stages=(Stage(epochs=25, learning_rate=3e-3), Stage(after="block_13", epochs=10, learning_rate=1e-4, images="augmented")),
+    stages=(
+        Stage(epochs=25, learning_rate=3e-3),
+        Stage(after="block_13", epochs=10, learning_rate=1e-4, images="augmented"),
+    ),
     images_dropout=0.1,
     answers_dropout=0.2,
     ema=0.99,

@@ -16,7 +16,18 @@ from dermis.trainer.evaluation.report import interval_of, rounded
 from dermis.trainer.evaluation.slices import TONE_SCALES, by_tone
 from dermis.trainer.metrics import Floats, Judged
 
-PAIRED = ("top_1", "top_3", "top_5", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier", "brier_soft", "aurc")
+PAIRED = (
+    "top_1",
+    "top_3",
+    "top_5",
+    "top_1_soft",
+    "top_3_soft",
+    "balanced_accuracy",
+    "macro_auroc",
+    "brier",
+    "brier_soft",
+    "aurc",
+)
 
 
 class Difference(Part):
@@ -66,7 +77,12 @@ class Comparison(Part):
 
 
 def compare(
-    manifest: Manifest, predictions: Predictions, other_manifest: Manifest, other: Predictions, *, draws: int = measures.DRAWS
+    manifest: Manifest,
+    predictions: Predictions,
+    other_manifest: Manifest,
+    other: Predictions,
+    *,
+    draws: int = measures.DRAWS,
 ) -> Comparison:
     """Return how a model differs from another one on the same cases: this minus the other, each figure by one set of bootstrap draws.
 
@@ -79,7 +95,9 @@ def compare(
         or not np.allclose(predictions.target, other.target, atol=1e-9)
     ):
         raise DermisError(
-            Kind.INVALID, "NOT_PAIRED", f"{predictions.model} and {other.model} were not measured on the same cases: predict both"
+            Kind.INVALID,
+            "NOT_PAIRED",
+            f"{predictions.model} and {other.model} were not measured on the same cases: predict both",
         )
     labelled = predictions.labels >= 0
     predictions, other = at(predictions, labelled), at(other, labelled)

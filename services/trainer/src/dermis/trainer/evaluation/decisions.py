@@ -46,13 +46,21 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             embedding=others.embedding,
             training_embedding=others.embedding,
         )
-        update = {"calibration": trust.calibration, "prediction_sets": trust.prediction_sets, "abstention": trust.abstention}
+        update = {
+            "calibration": trust.calibration,
+            "prediction_sets": trust.prediction_sets,
+            "abstention": trust.abstention,
+        }
         decided[fold] = manifest.model_copy(update=update)
     return decided
 
 
 def decided(
-    manifest: Manifest, predictions: Predictions, outliers: Outliers | None = None, *, by_fold: Mapping[int, Manifest] | None = None
+    manifest: Manifest,
+    predictions: Predictions,
+    outliers: Outliers | None = None,
+    *,
+    by_fold: Mapping[int, Manifest] | None = None,
 ) -> tuple[Judged, Hits | None]:
     """Return the cases as the worker decides them, and which it calls out of distribution, None without such a rule.
 
@@ -60,7 +68,9 @@ def decided(
     """
     if predictions.conditions != manifest.conditions:
         raise DermisError(
-            Kind.INVALID, "CONDITIONS", f"the predictions are of other conditions than {manifest.key}'s: predict again with it"
+            Kind.INVALID,
+            "CONDITIONS",
+            f"the predictions are of other conditions than {manifest.key}'s: predict again with it",
         )
     scores = None
     if manifest.outliers and outliers:
@@ -70,11 +80,18 @@ def decided(
         ]
     column = {condition.id: k for k, condition in enumerate(manifest.conditions)}
     probabilities = np.zeros((len(predictions), len(column)))
-    sets, answered, strange = np.zeros(probabilities.shape, bool), np.zeros(len(predictions), bool), np.zeros(len(predictions), bool)
+    sets, answered, strange = (
+        np.zeros(probabilities.shape, bool),
+        np.zeros(len(predictions), bool),
+        np.zeros(len(predictions), bool),
+    )
     for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SERVED], _types(predictions), strict=True)):
         of = by_fold[int(predictions.fold[row])] if by_fold else manifest
         decision = decide(raw, of, fitzpatrick, outlier_score=scores[row] if scores else None)
-        answered[row], strange[row] = decision.kind is OutcomeKind.DIFFERENTIAL, decision.reason == "OUT_OF_DISTRIBUTION"
+        answered[row], strange[row] = (
+            decision.kind is OutcomeKind.DIFFERENTIAL,
+            decision.reason == "OUT_OF_DISTRIBUTION",
+        )
         for ranked in decision.differential:
             probabilities[row, column[ranked.condition]] = ranked.probability
             sets[row, column[ranked.condition]] = ranked.in_prediction_set

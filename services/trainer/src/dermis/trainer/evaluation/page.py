@@ -42,7 +42,15 @@ MEASURES = {
     "top_3_answered": "Top-3 of those answered",
 }
 IN_SLICES = (
-    *("top_3", "top_1_soft", "top_3_soft", "balanced_accuracy", "macro_auroc", "brier_soft", "expected_calibration_error"),
+    *(
+        "top_3",
+        "top_1_soft",
+        "top_3_soft",
+        "balanced_accuracy",
+        "macro_auroc",
+        "brier_soft",
+        "expected_calibration_error",
+    ),
     *("set_coverage_soft", "set_size", "aurc", "abstained", "out_of_distribution"),
 )
 SLICES = {
@@ -101,7 +109,9 @@ def as_html(
         *_evaluated(evaluated),
     ]
     tables = [table for table in tables if len(table.frame)]
-    return page(Report(name="evaluation", title=f"Evaluation of {report.model}", facts=facts, tables=tables, notice=NOTICE))
+    return page(
+        Report(name="evaluation", title=f"Evaluation of {report.model}", facts=facts, tables=tables, notice=NOTICE)
+    )
 
 
 def _overall(report: EvaluationReport) -> Table:
@@ -131,7 +141,9 @@ def _overall(report: EvaluationReport) -> Table:
 def _perfect(measure: str, band: Interval) -> str:
     if not band:
         return ""
-    return f"{band[0]:.3f} to {band[1]:.3f}" if "coverage" in measure else f"{band[0]:.3f}, 95th percentile {band[1]:.3f}"
+    return (
+        f"{band[0]:.3f} to {band[1]:.3f}" if "coverage" in measure else f"{band[0]:.3f}, 95th percentile {band[1]:.3f}"
+    )
 
 
 def _shown(report: EvaluationReport) -> Table:
@@ -181,7 +193,9 @@ def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Compa
             columns=["value", *(f"{part}_{side}" for side in "ab" for part in ("n", "share", "low", "high"))],
         )
         title = f"Top-3 by {SLICES[scale]}"
-        tables.append(Table(name=f"sides_{scale}", section=section, title=title, frame=frame, chart="sides", sides=sides))
+        tables.append(
+            Table(name=f"sides_{scale}", section=section, title=title, frame=frame, chart="sides", sides=sides)
+        )
         differences = []
         for row in several:
             top_3 = row.differences["top_3"]
@@ -243,7 +257,9 @@ def _coverage(report: EvaluationReport) -> Table:
             }
         )
     note = "Where the type is not given the lowest threshold applies, so that more is covered than claimed."
-    return Table(name="coverage", section="Trust", title="Coverage of the prediction sets", note=note, frame=pd.DataFrame(rows))
+    return Table(
+        name="coverage", section="Trust", title="Coverage of the prediction sets", note=note, frame=pd.DataFrame(rows)
+    )
 
 
 def _risk(report: EvaluationReport) -> Table:
@@ -251,10 +267,14 @@ def _risk(report: EvaluationReport) -> Table:
     for of, curve in report.risk_coverage.items():
         for point in curve:
             low, high = point.interval or (None, None)
-            rows.append({"of": of, "answered": point.answered, "n": point.n, "risk": point.risk, "low": low, "high": high})
+            rows.append(
+                {"of": of, "answered": point.answered, "n": point.n, "risk": point.risk, "low": low, "high": high}
+            )
     frame = pd.DataFrame(rows).astype({"low": float, "high": float})
     note = "Share of cases whose first condition is wrong among those answered, with the interval of all."
-    return Table(name="risk_coverage", section="Trust", title="Risk by share answered", note=note, frame=frame, chart="curves")
+    return Table(
+        name="risk_coverage", section="Trust", title="Risk by share answered", note=note, frame=frame, chart="curves"
+    )
 
 
 def _confusion(report: EvaluationReport) -> list[Table]:
@@ -266,7 +286,9 @@ def _confusion(report: EvaluationReport) -> list[Table]:
     rows = [{"reference": f"{k + 1} {names[k]}", "first": str(j + 1), "n": table[k][j]} for k in kept for j in kept]
     note = "Rows: the reference differential's first condition, with its number; columns: the number of the model's."
     note += f" The {_CONFUSED} most frequent are shown." if len(names) > _CONFUSED else ""
-    return [Table(name="confusion", section="Trust", title="Confusion", note=note, frame=pd.DataFrame(rows), chart="matrix")]
+    return [
+        Table(name="confusion", section="Trust", title="Confusion", note=note, frame=pd.DataFrame(rows), chart="matrix")
+    ]
 
 
 def _human(report: EvaluationReport) -> list[Table]:
@@ -304,12 +326,16 @@ def _gaps(report: EvaluationReport) -> Table:
         )
     columns = ["between", "measure", "n", "lowest", "highest", "estimate", "low", "high", "by chance"]
     note = "The largest difference between groups, of groups with 30 cases or more; by chance: what groups that are alike would show."
-    return Table(name="gaps", section="Groups", title="Gaps between groups", note=note, frame=pd.DataFrame(rows, columns=columns))
+    return Table(
+        name="gaps", section="Groups", title="Gaps between groups", note=note, frame=pd.DataFrame(rows, columns=columns)
+    )
 
 
 def _slices(report: EvaluationReport) -> list[Table]:
     tables = []
-    for name in sorted(report.slices, key=lambda name: (list(SLICES).index(name) if name in SLICES else len(SLICES) - 1.5, name)):
+    for name in sorted(
+        report.slices, key=lambda name: (list(SLICES).index(name) if name in SLICES else len(SLICES) - 1.5, name)
+    ):
         several = report.slices[name]
         if {row.value for row in several} == {NOT_GIVEN}:
             continue
@@ -318,12 +344,21 @@ def _slices(report: EvaluationReport) -> list[Table]:
             top_1 = row.figures["top_1"]
             low, high = top_1.interval or (None, None)
             others = {MEASURES[figure]: _text(row.figures[figure]) for figure in IN_SLICES if figure in row.figures}
-            row_of_table = {"value": row.value, "n": row.n, "groups": row.groups, "estimate": top_1.value, "low": low, "high": high}
+            row_of_table = {
+                "value": row.value,
+                "n": row.n,
+                "groups": row.groups,
+                "estimate": top_1.value,
+                "low": low,
+                "high": high,
+            }
             rows.append({**row_of_table, "floor": top_1.floor, **others})
         title = SLICES.get(name) or name.replace("_", " ").capitalize()
         frame = pd.DataFrame(rows).astype({"low": float, "high": float})
         note = "Estimate: top-1; floor, the upright mark: top-1 of the prior's list on these very cases."
-        tables.append(Table(name=f"slice_{name}", section="Groups", title=title, note=note, frame=frame, chart="points"))
+        tables.append(
+            Table(name=f"slice_{name}", section="Groups", title=title, note=note, frame=frame, chart="points")
+        )
     return tables
 
 
@@ -340,7 +375,10 @@ def _version(report: EvaluationReport) -> dict[str, str | int | float | None]:
         "model": report.model,
         "data": report.data_digest[:16],
         "n": report.n,
-        **{MEASURES[name]: _text(report.overall.get(name)) for name in ("top_1", "top_3", "top_3_soft", "macro_auroc", "aurc")},
+        **{
+            MEASURES[name]: _text(report.overall.get(name))
+            for name in ("top_1", "top_3", "top_3_soft", "macro_auroc", "aurc")
+        },
         "top-3 of the prior's list": report.floors.top_3,
         "Calibration error": report.metrics.get("expected_calibration_error"),
         "Coverage": report.metrics.get("set_coverage"),

@@ -52,7 +52,9 @@ class Bundle:
     outliers: Outliers | None
     model: openvino.CompiledModel
 
-    def run(self, images: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], features: Floats) -> tuple[Floats, Floats, Floats]:
+    def run(
+        self, images: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], features: Floats
+    ) -> tuple[Floats, Floats, Floats]:
         """Return probabilities [B,K], uncalibrated, embedding [B,E] and answers_logits [B,K]."""
         results = self.model({"images": images, "image_mask": mask, "features": features})
         outputs = ("probabilities", "embedding", "answers_logits")
@@ -65,11 +67,17 @@ def open_bundle(folder: Path) -> Bundle:
     schema = FeatureSchema.model_validate_json((folder / FEATURE_SCHEMA_FILE).read_bytes())
     if schema.id != manifest.feature_schema:
         raise DermisError(
-            Kind.INVALID, "BUNDLE_INVALID", f"{folder.name}: {FEATURE_SCHEMA_FILE} is {schema.id}, not {manifest.feature_schema}"
+            Kind.INVALID,
+            "BUNDLE_INVALID",
+            f"{folder.name}: {FEATURE_SCHEMA_FILE} is {schema.id}, not {manifest.feature_schema}",
         )
     for path, digest in manifest.files.items():
         if not (folder / path).is_file() or hashlib.sha256((folder / path).read_bytes()).hexdigest() != digest:
-            raise DermisError(Kind.INVALID, "BUNDLE_INVALID", f"{folder.name}: {path} is not as the manifest says: fetch the bundle again")
+            raise DermisError(
+                Kind.INVALID,
+                "BUNDLE_INVALID",
+                f"{folder.name}: {path} is not as the manifest says: fetch the bundle again",
+            )
     outliers = from_bytes((folder / manifest.outliers.file).read_bytes()) if manifest.outliers else None
     compiled = openvino.Core().compile_model(str(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return Bundle(manifest=manifest, schema=schema, outliers=outliers, model=compiled)
@@ -108,7 +116,9 @@ def predict(
     that are taken out of every self-report. `name`: what the predictions call the model.
     """
     dataset.check_images()
-    policy = quality.Policy.model_validate_json(resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes())
+    policy = quality.Policy.model_validate_json(
+        resources.files("dermis.worker").joinpath("quality_policy.json").read_bytes()
+    )
     size = bundle.manifest.image_size
     nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
     silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
@@ -139,7 +149,9 @@ def predict(
     for why, cases in lost.items():
         if cases:
             first = ", ".join(list(dict.fromkeys(cases))[:_TOLD])
-            say(f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the model; the first cases: {first}")
+            say(
+                f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the model; the first cases: {first}"
+            )
     whole = predictions(
         dataset,
         bundle.manifest.conditions,
@@ -174,16 +186,22 @@ def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:
 
 def quality_slices(reports: Sequence[Sequence[QualityReport]]) -> dict[str, tuple[str, ...]]:
     """Return slices by the quality of each case's images: its best verdict, and each measure's third of the cases, by its mean."""
-    best = tuple(max((report.verdict for report in case), key=_VERDICTS.index).value if case else NOT_GIVEN for case in reports)
+    best = tuple(
+        max((report.verdict for report in case), key=_VERDICTS.index).value if case else NOT_GIVEN for case in reports
+    )
     slices = {"quality_verdict": best}
     for name in MEASURES:
-        values = np.array([_mean(getattr(report.measures, name) for report in case if report.measures) for case in reports])
+        values = np.array(
+            [_mean(getattr(report.measures, name) for report in case if report.measures) for case in reports]
+        )
         finite = values[~np.isnan(values)]
         if not len(finite):
             continue
         low, high = np.quantile(finite, [1 / 3, 2 / 3])
         names = (f"1: to {low:.3g}", f"2: {low:.3g} to {high:.3g}", f"3: above {high:.3g}")
-        slices[f"quality_{name}"] = tuple(NOT_GIVEN if np.isnan(value) else names[int(value > low) + int(value > high)] for value in values)
+        slices[f"quality_{name}"] = tuple(
+            NOT_GIVEN if np.isnan(value) else names[int(value > low) + int(value > high)] for value in values
+        )
     return slices
 
 
@@ -213,7 +231,9 @@ def _look(store: Images, key: str, policy: quality.Policy, change: Change | None
     except DermisError as error:
         if error.retryable:
             raise
-        return _Looked(quality.unreadable(policy), None, "missing" if isinstance(error, BlobNotFound) else "undecodable")
+        return _Looked(
+            quality.unreadable(policy), None, "missing" if isinstance(error, BlobNotFound) else "undecodable"
+        )
     working = change(working) if change else working
     return _Looked(quality.assess(working, policy), working)
 
@@ -256,6 +276,8 @@ def predictions(
         labels=labels,
         raw=raw,
         embedding=embedding,
-        slices={name: tuple(sample.slices[name] for sample in samples) for name in (samples[0].slices if samples else ())},
+        slices={
+            name: tuple(sample.slices[name] for sample in samples) for name in (samples[0].slices if samples else ())
+        },
         fold=np.zeros(len(samples), np.int64) if fold is None else fold,
     )

@@ -98,10 +98,16 @@ def from_bytes(data: bytes) -> Predictions:
                 conditions=tuple(Condition.model_validate(condition) for condition in head["conditions"]),
                 target=arrays["target"],
                 labels=arrays["labels"],
-                raw={modality: arrays[f"raw {modality}"] for modality in get_args(Modality) if f"raw {modality}" in arrays},
+                raw={
+                    modality: arrays[f"raw {modality}"]
+                    for modality in get_args(Modality)
+                    if f"raw {modality}" in arrays
+                },
                 embedding=arrays["embedding"],
                 slices={name: tuple(values) for name, values in head["slices"].items()},
                 fold=arrays["fold"],
             )
     except (ValueError, KeyError, OSError) as error:
-        raise DermisError(Kind.INVALID, "PREDICTIONS", f"these are no predictions of dermis evaluate: {error}") from error
+        raise DermisError(
+            Kind.INVALID, "PREDICTIONS", f"these are no predictions of dermis evaluate: {error}"
+        ) from error

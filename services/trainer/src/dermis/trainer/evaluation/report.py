@@ -36,7 +36,14 @@ from dermis.trainer.evaluation.slices import cut_by, slices
 from dermis.trainer.metrics import Floats, Judged
 from dermis.worker.core.outliers import Outliers
 
-COMPARED_GROUPS = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group", "age_group", "sex_at_birth", "race_ethnicity")
+COMPARED_GROUPS = (
+    "monk_bin",
+    "fitzpatrick_group",
+    "fitzpatrick_estimated_group",
+    "age_group",
+    "sex_at_birth",
+    "race_ethnicity",
+)
 """Slices between which gaps are stated."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
@@ -68,7 +75,9 @@ def evaluate(
     labelled = predictions.labels >= 0
     if not labelled.any():
         raise DermisError(
-            Kind.INVALID, "NO_LABEL", f"none of {len(predictions)} cases has a condition that {manifest.key} knows: measure on others"
+            Kind.INVALID,
+            "NO_LABEL",
+            f"none of {len(predictions)} cases has a condition that {manifest.key} knows: measure on others",
         )
     unlabelled = int((~labelled).sum())
     graders = None if graders is None else list(itertools.compress(graders, labelled))
@@ -83,7 +92,9 @@ def evaluate(
     confidence = judged.probabilities.max(1)
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
-    rows = {name: _rows(values, judged, weights, predictions.groups, strange, prior=prior) for name, values in cut.items()}
+    rows = {
+        name: _rows(values, judged, weights, predictions.groups, strange, prior=prior) for name, values in cut.items()
+    }
     return EvaluationReport(
         format=FORMAT,
         model=predictions.model,
@@ -98,13 +109,16 @@ def evaluate(
         interval=f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
         "Wilson's over groups where a share is 0 or 1",
         metrics={
-            name: rounded(bootstrapped[name][0]) for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")
+            name: rounded(bootstrapped[name][0])
+            for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")
         },
         mean_set_size=rounded(bootstrapped["set_size"][0]),
         intervals={name: overall[name].interval for name in ("top_1", "top_3")},
         overall=overall,
         calibrated_on=calibrated_on,
-        prior={condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)},
+        prior={
+            condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)
+        },
         floors=_floors(judged, prior),
         shown=_shown(predictions, weights),
         perfect_model_at_this_n=PerfectModel(
@@ -121,7 +135,9 @@ def evaluate(
         risk_coverage={
             "overall": _curve(judged, weights, predictions.groups),
             **{
-                value: _curve(judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h])
+                value: _curve(
+                    judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h]
+                )
                 for value, here in cut_by(cut["monk_bin"])
                 if value != NOT_GIVEN
             },
@@ -138,7 +154,13 @@ def _soft_band(confidence: Floats, mass: Floats, rng: np.random.Generator, draws
 
 
 def _rows(
-    values: Sequence[str], judged: Judged, weights: Floats, groups: Sequence[str], strange: measures.Hits | None, *, prior: Floats
+    values: Sequence[str],
+    judged: Judged,
+    weights: Floats,
+    groups: Sequence[str],
+    strange: measures.Hits | None,
+    *,
+    prior: Floats,
 ) -> tuple[Slice, ...]:
     rows = []
     for value, here in cut_by(values):
@@ -157,7 +179,9 @@ def _rows(
     return tuple(rows)
 
 
-def _with_intervals(bootstrapped: Samples, groups: Sequence[str], answered: measures.Hits | None = None) -> dict[str, Figure]:
+def _with_intervals(
+    bootstrapped: Samples, groups: Sequence[str], answered: measures.Hits | None = None
+) -> dict[str, Figure]:
     among = groups if answered is None else list(itertools.compress(groups, answered))
     return {
         name: with_interval(samples, among if name.endswith("_answered") else groups, share=name in _SHARES)
@@ -171,7 +195,9 @@ def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True)
     Of a `share` that is 0 or 1 every draw is the same and says nothing: there it is Wilson's interval over the groups.
     """
     value, interval = samples[0], interval_of(samples, groups)
-    if share and interval and np.isclose(value, (0, 1), rtol=0, atol=1e-9).any():  # weights of a differential add up to 1 but for rounding
+    if (
+        share and interval and np.isclose(value, (0, 1), rtol=0, atol=1e-9).any()
+    ):  # weights of a differential add up to 1 but for rounding
         count = len(set(groups))
         low, high = wilson(round(float(value)) * count, count)
         interval = _pair((float(low), float(high)))
@@ -200,13 +226,18 @@ def _shown(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
     """Return what each of images and answers gives alone, by the raw probabilities: calibration was made for both together."""
     rows: dict[str, Figures] = {}
     for what, table in predictions.raw.items():
-        values = {f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights) for top in measures.TOPS}
+        values = {
+            f"top_{top}": measures.mean(measures.hits(table, predictions.labels, top=top), weights)
+            for top in measures.TOPS
+        }
         values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
         alone = Judged.undecided(table, labels=predictions.labels, target=predictions.target, fold=predictions.fold)
         values |= measures.of_ranking(alone, weights)
         figures = _with_intervals(values, predictions.groups)
         flat: dict[str, float | Interval] = {name: figure.value for name, figure in figures.items()}
-        rows[what] = Figures.model_validate(flat | {f"{name}_interval": figure.interval for name, figure in figures.items()})
+        rows[what] = Figures.model_validate(
+            flat | {f"{name}_interval": figure.interval for name, figure in figures.items()}
+        )
     return rows
 
 
@@ -237,7 +268,9 @@ def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generato
                 set_coverage=row.figures["set_coverage"].value,
                 set_coverage_interval=row.figures["set_coverage"].interval,
                 set_size=row.figures["set_size"].value,
-                perfect_model_at_this_n=_exact_coverage(manifest, rng, calibrated_on=cases if claimed else None, n=row.n),
+                perfect_model_at_this_n=_exact_coverage(
+                    manifest, rng, calibrated_on=cases if claimed else None, n=row.n
+                ),
             )
         )
     return tuple(groups)
@@ -276,14 +309,18 @@ def _gaps(
                     highest_value=rounded(means.max()),
                     difference=rounded(spread[0]),
                     difference_interval=interval_of(spread, own),
-                    by_chance=_pair(measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)),
+                    by_chance=_pair(
+                        measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)
+                    ),
                     left_out=tuple(sorted(str(value) for value in set(sizes) - set(kept))),
                 )
             )
     return tuple(gaps)
 
 
-def _reliability(confidence: Floats, mass: Floats, judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[ReliabilityBin, ...]:
+def _reliability(
+    confidence: Floats, mass: Floats, judged: Judged, weights: Floats, groups: Sequence[str]
+) -> tuple[ReliabilityBin, ...]:
     right = measures.hits(judged.probabilities, judged.labels, top=1)
     place, bins = measures.bin_of(confidence), []
     for b in range(measures.BINS):
@@ -313,22 +350,30 @@ def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[Risk
         place = (share < answered - 1e-9).sum(1).clip(max=len(judged) - 1)
         samples = risk[np.arange(len(risk)), place]
         n = round(float(share[0, place[0]]) * len(judged))
-        points.append(RiskPoint(answered=answered, n=n, risk=rounded(samples[0]), interval=interval_of(samples, groups)))
+        points.append(
+            RiskPoint(answered=answered, n=n, risk=rounded(samples[0]), interval=interval_of(samples, groups))
+        )
     return tuple(points)
 
 
 def _confusion(manifest: Manifest, judged: Judged) -> Confusion:
     table = np.zeros((len(manifest.conditions),) * 2, int)
     np.add.at(table, (judged.labels, np.argsort(-judged.probabilities, axis=1, kind="stable")[:, 0]), 1)
-    return Confusion(conditions=tuple(condition.name for condition in manifest.conditions), rows="reference", n=table.tolist())
+    return Confusion(
+        conditions=tuple(condition.name for condition in manifest.conditions), rows="reference", n=table.tolist()
+    )
 
 
-def _human(graders: Sequence[Sequence[Mapping[str, float]]] | None, groups: Sequence[str], rng: np.random.Generator) -> GraderAgreement:
+def _human(
+    graders: Sequence[Sequence[Mapping[str, float]]] | None, groups: Sequence[str], rng: np.random.Generator
+) -> GraderAgreement:
     if graders is None:
         return GraderAgreement(n=0)
     agreement = {}
     for name, value in measures.agreement_of_graders(graders, groups, rng).items():
-        agreement[name] = _pair(value) if isinstance(value, tuple) else rounded(value) if isinstance(value, float) else value
+        agreement[name] = (
+            _pair(value) if isinstance(value, tuple) else rounded(value) if isinstance(value, float) else value
+        )
     return GraderAgreement.model_validate(agreement)
 
 

@@ -155,7 +155,13 @@ def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: St
         altered = predict(bundle, dataset, change=change, shown=(SERVED,), step=step)
         for scale, value, here in _tones(bundle, whole):
             part, changed = at(whole, here), at(altered, here)
-            what = {"change": name, "slice": scale, "value": value, "n": len(part), "first_stays": _stays(part, changed)}
+            what = {
+                "change": name,
+                "slice": scale,
+                "value": value,
+                "n": len(part),
+                "first_stays": _stays(part, changed),
+            }
             rows.append(ChangedImages.model_validate({**what, **_against(bundle, part, changed)}))
     return tuple(rows)
 
@@ -168,11 +174,15 @@ def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: 
     """
     if GENERATED.fullmatch(source):
         versions: Iterator[tuple[str, Predictions]] = (
-            (tone.value, predict(bundle, _repainted(dataset, source, tone), shown=(SERVED,), step=step)) for tone in MonkSkinTone
+            (tone.value, predict(bundle, _repainted(dataset, source, tone), shown=(SERVED,), step=step))
+            for tone in MonkSkinTone
         )
         how, own = "EXACT: the same scene painted on every Monk tone", whole.slices["monk_skin_tone"]
     else:
-        versions = ((name, predict(bundle, dataset, change=change, shown=(SERVED,), step=step)) for name, change in LIGHTNESS.items())
+        versions = (
+            (name, predict(bundle, dataset, change=change, shown=(SERVED,), step=step))
+            for name, change in LIGHTNESS.items()
+        )
         how, own = "APPROXIMATION: lightness shifted in CIE Lab, lesion and background with it", ("",) * len(whole)
     first = _first(whole)
     flips, rows = [], []
@@ -192,7 +202,9 @@ def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: 
         cases_with_a_flip=_mean(changed.any(0), whole.groups),
         shown_as=tuple(rows),
         by_slice=tuple(
-            SliceFlips(slice=scale, value=value, n=int(here.sum()), flip_rate=_mean(rate[here], _taken(whole.groups, here)))
+            SliceFlips(
+                slice=scale, value=value, n=int(here.sum()), flip_rate=_mean(rate[here], _taken(whole.groups, here))
+            )
             for scale, value, here in _tones(bundle, whole)
         ),
     )
@@ -235,7 +247,9 @@ def _stays(whole: Predictions, changed: Predictions) -> Figure:
 def _mean(values: Any, groups: Sequence[str]) -> Figure:
     if not len(values):
         return Figure(value=None, interval=None)
-    return with_interval(measures.mean(np.asarray(values, float), measures.draw_weights(groups, np.random.default_rng(0))), groups)
+    return with_interval(
+        measures.mean(np.asarray(values, float), measures.draw_weights(groups, np.random.default_rng(0))), groups
+    )
 
 
 def _taken(groups: Sequence[str], here: measures.Hits) -> list[str]:
@@ -255,7 +269,13 @@ def as_tables(studies: Studies) -> list[Table]:
         tables.append(Table(name="ablation", section="Studies", title="Without a part", note=note, frame=frame))
     if studies.robustness:
         frame = _frame(
-            {"change": row.change, "of": row.value, "n": row.n, **_differences(row), "first condition stays": _text(row.first_stays)}
+            {
+                "change": row.change,
+                "of": row.value,
+                "n": row.n,
+                **_differences(row),
+                "first condition stays": _text(row.first_stays),
+            }
             for row in studies.robustness
         )
         tables.append(Table(name="robustness", section="Studies", title="Changed images", note=note, frame=frame))
@@ -263,9 +283,13 @@ def as_tables(studies: Studies) -> list[Table]:
 
 
 def _table_of_flips(flips: ToneFlips) -> Table:
-    rows = [{"shown as": row.shown_as, "n": row.n, "flips": _text(row.flips), "top-1": _text(row.top_1)} for row in flips.shown_as]
+    rows = [
+        {"shown as": row.shown_as, "n": row.n, "flips": _text(row.flips), "top-1": _text(row.top_1)}
+        for row in flips.shown_as
+    ]
     rows += [
-        {"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""} for each in flips.by_slice
+        {"shown as": f"any other, of {each.value}", "n": each.n, "flips": _text(each.flip_rate), "top-1": ""}
+        for each in flips.by_slice
     ]
     note = f"{flips.how}. Of {flips.n:,} cases {_text(flips.cases_with_a_flip)} have at least one flip."
     return Table(name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=_frame(rows))

@@ -98,7 +98,10 @@ def run(options: EvaluationOptions) -> None:
         )
         _put(store, model.key, files)
     elif store:
-        click.echo(f"{options.model} is not the bundle that the store holds as {predictions.model}: nothing was put there", err=True)
+        click.echo(
+            f"{options.model} is not the bundle that the store holds as {predictions.model}: nothing was put there",
+            err=True,
+        )
     evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
     tables = studies.as_tables(studied) if studied else ()
     page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
@@ -132,7 +135,11 @@ def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStac
     folder = Path(text)
     if not folder.is_dir():
         if store is None:
-            raise DermisError(Kind.INVALID, "MODEL", f"{text!r} is no folder, and without --store there are no versions: name one of both")
+            raise DermisError(
+                Kind.INVALID,
+                "MODEL",
+                f"{text!r} is no folder, and without --store there are no versions: name one of both",
+            )
         folder = Path(stack.enter_context(TemporaryDirectory()))
         fetch_bundle(store, parse_ref(text, name=MODEL_NAME), folder)
     bundle = open_bundle(folder)
@@ -156,7 +163,9 @@ def _other(text: str, model: _Model, dataset: Dataset, store: BlobStore | None, 
     if model.bundle.manifest.conditions != other.bundle.manifest.conditions:
         differing = ", ".join(sorted(names ^ others)[:5]) or "the same ones in another order"
         raise DermisError(
-            Kind.INVALID, "NOT_PAIRED", f"--against {text} names other conditions ({differing}): measure each alone, without --against"
+            Kind.INVALID,
+            "NOT_PAIRED",
+            f"--against {text} names other conditions ({differing}): measure each alone, without --against",
         )
     return other
 
@@ -202,16 +211,22 @@ def _trained_on(model: _Model, train: Dataset | None, dataset: Dataset) -> tuple
     conditions = model.bundle.manifest.conditions
     file = model.folder / EVALUATION_FILE
     own = EvaluationReport.model_validate_json(file.read_bytes()) if file.is_file() else None
-    calibrated_on = (own and own.calibrated_on) or sum(model.bundle.manifest.prediction_sets.calibrated_on.values()) or None
+    calibrated_on = (
+        (own and own.calibrated_on) or sum(model.bundle.manifest.prediction_sets.calibrated_on.values()) or None
+    )
     if own and own.prior:
         return np.array([own.prior.get(condition.name, 0.0) for condition in conditions]), calibrated_on
     click.echo(
-        "the bundle does not say its training prior: floors are of " + ("the split's training part" if train else "these cases"), err=True
+        "the bundle does not say its training prior: floors are of "
+        + ("the split's training part" if train else "these cases"),
+        err=True,
     )
     return targets((train or dataset).samples, conditions)[0].mean(0), calibrated_on
 
 
-def _studies(options: EvaluationOptions, bundle: Bundle, dataset: Dataset, whole: Predictions) -> studies.Studies | None:
+def _studies(
+    options: EvaluationOptions, bundle: Bundle, dataset: Dataset, whole: Predictions
+) -> studies.Studies | None:
     if not options.ablation and not options.robustness:
         return None
     results: dict[str, Any] = {}
@@ -250,10 +265,14 @@ def _put(store: BlobStore, key: str, files: Mapping[str, bytes]) -> None:
         try:
             store.put_once(f"{key}/{name}", data)
         except BlobConflict:
-            click.echo(f"{key}/{name} stands with other content and is left: what is new is in the folder alone", err=True)
+            click.echo(
+                f"{key}/{name} stands with other content and is left: what is new is in the folder alone", err=True
+            )
 
 
-def _say(options: EvaluationOptions, report: EvaluationReport, comparison: Comparison | None, studied: studies.Studies | None) -> None:
+def _say(
+    options: EvaluationOptions, report: EvaluationReport, comparison: Comparison | None, studied: studies.Studies | None
+) -> None:
     click.echo(f"{report.model} on {report.n:,} cases")
     for name in (
         "top_1",
@@ -270,9 +289,13 @@ def _say(options: EvaluationOptions, report: EvaluationReport, comparison: Compa
         click.echo(f"  {name:28} {text}")
     if comparison:
         for name, paired in comparison.differences.items():
-            click.echo(f"  {name:28} {_text(paired.difference, paired.interval, sign='+')}  against {comparison.against}")
+            click.echo(
+                f"  {name:28} {_text(paired.difference, paired.interval, sign='+')}  against {comparison.against}"
+            )
     if studied and (flips := studied.skin_tone_flips):
-        click.echo(f"  skin-tone flip rate          {_text(flips.flip_rate.value, flips.flip_rate.interval)}  {flips.how}")
+        click.echo(
+            f"  skin-tone flip rate          {_text(flips.flip_rate.value, flips.flip_rate.interval)}  {flips.how}"
+        )
     click.echo(f"written {options.out / EVALUATION_FILE}, {options.out / PAGE_FILE}, {options.out / PREDICTIONS_FILE}")
 
 

@@ -46,9 +46,15 @@ def seen_in_training(
             )
         )
         how = f"by the record of {record.run_id}"
-        return SeenInTraining(cases=learned, calibrated=calibrated, of=len(dataset), how=how) if learned + calibrated else None
+        return (
+            SeenInTraining(cases=learned, calibrated=calibrated, of=len(dataset), how=how)
+            if learned + calibrated
+            else None
+        )
     lineage: Mapping[str, str] = manifest.lineage
-    if lineage.get("data") != whole or (split and split == lineage.get("split") and lineage.get("learned") != EVERY_CASE):
+    if lineage.get("data") != whole or (
+        split and split == lineage.get("split") and lineage.get("learned") != EVERY_CASE
+    ):
         return None
     how = "the bundle says that it was made from this very data set"
     return SeenInTraining(cases=None, calibrated=None, of=len(dataset), how=how)

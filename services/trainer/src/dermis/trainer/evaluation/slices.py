@@ -33,7 +33,10 @@ def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str,
     """Return what the report is cut by: name -> N values."""
     groups = {
         grouped: tuple(group or NOT_GIVEN for group in fitzpatrick_groups(predictions, scale))
-        for grouped, scale in (("fitzpatrick_group", "fitzpatrick_self"), ("fitzpatrick_estimated_group", "fitzpatrick_estimated"))
+        for grouped, scale in (
+            ("fitzpatrick_group", "fitzpatrick_self"),
+            ("fitzpatrick_estimated_group", "fitzpatrick_estimated"),
+        )
     }
     condition = tuple(manifest.conditions[label].name if label >= 0 else NOT_GIVEN for label in predictions.labels)
     return {"condition": condition, **groups, **predictions.slices}

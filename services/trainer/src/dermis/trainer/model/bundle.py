@@ -54,7 +54,17 @@ def read_metrics(folder: Path) -> dict[str, float]:
     return {name: value for name, value in report.metrics.items() if value is not None}
 
 
-_EXACT = ("name", "version", "purpose", "image_size", "max_images", "conditions", "feature_schema", "embedding_size", "cam_size")
+_EXACT = (
+    "name",
+    "version",
+    "purpose",
+    "image_size",
+    "max_images",
+    "conditions",
+    "feature_schema",
+    "embedding_size",
+    "cam_size",
+)
 
 
 def differences(folder: Path, other: Path, *, tolerance: float = 0.02) -> list[str]:

@@ -18,7 +18,8 @@ def model_card(manifest: Manifest, report: EvaluationReport) -> str:
     """Return the card, Markdown, of a bundle and its evaluation report."""
     metrics, floors, perfect = report.metrics, report.floors, report.perfect_model_at_this_n
     rows = "\n".join(
-        f"| {what} | {_number(row.figures['top_1'].value)} | {_number(row.figures['top_3'].value)} |" for what, row in report.shown.items()
+        f"| {what} | {_number(row.figures['top_1'].value)} | {_number(row.figures['top_3'].value)} |"
+        for what, row in report.shown.items()
     )
     return f"""# {manifest.name} {manifest.version} ({manifest.purpose})
 
@@ -79,20 +80,26 @@ def _promises(manifest: Manifest) -> str:
     """Return in sentences for whom no coverage is claimed and what abstention was chosen for."""
     lines = []
     if pooled := manifest.prediction_sets.pooled:
-        lines.append(f"Too few calibration cases to claim a coverage for {', '.join(pooled)}: they share the threshold of all.")
+        lines.append(
+            f"Too few calibration cases to claim a coverage for {', '.join(pooled)}: they share the threshold of all."
+        )
     if chosen := manifest.abstention.chosen_for:
         lines.append(
             f"Abstention was chosen so that of the cases answered at most {chosen.risk:.0%} lack their condition among the first {chosen.top}, "
             f"with {chosen.confidence:.0%} confidence on {chosen.calibrated_on} calibration cases, {chosen.answered:.0%} of which were answered."
         )
     if rule := manifest.outliers:
-        lines.append(f"Cases unlike those of training are declined, at a cost of {rule.false_alarms:.0%} of cases like them.")
+        lines.append(
+            f"Cases unlike those of training are declined, at a cost of {rule.false_alarms:.0%} of cases like them."
+        )
     return "\n".join(lines) + "\n" if lines else ""
 
 
 def _slices(title: str, rows: Sequence[Slice]) -> str:
     lines = (
-        f"| {row.value} | {row.n} | " + " | ".join(_figure(row.figures[name]) for name in ("top_1", "top_3", "set_coverage")) + " |\n"
+        f"| {row.value} | {row.n} | "
+        + " | ".join(_figure(row.figures[name]) for name in ("top_1", "top_3", "set_coverage"))
+        + " |\n"
         for row in rows
     )
     return f"## {title}\n\n| | n | top-1 | top-3 | set coverage |\n|---|---|---|---|---|\n{''.join(lines)}"

@@ -63,7 +63,12 @@ def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
 def signature(folder: Path) -> dict[str, str]:
     """Return "input images" and the like -> type and shape of a bundle's one signature; an error if there are others."""
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    signatures = {name: spec for graph in saved.meta_graphs for name, spec in graph.signature_def.items() if not name.startswith("__")}
+    signatures = {
+        name: spec
+        for graph in saved.meta_graphs
+        for name, spec in graph.signature_def.items()
+        if not name.startswith("__")
+    }
     if list(signatures) != [SIGNATURE]:
         raise DermisError(Kind.INVALID, "SIGNATURE", f"signatures {sorted(signatures)}; a bundle has {SIGNATURE} alone")
     return {
@@ -88,7 +93,10 @@ def write_warm_up(path: Path, inputs: Arrays) -> None:
 def run_tensorflow(folder: Path, inputs: Arrays) -> Arrays:
     """Return what TensorFlow makes of a bundle's SavedModel."""
     signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
-    return {name: tensor.numpy() for name, tensor in signature(**{key: tf.constant(value) for key, value in inputs.items()}).items()}
+    return {
+        name: tensor.numpy()
+        for name, tensor in signature(**{key: tf.constant(value) for key, value in inputs.items()}).items()
+    }
 
 
 def run_openvino(folder: Path, inputs: Arrays) -> Arrays:
@@ -112,6 +120,8 @@ def check_agreement(folder: Path, model: keras.Model, inputs: Arrays, *, toleran
             off = float(np.abs(outputs[name] - wanted[name]).max()) / scale
             if not off <= tolerance:
                 of = f" of {scale:.3g}" if scale > 1 else ""
-                raise DermisError(Kind.INTERNAL, "EXPORT_DIFFERS", f"{engine}'s {name} is {off:.2g}{of} off the trained model's")
+                raise DermisError(
+                    Kind.INTERNAL, "EXPORT_DIFFERS", f"{engine}'s {name} is {off:.2g}{of} off the trained model's"
+                )
             worst = max(worst, off)
     return worst

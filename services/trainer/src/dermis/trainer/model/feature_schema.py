@@ -55,7 +55,9 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
 
 def schema_of(groups: Sequence[str]) -> FeatureSchema:
     """Return the schema of some groups of answers; "race", for ablation only, makes a model that can't be promoted. INVALID for others."""
-    by_name = {name.lower().replace(" ", "_"): fields for name, fields in FEATURE_GROUPS.items()} | {"race": tuple(AUDIT_ONLY)}
+    by_name = {name.lower().replace(" ", "_"): fields for name, fields in FEATURE_GROUPS.items()} | {
+        "race": tuple(AUDIT_ONLY)
+    }
     unknown = [group for group in groups if group.lower() not in by_name]
     if unknown or not groups:
         detail = f"no group of answers {unknown[0]!r}" if unknown else "no group of answers is named"

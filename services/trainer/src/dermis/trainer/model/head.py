@@ -42,9 +42,13 @@ def with_taps(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
     for name in taps:
         maps = backbone.get_layer(name).output
         steps = -(-maps.shape[1] // height), -(-maps.shape[2] // width)
-        outputs.append(layers.AveragePooling2D(steps, padding="same", name=f"{name}_tap")(maps) if max(steps) > 1 else maps)
+        outputs.append(
+            layers.AveragePooling2D(steps, padding="same", name=f"{name}_tap")(maps) if max(steps) > 1 else maps
+        )
     return (
-        keras.Model(backbone.input, layers.Concatenate(name="taps")([*outputs, backbone.output]), name="backbone") if outputs else backbone
+        keras.Model(backbone.input, layers.Concatenate(name="taps")([*outputs, backbone.output]), name="backbone")
+        if outputs
+        else backbone
     )
 
 
@@ -87,7 +91,11 @@ def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, he
     if head.dropout:
         x = layers.Dropout(head.dropout, noise_shape=(None, 1, 1, 1, x.shape[-1]), name="dropout")(x)
     cam = weights * layers.Dense(conditions, use_bias=False, kernel_regularizer=penalty, name="condition")(x)
-    answers = layers.Dense(head.answers_units, activation="relu", name="answers_units")(features) if head.answers_units else features
+    answers = (
+        layers.Dense(head.answers_units, activation="relu", name="answers_units")(features)
+        if head.answers_units
+        else features
+    )
     answers_logits = layers.Dense(conditions, kernel_regularizer=penalty, name="answers")(answers)
     logits = ops.sum(cam, axis=(1, 2, 3)) + answers_logits
     outputs: dict[str, Any] = {
@@ -126,5 +134,7 @@ def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
     mask = keras.Input((MAX_IMAGES,), dtype="bool", name="image_mask")
     features = keras.Input((head.input["features"].shape[-1],), name="features")
     maps = backbone(ops.cast(ops.reshape(images, (-1, *shape)), "float32"))
-    outputs = head({"maps": ops.reshape(maps, (-1, MAX_IMAGES, *maps.shape[1:])), "image_mask": mask, "features": features})
+    outputs = head(
+        {"maps": ops.reshape(maps, (-1, MAX_IMAGES, *maps.shape[1:])), "image_mask": mask, "features": features}
+    )
     return keras.Model({"images": images, "image_mask": mask, "features": features}, outputs)

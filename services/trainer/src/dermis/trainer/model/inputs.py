@@ -22,7 +22,9 @@ Inputs = dict[str, npt.NDArray[np.generic]]
 """`images` uint8[N,3,S,S,3], `image_mask` bool[N,3], `features` float32[N,F]: the model's signature."""
 
 
-def targets(samples: Sequence[Sample], conditions: Sequence[Condition]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def targets(
+    samples: Sequence[Sample], conditions: Sequence[Condition]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Return reference differentials float64[N,K], rows adding up to 1 (all zero where none of the conditions is named), and labels int64[N].
 
     The label is the sample's top condition, or, where the model does not know that, the heaviest one that it knows; -1 without any.

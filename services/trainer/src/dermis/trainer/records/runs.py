@@ -224,8 +224,12 @@ def read_run(store: BlobStore, run_id: str) -> RunState:
         if head in _FACTS:
             wanted[name if head != "epochs" else head] = name
     if not wanted:
-        raise DermisError(Kind.NOT_FOUND, "RUN", f"there is no run {run_id} in this store; `dermis models` lists those that are")
-    return fold_run(_FACTS[name.split("/")[0]].model_validate_json(store.get(folder + name)) for name in wanted.values())
+        raise DermisError(
+            Kind.NOT_FOUND, "RUN", f"there is no run {run_id} in this store; `dermis models` lists those that are"
+        )
+    return fold_run(
+        _FACTS[name.split("/")[0]].model_validate_json(store.get(folder + name)) for name in wanted.values()
+    )
 
 
 def unfinished_run(store: BlobStore, config: RunConfig) -> str | None:
@@ -244,7 +248,9 @@ def _number(name: str) -> int:
 
 def _check_id(run_id: str) -> None:
     if not is_id("run", run_id):
-        raise DermisError(Kind.INVALID, "RUN_ID", f"{run_id!r} is no id of a run; it looks like run_01k9x4q7e8f3rtw5m2c6b0dvza")
+        raise DermisError(
+            Kind.INVALID, "RUN_ID", f"{run_id!r} is no id of a run; it looks like run_01k9x4q7e8f3rtw5m2c6b0dvza"
+        )
 
 
 class Run:
@@ -259,7 +265,13 @@ class Run:
     @classmethod
     def start(cls, store: BlobStore, config: RunConfig, *, hardware: str | None = None) -> Self:
         """Begin a new run."""
-        started = Started(run_id=new_id("run"), started_at=_now(), config=config, code=code_version(), hardware=hardware or this_machine())
+        started = Started(
+            run_id=new_id("run"),
+            started_at=_now(),
+            config=config,
+            code=code_version(),
+            hardware=hardware or this_machine(),
+        )
         run = cls(store, started, attempt=1)
         run._put("started.json", started)
         return run
@@ -273,7 +285,9 @@ class Run:
         state = read_run(store, run_id)
         if state.finished:
             version = state.finished.version
-            raise DermisError(Kind.CONFLICT, "RUN_FINISHED", f"run {run_id} is finished: it made {version.name} {version.version}")
+            raise DermisError(
+                Kind.CONFLICT, "RUN_FINISHED", f"run {run_id} is finished: it made {version.name} {version.version}"
+            )
         if state.started is None:
             raise DermisError(Kind.INVALID, "RUN", f"run {run_id} has no started.json; start a new one")
         run = cls(store, state.started, attempt=state.attempt + 1)
@@ -289,7 +303,9 @@ class Run:
         try:
             run._put(f"resumed/{run.attempt}.json", fact)
         except BlobConflict as error:
-            raise DermisError(Kind.CONFLICT, "RUN_RESUMED", f"run {run_id} is being resumed by another process") from error
+            raise DermisError(
+                Kind.CONFLICT, "RUN_RESUMED", f"run {run_id} is being resumed by another process"
+            ) from error
         run._clear_checkpoints(keep=checkpoint.epoch if checkpoint else 0)
         return run
 
@@ -297,11 +313,17 @@ class Run:
     def start_or_resume(cls, store: BlobStore, config: RunConfig, *, hardware: str | None = None) -> Self:
         """Resume the newest run of this very config that is not finished, else begin a new one: the same command goes on after a kill."""
         unfinished = unfinished_run(store, config)
-        return cls.resume(store, unfinished, hardware=hardware) if unfinished else cls.start(store, config, hardware=hardware)
+        return (
+            cls.resume(store, unfinished, hardware=hardware)
+            if unfinished
+            else cls.start(store, config, hardware=hardware)
+        )
 
     def learns(self, parts: Mapping[str, Iterable[str]]) -> None:
         """Say which cases this run learns from; the first word stands."""
-        self._put_first(LEARNED_FILE, Learned(run_id=self.id, parts={name: tuple(keys) for name, keys in parts.items()}))
+        self._put_first(
+            LEARNED_FILE, Learned(run_id=self.id, parts={name: tuple(keys) for name, keys in parts.items()})
+        )
 
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
         """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands. CONFLICT as `check`."""
@@ -329,10 +351,14 @@ class Run:
 
     def read_checkpoint(self, checkpoint: Checkpoint) -> dict[str, bytes]:
         """Return a checkpoint's files; INVALID if one is not what was kept."""
-        files = {name: self._store.get(self._key(f"checkpoints/{checkpoint.epoch}/{name}")) for name in checkpoint.files}
+        files = {
+            name: self._store.get(self._key(f"checkpoints/{checkpoint.epoch}/{name}")) for name in checkpoint.files
+        }
         for name, data in files.items():
             if hashlib.sha256(data).hexdigest() != checkpoint.files[name]:
-                raise DermisError(Kind.INVALID, "CHECKPOINT", f"{name} of the checkpoint after epoch {checkpoint.epoch} was changed")
+                raise DermisError(
+                    Kind.INVALID, "CHECKPOINT", f"{name} of the checkpoint after epoch {checkpoint.epoch} was changed"
+                )
         return files
 
     def finish(self, version: VersionRef) -> None:

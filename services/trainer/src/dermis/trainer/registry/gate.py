@@ -77,7 +77,9 @@ def best_constant(target: Floats) -> Floats:
     return np.tile(target.mean(0), (len(target), 1))
 
 
-def judge(paired: Paired, slices: Mapping[str, Sequence[str]], *, waived: frozenset[str] = frozenset(), seed: int = 0) -> Judgement:
+def judge(
+    paired: Paired, slices: Mapping[str, Sequence[str]], *, waived: frozenset[str] = frozenset(), seed: int = 0
+) -> Judgement:
     """Return the judgement of a candidate; `slices`: scale -> N values; a group is called SCALE=GROUP, and `waived` may name a scale."""
     weights = draw_weights(paired.groups, np.random.default_rng(seed))
     overall = _compare("overall", paired, np.ones(len(paired.groups), bool), weights)
@@ -89,7 +91,11 @@ def judge(paired: Paired, slices: Mapping[str, Sequence[str]], *, waived: frozen
             here = np.array([value in values for value in slices.get(scale, ("",) * len(paired.groups))], bool)
             compared = _compare(f"{scale}={group}", paired, here, weights)
             tones.append(_with(compared, _verdict(compared)))
-    used = tuple(tone.name for tone in tones if tone.verdict is Verdict.INSUFFICIENT and {tone.name, tone.name.split("=")[0]} & waived)
+    used = tuple(
+        tone.name
+        for tone in tones
+        if tone.verdict is Verdict.INSUFFICIENT and {tone.name, tone.name.split("=")[0]} & waived
+    )
     reasons = [_why(part) for part in (overall, *tones) if part.verdict is Verdict.REFUSED]
     reasons += [_why(tone) for tone in tones if tone.verdict is Verdict.INSUFFICIENT and tone.name not in used]
     return Judgement(overall=overall, tones=tuple(tones), waived=used, reasons=tuple(reasons))

@@ -21,7 +21,9 @@ _FIGURES = {"top_1": "top-1", "top_3_soft": "soft top-3"}
 def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return a row for each run and each version, the oldest first."""
     current = registry.current_or_none(store)
-    place = {current.current: "current", **({current.previous: "previous"} if current.previous else {})} if current else {}
+    place = (
+        {current.current: "current", **({current.previous: "previous"} if current.previous else {})} if current else {}
+    )
     rows = []
     for ref in versions(store):
         manifest = read_manifest(store, ref)
@@ -50,7 +52,9 @@ def _run(run_id: str, state: RunState, now: datetime) -> dict[str, Any]:
         "epoch": "" if epoch is None else f"{epoch.epoch}" + (f"/{epoch.of}" if epoch.of else ""),
         "last sign": "" if sign is None else f"{_ago(now - sign)} ago",
         "version": f"{version.name}/{version.version}" if version else "",
-        "why": f"{state.ended.reason} {state.ended.detail}".strip() if state.ended and state.status != RunStatus.FINISHED else "",
+        "why": f"{state.ended.reason} {state.ended.detail}".strip()
+        if state.ended and state.status != RunStatus.FINISHED
+        else "",
     }
 
 
@@ -100,7 +104,10 @@ def _evaluation(store: BlobStore, data: str, ref: VersionRef) -> dict[str, Any]:
         return {"data": data, "n": f"unknown, as there is no {EVALUATION_FILE}", "rows": []}
     rows = [_row("overall", report.n, [report.figure(name) for name in _FIGURES])]
     for scale in _TONES:
-        rows += [_row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES]) for row in report.slices.get(scale, ())]
+        rows += [
+            _row(f"{scale}={row.value}", row.n, [row.figures.get(name) for name in _FIGURES])
+            for row in report.slices.get(scale, ())
+        ]
     return {"data": data, "n": report.n, "rows": rows}
 
 

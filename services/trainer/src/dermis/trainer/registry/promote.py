@@ -114,7 +114,9 @@ def check_files(store: BlobStore, manifest: Manifest) -> list[str]:
             faults.append(f"{manifest.key}/{path} is missing: publish the bundle again, under a new version")
             continue
         if actual != digest:
-            faults.append(f"{manifest.key}/{path} has SHA-256 {actual}, the manifest says {digest}: publish it again, under a new version")
+            faults.append(
+                f"{manifest.key}/{path} has SHA-256 {actual}, the manifest says {digest}: publish it again, under a new version"
+            )
     return faults
 
 
@@ -127,7 +129,9 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
     current = current_or_none(store)
     over = current.current if current else None
     if over == request.ref:
-        raise DermisError(Kind.CONFLICT, "ALREADY_CURRENT", f"{request.ref.name} {request.ref.version} is current already")
+        raise DermisError(
+            Kind.CONFLICT, "ALREADY_CURRENT", f"{request.ref.name} {request.ref.version} is current already"
+        )
     below = read_manifest(store, over) if over else None
     reasons = [*_bundle_faults(store, manifest), *_purpose_faults(manifest, below, request)]
     judged: tuple[str, str, Judgement] | None = None
@@ -161,7 +165,9 @@ def rollback(store: BlobStore, *, models_root: str) -> Promotion:
     pointer = read_current(store)
     if pointer.previous is None:
         raise DermisError(
-            Kind.CONFLICT, "NO_PREVIOUS", f"{pointer.current.name} {pointer.current.version} is the first: there is nothing before it"
+            Kind.CONFLICT,
+            "NO_PREVIOUS",
+            f"{pointer.current.name} {pointer.current.version} is the first: there is nothing before it",
         )
     faults = check_files(store, read_manifest(store, pointer.previous))
     record = Promotion(
@@ -183,8 +189,13 @@ def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
     try:
         point(store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
     except DermisError as error:
-        _put(store, record.model_copy(update={"id": new_id("promotion"), "action": Action.REFUSED, "reasons": (error.detail,)}))
-        raise DermisError(error.kind, error.reason, f"the pointer was not moved: {error.detail}; look at `dermis models`") from error
+        _put(
+            store,
+            record.model_copy(update={"id": new_id("promotion"), "action": Action.REFUSED, "reasons": (error.detail,)}),
+        )
+        raise DermisError(
+            error.kind, error.reason, f"the pointer was not moved: {error.detail}; look at `dermis models`"
+        ) from error
     return record
 
 
@@ -197,7 +208,10 @@ def _put(store: BlobStore, record: Promotion) -> None:
 
 def _bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:
     faults = check_files(store, manifest)
-    if not faults and not read_feature_schema(store, VersionRef(name=manifest.name, version=manifest.version)).promotable:
+    if (
+        not faults
+        and not read_feature_schema(store, VersionRef(name=manifest.name, version=manifest.version)).promotable
+    ):
         faults.append("its feature schema reads race or ethnicity, which is for audit only: train without")
     return faults
 
@@ -206,8 +220,15 @@ def _purpose_faults(manifest: Manifest, below: Manifest | None, request: Promoti
     """Return why a version may not follow `below`, the current one, for what the two are made for."""
     faults = []
     if below and _PURPOSES.index(manifest.purpose) < _PURPOSES.index(below.purpose) and not request.lower_purpose:
-        faults.append(f"its purpose is {manifest.purpose}, that of the current version {below.purpose}: --lower-purpose if that is meant")
-    if request.first and below and _same_conditions(manifest, below) and (manifest.purpose == "demo" or below.purpose != "demo"):
+        faults.append(
+            f"its purpose is {manifest.purpose}, that of the current version {below.purpose}: --lower-purpose if that is meant"
+        )
+    if (
+        request.first
+        and below
+        and _same_conditions(manifest, below)
+        and (manifest.purpose == "demo" or below.purpose != "demo")
+    ):
         faults.append(f"{below.name} {below.version} is current and can be compared with: leave --first out")
     if not request.first and not below:
         faults.append(f"no version is current: --first compares with {CONSTANT}")
@@ -235,9 +256,13 @@ def _judge(store: BlobStore, request: PromotionRequest, opponent: VersionRef | N
         place = _pairing(candidate, current)
         paired = Paired(current=_scores(current)[place], candidate=scores, groups=candidate.groups)
     judgement = judge(paired, candidate.slices, waived=frozenset(waiver.group for waiver in request.waivers))
-    idle = {waiver.group for waiver in request.waivers} - {name for group in judgement.waived for name in (group, group.split("=")[0])}
+    idle = {waiver.group for waiver in request.waivers} - {
+        name for group in judgement.waived for name in (group, group.split("=")[0])
+    }
     if idle:
-        raise _incomparable(f"the waiver of {min(idle)} waives nothing: name a group that is INSUFFICIENT, such as monk_bin=MST_7_10")
+        raise _incomparable(
+            f"the waiver of {min(idle)} waives nothing: name a group that is INSUFFICIENT, such as monk_bin=MST_7_10"
+        )
     return candidate.data, f"{opponent.name} {opponent.version}" if opponent else CONSTANT, judgement
 
 
@@ -271,7 +296,9 @@ def read_predictions(store: BlobStore, data: str, ref: VersionRef) -> Prediction
     try:
         predictions = from_bytes(store.get(key))
     except BlobNotFound as error:
-        raise _incomparable(f"{ref.name} {ref.version} has no evaluation on the data set {data}: run `dermis evaluate`") from error
+        raise _incomparable(
+            f"{ref.name} {ref.version} has no evaluation on the data set {data}: run `dermis evaluate`"
+        ) from error
     if predictions.model != f"{ref.name}/{ref.version}" or not predictions.data.startswith(data):
         raise _incomparable(f"{key} is of model {predictions.model} on the data set {predictions.data}: evaluate again")
     if not len(predictions):
@@ -288,7 +315,9 @@ def _pairing(candidate: Predictions, current: Predictions) -> Ints:
     columns = {condition.id: k for k, condition in enumerate(current.conditions)}
     if columns.keys() != {condition.id for condition in candidate.conditions}:
         differing = sorted(columns.keys() ^ {condition.id for condition in candidate.conditions})
-        raise _incomparable(f"the versions name other conditions ({', '.join(differing[:5])}): with --first it is compared with {CONSTANT}")
+        raise _incomparable(
+            f"the versions name other conditions ({', '.join(differing[:5])}): with --first it is compared with {CONSTANT}"
+        )
     row = {case: n for n, case in enumerate(current.ids)}
     place = np.array([row[case] for case in candidate.ids])
     order = [columns[condition.id] for condition in candidate.conditions]

@@ -16,7 +16,9 @@ def tone_preserving(image: Image, rng: np.random.Generator) -> Image:
     middle = (size / 2, size / 2)
     matrix = cv2.getRotationMatrix2D(middle, rng.uniform(-30, 30), np.exp(rng.uniform(np.log(0.9), np.log(1.4))))
     matrix[:, 2] += rng.uniform(-0.08, 0.08, 2) * size
-    turned = cv2.warpAffine(np.ascontiguousarray(image), matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    turned = cv2.warpAffine(
+        np.ascontiguousarray(image), matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
     if rng.uniform() < 0.2:
         turned = cv2.GaussianBlur(turned, (0, 0), rng.uniform(0.4, 1.2))
     return np.asarray(turned, np.uint8)

@@ -78,7 +78,9 @@ def load_batches(cases: Cases, config: Config, stage: Stage, *, number: int, epo
 
     def make() -> Iterator[tuple[Array, ...]]:
         for n in range(epoch, stage.epochs):
-            for step, places in enumerate(epoch_order(len(cases), size=config.batch, seed=config.seed, stage=number, epoch=n)):
+            for step, places in enumerate(
+                epoch_order(len(cases), size=config.batch, seed=config.seed, stage=number, epoch=n)
+            ):
                 rng = np.random.default_rng([config.seed, number, n, step])
                 batch = modality_dropout(read_batch(cases, places, rng), config, no_answers, rng)
                 yield places, *mixup(batch, config.mixup, rng).tensors()
@@ -95,7 +97,11 @@ def read_batch(cases: Cases, places: Array, rng: np.random.Generator) -> Batch:
     """Return the cases at some places, their images augmented by `rng`."""
     images, image_mask = cases.source.load(places, rng)
     return Batch(
-        images=images, image_mask=image_mask, features=cases.features[places], target=cases.target[places], weight=cases.weight[places]
+        images=images,
+        image_mask=image_mask,
+        features=cases.features[places],
+        target=cases.target[places],
+        weight=cases.weight[places],
     )
 
 

@@ -38,7 +38,9 @@ class EpochLog:
         if self._writer:
             _write_scalars(self._writer, metrics, state.total)
         if self._run:
-            self._run.epoch(state.total, metrics, stage=str(state.stage), of=sum(stage.epochs for stage in self._stages))
+            self._run.epoch(
+                state.total, metrics, stage=str(state.stage), of=sum(stage.epochs for stage in self._stages)
+            )
         self._began = time.monotonic()
 
 

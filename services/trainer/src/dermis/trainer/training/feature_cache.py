@@ -77,7 +77,13 @@ class Cache:
 
 
 def embed(
-    dataset: Dataset, backbone: keras.Model, folder: Path, *, views: Sequence[str] = ("plain",), pooled: bool, quiet: bool = False
+    dataset: Dataset,
+    backbone: keras.Model,
+    folder: Path,
+    *,
+    views: Sequence[str] = ("plain",),
+    pooled: bool,
+    quiet: bool = False,
 ) -> tuple[Cache, Places]:
     """Return the cache of what a backbone makes of a data set's images, and where they lie.
 
@@ -93,7 +99,9 @@ def embed(
         maps = backbone(tf.cast(images, tf.float32), training=False)
         return tf.reduce_mean(maps, axis=(1, 2), keepdims=True) if pooled else maps
 
-    return cache, fill(cache, dataset, size, lambda images: run(tf.constant(images)).numpy(), views=views, label="embed", quiet=quiet)
+    return cache, fill(
+        cache, dataset, size, lambda images: run(tf.constant(images)).numpy(), views=views, label="embed", quiet=quiet
+    )
 
 
 def keep_prepared(dataset: Dataset, size: int, folder: Path, *, quiet: bool = False) -> tuple[Cache, Places]:
@@ -103,7 +111,14 @@ def keep_prepared(dataset: Dataset, size: int, folder: Path, *, quiet: bool = Fa
 
 
 def fill(
-    cache: Cache, dataset: Dataset, size: int, make: Callable[[Rows], Rows], *, views: Sequence[str], label: str, quiet: bool
+    cache: Cache,
+    dataset: Dataset,
+    size: int,
+    make: Callable[[Rows], Rows],
+    *,
+    views: Sequence[str],
+    label: str,
+    quiet: bool,
 ) -> Places:
     """Add what is missing of a data set's images; return each one's row by view int64[N,3,V], -1 if unreadable.
 

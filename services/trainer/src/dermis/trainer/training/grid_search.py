@@ -8,7 +8,9 @@ import click
 from dermis.trainer.config import Config, with_settings
 
 
-def grid_search(config: Config, axes: Sequence[tuple[str, str]], metrics_of: Callable[[Config], Mapping[str, float]]) -> Config:
+def grid_search(
+    config: Config, axes: Sequence[tuple[str, str]], metrics_of: Callable[[Config], Mapping[str, float]]
+) -> Config:
     """Return the config with the combination of settings that has the least validation loss, after a line for each one.
 
     `axes`: settings with their values, "a,b,c". `metrics_of`: trains a config and returns its last epoch's metrics.

@@ -29,7 +29,13 @@ CLIP_NORM = 1.0
 _NAMED = 10
 """How many cases an error about validation names."""
 
-_FILE_NAMES = {"start": "start", "weights": "weights", "optimizer": "optimizer", "best": "best", "pseudo_labels": "extra"}
+_FILE_NAMES = {
+    "start": "start",
+    "weights": "weights",
+    "optimizer": "optimizer",
+    "best": "best",
+    "pseudo_labels": "extra",
+}
 """Lists of arrays in a checkpoint -> their names in its file, which older runs hold too."""
 
 
@@ -40,7 +46,11 @@ def devices() -> tf.distribute.Strategy:
     What is trained has to be made within its scope: a variable made outside of it lives on one device alone.
     """
     visible = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in visible]) if len(visible) > 1 else tf.distribute.get_strategy()
+    return (
+        tf.distribute.MirroredStrategy([device.name for device in visible])
+        if len(visible) > 1
+        else tf.distribute.get_strategy()
+    )
 
 
 class TrainedPart:
@@ -139,7 +149,9 @@ def fit(
     saved_at = time.monotonic()
     while state.epoch < stage.epochs and not early_stopping(state, config.patience if validation else None):
         learning_rate = float(optimizer.learning_rate)
-        metrics = {"loss": train_epoch(step, itertools.islice(batches, steps_per_epoch(training, config)), training.ids, state)}
+        metrics = {
+            "loss": train_epoch(step, itertools.islice(batches, steps_per_epoch(training, config)), training.ids, state)
+        }
         state.epoch += 1
         state.total += 1
         with averaged_weights(part, optimizer):
@@ -177,7 +189,9 @@ def train_step(part: TrainedPart, loss_of: Loss, optimizer: keras.Optimizer) -> 
     def replica_step(*batch: Any) -> Any:
         """Step by a device's share of a batch: its loss is a share of the mean, gradients are summed over devices."""
         replica = tf.distribute.get_replica_context()
-        images, mask, features, target, weight = (values[replica.replica_id_in_sync_group :: replicas] for values in batch)
+        images, mask, features, target, weight = (
+            values[replica.replica_id_in_sync_group :: replicas] for values in batch
+        )
         with tf.GradientTape() as tape:
             logits = part(images, mask, features, training=True)
             loss = tf.reduce_sum(weight * loss_of(target, logits)) / tf.cast(tf.shape(batch[0])[0], tf.float32)
@@ -214,7 +228,9 @@ def validate(part: TrainedPart, validation: Cases, state: TrainState, *, batch: 
     logits = predict_logits(part, validation, batch=max(batch, 64))
     losses = np.asarray(cross_entropy()(validation.target.astype(np.float32), logits))
     if len(broken := np.flatnonzero(~np.isfinite(losses))):
-        ids = [validation.ids[place] for place in broken[:_NAMED]] + [f"and {len(broken) - _NAMED} more"] * (len(broken) > _NAMED)
+        ids = [validation.ids[place] for place in broken[:_NAMED]] + [f"and {len(broken) - _NAMED} more"] * (
+            len(broken) > _NAMED
+        )
         raise _not_finite("validation loss", losses[broken[0]], ids, stage=state.stage, epoch=state.epoch)
     labels = validation.target.argmax(1)
     accuracy = {f"validation_top_{top}": float(hits(logits, labels, top=top).mean()) for top in (1, 3)}
@@ -240,7 +256,9 @@ def predict_logits(part: TrainedPart, cases: Cases, *, batch: int) -> Array:
     for start in range(0, len(cases), batch):
         here = places[start : start + batch]
         images, mask = cases.source.load(here, None)
-        logits.append(part.infer(tf.constant(images, tf.float32), tf.constant(mask), tf.constant(cases.features[here])).numpy())
+        logits.append(
+            part.infer(tf.constant(images, tf.float32), tf.constant(mask), tf.constant(cases.features[here])).numpy()
+        )
     return np.asarray(np.concatenate(logits))
 
 

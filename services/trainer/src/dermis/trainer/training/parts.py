@@ -62,7 +62,9 @@ def training_record(parts: Parts, *, on_all: bool) -> dict[str, list[str]]:
 def known_conditions(training: Dataset, config: Config) -> tuple[Condition, ...]:
     """Return the conditions that at least `least_cases` training cases name; INVALID where fewer than two remain."""
     conditions = conditions_of(training.samples)
-    counts = {condition: sum(condition.name in sample.target for sample in training.samples) for condition in conditions}
+    counts = {
+        condition: sum(condition.name in sample.target for sample in training.samples) for condition in conditions
+    }
     frequent = tuple(condition for condition in conditions if counts[condition] >= config.least_cases)
     if len(frequent) < 2:
         detail = f"{len(frequent)} conditions have {config.least_cases} training cases: lower least_cases, or bring more labelled cases"

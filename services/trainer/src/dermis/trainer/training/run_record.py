@@ -30,7 +30,9 @@ def open_run(store: BlobStore, record: RunConfig, *, resume: str | None) -> Run:
     """Resume the run of that id, or an unfinished one of this record, or start one; INVALID if the record differs."""
     run = Run.resume(store, resume) if resume else Run.start_or_resume(store, record)
     if run.started.config != record:
-        raise DermisError(Kind.INVALID, "RUN", f"run {run.id} was started with other data or settings: give them as they were")
+        raise DermisError(
+            Kind.INVALID, "RUN", f"run {run.id} was started with other data or settings: give them as they were"
+        )
     click.echo(f"run {run.id}, attempt {run.attempt}")
     return run
 

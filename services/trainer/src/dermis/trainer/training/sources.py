@@ -42,7 +42,11 @@ def open_source(
         source: Source = Augmented(prepared, places, augmentation(config))
         return source if trunk is None else ThroughTrunk(source, trunk, pooled=pooled)
     if trunk is None:
-        raise DermisError(Kind.INVALID, "STAGES", 'a stage that trains the whole backbone has nothing to cache: say images="augmented"')
+        raise DermisError(
+            Kind.INVALID,
+            "STAGES",
+            'a stage that trains the whole backbone has nothing to cache: say images="augmented"',
+        )
     views = ("plain", "mirror") if config.mirrored else ("plain",)
     features, places = embed(dataset, trunk, cache, views=views, pooled=pooled, quiet=quiet)
     return CachedViews(features, places, views, mean=config.mirrored and (pooled or stage.after is None))
@@ -74,7 +78,10 @@ class CachedViews:
             maps[turned] = maps[turned][:, :, ::-1]
             return maps, mask
         views = [gather(self._cache, here[..., v]) for v in range(len(self._views) if self._mean else 1)]
-        straight = [rows[:, :, :, ::-1] if view == "mirror" else rows for (rows, _), view in zip(views, self._views, strict=False)]
+        straight = [
+            rows[:, :, :, ::-1] if view == "mirror" else rows
+            for (rows, _), view in zip(views, self._views, strict=False)
+        ]
         return np.mean(straight, axis=0), views[0][1]
 
 
@@ -89,7 +96,9 @@ class Augmented:
         images, mask = gather(self._cache, self._places[places])
         if rng is not None:
             where = np.argwhere(mask)
-            changed = self._pool.map(lambda at, draw: self._change(images[tuple(at)], draw), where, rng.spawn(len(where)))
+            changed = self._pool.map(
+                lambda at, draw: self._change(images[tuple(at)], draw), where, rng.spawn(len(where))
+            )
             for at, image in zip(where, list(changed), strict=True):
                 images[tuple(at)] = image
         return images, mask

@@ -45,16 +45,25 @@ def plan_stage(config: Config, number: int, backbone: keras.Model, conditions: i
     shape = (1, 1, backbone.output.shape[-1]) if pooled else backbone.output.shape[1:]
     with devices().scope():
         head = build_head(shape, columns=len(config.schema.columns), conditions=conditions, head=config.head)
-    return StagePlan(number=number, stage=config.stages[number], trunk=trunk, part=TrainedPart(rest, head), pooled=pooled)
+    return StagePlan(
+        number=number, stage=config.stages[number], trunk=trunk, part=TrainedPart(rest, head), pooled=pooled
+    )
 
 
 def stage_cases(
-    config: Config, plan: StagePlan, parts: Parts, conditions: tuple[Condition, ...], state: TrainState, workspace: Workspace
+    config: Config,
+    plan: StagePlan,
+    parts: Parts,
+    conditions: tuple[Condition, ...],
+    state: TrainState,
+    workspace: Workspace,
 ) -> tuple[Cases, Cases | None]:
     """Return the stage's training and validation cases; a standardised head measures its features here, once."""
 
     def cases_of(dataset: Dataset) -> Cases:
-        source = open_source(dataset, config, plan.stage, plan.trunk, pooled=plan.pooled, cache=workspace.cache, quiet=workspace.quiet)
+        source = open_source(
+            dataset, config, plan.stage, plan.trunk, pooled=plan.pooled, cache=workspace.cache, quiet=workspace.quiet
+        )
         return make_cases(dataset, config, conditions, source)
 
     training = cases_of(parts.train)
@@ -74,7 +83,9 @@ def measure_features(plan: StagePlan, training: Cases) -> None:
     plan.part.head.get_layer("standardise").measure(maps[mask].mean((1, 2)))
 
 
-def with_pseudo_labels(training: Cases, unlabelled: Cases, part: TrainedPart, state: TrainState, *, least: float) -> Cases:
+def with_pseudo_labels(
+    training: Cases, unlabelled: Cases, part: TrainedPart, state: TrainState, *, least: float
+) -> Cases:
     """Add the unlabelled cases with a condition of at least that probability, the prediction as target (Lee 2013)."""
     if not state.pseudo_labels:
         predicted = np.asarray(keras.ops.softmax(predict_logits(part, unlabelled, batch=64)))

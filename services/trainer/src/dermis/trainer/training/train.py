@@ -73,7 +73,13 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
     run = open_run(store, run_config(config, dataset, split), resume=options.resume)
     run.learns(training_record(parts, on_all=bool(options.on_all)))
     workspace = Workspace(cache=options.cache, run=run, tensorboard=options.tensorboard, quiet=options.quiet)
-    lineage = {"config": options.config, "data": dataset.digest, "split": split.digest, "run": run.id, "code": run.started.code}
+    lineage = {
+        "config": options.config,
+        "data": dataset.digest,
+        "split": split.digest,
+        "run": run.id,
+        "code": run.started.code,
+    }
 
     # Train, calibrate, export, evaluate; publish
     with TemporaryDirectory() as scratch, failures_recorded(run):
@@ -116,7 +122,9 @@ def build_bundle(
 
     # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
-    wanted = CalibrationTargets(coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms)
+    wanted = CalibrationTargets(
+        coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms
+    )
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
@@ -135,7 +143,10 @@ def open_data(config: Config, options: TrainOptions) -> Dataset:
         raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
     duplicates = read_duplicates(options.duplicates.read_bytes()) if options.duplicates else None
     mapping = options.mapping or (config.mapping if len(urls) == 1 else None)
-    datasets = [open_dataset(url, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates) for url in urls]
+    datasets = [
+        open_dataset(url, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates)
+        for url in urls
+    ]
     dataset = datasets[0] if len(datasets) == 1 else mix(*datasets)
     dataset.check_images()
     return dataset
@@ -151,7 +162,9 @@ def search_settings(config: Config, parts: Parts, options: TrainOptions) -> Conf
     parts, workspace = parts.of(conditions), Workspace(cache=options.cache, quiet=options.quiet)
     if not parts.validation:
         raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
-    return grid_search(config, list(map(parse_setting, options.grid)), lambda one: fit_model(one, parts, conditions, workspace)[1])
+    return grid_search(
+        config, list(map(parse_setting, options.grid)), lambda one: fit_model(one, parts, conditions, workspace)[1]
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -165,7 +178,9 @@ def fit_model(
     keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(config.precision or ("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32"))
+    keras.config.set_dtype_policy(
+        config.precision or ("mixed_bfloat16" if tf.config.list_physical_devices("GPU") else "float32")
+    )
     try:
         backbone = new_backbone(config)
         head, metrics = fit_stages(config, parts, conditions, backbone, workspace)
@@ -198,7 +213,9 @@ def fit_stages(
         if plan.number:
             plan.part.head.set_weights(plans[plan.number - 1].part.head.get_weights())
         training, validation = stage_cases(config, plan, parts, conditions, state, workspace)
-        fit_stage(plan.part, training, validation, config=config, stage=plan.stage, state=state, on_epoch=log, save=save)
+        fit_stage(
+            plan.part, training, validation, config=config, stage=plan.stage, state=state, on_epoch=log, save=save
+        )
         state = state.next_stage(plan.part.values())
         if plan is not plans[-1]:
             save(state)
@@ -268,7 +285,13 @@ def save_checkpoint(run: Run | None, state: TrainState) -> None:
 
 
 def out_of_fold(
-    config: Config, dataset: Dataset, split: Split, conditions: tuple[Condition, ...], workspace: Workspace, *, folds: int
+    config: Config,
+    dataset: Dataset,
+    split: Split,
+    conditions: tuple[Condition, ...],
+    workspace: Workspace,
+    *,
+    folds: int,
 ) -> Predictions:
     """Return uncalibrated predictions of every case, each by a model that learned from the other folds."""
     by_fold = []
@@ -284,7 +307,13 @@ def out_of_fold(
 
 
 def calibrate(
-    wanted: CalibrationTargets, config: Config, model: keras.Model, training: Dataset, calibration: Predictions, *, pooled_folds: bool
+    wanted: CalibrationTargets,
+    config: Config,
+    model: keras.Model,
+    training: Dataset,
+    calibration: Predictions,
+    *,
+    pooled_folds: bool,
 ) -> Trust:
     """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
 
@@ -314,7 +343,13 @@ def calibrate(
 
 
 def make_manifest(
-    config: Config, model: keras.Model, conditions: tuple[Condition, ...], trust: Trust, *, version: int, lineage: Mapping[str, str]
+    config: Config,
+    model: keras.Model,
+    conditions: tuple[Condition, ...],
+    trust: Trust,
+    *,
+    version: int,
+    lineage: Mapping[str, str],
 ) -> Manifest:
     """Return the bundle's manifest, as yet without the digests of its files."""
     return Manifest(
@@ -340,7 +375,9 @@ def export_bundle(
     """Write a bundle but for its evaluation into a new folder, and make sure that what serves is what was trained."""
     folder.mkdir(parents=True)
     export(model, folder)
-    difference = check_agreement(folder, model, arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size))
+    difference = check_agreement(
+        folder, model, arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size)
+    )
     if not quiet:
         click.echo(f"largest difference of TensorFlow and OpenVINO to the trained model: {difference:.2g}")
     bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))

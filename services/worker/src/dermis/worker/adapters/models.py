@@ -99,4 +99,6 @@ class StoreModels:
         except DermisError as error:
             if error.kind not in _BROKEN:
                 raise
-            raise DermisError(Kind.UNAVAILABLE, "BUNDLE_BROKEN", f"{manifest.key}: {error.detail}; publish it again") from error
+            raise DermisError(
+                Kind.UNAVAILABLE, "BUNDLE_BROKEN", f"{manifest.key}: {error.detail}; publish it again"
+            ) from error

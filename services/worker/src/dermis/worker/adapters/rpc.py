@@ -69,7 +69,9 @@ class ServingClient:
             rows = probes(columns)
             shapes = {"answers_logits": (len(manifest.conditions),)}
             weights = [
-                self._call(manifest, _imageless(manifest, rows[start : start + _PROBED_AT_ONCE]), shapes)["answers_logits"]
+                self._call(manifest, _imageless(manifest, rows[start : start + _PROBED_AT_ONCE]), shapes)[
+                    "answers_logits"
+                ]
                 for start in range(0, len(rows), _PROBED_AT_ONCE)
             ]
             self._weights = manifest.key, from_probes(np.concatenate(weights))
@@ -79,14 +81,18 @@ class ServingClient:
         self, manifest: Manifest, tensors: Mapping[str, serving.TensorProto], shapes: Mapping[str, tuple[int, ...]]
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Return the outputs that `shapes` name, the batch as their first axis; INTERNAL if one is not of its shape or not finite."""
-        request = serving.PredictRequest(model_spec=_spec(manifest.name, manifest.version), output_filter=list(shapes), inputs=tensors)
+        request = serving.PredictRequest(
+            model_spec=_spec(manifest.name, manifest.version), output_filter=list(shapes), inputs=tensors
+        )
         request.model_spec.signature_name = "serving_default"
         with _bundle_lag():
             response = self._peer.call(self._predict, request, deadline_s=self._deadline_s)
         arrays = {name: array_of(response.outputs[name], name).astype(np.float32) for name in shapes}
         for name, value in arrays.items():
             if value.shape[1:] != shapes[name] or not np.isfinite(value).all():
-                raise DermisError(Kind.INTERNAL, "SERVING_OUTPUT", f"{name} of shape {value.shape} doesn't fit {manifest.key}")
+                raise DermisError(
+                    Kind.INTERNAL, "SERVING_OUTPUT", f"{name} of shape {value.shape} doesn't fit {manifest.key}"
+                )
         return arrays
 
     def available(self, ref: VersionRef) -> bool:

@@ -37,7 +37,9 @@ class Turns:
         (self._folder / f"active-{name}").touch(0o600)
         with ExitStack() as locks:
             own = [f"own-{name}-{n}" for n in range(self._shared)]
-            if self._any(locks, own[: self._share()]) and self._any(locks, [f"shared-{n}" for n in range(self._shared)]):
+            if self._any(locks, own[: self._share()]) and self._any(
+                locks, [f"shared-{n}" for n in range(self._shared)]
+            ):
                 yield True
                 return
             locks.close()

@@ -83,7 +83,9 @@ def _by_littlecms(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> Image
     transform = _transform(profile, mode) if profile else None
     if transform is None:
         return np.array(image.convert("RGB"), np.uint8)
-    return np.array(ImageCms.applyTransform(image.getchannel(0) if transform.input_mode == "L" else image, transform), np.uint8)
+    return np.array(
+        ImageCms.applyTransform(image.getchannel(0) if transform.input_mode == "L" else image, transform), np.uint8
+    )
 
 
 @lru_cache(maxsize=8)

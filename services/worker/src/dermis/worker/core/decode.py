@@ -39,7 +39,9 @@ class Decoded:
     color: Color | None
 
 
-def decode(data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None) -> Decoded:
+def decode(
+    data: bytes, *, content_type: str | None = None, orientation: int | None = None, color: Color | None = None
+) -> Decoded:
     """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: sRGB, uint8, upright, longest side at most 512.
 
     The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the bytes are said
@@ -86,7 +88,11 @@ def _decoded(pixels: Pixels, header: ImageHeader, *, orientation: int) -> Decode
 
 def _jpeg(image: CleanImage) -> Pixels:
     header = image.header
-    at_least = {"min_width" if header.width >= header.height else "min_height": min(cost.WORKING_SIZE, max(header.width, header.height))}
+    at_least = {
+        "min_width" if header.width >= header.height else "min_height": min(
+            cost.WORKING_SIZE, max(header.width, header.height)
+        )
+    }
     colours = {1: "GRAY", 3: "RGB", 4: "CMYK"}[header.channels]
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(image.data, **at_least)
@@ -170,7 +176,9 @@ def _over_white(pixels: Pixels) -> Pixels:
     out = np.empty((*pixels.shape[:2], 3), pixels.dtype)
     for start in range(0, len(pixels), _BAND):  # in bands, or it would take five times the memory of the image
         band = pixels[start : start + _BAND]
-        out[start : start + _BAND] = top - cv2.multiply(top - band[..., :3], cv2.merge([band[..., 3]] * 3), scale=1 / top)
+        out[start : start + _BAND] = top - cv2.multiply(
+            top - band[..., :3], cv2.merge([band[..., 3]] * 3), scale=1 / top
+        )
     return out
 
 

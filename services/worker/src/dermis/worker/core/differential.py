@@ -37,7 +37,11 @@ class Decision:
 
 
 def decide(
-    probabilities: Floats, manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None, *, outlier_score: float | None = None
+    probabilities: Floats,
+    manifest: Manifest,
+    fitzpatrick: FitzpatrickSkinType | None,
+    *,
+    outlier_score: float | None = None,
 ) -> Decision:
     """Calibrate a model's probabilities [K], rank them, mark the prediction set, and abstain where the manifest says so.
 
@@ -45,7 +49,12 @@ def decide(
     Raises INTERNAL if they are not one probability for each condition of the manifest.
     """
     values = np.asarray(probabilities)
-    if values.shape != (len(manifest.conditions),) or not np.isfinite(values).all() or values.min() < 0 or values.sum() <= 0:
+    if (
+        values.shape != (len(manifest.conditions),)
+        or not np.isfinite(values).all()
+        or values.min() < 0
+        or values.sum() <= 0
+    ):
         raise DermisError(
             Kind.INTERNAL,
             "MODEL_OUTPUT",
@@ -74,7 +83,9 @@ def decide(
             )
             for i in order
         ),
-        coverage=None if FITZPATRICK_GROUPS.get(fitzpatrick) in manifest.prediction_sets.pooled else manifest.prediction_sets.coverage,
+        coverage=None
+        if FITZPATRICK_GROUPS.get(fitzpatrick) in manifest.prediction_sets.pooled
+        else manifest.prediction_sets.coverage,
     )
 
 

@@ -26,7 +26,9 @@ def pixels_of(image: CleanImage) -> Pixels:
     plain = isobmff_file.write(still, view=whole(root.width, root.height))
     pixels = _heic(plain) if image.header.format is Format.HEIC else _full_range(_avif(plain), root.bits)
     if pixels.shape[:2] != (root.height, root.width):
-        raise damaged(f"the photo decodes to {pixels.shape[1]} x {pixels.shape[0]} pixels and states {root.width} x {root.height}")
+        raise damaged(
+            f"the photo decodes to {pixels.shape[1]} x {pixels.shape[0]} pixels and states {root.width} x {root.height}"
+        )
     return pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
 
 
@@ -34,7 +36,9 @@ def _heic(data: bytes) -> Pixels:
     try:
         import pi_heif  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise DermisError(Kind.UNSUPPORTED, "HEIC_SUPPORT", "HEIC needs the package pi-heif: install the extra dermis[worker]") from error
+        raise DermisError(
+            Kind.UNSUPPORTED, "HEIC_SUPPORT", "HEIC needs the package pi-heif: install the extra dermis[worker]"
+        ) from error
     try:
         image = pi_heif.open_heif(data)
         pixels = np.array(image)  # a copy: pi-heif frees its pixels together with the image

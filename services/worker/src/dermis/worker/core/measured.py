@@ -16,11 +16,16 @@ def measured_for(report: EvaluationReport | None, fitzpatrick: FitzpatrickSkinTy
     or measured; None if the report has no such figures."""
     if report is None:
         return None
-    for cut, value in (("fitzpatrick_group", FITZPATRICK_GROUPS.get(fitzpatrick)), ("fitzpatrick_skin_type", fitzpatrick)):
+    for cut, value in (
+        ("fitzpatrick_group", FITZPATRICK_GROUPS.get(fitzpatrick)),
+        ("fitzpatrick_skin_type", fitzpatrick),
+    ):
         for row in report.slices.get(cut, ()):
             if value and row.value == value:
                 return _measured(report, value, row.n, row.figures)
-    return _measured(report, EVERYONE, report.n, {name: figure for name in report.metrics if (figure := report.figure(name))})
+    return _measured(
+        report, EVERYONE, report.n, {name: figure for name in report.metrics if (figure := report.figure(name))}
+    )
 
 
 def _measured(report: EvaluationReport, group: str, n: int, figures: Mapping[str, Figure]) -> Measured | None:

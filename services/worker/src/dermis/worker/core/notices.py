@@ -28,5 +28,9 @@ def notices(report: SelfReport) -> tuple[Notice, ...]:
     """Return the notices that the answers call for; without an adult's age, that the person may be under 18."""
     places = set(report.body_parts or ())
     adult = report.age_group not in (None, AgeGroup.AGE_UNKNOWN)
-    called_for = ((UNDER_18, not adult), (INTIMATE_AREA, bool(places & _INTIMATE)), (FACE, BodyPart.HEAD_OR_NECK in places))
+    called_for = (
+        (UNDER_18, not adult),
+        (INTIMATE_AREA, bool(places & _INTIMATE)),
+        (FACE, BodyPart.HEAD_OR_NECK in places),
+    )
     return tuple(notice for notice, due in called_for if due)

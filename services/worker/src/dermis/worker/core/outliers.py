@@ -67,4 +67,6 @@ def from_bytes(data: bytes) -> Outliers:
 
 
 def _invalid(detail: str) -> DermisError:
-    return DermisError(Kind.INVALID, "OUTLIERS", f"this is no outlier file of a bundle: {detail}; train the bundle again")
+    return DermisError(
+        Kind.INVALID, "OUTLIERS", f"this is no outlier file of a bundle: {detail}; train the bundle again"
+    )

@@ -17,7 +17,9 @@ Pixels = npt.NDArray[Any]
 def resize(image: Image, *, width: int, height: int) -> Image:
     """Resize by area when shrinking and linearly when growing."""
     shrinking = width * height < image.shape[0] * image.shape[1]
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR), np.uint8
+    )
 
 
 def shrink(pixels: Pixels, longest: int) -> Pixels:
@@ -27,7 +29,9 @@ def shrink(pixels: Pixels, longest: int) -> Pixels:
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    while max(pixels.shape[:2]) >= 2 * longest and min(pixels.shape[:2]) > 1:  # halving is ten times as fast as any other area
+    while (
+        max(pixels.shape[:2]) >= 2 * longest and min(pixels.shape[:2]) > 1
+    ):  # halving is ten times as fast as any other area
         rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
         pixels = cv2.resize(pixels[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), pixels.dtype)

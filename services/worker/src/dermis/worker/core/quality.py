@@ -203,7 +203,12 @@ def judge(signals: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reaso
         verdicts[_why_nothing(signals)] = Verdict.UNUSABLE
     else:
         verdicts[Reason.BLURRED] = _blur(signals, thresholds)
-    reasons = [reason for grave in (Verdict.UNUSABLE, Verdict.MARGINAL) for reason, verdict in verdicts.items() if verdict is grave]
+    reasons = [
+        reason
+        for grave in (Verdict.UNUSABLE, Verdict.MARGINAL)
+        for reason, verdict in verdicts.items()
+        if verdict is grave
+    ]
     return verdicts[reasons[0]] if reasons else Verdict.USABLE, reasons
 
 

@@ -9,9 +9,7 @@ from enum import StrEnum
 from dermis.shared.case import RedFlag, Urgency
 from dermis.shared.vocabulary import BodyPart, ConditionSymptom, OtherSymptom, RelatedCategory, SelfReport, Texture
 
-_AAD_RASH = (
-    "American Academy of Dermatology, Rash 101 in adults: when to seek medical treatment (aad.org/public/everyday-care/itchy-skin/rash)"
-)
+_AAD_RASH = "American Academy of Dermatology, Rash 101 in adults: when to seek medical treatment (aad.org/public/everyday-care/itchy-skin/rash)"
 _NHS_MOLE = "NHS Lothian Dermatology, Skin cancer: when should I contact my doctor about a mole? (services.nhslothian.scot/dermatology)"
 _NHS_LUPUS = "NHS, Lupus: check if you have it (nhs.uk/conditions/lupus)"
 _NHS_SEPSIS = "NHS, Sepsis: symptoms, the rash and how it looks on brown and black skin (nhs.uk/conditions/sepsis)"
@@ -115,5 +113,7 @@ def red_flags(report: SelfReport) -> tuple[RedFlag, ...]:
     several = (report.textures, report.body_parts, report.condition_symptoms, report.other_symptoms)
     answers_given: set[StrEnum] = one.union(*(answers or () for answers in several))
     return tuple(
-        RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency) for rule in RULES if all(need & answers_given for need in rule.needs)
+        RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency)
+        for rule in RULES
+        if all(need & answers_given for need in rule.needs)
     )

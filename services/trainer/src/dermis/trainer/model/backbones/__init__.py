@@ -19,7 +19,9 @@ def small(image_size: int) -> keras.Model:
     image = keras.Input((image_size, image_size, 3))
     x = layers.Rescaling(1 / 128, offset=-127 / 128)(image)
     for filters, strides in ((16, 2), (32, 2), (48, 2), (64, 1)):
-        x = layers.Conv2D(filters, 3, strides=strides, padding="same", activation="relu", kernel_initializer="he_normal")(x)
+        x = layers.Conv2D(
+            filters, 3, strides=strides, padding="same", activation="relu", kernel_initializer="he_normal"
+        )(x)
     return keras.Model(image, x, name="backbone")
 
 
@@ -35,7 +37,9 @@ def cnn(image_size: int) -> keras.Model:
 def _application(make: Callable[..., keras.Model], image_size: int, *, blue_first: bool = False) -> keras.Model:
     image = keras.Input((image_size, image_size, 3))
     x = image
-    if blue_first:  # Keras' ResNet50 was trained on BGR less the channels' means, the EfficientNets hold their own scaling
+    if (
+        blue_first
+    ):  # Keras' ResNet50 was trained on BGR less the channels' means, the EfficientNets hold their own scaling
         x = layers.Rescaling(1.0, offset=[-123.68, -116.779, -103.939])(x)
         x = keras.ops.flip(x, axis=-1)
     return keras.Model(image, make(include_top=False, weights=None, input_tensor=x).output, name="backbone")
@@ -64,7 +68,9 @@ def make_backbone(name: str, image_size: int, *, weights: str | None = "publishe
     if is_store_url(name):
         return frozen(name, image_size)
     if name not in _NAMED:
-        raise DermisError(Kind.INVALID, "BACKBONE", f"no backbone {name!r}: use a store URL or one of {', '.join(NAMES)}")
+        raise DermisError(
+            Kind.INVALID, "BACKBONE", f"no backbone {name!r}: use a store URL or one of {', '.join(NAMES)}"
+        )
     model = _NAMED[name](image_size)
     if weights == "published" and name in VARIANTS:
         load_published(model, published_weights(name))
@@ -104,7 +110,11 @@ def frozen(url: str, image_size: int) -> keras.Model:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(store.get(key))
             if not Path(scratch, "saved_model.pb").is_file():
-                raise DermisError(Kind.NOT_FOUND, "BACKBONE", f"{url} holds no saved_model.pb: name the folder that does, or a .keras file")
+                raise DermisError(
+                    Kind.NOT_FOUND,
+                    "BACKBONE",
+                    f"{url} holds no saved_model.pb: name the folder that does, or a .keras file",
+                )
             inner = SavedModelLayer(scratch, name="saved_model")
         image = keras.Input((image_size, image_size, 3))
         x = inner(image)
@@ -112,7 +122,9 @@ def frozen(url: str, image_size: int) -> keras.Model:
         x = layers.Reshape((1, 1, x.shape[-1]))(x)
     if len(x.shape) != 4:
         raise DermisError(
-            Kind.INVALID, "BACKBONE", f"{url} gives {x.shape} an image; a backbone gives a map [h, w, channels] or one vector"
+            Kind.INVALID,
+            "BACKBONE",
+            f"{url} gives {x.shape} an image; a backbone gives a map [h, w, channels] or one vector",
         )
     model = keras.Model(image, x, name="backbone")
     model.trainable = False

@@ -45,7 +45,11 @@ def cut(model: keras.Model, after: str) -> tuple[keras.Model, keras.Model]:
     """Return (trunk, rest): two models that share `model`'s layers, cut after a layer; INVALID if it can't be cut there."""
     possible = cuts(model)
     if after not in possible:
-        raise DermisError(Kind.INVALID, "BACKBONE_CUT", f"{model.name} can't be cut after {after!r}; it can after {', '.join(possible)}")
+        raise DermisError(
+            Kind.INVALID,
+            "BACKBONE_CUT",
+            f"{model.name} can't be cut after {after!r}; it can after {', '.join(possible)}",
+        )
     middle = model.get_layer(after).output
     return keras.Model(model.input, middle, name="trunk"), keras.Model(middle, model.output, name="rest")
 
@@ -61,7 +65,11 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         if type(layer) is layers.BatchNormalization and len(layer._inbound_nodes) >= 1:
             source = layer._inbound_nodes[0].parent_nodes[0].operation
             readers = {node.operation.name for node in source._outbound_nodes if node.operation in model.operations}
-            if type(source) in _CONVOLUTIONS and readers == {layer.name} and source.activation is keras.activations.linear:
+            if (
+                type(source) in _CONVOLUTIONS
+                and readers == {layer.name}
+                and source.activation is keras.activations.linear
+            ):
                 pairs[layer.name] = source.name
     folded = set(pairs.values())
 
@@ -82,7 +90,9 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         if layer.name in norm_of:
             norm = model.get_layer(norm_of[layer.name])
             weights = layer.get_weights()
-            copy.get_layer(layer.name).set_weights(_folded(layer, weights[0], weights[1] if layer.use_bias else 0.0, norm))
+            copy.get_layer(layer.name).set_weights(
+                _folded(layer, weights[0], weights[1] if layer.use_bias else 0.0, norm)
+            )
         elif layer.name not in pairs and layer.weights:
             copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy

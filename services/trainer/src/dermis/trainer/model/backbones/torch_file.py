@@ -120,4 +120,6 @@ def _array(tensor: _Tensor) -> npt.NDArray[np.float32]:
     if math.prod(tensor.shape) > len(values):
         raise ValueError("a tensor has more values than its storage")
     steps = tuple(stride * values.itemsize for stride in tensor.strides)
-    return np.ascontiguousarray(np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False))
+    return np.ascontiguousarray(
+        np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False)
+    )
