@@ -1,7 +1,7 @@
 """API keys: what is kept of one, and how what a client sends is held against it.
 
-A key's secret is 32 random bytes, so a plain SHA-256 is the right hash: there is nothing to guess, and a slow hash (argon2,
-bcrypt), which protects what people choose, would only cost each request its time.
+A key's secret is 32 random bytes, so a plain SHA-256 is the right hash: there is nothing to guess, and a slow hash
+(argon2, bcrypt), which protects what people choose, would only cost each request its time.
 """
 
 import hashlib
@@ -31,7 +31,10 @@ class Scope(StrEnum):
 
 
 class ApiKey(Fact):
-    """`keys/<id>`: a key without its secret. `owner` is whose cases it sees: its own id, or that of the key that it replaces."""
+    """`keys/<id>`: a key without its secret.
+
+    `owner` is whose cases it sees: its own id, or that of the key that it replaces.
+    """
 
     key_id: str
     owner: str
@@ -82,7 +85,10 @@ def revoke(store: BlobStore, key_id: str, *, at: datetime) -> None:
 
 
 def read_key(store: BlobStore, key_id: str) -> ApiKey | None:
-    """Return a key, revoked or not, or None if there never was one; pydantic's ValidationError if its object is broken."""
+    """Return a key, revoked or not, or None if there never was one.
+
+    Pydantic's ValidationError if its object is broken.
+    """
     try:
         return ApiKey.model_validate_json(store.get(f"{KEYS_PREFIX}{key_id}"))
     except BlobNotFound:
@@ -90,7 +96,10 @@ def read_key(store: BlobStore, key_id: str) -> ApiKey | None:
 
 
 def read_revoked(store: BlobStore, key_id: str) -> Revoked | None:
-    """Return since when a key is revoked, or None if it is not; a broken object revokes too, since a time that can't be read."""
+    """Return since when a key is revoked, or None if it is not.
+
+    A broken object revokes too, since a time that can't be read.
+    """
     try:
         return Revoked.model_validate_json(store.get(_revoked_key(key_id)))
     except BlobNotFound:

@@ -1,7 +1,8 @@
 """Who read, erased and promoted what: `audit/<day>/<part>-<id>.ndjson`, one object per process and minute, ids alone.
 
-Records are held for a minute, so that a process that is killed loses those of its last minute and no others; one that is
-told to end writes what it has. An erasure and a promotion have durable records of their own beside it: the tombstone, `promotions/`.
+Records are held for a minute, so that a process that is killed loses those of its last minute and no others; one that
+is told to end writes what it has. An erasure and a promotion have durable records of their own beside it: the
+tombstone, `promotions/`.
 """
 
 import json
@@ -45,7 +46,10 @@ class Audit:
         self._lost = 0
 
     def note(self, act: Act, *, by: str, **what: str | int) -> None:
-        """Hold a record that `by` (a key's id, or a part) did `act`; `what` are ids and routes. Never fails, never waits for the store."""
+        """Hold a record that `by` (a key's id, or a part) did `act`; `what` are ids and routes.
+
+        Never fails, never waits for the store.
+        """
         at = self._clock().isoformat(timespec="milliseconds")
         with self._lock:
             name = (act, by, *sorted(what.items()))

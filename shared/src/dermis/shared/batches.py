@@ -22,8 +22,8 @@ class Frozen(BaseModel):
 class BatchJob(Frozen):
     """Payload of `batch.run`: step number `step` of a batch is to be done.
 
-    The answer is `batch_result_key`, put once: ndjson, a `BatchResult` per row of the step, in order. A step that has its
-    result means nothing to do; one that can't be done gets `batch_failed_key` with a sentence that says why.
+    The answer is `batch_result_key`, put once: ndjson, a `BatchResult` per row of the step, in order. A step that has
+    its result means nothing to do; one that can't be done gets `batch_failed_key` with a sentence that says why.
     """
 
     batch_id: Annotated[str, Field(pattern=r"^batch_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
@@ -39,7 +39,10 @@ class BatchRow(Frozen):
 
 
 class BatchManifest(Frozen):
-    """`batches/<id>/manifest.json`, put after `rows.ndjson`, so that who finds it finds the rows; `size` rows make a step."""
+    """`batches/<id>/manifest.json`, put after `rows.ndjson`, so that who finds it finds the rows.
+
+    `size` rows make a step.
+    """
 
     batch_id: str
     owner: str

@@ -68,9 +68,10 @@ def point(
 ) -> Current:
     """Make `ref` current: first models.config with the new, the current and the previous version, then the pointer.
 
-    `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or gs://bucket/prefix/models;
-    the twin does not read it. `BlobNotFound` without such a bundle; INVALID if one of its files was changed; `BlobConflict` if someone else moved the pointer
-    meanwhile, `over`, where given, is not what is current, or `first` and any version is. Pointing back is pointing to the previous version.
+    `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or
+    gs://bucket/prefix/models; the twin does not read it. `BlobNotFound` without such a bundle; INVALID if one of its
+    files was changed; `BlobConflict` if someone else moved the pointer meanwhile, `over`, where given, is not what is
+    current, or `first` and any version is. Pointing back is pointing to the previous version.
     """
     check_digests(store, read_manifest(store, ref))
     standing = store.get_versioned(CURRENT_KEY)
@@ -86,7 +87,10 @@ def point(
 
 
 def check_digests(store: BlobStore, manifest: Manifest) -> None:
-    """Raise INVALID if a file of a bundle in the store is not the one that its manifest names: no server is to load it."""
+    """Raise INVALID if a file of a bundle in the store is not the one that its manifest names.
+
+    No server is to load it.
+    """
     for path, digest in manifest.files.items():
         if hashlib.sha256(store.get(f"{manifest.key}/{path}")).hexdigest() != digest:
             raise _invalid(
@@ -95,7 +99,10 @@ def check_digests(store: BlobStore, manifest: Manifest) -> None:
 
 
 def read_current(store: BlobStore) -> Current:
-    """Return the pointer; UNAVAILABLE as long as no version is current, or the pointer is broken: cases wait until it is mended."""
+    """Return the pointer.
+
+    UNAVAILABLE as long as no version is current, or the pointer is broken: cases wait until it is mended.
+    """
     pointer = store.get_versioned(CURRENT_KEY)
     if not pointer.generation:
         raise DermisError(

@@ -14,7 +14,10 @@ from dermis.shared.images.icc import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
-NOT_A_MEDICAL_DEVICE = "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
+NOT_A_MEDICAL_DEVICE = (
+    "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern "
+    "that worries you."
+)
 PUBLIC_OWNER = "public"
 MAX_IMAGES = 3
 
@@ -29,10 +32,12 @@ class Consent(StrEnum):
 
 
 class ReceivedImage(Fact):
-    """`width` and `height` in pixels as stored; `orientation` is EXIF's 1-8 and `color` the profile, kept when the metadata was dropped.
+    """`width` and `height` in pixels as stored.
 
-    `color` is None for sRGB. Where `keep_original` is false the profile could not be read down to numbers: it stands whole at
-    `image_key(..., "profile")`, and goes together with the original once the image has been prepared.
+    `orientation` is EXIF's 1-8 and `color` the profile, kept when the metadata was dropped.
+
+    `color` is None for sRGB. Where `keep_original` is false the profile could not be read down to numbers: it stands
+    whole at `image_key(..., "profile")`, and goes together with the original once the image has been prepared.
     """
 
     n: Annotated[int, Field(ge=1, le=MAX_IMAGES)]
@@ -104,7 +109,9 @@ class ModelRef(Fact):
 
 
 class Urgency(StrEnum):
-    """When to have it looked at, the most urgent first: now, today, within days, at an ordinary appointment, watch it."""
+    """
+    When to have it looked at, the most urgent first: now, today, within days, at an ordinary appointment, watch it.
+    """
 
     EMERGENCY = "EMERGENCY"
     TODAY = "TODAY"
@@ -137,7 +144,9 @@ class AnswerShare(Fact):
 
 
 class Heatmap(Fact):
-    """Where in image `n` the model found what speaks for a condition; `place` is the condition's in the model's list."""
+    """
+    Where in image `n` the model found what speaks for a condition; `place` is the condition's in the model's list.
+    """
 
     n: int
     condition: str
@@ -149,7 +158,7 @@ class Measured(Fact):
 
     Shares of `n` cases with their 95 % intervals, None where the cases were too few for one; `floor_*` is the best constant
     list on the same cases (on all of them in reports that have none for the group), `data` what was measured on.
-    """
+    """  # noqa: E501 - a text of the OpenAPI file
 
     group: str
     n: int
@@ -215,7 +224,10 @@ class ConfirmedBy(StrEnum):
 
 
 class GivenFeedback(Fact):
-    """`feedback/<k>.json`: what became of an outcome. Part of the case: erased with it, and kept for improvement by its consent alone."""
+    """`feedback/<k>.json`: what became of an outcome.
+
+    Part of the case: erased with it, and kept for improvement by its consent alone.
+    """
 
     case_id: str
     given_at: datetime

@@ -1,4 +1,7 @@
-"""How a case or a batch is erased, by whichever part: first the tombstone, then all else; and the marks by which its time ends."""
+"""How a case or a batch is erased, by whichever part: first the tombstone, then all else.
+
+And the marks by which its time ends.
+"""
 
 from contextlib import suppress
 from datetime import datetime
@@ -15,7 +18,10 @@ RETAINED_BATCHES = "retention/batches/"
 
 
 class RetentionMark(Fact):
-    """`retention/<consent>/<case id>`: put with the case, so that who ends its time lists what is oldest and nothing else."""
+    """`retention/<consent>/<case id>`.
+
+    It is put with the case, so that who ends its time lists what is oldest and nothing else.
+    """
 
     owner: str
 
@@ -39,10 +45,12 @@ def link_key(owner: str, case_id: str) -> str:
 
 
 def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
-    """Leave nothing of a case but its tombstone, and the open marker, by which the sweep looks again for what a worker adds later.
+    """Leave nothing of a case but its tombstone and the open marker.
 
-    On a disk without space the two take what the store keeps back. Where that is used up as well, all else goes before the tombstone
-    comes, as nothing else could make room for it.
+    By the marker the sweep looks again for what a worker adds later.
+
+    On a disk without space the two take what the store keeps back. Where that is used up as well, all else goes before
+    the tombstone comes, as nothing else could make room for it.
     """
     try:
         _entomb(store, owner=owner, case_id=case_id, at=at)
@@ -77,7 +85,9 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
 
 
 def erase_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
-    """Leave nothing of a batch but its tombstone, and the marker, by which the sweep looks again for what a worker adds later.
+    """Leave nothing of a batch but its tombstone and the marker.
+
+    By the marker the sweep looks again for what a worker adds later.
 
     Without space as a case is.
     """
@@ -102,7 +112,10 @@ def _entomb_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:
 
 
 def clear_batch(store: BlobStore, batch_id: str) -> None:
-    """Delete all of a batch but its tombstone and its marker; the retention mark last, so that what broke off is gone on with."""
+    """Delete all of a batch but its tombstone and its marker.
+
+    The retention mark last, so that what broke off is gone on with.
+    """
     for key in list(store.list(f"{batch_key(batch_id)}/")):
         if key != batch_erased_key(batch_id):
             store.delete(key)

@@ -1,4 +1,7 @@
-"""One neutral table of what can go wrong: a kind, and what it is called over HTTP and gRPC (RFC 9457, google.rpc.Code)."""
+"""One neutral table of what can go wrong.
+
+A kind, and what it is called over HTTP and gRPC (RFC 9457, google.rpc.Code).
+"""
 
 from enum import StrEnum
 
@@ -50,7 +53,10 @@ _RETRYABLE = {Kind.UNAVAILABLE, Kind.DEADLINE, Kind.EXHAUSTED, Kind.FULL}
 
 
 class DermisError(Exception):
-    """An error that may be shown: `kind`, a stable `reason` (UPPER_SNAKE), a sentence, and a JSON pointer if one fits."""
+    """An error that may be shown.
+
+    It has `kind`, a stable `reason` (UPPER_SNAKE), a sentence, and a JSON pointer if one fits.
+    """
 
     def __init__(self, kind: Kind, reason: str, detail: str, *, pointer: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")

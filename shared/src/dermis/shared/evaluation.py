@@ -54,7 +54,9 @@ class Figures(Part):
 
 
 class Slice(Figures):
-    """The figures of `n` cases, in `groups` of connected ones, of one value of a cut; `answered_n` of them were answered."""
+    """
+    The figures of `n` cases, in `groups` of connected ones, of one value of a cut; `answered_n` of them were answered.
+    """
 
     value: str
     n: int
@@ -86,7 +88,9 @@ class Floors(Part):
 
 
 class PerfectModel(Part):
-    """What a perfect model shows at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
+    """
+    What a perfect model shows at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %.
+    """
 
     expected_calibration_error: tuple[float, float]
     expected_calibration_error_soft: Interval = None
@@ -175,7 +179,9 @@ class GraderAgreement(Part):
 
 
 class SeenInTraining(Part):
-    """How many `of` the cases were in training and calibration; None where only the data set is known to be the same."""
+    """
+    How many `of` the cases were in training and calibration; None where only the data set is known to be the same.
+    """
 
     cases: int | None
     calibrated: int | None = None
@@ -184,7 +190,9 @@ class SeenInTraining(Part):
 
 
 class EvaluationReport(Part):
-    """How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`."""
+    """
+    How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`.
+    """
 
     format: Literal["dermis.evaluation/1"]
     model: str = ""

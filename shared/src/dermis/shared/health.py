@@ -15,7 +15,10 @@ _STALE_S = 60
 
 
 def is_well(part: str, environ: Mapping[str, str]) -> bool:
-    """Return whether gateway, metadata or serving answers, or the file of worker or sweep was touched within a minute."""
+    """Return whether a part is alive.
+
+    Gateway, metadata or serving answers, or the file of worker or sweep was touched within a minute.
+    """
     for name in ("WORKER", "SWEEP"):
         if file := environ.get(f"DERMIS_{name}_ALIVE_FILE"):
             return time.time() - Path(file).stat().st_mtime < _STALE_S

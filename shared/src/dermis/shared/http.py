@@ -1,4 +1,7 @@
-"""The bodies of the HTTP API, as the gateway sends and takes them; `dermis.client` has its own words for them, tested to agree."""
+"""The bodies of the HTTP API, as the gateway sends and takes them.
+
+`dermis.client` has its own words for them, tested to agree.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -99,7 +102,7 @@ class CaseList(BaseModel):
 
 
 class Feedback(BaseModel):
-    """What became of an outcome: `helpful`, or `condition` and `confirmed_by`, or all. No free text: it could name a person."""
+    """What became of an outcome: `helpful`, or `condition` and `confirmed_by`, or all. No free text: it could name a person."""  # noqa: E501 - a text of the OpenAPI file
 
     model_config = ConfigDict(extra="forbid")
 
@@ -144,7 +147,7 @@ class ModelList(BaseModel):
 
 
 class ConditionList(BaseModel):
-    """The conditions that the current model knows, with their guidance; without a current model those of the guidance alone."""
+    """The conditions that the current model knows, with their guidance; without a current model those of the guidance alone."""  # noqa: E501 - a text of the OpenAPI file
 
     model: str | None = Field(description="name and version of the current model")
     conditions: list[ConditionGuidance]
@@ -219,7 +222,9 @@ class BatchSource(BaseModel):
 
 
 class Batch(BaseModel):
-    """A batch and how far it is: `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why."""
+    """
+    A batch and how far it is: `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why.
+    """
 
     id: str
     status: Literal["RUNNING", "FINISHED"]

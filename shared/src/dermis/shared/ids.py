@@ -17,7 +17,10 @@ def new_id(kind: str) -> str:
 
 
 def made_at(text: str) -> datetime:
-    """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits); the last day there is for one after it."""
+    """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits).
+
+    The last day there is for one after it.
+    """
     milliseconds = TypeID.from_string(text).uuid.int >> 80
     return (
         datetime.fromtimestamp(milliseconds / 1000, UTC)
@@ -32,5 +35,8 @@ def is_id(kind: str, text: str) -> bool:
 
 
 def without_case_ids(text: str) -> str:
-    """Return `text` with each case's id as its digest, `case#` and 12 hex digits of SHA-256: without a key, an id is a case's only secret."""
+    """Return `text` with each case's id as its digest, `case#` and 12 hex digits of SHA-256.
+
+    Without a key, an id is a case's only secret.
+    """
     return _CASE_ID.sub(lambda match: f"case#{hashlib.sha256(match[0].encode()).hexdigest()[:12]}", text)

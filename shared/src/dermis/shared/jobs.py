@@ -8,7 +8,10 @@ from dermis.shared.images.icc import ColorProfile
 
 CASES_QUEUE = "cases"
 CASES_QUEUES = (CASES_QUEUE, "cases.2", "cases.4", "cases.8", "cases.16")
-"""Where cases wait: the first of an owner, the 2nd and 3rd, the 4th to 7th, and so on. Workers take from them in turn."""
+"""Where cases wait: the first of an owner, the 2nd and 3rd, the 4th to 7th, and so on.
+
+Workers take from them in turn.
+"""
 ASSESS = "case.assess"
 SCRATCH_QUEUE = "scratch"
 ASSESS_IMAGE = "image.assess"
@@ -57,8 +60,9 @@ class AssessImageJob(BaseModel):
 class ShardJob(BaseModel):
     """Payload of `images.shard`: shard number `shard` of a profile of images is to be measured.
 
-    The answer is `shard_result_key`, put once: ndjson, a row per image in the order of `ShardList.shard`. A shard that has
-    its result means nothing to do; one that can't be measured gets `shard_failed_key` with a sentence that says why.
+    The answer is `shard_result_key`, put once: ndjson, a row per image in the order of `ShardList.shard`. A shard that
+    has its result means nothing to do; one that can't be measured gets `shard_failed_key` with a sentence that says
+    why.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -70,7 +74,8 @@ class ShardJob(BaseModel):
 class ShardList(BaseModel):
     """`profiles/<id>/shards.json`: which images are measured, where they are, and by which quality policy.
 
-    `source` is the URL of the store that holds `keys`; `quality_policy` the policy's JSON; `size` the images of a shard.
+    `source` is the URL of the store that holds `keys`; `quality_policy` the policy's JSON; `size` the images of a
+    shard.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

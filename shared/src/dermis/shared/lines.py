@@ -1,7 +1,7 @@
 """Lines: the cases of one owner that wait for a worker, told in Redis, so that owners take turns.
 
-A hint like all of Redis: without it nobody is held up, and what is lost of it counts as not waiting. A line is named by an owner,
-or by the digest of an address for callers without a key.
+A hint like all of Redis: without it nobody is held up, and what is lost of it counts as not waiting. A line is named by
+an owner, or by the digest of an address for callers without a key.
 """
 
 from typing import Any

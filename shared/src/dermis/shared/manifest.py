@@ -85,9 +85,9 @@ class Calibration(Frozen):
 class PredictionSets(Frozen):
     """Conformal sets (Sadinle et al. 2019): every condition with probability >= threshold, at least the most probable.
 
-    `thresholds` by self-reported Fitzpatrick group; where the type is not given, the lowest (largest sets) applies. `calibrated_on`:
-    calibration cases of each group. `pooled`: groups with too few of them, whose threshold is that of all cases; no coverage is claimed
-    for them.
+    `thresholds` by self-reported Fitzpatrick group; where the type is not given, the lowest (largest sets) applies.
+    `calibrated_on`: calibration cases of each group. `pooled`: groups with too few of them, whose threshold is that of
+    all cases; no coverage is claimed for them.
     """
 
     coverage: Annotated[float, Field(gt=0, lt=1)]
@@ -99,8 +99,8 @@ class PredictionSets(Frozen):
 class SelectiveRisk(Frozen):
     """What an abstention rule was chosen to keep, on `calibrated_on` cases (Geifman & El-Yaniv 2017).
 
-    Of the cases answered at most `risk` lack their condition among the first `top`, with probability `confidence` over the calibration
-    cases; `answered` is the share of these that were answered.
+    Of the cases answered at most `risk` lack their condition among the first `top`, with probability `confidence` over
+    the calibration cases; `answered` is the share of these that were answered.
     """
 
     top: Annotated[int, Field(ge=1)]
@@ -122,7 +122,9 @@ class AbstentionRule(Frozen):
 
 
 class OutlierRule(Frozen):
-    """Abstain if the outlier score of a case's embedding exceeds `threshold`; `file` of the bundle says how it is taken.
+    """Abstain if the outlier score of a case's embedding exceeds `threshold`.
+
+    `file` of the bundle says how it is taken.
 
     `false_alarms`: the share of cases like those of training that it is made to cost, by `calibrated_on` cases.
     """

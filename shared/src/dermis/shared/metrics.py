@@ -14,7 +14,10 @@ call_seconds = Histogram("dermis_rpc_call_seconds", "time to answer a call", ("m
 
 
 def serve_metrics(listen: str, registry: CollectorRegistry = REGISTRY) -> Callable[[], None]:
-    """Show `registry` at http://`listen`/metrics from a thread, if `listen` is not empty; return what closes the socket after a fork."""
+    """Show `registry` at http://`listen`/metrics from a thread, if `listen` is not empty.
+
+    Return what closes the socket after a fork.
+    """
     if not listen:
         return lambda: None
     host, _, port = listen.rpartition(":")

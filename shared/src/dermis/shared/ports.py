@@ -51,8 +51,8 @@ class BlobStore(Protocol):
     def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         """Put an object if absent, atomically and durably; False if equal bytes stood there, `BlobConflict` if others.
 
-        `reserved` is for what must be written although nothing else can be, as it frees space or ends accepted work: it may
-        take what the store keeps back.
+        `reserved` is for what must be written although nothing else can be, as it frees space or ends accepted work: it
+        may take what the store keeps back.
         """
         ...
 
@@ -77,7 +77,9 @@ class BlobStore(Protocol):
         ...
 
     def tend(self, *, reserve_bytes: int, busy: Collection[str]) -> None:
-        """Do what the store needs from time to time: keep `reserve_bytes` back, bring what an older version put into its place.
+        """Do what the store needs from time to time.
+
+        It keeps `reserve_bytes` back and brings what an older version put into its place.
 
         `busy` are the ids of what is being worked on, which stays where it is meanwhile.
         """

@@ -30,7 +30,9 @@ class QualityMeasures(BaseModel):
 
 
 class QualityReport(BaseModel):
-    """What was measured on one image and what follows; `reasons` are stable codes, `advice` is what to do about them."""
+    """
+    What was measured on one image and what follows; `reasons` are stable codes, `advice` is what to do about them.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -32,14 +32,20 @@ _KINDS = {
     "DEADLINE_EXCEEDED": Kind.DEADLINE,
     "CANCELLED": Kind.UNAVAILABLE,
 }
-_POLICY = """{"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3,
- "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+_POLICY = """{"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": [{}], "retryPolicy": {
+ "maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+ "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
 _CONNECTION_MS = 60_000
-"""Life of a connection: when it ends the client asks for the peer's addresses again, and so finds servers that came later."""
+"""Life of a connection.
+
+When it ends the client asks for the peer's addresses again, and so finds servers that came later.
+"""
 
 
 def open_channel(address: str) -> grpc.Channel:
-    """Open a channel for idempotent calls: all addresses of the peer take turns, UNAVAILABLE is retried, a dead peer is noticed.
+    """Open a channel for idempotent calls.
+
+    All addresses of the peer take turns, UNAVAILABLE is retried, a dead peer is noticed.
 
     Open it after fork only.
     """

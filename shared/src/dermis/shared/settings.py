@@ -66,7 +66,8 @@ class Settings(BaseModel):
     def _broker_is_understood(cls, url: str) -> str:
         if not is_broker_url(url):
             raise ValueError(
-                "not understood; use redis://host:port/0, or rediss:// for TLS, with user:password@ before the host if needed"
+                "not understood; use redis://host:port/0, or rediss:// for TLS, with user:password@ before "
+                "the host if needed"
             )
         return url
 

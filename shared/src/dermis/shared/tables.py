@@ -1,4 +1,7 @@
-"""CSV tables (RFC 4180) as spreadsheets leave them: what one has damaged is named by its line, with what to do about it."""
+"""CSV tables (RFC 4180) as spreadsheets leave them.
+
+What one has damaged is named by its line, with what to do about it.
+"""
 
 import csv
 import io
@@ -87,13 +90,22 @@ def _check_rows(header: Sequence[str], rows: Sequence[Row]) -> None:
         )
     for row in rows:
         if len(row.cells) != len(header):
-            detail = f"has {len(row.cells)} cells instead of {len(header)}: quote cells that hold a comma, and give each row all cells"
+            detail = (
+                f"has {len(row.cells)} cells instead of {len(header)}: quote cells that hold a comma, and give "
+                "each row all cells"
+            )
             raise TableError(detail, line=row.line)
 
 
 def check_ids(column: str, ids: Sequence[str], lines: Sequence[int]) -> None:
-    """Raise `TableError` where a spreadsheet took ids for numbers: it shows them by an exponent, or keeps 15 digits of them."""
-    remedy = f"in column '{column}': a spreadsheet has taken it for a number; take the original table, and import the column as text"
+    """Raise `TableError` where a spreadsheet took ids for numbers.
+
+    It shows them by an exponent, or keeps 15 digits of them.
+    """
+    remedy = (
+        f"in column '{column}': a spreadsheet has taken it for a number; take the original table, and import the "
+        "column as text"
+    )
     for name, line in zip(ids, lines, strict=True):
         if _EXPONENT.fullmatch(name.strip()):
             raise TableError(f"has {name.strip()!r} {remedy}", line=line)

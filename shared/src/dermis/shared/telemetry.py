@@ -1,4 +1,7 @@
-"""Logs: one JSON object a line on stderr, or text for people. Nothing personal: ids, reasons, times and counts only, of cases digests."""
+"""Logs: one JSON object a line on stderr, or text for people.
+
+Nothing personal: ids, reasons, times and counts only, of cases digests.
+"""
 
 import logging
 import sys

@@ -1,6 +1,7 @@
 """One trace of a case across HTTP, Celery and gRPC (OpenTelemetry, W3C Trace Context).
 
-By hand, over OpenTelemetry's API: a part that isn't traced pays for a no-op. A span holds ids, routes, codes and times: nothing personal.
+By hand, over OpenTelemetry's API: a part that isn't traced pays for a no-op. A span holds ids, routes, codes and times:
+nothing personal.
 """
 
 import os
@@ -65,7 +66,10 @@ def span(
     context: Context | None = None,
     **attributes: str | int,
 ) -> Iterator[trace.Span]:
-    """Time what happens in the block, as a part of the trace in `context` or around it; an error is told by its type, a case by its digest."""
+    """Time what happens in the block, as a part of the trace in `context` or around it.
+
+    An error is told by its type, a case by its digest.
+    """
     attributes = {
         key: without_case_ids(value) if isinstance(value, str) else value for key, value in attributes.items()
     }

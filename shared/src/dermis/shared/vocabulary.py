@@ -1,4 +1,7 @@
-"""SCIN's self-report vocabulary (scin dataset_schema.md, release 1.0.0): every answer a person may give, none needed."""
+"""SCIN's self-report vocabulary (scin dataset_schema.md, release 1.0.0).
+
+It has every answer a person may give, none needed.
+"""
 
 from enum import StrEnum
 from typing import Annotated, Any

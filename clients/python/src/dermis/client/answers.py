@@ -1,4 +1,7 @@
-"""What the gateway answers. Fields that a newer gateway adds are ignored; a code is a plain string, so that a new one is no error."""
+"""What the gateway answers.
+
+Fields that a newer gateway adds are ignored; a code is a plain string, so that a new one is no error.
+"""
 
 from datetime import datetime
 
@@ -25,7 +28,10 @@ class QualityMeasures(Answer):
 
 
 class QualityReport(Answer):
-    """`verdict` USABLE, MARGINAL or UNUSABLE; `reasons` are stable codes, `advice` is what to do; `measures` None if not decoded."""
+    """`verdict` USABLE, MARGINAL or UNUSABLE; `reasons` are stable codes, `advice` is what to do.
+
+    `measures` None if not decoded.
+    """
 
     verdict: str
     reasons: list[str]
@@ -108,7 +114,10 @@ class Stage(Answer):
 
 
 class Measured(Answer):
-    """How well the model was measured on `n` cases of this person's self-reported Fitzpatrick group, or on `ALL`; intervals are 95 %."""
+    """How well the model was measured on `n` cases of this person's self-reported Fitzpatrick group, or on `ALL`.
+
+    Intervals are 95 %.
+    """
 
     group: str
     n: int
@@ -126,8 +135,9 @@ class Measured(Answer):
 class Outcome(Answer):
     """The one result of a case; `kind` DIFFERENTIAL, ABSTENTION or REJECTION.
 
-    A differential lists every condition of the model, the most probable first. An abstention keeps it and says in `reason` why it
-    should not be relied on. A rejection has neither differential nor model, and `advice` for better photos.
+    A differential lists every condition of the model, the most probable first. An abstention keeps it and says in
+    `reason` why it should not be relied on. A rejection has neither differential nor model, and `advice` for better
+    photos.
     """
 
     case_id: str
@@ -142,7 +152,10 @@ class Outcome(Answer):
     feature_schema: str | None = None
     images_used: list[int] = []
     stages: list[Stage] = []
-    notice: str = "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin concern that worries you."
+    notice: str = (
+        "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin "
+        "concern that worries you."
+    )
     notices: list[Notice] = []
     answer_shares: list[AnswerShare] = []
     heatmaps: list[Heatmap] = []
@@ -171,7 +184,10 @@ class ConditionGuidance(Answer):
 
 
 class CaseGuidance(Answer):
-    """What a person may do now; `conditions` are those of the prediction set, `clinical_review` who reviewed the texts (`none`: nobody)."""
+    """What a person may do now.
+
+    `conditions` are those of the prediction set, `clinical_review` who reviewed the texts (`none`: nobody).
+    """
 
     urgency: str
     next_step: str
@@ -182,7 +198,10 @@ class CaseGuidance(Answer):
 
 
 class Case(Answer):
-    """A case as far as it has come; `status` RECEIVED, ASSESSED, FINISHED (with `outcome` and `guidance`), FAILED (with `failure`)."""
+    """A case as far as it has come.
+
+    `status` RECEIVED, ASSESSED, FINISHED (with `outcome` and `guidance`), FAILED (with `failure`).
+    """
 
     id: str
     status: str
@@ -228,7 +247,10 @@ class Condition(Answer):
 
 
 class ModelSummary(Answer):
-    """A version of a model; cases are answered with the `current` one. `coverage`: share of cases whose set is made to hold the condition."""
+    """A version of a model; cases are answered with the `current` one.
+
+    `coverage`: share of cases whose set is made to hold the condition.
+    """
 
     name: str
     version: int
@@ -299,7 +321,10 @@ class PromotionList(Answer):
 
 
 class Batch(Answer):
-    """A batch; `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why."""
+    """A batch.
+
+    `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why.
+    """
 
     id: str
     status: str

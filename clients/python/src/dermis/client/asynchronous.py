@@ -43,9 +43,9 @@ _AGAIN_S = 1.0
 class Api:
     """Every route of the gateway, over a connection. `timeout` is in seconds; every failure is an `ApiError`.
 
-    A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, 30 where a call has no such
-    argument; a connection that fails is tried three times more, within about 1.4 s. What could be done twice by that is not sent
-    again: a case has an Idempotency-Key for it, feedback and batches have none.
+    A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, 30 where a call
+    has no such argument; a connection that fails is tried three times more, within about 1.4 s. What could be done
+    twice by that is not sent again: a case has an Idempotency-Key for it, feedback and batches have none.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -85,7 +85,9 @@ class Api:
         timeout: float = 30,
         idempotency_key: str | None = None,
     ) -> Case:
-        """Submit a case and return it as answered: at once, or finished if that takes no longer than `wait` seconds (at most 20).
+        """Submit a case and return it as answered.
+
+        That is at once, or finished if that takes no longer than `wait` seconds (at most 20).
 
         The same `idempotency_key` with the same case never makes a second one; without it each call has a new key.
         """
@@ -105,7 +107,10 @@ class Api:
         while not latest.is_closed:
             left = deadline - time.monotonic()
             if left <= 0:
-                detail = f"case {latest.id} is {latest.status} still; look again with GET {self._connection.url}/v1/cases/{latest.id}"
+                detail = (
+                    f"case {latest.id} is {latest.status} still; look again with GET "
+                    f"{self._connection.url}/v1/cases/{latest.id}"
+                )
                 raise ApiError("NOT_FINISHED", detail)
             request = self._connection.request("GET", f"/v1/cases/{latest.id}", headers=_prefer(left))
             response = await self._answer(request, timeout=left)
@@ -117,7 +122,10 @@ class Api:
         return latest
 
     async def events(self, case_id: str) -> AsyncGenerator[Event, None]:
-        """Yield each event of a case as it comes, until the case ends; a stream that breaks goes on after the last event."""
+        """Yield each event of a case as it comes, until the case ends.
+
+        A stream that breaks goes on after the last event.
+        """
         last, failures = "", 0
         while True:
             request = self._connection.request(
@@ -158,7 +166,10 @@ class Api:
         await self._call("DELETE", f"/v1/cases/{case_id}")
 
     async def heatmap(self, case_id: str, n: int, *, condition: str | None = None) -> bytes:
-        """Return a PNG to lay over image `n`: where the model saw what speaks for a condition, else for the most probable."""
+        """Return a PNG to lay over image `n`: where the model saw what speaks for a condition.
+
+        Without a condition it is the most probable one.
+        """
         params = {"condition": condition} if condition else {}
         return (await self._call("GET", f"/v1/cases/{case_id}/images/{n}/heatmap", params=params)).content
 
@@ -170,7 +181,10 @@ class Api:
         condition: str | None = None,
         confirmed_by: ConfirmedBy | None = None,
     ) -> FeedbackKept:
-        """Say what became of an outcome: `helpful`, or `condition` (an id, or OTHER) and `confirmed_by`, or all of them."""
+        """Say what became of an outcome.
+
+        Give `helpful`, or `condition` (an id, or OTHER) and `confirmed_by`, or all of them.
+        """
         body = {"helpful": helpful, "condition": condition, "confirmed_by": confirmed_by}
         return _read(await self._call("POST", f"/v1/cases/{case_id}/feedback", json=body), FeedbackKept)
 
@@ -199,7 +213,9 @@ class Api:
     async def create_batch(
         self, url: str, *, prefix: str = "", csv: str | None = None, rows: bytes | None = None
     ) -> Batch:
-        """Have many images in the store at `url` assessed: one case for each key below `prefix`, or for each row of a CSV file.
+        """Have many images in the store at `url` assessed.
+
+        There is one case for each key below `prefix`, or for each row of a CSV file.
 
         The CSV file is the key `csv` in the same store, or `rows`, which are sent along.
         """

@@ -50,7 +50,9 @@ def _iterate(
 
 
 class Client:
-    """The gateway at `url`, called with an API key if one is given; see `Api` for what is sent again. Threads may share it.
+    """The gateway at `url`, called with an API key if one is given; see `Api` for what is sent again.
+
+    Threads may share it.
 
     >>> with Client("http://127.0.0.1:8080") as client:
     ...     case = client.assess(["arm.jpg"], report={"related_category": "RASH"})

@@ -1,7 +1,7 @@
 """How the client reaches the gateway: the same few verbs on a blocking and on an asyncio HTTP client.
 
-All the client's logic awaits these verbs. Those of `BlockingConnection` never suspend, so that `blocking.finish` can run the logic to
-its end without an event loop.
+All the client's logic awaits these verbs. Those of `BlockingConnection` never suspend, so that `blocking.finish` can
+run the logic to its end without an event loop.
 """
 
 import asyncio

@@ -7,7 +7,10 @@ import httpx
 
 
 class FieldFault(NamedTuple):
-    """What is wrong at one place: `pointer` is a JSON pointer (RFC 6901) into the form, or `/query/...`, `/header/...`, `/path/...`."""
+    """What is wrong at one place.
+
+    `pointer` is a JSON pointer (RFC 6901) into the form, or `/query/...`, `/header/...`, `/path/...`.
+    """
 
     pointer: str
     detail: str
@@ -16,10 +19,10 @@ class FieldFault(NamedTuple):
 class ApiError(Exception):
     """A call that did not succeed.
 
-    `reason` is a stable code in UPPER_SNAKE: the gateway's own, or NO_GATEWAY (nothing answers at the URL), NO_ANSWER (the connection
-    broke), NOT_FINISHED (the time to wait is over), NOT_DERMIS (an answer that is none of dermis), URL, IMAGE. `detail` says what is
-    wrong and what to do about it, `pointers` where. `status` is the HTTP status and None without an answer; `instance` names this very
-    occurrence when asking for help.
+    `reason` is a stable code in UPPER_SNAKE: the gateway's own, or NO_GATEWAY (nothing answers at the URL), NO_ANSWER
+    (the connection broke), NOT_FINISHED (the time to wait is over), NOT_DERMIS (an answer that is none of dermis), URL,
+    IMAGE. `detail` says what is wrong and what to do about it, `pointers` where. `status` is the HTTP status and None
+    without an answer; `instance` names this very occurrence when asking for help.
     """
 
     def __init__(

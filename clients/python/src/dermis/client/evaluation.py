@@ -27,7 +27,10 @@ class Figures(Answer):
 
 
 class Slice(Figures):
-    """The figures of `n` cases, in `groups` of connected ones, of one value of a cut; `answered_n` of them were answered."""
+    """The figures of `n` cases, in `groups` of connected ones, of one value of a cut.
+
+    `answered_n` of them were answered.
+    """
 
     value: str
     n: int
@@ -54,7 +57,10 @@ class Floors(Answer):
 
 
 class PerfectModel(Answer):
-    """What a perfect model shows at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %."""
+    """What a perfect model shows at this n.
+
+    Of calibration errors mean and 95th percentile, of coverage the middle 95 %.
+    """
 
     expected_calibration_error: Interval
     expected_calibration_error_soft: Interval | None = None
@@ -138,7 +144,10 @@ class GraderAgreement(Answer):
 
 
 class SeenInTraining(Answer):
-    """How many `of` the cases were in training and calibration; None where only the data set is known to be the same."""
+    """How many `of` the cases were in training and calibration.
+
+    None where only the data set is known to be the same.
+    """
 
     cases: int | None
     calibrated: int | None = None
@@ -147,7 +156,10 @@ class SeenInTraining(Answer):
 
 
 class EvaluationReport(Answer):
-    """How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`."""
+    """How a model was measured, overall and by `slices`.
+
+    Figures come with n, interval, floor and what a perfect model shows.
+    """
 
     format: str
     model: str = ""

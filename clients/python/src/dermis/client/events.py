@@ -8,7 +8,11 @@ LAST: frozenset[str] = frozenset({"outcome", "failed", "erased"})
 
 
 class Event(Answer):
-    """One fact of a case: `id` is its ordinal, `name` received, assessed, outcome, failed or erased, `case` what is known with it; None if the case was `erased`."""
+    """One fact of a case.
+
+    `id` is its ordinal, `name` received, assessed, outcome, failed or erased, `case` what is known with it; None if the
+    case was `erased`.
+    """
 
     id: int
     name: str
@@ -22,7 +26,10 @@ class EventParser:
         self._fields: dict[str, str] = {}
 
     def feed(self, line: str) -> Event | None:
-        """Return the event that an empty line ends, None at any other line; comments and fields of no event are passed over."""
+        """Return the event that an empty line ends, None at any other line.
+
+        Comments and fields of no event are passed over.
+        """
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")

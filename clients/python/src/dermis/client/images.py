@@ -12,7 +12,10 @@ Image = str | os.PathLike[str] | bytes | BinaryIO
 
 
 def upload_of(image: Image) -> tuple[str, bytes, str | None]:
-    """Return name, bytes and content type for a form; the bytes are read once, so that they can be sent again. IMAGE: not readable."""
+    """Return name, bytes and content type for a form; the bytes are read once, so that they can be sent again.
+
+    IMAGE: not readable.
+    """
     if isinstance(image, bytes | bytearray | memoryview):
         return "image", bytes(image), None
     if isinstance(image, str | os.PathLike):

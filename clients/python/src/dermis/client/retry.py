@@ -21,12 +21,18 @@ def retry_after(response: httpx.Response, otherwise: float) -> float:
 
 
 def is_busy(request: httpx.Request, response: httpx.Response) -> bool:
-    """Return whether the answer asks for the same request again later; a 503 may come after a write, a 429 never does."""
+    """Return whether the answer asks for the same request again later.
+
+    A 503 may come after a write, a 429 never does.
+    """
     return response.status_code in _BUSY and (response.status_code == 429 or is_repeatable(request))
 
 
 def is_lost(request: httpx.Request, fault: httpx.RequestError) -> bool:
-    """Return whether a request whose connection failed may be sent again: it was never sent, or sending it twice does no harm."""
+    """Return whether a request whose connection failed may be sent again.
+
+    It may where it was never sent, or sending it twice does no harm.
+    """
     return isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout) or (
         isinstance(fault, httpx.TimeoutException | httpx.NetworkError | httpx.RemoteProtocolError)
         and is_repeatable(request)

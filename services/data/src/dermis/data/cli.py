@@ -102,7 +102,8 @@ def compare(a: str, b: str, mapping_a: str | None, mapping_b: str | None, policy
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folder: Path) -> None:
-    """Bring the selected cases home: rows and images, as a folder that is a source itself. Goes on where it was stopped.
+    """Bring the selected cases home: rows and images, as a folder that is a source itself. Goes on where it was
+    stopped.
 
     \b
     Examples:
@@ -243,7 +244,8 @@ def audit(source: str, mapping: str | None, policy: str, duplicates: Path | None
 @options.out("images")
 @click.pass_context
 def images(context: click.Context, /, **choices: Any) -> None:
-    """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was stopped.
+    """Measure every image: quality, size, hash, verdict; CSV and one HTML report. Run it again to go on where it was
+    stopped.
 
     \b
     Examples:
@@ -322,7 +324,8 @@ def duplicates(
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def generate(count: int, seed: int, longest: int, folder: Path) -> None:
-    """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without clinical meaning.
+    """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without
+    clinical meaning.
 
     \b
     Examples:
@@ -358,7 +361,8 @@ def embed(
     store: str | None,
     out: Path,
 ) -> None:
-    """Turn every image into a bundle's embedding: embeddings.npz, which `map` and `duplicates` take. Goes on where it was stopped.
+    """Turn every image into a bundle's embedding: embeddings.npz, which `map` and `duplicates` take. Goes on where it
+    was stopped.
 
     \b
     Examples:
@@ -379,7 +383,8 @@ def embed(
     for key, fault in done.faults.items():
         click.echo(f"{fault}: {key}", err=True)
     click.echo(
-        f"{done.images:,} images embedded, {len(done.faults):,} not; written {out / 'embeddings.npz'}, {out / 'faults.csv'}"
+        f"{done.images:,} images embedded, {len(done.faults):,} not; written {out / 'embeddings.npz'}, "
+        f"{out / 'faults.csv'}"
     )
 
 
@@ -412,7 +417,8 @@ def map_(
     cases: tuple[str, ...],
     **choices: Any,
 ) -> None:
-    """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours, outliers.
+    """Map the cases that `embed` embedded: what the space sorts by (condition or tone?), clusters, neighbours,
+    outliers.
 
     \b
     Examples:

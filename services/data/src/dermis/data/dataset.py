@@ -35,8 +35,8 @@ class Images(Protocol):
 class Dataset:
     """Samples and where their images are.
 
-    `digest` names the whole data set, also where only some of its samples are held. `tables`, `policy`, `duplicates`: what a
-    fold file of `dermis data split` says it was made from. `url`: what it was opened by.
+    `digest` names the whole data set, also where only some of its samples are held. `tables`, `policy`, `duplicates`:
+    what a fold file of `dermis data split` says it was made from. `url`: what it was opened by.
     """
 
     name: str
@@ -63,7 +63,10 @@ class Dataset:
         keys = [key for sample in self.samples for key in sample.images]
         if keys and all(self.read(key) is None for key in keys):
             where = self.url or self.name
-            detail = f"not one of {len(keys):,} images is in {where}, the first {keys[0]!r}: put them there, or name the folder that holds them"
+            detail = (
+                f"not one of {len(keys):,} images is in {where}, the first {keys[0]!r}: put them there, or name "
+                "the folder that holds them"
+            )
             raise DermisError(Kind.NOT_FOUND, "IMAGES", detail)
 
     def take(self, ids: Iterable[str]) -> "Dataset":
@@ -118,8 +121,9 @@ def open_dataset(
 ) -> Dataset:
     """Open a data set: a store URL or a folder, or `generated:SEED:COUNT[:LONGEST]`.
 
-    With a mapping, or where SCIN's tables are not there and a mapping that ships fits the table, it is read by that; else as SCIN under
-    the label policy. `duplicates`: image -> near-duplicate group (`data.core.groups.read_duplicates`); their cases stay together.
+    With a mapping, or where SCIN's tables are not there and a mapping that ships fits the table, it is read by that;
+    else as SCIN under the label policy. `duplicates`: image -> near-duplicate group
+    (`data.core.groups.read_duplicates`); their cases stay together.
     """
     if match := GENERATED.fullmatch(url):
         return _generated(int(match[1]), int(match[2]), int(match[3] or 112))

@@ -27,7 +27,10 @@ class Embeddings:
 
 
 def read_embeddings(path: Path) -> Embeddings:
-    """Read an .npz with the arrays `image` [N], each once, and `embedding` [N, E], and if there `bundle`; INVALID if it has others."""
+    """Read an .npz with the arrays `image` [N], each once, and `embedding` [N, E], and if there `bundle`.
+
+    INVALID if it has others.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("image", "embedding", "bundle") if name in archive}

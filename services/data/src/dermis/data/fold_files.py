@@ -22,8 +22,14 @@ def write_split(dataset: Dataset, *, seed: int, folds: int, fractions: str, out:
         [
             _summary(split, dataset).to_string(),
             f"groups: {len(groups):,}, {int((groups > 1).sum()):,} of several cases, the largest of {groups.max()}",
-            f"cases that train in every fold, being all that a label has: {sum(case.fold is None for case in split.cases):,}",
-            f"split by image at random, {leaked:,} of {tested:,} test images ({leaked / max(tested, 1):.0%}) would have a sibling in train",
+            (
+                "cases that train in every fold, being all that a label has: "
+                f"{sum(case.fold is None for case in split.cases):,}"
+            ),
+            (
+                f"split by image at random, {leaked:,} of {tested:,} test images ({leaked / max(tested, 1):.0%}) "
+                "would have a sibling in train"
+            ),
             f"digest {split.digest}",
             f"written {out}",
         ]

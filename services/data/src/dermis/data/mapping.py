@@ -35,7 +35,9 @@ ANSWERED = {"age_group": "age_group", "sex_at_birth": "sex_at_birth", "fitzpatri
 
 
 class MappedColumn(Frozen):
-    """A column and what its cells mean: named in `values`, a whole number in one of `ranges` (both ends in), or `absent`.
+    """A column and what its cells mean.
+
+    It is named in `values`, a whole number in one of `ranges` (both ends in), or `absent`.
 
     With neither values nor ranges a cell is taken as it stands.
     """
@@ -47,7 +49,10 @@ class MappedColumn(Frozen):
     note: str = ""
 
     def read(self, cell: str) -> str | None:
-        """Return the value in SCIN's words, None if absent; ValueError with the remedy for a cell that is not foreseen."""
+        """Return the value in SCIN's words, None if absent.
+
+        ValueError with the remedy for a cell that is not foreseen.
+        """
         if cell in self.absent:
             return None
         if cell in self.values:
@@ -64,10 +69,10 @@ class MappedColumn(Frozen):
 class DataMapping(Frozen):
     """A data set in one CSV table.
 
-    `image` names the column with the image's key under `images`, `unit` that of the person, whose rows stay together in a split, `case`
-    that of the case: its rows are one concern with several images; without it every row is a case. `attributes`: what cases are counted
-    by. `answers`: answer of a self-report -> the columns that tell it, only where the question means what SCIN's does; what no column
-    tells is absent. The attributes of `ANSWERED` are answers too.
+    `image` names the column with the image's key under `images`, `unit` that of the person, whose rows stay together in
+    a split, `case` that of the case: its rows are one concern with several images; without it every row is a case.
+    `attributes`: what cases are counted by. `answers`: answer of a self-report -> the columns that tell it, only where
+    the question means what SCIN's does; what no column tells is absent. The attributes of `ANSWERED` are answers too.
     """
 
     format: Literal["dermis.data-mapping/1"] = "dermis.data-mapping/1"
@@ -113,7 +118,10 @@ class DataMapping(Frozen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedRow:
-    """One row, an image: `case` is unique in the table; `attributes` and `answers` hold what is told, in SCIN's words."""
+    """One row, an image: `case` is unique in the table.
+
+    `attributes` and `answers` hold what is told, in SCIN's words.
+    """
 
     image: str
     unit: str
@@ -124,7 +132,9 @@ class MappedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSide:
-    """A data set in SCIN's words: per unit, which is a case or a person, its name, its images' keys, and by attribute the answers.
+    """A data set in SCIN's words.
+
+    Per unit, which is a case or a person, its name, its images' keys, and by attribute the answers.
 
     `tables`: file -> SHA-256. `scin`: all that SCIN's tables say, None for a mapped table.
     """
@@ -138,7 +148,10 @@ class DataSide:
     scin: Scin | None = None
 
     def read(self, attribute: str) -> Answers | None:
-        """Return each unit's answer, to `monk_bin` too (MST_NONE without a tone); None if the data set does not tell it."""
+        """Return each unit's answer, to `monk_bin` too (MST_NONE without a tone).
+
+        None if the data set does not tell it.
+        """
         if attribute != MONK_BIN:
             return self.answers.get(attribute)
         nobody: Answers = [None] * len(self.units)
@@ -222,7 +235,8 @@ def read_mapped(mapping: DataMapping, data: bytes, *, per: Per = "unit") -> Data
 def scin_side(tables: ScinTables, labels: Labels | None = None, name: str = "SCIN") -> DataSide:
     """Return SCIN as one side: every attribute, a case being the unit.
 
-    The condition is the label policy's; without one that which dermatologists weighted most, of equals the first by name.
+    The condition is the label policy's; without one that which dermatologists weighted most, of equals the first by
+    name.
     """
     answers = {attribute: COMPARED[attribute].read(tables.cases) for attribute in (*WHO, *REPORTED)}
     if labels is None:
@@ -244,9 +258,15 @@ def scin_side(tables: ScinTables, labels: Labels | None = None, name: str = "SCI
 
 
 def open_side(url: str, mapping: str | None, policy: str | None = None, *, per: Per = "unit") -> DataSide:
-    """Open the tables at a store URL by the mapping, or by a shipped one that fits, else as SCIN, whose condition `policy` labels."""
+    """Open the tables at a store URL by the mapping, by a shipped one that fits, or as SCIN.
+
+    SCIN's condition is what `policy` labels.
+    """
     if url.startswith("generated:"):
-        detail = f"{url} is drawn as it is read and has no table: write it to a folder by `dermis data generate`, and name that"
+        detail = (
+            f"{url} is drawn as it is read and has no table: write it to a folder by `dermis data generate`, and "
+            "name that"
+        )
         raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
     store = open_store(url)
     if (rules := choose_mapping(store, mapping)) is not None:
@@ -265,7 +285,10 @@ def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | Non
 
 
 def choose_mapping(store: BlobStore, mapping: str | DataMapping | None) -> DataMapping | None:
-    """Return the mapping that is asked for, else the shipped one whose table is there and has all its columns, where SCIN's is not."""
+    """Return the mapping that is asked for, or else a shipped one that fits.
+
+    It fits where its table is there and has all its columns, and SCIN's is not.
+    """
     if mapping is not None:
         return load_mapping(mapping) if isinstance(mapping, str) else mapping
     try:

@@ -16,17 +16,20 @@ SLICES = (
     "images",
     "answers",
 )
-"""What every evaluation is cut by; a data set that does not know one says `NOT_GIVEN`. Race audits, it never predicts."""
+"""What every evaluation is cut by.
+
+A data set that does not know one says `NOT_GIVEN`. Race audits, it never predicts.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One case.
 
-    `id` is unique in its data set. Samples of one `group` stay together in a split and are drawn together by a bootstrap. `images`: 0-3
-    keys in the data set's store. `target`: reference differential, condition -> weight, adds up to 1; empty where unlabelled, and then
-    `top` is None. `graders`: each grader's own differential, where they can be told apart. `slices`: a value for each of `SLICES`; no
-    model reads them.
+    `id` is unique in its data set. Samples of one `group` stay together in a split and are drawn together by a
+    bootstrap. `images`: 0-3 keys in the data set's store. `target`: reference differential, condition -> weight, adds
+    up to 1; empty where unlabelled, and then `top` is None. `graders`: each grader's own differential, where they can
+    be told apart. `slices`: a value for each of `SLICES`; no model reads them.
     """
 
     id: str

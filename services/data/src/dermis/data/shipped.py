@@ -18,7 +18,10 @@ def names(folder: str) -> list[str]:
 
 
 def load(name: str, form: type[Form], *, folder: str, word: str) -> Form:
-    """Return the `form` that comes with dermis under `name`, or the one in the file of that name; errors call it `word`, as in "label policy"."""
+    """Return the `form` that comes with dermis under `name`, or the one in the file of that name.
+
+    Errors call it `word`, as in "label policy".
+    """
     available = names(folder)
     path = files(__package__).joinpath(folder, f"{name}.json") if name in available else Path(name)
     reason = word.upper().replace(" ", "_")

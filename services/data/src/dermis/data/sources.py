@@ -1,4 +1,7 @@
-"""From the rows of a data set to samples: SCIN's tables, a mapped table, generated cases; and a split of any samples."""
+"""From the rows of a data set to samples: SCIN's tables, a mapped table, generated cases.
+
+And a split of any samples.
+"""
 
 import hashlib
 import json
@@ -57,7 +60,10 @@ def slices(report: SelfReport, images: int, **told: str | None) -> dict[str, str
 
 
 def scin_samples(tables: ScinTables, labels: Labels, *, duplicates: Mapping[str, str] | None = None) -> list[Sample]:
-    """Return SCIN's cases in the order of the tables; the Monk tone of the report is the graders', the US pool first."""
+    """Return SCIN's cases in the order of the tables.
+
+    The Monk tone of the report is the graders', the US pool first.
+    """
     cases = tables.cases
     group_of = connected(list(cases["case_id"]), image_links(cases, duplicates))
     label_of = {

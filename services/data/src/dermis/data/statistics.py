@@ -35,9 +35,12 @@ def share_difference(
 
 
 def agreement(pairs: Floats, *, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-    """Return exact and within-one agreement, mean absolute difference and quadratic-weighted kappa (Cohen 1968), each with an interval.
+    """Return exact and within-one agreement, mean absolute difference and quadratic-weighted kappa.
 
-    `pairs`: [cases, K, K], how often two raters gave grades i and j to a case. Intervals: percentile bootstrap over cases, 1,000 resamples.
+    Each has an interval (kappa: Cohen 1968).
+
+    `pairs`: [cases, K, K], how often two raters gave grades i and j to a case. Intervals: percentile bootstrap over
+    cases, 1,000 resamples.
     """
     cases, size, _ = pairs.shape
     flat = pairs.reshape(cases, size * size)

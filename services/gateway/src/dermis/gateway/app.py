@@ -46,7 +46,8 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
-        redirect_slashes=False,  # a redirect would go to whatever host the client named, perhaps without TLS, body and all
+        # A redirect would go to whatever host the client named, perhaps without TLS, body and all.
+        redirect_slashes=False,
         telemetry={
             "tracing": False,
             "metrics": False,

@@ -58,7 +58,9 @@ class Guard:
         self._held: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
 
     async def admit(self, authorization: str | None, *, scope: str, address: str) -> Caller:
-        """Return who calls. UNAUTHENTICATED without a valid key, PERMISSION without the scope, EXHAUSTED for too many calls.
+        """Return who calls.
+
+        UNAUTHENTICATED without a valid key, PERMISSION without the scope, EXHAUSTED for too many calls.
 
         `authorization` is the header; `address` the client's, for the rate of those without a key.
         """
@@ -105,7 +107,11 @@ class Guard:
         return key
 
     async def _find(self, key_id: str, address: str) -> ApiKey | None:
-        """Return a key; EXHAUSTED before any look into the store where the address sent too many unknown ones, and this is none that was known."""
+        """Return a key.
+
+        EXHAUSTED before any look into the store where the address sent too many unknown ones, and this is none that was
+        known.
+        """
         now = self._clock()
         until, key = self._held.get(key_id, (0.0, None))
         if now >= until:
@@ -135,7 +141,10 @@ class Guard:
         return None if key is None or read_revoked(self._store, key_id) else key
 
     async def _count(self, key: ApiKey | None, address: str) -> tuple[tuple[str, str], ...]:
-        """Count the call and return the headers that say how many are left (draft-ietf-httpapi-ratelimit-headers-10)."""
+        """Count the call and return the headers that say how many are left.
+
+        Source: draft-ietf-httpapi-ratelimit-headers-10.
+        """
         name, most = (
             ("key", self._settings.rate_per_minute) if key else ("address", self._settings.keyless_rate_per_minute)
         )

@@ -14,7 +14,10 @@ MOST_JSON_BYTES = 64 * 1024
 
 
 async def read_body(request: Request, *, most_of: Mapping[str, int]) -> tuple[str, bytes]:
-    """Return the body's media type, one of `most_of`, and its bytes, at most as many as that says; UNSUPPORTED or TOO_LARGE otherwise."""
+    """Return the body's media type, one of `most_of`, and its bytes, at most as many as that says.
+
+    UNSUPPORTED or TOO_LARGE otherwise.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in most_of:
         raise DermisError(

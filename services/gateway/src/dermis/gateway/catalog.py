@@ -32,7 +32,10 @@ class Catalog:
     store: BlobStore
 
     def models(self) -> ModelList:
-        """Return every published version, the current one marked; a bundle that can't be read is left out and logged."""
+        """Return every published version, the current one marked.
+
+        A bundle that can't be read is left out and logged.
+        """
         current = self._current()
         models = []
         for ref in versions(self.store):
@@ -45,7 +48,10 @@ class Catalog:
         return ModelList(models=models)
 
     def evaluation(self, version: int, *, name: str | None) -> Evaluation:
-        """Return a version's report; without `name` that of the current model's, or of the only one. NOT_FOUND if none can be read."""
+        """Return a version's report; without `name` that of the current model's, or of the only one.
+
+        NOT_FOUND if none can be read.
+        """
         ref = self._ref(version, name)
         report = self._report(_evaluation_key(ref)) if ref else None
         if ref is None or report is None:
@@ -74,7 +80,10 @@ class Catalog:
         )
 
     def promotions(self, *, before: str = "", size: int) -> list[Promotion]:
-        """Return `size` records from the newest on, or from that before the id `before`; one that can't be read is left out and logged."""
+        """Return `size` records from the newest on, or from that before the id `before`.
+
+        One that can't be read is left out and logged.
+        """
         ids = (key.removeprefix(_PROMOTIONS).removesuffix(".json") for key in self.store.list(_PROMOTIONS))
         older = sorted(
             (each for each in ids if is_id("promotion", each) and (not before or each < before)), reverse=True
@@ -93,7 +102,10 @@ class Catalog:
             return None
 
     def evaluations(self) -> dict[tuple[str, str], str]:
-        """Return the keys of the evaluations on other data than the bundle's own, by the data's digest and the model ("dermis 1")."""
+        """Return the keys of the evaluations on other data than the bundle's own.
+
+        They are named by the data's digest and the model ("dermis 1").
+        """
         matches = filter(None, map(_EVALUATION.fullmatch, self.store.list("evaluations/")))
         return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in matches}
 
@@ -147,7 +159,10 @@ class Catalog:
         except DermisError as error:
             if error.kind not in _UNREADABLE:
                 raise
-            detail = f"the bundle of the current model, {ref.name} {ref.version}, can't be read; publish it again or point to another"
+            detail = (
+                f"the bundle of the current model, {ref.name} {ref.version}, can't be read; publish it again or "
+                "point to another"
+            )
             raise DermisError(Kind.UNAVAILABLE, "MODEL_BROKEN", detail) from error
 
     def _ref(self, version: int, name: str | None) -> VersionRef | None:

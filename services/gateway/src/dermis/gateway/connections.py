@@ -28,7 +28,10 @@ _SPARE_DESCRIPTORS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """`most` connections, `most_per_address` of them from one address (0: no limit); a request's head is due in `head_seconds`."""
+    """`most` connections, `most_per_address` of them from one address (0: no limit).
+
+    A request's head is due in `head_seconds`.
+    """
 
     most: int
     most_per_address: int
@@ -46,7 +49,10 @@ class Refusal(Exception):
 
 
 class Connections:
-    """All connections of this process: where there are too many, the one that has waited longest for a request gives way."""
+    """All connections of this process.
+
+    Where there are too many, the one that has waited longest for a request gives way.
+    """
 
     def __init__(
         self, bounds: Bounds, count: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
@@ -108,10 +114,12 @@ class Connections:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. A head (request line and headers) is bounded in bytes, fields and time, so is all framing of a body.
+    """One connection.
 
-    Bytes that are neither body nor part of another message count as framing: 64 KiB of them and as many as the body has are taken,
-    which holds for headers, trailers, chunk sizes and chunk extensions alike.
+    A head (request line and headers) is bounded in bytes, fields and time, so is all framing of a body.
+
+    Bytes that are neither body nor part of another message count as framing: 64 KiB of them and as many as the body has
+    are taken, which holds for headers, trailers, chunk sizes and chunk extensions alike.
     """
 
     def __init__(self, connections: Connections, *arguments: Any, **named: Any) -> None:
@@ -227,7 +235,10 @@ class Connection(HttpToolsProtocol):
             raise Refusal(431, "HEADERS_TOO_LARGE", f"{what} more than {_MOST_HEAD_BYTES:,} bytes; send less")
 
     def _settle(self, *, begun: bool) -> None:
-        """Leave the connection to its request, or give it the time in which one is due; `begun` says that a part of it has come."""
+        """Leave the connection to its request, or give it the time in which one is due.
+
+        `begun` says that a part of it has come.
+        """
         if self._refused or self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
@@ -312,7 +323,10 @@ class Connection(HttpToolsProtocol):
 
 
 def most_connections(wanted: int) -> int:
-    """Raise this process's limit of descriptors as far as it goes, and return how many of `wanted` connections it then has room for."""
+    """Raise this process's limit of descriptors as far as it goes.
+
+    Return how many of `wanted` connections it then has room for.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = wanted + _SPARE_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

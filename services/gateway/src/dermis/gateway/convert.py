@@ -87,7 +87,10 @@ def _shot_types(values: Sequence[bytearray], images: int) -> tuple[ShotType | No
     if not values:
         return (None,) * images
     if len(values) != images:
-        detail = f"shot_types: {len(values)} are given for {images} images; send one for each image, empty where it is not known"
+        detail = (
+            f"shot_types: {len(values)} are given for {images} images; send one for each image, empty where it is "
+            "not known"
+        )
         raise fault("SHOT_TYPES", detail, pointer="/shot_types")
     texts = [_text("shot_types", value).strip() for value in values]
     return tuple(

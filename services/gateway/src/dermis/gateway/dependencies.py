@@ -62,17 +62,26 @@ class Parts:
         )
 
     async def check_room(self) -> None:
-        """Raise FULL if the store has too little free: what is accepted must be able to end, and a case can always be erased."""
+        """Raise FULL if the store has too little free.
+
+        What is accepted must be able to end, and a case can always be erased.
+        """
         room = await run_in_threadpool(self.pipeline.store.room)
         if room and too_little(
             room, least_bytes=self.settings.min_free_bytes, least_inodes=self.settings.min_free_inodes
         ):
-            detail = "the store is almost full, so that no new case is taken; come again later; cases can be read and erased meanwhile"
+            detail = (
+                "the store is almost full, so that no new case is taken; come again later; cases can be read and "
+                "erased meanwhile"
+            )
             raise DermisError(Kind.FULL, "STORE_FULL", detail)
 
     @contextlib.contextmanager
     def judging(self, request: Request) -> Iterator[str]:
-        """Give the caller's line while an image of theirs is judged; EXHAUSTED if too many are: the queue of images is everybody's."""
+        """Give the caller's line while an image of theirs is judged.
+
+        EXHAUSTED if too many are: the queue of images is everybody's.
+        """
         caller: Caller = request.scope[CALLER_KEY]
         if self._judging[caller.line] >= self.settings.max_judging:
             detail = f"{self.settings.max_judging} of your images are being judged; wait for one to end"
@@ -92,7 +101,10 @@ class Parts:
             most, age = self.settings.max_queue_depth, self.settings.max_queue_seconds
             wait = refused_for(depth=load.depth, line=load.line, line_age=load.line_age, max_depth=most, max_age=age)
             if wait:
-                detail = f"{load.line} of your cases wait, the first for {load.line_age:.0f} s, of {load.depth} in all; come again in {wait} s"
+                detail = (
+                    f"{load.line} of your cases wait, the first for {load.line_age:.0f} s, of {load.depth} in "
+                    f"all; come again in {wait} s"
+                )
                 raise BusyError("QUEUE_BUSY", detail, retry_after=wait)
 
 
@@ -110,7 +122,10 @@ _BEARER = HTTPBearer(
 async def _owner(
     request: Request, parts: PartsOf, needed: SecurityScopes, _shown: Annotated[object, Depends(_BEARER)]
 ) -> str:
-    """Return whose cases the call is about, if it may do what its route needs; the guard reads the header and refuses other schemes."""
+    """Return whose cases the call is about, if it may do what its route needs.
+
+    The guard reads the header and refuses other schemes.
+    """
     (scope,) = needed.scopes
     caller = await parts.guard.admit(request.headers.get("authorization"), scope=scope, address=_address(request))
     request.scope[CALLER_KEY] = caller

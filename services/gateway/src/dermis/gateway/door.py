@@ -23,7 +23,10 @@ def _tell_unstated_proxy() -> None:
 
 
 class Door:
-    """ASGI middleware: sets the client's address, and refuses what is meant for another host or sent by another site's page."""
+    """ASGI middleware: sets the client's address and refuses foreign requests.
+
+    Foreign is what is meant for another host or sent by another site's page.
+    """
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
@@ -64,7 +67,10 @@ class Door:
             return 400, "HOST", f"the request has {len(hosts)} Host headers; send one"
         host = hosts[0] if hosts else "localhost"
         if not is_served(host, self._hosts):
-            detail = f"Host is {host[:100]!r}, which is not served here; whoever runs the server names it in DERMIS_GATEWAY_ALLOWED_HOSTS"
+            detail = (
+                f"Host is {host[:100]!r}, which is not served here; whoever runs the server names it in "
+                "DERMIS_GATEWAY_ALLOWED_HOSTS"
+            )
             return 421, "HOST", detail
         if "authorization" not in headers and is_cross_site(
             method=scope["method"],
@@ -73,6 +79,9 @@ class Door:
             fetch_site=headers.get("sec-fetch-site"),
             allowed_origins=self._origins,
         ):
-            detail = "a page of another site sends this; whoever runs the server names its origin in DERMIS_GATEWAY_CORS_ORIGINS"
+            detail = (
+                "a page of another site sends this; whoever runs the server names its origin in "
+                "DERMIS_GATEWAY_CORS_ORIGINS"
+            )
             return 403, "CROSS_SITE", detail
         return None

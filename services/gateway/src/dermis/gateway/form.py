@@ -55,8 +55,8 @@ class Form:
 async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: FormRules, max_image_bytes: int) -> Form:
     """Read a form that keeps `rules`.
 
-    Raises UNSUPPORTED for another content type, TOO_LARGE as soon as more is read than may be stored, INVALID for a form that is
-    broken or holds an unknown field or too many images.
+    Raises UNSUPPORTED for another content type, TOO_LARGE as soon as more is read than may be stored, INVALID for a
+    form that is broken or holds an unknown field or too many images.
     """
     boundary = _boundary(headers)
     reader = _Reader(rules, max_image_bytes)

@@ -62,7 +62,10 @@ class Guidance(BaseModel):
         return _shown(self.general)
 
     def of_outcome(self, outcome: Outcome) -> CaseGuidance:
-        """Return what a person may do now; where the model abstained or saw no image, red flags and general guidance only."""
+        """Return what a person may do now.
+
+        Where the model abstained or saw no image, red flags and general guidance only.
+        """
         relied = outcome.kind is OutcomeKind.DIFFERENTIAL
         inside = [ranked for ranked in outcome.differential if ranked.in_prediction_set and relied]
         conditions = [self.of_condition(ranked.condition, ranked.name) for ranked in inside]

@@ -48,16 +48,16 @@ _EVENT = {
 _IMAGE_TYPES = "image/jpeg, image/png, image/webp, image/heic, image/avif"
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "One event a fact: `received`, `assessed`, `outcome`, `failed` (data: the case as known with it) or `erased`; "
-        "`id` is the fact's ordinal. Ends with the case.",
+        "description": "One event a fact: `received`, `assessed`, `outcome`, `failed` (data: the case as known with "
+        "it) or `erased`; `id` is the fact's ordinal. Ends with the case.",
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
     204: {"description": "There is nothing after `Last-Event-ID` and never will be."},
 }
 HEATMAP: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "A PNG with transparency and the aspect of the image as it is shown, to be laid over it: the more opaque, the more "
-        "that place spoke for the condition.",
+        "description": "A PNG with transparency and the aspect of the image as it is shown, to be laid over it: the "
+        "more opaque, the more that place spoke for the condition.",
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -98,7 +98,8 @@ CASE_BODY: dict[str, Any] = {
                         "minItems": 1,
                         "maxItems": MAX_IMAGES,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before anything is stored",
+                        "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before "
+                        "anything is stored",
                     },
                     "shot_types": {
                         "type": "array",
@@ -130,8 +131,8 @@ BATCH_BODY: dict[str, Any] = {
         "text/csv": {
             "schema": {
                 "type": "string",
-                "description": "a header and a row for each case: `images` (keys in the store at `url`, separated by ;), perhaps `name`, and "
-                "answers by their field, several separated by ;",
+                "description": "a header and a row for each case: `images` (keys in the store at `url`, separated by "
+                ";), perhaps `name`, and answers by their field, several separated by ;",
             }
         },
     },

@@ -76,7 +76,10 @@ class Pipeline:
     clock: Callable[[], datetime] = now
 
     async def submit(self, case: NewCase, *, owner: str) -> Received:
-        """Store a case and return its first fact; on an error nothing of it stays, or the sweep finds its marker and removes it."""
+        """Store a case and return its first fact.
+
+        On an error nothing of it stays, or the sweep finds its marker and removes it.
+        """
         received = await run_in_threadpool(self._received, case, new_id("case"), owner)
         try:
             await self._store(case, received)
@@ -147,7 +150,8 @@ class Pipeline:
     def erase(self, case_id: str, *, owner: str) -> None:
         """Leave nothing of a case but its tombstone; NOT_FOUND if there never was such a case.
 
-        The marker is put anew and left: what a running worker adds later, or what a crash leaves here, the sweep removes.
+        The marker is put anew and left: what a running worker adds later, or what a crash leaves here, the sweep
+        removes.
         """
         _check_id(case_id)
         if not any(has(self.store, fact_key(owner, case_id, name)) for name in ("erased", "received")):
@@ -155,7 +159,10 @@ class Pipeline:
         erase(self.store, owner=owner, case_id=case_id, at=self.clock())
 
     async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
-        """Return the overlay of image `n` for a condition, else for the most probable that has one; NOT_FOUND if there is none."""
+        """Return the overlay of image `n` for a condition, else for the most probable that has one.
+
+        NOT_FOUND if there is none.
+        """
         outcome = (await self.read(case_id, owner=owner)).outcome
         matching = (
             [each for each in outcome.heatmaps if each.n == n and condition in (None, each.condition)]
@@ -187,7 +194,10 @@ class Pipeline:
             )
         conditions = {ranked.condition for ranked in state.outcome.differential} | {OTHER_CONDITION}
         if feedback.condition is not None and feedback.condition not in conditions:
-            detail = f"condition: {feedback.condition!r} is none of this outcome's; use one of {', '.join(sorted(conditions))}"
+            detail = (
+                f"condition: {feedback.condition!r} is none of this outcome's; use one of "
+                f"{', '.join(sorted(conditions))}"
+            )
             raise fault("CONDITION", detail, pointer="/condition")
         fact = GivenFeedback(case_id=case_id, given_at=self.clock(), model=state.outcome.model, **feedback.model_dump())
         kept = await run_in_threadpool(self._keep_feedback, fact, owner)
@@ -226,7 +236,10 @@ class Pipeline:
             await run_in_threadpool(self.store.delete, scratch_key(scratch_id))
 
     def _clear_if_erased(self, *, case_id: str, owner: str) -> None:
-        """Remove what was put into a case that an equal request stored and someone erased meanwhile, and raise NOT_FOUND."""
+        """Remove what was put into a case that was erased meanwhile, and raise NOT_FOUND.
+
+        An equal request had stored the case, and someone erased it.
+        """
         if self._get(fact_key(owner, case_id, "erased"), Erased):
             clear(self.store, owner=owner, case_id=case_id)
             raise _erased(case_id)
@@ -283,14 +296,17 @@ class Pipeline:
         await self._all(partial(self.store.put_once, key, data) for key, data in parts.items())
         fact = fact_key(owner, case_id, "received")
         await run_in_threadpool(self.store.put_once, fact, _json(received))
-        # Of a gateway that was stopped on the way the sweep may have taken all this for lost. Its tombstone is looked for first: as
-        # long as none is there, what is there stays.
+        # Of a gateway that was stopped on the way the sweep may have taken all this for lost. Its tombstone is looked
+        # for first: as long as none is there, what is there stays.
         if not await run_in_threadpool(has, self.store, fact_key(owner, case_id, "erased")):
             again = {open_key(case_id): _json(opened), **parts, fact: _json(received)}
             await self._all(partial(self._put_if_gone, key, data) for key, data in again.items())
 
     async def _all(self, calls: Iterable[Callable[[], object]]) -> None:
-        """Make calls of the store at once and wait for all, so that none is made after an undo; raise the first fault."""
+        """Make calls of the store at once and wait for all, so that none is made after an undo.
+
+        Raise the first fault.
+        """
         for result in await asyncio.gather(*map(run_in_threadpool, calls), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
@@ -304,7 +320,8 @@ class Pipeline:
     def _remove_prepared(self, received: Received) -> None:
         """Remove the originals that may not stay, if a worker did so already: they came after it.
 
-        The worker removes them after it has put `assessed.json`, which is looked for here after they were put: one of the two is last.
+        The worker removes them after it has put `assessed.json`, which is looked for here after they were put: one of
+        the two is last.
         """
         if has(self.store, fact_key(received.owner, received.case_id, "assessed")):
             for image in received.images:
@@ -345,7 +362,10 @@ class Pipeline:
             return None
         except ValidationError:
             log.error("fact is broken", key=key)
-            detail = "what the store holds of this case can't be read; whoever runs the server finds in its log what; it can still be erased"
+            detail = (
+                "what the store holds of this case can't be read; whoever runs the server finds in its log what; "
+                "it can still be erased"
+            )
             raise DermisError(Kind.INTERNAL, "FACT_BROKEN", detail) from None
 
     def _put(self, key: str, value: BaseModel) -> bool:

@@ -43,7 +43,10 @@ class Rates(Protocol):
 
 
 class Broker(Protocol):
-    """Queue and wake-ups; a hint only: what it loses, the sweep brings back. No call takes much longer than a second."""
+    """Queue and wake-ups; a hint only: what it loses, the sweep brings back.
+
+    No call takes much longer than a second.
+    """
 
     async def send(self, job: AssessJob) -> bool:
         """Send a job; False, and no error, if that didn't work."""
@@ -54,7 +57,10 @@ class Broker(Protocol):
         ...
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
-        """Have a worker judge an image and return its reply, or None if none came in time; UNAVAILABLE if it can't be asked."""
+        """Have a worker judge an image and return its reply, or None if none came in time.
+
+        UNAVAILABLE if it can't be asked.
+        """
         ...
 
     async def announce(self, case_id: str, fact: str) -> None:

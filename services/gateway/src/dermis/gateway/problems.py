@@ -1,4 +1,7 @@
-"""Every error as a problem (RFC 9457): a stable `reason`, a sentence with the remedy, JSON pointers to what is wrong."""
+"""Every error as a problem (RFC 9457).
+
+It has a stable `reason`, a sentence with the remedy, and JSON pointers to what is wrong.
+"""
 
 import traceback
 import uuid
@@ -113,7 +116,10 @@ def problem_response(request: Request, error: DermisError) -> Response:
 
 
 def internal_problem(request: Request, error: Exception) -> Response:
-    """Log where an unforeseen error came from, without its message, which may hold a person's data, and return its response."""
+    """Log where an unforeseen error came from, and return its response.
+
+    Its message is not logged: it may hold a person's data.
+    """
     frames = [
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-5:]

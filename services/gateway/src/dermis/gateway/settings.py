@@ -19,14 +19,14 @@ class GatewaySettings(Retention):
     max_address_uploads: int = Field(
         128,
         ge=0,
-        description="uploads at a time of one client address without an API key, where trusted_proxies say whose it is; carriers share "
-        "addresses among many; more are refused with 429; 0: any number",
+        description="uploads at a time of one client address without an API key, where trusted_proxies say whose it "
+        "is; carriers share addresses among many; more are refused with 429; 0: any number",
     )
     least_upload_bytes_per_second: float = Field(
         16_384,
         gt=0,
-        description="least rate of an upload, a third of slow 3G (400 kbit/s, WebPageTest's and Chrome's profile); a slower one is refused "
-        "with 408",
+        description="least rate of an upload, a third of slow 3G (400 kbit/s, WebPageTest's and Chrome's profile); a "
+        "slower one is refused with 408",
     )
     upload_pause_seconds: float = Field(
         20, gt=0, description="time that an upload may fall behind its least rate, or pause"
@@ -40,29 +40,33 @@ class GatewaySettings(Retention):
     max_address_connections: int = Field(
         512,
         ge=0,
-        description="the same for one client address; 0: any number, as with trusted_proxies, where all come from a proxy",
+        description="the same for one client address; 0: any number, as with trusted_proxies, where all come from a "
+        "proxy",
     )
     header_seconds: float = Field(20, gt=0, description="time in which a request's line and headers are due")
     trusted_proxies: int = Field(
         0,
         ge=0,
         le=16,
-        description="proxies in front, each of which adds to X-Forwarded-For whom it was asked by; 0: the header is not read",
+        description="proxies in front, each of which adds to X-Forwarded-For whom it was asked by; 0: the header is "
+        "not read",
     )
     allowed_hosts: str = Field(
         "",
-        description="host names, separated by commas, that are served beside addresses, names without a dot and local ones; *.example.org: "
-        "all below it; *: any",
+        description="host names, separated by commas, that are served beside addresses, names without a dot and local "
+        "ones; *.example.org: all below it; *: any",
     )
     max_queue_depth: int = Field(
         1000,
         ge=1,
-        description="waiting cases from which on new ones of those who have more than a few in line are refused with 503",
+        description="waiting cases from which on new ones of those who have more than a few in line are refused with "
+        "503",
     )
     max_queue_seconds: float = Field(
         15,
         gt=0,
-        description="wait of the first of many waiting cases of one caller from which on new ones of the same are refused with 503",
+        description="wait of the first of many waiting cases of one caller from which on new ones of the same are "
+        "refused with 503",
     )
     min_free_bytes: int = Field(
         1024**3,
@@ -80,13 +84,15 @@ class GatewaySettings(Retention):
     stream_seconds: float = Field(300, gt=0, description="longest stream of events; the client then connects again")
     batch_sources: str = Field(
         "",
-        description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; empty: none",
+        description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; "
+        "empty: none",
     )
     max_batch_bytes: int = Field(16 * 1024 * 1024, ge=1, description="largest CSV body of a batch, in bytes")
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
     keyless: bool = Field(
         False,
-        description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase it",
+        description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase "
+        "it",
     )
     key_cache_seconds: float = Field(
         30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it"
@@ -97,12 +103,14 @@ class GatewaySettings(Retention):
     keyless_rate_per_minute: int = Field(
         0,
         ge=0,
-        description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have one address",
+        description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have "
+        "one address",
     )
     unknown_keys_per_minute: int = Field(
         60,
         ge=0,
-        description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no limit",
+        description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no "
+        "limit",
     )
     cors_origins: str = Field(
         "", description="origins, separated by commas, whose pages may call the API; empty: none but its own page"
@@ -114,8 +122,8 @@ class GatewaySettings(Retention):
         for source in filter(None, (each.strip() for each in self.batch_sources.split(","))):
             if is_store_url(source) and is_store_url(self.store_url) and overlap(source, self.store_url):
                 raise ValueError(
-                    f"DERMIS_GATEWAY_BATCH_SOURCES: {source} and the store share objects, so that a batch could read cases and keys; "
-                    "name a folder or bucket of its own"
+                    f"DERMIS_GATEWAY_BATCH_SOURCES: {source} and the store share objects, so that a batch could read "
+                    "cases and keys; name a folder or bucket of its own"
                 )
         return self
 

@@ -18,8 +18,8 @@ RETRY_AFTER_SECONDS = 2
 class Pace:
     """Receives a body, and answers 408 once the client was waited for too long.
 
-    A wait counts against `patience` seconds, which come back as bytes do: no pause may be longer, and no body slower than
-    `least_rate` bytes a second on the whole. `longest` seconds are the end in any case.
+    A wait counts against `patience` seconds, which come back as bytes do: no pause may be longer, and no body slower
+    than `least_rate` bytes a second on the whole. `longest` seconds are the end in any case.
     """
 
     def __init__(self, receive: Receive, *, least_rate: float, patience: float, longest: float) -> None:
@@ -54,8 +54,8 @@ class Pace:
 
     def _detail(self) -> str:
         return (
-            f"the body came slower than {self._least_rate:,.0f} bytes a second for {self._patience:g} s, or not within {self._longest:g} s; "
-            "send smaller images, or try again over a better connection"
+            f"the body came slower than {self._least_rate:,.0f} bytes a second for {self._patience:g} s, or not within "
+            f"{self._longest:g} s; send smaller images, or try again over a better connection"
         )
 
 
@@ -98,7 +98,9 @@ class Upload:
 
 
 class Uploads:
-    """All bodies that are read now, `most_bytes` at most: where there is no room, the largest that is still being read gives way.
+    """All bodies that are read now, `most_bytes` at most.
+
+    Where there is no room, the largest that is still being read gives way.
 
     A key has `most_bytes_per_key` of them, an address without a key `most_per_address` bodies (0: any number).
     """
@@ -131,7 +133,10 @@ class Uploads:
             self._add(upload, -upload.bytes)
 
     def book(self, upload: Upload, count: int) -> None:
-        """Book `count` more bytes of a body; BusyError if there is no room and no larger body, EXHAUSTED beyond the key's share."""
+        """Book `count` more bytes of a body.
+
+        BusyError if there is no room and no larger body, EXHAUSTED beyond the key's share.
+        """
         if (
             upload.by_key
             and count + sum(each.bytes for each in self._open if each.caller == upload.caller)

@@ -18,5 +18,8 @@ def from_proto(report: pb.SelfReport) -> Answers:
 
 @lru_cache(maxsize=4096)
 def _values(choices: bytes) -> tuple[str, ...]:
-    """Return the values of a serialised Choices: few combinations make most of a batch, and reading bytes costs less than a view of each."""
+    """Return the values of a serialised Choices.
+
+    Few combinations make most of a batch, and reading bytes costs less than a view of each.
+    """
     return tuple(pb.Choices.FromString(choices).values)

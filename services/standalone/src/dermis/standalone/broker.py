@@ -15,7 +15,10 @@ _QUEUE_FILES = ("appendonly.aof", "appendonlydir", "dump.rdb")
 
 
 def find_redis_server(environ: Mapping[str, str], prefix: Path = Path(sys.prefix)) -> Path:
-    """Return a redis-server: on PATH, else the one that a wheel put into this environment; NOT_FOUND names what to install."""
+    """Return a redis-server: on PATH, else the one that a wheel put into this environment.
+
+    NOT_FOUND names what to install.
+    """
     on_path = shutil.which("redis-server", path=environ.get("PATH", ""))
     for candidate in (
         Path(on_path) if on_path else None,
@@ -41,8 +44,8 @@ def redis_config(folder: Path) -> Path:
 def write_redis_config(*, port: int, folder: Path, password: str) -> None:
     """Write what a Redis on loopback is started with, that keeps its queue in `folder` over a restart.
 
-    Whoever is on this machine can reach loopback: it asks for `password`, which it reads from a file of its owner's alone, as every
-    user may read a command.
+    Whoever is on this machine can reach loopback: it asks for `password`, which it reads from a file of its owner's
+    alone, as every user may read a command.
     """
     make_folder(folder)
     options = {
@@ -60,7 +63,10 @@ def write_redis_config(*, port: int, folder: Path, password: str) -> None:
 
 
 def move_queue_aside(folder: Path) -> str:
-    """Move what Redis could not load out of its way, and say so; "" if there is nothing. What is lost with it, the sweep sends again."""
+    """Move what Redis could not load out of its way, and say so; "" if there is nothing.
+
+    What is lost with it, the sweep sends again.
+    """
     queue = [path for name in _QUEUE_FILES if (path := folder / name).exists()]
     if not queue:
         return ""

@@ -1,7 +1,7 @@
 """The `dermis` command; other parts add sub-commands by the entry point group `dermis.commands`.
 
-An entry point names the extra that its command needs in brackets, `profile = "dermis.trainer.cli:profile [data]"`, so that
-a command whose packages are missing can say what to install. It is loaded only when it is called.
+An entry point names the extra that its command needs in brackets, `profile = "dermis.trainer.cli:profile [data]"`, so
+that a command whose packages are missing can say what to install. It is loaded only when it is called.
 """
 
 import importlib

@@ -46,7 +46,10 @@ class Finding:
 
 
 def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield a finding for each thing that was looked at; a fault of one does not keep the others from being looked at."""
+    """Yield a finding for each thing that was looked at.
+
+    A fault of one does not keep the others from being looked at.
+    """
     for about, check in _CHECKS.items():
         try:
             yield check(environ)

@@ -48,7 +48,10 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
     """
     lacking = extras.missing(("gateway", "metadata", "serving", "worker"))
     if lacking:
-        detail = f"not installed: {', '.join(sorted({name for names in lacking.values() for name in names}))}; {extras.remedy(lacking)}"
+        detail = (
+            f"not installed: {', '.join(sorted({name for names in lacking.values() for name in names}))}; "
+            f"{extras.remedy(lacking)}"
+        )
         raise DermisError(Kind.NOT_FOUND, "EXTRA_MISSING", detail)
     redis_port, metadata_port, serving_port, gateway_port = free_ports(4)
     redis_port = settings.redis_port or redis_port

@@ -24,7 +24,10 @@ class Running(BaseModel):
 
 
 def make_folder(folder: Path) -> None:
-    """Make the state folder, or one in it, for its owner alone: images of people are kept below. UNAVAILABLE if it can't be made."""
+    """Make the state folder, or one in it, for its owner alone: images of people are kept below.
+
+    UNAVAILABLE if it can't be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as fault:

@@ -132,7 +132,10 @@ class Supervisor:
         while pending := [child for child in pending if child.pid is None or not child.part.ready()]:
             for child in pending:
                 if child.exits >= _MOST_EARLY_EXITS:
-                    detail = f"{child.part.name} ended {child.exits} times before it was ready; its last words: {child.last_line}"
+                    detail = (
+                        f"{child.part.name} ended {child.exits} times before it was ready; its last words: "
+                        f"{child.last_line}"
+                    )
                     raise DermisError(Kind.UNAVAILABLE, "NOT_READY", detail)
             if time.monotonic() > deadline:
                 detail = "; ".join(

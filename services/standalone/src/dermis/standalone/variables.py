@@ -1,4 +1,7 @@
-"""The settings of all parts; each part announces its own by the entry point group `dermis.settings`, named as the part."""
+"""The settings of all parts.
+
+Each part announces its own by the entry point group `dermis.settings`, named as the part.
+"""
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
@@ -34,7 +37,10 @@ def models() -> dict[str, type[Settings]]:
 
 
 def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:
-    """Yield every variable with its value and where that came from: the first of `sources`, by name, that has it, or a default."""
+    """Yield every variable with its value and where that came from.
+
+    That is the first of `sources`, by name, that has it, or a default.
+    """
     sources = {**sources, "default": with_state_folder(ChainMap(*map(dict, sources.values())))}
     seen = set()
     for part, model in models().items():

@@ -1,4 +1,7 @@
-"""Runs the sweep: `python -m dermis.sweep`; with arguments `dermis sweep`, where that command is not installed, as in its image."""
+"""Runs the sweep: `python -m dermis.sweep`.
+
+With arguments `dermis sweep`, where that command is not installed, as in its image.
+"""
 
 import os
 import signal

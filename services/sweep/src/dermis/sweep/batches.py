@@ -1,4 +1,7 @@
-"""The sweep's look at batches: sends steps again that were lost, and ends what is left of those that are done or erased."""
+"""The sweep's look at batches.
+
+It sends steps again that were lost, and ends what is left of those that are done or erased.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -81,7 +84,10 @@ class BatchSweep:
         return self._send_again(manifest, closed, now)
 
     def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> Action:
-        """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it. Each time later than before."""
+        """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it.
+
+        Each time later than before.
+        """
         progress = self._progress.get(manifest.batch_id)
         if progress is None or progress.done != len(closed):
             self._progress[manifest.batch_id] = Progress(len(closed), now)
@@ -96,7 +102,10 @@ class BatchSweep:
         return Action.RESEND
 
     def _is_waiting(self) -> bool:
-        """Return whether steps wait in the queue; also where that can't be asked, so that the rest of the look goes on."""
+        """Return whether steps wait in the queue.
+
+        Also where that can't be asked, so that the rest of the look goes on.
+        """
         try:
             return bool(self._queue.waiting_steps())
         except DermisError as error:

@@ -1,6 +1,9 @@
-"""The sweep's watch over its own clock: what was trusted last, what is in doubt, and the confirmation that ends a doubt.
+"""The sweep's watch over its own clock.
 
-`sweep/clock/<id>`: the reading that was trusted last, one object; `sweep/doubt.json` and `sweep/confirmed` as their names say.
+It knows what was trusted last, what is in doubt, and the confirmation that ends a doubt.
+
+`sweep/clock/<id>`: the reading that was trusted last, one object; `sweep/doubt.json` and `sweep/confirmed` as their
+names say.
 """
 
 import time
@@ -25,7 +28,10 @@ _BOOT_ID, _UPTIME = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/uptime"
 
 
 def uptime() -> tuple[str, float]:
-    """Return which start of the machine this is and how many seconds it is old; of the process where the system tells of none."""
+    """Return which start of the machine this is and how many seconds it is old.
+
+    Of the process where the system tells of none.
+    """
     try:
         return _BOOT_ID.read_text().strip(), float(_UPTIME.read_text().split()[0])
     except (OSError, ValueError):
@@ -40,7 +46,10 @@ class Clock:
         self._up = up
 
     def look(self, now: datetime) -> tuple[datetime, Doubt | None]:
-        """Return the time by the store, and what is in doubt about `now`; a doubt stays until the clock agrees again or it is confirmed."""
+        """Return the time by the store, and what is in doubt about `now`.
+
+        A doubt stays until the clock agrees again or it is confirmed.
+        """
         boot, seconds = self._up()
         reading = Reading(at=now, store_at=self._store.clock(), boot=boot, uptime_s=seconds)
         trusted = self._trusted()

@@ -46,7 +46,8 @@ class CaseSweep:
     def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[Action]:
         """Look once, the oldest cases first, and return what was done; `now` is the time by the store.
 
-        Nothing is discarded while the clock is `in_doubt`. A fault of one object, or of the broker for one job, is survived.
+        Nothing is discarded while the clock is `in_doubt`. A fault of one object, or of the broker for one job, is
+        survived.
         """
         keys = list(self._store.list("open/"))
         metrics.open_cases.set(len(keys))
@@ -78,7 +79,10 @@ class CaseSweep:
             return 0
 
     def _read(self, key: str, now: datetime) -> tuple[OpenCase, CaseState, datetime] | None:
-        """Return an open case and when its marker was put, or None if there is nothing to decide about it now, or by this version of dermis."""
+        """Return an open case and when its marker was put.
+
+        None if there is nothing to decide about it now, or by this version of dermis.
+        """
         with self._faults.survived(key), suppress(BlobNotFound):  # closed meanwhile
             marker = OpenCase.model_validate_json(self._store.get(key))
             if is_due(marker, self._resent.get(key), now=now, policy=self._policy):
@@ -125,10 +129,12 @@ class CaseSweep:
         return action
 
     def _take_back(self, key: str, marker: OpenCase, now: datetime) -> Action:
-        """Remove a case that was never wholly submitted, unless it is submitted at this moment: its gateway was slow, and is not lost.
+        """Remove a case that was never wholly submitted, unless it is submitted at this moment.
 
-        The gateway looks for a tombstone after it has put `received.json`, and here that fact is looked for after the tombstone was
-        put: of the two one sees the other, so that no case is both accepted and removed.
+        Its gateway was slow then, and is not lost.
+
+        The gateway looks for a tombstone after it has put `received.json`, and here that fact is looked for after the
+        tombstone was put: of the two one sees the other, so that no case is both accepted and removed.
         """
         owner, case_id = marker.owner, marker.case_id
         tombstone = fact_key(owner, case_id, "erased")

@@ -1,6 +1,7 @@
 """Ends what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit.
 
-Everything is deleted by its retention mark, so a case without one would stay for ever: such cases are looked for and given one.
+Everything is deleted by its retention mark, so a case without one would stay for ever: such cases are looked for and
+given one.
 """
 
 from collections.abc import Iterator
@@ -86,7 +87,9 @@ class Retention:
                     yield Due(key=key, thing_id=thing_id, consent=consent)
 
     def end_retention(self, now: datetime, *, in_doubt: bool = False) -> int:
-        """Erase the cases and batches whose time is over, the oldest first, as many as a look should take; return how many.
+        """Erase the cases and batches whose time is over, the oldest first, as many as a look should take.
+
+        Return how many.
 
         While the clock is `in_doubt`, no more than the policy's cap until it is confirmed.
         """
@@ -119,7 +122,10 @@ class Retention:
             clear(self._store, owner=owner, case_id=case_id)  # it was never wholly submitted
 
     def mend_marks(self, now: datetime) -> int:
-        """Give a mark to some of the cases that have none, or one that can't be read; return to how many. Goes on where it stopped."""
+        """Give a mark to some of the cases that have none, or one that can't be read; return to how many.
+
+        Goes on where it stopped.
+        """
         if self._pass_ended and abs(now - self._pass_ended) < self._policy.incomplete_after:
             return 0
         mended = 0

@@ -23,12 +23,14 @@ class SweepSettings(Retention):
     reserve_bytes: int = Field(
         64 * 1024 * 1024,
         ge=0,
-        description="space that is kept back on a disk, in bytes, for erasing and for the outcomes of accepted cases; at most an eighth of what is free",
+        description="space that is kept back on a disk, in bytes, for erasing and for the outcomes of accepted cases; "
+        "at most an eighth of what is free",
     )
     erased_in_doubt: int = Field(
         0,
         ge=0,
-        description="cases and batches that may be erased by their time although the clock is in doubt; `dermis sweep confirm` ends the doubt",
+        description="cases and batches that may be erased by their time although the clock is in doubt; `dermis sweep "
+        "confirm` ends the doubt",
     )
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
 

@@ -1,7 +1,8 @@
 """Measures of a differential under case weights, so that one call gives a figure and all its bootstrap draws.
 
-scikit-learn has most of them for one weighting at a time, and the tests hold each against it; here `weights` [R,N] holds R weightings of
-the N cases at once, and each measure returns [R]. docs/explanation/evaluation.md says what each means and where it is from.
+scikit-learn has most of them for one weighting at a time, and the tests hold each against it; here `weights` [R,N]
+holds R weightings of the N cases at once, and each measure returns [R]. docs/explanation/evaluation.md says what each
+means and where it is from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,9 @@ SELECTED = (0.5, 0.8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """N cases as decided: calibrated `probabilities` [N,K], `labels` [N], `target` [N,K], `sets` bool[N,K], `answered` bool[N].
+    """N cases as decided.
+
+    Calibrated `probabilities` [N,K], `labels` [N], `target` [N,K], `sets` bool[N,K], `answered` bool[N].
 
     `fold` [N]: whose model spoke; only cases of one fold are ranked against each other.
     """
@@ -58,7 +61,10 @@ class Judged:
 
 
 def draw_weights(groups: Sequence[str], rng: np.random.Generator, *, draws: int = DRAWS) -> npt.NDArray[np.float32]:
-    """Return [1 + draws, N]: ones, then bootstrap weights that draw whole groups of connected cases (Field & Welsh 2007)."""
+    """Return [1 + draws, N]: ones, then bootstrap weights.
+
+    A draw takes whole groups of connected cases (Field & Welsh 2007).
+    """
     _, place = np.unique(np.asarray(groups, str), return_inverse=True)
     count = int(place.max()) + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), draws)
@@ -66,7 +72,10 @@ def draw_weights(groups: Sequence[str], rng: np.random.Generator, *, draws: int 
 
 
 def interval(samples: Floats) -> tuple[float, float] | None:
-    """Return the middle 95 % of what `draw_weights` gave, the first value apart; None where less than half of the draws have a value."""
+    """Return the middle 95 % of what `draw_weights` gave, the first value apart.
+
+    None where less than half of the draws have a value.
+    """
     drawn = samples[1:][np.isfinite(samples[1:])]
     if len(drawn) < max(1, (len(samples) - 1) / 2):
         return None
@@ -93,7 +102,10 @@ def mean(values: Floats | Hits, weights: Floats, *, among: Hits | None = None) -
 
 
 def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
-    """Return balanced accuracy and macro precision, recall and F1 over the conditions that have weight (no prediction: precision 0)."""
+    """Return balanced accuracy and macro precision, recall and F1 over the conditions that have weight.
+
+    Without a prediction, precision is 0.
+    """
     size = judged.probabilities.shape[1]
     one_hot = np.eye(size)[_first(judged.probabilities)]
     true = np.eye(size)[judged.labels]
@@ -109,7 +121,10 @@ def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
 
 
 def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
-    """Return macro AUROC and mean average precision, one condition against the rest, over those with weight on both sides."""
+    """Return macro AUROC and mean average precision.
+
+    They take one condition against the rest, over those with weight on both sides.
+    """
     rankings = [
         ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights)
         for k in range(judged.probabilities.shape[1])
@@ -119,10 +134,12 @@ def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
 
 
 def ranking(scores: Floats, positive: Hits, fold: Ints, weights: Floats) -> tuple[Floats, Floats]:
-    """Return AUROC (Mann-Whitney, ties count half) and average precision [R] of one condition; NaN without weight on both sides.
+    """Return AUROC (Mann-Whitney, ties count half) and average precision [R] of one condition.
 
-    Only pairs within a fold count: the models of two folds differ in their priors, and a constant has to come to 0.5. Average precision
-    is the mean over folds, by their positives; a fold without a case on either side tells nothing.
+    NaN without weight on both sides.
+
+    Only pairs within a fold count: the models of two folds differ in their priors, and a constant has to come to 0.5.
+    Average precision is the mean over folds, by their positives; a fold without a case on either side tells nothing.
     """
     won, pairs, precision, positives = np.zeros((4, len(weights)))
     for each in np.unique(fold):
@@ -245,8 +262,9 @@ def perfect_calibration_error(
 def perfect_soft_calibration_error(
     confidence: Floats, mass: Floats, rng: np.random.Generator, *, draws: int = DRAWS
 ) -> tuple[float, float]:
-    """Return the same for shares `mass` of a reference differential, which scatter less than 0 and 1 do: their distances from the
-    confidence are kept and signs drawn (wild bootstrap, Wu 1986).
+    """Return the same for shares `mass` of a reference differential, which scatter less than 0 and 1 do.
+
+    Their distances from the confidence are kept and signs drawn (wild bootstrap, Wu 1986).
     """
     signs = rng.choice([-1.0, 1.0], (draws, len(confidence)))
     gaps = (confidence - mass)[:, None] * np.eye(BINS)[bin_of(confidence)]
@@ -272,7 +290,8 @@ def chance_gap(
 ) -> tuple[float, float]:
     """Return mean and 95th percentile of the largest difference between slices if values did not depend on them.
 
-    Values are dealt anew among the slices, connected cases together where they share a slice (a permutation test, Fisher 1935).
+    Values are dealt anew among the slices, connected cases together where they share a slice (a permutation test,
+    Fisher 1935).
     """
     names, place = np.unique(np.asarray(slices, str), return_inverse=True)
     _, block = np.unique(
@@ -295,7 +314,8 @@ def agreement_of_graders(
 ) -> dict[str, Any]:
     """Return how well one grader's first condition agrees with the others', over cases with several graders.
 
-    `top_1`: share of ordered pairs of graders whose first conditions are one; `soft`: what the others' mean differential gives to it;
+    `top_1`: share of ordered pairs of graders whose first conditions are one; `soft`: what the others' mean
+    differential gives to it;
     `any`: whether any other names it at all. With intervals by group. Cases with fewer than two graders don't count.
     """
     rows, kept = [], []

@@ -44,9 +44,12 @@ class Batches:
         self._opened = lru_cache(maxsize=1)(lambda batch_id: self._open(batch_id, open_source))
 
     def run(self, job: BatchJob, *, row_by_row: bool = False) -> int:
-        """Do a step and return how many rows it has; 0 if its result, or why there is none, stands already or the batch is erased.
+        """Do a step and return how many rows it has.
 
-        `row_by_row`: a worker was lost in this step; a row that takes further workers with it gets a fault. Of two workers on one step the first one's result stands. `DermisError` if the store, the source, metadata or serving
+        0 if its result, or why there is none, stands already or the batch is erased.
+
+        `row_by_row`: a worker was lost in this step; a row that takes further workers with it gets a fault. Of two
+        workers on one step the first one's result stands. `DermisError` if the store, the source, metadata or serving
         can't be used.
         """
         key = batch_result_key(job.batch_id, job.step)
@@ -117,7 +120,10 @@ class Batches:
         careful.keep(n, as_lines([BatchResult(row=n, name=row.name, fault=fault)]))
 
     def _result(self, n: int, row: BatchRow, source: BlobStore, *, waits: bool, exceeded: Exceeded) -> BatchResult:
-        """Return what became of a row; an image that can't be read is its own row's fault, a source that is away is waited for if `waits`."""
+        """Return what became of a row.
+
+        An image that can't be read is its own row's fault, a source that is away is waited for if `waits`.
+        """
         try:
             images = [source.get(key) for key in row.images]
         except BlobNotFound as error:
@@ -150,7 +156,10 @@ class Batches:
 
 
 def _lost(n: int, row: BatchRow) -> BatchResult:
-    detail = f"the worker was lost each time that it read {_names(row)}: save it as an ordinary (baseline) JPEG, or leave the row out"
+    detail = (
+        f"the worker was lost each time that it read {_names(row)}: save it as an ordinary (baseline) JPEG, or "
+        "leave the row out"
+    )
     return BatchResult(row=n, name=row.name, fault=RowFault(reason="WORKER_LOST", detail=detail))
 
 

@@ -36,8 +36,9 @@ from dermis.worker.tasks import make_app
 
 
 def build(settings: WorkerSettings, folder: Path) -> Celery:
-    """Return the Celery app, whose metrics and turns are kept in `folder`; store, channels and Redis client are made once per process,
-    on first use after fork.
+    """Return the Celery app, whose metrics and turns are kept in `folder`.
+
+    Store, channels and Redis client are made once per process, on first use after fork.
     """
 
     metrics = Metrics()

@@ -14,9 +14,12 @@ class ComputedTooLong(Exception):
 
 @contextmanager
 def computing_limit(*, soft_s: float, hard_s: float) -> Iterator[None]:
-    """Raise `ComputedTooLong` after `soft_s` seconds of this process' CPU time; after `hard_s` the kernel ends the process.
+    """Raise `ComputedTooLong` after `soft_s` seconds of this process' CPU time.
 
-    For the main thread, which alone gets signals. Code that comes back to Python too late for the first is met by the second, SIGXCPU.
+    After `hard_s` the kernel ends the process.
+
+    For the main thread, which alone gets signals. Code that comes back to Python too late for the first is met by the
+    second, SIGXCPU.
     """
 
     def on_signal(*_: object) -> None:

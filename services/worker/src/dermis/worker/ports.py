@@ -48,8 +48,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What the model says of one case: `probabilities` float32[K], uncalibrated; `cam` float32[3, h, w, K], each position's
-    share of each condition's logit; `answers_logits` float32[K]; `embedding` float32[E], None unless it is used."""
+    """What the model says of one case: `probabilities` float32[K], uncalibrated.
+
+    `cam` float32[3, h, w, K], each position's share of each condition's logit; `answers_logits` float32[K]; `embedding`
+    float32[E], None unless it is used.
+    """
 
     probabilities: npt.NDArray[np.float32]
     cam: npt.NDArray[np.float32]
@@ -59,7 +62,10 @@ class Outputs:
 
 class Classifier(Protocol):
     def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
-        """Return the outputs of exactly this version of the model, the embedding where the manifest has a rule on outliers."""
+        """Return the outputs of exactly this version of the model.
+
+        The embedding is among them where the manifest has a rule on outliers.
+        """
         ...
 
     def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:

@@ -1,4 +1,7 @@
-"""A step that lost its worker, done again row by row, so that the row that takes the worker with it is named and the others are done."""
+"""A step that lost its worker, done again row by row.
+
+So the row that takes the worker with it is named and the others are done.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,7 +17,10 @@ MOST_LOSSES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowByRow:
-    """Rows below `prefix` of the store: each is noted before it is begun and kept once it is done, until the step is."""
+    """Rows below `prefix` of the store.
+
+    Each is noted before it is begun and kept once it is done, until the step is.
+    """
 
     store: BlobStore
     prefix: str
@@ -28,8 +34,8 @@ class RowByRow:
     ) -> Iterator[bytes]:
         """Yield what each row came to, by `do`, or by `lost` where it cost its workers; what is done is not done again.
 
-        Where not `careful`, rows are kept only if the step breaks off, so that it comes to its end however often it does. A step that
-        computed for too long is UNAVAILABLE if it came any further, to be gone on with.
+        Where not `careful`, rows are kept only if the step breaks off, so that it comes to its end however often it
+        does. A step that computed for too long is UNAVAILABLE if it came any further, to be gone on with.
         """
         fresh: dict[int, bytes] = {}
         try:

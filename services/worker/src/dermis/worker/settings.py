@@ -26,7 +26,8 @@ class WorkerSettings(Settings):
     soft_time_limit_seconds: float = Field(
         20,
         gt=0,
-        description="a case that computes for longer fails; one that waits for longer is left open and gone on with later",
+        description="a case that computes for longer fails; one that waits for longer is left open and gone on with "
+        "later",
     )
     hard_time_limit_seconds: float = Field(
         25, gt=0, description="a process that computes or waits for longer is killed, and the case tried again"
@@ -37,7 +38,8 @@ class WorkerSettings(Settings):
     decode_cpu_seconds: float = Field(
         10,
         gt=0,
-        description="processor time that one image may take to decode, above what its header lets expect; the case then fails at once",
+        description="processor time that one image may take to decode, above what its header lets expect; the case "
+        "then fails at once",
     )
     max_redeliveries: int = Field(
         2, ge=0, description="a case whose worker is lost more often while it looks at the images fails"

@@ -32,7 +32,8 @@ class Shards:
     def run(self, job: ShardJob, *, row_by_row: bool = False) -> int:
         """Measure a shard and return how many images it has; 0 if its result, or why there is none, stands already.
 
-        `row_by_row`: a worker was lost in this shard; an image that takes further workers with it gets a fault. Of two workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.
+        `row_by_row`: a worker was lost in this shard; an image that takes further workers with it gets a fault. Of two
+        workers on one shard the first one's result stands. `DermisError` if the store or the source can't be used.
         """
         key = shard_result_key(job.profile_id, job.shard)
         if has(self._store, key) or has(self._store, shard_failed_key(job.profile_id, job.shard)):

@@ -76,7 +76,10 @@ def add_step_tasks(
 
 
 def work(steps: Steps[J_contra], job: J_contra, *, settings: WorkerSettings, redelivered: bool) -> None:
-    """Do a step; what can't be done now is left to who waits for it or to the sweep, what can never be done is noted."""
+    """Do a step.
+
+    What can't be done now is left to who waits for it or to the sweep, what can never be done is noted.
+    """
     times = 0
     try:
         with computing_limit(soft_s=settings.soft_time_limit_seconds, hard_s=settings.hard_time_limit_seconds):

@@ -97,7 +97,8 @@ def taken_up(task: "Task[Any, Any]", metrics: Metrics, **ids: str | int) -> Iter
 def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
     """Assess one case; what can't be done now is left to the sweep, what can never be done fails the case.
 
-    A case that computes for too long fails; a wait that is too long, for whatever it is, ends the task and leaves the case open.
+    A case that computes for too long fails; a wait that is too long, for whatever it is, ends the task and leaves the
+    case open.
     """
     if redelivered:
         metrics.redeliveries.inc()

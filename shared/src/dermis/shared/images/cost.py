@@ -1,9 +1,10 @@
 """What decoding an image costs, by its header, and the one limit on it for every route.
 
-The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64 megapixels, from flat
-to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 27 ns a coded byte), PNG 0.35-1.8 s (up to 18 ns a byte that it unpacks to,
-interlaced or not), WebP 0.4-1.0 s. HEIC and AVIF by `python -m benchmarks.heif`: HEIC of 12 megapixels 0.5-1.4 s, AVIF 0.3-1.7 s,
-of more than 8 bits 1.1 and 1.7 s. `python -m benchmarks.decode_costs` measures the others again.
+The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64
+megapixels, from flat to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 27 ns a coded byte), PNG 0.35-1.8 s
+(up to 18 ns a byte that it unpacks to, interlaced or not), WebP 0.4-1.0 s. HEIC and AVIF by
+`python -m benchmarks.heif`: HEIC of 12 megapixels 0.5-1.4 s, AVIF 0.3-1.7 s, of more than 8 bits 1.1 and 1.7 s.
+`python -m benchmarks.decode_costs` measures the others again.
 """
 
 import math
@@ -19,7 +20,10 @@ MAX_PIXELS = 1 << 26
 MAX_SCANS = 100
 """Most scans of a JPEG (libjpeg-turbo's advisory LJT-01-004); an ordinary progressive one has 10."""
 MAX_CPU_SECONDS = 5.0
-"""Time that one image may take to decode: three of them, as a case may have, stay within a worker's time limit of 20 s."""
+"""Time that one image may take to decode.
+
+Three of them, as a case may have, stay within a worker's time limit of 20 s.
+"""
 MAX_MEMORY_BYTES = 1 << 30
 """Memory that one image may take to decode, of the 1.5 GiB that a worker process gets."""
 
@@ -60,7 +64,10 @@ def estimate(header: ImageHeader) -> Cost:
 
 
 def decoded_size(header: ImageHeader) -> tuple[int, int]:
-    """Return width and height of what comes out of the decoder: a JPEG is scaled by the fewest eighths that leave `WORKING_SIZE`."""
+    """Return width and height of what comes out of the decoder.
+
+    A JPEG is scaled by the fewest eighths that leave `WORKING_SIZE`.
+    """
     if header.format is not Format.JPEG:
         return header.width, header.height
     longest = max(header.width, header.height)
@@ -73,9 +80,15 @@ def _scaled(side: int, eighths: int) -> int:
 
 
 def check(header: ImageHeader) -> None:
-    """Raise INVALID, with `Reason.DIMENSIONS` or `Reason.COST` and what to do, if an image is not worth its decoding."""
+    """Raise INVALID if an image is not worth its decoding.
+
+    The error has `Reason.DIMENSIONS` or `Reason.COST` and says what to do.
+    """
     if math.prod(decoded_size(header)) > MAX_PIXELS:
-        detail = f"the photo is {header.width:,} x {header.height:,} pixels; at most {MAX_PIXELS:,} in all are taken: send a smaller copy"
+        detail = (
+            f"the photo is {header.width:,} x {header.height:,} pixels; at most {MAX_PIXELS:,} in all are taken: "
+            "send a smaller copy"
+        )
         raise DermisError(Kind.INVALID, Reason.DIMENSIONS, detail)
     if header.format is Format.JPEG and header.scans > MAX_SCANS:
         raise _costly(f"the JPEG has {header.scans:,} scans; at most {MAX_SCANS} are taken")

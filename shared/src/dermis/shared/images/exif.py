@@ -1,4 +1,7 @@
-"""The little that is read of EXIF (2.32): orientation and colour space; a broken block counts as none, as in every viewer."""
+"""The little that is read of EXIF (2.32): orientation and colour space.
+
+A broken block counts as none, as in every viewer.
+"""
 
 import struct
 from collections.abc import Iterator
@@ -19,7 +22,10 @@ _MOST_ENTRIES = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exif:
-    """`orientation` 1-8, None if not stated; `color_space` 1 for sRGB, 65535 for another; `interoperability` "R03" for Adobe RGB."""
+    """`orientation` 1-8, None if not stated; `color_space` 1 for sRGB, 65535 for another.
+
+    `interoperability` "R03" for Adobe RGB.
+    """
 
     orientation: int | None = None
     color_space: int | None = None

@@ -30,11 +30,12 @@ class Reason(StrEnum):
 class ImageHeader:
     """What is known of an image before it is decoded.
 
-    `width` and `height` in pixels as stored, before `orientation` (EXIF 2.32, 1-8); `bits` and `channels` as coded (a palette counts
-    as 3 channels); `frame` names the coding ("baseline", "progressive", "lossless", ...); `scans` are the passes over the pixels;
-    `samples` those of all channels of a JPEG, whose colour is often coded in fewer, and the pixels that decoding a HEIC or AVIF
-    computes, with tiles, overlaid images and transparency; `coded_bytes` the bytes that a decoder reads, those of a tile as often as it is used; `color` is None where the
-    image states no colour space or states sRGB.
+    `width` and `height` in pixels as stored, before `orientation` (EXIF 2.32, 1-8); `bits` and `channels` as coded (a
+    palette counts as 3 channels); `frame` names the coding ("baseline", "progressive", "lossless", ...); `scans` are
+    the passes over the pixels;
+    `samples` those of all channels of a JPEG, whose colour is often coded in fewer, and the pixels that decoding a HEIC
+    or AVIF computes, with tiles, overlaid images and transparency; `coded_bytes` the bytes that a decoder reads, those
+    of a tile as often as it is used; `color` is None where the image states no colour space or states sRGB.
     """
 
     format: Format

@@ -74,8 +74,8 @@ def whole(width: int, height: int) -> View:
 def clean_aperture(size: tuple[int, int], numbers: tuple[int, ...]) -> Rectangle:
     """Return the pixels that a clean aperture (ISO/IEC 14496-12, 12.1.4) names in an image of `size`.
 
-    `numbers` are numerator and denominator of width, height, horizontal and vertical offset of the centre. An edge within
-    a pixel goes to the nearest one, and what lies outside of the image is left out.
+    `numbers` are numerator and denominator of width, height, horizontal and vertical offset of the centre. An edge
+    within a pixel goes to the nearest one, and what lies outside of the image is left out.
     """
     if not all(numbers[1::2]):
         raise damaged("the image is cropped by a fraction without a denominator")

@@ -37,8 +37,8 @@ _NAMES = {
 def read_header(data: bytes) -> ImageHeader:
     """Return what an image says of itself; its whole container is walked, and no pixel is decoded.
 
-    Raises UNSUPPORTED with `Reason.FORMAT` for what is none of the formats taken, INVALID with `Reason.DAMAGED` for what breaks its
-    format.
+    Raises UNSUPPORTED with `Reason.FORMAT` for what is none of the formats taken, INVALID with `Reason.DAMAGED` for
+    what breaks its format.
     """
     return _walk(data).header
 

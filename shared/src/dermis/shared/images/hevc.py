@@ -1,4 +1,6 @@
-"""HEVC (ITU-T H.265) as an image item stores it: its parameter sets and the slices of one picture, and nothing beside them.
+"""HEVC (ITU-T H.265) as an image item stores it.
+
+That is its parameter sets and the slices of one picture, and nothing beside them.
 
 What is left out: SEI messages, where encoders and cameras write text, other layers, filler and whatever is reserved.
 """
@@ -18,7 +20,10 @@ _CHROMA_STEPS = {0: (1, 1), 1: (2, 2), 2: (2, 1), 3: (1, 1)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coded:
-    """One coded image: `width` and `height` as decoded, `samples` that the decoder computes, `config` for its property box."""
+    """One coded image.
+
+    `width` and `height` as decoded, `samples` that the decoder computes, `config` for its property box.
+    """
 
     config: bytes
     payload: bytes
@@ -38,7 +43,10 @@ class _Sps:
 
 
 def rewrite(config: bytes, payload: bytes) -> Coded:
-    """Return an image of the parameter sets and slices that `config` (hvcC) and `payload` hold, with lengths of 4 bytes."""
+    """Return an image of the parameter sets and slices that `config` (hvcC) and `payload` hold.
+
+    Lengths have 4 bytes.
+    """
     reader = Numbers(config, 0, len(config))
     length_size = (reader.part(22)[21] & 3) + 1
     sets: dict[int, list[bytes]] = {_VPS: [], _SPS: [], _PPS: []}
@@ -75,7 +83,10 @@ def _stored(payload: bytes, length_size: int) -> Iterator[bytes]:
 
 
 def _sort(unit: bytes, sets: dict[int, list[bytes]], slices: list[bytes] | None) -> None:
-    """Put a NAL unit of the base layer where it belongs: a parameter set once, a slice if it is of the first picture."""
+    """Put a NAL unit of the base layer where it belongs.
+
+    A parameter set goes in once, a slice if it is of the first picture.
+    """
     if len(unit) < 3 or (unit[0] & 1) << 5 | unit[1] >> 3:
         return
     kind = unit[0] >> 1 & 0x3F

@@ -1,6 +1,7 @@
 """What the samples of an image mean as colours, read from its metadata down to numbers: no text, no names.
 
-Sources: ICC.1:2022 (profiles), ITU-T H.273 (code points of HEIC, AVIF and PNG's cICP), PNG third edition, DCF 2.0 (Adobe RGB).
+Sources: ICC.1:2022 (profiles), ITU-T H.273 (code points of HEIC, AVIF and PNG's cICP), PNG third edition, DCF 2.0
+(Adobe RGB).
 """
 
 import math
@@ -45,8 +46,9 @@ class CurveKind(StrEnum):
 class Curve:
     """From a sample to light, both 0 to 1.
 
-    PARAMETRIC: `values` are g, a, b, c, d, e, f of `(a x + b) ** g + e` from x = d on and `c x + f` below. TABLE: `values` are
-    `TABLE_POINTS` of light at equal steps, joined by lines. PQ and HLG (ITU-R BT.2100) have none: diffuse white is 1.
+    PARAMETRIC: `values` are g, a, b, c, d, e, f of `(a x + b) ** g + e` from x = d on and `c x + f` below. TABLE:
+    `values` are `TABLE_POINTS` of light at equal steps, joined by lines. PQ and HLG (ITU-R BT.2100) have none: diffuse
+    white is 1.
     """
 
     kind: CurveKind
@@ -63,7 +65,9 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class ColorProfile:
-    """From an image's samples to CIE XYZ relative to D50: `matrix` times the light of red, green and blue; None for a grey image.
+    """From an image's samples to CIE XYZ relative to D50: `matrix` times the light of red, green and blue.
+
+    None for a grey image.
 
     `curves` are one for all channels, or one each.
     """
@@ -93,9 +97,9 @@ Color = ColorProfile | bytes
 class ColorTags:
     """What an image's container says of its colours; `icc` as embedded, which is deflated in a PNG.
 
-    `cicp`: primaries, transfer, matrix, full range (ITU-T H.273); `gamma`: PNG's gAMA x 100,000; `chromaticities`: the eight
-    numbers of PNG's cHRM x 100,000; `srgb`: the container states sRGB (PNG's chunk, EXIF's ColorSpace 1); `adobe_rgb`: EXIF's
-    interoperability index is R03 with an uncalibrated ColorSpace.
+    `cicp`: primaries, transfer, matrix, full range (ITU-T H.273); `gamma`: PNG's gAMA x 100,000; `chromaticities`: the
+    eight numbers of PNG's cHRM x 100,000; `srgb`: the container states sRGB (PNG's chunk, EXIF's ColorSpace 1);
+    `adobe_rgb`: EXIF's interoperability index is R03 with an uncalibrated ColorSpace.
     """
 
     icc: bytes = b""
@@ -107,7 +111,9 @@ class ColorTags:
 
 
 def color_of(tags: ColorTags) -> Color | None:
-    """Return what an image's tags say, the first that counts (PNG, third edition, 4.3); None for sRGB or where there are none.
+    """Return what an image's tags say, the first that counts (PNG, third edition, 4.3).
+
+    None for sRGB or where there are none.
 
     A HEIF that has both a profile and code points means the profile: give that alone.
     """

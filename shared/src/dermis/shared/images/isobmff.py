@@ -1,8 +1,8 @@
 """HEIC and AVIF (ISO/IEC 23008-12; AV1 Image File Format): the primary image alone, read and written anew.
 
-Only what the image is decoded from is taken over: the tree of its items (tiles, overlaid images, transparency), of their
-properties those of a fixed size, and of the coded data the headers and frames. Names, addresses, profiles, other images,
-Exif, XMP and whatever else a file may hold are not read, and so can't be written.
+Only what the image is decoded from is taken over: the tree of its items (tiles, overlaid images, transparency), of
+their properties those of a fixed size, and of the coded data the headers and frames. Names, addresses, profiles, other
+images, Exif, XMP and whatever else a file may hold are not read, and so can't be written.
 """
 
 import struct
@@ -74,10 +74,12 @@ class Nclx:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Item:
-    """One image: coded (`config` and `payload` as `codec` has them) or made of `inputs` (grid, iovl), with its transparency.
+    """One image, with its transparency.
 
-    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what it
-    reads, inputs and transparency included.
+    It is coded (`config` and `payload` as `codec` has them) or made of `inputs` (grid, iovl).
+
+    `width` and `height` are its own; `samples` is the number of pixels that decoding it computes and `coded_bytes` what
+    it reads, inputs and transparency included.
     """
 
     kind: bytes
@@ -98,7 +100,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillImage:
-    """A file's primary image and which part of it is shown, which way up; `icc` is its colour profile as it stood in the file."""
+    """A file's primary image and which part of it is shown, which way up.
+
+    `icc` is its colour profile as it stood in the file.
+    """
 
     root: Item
     view: View

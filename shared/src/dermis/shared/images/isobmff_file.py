@@ -18,7 +18,8 @@ _ESSENTIAL = {b"hvcC", b"av1C", b"clap", b"irot", b"imir", b"a1op", b"lsel"}
 def write(image: StillImage, *, view: View | None = None) -> bytes:
     """Return the file of an image, shown as `view` says (default: as the image says); its `icc` is left out.
 
-    Whatever file an image was read from, the bytes depend on the image alone: reading and writing them again changes nothing.
+    Whatever file an image was read from, the bytes depend on the image alone: reading and writing them again changes
+    nothing.
     """
     items = parts(image.root)
     numbers = {id(item): number for number, item in enumerate(items, start=1)}

@@ -23,7 +23,10 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an item lies: in the file (method 0) or in idat (1), as pairs of start and length; 0 means all that is there."""
+    """Where an item lies: in the file (method 0) or in idat (1), as pairs of start and length.
+
+    0 means all that is there.
+    """
 
     method: int
     parts: tuple[tuple[int, int], ...]

@@ -44,8 +44,9 @@ class _State:
 def walk(data: bytes) -> Walk:
     """Walk a JPEG; tables, frame, scans, JFIF without thumbnail and Adobe's colour transform are kept.
 
-    Set right on the way: spectral parameters of sequential scans (Samsung writes zeros), bytes between segments, a height that only
-    DNL states (T.81, B.2.5), a missing end marker. Whether all rows are there is for the decoder to say.
+    Set right on the way: spectral parameters of sequential scans (Samsung writes zeros), bytes between segments, a
+    height that only DNL states (T.81, B.2.5), a missing end marker. Whether all rows are there is for the decoder to
+    say.
     """
     state, at = _State(), 2
     for _ in range(_MOST_SEGMENTS):
@@ -63,7 +64,10 @@ def walk(data: bytes) -> Walk:
 
 
 def _segment(data: bytes, at: int, state: _State) -> tuple[int, bytes, int, int]:
-    """Return the next marker, its segment's content, where the segment starts and where it ends; the end of the data counts as EOI."""
+    """Return the next marker, its segment's content, where the segment starts and where it ends.
+
+    The end of the data counts as EOI.
+    """
     marker_at = _MARKER.search(data, at)
     if marker_at is None:
         if not state.scans:

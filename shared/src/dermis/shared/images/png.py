@@ -1,4 +1,7 @@
-"""PNG (W3C, third edition) by its chunks: sums of what is kept are checked up to the end, coded pixels are untouched."""
+"""PNG (W3C, third edition) by its chunks.
+
+Sums of what is kept are checked up to the end, coded pixels are untouched.
+"""
 
 import struct
 import zlib
@@ -18,7 +21,10 @@ _TRANSPARENCY = {0: 2, 2: 6}
 
 
 def walk(data: bytes) -> Walk:
-    """Walk a PNG; header, palette, transparency and pixels are kept, of an animation (APNG) the picture that all viewers show."""
+    """Walk a PNG; header, palette, transparency and pixels are kept.
+
+    Of an animation (APNG) the picture that all viewers show is kept.
+    """
     view = memoryview(data)
     pieces: list[bytes | memoryview] = [MAGIC]
     first: dict[bytes, bytes] = {}
@@ -72,7 +78,10 @@ def _check(kind: bytes, chunk: memoryview, first: dict[bytes, bytes]) -> None:
 
 
 def _is_read(kind: bytes, length: int, first: dict[bytes, bytes]) -> bool:
-    """Whether decoders read a palette or transparency (11.2.2, 11.3.1.1): a palette that only suggests colours could hold any text."""
+    """Whether decoders read a palette or transparency (11.2.2, 11.3.1.1).
+
+    A palette that only suggests colours could hold any text.
+    """
     header = first.get(b"IHDR", b"").ljust(13, b"\0")
     depth, colour = header[8], header[9]
     if kind == b"PLTE":

@@ -17,7 +17,10 @@ def is_webp(data: bytes) -> bool:
 
 
 def walk(data: bytes) -> Walk:
-    """Walk a WebP; of an animation the first frame is kept. The RIFF's own length counts for nothing where the chunks are whole."""
+    """Walk a WebP; of an animation the first frame is kept.
+
+    The RIFF's own length counts for nothing where the chunks are whole.
+    """
     canvas: bytes | None = None
     picture: list[tuple[bytes, bytes]] = []
     tags: dict[bytes, bytes] = {}

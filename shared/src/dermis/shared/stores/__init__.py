@@ -19,7 +19,10 @@ def is_store_url(url: str) -> bool:
 
 
 def open_source(url: str) -> BlobStore:
-    """Open a store that others fill, to read from: symbolic links in a folder are not followed. INVALID as for `open_store`."""
+    """Open a store that others fill, to read from: symbolic links in a folder are not followed.
+
+    INVALID as for `open_store`.
+    """
     if match := _FILE.fullmatch(url):
         return DiskStore(Path(unquote(match[1])), links=False)
     return open_store(url)

@@ -180,7 +180,10 @@ class DiskStore:
         return path_of(self._root, checked(key))
 
     def _top(self, key: str) -> Path:
-        """Return the folder of a key's first segment, which may be a mount of its own; the root for a key of one segment."""
+        """Return the folder of a key's first segment, which may be a mount of its own.
+
+        The root for a key of one segment.
+        """
         first, slash, _ = checked(key).partition("/")
         return self._root / first if slash else self._root
 
@@ -210,7 +213,10 @@ class DiskStore:
         raise BlobNotFound(key)
 
     def _where_it_lies(self, key: str, act: Callable[[Path], T]) -> T:
-        """Return what `act` does with an object's file, once more if its folder was moved to the layout by time in between."""
+        """Return what `act` does with an object's file.
+
+        It acts once more if its folder was moved to the layout by time in between.
+        """
         for _ in range(_TRIES):
             path = self._path(key)
             try:
@@ -292,7 +298,10 @@ def _private(path: str, flags: int) -> int:
 
 
 def _close_to_others(root: Path) -> None:
-    """Take the right to look inside from others than owner and group: a store of an older version was made for all to read."""
+    """Take the right to look inside from others than owner and group.
+
+    A store of an older version was made for all to read.
+    """
     status = root.stat()
     if status.st_mode & 0o007 and status.st_uid == os.geteuid():
         root.chmod(stat.S_IMODE(status.st_mode) & ~0o007)
@@ -324,7 +333,10 @@ def _move_all(paths: list[Path], home: Callable[[Path, str], Path]) -> int:
 
 
 def _move(path: Path, to: Path) -> bool:
-    """Give a folder or a mark its place by time; what lies in both, as somebody put into the old one meanwhile, comes together in the new."""
+    """Give a folder or a mark its place by time.
+
+    What lies in both, as somebody put into the old one meanwhile, comes together in the new.
+    """
     _make_folder(to.parent)
     try:
         path.rename(to)

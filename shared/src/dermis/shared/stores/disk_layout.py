@@ -1,12 +1,15 @@
-"""Where a key's file lies on disk: folders named by an id (`cases/<owner>/<case id>/`) are kept in folders by the id's time.
+"""Where a key's file lies on disk.
 
-A folder of 100,000 names takes a third of a second to list, whatever is asked of it. An id begins with the time at which it was
-made, so `cases/public/case_01k9x4q.../` lies in `cases/public/.by-time/case_01k9x/4q/case_01k9x4q.../`: a folder for each 9.3 hours,
-in it one for each 33 seconds. Keys begin with no dot, so no key can lie where these folders do. A folder of an older store lies
-directly in its parent until `DiskStore.tend` moves it; both are read.
+Folders named by an id (`cases/<owner>/<case id>/`) are kept in folders by the id's time.
 
-A retention mark is a file that is named by an id, and lies by time as well: `retention/<consent>/.by-time/case_01k9x/case_01k9x4q...`,
-without the second level, as a folder for each mark would take as many inodes again.
+A folder of 100,000 names takes a third of a second to list, whatever is asked of it. An id begins with the time at
+which it was made, so `cases/public/case_01k9x4q.../` lies in `cases/public/.by-time/case_01k9x/4q/case_01k9x4q.../`: a
+folder for each 9.3 hours, in it one for each 33 seconds. Keys begin with no dot, so no key can lie where these folders
+do. A folder of an older store lies directly in its parent until `DiskStore.tend` moves it; both are read.
+
+A retention mark is a file that is named by an id, and lies by time as well:
+`retention/<consent>/.by-time/case_01k9x/case_01k9x4q...`, without the second level, as a folder for each mark would
+take as many inodes again.
 """
 
 import heapq
@@ -62,7 +65,10 @@ def _path_of_mark(flat: Path) -> Path:
 
 
 def walk(root: Path, prefix: str, after: str, *, links: bool = True) -> Iterator[str]:
-    """Yield the keys that start with `prefix` and sort after `after`, in order; `links`: whether symbolic links are followed."""
+    """Yield the keys that start with `prefix` and sort after `after`, in order.
+
+    `links`: whether symbolic links are followed.
+    """
     folder = prefix.rpartition("/")[0]
     base = f"{folder}/" if folder else ""
     places = [root / folder] if folder else [root]
@@ -89,7 +95,10 @@ def _walk(folder: Path, base: str, prefix: str, after: str, links: bool) -> Iter
 
 
 def _by_time(folder: Path, base: str, prefix: str, after: str) -> Iterator[tuple[str, Path]]:
-    """Yield what is named by ids, in order, each with the folder that it lies in; folders that can't hold what is asked are not opened."""
+    """Yield what is named by ids, in order, each with the folder that it lies in.
+
+    Folders that can't hold what is asked are not opened.
+    """
     for top in _sorted(folder):
         if not _may_hold(base + top, prefix, after):
             continue

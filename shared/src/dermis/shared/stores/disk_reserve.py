@@ -18,7 +18,10 @@ class Reserve:
         self._folder = folder
 
     def fill(self, size: int) -> None:
-        """Bring the reserve to `size` bytes, or as near as the disk lets, at most an eighth of what would be free; what is above it goes."""
+        """Bring the reserve to `size` bytes, or as near as the disk lets, at most an eighth of what would be free.
+
+        What is above it goes.
+        """
         with contextlib.suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
         kept, status = set(os.listdir(self._folder)), os.statvfs(self._folder)

@@ -19,12 +19,16 @@ def is_segment(text: str) -> bool:
 
 
 def checked(key: str) -> str:
-    """Return `key`, or raise INVALID if it is too long or one of its segments is empty, hidden, a step up or not printable."""
+    """Return `key`, or raise INVALID.
+
+    It is invalid if it is too long or one of its segments is empty, hidden, a step up or not printable.
+    """
     if not _is_key(key):
         raise DermisError(
             Kind.INVALID,
             "BLOB_KEY",
-            f"{key!r} is no key; use at most {LONGEST_KEY} bytes, and printable, non-empty segments that don't start with a dot",
+            f"{key!r} is no key; use at most {LONGEST_KEY} bytes, and printable, non-empty segments that "
+            "don't start with a dot",
         )
     return key
 

@@ -1,4 +1,7 @@
-"""Generated cases as a folder that is a SCIN source itself: the two tables and images/, so that everything can be tried without the bucket."""
+"""Generated cases as a folder that is a SCIN source itself.
+
+It has the two tables and images/, so that everything can be tried without the bucket.
+"""
 
 import csv
 import io
@@ -30,8 +33,8 @@ def write_as_scin(
 ) -> int:
     """Put `count` generated cases of `seed` into a store as SCIN's tables and PNGs, and return the number of images.
 
-    The same again changes nothing; `BlobConflict` if there are others. One dermatologist graded each case, and nobody estimated its
-    Fitzpatrick type; both Monk pools saw the tone painted.
+    The same again changes nothing; `BlobConflict` if there are others. One dermatologist graded each case, and nobody
+    estimated its Fitzpatrick type; both Monk pools saw the tone painted.
     """
     ids = np.random.default_rng(seed).integers(-(2**63), 2**63 - 1, 4 * count)
     rows, images = [], 0

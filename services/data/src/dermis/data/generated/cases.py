@@ -196,7 +196,10 @@ CONDITIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedCase:
-    """One to three images, uint8[H,W,3] RGB, one a shot type (none where not painted); `monk_skin_tone` is the tone painted, answered or not."""
+    """One to three images, uint8[H,W,3] RGB, one a shot type (none where not painted).
+
+    `monk_skin_tone` is the tone painted, answered or not.
+    """
 
     index: int
     condition: str
@@ -211,7 +214,8 @@ def case(
 ) -> GeneratedCase:
     """Return case `index` of `seed`; `longest` is the images' longer side in pixels and changes nothing else.
 
-    `repaint`: the tone to paint the very same scene on, under the light that a camera would show it in; the answers stay.
+    `repaint`: the tone to paint the very same scene on, under the light that a camera would show it in; the answers
+    stay.
     """
     rng = np.random.default_rng([seed, index])
     shares = np.array([condition.share for condition in CONDITIONS])

@@ -41,7 +41,9 @@ _LAYERS = ("redness", "pigment", "loss", "scale", "height", "gloss", "pus")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """All of a scene but its tone and light: float32[H,W] maps, `relief` as brightness, `backdrop` float32[3,H,W] linear.
+    """All of a scene but its tone and light.
+
+    float32[H,W] maps, `relief` as brightness, `backdrop` float32[3,H,W] linear.
 
     `skin` is 1 on skin and 0 on the backdrop; `lesion` is how much of a pixel the condition has changed, 0 to 1.
     """

@@ -46,7 +46,10 @@ class Fitted:
 
 
 def sufficient(gradable: Sequence[str]) -> bool | None:
-    """Return whether most dermatologists found the images sufficient, None without a majority; no pathology is sufficient too."""
+    """Return whether most dermatologists found the images sufficient, None without a majority.
+
+    No pathology is sufficient too.
+    """
     bad = sum(answer == Gradable.NO_IMAGE_QUALITY_INSUFFICIENT for answer in gradable)
     return None if 2 * bad == len(gradable) else 2 * bad < len(gradable)
 
@@ -73,8 +76,8 @@ def auroc(values: Any, positive: Any) -> tuple[float, float, float]:
 def fit(images: Images, known: pd.DataFrame, policy: Policy, *, loss: float, said: str, by: str) -> Fitted:
     """Fit thresholds so that no rule takes more than `loss` of the gradable cases of any tone with `FEWEST` of them.
 
-    A signal whose AUROC is not above 0.5 with 95 % confidence keeps its threshold, as do those set by definition. `said` and
-    `by` become the numbers' provenance. `known`: the cases' typed rows.
+    A signal whose AUROC is not above 0.5 with 95 % confidence keeps its threshold, as do those set by definition.
+    `said` and `by` become the numbers' provenance. `known`: the cases' typed rows.
     """
     cases = _by_case(images, known)
     rows = _aurocs(cases)
@@ -88,9 +91,9 @@ def fit(images: Images, known: pd.DataFrame, policy: Policy, *, loss: float, sai
     )
     section = "Calibration"
     note = (
-        "Cases with a majority of dermatologists for or against sufficient quality and an image that can be decoded; best image of a case. "
-        "Above 0.5: the column tells sufficient images in the expected direction. Combined: logistic regression on the signals, "
-        f"{FOLDS} folds, connected cases together. Interval: DeLong."
+        "Cases with a majority of dermatologists for or against sufficient quality and an image that can be decoded; "
+        "best image of a case. Above 0.5: the column tells sufficient images in the expected direction. Combined: "
+        f"logistic regression on the signals, {FOLDS} folds, connected cases together. Interval: DeLong."
     )
     verdicts = judged(images.frame, fitted)
     return Fitted(
@@ -165,7 +168,8 @@ def _thresholds(cases: pd.DataFrame, policy: Policy, told: set[str], *, loss: fl
         value = math.floor(value * 1e6) / 1e6  # down: rounded up it would lie above the image that sets it
         return Number(
             value=value,
-            measured_on=f"{said}; at most {share:.1%} of {len(good):,} gradable cases below, on every tone with {FEWEST}",
+            measured_on=f"{said}; at most {share:.1%} of {len(good):,} gradable cases below, on every tone with "
+            f"{FEWEST}",
             by=by,
         )
 

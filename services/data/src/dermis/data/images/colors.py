@@ -20,7 +20,10 @@ FOLLOWED = "Colour spaces that follow a label"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortcut:
-    """A colour space that follows a label: `n` of its `of` images have it, `others` of the `others_of` of all other labels."""
+    """A colour space that follows a label.
+
+    `n` of its `of` images have it, `others` of the `others_of` of all other labels.
+    """
 
     label: str
     space: str
@@ -32,14 +35,18 @@ class Shortcut:
     def __str__(self) -> str:
         share, rest = self.n / self.of, self.others / self.others_of
         return (
-            f"{self.space} follows the label {self.label!r}: {share:.0%} of {self.of:,} images, {rest:.0%} of {self.others_of:,} others;"
-            " a model can learn the source of images instead of skin: balance the sources, or evaluate within one"
+            f"{self.space} follows the label {self.label!r}: {share:.0%} of {self.of:,} images, {rest:.0%} of "
+            f"{self.others_of:,} others; a model can learn the source of images instead of skin: balance the sources, "
+            "or evaluate within one"
         )
 
 
 def color_tables(images: Images) -> list[Table]:
     """Return how many images have which colour space, by the first scale of tone and by label where cases are there."""
-    note = "Images that can be decoded; without a profile they count as sRGB. All are converted to sRGB before they are measured."
+    note = (
+        "Images that can be decoded; without a profile they count as sRGB. All are converted to sRGB before they "
+        "are measured."
+    )
     section, spaces = "Colour", _spaces(images)
     counts = Counter(spaces)
     frame = with_share(
@@ -62,8 +69,8 @@ def color_tables(images: Images) -> list[Table]:
 def shortcuts(images: Images) -> list[Shortcut]:
     """Return the colour spaces that follow a label.
 
-    At least 20 images of the label and 20 of others, a share that differs from all others' by 10 points, and Fisher's exact test below .05 after
-    Bonferroni's correction for all pairs; images of one case are taken as independent.
+    At least 20 images of the label and 20 of others, a share that differs from all others' by 10 points, and Fisher's
+    exact test below .05 after Bonferroni's correction for all pairs; images of one case are taken as independent.
     """
     if images.side is None:
         return []

@@ -18,8 +18,8 @@ from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 
 SEED = (
-    "The seed project counted 598 near-duplicates on the full set of 10,379 images and did not say how. What compares with it is the count of "
-    "images that would go if one of each group stayed."
+    "The seed project counted 598 near-duplicates on the full set of 10,379 images and did not say how. What compares "
+    "with it is the count of images that would go if one of each group stayed."
 )
 _SHOWN = 12
 _OF_ONE = 3
@@ -35,7 +35,10 @@ def write_duplicates(
     tables: str | None,
     out: Path,
 ) -> str:
-    """Write pairs.csv, groups.csv (which `dermis data split --duplicates` takes) and the report; return what was found."""
+    """Write pairs.csv, groups.csv (which `dermis data split --duplicates` takes) and the report.
+
+    Return what was found.
+    """
     frame = read_hashes(table)
     pairs = _pairs(frame, radius, read_embeddings(embeddings).of(list(frame["image"])) if embeddings else None, cosine)
     group = grouped(len(frame), [pairs[["a", "b"]].to_numpy(np.int64)])
@@ -63,7 +66,10 @@ def write_duplicates(
         facts["Embeddings"] = f"{embeddings.name}, cosine of at least {cosine:g}"
     report = Report(name="duplicates", title="Images: near-duplicates", facts=facts, tables=[*tables_of_groups, *sheet])
     written = write_report(report, out)[:2]
-    return f"{tables_of_groups[0].frame.to_string(index=False)}\nwritten {out / 'groups.csv'}, {out / 'pairs.csv'}, {', '.join(map(str, written))}"
+    return (
+        f"{tables_of_groups[0].frame.to_string(index=False)}\n"
+        f"written {out / 'groups.csv'}, {out / 'pairs.csv'}, {', '.join(map(str, written))}"
+    )
 
 
 def read_hashes(path: Path) -> pd.DataFrame:
@@ -81,7 +87,10 @@ def _is_hash(text: str) -> bool:
 
 
 def _pairs(frame: pd.DataFrame, radius: int, embeddings: np.ndarray | None, cosine: float) -> pd.DataFrame:
-    """Return a row per pair: places `a` < `b`, what tells (`BYTES`, `HASH` or `EMBEDDING`, the first that does), bits and cosine."""
+    """Return a row per pair: places `a` < `b`, what tells, bits and cosine.
+
+    What tells is `BYTES`, `HASH` or `EMBEDDING`, the first that does.
+    """
     hashed = np.flatnonzero(frame["phash"] != "")
     hashes = np.array([int(text, 16) for text in frame["phash"].iloc[hashed]], np.uint64)
     near, bits = near_pairs(hashes, radius)

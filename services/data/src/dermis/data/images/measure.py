@@ -48,7 +48,10 @@ POLICY_FILE = "quality_policy.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Images by key: `expected`, in order, of which those in `there` stand in the source; `by_name`: cases know them by name alone."""
+    """Images by key: `expected`, in order, of which those in `there` stand in the source.
+
+    `by_name`: cases know them by name alone.
+    """
 
     side: DataSide | None
     by_name: bool
@@ -93,11 +96,14 @@ def choose_images(
 ) -> Wanted:
     """Find out which images are meant by reading the tables and listing the images once.
 
-    Without `prefix` these are the images that the tables name, of the cases that fit `where`. With it, every image in the
-    store below that prefix; `tables`, a store URL, then only tells whose they are, by the last part of their name.
+    Without `prefix` these are the images that the tables name, of the cases that fit `where`. With it, every image in
+    the store below that prefix; `tables`, a store URL, then only tells whose they are, by the last part of their name.
     """
     if mapping is not None and prefix is not None and tables is None:
-        detail = f"mapping {mapping!r} maps no table: leave --prefix out, or name the store that holds the table with --tables"
+        detail = (
+            f"mapping {mapping!r} maps no table: leave --prefix out, or name the store that holds the table with "
+            "--tables"
+        )
         raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
     side = open_side(tables or source, mapping, per="case") if prefix is None or tables else None
     expected: Sequence[str]
@@ -122,7 +128,10 @@ def choose_images(
 
 
 def _fields(side: DataSide, labels: str) -> dict[str, Answers]:
-    """Return what `where` can ask for: all that SCIN's tables tell, or a mapping's attributes, `label`, `monk_bin` and `images`."""
+    """Return what `where` can ask for.
+
+    That is all that SCIN's tables tell, or a mapping's attributes, `label`, `monk_bin` and `images`.
+    """
     if side.scin:
         return fields(side.scin.tables, side.scin.labels(labels))
     answers = {
@@ -180,7 +189,10 @@ def finish(
     command: str,
     say: Callable[[str], None],
 ) -> str:
-    """Collect the results, write the image table and the report into `out`, and with `calibrate`, a share of cases, a fitted policy."""
+    """Collect the results and write the image table and the report into `out`.
+
+    With `calibrate`, a share of cases, a fitted policy is written too.
+    """
     row_of = {str(row["image"]): row for row in collect(open_store(store_url), job.plan)}
     frame = images_frame([row_of[key] if key in row_of else missing(key) for key in job.wanted.expected])
     images = with_cases(frame, job.wanted.side, by_name=job.wanted.by_name)
@@ -225,7 +237,10 @@ def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
             for row in darkest.to_dict("records")
             if (thumbnail := picture(source, row["image"], _caption(row)))
         ]
-        note = "By mean brightness. The pictures are of people: share this page as you would share them, or leave them out (--no-pictures)."
+        note = (
+            "By mean brightness. The pictures are of people: share this page as you would share them, or leave "
+            "them out (--no-pictures)."
+        )
         sheets.append(
             Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures)
         )
@@ -317,7 +332,8 @@ def run(context: click.Context, **options: Any) -> None:
         click.echo(text, err=True)
 
     say(
-        f"{len(wanted.expected):,} images, {len(wanted.expected) - len(wanted.found):,} of them missing; {listed.shards:,} shards, {job.plan.id} in {store_url}"
+        f"{len(wanted.expected):,} images, {len(wanted.expected) - len(wanted.found):,} of them missing; "
+        f"{listed.shards:,} shards, {job.plan.id} in {store_url}"
     )
     try:
         with click.progressbar(length=len(listed.keys), label="images", file=sys.stderr) as bar:
@@ -338,7 +354,10 @@ def run(context: click.Context, **options: Any) -> None:
 
 
 def _store_url(context: click.Context, options: dict[str, Any]) -> str:
-    """Return where the shards' results are: the workers' store, or with --local a folder in `out` unless one is named."""
+    """Return where the shards' results are.
+
+    That is the workers' store, or with --local a folder in `out` unless one is named.
+    """
     by_option = context.get_parameter_source("store") is click.core.ParameterSource.COMMANDLINE
     if options["local"] and not by_option:
         return default_store(options["out"])

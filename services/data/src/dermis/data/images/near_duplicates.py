@@ -1,4 +1,7 @@
-"""Near-duplicate images: pairs of 64-bit perceptual hashes within a Hamming radius, found by an index, and their groups."""
+"""Near-duplicate images and their groups.
+
+They are pairs of 64-bit perceptual hashes within a Hamming radius, found by an index.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
@@ -17,10 +20,13 @@ _SLAB = 1 << 22
 
 
 def near_pairs(hashes: Hashes, radius: int) -> tuple[Pairs, npt.NDArray[np.int64]]:
-    """Return every pair of places (i < j) whose hashes differ in at most `radius` bits, int[P, 2], and in how many they do, int[P].
+    """Return every pair of places (i < j) whose hashes differ in at most `radius` bits.
 
-    Multi-index hashing (Norouzi, Punjani, Fleet 2012): of m pieces of two such hashes one differs in at most radius // m bits, so
-    only hashes that agree in a piece, but for so many bits, are compared. Of equal hashes each is paired with the first alone.
+    The pairs are int[P, 2]; beside them stands in how many bits they differ, int[P].
+
+    Multi-index hashing (Norouzi, Punjani, Fleet 2012): of m pieces of two such hashes one differs in at most radius //
+    m bits, so only hashes that agree in a piece, but for so many bits, are compared. Of equal hashes each is paired
+    with the first alone.
     """
     values, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     candidates = [_ordered(first[pairs]) for pairs in _candidates(values, radius)]
@@ -65,7 +71,10 @@ def _masks(width: int, flips: int) -> list[int]:
 
 
 def _compared(values: Hashes, order: Pairs, starts: Pairs, counts: Pairs, radius: int) -> Iterator[Pairs]:
-    """Yield of each place's `counts` neighbours from `starts` on those within the radius; at most some millions at a time."""
+    """Yield of each place's `counts` neighbours from `starts` on those within the radius.
+
+    At most some millions at a time.
+    """
     before = np.concatenate([[0], np.cumsum(counts)])
     at = 0
     while at < len(counts):
@@ -82,7 +91,10 @@ def _ordered(pairs: Pairs) -> Pairs:
 
 
 def similar_pairs(embeddings: npt.NDArray[np.floating[Any]], least: float) -> tuple[Pairs, npt.NDArray[np.float64]]:
-    """Return the pairs of rows of float[N, E] whose cosine is at least `least`, int[P, 2], and the cosines; all pairs, by blocks."""
+    """Return the pairs of rows of float[N, E] whose cosine is at least `least`, int[P, 2], and the cosines.
+
+    All pairs, by blocks.
+    """
     rows = np.asarray(embeddings, np.float32)
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     pairs, cosines = [np.empty((0, 2), np.int64)], [np.empty(0)]
@@ -95,7 +107,10 @@ def similar_pairs(embeddings: npt.NDArray[np.floating[Any]], least: float) -> tu
 
 
 def grouped(n: int, pairs: Sequence[Pairs]) -> npt.NDArray[np.int64]:
-    """Return the group of each of `n` images, int[n]: connected by pairs, named by its first place; -1 of one that stands alone."""
+    """Return the group of each of `n` images, int[n]: connected by pairs, named by its first place.
+
+    -1 of one that stands alone.
+    """
     every = np.concatenate([np.empty((0, 2), np.int64), *pairs])
     _, component = connected_components(
         coo_array((np.ones(len(every)), (every[:, 0], every[:, 1])), shape=(n, n)), directed=False

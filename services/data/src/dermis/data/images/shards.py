@@ -79,7 +79,8 @@ def measure_here(
 ) -> None:
     """Measure shards on this machine, `step` called with the number of images of each as it is done.
 
-    Where a process is lost, what it may have had in work is done again image by image, so that the one at fault is named.
+    Where a process is lost, what it may have had in work is done again image by image, so that the one at fault is
+    named.
     """
     left = set(todo)
     with suppress(BrokenProcessPool), _pool(processes) as pool:
@@ -197,8 +198,9 @@ def measure_by_workers(
 ) -> None:
     """Have workers measure shards and wait for their results in the store.
 
-    At most `WINDOW` are under way. Where none has come for `resend_after` seconds and the queue is empty, those under way are
-    lost, with Redis or with a worker, and sent again: a result is put once, so it does no harm if they were not.
+    At most `WINDOW` are under way. Where none has come for `resend_after` seconds and the queue is empty, those under
+    way are lost, with Redis or with a worker, and sent again: a result is put once, so it does no harm if they were
+    not.
     UNAVAILABLE, with the reasons, if shards could not be measured; the others are done then.
     """
     ahead = sorted(todo, reverse=True)

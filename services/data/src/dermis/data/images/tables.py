@@ -45,7 +45,10 @@ _TYPES: Mapping[str, str] = {str(skin_type): group for skin_type, group in FITZP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """`frame`: a row per image, columns `shard.COLUMNS`; `owners`: the case of each row, as its place in `side`, or -1."""
+    """`frame`: a row per image, columns `shard.COLUMNS`.
+
+    `owners`: the case of each row, as its place in `side`, or -1.
+    """
 
     frame: pd.DataFrame
     side: DataSide | None
@@ -92,7 +95,10 @@ def with_cases(frame: pd.DataFrame, side: DataSide | None, *, by_name: bool = Fa
 
 
 def owners_of(keys: Sequence[str], side: DataSide | None, *, by_name: bool) -> list[int]:
-    """Return the place of each image's case, the first that lists it, -1 for none; `by_name`: by the last part of the key alone."""
+    """Return the place of each image's case, the first that lists it, -1 for none.
+
+    `by_name`: by the last part of the key alone.
+    """
 
     def name(key: str) -> str:
         return key.rpartition("/")[2] if by_name else key
@@ -194,13 +200,16 @@ def _bars(
 def reject_rates(
     images: Images, rejected: "pd.Series[bool]", *, suffix: str = "", section: str = "Reject rate by tone"
 ) -> list[Table]:
-    """Return the share of images that are rejected by each scale of tone, and of cases that have no usable image by the first."""
+    """Return the share of images rejected by each scale of tone, and of cases without a usable image by the first."""
     scales = images.scales
     if images.side is None or not scales:
         return []
     decoded = images.decoded.to_numpy()
     dropped = rejected.to_numpy() & decoded
-    note = "n: UNUSABLE; of: images that can be decoded. An image of several cases counts with the first. Wilson's interval takes images as independent."
+    note = (
+        "n: UNUSABLE; of: images that can be decoded. An image of several cases counts with the first. Wilson's "
+        "interval takes images as independent."
+    )
     tables = []
     for name, attribute in scales.items():
         given = images.values(name)

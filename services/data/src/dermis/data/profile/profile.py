@@ -59,7 +59,10 @@ def profile(tables: ScinTables, labels: Labels) -> list[Table]:
 
 
 def mapped_profile(side: DataSide) -> list[Table]:
-    """Return the tables of a mapped data set, whose units are cases: extent, and the shares of what its mapping tells."""
+    """Return the tables of a mapped data set, whose units are cases.
+
+    These are its extent and the shares of what its mapping tells.
+    """
     keys = [key for images in side.images for key in images]
     measures = {"Cases": len(side.units), "Images listed": len(keys), "Distinct images": len(set(keys))}
     overview = pd.DataFrame(measures.items(), columns=["measure", "n"])
@@ -191,7 +194,8 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
             name="labels",
             section=section,
             title="Labels under the policy",
-            note="n: labelled cases whose differential holds the label; top: whose top condition it is; weight: its sum.",
+            note="n: labelled cases whose differential holds the label; top: whose top condition it is; weight: "
+            "its sum.",
             frame=label_frame,
             chart="bars",
         ),
@@ -237,7 +241,8 @@ def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> Table:
         name="labels_by_tone",
         section="Conditions",
         title="Most frequent top conditions by Monk skin tone",
-        note="Share of the labelled cases of that tone (US graders; India's where the US gave none). A tone with fewer than 20 is not drawn.",
+        note="Share of the labelled cases of that tone (US graders; India's where the US gave none). A tone with "
+        "fewer than 20 is not drawn.",
         frame=with_share(frame),
         chart="matrix",
     )
@@ -282,7 +287,8 @@ def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
         name="unlabelled",
         section="Who would be lost",
         title="The unlabelled beside the labelled",
-        note="difference: share among the unlabelled minus share among the labelled, with Newcombe's hybrid score interval.",
+        note="difference: share among the unlabelled minus share among the labelled, with Newcombe's hybrid score "
+        "interval.",
         frame=frame.assign(difference=difference, low=low, high=high),
     )
 
@@ -316,14 +322,17 @@ def _agreements(cases: pd.DataFrame, labels: Labels) -> Table:
         name="agreement",
         section="Agreement",
         title="Agreement between those who looked",
-        note="n: cases that two or more graded, or whose lists can be told apart. Intervals: 95 %, percentile bootstrap over cases, "
-        "1,000 resamples. Where more than two graded a case, all ordered pairs count.",
+        note="n: cases that two or more graded, or whose lists can be told apart. Intervals: 95 %, percentile "
+        "bootstrap over cases, 1,000 resamples. Where more than two graded a case, all ordered pairs count.",
         frame=pd.DataFrame(rows, columns=["between", "measure", "n", "estimate", "low", "high"]),
     )
 
 
 def _pairs(grades: Sequence[Sequence[Any]], scale: Sequence[Any]) -> Floats:
-    """Return [cases, K, K]: how often each ordered pair of grades was given to a case; cases graded less than twice are left out."""
+    """Return [cases, K, K]: how often each ordered pair of grades was given to a case.
+
+    Cases graded less than twice are left out.
+    """
     place: Mapping[Any, int] = {grade: index for index, grade in enumerate(scale)}
     graded = [[place[grade] for grade in case_grades if not pd.isna(grade)] for case_grades in grades]
     usable = [case_grades for case_grades in graded if len(case_grades) > 1]

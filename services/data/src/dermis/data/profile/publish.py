@@ -10,8 +10,8 @@ from dermis.data.report.table import Table
 LEAST = 5
 """Counts from 1 to LEAST - 1 are withheld."""
 NOTICE = (
-    f"Counts from 1 to {LEAST - 1} are withheld, and so is whatever would give them away. "
-    "Rare labels, conditions as they were named, the two Monk pools beside each other and who would be lost are left out."
+    f"Counts from 1 to {LEAST - 1} are withheld, and so is whatever would give them away. Rare labels, conditions as "
+    "they were named, the two Monk pools beside each other and who would be lost are left out."
 )
 _SHARES = ("n", "of", "share", "low", "high")
 _WHOLE = ("overview",)
@@ -19,7 +19,10 @@ _WHOLE = ("overview",)
 
 
 def publishable(tables: Sequence[Table]) -> list[Table]:
-    """Return those tables of a profile that may be shown, small counts and what follows from them withheld (empty cells)."""
+    """Return those tables of a profile that may be shown.
+
+    Small counts and what follows from them are withheld (empty cells).
+    """
     return [public for table in tables if (public := _shown(table)) is not None]
 
 
@@ -41,7 +44,8 @@ def _shown(table: Table) -> Table | None:
 def _withheld(frame: pd.DataFrame) -> pd.DataFrame:
     """Empty the cells of small groups: a few who have a value, a few who lack it, a few of whom a share is taken.
 
-    Where the rows add up to one whole and a single one is withheld, the smallest other is as well: else it is what is missing to the whole.
+    Where the rows add up to one whole and a single one is withheld, the smallest other is as well: else it is what is
+    missing to the whole.
     """
     n, of = frame["n"], frame["of"]
     small = _few(n) | _few(of - n)

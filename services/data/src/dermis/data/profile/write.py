@@ -40,7 +40,10 @@ def write_profile(
     if images:
         of_cases = with_cases(read_images(images, ("image", "color_space")), side, by_name=True)
         if not any(place >= 0 for place in of_cases.owners):
-            detail = f"not one image of {images.name} is of a case in {source}: give the table that `dermis data images` wrote of it"
+            detail = (
+                f"not one image of {images.name} is of a case in {source}: give the table that `dermis data "
+                "images` wrote of it"
+            )
             raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail)
         tables += color_tables(of_cases)
         followed = shortcuts(of_cases)

@@ -187,7 +187,10 @@ def _matrix(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     peak = f"{largest[value]:.0%}" if value == "share" else f"{largest[value]:,}"
     return (
         figure,
-        f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, {words(largest[columns])}: {peak}.",
+        (
+            f"Matrix of {rows} by {columns}; the largest cell is {words(largest[rows])}, "
+            f"{words(largest[columns])}: {peak}."
+        ),
     )
 
 
@@ -248,8 +251,9 @@ def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     peak = frame["all"].idxmax()
     text = ", ".join(f"{words(group)} {frame[group].sum():,}" for group in groups) or "none with a tone"
     return figure, (
-        f"Histogram of {frame['all'].sum():,} images from {edges[0]:.3g} to {edges[-1]:.3g}; the median lies in {frame['low'][middle]:.3g} to "
-        f"{frame['high'][middle]:.3g}, the fullest bin is {frame['low'][peak]:.3g} to {frame['high'][peak]:.3g}. By tone: {text}."
+        f"Histogram of {frame['all'].sum():,} images from {edges[0]:.3g} to {edges[-1]:.3g}; the median lies in "
+        f"{frame['low'][middle]:.3g} to {frame['high'][middle]:.3g}, the fullest bin is {frame['low'][peak]:.3g} to "
+        f"{frame['high'][peak]:.3g}. By tone: {text}."
     )
 
 

@@ -18,8 +18,8 @@ from dermis.data.report.plots import draw, words
 from dermis.data.report.table import Table
 
 NOTICE = (
-    "Intervals are 95 %: Wilson score intervals for shares, others as the table says. An answer that was not given is a row of its own. "
-    "Monk and Fitzpatrick scales are never converted into each other."
+    "Intervals are 95 %: Wilson score intervals for shares, others as the table says. An answer that was not given is "
+    "a row of its own. Monk and Fitzpatrick scales are never converted into each other."
 )
 _SHORT = 14
 _SHARES = {f"{name}{side}" for name in ("share", "low", "high", "difference") for side in ("", "_a", "_b")}
@@ -27,7 +27,10 @@ _SHARES = {f"{name}{side}" for name in ("share", "low", "high", "difference") fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a report says: where from (`facts`, shown on top), how to read it (`notice`) and its tables. `name` is the stem of its files."""
+    """What a report says: where from (`facts`, shown on top), how to read it (`notice`) and its tables.
+
+    `name` is the stem of its files.
+    """
 
     name: str
     title: str
@@ -37,7 +40,10 @@ class Report:
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write `<name>.html`, `<name>.json` and `<name>/<table>.csv` into `folder`; return the paths. Equal input gives equal bytes."""
+    """Write `<name>.html`, `<name>.json` and `<name>/<table>.csv` into `folder`; return the paths.
+
+    Equal input gives equal bytes.
+    """
     texts = {folder / f"{report.name}.html": as_html(report), folder / f"{report.name}.json": as_json(report)}
     for table in report.tables:
         texts[folder / report.name / f"{table.name}.csv"] = table.frame.to_csv(
@@ -81,7 +87,8 @@ def as_html(report: Report) -> str:
         facts="".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()),
         links="".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name, _ in sections),
         sections="\n".join(
-            f'<section id="{_anchor(name)}"><h2>{escape(name)}</h2><div class="grid">{"".join(map(_article, tables))}</div></section>'
+            f'<section id="{_anchor(name)}"><h2>{escape(name)}</h2><div '
+            f'class="grid">{"".join(map(_article, tables))}</div></section>'
             for name, tables in sections
         ),
     )
@@ -100,7 +107,10 @@ def _article(table: Table) -> str:
         numbers = f"<details><summary>{len(table.frame)} rows</summary>{numbers}</details>"
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     wide = ' class="wide"' if table.pictures or (not chart and len(table.frame.columns) >= 5) else ""
-    return f'<article id="{table.name}"{wide}><h3>{escape(table.title)}</h3>{note}{_sheet(table)}{chart}{numbers}</article>\n'
+    return (
+        "<article "
+        f'id="{table.name}"{wide}><h3>{escape(table.title)}</h3>{note}{_sheet(table)}{chart}{numbers}</article>\n'
+    )
 
 
 def _sheet(table: Table) -> str:

@@ -17,11 +17,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table of a report; `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side,
-    a histogram (columns low, high, then counts per group), points with an interval per row (columns estimate, low, high, and floor where
-    there is one), reliability (columns confidence, estimate, low, high), curves (columns of, answered, risk),
-    a scatter (columns x, y, value; the page shows no rows), or none. `pictures` stand
-    in the page only.
+    """One table of a report.
+
+    `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side, a histogram
+    (columns low, high, then counts per group), points with an interval per row (columns estimate, low, high, and floor
+    where there is one), reliability (columns confidence, estimate, low, high), curves (columns of, answered, risk), a
+    scatter (columns x, y, value; the page shows no rows), or none. `pictures` stand in the page only.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""What cases are counted by: for whom, where on the body, how it feels. An answer that was not given is a row of its own."""
+"""What cases are counted by: for whom, where on the body, how it feels.
+
+An answer that was not given is a row of its own.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +21,10 @@ Answers = Sequence[tuple[str, ...] | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """A thing that cases are counted by; `values` in the order shown, those met beside them after, most frequent first."""
+    """A thing that cases are counted by.
+
+    `values` in the order shown, those met beside them after, most frequent first.
+    """
 
     title: str
     read: Callable[[pd.DataFrame], Answers]
@@ -100,7 +106,10 @@ MONK_BINS = ("MST_1_3", "MST_4_6", "MST_7_10", "MST_NONE")
 
 
 def monk_bin(cases: pd.DataFrame) -> list[str]:
-    """Return MST_1_3, MST_4_6, MST_7_10 or MST_NONE per case: by the US pool, which used the scale's whole width, else by India's."""
+    """Return MST_1_3, MST_4_6, MST_7_10 or MST_NONE per case.
+
+    The US pool, which used the scale's whole width, decides; where it is silent, India's does.
+    """
     return ["MST_NONE" if pd.isna(tone) else _bin(tone) for tone in cases["monk_us"].fillna(cases["monk_india"])]
 
 

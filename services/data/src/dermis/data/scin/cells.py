@@ -1,4 +1,7 @@
-"""One cell of a SCIN table: text in, typed value out; None is an empty cell. A fault is a ValueError that says the remedy."""
+"""One cell of a SCIN table: text in, typed value out; None is an empty cell.
+
+A fault is a ValueError that says the remedy.
+"""
 
 import ast
 import re
@@ -21,7 +24,8 @@ def text(cell: str) -> str | None:
 def case_id(cell: str) -> str:
     if _EXPONENT.fullmatch(cell):
         raise ValueError(
-            "a spreadsheet has rounded it and its digits are lost: download the table again and never save it from Excel"
+            "a spreadsheet has rounded it and its digits are lost: download the table again and never save it "
+            "from Excel"
         )
     if not _WHOLE.fullmatch(cell) or not -_INT64 <= int(cell) < _INT64:
         raise ValueError("write a signed 64-bit integer, with every digit and nothing else")

@@ -32,12 +32,15 @@ class Group(Frozen):
 class LabelPolicy(Frozen):
     """How a reference differential becomes the label of a case.
 
-    `weights`: SCIN's own, rounded to 2 decimals, or recomputed from the dermatologists' lists (the published where they don't follow).
-    `tie_rule`: of conditions with equal weight the top one is that of the highest summed confidence, then the one listed first.
-    `min_support`: a condition that fewer cases name moves into the first of `groups` that takes it, a group that still fewer cases
-    name (or a condition that none takes) into `other`; without `other` it is dropped and the rest of the differential scaled to 1.
-    `healthy`: cases without a differential that get the label LOOKS_HEALTHY: by the contributor's own word, a dermatologist's ("no
-    discernible pathology"), or either. `drop`: names that are no condition.
+    `weights`: SCIN's own, rounded to 2 decimals, or recomputed from the dermatologists' lists (the published where they
+    don't follow).
+    `tie_rule`: of conditions with equal weight the top one is that of the highest summed confidence, then the one
+    listed first.
+    `min_support`: a condition that fewer cases name moves into the first of `groups` that takes it, a group that still
+    fewer cases name (or a condition that none takes) into `other`; without `other` it is dropped and the rest of the
+    differential scaled to 1.
+    `healthy`: cases without a differential that get the label LOOKS_HEALTHY: by the contributor's own word, a
+    dermatologist's ("no discernible pathology"), or either. `drop`: names that are no condition.
     """
 
     format: Literal["dermis.label-policy/1"] = "dermis.label-policy/1"
@@ -89,9 +92,11 @@ HAS_LABEL = (Status.LABELLED, Status.HEALTHY)
 class Labels:
     """The labels of all cases under a policy.
 
-    `frame`, a row per case in the order given: `case_id`, `status`, `top` (str, NaN without a label), `tied` (bool: the tie rule decided),
-    `differential` (dict label -> weight, empty without a label), `lists` (the dermatologists' own lists, None if they can't be told apart).
-    `conditions`, a row per condition named: `condition`, `cases`, `top_cases`, `weight`, `label` (None: dropped). `labels`: names in use.
+    `frame`, a row per case in the order given: `case_id`, `status`, `top` (str, NaN without a label), `tied` (bool: the
+    tie rule decided), `differential` (dict label -> weight, empty without a label), `lists` (the dermatologists' own
+    lists, None if they can't be told apart).
+    `conditions`, a row per condition named: `condition`, `cases`, `top_cases`, `weight`, `label` (None: dropped).
+    `labels`: names in use.
     """
 
     policy: LabelPolicy
@@ -143,7 +148,10 @@ def apply_policy(policy: LabelPolicy, cases: pd.DataFrame) -> Labels:
 
 
 def _spelling(names: Iterable[str]) -> dict[str, str]:
-    """Map each name to one spelling: names that differ in the case of letters only are one condition, spelled as most often."""
+    """Map each name to one spelling.
+
+    Names that differ in the case of letters only are one condition, spelled as most often.
+    """
     count = Counter(names)
     best: dict[str, str] = {}
     for name in sorted(count, key=lambda name: (-count[name], name)):

@@ -1,14 +1,18 @@
 """SCIN's reference differential, recomputed from what each dermatologist wrote.
 
-The tables join the dermatologists' lists end to end and do not say where one ends. At most three conditions come from each, and the
-published weights follow from the lists, so the place of each end can be found: it is where the recomputed weights are the published ones.
+The tables join the dermatologists' lists end to end and do not say where one ends. At most three conditions come from
+each, and the published weights follow from the lists, so the place of each end can be found: it is where the recomputed
+weights are the published ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 GraderList = tuple[tuple[str, int], ...]
-"""One dermatologist's conditions with confidences 1-5, in the order listed: the most likely first, as they were asked to."""
+"""One dermatologist's conditions with confidences 1-5, in the order listed.
+
+The most likely comes first, as they were asked to.
+"""
 
 MOST_PER_GRADER = 3
 
@@ -16,7 +20,8 @@ MOST_PER_GRADER = 3
 def weigh(lists: Sequence[GraderList]) -> dict[str, float]:
     """Return the weight of each condition; weights add up to 1.
 
-    A condition of rank r by confidence weighs 1/r, tied conditions share the mean of theirs; sums over dermatologists are normalised once.
+    A condition of rank r by confidence weighs 1/r, tied conditions share the mean of theirs; sums over dermatologists
+    are normalised once.
     """
     total: dict[str, float] = {}
     for graded in lists:
@@ -31,10 +36,13 @@ def weigh(lists: Sequence[GraderList]) -> dict[str, float]:
 def grader_lists(
     names: Sequence[str], confidences: Sequence[int], *, graders: int, published: Mapping[str, float]
 ) -> list[tuple[GraderList, ...]]:
-    """Return the likeliest ways to cut the lists among `graders`, empty lists left out, that give the published weights to 2 decimals.
+    """Return the likeliest ways to cut the lists among `graders`.
 
-    A dermatologist who could grade may still have written nothing (several conditions seen), and hardly names a condition twice: ways
-    with the fewest such come back. None at all: the weights do not follow from the lists. Several: nobody can tell whose words are whose.
+    Empty lists are left out; each way gives the published weights to 2 decimals.
+
+    A dermatologist who could grade may still have written nothing (several conditions seen), and hardly names a
+    condition twice: ways with the fewest such come back. None at all: the weights do not follow from the lists.
+    Several: nobody can tell whose words are whose.
     """
     written = tuple(zip(names, confidences, strict=True))
     if not written:

@@ -23,7 +23,10 @@ _CONDITION = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=)\s*(.*?)\s*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """`field=a|b`: one of the values (an empty one: no response); `!=`: none of them; `>=`, `<=`: a number, and one is given."""
+    """`field=a|b`: one of the values (an empty one: no response); `!=`: none of them.
+
+    `>=`, `<=`: a number, and one is given.
+    """
 
     field: str
     operator: Literal["=", "!=", ">=", "<="]
@@ -53,7 +56,10 @@ def parse_where(text: str) -> Where:
 
 
 def fields(tables: ScinTables, labels: Labels) -> dict[str, Answers]:
-    """Return what can be asked for: the profile's attributes, the tables' own columns, and label, status, differential, monk_bin."""
+    """Return what can be asked for.
+
+    The profile's attributes, the tables' own columns, and label, status, differential, monk_bin.
+    """
     cases, frame = tables.cases, labels.frame
     return {
         **{name: [(cell,) if cell else None for cell in tables.original[name]] for name in tables.original},
@@ -67,7 +73,10 @@ def fields(tables: ScinTables, labels: Labels) -> dict[str, Answers]:
 
 
 def select(conditions: Iterable[Where], fields_by_name: Mapping[str, Answers], cases: int) -> npt.NDArray[np.bool_]:
-    """Return a mask of the cases for which every condition holds; INVALID for an unknown field or a value that no case has."""
+    """Return a mask of the cases for which every condition holds.
+
+    INVALID for an unknown field or a value that no case has.
+    """
     mask = np.ones(cases, bool)
     for where in conditions:
         if where.field not in fields_by_name:

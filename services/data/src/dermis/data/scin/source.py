@@ -1,4 +1,7 @@
-"""SCIN where it lives: open a source, look at its tables, read its images. The front door for notebooks and for the commands."""
+"""SCIN where it lives: open a source, look at its tables, read its images.
+
+The front door for notebooks and for the commands.
+"""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +65,10 @@ class Scin:
         return [key for key, _ in rows.iloc[0]]
 
     def read_image(self, key: str) -> Image:
-        """Return an image as uint8 [height, width, 3] RGB; NOT_FOUND if it is not in the store, INVALID if it can't be decoded."""
+        """Return an image as uint8 [height, width, 3] RGB.
+
+        NOT_FOUND if it is not in the store, INVALID if it can't be decoded.
+        """
         data = np.frombuffer(self.store.get(key), np.uint8)
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if pixels is None:
@@ -72,7 +78,10 @@ class Scin:
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     def read_images(self, keys: Sequence[str]) -> Iterator[tuple[str, Image | None]]:
-        """Yield (key, image) in order, read ahead by a few threads and never all in memory; None if the image is not in the store."""
+        """Yield (key, image) in order, read ahead by a few threads and never all in memory.
+
+        None if the image is not in the store.
+        """
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(keys), _READERS):
                 batch = keys[start : start + _READERS]

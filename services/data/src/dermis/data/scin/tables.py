@@ -1,4 +1,7 @@
-"""From the bytes of SCIN's two tables to one typed frame, a row per case; every fault names file, row, column, value and remedy."""
+"""From the bytes of SCIN's two tables to one typed frame, a row per case.
+
+Every fault names file, row, column, value and remedy.
+"""
 
 import difflib
 import hashlib
@@ -53,10 +56,11 @@ class ScinTables:
     """The data set's rows.
 
     `original`: every cell as it was written, both tables merged on case_id. `cases`: the same rows, typed:
-    `case_id`, `release`, `year`, the answers (a string or NaN; where several boxes could be ticked, a tuple, or None if none was),
-    `combined_race`, `images` (tuple of (key, shot type or None)), `loose_shot_types` (shot types without a path),
-    `gradable` (tuple of one answer per dermatologist), `names` and `confidences` (tuples, dermatologists in order), `weights` (dict),
-    `efst` (tuple of 3, None where not given), `monk_us`, `monk_india` (Int64), `monk_gradable_us`, `monk_gradable_india` (boolean).
+    `case_id`, `release`, `year`, the answers (a string or NaN; where several boxes could be ticked, a tuple, or None if
+    none was), `combined_race`, `images` (tuple of (key, shot type or None)), `loose_shot_types` (shot types without a
+    path), `gradable` (tuple of one answer per dermatologist), `names` and `confidences` (tuples, dermatologists in
+    order), `weights` (dict), `efst` (tuple of 3, None where not given), `monk_us`, `monk_india` (Int64),
+    `monk_gradable_us`, `monk_gradable_india` (boolean).
     `digests`: SHA-256 of each table by file name.
     """
 
@@ -66,7 +70,10 @@ class ScinTables:
 
 
 def read_tables(cases: bytes, labels: bytes) -> ScinTables:
-    """Parse and join SCIN's tables; INVALID with all faults, the first 20 in words, if anything is not as documented."""
+    """Parse and join SCIN's tables.
+
+    INVALID with all faults, the first 20 in words, if anything is not as documented.
+    """
     faults: list[Fault] = []
     case_text = _rows(CASES_FILE, cases, CASE_COLUMNS, faults)
     label_text = _rows(LABELS_FILE, labels, LABEL_COLUMNS, faults)

@@ -33,7 +33,10 @@ _RUN = ("saved_model.pb", "fingerprint.pb", "variables/", "assets/")
 
 
 class Embedder:
-    """A bundle's embedding of single images, by OpenVINO at f32; answers are all absent, which no embedding depends on."""
+    """A bundle's embedding of single images, by OpenVINO at f32.
+
+    Answers are all absent, which no embedding depends on.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -63,7 +66,10 @@ class Embedder:
 
 
 def open_embedder(bundle: str, store_url: str | None) -> Embedder:
-    """Return the embedder of `bundle`: a folder, or with a store NAME/VERSION or `current`; its files' digests are checked."""
+    """Return the embedder of `bundle`: a folder, or with a store NAME/VERSION or `current`.
+
+    Its files' digests are checked.
+    """
     if store_url is None:
         folder = Path(bundle)
         if not (folder / MANIFEST_FILE).exists():
@@ -113,7 +119,9 @@ class Embedded:
 
 
 def embed(embedder: Embedder, source: str, wanted: Wanted, out: Path, *, step: Callable[[int], None]) -> Embedded:
-    """Write `out`/embeddings.npz: image [N], embedding float32[N, E], bundle; `step` is called with the images of each part done.
+    """Write `out`/embeddings.npz: image [N], embedding float32[N, E], bundle.
+
+    `step` is called with the images of each part done.
 
     Parts are kept in `out`/parts until all are done; a run of another bundle, source or list of images starts anew.
     """

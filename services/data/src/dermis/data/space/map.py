@@ -58,10 +58,12 @@ def write_map(
         "Embeddings": f"{embeddings.name}, {len(given.images):,} images, {given.vectors.shape[1]} numbers each",
         "Bundle": given.bundle,
         "Data set": side.name if side else "none: every image is a case of its own, without condition and tone",
-        "Cases": f"{len(space.names):,}, each the mean direction of its images; {sum(place >= 0 for place in owners_of(given.images, side, by_name=True)):,} images are of a case",
-        "Maps": f"PCA shows {explained:.0%} of the variance; UMAP of the first {COMPONENTS} components at most, seed {seed}",
-        "Clusters": f"{clusters}, at least {least} cases each; {int((space.clusters < 0).sum()):,} cases in none; with the next seed they agree "
-        f"by an adjusted mutual information of {stable:.2f}",
+        "Cases": f"{len(space.names):,}, each the mean direction of its images; "
+        f"{sum(place >= 0 for place in owners_of(given.images, side, by_name=True)):,} images are of a case",
+        "Maps": f"PCA shows {explained:.0%} of the variance; UMAP of the first {COMPONENTS} components at most, seed "
+        f"{seed}",
+        "Clusters": f"{clusters}, at least {least} cases each; {int((space.clusters < 0).sum()):,} cases in none; "
+        f"with the next seed they agree by an adjusted mutual information of {stable:.2f}",
         "Neighbours": f"{space.near.shape[1]} nearest by cosine, none that shares an image or a near-duplicate group",
     }
     written = write_report(Report(name="map", title="Embeddings: map", facts=facts, tables=tables), out)[:2]
@@ -82,8 +84,10 @@ def make_space(
     least: int,
     seed: int,
 ) -> tuple[Space, float, float]:
-    """Return the space of the cases of images with embeddings, the share of variance that its first two components hold, and how far its
-    clusters agree with those of the next seed, by adjusted mutual information.
+    """Return the space of the cases of images with embeddings, and how stable it is.
+
+    Beside it stand the share of variance that its first two components hold, and how far its clusters agree with those
+    of the next seed, by adjusted mutual information.
     """
     owners = owners_of(given.images, side, by_name=True)
     units = len(side.units) if side else 0

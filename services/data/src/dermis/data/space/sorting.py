@@ -1,6 +1,9 @@
-"""What a space of embeddings sorts cases by: conditions or skin tones, by three measures, each beside what chance gives.
+"""What a space of embeddings sorts cases by: conditions or skin tones, by three measures.
 
-The measures are of the space itself, never of a map of it. Vectors are float[N, E] of length 1, labels int[N], -1 where a case has none.
+Each stands beside what chance gives.
+
+The measures are of the space itself, never of a map of it. Vectors are float[N, E] of length 1, labels int[N], -1 where
+a case has none.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +34,9 @@ def directions(vectors: npt.NDArray[np.floating[Any]]) -> Floats:
 
 
 def nearest(vectors: Floats, groups: Ints, k: int) -> tuple[Ints, Floats]:
-    """Return the `k` most similar cases of other groups, int[N, k], the nearest first, and their cosines; of equals the first.
+    """Return the `k` most similar cases of other groups, int[N, k], the nearest first, and their cosines.
+
+    Of equals the first.
 
     Fewer than `k` where there are not so many: k is then what every case has.
     """
@@ -75,8 +80,10 @@ def silhouettes(vectors: Floats, labels: Ints) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorted:
-    """How far a space sorts `n` cases of `values` labels: an estimate, its interval where it is a mean over cases, what chance gives in
-    the mean and at most (97.5 %), and `above`, the share of what is possible above chance that is reached.
+    """How far a space sorts `n` cases of `values` labels.
+
+    An estimate, its interval where it is a mean over cases, what chance gives in the mean and at most (97.5 %), and
+    `above`, the share of what is possible above chance that is reached.
     """
 
     measure: str
@@ -98,8 +105,8 @@ def sorts_by(
 ) -> list[Sorted]:
     """Return the three measures of cases that have a label (and one in `within`), [] if these have no two labels.
 
-    Chance: labels permuted among these cases, 200 times; with `within` only among cases that are equal there, so that what the
-    two labels share is no merit of the space. Cases that no cluster holds count as one cluster more.
+    Chance: labels permuted among these cases, 200 times; with `within` only among cases that are equal there, so that
+    what the two labels share is no merit of the space. Cases that no cluster holds count as one cluster more.
     """
     known = (labels >= 0) & (True if within is None else within >= 0)
     vectors, groups, clusters, labels = vectors[known], groups[known], clusters[known], labels[known]

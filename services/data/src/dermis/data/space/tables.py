@@ -22,8 +22,11 @@ NO_CLUSTER = "NO_CLUSTER"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """Cases in a space: `names`, a shown `image` each, how many `images`, `vectors` float[N, E] of length 1, connected `groups`, two maps
-    float[N, 2], `clusters` (-1: none), the `near`est cases of other groups with their cosines, and by attribute the answers.
+    """Cases in a space.
+
+    `names`, a shown `image` each, how many `images`, `vectors` float[N, E] of length 1, connected `groups`, two maps
+    float[N, 2], `clusters` (-1: none), the `near`est cases of other groups with their cosines, and by attribute the
+    answers.
     """
 
     names: Sequence[str]
@@ -48,7 +51,10 @@ class Space:
 
 
 def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
-    """Return condition and tone of the units at `places`, None for one (-1) that the data set does not know; none of what nobody tells."""
+    """Return condition and tone of the units at `places`, None for one (-1) that the data set does not know.
+
+    None of what nobody tells.
+    """
     known = dict(side.answers)
     if (bins := side.read(MONK_BIN)) is not None:
         known[MONK_BIN] = [None if value == ("MST_NONE",) else value for value in bins]
@@ -120,10 +126,11 @@ def _sorting(space: Space, seed: int) -> Table:
         "above chance",
     ]
     note = (
-        f"Chance: labels permuted {PERMUTATIONS} times, its mean and 97.5 % quantile; an estimate below the latter is chance. Among equals: permuted "
-        "only among cases of one value there. Above chance: the share of what is possible above chance; it compares rows of different labels. "
-        "Intervals: bootstrap over cases, neighbours and clusters as they are. A silhouette asks for gaps between labels: labels that overlap in "
-        "part can be below chance in it and above in the others."
+        f"Chance: labels permuted {PERMUTATIONS} times, its mean and 97.5 % quantile; an estimate below the latter is "
+        "chance. Among equals: permuted only among cases of one value there. Above chance: the share of what is "
+        "possible above chance; it compares rows of different labels. Intervals: bootstrap over cases, neighbours and "
+        "clusters as they are. A silhouette asks for gaps between labels: labels that overlap in part can be below "
+        "chance in it and above in the others."
     )
     return Table(
         name="sorts_by",

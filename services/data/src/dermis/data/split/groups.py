@@ -47,7 +47,10 @@ def connected(case_ids: Sequence[str], links: Links) -> dict[str, str]:
 
 
 def read_duplicates(data: bytes) -> dict[str, str]:
-    """Read near-duplicate groups, a CSV with columns `image` (key) and `group`; INVALID if they are not there or an image is in two."""
+    """Read near-duplicate groups, a CSV with columns `image` (key) and `group`.
+
+    INVALID if they are not there or an image is in two.
+    """
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     if not rows or not {"image", "group"} <= set(rows[0]):
         raise DermisError(

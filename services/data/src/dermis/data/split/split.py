@@ -1,4 +1,7 @@
-"""A split without a leak: connected cases stay together, strata are spread evenly, and every label has training cases."""
+"""A split without a leak.
+
+Connected cases stay together, strata are spread evenly, and every label has training cases.
+"""
 
 import hashlib
 import json
@@ -28,7 +31,10 @@ class SplitCase(Frozen):
 
 
 class Split(Frozen):
-    """A fold file. `tables`: SHA-256 of the tables split; `duplicates`: that of the near-duplicate groups used, None if none were."""
+    """A fold file.
+
+    `tables`: SHA-256 of the tables split; `duplicates`: that of the near-duplicate groups used, None if none were.
+    """
 
     format: Literal["dermis.split/1"] = "dermis.split/1"
     seed: int
@@ -83,9 +89,12 @@ def make_split(
     folds: int = 5,
     duplicates: str | None = None,
 ) -> Split:
-    """Split all samples, the unlabelled too, into parts and, independently, folds; the order of samples does not matter.
+    """Split all samples, the unlabelled too, into parts and, independently, folds.
 
-    Strata: the top condition, and the tone (Monk's bin where the set has it, else the estimated Fitzpatrick type), the unlabelled apart.
+    The order of samples does not matter.
+
+    Strata: the top condition, and the tone (Monk's bin where the set has it, else the estimated Fitzpatrick type), the
+    unlabelled apart.
     `tables`, `policy` and `duplicates` (a digest) name what the samples were read from.
     """
     return Split(
@@ -132,7 +141,10 @@ def assign(
     fractions: Mapping[Part, float],
     folds: int,
 ) -> tuple[SplitCase, ...]:
-    """Give each case its group, part and fold. `strata`: [cases, strata] of 0 and 1; `holds`: the labels of each case."""
+    """Give each case its group, part and fold.
+
+    `strata`: [cases, strata] of 0 and 1; `holds`: the labels of each case.
+    """
     if (
         abs(sum(fractions.values()) - 1) > 1e-9
         or set(fractions) != set(PARTS)
@@ -172,10 +184,12 @@ def digest_of(duplicates: Mapping[str, str]) -> str:
 
 
 def _spread(table: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Assign groups to parts so that each part gets its fraction of every stratum: iterative stratification (Sechidis et al. 2011).
+    """Assign groups to parts so that each part gets its fraction of every stratum.
 
-    `table`: [groups, strata] cases. The rarest stratum goes first, its largest groups first, each to the part that lacks it most; of
-    equals to the part that lacks most cases, of equals by chance. Returns the part of each group.
+    By iterative stratification (Sechidis et al. 2011).
+
+    `table`: [groups, strata] cases. The rarest stratum goes first, its largest groups first, each to the part that
+    lacks it most; of equals to the part that lacks most cases, of equals by chance. Returns the part of each group.
     """
     share = np.array(fractions)
     wanted = np.outer(share, table.sum(0))
@@ -203,7 +217,10 @@ def _fill_train(parts: np.ndarray, holds: Sequence[set[str]], *, sizes: Sequence
 
 
 def _only_holders(folds: np.ndarray, holds: Sequence[set[str]], *, sizes: Sequence[int]) -> set[int]:
-    """Return groups that have to train in every fold: without them a label would have no training case when its only fold is left out."""
+    """Return groups that have to train in every fold.
+
+    Without them a label would have no training case when its only fold is left out.
+    """
     pinned: set[int] = set()
     for _, groups in _holders(holds):
         if len({folds[group] for group in groups}) == 1 and not pinned & set(groups):
@@ -224,8 +241,9 @@ def audit_split(
 ) -> None:
     """Raise INVALID unless `split` is of these samples and nothing leaks: every training run calls this first.
 
-    Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group in two parts or two
-    folds, no label without a training case. A split that was made with near-duplicate groups can't be checked without their digest.
+    Checked: made from these tables and under this policy, every case in it once, no image and no near-duplicate group
+    in two parts or two folds, no label without a training case. A split that was made with near-duplicate groups can't
+    be checked without their digest.
     """
     holds = {sample.id: set(sample.target) for sample in samples}
     links = _links(samples)

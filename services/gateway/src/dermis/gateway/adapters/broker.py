@@ -45,7 +45,8 @@ _FAULTS = (redis.RedisError, OperationalError, OSError, TimeoutError)
 class RedisBroker:
     """Broker over Redis; sends on threads of its own and, after a failure, leaves Redis alone for two seconds.
 
-    Jobs that could not be sent are kept, the latest 10,000, and sent once it answers again; what a crash loses of them is the sweep's.
+    Jobs that could not be sent are kept, the latest 10,000, and sent once it answers again; what a crash loses of them
+    is the sweep's.
     """
 
     def __init__(self, url: str) -> None:
@@ -71,7 +72,10 @@ class RedisBroker:
         self._unread_until = 0.0
 
     def _prepare(self) -> None:
-        """Import the transport, half a second, and make Celery's pools: of threads that make them at once, one fails."""
+        """Import the transport, half a second, and make Celery's pools.
+
+        Of threads that make them at once, one fails.
+        """
         self._app.connection_for_write().get_transport_cls()
         self._app.amqp.producer_pool  # noqa: B018 (made by looking)
 

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 
 def client_address(peer: str, forwarded: Sequence[str], *, proxies: int) -> str:
-    """Return the address of the client behind `proxies` proxies, each of which adds to X-Forwarded-For whom it was asked by.
+    """Return the address of the client behind `proxies` proxies.
 
-    `peer` is who connected, `forwarded` the header's lines in order. What stands further left than the proxies wrote may be
-    anything and is not looked at; without a proxy, or where an entry is missing or no address, it is `peer`. Of an IPv6
-    address the network is returned (/64), all of which one host has (RFC 6177).
+    Each of them adds to X-Forwarded-For whom it was asked by.
+
+    `peer` is who connected, `forwarded` the header's lines in order. What stands further left than the proxies wrote
+    may be anything and is not looked at; without a proxy, or where an entry is missing or no address, it is `peer`. Of
+    an IPv6 address the network is returned (/64), all of which one host has (RFC 6177).
     """
     entries = [entry.strip() for line in forwarded for entry in line.split(",")]
     if proxies and len(entries) >= proxies and (address := _address(entries[-proxies])):

@@ -10,9 +10,10 @@ _LONGEST_S = 30
 def refused_for(*, depth: int, line: int, line_age: float, max_depth: int, max_age: float) -> int | None:
     """Return the seconds after which to come again, or None if a case may come in now.
 
-    `depth` cases wait, `line` of them in the caller's own line, the first of those for `line_age` seconds. Whoever fills the queue
-    is refused first: from `max_depth` on those with more than a few in line (a fiftieth of it), from twice that those with any,
-    from four times that all. So is whose first case waits too long, but for a few: the workers are away then, not overrun.
+    `depth` cases wait, `line` of them in the caller's own line, the first of those for `line_age` seconds. Whoever
+    fills the queue is refused first: from `max_depth` on those with more than a few in line (a fiftieth of it), from
+    twice that those with any, from four times that all. So is whose first case waits too long, but for a few: the
+    workers are away then, not overrun.
     The more there is too much, the later to come again, up to half a minute.
     """
     few = max(1, max_depth // 50)

@@ -34,10 +34,12 @@ def may_read(url: str, allowed: Iterable[str]) -> bool:
 
 
 def read_csv(data: bytes, *, most: int, foreign: bool = False) -> list[tuple[int, Cells]]:
-    """Return line and cells of the rows of a CSV file (RFC 4180) with a header: `images`, perhaps `name`, and answers by their field.
+    """Return line and cells of the rows of a CSV file (RFC 4180) with a header.
 
-    INVALID for what `read_table` or `check_ids` refuses, a header that names an unknown or repeated column or no `images`, too many
-    rows, or none. Of a `foreign` file, which the caller need not have seen, no cell is told.
+    Its columns: `images`, perhaps `name`, and answers by their field.
+
+    INVALID for what `read_table` or `check_ids` refuses, a header that names an unknown or repeated column or no
+    `images`, too many rows, or none. Of a `foreign` file, which the caller need not have seen, no cell is told.
     """
     try:
         table = read_table(data)
@@ -95,7 +97,10 @@ COLUMNS = (
 
 
 def as_csv(results: Iterable[Mapping[str, Any]], *, header: bool) -> str:
-    """Return results (`BatchResult` as JSON has it) as CSV: the first conditions, the set, red flags and each image's verdict."""
+    """Return results (`BatchResult` as JSON has it) as CSV.
+
+    Columns: the first conditions, the set, red flags and each image's verdict.
+    """
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\r\n")
     if header:

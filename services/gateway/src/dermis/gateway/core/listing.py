@@ -17,7 +17,10 @@ class Listed:
 
 
 def fold_keys(keys: Iterable[str], *, prefix: str, size: int) -> Sequence[Listed]:
-    """Return the first `size` cases of sorted `keys` (`<prefix><case id>/<fact>`); erased and half-stored ones are left out."""
+    """Return the first `size` cases of sorted `keys` (`<prefix><case id>/<fact>`).
+
+    Erased and half-stored ones are left out.
+    """
     listed: list[Listed] = []
     names = (key.removeprefix(prefix).partition("/") for key in keys)
     for case_id, group in groupby(names, key=lambda parts: parts[0]):

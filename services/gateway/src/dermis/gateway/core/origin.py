@@ -19,8 +19,8 @@ def host_name(host: str) -> str | None:
 def is_served(host: str, allowed: Collection[str]) -> bool:
     """Return whether a request for `host` is for this service.
 
-    Addresses, names without a dot and names that no public DNS gives out are, as no page from elsewhere can stand behind them
-    (DNS rebinding); so is what `allowed` names: a name, `*.example.org` for all below it, or `*` for any.
+    Addresses, names without a dot and names that no public DNS gives out are, as no page from elsewhere can stand
+    behind them (DNS rebinding); so is what `allowed` names: a name, `*.example.org` for all below it, or `*` for any.
     """
     name = host_name(host)
     if name is None:

@@ -82,7 +82,10 @@ async def list_cases(
     limit: Limit = 20,
 ) -> CaseList:
     if owner == PUBLIC_OWNER and not parts.settings.list_public:
-        detail = "cases that were submitted without an API key can't be listed: whoever knows a case's id may see it; ask for one by its id"
+        detail = (
+            "cases that were submitted without an API key can't be listed: whoever knows a case's id may see it; "
+            "ask for one by its id"
+        )
         raise DermisError(Kind.PERMISSION, "LISTING_OFF", detail)
     after = place_of(cursor, kind="case")
     return list_of(await run_in_threadpool(parts.pipeline.page, owner=owner, after=after, size=limit + 1), limit)

@@ -21,7 +21,10 @@ from dermis.shared.errors import DermisError, Kind
 
 
 class _Page(APIRoute):
-    """A page that says as one what is refused or fails, and that it is closed where every caller needs a key: a browser has none."""
+    """A page that says as one what is refused or fails.
+
+    It is closed where every caller needs a key: a browser has none.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

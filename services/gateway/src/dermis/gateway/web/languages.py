@@ -36,7 +36,10 @@ def language_of(chosen: str, accepted: str) -> str:
 
 
 def likings(accepted: str) -> list[tuple[str, float]]:
-    """Return what a header of weighted values accepts, each with its weight; what weighs nothing or can't be read is left out."""
+    """Return what a header of weighted values accepts, each with its weight.
+
+    What weighs nothing or can't be read is left out.
+    """
     return [(value, weight) for value, weight in map(_liking, accepted.lower().split(",")) if weight > 0]
 
 

@@ -1,4 +1,7 @@
-"""Reports, read for a page: an evaluation's figures with n and interval beside their floor, the cuts by skin tone first; a data set's tables."""
+"""Reports, read for a page.
+
+An evaluation's figures with n and interval beside their floor, the cuts by skin tone first; a data set's tables.
+"""
 
 import math
 import re
@@ -26,7 +29,10 @@ _SHOWN = ("top_1", "top_3", "set_coverage")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A share, its 95 % interval and floor, None where there is none; `perfect` is the range of a perfect model at this n."""
+    """A share, its 95 % interval and floor, None where there is none.
+
+    `perfect` is the range of a perfect model at this n.
+    """
 
     name: str
     value: float
@@ -104,7 +110,10 @@ def beside(one: tuple[Group, ...], other: tuple[Group, ...]) -> list[tuple[str, 
 
 
 def _place(group: Group) -> int:
-    """Return where a tone's or type's group stands: MST_1_3 before MST_4_6, FST_I_II before FST_III_IV, what is none last."""
+    """Return where a tone's or type's group stands.
+
+    MST_1_3 comes before MST_4_6, FST_I_II before FST_III_IV, what is none last.
+    """
     number = re.fullmatch(r"(?:MST|FST)_?(\d+|[IV]+)(?:_\w+)?", group.value)
     if not number:
         return _LAST
@@ -117,7 +126,10 @@ def _group(row: Slice, floors: Floors) -> Group:
 
 
 def _around(figure: Measured | None) -> Measured | None:
-    """Return a figure without an interval that leaves its value out: resampling adds noise, which a calibration error counts as error."""
+    """Return a figure without an interval that leaves its value out.
+
+    Resampling adds noise, which a calibration error counts as error.
+    """
     outside = (
         figure
         and figure.value is not None

@@ -42,7 +42,8 @@ class OpenVinoRunner:
     def run(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> dict[str, Array]:
         request = self._requests.get()
         try:
-            # By OpenVINO's own thread: run by one of ours after another, as `infer` does, a network of 13 ms took 2 ms more.
+            # By OpenVINO's own thread: run by one of ours after another, as `infer` does, a network of 13 ms took 2 ms
+            # more.
             request.start_async(inputs, share_inputs=True)
             request.wait()
             return {name: request.get_tensor(name).data.copy() for name in outputs}

@@ -40,8 +40,9 @@ def check_inputs(signature: Signature, inputs: Mapping[str, pb.TensorProto], *, 
     if expected != actual:
         raise Refusal(
             pb.INVALID_ARGUMENT,
-            f"input size does not match signature: {len(actual)}!={len(expected)} len({_names(actual)}) != len({_names(expected)}). "
-            f"Sent extra: {_names(actual - expected)}. Missing but required: {_names(expected - actual)}.",
+            f"input size does not match signature: {len(actual)}!={len(expected)} len({_names(actual)}) != "
+            f"len({_names(expected)}). Sent extra: {_names(actual - expected)}. Missing but required: "
+            f"{_names(expected - actual)}.",
         )
     batches = set()
     for name, spec in signature.inputs.items():

@@ -38,7 +38,9 @@ def to_load(wanted: frozenset[VersionRef], states: States, *, before: frozenset[
 
 
 def to_unload(wanted: frozenset[VersionRef], states: States) -> list[VersionRef]:
-    """Return what to unload: not wanted, and either its model is not wanted at all or a wanted version of it is available.
+    """Return what to unload.
+
+    It is not wanted, and either its model is not wanted at all or a wanted version of it is available.
 
     Source: TensorFlow Serving's AvailabilityPreservingPolicy.
     """

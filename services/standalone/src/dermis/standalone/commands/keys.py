@@ -110,7 +110,8 @@ def list_keys(as_json: bool, **given: Any) -> None:
 @options.state
 @options.store
 def revoke_key(key_id: str, **given: Any) -> None:
-    """Revoke a key for good. Gateways hold a key for up to 30 s; then it opens nothing. Its cases stay until they are erased.
+    """Revoke a key for good. Gateways hold a key for up to 30 s; then it opens nothing. Its cases stay until they are
+    erased.
 
     \b
     Examples:

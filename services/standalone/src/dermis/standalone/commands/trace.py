@@ -34,7 +34,10 @@ def command(case_id: str | None, folder: Path, out: Path) -> None:
     """
     rows = trace_of(list(_read(folder)), case_id)
     if not rows:
-        detail = f"no span in {folder} is about {f'case {case_id[:64]!r}' if case_id else 'a case'}; were all parts started with DERMIS_TRACES_URL=file://{folder}?"
+        detail = (
+            f"no span in {folder} is about {f'case {case_id[:64]!r}' if case_id else 'a case'}; were all parts "
+            f"started with DERMIS_TRACES_URL=file://{folder}?"
+        )
         raise DermisError(Kind.NOT_FOUND, "TRACE", detail)
     total = max(span.ended for _, span in rows) - min(span.begun for _, span in rows)
     out.write_text(draw(rows, title=f"One case: {len(rows)} spans, {total:.0f} ms"), encoding="utf-8")

@@ -36,9 +36,10 @@ from dermis.standalone.supervisor import Supervisor
 def command(wait_s: float, drain_s: float, **given: Any) -> None:
     """Run all parts on this machine until Ctrl-C.
 
-    Starts Redis, metadata, serving, worker, sweep and gateway as processes with the variables that a pod has, and starts
-    each again if it dies. A part whose variable is set (DERMIS_BROKER_URL, DERMIS_METADATA_ADDRESS,
-    DERMIS_SERVING_ADDRESS) is used and not started. A store without a model gets the demo bundle. Ctrl-C drains; a second one kills.
+    Starts Redis, metadata, serving, worker, sweep and gateway as processes with the variables that a pod has, and
+    starts each again if it dies. A part whose variable is set (DERMIS_BROKER_URL, DERMIS_METADATA_ADDRESS,
+    DERMIS_SERVING_ADDRESS) is used and not started. A store without a model gets the demo bundle. Ctrl-C drains; a
+    second one kills.
 
     \b
     Examples:

@@ -82,7 +82,8 @@ def _measured(measured: Mapping[str, Any]) -> Iterator[str]:
     n, group = measured["n"], measured["group"]
     whom = f"all {n} cases of its test" if group == "ALL" else f"{n} cases of the same Fitzpatrick group ({group})"
     yield f"measured on {whom}: " + ", ".join(
-        f"the reference condition is {what} in {measured[name]:.0%}{_interval(measured[f'{name}_interval'])}; the best constant list {measured[floor]:.0%}"
+        f"the reference condition is {what} in {measured[name]:.0%}{_interval(measured[f'{name}_interval'])}; "
+        f"the best constant list {measured[floor]:.0%}"
         for what, name, floor in (
             ("the first", "top_1", "floor_top_1"),
             ("among the first three", "top_3", "floor_top_3"),

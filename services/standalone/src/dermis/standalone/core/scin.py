@@ -29,8 +29,8 @@ def case_id_fault(text: str) -> str | None:
     """Say what is wrong with a case_id, a signed 64-bit integer as text; None if nothing is."""
     if _ROUNDED.fullmatch(text):
         return (
-            f"{text!r} is a number that a spreadsheet (Excel) has rounded: its last digits are lost and can't be brought back; "
-            "take the original table, and import case_id as text"
+            f"{text!r} is a number that a spreadsheet (Excel) has rounded: its last digits are lost and can't be "
+            "brought back; take the original table, and import case_id as text"
         )
     if not _ID.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
         return f"{text!r} is no case_id; give a whole number of 64 bits, as text"
@@ -38,7 +38,10 @@ def case_id_fault(text: str) -> str | None:
 
 
 def answers_of(row: Mapping[str, str]) -> tuple[dict[str, str | list[str]], list[str]]:
-    """Return the answers that a row gives and what is wrong with it, by column; an empty cell is an answer not given."""
+    """Return the answers that a row gives and what is wrong with it, by column.
+
+    An empty cell is an answer not given.
+    """
     answers: dict[str, str | list[str]] = {}
     faults = []
     for column, (field, box) in columns().items():

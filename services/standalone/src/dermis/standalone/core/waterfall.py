@@ -43,9 +43,12 @@ def span_of(exported: Mapping[str, Any]) -> Span:
 
 
 def trace_of(spans: Sequence[Span], case_id: str | None) -> list[tuple[int, Span]]:
-    """Return the spans of the trace in which a case was taken in, each with its depth, parents first; empty if there is none.
+    """Return the spans of the trace in which a case was taken in, each with its depth, parents first.
 
-    Without an id it is the last case that was taken in. A case that the sweep sent again has more than one trace: the earliest is taken.
+    Empty if there is none.
+
+    Without an id it is the last case that was taken in. A case that the sweep sent again has more than one trace: the
+    earliest is taken.
     """
     if case_id is None:
         case_id = (
@@ -78,7 +81,10 @@ def draw(rows: Sequence[tuple[int, Span]], *, title: str) -> str:
     height = _HEAD + _ROW * len(rows) + 30
     parts = dict.fromkeys(span.part for _, span in rows)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 90} {height}" font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 90} {height}" '
+            'font-family="sans-serif" font-size="12">'
+        ),
         f"<title>{escape(title)}</title>",
         f'<rect width="100%" height="{height}" fill="#fff"/><text x="8" y="18" font-size="14">{escape(title)}</text>',
     ]
@@ -97,7 +103,8 @@ def draw(rows: Sequence[tuple[int, Span]], *, title: str) -> str:
         edge = ' stroke="#c92a2a" stroke-width="2"' if span.failed else ""
         lines.append(f'<text x="{8 + 12 * depth}" y="{y + 13}">{escape(span.name)}</text>')
         lines.append(
-            f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 6}" rx="2" fill="{_colour(span.part)}"{edge}/>'
+            f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 6}" rx="2" '
+            f'fill="{_colour(span.part)}"{edge}/>'
         )
         lines.append(f'<text x="{x + width + 4:.1f}" y="{y + 13}" fill="#495057">{span.ended - span.begun:.1f}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"

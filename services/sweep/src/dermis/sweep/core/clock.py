@@ -1,4 +1,7 @@
-"""Whether the sweep's clock can be trusted with erasing: held against the store's clock and the time since the machine started."""
+"""Whether the sweep's clock can be trusted with erasing.
+
+It is held against the store's clock and the time since the machine started.
+"""
 
 from datetime import datetime, timedelta
 
@@ -21,7 +24,9 @@ class Reading(BaseModel):
 
 
 class Doubt(BaseModel):
-    """`sweep/doubt.json`: why nothing is erased by its time; `until_confirmed` if the clock's coming back is not enough."""
+    """`sweep/doubt.json`: why nothing is erased by its time; `until_confirmed` if the clock's coming back is not
+    enough.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,10 +35,12 @@ class Doubt(BaseModel):
 
 
 def doubt_about(now: Reading, trusted: Reading | None) -> Doubt | None:
-    """Return what speaks against the clock, None where it agrees with the store and with the reading that was `trusted` last.
+    """Return what speaks against the clock.
 
-    After the clock was set back, cases have ids of a time that is past: they would be over as soon as it comes back, so that somebody
-    must look first.
+    None where it agrees with the store and with the reading that was `trusted` last.
+
+    After the clock was set back, cases have ids of a time that is past: they would be over as soon as it comes back, so
+    that somebody must look first.
     """
     allowed = trusted.at - trusted.store_at if trusted else timedelta(0)
     off = now.at - now.store_at

@@ -24,9 +24,10 @@ class Action(StrEnum):
 class Policy:
     """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
     `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
-    image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if that was
-    agreed to, the audit for `audit_for`. While the clock is in doubt at most `erased_in_doubt` cases and batches are erased by their
-    time."""
+    image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if
+    that was agreed to, the audit for `audit_for`. While the clock is in doubt at most `erased_in_doubt` cases and
+    batches are erased by their time.
+    """
 
     resend_after: timedelta = timedelta(seconds=45)
     incomplete_after: timedelta = timedelta(minutes=10)
@@ -45,7 +46,9 @@ class Resent:
 
 
 def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Policy) -> bool:
-    """Whether it is time to look at a case: `resend_after` after it was opened, then at growing distances up to `longest_wait`.
+    """Whether it is time to look at a case.
+
+    That is `resend_after` after it was opened, then at growing distances up to `longest_wait`.
 
     A time that far ahead was taken before the clock was set back: it keeps no case waiting.
     """
@@ -58,11 +61,15 @@ def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Po
 def decide(
     marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy, written_at: datetime | None = None
 ) -> Action:
-    """Decide about a case that is due; a failed attempt before the marker's own was replayed and doesn't close the case.
+    """Decide about a case that is due.
 
-    `written_at` is when the marker was put by the store's clock, by which `now` is: a gateway whose clock lags is not taken for lost.
+    A failed attempt before the marker's own was replayed and doesn't close the case.
 
-    An erased case keeps its marker for `resend_after` from then on: so long a worker may be at it, and be lost after a last put.
+    `written_at` is when the marker was put by the store's clock, by which `now` is: a gateway whose clock lags is not
+    taken for lost.
+
+    An erased case keeps its marker for `resend_after` from then on: so long a worker may be at it, and be lost after a
+    last put.
     """
     if state.erased:
         return Action.DISCARD if abs(now - state.erased.erased_at) >= policy.resend_after else Action.WAIT
@@ -75,12 +82,18 @@ def decide(
 
 
 def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
-    """Return how many jobs can be missing at most: each open case has one, and those that wait in the queue are not lost."""
+    """Return how many jobs can be missing at most.
+
+    Each open case has one, and those that wait in the queue are not lost.
+    """
     return max(0, open_cases - waiting_jobs)
 
 
 def is_expired(thing_id: str, *, now: datetime, after: timedelta) -> bool:
-    """Whether a thing has been there for too long, by the time in its id; what has no such id, or one of far ahead, has no right to stay."""
+    """Whether a thing has been there for too long, by the time in its id.
+
+    What has no such id, or one of far ahead, has no right to stay.
+    """
     try:
         return abs(now - made_at(thing_id)) >= after
     except TypeIDException:
@@ -88,6 +101,9 @@ def is_expired(thing_id: str, *, now: datetime, after: timedelta) -> bool:
 
 
 def is_over(since: datetime, consent: Consent, *, now: datetime, policy: Policy) -> bool:
-    """Whether the time of what was taken in at `since` is over, by what its person agreed to; a retention of 0 has no end."""
+    """Whether the time of what was taken in at `since` is over, by what its person agreed to.
+
+    A retention of 0 has no end.
+    """
     keep = policy.keep_for if consent is Consent.ASSESS_ONLY else policy.keep_for_improvement
     return bool(keep) and now - since >= keep

@@ -1,6 +1,7 @@
 """Calibration on cases that the model was not trained on: temperature, prediction sets, abstention. Labels may be soft.
 
-`probabilities` [N,K]; `target` [N,K]: reference differentials, rows adding up to 1, one-hot where there is but one label.
+`probabilities` [N,K]; `target` [N,K]: reference differentials, rows adding up to 1, one-hot where there is but one
+label.
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,13 @@ def temperature(probabilities: Floats, target: Floats) -> float:
 
 
 def set_threshold(probabilities: Floats, target: Floats, *, coverage: float) -> float:
-    """Return the threshold at which sets hold `coverage` of the reference differential of new cases; 0 where N is too small.
+    """Return the threshold at which sets hold `coverage` of the reference differential of new cases.
 
-    Split conformal (LAC, Sadinle et al. 2019) under labels drawn from the differential (Stutz et al. 2023): the largest probability with
-    at most (N + 1)(1 - coverage) - 1 of weight below it. With one-hot targets: the k-th smallest, k = floor((N + 1)(1 - coverage)).
+    0 where N is too small.
+
+    Split conformal (LAC, Sadinle et al. 2019) under labels drawn from the differential (Stutz et al. 2023): the largest
+    probability with at most (N + 1)(1 - coverage) - 1 of weight below it. With one-hot targets: the k-th smallest, k =
+    floor((N + 1)(1 - coverage)).
     """
     scores, weights = probabilities[target > 0], target[target > 0]
     order = np.argsort(scores, kind="stable")
@@ -41,7 +45,9 @@ def set_threshold(probabilities: Floats, target: Floats, *, coverage: float) -> 
 
 @cache
 def fewest(coverage: float, *, margin: float = 0.05, confidence: float = 0.95) -> int:
-    """Return the calibration cases at which new cases are covered within `margin` of `coverage` or more, with this confidence.
+    """Return the calibration cases that bring coverage near `coverage`.
+
+    With that many, new cases are covered within `margin` of it or more, with this confidence.
 
     Given the calibration cases, the coverage of new ones is Beta distributed (Vovk 2012).
     """
@@ -55,7 +61,10 @@ def fewest(coverage: float, *, margin: float = 0.05, confidence: float = 0.95) -
 
 
 def prediction_sets(probabilities: Floats, target: Floats, groups: Groups, *, coverage: float) -> PredictionSets:
-    """Return a threshold for each self-reported Fitzpatrick group from its own cases; from all where these are under `fewest`: pooled."""
+    """Return a threshold for each self-reported Fitzpatrick group from its own cases.
+
+    From all where these are under `fewest`: pooled.
+    """
     counts = {group: sum(other == group for other in groups) for group in get_args(FitzpatrickGroup)}
     pooled = tuple(group for group, count in counts.items() if count < fewest(coverage))
     thresholds = {}
@@ -75,10 +84,13 @@ def abstention_rule(
     risk: float,
     confidence: float = 0.9,
 ) -> AbstentionRule | None:
-    """Return the rule that answers most cases while at most `risk` of those answered miss their label among the first `top`.
+    """Return the rule that answers most cases at a bounded risk.
 
-    `probabilities` are calibrated. Tried are the most confident 5 %, 10 %, ... 100 %; each has to keep the risk by its exact binomial
-    bound (Clopper & Pearson 1934) at its share of 1 - confidence (Geifman & El-Yaniv 2017; Angelopoulos et al. 2021). None if no share does.
+    At most `risk` of those answered miss their label among the first `top`.
+
+    `probabilities` are calibrated. Tried are the most confident 5 %, 10 %, ... 100 %; each has to keep the risk by its
+    exact binomial bound (Clopper & Pearson 1934) at its share of 1 - confidence (Geifman & El-Yaniv 2017; Angelopoulos
+    et al. 2021). None if no share does.
     """
     eligible = np.flatnonzero(set_sizes <= max_set_size)
     order = eligible[np.argsort(-probabilities[eligible].max(1), kind="stable")]

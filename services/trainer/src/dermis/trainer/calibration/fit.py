@@ -14,7 +14,9 @@ from dermis.worker.core.outliers import Outliers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationTargets:
-    """`coverage` of prediction sets. `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
+    """`coverage` of prediction sets.
+
+    `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
 
     `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
     """
@@ -47,7 +49,9 @@ def fit_trust(
     embedding: Floats,
     training_embedding: Floats,
 ) -> Trust:
-    """Fit on the calibration cases: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
+    """Fit on the calibration cases.
+
+    Arguments: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
 
     `training_embedding` [M,E]: of the cases that the model was trained on.
     """

@@ -18,10 +18,12 @@ KEPT = 0.95
 def fit_outliers(
     training_embedding: Floats, calibration_embedding: Floats, *, false_alarms: float = 0.02
 ) -> tuple[Outliers, OutlierRule] | None:
-    """Fit training embeddings [N,E]; of new cases like those of calibration [M,E] at most `false_alarms` will score above the threshold.
+    """Fit training embeddings [N,E].
 
-    A case without an image has an embedding of zeros and is left out. None if M is under 1 / false_alarms - 1, or nothing varies: no
-    threshold could be stated.
+    Of new cases like those of calibration [M,E] at most `false_alarms` will score above the threshold.
+
+    A case without an image has an embedding of zeros and is left out. None if M is under 1 / false_alarms - 1, or
+    nothing varies: no threshold could be stated.
     """
     training, calibration = (rows[np.any(rows != 0, axis=1)] for rows in (training_embedding, calibration_embedding))
     place = int(np.ceil((len(calibration) + 1) * (1 - false_alarms) - 1e-9))

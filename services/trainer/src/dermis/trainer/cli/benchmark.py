@@ -65,7 +65,8 @@ def scin(
     write: Path | None,
     as_json: Path | None,
 ) -> None:
-    """SCIN's ten most frequent conditions, k-fold, no case and no image on both sides: floors, baselines and dermis in one table.
+    """SCIN's ten most frequent conditions, k-fold, no case and no image on both sides: floors, baselines and dermis in
+    one table.
 
     \b
     Examples:
@@ -93,7 +94,10 @@ def scin(
         settings = f"--split {shlex.quote(split.name)}" if split else f"--seed {seed} --folds {folds}"
         settings += "" if images else " --no-images"
         settings += f" --duplicates {shlex.quote(duplicates.name)}" if duplicates else ""
-        command = f"dermis benchmark scin --data URL {settings} --write {shlex.quote(write.name)}   # not run here: needs SCIN's tables"
+        command = (
+            f"dermis benchmark scin --data URL {settings} --write {shlex.quote(write.name)}   # not run here: "
+            "needs SCIN's tables"
+        )
         write.write_text(result.page(command), encoding="utf-8")
 
 
@@ -101,7 +105,8 @@ _COMPARISONS = {
     "fitzpatrick17k": "Nested k-fold on Fitzpatrick17k's photos, beside a linear probe of EfficientNet-Lite0.",
     "unfreezing": "The last blocks trained too, beside the frozen backbone, on the same photos.",
     "pad_ufes_20": "Images alone, answers alone and both, on PAD-UFES-20.",
-    "unseen": "The out-of-distribution rule on photos that were left out and on other images; a second --data names others.",
+    "unseen": "The out-of-distribution rule on photos that were left out and on other images; a second --data names "
+    "others.",
     "leak": "One small CNN, split by image and by group: what a leak is worth.",
 }
 
@@ -150,7 +155,8 @@ for _name, _text in _COMPARISONS.items():
     help="Share of known cases that may alarm.",
 )
 def out_of_distribution(predictions: tuple[Path, ...], false_alarms: float) -> None:
-    """How well a model's outlier rule finds cases of other data sets: PREDICTIONS are files of `dermis evaluate`, the model's own first.
+    """How well a model's outlier rule finds cases of other data sets: PREDICTIONS are files of `dermis evaluate`, the
+    model's own first.
 
     \b
     Examples:
@@ -174,7 +180,8 @@ def out_of_distribution(predictions: tuple[Path, ...], false_alarms: float) -> N
     "--splits", type=click.IntRange(2), default=50, show_default=True, help="Halves to calibrate and to test on."
 )
 def set_coverage(predictions: Path | None, model: Path | None, data: str | None, coverage: float, splits: int) -> None:
-    """How often prediction sets hold the label, over many splits into halves; exit code 1 where the mean is more than a point off.
+    """How often prediction sets hold the label, over many splits into halves; exit code 1 where the mean is more than a
+    point off.
 
     \b
     Examples:

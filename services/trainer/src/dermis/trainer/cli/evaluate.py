@@ -40,7 +40,8 @@ from dermis.shared import options
 )
 @options.out("evaluation")
 def evaluate(store_url: str, **choices: Any) -> None:
-    """Measure a model: every figure with n, interval, floor and what a perfect model would show; JSON and one HTML page.
+    """Measure a model: every figure with n, interval, floor and what a perfect model would show; JSON and one HTML
+    page.
 
     \b
     Examples:

@@ -118,8 +118,9 @@ def promote(
 ) -> None:
     """Make VERSION current, if it is not worse than the current one on the same cases, for any skin tone.
 
-    Refused (exit code 1) if it is worse overall by soft top-3, or if a Monk, self-reported or estimated Fitzpatrick group may lose more than
-    five points. A group with too few cases needs a waiver. Every answer is recorded under promotions/ in the store.
+    Refused (exit code 1) if it is worse overall by soft top-3, or if a Monk, self-reported or estimated Fitzpatrick
+    group may lose more than five points. A group with too few cases needs a waiver. Every answer is recorded under
+    promotions/ in the store.
 
     \b
     Examples:
@@ -182,7 +183,8 @@ def _show(record: "Promotion", *, as_json: bool) -> None:
     else:
         if record.overall:
             click.echo(
-                f"{record.ref.name} {record.ref.version} against {record.compared_with}, {record.measure}, data set {record.data}"
+                f"{record.ref.name} {record.ref.version} against {record.compared_with}, {record.measure}, "
+                f"data set {record.data}"
             )
             click.echo(_table(list(rows((record.overall, *record.tones)))) + "\n")
         over = f", in place of {record.over.name} {record.over.version}" if record.over else ""

@@ -80,7 +80,8 @@ def train(
     tensorboard: Path | None,
     quiet: bool,
 ) -> None:
-    """Train a model by CONFIG, the name of a page in dermis/trainer/configs or a Python file with CONFIG, and publish it as a version.
+    """Train a model by CONFIG, the name of a page in dermis/trainer/configs or a Python file with CONFIG, and publish
+    it as a version.
 
     \b
     Examples:
@@ -88,7 +89,7 @@ def train(
       dermis train fitzpatrick17k --data photos/fitzpatrick17k --on-all 5 --store file:///srv/store
       dermis train lite0 --data generated:1:300 --store file:///srv/store --set head.dropout=0.3
       dermis train lite0 --data generated:1:300 --store file:///srv/store --grid stage.0.learning_rate=0.001,0.003 --grid features=baseline,symptoms
-    """
+    """  # noqa: E501 - a command to copy as a whole
     with ended_by_signals() as stop:
         with without_tensorflow_log():  # TensorFlow is loaded here
             from dermis.trainer.training.options import TrainOptions

@@ -1,9 +1,12 @@
-"""The seed's network: 32 and 64 filters, a dense layer of 128 on the image, one of 32 on the answers, from random weights.
+"""The seed's network, from random weights.
+
+It has 32 and 64 filters, a dense layer of 128 on the image, and one of 32 on the answers.
 
 Train     dermis train cnn --data generated:1:300 --store URL
 Hardware  2 CPU cores, 1.2 GB of memory, half a minute of CPU time
 Measure   python -m dermis.trainer.benchmarks.comparisons leak --work FOLDER
-Result    test top-1 0.22, top-3 0.54 (floors 0.20, 0.51), n = 59; five folds, by case and with the leak of a split by image:
+Result    test top-1 0.22, top-3 0.54 (floors 0.20, 0.51), n = 59; five folds, by case and with the leak of a split by
+image:
           docs/reference/trainer-benchmarks.md
 """
 

@@ -1,4 +1,6 @@
-"""Fitzpatrick17k: EfficientNet-Lite0 at 288 px, four depths of it side by side, each image and its mirror image; the head alone is trained.
+"""Fitzpatrick17k: EfficientNet-Lite0 at 288 px, four depths of it side by side, each image and its mirror image.
+
+The head alone is trained.
 
 Train     dermis train fitzpatrick17k --data FOLDER --store URL
 Measure   python -m dermis.trainer.benchmarks.comparisons fitzpatrick17k --data FOLDER --work FOLDER

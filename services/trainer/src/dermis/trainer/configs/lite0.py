@@ -1,9 +1,12 @@
-"""EfficientNet-Lite0: the head on cached features, then the last two blocks on augmented images. Lite1, Lite2: --set backbone=efficientnet-lite2.
+"""EfficientNet-Lite0: the head on cached features, then the last two blocks on augmented images.
+
+Lite1, Lite2: --set backbone=efficientnet-lite2.
 
 Train     dermis train lite0 --data photos/fitzpatrick17k --store URL
           with --set backbone=efficientnet-lite1 --set image_size=240, or efficientnet-lite2 and 260
 Hardware  2 CPU cores, 3.4 GB of memory, 4 minutes of CPU time
-Result    593 photos: test top-1 0.483, top-3 0.746 (floors 0.102, 0.305), n = 118; the head alone, with more depths and at
+Result    593 photos: test top-1 0.483, top-3 0.746 (floors 0.102, 0.305), n = 118; the head alone, with more depths and
+at
           288 px: docs/reference/trainer-benchmarks.md
 """
 

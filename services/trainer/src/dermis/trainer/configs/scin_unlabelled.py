@@ -1,4 +1,6 @@
-"""SCIN with its unlabelled cases: a second stage adds those to which the model gives a condition at least 0.7, as pseudo-labels (Lee 2013).
+"""SCIN with its unlabelled cases.
+
+A second stage adds those to which the model gives a condition at least 0.7, as pseudo-labels (Lee 2013).
 
 Train     dermis train scin_unlabelled --split split.json --store gs://bucket/dermis
 Hardware  as scin

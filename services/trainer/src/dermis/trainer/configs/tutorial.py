@@ -1,4 +1,6 @@
-"""The tutorial: EfficientNet-Lite0 as published and frozen, a small head and the answers; quick enough to try, for drawn cases only.
+"""The tutorial: EfficientNet-Lite0 as published and frozen, a small head and the answers.
+
+Quick enough to try, for drawn cases only.
 
 Train     dermis train tutorial --data FOLDER --policy scin-all --split split.json --store URL
 Hardware  2 CPU cores, 2 GB of memory, a minute

@@ -84,10 +84,12 @@ def compare(
     *,
     draws: int = measures.DRAWS,
 ) -> Comparison:
-    """Return how a model differs from another one on the same cases: this minus the other, each figure by one set of bootstrap draws.
+    """Return how a model differs from another one on the same cases.
 
-    `mcnemar`: the exact test of top-1 (McNemar 1947), which takes cases as independent. INVALID unless ids and reference
-    differentials are the same.
+    The difference is this minus the other, each figure by one set of bootstrap draws.
+
+    `mcnemar`: the exact test of top-1 (McNemar 1947), which takes cases as independent. INVALID unless ids and
+    reference differentials are the same.
     """
     if (
         predictions.ids != other.ids

@@ -33,7 +33,10 @@ def at(predictions: Predictions, here: Hits) -> Predictions:
 
 
 def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: CalibrationTargets) -> dict[int, Manifest]:
-    """Return a manifest for each fold of pooled predictions, its temperature, sets and abstention fitted on the other folds' cases."""
+    """Return a manifest for each fold of pooled predictions.
+
+    Its temperature, sets and abstention are fitted on the other folds' cases.
+    """
     labelled, decided = predictions.labels >= 0, {}
     for fold in sorted(set(predictions.fold.tolist())):
         others = at(predictions, labelled & (predictions.fold != fold))

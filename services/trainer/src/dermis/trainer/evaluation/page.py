@@ -1,4 +1,7 @@
-"""The evaluation report as one self-contained page: plots, one table a question, two models side by side, every version evaluated."""
+"""The evaluation report as one self-contained page.
+
+It has plots, one table a question, two models side by side, and every version evaluated.
+"""
 
 from collections.abc import Sequence
 
@@ -69,8 +72,9 @@ SLICES = {
     "condition": "Condition",
 }
 NOTICE = (
-    "Intervals are 95 %, by bootstrap over groups of connected cases; where a group of cases is too small, none is given. Soft figures count "
-    "what the reference differential gives to a condition, the others whether it is its first one. Monk and Fitzpatrick scales are never "
+    "Intervals are 95 %, by bootstrap over groups of connected cases; where a group of cases is "
+    "too small, none is given. Soft figures count what the reference differential gives to a "
+    "condition, the others whether it is its first one. Monk and Fitzpatrick scales are never "
     "converted into each other. " + NOT_A_MEDICAL_DEVICE
 )
 _CONFUSED = 15
@@ -84,7 +88,9 @@ def as_html(
     evaluated: Sequence[EvaluationReport] = (),
     studies: Sequence[Table] = (),
 ) -> str:
-    """Return the page of an evaluation report; `against` and `comparison`: another model's and `comparison.compare` of both.
+    """Return the page of an evaluation report.
+
+    `against` and `comparison`: another model's and `comparison.compare` of both.
 
     `evaluated`: reports of every version, for the table of all; `studies`: more tables (ablation, robustness).
     """
@@ -92,7 +98,8 @@ def as_html(
         **({"WARNING": warning(report.seen_in_training)} if report.seen_in_training else {}),
         "Model": f"{report.model}, purpose {report.purpose}",
         "Data": f"{report.data}; digest {report.data_digest}",
-        "Cases": f"{report.n:,} in {report.groups:,} groups of connected cases; {report.unlabelled:,} without a known condition left out",
+        "Cases": f"{report.n:,} in {report.groups:,} groups of connected cases; {report.unlabelled:,} without a known "
+        "condition left out",
     }
     tables = [
         _overall(report),
@@ -178,8 +185,9 @@ def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Compa
         )
     test = comparison.mcnemar
     note = (
-        f"Estimate: {sides[0]} minus {sides[1]} on the same {comparison.n:,} cases. Top-1, McNemar's exact test: only {sides[0]} right "
-        f"{test.only_this_right:,}, only {sides[1]} right {test.only_other_right:,}, p {_probability(test.p)}."
+        f"Estimate: {sides[0]} minus {sides[1]} on the same {comparison.n:,} cases. Top-1, McNemar's exact test: only "
+        f"{sides[0]} right {test.only_this_right:,}, only {sides[1]} right {test.only_other_right:,}, p "
+        f"{_probability(test.p)}."
     )
     tables = [Table(name="paired", section=section, title="Differences", note=note, frame=pd.DataFrame(rows))]
     for scale, several in comparison.slices.items():
@@ -231,7 +239,10 @@ def _reliability(report: EvaluationReport) -> Table:
                 "soft": each.right_soft,
             }
         )
-    note = f"{report.n:,} cases. Squares: what the reference differential gives to the first condition. On the dotted line said and right agree."
+    note = (
+        f"{report.n:,} cases. Squares: what the reference differential gives to the first condition. On the "
+        "dotted line said and right agree."
+    )
     columns = ["bin", "n", "confidence", "estimate", "low", "high", "soft"]
     frame = pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
     return Table(name="reliability", section="Trust", title="Reliability", note=note, frame=frame, chart="reliability")
@@ -325,7 +336,10 @@ def _gaps(report: EvaluationReport) -> Table:
             }
         )
     columns = ["between", "measure", "n", "lowest", "highest", "estimate", "low", "high", "by chance"]
-    note = "The largest difference between groups, of groups with 30 cases or more; by chance: what groups that are alike would show."
+    note = (
+        "The largest difference between groups, of groups with 30 cases or more; by chance: what groups that are "
+        "alike would show."
+    )
     return Table(
         name="gaps", section="Groups", title="Gaps between groups", note=note, frame=pd.DataFrame(rows, columns=columns)
     )

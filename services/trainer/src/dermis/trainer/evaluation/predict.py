@@ -1,4 +1,7 @@
-"""What a bundle says of a data set: images decoded, judged and fitted, answers encoded and the graph run as in serving."""
+"""What a bundle says of a data set.
+
+Images are decoded, judged and fitted, answers encoded and the graph run as in serving.
+"""
 
 import hashlib
 import itertools
@@ -106,14 +109,17 @@ def predict(
     step: Callable[[int], None] = lambda cases: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Predictions:
-    """Return what a bundle says of every case of a data set; `step` hears how many cases were done, `say` which images could not be read.
+    """Return what a bundle says of every case of a data set.
+
+    `step` hears how many cases were done, `say` which images could not be read.
 
     NOT_FOUND where every image is missing: what was measured would be the answers alone.
 
-    As in serving, an unusable image is not shown to the model; a case that has no other is one that serving rejects: it is
-    answered with what it has, and its slice `quality_verdict` says UNUSABLE. The graph runs once a case: logits are images + answers, so
-    what each says alone follows from what both say and from `answers_logits`. `change`: done to every working image. `hidden`: answers
-    that are taken out of every self-report. `name`: what the predictions call the model.
+    As in serving, an unusable image is not shown to the model; a case that has no other is one that serving rejects: it
+    is answered with what it has, and its slice `quality_verdict` says UNUSABLE. The graph runs once a case: logits are
+    images + answers, so what each says alone follows from what both say and from `answers_logits`. `change`: done to
+    every working image. `hidden`: answers that are taken out of every self-report. `name`: what the predictions call
+    the model.
     """
     dataset.check_images()
     policy = quality.Policy.model_validate_json(
@@ -150,7 +156,8 @@ def predict(
         if cases:
             first = ", ".join(list(dict.fromkeys(cases))[:_TOLD])
             say(
-                f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the model; the first cases: {first}"
+                f"{len(cases):,} of {sum(map(len, reports)):,} images are {why} and were not shown to the "
+                f"model; the first cases: {first}"
             )
     whole = predictions(
         dataset,
@@ -163,7 +170,9 @@ def predict(
 
 
 def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, conditions: Sequence[Condition]) -> Predictions:
-    """Return what a trained Keras model predicts before it is calibrated: one pass, as images and answers add up to the logits.
+    """Return what a trained Keras model predicts before it is calibrated.
+
+    One pass is enough, as images and answers add up to the logits.
 
     The model gets every image that can be read; serving leaves UNUSABLE images out.
     """
@@ -185,7 +194,10 @@ def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:
 
 
 def quality_slices(reports: Sequence[Sequence[QualityReport]]) -> dict[str, tuple[str, ...]]:
-    """Return slices by the quality of each case's images: its best verdict, and each measure's third of the cases, by its mean."""
+    """Return slices by the quality of each case's images.
+
+    By its best verdict, and by each measure's third of the cases, by its mean.
+    """
     best = tuple(
         max((report.verdict for report in case), key=_VERDICTS.index).value if case else NOT_GIVEN for case in reports
     )

@@ -21,9 +21,10 @@ FORMAT = "dermis.predictions/1"
 class Predictions:
     """N cases, K conditions, in the order of `conditions`.
 
-    `model`: name/version, or the name of a run. `data`: digest of the data set. `ids`, `groups`: of the samples. `target` float64[N,K]:
-    reference differentials, rows adding up to 1; `labels` int64[N]: the place of the top condition. `raw`: probabilities float32[N,K]
-    before calibration, by what the model was shown. `embedding` float32[N,E]. `slices`: name -> N values (`samples.SLICES` and more).
+    `model`: name/version, or the name of a run. `data`: digest of the data set. `ids`, `groups`: of the samples.
+    `target` float64[N,K]: reference differentials, rows adding up to 1; `labels` int64[N]: the place of the top
+    condition. `raw`: probabilities float32[N,K] before calibration, by what the model was shown. `embedding`
+    float32[N,E]. `slices`: name -> N values (`samples.SLICES` and more).
     `fold` int64[N]: the fold whose model spoke, 0 where there is but one.
     """
 

@@ -1,6 +1,7 @@
 """The evaluation report: every figure with its n, its interval, its floor and what a perfect model would show.
 
-`docs/explanation/evaluation.md` says what each figure means, `dermis.shared.evaluation` how the report is written; `page.py` makes it a page.
+`docs/explanation/evaluation.md` says what each figure means, `dermis.shared.evaluation` how the report is written;
+`page.py` makes it a page.
 """
 
 import itertools
@@ -69,8 +70,10 @@ def evaluate(
 ) -> EvaluationReport:
     """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
-    `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown. `graders`: of each case each grader's differential, where they can be told apart.
-    `by_fold`: of pooled predictions the manifest of each fold's model (`by_other_folds`). Cases without a condition that the model knows are counted and left out.
+    `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown.
+    `graders`: of each case each grader's differential, where they can be told apart.
+    `by_fold`: of pooled predictions the manifest of each fold's model (`by_other_folds`). Cases without a condition
+    that the model knows are counted and left out.
     """
     labelled = predictions.labels >= 0
     if not labelled.any():
@@ -106,8 +109,8 @@ def evaluate(
         unlabelled=unlabelled,
         answered_n=int(judged.answered.sum()),
         folds=len(set(predictions.fold.tolist())),
-        interval=f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} groups; "
-        "Wilson's over groups where a share is 0 or 1",
+        interval=f"95 %, bootstrap over groups of connected cases, {draws} draws; none under {measures.FEWEST_GROUPS} "
+        "groups; Wilson's over groups where a share is 0 or 1",
         metrics={
             name: rounded(bootstrapped[name][0])
             for name in ("top_1", "top_3", "expected_calibration_error", "set_coverage", "abstained")
@@ -218,12 +221,18 @@ def _floors(judged: Judged, prior: Floats) -> Floors:
         floors[f"top_{top}_soft"] = rounded(measures.soft_floor(judged.target, prior, top=top))
         floors[f"top_{top}_best_constant"] = rounded(measures.floor(judged.labels, hard, top=top))
         floors[f"top_{top}_soft_best_constant"] = rounded(measures.soft_floor(judged.target, best, top=top))
-    meaning = "the best constant list, by the training cases' prior; best_constant: by these very cases, the most any list could score"
+    meaning = (
+        "the best constant list, by the training cases' prior; best_constant: by these very cases, the most any "
+        "list could score"
+    )
     return Floors.model_validate(floors | {"meaning": meaning})
 
 
 def _shown(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
-    """Return what each of images and answers gives alone, by the raw probabilities: calibration was made for both together."""
+    """Return what each of images and answers gives alone.
+
+    By the raw probabilities, as calibration was made for both together.
+    """
     rows: dict[str, Figures] = {}
     for what, table in predictions.raw.items():
         values = {
@@ -248,7 +257,10 @@ def _exact_coverage(manifest: Manifest, rng: np.random.Generator, *, calibrated_
 
 
 def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generator) -> tuple[GroupCoverage, ...]:
-    """Return the coverage of each self-reported Fitzpatrick group beside what exact thresholds would show; no claim for pooled ones."""
+    """Return the coverage of each self-reported Fitzpatrick group beside what exact thresholds would show.
+
+    No claim for pooled ones.
+    """
     sets, groups = manifest.prediction_sets, []
     thresholds: dict[str, float] = dict(sets.thresholds.items())
     calibrated_on: dict[str, int] = dict(sets.calibrated_on.items())
@@ -279,7 +291,10 @@ def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generato
 def _gaps(
     judged: Judged, groups: Sequence[str], cut: Mapping[str, Sequence[str]], weights: Floats, rng: np.random.Generator
 ) -> tuple[Gap, ...]:
-    """Return the largest difference between slices of each kind beside what slices that are alike would show by chance."""
+    """Return the largest difference between slices of each kind.
+
+    Beside it stands what slices that are alike would show by chance.
+    """
     per_case = {
         "top_1": measures.hits(judged.probabilities, judged.labels, top=1).astype(float),
         "top_3": measures.hits(judged.probabilities, judged.labels, top=3).astype(float),

@@ -1,4 +1,7 @@
-"""What a model rests on and what shakes it: ablation, robustness, skin-tone flips. Each is a pass over the data set, or several."""
+"""What a model rests on and what shakes it: ablation, robustness, skin-tone flips.
+
+Each is a pass over the data set, or several.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +39,10 @@ class Ablation(Differences):
 
 
 class ChangedImages(Differences):
-    """What a `change` of the images costs the cases of one `value` of a tone scale, and how often the first condition stays."""
+    """What a `change` of the images costs the cases of one `value` of a tone scale.
+
+    Beside it stands how often the first condition stays.
+    """
 
     change: str
     slice: str
@@ -106,7 +112,10 @@ def jpeg(quality: int) -> Change:
 
 
 def lighten(amount: float) -> Change:
-    """Shift of CIE L* by `amount` (0 to 100 is black to white), a* and b* as they are: an approximation of another skin tone."""
+    """Shift of CIE L* by `amount` (0 to 100 is black to white), a* and b* as they are.
+
+    This is an approximation of another skin tone.
+    """
 
     def change(image: Image) -> Image:
         lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -131,7 +140,10 @@ def passes(source: str, *, ablation: bool, robustness: bool) -> int:
 
 
 def ablation(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step) -> tuple[Ablation, ...]:
-    """Return what is lost without each answer group that the model reads, each modality and the quality filter; paired differences."""
+    """Return what is lost without each answer group that the model reads, each modality and the quality filter.
+
+    Paired differences.
+    """
     read = {field.name for field in bundle.schema.fields}
     rows = []
     for left_out, names in FEATURE_GROUPS.items():
@@ -149,7 +161,10 @@ def _ablation(bundle: Bundle, whole: Predictions, without: Predictions, left_out
 
 
 def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step) -> tuple[ChangedImages, ...]:
-    """Return what each change of the images costs, overall and by tone: paired differences, and how often the first condition stays."""
+    """Return what each change of the images costs, overall and by tone.
+
+    These are paired differences, and how often the first condition stays.
+    """
     rows = []
     for name, change in CHANGES.items():
         altered = predict(bundle, dataset, change=change, shown=(SERVED,), step=step)
@@ -167,10 +182,12 @@ def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: St
 
 
 def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: str, step: Step) -> ToneFlips:
-    """Return how often another skin tone gives another first condition, all else being equal; `source`: what the data set was opened by.
+    """Return how often another skin tone gives another first condition, all else being equal.
 
-    Generated cases are painted again on all ten Monk tones: exact. Photos can't be: their lightness is shifted in CIE Lab, which
-    moves lesion, light and background too; that is an approximation, and no tone is claimed for it.
+    `source`: what the data set was opened by.
+
+    Generated cases are painted again on all ten Monk tones: exact. Photos can't be: their lightness is shifted in CIE
+    Lab, which moves lesion, light and background too; that is an approximation, and no tone is claimed for it.
     """
     if GENERATED.fullmatch(source):
         versions: Iterator[tuple[str, Predictions]] = (

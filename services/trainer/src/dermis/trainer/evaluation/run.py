@@ -38,7 +38,10 @@ STUDIES_FILE = "studies.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
-    """What is to be evaluated: `model` and `against` are versions (3, dermis/3) or folders; `part` of `split`, else all cases."""
+    """What is to be evaluated: `model` and `against` are versions (3, dermis/3) or folders.
+
+    `part` of `split`, else all cases.
+    """
 
     model: str
     data: str
@@ -75,7 +78,8 @@ def run(options: EvaluationOptions) -> None:
             raise DermisError(
                 Kind.INVALID,
                 "NO_LABEL",
-                f"no case of {options.data} has a condition of {options.model}: measure it on data that name its conditions",
+                f"no case of {options.data} has a condition of {options.model}: measure it on data that name "
+                "its conditions",
             )
         other = _other(options.against, model, dataset, store, stack) if options.against else None
         data = f"{whole.name}{f', part {options.part}' if options.split else ''}; label policy {whole.policy}"
@@ -207,7 +211,10 @@ def _known(store: BlobStore | None, key: str | None) -> Predictions | None:
 
 
 def _trained_on(model: _Model, train: Dataset | None, dataset: Dataset) -> tuple[Floats, int | None]:
-    """Return the prior [K] and the calibration cases: as the bundle's own evaluation says, else from the split, else from these cases."""
+    """Return the prior [K] and the calibration cases.
+
+    As the bundle's own evaluation says, else from the split, else from these cases.
+    """
     conditions = model.bundle.manifest.conditions
     file = model.folder / EVALUATION_FILE
     own = EvaluationReport.model_validate_json(file.read_bytes()) if file.is_file() else None
@@ -242,7 +249,10 @@ def _studies(
 
 
 def _evaluated(store: BlobStore) -> Iterator[EvaluationReport]:
-    """Yield the evaluations that the store holds; one that can't be read is passed over, and a warning names its key."""
+    """Yield the evaluations that the store holds.
+
+    One that can't be read is passed over, and a warning names its key.
+    """
     for key in store.list(EVALUATIONS):
         if not key.endswith(f"/{EVALUATION_FILE}"):
             continue

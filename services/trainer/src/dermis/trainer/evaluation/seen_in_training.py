@@ -14,9 +14,12 @@ EVERY_CASE = "every case"
 
 
 def case_keys(dataset: Dataset) -> list[str]:
-    """Return a short digest for each case, of its id and its images' names; of generated cases, which have no names, of the seed too.
+    """Return a short digest for each case, of its id and its images' names.
 
-    The same case has the same key in a part of its data set, in a copy of some of it, and in several sets trained together.
+    Of generated cases, which have no names, of the seed too.
+
+    The same case has the same key in a part of its data set, in a copy of some of it, and in several sets trained
+    together.
     """
     mixed, keys = {table.partition("/")[0] for table in dataset.tables if "/" in table}, []
     for sample in dataset.samples:
@@ -33,8 +36,8 @@ def seen_in_training(
 ) -> SeenInTraining | None:
     """Return what is known of cases that the model was trained or calibrated on, None if nothing speaks for any.
 
-    `cases`, `calibrated`: how many of the `of`, None where only the data set is known to be the same; `how`: by what. `whole`, `split`:
-    digests of the data set that these are cases of, and of the split that chose them.
+    `cases`, `calibrated`: how many of the `of`, None where only the data set is known to be the same; `how`: by what.
+    `whole`, `split`: digests of the data set that these are cases of, and of the split that chose them.
     """
     if record := _record(manifest, store):
         keys = case_keys(dataset)
@@ -71,8 +74,9 @@ def warning(seen: SeenInTraining) -> str:
     else:
         count = f"{seen.cases:,} of {seen.of:,} cases were"
     return (
-        f"{count} in this model's training ({seen.how}): these figures tell how well it remembers them, not how good it is. "
-        "Measure it on cases that it has not seen; what models that had not seen them scored stands in the bundle's own evaluation.json."
+        f"{count} in this model's training ({seen.how}): these figures tell how well it remembers them, not how good "
+        "it is. Measure it on cases that it has not seen; what models that had not seen them scored stands in the "
+        "bundle's own evaluation.json."
     )
 
 

@@ -21,7 +21,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def as_json(value: Any) -> bytes:
-    """Return JSON as it is written into files; of a model what was set. ValueError for NaN, for which JSON has no word."""
+    """Return JSON as it is written into files; of a model what was set.
+
+    ValueError for NaN, for which JSON has no word.
+    """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_what_was_set)
     return f"{text}\n".encode()
 

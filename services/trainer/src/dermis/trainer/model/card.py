@@ -7,8 +7,9 @@ from dermis.shared.evaluation import EvaluationReport, Figure, Interval, Slice
 from dermis.shared.manifest import Manifest
 
 _PURPOSE = {
-    "demo": "**A demo on generated images, without any clinical meaning.** It was trained and tested on procedural drawings of skin and "
-    "invented answers; what it says of a photo of a person means nothing. It exists so that the whole system can be run and tested.",
+    "demo": "**A demo on generated images, without any clinical meaning.** It was trained and tested on procedural "
+    "drawings of skin and invented answers; what it says of a photo of a person means nothing. It exists so "
+    "that the whole system can be run and tested.",
     "research": "For research. Not for use on people.",
     "release": "See the intended use in the documentation.",
 }
@@ -27,9 +28,11 @@ def model_card(manifest: Manifest, report: EvaluationReport) -> str:
 
 {NOT_A_MEDICAL_DEVICE}
 
-- Input: up to {manifest.max_images} images ({manifest.image_size} px) and a self-report, every answer of which may be absent. No answer on
+- Input: up to {manifest.max_images} images ({manifest.image_size} px) and a self-report, every answer of which may be \
+absent. No answer on
   race or ethnicity is read.
-- Output: calibrated probabilities of {len(manifest.conditions)} conditions: {", ".join(c.name for c in manifest.conditions)}.
+- Output: calibrated probabilities of {len(manifest.conditions)} conditions: \
+{", ".join(c.name for c in manifest.conditions)}.
 - Data: {report.data}
 
 ## Measured on {report.n} test cases
@@ -39,17 +42,22 @@ def model_card(manifest: Manifest, report: EvaluationReport) -> str:
 {rows}
 | floor: {floors.meaning} | {floors.top_1:.3f} | {floors.top_3:.3f} |
 
-Every image that can be read was shown to the model, as with the calibration cases. The service leaves unusable images out; `dermis evaluate`
+Every image that can be read was shown to the model, as with the calibration cases. The service leaves \
+unusable images out; `dermis evaluate`
 measures that.
 
-95 % intervals, by bootstrap over groups of connected cases: top-1 {_range(report.intervals["top_1"])}, top-3 {_range(report.intervals["top_3"])}.
+95 % intervals, by bootstrap over groups of connected cases: top-1 {_range(report.intervals["top_1"])}, \
+top-3 {_range(report.intervals["top_3"])}.
 
 | | measured | a perfect model at this n |
 |---|---|---|
-| expected calibration error | {_number(metrics["expected_calibration_error"])} | {_mean(perfect.expected_calibration_error)} |
-| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {_number(metrics["set_coverage"])} | {_range(perfect.set_coverage) if perfect.set_coverage else "not stated"} |
+| expected calibration error | {_number(metrics["expected_calibration_error"])} \
+| {_mean(perfect.expected_calibration_error)} |
+| coverage of {manifest.prediction_sets.coverage:.0%} prediction sets | {_number(metrics["set_coverage"])} \
+| {_range(perfect.set_coverage) if perfect.set_coverage else "not stated"} |
 
-Mean size of a prediction set: {_number(report.mean_set_size, ".2f")}. Abstained: {_number(metrics["abstained"], ".1%")}.
+Mean size of a prediction set: {_number(report.mean_set_size, ".2f")}. \
+Abstained: {_number(metrics["abstained"], ".1%")}.
 {_promises(manifest)}
 | | measured |
 |---|---|
@@ -85,8 +93,9 @@ def _promises(manifest: Manifest) -> str:
         )
     if chosen := manifest.abstention.chosen_for:
         lines.append(
-            f"Abstention was chosen so that of the cases answered at most {chosen.risk:.0%} lack their condition among the first {chosen.top}, "
-            f"with {chosen.confidence:.0%} confidence on {chosen.calibrated_on} calibration cases, {chosen.answered:.0%} of which were answered."
+            f"Abstention was chosen so that of the cases answered at most {chosen.risk:.0%} lack their condition among "
+            f"the first {chosen.top}, with {chosen.confidence:.0%} confidence on {chosen.calibrated_on} calibration "
+            f"cases, {chosen.answered:.0%} of which were answered."
         )
     if rule := manifest.outliers:
         lines.append(

@@ -23,7 +23,9 @@ _OUTPUTS = ("probabilities", "embedding", "cam", "answers_logits")
 
 
 def serving_model(backbone: keras.Model, head: keras.Model, *, settings: Head, mirror: bool = False) -> keras.Model:
-    """Return a backbone and a trained head of these settings as one model, as it is exported: in float32, however it was trained.
+    """Return a backbone and a trained head of these settings as one model, as it is exported.
+
+    It computes in float32, however it was trained.
 
     `mirror`: each image and its mirror image are averaged, test-time augmentation within the graph.
     """
@@ -61,7 +63,10 @@ def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
 
 
 def signature(folder: Path) -> dict[str, str]:
-    """Return "input images" and the like -> type and shape of a bundle's one signature; an error if there are others."""
+    """Return "input images" and the like -> type and shape of a bundle's one signature.
+
+    An error if there are others.
+    """
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     signatures = {
         name: spec
@@ -109,8 +114,9 @@ def run_openvino(folder: Path, inputs: Arrays) -> Arrays:
 def check_agreement(folder: Path, model: keras.Model, inputs: Arrays, *, tolerance: float = 1e-4) -> float:
     """Return the largest difference between the trained model, TensorFlow and OpenVINO; an error above `tolerance`.
 
-    Of probabilities it is absolute. The other outputs have no unit of their own and float32 rounds them by a share of their size, so theirs
-    is in units of the output's largest value, where that is above 1: features of a standardised head reach hundreds.
+    Of probabilities it is absolute. The other outputs have no unit of their own and float32 rounds them by a share of
+    their size, so theirs is in units of the output's largest value, where that is above 1: features of a standardised
+    head reach hundreds.
     """
     wanted = model.predict(inputs, verbose=0)
     worst = 0.0

@@ -54,7 +54,10 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
 
 
 def schema_of(groups: Sequence[str]) -> FeatureSchema:
-    """Return the schema of some groups of answers; "race", for ablation only, makes a model that can't be promoted. INVALID for others."""
+    """Return the schema of some groups of answers; "race", for ablation only, makes a model that can't be promoted.
+
+    INVALID for others.
+    """
     by_name = {name.lower().replace(" ", "_"): fields for name, fields in FEATURE_GROUPS.items()} | {
         "race": tuple(AUDIT_ONLY)
     }

@@ -18,9 +18,11 @@ Floats = npt.NDArray[np.floating[Any]]
 class Head:
     """What stands on a backbone.
 
-    `pooling`: attention over all positions of all images, or over whole images, whose positions then weigh alike: pooled features are
-    all that such a head needs. `units`: a dense layer at each position first. `answers_units`: one between the answers and their logits.
-    `dropout`: of features, in training. `l2`: of the weights of both branches. `standardised`: features less their mean by their spread.
+    `pooling`: attention over all positions of all images, or over whole images, whose positions then weigh alike:
+    pooled features are all that such a head needs. `units`: a dense layer at each position first. `answers_units`: one
+    between the answers and their logits.
+    `dropout`: of features, in training. `l2`: of the weights of both branches. `standardised`: features less their mean
+    by their spread.
     """
 
     pooling: Literal["positions", "images"] = "positions"
@@ -53,7 +55,10 @@ def with_taps(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
 
 
 def mirrored(backbone: keras.Model) -> keras.Model:
-    """Return a backbone that looks at each image and its mirror image and averages: test-time augmentation within the graph."""
+    """Return a backbone that looks at each image and its mirror image and averages.
+
+    This is test-time augmentation within the graph.
+    """
     image = keras.Input(backbone.input.shape[1:])
     turned = ops.flip(backbone(ops.flip(image, axis=2)), axis=2)
     return keras.Model(image, (backbone(image) + turned) / 2, name="backbone")
@@ -64,8 +69,8 @@ def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, he
 
     Every position of every image holds features f and a weight a; the weights of all positions of a case's images sum
     to 1 and are 0 where `image_mask` is false. Then `embedding` = sum(a f); `cam` = a (W f): a position's share of each
-    condition's logit; and logits = sum of cam over images and positions + answers_logits, where answers_logits come from the answers
-    alone and hold the only bias. Without any image the answers alone decide.
+    condition's logit; and logits = sum of cam over images and positions + answers_logits, where answers_logits come
+    from the answers alone and hold the only bias. Without any image the answers alone decide.
     """
     height, width, _ = shape
     maps = keras.Input((MAX_IMAGES, *shape), name="maps")

@@ -1,4 +1,7 @@
-"""Data sets as a model takes them: samples of any source, their images read through the store, prepared as serving prepares them."""
+"""Data sets as a model takes them.
+
+Samples of any source, their images read through the store, prepared as serving prepares them.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +28,12 @@ Inputs = dict[str, npt.NDArray[np.generic]]
 def targets(
     samples: Sequence[Sample], conditions: Sequence[Condition]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return reference differentials float64[N,K], rows adding up to 1 (all zero where none of the conditions is named), and labels int64[N].
+    """Return reference differentials float64[N,K] and labels int64[N].
 
-    The label is the sample's top condition, or, where the model does not know that, the heaviest one that it knows; -1 without any.
+    Rows add up to 1, or are all zero where none of the conditions is named.
+
+    The label is the sample's top condition, or, where the model does not know that, the heaviest one that it knows; -1
+    without any.
     """
     column = {condition.name: k for k, condition in enumerate(conditions)}
     table = np.zeros((len(samples), len(column)))
@@ -73,7 +79,10 @@ def read_images(store: Images, keys: Sequence[str], size: int) -> list[Image | N
 
 
 def arrays(dataset: Dataset, schema: FeatureSchema, image_size: int) -> Inputs:
-    """Return all inputs of a data set; an image that is missing or can't be decoded is masked, as if it had not been sent."""
+    """Return all inputs of a data set.
+
+    An image that is missing or can't be decoded is masked, as if it had not been sent.
+    """
     keys = [key for sample in dataset.samples for key in sample.images]
     read = iter(read_images(dataset.store, keys, image_size))
     images = np.zeros((len(dataset), MAX_IMAGES, image_size, image_size, 3), np.uint8)

@@ -1,7 +1,10 @@
-"""A training run in the store: immutable facts below `runs/<run id>/`, its state, a pure fold over them, and the one who writes them.
+"""A training run in the store.
 
-A run goes on after a kill at any point: an epoch's fact comes first, then its checkpoint, which counts once its `complete.json` is
-there, put last; an epoch that is done again keeps its first fact. Whoever resumes a run takes the next attempt; the process of an older attempt learns of it and stops.
+Immutable facts below `runs/<run id>/`, its state, a pure fold over them, and the one who writes them.
+
+A run goes on after a kill at any point: an epoch's fact comes first, then its checkpoint, which counts once its
+`complete.json` is there, put last; an epoch that is done again keeps its first fact. Whoever resumes a run takes the
+next attempt; the process of an older attempt learns of it and stops.
 Frozen like the facts of a case: fields are added with a default, never removed, renamed or given another meaning.
 """
 
@@ -52,7 +55,10 @@ class Started(Fact):
 
 
 class Learned(Fact):
-    """`learned.json`: the cases of each part (train, validation, calibration) as `learned.case_keys` names them; it stays in the store."""
+    """`learned.json`: the cases of each part (train, validation, calibration) as `learned.case_keys` names them.
+
+    It stays in the store.
+    """
 
     run_id: str
     parts: dict[str, tuple[str, ...]]
@@ -81,7 +87,10 @@ class Epoch(Fact):
 
 
 class Ended(Fact):
-    """`stopped/<attempt>.json`: someone stopped it; `failed/<attempt>.json`: it could not go on. Both can be resumed."""
+    """`stopped/<attempt>.json`: someone stopped it; `failed/<attempt>.json`: it could not go on.
+
+    Both can be resumed.
+    """
 
     run_id: str
     attempt: int
@@ -160,7 +169,10 @@ class RunState(BaseModel):
 
 
 def fold_run(facts: Iterable[AnyRunFact]) -> RunState:
-    """Fold facts, in any order and however often repeated, into the state of a run; the last epoch and attempt count."""
+    """Fold facts, in any order and however often repeated, into the state of a run.
+
+    The last epoch and attempt count.
+    """
     state: dict[str, AnyRunFact] = {}
 
     def keep(name: str, fact: AnyRunFact, order: tuple[int, ...]) -> None:
@@ -311,7 +323,10 @@ class Run:
 
     @classmethod
     def start_or_resume(cls, store: BlobStore, config: RunConfig, *, hardware: str | None = None) -> Self:
-        """Resume the newest run of this very config that is not finished, else begin a new one: the same command goes on after a kill."""
+        """Resume the newest run of this very config that is not finished, else begin a new one.
+
+        So the same command goes on after a kill.
+        """
         unfinished = unfinished_run(store, config)
         return (
             cls.resume(store, unfinished, hardware=hardware)
@@ -326,14 +341,20 @@ class Run:
         )
 
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
-        """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands. CONFLICT as `check`."""
+        """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands.
+
+        CONFLICT as `check`.
+        """
         self.check()
         values = {name: float(value) for name, value in metrics.items()}
         fact = Epoch(run_id=self.id, epoch=k, ended_at=_now(), metrics=values, stage=stage, of=of)
         self._put_first(f"epochs/{k}.json", fact)
 
     def checkpoint(self, k: int, files: Mapping[str, bytes]) -> None:
-        """Keep what is needed to go on after epoch `k`, then drop older checkpoints; call it after `epoch`. CONFLICT as `check`."""
+        """Keep what is needed to go on after epoch `k`, then drop older checkpoints; call it after `epoch`.
+
+        CONFLICT as `check`.
+        """
         self.check()
         for name, data in files.items():
             self._store.put_once(self._key(f"checkpoints/{k}/{name}"), data)
@@ -386,7 +407,10 @@ class Run:
         raise DermisError(Kind.CONFLICT, "RUN_RESUMED", f"run {self.id} was resumed by another process; this one ends")
 
     def _clear_checkpoints(self, *, keep: int | None) -> None:
-        """Delete all checkpoints but that of epoch `keep`, each one's `complete.json` first: what is left of one never counts."""
+        """Delete all checkpoints but that of epoch `keep`.
+
+        Each one's `complete.json` goes first: what is left of one never counts.
+        """
         prefix = self._key("checkpoints/")
         keys = [key for key in self._store.list(prefix) if key.split("/")[3] != str(keep)]
         for key in sorted(keys, key=lambda key: not key.endswith("/complete.json")):
@@ -409,7 +433,10 @@ def this_machine() -> str:
 
 @cache
 def code_version() -> str:
-    """Return dermis' version and the SHA-256 of the sources that decide what a model becomes, installed or in a checkout."""
+    """Return dermis' version and the SHA-256 of the sources that decide what a model becomes.
+
+    Sources may be installed or in a checkout.
+    """
     digest = hashlib.sha256()
     for part in _SOURCES:
         folder = Path(str(resources.files(f"dermis.{part.replace('/', '.')}")))

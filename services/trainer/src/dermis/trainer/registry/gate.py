@@ -1,7 +1,8 @@
 """Whether a version may take the place of the current one: not worse overall, and no tone group loses more than it may.
 
-Both versions are measured on the same cases, case by case, so that what the cases have in common falls out of the difference. A group
-that is too small to rule a loss out is INSUFFICIENT: someone has to take that on themselves, by name of the group and with a reason.
+Both versions are measured on the same cases, case by case, so that what the cases have in common falls out of the
+difference. A group that is too small to rule a loss out is INSUFFICIENT: someone has to take that on themselves, by
+name of the group and with a reason.
 """
 
 import math
@@ -43,8 +44,8 @@ class Paired:
 class Compared:
     """The candidate against the current version on `n` cases, `independent` groups of them.
 
-    `gain`: mean difference, with its 95 % interval by a group bootstrap; a loss is a negative gain. `detectable`: the smallest loss that
-    this many cases would have shown in four of five such comparisons; None without cases.
+    `gain`: mean difference, with its 95 % interval by a group bootstrap; a loss is a negative gain. `detectable`: the
+    smallest loss that this many cases would have shown in four of five such comparisons; None without cases.
     """
 
     name: str
@@ -73,14 +74,20 @@ class Judgement:
 
 
 def best_constant(target: Floats) -> Floats:
-    """Return float64[N,K]: the one list that gathers most of these very reference differentials, as everyone's probabilities."""
+    """Return float64[N,K]: the best single list, as everyone's probabilities.
+
+    It is the one that gathers most of these very reference differentials.
+    """
     return np.tile(target.mean(0), (len(target), 1))
 
 
 def judge(
     paired: Paired, slices: Mapping[str, Sequence[str]], *, waived: frozenset[str] = frozenset(), seed: int = 0
 ) -> Judgement:
-    """Return the judgement of a candidate; `slices`: scale -> N values; a group is called SCALE=GROUP, and `waived` may name a scale."""
+    """Return the judgement of a candidate; `slices`: scale -> N values.
+
+    A group is called SCALE=GROUP, and `waived` may name a scale.
+    """
     weights = draw_weights(paired.groups, np.random.default_rng(seed))
     overall = _compare("overall", paired, np.ones(len(paired.groups), bool), weights)
     if overall.gain is None or overall.gain < 0:
@@ -143,7 +150,10 @@ def _why(part: Compared) -> str:
     low, high = part.interval
     seen = f"{part.name}: {part.gain:+.3f} ({low:+.3f} to {high:+.3f}) on {part.n} cases"
     if part.verdict is Verdict.INSUFFICIENT:
-        return f"{seen}, {part.independent} of {N_MIN} independent ones that are needed; a loss under {part.detectable:.3f} would not show"
+        return (
+            f"{seen}, {part.independent} of {N_MIN} independent ones that are needed; a loss under "
+            f"{part.detectable:.3f} would not show"
+        )
     if part.name == "overall":
         return f"{seen}: worse than what it is compared with"
     return f"{seen}: it may lose up to {-low:.3f}, more than {MOST_LOSS:g}"

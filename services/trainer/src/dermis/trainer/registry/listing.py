@@ -67,7 +67,10 @@ def _ago(passed: timedelta) -> str:
 
 
 def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
-    """Return a version's lineage, what its evaluations say by tone, and the records that name it; `BlobNotFound` if there is none."""
+    """Return a version's lineage, what its evaluations say by tone, and the records that name it.
+
+    `BlobNotFound` if there is none.
+    """
     manifest = read_manifest(store, ref)
     faults = registry.check_files(store, manifest)
     records = [record for record in registry.promotions(store) if ref in (record.ref, record.over)]
@@ -97,7 +100,10 @@ def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
 
 
 def _evaluation(store: BlobStore, data: str, ref: VersionRef) -> dict[str, Any]:
-    """Return top-1 and soft top-3 overall and by tone, each with n and interval, from its report; no rows where there is none."""
+    """Return top-1 and soft top-3 overall and by tone, each with n and interval, from its report.
+
+    No rows where there is none.
+    """
     try:
         report = read_report(store, f"{evaluation_key(data, ref)}/{EVALUATION_FILE}")
     except BlobNotFound:

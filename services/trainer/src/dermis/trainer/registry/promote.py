@@ -1,4 +1,7 @@
-"""The registry is the store: versions below models/, what they scored below evaluations/, who took whose place below promotions/."""
+"""The registry is the store.
+
+Versions lie below models/, what they scored below evaluations/, who took whose place below promotions/.
+"""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +38,10 @@ class Action(StrEnum):
 
 
 class Waiver(Fact):
-    """Someone's word that a group which is too small to judge may be passed over: SCALE=GROUP, or a scale that the data don't know."""
+    """Someone's word that a group which is too small to judge may be passed over.
+
+    Written SCALE=GROUP, or a scale that the data don't know.
+    """
 
     group: str
     reason: str
@@ -58,8 +64,8 @@ class Measured(Fact):
 class Promotion(Fact):
     """`promotions/<id>.json`: what was asked of the pointer, and why it was done or not.
 
-    `over`: what was current. `compared_with`: that, or the best constant list; on the data set whose digest is `data`. It is put before
-    the pointer moves; models/current.json says what is current.
+    `over`: what was current. `compared_with`: that, or the best constant list; on the data set whose digest is `data`.
+    It is put before the pointer moves; models/current.json says what is current.
     """
 
     id: str
@@ -115,7 +121,8 @@ def check_files(store: BlobStore, manifest: Manifest) -> list[str]:
             continue
         if actual != digest:
             faults.append(
-                f"{manifest.key}/{path} has SHA-256 {actual}, the manifest says {digest}: publish it again, under a new version"
+                f"{manifest.key}/{path} has SHA-256 {actual}, the manifest says {digest}: publish it again, "
+                "under a new version"
             )
     return faults
 
@@ -182,7 +189,10 @@ def rollback(store: BlobStore, *, models_root: str) -> Promotion:
 
 
 def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
-    """Record, then move the pointer: no promotion is without its record. If the pointer can't be moved that is recorded as well."""
+    """Record, then move the pointer: no promotion is without its record.
+
+    If the pointer can't be moved that is recorded as well.
+    """
     _put(store, record)
     if record.action is Action.REFUSED:
         return record
@@ -221,7 +231,8 @@ def _purpose_faults(manifest: Manifest, below: Manifest | None, request: Promoti
     faults = []
     if below and _PURPOSES.index(manifest.purpose) < _PURPOSES.index(below.purpose) and not request.lower_purpose:
         faults.append(
-            f"its purpose is {manifest.purpose}, that of the current version {below.purpose}: --lower-purpose if that is meant"
+            f"its purpose is {manifest.purpose}, that of the current version {below.purpose}: --lower-purpose "
+            "if that is meant"
         )
     if (
         request.first
@@ -240,7 +251,10 @@ def _same_conditions(one: Manifest, other: Manifest) -> bool:
 
 
 def _judge(store: BlobStore, request: PromotionRequest, opponent: VersionRef | None) -> tuple[str, str, Judgement]:
-    """Return the data set's digest, who the candidate was compared with, and the judgement; INVALID if they can't be compared."""
+    """Return the data set's digest, who the candidate was compared with, and the judgement.
+
+    INVALID if they can't be compared.
+    """
     data = request.data or _only_data(store, request.ref, opponent)
     candidate = read_predictions(store, data, request.ref)
     _unseen(store, data, request.ref)
@@ -274,7 +288,10 @@ def _unseen(store: BlobStore, data: str, ref: VersionRef) -> None:
         return
     if seen and seen.cases != 0:
         count = "some" if seen.cases is None else f"{seen.cases:,}"
-        detail = f"{count} of {seen.of:,} cases of the data set {data} were in the training of {ref.name} {ref.version}, {seen.how}"
+        detail = (
+            f"{count} of {seen.of:,} cases of the data set {data} were in the training of {ref.name} "
+            f"{ref.version}, {seen.how}"
+        )
         raise _incomparable(f"{detail}: evaluate it on cases that it has not seen")
 
 
@@ -285,13 +302,17 @@ def _only_data(store: BlobStore, ref: VersionRef, opponent: VersionRef | None) -
     if len(both) != 1:
         data_sets = ", ".join(sorted(both)) or "none"
         raise _incomparable(
-            f"data sets on which the versions were evaluated: {data_sets}; name one with --data-digest, or run `dermis evaluate`"
+            f"data sets on which the versions were evaluated: {data_sets}; name one with --data-digest, or "
+            "run `dermis evaluate`"
         )
     return both.pop()
 
 
 def read_predictions(store: BlobStore, data: str, ref: VersionRef) -> Predictions:
-    """Return what a version said of a data set; INVALID if it was not evaluated on it, or the file is of something else."""
+    """Return what a version said of a data set.
+
+    INVALID if it was not evaluated on it, or the file is of something else.
+    """
     key = f"{evaluation_key(data, ref)}/predictions.npz"
     try:
         predictions = from_bytes(store.get(key))
@@ -307,16 +328,21 @@ def read_predictions(store: BlobStore, data: str, ref: VersionRef) -> Prediction
 
 
 def _pairing(candidate: Predictions, current: Predictions) -> Ints:
-    """Return where the current version's row of each of the candidate's cases is; INVALID unless both are of the same cases and labels."""
+    """Return where the current version's row of each of the candidate's cases is.
+
+    INVALID unless both are of the same cases and labels.
+    """
     if candidate.data != current.data or set(candidate.ids) != set(current.ids):
         raise _incomparable(
-            f"the versions were evaluated on other data: {candidate.data}, {len(candidate)} cases, and {current.data}, {len(current)} cases"
+            f"the versions were evaluated on other data: {candidate.data}, {len(candidate)} cases, and "
+            f"{current.data}, {len(current)} cases"
         )
     columns = {condition.id: k for k, condition in enumerate(current.conditions)}
     if columns.keys() != {condition.id for condition in candidate.conditions}:
         differing = sorted(columns.keys() ^ {condition.id for condition in candidate.conditions})
         raise _incomparable(
-            f"the versions name other conditions ({', '.join(differing[:5])}): with --first it is compared with {CONSTANT}"
+            f"the versions name other conditions ({', '.join(differing[:5])}): with --first it is compared "
+            f"with {CONSTANT}"
         )
     row = {case: n for n, case in enumerate(current.ids)}
     place = np.array([row[case] for case in candidate.ids])

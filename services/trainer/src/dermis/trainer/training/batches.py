@@ -51,7 +51,10 @@ class Batch:
 
 
 def make_cases(dataset: Dataset, config: Config, conditions: tuple[Condition, ...], source: Source) -> Cases:
-    """Return a data set's cases as a stage reads them, with class weights if `balanced`; without any label each weighs 1."""
+    """Return a data set's cases as a stage reads them, with class weights if `balanced`.
+
+    Without any label each weighs 1.
+    """
     target, _ = targets(dataset.samples, conditions)
     return Cases(
         source=source,

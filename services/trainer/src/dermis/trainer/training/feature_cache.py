@@ -57,7 +57,10 @@ class Cache:
         with self._keys.open("a") as names, self._rows.open("ab") as file:
             fcntl.flock(names, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_size != len(self._place) * self._bytes:
-                detail = f"another process writes to {self._rows.parent}: give each run a cache of its own, or wait and start again"
+                detail = (
+                    f"another process writes to {self._rows.parent}: give each run a cache of its own, or wait "
+                    "and start again"
+                )
                 raise DermisError(Kind.CONFLICT, "CACHE_BUSY", detail)
             file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
             file.flush()
@@ -91,7 +94,8 @@ def embed(
     its image size, its precision if that is not float32, and what is kept, so nothing stale is ever read.
     """
     size, (height, width, channels) = backbone.input.shape[1], backbone.output.shape[1:]
-    name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{'' if backbone.compute_dtype == 'float32' else f'-{backbone.compute_dtype}'}"
+    precision = "" if backbone.compute_dtype == "float32" else f"-{backbone.compute_dtype}"
+    name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{precision}"
     cache = Cache(folder / name, (1, 1, channels) if pooled else (height, width, channels))
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
@@ -149,7 +153,10 @@ def fill(
                 flush()
     flush()
     if lost := [key for key in keys if key not in names]:
-        what = f"{len(lost):,} of {len(keys):,} images are missing or can't be decoded and are left out, the first: {lost[0]!r}"
+        what = (
+            f"{len(lost):,} of {len(keys):,} images are missing or can't be decoded and are left out, the first: "
+            f"{lost[0]!r}"
+        )
         click.secho(f"WARNING: {what}", err=True, fg="red", bold=True)
     places = np.full((len(dataset), MAX_IMAGES, len(views)), -1, np.int64)
     for row, sample in enumerate(dataset.samples):

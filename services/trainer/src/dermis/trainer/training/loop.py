@@ -269,5 +269,8 @@ def _assign(optimizer: keras.Optimizer, values: Sequence[Array]) -> None:
 
 def _not_finite(what: str, loss: float, ids: Sequence[str], *, stage: int, epoch: int) -> DermisError:
     cases = ", ".join(ids)
-    detail = f"the {what} is {loss} in stage {stage}, epoch {epoch}, at the cases {cases}: look at them, or lower the learning rate"
+    detail = (
+        f"the {what} is {loss} in stage {stage}, epoch {epoch}, at the cases {cases}: look at them, or lower the "
+        "learning rate"
+    )
     return DermisError(Kind.INVALID, "LOSS_NOT_FINITE", detail)

@@ -67,6 +67,9 @@ def known_conditions(training: Dataset, config: Config) -> tuple[Condition, ...]
     }
     frequent = tuple(condition for condition in conditions if counts[condition] >= config.least_cases)
     if len(frequent) < 2:
-        detail = f"{len(frequent)} conditions have {config.least_cases} training cases: lower least_cases, or bring more labelled cases"
+        detail = (
+            f"{len(frequent)} conditions have {config.least_cases} training cases: lower least_cases, or bring "
+            "more labelled cases"
+        )
         raise DermisError(Kind.INVALID, "CONDITIONS", detail)
     return frequent

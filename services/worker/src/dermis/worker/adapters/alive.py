@@ -10,7 +10,10 @@ _EVERY_S = 5
 
 
 def signs_of_life(file: Path) -> type[StartStopStep]:
-    """Return a step of Celery's worker that touches `file` from its event loop, which runs only while jobs are taken."""
+    """Return a step of Celery's worker that touches `file` from its event loop.
+
+    The loop runs only while jobs are taken.
+    """
 
     class SignsOfLife(StartStopStep):  # type: ignore[misc]
         requires = frozenset({"celery.worker.components:Timer"})

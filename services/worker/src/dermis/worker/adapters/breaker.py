@@ -32,7 +32,10 @@ class Peer:
         )
 
     def call(self, method: Any, request: Any, *, deadline_s: float) -> Any:
-        """Return the method's response; `DermisError` as the peer's status says, UNAVAILABLE if the peer is not asked now."""
+        """Return the method's response.
+
+        `DermisError` as the peer's status says, UNAVAILABLE if the peer is not asked now.
+        """
         try:
             return self._breaker.call(method, request, timeout=deadline_s)
         except CircuitBreakerError:
@@ -43,7 +46,10 @@ class Peer:
 
 
 class _Storage(CircuitMemoryStorage):
-    """Remembers by the monotonic clock since when the circuit is open: the other one may be set back, and would keep it open."""
+    """Remembers by the monotonic clock since when the circuit is open.
+
+    The other one may be set back, and would keep it open.
+    """
 
     _since: float | None = None
 

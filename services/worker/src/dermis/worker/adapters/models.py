@@ -18,7 +18,10 @@ _BROKEN = (Kind.INVALID, Kind.NOT_FOUND)
 
 
 class StoreModels:
-    """Models port: looks at the pointer at most every two seconds and keeps the held version until the new one is ready."""
+    """Models port: looks at the pointer at most every two seconds.
+
+    It keeps the held version until the new one is ready.
+    """
 
     def __init__(self, store: BlobStore, available: Callable[[VersionRef], bool]) -> None:
         self._store = store

@@ -22,7 +22,10 @@ from dermis.worker.ports import Inputs, Outputs
 
 _PROBED_AT_ONCE = 16
 _STATUS_S = 2.0
-"""Longest wait for a version's state, which serving has at hand: two of them and a call must fit into the time of a case."""
+"""Longest wait for a version's state, which serving has at hand.
+
+Two of them and a call must fit into the time of a case.
+"""
 
 
 class MetadataClient:
@@ -64,7 +67,10 @@ class ServingClient:
         return Outputs(**{name: value[0] for name, value in outputs.items()})
 
     def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
-        """Probed once a version: one row for no answer and one for each column; the images are zeros that no mask shows."""
+        """Probed once a version: one row for no answer and one for each column.
+
+        The images are zeros that no mask shows.
+        """
         if self._weights is None or self._weights[0] != manifest.key:
             rows = probes(columns)
             shapes = {"answers_logits": (len(manifest.conditions),)}
@@ -80,7 +86,10 @@ class ServingClient:
     def _call(
         self, manifest: Manifest, tensors: Mapping[str, serving.TensorProto], shapes: Mapping[str, tuple[int, ...]]
     ) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the outputs that `shapes` name, the batch as their first axis; INTERNAL if one is not of its shape or not finite."""
+        """Return the outputs that `shapes` name, the batch as their first axis.
+
+        INTERNAL if one is not of its shape or not finite.
+        """
         request = serving.PredictRequest(
             model_spec=_spec(manifest.name, manifest.version), output_filter=list(shapes), inputs=tensors
         )

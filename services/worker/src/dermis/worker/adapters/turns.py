@@ -1,4 +1,7 @@
-"""Who may work now, so that owners share: locks in the worker's own folder, which the kernel gives back whatever becomes of a process."""
+"""Who may work now, so that owners share.
+
+The locks lie in the worker's own folder; the kernel gives them back whatever becomes of a process.
+"""
 
 import fcntl
 import hashlib
@@ -20,9 +23,10 @@ _BULK = "-"
 class Turns:
     """Turns of the processes of one worker, one more than `shared`.
 
-    Any work takes one of `shared` turns, of which the lines that had work here in the last ten seconds have equal shares, one at
-    least. Where no turn is left, the first waiting case of a line that has nothing in work here may be done all the same: so one
-    process is always left for who has nothing else in work. Work of no line ("": batches, profiles) counts as a line that is never first.
+    Any work takes one of `shared` turns, of which the lines that had work here in the last ten seconds have equal
+    shares, one at least. Where no turn is left, the first waiting case of a line that has nothing in work here may be
+    done all the same: so one process is always left for who has nothing else in work. Work of no line ("": batches,
+    profiles) counts as a line that is never first.
     """
 
     def __init__(self, folder: Path, shared: int, client: "redis.Redis") -> None:

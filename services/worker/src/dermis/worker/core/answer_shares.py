@@ -11,7 +11,10 @@ from dermis.shared.manifest import FeatureField, FeatureSchema
 
 Floats = npt.NDArray[np.float32]
 TOLERANCE = 1e-3
-"""Largest difference, in logits, between the linear map and what the model gave: float32 on other kernels stays far below."""
+"""Largest difference, in logits, between the linear map and what the model gave.
+
+Float32 on other kernels stays far below.
+"""
 _DIGITS = 4
 
 
@@ -28,7 +31,10 @@ class AnswerWeights:
 
 
 def from_probes(logits: Floats) -> AnswerWeights:
-    """Return the map that gave `logits` [F + 1, K]: for no column first, then for each column alone (rows of `probes`)."""
+    """Return the map that gave `logits` [F + 1, K].
+
+    They are for no column first, then for each column alone (rows of `probes`).
+    """
     return AnswerWeights(bias=logits[0], weights=logits[1:] - logits[0])
 
 
@@ -42,8 +48,8 @@ def answer_shares(
 ) -> tuple[AnswerShare, ...]:
     """Return the share of each answer that the vector holds, in the schema's order, those that counted for nothing too.
 
-    `shown` are the conditions to tell it for: place and id. A share is the logit with the answer less the logit with that
-    answer left out, the others kept.
+    `shown` are the conditions to tell it for: place and id. A share is the logit with the answer less the logit with
+    that answer left out, the others kept.
     """
     rows = []
     start = 0

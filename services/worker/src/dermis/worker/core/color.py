@@ -1,8 +1,9 @@
 """From the colours of an image's profile to sRGB.
 
-Numbers (three curves and a matrix) are computed by OpenCV, within dE2000 0.5 of LittleCMS and three times as fast; a whole profile
-is applied by LittleCMS. The intent is relative colorimetric with black point compensation: white stays white, black stays black,
-what lies outside of sRGB is cut off at its edge. For a profile of three primaries all intents are one.
+Numbers (three curves and a matrix) are computed by OpenCV, within dE2000 0.5 of LittleCMS and three times as fast; a
+whole profile is applied by LittleCMS. The intent is relative colorimetric with black point compensation: white stays
+white, black stays black, what lies outside of sRGB is cut off at its edge. For a profile of three primaries all intents
+are one.
 """
 
 import io
@@ -28,9 +29,9 @@ _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 def to_srgb(pixels: Pixels, color: Color | None) -> Image:
     """Return pixels of a colour space as sRGB, uint8[H,W,3]; `None` says that they are sRGB already.
 
-    `pixels`: uint8 or uint16[H,W,3], a grey image as three equal channels; or uint8[H,W,4] of CMYK, 255 for full ink. A whole profile
-    of another space than the pixels', or one that can't be read, counts as none, as in every viewer; ink without a profile is
-    mixed as Pillow does.
+    `pixels`: uint8 or uint16[H,W,3], a grey image as three equal channels; or uint8[H,W,4] of CMYK, 255 for full ink. A
+    whole profile of another space than the pixels', or one that can't be read, counts as none, as in every viewer; ink
+    without a profile is mixed as Pillow does.
     """
     if isinstance(color, ColorProfile) and pixels.shape[2] != _INKS:
         return _by_numbers(pixels, color)

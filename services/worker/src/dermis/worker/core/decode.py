@@ -26,7 +26,9 @@ _TAIL = hashlib.shake_128(b"rows").digest(4096).replace(b"\xff", b"\xfe")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """`image` is upright; `width` and `height` are the original's in pixels as stored; `mode` is RGB, RGBA or GREY, and bits if not 8.
+    """`image` is upright; `width` and `height` are the original's in pixels as stored.
+
+    `mode` is RGB, RGBA or GREY, and bits if not 8.
 
     `color` is what its profile said; the image is sRGB.
     """
@@ -44,13 +46,14 @@ def decode(
 ) -> Decoded:
     """Decode a JPEG, PNG, WebP, HEIC or AVIF to its working image: sRGB, uint8, upright, longest side at most 512.
 
-    The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the bytes are said
-    to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given; a HEIC or AVIF is turned
-    by its own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become sRGB, CMYK's too; transparent pixels
-    are laid over white, 16 bits are scaled to 8, of an animation the first frame counts.
+    The whole container is walked and what it costs is judged before a decoder sees a byte. `content_type` is what the
+    bytes are said to be, checked if given. `orientation` (EXIF, 1-8) and `color` are read from the bytes if not given;
+    a HEIC or AVIF is turned by its own container (ISO/IEC 23008-12: EXIF's orientation does not count). Colours become
+    sRGB, CMYK's too; transparent pixels are laid over white, 16 bits are scaled to 8, of an animation the first frame
+    counts.
 
-    Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with `Reason.DAMAGED`
-    where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
+    Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with
+    `Reason.DAMAGED` where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
     """
     image = clean(data)
     if color is not None:
@@ -107,7 +110,9 @@ def _jpeg(image: CleanImage) -> Pixels:
 
 
 def _rarely_sampled_jpeg(image: CleanImage) -> Pixels:
-    """Decode a JPEG whose sampling simplejpeg doesn't know; OpenCV takes any, and does not say whether rows are missing.
+    """Decode a JPEG whose sampling simplejpeg doesn't know.
+
+    OpenCV takes any, and does not say whether rows are missing.
 
     Where rows are missing, bytes put before the end marker would become pixels.
     """

@@ -25,7 +25,9 @@ FITZPATRICK_GROUPS: dict[FitzpatrickSkinType | None, FitzpatrickGroup] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`differential` holds every condition, most probable first; `reason` is why not to rely on it, None unless abstained.
+    """`differential` holds every condition, most probable first.
+
+    `reason` is why not to rely on it, None unless abstained.
 
     `coverage` is what is claimed of the prediction set, None where the calibration cases were too few to claim any.
     """
@@ -43,7 +45,7 @@ def decide(
     *,
     outlier_score: float | None = None,
 ) -> Decision:
-    """Calibrate a model's probabilities [K], rank them, mark the prediction set, and abstain where the manifest says so.
+    """Calibrate and rank a model's probabilities [K], mark the prediction set, and abstain where the manifest says so.
 
     `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
     Raises INTERNAL if they are not one probability for each condition of the manifest.
@@ -58,8 +60,8 @@ def decide(
         raise DermisError(
             Kind.INTERNAL,
             "MODEL_OUTPUT",
-            f"model {manifest.name} {manifest.version} gave {values.shape} values for {len(manifest.conditions)} conditions, "
-            "or some that are no probability; check the bundle",
+            f"model {manifest.name} {manifest.version} gave {values.shape} values for {len(manifest.conditions)} "
+            "conditions, or some that are no probability; check the bundle",
         )
     calibrated = calibrate(values, manifest.calibration.temperature)
     order = rank(calibrated)
@@ -102,14 +104,20 @@ def rank(probabilities: Floats) -> list[int]:
 
 
 def threshold(sets: PredictionSets, fitzpatrick: FitzpatrickSkinType | None) -> float:
-    """Return the threshold of a self-reported skin type's group; the lowest where none is reported or the group has none."""
+    """Return the threshold of a self-reported skin type's group.
+
+    The lowest where none is reported or the group has none.
+    """
     group = FITZPATRICK_GROUPS.get(fitzpatrick)
     lowest = min(sets.thresholds.values(), default=0.0)
     return sets.thresholds.get(group, lowest) if group else lowest
 
 
 def prediction_set(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
-    """Return bool[K]: every condition at or above the threshold, and the most probable in any case (Sadinle et al. 2019)."""
+    """Return bool[K]: every condition at or above the threshold, and the most probable in any case.
+
+    Source: Sadinle et al. 2019.
+    """
     inside = np.asarray(probabilities >= threshold)
     inside[rank(probabilities)[0]] = True
     return inside

@@ -13,16 +13,19 @@ _OPACITY = 0.75
 
 
 def peak(cam: Floats, place: int) -> float:
-    """Return the largest share of a condition's logit in cam [3, h, w, K] over all images of a case; 0 if nothing speaks for it."""
+    """Return the largest share of a condition's logit in cam [3, h, w, K] over all images of a case.
+
+    0 if nothing speaks for it.
+    """
     return max(0.0, float(cam[..., place].max()))
 
 
 def overlay(cam: Floats, *, height: int, width: int, most: float) -> bytes:
     """Return a PNG with transparency, of the aspect of an image of `height` x `width`, longest side `LONGEST`.
 
-    `cam` [h, w] covers the letterboxed square that the model saw. Opacity grows with what speaks for the condition, from 0 to
-    `most` (the case's peak, so that its images can be compared); what speaks against it is left clear. Colours from blue to
-    green, which no skin tone has.
+    `cam` [h, w] covers the letterboxed square that the model saw. Opacity grows with what speaks for the condition,
+    from 0 to `most` (the case's peak, so that its images can be compared); what speaks against it is left clear.
+    Colours from blue to green, which no skin tone has.
     """
     top, left, inner_height, inner_width = inner_box(height, width, size=LONGEST)
     whole = cv2.resize(np.maximum(cam, 0), (LONGEST, LONGEST), interpolation=cv2.INTER_LINEAR)

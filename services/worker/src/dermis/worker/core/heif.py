@@ -1,7 +1,7 @@
 """From a HEIC's or AVIF's coded images to its pixels, as the file has them: cropped, not yet turned.
 
-A decoder sees a file of the primary image that was written anew, without crop, turn or mirror: libheif 1.23.0 refuses a crop
-by its limit on sizes, OpenCV applies none of the three.
+A decoder sees a file of the primary image that was written anew, without crop, turn or mirror: libheif 1.23.0 refuses a
+crop by its limit on sizes, OpenCV applies none of the three.
 """
 
 import cv2
@@ -17,9 +17,12 @@ _PI_HEIF_ERRORS = (ValueError, IndexError, EOFError, SyntaxError, RuntimeError, 
 
 
 def pixels_of(image: CleanImage) -> Pixels:
-    """Return uint8 or uint16 (of the full range) [H,W], [H,W,3] or [H,W,4]; a HEIC's in the order RGB, an AVIF's in BGR.
+    """Return uint8 or uint16 (of the full range) [H,W], [H,W,3] or [H,W,4].
 
-    Raises INVALID with `Reason.DAMAGED` where pixels are missing or broken, UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
+    A HEIC's in the order RGB, an AVIF's in BGR.
+
+    Raises INVALID with `Reason.DAMAGED` where pixels are missing or broken, UNSUPPORTED, HEIC_SUPPORT, where pi-heif is
+    missing.
     """
     still = isobmff.read(image.data)
     root, crop = still.root, still.view.crop

@@ -12,8 +12,11 @@ _NONE = Figure(value=None, interval=None)
 
 
 def measured_for(report: EvaluationReport | None, fitzpatrick: FitzpatrickSkinType | None) -> Measured | None:
-    """Return the row of that type's group, of the type alone in a report without groups, or of all cases where none is given
-    or measured; None if the report has no such figures."""
+    """Return the row of that type's group.
+
+    It is that of the type alone in a report without groups, or of all cases where none is given or measured; None if
+    the report has no such figures.
+    """
     if report is None:
         return None
     for cut, value in (

@@ -21,7 +21,10 @@ _BROKEN = (*_DAMAGE, ArithmeticError, AttributeError, LookupError, RuntimeError,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outliers:
-    """Where training embeddings lie: `mean` [E], principal `axes` [D,E] with `variances` [D], and the mean variance `rest` off them."""
+    """Where training embeddings lie.
+
+    `mean` [E], principal `axes` [D,E] with `variances` [D], and the mean variance `rest` off them.
+    """
 
     mean: Floats
     axes: Floats
@@ -29,7 +32,9 @@ class Outliers:
     rest: float
 
     def score(self, embeddings: Floats) -> npt.NDArray[np.float64]:
-        """Return [...]: the squared Mahalanobis distance of embeddings [...,E] under probabilistic PCA over E, 1 on average in training.
+        """Return [...]: the squared Mahalanobis distance of embeddings [...,E].
+
+        It is under probabilistic PCA over E, 1 on average in training.
 
         Source: Tipping & Bishop 1999; used on features of a classifier as in Lee et al. 2018.
         """

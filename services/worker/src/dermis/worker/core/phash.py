@@ -10,7 +10,8 @@ def phash(image: Image) -> int:
     """Hash uint8[H,W,3] to 64 bits, the top left coefficient first.
 
     Grey at 32 x 32, type-II DCT, the lowest 8 x 8 coefficients, each 1 if above their median.
-    Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions"; the order of imagehash's `phash`.
+    Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions"; the order of imagehash's
+    `phash`.
     """
     grey = cv2.cvtColor(resize(image, width=32, height=32), cv2.COLOR_RGB2GRAY)
     low = cv2.dct(grey.astype(np.float32))[:8, :8]

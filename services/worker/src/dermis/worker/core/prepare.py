@@ -23,7 +23,10 @@ def resize(image: Image, *, width: int, height: int) -> Image:
 
 
 def shrink(pixels: Pixels, longest: int) -> Pixels:
-    """Shrink by area so that the longest side is `longest` pixels, aspect and type kept; smaller pixels are returned as they are."""
+    """Shrink by area so that the longest side is `longest` pixels, aspect and type kept.
+
+    Smaller pixels are returned as they are.
+    """
     height, width = pixels.shape[:2]
     scale = longest / max(height, width)
     if scale >= 1:

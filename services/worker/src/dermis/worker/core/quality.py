@@ -1,4 +1,6 @@
-"""Judges a working image: eight reported measures, and a verdict from signals that do not depend on the tone of the skin.
+"""Judges a working image.
+
+Eight measures are reported, and a verdict from signals that do not depend on the tone of the skin.
 
 Formulas, sources and what the thresholds were measured on: docs/reference/quality-measures.md.
 """
@@ -24,9 +26,15 @@ _REDNESS = np.array([[1, -0.5, -0.5]], np.float32)
 _OFFSET = 8
 """Grey levels added to the local mean that contrast is relative to, so that black does not divide."""
 _FINE_NOISE, _TEXTURE_NOISE, _REDNESS_NOISE = 0.06, 0.25, 0.35
-"""What rounding samples to whole levels leaves in a band at worst, RMS in grey levels: 0.29 a channel, contours and all."""
+"""What rounding samples to whole levels leaves in a band at worst, RMS in grey levels.
+
+It is 0.29 a channel, contours and all.
+"""
 _WHITE_TEXTURE, _WHITE_REDNESS = 0.12, 0.2
-"""Share of the finest band's energy that white noise leaves in the texture band and, after chroma subsampling, in redness."""
+"""Share of the finest band's energy that white noise leaves in the texture band and in redness.
+
+In redness that is after chroma subsampling.
+"""
 _LEAST = 0.001
 
 
@@ -89,10 +97,10 @@ class Policy(_Frozen):
 class Signals:
     """What the verdict rests on; contrasts are RMS and relative to the local mean, so light and tone cancel out.
 
-    `dark`, `bright`: shares of the frame that are black or burnt out. `texture`: contrast of structures of 1 to 8 px, `redness`:
-    of red against green and blue, both above noise. `fine_to_middle`, `fine_to_coarse`: contrast of structures of 1-2 px over those
-    of 2-4 and 4-8 px; the first falls with any blur, the second tells a heavy one. `structure`: RMS of the middle ones in grey
-    levels. `level`: the mean grey. `short_side`: in pixels.
+    `dark`, `bright`: shares of the frame that are black or burnt out. `texture`: contrast of structures of 1 to 8 px,
+    `redness`: of red against green and blue, both above noise. `fine_to_middle`, `fine_to_coarse`: contrast of
+    structures of 1-2 px over those of 2-4 and 4-8 px; the first falls with any blur, the second tells a heavy one.
+    `structure`: RMS of the middle ones in grey levels. `level`: the mean grey. `short_side`: in pixels.
     """
 
     dark: float
@@ -120,7 +128,10 @@ def assess(working: Image, policy: Policy) -> QualityReport:
 
 
 def unreadable(policy: Policy, why: str = "") -> QualityReport:
-    """Return the report of an image that could not be decoded; `why`, with a remedy, is its advice where it is known."""
+    """Return the report of an image that could not be decoded.
+
+    `why`, with a remedy, is its advice where it is known.
+    """
     return QualityReport(
         verdict=Verdict.UNUSABLE,
         reasons=(Reason.UNREADABLE,),
@@ -213,7 +224,10 @@ def judge(signals: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reaso
 
 
 def _blur(signals: Signals, thresholds: Thresholds) -> Verdict:
-    """Return MARGINAL at worst where rounding to whole levels alone may have taken the fine structures of a dark image."""
+    """Return MARGINAL at worst for a dark image whose fine structures rounding may have taken.
+
+    That is the rounding to whole levels alone.
+    """
     certain = signals.level >= thresholds.blur_level.value or signals.structure >= thresholds.blur_structure.value
     if certain and signals.fine_to_coarse < thresholds.fine_to_coarse.value:
         return Verdict.UNUSABLE

