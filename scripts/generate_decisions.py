@@ -8,12 +8,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "decisions"
 INDEX = FOLDER / "README.md"
 HEADINGS = ("Context", "Decision", "Consequences", "Alternatives", "References")
 FORM = re.compile(
-    r"# (?P<number>\d+)\. (?P<rule>.+)\n\n- Status: (?P<status>.+)\n- Area: (?P<area>.+)\n- Date: (?P<date>\d{4}-\d\d-\d\d)\n\n"
-    + r"\n(?:.*\n)*?".join(f"## {heading}\n" for heading in HEADINGS)
+    r"# (?P<number>\d+)\. (?P<rule>.+)\n\n- Status: (?P<status>.+)\n- Area: (?P<area>.+)\n- Date: "
+    r"(?P<date>\d{4}-\d\d-\d\d)\n\n" + r"\n(?:.*\n)*?".join(f"## {heading}\n" for heading in HEADINGS)
 )
 HEAD = """# Decisions
 
-Each record is a rule that binds until another replaces it: context, decision, consequences, alternatives, and the files that keep it. A record that
+Each record is a rule that binds until another replaces it: context, decision, consequences, alternatives, and the \
+files that keep it. A record that
 is replaced stays, and its status names the next. There never were records 8, 9 and 11: their numbers were left out.
 
 This page is generated: `scripts/generate_decisions.py`.
@@ -28,9 +29,13 @@ def row(record: Path) -> str:
     match = FORM.match(record.read_text(encoding="utf-8"))
     if match is None or int(match["number"]) != int(record.name[:4]):
         sys.exit(
-            f"{record.name} needs '# N. rule', Status, Area, Date, and the headings {', '.join(HEADINGS)}, in this order"
+            f"{record.name} needs '# N. rule', Status, Area, Date, and the headings {', '.join(HEADINGS)}, in "
+            "this order"
         )
-    return f"| {match['number']} | [{match['rule']}]({record.name}) | {match['area']} | {match['status']} | {match['date']} |\n"
+    return (
+        f"| {match['number']} | [{match['rule']}]({record.name}) | {match['area']} | {match['status']} | "
+        f"{match['date']} |\n"
+    )
 
 
 def main() -> None:

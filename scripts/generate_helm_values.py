@@ -1,4 +1,7 @@
-"""Writes docs/reference/helm-values.md from the chart's values.yaml and schema: `.venv/bin/python scripts/generate_helm_values.py [--check]`."""
+"""Writes docs/reference/helm-values.md from the chart's values.yaml and schema.
+
+`.venv/bin/python scripts/generate_helm_values.py [--check]`
+"""
 
 import json
 import re
@@ -14,7 +17,8 @@ PAGE = ROOT / "docs" / "reference" / "helm-values.md"
 KEY = re.compile(r"^( *)(\w+):")
 HEAD = """# Values of the chart
 
-`helm/dermis` takes these values and no other: a name or a value that is not foreseen is refused before anything reaches a cluster. The examples of `helm/dermis/examples` show which belong
+`helm/dermis` takes these values and no other: a name or a value that is not foreseen is refused before anything \
+reaches a cluster. The examples of `helm/dermis/examples` show which belong
 together; [how to use them](../how-to/kubernetes.md). This page is generated: `scripts/generate_helm_values.py`.
 """
 

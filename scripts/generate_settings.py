@@ -1,6 +1,9 @@
-"""Writes docs/reference/settings.md from the parts' settings: `.venv/bin/python scripts/generate_settings.py [--check]`.
+"""Writes docs/reference/settings.md from the parts' settings.
 
-The chart's schema lets the same variables be given, but for those that the chart sets itself; they are written there too.
+`.venv/bin/python scripts/generate_settings.py [--check]`
+
+The chart's schema lets the same variables be given, but for those that the chart sets itself; they are written there
+too.
 """
 
 import json
@@ -39,7 +42,8 @@ PARTS: dict[str, type[Settings]] = {
 }
 HEAD = """# Settings
 
-Every part reads `DERMIS_*` variables, once, when it starts. An unknown name is an error with a suggestion, and all faults come at once. `dermis config` prints the values in force and where each
+Every part reads `DERMIS_*` variables, once, when it starts. An unknown name is an error with a suggestion, and all \
+faults come at once. `dermis config` prints the values in force and where each
 came from. This page is generated: `scripts/generate_settings.py`.
 """
 

@@ -1,4 +1,7 @@
-"""Renders the chart: its defaults to k8s/base, its examples to tests/charts/golden. `.venv-charts/bin/python scripts/render_k8s.py [--check]`."""
+"""Renders the chart: its defaults to k8s/base, its examples to tests/charts/golden.
+
+`.venv-charts/bin/python scripts/render_k8s.py [--check]`.
+"""
 
 import sys
 from pathlib import Path

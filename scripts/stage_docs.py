@@ -1,7 +1,7 @@
 """Lay out the documentation site's sources in build/docs: pages, an index per folder, the API pages, navigation.
 
-The pages under docs/ are written for a reader of the repository. For the site, links that leave docs/ lead to the copied
-page, or become plain text where the site has none; folders without an index get one.
+The pages under docs/ are written for a reader of the repository. For the site, links that leave docs/ lead to the
+copied page, or become plain text where the site has none; folders without an index get one.
 """
 
 import ast

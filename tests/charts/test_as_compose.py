@@ -19,7 +19,13 @@ class Loader(yaml.SafeLoader):
     """Reads Compose's own tags as if they were not there."""
 
 
-Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node))  # type: ignore[no-untyped-call]  # fmt: skip
+def _untagged(loader: Loader, _tag: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node)
+    return loader.construct_mapping(node)
+
+
+Loader.add_multi_constructor("!", _untagged)
 
 
 def services(*files: str) -> dict[str, Manifest]:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.charts
 PARTS = {"gateway", "worker", "metadata", "serving", "sweep", "trainer"}
 
 
-# --- what every pod has -------------------------------------------------------------------------------------------------
+# --- what every pod has -----------------------------------------------------------------------------------------------
 
 
 def test_every_part_is_there(each: Render) -> None:
@@ -76,7 +76,7 @@ def test_what_there_is_several_of_is_spread_and_outlives_a_drain(each: Render) -
         assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
 
 
-# --- who talks to whom --------------------------------------------------------------------------------------------------
+# --- who talks to whom ------------------------------------------------------------------------------------------------
 
 ARROWS = {
     ("gateway", "redis", 6379),
@@ -188,7 +188,7 @@ def test_only_who_reads_buckets_leaves_the_cluster(rendered: Callable[..., Rende
     assert leaves_the_cluster(rendered("gpu-prod")) == PARTS
 
 
-# --- drain, growth, GPUs ------------------------------------------------------------------------------------------------
+# --- drain, growth, GPUs ----------------------------------------------------------------------------------------------
 
 
 def test_a_pod_has_longer_to_end_than_its_work_takes(each: Render) -> None:
@@ -316,7 +316,7 @@ def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: C
     assert 3 * int(image[1]) < limit < 4 * int(image[1])
 
 
-# --- values -------------------------------------------------------------------------------------------------------------
+# --- values -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

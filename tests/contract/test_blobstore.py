@@ -1,4 +1,7 @@
-"""One contract for every BlobStore: in memory, on disk, and on Google Cloud Storage (fake-gcs-server, the real client)."""
+"""One contract for every BlobStore.
+
+In memory, on disk, and on Google Cloud Storage (fake-gcs-server, the real client).
+"""
 
 import itertools
 import json

@@ -9,7 +9,8 @@ from tests.support.commands import ROOT, ci_targets, is_run, recipes
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("services/*/tfserving/*.md")]
 COMMAND = re.compile(
-    r"^(?:    )?(?:\$ )?((?:[A-Z_]+=\S+ )*(?:make|bash|docker|dermis|python3?|(?:\.venv(?:-trainer)?/bin/)\w+|scripts/)\b.*)$",
+    r"^(?:    )?(?:\$ )?((?:[A-Z_]+=\S+ "
+    r")*(?:make|bash|docker|dermis|python3?|(?:\.venv(?:-trainer)?/bin/)\w+|scripts/)\b.*)$",
     re.MULTILINE,
 )
 

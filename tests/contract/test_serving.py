@@ -1,8 +1,9 @@
 """How a server of the demo bundle behaves: TensorFlow Serving's face, whoever wears it.
 
 Against any server: DERMIS_TEST_SERVING_ADDRESS=host:port pytest tests/contract/test_serving.py
-Without it against the twin. Every code asserted here is TensorFlow Serving's own; the source is named at the test, under
-tensorflow_serving/ at github.com/tensorflow/serving, or else under tensorflow/ at github.com/tensorflow/tensorflow.
+Without it against the twin. Every code asserted here is TensorFlow Serving's own; the source is named at the test,
+under tensorflow_serving/ at github.com/tensorflow/serving, or else under tensorflow/ at
+github.com/tensorflow/tensorflow.
 Messages are asserted where TensorFlow Serving's are fixed words.
 """
 

@@ -1,4 +1,7 @@
-"""The configuration that TensorFlow Serving is given: each file parses as its message, ours as what we write ourselves."""
+"""The configuration that TensorFlow Serving is given.
+
+Each file parses as its message, ours as what we write ourselves.
+"""
 
 from pathlib import Path
 
@@ -13,15 +16,29 @@ from dermis.shared.stores.memory import MemoryStore
 
 CONFIGS = Path(__file__).parents[2] / "services/serving/tfserving"
 # BatchingParameters of tensorflow_serving/servables/tensorflow/session_bundle_config.proto and MonitoringConfig of
-# tensorflow_serving/config/monitoring_config.proto: tensorflow-serving-api ships neither. Text needs names and types only.
+# tensorflow_serving/config/monitoring_config.proto: tensorflow-serving-api ships neither. Text needs names and types
+# only.
 SCHEMA = """
-name: "tfserving_config.proto" package: "tensorflow.serving" syntax: "proto3" dependency: "google/protobuf/wrappers.proto"
+name: "tfserving_config.proto" package: "tensorflow.serving" syntax: "proto3"
+dependency: "google/protobuf/wrappers.proto"
 message_type {
   name: "BatchingParameters"
-  field { name: "max_batch_size" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".google.protobuf.Int64Value" }
-  field { name: "batch_timeout_micros" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".google.protobuf.Int64Value" }
-  field { name: "max_enqueued_batches" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".google.protobuf.Int64Value" }
-  field { name: "num_batch_threads" number: 4 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".google.protobuf.Int64Value" }
+  field {
+    name: "max_batch_size" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+    type_name: ".google.protobuf.Int64Value"
+  }
+  field {
+    name: "batch_timeout_micros" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+    type_name: ".google.protobuf.Int64Value"
+  }
+  field {
+    name: "max_enqueued_batches" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+    type_name: ".google.protobuf.Int64Value"
+  }
+  field {
+    name: "num_batch_threads" number: 4 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+    type_name: ".google.protobuf.Int64Value"
+  }
   field { name: "allowed_batch_sizes" number: 6 label: LABEL_REPEATED type: TYPE_INT64 }
 }
 message_type {
@@ -31,7 +48,10 @@ message_type {
 }
 message_type {
   name: "MonitoringConfig"
-  field { name: "prometheus_config" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".tensorflow.serving.PrometheusConfig" }
+  field {
+    name: "prometheus_config" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+    type_name: ".tensorflow.serving.PrometheusConfig"
+  }
 }
 """
 

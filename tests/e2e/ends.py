@@ -1,4 +1,6 @@
-"""Puts cases through a running system and shows their ends side by side, as the page shows them: `python -m tests.e2e.ends --help`.
+"""Puts cases through a running system and shows their ends side by side, as the page shows them.
+
+`python -m tests.e2e.ends --help`
 
 python -m tests.e2e.ends --out ends.webp --case near.png,far.png,side.png+answers.json --case other.png --case dark.png
 
@@ -29,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.out.resolve().is_relative_to(ROOT):
         parser.error(
-            f"--out {options.out} is inside the repository, and a photo of a person must never be committed: name another place"
+            f"--out {options.out} is inside the repository, and a photo of a person must never be committed: "
+            "name another place"
         )
     with Client(options.url) as client, sync_playwright() as playwright:
         browser = pages.launch(playwright, os.environ.get("CHROMIUM", "/usr/bin/chromium"))

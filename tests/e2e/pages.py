@@ -26,7 +26,10 @@ def launch(playwright: Playwright, path: str) -> Browser:
 def opened(
     browser: Browser, url: str, *, size: str, scheme: str, locale: str = "en-GB", scale: float = 1
 ) -> Iterator[Page]:
-    """Open the page and close it again; what its scripts complain of, what it fetches from elsewhere and what sticks out is a fault."""
+    """Open the page and close it again.
+
+    What its scripts complain of, what it fetches from elsewhere and what sticks out is a fault.
+    """
     phone = size == "phone"
     context = browser.new_context(
         viewport=SIZES[size],
@@ -59,7 +62,10 @@ def opened(
 
 
 def wait_until_it_works(page: Page) -> None:
-    """Wait until the form, where there is one, takes what is tapped: files can be set on it before, unlike a person's."""
+    """Wait until the form, where there is one, takes what is tapped.
+
+    Files can be set on it before, unlike a person's.
+    """
     expect(page.locator("#case[inert]")).to_have_count(0)
 
 

@@ -60,7 +60,8 @@ def _shoot(page: Page, stem: Path | None, *, height: int, top: str = "body") -> 
     assert size
     page.set_viewport_size({**size, "height": height})
     page.evaluate(
-        "top => { document.activeElement.blur(); scrollTo(0, document.querySelector(top).getBoundingClientRect().top + scrollY - 16); }",
+        "top => { document.activeElement.blur(); scrollTo(0, "
+        "document.querySelector(top).getBoundingClientRect().top + scrollY - 16); }",
         top,
     )
     page.wait_for_timeout(300)

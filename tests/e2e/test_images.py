@@ -49,7 +49,10 @@ def test_an_image_says_who_it_is_and_runs_as_nobody(part: str) -> None:
 def test_the_bill_names_every_package_that_is_in_it(part: str) -> None:
     bill = json.loads(inside(part, "cat", f"/usr/share/sbom/dermis-{part}.cdx.json"))
     named = {(each["name"].lower().replace("_", "-"), each["version"]) for each in bill["components"]}
-    listing = "from importlib.metadata import distributions as d; print(*{(x.name.lower().replace('_', '-'), x.version) for x in d()}, sep=chr(10))"
+    listing = (
+        "from importlib.metadata import distributions as d; print(*{(x.name.lower().replace('_', '-'), x.version) "
+        "for x in d()}, sep=chr(10))"
+    )
     present = {
         tuple(line.strip("()").replace("'", "").split(", "))
         for line in inside(part, "python3", "-c", listing).splitlines()

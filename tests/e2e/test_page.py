@@ -215,10 +215,12 @@ def test_a_reload_loses_nothing_and_a_sent_draft_leaves_the_device(page: Page, s
 
 
 KEPT = """() => new Promise((done) => { indexedDB.open("dermis").onsuccess = ({ target }) => {
-  target.result.transaction("draft").objectStore("draft").count().onsuccess = (event) => done(event.target.result); }; })"""
+  target.result.transaction("draft").objectStore("draft").count().onsuccess = (event) =>
+    done(event.target.result); }; })"""
 AGED = """() => new Promise((done) => { indexedDB.open("dermis").onsuccess = ({ target }) => {
   const store = target.result.transaction("draft", "readwrite").objectStore("draft");
-  store.get("case").onsuccess = ({ target: found }) => { store.put({ ...found.result, saved_at: Date.now() - 25 * 3600e3 }, "case").onsuccess = done; }; }; })"""
+  store.get("case").onsuccess = ({ target: found }) => {
+    store.put({ ...found.result, saved_at: Date.now() - 25 * 3600e3 }, "case").onsuccess = done; }; }; })"""
 
 
 def test_a_draft_is_gone_after_a_day(page: Page) -> None:
@@ -454,7 +456,8 @@ def test_the_whole_way_by_keyboard_alone(page: Page) -> None:
         for _ in range(most):
             page.keyboard.press("Tab")
             if page.evaluate(
-                "name => { const at = document.activeElement; return [at.id, at.className, at.value, at.textContent.trim(), at.dataset?.shot].some((each) => each === name); }",
+                "name => { const at = document.activeElement; return [at.id, at.className, at.value, "
+                "at.textContent.trim(), at.dataset?.shot].some((each) => each === name); }",
                 name,
             ):
                 return

@@ -1,4 +1,7 @@
-"""No screen has a fault that axe-core finds by WCAG 2.2 A and AA or best practice: each in light and dark, on a desktop and a phone."""
+"""No screen has a fault that axe-core finds by WCAG 2.2 A and AA or best practice.
+
+Each is looked at in light and dark, on a desktop and a phone.
+"""
 
 import asyncio
 import json
@@ -123,7 +126,10 @@ def test_no_other_end_of_a_case_has_a_fault(page: Page, client: httpx.Client, sy
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Callable[..., httpx.Response]]:
-    """Ask a gateway whose store holds a model, promotions and a data report; in a thread, as a loop runs in this one."""
+    """Ask a gateway whose store holds a model, promotions and a data report.
+
+    In a thread, as a loop runs in this one.
+    """
     record = json.loads((TESTS / "contract/facts/Promotion.json").read_text())
     with ThreadPoolExecutor(1) as thread:
         runner = thread.submit(asyncio.Runner).result()

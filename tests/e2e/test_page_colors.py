@@ -28,7 +28,10 @@ FALSIFIED = {
         HTMLCanvasElement.prototype.toBlob = function (done, ...form) {
           const other = Object.assign(document.createElement("canvas"), { width: this.width, height: this.height });
           const context = other.getContext("2d");
-          for (let x = 0; x < this.width; x += 1) { context.fillStyle = x % 2 ? "#fff" : "#000"; context.fillRect(x, 0, 1, this.height); }
+          for (let x = 0; x < this.width; x += 1) {
+            context.fillStyle = x % 2 ? "#fff" : "#000";
+            context.fillRect(x, 0, 1, this.height);
+          }
           real.call(other, done, ...form);
         };""",
 }

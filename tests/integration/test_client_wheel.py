@@ -1,4 +1,7 @@
-"""The client's wheel by itself: what it brings along, what it owns, and the examples of docs/how-to/clients.md run by it."""
+"""The client's wheel by itself.
+
+What it brings along, what it owns, and the examples of docs/how-to/clients.md run by it.
+"""
 
 import os
 import re

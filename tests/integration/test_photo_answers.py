@@ -1,4 +1,7 @@
-"""Photos of every kind, as phones, scanners and broken programs write them, get one answer on every route, and the right one."""
+"""Photos of every kind get one answer on every route, and the right one.
+
+They are as phones, scanners and broken programs write them.
+"""
 
 import base64
 import io

@@ -144,7 +144,10 @@ def until(condition: Callable[[], object], seconds: float) -> float:
 
 
 def processes_of(state: Path) -> set[int]:
-    """Return the processes that were started with `state` or work in it (Redis writes over its environment), zombies apart."""
+    """Return the processes that were started with `state` or work in it, zombies apart.
+
+    Redis writes over its environment, so only the folder in which it works tells.
+    """
     wanted = f"DERMIS_STANDALONE_STATE={state}\0".encode()
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -269,7 +272,8 @@ def test_a_worker_killed_during_a_case_still_gives_one_outcome_within_90_s(tmp_p
         assert in_work
         until(lambda: all("outcome.json" in up.facts(case_id) for case_id in cases), 90)
         print(
-            f"{len(in_work)} of 8 cases were open at the kill; all had their outcome {time.monotonic() - killed:.1f} s later"
+            f"{len(in_work)} of 8 cases were open at the kill; all had their outcome "
+            f"{time.monotonic() - killed:.1f} s later"
         )
         for case_id in cases:
             assert up.facts(case_id) == {"received.json", "assessed.json", "outcome.json"}

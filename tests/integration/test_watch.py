@@ -1,4 +1,7 @@
-"""All parts watched at once: one trace, every metric that somebody asks for, nothing personal in logs, spans and audit."""
+"""All parts watched at once.
+
+One trace, every metric that somebody asks for, nothing personal in logs, spans and audit.
+"""
 
 import io
 import json

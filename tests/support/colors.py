@@ -28,7 +28,10 @@ def srgb_sample(light: Plane) -> Plane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """An RGB space: `matrix` from linear RGB to XYZ relative to D50, its curve both ways, and ICC's parameters of it (type 3, or 0)."""
+    """An RGB space.
+
+    `matrix` from linear RGB to XYZ relative to D50, its curve both ways, and ICC's parameters of it (type 3, or 0).
+    """
 
     matrix: Plane
     light: Callable[[Plane], Plane]
@@ -83,7 +86,10 @@ def in_space(image: Pixels, space: Space, *, bits: int = 8) -> Pixels:
 def profile_of(
     space: Space, *, version: int = 4, curve: str = "para", text: str = "A space", grey: bool = False
 ) -> bytes:
-    """Return an ICC profile of a space, version 2 or 4, its curve as "para" (parameters), "gamma" (one number) or "table" (1,024)."""
+    """Return an ICC profile of a space, version 2 or 4.
+
+    Its curve is "para" (parameters), "gamma" (one number) or "table" (1,024).
+    """
     tags = {b"desc": _text(text, version), b"cprt": _text(text, version), b"wtpt": _xyz(D50)}
     if grey:
         tags[b"kTRC"] = _curve(space, curve)
@@ -94,7 +100,10 @@ def profile_of(
 
 
 def table_profile(space: Space, *, inks: int = 0, text: str = "Tables") -> bytes:
-    """Return a profile that has only a table: of a space, or of four inks that each take away one third of its light, black all."""
+    """Return a profile that has only a table.
+
+    It is of a space, or of four inks that each take away one third of its light, black all.
+    """
     channels, samples = inks or 3, 1024
     corners = np.array(np.meshgrid(*[[0.0, 1.0]] * channels, indexing="ij")).reshape(channels, -1).T
     light = (1 - corners[:, :3]) * (1 - corners[:, 3:]) if inks else corners
@@ -222,7 +231,10 @@ def delta_e(first: Plane, second: Plane) -> Plane:
 
 
 def patches(image: Pixels, size: int = 8) -> Plane:
-    """Return the mean colour of each square of `size` pixels, in light, as sRGB of 0 to 255: what an instrument would measure."""
+    """Return the mean colour of each square of `size` pixels.
+
+    In light, as sRGB of 0 to 255: what an instrument would measure.
+    """
     height, width = image.shape[0] // size * size, image.shape[1] // size * size
     light = (
         srgb_light(image[:height, :width] / 255.0)

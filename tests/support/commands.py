@@ -45,7 +45,10 @@ def ci_targets() -> frozenset[str]:
 
 
 def stages(script: Path) -> str:
-    """Return what a script runs: of .ci/run its stages without their names, of a workflow its `run` lines and matrix."""
+    """Return what a script runs.
+
+    Of .ci/run these are its stages without their names, of a workflow its `run` lines and matrix.
+    """
     text = script.read_text(encoding="utf-8")
     if script.suffix == ".yml":
         return "\n".join(re.findall(r"^\s*(?:- )?(?:run: )?(make .*)$", text, re.MULTILINE))
@@ -58,7 +61,10 @@ def ci_recipes() -> str:
 
 @cache
 def calls() -> dict[Path, tuple[tuple[str | None, ...], ...]]:
-    """Return by file the words of every list, tuple and call in the tests: constants and names; what is computed is None."""
+    """Return by file the words of every list, tuple and call in the tests: constants and names.
+
+    What is computed is None.
+    """
     paths = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]
     return {path: tuple(_rows(path)) for path in paths if path.name != "test_docs.py"}
 
@@ -99,7 +105,10 @@ def command_called(name: str) -> bool:
 
 
 def member_called(group: str, name: str) -> bool:
-    """Return whether a test calls `dermis GROUP NAME`: both in one call, or the name begins one in a file that uses the group."""
+    """Return whether a test calls `dermis GROUP NAME`.
+
+    Both stand in one call, or the name begins one in a file that uses the group.
+    """
     for rows in calls().values():
         of_group = [row for row in rows if group in row]
         if any(name in row[row.index(group) :] for row in of_group) or (

@@ -1,4 +1,7 @@
-"""Measuring of images that takes the process along where a key says so, as a decoder does that writes beyond its buffer."""
+"""Measuring of images that takes the process along where a key says so.
+
+A decoder does that which writes beyond its buffer.
+"""
 
 import os
 import signal

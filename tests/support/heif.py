@@ -17,7 +17,10 @@ from dermis.shared.images.isobmff import read
 from tests.support.images import Pixels
 
 GENERATED = (Path(__file__).parent / "generated.heic").read_bytes()
-"""A generated image of 450 x 602 pixels, to be turned by 270 degrees, with EXIF (GPS, orientation 6) and XMP, as libheif writes it."""
+"""A generated image of 450 x 602 pixels, to be turned by 270 degrees, as libheif writes it.
+
+It has EXIF (GPS, orientation 6) and XMP.
+"""
 ALPHA = b"urn:mpeg:hevc:2015:auxid:1\0"
 DEPTH = b"urn:mpeg:hevc:2015:auxid:2\0"
 GAIN_MAP = b"urn:com:apple:photo:2020:aux:hdrgainmap\0"
@@ -25,7 +28,10 @@ GAIN_MAP = b"urn:com:apple:photo:2020:aux:hdrgainmap\0"
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One item as it is written: its number is its place in the list, from 1 on; `links` go to other numbers by kind."""
+    """One item as it is written: its number is its place in the list, from 1 on.
+
+    `links` go to other numbers by kind.
+    """
 
     kind: bytes
     payload: bytes
@@ -59,7 +65,10 @@ def coded(
     size: tuple[int, int] | None = None,
     **options: object,
 ) -> Part:
-    """Return the primary image of a file as a part, with `extra` properties behind its own; `size` is what `ispe` states."""
+    """Return the primary image of a file as a part, with `extra` properties behind its own.
+
+    `size` is what `ispe` states.
+    """
     root = read(data).root
     config = box(b"av1C" if root.kind == b"av01" else b"hvcC", root.config)
     kind = root.kind if root.kind == b"av01" else kind

@@ -23,7 +23,10 @@ LEAST_LOSS = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lo
 
 
 def quarters(*, height: int = 64, width: int = 96) -> Pixels:
-    """Return uint8[H,W,3] of four flat quarters, red, green, blue, white in reading order: no turn or mirror looks like another."""
+    """Return uint8[H,W,3] of four flat quarters, red, green, blue, white in reading order.
+
+    No turn or mirror looks like another.
+    """
     image = np.empty((height, width, 3), np.uint8)
     image[: height // 2, : width // 2] = (220, 40, 40)
     image[: height // 2, width // 2 :] = (40, 200, 60)
@@ -33,7 +36,10 @@ def quarters(*, height: int = 64, width: int = 96) -> Pixels:
 
 
 def encode(image: Pixels | Pillow.Image, form: str, *, orientation: int | None = None, **options: Any) -> bytes:
-    """Encode by Pillow as `form` ("JPEG", "PNG", "WEBP"), with as little loss as it allows; `orientation` goes into EXIF."""
+    """Encode by Pillow as `form` ("JPEG", "PNG", "WEBP"), with as little loss as it allows.
+
+    `orientation` goes into EXIF.
+    """
     picture = image if isinstance(image, Pillow.Image) else Pillow.fromarray(image)
     if orientation is not None:
         exif = Pillow.Exif()

@@ -51,7 +51,10 @@ def sampled(pixels: Pixels, factors: str) -> bytes:
 
 
 def with_factors(data: bytes, factors: tuple[int, ...]) -> bytes:
-    """Return a JPEG whose frame states other sampling factors (0x21 is 2 across, 1 down), so that its data no longer fit."""
+    """Return a JPEG whose frame states other sampling factors, so that its data no longer fit.
+
+    0x21 is 2 across, 1 down.
+    """
     parts = segments(data)
     return join(
         [(marker, _refactored(body, factors) if marker == 0xC0 else body, coded) for marker, body, coded in parts]
@@ -65,7 +68,10 @@ def _refactored(body: bytes, factors: tuple[int, ...]) -> bytes:
 
 
 def grey_channels(planes: list[Pixels], factors: tuple[int, ...]) -> bytes:
-    """Return a sound JPEG with a scan of its own for each plane, of any sampling: its channels are coded one by one by Pillow."""
+    """Return a sound JPEG with a scan of its own for each plane, of any sampling.
+
+    Its channels are coded one by one by Pillow.
+    """
     frame, scans, tables = b"", [], []
     height, width = planes[0].shape
     for n, (plane, factor) in enumerate(zip(planes, factors, strict=True), start=1):
@@ -88,7 +94,10 @@ def lossless(width: int, height: int) -> bytes:
 
 
 def scan_bomb(scans: int, side: int) -> bytes:
-    """Return a small progressive JPEG whose last scan over nothing is repeated (libjpeg-turbo's advisory LJT-01-004)."""
+    """Return a small progressive JPEG whose last scan over nothing is repeated.
+
+    Source: libjpeg-turbo's advisory LJT-01-004.
+    """
     out = io.BytesIO()
     Pillow.new("L", (side, side), 128).save(out, "JPEG", progressive=True, quality=30)
     parts = segments(out.getvalue())

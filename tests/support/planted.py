@@ -20,7 +20,10 @@ Photo = tuple[str, bytes, str]
 
 
 def photos(text: str, image: Pixels) -> list[Photo]:
-    """Return `image` as JPEG, PNG, WebP and AVIF and a generated HEIC, `text` (ASCII, at most 60 letters) in each corner of each."""
+    """Return `image` as JPEG, PNG, WebP and AVIF and a generated HEIC, with `text` in each.
+
+    The text (ASCII, at most 60 letters) stands in each corner of each.
+    """
     kinds = {
         "jpg": jpeg(text, image),
         "png": png(text, image),
@@ -75,8 +78,10 @@ def exif(text: str) -> bytes:
 
 def xmp(text: str) -> bytes:
     return (
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
-        f' xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:rights>{text}</dc:rights></rdf:Description></rdf:RDF></x:xmpmeta>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
+        " "
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:rights>{text}</dc:rights></rdf:Description></rdf:RDF></x:xmpmeta>'
     ).encode()
 
 
@@ -120,7 +125,8 @@ def png(text: str, image: Pixels) -> bytes:
     before, after = (
         b"".join(_chunk(kind, body) for kind, body in chunks) for chunks in (ancillary, ancillary[-2:] + ancillary[:2])
     )
-    # A palette in an image without one, which only suggests, and transparency of another length than it has: no decoder reads them.
+    # A palette in an image without one, which only suggests, and transparency of another length than it has: no
+    # decoder reads them.
     unread = _chunk(b"PLTE", plain.ljust(768, b".")) + _chunk(b"tRNS", plain)
     return header + before + unread + pixels + after + end + plain
 

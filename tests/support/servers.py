@@ -25,7 +25,10 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def fake_gcs(*, port: int | None = None, log: Path | None = None) -> Iterator[str]:
-    """Run fake-gcs-server with an empty BUCKET; yields what STORAGE_EMULATOR_HOST should say. `log` gets a line for each request."""
+    """Run fake-gcs-server with an empty BUCKET; yields what STORAGE_EMULATOR_HOST should say.
+
+    `log` gets a line for each request.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ImportWarning

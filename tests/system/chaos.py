@@ -1,4 +1,7 @@
-"""A scripted fault run, `python -m tests.system.chaos --cases 50`: whatever is killed, cut or full, every accepted case ends with one outcome."""
+"""A scripted fault run, `python -m tests.system.chaos --cases 50`.
+
+Whatever is killed, cut or full, every accepted case ends with one outcome.
+"""
 
 import argparse
 import json
@@ -222,7 +225,10 @@ class Run:
         self._say(f"fault {number:<5}  {fault.name:<22}  {in_work} in work, {after}")
 
     def _fill_in_work(self, fill: Callable[[], None]) -> None:
-        """Fill the store and wait until all that was accepted is closed: nobody frees anything before, and erasing works meanwhile."""
+        """Fill the store and wait until all that was accepted is closed.
+
+        Nobody frees anything before, and erasing works meanwhile.
+        """
         victim = next(iter(self._clients.accepted.items()), None)
         fill()
         if victim and self._clients.finished(victim[1], self._http):
@@ -354,8 +360,8 @@ def main() -> int:
         sweep_resend_after_s=5 if options.quick else defaults["resend_after_seconds"].default,
     )
     print(
-        f"{options.cases} cases, seed {options.seed}; the sweep looks every {result.sweep_interval_s:g} s and resends after "
-        f"{result.sweep_resend_after_s:g} s{' (--quick: not as shipped)' if options.quick else ' (as shipped)'}",
+        f"{options.cases} cases, seed {options.seed}; the sweep looks every {result.sweep_interval_s:g} s and resends "
+        f"after {result.sweep_resend_after_s:g} s{' (--quick: not as shipped)' if options.quick else ' (as shipped)'}",
         flush=True,
     )
     folder = options.keep or Path(tempfile.mkdtemp(prefix="dermis-chaos-"))
@@ -364,7 +370,8 @@ def main() -> int:
         with stack.running(folder, quick=options.quick) as parts:
             if not parts.volume.mounted:
                 print(
-                    "INCOMPLETE: no tmpfs can be mounted here (root on Linux may); the store is neither filled nor made read-only"
+                    "INCOMPLETE: no tmpfs can be mounted here (root on Linux may); the store is neither "
+                    "filled nor made read-only"
                 )
             Run(parts, result).go()
     except KeyboardInterrupt:
@@ -389,10 +396,12 @@ def report(result: Result) -> None:
         in_work = sum(recovery.in_work for recovery in same)
         print(f"{name:<26}{len(taken):>6}{in_work:>9}{statistics.median(taken):>10.1f}{max(taken):>11.1f}")
     print(
-        f"\n{result.accepted} of {result.cases} cases and {result.probes} probes accepted ({result.client_retries} requests sent again)"
+        f"\n{result.accepted} of {result.cases} cases and {result.probes} probes accepted "
+        f"({result.client_retries} requests sent again)"
     )
     print(
-        f"{result.redelivered} redeliveries; nothing open {result.drain_s:g} s after the last case; whole run {result.seconds:g} s"
+        f"{result.redelivered} redeliveries; nothing open {result.drain_s:g} s after the last case; whole run "
+        f"{result.seconds:g} s"
     )
     print(f"{result.erased} cases erased, {result.erased_in_work} before they were finished")
     print(f"{result.temporary_files_left} temporary files of killed writers, cleared by a later put")

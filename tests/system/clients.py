@@ -1,4 +1,7 @@
-"""Clients that do what the API asks of them: an Idempotency-Key, and the same request again after a lost connection or a 503."""
+"""Clients that do what the API asks of them.
+
+They send an Idempotency-Key, and the same request again after a lost connection or a 503.
+"""
 
 import queue
 import random

@@ -1,8 +1,13 @@
-"""Print how far scenes in other colour spaces are from the scene itself, on every Monk tone: `python -m tests.system.colors`.
+"""Print how far scenes in other colour spaces are from the scene itself, on every Monk tone.
 
-Each scene is encoded as a file, cleaned as the gateway does, decoded by what was kept of its profile, and prepared as it is stored.
-Figures are dE2000 against the scene as drawn. Of patches of 8 pixels the median and the worst, and of the whole scene its mean colour.
-A file of sRGB beside each shows what its coding alone loses: JPEG in 8 bits cannot tell dark colours apart, in wide spaces least.
+`python -m tests.system.colors`
+
+Each scene is encoded as a file, cleaned as the gateway does, decoded by what was kept of its profile, and prepared as
+it is stored.
+Figures are dE2000 against the scene as drawn. Of patches of 8 pixels the median and the worst, and of the whole scene
+its mean colour.
+A file of sRGB beside each shows what its coding alone loses: JPEG in 8 bits cannot tell dark colours apart, in wide
+spaces least.
 """
 
 import sys

@@ -1,4 +1,7 @@
-"""Faults in containers, `python -m tests.system.compose_faults`: each part is killed and Redis cut off while cases run; all must end with one outcome."""
+"""Faults in containers, `python -m tests.system.compose_faults`.
+
+Each part is killed and Redis cut off while cases run; all must end with one outcome.
+"""
 
 import argparse
 import io
@@ -109,7 +112,8 @@ def run(command: list[str], **environment: str) -> str:
 def suffer(stack: Stack, clients: Clients, http: httpx.Client, *, fault: str, cases: int) -> tuple[int, float | None]:
     """Put cases in, half before the fault and half during it.
 
-    Return how many were open when it began, and the seconds from its end until a fresh case was finished (None: it was not).
+    Return how many were open when it began, and the seconds from its end until a fresh case was finished (None: it was
+    not).
     """
     for number in range(cases // 2):
         clients.todo.put(f"{fault}-{number}")
@@ -146,7 +150,8 @@ def go(stack: Stack, url: str, *, cases: int) -> list[str]:
         for fault in [*(f"{part} killed" for part in PARTS), "redis cut off"]:
             in_work, seconds = suffer(stack, clients, http, fault=fault, cases=cases)
             print(
-                f"{fault:<18} {in_work:>3} open, {'did NOT recover' if seconds is None else f'recovered after {seconds:.1f} s'}",
+                f"{fault:<18} {in_work:>3} open, "
+                f"{'did NOT recover' if seconds is None else f'recovered after {seconds:.1f} s'}",
                 flush=True,
             )
             if seconds is None:
@@ -154,7 +159,8 @@ def go(stack: Stack, url: str, *, cases: int) -> list[str]:
         seconds = drain(stack, clients)
         accepted = list(clients.accepted.values())
         print(
-            f"{len(accepted)} cases accepted ({clients.retries} requests sent again); nothing open after {seconds:.1f} s",
+            f"{len(accepted)} cases accepted ({clients.retries} requests sent again); nothing open after "
+            f"{seconds:.1f} s",
             flush=True,
         )
         bad += [f"{case}: GET does not say FINISHED" for case in accepted if not clients.finished(case, http)]

@@ -1,4 +1,7 @@
-"""A training run in containers, `python -m tests.system.compose_trainer`: started, stopped half-way, resumed, promoted, and the next case is answered by it."""
+"""A training run in containers, `python -m tests.system.compose_trainer`.
+
+It is started, stopped half-way, resumed and promoted, and the next case is answered by it.
+"""
 
 import argparse
 import json
@@ -11,8 +14,9 @@ import httpx
 from benchmarks.system import CASE
 from tests.system.compose_faults import Stack, run
 
-# The demo that a new store holds is compared with nothing but demos: a short model takes its place by the constant list, then the real
-# comparison is between two trained models. Enough cases that each tone group can be judged; only the scale that they don't have is waived.
+# The demo that a new store holds is compared with nothing but demos: a short model takes its place by the constant
+# list, then the real comparison is between two trained models. Enough cases that each tone group can be judged; only
+# the scale that they don't have is waived.
 TRAIN = ("train", "demo", "--set", "purpose=research", "--set", "stage.0.learning_rate=0.01", "--quiet")
 SHORT = (*TRAIN, "--data", "generated:1:600", "--set", "stage.0.epochs=4")
 LONG = (*TRAIN, "--data", "generated:2:1600", "--set", "stage.0.epochs=8")
@@ -71,7 +75,8 @@ def go(stack: Stack, url: str) -> list[str]:
     took = time.monotonic() - asked
     code = run(["docker", "inspect", "-f", "{{.State.ExitCode}}", container])
     print(
-        f"stopped after epoch {trainer.epochs() - before} in {took:.1f} s, exit code {code}: {logs(container).splitlines()[-1]}",
+        f"stopped after epoch {trainer.epochs() - before} in {took:.1f} s, exit code {code}: "
+        f"{logs(container).splitlines()[-1]}",
         flush=True,
     )
     if code != "143":

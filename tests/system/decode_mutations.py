@@ -1,9 +1,11 @@
-"""Puts thousands of mutated photos through `decode` in a child process under limits; counts crashes, peak memory, longest time.
+"""Puts thousands of mutated photos through `decode` in a child process under limits.
+
+Counts crashes, peak memory, longest time.
 
 `python -m tests.system.decode_mutations [--count 4000] [--seed 1] [--folder FOLDER ...] [--keep FOLDER]`
 
-The photos are generated (tests/support/mutations.py), or those of the folders too. The child has RLIMIT_AS and, for each photo,
-RLIMIT_CPU; one that dies is replaced and goes on behind the photo that killed it, which is named.
+The photos are generated (tests/support/mutations.py), or those of the folders too. The child has RLIMIT_AS and, for
+each photo, RLIMIT_CPU; one that dies is replaced and goes on behind the photo that killed it, which is named.
 """
 
 import argparse
@@ -139,10 +141,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"BAD  {line}")
     crashes = sum(count for answer, count in tally.answers.items() if answer.endswith("CRASH"))
     print(
-        f"{sum(tally.answers.values())} mutations of {len(seeds)} photos ({len(files)} of them files), {crashes} crashes, {len(tally.bad)} BAD"
+        f"{sum(tally.answers.values())} mutations of {len(seeds)} photos ({len(files)} of them files), "
+        f"{crashes} crashes, {len(tally.bad)} BAD"
     )
     print(
-        f"peak memory of the child {tally.peak_bytes / 1e6:.0f} MB, longest {tally.longest[0]:.2f} s of processor time: {tally.longest[1]}"
+        f"peak memory of the child {tally.peak_bytes / 1e6:.0f} MB, longest {tally.longest[0]:.2f} s of "
+        f"processor time: {tally.longest[1]}"
     )
     return 1 if tally.bad else 0
 

@@ -1,4 +1,7 @@
-"""Erase under load: cases are erased at any moment of their way, then store, Redis and logs are searched: `python -m tests.system.erase`."""
+"""Erase under load: `python -m tests.system.erase`.
+
+Cases are erased at any moment of their way, then store, Redis and logs are searched.
+"""
 
 import argparse
 import random
@@ -75,7 +78,8 @@ def main() -> int:
             if word in logs
         ]
         print(
-            f"{len(erased)} of {len(ids)} cases erased on their way; {len(left)} objects and {len(held)} keys of Redis searched"
+            f"{len(erased)} of {len(ids)} cases erased on their way; {len(left)} objects and {len(held)} keys "
+            "of Redis searched"
         )
         print("\n".join(found) or "nothing of them is left but their tombstones")
         return 1 if found else 0

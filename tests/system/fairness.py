@@ -1,7 +1,8 @@
 """Two keys: one sends the costliest images that are taken as fast as its rate lets it; how long does the other wait?
 
-`python -m tests.system.fairness --seconds 60`. First the other key sends small cases alone, then beside the first. It fails if a case of
-the other is refused or does not end, or if its 99th percentile beside is more than three times what it is alone.
+`python -m tests.system.fairness --seconds 60`. First the other key sends small cases alone, then beside the first. It
+fails if a case of the other is refused or does not end, or if its 99th percentile beside is more than three times what
+it is alone.
 """
 
 import argparse
@@ -70,7 +71,10 @@ def new_key(store: BlobStore, name: str) -> dict[str, str]:
 
 
 def flood(url: str, key: dict[str, str], image: bytes, stop: Event, answers: "Queue[Counter[str]]") -> None:
-    """Send cases of three such images, as many a minute as a key may, in a process that leaves the cores to the system."""
+    """Send cases of three such images, as many a minute as a key may.
+
+    The process that sends leaves the cores to the system.
+    """
     os.nice(10)
     due = threading.Semaphore(0)
     form = [("images", (f"{n}", image)) for n in range(3)]
@@ -128,7 +132,8 @@ def measure(url: str, store: BlobStore, *, seconds: float) -> bool:
     before, after = _show("alone", alone, answers_alone), _show("beside", beside, answers)
     ratio = after / before
     print(
-        f"the first key was answered {dict(floods)}; p99 of the other beside it is {ratio:.2f} times what it is alone (at most {AT_MOST:g})"
+        f"the first key was answered {dict(floods)}; p99 of the other beside it is {ratio:.2f} times what it "
+        f"is alone (at most {AT_MOST:g})"
     )
     return ratio <= AT_MOST and set(answers) == {"200"}
 
@@ -136,7 +141,8 @@ def measure(url: str, store: BlobStore, *, seconds: float) -> bool:
 def _show(name: str, taken: list[float], answers: Counter[str]) -> float:
     cuts = statistics.quantiles(taken, n=100, method="inclusive")
     print(
-        f"{name}: n={len(taken)} p50={cuts[49]:.3f} s p99={cuts[98]:.3f} s longest={max(taken):.3f} s, answers {dict(answers)}",
+        f"{name}: n={len(taken)} p50={cuts[49]:.3f} s p99={cuts[98]:.3f} s longest={max(taken):.3f} s, "
+        f"answers {dict(answers)}",
         flush=True,
     )
     return cuts[98]

@@ -1,4 +1,7 @@
-"""schemathesis with all checks and links over the whole OpenAPI file, against real processes: `python -m tests.system.fuzz`."""
+"""schemathesis with all checks and links over the whole OpenAPI file, against real processes.
+
+`python -m tests.system.fuzz`
+"""
 
 import argparse
 import os

@@ -1,4 +1,7 @@
-"""What schemathesis can't make up: images that can be read, and a store that a batch may take them from. Loaded by its own process."""
+"""What schemathesis can't make up: images that can be read, and a store that a batch may take them from.
+
+Loaded by its own process.
+"""
 
 import os
 from typing import Any

@@ -1,4 +1,7 @@
-"""`python -m tests.system.kill_images --count 2000`: profile generated PNGs in a bucket with two workers, one of them killed half-way."""
+"""`python -m tests.system.kill_images --count 2000` profiles generated PNGs in a bucket.
+
+Two workers do it, one of them is killed half-way.
+"""
 
 import argparse
 import csv
@@ -34,7 +37,10 @@ from tests.unit.data.scin_rows import files, labelled
 
 ROOT = Path(__file__).parents[2]
 DISTINCT = 40
-"""Images that differ in their pixels; the others are these with another text in their header, so no two files are alike."""
+"""Images that differ in their pixels.
+
+The others are these with another text in their header, so no two files are alike.
+"""
 
 
 @dataclass(kw_only=True)
@@ -67,7 +73,9 @@ class Seen:
 
 
 def run(folder: Path, *, count: int, width: int, height: int, size: int, lost_after: int) -> Seen:
-    """Do it in `folder`, with about `count` images and shards of `size`; the names are SCIN's own where REAL_DATA is set.
+    """Do it in `folder`, with about `count` images and shards of `size`.
+
+    The names are SCIN's own where REAL_DATA is set.
 
     A lost worker's shards are given to the other after `lost_after` seconds.
     """
@@ -125,7 +133,10 @@ def _fill(source: str, *, count: int, width: int, height: int) -> Seen:
 
 
 def _tables(count: int) -> tuple[bytes, bytes]:
-    """Return tables of cases with `count` images in all: SCIN's own rows, or made by hand under names of the same form."""
+    """Return tables of cases with `count` images in all.
+
+    They are SCIN's own rows, or made by hand under names of the same form.
+    """
     if real := os.environ.get("REAL_DATA"):
         cases, labels = ((Path(real) / "scin" / name).read_bytes() for name in (CASES_FILE, LABELS_FILE))
         typed = read_tables(cases, labels).cases
@@ -263,11 +274,13 @@ def main() -> None:
     twice = [shard for shard, n in Counter(shard for _, shard in seen.shards_done.elements()).items() if n > 1]
     print(seen.said)
     print(
-        f"{len(seen.rows):,} rows of {len(seen.keys):,} images ({given.size} PNG, {seen.png_mb:.2f} MB), each once, in {seen.seconds:.0f} s"
+        f"{len(seen.rows):,} rows of {len(seen.keys):,} images ({given.size} PNG, {seen.png_mb:.2f} MB), each "
+        f"once, in {seen.seconds:.0f} s"
     )
     print(f"{len(seen.missing)} missing and {len(seen.corrupted)} corrupted, each with its reason")
     print(
-        f"killed at {seen.results_at_kill} of {seen.results} results; shards by worker {dict(by_worker)}, worked on twice: {twice}"
+        f"killed at {seen.results_at_kill} of {seen.results} results; shards by worker {dict(by_worker)}, "
+        f"worked on twice: {twice}"
     )
     print("peak memory (VmHWM):", ", ".join(f"{name} {mb:.0f} MB" for name, mb in seen.peaks.items()))
     shutil.rmtree(folder)

@@ -1,8 +1,11 @@
-"""`python -m tests.system.kill_training --kills 3`: kill -9 `dermis train` in mid-training, let the same command go on, compare with runs left alone.
+"""`python -m tests.system.kill_training --kills 3`: kill -9 `dermis train` in mid-training.
 
-Shown: every kill came before the last epoch, and the run went on after an epoch that it had kept; its epochs are those of the run left alone
-with the same seed, so its batches came in the same order; its last validation loss lies within the spread of three seeds. A kill that came
-too late is a failure of this test. Needs the trainer's environment; generated cases only.
+The same command is let go on, and compared with runs left alone.
+
+Shown: every kill came before the last epoch, and the run went on after an epoch that it had kept; its epochs are those
+of the run left alone with the same seed, so its batches came in the same order; its last validation loss lies within
+the spread of three seeds. A kill that came too late is a failure of this test. Needs the trainer's environment;
+generated cases only.
 """
 
 import argparse
@@ -27,7 +30,10 @@ from dermis.trainer.training import loop
 from dermis.trainer.configs import demo
 from dermis.trainer.config import Stage
 loop.CHECKPOINT_S = 0.0
-STAGES = (Stage(epochs={head}, learning_rate=3e-3), Stage(after="", epochs={fine}, learning_rate=1e-3, images="augmented"))
+STAGES = (
+    Stage(epochs={head}, learning_rate=3e-3),
+    Stage(after="", epochs={fine}, learning_rate=1e-3, images="augmented"),
+)
 CONFIG = dataclasses.replace(demo.CONFIG, seed={seed}, image_size=48, stages=STAGES, patience=None)
 """
 
@@ -84,7 +90,8 @@ def main() -> int:
     losses = [run[-1]["validation_loss"] for run in alone]
     off = max(abs(one[name] - other[name]) for one, other in zip(alone[0], resumed, strict=True) for name in one)
     print(
-        f"killed -9 after epochs {after} of {len(resumed)}, went on after {resumptions}; attempts {state.attempt}, {state.status}"
+        f"killed -9 after epochs {after} of {len(resumed)}, went on after {resumptions}; attempts "
+        f"{state.attempt}, {state.status}"
     )
     print(f"largest difference of any epoch's metrics to the run left alone: {off:.2g}")
     spread = f"{min(losses):.4f} to {max(losses):.4f}"

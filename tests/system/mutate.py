@@ -1,7 +1,7 @@
 """Mutated uploads against real processes: `python -m tests.system.mutate --uploads 10000`.
 
-Every answer must be a 202 or a problem of its own (RFC 9457), never a 5xx but a 503 that says when to come again; every accepted
-case must end; the store must hold the accepted cases and nothing else.
+Every answer must be a 202 or a problem of its own (RFC 9457), never a 5xx but a 503 that says when to come again; every
+accepted case must end; the store must hold the accepted cases and nothing else.
 """
 
 import argparse

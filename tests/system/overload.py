@@ -1,7 +1,7 @@
 """Four times what the system can do: `python -m tests.system.overload --seconds 120`.
 
-The sustainable rate is found first, by clients that wait for their outcomes. Then cases come at a fixed multiple of it, whether earlier
-ones were answered or not. Then the load ends, and lone cases show when all is as before.
+The sustainable rate is found first, by clients that wait for their outcomes. Then cases come at a fixed multiple of it,
+whether earlier ones were answered or not. Then the load ends, and lone cases show when all is as before.
 """
 
 import argparse
@@ -193,7 +193,8 @@ def main() -> int:
     ):
         result.bad.append(f"not recovered within {RECOVERED_WITHIN_S} s")
     print(
-        f"\n{result.offered} offered ({result.late} later than 1 s, for want of a free client), answers {result.answers}"
+        f"\n{result.offered} offered ({result.late} later than 1 s, for want of a free client), answers "
+        f"{result.answers}"
     )
     print(f"POST of accepted ones, ms: {result.post_ms}; of refused ones: {result.refusal_ms}")
     print(f"accepted to outcome, s: {result.outcome_s}; {len(accepted)} accepted")

@@ -2,8 +2,9 @@
 
 `python -m tests.system.photo_answers FOLDER [--trainer-python .venv-trainer/bin/python]`
 
-The routes: the API's `POST /v1/cases` (gateway and worker, in this process), the page's first call `POST /v1/images:assess` with the
-file itself, a batch's row, `dermis data images`, and the trainer's `prepare`; the last two run in the trainer's environment.
+The routes: the API's `POST /v1/cases` (gateway and worker, in this process), the page's first call
+`POST /v1/images:assess` with the file itself, a batch's row, `dermis data images`, and the trainer's `prepare`; the
+last two run in the trainer's environment.
 """
 
 import argparse
@@ -46,7 +47,10 @@ for path in sorted(source.iterdir()):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a route says of a photo: `phash` of the working image where it is taken, "" where the route tells none; words where not."""
+    """What a route says of a photo: `phash` of the working image where it is taken, "" where the route tells none.
+
+    Words where not.
+    """
 
     taken: bool
     phash: str = ""
@@ -117,7 +121,10 @@ def _judged(report: QualityReport, hashed: str | None) -> Answer:
 
 
 def by_trainer(files: dict[str, bytes], python: Path) -> dict[str, tuple[Answer, Answer]]:
-    """Return the answers of `dermis data images` and of the trainer's `prepare`, of files that are all listed as `<name>.jpg`."""
+    """Return the answers of `dermis data images` and of the trainer's `prepare`.
+
+    The files are all listed as `<name>.jpg`.
+    """
     with tempfile.TemporaryDirectory(prefix="dermis-photos-") as folder:
         source, out = Path(folder, "source"), Path(folder, "out")
         source.mkdir()
@@ -178,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(f"{'':<42}{route:<12}{answer}" for route, answer in row.items()))
     several = sum(not agree(row) for row in table.values())
     print(
-        f"{len(table)} files, {sum(next(iter(row.values())).taken for row in table.values())} taken, {several} with several answers"
+        f"{len(table)} files, {sum(next(iter(row.values())).taken for row in table.values())} taken, "
+        f"{several} with several answers"
     )
     return 1 if several else 0
 

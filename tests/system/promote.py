@@ -1,7 +1,10 @@
-"""Promote and roll back under load, `python -m tests.system.promote --rounds 10`: no case fails, and none mixes two vocabularies.
+"""Promote and roll back under load, `python -m tests.system.promote --rounds 10`.
 
-Version 2 is the demo bundle again with other names for its conditions, so that an outcome shows whose words it used. The commands are those
-of an operator: `dermis promote`, which judges both versions on the same generated cases, and `dermis rollback`.
+No case fails, and none mixes two vocabularies.
+
+Version 2 is the demo bundle again with other names for its conditions, so that an outcome shows whose words it used.
+The commands are those of an operator: `dermis promote`, which judges both versions on the same generated cases, and
+`dermis rollback`.
 """
 
 import argparse
@@ -112,7 +115,8 @@ class Run:
                 self._dermis("rollback")
                 self._until_answered_by(1)
                 print(
-                    f"{self._now():6.1f} s  round {number}: followed after {self._followed[-2]:.1f} s and {self._followed[-1]:.1f} s",
+                    f"{self._now():6.1f} s  round {number}: followed after {self._followed[-2]:.1f} s and "
+                    f"{self._followed[-1]:.1f} s",
                     flush=True,
                 )
             # And without a wait: the worker never comes to rest.
@@ -136,7 +140,8 @@ class Run:
             self._offer(0.1)
         if process.returncode:
             self.bad.append(
-                f"dermis {' '.join(words)}: exit {process.returncode}: {process.stdout.read() if process.stdout else ''}"
+                f"dermis {' '.join(words)}: exit {process.returncode}: "
+                f"{process.stdout.read() if process.stdout else ''}"
             )
 
     def _offer(self, seconds: float) -> None:
@@ -195,7 +200,8 @@ class Run:
             json.loads(self._store.get(key))["action"] for key in self._store.list("promotions/")
         )
         print(
-            f"\n{len(accepted)} cases accepted at {CASES_PER_S}/s ({self._clients.retries} requests sent again), {self._now():.0f} s"
+            f"\n{len(accepted)} cases accepted at {CASES_PER_S}/s ({self._clients.retries} requests sent "
+            f"again), {self._now():.0f} s"
         )
         print(f"answered by version: {dict(sorted(by_version.items()))}; records under promotions/: {dict(records)}")
         finite = [seconds for seconds in self._followed if seconds < FOLLOW_LIMIT_S]

@@ -9,7 +9,8 @@ import time
 class Proxy:
     """Forwards what comes to `address` on to `target` ("host:port").
 
-    While `cut` is set every connection is dropped and no new one lives; `slow_s` is the time that each piece of data waits.
+    While `cut` is set every connection is dropped and no new one lives; `slow_s` is the time that each piece of data
+    waits.
     """
 
     def __init__(self, target: str) -> None:

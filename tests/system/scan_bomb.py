@@ -1,7 +1,7 @@
 """What one caller's costly JPEGs do to another's cases: `python -m tests.system.scan_bomb [--bombs 2] [--cases 40]`.
 
-All parts run as processes with two workers. One key sends progressive JPEGs with 1,000 scans of 64 megapixels (libjpeg-turbo's advisory
-LJT-01-004); another sends a small case every second and waits for its outcome.
+All parts run as processes with two workers. One key sends progressive JPEGs with 1,000 scans of 64 megapixels
+(libjpeg-turbo's advisory LJT-01-004); another sends a small case every second and waits for its outcome.
 """
 
 import argparse
@@ -96,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finished = sum(end == "FINISHED" for _, end in ends)
     print(f"{len(ends)} ordinary cases, {finished} finished")
     print(
-        f"p50 {statistics.median(seconds):.1f} s, p95 {seconds[int(0.95 * (len(seconds) - 1))]:.1f} s, longest {seconds[-1]:.1f} s"
+        f"p50 {statistics.median(seconds):.1f} s, p95 {seconds[int(0.95 * (len(seconds) - 1))]:.1f} s, "
+        f"longest {seconds[-1]:.1f} s"
     )
     return 0 if finished == len(ends) else 1
 

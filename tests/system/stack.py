@@ -1,4 +1,7 @@
-"""The system under fault: all parts as processes, the worker's connections through proxies, the store on a small mount."""
+"""The system under fault.
+
+All parts are processes, the worker's connections go through proxies, the store is on a small mount.
+"""
 
 import os
 import shutil
@@ -211,7 +214,8 @@ def wrap(name):
     setattr(disk.DiskStore, name, slow)
 for name in ("get", "put_once", "delete", "get_versioned", "list", "written_at"):
     wrap(name)
-part = next((word for word in ("sweep", "gateway", "worker") if f"dermis.{word}" in Path("/proc/self/cmdline").read_text()), "")
+command = Path("/proc/self/cmdline").read_text()
+part = next((word for word in ("sweep", "gateway", "worker") if f"dermis.{word}" in command), "")
 real_time, real_ns = time.time, time.time_ns
 time.time = lambda: real_time() + number(f"clock_{part}_s")
 time.time_ns = lambda: real_ns() + int(number(f"clock_{part}_s") * 1e9)

@@ -1,4 +1,7 @@
-"""The built TypeScript client against real processes: `python -m tests.system.typescript`, after `make client` has built it."""
+"""The built TypeScript client against real processes: `python -m tests.system.typescript`.
+
+`make client` has to build it first.
+"""
 
 import shutil
 import subprocess

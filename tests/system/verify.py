@@ -29,7 +29,10 @@ def files_by_case(store: BlobStore) -> dict[str, set[str]]:
 
 
 def wrong_cases(store: BlobStore, accepted: Collection[str], erased: Collection[str]) -> list[str]:
-    """Return one line per case that is not as it must be: an outcome with its model, or a tombstone and nothing else."""
+    """Return one line per case that is not as it must be.
+
+    It must be an outcome with its model, or a tombstone and nothing else.
+    """
     found = files_by_case(store)
     bad = [f"{case_id}: in the store, but no client knows it" for case_id in found.keys() - set(accepted) - set(erased)]
     for case_id in accepted:

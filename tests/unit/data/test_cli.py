@@ -59,7 +59,10 @@ def test_split_then_audit(source: str, tmp_path: Path) -> None:
 
 def test_two_processes_write_the_same_bytes(source: str, tmp_path: Path) -> None:
     for seed in ("1", "2"):
-        code = f"from dermis.data.cli import data; data(['split', '--data', {source!r}, '--out', {str(tmp_path / seed)!r}])"
+        code = (
+            f"from dermis.data.cli import data; data(['split', '--data', {source!r}, '--out', "
+            f"{str(tmp_path / seed)!r}])"
+        )
         subprocess.run(
             [sys.executable, "-c", code],
             check=True,
@@ -102,7 +105,10 @@ def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_help_needs_nothing_heavy() -> None:
-    code = "import sys; from dermis.data import cli; print([m for m in ('pandas', 'cv2', 'matplotlib') if m in sys.modules])"
+    code = (
+        "import sys; from dermis.data import cli; print([m for m in ('pandas', 'cv2', 'matplotlib') if m in "
+        "sys.modules])"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

@@ -32,7 +32,10 @@ ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
 
 @dataclass
 class FakeBroker:
-    """A broker whose queue holds what was sent, or says that it holds `depth`; `worker` does what a worker would with each job."""
+    """A broker whose queue holds what was sent, or says that it holds `depth`.
+
+    `worker` does what a worker would with each job.
+    """
 
     hub: Hub
     up: bool = True

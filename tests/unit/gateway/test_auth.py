@@ -1,4 +1,7 @@
-"""API keys, scopes, rates: who is let in, and what one key can see of another's: over every route of the OpenAPI file."""
+"""API keys, scopes, rates.
+
+Who is let in, and what one key can see of another's: over every route of the OpenAPI file.
+"""
 
 import asyncio
 import json

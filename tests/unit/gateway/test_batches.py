@@ -1,4 +1,7 @@
-"""Batches over HTTP: only from stores that the operator names, every fault of the rows named, results as far as they go."""
+"""Batches over HTTP.
+
+They are only from stores that the operator names, every fault of the rows is named, results come as far as they go.
+"""
 
 import csv
 import io

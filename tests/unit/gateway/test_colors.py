@@ -1,4 +1,7 @@
-"""What a profile says is kept beside the orientation, as numbers; a profile without few numbers stands whole for a moment."""
+"""What a profile says is kept beside the orientation, as numbers.
+
+A profile without few numbers stands whole for a moment.
+"""
 
 import contextlib
 from typing import Any
@@ -16,7 +19,8 @@ from tests.support.images import encode, quarters
 P3 = profile_of(SPACES["Display P3"], text="SECRET-PERSON")
 TABLES = table_profile(SPACES["Display P3"])
 
-RECEIVED = """{"case_id": "CASE", "owner": "public", "received_at": "2026-01-02T00:00:00Z", "self_report": {}, "images": [
+RECEIVED = """{"case_id": "CASE", "owner": "public", "received_at": "2026-01-02T00:00:00Z", "self_report": {},
+ "images": [
   {"n": 1, "content_type": "image/png", "bytes": 1, "sha256": "", "width": 1, "height": 1, "keep_original": false}]}"""
 
 

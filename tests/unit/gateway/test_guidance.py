@@ -54,7 +54,10 @@ MAPPED = sorted(
     }
 )
 DEMO = Manifest.model_validate_json((demo.BUNDLE / MANIFEST_FILE).read_bytes())
-TREATMENTS = "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol retinoid surgery laser"
+TREATMENTS = (
+    "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol "
+    "retinoid surgery laser"
+)
 
 
 def outcome(kind: OutcomeKind, *inside: str, flags: tuple[RedFlag, ...] = ()) -> Outcome:

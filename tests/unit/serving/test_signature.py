@@ -92,7 +92,10 @@ def test_outputs_are_all_or_those_asked_for(runner) -> None:
     [
         (
             ["logits"],
-            "output tensor alias not found in signature: logits Outputs expected to be in the set {embedding,probabilities}.",
+            (
+                "output tensor alias not found in signature: logits Outputs expected to be in the set "
+                "{embedding,probabilities}."
+            ),
         ),
         (["embedding", "embedding"], "duplicate output tensor alias: embedding"),
     ],

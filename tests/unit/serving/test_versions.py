@@ -23,7 +23,8 @@ def test_reads_several_models_and_versions() -> None:
     model_config_list {
       config { name: "dermis" base_path: "/models/dermis" model_platform: "tensorflow"
                model_version_policy { specific { versions: 2 versions: 1 } } }
-      config { name: "other" base_path: "/x" model_platform: "tensorflow" model_version_policy { specific { versions: 9 } } }
+      config { name: "other" base_path: "/x" model_platform: "tensorflow"
+               model_version_policy { specific { versions: 9 } } }
     }"""
     assert wanted_versions(config) == refs(1, 2) | refs(9, name="other")
     assert wanted_versions("") == frozenset()

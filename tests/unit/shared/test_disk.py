@@ -241,7 +241,10 @@ def test_two_mounts_under_a_root_that_is_read_only_are_written_to(tmp_path: Path
 
 @contextlib.contextmanager
 def at_most_4_kb() -> Iterator[None]:
-    """Makes the kernel refuse the rest of any file beyond 4 KB, half-way through a write; the run's own log is one too."""
+    """Makes the kernel refuse the rest of any file beyond 4 KB, half-way through a write.
+
+    The run's own log is one too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:

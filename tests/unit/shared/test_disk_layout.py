@@ -1,4 +1,7 @@
-"""Folders that are named by an id lie by the id's time: what is listed, what is opened for it, and how an older store gets there."""
+"""Folders that are named by an id lie by the id's time.
+
+What is listed, what is opened for it, and how an older store gets there.
+"""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""An evaluation report is read as it was written, by whatever version, and holds no number that JSON has no word for."""
+"""An evaluation report is read as it was written, by whatever version.
+
+It holds no number that JSON has no word for.
+"""
 
 import json
 from typing import Any

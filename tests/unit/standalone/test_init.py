@@ -1,4 +1,7 @@
-"""A store that was made ready has a model, and the folders that the trainer's container mounts: those that the trainer's keys lie in."""
+"""A store that was made ready has a model and the trainer's folders.
+
+They are the folders that the trainer's container mounts: those that the trainer's keys lie in.
+"""
 
 from pathlib import Path
 

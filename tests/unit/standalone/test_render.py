@@ -73,8 +73,9 @@ def test_a_finished_case_shows_all_that_matters() -> None:
     assert "model dermis version 3, purpose: demo; its answers have no clinical meaning" in lines
     assert "i An image may show a face." in lines
     assert (
-        "measured on 40 cases of the same Fitzpatrick group (FST_V_VI): the reference condition is the first in 50% (25% to 75%); the best constant "
-        "list 10%, the reference condition is among the first three in 75% (too few for an interval); the best constant list 30%"
+        "measured on 40 cases of the same Fitzpatrick group (FST_V_VI): the reference condition is the first in 50% "
+        "(25% to 75%); the best constant list 10%, the reference condition is among the first three in 75% (too few "
+        "for an interval); the best constant list 30%"
     ) in lines
     shares = lines.index("what the answers counted for c0, in logits:")
     assert lines[shares + 1 : shares + 3] == ["    +0.50  body_parts: ARM, LEG", "    -0.25  textures: FLAT"]

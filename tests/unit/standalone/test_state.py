@@ -28,7 +28,10 @@ def test_one_at_a_time_holds_a_folder_and_says_where_it_runs(tmp_path: Path) -> 
 
 
 def test_a_killed_holder_holds_no_more(tmp_path: Path) -> None:
-    code = "from dermis.standalone.state import *; import sys, time, pathlib; c = hold(pathlib.Path(sys.argv[1]), Running(pid=1, url='', broker_url=''));"
+    code = (
+        "from dermis.standalone.state import *; import sys, time, pathlib; c = hold(pathlib.Path(sys.argv[1]), "
+        "Running(pid=1, url='', broker_url=''));"
+    )
     code += "c.__enter__(); print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout

@@ -126,7 +126,8 @@ def run(tmp_path):
 
 
 EPOCH = re.compile(
-    r"stage 1/1  epoch [12]/2  loss \d\.\d{4}  validation loss \d\.\d{4}  top-1 [01]\.\d{3}  top-3 [01]\.\d{3}  learning rate 0\.00\d+  \d+\.\d s"
+    r"stage 1/1  epoch [12]/2  loss \d\.\d{4}  validation loss \d\.\d{4}  top-1 [01]\.\d{3}  top-3 "
+    r"[01]\.\d{3}  learning rate 0\.00\d+  \d+\.\d s"
 )
 
 

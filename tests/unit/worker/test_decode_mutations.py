@@ -1,4 +1,7 @@
-"""Mutated photos of every format through `decode` itself, in a child under limits: none crashes it, costs too much or gets past its words."""
+"""Mutated photos of every format through `decode` itself, in a child under limits.
+
+None crashes it, costs too much or gets past its words.
+"""
 
 import os
 import signal

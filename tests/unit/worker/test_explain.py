@@ -1,4 +1,7 @@
-"""What is told beside a differential: what counted in the answers, where in the image, how well it was measured, and notices."""
+"""What is told beside a differential.
+
+What counted in the answers, where in the image, how well it was measured, and notices.
+"""
 
 from typing import Any
 

@@ -522,7 +522,10 @@ class Killed(BaseException):
 
 
 class Numbered(MemoryStore):
-    """A store that tells `told` before each of its operations which one comes, from 1 on; what is told may use the store itself."""
+    """A store that tells `told` before each of its operations which one comes, from 1 on.
+
+    What is told may use the store itself.
+    """
 
     def __init__(self, made: World, told: Callable[[int], None]) -> None:
         super().__init__()
@@ -553,7 +556,10 @@ class Numbered(MemoryStore):
 
 
 def test_an_erasure_that_is_killed_while_a_worker_closes_the_case_leaves_the_marker_or_nothing() -> None:
-    """Before each operation of the worker the case is erased, by someone who is killed before each of theirs in turn."""
+    """Before each operation of the worker the case is erased.
+
+    Someone erases it who is killed before each of theirs in turn.
+    """
     tombstone, marker = fact_key(JOB.owner, JOB.case_id, "erased"), open_key(JOB.case_id)
 
     def erase_until(made: World, last: int) -> None:

@@ -270,7 +270,10 @@ def test_the_reference_page_states_the_policy_s_numbers() -> None:
     limits = POLICY.thresholds
     for words in (
         f"brightest channel is below {limits.dark_level.value:g}, whose darkest is above {limits.bright_level.value:g}",
-        f"less than {limits.seen_share.unusable.value:g} of the frame is neither dark nor bright | less than {limits.seen_share.marginal.value:g} |",
+        (
+            f"less than {limits.seen_share.unusable.value:g} of the frame is neither dark nor bright | less than "
+            f"{limits.seen_share.marginal.value:g} |"
+        ),
         f"`texture` < {limits.texture.value:g} **and** `redness` < {limits.redness.value:g}",
         f"`fine_to_coarse` < {limits.fine_to_coarse.value:g};",
         f"(`level` < {limits.blur_level.value:g} and `structure` < {limits.blur_structure.value:g})",

@@ -132,7 +132,8 @@ def test_blur_is_told(real_data: Path) -> None:
     limits = POLICY.thresholds
     shares = {}
     print(
-        "\n| blur, % of the longest side | n | below fine_to_middle | below fine_to_coarse | least fine_to_middle | least fine_to_coarse |"
+        "\n| blur, % of the longest side | n | below fine_to_middle | below fine_to_coarse | least "
+        "fine_to_middle | least fine_to_coarse |"
     )
     print("|---|---|---|---|---|---|")
     for percent in (0, 0.5, 0.75, 1, 2, 2.5):
@@ -143,7 +144,8 @@ def test_blur_is_told(real_data: Path) -> None:
         )
         shares[percent] = ((middle < limits.fine_to_middle.value).mean(), (coarse < limits.fine_to_coarse.value).mean())
         print(
-            f"| {percent} | {len(found)} | {shares[percent][0]:.1%} | {shares[percent][1]:.1%} | {middle.min():.3f} | {coarse.min():.3f} |"
+            f"| {percent} | {len(found)} | {shares[percent][0]:.1%} | {shares[percent][1]:.1%} | "
+            f"{middle.min():.3f} | {coarse.min():.3f} |"
         )
     assert shares[0] == (0, 0)
     for middle, coarse, percent in ((0.5, None, 0.75), (None, 0.5, 2)):

@@ -1,4 +1,7 @@
-"""Images of a data set that a mapping reads: tones, labels, and a colour space that follows the label, in both reports."""
+"""Images of a data set that a mapping reads.
+
+Tones, labels, and a colour space that follows the label, in both reports.
+"""
 
 import csv
 import io

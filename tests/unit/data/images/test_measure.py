@@ -65,7 +65,8 @@ def test_reject_rate_by_tone_counts_images_that_can_be_decoded() -> None:
         "Images of a case in the tables": 9,
     }
     by_tone = found["rejected_by_monk_bin"]
-    # Tone 2: images 10, 20, 21 of which 20 is dark (10 is a case's of no tone, too, and counts once). Tone 9: 30, 31, 41.
+    # Tone 2: images 10, 20, 21 of which 20 is dark (10 is a case's of no tone, too, and counts once).
+    # Tone 9: 30, 31, 41.
     assert by_tone.loc["MST_1_3", ["n", "of"]].tolist() == [1, 3]
     assert by_tone.loc["MST_7_10", ["n", "of"]].tolist() == [2, 3]
     assert by_tone.loc["MST_NONE", ["n", "of"]].tolist() == [0, 1]
@@ -240,7 +241,10 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
         str(out),
         "--no-pictures",
     )
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
+    heed = (
+        "import signal; signal.signal(signal.SIGINT, "
+        "signal.default_int_handler)"
+    )  # a test run in the background ignores it
     code = f"{heed}; from dermis.data.cli import data; data(['images', *{given!r}, '--processes', '2'])"
     with subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True

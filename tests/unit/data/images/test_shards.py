@@ -16,7 +16,10 @@ KEYS = [f"images/{n}.png" for n in range(200)]
 
 
 class FakeQueue:
-    """A queue whose workers take a job at each look; `lose` says which jobs get lost, given the job and how often it was sent."""
+    """A queue whose workers take a job at each look.
+
+    `lose` says which jobs get lost, given the job and how often it was sent.
+    """
 
     def __init__(self, store: MemoryStore, plan: Plan, lose: Callable[[int, int], bool] = lambda *_: False) -> None:
         self.store, self.plan, self.lose = store, plan, lose

@@ -32,7 +32,8 @@ def test_a_case_id_that_is_no_whole_number_is_refused(cell: str) -> None:
 
 
 def test_a_name_with_comma_apostrophe_and_slash_is_one_name() -> None:
-    cell = """['Acute dermatitis, NOS', "Kaposi's sarcoma of skin", 'SCC/SCCIS', 'Looks like a burn, but the history says otherwise.']"""
+    cell = """['Acute dermatitis, NOS', "Kaposi's sarcoma of skin", 'SCC/SCCIS', \
+'Looks like a burn, but the history says otherwise.']"""
     assert cells.names(cell) == (
         "Acute dermatitis, NOS",
         "Kaposi's sarcoma of skin",

@@ -48,7 +48,10 @@ def split(
 
 
 def many(n: int = 300) -> list[Row]:
-    """Cases of three common labels, with one rare label and one linked group of 11: cases 0-10 in a chain of shared images."""
+    """Cases of three common labels, with one rare label and one linked group of 11.
+
+    Cases 0-10 are in a chain of shared images.
+    """
     rows: list[Row] = []
     for index in range(n):
         images = (index, index + 1) if index < 10 else (index,) if index == 10 else (1000 + index, 2000 + index)

@@ -1,4 +1,7 @@
-"""What a comparison rests on: nobody is asked of a case that it saw, choices are made within the training cases, and a fold is done once."""
+"""What a comparison rests on.
+
+Nobody is asked of a case that it saw, choices are made within the training cases, and a fold is done once.
+"""
 
 from dataclasses import replace
 

@@ -22,7 +22,10 @@ pytestmark = pytest.mark.trainer
 
 
 def draw(n, seed=0, conditions=5, ambiguity=None):
-    """Return perfectly calibrated probabilities and targets: one-hot, or with `ambiguity` soft ones whose mean is the probability."""
+    """Return perfectly calibrated probabilities and targets.
+
+    Targets are one-hot, or with `ambiguity` soft ones whose mean is the probability.
+    """
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(conditions, 0.5), n)
     if ambiguity:

@@ -1,4 +1,7 @@
-"""What a bundle says of a data set, and what the studies make of it: by a model that looks at lightness alone, and by the demo."""
+"""What a bundle says of a data set, and what the studies make of it.
+
+By a model that looks at lightness alone, and by the demo.
+"""
 
 import dataclasses
 

@@ -1,4 +1,7 @@
-"""Backbones: published weights give the published logits, cutting and folding change nothing, and a pickle can run nothing."""
+"""Backbones.
+
+Published weights give the published logits, cutting and folding change nothing, and a pickle can run nothing.
+"""
 
 import io
 import os
@@ -109,7 +112,10 @@ def test_a_tensor_outside_of_its_storage_is_refused():
         pass
 
     Fake.__module__, Fake.__qualname__, Fake.__name__ = "torch", "FloatStorage", "FloatStorage"
-    text = b"\x80\x02}U\x01xctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x011U\x03cpuK\x04NtQK\x00K\x08\x85K\x01\x85t(Rs."
+    text = (
+        b"\x80\x02}U\x01xctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n"
+        b"U\x011U\x03cpuK\x04NtQK\x00K\x08\x85K\x01\x85t(Rs."
+    )
     text = text.replace(b"t(Rs.", b"tRs.")
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
     data = head + text + pickle.dumps(["1"], 2) + (4).to_bytes(8, "little") + bytes(16)
@@ -184,7 +190,10 @@ def test_weights_come_from_a_file_by_url(tmp_path):
 
 
 def test_the_export_is_the_trained_model_on_real_photos(real_data, tmp_path):
-    """TensorFlow in process, the exported graph and OpenVINO agree, batch norm folded, depths tapped, images mirrored."""
+    """TensorFlow in process, the exported graph and OpenVINO agree.
+
+    Batch norm is folded, depths are tapped, images are mirrored.
+    """
     dataset = open_dataset(str(real_data / "photos/fitzpatrick17k"))
     dataset = replace(dataset, samples=dataset.samples[:4])
     config = replace(fitzpatrick17k.CONFIG, image_size=224)

@@ -1,4 +1,7 @@
-"""Every source becomes the same samples; a row and its images can't part; nothing leaks between the parts of a split."""
+"""Every source becomes the same samples; a row and its images can't part.
+
+Nothing leaks between the parts of a split.
+"""
 
 from dataclasses import replace
 

@@ -1,6 +1,7 @@
 """A really trained model that is worse on dark skin is refused by `dermis promote`, and one that is as good is not.
 
-One model learned from labels that were shuffled on dark skin. It loses on lighter skin too, as the tones share its weights.
+One model learned from labels that were shuffled on dark skin. It loses on lighter skin too, as the tones share its
+weights.
 """
 
 import dataclasses

@@ -1,4 +1,7 @@
-"""Several devices and half precision: what is trained is what one processor would have trained, and float32 when it is exported."""
+"""Several devices and half precision.
+
+What is trained is what one processor would have trained, and float32 when it is exported.
+"""
 
 import json
 import os
@@ -24,9 +27,12 @@ print(json.dumps([devices().num_replicas_in_sync, *metrics_and_sizes(Path(sys.ar
 
 
 def metrics_and_sizes(folder):
-    """Return every epoch's metrics of a run through a frozen and an unfrozen stage, and how large its optimizer's averages of gradients are.
+    """Return every epoch's metrics of a run through a frozen and an unfrozen stage.
 
-    17 cases a batch: two devices can't share that evenly. Losses alone would not do: Adam's steps are the same if every gradient is doubled.
+    Beside them stands how large its optimizer's averages of gradients are.
+
+    17 cases a batch: two devices can't share that evenly. Losses alone would not do: Adam's steps are the same if every
+    gradient is doubled.
     """
     from dermis.shared.stores.memory import MemoryStore
     from dermis.trainer.records.runs import Run, RunConfig

@@ -1,4 +1,8 @@
-"""Training: the batches are fixed, a kill costs nothing but time, a loss that is not finite names its cases, and what is hidden is hidden."""
+"""Training, its batches and its faults.
+
+The batches are fixed, a kill costs nothing but time, a loss that is not finite names its cases, and what is hidden is
+hidden.
+"""
 
 import dataclasses
 import json

@@ -1,4 +1,7 @@
-"""`dermis train` is asked to stop at several moments; it has to end at once, say so in the store, and go on by the same command."""
+"""`dermis train` is asked to stop at several moments.
+
+It has to end at once, say so in the store, and go on by the same command.
+"""
 
 import os
 import random
