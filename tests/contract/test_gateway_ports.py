@@ -28,7 +28,7 @@ class Brokers:
     reply: Callable[[Broker, str, bytes], None]
 
 
-def fake_reply(broker: Broker, scratch_id: str, report: bytes) -> None:
+def fake_reply(broker: Broker, _scratch_id: str, report: bytes) -> None:
     assert isinstance(broker, FakeBroker)
     broker.reply = report
 

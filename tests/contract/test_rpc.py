@@ -13,11 +13,11 @@ from tests.support.servers import free_port
 
 
 @answer_errors
-def _fail(request: bytes, context: grpc.ServicerContext) -> bytes:
+def _fail(request: bytes, _context: grpc.ServicerContext) -> bytes:
     raise DermisError(Kind(request.decode()), "REASON", f"a sentence about {request.decode()}, é")
 
 
-def _break(request: bytes, context: grpc.ServicerContext) -> bytes:
+def _break(_request: bytes, _context: grpc.ServicerContext) -> bytes:
     raise RuntimeError("a fault of ours")
 
 
@@ -60,7 +60,7 @@ def test_a_peer_that_is_away_is_unavailable_and_a_silent_one_late() -> None:
     assert error_of(fault.value, "serving").kind is Kind.UNAVAILABLE
     waiting = threading.Event()
     server = make_server(threads=1)
-    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: bytes(waiting.wait(5)))
+    handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: bytes(waiting.wait(5)))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Wait": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -75,7 +75,7 @@ def test_all_addresses_of_a_peer_take_turns() -> None:
     servers = [make_server(threads=1) for _ in range(2)]
     ports = []
     for number, server in enumerate(servers):
-        handler = grpc.unary_unary_rpc_method_handler(lambda request, context, number=number: str(number).encode())
+        handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context, number=number: str(number).encode())
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Who": handler}),))
         ports.append(server.add_insecure_port("127.0.0.1:0"))
         server.start()

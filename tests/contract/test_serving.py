@@ -38,7 +38,7 @@ def available(server) -> list[int]:
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-def test_answers_every_output_of_the_signature(server, request_, arrays: dict[str, Array], manifest: Manifest) -> None:
+def test_answers_every_output_of_the_signature(server, request_, manifest: Manifest) -> None:
     outputs = {name: from_proto(tensor, name) for name, tensor in server.predict(request_).outputs.items()}
     conditions, (height, width) = len(manifest.conditions), manifest.cam_size
     assert {name: (array.dtype, array.shape) for name, array in outputs.items()} == {

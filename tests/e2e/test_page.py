@@ -261,7 +261,7 @@ def test_the_network_is_cut_half_way_and_a_second_tap_makes_no_second_case(page:
     assert accepted[0] in page.url
 
 
-def test_a_reload_while_offline_sends_the_same_case(page: Page, context: BrowserContext) -> None:
+def test_a_reload_while_offline_sends_the_same_case(page: Page) -> None:
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_have_count(1)
     page.locator("#agree").check()
@@ -530,7 +530,7 @@ def test_a_case_that_never_was_is_told(page: Page, system: System) -> None:
     expect(page.get_by_text("There is no such case here")).to_be_visible()
 
 
-def test_models_their_figures_by_tone_and_the_system_are_shown(page: Page, system: System) -> None:
+def test_models_their_figures_by_tone_and_the_system_are_shown(page: Page) -> None:
     page.get_by_role("link", name="Models").click()
     expect(page.get_by_role("row", name=re.compile("dermis 1 current demo"))).to_be_visible()
     page.get_by_role("button", name="Compare").click()

@@ -27,7 +27,7 @@ schemathesis.openapi.media_type(
 
 
 @schemathesis.hook.apply_to(method="POST", path="/v1/batches")
-def flatmap_body(context: schemathesis.HookContext, body: Any) -> st.SearchStrategy[Any]:
+def flatmap_body(context: schemathesis.HookContext, body: Any) -> st.SearchStrategy[Any]:  # noqa: ARG001 - the hook's
     try:
         BatchSource.model_validate(body, strict=True)
     except ValidationError:  # wrong on purpose: it stays so
@@ -36,5 +36,5 @@ def flatmap_body(context: schemathesis.HookContext, body: Any) -> st.SearchStrat
 
 
 @schemathesis.hook.apply_to(method="POST", path="/v1/batches")
-def flatmap_query(context: schemathesis.HookContext, query: Any) -> st.SearchStrategy[Any]:
+def flatmap_query(context: schemathesis.HookContext, query: Any) -> st.SearchStrategy[Any]:  # noqa: ARG001 - the hook's
     return st.sampled_from([{**query, "url": SOURCE}, query]) if isinstance(query, dict) else st.just(query)

@@ -65,7 +65,7 @@ class Remembering(World):
 
     last: bytes | None = None
 
-    def reply(self, scratch_id: str, report: bytes) -> None:
+    def reply(self, _scratch_id: str, report: bytes) -> None:
         self.last = report
 
 
@@ -83,7 +83,7 @@ class Routes:
     async def _assess(self, job: AssessJob) -> None:
         self.pipeline.assess(job)
 
-    async def _ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
+    async def _ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:  # noqa: ARG002 - the port's name
         self.pipeline.assess_image(job)
         return self.world.last
 

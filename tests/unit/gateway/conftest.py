@@ -59,13 +59,13 @@ class FakeBroker:
     async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
         self.steps += jobs if self.up else []
 
-    async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
+    async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:  # noqa: ARG002 - the port's name
         if not self.up:
             raise DermisError(Kind.UNAVAILABLE, "BROKER_UNAVAILABLE", "no worker can be asked now")
         self.asked.append(job)
         return self.reply
 
-    async def announce(self, case_id: str, fact: str) -> None:
+    async def announce(self, case_id: str, _fact: str) -> None:
         self.hub.wake(case_id)
 
     async def load(self, line: str = "") -> Load | None:

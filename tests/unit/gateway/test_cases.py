@@ -100,63 +100,68 @@ def test_with_the_queue_down_a_case_is_taken_in_all_the_same(gateway: Any, jpeg:
 
 
 REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = {
-    "no image": (lambda g, j, p: g.submit(), 422, "IMAGE_COUNT", "/images"),
-    "4 images": (lambda g, j, p: g.submit(j, j, j, j), 422, "IMAGE_COUNT", "/images"),
-    "too many bytes": (lambda g, j, p: g.submit(j, j + bytes(300_000)), 413, "IMAGE_TOO_LARGE", "/images/1"),
-    "a PDF named .jpg": (lambda g, j, p: g.submit(j, b"%PDF-1.7 ...", names="x.jpg"), 415, "IMAGE_FORMAT", "/images/1"),
-    "a truncated PNG": (lambda g, j, p: g.submit(p[: len(p) // 2]), 422, "IMAGE_DAMAGED", "/images/0"),
-    "a truncated JPEG": (lambda g, j, p: g.submit(j[: len(j) // 2]), 422, "IMAGE_DAMAGED", "/images/0"),
-    "an empty image": (lambda g, j, p: g.submit(b""), 422, "IMAGE_DAMAGED", "/images/0"),
-    "a huge header": (lambda g, j, p: g.submit(HUGE_PNG), 422, "IMAGE_DIMENSIONS", "/images/0"),
+    "no image": (lambda g, _j, _p: g.submit(), 422, "IMAGE_COUNT", "/images"),
+    "4 images": (lambda g, j, _p: g.submit(j, j, j, j), 422, "IMAGE_COUNT", "/images"),
+    "too many bytes": (lambda g, j, _p: g.submit(j, j + bytes(300_000)), 413, "IMAGE_TOO_LARGE", "/images/1"),
+    "a PDF named .jpg": (
+        lambda g, j, _p: g.submit(j, b"%PDF-1.7 ...", names="x.jpg"),
+        415,
+        "IMAGE_FORMAT",
+        "/images/1",
+    ),
+    "a truncated PNG": (lambda g, _j, p: g.submit(p[: len(p) // 2]), 422, "IMAGE_DAMAGED", "/images/0"),
+    "a truncated JPEG": (lambda g, j, _p: g.submit(j[: len(j) // 2]), 422, "IMAGE_DAMAGED", "/images/0"),
+    "an empty image": (lambda g, _j, _p: g.submit(b""), 422, "IMAGE_DAMAGED", "/images/0"),
+    "a huge header": (lambda g, _j, _p: g.submit(HUGE_PNG), 422, "IMAGE_DIMENSIONS", "/images/0"),
     "malformed JSON": (
-        lambda g, j, p: g.submit(j, self_report='{"textures": ['),
+        lambda g, j, _p: g.submit(j, self_report='{"textures": ['),
         422,
         "SELF_REPORT_JSON",
         "/self_report",
     ),
-    "deep JSON": (lambda g, j, p: g.submit(j, self_report="[" * 60_000), 422, "SELF_REPORT_JSON", "/self_report"),
+    "deep JSON": (lambda g, j, _p: g.submit(j, self_report="[" * 60_000), 422, "SELF_REPORT_JSON", "/self_report"),
     "not UTF-8": (
-        lambda g, j, p: g.call("POST", "/v1/cases", files={"images": j, "self_report": b"\xff"}),
+        lambda g, j, _p: g.call("POST", "/v1/cases", files={"images": j, "self_report": b"\xff"}),
         422,
         "FORM_FIELD",
         "/self_report",
     ),
-    "JSON of another kind": (lambda g, j, p: g.submit(j, self_report="[1]"), 422, "SELF_REPORT", "/self_report"),
+    "JSON of another kind": (lambda g, j, _p: g.submit(j, self_report="[1]"), 422, "SELF_REPORT", "/self_report"),
     "unknown answer": (
-        lambda g, j, p: g.submit(j, self_report='{"textures": ["FLAT", "SLIMY"]}'),
+        lambda g, j, _p: g.submit(j, self_report='{"textures": ["FLAT", "SLIMY"]}'),
         422,
         "SELF_REPORT",
         "/self_report/textures/1",
     ),
     "unknown question": (
-        lambda g, j, p: g.submit(j, self_report='{"age/~": 1}'),
+        lambda g, j, _p: g.submit(j, self_report='{"age/~": 1}'),
         422,
         "SELF_REPORT",
         "/self_report/age~1~0",
     ),
     "no list": (
-        lambda g, j, p: g.submit(j, self_report='{"textures": "FLAT"}'),
+        lambda g, j, _p: g.submit(j, self_report='{"textures": "FLAT"}'),
         422,
         "SELF_REPORT",
         "/self_report/textures",
     ),
-    "unknown consent": (lambda g, j, p: g.submit(j, consent="MAYBE"), 422, "CONSENT", "/consent"),
-    "unknown shot type": (lambda g, j, p: g.submit(j, shot_types="SIDEWAYS"), 422, "SHOT_TYPES", "/shot_types/0"),
-    "too few shot types": (lambda g, j, p: g.submit(j, j, shot_types="CLOSE_UP"), 422, "SHOT_TYPES", "/shot_types"),
-    "answers twice": (lambda g, j, p: g.submit(j, self_report=["{}", "{}"]), 422, "FORM_FIELD", "/self_report"),
-    "long answers": (lambda g, j, p: g.submit(j, self_report=" " * 70_000), 413, "FIELD_TOO_LARGE", "/self_report"),
-    "unknown field": (lambda g, j, p: g.submit(j, age="3"), 422, "FORM_FIELD", ""),
-    "20 fields": (lambda g, j, p: g.submit(j, shot_types=["CLOSE_UP"] * 20), 422, "FORM_BROKEN", ""),
-    "JSON body": (lambda g, j, p: g.call("POST", "/v1/cases", json={}), 415, "CONTENT_TYPE", ""),
-    "no body": (lambda g, j, p: g.call("POST", "/v1/cases"), 415, "CONTENT_TYPE", ""),
+    "unknown consent": (lambda g, j, _p: g.submit(j, consent="MAYBE"), 422, "CONSENT", "/consent"),
+    "unknown shot type": (lambda g, j, _p: g.submit(j, shot_types="SIDEWAYS"), 422, "SHOT_TYPES", "/shot_types/0"),
+    "too few shot types": (lambda g, j, _p: g.submit(j, j, shot_types="CLOSE_UP"), 422, "SHOT_TYPES", "/shot_types"),
+    "answers twice": (lambda g, j, _p: g.submit(j, self_report=["{}", "{}"]), 422, "FORM_FIELD", "/self_report"),
+    "long answers": (lambda g, j, _p: g.submit(j, self_report=" " * 70_000), 413, "FIELD_TOO_LARGE", "/self_report"),
+    "unknown field": (lambda g, j, _p: g.submit(j, age="3"), 422, "FORM_FIELD", ""),
+    "20 fields": (lambda g, j, _p: g.submit(j, shot_types=["CLOSE_UP"] * 20), 422, "FORM_BROKEN", ""),
+    "JSON body": (lambda g, _j, _p: g.call("POST", "/v1/cases", json={}), 415, "CONTENT_TYPE", ""),
+    "no body": (lambda g, _j, _p: g.call("POST", "/v1/cases"), 415, "CONTENT_TYPE", ""),
     "no boundary": (
-        lambda g, j, p: g.call("POST", "/v1/cases", content=b"x", headers={"Content-Type": "multipart/form-data"}),
+        lambda g, _j, _p: g.call("POST", "/v1/cases", content=b"x", headers={"Content-Type": "multipart/form-data"}),
         422,
         "FORM_BROKEN",
         "",
     ),
     "a broken form": (
-        lambda g, j, p: g.call(
+        lambda g, _j, _p: g.call(
             "POST", "/v1/cases", content=b"x" * 99, headers={"Content-Type": "multipart/form-data; boundary=b"}
         ),
         422,
@@ -164,7 +169,7 @@ REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = 
         "",
     ),
     "half a form": (
-        lambda g, j, p: g.call(
+        lambda g, j, _p: g.call(
             "POST",
             "/v1/cases",
             content=b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + j,
@@ -244,7 +249,7 @@ def test_a_body_without_a_length_is_refused_while_it_streams(gateway: Any) -> No
 def test_when_storing_fails_nothing_stays_and_the_client_may_try_again(gateway: Any, jpeg: bytes, failing: int) -> None:
     put_once, calls = gateway.store.put_once, []
 
-    def fail_at(key: str, data: bytes, *, reserved: bool = False) -> bool:
+    def fail_at(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
         calls.append(key)
         if len(calls) == failing + 1:
             put_once(key, data)  # the answer is lost, not the write

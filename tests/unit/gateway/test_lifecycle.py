@@ -287,7 +287,7 @@ class TestSendingAgain:
     def test_one_that_broke_off_is_brought_to_its_end(self, gateway: Any, jpeg: bytes, failing: int) -> None:
         put_once, calls = gateway.store.put_once, []
 
-        def fail_at(key: str, data: bytes, *, reserved: bool = False) -> bool:
+        def fail_at(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
             calls.append(key)
             if len(calls) == failing + 1:
                 raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
@@ -324,7 +324,7 @@ class TestSendingAgain:
             reached, erased = asyncio.Event(), threading.Event()
             put_once, loop = gateway.store.put_once, asyncio.get_running_loop()
 
-            def late(key: str, data: bytes, *, reserved: bool = False) -> bool:
+            def late(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
                 if key.endswith(before) and not reached.is_set():
                     loop.call_soon_threadsafe(reached.set)
                     erased.wait(5)
@@ -351,7 +351,7 @@ class TestSendingAgain:
     ) -> None:
         put_once = gateway.store.put_once
 
-        def breaking_off(key: str, data: bytes, *, reserved: bool = False) -> bool:
+        def breaking_off(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
             if key.endswith("received.json"):
                 raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
             return bool(put_once(key, b"of an earlier release" if key.endswith("original") else data))
@@ -366,7 +366,7 @@ class TestSendingAgain:
         first = gateway.submit(jpeg, headers={"Idempotency-Key": "k"})
         put_once = gateway.store.put_once
 
-        def erasing(key: str, data: bytes, *, reserved: bool = False) -> bool:
+        def erasing(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
             try:
                 return bool(put_once(key, data))
             except BlobConflict:

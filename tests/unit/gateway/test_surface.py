@@ -169,7 +169,8 @@ def test_feedback_needs_an_outcome_and_goes_when_the_case_is_erased(
     assert give(gateway, finished, {"helpful": True}).json()["reason"] == "CASE_ERASED"
 
 
-def test_models_are_listed_with_the_current_one_marked(gateway: Gateway, published: None) -> None:
+@pytest.mark.usefixtures("published")
+def test_models_are_listed_with_the_current_one_marked(gateway: Gateway) -> None:
     (model,) = gateway.get("/v1/models").json()["models"]
     assert (model["name"], model["version"], model["purpose"], model["current"]) == ("dermis", 1, "demo", True)
     report = gateway.get(model["evaluation"]).json()
@@ -177,8 +178,9 @@ def test_models_are_listed_with_the_current_one_marked(gateway: Gateway, publish
     assert report["report"]["slices"]["monk_skin_tone"][0]["n"] > 0
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("path", ["2/evaluation", "1/evaluation?name=other"])
-def test_a_model_that_is_not_there_is_not_found(gateway: Gateway, published: None, path: str) -> None:
+def test_a_model_that_is_not_there_is_not_found(gateway: Gateway, path: str) -> None:
     response = gateway.get(f"/v1/models/{path}")
     assert (response.status_code, response.json()["reason"]) == (404, "MODEL_NOT_FOUND")
 
@@ -214,7 +216,8 @@ def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -
     assert gateway.get("/v1/promotions?cursor=x").json()["reason"] == "CURSOR"
 
 
-def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway, published: None) -> None:
+@pytest.mark.usefixtures("published")
+def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway) -> None:
     assert "No promotion is recorded" in gateway.get("/models").text
     ids = [promotion(gateway.store, n) for n in range(10)]
     ids.append(
@@ -249,7 +252,8 @@ def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway
     assert "Anteriores" in gateway.get("/models?lang=es").text
 
 
-def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gateway, published: None) -> None:
+@pytest.mark.usefixtures("published")
+def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gateway) -> None:
     own = gateway.get("/models/dermis/1").text
     assert "Measured on" not in own
     report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"data": "another clinic's"}
@@ -324,9 +328,10 @@ BROKEN_REPORTS = {
 }
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("report", [None, *BROKEN_REPORTS.values()], ids=["none", *BROKEN_REPORTS])
 def test_a_version_whose_evaluation_is_missing_or_broken_is_shown_without_one(
-    gateway: Gateway, published: None, report: bytes | None
+    gateway: Gateway, report: bytes | None
 ) -> None:
     key = f"models/dermis/1/{EVALUATION_FILE}"
     gateway.store.delete(key)
@@ -341,6 +346,7 @@ def test_a_version_whose_evaluation_is_missing_or_broken_is_shown_without_one(
     assert gateway.get("/compare?first=dermis/1&second=dermis/1").status_code == 404
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize(
     "changed",
     [
@@ -352,7 +358,7 @@ def test_a_version_whose_evaluation_is_missing_or_broken_is_shown_without_one(
         {"metrics": {"top_1": 10**400}},
     ],
 )
-def test_an_evaluation_of_another_shape_is_shown_by_nothing(gateway: Gateway, published: None, changed: Any) -> None:
+def test_an_evaluation_of_another_shape_is_shown_by_nothing(gateway: Gateway, changed: Any) -> None:
     key = f"models/dermis/1/{EVALUATION_FILE}"
     report = json.loads(gateway.store.get(key)) | changed
     gateway.store.delete(key)
@@ -361,9 +367,8 @@ def test_an_evaluation_of_another_shape_is_shown_by_nothing(gateway: Gateway, pu
     assert [gateway.get(path).status_code for path in ("/models", "/models/dermis/1")] == [200, 404]
 
 
-def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(
-    gateway: Gateway, published: None
-) -> None:
+@pytest.mark.usefixtures("published")
+def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(gateway: Gateway) -> None:
     key = f"models/dermis/1/{EVALUATION_FILE}"
     row = {"value": "MST_1_3", "n": 3, "top_9": 0.5, "top_9_interval": None, "who": "ours"}
     report = evaluations.document(later={"a": [1, {"b": "c"}]}, slices={"monk_bin": [row]})
@@ -373,8 +378,9 @@ def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(
     assert gateway.get("/models/dermis/1").status_code == 200
 
 
+@pytest.mark.usefixtures("published")
 def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_number_is_left_out(
-    gateway: Gateway, published: None
+    gateway: Gateway,
 ) -> None:
     manifest = (demo.BUNDLE / "manifest.json").read_text()
     gateway.store.put_once(
@@ -396,7 +402,8 @@ def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_num
     assert answer == report | {"metrics": {"top_1": 0.25, "top_3": None}, "unknown": [None, None]}
 
 
-def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway, published: None) -> None:
+@pytest.mark.usefixtures("published")
+def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway) -> None:
     gateway.store.delete(CURRENT_KEY)
     gateway.store.put_once(CURRENT_KEY, b"{")
     for path in ("/v1/models", "/v1/conditions", "/v1/models/1/evaluation"):
@@ -423,9 +430,10 @@ def test_what_is_wrong_with_a_pages_address_is_said_on_a_page(gateway: Gateway) 
     assert '<p lang="en">path/version: Input should be a valid integer' in page.text
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("manifest", [None, b"{", b"[]"])
 def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(
-    gateway: Gateway, published: None, manifest: bytes | None
+    gateway: Gateway, manifest: bytes | None
 ) -> None:
     gateway.store.delete("models/dermis/1/manifest.json")
     if manifest:
@@ -435,15 +443,17 @@ def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(
     assert gateway.get("/v1/models").json() == {"models": []}
 
 
-def test_the_models_page_shows_each_top_k_beside_its_floor(gateway: Gateway, published: None) -> None:
+@pytest.mark.usefixtures("published")
+def test_the_models_page_shows_each_top_k_beside_its_floor(gateway: Gateway) -> None:
     floors = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())["floors"]
     page = gateway.get("/models").text
     for name in ("top_1", "top_3"):
         assert f"Floor: {100 * floors[name]:.1f}&nbsp;%" in page
 
 
+@pytest.mark.usefixtures("published")
 def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_marks_what_is_english(
-    gateway: Gateway, published: None
+    gateway: Gateway,
 ) -> None:
     promotion(gateway.store, 1)
     report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())

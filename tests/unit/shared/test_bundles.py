@@ -75,7 +75,7 @@ class Recorded(MemoryStore):
         self.writes: list[str] = []
         self.interfere = None
 
-    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG002 - the port's name
         self.writes.append(key)
         return super().put_once(key, data)
 

@@ -48,7 +48,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         real = getattr(os, name)
 
         def call(first: int | Path, *rest: Path) -> object:
-            written.append((name, os.stat(first).st_ino))
+            written.append((name, (os.fstat(first) if isinstance(first, int) else first.stat()).st_ino))
             return real(first, *rest)
 
         monkeypatch.setattr(os, name, call)
@@ -150,7 +150,7 @@ def test_a_killed_writer_leaves_whole_objects_and_its_leftovers_go_soon(
 
 
 def test_a_put_whose_temporary_file_was_taken_away_fails_and_does_not_hang(
-    store: DiskStore, root: Path, monkeypatch: pytest.MonkeyPatch
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.link
     monkeypatch.setattr(
@@ -388,7 +388,7 @@ def test_no_key_is_the_beginning_of_another_and_a_slash(store: DiskStore, first:
 def test_strangers_files_are_no_objects(store: DiskStore, root: Path) -> None:
     store.put_once("a/k", b"1")
     for name in (b".DS_Store", b"a/.nfs0001", b"bad\xff\xfename", b"new\nline", b"back\\slash"):
-        Path(os.fsdecode(os.path.join(os.fsencode(root), name))).write_bytes(b"")
+        (root / os.fsdecode(name)).write_bytes(b"")
     assert list(store.list("")) == ["a/k"]
 
 

@@ -36,6 +36,10 @@ def store(tmp_path: Path) -> DiskStore:
     return DiskStore(tmp_path)
 
 
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
+
+
 def put_as_before(root: Path, key: str, data: bytes = b"1") -> None:
     path = root / key
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,7 @@ def test_a_case_lies_by_time_and_what_is_not_in_a_folder_of_its_own_lies_as_it_i
     home = f"cases/{owner}/{BY_TIME}/{case[:10]}/{case[10:12]}/{case}"
     assert files == [f"{home}/images/1/original", f"open/{case}"]
     store.delete(f"cases/{owner}/{case}/images/1/original")
-    assert sorted(os.listdir(tmp_path / "cases")) == [".lock", ".tmp"]
+    assert sorted(names(tmp_path / "cases")) == [".lock", ".tmp"]
 
 
 def test_a_mark_lies_by_time_and_the_oldest_is_read_without_the_others(
@@ -89,12 +93,12 @@ def test_marks_of_an_older_store_are_read_where_they_lie_and_moved(store: DiskSt
     assert store.put_once(keys[0], b"1") is False
     store.delete(keys[1])
     store.tend(reserve_bytes=0, busy={ids[0]})
-    assert sorted(os.listdir(tmp_path / "retention/batches")) == [BY_TIME, ids[0]]
+    assert sorted(names(tmp_path / "retention/batches")) == [BY_TIME, ids[0]]
     assert list(store.list("retention/batches/")) == [keys[0], keys[2], keys[3]]
     assert store.get(keys[2]) == b"1"
     assert store.written_at(keys[2]).timestamp() == 1_700_000_000
     store.tend(reserve_bytes=0, busy=())
-    assert os.listdir(tmp_path / "retention/batches") == [BY_TIME]
+    assert names(tmp_path / "retention/batches") == [BY_TIME]
 
 
 def test_of_one_move_no_more_than_its_share_goes_at_once(
@@ -107,10 +111,10 @@ def test_of_one_move_no_more_than_its_share_goes_at_once(
     for key in keys:
         put_as_before(tmp_path, key)
     store.tend(reserve_bytes=0, busy=())
-    assert len([name for name in os.listdir(tmp_path / "retention/y") if name != BY_TIME]) == 1
+    assert len([name for name in names(tmp_path / "retention/y") if name != BY_TIME]) == 1
     assert list(store.list("")) == keys
     store.tend(reserve_bytes=0, busy=())
-    assert os.listdir(tmp_path / "retention/y") == [BY_TIME]
+    assert names(tmp_path / "retention/y") == [BY_TIME]
     assert list(store.list("")) == keys
 
 
@@ -162,7 +166,7 @@ def test_an_older_store_is_read_as_it_is_and_moved_but_for_what_is_in_work(store
     store.put_once(f"cases/public/{cases[0]}/outcome.json", b"2")
     assert (tmp_path / "cases/public" / cases[0] / "outcome.json").exists(), "what a case holds lies in one place"
     store.tend(reserve_bytes=0, busy={cases[1]})
-    assert sorted(os.listdir(tmp_path / "cases/public")) == [BY_TIME, cases[1]]
+    assert sorted(names(tmp_path / "cases/public")) == [BY_TIME, cases[1]]
     assert list(store.list("cases/")) == sorted([*keys, f"cases/public/{cases[0]}/outcome.json"])
     assert all(store.get(key) == b"1" for key in keys)
 
@@ -177,7 +181,7 @@ def test_what_was_put_into_the_old_place_while_it_moved_comes_together(store: Di
     ]
     store.tend(reserve_bytes=0, busy=())
     assert store.get(f"cases/public/{case}/outcome.json") == b"2"
-    assert os.listdir(tmp_path / "cases/public") == [BY_TIME]
+    assert names(tmp_path / "cases/public") == [BY_TIME]
 
 
 def test_an_object_whose_folder_moves_at_that_moment_is_there_and_is_deleted(

@@ -60,7 +60,7 @@ class Context:
 
 class Servicer:
     @answer_errors
-    def Encode(self, request: str, context: Context) -> str:
+    def Encode(self, request: str, _context: Context) -> str:
         """Says what it got."""
         if request == "bad":
             raise DermisError(Kind.INVALID, "ANSWER", "age_group='x' is unknown")

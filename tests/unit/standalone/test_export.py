@@ -42,6 +42,7 @@ def test_all_of_a_case_and_nothing_else_is_given_out_and_the_audit_says_so(tmp_p
     assert export(tmp_path, "--case", CASE, "--out", str(out)).exit_code == 2
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -50,9 +51,7 @@ def test_all_of_a_case_and_nothing_else_is_given_out_and_the_audit_says_so(tmp_p
         (("--case", "../x"), "is no id of a case"),
     ],
 )
-def test_what_is_not_there_makes_no_file(
-    tmp_path: Path, store: DiskStore, arguments: tuple[str, ...], said: str
-) -> None:
+def test_what_is_not_there_makes_no_file(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     result = export(tmp_path, *arguments, "--out", str(tmp_path / "x.zip"))
     assert result.exit_code == 2
     assert said in result.stderr

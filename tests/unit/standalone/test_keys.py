@@ -85,5 +85,5 @@ def test_a_fault_names_what_is_wrong_and_stores_nothing(
 
 
 @pytest.mark.parametrize("command", ["create", "list", "revoke"])
-def test_each_says_how_it_is_used(tmp_path: Path, command: str) -> None:
+def test_each_says_how_it_is_used(command: str) -> None:
     assert f"Examples:\n    dermis keys {command}" in CliRunner().invoke(cli.main, ["keys", command, "--help"]).stdout

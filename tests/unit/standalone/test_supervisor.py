@@ -186,7 +186,7 @@ def test_hurry_kills_at_once(log: Log) -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_the_parts_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+def test_the_parts_end_with_a_supervisor_that_is_killed() -> None:
     code = textwrap.dedent(
         f"""
         import os, sys, time

@@ -141,7 +141,7 @@ def test_a_batch_that_was_never_wholly_submitted_goes_in_time(store: MemoryStore
     assert not list(store.list("open-batches/"))
 
 
-def test_a_batch_that_a_lagging_gateway_is_storing_is_not_taken_for_lost(store: MemoryStore, queue: FakeQueue) -> None:
+def test_a_batch_that_a_lagging_gateway_is_storing_is_not_taken_for_lost(queue: FakeQueue) -> None:
     late = NOW + POLICY.incomplete_after
     slow = MemoryStore(lambda: late)
     slow.put_once(open_batch_key(ID), b"{}")

@@ -118,7 +118,7 @@ class TestTakeBack:
         store.clock = lambda: datetime.now(UTC)  # type: ignore[method-assign]
         put_once = store.put_once
 
-        def meanwhile(key: str, data: bytes, *, reserved: bool = False) -> bool:
+        def meanwhile(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
             if key == fact_key(OWNER, case_id, "erased"):
                 put_once(fact_key(OWNER, case_id, "received"), received(case_id).model_dump_json().encode())
             return put_once(key, data)

@@ -34,8 +34,8 @@ class Channel:
         } | outputs
         self.asked: list[str] = []
 
-    def unary_unary(self, path: str, **_: Any) -> Any:
-        def call(request: Any, timeout: float) -> Any:
+    def unary_unary(self, _path: str, **_: Any) -> Any:
+        def call(request: Any, timeout: float) -> Any:  # noqa: ARG001 - gRPC's name
             self.asked = list(request.output_filter)
             given = from_proto(request.inputs["features"])
             found = {name: self.outputs[name] for name in self.asked}
@@ -86,7 +86,7 @@ def test_a_version_that_is_not_told_of_soon_is_not_waited_for_as_long_as_a_predi
     waits: list[float] = []
 
     class Silent(Channel):
-        def unary_unary(self, path: str, **_: Any) -> Any:
+        def unary_unary(self, _path: str, **_: Any) -> Any:
             return lambda _request, timeout: waits.append(timeout) or pb.GetModelStatusResponse()
 
     assert not ServingClient(Silent(), deadline_s=10).available(VersionRef(name="dermis", version=1))  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def test_a_version_that_is_not_told_of_soon_is_not_waited_for_as_long_as_a_predi
 
 def test_outliers_are_read_once_from_the_bundle() -> None:
     store = MemoryStore()
-    models = StoreModels(store, lambda ref: True)
+    models = StoreModels(store, lambda _ref: True)
     assert models.outliers(manifest()) is None
     known = Outliers(mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0)
     store.put_once(f"{KNOWING.key}/outliers.npz", to_bytes(known))

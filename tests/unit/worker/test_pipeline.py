@@ -93,21 +93,21 @@ class World:
     def pinned(self) -> Manifest:
         return self.manifest
 
-    def outliers(self, manifest: Manifest) -> Outliers | None:
+    def outliers(self, _manifest: Manifest) -> Outliers | None:
         return self.known
 
-    def encode(self, schema_id: str, report: SelfReport) -> npt.NDArray[np.float32]:
+    def encode(self, schema_id: str, _report: SelfReport) -> npt.NDArray[np.float32]:
         if schema_id != SCHEMA.id:
             raise DermisError(Kind.UNAVAILABLE, "SCHEMA_UNKNOWN", f"schema {schema_id} is not known yet")
         return np.array([1, 0, 0], np.float32)
 
-    def feature_schema(self, manifest: Manifest) -> FeatureSchema:
+    def feature_schema(self, _manifest: Manifest) -> FeatureSchema:
         return SCHEMA
 
-    def evaluation(self, manifest: Manifest) -> EvaluationReport:
+    def evaluation(self, _manifest: Manifest) -> EvaluationReport:
         return evaluations.report()
 
-    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
+    def answer_weights(self, _manifest: Manifest, _columns: int) -> AnswerWeights:
         return AnswerWeights(bias=np.zeros(2, np.float32), weights=np.array([[1, -1], [0, 0], [0.5, 0]], np.float32))
 
     def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
@@ -126,7 +126,7 @@ class World:
             probabilities=np.array([0.8, 0.2], np.float32), cam=cam, answers_logits=logits, embedding=embedding
         )
 
-    def announce(self, case_id: str, fact: str) -> None:
+    def announce(self, _case_id: str, fact: str) -> None:
         self.announced.append(fact)
 
     def reply(self, scratch_id: str, report: bytes) -> None:
@@ -456,7 +456,7 @@ def test_a_wait_that_is_too_long_ends_the_task_and_never_the_case(monkeypatch: p
     assert made.status() is Status.FINISHED
 
 
-def test_a_wait_of_a_day_fails_the_case_and_says_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_of_a_day_fails_the_case_and_says_for_what() -> None:
     made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
     made.faults = [SoftTimeLimitExceeded()]
     made.work()
@@ -546,7 +546,7 @@ class Numbered(MemoryStore):
         self._next()
         return super().get(key)
 
-    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG002 - the port's name
         self._next()
         return super().put_once(key, data)
 

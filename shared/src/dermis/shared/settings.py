@@ -136,8 +136,8 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
 
 def with_state_folder(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` with the state folder (XDG base directories) and the store in it, where they are not set."""
-    data = Path(
-        environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or os.path.expanduser("~")) / ".local" / "share"
-    )
+    # Path.expanduser would raise for a user without a home.
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111
+    data = Path(environ.get("XDG_DATA_HOME") or Path(home) / ".local" / "share")
     state = Path(environ.get("DERMIS_STANDALONE_STATE") or data / "dermis").absolute()
     return {"DERMIS_STORE_URL": (state / "store").as_uri(), **environ, "DERMIS_STANDALONE_STATE": str(state)}

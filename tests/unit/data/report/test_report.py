@@ -103,7 +103,7 @@ def test_the_same_input_gives_the_same_bytes_and_numbers_everywhere(report: Repo
     assert from_csv["1"] == 2
 
 
-def test_a_share_of_nothing_is_empty_not_a_number(report: Report) -> None:
+def test_a_share_of_nothing_is_empty_not_a_number() -> None:
     frame = pd.DataFrame(
         {"value": ["a"], "n": [0], "of": [0], "share": [float("nan")], "low": [float("nan")], "high": [float("nan")]}
     )

@@ -18,7 +18,7 @@ PHOTOS = planted.photos(TEXT, scene("Eczema", tone=MonkSkinTone.MST5, seed=1, si
 
 
 @pytest.mark.parametrize(("name", "data", "kind"), PHOTOS, ids=[kind for *_, kind in PHOTOS])
-def test_the_text_is_gone_and_the_pixels_stay(name: str, data: bytes, kind: str) -> None:
+def test_the_text_is_gone_and_the_pixels_stay(name: str, data: bytes, kind: str) -> None:  # noqa: ARG001
     assert sum(data.count(form) for form in planted.forms(TEXT)) >= 9, "the text was not planted"
     image = clean(data)
     assert image.header.format == kind
@@ -29,7 +29,7 @@ def test_the_text_is_gone_and_the_pixels_stay(name: str, data: bytes, kind: str)
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
 @pytest.mark.parametrize(("name", "data", "kind"), PHOTOS, ids=[kind for *_, kind in PHOTOS])
-def test_exiftool_sees_the_text_before_and_not_after(name: str, data: bytes, kind: str, tmp_path: Path) -> None:
+def test_exiftool_sees_the_text_before_and_not_after(name: str, data: bytes, kind: str, tmp_path: Path) -> None:  # noqa: ARG001
     def tags(content: bytes) -> str:
         path = tmp_path / "photo"
         path.write_bytes(content)

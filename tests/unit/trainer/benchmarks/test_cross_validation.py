@@ -55,7 +55,7 @@ def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_pat
 
 
 def test_the_table_shows_floor_pair_and_tone(tmp_path):
-    found = nested(DATA, [knowing(0.9, []), knowing(0.3, [])], tmp_path, say=lambda line: None)
+    found = nested(DATA, [knowing(0.9, []), knowing(0.3, [])], tmp_path, say=lambda _line: None)
     shown = table(found, best="knows 0.9", others=["knows 0.3"], by=("monk_bin",))
     assert "| floor: the best constant list |" in shown
     assert "| top_1 | +0.6" in shown
@@ -76,15 +76,15 @@ def test_cases_without_a_label_take_no_part(tmp_path, monkeypatch):
     silent = tuple(
         replace(sample, target={}, top=None) if n % 3 == 0 else sample for n, sample in enumerate(DATA.samples)
     )
-    monkeypatch.setattr(comparisons, "open_dataset", lambda data, mapping=None: replace(DATA, samples=silent))
+    monkeypatch.setattr(comparisons, "open_dataset", lambda _data, _mapping=None: replace(DATA, samples=silent))
     known = comparisons.labelled("some")
-    found = nested(known, [knowing(0.9, [])], tmp_path, say=lambda line: None)
+    found = nested(known, [knowing(0.9, [])], tmp_path, say=lambda _line: None)
     shown = table(found, best="knows 0.9", others=[])
     assert f"n = {len(found.dataset)}, " in shown
     assert len(known) > len(found.dataset)  # of one condition a single group is left: it trains in every fold
     assert "nan" not in shown
     flat = replace(found, said={"cnn": np.full((len(found.dataset), len(CONDITIONS)), 0.1)})
-    monkeypatch.setattr(comparisons, "nested", lambda dataset, *given: flat)
+    monkeypatch.setattr(comparisons, "nested", lambda _dataset, *_given: flat)
     shown = comparisons.run_leak("some", work=tmp_path)
     assert shown.count(f"| {len(found.dataset)} |") == 2
 

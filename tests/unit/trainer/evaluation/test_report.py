@@ -214,7 +214,7 @@ def test_gaps_are_those_of_fairlearn(made):
         values = np.array(made.slices[scale])
         here = values != "NOT_GIVEN"
         frame = metrics.MetricFrame(
-            metrics=lambda true, answered: float(np.mean(answered)),
+            metrics=lambda _true, answered: float(np.mean(answered)),
             y_true=right[here],
             y_pred=right[here].astype(float),
             sensitive_features=values[here],

@@ -36,7 +36,7 @@ class Light(Bundle):
 
     blind = False
 
-    def run(self, images, mask, features):
+    def run(self, images, mask, _features):
         shown = images[mask.any(1)] if mask.any() else images
         assert shown.dtype == np.uint8
         light = np.array([row[used].mean() if used.any() else 0 for row, used in zip(images, mask, strict=True)]) / 255
@@ -153,7 +153,7 @@ def test_a_data_set_all_of_whose_images_are_missing_is_refused(light, dataset):
 
 def test_a_store_that_is_away_is_no_missing_image(light, dataset):
     class Away:
-        def get(self, key):
+        def get(self, _key):
             raise DermisError(Kind.UNAVAILABLE, "AWAY", "the store is away")
 
     with pytest.raises(DermisError, match="the store is away"):
@@ -217,7 +217,7 @@ def test_the_same_scene_is_repainted():
 
 def test_flips_are_counted_by_hand(light, dataset):
     whole = predict(light, dataset)
-    found = studies.tone_flips(light, dataset, whole, source=SOURCE, step=lambda n: None)
+    found = studies.tone_flips(light, dataset, whole, source=SOURCE, step=lambda _n: None)
     first = whole.raw["images and answers"].argmax(1)
     by_case = np.zeros((10, len(whole)), bool)
     for row, tone in enumerate(type(case(3, 0, painted=False).monk_skin_tone)):
@@ -231,21 +231,21 @@ def test_flips_are_counted_by_hand(light, dataset):
 
 def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind, dataset):
     whole = predict(blind, dataset)
-    found = studies.tone_flips(blind, dataset, whole, source=SOURCE, step=lambda n: None)
+    found = studies.tone_flips(blind, dataset, whole, source=SOURCE, step=lambda _n: None)
     assert found.flip_rate.value == 0
     assert [row.value for row in found.by_slice if row.slice == "fitzpatrick_group"] == [
         "FST_I_II",
         "FST_III_IV",
         "FST_V_VI",
     ]
-    steady = studies.robustness(blind, dataset, whole, step=lambda n: None)
+    steady = studies.robustness(blind, dataset, whole, step=lambda _n: None)
     assert {row.change for row in steady} == set(studies.CHANGES)
     assert all(row.differences["top_1"].difference == 0 and row.first_stays.value == 1 for row in steady)
     assert {row.slice for row in steady} >= {"all", "monk_bin", "fitzpatrick_group"}
 
 
 def test_on_photos_a_flip_is_named_an_approximation(light, dataset):
-    found = studies.tone_flips(light, dataset, predict(light, dataset), source="file:///photos", step=lambda n: None)
+    found = studies.tone_flips(light, dataset, predict(light, dataset), source="file:///photos", step=lambda _n: None)
     assert found.how.startswith("APPROXIMATION")
     assert [row.shown_as for row in found.shown_as] == list(studies.LIGHTNESS)
     with pytest.raises(DermisError, match="no generated data set"):

@@ -90,7 +90,7 @@ def test_what_is_no_evaluation_is_passed_over_by_name(tmp_path):
 
 
 def test_what_was_measured_is_written_before_the_page(tmp_path, monkeypatch):
-    def broken(*given, **more):
+    def broken(*_given, **_more):
         raise ZeroDivisionError
 
     monkeypatch.setattr(evaluate_run, "as_html", broken)
@@ -124,7 +124,7 @@ def test_a_folder_that_is_not_the_published_bundle_leaves_the_store_alone(store_
 
 
 def test_a_model_of_other_conditions_is_refused_before_anything_is_predicted(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate_run, "predict", lambda *given, **more: pytest.fail("it predicted first"))
+    monkeypatch.setattr(evaluate_run, "predict", lambda *_given, **_more: pytest.fail("it predicted first"))
     conditions = json.loads((BUNDLE / "manifest.json").read_text())["conditions"]
     conditions[0] = {"id": "SCURVY", "name": "Scurvy"}
     other = bundle_like(tmp_path / "other", conditions=conditions)

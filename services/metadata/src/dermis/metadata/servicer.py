@@ -19,7 +19,7 @@ class FeatureServicer(api.FeatureServiceServicer):
 
     @answer_errors
     def EncodeFeatures(
-        self, request: pb.EncodeFeaturesRequest, context: grpc.ServicerContext
+        self, request: pb.EncodeFeaturesRequest, _context: grpc.ServicerContext
     ) -> pb.EncodeFeaturesResponse:
         schema = self._schemas.get(request.feature_schema_id)
         matrix = encoder(schema).encode([from_proto(request.self_report)])
@@ -27,7 +27,7 @@ class FeatureServicer(api.FeatureServiceServicer):
 
     @answer_errors
     def BatchEncodeFeatures(
-        self, request: pb.BatchEncodeFeaturesRequest, context: grpc.ServicerContext
+        self, request: pb.BatchEncodeFeaturesRequest, _context: grpc.ServicerContext
     ) -> pb.BatchEncodeFeaturesResponse:
         if len(request.self_reports) > MAX_ROWS:
             raise DermisError(
@@ -42,7 +42,7 @@ class FeatureServicer(api.FeatureServiceServicer):
 
     @answer_errors
     def DescribeFeatureSchema(
-        self, request: pb.DescribeFeatureSchemaRequest, context: grpc.ServicerContext
+        self, request: pb.DescribeFeatureSchemaRequest, _context: grpc.ServicerContext
     ) -> pb.DescribeFeatureSchemaResponse:
         schema = self._schemas.get(request.feature_schema_id)
         return pb.DescribeFeatureSchemaResponse(

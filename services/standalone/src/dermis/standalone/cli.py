@@ -36,10 +36,10 @@ class Problem(click.ClickException):
 class Commands(click.Group):
     """Loads a sub-command when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return [*_OWN, *sorted(_others())]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _OWN:
             command: click.Command = importlib.import_module(f"dermis.standalone.commands.{cmd_name}").command
             return command

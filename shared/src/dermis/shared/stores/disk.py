@@ -137,7 +137,7 @@ class DiskStore:
             for _ in range(_TRIES):
                 with contextlib.suppress(FileNotFoundError):
                     if generation:
-                        os.replace(temporary, path)
+                        temporary.replace(path)
                     elif not _link(temporary, path):  # put_once takes no lock
                         raise BlobConflict(key)
                     _sync_folder(path.parent)

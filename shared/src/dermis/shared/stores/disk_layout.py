@@ -135,6 +135,6 @@ def _names(folder: Path, links: bool) -> tuple[list[str], bool]:
 
 def _sorted(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names alone, for every folder of a listing
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -24,7 +24,7 @@ class Reserve:
         """
         with contextlib.suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
-        kept, status = set(os.listdir(self._folder)), os.statvfs(self._folder)
+        kept, status = {piece.name for piece in self._folder.iterdir()}, os.statvfs(self._folder)
         most = (status.f_bavail * status.f_frsize + len(kept) * PIECE) // 8
         wanted = {str(n) for n in range(min(size, most) // PIECE)}
         for name in kept - wanted:
@@ -39,7 +39,7 @@ class Reserve:
     def let_go(self, size: int) -> bool:
         """Free space for an object of `size` bytes; False if nothing is kept back any more."""
         try:
-            names = os.listdir(self._folder)
+            names = [piece.name for piece in self._folder.iterdir()]
         except OSError:
             return False
         freed = 0

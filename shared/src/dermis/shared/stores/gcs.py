@@ -57,7 +57,7 @@ class GcsStore:
         self._retry: Retry = DEFAULT_RETRY.with_timeout(retry_s).with_delay(initial=0.2, maximum=2, multiplier=2)
         self._buckets: dict[int, storage.Bucket] = {}
 
-    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG002 - the port's name
         mark = secrets.token_hex(8)
         with self._faults():
             for _ in range(_TRIES):

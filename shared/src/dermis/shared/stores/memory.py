@@ -20,7 +20,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._generation = 0
 
-    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG002 - the port's name
         with self._lock:
             standing = self._objects.get(checked(key))
             if standing is None:

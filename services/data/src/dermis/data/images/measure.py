@@ -309,7 +309,7 @@ def _as_text(tables: Sequence[Table]) -> str:
 
 def default_store(out: Path) -> str:
     """Return where shards done on this machine are kept: beside what is written."""
-    return Path(os.path.abspath(out / "shards")).as_uri()
+    return (out / "shards").absolute().as_uri()
 
 
 def run(context: click.Context, **options: Any) -> None:

@@ -167,7 +167,7 @@ def _bars(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     return figure, "Bars: " + "; ".join(texts) + "." + more
 
 
-def _matrix(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _matrix(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     rows, columns = frame.columns[:2]
     value = "share" if "share" in frame else "n"
     names, heads = list(dict.fromkeys(frame[rows])), list(dict.fromkeys(frame[columns]))
@@ -221,7 +221,7 @@ def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
 _LINES = (("-", _SECOND), ("--", _ACCENT), (":", _INK))
 
 
-def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _histogram(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure = Figure(figsize=(WIDTH, 2.4))
     axes = figure.add_axes((0.12, 0.3, 0.85, 0.67))
     edges = [*frame["low"], frame["high"].iloc[-1]]
@@ -257,7 +257,7 @@ def _histogram(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     )
 
 
-def _points(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _points(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
     figure, axes = _axes([f"{label}, n = {n:,}" for label, n in zip(labels, frame["n"], strict=True)], foot=0.27)
     rows = range(len(frame))
@@ -281,7 +281,7 @@ def _square(foot: float = 0.45) -> tuple[Figure, Axes]:
     return figure, figure.add_axes((0.16, foot / height, 0.81, 1 - (foot + 0.1) / height))
 
 
-def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _reliability(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = _square()
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
     gaps = [
@@ -302,7 +302,7 @@ def _reliability(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     return figure, "Reliability: " + "; ".join(texts) + "."
 
 
-def _curves(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _curves(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = _square(foot=0.85)
     texts = []
     for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), (*_LINES, ("-.", _ACCENT)), strict=False):
@@ -330,7 +330,7 @@ _BIN_COLOURS = {"MST_1_3": MONK_COLOURS[1], "MST_4_6": MONK_COLOURS[5], "MST_7_1
 MOST_POINTS = 3000
 
 
-def _scatter(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _scatter(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     counts = Counter(frame["value"])
     named = [value for value in dict.fromkeys(frame["value"]) if value not in (NO_RESPONSE, "NO_CLUSTER")]
     ordered = sorted(named, key=lambda value: (-counts[value], value)) if len(named) > len(_MARKERS) else sorted(named)

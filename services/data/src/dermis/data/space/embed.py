@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -194,4 +193,4 @@ def _write(path: Path, **arrays: npt.NDArray[np.generic]) -> None:
     half = path.with_suffix(".half")
     with half.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(half, path)
+    half.replace(path)

@@ -106,8 +106,8 @@ def predict(
     change: Change | None = None,
     hidden: Sequence[str] = (),
     shown: Sequence[Modality] = ("images and answers", "images alone", "answers alone"),
-    step: Callable[[int], None] = lambda cases: None,
-    say: Callable[[str], None] = lambda line: None,
+    step: Callable[[int], None] = lambda _cases: None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Predictions:
     """Return what a bundle says of every case of a data set.
 

@@ -131,8 +131,8 @@ def fit(
     config: Config,
     stage: Stage,
     state: TrainState,
-    on_epoch: Callable[[TrainState, Mapping[str, float]], None] = lambda state, metrics: None,
-    save: Callable[[TrainState], None] = lambda state: None,
+    on_epoch: Callable[[TrainState, Mapping[str, float]], None] = lambda _state, _metrics: None,
+    save: Callable[[TrainState], None] = lambda _state: None,
 ) -> None:
     """Train from where `state` stands to the stage's end, then put the best weights back.
 

@@ -230,8 +230,8 @@ def fit_stage(
     config: Config,
     stage: Stage,
     state: TrainState,
-    on_epoch: Callable[[TrainState, Mapping[str, float]], None] = lambda state, metrics: None,
-    save: Callable[[TrainState], None] = lambda state: None,
+    on_epoch: Callable[[TrainState, Mapping[str, float]], None] = lambda _state, _metrics: None,
+    save: Callable[[TrainState], None] = lambda _state: None,
 ) -> None:
     """Train one stage from where `state` stands; see `loop.fit` for `on_epoch`, `save` and the errors."""
     # Loss: cross-entropy to the reference differential, focal and smoothed where the config says so

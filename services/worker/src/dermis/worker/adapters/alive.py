@@ -22,7 +22,7 @@ def signs_of_life(file: Path) -> type[StartStopStep]:
         def start(self, worker: Any) -> None:
             self._stop = worker.timer.call_repeatedly(_EVERY_S, file.touch).cancel
 
-        def stop(self, worker: Any) -> None:
+        def stop(self, _worker: Any) -> None:
             if self._stop:
                 self._stop()
 

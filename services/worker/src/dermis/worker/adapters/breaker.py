@@ -63,5 +63,5 @@ class _Storage(CircuitMemoryStorage):
 
 
 class _Log(CircuitBreakerListener):
-    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
+    def state_change(self, cb: Any, _old_state: Any, new_state: Any) -> None:
         log.warning("circuit breaker", peer=cb.name, state=new_state.name)

@@ -99,7 +99,7 @@ class SavedModelLayer(layers.Layer):  # type: ignore[misc]
         (output,) = self._signature(**{self._input: images}).values()
         return output
 
-    def compute_output_spec(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def compute_output_spec(self, images: keras.KerasTensor) -> keras.KerasTensor:  # noqa: ARG002 - Keras' name
         (output,) = self._signature.structured_outputs.values()
         return keras.KerasTensor((None, *output.shape[1:]), output.dtype.name)
 
