@@ -35,6 +35,7 @@ RECOVERY_LIMIT_S = 300
 DRAIN_LIMIT_S = 900
 SETTLE_S = 5
 MONTH_S = 31 * 86_400
+STOPPED_S = 630
 UNREADABLE = ("open", "scratch", "open-batches", "retention/ASSESS_ONLY")
 
 
@@ -150,22 +151,17 @@ class Run:
                 name="gateway stopped",
                 begin=partial(parts.stop, "gateway"),
                 end=partial(parts.go_on, "gateway"),
-                lasts_s=25 if self._result.quick else 630,
+                lasts_s=25 if self._result.quick else STOPPED_S,
             ),
             *(
                 Fault(
-                    name=f"sweep's clock {way}",
-                    begin=partial(parts.set, "clock_sweep_s", str(sign * MONTH_S)),
-                    end=partial(parts.set, "clock_sweep_s", "0"),
+                    name=f"{part}'s clock {way}",
+                    begin=partial(parts.set, f"clock_{part}_s", str(sign * MONTH_S)),
+                    end=partial(parts.set, f"clock_{part}_s", "0"),
                     lasts_s=10,
                 )
+                for part in ("sweep", "gateway", "worker")
                 for way, sign in (("ahead", 1), ("back", -1))
-            ),
-            Fault(
-                name="gateway's clock back",
-                begin=partial(parts.set, "clock_gateway_s", str(-MONTH_S)),
-                end=partial(parts.set, "clock_gateway_s", "0"),
-                lasts_s=10,
             ),
             Fault(name="unreadable objects", begin=self._plant_unreadable, end=self._remove_unreadable, lasts_s=10),
         ]

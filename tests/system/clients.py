@@ -17,7 +17,8 @@ from dermis.standalone import demo
 LONGEST_SIDE = 320
 """Of the images, in pixels: 500 cases of one image fit 64 MB."""
 RETRIED = (429, 503, 507)
-GIVE_UP_S = 300
+GIVE_UP_S = 900
+"""Longer than the longest fault: a gateway that is stopped for 630 s."""
 
 
 def small_images() -> list[bytes]:

@@ -66,11 +66,21 @@ class Server:
         self.state = ServerState()
         self.go = asyncio.Event()
         self.headers: list[Any] = []
+        self.streams_ended = 0
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         self.headers = scope["headers"]
         if scope["path"] == "/waits":
             await self.go.wait()
+        if scope["path"] == "/streams":
+            scope["state"]["connection"].may_give_way()
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+            )
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.streams_ended += 1
+            return
         more = scope["path"] != "/unread"
         while more:
             message = await receive()
@@ -152,6 +162,21 @@ def test_what_clients_send_passes(request_: bytes, size: int) -> None:
             await settle()
         assert set(wire.statuses) == {200}
         assert not server.refused
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "codings", [b"identity, chunked", b"gzip, chunked", b"chunked, chunked", b"chunked\r\nTransfer-Encoding: chunked"]
+)
+def test_a_body_is_chunked_or_has_a_length_and_nothing_else(codings: bytes) -> None:
+    async def test() -> None:
+        server = Server()
+        wire = server.connect()
+        feed(wire, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + codings + b"\r\n\r\n0\r\n\r\n" + GET)
+        await settle()
+        assert wire.statuses in ([501], [400])
+        assert wire.closed or b"connection: close" in wire.sent
 
     run(test)
 
@@ -259,6 +284,73 @@ def test_where_all_are_in_use_a_new_one_is_refused_and_told_so() -> None:
         server.go.set()
         await settle()
         assert [wire.statuses for wire in used] == [[200], [200]]
+
+    run(test)
+
+
+def test_where_all_are_streams_the_oldest_gives_way_whatever_it_still_sends() -> None:
+    async def test() -> None:
+        server = Server(most=3, most_per_address=0)
+        first, *others = (server.connect(f"192.0.2.{n}") for n in range(3))
+        for wire in (first, *others):
+            feed(wire, b"GET /streams HTTP/1.1\r\nHost: a\r\n\r\n")
+            await settle()
+        feed(first, GET)  # the next request in line takes its room for granted no more than the stream does
+        new = server.connect("192.0.2.9")
+        feed(new, GET)
+        await settle()
+        assert new.statuses == [200]
+        assert first.closed
+        assert server.streams_ended == 1
+        assert not any(wire.closed for wire in others)
+        assert server.refused == {"CONNECTION_GAVE_WAY": 1}
+
+    run(test)
+
+
+@pytest.mark.parametrize("more", [b"", GET, GET * 3])
+def test_a_stream_whose_client_is_gone_ends_whatever_came_after_it(more: bytes) -> None:
+    async def test() -> None:
+        server = Server()
+        wire = server.connect()
+        feed(wire, b"GET /streams HTTP/1.1\r\nHost: a\r\n\r\n" + more)
+        await settle()
+        wire.close()
+        await settle()
+        assert server.streams_ended == 1
+
+    run(test)
+
+
+def test_what_is_broken_behind_a_stream_is_not_answered_in_its_midst() -> None:
+    async def test() -> None:
+        server = Server()
+        wire = server.connect()
+        feed(wire, b"GET /streams HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        feed(wire, GET + b"broken\r\n\r\n")
+        await settle()
+        assert wire.statuses == [200]
+        assert wire.closed
+        assert server.streams_ended == 1
+
+    run(test)
+
+
+def test_a_stream_that_has_ended_leaves_an_ordinary_connection() -> None:
+    async def test() -> None:
+        server = Server(most=1)
+        wire = server.connect()
+        feed(wire, b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        wire.protocol.may_give_way()
+        server.go.set()
+        await settle()
+        server.go.clear()
+        feed(wire, b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        assert server.connect().statuses == [503]
+        assert not wire.closed
 
     run(test)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dermis.gateway.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_of, title
 from dermis.shared.telemetry import log
@@ -84,7 +84,7 @@ class Connections:
             del self._per_address[connection.address]
 
     def waits(self, connection: "Connection") -> None:
-        """Note that a connection has no request in work: it may have to give way."""
+        """Note that a connection has no request in work, or a stream that is gone on with elsewhere: it may have to give way."""
         self._waiting[connection.address].setdefault(connection)
         self._all_waiting.setdefault(connection)
 
@@ -127,8 +127,9 @@ class Connection(HttpToolsProtocol):
         self._connections = connections
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
-        self._in_head = self._in_body = self._refused = False
+        self._in_head = self._in_body = self._refused = self._resumable = False
         self._framing = self._body = self._begun = 0
+        self._running: RequestResponseCycle | None = None
         self.address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -146,6 +147,7 @@ class Connection(HttpToolsProtocol):
         self._cancel_deadline()
         self._unset_keepalive_if_required()
         self._end_write_deadline()
+        self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -168,6 +170,7 @@ class Connection(HttpToolsProtocol):
         self._framing = self._body = 0
         self._begun += 1
         super().on_message_begin()
+        self.scope["state"]["connection"] = self
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
@@ -180,6 +183,12 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            detail = (
+                "Transfer-Encoding names another coding than chunked, or more than one; send chunked alone or a length"
+            )
+            raise Refusal(501, "TRANSFER_ENCODING", detail)
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
             raise Refusal(
@@ -197,6 +206,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self._resumable = False
         super().on_response_complete()
         self._settle(begun=self._in_head)
 
@@ -209,10 +219,17 @@ class Connection(HttpToolsProtocol):
         self._end_write_deadline()
         super().resume_writing()
 
+    def may_give_way(self) -> None:
+        """Let this connection be closed where another needs its room: its answer is a stream that its client goes on with on a new one."""
+        self._resumable = True
+        self._settle(begun=False)
+
     def end(self) -> None:
-        """Close the connection: it has no request in work."""
+        """Close the connection: it has no request in work, or one that its client goes on with."""
         self._cancel_deadline()
-        if not self.transport.is_closing():
+        if self._resumable:
+            self.transport.abort()  # what its client doesn't read would keep it open
+        elif not self.transport.is_closing():
             self.transport.close()
 
     def _feed(self, data: bytes) -> None:
@@ -243,7 +260,10 @@ class Connection(HttpToolsProtocol):
             return
         if self.cycle is not None and not self.cycle.response_complete:
             self._cancel_deadline()
-            self._connections.not_waiting(self)
+            if self._resumable:
+                self._connections.waits(self)
+            else:
+                self._connections.not_waiting(self)
             return
         self._connections.waits(self)
         if self._in_body:  # of a request that is answered: what still comes is let go, if it comes soon
@@ -278,17 +298,27 @@ class Connection(HttpToolsProtocol):
         self._connections.not_waiting(self)
         self._connections.note(refusal.reason)
         self.pipeline.clear()
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if self.transport.is_closing() or (answering and self.cycle.response_started):
+        running = self._disconnect()
+        if self.transport.is_closing() or (running and running.response_started):
             self.transport.abort()
             return
         self.transport.write(self._answer(refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(_LEAVE_S, self.transport.abort)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _disconnect(self) -> RequestResponseCycle | None:
+        """Tell the request in work, if there is one, that nobody waits for it, and return it; uvicorn tells the last in line alone."""
+        running = self._running
+        if running is None or running.response_complete:
+            return None
+        running.disconnected = True
+        running.message_event.set()
+        return running
 
     def _discard(self, count: int) -> None:
         """Let a client that still sends come to its answer, up to a limit."""

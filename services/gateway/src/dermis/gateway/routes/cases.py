@@ -125,6 +125,7 @@ async def erase_case(case_id: str, parts: PartsOf, owner: WritingOwner) -> Respo
     responses={**EVENTS, **problems(404, 422, 503)},
 )
 async def follow_case(
+    request: Request,
     case_id: str,
     parts: PartsOf,
     owner: Owner,
@@ -136,6 +137,8 @@ async def follow_case(
     seen = int(last_event_id) if _ORDINAL.fullmatch(last_event_id) else 0
     if first.closed and all(event.ordinal <= seen for event in events_of(first)):
         return Response(status_code=204)  # tells EventSource not to connect again
+    if connection := getattr(request.state, "connection", None):
+        connection.may_give_way()
     return StreamingResponse(_stream(first, states, still_valid, case_id, seen), media_type="text/event-stream")
 
 
