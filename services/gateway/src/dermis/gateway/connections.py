@@ -84,7 +84,7 @@ class Connections:
             del self._per_address[connection.address]
 
     def waits(self, connection: "Connection") -> None:
-        """Note that a connection has no request in work, or a stream that can go on elsewhere: it may have to give way."""
+        """Note that a connection has no request in work, or a stream that can go on elsewhere: it may give way."""
         self._waiting[connection.address].setdefault(connection)
         self._all_waiting.setdefault(connection)
 
@@ -220,7 +220,7 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def may_give_way(self) -> None:
-        """Let this connection be closed where another needs its room: its client can go on with the stream on a new one."""
+        """Let this connection be closed where another needs its room: its client goes on with the stream anew."""
         self._resumable = True
         self._settle(begun=False)
 
@@ -312,7 +312,7 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _disconnect(self) -> RequestResponseCycle | None:
-        """Tell the request in work, if there is one, that nobody waits for it, and return it; uvicorn tells the last alone."""
+        """Tell the request in work, if any, that nobody waits for it, and return it; uvicorn tells the last alone."""
         running = self._running
         if running is None or running.response_complete:
             return None
