@@ -62,10 +62,8 @@ PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep st
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
-# Serving apart: a signal that ends a computation crashed the process in which its tests had loaded and dropped many networks; a worker loads none.
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(COV) -m "not trainer and not browser and not charts and not containers and not site" --ignore tests/unit/serving
-	.venv/bin/pytest $(COV) tests/unit/serving
+	.venv/bin/pytest $(COV) -m "not trainer and not browser and not charts and not containers and not site"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
 	.venv-trainer/bin/pytest $(COV) -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py

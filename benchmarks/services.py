@@ -24,10 +24,10 @@ from dermis.api.serving.v1 import serving_pb2 as serving
 from dermis.data.generated import cases as generated
 from dermis.metadata.convert import from_proto
 from dermis.metadata.core.encode import encoder
-from dermis.serving.adapters import openvino as twin
 from dermis.shared.answers import answers_of, to_proto
 from dermis.shared.bundles import read_feature_schema
 from dermis.shared.manifest import Manifest, VersionRef
+from dermis.shared.openvino_models import compile_network
 from dermis.shared.rpc import open_channel
 from dermis.shared.stores import open_store
 from dermis.shared.tensors import to_proto as tensor_of
@@ -143,7 +143,7 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
             request_serializer=serving.PredictRequest.SerializeToString,
             response_deserializer=serving.PredictResponse.FromString,
         )
-        model = ov.Core().compile_model(bundle, "CPU", twin._CONFIG)
+        model = compile_network(bundle, PERFORMANCE_HINT="LATENCY")
         for clients in CLIENTS:
             by_grpc, bare = _rates(
                 lambda: functools.partial(predict, request),
