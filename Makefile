@@ -215,9 +215,11 @@ package: .venv/.dev ## build sdist and wheels, check metadata and version, insta
 release-check: package ## the same for a tree that is to be released: clean, and with its entry in CHANGELOG
 	scripts/check_release.sh
 
-types: .venv/.dev .venv-trainer/.dev ## mypy, strict
+types: .venv/.dev .venv-trainer/.dev ## mypy, strict, over the packages; over tests and scripts in both environments
 	.venv/bin/mypy $(PACKAGES)
 	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
+	.venv/bin/mypy tests scripts
+	.venv-trainer/bin/mypy tests scripts
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh

@@ -67,7 +67,7 @@ def allowed(schema: dict[str, Any], path: str) -> str:
         return " or ".join(f"`{each}`" for each in node["enum"])
     low, high = node.get("minimum"), node.get("maximum")
     limits = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
-    return node["type"] + limits
+    return f"{node['type']}{limits}"
 
 
 def page() -> str:

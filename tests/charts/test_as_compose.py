@@ -22,6 +22,7 @@ class Loader(yaml.SafeLoader):
 def _untagged(loader: Loader, _tag: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node)
+    assert isinstance(node, yaml.MappingNode)
     return loader.construct_mapping(node)
 
 

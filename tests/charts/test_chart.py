@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
@@ -406,7 +407,7 @@ def test_what_is_rendered_and_committed_is_fresh() -> None:
     sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml")]),
     ids=lambda file: file.stem,
 )
-def test_kubernetes_takes_it(file, version: str) -> None:
+def test_kubernetes_takes_it(file: Any, version: str) -> None:
     import kubernetes_validate
 
     own = (

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -38,7 +39,7 @@ class Server:
         response = self._call("ModelService/GetModelStatus", request, pb.GetModelStatusResponse)
         return {each.version: each for each in response.model_version_status}
 
-    def _call(self, path: str, request, response):
+    def _call(self, path: str, request: Any, response: Any) -> Any:
         method = self.channel.unary_unary(
             f"/tensorflow.serving.{path}", type(request).SerializeToString, response.FromString
         )
@@ -101,7 +102,8 @@ def arrays(bundle: Path, manifest: Manifest) -> dict[str, Array]:
 
 def make_request(arrays: dict[str, Array], **spec: str) -> pb.PredictRequest:
     inputs = {name: to_proto(array) for name, array in arrays.items()}
-    return pb.PredictRequest(model_spec=pb.ModelSpec(**{"name": "dermis", **spec}), inputs=inputs)
+    named: Any = {"name": "dermis", **spec}
+    return pb.PredictRequest(model_spec=pb.ModelSpec(**named), inputs=inputs)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,7 +25,7 @@ def test_the_ingress_routes_every_path_but_those_for_the_inside() -> None:
 
 
 def _paths(routes: object) -> list[str]:
-    found = []
+    found: list[Any] = []
     for route in routes:  # type: ignore[attr-defined]
         inner = getattr(route, "original_router", None)
         found += _paths(inner.routes) if inner else [route.path]

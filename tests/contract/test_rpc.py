@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -24,7 +25,7 @@ def _break(_request: bytes, _context: grpc.ServicerContext) -> bytes:
 @pytest.fixture
 def call() -> Iterator[Callable[[str, str], bytes]]:
     server = make_server(threads=2)
-    handlers = {
+    handlers: dict[str, Any] = {
         "Fail": grpc.unary_unary_rpc_method_handler(_fail),
         "Break": grpc.unary_unary_rpc_method_handler(_break),
     }
@@ -32,7 +33,7 @@ def call() -> Iterator[Callable[[str, str], bytes]]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with open_channel(f"127.0.0.1:{port}") as channel:
-        yield lambda method, request: channel.unary_unary(f"/test.Service/{method}")(request.encode(), timeout=5)
+        yield lambda method, request: channel.unary_unary(f"/test.Service/{method}")(request.encode(), timeout=5)  # type: ignore[arg-type]
     server.stop(0).wait()
 
 
@@ -56,16 +57,16 @@ def test_a_fault_without_a_kind_is_internal(call: Callable[[str, str], bytes], m
 
 def test_a_peer_that_is_away_is_unavailable_and_a_silent_one_late() -> None:
     with open_channel(f"127.0.0.1:{free_port()}") as channel, pytest.raises(grpc.RpcError) as fault:
-        channel.unary_unary("/test.Service/Fail")(b"", timeout=5)
+        channel.unary_unary("/test.Service/Fail")(b"", timeout=5)  # type: ignore[arg-type]
     assert error_of(fault.value, "serving").kind is Kind.UNAVAILABLE
     waiting = threading.Event()
     server = make_server(threads=1)
-    handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: bytes(waiting.wait(5)))
+    handler: Any = grpc.unary_unary_rpc_method_handler(lambda _request, _context: bytes(waiting.wait(5)))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Wait": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with open_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as late:
-        channel.unary_unary("/test.Service/Wait")(b"", timeout=0.3)
+        channel.unary_unary("/test.Service/Wait")(b"", timeout=0.3)  # type: ignore[arg-type]
     waiting.set()
     server.stop(0).wait()
     assert error_of(late.value, "serving").kind is Kind.DEADLINE
@@ -75,12 +76,14 @@ def test_all_addresses_of_a_peer_take_turns() -> None:
     servers = [make_server(threads=1) for _ in range(2)]
     ports = []
     for number, server in enumerate(servers):
-        handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context, number=number: str(number).encode())
+        handler: Any = grpc.unary_unary_rpc_method_handler(
+            lambda _request, _context, number=number: str(number).encode()
+        )
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Who": handler}),))
         ports.append(server.add_insecure_port("127.0.0.1:0"))
         server.start()
     with open_channel("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)) as channel:
-        who = channel.unary_unary("/test.Service/Who")
+        who: Any = channel.unary_unary("/test.Service/Who")
         deadline = time.monotonic() + 10  # until both connections stand
         while time.monotonic() < deadline and len({who(b"", timeout=5) for _ in range(4)}) < 2:
             time.sleep(0.05)

@@ -8,6 +8,7 @@ Messages are asserted where TensorFlow Serving's are fixed words.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import numpy as np
@@ -29,7 +30,7 @@ def refused(call: Callable[[], object], code: grpc.StatusCode) -> str:
 
 
 @pytest.fixture(scope="module")
-def available(server) -> list[int]:
+def available(server: Any) -> list[int]:
     """The versions that answer, in order."""
     states = server.status(pb.ModelSpec(name="dermis"))
     return sorted(version for version, each in states.items() if each.state == pb.ModelVersionStatus.AVAILABLE)
@@ -38,7 +39,7 @@ def available(server) -> list[int]:
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-def test_answers_every_output_of_the_signature(server, request_, manifest: Manifest) -> None:
+def test_answers_every_output_of_the_signature(server: Any, request_: pb.PredictRequest, manifest: Manifest) -> None:
     outputs = {name: from_proto(tensor, name) for name, tensor in server.predict(request_).outputs.items()}
     conditions, (height, width) = len(manifest.conditions), manifest.cam_size
     assert {name: (array.dtype, array.shape) for name, array in outputs.items()} == {
@@ -52,7 +53,7 @@ def test_answers_every_output_of_the_signature(server, request_, manifest: Manif
     assert not outputs["cam"][0, 2].any(), "the third image is masked"
 
 
-def test_answers_depend_on_every_input(server, request_, arrays: dict[str, Array]) -> None:
+def test_answers_depend_on_every_input(server: Any, request_: pb.PredictRequest, arrays: dict[str, Array]) -> None:
     plain = from_proto(server.predict(request_).outputs["probabilities"])
     changes = {
         "images": 255 - arrays["images"],
@@ -65,7 +66,7 @@ def test_answers_depend_on_every_input(server, request_, arrays: dict[str, Array
         assert not np.array_equal(from_proto(server.predict(changed).outputs["probabilities"]), plain), name
 
 
-def test_a_batch_answers_as_its_rows_do(server, request_, arrays: dict[str, Array]) -> None:
+def test_a_batch_answers_as_its_rows_do(server: Any, request_: pb.PredictRequest, arrays: dict[str, Array]) -> None:
     flipped = {**arrays, "images": arrays["images"][:, :, ::-1].copy()}
     rows = []
     for case in (arrays, flipped):
@@ -80,20 +81,21 @@ def test_a_batch_answers_as_its_rows_do(server, request_, arrays: dict[str, Arra
     assert np.allclose(answer, np.concatenate(rows), atol=1e-5)
 
 
-def test_values_may_come_as_repeated_fields(server, request_, arrays: dict[str, Array]) -> None:
+def test_values_may_come_as_repeated_fields(server: Any, request_: pb.PredictRequest, arrays: dict[str, Array]) -> None:
     plain = server.predict(request_)
     request_.inputs["features"].ClearField("tensor_content")
     request_.inputs["features"].float_val.extend(arrays["features"].ravel().tolist())
     request_.inputs["image_mask"].ClearField("tensor_content")
     request_.inputs["image_mask"].bool_val.extend(arrays["image_mask"].ravel().tolist())
-    assert np.allclose(
-        *(from_proto(answer.outputs["probabilities"]) for answer in (plain, server.predict(request_))), atol=1e-6
-    )
+    before, after = (from_proto(answer.outputs["probabilities"]) for answer in (plain, server.predict(request_)))
+    assert np.allclose(before, after, atol=1e-6)
 
 
 # servables/tensorflow/predict_util.cc PreProcessPrediction: an empty filter fetches all.
 @pytest.mark.parametrize("names", [("probabilities",), ("cam", "embedding"), OUTPUTS])
-def test_answers_only_the_outputs_that_are_asked_for(server, request_, names: tuple[str, ...]) -> None:
+def test_answers_only_the_outputs_that_are_asked_for(
+    server: Any, request_: pb.PredictRequest, names: tuple[str, ...]
+) -> None:
     everything = server.predict(request_)
     request_.output_filter.extend(names)
     answer = server.predict(request_)
@@ -106,7 +108,7 @@ def test_answers_only_the_outputs_that_are_asked_for(server, request_, names: tu
 # servables/tensorflow/util.cc MakeModelSpec; core/basic_manager.cc ServingMap::Update: the last harness is the latest.
 @pytest.mark.parametrize("signature", ["", "serving_default"])
 def test_says_which_version_answered_the_largest_by_default(
-    server, request_, available: list[int], signature: str
+    server: Any, request_: pb.PredictRequest, available: list[int], signature: str
 ) -> None:
     request_.model_spec.signature_name = signature
     spec = server.predict(request_).model_spec
@@ -114,7 +116,9 @@ def test_says_which_version_answered_the_largest_by_default(
     assert not spec.version_label
 
 
-def test_each_available_version_answers_by_number(server, request_, available: list[int]) -> None:
+def test_each_available_version_answers_by_number(
+    server: Any, request_: pb.PredictRequest, available: list[int]
+) -> None:
     for version in available:
         request_.model_spec.version.value = version
         assert server.predict(request_).model_spec.version.value == version
@@ -124,7 +128,7 @@ def test_each_available_version_answers_by_number(server, request_, available: l
 
 
 # model_servers/get_model_status_impl.cc
-def test_states_all_versions_or_one(server, available: list[int]) -> None:
+def test_states_all_versions_or_one(server: Any, available: list[int]) -> None:
     spec = pb.ModelSpec(name="dermis")
     spec.version.value = available[0]
     (one,) = server.status(spec).values()
@@ -133,7 +137,7 @@ def test_states_all_versions_or_one(server, available: list[int]) -> None:
 
 
 # model_servers/get_model_status_impl.cc GetModelStatusWithModelSpec
-def test_the_state_of_what_is_unknown(server) -> None:
+def test_the_state_of_what_is_unknown(server: Any) -> None:
     spec = pb.ModelSpec(name="dermis")
     spec.version.value = UNKNOWN
     assert (
@@ -148,7 +152,7 @@ def test_the_state_of_what_is_unknown(server) -> None:
 
 
 # core/basic_manager.cc ServingMap::GetUntypedServableHandle
-def test_unknown_model(server, request_) -> None:
+def test_unknown_model(server: Any, request_: pb.PredictRequest) -> None:
     request_.model_spec.name = "nothing"
     assert (
         refused(lambda: server.predict(request_), grpc.StatusCode.NOT_FOUND)
@@ -156,21 +160,21 @@ def test_unknown_model(server, request_) -> None:
     )
 
 
-def test_unknown_version(server, request_) -> None:
+def test_unknown_version(server: Any, request_: pb.PredictRequest) -> None:
     request_.model_spec.version.value = UNKNOWN
     message = refused(lambda: server.predict(request_), grpc.StatusCode.NOT_FOUND)
     assert message == f"Servable not found for request: Specific(dermis, {UNKNOWN})"
 
 
 # model_servers/server_core.cc ServableRequestFromModelSpec, GetModelVersionForLabel: no label is ever set.
-def test_unknown_label(server, request_) -> None:
+def test_unknown_label(server: Any, request_: pb.PredictRequest) -> None:
     request_.model_spec.version_label = "stable"
     message = refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
     assert message == "Unrecognized servable version label: stable"
 
 
 # servables/tensorflow/predict_impl.cc Predict; model_servers/server_core.cc ServableRequestFromModelSpec
-def test_no_model_named(server, request_) -> None:
+def test_no_model_named(server: Any, request_: pb.PredictRequest) -> None:
     request_.model_spec.name = ""
     assert (
         refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
@@ -181,21 +185,21 @@ def test_no_model_named(server, request_) -> None:
 
 
 # servables/tensorflow/predict_util.cc RunPredict
-def test_unknown_signature(server, request_) -> None:
+def test_unknown_signature(server: Any, request_: pb.PredictRequest) -> None:
     request_.model_spec.signature_name = "train"
     message = refused(lambda: server.predict(request_), grpc.StatusCode.FAILED_PRECONDITION)
     assert message == 'Serving signature key "train" not found.'
 
 
 # servables/tensorflow/predict_util.cc PreProcessPrediction
-def test_unknown_output(server, request_) -> None:
+def test_unknown_output(server: Any, request_: pb.PredictRequest) -> None:
     request_.output_filter.append("logits")
     message = refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
     assert message.startswith("output tensor alias not found in signature: logits Outputs expected to be in the set {")
 
 
 # servables/tensorflow/predict_util.cc PreProcessPrediction
-def test_repeated_output(server, request_) -> None:
+def test_repeated_output(server: Any, request_: pb.PredictRequest) -> None:
     request_.output_filter.extend(["cam", "cam"])
     assert (
         refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
@@ -207,27 +211,27 @@ def test_repeated_output(server, request_) -> None:
 
 
 # servables/tensorflow/predict_util.cc VerifyRequestInputsSize
-def test_missing_input(server, request_) -> None:
+def test_missing_input(server: Any, request_: pb.PredictRequest) -> None:
     del request_.inputs["features"]
     message = refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
     assert message.startswith("input size does not match signature: 2!=3 ")
     assert message.endswith("Sent extra: {}. Missing but required: {features}.")
 
 
-def test_no_input(server, request_) -> None:
+def test_no_input(server: Any, request_: pb.PredictRequest) -> None:
     request_.ClearField("inputs")
     message = refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
     assert message.startswith("input size does not match signature: 0!=3 ")
 
 
-def test_extra_input(server, request_) -> None:
+def test_extra_input(server: Any, request_: pb.PredictRequest) -> None:
     request_.inputs["race"].CopyFrom(request_.inputs["features"])
     message = refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
     assert message.endswith("Sent extra: {race}. Missing but required: {}.")
 
 
 # servables/tensorflow/predict_util.cc before 2.11, cc/saved_model/util.cc GetInputValues since: the wording differs.
-def test_renamed_input(server, request_) -> None:
+def test_renamed_input(server: Any, request_: pb.PredictRequest) -> None:
     request_.inputs["pictures"].CopyFrom(request_.inputs["images"])
     del request_.inputs["images"]
     refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
@@ -235,7 +239,9 @@ def test_renamed_input(server, request_) -> None:
 
 # The runtime finds these when it runs: test_tensorflow_runtime.py shows TensorFlow's own codes for the same tensors.
 @pytest.mark.parametrize("case", ["dtype", "other dtype", "rank", "scalar", "image size", "columns", "mask"])
-def test_wrong_type_or_shape(server, request_, misfits: dict[str, tuple[str, Array]], case: str) -> None:
+def test_wrong_type_or_shape(
+    server: Any, request_: pb.PredictRequest, misfits: dict[str, tuple[str, Array]], case: str
+) -> None:
     name, array = misfits[case]
     request_.inputs[name].CopyFrom(to_proto(array))
     refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
@@ -243,7 +249,7 @@ def test_wrong_type_or_shape(server, request_, misfits: dict[str, tuple[str, Arr
 
 # cc/saved_model/util.cc GetInputValues: "tensor parsing error" where Tensor::FromProto fails.
 @pytest.mark.parametrize("content", [b"1234", b"\0" * 9999])
-def test_content_that_does_not_fill_the_shape(server, request_, content: bytes) -> None:
+def test_content_that_does_not_fill_the_shape(server: Any, request_: pb.PredictRequest, content: bytes) -> None:
     request_.inputs["features"].tensor_content = content
     refused(lambda: server.predict(request_), grpc.StatusCode.INVALID_ARGUMENT)
 
@@ -252,12 +258,12 @@ def test_content_that_does_not_fill_the_shape(server, request_, content: bytes) 
 
 
 @pytest.mark.parametrize("method", ["PredictionService/Fortune", "ModelService/Fortune", "Fortune/Tell"])
-def test_a_method_that_is_not_there(server, method: str) -> None:
+def test_a_method_that_is_not_there(server: Any, method: str) -> None:
     call = server.channel.unary_unary(f"/tensorflow.serving.{method}")
     refused(lambda: call(b"", timeout=20), grpc.StatusCode.UNIMPLEMENTED)
 
 
-def test_a_refusal_leaves_the_server_as_it_was(server, request_) -> None:
+def test_a_refusal_leaves_the_server_as_it_was(server: Any, request_: pb.PredictRequest) -> None:
     before = server.predict(request_).outputs["probabilities"]
     request_.model_spec.signature_name = "train"
     refused(lambda: server.predict(request_), grpc.StatusCode.FAILED_PRECONDITION)

@@ -5,8 +5,9 @@ import hashlib
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -24,7 +25,7 @@ HEALTH_NAMES = ("", "tensorflow.serving.PredictionService")
 
 
 @pytest.fixture
-def twin(start_twin, tmp_path: Path):
+def twin(start_twin: Any, tmp_path: Path) -> Iterator[Any]:
     """A twin that found an empty store."""
     twin = start_twin(tmp_path / "store")
     yield twin
@@ -32,7 +33,7 @@ def twin(start_twin, tmp_path: Path):
 
 
 @pytest.fixture
-def roll_out(twin, as_version: Callable[..., Path]) -> Callable[..., None]:
+def roll_out(twin: Any, as_version: Callable[..., Path]) -> Callable[..., None]:
     def publish_and_point(version: int, *spoil: Callable[[Path], object]) -> None:
         publish(twin.store, as_version(version, *spoil))
         point(twin.store, VersionRef(name="dermis", version=version))
@@ -40,7 +41,7 @@ def roll_out(twin, as_version: Callable[..., Path]) -> Callable[..., None]:
     return publish_and_point
 
 
-def health_of(twin) -> set[int]:
+def health_of(twin: Any) -> set[int]:
     stub = health_pb2_grpc.HealthStub(twin.channel)
     return {stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5).status for name in HEALTH_NAMES}
 
@@ -57,7 +58,9 @@ def want_only(store: DiskStore, *versions: int) -> None:
     store.replace(SERVER_CONFIG_KEY, text.encode(), generation=store.get_versioned(SERVER_CONFIG_KEY).generation)
 
 
-def test_starts_on_an_empty_store_and_picks_up_a_model_that_comes_later(twin, request_, roll_out) -> None:
+def test_starts_on_an_empty_store_and_picks_up_a_model_that_comes_later(
+    twin: Any, request_: pb.PredictRequest, roll_out: Callable[..., None]
+) -> None:
     assert health_of(twin) == {NOT_SERVING}
     assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.NOT_FOUND
     assert code_of(lambda: twin.status(pb.ModelSpec(name="dermis"))) is grpc.StatusCode.NOT_FOUND
@@ -70,7 +73,9 @@ def test_starts_on_an_empty_store_and_picks_up_a_model_that_comes_later(twin, re
         time.sleep(0.05)
 
 
-def test_a_roll_out_under_load_loses_no_request(twin, request_, roll_out) -> None:
+def test_a_roll_out_under_load_loses_no_request(
+    twin: Any, request_: pb.PredictRequest, roll_out: Callable[..., None]
+) -> None:
     roll_out(1)
     twin.wait_for(v1="AVAILABLE")
     done = threading.Event()
@@ -98,7 +103,9 @@ def test_a_roll_out_under_load_loses_no_request(twin, request_, roll_out) -> Non
     assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.NOT_FOUND
 
 
-def test_answers_side_by_side_are_those_of_one_after_another(twin, request_, roll_out, arrays) -> None:
+def test_answers_side_by_side_are_those_of_one_after_another(
+    twin: Any, request_: pb.PredictRequest, roll_out: Callable[..., None], arrays: Any
+) -> None:
     roll_out(1)
     twin.wait_for(v1="AVAILABLE")
     requests = []
@@ -132,7 +139,9 @@ def lose_weights(folder: Path) -> None:
     ("spoil", "code"),
     [(spoil_graph, pb.INVALID_ARGUMENT), (spoil_warm_up, pb.DATA_LOSS), (lose_weights, pb.INVALID_ARGUMENT)],
 )
-def test_a_broken_bundle_ends_with_an_error_and_leaves_the_others(twin, request_, roll_out, spoil, code: int) -> None:
+def test_a_broken_bundle_ends_with_an_error_and_leaves_the_others(
+    twin: Any, request_: pb.PredictRequest, roll_out: Callable[..., None], spoil: Any, code: int
+) -> None:
     roll_out(1)
     roll_out(2, spoil)
     twin.wait_for(v1="AVAILABLE", v2="END")
@@ -143,7 +152,9 @@ def test_a_broken_bundle_ends_with_an_error_and_leaves_the_others(twin, request_
     twin.wait_for(v1="AVAILABLE", v2="END", v3="AVAILABLE")
 
 
-def test_a_file_that_is_not_what_the_manifest_says_is_not_run(twin, as_version, request_, monkeypatch) -> None:
+def test_a_file_that_is_not_what_the_manifest_says_is_not_run(
+    twin: Any, as_version: Callable[..., Path], request_: pb.PredictRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = as_version(1)
     manifest = publish(twin.store, folder)
     key = f"{manifest.key}/saved_model.pb"
@@ -160,7 +171,9 @@ def test_a_file_that_is_not_what_the_manifest_says_is_not_run(twin, as_version, 
     assert hashlib.sha256(b"tampered").hexdigest() != manifest.files["saved_model.pb"]
 
 
-def test_a_configuration_that_can_not_be_read_changes_nothing(twin, request_, roll_out) -> None:
+def test_a_configuration_that_can_not_be_read_changes_nothing(
+    twin: Any, request_: pb.PredictRequest, roll_out: Callable[..., None]
+) -> None:
     roll_out(1)
     twin.wait_for(v1="AVAILABLE")
     twin.store.replace(
@@ -172,20 +185,24 @@ def test_a_configuration_that_can_not_be_read_changes_nothing(twin, request_, ro
 
 # TensorFlow Serving would broadcast the first and compute the second; the signature has no use for either.
 @pytest.mark.parametrize("rows", [2, 0])
-def test_inputs_of_unequal_batch_size(twin, request_, roll_out, arrays, rows: int) -> None:
+def test_inputs_of_unequal_batch_size(
+    twin: Any, request_: pb.PredictRequest, roll_out: Callable[..., None], arrays: Any, rows: int
+) -> None:
     roll_out(1)
     twin.wait_for(v1="AVAILABLE")
     request_.inputs["features"].CopyFrom(to_proto(np.repeat(arrays["features"], rows, axis=0)))
     assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_message_too_large_is_refused_by_the_wire(twin, request_) -> None:
+def test_a_message_too_large_is_refused_by_the_wire(twin: Any, request_: pb.PredictRequest) -> None:
     request_.inputs["images"].tensor_content = bytes(17 * 1024 * 1024)
     assert code_of(lambda: twin.predict(request_)) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_calls_under_way_end(twin, arrays, roll_out, number: signal.Signals) -> None:
+def test_a_signal_lets_calls_under_way_end(
+    twin: Any, arrays: Any, roll_out: Callable[..., None], number: signal.Signals
+) -> None:
     roll_out(1)
     twin.wait_for(v1="AVAILABLE")
     rows = 4_000_000 // arrays["images"].nbytes

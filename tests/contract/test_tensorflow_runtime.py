@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def run(bundle: Path) -> Iterator[Run]:
         signature = loaded.signature_def["serving_default"]
         assert signature.method_name == "tensorflow/serving/predict"
 
-        def place(info):
+        def place(info: Any) -> Any:
             return graph.get_tensor_by_name(info.name)._as_tf_output()
 
         def feed(arrays: dict[str, Array]) -> dict[str, Array]:

@@ -4,10 +4,10 @@ Each file parses as its message, ours as what we write ourselves.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
-from google.protobuf.message import Message
 
 from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.shared.bundles import point, publish
@@ -56,7 +56,7 @@ message_type {
 """
 
 
-def read(file: str, message: str) -> Message:
+def read(file: str, message: str) -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(text_format.Parse(SCHEMA, descriptor_pb2.FileDescriptorProto()))
@@ -64,7 +64,7 @@ def read(file: str, message: str) -> Message:
     return text_format.Parse((CONFIGS / file).read_text(), made)
 
 
-def test_the_example_is_what_pointing_to_a_version_writes(as_version) -> None:
+def test_the_example_is_what_pointing_to_a_version_writes(as_version: Any) -> None:
     store = MemoryStore()
     for version in (1, 2):
         publish(store, as_version(version))

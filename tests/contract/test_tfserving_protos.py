@@ -171,7 +171,7 @@ def unknown_fields(message: Message) -> int:
 @pytest.mark.parametrize("branch", [0, 1])
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.full_name.removeprefix(f"{OURS}."))
 def test_bytes_go_both_ways(tensorflow: SimpleNamespace, message: Descriptor, branch: int) -> None:
-    ours, theirs = message._concrete_class(), tensorflow.new(official_name(message.full_name))
+    ours, theirs = message._concrete_class(), tensorflow.new(official_name(message.full_name))  # type: ignore[attr-defined]
     fill(ours, message, branch=branch)
     fill(theirs, message, branch=branch)
     read_by_them = type(theirs).FromString(ours.SerializeToString())
@@ -229,7 +229,7 @@ def test_method_paths(tensorflow: SimpleNamespace) -> None:
 
         unary_stream = stream_unary = stream_stream = unary_unary
 
-    ServingClient(Channel(), deadline_s=1)
+    ServingClient(Channel(), deadline_s=1)  # type: ignore[arg-type]
     ours = {f"/{PREDICTION_SERVICE}/Predict", f"/{MODEL_SERVICE}/GetModelStatus"}
     assert paths == ours, "the worker's client and the twin"
     paths.clear()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ RUN_ID = "run_01m8n3bmq8enarrx40p5njvvca"
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Any:
     shutil.copytree(STORE, tmp_path / "store")
     return open_store((tmp_path / "store").as_uri())
 
 
-def test_its_records_are_read(store):
+def test_its_records_are_read(store: Any) -> None:
     assert run_ids(store) == [RUN_ID]
     state = read_run(store, RUN_ID)
     assert (state.status, state.attempt, state.ended.reason) == (RunStatus.STOPPED, 1, "SIGTERM")
@@ -35,7 +36,7 @@ def test_its_records_are_read(store):
 
 
 @pytest.mark.trainer
-def test_training_goes_on_after_its_checkpoint(store, tmp_path):
+def test_training_goes_on_after_its_checkpoint(store: Any, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     from dermis.data.dataset import conditions_of, open_dataset
     from dermis.trainer.config import Stage

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from dermis.standalone import demo
 
 IMAGES = [demo.CASE / f"{name}.jpg" for name in ("close_up", "at_an_angle", "at_distance")]
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SIZES: dict[str, Any] = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 expect.set_options(timeout=20_000)  # for what is slow on a busy machine; what is wrong fails all the same
 _QUIET = ("quic", "extensions", "background-networking", "component-update", "sync", "dev-shm-usage", "gpu")
 _CUT = re.compile(r"net::ERR_|Failed to load resource|the server responded with a status of")
@@ -24,7 +25,7 @@ def launch(playwright: Playwright, path: str) -> Browser:
 
 @contextmanager
 def opened(
-    browser: Browser, url: str, *, size: str, scheme: str, locale: str = "en-GB", scale: float = 1
+    browser: Browser, url: str, *, size: str, scheme: Any, locale: str = "en-GB", scale: float = 1
 ) -> Iterator[Page]:
     """Open the page and close it again.
 
@@ -38,7 +39,7 @@ def opened(
         has_touch=phone,
         is_mobile=phone,
         device_scale_factor=scale,
-    )  # type: ignore[arg-type]
+    )
     page = context.new_page()
     page.set_default_timeout(20_000)
     faults: list[str] = []

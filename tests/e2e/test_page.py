@@ -396,7 +396,7 @@ def photos(folder: Path) -> list[Path]:
     """Return images of all verdicts, larger than what is sent, and where REAL_DATA is set real ones."""
     sharp = cv2.resize(cv2.imread(str(IMAGES[0])), (2200, 1650), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(3).normal(0, 12, sharp.shape)
-    scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)
+    scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)  # type: ignore[call-overload]
     made = {
         "sharp": scene,
         "dark": (scene * 0.02).astype(np.uint8),

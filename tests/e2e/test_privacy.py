@@ -47,7 +47,7 @@ def test_exiftool_reads_the_text_in_the_photos_and_in_no_stored_object(
     objects: dict[str, bytes], tmp_path: Path
 ) -> None:
     def tags(folder: Path) -> str:
-        command = ["exiftool", "-r", "-a", "-u", "-U", "-G1", "-ee3", "-ext", "*", folder]
+        command = ["exiftool", "-r", "-a", "-u", "-U", "-G1", "-ee3", "-ext", "*", str(folder)]
         return subprocess.run(command, capture_output=True, check=False, text=True).stdout
 
     for n, (_, data, _) in enumerate(PHOTOS):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
@@ -143,7 +144,7 @@ def huge_png_header() -> bytes:
 
 
 GOOD = ("a.png", png(), "image/png")
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], set[int]]] = {
     "no image": ({"data": {"self_report": "{}"}, "files": [("other", ("", b"", "text/plain"))]}, {400, 422}),
     "four images": ({"files": files(GOOD, GOOD, GOOD, GOOD)}, {422}),
     "40 MB": ({"files": files(("a.png", png() + bytes(40_000_000), "image/png"))}, {413}),

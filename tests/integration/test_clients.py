@@ -171,7 +171,7 @@ def test_the_asyncio_client_assesses_and_follows_at_once(variables: dict[str, st
             assert (names[0], names[-1]) == ("received", "outcome")
             assert (await client.wait(first.id)).outcome is not None
             with pytest.raises(ApiError) as caught:
-                await client.submit([IMAGE, b""], report={"textures": ["FLATT"]})  # type: ignore[list-item]
+                await client.submit([IMAGE, b""], report={"textures": ["FLATT"]})  # type: ignore[arg-type, list-item]
             assert caught.value.pointers
 
     asyncio.run(run())

@@ -105,7 +105,7 @@ def finish(system: System, client: redis.Redis, case_id: str) -> None:
         ("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())),
         ("outcome", Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION)),
     ):
-        system.store.put_once(fact_key("public", case_id, name), fact.model_dump_json().encode())
+        system.store.put_once(fact_key("public", case_id, name), fact.model_dump_json().encode())  # type: ignore[arg-type]
         client.publish(wakeup_channel(case_id), name)
 
 
@@ -182,7 +182,7 @@ def test_without_redis_a_case_is_stored_answered_soon_and_queued_when_redis_is_t
     assert system.http.get(response.headers["location"], headers={"Prefer": "wait=5"}).json()["status"] == "FINISHED"
     later = system.submit().json()["id"]
     with broker(system) as client:
-        sent = [[job_of(message)[1]["case_id"] for message in client.lrange(queue, 0, -1)] for queue in CASES_QUEUES]
+        sent = [[job_of(message)[1]["case_id"] for message in client.lrange(queue, 0, -1)] for queue in CASES_QUEUES]  # type: ignore[arg-type]
         assert sent == [[response.json()["id"]], [later], [], [], []]  # kept until Redis was there, in order, each once
         system.submit()
         assert [client.llen(queue) for queue in CASES_QUEUES] == [1, 2, 0, 0, 0]

@@ -30,7 +30,7 @@ def test_a_run_measures_stores_on_disk_and_in_a_bucket_and_writes_them(
 def test_a_bucket_is_filled_alike_by_the_store_and_by_plain_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_gcs() as address, growth.uploads(address, "plain") as put:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
-        stores = [growth.open_store(f"gs://{BUCKET}/{name}") for name in ("plain", "store")]
+        stores = [growth.open_store(f"gs://{BUCKET}/{name}") for name in ("plain", "store")]  # type: ignore[attr-defined]
         plain, own = growth.fill(put, 3, days=1), growth.fill_bucket(stores[1], 3, days=1)
         for store, ids in zip(stores, (plain, own), strict=True):
             assert {key for case_id in ids for key in growth.objects_of(case_id, datetime.now(UTC))} == set(

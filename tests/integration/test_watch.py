@@ -273,7 +273,7 @@ def test_nothing_personal_is_in_logs_spans_metrics_and_audit(watched: Watched) -
 def test_no_metadata_of_an_image_and_no_secret_is_in_the_store_or_redis(watched: Watched) -> None:
     held = {key: watched.up.store.get(key) for key in watched.up.store.list("")}
     with watched.up.redis() as client:
-        held |= {key.decode(): client.dump(key) or b"" for key in client.keys("*")}
+        held |= {key.decode(): client.dump(key) or b"" for key in client.keys("*")}  # type: ignore[union-attr]
     for word in (CANARY, watched.key.partition(".")[2]):
         assert [place for place, data in held.items() if word.encode() in data or word in place] == []
 

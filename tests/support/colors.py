@@ -43,7 +43,7 @@ def _power(gamma: float) -> dict[str, Any]:
     return {"light": lambda x: x**gamma, "sample": lambda y: np.clip(y, 0, 1) ** (1 / gamma), "parameters": (gamma,)}
 
 
-_SRGB_CURVE = {
+_SRGB_CURVE: dict[str, Any] = {
     "light": srgb_light,
     "sample": srgb_sample,
     "parameters": (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045),

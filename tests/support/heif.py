@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as Pillow
 
@@ -63,7 +64,7 @@ def coded(
     *extra: bytes,
     kind: bytes = b"hvc1",
     size: tuple[int, int] | None = None,
-    **options: object,
+    **options: Any,
 ) -> Part:
     """Return the primary image of a file as a part, with `extra` properties behind its own.
 
@@ -80,7 +81,7 @@ def coded(
     )  # type: ignore[arg-type]
 
 
-def avif(image: Pixels, *, alpha: Pixels | None = None, **options: object) -> bytes:
+def avif(image: Pixels, *, alpha: Pixels | None = None, **options: Any) -> bytes:
     """Encode as AVIF by Pillow."""
     picture = Pillow.fromarray(image)
     if alpha is not None:

@@ -160,7 +160,7 @@ def _animation(image: Pixels, form: str) -> bytes:
 Seeds = list[tuple[str, bytes]]
 
 
-def _flip(data: bytearray, chance: random.Random, _: Seeds) -> None:
+def _flip(data: bytearray, chance: random.Random, _seeds: Seeds) -> None:
     for _ in range(chance.choice((1, 2, 8))):
         if data:
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)

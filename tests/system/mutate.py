@@ -128,7 +128,7 @@ def polyglot(chance: random.Random) -> Request:
 
 
 def wrong_json(chance: random.Random) -> Request:
-    values = (
+    values: tuple[str, ...] = (
         "null",
         "[]",
         "1",
@@ -165,7 +165,7 @@ def wrong_json(chance: random.Random) -> Request:
 
 def wrong_form(chance: random.Random) -> Request:
     part = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + originals()[0][1] + b"\r\n"
-    bodies = (
+    bodies: tuple[bytes, ...] = (
         part,
         part + b"--b--",
         part[:50],

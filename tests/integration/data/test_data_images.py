@@ -11,7 +11,7 @@ from tests.system import kill_images
 @pytest.mark.timeout(240)
 def test_a_killed_worker_costs_no_image_and_doubles_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PATH", "STORAGE_EMULATOR_HOST"):
-        monkeypatch.setenv(name, kill_images.os.environ.get(name, ""))  # put back as they were
+        monkeypatch.setenv(name, kill_images.os.environ.get(name, ""))  # type: ignore[attr-defined]  # put back as they were
     seen = kill_images.run(tmp_path, count=60, width=320, height=240, size=3, lost_after=8)
     seen.check()
     assert len(seen.rows) >= 58

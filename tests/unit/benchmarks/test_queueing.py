@@ -3,6 +3,7 @@
 import heapq
 import math
 import random
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_a_fit_finds_what_it_was_made_of() -> None:
 
 
 @pytest.mark.parametrize(("cv2", "draw"), [(1.0, lambda chance: chance.expovariate(10)), (0.0, lambda _: 0.1)])
-def test_the_formula_agrees_with_a_simulated_queue(cv2: float, draw) -> None:
+def test_the_formula_agrees_with_a_simulated_queue(cv2: float, draw: Any) -> None:
     chance = random.Random(1)  # noqa: S311
     free, now, total, cases = [0.0, 0.0], 0.0, 0.0, 100_000
     for _ in range(cases):

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,9 @@ class Gateway:
         await request.aread()
         return self.handle(request)
 
-    def call(self, method: str, *arguments: Any, replies: list[Reply], **named: Any) -> Any:
+    def call(self, method: str, *arguments: Any, replies: Sequence[Reply], **named: Any) -> Any:
         """Call a method of the client; what it yields comes as a list."""
-        self.replies = replies
+        self.replies = list(replies)
         return self._call(self, method, arguments, named)
 
 

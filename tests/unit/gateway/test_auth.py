@@ -79,7 +79,7 @@ def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
     case_id = gateway.submit(jpeg, headers={**header, "Idempotency-Key": "k"}).json()["id"]
     outcome = Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.DIFFERENTIAL, model=MODEL, heatmaps=(HEATMAP,))
     for name, fact in (("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())), ("outcome", outcome)):
-        gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())
+        gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())  # type: ignore[arg-type]
     gateway.store.put_once(image_key(owner, case_id, 1, "prepared"), jpeg)
     gateway.store.put_once(heatmap_key(owner, case_id, HEATMAP, MODEL), b"heatmap")
     return owner, case_id, header

@@ -79,7 +79,7 @@ def test_an_image_to_judge_at_once_takes_its_colours_along(gateway: Any) -> None
         gateway.call(
             "POST",
             "/v1/images:assess",
-            files={"image": encode(quarters(), "PNG", **({"icc_profile": profile} if profile else {}))},
+            files={"image": encode(quarters(), "PNG", **({"icc_profile": profile} if profile else {}))},  # type: ignore[arg-type]
         )
     numbers, tables, neither = gateway.broker.asked
     assert isinstance(numbers.color, ColorProfile)

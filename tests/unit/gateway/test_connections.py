@@ -394,8 +394,8 @@ def test_refusals_are_logged_once_a_second(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_descriptor_limit_is_raised_and_bounds_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = [1024, 4096]
-    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: tuple(limits))
-    monkeypatch.setattr(connections.resource, "setrlimit", lambda _, both: limits.__setitem__(slice(None), list(both)))
+    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: tuple(limits))  # type: ignore[attr-defined]
+    monkeypatch.setattr(connections.resource, "setrlimit", lambda _, both: limits.__setitem__(slice(None), list(both)))  # type: ignore[attr-defined]
     assert most_connections(2000) == 2000
     assert limits[0] == 4096
     assert most_connections(10_000) == 4096 - 256

@@ -47,7 +47,7 @@ def outcome(case_id: str) -> Outcome:
 
 
 def put(gateway: Any, case_id: str, name: str, fact: Any) -> None:
-    gateway.store.put_once(fact_key("public", case_id, name), fact.model_dump_json().encode())
+    gateway.store.put_once(fact_key("public", case_id, name), fact.model_dump_json().encode())  # type: ignore[arg-type]
 
 
 def working(gateway: Any, *, seconds: float = 0.05) -> Callable[[AssessJob], Any]:

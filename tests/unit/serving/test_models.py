@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,13 @@ class House:
 
     def __init__(self, new_runner: Callable[..., object]) -> None:
         self.store = MemoryStore()
-        self.runners: dict[VersionRef, object] = {}
+        self.runners: dict[VersionRef, Any] = {}
         self.faults: dict[int, Exception] = {}
         self.loads: list[int] = []
         self.new_runner = new_runner
         self.models = Models(self.store, self.load)
 
-    def load(self, ref: VersionRef) -> object:
+    def load(self, ref: VersionRef) -> Any:
         self.loads.append(ref.version)
         if ref.version in self.faults:
             raise self.faults[ref.version]
@@ -58,7 +59,7 @@ class House:
 
 
 @pytest.fixture
-def house(new_runner) -> House:
+def house(new_runner: Any) -> House:
     return House(new_runner)
 
 
@@ -140,7 +141,7 @@ def test_a_call_under_way_keeps_its_version(house: House) -> None:
     house.want(1)
     _, runner = house.models.find(spec_of())
     house.want(2)
-    assert runner.run({"features": [0]}, ("embedding",))["embedding"].tolist() == [[1]]
+    assert runner.run({"features": [0]}, ("embedding",))["embedding"].tolist() == [[1]]  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_a_broken_bundle_ends_with_its_error_and_leaves_the_others(
     house.faults[2] = fault
     house.want(1, 2)
     assert house.states() == {2: "END", 1: "AVAILABLE"}
-    assert house.error_of(2) == pb.StatusProto(error_code=code, error_message=message)
+    assert house.error_of(2) == pb.StatusProto(error_code=code, error_message=message)  # type: ignore[arg-type]
     assert house.models.find(spec_of())[0] == 1
     house.models.poll()
     assert house.loads == [1, 2], "a broken bundle is not loaded again and again"
@@ -174,7 +175,7 @@ def test_a_broken_only_successor_does_not_end_the_version_that_works(house: Hous
 @pytest.mark.parametrize(
     "fault", [BlobNotFound("models/dermis/1/manifest.json"), DermisError(Kind.UNAVAILABLE, "STORE", "later")]
 )
-def test_what_may_pass_is_tried_again(house: House, fault: Exception) -> None:
+def test_what_may_pass_is_tried_again(house: House, fault: Any) -> None:
     house.faults[1] = fault
     house.want(1)
     assert house.states() == {1: "START"}
@@ -199,14 +200,14 @@ def test_a_store_that_is_away_changes_nothing(house: House) -> None:
     assert house.models.available
 
 
-def test_states_on_the_way_are_seen(house: House, new_runner) -> None:
+def test_states_on_the_way_are_seen(house: House, new_runner: Any) -> None:
     seen: list[str] = []
 
-    class Watched(new_runner):
+    class Watched(new_runner):  # type: ignore[misc]
         def drain(self) -> None:
             seen.append(house.states()[1])
 
-    def load(ref: VersionRef) -> object:
+    def load(ref: VersionRef) -> Any:
         seen.append(house.states()[ref.version])
         return Watched()
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def openvino() -> OpenVinoRunner:
 
 
 @pytest.fixture(params=["openvino", "fake"])
-def any_runner(request: pytest.FixtureRequest, new_runner) -> Runner:
+def any_runner(request: pytest.FixtureRequest, new_runner: Any) -> Runner:
     return request.getfixturevalue("openvino") if request.param == "openvino" else new_runner(0.5)
 
 

@@ -1,5 +1,7 @@
 """Requests that fit and requests that don't. The codes are held against TensorFlow's runtime in tests/contract."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,19 +13,19 @@ from dermis.shared.tensors import Array, to_proto
 LIMIT = 10_000
 
 
-def refusal_of(signature, request: pb.PredictRequest) -> Refusal:
+def refusal_of(signature: Any, request: pb.PredictRequest) -> Refusal:
     with pytest.raises(Refusal) as caught:
         check_inputs(signature, request.inputs, max_size=LIMIT)
     assert caught.value.code == pb.INVALID_ARGUMENT
     return caught.value
 
 
-def test_takes_what_fits(runner, request_) -> None:
+def test_takes_what_fits(runner: Any, request_: pb.PredictRequest) -> None:
     check_inputs(runner.signature, request_.inputs, max_size=LIMIT)
 
 
 @pytest.mark.parametrize("batch", [2, 5])
-def test_takes_any_batch_size(runner, batch: int) -> None:
+def test_takes_any_batch_size(runner: Any, batch: int) -> None:
     arrays: dict[str, Array] = {
         "images": np.zeros((batch, 3, 4, 4, 3), "u1"),
         "image_mask": np.ones((batch, 3), "?"),
@@ -32,19 +34,19 @@ def test_takes_any_batch_size(runner, batch: int) -> None:
     check_inputs(runner.signature, {name: to_proto(array) for name, array in arrays.items()}, max_size=LIMIT)
 
 
-def test_a_missing_input_is_named(runner, request_) -> None:
+def test_a_missing_input_is_named(runner: Any, request_: pb.PredictRequest) -> None:
     del request_.inputs["features"]
     message = refusal_of(runner.signature, request_).message
     assert message.startswith("input size does not match signature: 2!=3 len({image_mask,images})")
     assert message.endswith("Sent extra: {}. Missing but required: {features}.")
 
 
-def test_an_extra_input_is_named(runner, request_) -> None:
+def test_an_extra_input_is_named(runner: Any, request_: pb.PredictRequest) -> None:
     request_.inputs["race"].CopyFrom(to_proto(np.zeros(1, "f4")))
     assert "Sent extra: {race}. Missing but required: {}." in refusal_of(runner.signature, request_).message
 
 
-def test_a_renamed_input_is_both(runner, request_) -> None:
+def test_a_renamed_input_is_both(runner: Any, request_: pb.PredictRequest) -> None:
     request_.inputs["picture"].CopyFrom(request_.inputs["images"])
     del request_.inputs["images"]
     assert "Sent extra: {picture}. Missing but required: {images}." in refusal_of(runner.signature, request_).message
@@ -64,25 +66,27 @@ def test_a_renamed_input_is_both(runner, request_) -> None:
         ("features", np.zeros((0, 2), "f4"), "features: batch size 0 is out of range"),
     ],
 )
-def test_type_and_shape(runner, request_, name: str, array: Array, message: str) -> None:
+def test_type_and_shape(runner: Any, request_: pb.PredictRequest, name: str, array: Array, message: str) -> None:
     request_.inputs[name].CopyFrom(to_proto(array))
     assert refusal_of(runner.signature, request_).message == message
 
 
-def test_a_type_without_a_name_is_refused(runner, request_) -> None:
-    request_.inputs["features"].dtype = 7  # DT_STRING, which our subset leaves out
+def test_a_type_without_a_name_is_refused(runner: Any, request_: pb.PredictRequest) -> None:
+    request_.inputs["features"].dtype = 7  # type: ignore[assignment]  # DT_STRING, which our subset leaves out
     assert refusal_of(runner.signature, request_).message == "features: expects float but type 7 is provided"
 
 
 @pytest.mark.parametrize("batch", [LIMIT, 2**62, -1])
-def test_a_shape_larger_than_any_message_is_refused_undecoded(runner, request_, batch: int) -> None:
+def test_a_shape_larger_than_any_message_is_refused_undecoded(
+    runner: Any, request_: pb.PredictRequest, batch: int
+) -> None:
     request_.inputs["images"].CopyFrom(pb.TensorProto(dtype=pb.DT_UINT8, int_val=[1]))
     for size in (batch, 3, 4, 4, 3):
         request_.inputs["images"].tensor_shape.dim.add(size=size)
     assert "out of range" in refusal_of(runner.signature, request_).message
 
 
-def test_outputs_are_all_or_those_asked_for(runner) -> None:
+def test_outputs_are_all_or_those_asked_for(runner: Any) -> None:
     assert chosen_outputs(runner.signature, []) == ("probabilities", "embedding")
     assert chosen_outputs(runner.signature, ["embedding"]) == ("embedding",)
 
@@ -100,7 +104,7 @@ def test_outputs_are_all_or_those_asked_for(runner) -> None:
         (["embedding", "embedding"], "duplicate output tensor alias: embedding"),
     ],
 )
-def test_unknown_or_repeated_outputs(runner, names: list[str], message: str) -> None:
+def test_unknown_or_repeated_outputs(runner: Any, names: list[str], message: str) -> None:
     with pytest.raises(Refusal) as caught:
         chosen_outputs(runner.signature, names)
     assert (caught.value.code, caught.value.message) == (pb.INVALID_ARGUMENT, message)

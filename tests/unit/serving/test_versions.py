@@ -1,5 +1,7 @@
 """What models.config asks for and what follows."""
 
+from typing import Any
+
 import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
@@ -14,7 +16,7 @@ def refs(*versions: int, name: str = "dermis") -> frozenset[VersionRef]:
     return frozenset(VersionRef(name=name, version=version) for version in versions)
 
 
-def states(**by_version: int) -> dict[VersionRef, pb.ModelVersionStatus.State]:
+def states(**by_version: Any) -> dict[VersionRef, pb.ModelVersionStatus.State]:
     return {VersionRef(name="dermis", version=int(key[1:])): state for key, state in by_version.items()}
 
 

@@ -57,7 +57,7 @@ def test_what_the_store_refuses_is_written_later() -> None:
     def refuse(_key: str, _data: bytes) -> bool:
         raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
 
-    store.put_once = refuse  # type: ignore[method-assign]
+    store.put_once = refuse  # type: ignore[assignment, method-assign]
     audit.note(Act.ERASE, by="key_1", case_id="case_1")
     audit.flush()
     store.put_once = put_once  # type: ignore[method-assign]
@@ -73,7 +73,7 @@ def test_the_same_thing_done_again_while_the_store_refuses_is_counted() -> None:
         audit.note(Act.READ, by="key_1", case_id="case_1")
         raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "the store refused")
 
-    store.put_once = refuse  # type: ignore[method-assign]
+    store.put_once = refuse  # type: ignore[assignment, method-assign]
     audit.note(Act.READ, by="key_1", case_id="case_1")
     audit.flush()
     store.put_once = put_once  # type: ignore[method-assign]

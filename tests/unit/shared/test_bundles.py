@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import text_format
@@ -73,7 +75,7 @@ class Recorded(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[str] = []
-        self.interfere = None
+        self.interfere: Callable[[], object] | None = None
 
     def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG002 - the port's name
         self.writes.append(key)
@@ -165,7 +167,9 @@ def rewrite(folder: Path, **fields: object) -> None:
         (climbing, "current.json"),
     ],
 )
-def test_a_spoilt_bundle_is_refused_before_anything_is_put(store: Recorded, tmp_path: Path, spoil, named: str) -> None:
+def test_a_spoilt_bundle_is_refused_before_anything_is_put(
+    store: Recorded, tmp_path: Path, spoil: Any, named: str
+) -> None:
     spoil(bundle(tmp_path))
     with pytest.raises(DermisError, match=named) as caught:
         publish(store, tmp_path)

@@ -25,7 +25,7 @@ Failed.__abstractmethods__ = frozenset()
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_survives_the_way_there_and_back(kind: Kind) -> None:
-    error = error_of(Failed(grpc.StatusCode[GRPC_CODE[kind]], "text"), "metadata")
+    error = error_of(Failed(grpc.StatusCode[GRPC_CODE[kind]], "text"), "metadata")  # type: ignore[abstract]
     coarser = {Kind.TOO_LARGE: Kind.INVALID, Kind.UNSUPPORTED: Kind.INVALID, Kind.FULL: Kind.EXHAUSTED}
     assert error.kind is coarser.get(kind, kind)
     assert error.retryable is DermisError(kind, "R", "").retryable
@@ -43,7 +43,7 @@ def test_a_kind_survives_the_way_there_and_back(kind: Kind) -> None:
     ],
 )
 def test_codes_that_we_never_send(code: str, kind: Kind) -> None:
-    error = error_of(Failed(grpc.StatusCode[code], None), "serving")
+    error = error_of(Failed(grpc.StatusCode[code], None), "serving")  # type: ignore[abstract]
     assert (error.kind, error.reason) == (kind, f"SERVING_{code}")
 
 
@@ -55,7 +55,7 @@ class Context:
     """What a handler sees of a call."""
 
     def abort(self, code: grpc.StatusCode, details: str) -> None:
-        raise Failed(code, details)
+        raise Failed(code, details)  # type: ignore[abstract]
 
 
 class Servicer:

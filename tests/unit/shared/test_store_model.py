@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -70,11 +71,11 @@ class Both(RuleBasedStateMachine):
         if hasattr(self, "stores"):
             self.agree(lambda store: [*store.list("")])
 
-    def agree(self, call) -> None:
+    def agree(self, call: Any) -> None:
         assert answer(call, self.stores[0]) == answer(call, self.stores[1])
 
 
-def answer(call, store: BlobStore) -> object:
+def answer(call: Any, store: BlobStore) -> object:
     try:
         return call(store)
     except DermisError as error:

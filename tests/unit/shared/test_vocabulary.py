@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -47,8 +48,8 @@ SEVERAL = ("race_ethnicity", "textures", "body_parts", "condition_symptoms", "ot
 
 @pytest.mark.parametrize("words", SCIN, ids=lambda words: words.__name__)
 def test_the_words_are_scins(words: type) -> None:
-    assert [word.value for word in words] == SCIN[words].split()  # type: ignore[attr-defined]
-    assert [word.name for word in words] == SCIN[words].split()  # type: ignore[attr-defined]
+    assert [word.value for word in words] == SCIN[words].split()  # type: ignore[attr-defined, index]
+    assert [word.name for word in words] == SCIN[words].split()  # type: ignore[attr-defined, index]
 
 
 def test_every_answer_may_be_absent() -> None:
@@ -60,6 +61,7 @@ def test_every_answer_may_be_absent() -> None:
 
 @pytest.mark.parametrize("field", SEVERAL)
 def test_no_box_ticked_is_an_answer_that_was_not_given(field: str) -> None:
+    nothing: Any
     for nothing in ([], (), None):
         assert SelfReport.model_validate({field: nothing}) == SelfReport()
     assert SelfReport.model_validate_json(f'{{"{field}": []}}') == SelfReport()

@@ -64,10 +64,10 @@ def test_a_model_that_is_promoted_meanwhile_stays(tmp_path: Path) -> None:
     class Raced(MemoryStore):
         """A store in which someone promotes version 7 while the demo bundle's files are put."""
 
-        def put_once(self, key: str, data: bytes) -> bool:
+        def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
             if key == "models/dermis/1/manifest.json":
                 point(self, VersionRef(name="dermis", version=7))
-            return super().put_once(key, data)
+            return super().put_once(key, data, reserved=reserved)
 
     store = Raced()
     publish(store, bundle(tmp_path / "own", 7))

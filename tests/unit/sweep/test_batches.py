@@ -17,11 +17,11 @@ from dermis.shared.batches import (
     open_batch_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import new_id
+from dermis.shared.ids import made_at, new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
 from dermis.sweep.batches import BatchSweep
-from dermis.sweep.core.decide import Action, Policy, made_at
+from dermis.sweep.core.decide import Action, Policy
 
 POLICY = Policy()
 ID = new_id("batch")

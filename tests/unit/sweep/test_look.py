@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermis.shared.audit import Audit
+from dermis.shared.batches import BatchJob
 from dermis.shared.case import (
     CaseState,
     Erased,
@@ -127,6 +128,12 @@ class FakeQueue:
     def send(self, job: AssessJob) -> None:
         self._check()
         self.sent.append(job)
+
+    def waiting_steps(self) -> int:
+        raise AssertionError("no batch is looked at here")
+
+    def send_step(self, job: BatchJob) -> None:
+        raise AssertionError(job)
 
     def _check(self) -> None:
         if self.down:

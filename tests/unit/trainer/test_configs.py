@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -44,14 +45,14 @@ MEASURED = re.compile(r"Result    .*top-[13] 0\.\d+.*\(floors? 0\.\d+.*\), n = [
 WHY = "docs/how-to/train.md says why"
 
 
-def unmeasured():
+def unmeasured() -> Any:
     """Return the configs that the how-to lists as not measured."""
     _, table = HOW_TO.read_text().split("## Configs that are not measured here")
     return re.findall(r"^\| `(\w+)` \|", table.split("\n## ")[0], re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_says_command_hardware_and_result(name):
+def test_a_page_says_command_hardware_and_result(name: Any) -> None:
     page = importlib.import_module(f"dermis.trainer.configs.{name}")
     assert isinstance(page.CONFIG, Config)
     assert page.CONFIG.name == name
@@ -65,18 +66,18 @@ def test_a_page_says_command_hardware_and_result(name):
     assert (WHY in page.__doc__) is (name in unmeasured())
 
 
-def backbone_file(folder):
+def backbone_file(folder: Any) -> Any:
     small = make_backbone("small", 32)
     small.save(folder / "net.keras")
     return ["--set", f"backbone={(folder / 'net.keras').as_uri()}", "--data", "generated:1:60:32"]
 
 
-def weights_file(folder):
+def weights_file(folder: Any) -> Any:
     make_backbone("efficientnet-b0", 32, weights=None).save_weights(folder / "b0.weights.h5")
     return ["--set", f"weights={(folder / 'b0.weights.h5').as_uri()}", "--data", "generated:1:60:32"]
 
 
-def scin_tables(folder):
+def scin_tables(folder: Any) -> Any:
     """Write drawn cases in SCIN's form, a third of them without a label."""
     write_as_scin(open_store(folder.as_uri()), seed=7, count=60, longest=64)
     rows = list(csv.DictReader((folder / LABELS_FILE).read_text().splitlines()))
@@ -97,13 +98,13 @@ NEEDS = {
 }
 
 
-def test_each_config_that_is_not_measured_is_run_below():
+def test_each_config_that_is_not_measured_is_run_below() -> None:
     assert sorted(unmeasured()) == sorted(NEEDS)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NEEDS)
-def test_a_config_that_is_not_measured_trains(name, tmp_path):
+def test_a_config_that_is_not_measured_trains(name: Any, tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     settings = [*NEEDS[name](tmp_path / "files"), "--set", "image_size=32", "--set", "stage.epochs=1"]
     where = ["--store", (tmp_path / "store").as_uri(), "--cache", str(tmp_path / "cache")]
@@ -114,12 +115,12 @@ def test_a_config_that_is_not_measured_trains(name, tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Any:
     (tmp_path / "tiny.py").write_text(TINY)
     fixed = [str(tmp_path / "tiny.py"), "--data", "generated:1:60:32", "--store", (tmp_path / "store").as_uri()]
     fixed += ["--cache", str(tmp_path / "cache"), "--quiet"]
 
-    def run(*more):
+    def run(*more: Any) -> Any:
         return CliRunner().invoke(train, [*fixed, *more], catch_exceptions=False).output
 
     return run
@@ -132,7 +133,7 @@ EPOCH = re.compile(
 
 
 @pytest.mark.timeout(600)
-def test_the_command_prints_a_line_an_epoch_and_no_log_line_of_tensorflow(tmp_path):
+def test_the_command_prints_a_line_an_epoch_and_no_log_line_of_tensorflow(tmp_path: Path) -> None:
     (tmp_path / "tiny.py").write_text(TINY)
     data = ["--data", "generated:1:60:32", "--store", (tmp_path / "store").as_uri(), "--cache", str(tmp_path / "cache")]
     command = [sys.executable, "-m", "dermis.standalone", "train", str(tmp_path / "tiny.py"), *data]
@@ -150,7 +151,7 @@ def test_the_command_prints_a_line_an_epoch_and_no_log_line_of_tensorflow(tmp_pa
     assert published.startswith("published dermis/1 in file://")
 
 
-def test_a_folder_without_any_of_its_images_is_not_trained_on(tmp_path):
+def test_a_folder_without_any_of_its_images_is_not_trained_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.py").write_text(TINY)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "manifest.csv").write_text("file,name\na.png,Eczema\nb.png,Tinea\n")
@@ -175,7 +176,7 @@ def test_a_folder_without_any_of_its_images_is_not_trained_on(tmp_path):
     assert not run_ids(open_store((tmp_path / "store").as_uri()))
 
 
-def test_a_grid_is_searched_and_the_best_is_published(run, tmp_path):
+def test_a_grid_is_searched_and_the_best_is_published(run: Any, tmp_path: Path) -> None:
     said = run("--grid", "stage.0.learning_rate=0.00001,0.01", "--grid", "features=baseline,symptoms+textures")
     assert said.count("validation_loss") == 4
     assert "chosen: combination" in said
@@ -190,7 +191,7 @@ def test_a_grid_is_searched_and_the_best_is_published(run, tmp_path):
     assert open_bundle(fetch_bundle(store, ref, tmp_path / "bundle")).manifest == manifest
 
 
-def test_a_model_that_learned_from_all_is_measured_by_folds(run, tmp_path):
+def test_a_model_that_learned_from_all_is_measured_by_folds(run: Any, tmp_path: Path) -> None:
     lines = run("--on-all", "2").splitlines()
     assert [line.split(" ")[0] for line in lines] == ["run", "published"], "it is not quiet"
     assert lines[1].startswith("published dermis/1 in file://")
@@ -200,7 +201,7 @@ def test_a_model_that_learned_from_all_is_measured_by_folds(run, tmp_path):
     assert '"n": 60' in report
 
 
-def test_wrong_words_are_refused_with_what_is_known(run):
+def test_wrong_words_are_refused_with_what_is_known(run: Any) -> None:
     with pytest.raises(DermisError, match="no config 'vgg': use cnn, demo"):
         load_config("vgg")
     for more, part in ((["--set", "batch"], "write NAME=VALUE"), (["--set", "bach=3"], "no setting")):

@@ -2,6 +2,7 @@
 
 import json
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,17 +24,17 @@ IMAGES = sorted(demo.CASE.glob("*.jpg"))
 
 
 @pytest.fixture(scope="module")
-def working():
+def working() -> Any:
     return [decode.decode(path.read_bytes(), content_type="image/jpeg", orientation=1).image for path in IMAGES]
 
 
 @pytest.fixture(scope="module")
-def ask(working):
+def ask(working: Any) -> Any:
     manifest = read_manifest(demo.BUNDLE)
     model = compile_network(demo.BUNDLE)
     images = np.stack([prepare.fit(image, manifest.image_size) for image in working])[None]
 
-    def ask(report, mask=(True,) * MAX_IMAGES):
+    def ask(report: Any, mask: Any = (True,) * MAX_IMAGES) -> Any:
         inputs = {"images": images, "image_mask": np.array([mask]), "features": encode(every_answer(), report)[None]}
         probabilities = model(inputs)[model.output("probabilities")][0]
         return differential.decide(probabilities, manifest, report.fitzpatrick_skin_type)
@@ -42,18 +43,18 @@ def ask(working):
 
 
 @pytest.fixture
-def answers():
+def answers() -> Any:
     return SelfReport.model_validate_json((demo.CASE / "answers.json").read_bytes())
 
 
-def test_the_bundle_can_be_published_and_is_a_small_demo():
+def test_the_bundle_can_be_published_and_is_a_small_demo() -> None:
     manifest = publish(MemoryStore(), demo.BUNDLE)
     assert (manifest.name, manifest.version, manifest.purpose) == ("dermis", 1, "demo")
     assert sum(path.stat().st_size for path in demo.BUNDLE.rglob("*") if path.is_file()) <= 2_000_000
     assert differences(demo.BUNDLE, demo.BUNDLE) == []
 
 
-def test_the_bundle_is_of_this_code():
+def test_the_bundle_is_of_this_code() -> None:
     manifest = read_manifest(demo.BUNDLE)
     assert [(condition.id, condition.name) for condition in manifest.conditions] == [(c.id, c.name) for c in CONDITIONS]
     assert manifest.feature_schema == every_answer().id
@@ -61,7 +62,7 @@ def test_the_bundle_is_of_this_code():
     assert {field.name for field in every_answer().fields} == SelfReport.model_fields.keys() - {"race_ethnicity"}
 
 
-def test_the_report_beats_its_floors_and_the_card_says_what_it_is():
+def test_the_report_beats_its_floors_and_the_card_says_what_it_is() -> None:
     report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_text())
     assert report["metrics"]["top_1"] > report["floors"]["top_1"] + 0.5
     assert report["metrics"]["top_3"] > report["floors"]["top_3"] + 0.4
@@ -72,17 +73,17 @@ def test_the_report_beats_its_floors_and_the_card_says_what_it_is():
     assert "without any clinical meaning" in (demo.BUNDLE / MODEL_CARD_FILE).read_text()
 
 
-def test_the_case_has_an_image_a_shot_type():
+def test_the_case_has_an_image_a_shot_type() -> None:
     assert {path.stem.upper() for path in IMAGES} == set(ShotType)
     assert all(path.stat().st_size < 150_000 for path in IMAGES)
 
 
-def test_its_images_are_usable(working):
+def test_its_images_are_usable(working: Any) -> None:
     policy = quality.Policy.model_validate_json(files("dermis.worker").joinpath("quality_policy.json").read_bytes())
     assert [quality.assess(image, policy).verdict for image in working] == [Verdict.USABLE] * MAX_IMAGES
 
 
-def test_its_differential_is_convincing(ask, answers):
+def test_its_differential_is_convincing(ask: Any, answers: Any) -> None:
     decision = ask(answers)
     first, second = decision.differential[:2]
     assert decision.kind is OutcomeKind.DIFFERENTIAL
@@ -91,11 +92,11 @@ def test_its_differential_is_convincing(ask, answers):
     assert second.probability < 0.3
 
 
-def test_a_case_without_any_answer_gets_a_differential(ask):
+def test_a_case_without_any_answer_gets_a_differential(ask: Any) -> None:
     assert ask(SelfReport()).differential[0].condition == "PSORIASIS"
 
 
-def test_every_image_and_the_answers_count(ask, answers):
+def test_every_image_and_the_answers_count(ask: Any, answers: Any) -> None:
     whole = ask(answers).differential
     for n in range(MAX_IMAGES):
         assert ask(answers, mask=[other != n for other in range(MAX_IMAGES)]).differential != whole

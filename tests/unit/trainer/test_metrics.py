@@ -1,6 +1,7 @@
 """Every measure against scikit-learn, a case worked out by hand, or a property that it must have."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from dermis.trainer.metrics import Judged
 pytestmark = pytest.mark.trainer
 
 
-def judged(n=60, k=4, seed=0, *, ties=False):
+def judged(n: int = 60, k: int = 4, seed: int = 0, *, ties: bool = False) -> Any:
     """Return perfectly calibrated probabilities with labels drawn from them."""
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(k, 0.6), n)
@@ -29,13 +30,13 @@ def judged(n=60, k=4, seed=0, *, ties=False):
     return Judged(probabilities=probabilities, labels=labels, target=target, sets=sets, answered=answered, fold=fold)
 
 
-def some_weights(n, seed=0, rows=3):
+def some_weights(n: Any, seed: int = 0, rows: int = 3) -> Any:
     drawn = np.random.default_rng(seed).integers(0, 4, (rows, n)).astype(np.float32)
     return np.concatenate([np.ones((1, n), np.float32), drawn])
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_figures_are_scikit_learns(ties):
+def test_figures_are_scikit_learns(ties: bool) -> None:
     made = judged(n=200, ties=ties)
     weights = some_weights(200)
     found = measures.figures(made, weights)
@@ -65,7 +66,7 @@ def test_figures_are_scikit_learns(ties):
 
 
 @given(seed=st.integers(0, 500), n=st.integers(2, 40), ties=st.booleans())
-def test_weights_are_repetitions(seed, n, ties):
+def test_weights_are_repetitions(seed: Any, n: Any, ties: Any) -> None:
     made, weights = judged(n=n, seed=seed, ties=ties), some_weights(n, seed)
     found = measures.figures(made, weights)
     for row, w in enumerate(weights):
@@ -79,7 +80,7 @@ def test_weights_are_repetitions(seed, n, ties):
             assert found[name][row] == pytest.approx(alone[name][0], abs=1e-5, nan_ok=True), name
 
 
-def test_what_says_nothing_but_its_folds_prior_ranks_nothing():
+def test_what_says_nothing_but_its_folds_prior_ranks_nothing() -> None:
     rng = np.random.default_rng(0)
     fold, labels = np.arange(300) % 5, rng.integers(0, 4, 300)
     others = np.stack([np.bincount(labels[fold != each], minlength=4) / (fold != each).sum() for each in range(5)])
@@ -91,7 +92,7 @@ def test_what_says_nothing_but_its_folds_prior_ranks_nothing():
 
 
 @given(seed=st.integers(0, 100))
-def test_a_fold_alone_is_ranked_as_ever_and_folds_are_weighted_by_their_pairs(seed):
+def test_a_fold_alone_is_ranked_as_ever_and_folds_are_weighted_by_their_pairs(seed: Any) -> None:
     made = dataclasses.replace(judged(n=60, seed=seed), fold=np.repeat([0, 1], [20, 40]))
     positive = made.labels == 1
     area, precision = measures.ranking(made.probabilities[:, 1], positive, made.fold, np.ones((1, 60)))
@@ -114,7 +115,7 @@ def test_a_fold_alone_is_ranked_as_ever_and_folds_are_weighted_by_their_pairs(se
         assert precision[0] == pytest.approx(np.average(precisions, weights=positives))
 
 
-def test_strangers_are_told_apart_as_scikit_learn_says():
+def test_strangers_are_told_apart_as_scikit_learn_says() -> None:
     rng = np.random.default_rng(0)
     base, other = rng.normal(size=40).round(1), rng.normal(0.7, 1, 30).round(1)
     one, two = some_weights(40), some_weights(30, seed=1)
@@ -126,7 +127,7 @@ def test_strangers_are_told_apart_as_scikit_learn_says():
         assert found[row] == pytest.approx(expected)
 
 
-def test_hits_and_floors_by_hand():
+def test_hits_and_floors_by_hand() -> None:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.4, 0.4, 0.2]])
     labels = np.array([0, 1, 1])
     target = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, 0.25]])
@@ -139,7 +140,7 @@ def test_hits_and_floors_by_hand():
     assert measures.soft_floor(target, prior, top=1) == pytest.approx((0.4 + 1 + 0.5) / 3)
 
 
-def test_calibration_error_by_hand():
+def test_calibration_error_by_hand() -> None:
     one = np.ones((1, 4))
     confidence = np.array([0.95, 0.95, 0.55, 0.55])
     assert measures.calibration_error(confidence, np.array([1, 1, 1, 0]), one)[0] == pytest.approx((0.1 + 0.1) / 4)
@@ -147,7 +148,7 @@ def test_calibration_error_by_hand():
     assert measures.calibration_error(np.ones(3), np.ones(3, bool), np.ones((1, 3)))[0] == 0
 
 
-def test_the_risk_curve_by_hand():
+def test_the_risk_curve_by_hand() -> None:
     confidence, wrong = np.array([0.9, 0.5, 0.7, 0.5]), np.array([False, True, True, False])
     share, risk = measures.risk_curve(confidence, wrong, np.ones((1, 4)))
     assert share[0].tolist() == [0.25, 0.5, 1, 1]  # the two of 0.5 are answered together
@@ -159,7 +160,7 @@ def test_the_risk_curve_by_hand():
 
 
 @given(seed=st.integers(0, 300))
-def test_a_better_order_never_has_more_area_under_its_risk(seed):
+def test_a_better_order_never_has_more_area_under_its_risk(seed: Any) -> None:
     rng = np.random.default_rng(seed)
     wrong = rng.uniform(size=50) < 0.4
     one = np.ones((1, 50))
@@ -169,9 +170,12 @@ def test_a_better_order_never_has_more_area_under_its_risk(seed):
     assert best <= any_order <= worst
 
 
-def test_a_perfect_model_lands_inside_its_band_and_a_biased_one_does_not():
+def test_a_perfect_model_lands_inside_its_band_and_a_biased_one_does_not() -> None:
     rng = np.random.default_rng(0)
-    inside, biased, soft_inside, soft_biased = [], [], [], []
+    inside: list[Any] = []
+    biased: list[Any] = []
+    soft_inside: list[Any] = []
+    soft_biased: list[Any] = []
     for seed in range(60):
         made = judged(n=400, seed=seed)
         confidence = made.probabilities.max(1)
@@ -192,13 +196,13 @@ def test_a_perfect_model_lands_inside_its_band_and_a_biased_one_does_not():
     assert np.mean(soft_biased) == 0
 
 
-def test_what_a_perfect_set_shows_is_what_it_shows():
+def test_what_a_perfect_set_shows_is_what_it_shows() -> None:
     low, top = measures.perfect_coverage(0.9, np.random.default_rng(0), calibrated_on=700, n=1000)
     assert 0.86 < low < 0.89
     assert 0.91 < top < 0.94
 
 
-def test_whole_groups_are_drawn():
+def test_whole_groups_are_drawn() -> None:
     groups = ["a", "a", "b", "c", "c", "c"]
     weights = measures.draw_weights(groups, np.random.default_rng(0), draws=500)
     assert weights.shape == (501, 6)
@@ -209,7 +213,7 @@ def test_whole_groups_are_drawn():
     assert weights[1:].mean() == pytest.approx(1, abs=0.1)
 
 
-def test_the_interval_covers_as_often_as_it_says_and_connected_cases_widen_it():
+def test_the_interval_covers_as_often_as_it_says_and_connected_cases_widen_it() -> None:
     rng = np.random.default_rng(0)
     held = []
     for _ in range(100):
@@ -224,7 +228,7 @@ def test_the_interval_covers_as_often_as_it_says_and_connected_cases_widen_it():
     assert np.mean(held) >= 0.87
 
 
-def test_a_figure_without_a_value_has_no_interval():
+def test_a_figure_without_a_value_has_no_interval() -> None:
     made = judged(n=12)
     only = dataclasses.replace(made, labels=np.zeros(12, int))
     found = measures.figures(only, some_weights(12))
@@ -232,7 +236,7 @@ def test_a_figure_without_a_value_has_no_interval():
     assert measures.interval(found["macro_auroc"]) is None
 
 
-def test_a_chance_gap_is_what_chance_gives():
+def test_a_chance_gap_is_what_chance_gives() -> None:
     rng = np.random.default_rng(0)
     slices = ["one"] * 150 + ["other"] * 50
     seen = []
@@ -244,7 +248,7 @@ def test_a_chance_gap_is_what_chance_gives():
     assert 0.88 <= np.mean(np.array(seen) <= high) <= 0.99
 
 
-def test_agreement_of_graders_by_hand():
+def test_agreement_of_graders_by_hand() -> None:
     graders = [
         [{"eczema": 0.7, "acne": 0.3}, {"eczema": 1.0}],
         [{"eczema": 1.0}, {"acne": 0.6, "eczema": 0.4}],

@@ -175,7 +175,7 @@ def test_a_source_that_is_away_is_waited_for_but_not_for_ever(made: World) -> No
     def refuse(_: str) -> bytes:
         raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "the bucket can't be reached")
 
-    away.get = refuse  # type: ignore[method-assign]
+    away.get = refuse  # type: ignore[assignment, method-assign]
     job = BatchJob(batch_id=ID, step=0)
     step_tasks.work(Batches(made.pipeline(), lambda _: away), job, settings=SETTINGS, redelivered=False)
     assert batch_result_key(ID, 0) not in set(made.store.list("batches/"))

@@ -28,7 +28,7 @@ class Fault(grpc.RpcError, grpc.Call):
     def _unused(self, *_: Any) -> Any:
         raise NotImplementedError
 
-    initial_metadata = trailing_metadata = is_active = time_remaining = cancel = add_callback = _unused
+    initial_metadata = trailing_metadata = is_active = time_remaining = cancel = add_callback = _unused  # type: ignore[assignment]
 
 
 Fault.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]

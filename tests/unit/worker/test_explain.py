@@ -84,7 +84,7 @@ def test_a_heatmap_lies_over_its_image(height: int, width: int) -> None:
     seen = fit(image, 96)[..., 0].astype(np.float32) / 255
     cam = cv2.resize(seen, (12, 12), interpolation=cv2.INTER_AREA)
     drawn = cv2.imdecode(
-        np.frombuffer(heatmap.overlay(cam, height=height, width=width, most=float(cam.max())), np.uint8),
+        np.frombuffer(heatmap.overlay(cam, height=height, width=width, most=float(cam.max())), np.uint8),  # type: ignore[arg-type]
         cv2.IMREAD_UNCHANGED,
     )
     assert max(drawn.shape[:2]) == 256

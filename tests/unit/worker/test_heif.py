@@ -13,11 +13,11 @@ from PIL import ImageOps
 
 from dermis.data.generated.skin import scene
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.header import clean
+from dermis.shared.images.header import Format, clean
 from dermis.shared.images.icc import from_cicp
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core.color import to_srgb
-from dermis.worker.core.decode import Format, decode
+from dermis.worker.core.decode import decode
 from dermis.worker.core.prepare import Pixels
 from tests.support import heif
 from tests.support.colors import SPACES, profile_of

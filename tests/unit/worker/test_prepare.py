@@ -17,7 +17,7 @@ def test_a_letterbox_keeps_aspect_centred_in_zeros(height: int, width: int, size
     boxed = fit(np.full((height, width, 3), 200, np.uint8), size)
     assert boxed.shape == (size, size, 3)
     filled = boxed.any(axis=2)
-    rows, columns = filled.any(axis=1), filled.any(axis=0)
+    rows, columns = filled.any(axis=1), filled.any(axis=0)  # type: ignore[call-overload]
     assert max(rows.sum(), columns.sum()) == size
     assert abs(rows.sum() - size * height / max(height, width)) <= 1
     assert abs(columns.sum() - size * width / max(height, width)) <= 1

@@ -148,8 +148,8 @@ def test_blur_is_told(real_data: Path) -> None:
             f"{middle.min():.3f} | {coarse.min():.3f} |"
         )
     assert shares[0] == (0, 0)
-    for middle, coarse, percent in ((0.5, None, 0.75), (None, 0.5, 2)):
-        assert shares[percent] == (pytest.approx(middle or 1, abs=0.15), pytest.approx(coarse or 0, abs=0.15))
+    for fine, rough, percent in ((0.5, None, 0.75), (None, 0.5, 2)):
+        assert shares[percent] == (pytest.approx(fine or 1, abs=0.15), pytest.approx(rough or 0, abs=0.15))
     assert max(shares[0.5][0], shares[1][1]) < 0.1
     assert min(shares[1][0], shares[2.5][1]) > 0.9
 

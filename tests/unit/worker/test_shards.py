@@ -33,7 +33,7 @@ def test_a_row_says_what_the_worker_says_of_a_case() -> None:
     assert tuple(row) == shard.COLUMNS
     assert row["fault"] == ""
     assert tuple(row)[1:9] == SEED
-    report = quality.assess(PICTURE, POLICY)
+    report = quality.assess(PICTURE, POLICY)  # type: ignore[arg-type]
     assert (row["verdict"], str(row["reasons"]).split()) == (report.verdict, list(report.reasons))
     assert report.measures is not None
     assert {name: row[name] for name in SEED} == {

@@ -83,7 +83,7 @@ def test_agreement_between_three_dermatologists() -> None:
     row = labelled(
         1,
         {"Eczema": 0.67, "Tinea": 0.33},
-        **{
+        **{  # type: ignore[arg-type]
             second: Gradable.DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT,
             third: Gradable.NO_IMAGE_QUALITY_INSUFFICIENT,
             "dermatologist_skin_condition_on_label_name": "['Eczema', 'Eczema', 'Tinea']",
@@ -109,7 +109,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def report_of(real_data: Path) -> tuple[dict[str, dict[str, list[Any]]], Labels]:
+def report_of(real_data: Path) -> tuple[dict[str, dict[str, dict[str, Any]]], Labels]:
     """Return table -> first column's value -> row, as the JSON file tells it."""
     scin = open_scin(f"file://{real_data}/scin")
     labels = scin.labels("scin-all")

@@ -27,8 +27,8 @@ def test_no_case_is_lost_and_each_without_a_label_says_why() -> None:
     rows = [
         labelled(1, {"Eczema": 1.0}),
         case(2),
-        case(3, **{gradable: NOT_GRADABLE}),
-        case(4, **{gradable: NO_PATHOLOGY}),
+        case(3, **{gradable: NOT_GRADABLE}),  # type: ignore[arg-type]
+        case(4, **{gradable: NO_PATHOLOGY}),  # type: ignore[arg-type]
         labelled(5, {"Remove from labeling tool": 1.0}),
     ]
     labels = apply_policy(policy(drop=["remove FROM labeling tool"]), tables(rows).cases)
@@ -110,7 +110,7 @@ def test_looks_healthy_is_a_label_where_the_policy_says_so_and_never_over_a_derm
     gradable = "dermatologist_gradable_for_skin_condition_1"
     rows = [
         case(1, related_category=LOOKS_HEALTHY),
-        case(2, **{gradable: NO_PATHOLOGY}),
+        case(2, **{gradable: NO_PATHOLOGY}),  # type: ignore[arg-type]
         labelled(3, {"Eczema": 1.0}, related_category=LOOKS_HEALTHY),
     ]
     frame = apply_policy(policy(healthy=healthy), tables(rows).cases).frame

@@ -1,6 +1,7 @@
 """Two tables in, one typed frame out; every trap is an error that names file, row, column, value and remedy."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -83,7 +84,7 @@ def test_a_shot_type_without_a_path_is_counted_not_refused() -> None:
         ({"weighted_skin_condition_label": "{'Eczema': 0.4}"}, ["add up to 0.40"]),
     ],
 )
-def test_a_wrong_cell_is_named(cells: dict[str, str], parts: list[str]) -> None:
+def test_a_wrong_cell_is_named(cells: dict[str, Any], parts: list[str]) -> None:
     detail = refused(*files([case(FIRST), case(SECOND, **cells)]))
     for part in parts:
         assert part in detail

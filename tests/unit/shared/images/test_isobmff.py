@@ -214,7 +214,7 @@ def test_a_view_shows_what_the_transforms_show_one_by_one(names: list[str], data
             properties.append(heif.clap(across, 1, down, 1, 2 * left + across - width, 2, 2 * top + down - height, 2))
         else:
             properties.append({"turn": heif.irot(1), "mirror": heif.imir(1), "flip": heif.imir(0)}[name])
-            step = {"turn": np.rot90, "mirror": np.fliplr, "flip": np.flipud}[name](step)
+            step = {"turn": np.rot90, "mirror": np.fliplr, "flip": np.flipud}[name](step)  # type: ignore[operator]
     part = coded(AVIF, *properties, size=(5, 7))
     view = read(write(read(compose(part, layout=Layout(brands=AVIF_BRANDS))))).view
     shown = pixels[view.crop.top : view.crop.top + view.crop.height, view.crop.left : view.crop.left + view.crop.width]

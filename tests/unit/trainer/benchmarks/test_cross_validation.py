@@ -4,6 +4,8 @@ Nobody is asked of a case that it saw, choices are made within the training case
 """
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +23,10 @@ DATA = open_dataset("generated:5:60:40")
 CONDITIONS = conditions_of(DATA.samples)
 
 
-def knowing(share, asked):
+def knowing(share: Any, asked: Any) -> Any:
     """Return a contender that is right in a share of the cases, and keeps what it was shown."""
 
-    def fit(choice, training, held):
+    def fit(choice: Any, training: Any, held: Any) -> Any:
         asked.append((choice, {s.id for s in training.samples}, {s.id for s in held.samples}))
         target, _ = targets(held.samples, CONDITIONS)
         right = np.array([int(s.id) % 10 < 10 * share * choice for s in held.samples])
@@ -34,8 +36,9 @@ def knowing(share, asked):
     return Contender(name=f"knows {share}", choices=(0.5, 1.0), fit=fit)
 
 
-def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_path):
-    asked, lines = [], []
+def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_path: Path) -> None:
+    asked: list[Any] = []
+    lines: list[str] = []
     found = nested(DATA, [knowing(0.8, asked)], tmp_path, say=lines.append).said["knows 0.8"]
     assert not np.isnan(found).any()
     assert all(not training & held for _, training, held in asked)
@@ -54,7 +57,7 @@ def test_no_case_is_asked_of_who_saw_it_and_choices_stay_within_training(tmp_pat
     assert len(asked) == FOLDS_OUTER * (1 + 2 * FOLDS_INNER)  # every fold was kept
 
 
-def test_the_table_shows_floor_pair_and_tone(tmp_path):
+def test_the_table_shows_floor_pair_and_tone(tmp_path: Path) -> None:
     found = nested(DATA, [knowing(0.9, []), knowing(0.3, [])], tmp_path, say=lambda _line: None)
     shown = table(found, best="knows 0.9", others=["knows 0.3"], by=("monk_bin",))
     assert "| floor: the best constant list |" in shown
@@ -72,11 +75,11 @@ def test_the_table_shows_floor_pair_and_tone(tmp_path):
     assert f"| 0.500 | {constant:.3f} |" in shown
 
 
-def test_cases_without_a_label_take_no_part(tmp_path, monkeypatch):
+def test_cases_without_a_label_take_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = tuple(
         replace(sample, target={}, top=None) if n % 3 == 0 else sample for n, sample in enumerate(DATA.samples)
     )
-    monkeypatch.setattr(comparisons, "open_dataset", lambda _data, _mapping=None: replace(DATA, samples=silent))
+    monkeypatch.setattr(comparisons, "open_dataset", lambda _data, **_: replace(DATA, samples=silent))
     known = comparisons.labelled("some")
     found = nested(known, [knowing(0.9, [])], tmp_path, say=lambda _line: None)
     shown = table(found, best="knows 0.9", others=[])
@@ -90,7 +93,7 @@ def test_cases_without_a_label_take_no_part(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_foreign_images_are_the_same_each_time_and_differ_from_each_other(name):
+def test_foreign_images_are_the_same_each_time_and_differ_from_each_other(name: Any) -> None:
     one, again = (arrays(foreign(name, 3), every_answer(), 32)["images"] for _ in range(2))
     assert (one == again).all()
     assert (one[0, 0] != one[1, 0]).any()

@@ -1,7 +1,7 @@
 """Calibration: what it finds again, what it promises, and what crepes makes of the same cases."""
 
 import dataclasses
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from tests.unit.trainer.made import predictions
 pytestmark = pytest.mark.trainer
 
 
-def draw(n, seed=0, conditions=5, ambiguity=None):
+def draw(n: Any, seed: int = 0, conditions: int = 5, ambiguity: Any = None) -> Any:
     """Return perfectly calibrated probabilities and targets.
 
     Targets are one-hot, or with `ambiguity` soft ones whose mean is the probability.
@@ -36,19 +36,19 @@ def draw(n, seed=0, conditions=5, ambiguity=None):
 
 @pytest.mark.parametrize("ambiguity", [None, 3.0])
 @pytest.mark.parametrize("true", [0.5, 1.0, 2.0])
-def test_temperature_is_found_again(true, ambiguity):
+def test_temperature_is_found_again(true: float, ambiguity: float | None) -> None:
     probabilities, target = draw(8000, ambiguity=ambiguity)
     assert temperature(calibrate(probabilities, 1 / true), target) == pytest.approx(true, rel=0.07)
 
 
 @pytest.mark.parametrize("ambiguity", [None, 1.0, 5.0])
-def test_sets_cover_as_promised(ambiguity):
+def test_sets_cover_as_promised(ambiguity: float | None) -> None:
     known, new = draw(2000, seed=1, ambiguity=ambiguity), draw(20_000, seed=2, ambiguity=ambiguity)
     least = set_threshold(*known, coverage=0.9)
     assert ((new[0] >= least) * new[1]).sum(1).mean() == pytest.approx(0.9, abs=0.02)
 
 
-def test_threshold_is_the_kth_smallest_and_zero_where_cases_are_too_few():
+def test_threshold_is_the_kth_smallest_and_zero_where_cases_are_too_few() -> None:
     probabilities, target = np.linspace(0.1, 1.0, 10)[:, None], np.ones((10, 1))
     assert set_threshold(probabilities, target, coverage=0.9) == pytest.approx(0.1)  # floor(11 * 0.1) = 1
     assert set_threshold(probabilities, target, coverage=0.8) == pytest.approx(0.2)
@@ -57,7 +57,7 @@ def test_threshold_is_the_kth_smallest_and_zero_where_cases_are_too_few():
 
 
 @given(n=st.integers(5, 60), seed=st.integers(0, 999), coverage=st.sampled_from([0.7, 0.8, 0.9]))
-def test_one_hot_is_the_order_statistic(n, seed, coverage):
+def test_one_hot_is_the_order_statistic(n: Any, seed: Any, coverage: Any) -> None:
     probabilities, target = draw(n, seed)
     right = np.sort(probabilities[target > 0])
     k = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
@@ -65,16 +65,16 @@ def test_one_hot_is_the_order_statistic(n, seed, coverage):
 
 
 @given(seed=st.integers(0, 999), n=st.integers(20, 80))
-def test_a_higher_coverage_never_has_a_higher_threshold(seed, n):
+def test_a_higher_coverage_never_has_a_higher_threshold(seed: Any, n: Any) -> None:
     probabilities, target = draw(n, seed, ambiguity=2.0)
     found = [set_threshold(probabilities, target, coverage=coverage) for coverage in (0.6, 0.7, 0.8, 0.9, 0.95)]
     assert found == sorted(found, reverse=True)
 
 
-def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
+def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all() -> None:
     probabilities, target = draw(400)
     groups = ["FST_I_II"] * 190 + ["FST_III_IV"] * 180 + ["FST_V_VI"] * 20 + [None] * 10
-    found = prediction_sets(probabilities, target, groups, coverage=0.9)
+    found = prediction_sets(probabilities, target, groups, coverage=0.9)  # type: ignore[arg-type]
     assert found.thresholds["FST_I_II"] == pytest.approx(
         set_threshold(probabilities[:190], target[:190], coverage=0.9), abs=1e-6
     )
@@ -84,7 +84,7 @@ def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all():
     assert found.calibrated_on == {"FST_I_II": 190, "FST_III_IV": 180, "FST_V_VI": 20}
 
 
-def test_groups_are_the_workers():
+def test_groups_are_the_workers() -> None:
     thresholds = {group: (n + 1) / 10 for n, group in enumerate(get_args(FitzpatrickGroup))}
     sets = PredictionSets(coverage=0.9, thresholds=thresholds)
     types = (*FitzpatrickSkinType, None)
@@ -94,7 +94,7 @@ def test_groups_are_the_workers():
         assert threshold(sets, fst) == (thresholds[group] if group else 0.1)
 
 
-def test_the_fewest_cases_are_those_that_hold_the_margin():
+def test_the_fewest_cases_are_those_that_hold_the_margin() -> None:
     n = fewest(0.9)
     rng = np.random.default_rng(0)
     for size, holds in ((n, True), (n // 3, False)):
@@ -103,7 +103,7 @@ def test_the_fewest_cases_are_those_that_hold_the_margin():
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
-def test_sets_are_those_of_crepes(coverage):
+def test_sets_are_those_of_crepes(coverage: float) -> None:
     crepes = pytest.importorskip("crepes")
     known, new = draw(499, seed=3), draw(300, seed=4)
     bins, new_bins = (np.random.default_rng(n).integers(0, 2, size) for n, size in ((5, 499), (6, 300)))
@@ -111,7 +111,7 @@ def test_sets_are_those_of_crepes(coverage):
     reference.fit(1 - known[0][known[1] > 0], bins=bins)
     theirs = reference.predict_set(1 - new[0], bins=new_bins, confidence=coverage, smoothing=False).astype(bool)
     names = np.array(["FST_I_II", "FST_III_IV"])
-    found = prediction_sets(*known, list(names[bins]), coverage=coverage).thresholds
+    found = prediction_sets(*known, list(names[bins]), coverage=coverage).thresholds  # type: ignore[arg-type, misc]
     ours = np.stack([row >= found[names[b]] - 5e-7 for row, b in zip(new[0], new_bins, strict=True)])
     assert np.array_equal(ours, theirs)
     assert (
@@ -121,7 +121,7 @@ def test_sets_are_those_of_crepes(coverage):
     assert np.array_equal(served[ours.any(1)], ours[ours.any(1)])
 
 
-def test_the_abstention_rule_keeps_its_risk_as_often_as_promised():
+def test_the_abstention_rule_keeps_its_risk_as_often_as_promised() -> None:
     new, target = draw(20_000, seed=999)
     wrong = ~hits(new, target.argmax(1), top=1)
     kept, answered = [], []
@@ -140,7 +140,7 @@ def test_the_abstention_rule_keeps_its_risk_as_often_as_promised():
     assert np.mean(answered) > 0.1
 
 
-def test_no_abstention_rule_where_the_risk_can_not_be_kept():
+def test_no_abstention_rule_where_the_risk_can_not_be_kept() -> None:
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(5), 200)
     assert (
@@ -155,7 +155,7 @@ def test_no_abstention_rule_where_the_risk_can_not_be_kept():
     assert always.chosen_for.answered == 1
 
 
-def test_trust_is_all_of_it_together():
+def test_trust_is_all_of_it_together() -> None:
     raw, target = draw(1200, seed=5)
     groups = [("FST_I_II", "FST_III_IV", "FST_V_VI", None)[n % 4] for n in range(1200)]
     embedding = np.random.default_rng(0).normal(size=(1200, 12))

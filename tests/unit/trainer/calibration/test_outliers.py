@@ -1,6 +1,8 @@
 """Outliers: the score is probabilistic PCA's, false alarms are as stated, and what is strange is told."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +21,13 @@ pytestmark = pytest.mark.trainer
 SIZE = 24
 
 
-def embeddings(n, seed, shift=0.0):
+def embeddings(n: Any, seed: Any, shift: float = 0.0) -> Any:
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(7).normal(size=(6, SIZE))
     return (rng.normal(size=(n, 6)) @ mixing + 0.3 * rng.normal(size=(n, SIZE)) + shift).astype(np.float32)
 
 
-def test_the_score_is_that_of_probabilistic_pca():
+def test_the_score_is_that_of_probabilistic_pca() -> None:
     training = embeddings(400, 0).astype(float)
     fitted, _ = fit_outliers(training, embeddings(200, 1))
     reference = PCA(n_components=len(fitted.axes)).fit(training)
@@ -36,7 +38,7 @@ def test_the_score_is_that_of_probabilistic_pca():
     assert fitted.score(training).mean() == pytest.approx(1, abs=0.05)
 
 
-def test_false_alarms_are_as_stated_and_strangers_are_told():
+def test_false_alarms_are_as_stated_and_strangers_are_told() -> None:
     alarms = []
     for seed in range(20):
         fitted, rule = fit_outliers(embeddings(500, seed), embeddings(300, 100 + seed), false_alarms=0.05)
@@ -46,7 +48,7 @@ def test_false_alarms_are_as_stated_and_strangers_are_told():
     assert rule.calibrated_on == 300
 
 
-def test_cases_without_an_image_are_left_out():
+def test_cases_without_an_image_are_left_out() -> None:
     training, calibration = embeddings(300, 0), embeddings(100, 1)
     blank = np.zeros((50, SIZE), np.float32)
     _, plain = fit_outliers(training, calibration)
@@ -54,13 +56,13 @@ def test_cases_without_an_image_are_left_out():
     assert mixed == plain
 
 
-def test_too_few_cases_or_no_variance_give_no_rule():
+def test_too_few_cases_or_no_variance_give_no_rule() -> None:
     assert fit_outliers(embeddings(300, 0), embeddings(40, 1), false_alarms=0.02) is None
     assert fit_outliers(np.ones((300, SIZE)), embeddings(100, 1)) is None
     assert fit_outliers(np.zeros((300, SIZE)), np.zeros((100, SIZE))) is None
 
 
-def test_more_axes_than_cases_still_detect():
+def test_more_axes_than_cases_still_detect() -> None:
     rng = np.random.default_rng(0)
     training, calibration = rng.normal(size=(60, 400)), rng.normal(size=(80, 400))
     fitted, rule = fit_outliers(training, calibration)
@@ -68,7 +70,7 @@ def test_more_axes_than_cases_still_detect():
     assert (fitted.score(2 * rng.normal(size=(200, 400))) > rule.threshold).all()
 
 
-def test_other_data_is_detected_and_new_cases_are_not(tmp_path):
+def test_other_data_is_detected_and_new_cases_are_not(tmp_path: Path) -> None:
     known = dataclasses.replace(predictions(n=800), embedding=embeddings(800, 3))
     other = dataclasses.replace(predictions(n=100), embedding=embeddings(100, 4, shift=3.0))
     same = dataclasses.replace(predictions(n=400), embedding=embeddings(400, 5))

@@ -1,6 +1,7 @@
 """TensorFlow's log lines are kept off stderr while it is loaded; whatever else is written there is not."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ LINES = (
 
 
 @pytest.fixture
-def stderr(capfd):
-    def run():
+def stderr(capfd: pytest.CaptureFixture[str]) -> Any:
+    def run() -> Any:
         with without_tensorflow_log():
             os.write(2, LINES[0] + b"a warning of ours\n" + LINES[1] + LINES[2] + b"F0000 fatal\nno newline")
         return capfd.readouterr().err
@@ -23,23 +24,25 @@ def stderr(capfd):
     return run
 
 
-def test_its_lines_are_dropped_and_others_follow(stderr, monkeypatch):
+def test_its_lines_are_dropped_and_others_follow(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LEVEL, "")
     monkeypatch.delenv(LEVEL)  # and taken back after the test
     assert stderr() == "a warning of ours\nF0000 fatal\nno newline"
     assert os.environ[LEVEL] == "3"
 
 
-def test_at_level_0_everything_is_written(stderr, monkeypatch):
+def test_at_level_0_everything_is_written(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LEVEL, "0")
     assert "oneDNN" in stderr()
 
 
-def test_an_error_while_it_is_loaded_leaves_stderr_as_it_was(capfd, monkeypatch):
+def test_an_error_while_it_is_loaded_leaves_stderr_as_it_was(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(LEVEL, "3")
 
     @without_tensorflow_log()
-    def load():
+    def load() -> None:
         os.write(2, b"why\n")
         raise ImportError
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,31 +31,31 @@ pytestmark = pytest.mark.trainer
 PRIOR = np.array([0.4, 0.3, 0.2, 0.1])
 
 
-def report_of(made, **given):
+def report_of(made: Any, **given: Any) -> Any:
     return evaluate(given.pop("of", manifest()), made, prior=PRIOR, calibrated_on=300, data="made", draws=200, **given)
 
 
-def document_of(made, **given):
+def document_of(made: Any, **given: Any) -> Any:
     """Return the report as it is written."""
     return json.loads(as_json(report_of(made, **given)))
 
 
-def compare(*given):
+def compare(*given: Any) -> Any:
     return json.loads(as_json(module.compare(*given, draws=200)))
 
 
 @pytest.fixture(scope="module")
-def made():
+def made() -> Any:
     return predictions()
 
 
 @pytest.fixture(scope="module")
-def report(made):
+def report(made: Any) -> Any:
     graders = [({"Acne": 1.0}, {"Acne": 0.5, "Eczema": 0.5})] * len(made)
     return document_of(made, graders=graders)
 
 
-def test_the_report_is_the_same_each_time_and_read_as_it_was_written(made, report):
+def test_the_report_is_the_same_each_time_and_read_as_it_was_written(made: Any, report: Any) -> None:
     again = report_of(made, graders=[({"Acne": 1.0}, {"Acne": 0.5, "Eczema": 0.5})] * len(made))
     assert as_json(EvaluationReport.model_validate(report)) == as_json(again)
     assert json.loads(as_json(again)) == report
@@ -69,7 +70,9 @@ def test_the_report_is_the_same_each_time_and_read_as_it_was_written(made, repor
     one=st.booleans(),
     calibrated_on=st.none() | st.integers(1, 99),
 )
-def test_whatever_is_measured_is_a_report_without_nan(n, seed, per_group, soft, one, calibrated_on):
+def test_whatever_is_measured_is_a_report_without_nan(
+    n: Any, seed: Any, per_group: Any, soft: Any, one: Any, calibrated_on: Any
+) -> None:
     made = predictions(n=n, seed=seed, soft=soft, per_group=per_group)
     if one:  # one condition alone: no ranking, and every share is 0 or 1
         made = dataclasses.replace(made, labels=np.zeros(n, np.int64), target=np.tile(np.eye(4)[0], (n, 1)))
@@ -81,7 +84,7 @@ def test_whatever_is_measured_is_a_report_without_nan(n, seed, per_group, soft, 
     assert as_html(report)
 
 
-def test_every_figure_has_n_and_interval_overall_and_by_slice(report):
+def test_every_figure_has_n_and_interval_overall_and_by_slice(report: Any) -> None:
     assert report["n"] == report["groups"] == 400
     assert {
         "condition",
@@ -106,7 +109,7 @@ def test_every_figure_has_n_and_interval_overall_and_by_slice(report):
     ]
 
 
-def test_floors_stand_beside_every_top_k(made, report):
+def test_floors_stand_beside_every_top_k(made: Any, report: Any) -> None:
     for top in (1, 3, 5):
         for kind in ("", "_soft"):
             assert report["floors"][f"top_{top}{kind}"] <= report["floors"][f"top_{top}{kind}_best_constant"] + 1e-9
@@ -117,7 +120,7 @@ def test_floors_stand_beside_every_top_k(made, report):
     assert report["metrics"]["top_1"] == report["overall"]["top_1"]["value"]
 
 
-def test_cases_are_decided_as_the_worker_decides_them(made):
+def test_cases_are_decided_as_the_worker_decides_them(made: Any) -> None:
     judged, strange = decided(manifest(), made)
     assert strange is None
     for row in range(0, 400, 37):
@@ -132,7 +135,7 @@ def test_cases_are_decided_as_the_worker_decides_them(made):
         assert judged.answered[row] == (expected.kind == "DIFFERENTIAL")
 
 
-def test_strangers_are_abstained_on_and_a_case_without_an_image_is_not_scored(made):
+def test_strangers_are_abstained_on_and_a_case_without_an_image_is_not_scored(made: Any) -> None:
     fitted, rule = fit_outliers(made.embedding[:200], made.embedding[200:], false_alarms=0.02)
     embedding = made.embedding.copy()
     embedding[:50], embedding[50:60] = 40, 0
@@ -146,7 +149,7 @@ def test_strangers_are_abstained_on_and_a_case_without_an_image_is_not_scored(ma
     assert isinstance(rule, OutlierRule)
 
 
-def test_what_has_no_known_condition_is_counted_and_left_out(made):
+def test_what_has_no_known_condition_is_counted_and_left_out(made: Any) -> None:
     labels = made.labels.copy()
     labels[:30] = -1
     found = document_of(dataclasses.replace(made, labels=labels))
@@ -158,12 +161,12 @@ def test_what_has_no_known_condition_is_counted_and_left_out(made):
         document_of(dataclasses.replace(made, labels=np.full(400, -1)))
 
 
-def test_predictions_of_other_conditions_are_refused(made):
+def test_predictions_of_other_conditions_are_refused(made: Any) -> None:
     with pytest.raises(DermisError, match="other conditions"):
         document_of(dataclasses.replace(made, conditions=CONDITIONS[::-1]))
 
 
-def test_a_calibrated_model_is_inside_its_bands_and_an_overconfident_one_is_not(report):
+def test_a_calibrated_model_is_inside_its_bands_and_an_overconfident_one_is_not(report: Any) -> None:
     band = report["perfect_model_at_this_n"]
     assert report["overall"]["expected_calibration_error"]["value"] <= band["expected_calibration_error"][1]
     made = predictions(soft=False)
@@ -174,7 +177,7 @@ def test_a_calibrated_model_is_inside_its_bands_and_an_overconfident_one_is_not(
         assert found["overall"][name]["value"] > found["perfect_model_at_this_n"][name][1]
 
 
-def test_no_coverage_is_claimed_for_a_pooled_group(made):
+def test_no_coverage_is_claimed_for_a_pooled_group(made: Any) -> None:
     sets = PredictionSets(
         coverage=0.9,
         thresholds={"FST_I_II": 0.1, "FST_III_IV": 0.1, "FST_V_VI": 0.1},
@@ -190,7 +193,7 @@ def test_no_coverage_is_claimed_for_a_pooled_group(made):
     assert "no claim: too few, pooled with all" in page
 
 
-def test_a_gap_is_the_difference_of_the_extremes_and_a_real_one_is_beyond_chance(made, report):
+def test_a_gap_is_the_difference_of_the_extremes_and_a_real_one_is_beyond_chance(made: Any, report: Any) -> None:
     by_monk = {row["value"]: row["top_1"] for row in report["slices"]["monk_bin"] if row["value"] != "NOT_GIVEN"}
     (gap,) = (gap for gap in report["gaps"] if (gap["slice"], gap["measure"]) == ("monk_bin", "top_1"))
     assert gap["difference"] == pytest.approx(max(by_monk.values()) - min(by_monk.values()), abs=2e-4)
@@ -206,7 +209,7 @@ def test_a_gap_is_the_difference_of_the_extremes_and_a_real_one_is_beyond_chance
     assert unfair["difference"] > unfair["by_chance"][1]
 
 
-def test_gaps_are_those_of_fairlearn(made):
+def test_gaps_are_those_of_fairlearn(made: Any) -> None:
     metrics = pytest.importorskip("fairlearn.metrics")
     judged, _ = decided(manifest(), made)
     right = judged.probabilities.argmax(1) == made.labels
@@ -226,7 +229,7 @@ def test_gaps_are_those_of_fairlearn(made):
         assert gap.highest_value == pytest.approx(frame.group_max(), abs=1e-4)
 
 
-def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons():
+def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons() -> None:
     made = predictions(n=60, per_group=10)
     assert document_of(made)["intervals"]["top_1"] is None
     sure = predictions(n=60)
@@ -239,7 +242,7 @@ def test_a_slice_of_few_groups_has_no_interval_and_a_share_of_1_has_wilsons():
 @pytest.mark.parametrize(
     ("answered", "interval"), [(15, [pytest.approx(15 / (15 + 1.96**2), abs=1e-3), 1.0]), (5, None)]
 )
-def test_a_figure_of_the_answered_is_as_sure_as_these_are_many(answered, interval):
+def test_a_figure_of_the_answered_is_as_sure_as_these_are_many(answered: int, interval: Any) -> None:
     made = predictions(n=60)
     raw = np.eye(4, dtype=np.float32)[made.labels]
     raw[answered:] = np.where(raw[answered:] == 1, 0.37, 0.21)  # right, and too unsure to answer by
@@ -248,7 +251,7 @@ def test_a_figure_of_the_answered_is_as_sure_as_these_are_many(answered, interva
     assert found["overall"]["top_1_answered"] == {"value": 1, "interval": interval}
 
 
-def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too():
+def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too() -> None:
     made = predictions(n=60)
     target = np.tile([0.7, 0.2, 0.1, 0.0], (60, 1))
     assert target[0].sum() < 1
@@ -264,7 +267,7 @@ def test_a_soft_share_that_rounding_keeps_from_1_has_wilsons_interval_too():
     assert found == {"value": 1, "interval": [pytest.approx(60 / (60 + 1.96**2), abs=1e-3), 1.0]}
 
 
-def test_what_is_answered_has_its_n_overall_and_by_tone(made, report):
+def test_what_is_answered_has_its_n_overall_and_by_tone(made: Any, report: Any) -> None:
     answered = decided(manifest(), made)[0].answered
     assert report["answered_n"] == answered.sum()
     assert [row["answered_n"] for row in report["slices"]["sex_at_birth"]] == [
@@ -280,19 +283,19 @@ def test_what_is_answered_has_its_n_overall_and_by_tone(made, report):
         assert f", n = {n}<" in page.split('id="risk_coverage"')[1].split("</article>")[0]
 
 
-def test_cases_of_equal_confidence_are_answered_together_and_counted():
+def test_cases_of_equal_confidence_are_answered_together_and_counted() -> None:
     made = predictions(n=40)
     same = np.tile(np.array([0.7, 0.1, 0.1, 0.1], np.float32), (40, 1))
     curve = document_of(dataclasses.replace(made, raw=dict.fromkeys(made.raw, same)))["risk_coverage"]["overall"]
     assert {point["n"] for point in curve} == {40}
 
 
-def test_agreement_of_graders_is_reported(report):
+def test_agreement_of_graders_is_reported(report: Any) -> None:
     assert report["human_agreement"]["n"] == 400
     assert report["human_agreement"]["top_1"] == 1
 
 
-def test_paired_differences(made):
+def test_paired_differences(made: Any) -> None:
     same = compare(manifest(), made, manifest(), made)
     assert all(row["difference"] == 0 for row in same["differences"].values())
     assert same["mcnemar"]["p"] == 1
@@ -312,7 +315,7 @@ def test_paired_differences(made):
     assert back["difference"] == -loss["difference"]
 
 
-def test_pooled_folds_are_each_calibrated_on_the_others():
+def test_pooled_folds_are_each_calibrated_on_the_others() -> None:
     made = predictions(n=1200, soft=False)
     raw, fold = made.raw["images and answers"].astype(float), np.arange(1200) % 3
     bold = raw**2 / (raw**2).sum(1, keepdims=True)
@@ -335,18 +338,18 @@ def test_pooled_folds_are_each_calibrated_on_the_others():
     assert found["overall"]["set_coverage"]["value"] == pytest.approx(0.9, abs=0.03)
 
 
-def test_a_pairing_needs_the_same_cases(made):
+def test_a_pairing_needs_the_same_cases(made: Any) -> None:
     with pytest.raises(DermisError, match="not measured on the same cases"):
         compare(manifest(), made, manifest(), at(made, np.arange(400) > 3))
 
 
-def test_the_paired_interval_is_narrower_than_of_two_samples(made):
+def test_the_paired_interval_is_narrower_than_of_two_samples(made: Any) -> None:
     found = compare(manifest(), worse(made, 0.1), manifest(), made)["differences"]["top_1"]["interval"]
     alone = document_of(made)["overall"]["top_1"]["interval"]
     assert found[1] - found[0] < alone[1] - alone[0]
 
 
-def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made):
+def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made: Any) -> None:
     report, other = report_of(made), report_of(worse(made, 0.3))
     comparison = module.compare(manifest(), made, manifest(), worse(made, 0.3), draws=200)
     page = as_html(report, against=other, comparison=comparison, evaluated=[report, other])
@@ -369,7 +372,7 @@ def test_the_page_stands_alone_and_shows_both_models_and_all_versions(made):
     assert as_html(report, against=other, comparison=comparison, evaluated=[report, other]) == page
 
 
-def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made):
+def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made: Any) -> None:
     bad = worse(made, 0.9)
     comparison = module.compare(manifest(), bad, manifest(), made, draws=200)
     assert 0 < comparison.mcnemar.p < 5e-5
@@ -379,6 +382,6 @@ def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made):
     assert "p = 0.0413." in as_html(report_of(bad), against=report, comparison=likely)
 
 
-def test_a_report_of_few_cases_still_makes_a_page():
+def test_a_report_of_few_cases_still_makes_a_page() -> None:
     made = predictions(n=3)
     assert "Every measure" in as_html(report_of(made))

@@ -1,6 +1,7 @@
 """The report on real SCIN rows: a constant answer scores its floor exactly, and graders agree as far as they do."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.unit.trainer.made import manifest
 pytestmark = pytest.mark.trainer
 
 
-def test_a_constant_answer_scores_its_floor_and_graders_score_above_it(real_data):
+def test_a_constant_answer_scores_its_floor_and_graders_score_above_it(real_data: Path) -> None:
     dataset = open_dataset((real_data / "scin").as_uri(), policy="scin-grouped").labelled()
     conditions = conditions_of(dataset.samples)
     prior = targets(dataset.samples, conditions)[0].mean(0)

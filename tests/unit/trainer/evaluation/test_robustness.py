@@ -4,6 +4,8 @@ By a model that looks at lightness alone, and by the demo.
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,7 +38,7 @@ class Light(Bundle):
 
     blind = False
 
-    def run(self, images, mask, _features):
+    def run(self, images: Any, mask: Any, _features: Any) -> Any:
         shown = images[mask.any(1)] if mask.any() else images
         assert shown.dtype == np.uint8
         light = np.array([row[used].mean() if used.any() else 0 for row, used in zip(images, mask, strict=True)]) / 255
@@ -48,27 +50,27 @@ class Light(Bundle):
 
 
 @pytest.fixture(scope="module")
-def demo():
+def demo() -> Any:
     return open_bundle(BUNDLE)
 
 
 @pytest.fixture(scope="module")
-def light(demo):
+def light(demo: Any) -> Any:
     return Light(manifest=demo.manifest, schema=demo.schema, outliers=None, model=None)
 
 
 @pytest.fixture
-def blind(light, monkeypatch):
+def blind(light: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Light, "blind", True)
     return light
 
 
 @pytest.fixture(scope="module")
-def dataset():
+def dataset() -> Any:
     return open_dataset(SOURCE)
 
 
-def test_predictions_are_what_serving_says(demo, dataset):
+def test_predictions_are_what_serving_says(demo: Any, dataset: Any) -> None:
     found = predict(demo, dataset)
     assert found.model == "dermis/1"
     sample = dataset.samples[5]
@@ -84,14 +86,14 @@ def test_predictions_are_what_serving_says(demo, dataset):
         "images alone": {"features": silent},
         "answers alone": {"image_mask": np.zeros_like(mask)},
     }.items():
-        inputs = {"images": images, "image_mask": mask, "features": encode(demo.schema, sample.report)[None], **given}
-        assert found.raw[shown][5] == pytest.approx(demo.model(inputs)[demo.model.output("probabilities")][0], abs=1e-5)
+        inputs = {"images": images, "image_mask": mask, "features": encode(demo.schema, sample.report)[None], **given}  # type: ignore[dict-item]
+        assert found.raw[shown][5] == pytest.approx(demo.model(inputs)[demo.model.output("probabilities")][0], abs=1e-5)  # type: ignore[index]
     # Logits are images + answers: each alone follows from the parts.
     answers = outputs[demo.model.output("answers_logits")][0]
     assert found.raw["answers alone"][5] == pytest.approx(np.exp(answers) / np.exp(answers).sum(), abs=1e-5)
 
 
-def test_cases_come_in_order_whatever_the_batch(light, dataset):
+def test_cases_come_in_order_whatever_the_batch(light: Any, dataset: Any) -> None:
     found = predict(light, dataset)
     assert found.ids == tuple(sample.id for sample in dataset.samples)
     one = dataset.take([dataset.samples[9].id])
@@ -101,17 +103,17 @@ def test_cases_come_in_order_whatever_the_batch(light, dataset):
 class _Mixed:
     """A good image, a black one, a broken one and a missing one."""
 
-    def __init__(self, good):
+    def __init__(self, good: Any) -> None:
         black = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
         self.images = {"good": good, "black": black, "broken": b"no image"}
 
-    def get(self, key):
+    def get(self, key: Any) -> Any:
         if key not in self.images:
             raise BlobNotFound(key)
         return self.images[key]
 
 
-def test_an_unusable_image_is_not_shown_unless_there_is_no_other(light, dataset):
+def test_an_unusable_image_is_not_shown_unless_there_is_no_other(light: Any, dataset: Any) -> None:
     painted = case(3, 0, longest=512).images[0]
     good = cv2.imencode(".png", painted[..., ::-1])[1].tobytes()
     sets = (("good", "black", "broken"), ("good",), ("black",), ("missing",), ())
@@ -127,13 +129,13 @@ def test_an_unusable_image_is_not_shown_unless_there_is_no_other(light, dataset)
     assert not found.embedding[3:].any()
 
 
-def test_images_that_can_not_be_read_are_counted_and_said(light, dataset):
+def test_images_that_can_not_be_read_are_counted_and_said(light: Any, dataset: Any) -> None:
     samples = [
         dataclasses.replace(dataset.samples[n], images=keys)
         for n, keys in enumerate((("broken", "good"), ("missing",), ("gone",)))
     ]
     good = cv2.imencode(".png", case(3, 0, longest=64).images[0][..., ::-1])[1].tobytes()
-    lines = []
+    lines: list[str] = []
     predict(light, dataclasses.replace(dataset, samples=tuple(samples), store=_Mixed(good)), say=lines.append)
     ids = [sample.id for sample in samples]
     assert lines == [
@@ -142,7 +144,7 @@ def test_images_that_can_not_be_read_are_counted_and_said(light, dataset):
     ]
 
 
-def test_a_data_set_all_of_whose_images_are_missing_is_refused(light, dataset):
+def test_a_data_set_all_of_whose_images_are_missing_is_refused(light: Any, dataset: Any) -> None:
     samples = tuple(dataclasses.replace(sample, images=("missing", "gone")) for sample in dataset.samples)
     away = dataclasses.replace(dataset, samples=samples, store=_Mixed(b""), url="file:///photos")
     with pytest.raises(
@@ -151,23 +153,23 @@ def test_a_data_set_all_of_whose_images_are_missing_is_refused(light, dataset):
         predict(light, away)
 
 
-def test_a_store_that_is_away_is_no_missing_image(light, dataset):
+def test_a_store_that_is_away_is_no_missing_image(light: Any, dataset: Any) -> None:
     class Away:
-        def get(self, _key):
+        def get(self, _key: Any) -> None:
             raise DermisError(Kind.UNAVAILABLE, "AWAY", "the store is away")
 
     with pytest.raises(DermisError, match="the store is away"):
         predict(light, dataclasses.replace(dataset, store=Away()))
 
 
-def test_hidden_answers_are_as_if_never_given(demo, dataset):
+def test_hidden_answers_are_as_if_never_given(demo: Any, dataset: Any) -> None:
     every = [name for names in FEATURE_GROUPS.values() for name in names]
     hidden = predict(demo, dataset, hidden=every)
     assert hidden.raw["images and answers"] == pytest.approx(hidden.raw["images alone"], abs=1e-6)
     assert {field.name for field in every_answer().fields} == set(every)
 
 
-def test_quality_slices_are_thirds(light, dataset):
+def test_quality_slices_are_thirds(light: Any, dataset: Any) -> None:
     found = predict(light, dataset).slices
     for name in ("quality_sharpness", "quality_brightness_mean"):
         counts = [found[name].count(value) for value in sorted(set(found[name]))]
@@ -176,7 +178,7 @@ def test_quality_slices_are_thirds(light, dataset):
     assert quality_slices([(), ()]) == {"quality_verdict": ("NOT_GIVEN", "NOT_GIVEN")}
 
 
-def test_a_bundle_is_fetched_whole_and_a_changed_file_is_refused(tmp_path):
+def test_a_bundle_is_fetched_whole_and_a_changed_file_is_refused(tmp_path: Path) -> None:
     store = MemoryStore()
     manifest = publish(store, BUNDLE)
     folder = fetch_bundle(store, VersionRef(name="dermis", version=1), tmp_path)
@@ -189,7 +191,7 @@ def test_a_bundle_is_fetched_whole_and_a_changed_file_is_refused(tmp_path):
 GREY = np.full((40, 40, 3), 128, np.uint8)
 
 
-def test_changes_do_what_they_say():
+def test_changes_do_what_they_say() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     assert studies.blur(2)(noise).std() < studies.blur(1)(noise).std() < noise.std()
     assert np.abs(studies.expose(0)(noise).astype(int) - noise).max() <= 1
@@ -203,7 +205,7 @@ def test_changes_do_what_they_say():
     assert lab - was == pytest.approx([-20, 0, 0], abs=0.4)
 
 
-def test_the_same_scene_is_repainted():
+def test_the_same_scene_is_repainted() -> None:
     own = case(3, 4, longest=48)
     again = case(3, 4, longest=48, repaint=own.monk_skin_tone)
     other = case(
@@ -215,7 +217,7 @@ def test_the_same_scene_is_repainted():
     assert other.condition == own.condition
 
 
-def test_flips_are_counted_by_hand(light, dataset):
+def test_flips_are_counted_by_hand(light: Any, dataset: Any) -> None:
     whole = predict(light, dataset)
     found = studies.tone_flips(light, dataset, whole, source=SOURCE, step=lambda _n: None)
     first = whole.raw["images and answers"].argmax(1)
@@ -229,7 +231,7 @@ def test_flips_are_counted_by_hand(light, dataset):
     assert found.flip_rate.value > 0.1
 
 
-def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind, dataset):
+def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind: Any, dataset: Any) -> None:
     whole = predict(blind, dataset)
     found = studies.tone_flips(blind, dataset, whole, source=SOURCE, step=lambda _n: None)
     assert found.flip_rate.value == 0
@@ -244,7 +246,7 @@ def test_a_model_that_looks_at_nothing_never_flips_nor_minds(blind, dataset):
     assert {row.slice for row in steady} >= {"all", "monk_bin", "fitzpatrick_group"}
 
 
-def test_on_photos_a_flip_is_named_an_approximation(light, dataset):
+def test_on_photos_a_flip_is_named_an_approximation(light: Any, dataset: Any) -> None:
     found = studies.tone_flips(light, dataset, predict(light, dataset), source="file:///photos", step=lambda _n: None)
     assert found.how.startswith("APPROXIMATION")
     assert [row.shown_as for row in found.shown_as] == list(studies.LIGHTNESS)
@@ -252,8 +254,8 @@ def test_on_photos_a_flip_is_named_an_approximation(light, dataset):
         studies._repainted(dataset, "file:///photos", case(3, 0, painted=False).monk_skin_tone)
 
 
-def test_ablation_leaves_out_each_part_and_counts_its_passes(demo, dataset):
-    done = []
+def test_ablation_leaves_out_each_part_and_counts_its_passes(demo: Any, dataset: Any) -> None:
+    done: list[Any] = []
     whole = predict(demo, dataset)
     found = studies.ablation(demo, dataset, whole, step=done.append)
     assert [row.left_out for row in found] == [

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,23 +30,23 @@ FIRST = VersionRef(name="dermis", version=1)
 
 
 @pytest.fixture(autouse=True)
-def _state_folder(tmp_path_factory, monkeypatch):
+def _state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --store a command looks into the state folder: not into that of who runs the tests."""
     monkeypatch.setenv("DERMIS_STANDALONE_STATE", str(tmp_path_factory.mktemp("state")))
 
 
-def call(*arguments):
+def call(*arguments: Any) -> Any:
     return CliRunner().invoke(evaluate, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
-def store_url(tmp_path_factory):
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Any:
     url = (tmp_path_factory.mktemp("store")).as_uri()
     publish(open_store(url), BUNDLE)
     return url
 
 
-def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url, tmp_path):
+def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url: Any, tmp_path: Path) -> None:
     done = call("--model", "1", "--data", DATA, "--store", store_url, "--out", tmp_path / "one")
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "one" / "evaluation.json").read_text())
@@ -64,7 +66,7 @@ def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url, tmp
     }
 
 
-def test_it_can_be_asked_again_and_beside_another_bundle(store_url, tmp_path):
+def test_it_can_be_asked_again_and_beside_another_bundle(store_url: Any, tmp_path: Path) -> None:
     for _ in range(2):
         done = call("--model", "dermis/1", "--against", BUNDLE, "--data", DATA, "--store", store_url, "--out", tmp_path)
         assert done.exit_code == 0, done.output
@@ -75,7 +77,7 @@ def test_it_can_be_asked_again_and_beside_another_bundle(store_url, tmp_path):
     assert 'id="evaluated"' in (tmp_path / "evaluation.html").read_text()
 
 
-def test_what_is_no_evaluation_is_passed_over_by_name(tmp_path):
+def test_what_is_no_evaluation_is_passed_over_by_name(tmp_path: Path) -> None:
     url = (tmp_path / "store").as_uri()
     store = open_store(url)
     publish(store, BUNDLE)
@@ -89,8 +91,8 @@ def test_what_is_no_evaluation_is_passed_over_by_name(tmp_path):
     assert 'id="evaluated"' in (tmp_path / "out" / "evaluation.html").read_text()
 
 
-def test_what_was_measured_is_written_before_the_page(tmp_path, monkeypatch):
-    def broken(*_given, **_more):
+def test_what_was_measured_is_written_before_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_given: Any, **_more: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(evaluate_run, "as_html", broken)
@@ -98,7 +100,7 @@ def test_what_was_measured_is_written_before_the_page(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "predictions.npz"}
 
 
-def test_a_figure_that_one_case_can_not_give_is_no_zero(tmp_path):
+def test_a_figure_that_one_case_can_not_give_is_no_zero(tmp_path: Path) -> None:
     done = call("--model", BUNDLE, "--against", BUNDLE, "--data", "generated:9:1:64", "--out", tmp_path)
     assert done.exit_code == 0, done.output
     lines = [line.split() for line in done.output.splitlines() if line.startswith("  macro_auroc")]
@@ -106,7 +108,7 @@ def test_a_figure_that_one_case_can_not_give_is_no_zero(tmp_path):
     assert "nan" not in done.output
 
 
-def bundle_like(folder, **changes):
+def bundle_like(folder: Any, **changes: Any) -> Any:
     """Return a copy of the demo's bundle with another manifest."""
     shutil.copytree(BUNDLE, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -114,7 +116,7 @@ def bundle_like(folder, **changes):
     return folder
 
 
-def test_a_folder_that_is_not_the_published_bundle_leaves_the_store_alone(store_url, tmp_path):
+def test_a_folder_that_is_not_the_published_bundle_leaves_the_store_alone(store_url: Any, tmp_path: Path) -> None:
     changed = bundle_like(tmp_path / "bundle", calibration={"temperature": 3.0})
     before = list(open_store(store_url).list("evaluations/"))
     done = call("--model", changed, "--data", "generated:10:12:64", "--store", store_url, "--out", tmp_path / "out")
@@ -123,7 +125,9 @@ def test_a_folder_that_is_not_the_published_bundle_leaves_the_store_alone(store_
     assert list(open_store(store_url).list("evaluations/")) == before
 
 
-def test_a_model_of_other_conditions_is_refused_before_anything_is_predicted(tmp_path, monkeypatch):
+def test_a_model_of_other_conditions_is_refused_before_anything_is_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(evaluate_run, "predict", lambda *_given, **_more: pytest.fail("it predicted first"))
     conditions = json.loads((BUNDLE / "manifest.json").read_text())["conditions"]
     conditions[0] = {"id": "SCURVY", "name": "Scurvy"}
@@ -134,7 +138,7 @@ def test_a_model_of_other_conditions_is_refused_before_anything_is_predicted(tmp
     assert "SCURVY" in done.exception.detail
 
 
-def test_split_and_part_choose_the_cases(tmp_path):
+def test_split_and_part_choose_the_cases(tmp_path: Path) -> None:
     from dermis.data.dataset import open_dataset
     from dermis.data.split.split import as_text
 
@@ -161,13 +165,13 @@ def test_split_and_part_choose_the_cases(tmp_path):
         (("--model", BUNDLE, "--data", "nowhere"), "nowhere"),
     ],
 )
-def test_what_can_not_be_done_says_why(arguments, said, store_url, tmp_path):
+def test_what_can_not_be_done_says_why(arguments: Any, said: str, store_url: Any, tmp_path: Path) -> None:
     done = call(*(store_url if word == "STORE" else word for word in arguments), "--out", tmp_path)
     assert done.exit_code != 0
     assert said in f"{done.output} {done.exception}"
 
 
-def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp_path):
+def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp_path: Path) -> None:
     made = predictions(n=1600, seed=1, sharp=0.8)
     found = {row.group: row for row in coverage.over_splits(made, coverage=0.9, splits=30)}
     assert set(found) == {"all", "FST_I_II", "FST_III_IV", "FST_V_VI", "NOT_GIVEN"}
@@ -182,7 +186,7 @@ def test_sets_of_a_calibrated_model_cover_what_they_promise_over_many_halves(tmp
     assert "90% prediction sets over 5 random halves" in shown.output
 
 
-def test_sets_do_not_cover_where_calibration_and_test_differ():
+def test_sets_do_not_cover_where_calibration_and_test_differ() -> None:
     made = predictions(n=1200, seed=1)
     raw = made.raw["images and answers"].copy()
     raw[:600] = np.roll(raw[:600], 1, axis=1)

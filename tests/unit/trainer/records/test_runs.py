@@ -1,6 +1,7 @@
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,7 +69,7 @@ FACTS = st.one_of(
 
 
 @given(st.lists(FACTS), st.randoms(use_true_random=False))
-def test_the_state_depends_on_no_order_and_no_repetition(facts: list[AnyRunFact], chance) -> None:
+def test_the_state_depends_on_no_order_and_no_repetition(facts: list[AnyRunFact], chance: Any) -> None:
     shuffled = facts + facts[: len(facts) // 2]
     chance.shuffle(shuffled)
     assert fold_run(shuffled) == fold_run(facts)
@@ -143,11 +144,11 @@ class DiesAt:
             store.delete,
         )
 
-    def put_once(self, key: str, data: bytes) -> bool:
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
         self._left -= 1
         if self._left < 0:
             raise Dies
-        return self._store.put_once(key, data)
+        return self._store.put_once(key, data, reserved=reserved)
 
 
 def work(run: Run, *, salt: bytes, epochs: int = 3) -> None:
@@ -167,7 +168,7 @@ PUTS = 1 + 3 * 4 + 1
 def test_a_run_killed_at_any_put_goes_on(puts: int) -> None:
     store = MemoryStore()
     with pytest.raises(Dies) if puts < PUTS else nullcontext():
-        work(Run.start(DiesAt(store, puts), CONFIG), salt=b"first")
+        work(Run.start(DiesAt(store, puts), CONFIG), salt=b"first")  # type: ignore[arg-type]
     if not run_ids(store):
         assert puts == 0
         return

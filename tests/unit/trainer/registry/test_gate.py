@@ -95,7 +95,8 @@ def test_the_order_of_the_cases_changes_nothing(seed: int) -> None:
     judgement = judge(paired(*scores), tones)
     names = [str(i) for i in mixed]
     other = judge(
-        paired(*scores[:, mixed], names), {scale: [values[i] for i in mixed] for scale, values in tones.items()}
+        paired(*scores[:, mixed], names),  # type: ignore[call-arg]
+        {scale: [values[i] for i in mixed] for scale, values in tones.items()},
     )
     for one, two in zip((judgement.overall, *judgement.tones), (other.overall, *other.tones), strict=True):
         assert one.interval == pytest.approx(two.interval)

@@ -7,6 +7,8 @@ weights.
 import dataclasses
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,11 +43,11 @@ CASES = open_dataset(f"generated:24:600:{SIZE}")
 UNTYPED = ("--waive", "fitzpatrick_estimated", "--reason", "generated cases have no estimated type")
 
 
-def ref(version):
+def ref(version: Any) -> Any:
     return VersionRef(name="dermis", version=version)
 
 
-def mislabelled_on_dark_skin(dataset):
+def mislabelled_on_dark_skin(dataset: Any) -> Any:
     """Shuffle the labels of the cases on Monk tones 7 to 10 among themselves."""
     dark = [place for place, sample in enumerate(dataset.samples) if sample.slices["monk_bin"] == "MST_7_10"]
     samples = list(dataset.samples)
@@ -57,7 +59,7 @@ def mislabelled_on_dark_skin(dataset):
 
 
 @pytest.mark.timeout(600)
-def test_a_model_made_worse_on_dark_skin_is_refused_and_its_equal_is_promoted(tmp_path):
+def test_a_model_made_worse_on_dark_skin_is_refused_and_its_equal_is_promoted(tmp_path: Path) -> None:
     url, fair = (tmp_path / "store").as_uri(), open_dataset(f"generated:21:400:{SIZE}")
     store = open_store(url)
     for version, training in ((1, fair), (2, mislabelled_on_dark_skin(fair)), (3, None)):

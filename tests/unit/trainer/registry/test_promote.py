@@ -1,7 +1,8 @@
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def ref(version: int) -> VersionRef:
 
 
 def add_bundle(
-    store, version: int, *, purpose: str = "release", field: str = "age_group", conditions=CONDITIONS
+    store: Any, version: int, *, purpose: str = "release", field: str = "age_group", conditions: Any = CONDITIONS
 ) -> None:
     schema = FeatureSchema(fields=(FeatureField(name=field, kind="ONE_OF", values=("A", "B")),))
     files = {"saved_model.pb": b"%d" % version, "feature_schema.json": schema.model_dump_json().encode()}
@@ -70,7 +71,7 @@ def add_bundle(
         store.put_once(f"models/dermis/{version}/{path}", data)
 
 
-def predictions(version: int, *, hit: np.ndarray, slices=SLICES, conditions=CONDITIONS) -> Predictions:
+def predictions(version: int, *, hit: np.ndarray, slices: Any = SLICES, conditions: Any = CONDITIONS) -> Predictions:
     """Return predictions whose first three hold the condition where `hit`."""
     n, k = len(hit), len(conditions)
     labels = np.arange(n) % k
@@ -91,7 +92,7 @@ def predictions(version: int, *, hit: np.ndarray, slices=SLICES, conditions=COND
     )
 
 
-def evaluate(store, version: int, *, data: str = DATA, **more) -> None:
+def evaluate(store: Any, version: int, *, data: str = DATA, **more: Any) -> None:
     store.put_once(
         f"{layout.evaluation_key(data, ref(version))}/predictions.npz", to_bytes(predictions(version, **more))
     )
@@ -111,11 +112,11 @@ def store() -> MemoryStore:
     return store
 
 
-def wish(version: int = 2, **more) -> PromotionRequest:
+def wish(version: int = 2, **more: Any) -> PromotionRequest:
     return PromotionRequest(ref=ref(version), data=None, **more)
 
 
-def refused(store, asked: PromotionRequest, text: str) -> registry.Promotion:
+def refused(store: Any, asked: PromotionRequest, text: str) -> registry.Promotion:
     before = store.get(CURRENT_KEY) if store.get_versioned(CURRENT_KEY).generation else None
     record = promote(store, asked, models_root=ROOT)
     assert record.action is Action.REFUSED
@@ -187,7 +188,7 @@ def test_a_file_that_was_changed_is_refused_by_promote_and_rollback(store: Memor
     for version, key in ((1, "models/dermis/1/saved_model.pb"), (2, "models/dermis/2/saved_model.pb")):
         store.delete(key)
         store.put_once(key, b"changed")
-        assert registry.check_files(store, registry.read_manifest(store, ref(version))) != []
+        assert registry.check_files(store, registry.read_manifest(store, ref(version))) != []  # type: ignore[attr-defined]
     record = rollback(store, models_root=ROOT)
     assert (record.action, read_current(store).current) == (Action.REFUSED, ref(2))
     assert "dermis/1/saved_model.pb has SHA-256" in record.reasons[0]
@@ -261,8 +262,8 @@ def test_of_two_first_versions_the_one_that_came_first_stays() -> None:
     class Raced(MemoryStore):
         """A store in which someone promotes version 2 when version 1 has its record."""
 
-        def put_once(self, key: str, data: bytes) -> bool:
-            done = super().put_once(key, data)
+        def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+            done = super().put_once(key, data, reserved=reserved)
             if key.startswith(registry.PROMOTIONS) and registry.current_or_none(self) is None:
                 point(self, ref(2))
             return done
@@ -290,8 +291,8 @@ def test_asking_for_what_is_current_or_not_there_changes_nothing(store: MemorySt
 class MovedMeanwhile(MemoryStore):
     """The pointer moves once a promotion was recorded."""
 
-    def put_once(self, key: str, data: bytes) -> bool:
-        done = super().put_once(key, data)
+    def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
+        done = super().put_once(key, data, reserved=reserved)
         if key.startswith("promotions/") and not self.moved:
             self.moved = True
             point(self, ref(3))
@@ -331,7 +332,7 @@ def test_versions_and_numbers(store: MemoryStore) -> None:
 
 
 @pytest.fixture
-def on_disk(tmp_path, store: MemoryStore) -> Iterator[tuple[DiskStore, list[str]]]:
+def on_disk(tmp_path: Path, store: MemoryStore) -> tuple[DiskStore, list[str]]:
     disk = DiskStore(tmp_path / "store")
     for key in store.list("models/dermis"):
         disk.put_once(key, store.get(key))
@@ -341,11 +342,11 @@ def on_disk(tmp_path, store: MemoryStore) -> Iterator[tuple[DiskStore, list[str]
     return disk, ["--store", (tmp_path / "store").as_uri()]
 
 
-def run(command, *arguments: str):
+def run(command: Any, *arguments: str) -> Any:
     return CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
-def test_the_commands_promote_list_show_and_roll_back(on_disk) -> None:
+def test_the_commands_promote_list_show_and_roll_back(on_disk: tuple[DiskStore, list[str]]) -> None:
     store, where = on_disk
     lost = GOOD & (np.arange(N) % 3 != 0)
     evaluate(store, 2, hit=lost)
@@ -380,14 +381,14 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk) -> None:
 
 
 @pytest.mark.parametrize("seen", [{"cases": "some"}, {"of": 3}, [1]])
-def test_a_version_whose_evaluation_can_not_be_read_is_not_promoted(store: MemoryStore, seen) -> None:
+def test_a_version_whose_evaluation_can_not_be_read_is_not_promoted(store: MemoryStore, seen: Any) -> None:
     evaluate(store, 2, hit=GOOD)
     key = f"{layout.evaluation_key(DATA, ref(2))}/evaluation.json"
     store.put_once(key, json.dumps(evaluations.document(seen_in_training=seen)).encode())
     refused(store, wish(), f"{key} is no evaluation report that can be read: seen_in_training")
 
 
-def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
+def test_show_gives_each_tone_with_n_and_interval(on_disk: tuple[DiskStore, list[str]]) -> None:
     store, where = on_disk
     figure = {"value": 0.5, "interval": [0.4, 0.6]}
     dark = {
@@ -419,7 +420,7 @@ def test_show_gives_each_tone_with_n_and_interval(on_disk) -> None:
         ["--waive", "a", "--reason", "b", "--reason", "c"],
     ],
 )
-def test_a_waiver_without_a_reason_is_no_waiver(on_disk, arguments: list[str]) -> None:
+def test_a_waiver_without_a_reason_is_no_waiver(on_disk: tuple[DiskStore, list[str]], arguments: list[str]) -> None:
     store, where = on_disk
     assert run(promote_command, "2", *where, *arguments).exit_code == 2
     assert list(registry.promotions(store)) == []

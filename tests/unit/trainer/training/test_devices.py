@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ print(json.dumps([devices().num_replicas_in_sync, *metrics_and_sizes(Path(sys.ar
 """
 
 
-def metrics_and_sizes(folder):
+def metrics_and_sizes(folder: Any) -> Any:
     """Return every epoch's metrics of a run through a frozen and an unfrozen stage.
 
     Beside them stands how large its optimizer's averages of gradients are.
@@ -49,7 +51,7 @@ def metrics_and_sizes(folder):
     return [json.loads(run._store.get(key))["metrics"] for key in keys], sizes
 
 
-def run_on(devices, folder):
+def run_on(devices: Any, folder: Any) -> Any:
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(devices), str(folder)],
@@ -63,7 +65,7 @@ def run_on(devices, folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_two_devices_train_as_one_does(tmp_path):
+def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
     (one, alone, sizes), (two, shared, others) = (run_on(count, tmp_path / str(count)) for count in (1, 2))
     assert (one, two, len(alone)) == (1, 2, 4)
     for name in alone[0]:
@@ -76,7 +78,7 @@ def test_two_devices_train_as_one_does(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from tests.unit.trainer.training import test_loop as tiny
 
     folder = tmp_path_factory.mktemp("mixed")
@@ -84,7 +86,7 @@ def mixed(tmp_path_factory):
     return tiny.trained(folder, replace(config, stages=(config.stages[0], replace(config.stages[1], after="block_14"))))
 
 
-def test_half_precision_trains_and_exports_float32(mixed, tmp_path):
+def test_half_precision_trains_and_exports_float32(mixed: Any, tmp_path: Path) -> None:
     import keras
 
     from dermis.trainer.model.export import check_agreement, export

@@ -6,7 +6,10 @@ hidden.
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,21 +63,21 @@ class Dying(Run):
 
     dies_after = 0
 
-    def epoch(self, k, metrics, **told):
+    def epoch(self, k: Any, metrics: Any, **told: Any) -> None:
         super().epoch(k, metrics, **told)
         if k == self.dies_after:
             raise Killed
 
 
-def trained(tmp_path, config=CONFIG, run=None, **options):
+def trained(tmp_path: Path, config: Any = CONFIG, run: Any = None, **options: Any) -> Any:
     return fit_model(config, PARTS, CONDITIONS, Workspace(cache=tmp_path, run=run, quiet=True, **options))
 
 
-def seen_batches(monkeypatch):
+def seen_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
     seen = []
-    load_batches = loop.load_batches
+    load_batches = loop.load_batches  # type: ignore[attr-defined]
 
-    def spy(training, config, stage, *, number, epoch):
+    def spy(training: Any, config: Any, stage: Any, *, number: Any, epoch: Any) -> Iterator[Any]:
         steps = loop.steps_per_epoch(training, config)
         for step, (places, *batch) in enumerate(load_batches(training, config, stage, number=number, epoch=epoch)):
             seen.append((number, epoch + step // steps, [training.ids[n] for n in places]))
@@ -85,7 +88,7 @@ def seen_batches(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run that nothing stopped: weights, metrics and the batches seen."""
     with pytest.MonkeyPatch.context() as patch:
         seen = seen_batches(patch)
@@ -94,7 +97,9 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dies_after", [2, 3])
-def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, monkeypatch, whole, dies_after):
+def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, dies_after: int
+) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     weights, metrics, wanted = whole
     seen = seen_batches(monkeypatch)
@@ -118,7 +123,7 @@ def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(tmp_path, mo
     assert again["loss"] == pytest.approx(metrics["loss"], rel=1e-4)
 
 
-def test_batches_are_fixed_by_their_arguments_and_hold_every_case_once():
+def test_batches_are_fixed_by_their_arguments_and_hold_every_case_once() -> None:
     one = epoch_order(10, size=4, seed=1, stage=0, epoch=2)
     assert [len(batch) for batch in one] == [4, 4, 2]
     assert sorted(np.concatenate(one)) == list(range(10))
@@ -126,11 +131,13 @@ def test_batches_are_fixed_by_their_arguments_and_hold_every_case_once():
     assert not (np.concatenate(one) == np.concatenate(epoch_order(10, size=4, seed=1, stage=0, epoch=3))).all()
 
 
-def test_a_loss_that_is_not_finite_names_the_cases_of_its_batch(tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_names_the_cases_of_its_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poisoned = PARTS.train.samples[7].id
     cases_of = CachedViews.load
 
-    def load(self, places, rng):
+    def load(self: Any, places: Any, rng: Any) -> Any:
         images, mask = cases_of(self, places, rng)
         if rng is not None:
             images[places == 7] = np.nan
@@ -145,10 +152,12 @@ def test_a_loss_that_is_not_finite_names_the_cases_of_its_batch(tmp_path, monkey
 
 
 @pytest.mark.parametrize("broken", [{3}, {0, 1, 2, 3, 4}])
-def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monkeypatch, broken):
+def test_a_validation_loss_that_is_not_finite_names_its_cases_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+) -> None:
     cases_of = CachedViews.load
 
-    def load(self, places, rng):
+    def load(self: Any, places: Any, rng: Any) -> Any:
         images, mask = cases_of(self, places, rng)
         if rng is None:
             here = np.isin(places, list(broken))
@@ -178,7 +187,7 @@ def test_a_validation_loss_that_is_not_finite_names_its_cases_too(tmp_path, monk
         {"stages": (Stage(epochs=1), Stage(epochs=1, pseudo=0.2)), "patience": 1},
     ],
 )
-def test_every_option_trains(tmp_path, changes):
+def test_every_option_trains(tmp_path: Path, changes: Any) -> None:
     parts = replace(
         PARTS,
         unlabelled=replace(PARTS.test, samples=tuple(replace(s, target={}, top=None) for s in PARTS.test.samples)),
@@ -190,11 +199,11 @@ def test_every_option_trains(tmp_path, changes):
     assert model.output["logits"].shape == (None, len(CONDITIONS))
 
 
-def test_tensorboard_shows_what_the_run_says_of_each_epoch(tmp_path):
+def test_tensorboard_shows_what_the_run_says_of_each_epoch(tmp_path: Path) -> None:
     store, folder = MemoryStore(), tmp_path / "events"
     run = Run.start(store, RunConfig(name="tiny", purpose="demo"))
     trained(tmp_path, run=run, tensorboard=folder)
-    shown = {}
+    shown: dict[Any, Any] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
@@ -206,7 +215,7 @@ def test_tensorboard_shows_what_the_run_says_of_each_epoch(tmp_path):
         assert figures == pytest.approx(said, rel=1e-6)
 
 
-def test_cached_views_are_what_the_served_model_sees(tmp_path):
+def test_cached_views_are_what_the_served_model_sees(tmp_path: Path) -> None:
     """The head on cached, pooled, mirrored features gives what the whole graph gives on images."""
     config = replace(CONFIG, mirrored=True, head=Head(pooling="images", standardised=True), stages=(Stage(epochs=2),))
     model, metrics = trained(tmp_path, config)
@@ -215,7 +224,7 @@ def test_cached_views_are_what_the_served_model_sees(tmp_path):
     assert -(target * np.log(said)).sum(1).mean() == pytest.approx(metrics["validation_loss"], rel=1e-3)
 
 
-def test_one_pass_tells_what_each_modality_says(tmp_path):
+def test_one_pass_tells_what_each_modality_says(tmp_path: Path) -> None:
     model, _ = trained(tmp_path, replace(CONFIG, stages=(Stage(epochs=1),)))
     said = predict_uncalibrated(model, CONFIG, PARTS.test, CONDITIONS)
     inputs = arrays(PARTS.test, CONFIG.schema, 40)
@@ -225,16 +234,16 @@ def test_one_pass_tells_what_each_modality_says(tmp_path):
         "images and answers": inputs,
     }
     for shown, given in hidden.items():
-        np.testing.assert_allclose(said.raw[shown], model.predict(given, verbose=0)["probabilities"], atol=1e-5)
+        np.testing.assert_allclose(said.raw[shown], model.predict(given, verbose=0)["probabilities"], atol=1e-5)  # type: ignore[arg-type, index]
 
 
-def test_stages_that_freeze_again_are_refused(tmp_path):
+def test_stages_that_freeze_again_are_refused(tmp_path: Path) -> None:
     wrong = replace(CONFIG, stages=CONFIG.stages[::-1])
     with pytest.raises(DermisError, match="unfreeze more and more"):
         trained(tmp_path, wrong)
 
 
-def test_a_frozen_backbone_stays_as_it_is(tmp_path):
+def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path) -> None:
     config = replace(CONFIG, stages=(Stage(epochs=2, learning_rate=0.1),))
     backbone = new_backbone(config)
     before = backbone.get_weights()
@@ -242,7 +251,7 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path):
     assert all((one == other).all() for one, other in zip(before, backbone.get_weights(), strict=True))
 
 
-def test_what_is_hidden_is_hidden_and_never_both():
+def test_what_is_hidden_is_hidden_and_never_both() -> None:
     rng = np.random.default_rng(0)
     absent = encode(CONFIG.schema, SelfReport())
     n = 400
@@ -259,7 +268,7 @@ def test_what_is_hidden_is_hidden_and_never_both():
     assert (batch.features[~no_answers] == 7).all()
 
 
-def test_mixup_mixes_cases_that_have_images_in_the_same_slots():
+def test_mixup_mixes_cases_that_have_images_in_the_same_slots() -> None:
     mask = np.array([[True, True, False], [True, False, False], [False, True, False], [True, True, False]])
     images, target = np.arange(4.0).reshape(4, 1, 1, 1, 1) * np.ones((4, 3, 1, 1, 1)), np.eye(4)
     batch = Batch(images=images, image_mask=mask, features=np.zeros((4, 2)), target=target, weight=np.ones(4))
@@ -272,7 +281,7 @@ def test_mixup_mixes_cases_that_have_images_in_the_same_slots():
     assert (mixed.image_mask == mask).all()
 
 
-def test_a_cache_survives_a_kill_between_its_two_files(tmp_path):
+def test_a_cache_survives_a_kill_between_its_two_files(tmp_path: Path) -> None:
     cache = Cache(tmp_path, (2, 3))
     rows = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
     cache.add(["a", "b"], rows[:2])
@@ -289,7 +298,7 @@ def test_a_cache_survives_a_kill_between_its_two_files(tmp_path):
     assert (found[0, 2] == rows[0]).all()
 
 
-def test_two_processes_do_not_mix_their_rows(tmp_path):
+def test_two_processes_do_not_mix_their_rows(tmp_path: Path) -> None:
     one, other = Cache(tmp_path, (2,)), Cache(tmp_path, (2,))
     one.add(["a"], np.ones((1, 2)))
     with pytest.raises(DermisError, match="CACHE_BUSY"):
@@ -297,7 +306,7 @@ def test_two_processes_do_not_mix_their_rows(tmp_path):
     assert (Cache(tmp_path, (2,)).rows() == 1).all()
 
 
-def test_an_image_is_embedded_once(tmp_path, monkeypatch):
+def test_an_image_is_embedded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = new_backbone(CONFIG)
     cache, places = embed(PARTS.test, backbone, tmp_path, views=("plain", "mirror"), pooled=True, quiet=True)
     assert len(cache) == 2 * sum(len(sample.images) for sample in PARTS.test.samples)
@@ -310,16 +319,16 @@ def test_an_image_is_embedded_once(tmp_path, monkeypatch):
 class Without:
     """A store that lacks an image."""
 
-    def __init__(self, store, key):
+    def __init__(self, store: Any, key: Any) -> None:
         self.store, self.key = store, key
 
-    def get(self, key):
+    def get(self, key: Any) -> Any:
         if key == self.key:
             raise BlobNotFound(key)
         return self.store.get(key)
 
 
-def test_an_image_that_is_not_there_is_told_of(tmp_path, capsys):
+def test_an_image_that_is_not_there_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = PARTS.test.samples[0].images[0]
     lacking = dataclasses.replace(PARTS.test, store=Without(PARTS.test.store, gone))
     _, places = embed(lacking, new_backbone(CONFIG), tmp_path, pooled=True, quiet=True)
@@ -331,7 +340,7 @@ def test_an_image_that_is_not_there_is_told_of(tmp_path, capsys):
     )
 
 
-def test_progress_is_what_it_was():
+def test_progress_is_what_it_was() -> None:
     made = TrainState(
         stage=1,
         epoch=2,
@@ -348,7 +357,7 @@ def test_progress_is_what_it_was():
     assert again.optimizer == []
 
 
-def test_augmentations_keep_and_shift_tones_apart():
+def test_augmentations_keep_and_shift_tones_apart() -> None:
     image = np.zeros((32, 32, 3), np.uint8)
     image[:16], image[16:] = (200, 150, 120), (90, 60, 50)
     colours = {tuple(map(int, c)) for c in np.unique(image.reshape(-1, 3), axis=0)}
@@ -362,7 +371,7 @@ def test_augmentations_keep_and_shift_tones_apart():
     assert colours == {(200, 150, 120), (90, 60, 50)}
 
 
-def test_settings_are_named_and_typed():
+def test_settings_are_named_and_typed() -> None:
     made = changed(
         CONFIG,
         {"batch": "8", "head.l2": "0.1", "stage.learning_rate": "0.5", "stage.1.epochs": "9", "patience": "none"},
@@ -381,7 +390,7 @@ def test_settings_are_named_and_typed():
             changed(CONFIG, settings)
 
 
-def test_race_is_for_ablation_only():
+def test_race_is_for_ablation_only() -> None:
     assert schema_of(["baseline", "symptoms"]).promotable
     assert not schema_of(["baseline", "race"]).promotable
     assert {field.name for field in schema_of(["textures", "body_location"]).fields} == {"textures", "body_parts"}

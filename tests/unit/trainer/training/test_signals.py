@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,12 +50,12 @@ def started(folder: Path, epochs: int, *, ignoring: bool = False) -> subprocess.
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def state(folder: Path):
+def state(folder: Path) -> Any:
     store = open_store((folder / "store").as_uri())
     return read_run(store, run_ids(store)[0])
 
 
-def wait_for(process: subprocess.Popen[str], reached) -> None:
+def wait_for(process: subprocess.Popen[str], reached: Any) -> None:
     end = time.monotonic() + 180
     while not reached():
         assert process.poll() is None, process.communicate()[0]
@@ -77,7 +78,7 @@ def epoch_of(folder: Path) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_a_run_ends_at_once_wherever_it_is_stopped_and_the_same_command_goes_on(tmp_path):
+def test_a_run_ends_at_once_wherever_it_is_stopped_and_the_same_command_goes_on(tmp_path: Path) -> None:
     before_any_run = started(tmp_path, 3)
     time.sleep(2)  # while TensorFlow is loaded, or the cases are made
     assert "before a run was begun" in stopped(before_any_run, signal.SIGTERM)
@@ -95,7 +96,7 @@ def test_a_run_ends_at_once_wherever_it_is_stopped_and_the_same_command_goes_on(
     assert found.attempt == 2
 
 
-def test_a_store_that_hangs_does_not_hold_it_and_its_handlers_are_put_back():
+def test_a_store_that_hangs_does_not_hold_it_and_its_handlers_are_put_back() -> None:
     said = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         stdout=subprocess.PIPE,

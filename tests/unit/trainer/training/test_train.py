@@ -1,5 +1,7 @@
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +28,7 @@ COUNTS = {"train": (1, 48), "calibration": (2, 24), "test": (3, 24)}
 NAMES = [condition.name for condition in CONDITIONS]
 
 
-def part(name):
+def part(name: Any) -> Any:
     seed, count = COUNTS[name]
     return open_dataset(f"generated:{seed}:{count}:48")
 
@@ -37,22 +39,22 @@ TINY = dataclasses.replace(
 )
 
 
-def build(folder, config=TINY):
+def build(folder: Any, config: Any = TINY) -> None:
     demo.build(folder, config=config, cases=PARTS)
 
 
-def labels_of(name):
+def labels_of(name: Any) -> Any:
     return targets(part(name).samples, conditions_of(PARTS.train.samples))[1]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("bundles") / "one"
     build(folder)
     return folder
 
 
-def test_a_bundle_can_be_published(built):
+def test_a_bundle_can_be_published(built: Any) -> None:
     manifest = publish(MemoryStore(), built)
     assert manifest.purpose == "demo"
     assert [condition.name for condition in manifest.conditions] == NAMES
@@ -64,7 +66,7 @@ def test_a_bundle_can_be_published(built):
     }
 
 
-def test_a_bundle_knows_its_outliers_and_when_to_abstain(built):
+def test_a_bundle_knows_its_outliers_and_when_to_abstain(built: Any) -> None:
     manifest = read_manifest(built)
     assert manifest.outliers.calibrated_on == COUNTS["calibration"][1]
     assert from_bytes((built / manifest.outliers.file).read_bytes()).mean.shape == (manifest.embedding_size,)
@@ -73,7 +75,7 @@ def test_a_bundle_knows_its_outliers_and_when_to_abstain(built):
     assert set(manifest.prediction_sets.pooled) == {"FST_I_II", "FST_III_IV", "FST_V_VI"}  # 24 cases calibrate no group
 
 
-def test_the_same_config_builds_the_same_bundle(built, tmp_path):
+def test_the_same_config_builds_the_same_bundle(built: Any, tmp_path: Path) -> None:
     build(tmp_path / "again")
     assert differences(built, tmp_path / "again", tolerance=0) == []
     one, other = (read_manifest(folder) for folder in (built, tmp_path / "again"))
@@ -81,7 +83,7 @@ def test_the_same_config_builds_the_same_bundle(built, tmp_path):
     assert {"variables/variables.data-00000-of-00001", EVALUATION_FILE, "feature_schema.json"} <= set(same)
 
 
-def test_differences_are_named(built, tmp_path):
+def test_differences_are_named(built: Any, tmp_path: Path) -> None:
     changed = dataclasses.replace(TINY, purpose="research", head=Head(units=8))
     build(tmp_path / "other", changed)
     report = json.loads((tmp_path / "other" / EVALUATION_FILE).read_text())
@@ -91,7 +93,7 @@ def test_differences_are_named(built, tmp_path):
     assert all(word in found for word in ("purpose", "embedding_size", "top_1"))
 
 
-def test_the_report_states_n_floors_and_slices(built):
+def test_the_report_states_n_floors_and_slices(built: Any) -> None:
     report = json.loads((built / EVALUATION_FILE).read_text())
     labels = labels_of("test")
     assert report["n"] == len(labels) == sum(row["n"] for row in report["slices"]["monk_skin_tone"])
@@ -113,7 +115,7 @@ def test_the_report_states_n_floors_and_slices(built):
         assert said in card
 
 
-def test_a_model_of_every_case_is_measured_by_folds_calibrated_on_the_others(tmp_path):
+def test_a_model_of_every_case_is_measured_by_folds_calibrated_on_the_others(tmp_path: Path) -> None:
     cases = part("train")
     build_bundle(TINY, whole(cases), tmp_path / "all", Workspace(cache=tmp_path / "cache", quiet=True), folds=2)
     report = json.loads((tmp_path / "all" / EVALUATION_FILE).read_text())
@@ -124,7 +126,7 @@ def test_a_model_of_every_case_is_measured_by_folds_calibrated_on_the_others(tmp
     publish(MemoryStore(), tmp_path / "all")
 
 
-def test_the_committed_case_is_the_configs(tmp_path):
+def test_the_committed_case_is_the_configs(tmp_path: Path) -> None:
     demo.write_sample_case(tmp_path)
     assert (tmp_path / "answers.json").read_text() == (CASE / "answers.json").read_text()
     for path in CASE.glob("*.jpg"):
@@ -132,7 +134,7 @@ def test_the_committed_case_is_the_configs(tmp_path):
         assert np.abs(committed - written).mean() < 2
 
 
-def test_the_committed_bundle_has_the_configs_signature(built):
+def test_the_committed_bundle_has_the_configs_signature(built: Any) -> None:
     at_size = {
         name: spec.replace("48, 48", "96, 96").replace("6, 6", "12, 12") for name, spec in signature(built).items()
     }
