@@ -245,6 +245,13 @@ class Pipeline:
         """Return the marker of an open case, or None if it is not open."""
         return self._get(open_key(job.case_id), OpenCase)
 
+    def open_seconds(self, job: AssessJob) -> float:
+        """Return for how long a case is open, by the store's clock alone: this machine's, or the gateway's, may be far off."""
+        try:
+            return (self.store.clock() - self.store.written_at(open_key(job.case_id))).total_seconds()
+        except BlobNotFound:  # closed meanwhile
+            return 0
+
     def _read(self, job: AssessJob) -> CaseState:
         submit, owner, case_id = self._threads.submit, job.owner, job.case_id
         reads = (
