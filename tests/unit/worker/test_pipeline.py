@@ -338,11 +338,25 @@ def test_a_try_that_took_long_is_the_last_one_so_that_a_peer_that_hangs_fails_no
     assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
 
 
+def days_later(made: World, days: float) -> None:
+    """Move the store's clock on."""
+    made.store._clock = lambda: datetime.now(UTC) + timedelta(days=days)
+
+
 def test_an_outage_of_a_day_fails_the_case() -> None:
-    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
+    made = world(skin())
+    days_later(made, 2)
     made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
     made.work()
     assert made.status() is Status.FAILED
+
+
+def test_an_outage_does_not_fail_a_new_case_whose_gateway_had_another_clock() -> None:
+    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=31))
+    made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
+    made.work()
+    assert not made.faults
+    assert made.status() is Status.ASSESSED
 
 
 def replayed(made: World) -> None:
@@ -360,7 +374,8 @@ def test_a_late_job_of_an_attempt_that_failed_leaves_the_replay_open() -> None:
 
 
 def test_an_outage_does_not_fail_an_old_case_that_was_just_replayed() -> None:
-    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
+    made = world(skin())
+    days_later(made, 2)
     replayed(made)
     made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
     again = JOB.model_copy(update={"attempt": 2})
@@ -456,8 +471,9 @@ def test_a_wait_that_is_too_long_ends_the_task_and_never_the_case(monkeypatch: p
     assert made.status() is Status.FINISHED
 
 
-def test_a_wait_of_a_day_fails_the_case_and_says_for_what() -> None:
-    made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
+def test_a_wait_of_a_day_fails_the_case_and_says_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world(skin())
+    days_later(made, 2)
     made.faults = [SoftTimeLimitExceeded()]
     made.work()
     failed = made.pipeline()._read(JOB).failed

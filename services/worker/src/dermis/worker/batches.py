@@ -24,7 +24,7 @@ from dermis.shared.batches import (
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import Reason
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
-from dermis.worker.pipeline import TOO_COSTLY, Exceeded, Pipeline, now
+from dermis.worker.pipeline import TOO_COSTLY, Exceeded, Pipeline
 from dermis.worker.row_by_row import RowByRow
 
 
@@ -64,11 +64,12 @@ class Batches:
         except BlobNotFound:
             return 0  # erased, or never wholly submitted
         numbers = manifest.rows_of(job.step)
-        waits = now() - manifest.created_at < self._give_up_after
 
         def do(n: int) -> bytes:
             costly = partial(self._keep_costly, careful, n, rows[n])
-            return as_lines([self._result(n, rows[n], source, waits=waits, exceeded=costly)])
+            return as_lines(
+                [self._result(n, rows[n], source, waits=lambda: self._waits(job.batch_id), exceeded=costly)]
+            )
 
         noted = row_by_row or careful.noted()
         try:
@@ -119,7 +120,16 @@ class Batches:
         fault = RowFault(reason=Reason.COST, detail=f"{_names(row)}: {TOO_COSTLY}")
         careful.keep(n, as_lines([BatchResult(row=n, name=row.name, fault=fault)]))
 
-    def _result(self, n: int, row: BatchRow, source: BlobStore, *, waits: bool, exceeded: Exceeded) -> BatchResult:
+    def _waits(self, batch_id: str) -> bool:
+        """Return whether what is away is still waited for.
+
+        By the store's clock, as this machine's or the gateway's may be far off.
+        """
+        return self._store.clock() - self._store.written_at(batch_manifest_key(batch_id)) < self._give_up_after
+
+    def _result(
+        self, n: int, row: BatchRow, source: BlobStore, *, waits: Callable[[], bool], exceeded: Exceeded
+    ) -> BatchResult:
         """Return what became of a row.
 
         An image that can't be read is its own row's fault, a source that is away is waited for if `waits`.
@@ -132,7 +142,7 @@ class Batches:
             )
             return BatchResult(row=n, name=row.name, fault=fault)
         except DermisError as error:
-            if waits and error.retryable and error.reason != "BLOB_UNREADABLE":
+            if error.retryable and error.reason != "BLOB_UNREADABLE" and waits():
                 raise
             detail = f"{error.detail}; let the worker read the row's images, and send the row again"
             return BatchResult(row=n, name=row.name, fault=RowFault(reason="IMAGE_UNREADABLE", detail=detail))

@@ -1,11 +1,21 @@
-"""A bound on the time that a task computes; the time that it waits for others does not count."""
+"""Bounds on what a task computes: its time, in which waiting for others does not count, and its part of the cores."""
 
 import math
+import os
 import resource
 import signal
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+LOW_PRIORITY = 5
+"""Nice value: where others want a core too, a third of what they get (sched(7): 335 to 1,024)."""
 
 
 class ComputedTooLong(Exception):
@@ -35,3 +45,27 @@ def computing_limit(*, soft_s: float, hard_s: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
         signal.signal(signal.SIGPROF, before)
+
+
+def at_low_priority(work: Callable[[], T]) -> T:
+    """Return what `work` returns, computed in a thread of its own that leaves the cores to the shorter work of others (Linux: setpriority(2)).
+
+    The calling thread waits for it whatever signals come, as a decoder can't be interrupted.
+    """
+    future = _low_thread(os.getpid()).submit(work)
+    try:
+        return future.result()
+    finally:
+        wait((future,))
+
+
+@cache
+def _low_thread(_process: int) -> ThreadPoolExecutor:
+    """Return the one thread of this process that has a low priority, as nobody but root may raise one again; a fork has none."""
+    return ThreadPoolExecutor(1, "low-priority", initializer=_lower_priority)
+
+
+def _lower_priority() -> None:
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        now = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(now, LOW_PRIORITY))

@@ -54,6 +54,7 @@ from dermis.worker.core import decode, differential, heatmap, notices, phash, pr
 from dermis.worker.core.answer_shares import answer_shares
 from dermis.worker.core.differential import Decision
 from dermis.worker.core.measured import measured_for
+from dermis.worker.limits import at_low_priority
 from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models, Outputs
 
 F = TypeVar("F", bound=Fact)
@@ -245,6 +246,13 @@ class Pipeline:
         """Return the marker of an open case, or None if it is not open."""
         return self._get(open_key(job.case_id), OpenCase)
 
+    def open_seconds(self, job: AssessJob) -> float:
+        """Return for how long a case is open, by the store's clock alone: this machine's, or the gateway's, may be far off."""
+        try:
+            return (self.store.clock() - self.store.written_at(open_key(job.case_id))).total_seconds()
+        except BlobNotFound:  # closed meanwhile
+            return 0
+
     def _read(self, job: AssessJob) -> CaseState:
         submit, owner, case_id = self._threads.submit, job.owner, job.case_id
         reads = (
@@ -318,12 +326,14 @@ class Pipeline:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
             with stages("decode"), self.guard(exceeded):
-                working = decode.decode(
+                work = partial(
+                    decode.decode,
                     original.data,
                     content_type=original.content_type,
                     orientation=original.orientation,
                     color=original.color,
-                ).image
+                )
+                working = at_low_priority(work).image
         except DermisError as error:
             if not is_refusal(error):
                 raise

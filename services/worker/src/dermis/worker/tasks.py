@@ -17,7 +17,7 @@ from dermis.shared.tracing import received_from, span, tracer
 from dermis.worker.adapters.turns import Turns
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
-from dermis.worker.pipeline import WORKER_LOST, Pipeline, now
+from dermis.worker.pipeline import WORKER_LOST, Pipeline
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.turn_tasks import turn
 
@@ -148,11 +148,7 @@ def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
 
 def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> None:
     marker = pipeline.marker(job)  # a replay opens the case anew
-    if (
-        marker
-        and marker.attempt == job.attempt
-        and (now() - marker.opened_at).total_seconds() > settings.give_up_after_seconds
-    ):
+    if marker and marker.attempt == job.attempt and pipeline.open_seconds(job) > settings.give_up_after_seconds:
         pipeline.fail(
             job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_seconds:g} s"
         )
