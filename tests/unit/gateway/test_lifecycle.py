@@ -308,7 +308,7 @@ class TestSendingAgain:
         put_once = gateway.store.put_once
 
         def lost(key: str, data: bytes, *, reserved: bool = False) -> bool:
-            put_once(key, data)
+            put_once(key, data, reserved=reserved)
             if key.startswith("idempotency/"):
                 raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "nothing after this is done")
             return True

@@ -471,7 +471,7 @@ def test_a_wait_that_is_too_long_ends_the_task_and_never_the_case(monkeypatch: p
     assert made.status() is Status.FINISHED
 
 
-def test_a_wait_of_a_day_fails_the_case_and_says_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_of_a_day_fails_the_case_and_says_for_what() -> None:
     made = world(skin())
     days_later(made, 2)
     made.faults = [SoftTimeLimitExceeded()]

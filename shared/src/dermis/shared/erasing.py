@@ -94,7 +94,10 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
 
 
 def delete_record(store: BlobStore, key: str, *, case_id: str) -> None:
-    """Delete a client's record, unless it is of another case as an equal request was faster; one that can't be read is nobody's."""
+    """Delete a client's record, unless it is of another case as an equal request was faster.
+
+    A record that can't be read is nobody's and goes too.
+    """
     with suppress(BlobNotFound):
         data = store.get(key)
         with suppress(ValidationError):

@@ -96,9 +96,9 @@ class Pipeline:
     async def submit_once(self, case: NewCase, retry: Retry, *, owner: str) -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; return its first fact and whether it is new.
 
-        The record comes before the case, so of several equal requests each stores the same objects of the same case, and one that
-        broke off is brought to its end by the next; what is never taken up again falls to the sweep, by a marker that comes
-        before the record.
+        The record comes before the case, so of several equal requests each stores the same objects of the same case,
+        and one that broke off is brought to its end by the next; what is never taken up again falls to the sweep, by a
+        marker that comes before the record.
         """
         link = IdempotencyLink(key=f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}")
         fresh = IdempotencyRecord(case_id=new_id("case"), digest=retry.digest)
@@ -276,12 +276,12 @@ class Pipeline:
         )
 
     async def _open(self, case_id: str, owner: str, link: IdempotencyLink | None = None) -> None:
-        """Put the marker by which the sweep takes a case back that is never wholly stored, and a client's record with it."""
+        """Put the marker by which the sweep takes back a case that is never wholly stored, and its client's record."""
         opened = OpenCase(case_id=case_id, owner=owner, opened_at=self.clock(), record=link and link.key)
         await run_in_threadpool(self._put, open_key(case_id), opened)
 
     async def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
-        """Put an open case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands already."""
+        """Put an open case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands."""
         with span("store case", case_id=received.case_id):
             try:
                 await self._put_all(case, received, link)

@@ -48,9 +48,9 @@ def computing_limit(*, soft_s: float, hard_s: float) -> Iterator[None]:
 
 
 def at_low_priority(work: Callable[[], T]) -> T:
-    """Return what `work` returns, computed in a thread of its own that leaves the cores to the shorter work of others (Linux: setpriority(2)).
+    """Return what `work` returns, computed in a thread that leaves the cores to the shorter work of others.
 
-    The calling thread waits for it whatever signals come, as a decoder can't be interrupted.
+    By setpriority(2), which lowers a thread on Linux alone. The calling thread waits for it whatever signals come, as a decoder can't be interrupted.
     """
     future = _low_thread(os.getpid()).submit(work)
     try:
@@ -61,7 +61,7 @@ def at_low_priority(work: Callable[[], T]) -> T:
 
 @cache
 def _low_thread(_process: int) -> ThreadPoolExecutor:
-    """Return the one thread of this process that has a low priority, as nobody but root may raise one again; a fork has none."""
+    """Return this process' one thread of low priority, which only root could raise again; a fork has none."""
     return ThreadPoolExecutor(1, "low-priority", initializer=_lower_priority)
 
 
