@@ -50,7 +50,8 @@ def computing_limit(*, soft_s: float, hard_s: float) -> Iterator[None]:
 def at_low_priority(work: Callable[[], T]) -> T:
     """Return what `work` returns, computed in a thread that leaves the cores to the shorter work of others.
 
-    By setpriority(2), which lowers a thread on Linux alone. The calling thread waits for it whatever signals come, as a decoder can't be interrupted.
+    Linux alone lowers a thread by setpriority(2). The calling thread waits for it whatever signals come, as a decoder
+    can't be interrupted.
     """
     future = _low_thread(os.getpid()).submit(work)
     try:
