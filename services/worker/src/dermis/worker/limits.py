@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TypeVar
 
@@ -69,4 +69,5 @@ def _low_thread(_process: int) -> ThreadPoolExecutor:
 def _lower_priority() -> None:
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
         now = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(now, LOW_PRIORITY))
+        with suppress(OSError):  # a sandbox may forbid it; the work is done all the same
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(now, LOW_PRIORITY))
