@@ -4,13 +4,13 @@ import json
 from importlib.resources import files
 
 import numpy as np
-import openvino
 import pytest
 
 from dermis.data.generated.cases import CONDITIONS
 from dermis.metadata.core.encode import encode
 from dermis.shared.bundles import publish
 from dermis.shared.case import MAX_IMAGES, OutcomeKind
+from dermis.shared.openvino import core
 from dermis.shared.report import Verdict
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport, ShotType
@@ -30,7 +30,7 @@ def working():
 @pytest.fixture(scope="module")
 def ask(working):
     manifest = read_manifest(demo.BUNDLE)
-    model = openvino.Core().compile_model(str(demo.BUNDLE), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = core().compile_model(str(demo.BUNDLE), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     images = np.stack([prepare.fit(image, manifest.image_size) for image in working])[None]
 
     def ask(report, mask=(True,) * MAX_IMAGES):
