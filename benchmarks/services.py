@@ -14,7 +14,6 @@ from pathlib import Path
 
 import grpc
 import numpy as np
-import openvino as ov
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -27,7 +26,7 @@ from dermis.metadata.core.encode import encoder
 from dermis.shared.answers import answers_of, to_proto
 from dermis.shared.bundles import read_feature_schema
 from dermis.shared.manifest import Manifest, VersionRef
-from dermis.shared.openvino_models import compile_network
+from dermis.shared.openvino import core
 from dermis.shared.rpc import open_channel
 from dermis.shared.stores import open_store
 from dermis.shared.tensors import to_proto as tensor_of
@@ -143,7 +142,7 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
             request_serializer=serving.PredictRequest.SerializeToString,
             response_deserializer=serving.PredictResponse.FromString,
         )
-        model = compile_network(bundle, PERFORMANCE_HINT="LATENCY")
+        model = core().compile_model(bundle, "CPU", twin._CONFIG)
         for clients in CLIENTS:
             by_grpc, bare = _rates(
                 lambda: functools.partial(predict, request),
@@ -233,7 +232,7 @@ def _per_second(rates: list[float]) -> str:
 def _inputs(bundle: Path, manifest: Manifest) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     count, size = manifest.max_images, manifest.image_size
-    model = ov.Core().read_model(bundle)
+    model = core().read_model(bundle)
     (width,) = (port.partial_shape[1].get_length() for port in model.inputs if port.any_name == "features")
     return {
         "images": rng.integers(0, 256, (1, count, size, size, 3), np.uint8),

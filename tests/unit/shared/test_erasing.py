@@ -9,7 +9,6 @@ from dermis.shared.batches import batch_erased_key, batch_key, open_batch_key
 from dermis.shared.case import case_key, fact_key, open_key
 from dermis.shared.erasing import RETAINED_BATCHES, erase, erase_batch
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import new_id
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.memory import MemoryStore
 
@@ -39,7 +38,7 @@ def erase_a_batch(store: BlobStore, batch_id: str) -> None:
     erase_batch(store, batch_id, at=NOW)
 
 
-CASE, BATCH = new_id("case"), new_id("batch")
+CASE, BATCH = "case_01k9anw0rye7gvfhd5wbzcpzph", "batch_01k9anw0rye7gvfhd5wbzcpzph"
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,13 @@ from dermis.shared.case import (
     open_key,
 )
 from dermis.shared.errors import DermisError
-from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.standalone.commands.replay import reopen
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-ID = new_id("case")
+ID = "case_01k9anw0rye7gvfhd5wbzcpzph"
 IMAGE = ReceivedImage(n=1, content_type="image/jpeg", bytes=1, sha256="0", width=1, height=1)
 RECEIVED = Received(case_id=ID, owner="public", received_at=NOW, images=(IMAGE,), self_report=SelfReport())
 

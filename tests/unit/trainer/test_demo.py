@@ -11,7 +11,7 @@ from dermis.data.generated.cases import CONDITIONS
 from dermis.metadata.core.encode import encode
 from dermis.shared.bundles import publish
 from dermis.shared.case import MAX_IMAGES, OutcomeKind
-from dermis.shared.openvino_models import compile_network
+from dermis.shared.openvino import core
 from dermis.shared.report import Verdict
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport, ShotType
@@ -31,7 +31,7 @@ def working() -> Any:
 @pytest.fixture(scope="module")
 def ask(working: Any) -> Any:
     manifest = read_manifest(demo.BUNDLE)
-    model = compile_network(demo.BUNDLE)
+    model = core().compile_model(str(demo.BUNDLE), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     images = np.stack([prepare.fit(image, manifest.image_size) for image in working])[None]
 
     def ask(report: Any, mask: Any = (True,) * MAX_IMAGES) -> Any:

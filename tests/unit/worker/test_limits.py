@@ -14,10 +14,7 @@ from dermis.worker.limits import LOW_PRIORITY, ComputedTooLong, at_low_priority,
 
 
 def exit_code_of(work: Callable[[], None]) -> int | None:
-    """Run `work` in a process of its own.
-
-    The signal goes to any thread, and a worker has none of OpenVINO's, which other tests leave here.
-    """
+    """Run `work` in a process of its own, as the limit counts the time of all threads and may end the process."""
     process = multiprocessing.get_context("spawn").Process(target=work)
     process.start()
     process.join(60)

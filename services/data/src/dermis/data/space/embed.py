@@ -17,7 +17,7 @@ from dermis.data.images.measure import Wanted
 from dermis.shared.bundles import parse_manifest, read_current, read_manifest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import MANIFEST_FILE, Manifest, VersionRef
-from dermis.shared.openvino_models import compile_network
+from dermis.shared.openvino import core
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
 from dermis.worker.core import decode, prepare
@@ -40,7 +40,7 @@ class Embedder:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         try:
-            self._model = compile_network(folder)
+            self._model = core().compile_model(folder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
             detail = (
                 f"OpenVINO can't load the SavedModel of {manifest.key}: {str(error).strip().rpartition(chr(10))[2]}"

@@ -9,7 +9,7 @@ import openvino as ov
 from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.serving.core.refusal import Refusal
 from dermis.serving.core.signature import Signature, TensorSpec
-from dermis.shared.openvino_models import compile_network
+from dermis.shared.openvino import core
 from dermis.shared.tensors import Array
 
 _TYPES = {
@@ -27,7 +27,7 @@ class OpenVinoRunner:
 
     def __init__(self, folder: Path) -> None:
         try:
-            model = compile_network(folder, PERFORMANCE_HINT="LATENCY")
+            model = core().compile_model(folder, "CPU", _CONFIG)
         except RuntimeError as fault:
             raise Refusal(pb.INVALID_ARGUMENT, f"OpenVINO can't load the SavedModel: {_last_line(fault)}") from fault
         self.signature = Signature(inputs=_specs(model.inputs), outputs=_specs(model.outputs))

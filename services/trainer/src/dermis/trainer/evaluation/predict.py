@@ -23,7 +23,7 @@ from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, Condition, FeatureSchema, Manifest, VersionRef
-from dermis.shared.openvino_models import compile_network
+from dermis.shared.openvino import core
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
@@ -83,7 +83,7 @@ def open_bundle(folder: Path) -> Bundle:
                 f"{folder.name}: {path} is not as the manifest says: fetch the bundle again",
             )
     outliers = from_bytes((folder / manifest.outliers.file).read_bytes()) if manifest.outliers else None
-    compiled = compile_network(folder)
+    compiled = core().compile_model(str(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return Bundle(manifest=manifest, schema=schema, outliers=outliers, model=compiled)
 
 
