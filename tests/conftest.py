@@ -1,7 +1,6 @@
 """What all tests share: no sockets in unit tests, the real data's place, and no quiet skips in CI."""
 
 import os
-import re
 import socket
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("home", suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("gate", settings.get_profile("home"), derandomize=True)
 settings.load_profile("gate" if os.environ.get("CI") else "home")
-_ID = re.compile(r"(?<=[a-z])_[0-9a-hjkmnp-tv-z]{26}\b")
 HERE = Path(__file__).parent
 ALLOWED_SKIPS = [
     line for line in (HERE / "allowed_skips.txt").read_text().splitlines() if line and not line.startswith("#")
@@ -36,11 +34,6 @@ def _no_sockets_in_unit_tests(request: pytest.FixtureRequest, monkeypatch: pytes
 
     if request.path.is_relative_to(HERE / "unit"):
         monkeypatch.setattr(socket.socket, "connect", refuse)
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a test by an id's kind: ids are drawn, and processes that share the tests must agree on the names."""
-    return _ID.sub("_ID", val) if isinstance(val, str) and _ID.search(val) else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

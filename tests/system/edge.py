@@ -1,7 +1,8 @@
-"""What a caller without a key can do to others at the edge of a running system: `python -m tests.system.edge --url http://127.0.0.1:8080`.
+"""What a caller without a key can do to others at the edge of a running system.
 
-Each check sends what no client sends and meanwhile asks as an ordinary one does, whose wait and answer count. The system must take
-callers without a key, and its address must be this machine's: as many connections are opened as one address may have.
+`python -m tests.system.edge --url http://127.0.0.1:8080`. Each check sends what no client sends and meanwhile asks as an
+ordinary one does, whose wait and answer count. The system must take callers without a key, and its address must be this
+machine's: as many connections are opened as one address may have.
 """
 
 import argparse
@@ -32,7 +33,10 @@ EQUAL = 50
 MB = 1_000_000
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"'
-CHUNKED = b"POST /v1/cases HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = (
+    b"POST /v1/cases HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
 TWO_LENGTHS = {
     "a length and chunks": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks and a length": b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -97,7 +101,7 @@ class Edge:
 
 
 def send_all(wire: socket.socket, data: bytes, *, times: int = 1) -> bytes:
-    """Send `data` again and again until the other end has enough; return the beginning of its answer, b"" if there is none."""
+    """Send `data` until the other end has enough; return the beginning of its answer, b"" if there is none."""
     with suppress(OSError):
         for _ in range(times):
             wire.sendall(data)
@@ -157,7 +161,7 @@ def held_uploads(edge: Edge, image: bytes) -> None:
 
 
 def streams(edge: Edge) -> None:
-    """Follow an open case on more connections than one address may have; to open them costs what as many other requests do."""
+    """Follow an open case on more connections than one address may have, which costs as many requests."""
     case_id = edge.submit(scan_bomb(80, 8000)).json()["id"]
     ask = b"GET /v1/cases/" + case_id.encode() + b"/events HTTP/1.1\r\nHost: a\r\n\r\n"
     wires: list[socket.socket] = []
@@ -203,7 +207,7 @@ def equal_requests(edge: Edge, image: bytes) -> None:
     edge.check("erased while equal requests come", right=right, what=f"{dict(statuses)}, then {after}")
 
 
-def scan_bombs(edge: Edge, image: bytes) -> None:
+def scan_bomb_refused(edge: Edge) -> None:
     status = edge.submit(scan_bomb(1000, 8000)).status_code
     edge.check("a JPEG of 1,000 scans", right=status == 422, what=status)
 
@@ -216,7 +220,7 @@ def run(edge: Edge) -> None:
     endless_part(edge)
     idle_sockets(edge)
     held_uploads(edge, image)
-    scan_bombs(edge, image)
+    scan_bomb_refused(edge)
     streams(edge)
     smuggled(edge)
     equal_requests(edge, image)
