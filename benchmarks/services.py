@@ -23,6 +23,7 @@ from dermis.api.serving.v1 import serving_pb2 as serving
 from dermis.data.generated import cases as generated
 from dermis.metadata.convert import from_proto
 from dermis.metadata.core.encode import encoder
+from dermis.serving.adapters import openvino as twin
 from dermis.shared.answers import answers_of, to_proto
 from dermis.shared.bundles import read_feature_schema
 from dermis.shared.manifest import Manifest, VersionRef

@@ -1,8 +1,8 @@
 """What a caller without a key can do to others at the edge of a running system.
 
-`python -m tests.system.edge --url http://127.0.0.1:8080`. Each check sends what no client sends and meanwhile asks as an
-ordinary one does, whose wait and answer count. The system must take callers without a key, and its address must be this
-machine's: as many connections are opened as one address may have.
+`python -m tests.system.edge --url http://127.0.0.1:8080`. Each check sends what no client sends and meanwhile asks as
+an ordinary one does, whose wait and answer count. The system must take callers without a key, and its address must be
+this machine's: as many connections are opened as one address may have.
 """
 
 import argparse
