@@ -15,6 +15,7 @@ import numpy as np
 from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.data.report.markdown import markdown_table
 from dermis.data.samples import Sample
+from dermis.shared.errors import DermisError, Kind
 from dermis.trainer import metrics as measures
 from dermis.trainer.benchmarks.contenders import probe
 from dermis.trainer.benchmarks.cross_validation import (
@@ -191,7 +192,9 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
         in_distribution = seen(training)
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
         fitted = fit_outliers(in_distribution[place % 2 == 0], in_distribution[place % 2 == 1], false_alarms=wanted)
-        assert fitted is not None  # noqa: S101
+        if fitted is None:
+            detail = f"{len(training)} training cases of {dataset.name} state no {wanted:.1%} threshold: use a larger data set"
+            raise DermisError(Kind.INVALID, "TOO_FEW_CASES", detail)
         outliers, rule = fitted
         calibrated_on += rule.calibrated_on
         for name, one in sets.items():  # every image by one fold's rule, as a share of its threshold
