@@ -225,8 +225,8 @@ def _alarm_tables(scores: Mapping[str, Floats], sets: Mapping[str, Dataset]) -> 
     by_tone = []
     for tone in sorted(set(tones.tolist())):
         here = tones == tone
-        flagged = measures.mean(base[here] > 1, weights[same][:, here])
-        by_tone.append([tone, here.sum(), cell(with_interval(flagged, list(itertools.compress(groups[same], here))))])
+        alarms = measures.mean(base[here] > 1, weights[same][:, here])
+        by_tone.append([tone, here.sum(), cell(with_interval(alarms, list(itertools.compress(groups[same], here))))])
     return [
         markdown_table(["images", "n", "flagged", "AUROC against the held-out photos"], rows),
         markdown_table(["held-out photos, fitzpatrick_estimated", "n", "flagged"], by_tone),
