@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.measure import Result, Row
+from dermis.data.report.markdown import markdown_table
 
 PAGE = Path(__file__).parents[1] / "docs/reference/benchmarks.md"
 RUNS = {
@@ -36,6 +37,7 @@ PACKAGES = (
     "uvicorn",
     "httpx",
 )
+NOT_MEASURED = "not measured"
 COLUMNS = ("", "what", "dermis", "peer or floor", "ratio", "aim", "met", "n")
 HEAD = """# Benchmarks
 
@@ -45,12 +47,12 @@ shown as missed, with what bounds it.
 """
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", default="a,b,c,d,e,f,g,h,i", help="rows to run; b, c and f come together")
     parser.add_argument("--write", action="store_true", help=f"write the page {PAGE.relative_to(PAGE.parents[2])}")
-    given = parser.parse_args()
-    wanted = set(given.rows.split(","))
+    options = parser.parse_args()
+    wanted = set(options.rows.split(","))
     if stray := wanted - set("abcdefghi"):
         parser.error(f"no such rows: {', '.join(sorted(stray))}")
     loads = [os.getloadavg()]
@@ -58,14 +60,30 @@ def main() -> None:
     for letters, (module, name) in RUNS.items():
         if wanted & set(letters):
             print(f"running {', '.join(letters)} ...", file=sys.stderr, flush=True)
-            run: Callable[[], Result] = getattr(importlib.import_module(f"benchmarks.{module}"), name)
-            results.append(run())
+            results.append(measured(letters, lambda module=module, name=name: _run(module, name)))
     loads.append(os.getloadavg())
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])
     page = "\n".join((HEAD, _about(command, loads), _table(results), *_notes(results)))
     print(page)
-    if given.write:
+    if options.write:
         PAGE.write_text(page.rstrip() + "\n")
+    return int(any(row.ours.startswith(NOT_MEASURED) for result in results for row in result.rows))
+
+
+def _run(module: str, name: str) -> Result:
+    run: Callable[[], Result] = getattr(importlib.import_module(f"benchmarks.{module}"), name)
+    return run()
+
+
+def measured(letters: str, run: Callable[[], Result]) -> Result:
+    """Return what `run` measures; where it fails, a row for each letter that says why, so that the others are written."""
+    try:
+        return run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the row says so
+        reason = f"{NOT_MEASURED}: {type(error).__name__}: {' '.join(str(error).split())}"
+        print(reason, file=sys.stderr)
+        blank = {"what": "", "peer": "", "ratio": "", "aim": "", "met": None, "n": ""}
+        return Result(rows=tuple(Row(bench=letter, ours=reason, **blank) for letter in letters))
 
 
 def _about(command: str, loads: list[tuple[float, float, float]]) -> str:
@@ -79,7 +97,7 @@ def _about(command: str, loads: list[tuple[float, float, float]]) -> str:
         "versions": f"dermis {metadata.version('dermis')} at {_commit()}, Python {platform.python_version()}, {versions}",
         "load average": f"{before} before, {after} after (1, 5, 15 min; the run's own load is in the second)",
     }
-    text = "\n".join(("| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items()), ""))
+    text = markdown_table(["", ""], facts.items()) + "\n"
     if loads[0][0] > cores / 4:
         text += "\n**The machine was not quiet when the run began: others had part of the cores, and of two sides of a ratio not always the same part.**\n"
     return text
@@ -87,16 +105,12 @@ def _about(command: str, loads: list[tuple[float, float, float]]) -> str:
 
 def _table(results: Iterable[Result]) -> str:
     rows = sorted((row for result in results for row in result.rows), key=lambda row: row.bench)
-    return "\n".join((_line(COLUMNS), "|" + "---|" * len(COLUMNS), *(_line(_cells(row)) for row in rows), ""))
+    return markdown_table(COLUMNS, map(_cells, rows)) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     met = {True: "yes", False: "**no**", None: ""}[row.met]
     return row.bench, row.what, row.ours, row.peer, row.ratio, row.aim, met, row.n
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _notes(results: Iterable[Result]) -> list[str]:
@@ -119,4 +133,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

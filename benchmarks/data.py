@@ -37,15 +37,15 @@ def run_training() -> Result:
 def _rows(module: str, more: dict[str, str]) -> Result:
     command = [str(PYTHON), "-m", f"benchmarks.{module}"]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=os.environ | more)
-    found = json.loads(done.stdout)
-    return Result(rows=tuple(Row(**row) for row in found["rows"]), notes=tuple(found["notes"]))
+    report = json.loads(done.stdout)
+    return Result(rows=tuple(Row(**row) for row in report["rows"]), notes=tuple(report["notes"]))
 
 
 @contextmanager
 def _cleanvision() -> Iterator[str | None]:
     """Yield an interpreter that has CleanVision, None where it can't be installed."""
-    if given := os.environ.get(PEER):
-        yield given
+    if interpreter := os.environ.get(PEER):
+        yield interpreter
         return
     with tempfile.TemporaryDirectory(prefix="dermis-cleanvision-") as folder:
         python = f"{folder}/bin/python"

@@ -125,10 +125,10 @@ def _in_turn(n: int, ours: Callable[[], float], theirs: Callable[[], float]) -> 
 
 def _ours(folder: Path, policy: Policy) -> float:
     start = time.perf_counter()
-    found = shard.as_lines(
+    lines = shard.as_lines(
         shard.rows((path.name for path in sorted(folder.iterdir())), lambda key: (folder / key).read_bytes(), policy)
     )
-    assert found
+    assert lines
     return time.perf_counter() - start
 
 

@@ -67,7 +67,7 @@ def radius_table(pictures: list[Image]) -> list[dict[str, float]]:
     return [
         {
             "radius": radius,
-            **{f"found: {name}": float((np.array(found) <= radius).mean()) for name, found in bits.items()},
+            **{f"found: {name}": float((np.array(distances) <= radius).mean()) for name, distances in bits.items()},
             "pairs of others": int((apart <= radius).sum()),
             "of": len(apart),
         }
@@ -86,11 +86,11 @@ def cosine_table(pictures: list[Image], bundle: str) -> list[dict[str, float]]:
     own = vectors(pictures)
     apart = (own @ own.T)[np.triu_indices(len(own), k=1)]
     others = [changed(image) for image in pictures]
-    found = {name: (own * vectors([other[name] for other in others])).sum(1) for name in others[0]}
+    cosines_of = {name: (own * vectors([other[name] for other in others])).sum(1) for name in others[0]}
     return [
         {
             "cosine": least,
-            **{f"found: {name}": float((cosines >= least).mean()) for name, cosines in found.items()},
+            **{f"found: {name}": float((cosines >= least).mean()) for name, cosines in cosines_of.items()},
             "pairs of others": int((apart >= least).sum()),
             "of": len(apart),
         }
@@ -101,13 +101,13 @@ def cosine_table(pictures: list[Image], bundle: str) -> list[dict[str, float]]:
 def hashes_of(n: int) -> np.ndarray:
     """Return random hashes, of which one in a hundred is another's with up to `RADIUS` bits flipped."""
     rng = np.random.default_rng(n)
-    found = rng.integers(0, 1 << 63, n, dtype=np.uint64) * np.uint64(2) + rng.integers(0, 2, n, dtype=np.uint64)
+    hashes = rng.integers(0, 1 << 63, n, dtype=np.uint64) * np.uint64(2) + rng.integers(0, 2, n, dtype=np.uint64)
     for place in range(0, n, round(1 / PLANTED)):
-        found[place + 1] = found[place] ^ sum(
+        hashes[place + 1] = hashes[place] ^ sum(
             (np.uint64(1 << int(bit)) for bit in rng.choice(64, rng.integers(0, RADIUS + 1), replace=False)),
             np.uint64(0),
         )
-    return found
+    return hashes
 
 
 def all_pairs(hashes: np.ndarray, radius: int) -> int:
@@ -126,18 +126,18 @@ def seconds(call: Callable[[], object], times: int) -> float:
 
 
 def rows() -> tuple[list[Row], list[str]]:
-    taken, found = {}, {}
+    taken, pairs = {}, {}
     for n, times in zip(SIZES, (9, 3, 1), strict=True):
         hashes = hashes_of(n)
         taken[n] = seconds(lambda hashes=hashes: near_pairs(hashes, RADIUS), times)
-        found[n] = len(near_pairs(hashes, RADIUS)[0]) if n < SIZES[-1] else 0
+        pairs[n] = len(near_pairs(hashes, RADIUS)[0]) if n < SIZES[-1] else 0
     small = hashes_of(SIZES[0])
     brute = seconds(lambda: all_pairs(small, RADIUS), 3)
-    if all_pairs(small, RADIUS) != found[SIZES[0]]:
+    if all_pairs(small, RADIUS) != pairs[SIZES[0]]:
         raise AssertionError("the index and all pairs do not agree")
     growth = np.log(taken[SIZES[-1]] / taken[SIZES[0]]) / np.log(SIZES[-1] / SIZES[0])
     peer = brute * (SIZES[-1] / SIZES[0]) ** 2
-    made = [
+    table_rows = [
         Row(
             bench="h",
             what=f"near-duplicates among {SIZES[0]:,} hashes, radius {RADIUS}",
@@ -159,9 +159,9 @@ def rows() -> tuple[list[Row], list[str]]:
             n="1",
         ),
     ]
-    told = ", ".join(f"{n:,}: {taken[n]:.3g} s" for n in SIZES)
-    return made, [
-        f"(h) The search grows with the number of hashes to the power {growth:.2f} ({told}); random hashes, 1 % near another."
+    timings = ", ".join(f"{n:,}: {taken[n]:.3g} s" for n in SIZES)
+    return table_rows, [
+        f"(h) The search grows with the number of hashes to the power {growth:.2f} ({timings}); random hashes, 1 % near another."
     ]
 
 
@@ -169,18 +169,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.duplicates", description=__doc__)
     parser.add_argument("--radius", action="store_true", help="the table of radii alone, with REAL_DATA of photos too")
     parser.add_argument("--bundle", help="with --radius: and the table of cosines of this bundle's embeddings")
-    given = parser.parse_args()
-    if given.radius:
+    options = parser.parse_args()
+    if options.radius:
         real = os.environ.get("REAL_DATA")
         for name, pictures in {"generated": generated(), **({"photos": photos(Path(real))} if real else {})}.items():
             print(f"{len(pictures)} {name}")
-            for table in (radius_table(pictures), *([cosine_table(pictures, given.bundle)] if given.bundle else [])):
+            for table in (
+                radius_table(pictures),
+                *([cosine_table(pictures, options.bundle)] if options.bundle else []),
+            ):
                 print(pd.DataFrame(table).to_string(index=False, float_format="%.4f"))
         return
-    made, notes = rows()
+    table_rows, notes = rows()
     print(
         json.dumps(
-            {"rows": [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in made], "notes": notes}
+            {
+                "rows": [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in table_rows],
+                "notes": notes,
+            }
         )
     )
 

@@ -30,6 +30,7 @@ from typeid import TypeID
 from uuid_utils import UUID
 
 from benchmarks.sizing import platform_name
+from dermis.data.report.markdown import markdown_table
 from dermis.gateway.core.listing import fold_keys
 from dermis.shared.case import Consent, Outcome, OutcomeKind, Received, ReceivedImage, fact_key, image_key
 from dermis.shared.erasing import RetentionMark, retention_key
@@ -260,11 +261,11 @@ def power(rows: dict[int, Row], name: str) -> float:
 
 def table(title: str, rows: dict[int, Row]) -> str:
     head = [title, *(f"{count:,} cases" for count in rows), "power"]
-    lines = [head, ["---", *("---:" for _ in head[1:])]]
+    lines = []
     for name in next(iter(rows.values())):
         exponent = f"{power(rows, name):.2f}" if len(rows) > 1 else ""
         lines.append([name, *(f"{row[name]:,g}" for row in rows.values()), exponent])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    return markdown_table(head, lines, align=["left", *("right" for _ in head[1:])]) + "\n"
 
 
 def about(load: tuple[float, float, float]) -> str:
@@ -279,10 +280,7 @@ def about(load: tuple[float, float, float]) -> str:
         if load[0] <= (os.cpu_count() or 1) / 4
         else "\n**Others had part of the cores: the times are upper bounds.**\n"
     )
-    return (
-        "\n".join(["|  |  |", "| --- | --- |", *(f"| {name} | {fact} |" for name, fact in facts.items())])
-        + f"\n{shared}"
-    )
+    return markdown_table(["", ""], facts.items()) + f"\n{shared}"
 
 
 def main() -> None:

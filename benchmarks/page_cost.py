@@ -28,6 +28,7 @@ from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
 from benchmarks.measure import Times
 from benchmarks.sizing import platform_name
+from dermis.data.report.markdown import markdown_table
 from tests.e2e import pages
 from tests.system import stack
 
@@ -72,7 +73,7 @@ def main() -> int:
         action="store_true",
         help="the machine does other work as well: times that are missed are told but fail nothing",
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     load = os.getloadavg()
     folder = Path(tempfile.mkdtemp(prefix="dermis-page-"))
     try:
@@ -83,20 +84,20 @@ def main() -> int:
                 for size, slow in (("desktop", False), ("phone", False), ("phone", True))
                 for language in ("en", "es")
             }
-            taps = {size: tap(browser, parts.url, given.taps, size=size) for size in pages.SIZES}
+            taps = {size: tap(browser, parts.url, options.taps, size=size) for size in pages.SIZES}
             about = _about(browser.version, load)
             browser.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     heavy = [f"{name}: {each.bytes / 1000:.0f} kB" for name, each in visits.items() if each.bytes > MOST_BYTES]
     late = [f"{name}: {each.more_ms:+.0f} ms" for name, each in taps.items() if each.more_ms > MOST_MORE_MS]
-    said = f"Missed: {'; '.join(heavy + late)}." if heavy or late else "Both aims are held."
-    text = "\n".join((HEAD, about, _visits(visits), _taps(taps), said))
+    verdict = f"Missed: {'; '.join(heavy + late)}." if heavy or late else "Both aims are held."
+    text = "\n".join((HEAD, about, _visits(visits), _taps(taps), verdict))
     print(text)
-    if given.write:
-        given.write.parent.mkdir(parents=True, exist_ok=True)
-        given.write.write_text(f"{text}\n", encoding="utf-8")
-    return 1 if heavy or (late and not given.noisy) else 0
+    if options.write:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        options.write.write_text(f"{text}\n", encoding="utf-8")
+    return 1 if heavy or (late and not options.noisy) else 0
 
 
 def visit(browser: Browser, url: str, language: str, *, size: str, slow: bool) -> Visit:
@@ -192,8 +193,7 @@ def _taps(taps: dict[str, Taps]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    lines = (head, tuple("---" for _ in head), *rows)
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines) + "\n"
+    return markdown_table(head, rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -176,11 +176,11 @@ def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, f
     said_ms = found.work_s(loads[-1].rate) * 1000
     rows = []
     for load in loads:
-        said = time_in_system(found, load.rate)
+        predicted = time_in_system(found, load.rate)
         note = "fitted" if load.share != PREDICTED else "**predicted**"
-        off = said / load.mean_s - 1
+        off = predicted / load.mean_s - 1
         rows.append(
-            f"| {load.rate:.1f} | {load.share:.0%} | {load.cases} | {load.mean_s * 1000:.0f} | {load.p95_s * 1000:.0f} | {said * 1000:.0f} | {off:+.0%} | {note} |"
+            f"| {load.rate:.1f} | {load.share:.0%} | {load.cases} | {load.mean_s * 1000:.0f} | {load.p95_s * 1000:.0f} | {predicted * 1000:.0f} | {off:+.0%} | {note} |"
         )
     cost = 1e6 * sum(operations[kind] * DOLLARS[kind] for kind in operations)
     asked = ", ".join(f"{operations[kind]:.1f} {kind}s" for kind in operations)
@@ -225,8 +225,8 @@ def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, f
 
 def platform_name() -> str:
     info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return found[1] if found else "unknown processor"
+    model = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return model[1] if model else "unknown processor"
 
 
 def main() -> int:

@@ -230,13 +230,13 @@ def _busy() -> float:
 def _memory(system: System) -> list[Row]:
     rows = []
     for part, processes in sorted(system.parts().items()):
-        held = [process.memory_full_info() for process in processes]
-        rss, pss = sum(one.rss for one in held) / 2**20, sum(one.pss for one in held) / 2**20
+        memory = [process.memory_full_info() for process in processes]
+        rss, pss = sum(one.rss for one in memory) / 2**20, sum(one.pss for one in memory) / 2**20
         libraries = _import_mb(LIBRARIES[part]) if part in LIBRARIES else None
         rows.append(
             Row(
                 bench="f",
-                what=f"memory of {part}, {len(held)} process{'es' * (len(held) > 1)}, after 10 cases",
+                what=f"memory of {part}, {len(memory)} process{'es' * (len(memory) > 1)}, after 10 cases",
                 ours=f"PSS {pss:.0f} MB (RSS {rss:.0f} MB)",
                 peer=f"one process that imports its libraries only: RSS {libraries:.0f} MB" if libraries else "",
                 ratio=f"{pss / libraries:.2f}" if libraries else "",

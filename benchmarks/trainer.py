@@ -82,7 +82,7 @@ class _EveryTime:
         )
 
     def load(self, places: np.ndarray, rng: object) -> tuple[np.ndarray, np.ndarray]:
-        made, mask = np.zeros((len(places), 3, 1, 1, 1280), np.float32), np.zeros((len(places), 3), bool)
+        maps, mask = np.zeros((len(places), 3, 1, 1, 1280), np.float32), np.zeros((len(places), 3), bool)
         read = {}
         for row, place in enumerate(places):
             for slot, key in enumerate(self._dataset.samples[place].images):
@@ -91,8 +91,8 @@ class _EveryTime:
                     read[row, slot] = image
         rows = self._run(tf.constant(np.stack(list(read.values())), tf.float32)).numpy()
         for at, found in zip(read, rows, strict=True):
-            made[at], mask[at] = found, True
-        return made, mask
+            maps[at], mask[at] = found, True
+        return maps, mask
 
 
 def _epochs(dataset: Dataset, source: object, rest: object, shape: tuple[int, int, int], *, count: int) -> Times:
@@ -236,9 +236,9 @@ def main() -> None:
         "--peak", choices=list(PEAKS), help="do this part alone and print the most memory that it took, in MB"
     )
     parser.add_argument("--folder", type=Path, help="what one part leaves for the next")
-    given = parser.parse_args()
-    if given.peak:
-        PEAKS[given.peak](given.folder)
+    options = parser.parse_args()
+    if options.peak:
+        PEAKS[options.peak](options.folder)
         print(_peak_mb())
     else:
         print(json.dumps(dataclasses.asdict(run())))

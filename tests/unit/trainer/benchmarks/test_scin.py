@@ -15,18 +15,20 @@ from dermis.shared.stores.disk import DiskStore
 from dermis.trainer.benchmarks import contenders, protocol
 from dermis.trainer.benchmarks.contenders import (
     ANSWERS,
-    BASELINES,
     BOTH,
     IMAGES,
     PAIRS,
     PRIOR,
     REGRESSION,
+    baselines,
+    constant_prior,
     with_answers,
     with_images,
 )
+from dermis.trainer.benchmarks.cross_validation import Contender
 from dermis.trainer.benchmarks.protocol import Pooled
 from dermis.trainer.benchmarks.scin import as_page, as_tables, run
-from dermis.trainer.benchmarks.task import OTHER, Task, make_task
+from dermis.trainer.benchmarks.task import OTHER, make_task
 from dermis.trainer.cli.benchmark import scin
 from dermis.trainer.config import Stage
 from dermis.trainer.model.inputs import targets
@@ -109,17 +111,18 @@ def test_a_difference_is_paired() -> None:
     assert better.interval[0] > 0
 
 
-def test_each_case_is_held_out_once_and_never_seen_by_the_model_that_answers_it(whole: Dataset) -> None:
+def test_each_case_is_held_out_once_and_never_seen_by_the_model_that_answers_it(whole: Dataset, tmp_path: Path) -> None:
     seen: dict[str, int] = {}
 
-    def spy(task: Task, training: Dataset, tested: Dataset) -> np.ndarray:
+    task = make_task(whole, folds=3)
+
+    def spy(_: None, training: Dataset, tested: Dataset) -> np.ndarray:
         assert not {s.group for s in training.samples} & {s.group for s in tested.samples}
         for sample in tested.samples:
             seen[sample.id] = seen.get(sample.id, 0) + 1
         return targets(tested.samples, task.conditions)[0]
 
-    task = make_task(whole, folds=3)
-    result = run(task, {PRIOR: BASELINES[PRIOR], "spy": spy})
+    result = run(task, [constant_prior(task), Contender(name="spy", fit=spy)], tmp_path)
     assert set(seen) == {sample.id for sample in whole.samples}
     assert set(seen.values()) == {1}
     assert result.overall["spy"]["top-1"].value == 1
@@ -137,11 +140,13 @@ def test_conditions_beyond_the_most_frequent_ones_are_put_together(
     assert all(sum(sample.target.values()) == pytest.approx(1) for sample in task.whole.samples)
 
 
-def test_the_regression_learns_from_answers_and_a_model_made_of_noise_does_not(whole: Dataset) -> None:
-    def noise(task: Task, _training: Dataset, tested: Dataset) -> np.ndarray:
+def test_the_regression_learns_from_answers_and_a_model_made_of_noise_does_not(whole: Dataset, tmp_path: Path) -> None:
+    task = make_task(whole, folds=2)
+
+    def noise(_: None, training: Dataset, tested: Dataset) -> np.ndarray:
         return np.random.default_rng(len(tested)).dirichlet(np.ones(len(task.conditions)), len(tested))
 
-    result = run(make_task(whole, folds=2), {**BASELINES, "noise": noise})
+    result = run(task, [*baselines(task), Contender(name="noise", fit=noise)], tmp_path)
     regression, guess = (result.overall[name]["macro AUROC"] for name in (REGRESSION, "noise"))
     assert regression.value > 0.8
     assert guess.interval is not None
@@ -154,21 +159,22 @@ def test_the_regression_learns_from_answers_and_a_model_made_of_noise_does_not(w
     assert {row["group"] for row in as_tables(result)["by tone"]} == set(protocol.TONES)
 
 
-def test_dermis_own_answers_branch_learns_as_the_regression_does(whole: Dataset) -> None:
+def test_dermis_own_answers_branch_learns_as_the_regression_does(whole: Dataset, tmp_path: Path) -> None:
     task = make_task(whole, folds=2)
-    result = run(task, {**BASELINES, **with_answers()})
+    result = run(task, [*baselines(task), *with_answers(task)], tmp_path)
     branch = result.overall[ANSWERS]["macro AUROC"]
     assert branch.value > 0.7
-    assert np.allclose(result.said[ANSWERS].sum(1), 1)
+    assert np.allclose(result.held_out.predictions[ANSWERS].sum(1), 1)
     assert abs(result.differences[ANSWERS, REGRESSION]["macro AUROC"].value) < 0.12
 
 
 @pytest.mark.timeout(600)
 def test_images_answers_and_both_are_compared_on_the_same_folds(tmp_path: Path) -> None:
     whole = open_dataset("generated:3:120:64")
-    seeing, embedded = with_images(whole, tmp_path, quiet=True)
-    assert embedded.found == embedded.images > len(whole)
-    result = run(make_task(whole, folds=2), {PRIOR: BASELINES[PRIOR], **with_answers(), **seeing}, versus=PAIRS)
+    task = make_task(whole, folds=2)
+    seeing, embedded = with_images(task, tmp_path, quiet=True)
+    assert embedded.readable == embedded.images > len(whole)
+    result = run(task, [constant_prior(task), *with_answers(task), *seeing], tmp_path / "folds", versus=PAIRS)
     assert set(result.differences) == {(BOTH, ANSWERS), (BOTH, IMAGES), (IMAGES, ANSWERS)}
     areas = {name: result.overall[name]["macro AUROC"] for name in (ANSWERS, IMAGES, BOTH)}
     assert all(
@@ -179,7 +185,7 @@ def test_images_answers_and_both_are_compared_on_the_same_folds(tmp_path: Path) 
         assert seen.value == pytest.approx(areas[one].value - areas[other].value)
         assert seen.interval is not None
         assert seen.interval[0] < seen.value < seen.interval[1]
-        assert not np.allclose(result.said[one], result.said[other])
+        assert not np.allclose(result.held_out.predictions[one], result.held_out.predictions[other])
     tone = result.by_tone[BOTH]["monk_bin=MST_7_10"]
     assert tone is not None
     assert tone.n == sum(sample.slices["monk_bin"] == "MST_7_10" for sample in whole.samples)
@@ -191,7 +197,9 @@ def test_without_images_at_the_source_it_says_so_and_goes_on(tmp_path: Path) -> 
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     for path in (source / "images").glob("*.png"):
         path.unlink()
-    said = CliRunner().invoke(scin, ["--data", source.as_uri(), "--folds", "2"], catch_exceptions=False)
+    said = CliRunner().invoke(
+        scin, ["--data", source.as_uri(), "--folds", "2", "--cache", str(tmp_path / "cache")], catch_exceptions=False
+    )
     assert "skipped: contenders that see images" in said.output
     assert ANSWERS in said.output
     assert BOTH not in said.output
@@ -209,6 +217,7 @@ def test_the_command_writes_page_figures_and_folds_and_the_same_again(tmp_path: 
     write_as_scin(DiskStore(source), seed=1, count=60, longest=32)
     folds, page = tmp_path / "folds.json", tmp_path / "page.md"
     arguments = ["--data", source.as_uri(), "--folds", "2", "--split", str(folds), "--write", str(page), "--no-images"]
+    arguments += ["--cache", str(tmp_path / "cache")]
     said = CliRunner().invoke(scin, arguments, catch_exceptions=False)
     assert said.exit_code == 0
     assert "macro AUROC (n = 60)" in said.output

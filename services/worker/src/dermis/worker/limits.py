@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TypeVar
@@ -53,11 +53,30 @@ def at_low_priority(work: Callable[[], T]) -> T:
     Linux alone lowers a thread by setpriority(2). The calling thread waits for it whatever signals come, as a decoder
     can't be interrupted.
     """
-    future = _low_thread(os.getpid()).submit(work)
+    future: Future[T] = Future()
+    ended = threading.Lock()
+    ended.acquire()
+    _low_thread(os.getpid()).submit(_complete, future, work, ended)
+    interruption: BaseException | None = None
+    while True:  # by a bare lock: what a signal raises inside of a Future's wait would break its condition
+        try:
+            if not future.done():
+                ended.acquire()
+            break
+        except BaseException as raised:
+            interruption = interruption or raised
+    if interruption is not None:
+        raise interruption
+    return future.result()
+
+
+def _complete(future: Future[T], work: Callable[[], T], ended: threading.Lock) -> None:
     try:
-        return future.result()
+        future.set_result(work())
+    except BaseException as fault:
+        future.set_exception(fault)
     finally:
-        wait((future,))
+        ended.release()
 
 
 @cache

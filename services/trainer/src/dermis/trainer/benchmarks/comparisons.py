@@ -1,4 +1,4 @@
-"""What the trainer is held against: a linear probe on the same folds, one modality alone, a split that leaks.
+"""Comparisons of the trainer: a linear probe on the same folds, one modality alone, a split that leaks.
 
 Each fold is kept in the work folder: run it again to go on where it was stopped. Choices are made by inner folds of the training cases alone.
 """
@@ -13,15 +13,26 @@ import keras
 import numpy as np
 
 from dermis.data.dataset import Dataset, conditions_of, open_dataset
+from dermis.data.report.markdown import markdown_table
 from dermis.data.samples import Sample
+from dermis.shared.errors import DermisError, Kind
 from dermis.trainer import metrics as measures
 from dermis.trainer.benchmarks.contenders import probe
-from dermis.trainer.benchmarks.cross_validation import FOLDS_OUTER, SEED, Contender, Floats, cell, nested, table
-from dermis.trainer.benchmarks.unrelated_images import FOREIGN, foreign
+from dermis.trainer.benchmarks.cross_validation import (
+    EVERYTHING,
+    FOLDS_OUTER,
+    SEED,
+    Contender,
+    Modality,
+    cross_validate,
+)
+from dermis.trainer.benchmarks.tables import cell, comparison_tables, top_cell
+from dermis.trainer.benchmarks.unrelated_images import UNRELATED, unrelated_images
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.config import Config, Stage, changed
 from dermis.trainer.configs import cnn, fitzpatrick17k, pad_ufes_20
 from dermis.trainer.evaluation.report import with_interval
+from dermis.trainer.metrics import Floats
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.export import serving_model
@@ -43,11 +54,11 @@ UNFROZEN = replace(
     stages=(*fitzpatrick17k.CONFIG.stages, Stage(after="block_10", epochs=10, learning_rate=3e-4, images="augmented")),
 )
 """Chosen once, before any result of it was seen."""
-FOREIGNERS = 200
+UNRELATED_COUNT = 200
 
 
 def labelled(data: str, *, mapping: str | None = None) -> Dataset:
-    """Return the cases that name a condition: of the others nothing can be learned, and nothing said of a model."""
+    """Return the cases that name a condition: no model learns from the others or is measured on them."""
     return open_dataset(data, mapping=mapping).labelled()
 
 
@@ -57,11 +68,11 @@ def ours(
     config: Config,
     choices: Sequence[Mapping[str, str]],
     work: Path,
-    hide: Callable[[Inputs], Inputs] = lambda inputs: inputs,
     *,
+    sees: tuple[Modality, ...] = EVERYTHING,
     stops_early: bool = False,
 ) -> Contender:
-    """Return a config as a contender, asked through the model that would be exported; `hide`: what it is not shown then.
+    """Return a config as a contender that predicts through the model that would be exported; `sees`: what of the tested cases it is given.
 
     `stops_early`: a fifth of the training cases, by group, is not learned from but says which epoch of each stage was the best.
     """
@@ -70,7 +81,9 @@ def ours(
 
     @lru_cache(maxsize=1)
     def inputs_at(size: int) -> Inputs:
-        return hide(arrays(dataset, config.schema, size))
+        inputs = arrays(dataset, config.schema, size)
+        inputs = inputs if "images" in sees else without_images(inputs)
+        return inputs if "answers" in sees else without_answers(inputs, config.schema)
 
     @cache
     def frozen(size: int, taps: tuple[str, ...]) -> keras.Model:
@@ -103,18 +116,19 @@ def ours(
         parts = Parts(train=training, calibration=checked, test=checked, validation=checked)
         return trained(changed(config, choice), parts)[2]["validation_loss"]
 
-    return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss)
+    settings = f"{config} {stops_early}"
+    return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss, sees=sees, settings=settings)
 
 
 def run_fitzpatrick17k(data: str, *, work: Path) -> str:
     dataset = labelled(data, mapping="fitzpatrick17k")
     lite0 = fold_batch_norm(make_backbone("efficientnet-lite0", 224))
-    result = nested(
+    held_out = cross_validate(
         dataset,
         [probe(dataset, lite0, work), ours("dermis", dataset, fitzpatrick17k.CONFIG, OURS, work)],
         work / "folds",
     )
-    return table(result, best="dermis", others=["linear probe"])
+    return comparison_tables(held_out, best="dermis", others=["linear probe"])
 
 
 def run_unfreezing(data: str, *, work: Path) -> str:
@@ -126,8 +140,8 @@ def run_unfreezing(data: str, *, work: Path) -> str:
         ours("frozen, learning from all", dataset, replace(frozen, patience=None), ({},), work),
         ours("unfrozen", dataset, UNFROZEN, ({},), work, stops_early=True),
     ]
-    result = nested(dataset, contenders, work / "unfreezing")
-    return table(result, best="unfrozen", others=["frozen", "frozen, learning from all"])
+    held_out = cross_validate(dataset, contenders, work / "unfreezing")
+    return comparison_tables(held_out, best="unfrozen", others=["frozen", "frozen, learning from all"])
 
 
 def run_pad_ufes_20(data: str, *, work: Path) -> str:
@@ -139,11 +153,11 @@ def run_pad_ufes_20(data: str, *, work: Path) -> str:
     )
     contenders = [
         ours("both", dataset, config, ({},), work),
-        ours("images alone", dataset, silent, ({},), work, lambda inputs: without_answers(inputs, config.schema)),
-        ours("answers alone", dataset, blind, ({},), work, without_images),
+        ours("images alone", dataset, silent, ({},), work, sees=("images",)),
+        ours("answers alone", dataset, blind, ({},), work, sees=("answers",)),
     ]
-    result = nested(dataset, contenders, work / "folds")
-    return table(result, best="both", others=["images alone", "answers alone"])
+    held_out = cross_validate(dataset, contenders, work / "folds")
+    return comparison_tables(held_out, best="both", others=["images alone", "answers alone"])
 
 
 def run_unseen(data: str, *others: str, work: Path) -> str:
@@ -153,12 +167,12 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
     """
     dataset, config = labelled(data, mapping="fitzpatrick17k"), fitzpatrick17k.CONFIG
     conditions, backbone = conditions_of(dataset.samples), new_backbone(config)
-    foreigners = [*map(open_dataset, others), *(foreign(name, FOREIGNERS) for name in FOREIGN)]
+    other_sets = [*map(open_dataset, others), *(unrelated_images(name, UNRELATED_COUNT) for name in UNRELATED)]
     split = dataset.split(seed=SEED, folds=FOLDS_OUTER)
     held_out = dataset.take(case.case_id for case in split.cases if case.fold is not None)
     sets = {
         "held-out photos of the same source": held_out,
-        **{f"{other.name}, all cases": other for other in foreigners},
+        **{f"{other.name}, all cases": other for other in other_sets},
     }
     scores = {name: np.full(len(one), np.nan) for name, one in sets.items()}
     calibrated_on, wanted = 0, config.false_alarms or 0.02
@@ -178,7 +192,9 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
         in_distribution = seen(training)
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
         fitted = fit_outliers(in_distribution[place % 2 == 0], in_distribution[place % 2 == 1], false_alarms=wanted)
-        assert fitted is not None  # noqa: S101
+        if fitted is None:
+            detail = f"{len(training)} training cases of {dataset.name} state no {wanted:.1%} threshold: use a larger data set"
+            raise DermisError(Kind.INVALID, "TOO_FEW_CASES", detail)
         outliers, rule = fitted
         calibrated_on += rule.calibrated_on
         for name, one in sets.items():  # every image by one fold's rule, as a share of its threshold
@@ -190,32 +206,31 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
             scores[name][places] = (
                 outliers.score(seen(replace(one, samples=tuple(one.samples[n] for n in places)))) / rule.threshold
             )
-    lines = [
-        f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {wanted:.0%} of false alarms wanted.",
-        "",
-    ]
-    lines += ["| images | n | flagged | AUROC against the held-out photos |", "|---|---|---|---|"]
-    (same, base), *_ = scores.items()
-    rng, groups = (
-        np.random.default_rng(0),
-        {name: [sample.group for sample in one.samples] for name, one in sets.items()},
-    )
+    about = f"Rules calibrated on {calibrated_on / FOLDS_OUTER:.0f} photos each, {wanted:.0%} of false alarms wanted."
+    return "\n\n".join([about, *_alarm_tables(scores, sets)])
+
+
+def _alarm_tables(scores: Mapping[str, Floats], sets: Mapping[str, Dataset]) -> list[str]:
+    """Return two tables of scores in shares of the threshold, the held-out photos first: by data set, and these by tone."""
+    rng = np.random.default_rng(0)
+    groups = {name: [sample.group for sample in one.samples] for name, one in sets.items()}
     weights = {name: measures.draw_weights(groups[name], rng) for name in sets}
-    for name, scored in scores.items():
-        flagged = cell(with_interval(measures.mean(scored > 1, weights[name]), groups[name]))
-        auroc = measures.told_apart(base, scored, weights[same], weights[name])
-        lines.append(
-            f"| {name} | {len(scored)} | {flagged} | {'' if name == same else cell(with_interval(auroc, groups[name]))} |"
-        )
-    lines += ["", "| held-out photos, fitzpatrick_estimated | n | flagged |", "|---|---|---|"]
-    values = [sample.slices["fitzpatrick_estimated"] for sample in held_out.samples]
-    for value in sorted(set(values)):
-        here = np.array([item == value for item in values])
-        figure = with_interval(
-            measures.mean(base[here] > 1, weights[same][:, here]), list(itertools.compress(groups[same], here))
-        )
-        lines.append(f"| {value} | {here.sum()} | {cell(figure)} |")
-    return "\n".join(lines)
+    (same, base), *_ = scores.items()
+    rows = []
+    for name, own in scores.items():
+        flagged = cell(with_interval(measures.mean(own > 1, weights[name]), groups[name]))
+        auroc = measures.told_apart(base, own, weights[same], weights[name])
+        rows.append([name, len(own), flagged, "" if name == same else cell(with_interval(auroc, groups[name]))])
+    tones = np.array([sample.slices["fitzpatrick_estimated"] for sample in sets[same].samples])
+    by_tone = []
+    for tone in sorted(set(tones.tolist())):
+        here = tones == tone
+        alarms = measures.mean(base[here] > 1, weights[same][:, here])
+        by_tone.append([tone, here.sum(), cell(with_interval(alarms, list(itertools.compress(groups[same], here))))])
+    return [
+        markdown_table(["images", "n", "flagged", "AUROC against the held-out photos"], rows),
+        markdown_table(["held-out photos, fitzpatrick_estimated", "n", "flagged"], by_tone),
+    ]
 
 
 def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
@@ -230,23 +245,21 @@ def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
 
 def run_leak(data: str, *, work: Path) -> str:
     """Return how the seed's network scores by either split: five folds each, every image by a model that did not see it."""
-    lines = ["| the seed's CNN, images split | n | top-1 | top-3 | floor: top-1 | top-3 |", "|---|---|---|---|---|---|"]
+    rows = []
     for torn, how in ((True, "at random: images of a case on both sides"), (False, "by case")):
         dataset = by_image(labelled(data), torn=torn)
         folder = work / f"leak-{'images' if torn else 'cases'}"
-        result = nested(dataset, [ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)], folder)
-        whole = result.judged("cnn")
+        network = ours("cnn", dataset, replace(cnn.CONFIG, patience=None), ({},), work)
+        held_out = cross_validate(dataset, [network], folder)
+        judged = held_out.judged("cnn")
         # By case in both, so that the spread is not understated where the split was torn.
-        groups = [sample.id.rpartition(".")[0] for sample in result.dataset.samples]
+        groups = [sample.id.rpartition(".")[0] for sample in held_out.dataset.samples]
         weights = measures.draw_weights(groups, np.random.default_rng(0))
-        prior = np.bincount(whole.labels) / len(whole)
-        figures = [
-            with_interval(measures.mean(measures.hits(whole.probabilities, whole.labels, top=top), weights), groups)
-            for top in (1, 3)
-        ]
-        floors = [f"{measures.floor(whole.labels, prior, top=top):.3f}" for top in (1, 3)]
-        lines.append(f"| {how} | {len(whole)} | {' | '.join(map(cell, figures))} | {' | '.join(floors)} |")
-    return "\n".join(lines)
+        prior = np.bincount(judged.labels) / len(judged)
+        figures = [top_cell(judged, weights, groups, top) for top in (1, 3)]
+        floors = [f"{measures.floor(judged.labels, prior, top=top):.3f}" for top in (1, 3)]
+        rows.append([how, len(judged), *figures, *floors])
+    return markdown_table(["the seed's CNN, images split", "n", "top-1", "top-3", "floor: top-1", "top-3"], rows)
 
 
 RUNS: dict[str, Callable[..., str]] = {

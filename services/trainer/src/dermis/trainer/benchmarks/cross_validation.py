@@ -1,101 +1,116 @@
-"""Nested k-fold: contenders of which each chooses by inner folds of the training cases alone, and a table of what they say of the rest."""
+"""Cross-validation of contenders on one set of folds: each fold is kept on disk, so that a run goes on where it was stopped."""
 
 import hashlib
-import itertools
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from dermis.data.dataset import Dataset, conditions_of
-from dermis.shared.evaluation import Figure
+from dermis.data.split.split import Split
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
-from dermis.trainer import metrics as measures
-from dermis.trainer.evaluation.comparison import differences
-from dermis.trainer.evaluation.report import with_interval
-from dermis.trainer.metrics import Judged
+from dermis.trainer.metrics import Floats, Ints, Judged
 from dermis.trainer.model.inputs import targets
+from dermis.trainer.records.runs import code_version
 
-Floats = npt.NDArray[np.float64]
 FOLDS_OUTER, FOLDS_INNER, SEED = 5, 3, 0
-SHOWN = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "brier")
+Modality = Literal["images", "answers"]
+EVERYTHING: tuple[Modality, ...] = ("images", "answers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """A model of a benchmark: `choices` to choose among, `fit` one of them on training cases and say what it thinks of others.
+    """A model of a benchmark.
 
-    `loss`: the log loss of that alone, where it is had for less.
+    `fit(choice, training, tested)` learns from training cases and returns the probabilities [N,K] of the tested ones. Of more than one of
+    `choices` inner folds of the training cases choose; `loss`: the log loss of a choice alone, where it is had for less. `sees`: what of a
+    case it is given. `settings`: what else its figures depend on; a kept fold counts for these alone.
     """
 
     name: str
-    choices: tuple[Any, ...]
     fit: Callable[[Any, Dataset, Dataset], Floats]
+    choices: tuple[Any, ...] = (None,)
     loss: Callable[[Any, Dataset, Dataset], float] | None = None
+    sees: tuple[Modality, ...] = EVERYTHING
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """The N cases that a fold held out: `said` by each contender, probabilities [N,K], of each case by a model that never saw its `fold` [N].
+    """N cases, each held out once: `predictions` [N,K] by contender, of each case by a model that never saw its `fold` [N].
 
     Cases that train in every fold, being all that some condition has, are not among them.
     """
 
     dataset: Dataset
     conditions: tuple[Condition, ...]
-    fold: npt.NDArray[np.int64]
-    said: Mapping[str, Floats]
+    fold: Ints
+    predictions: Mapping[str, Floats]
+
+    @property
+    def groups(self) -> list[str]:
+        return [sample.group for sample in self.dataset.samples]
 
     def judged(self, name: str) -> Judged:
         target, labels = targets(self.dataset.samples, self.conditions)
-        return Judged.undecided(self.said[name], labels=labels, target=target, fold=self.fold)
+        return Judged.undecided(self.predictions[name], labels=labels, target=target, fold=self.fold)
 
 
-def nested(
-    dataset: Dataset, contenders: Sequence[Contender], work: Path, *, say: Callable[[str], None] = print
+def cross_validate(
+    dataset: Dataset,
+    contenders: Sequence[Contender],
+    work: Path,
+    *,
+    split: Split | None = None,
+    conditions: tuple[Condition, ...] | None = None,
+    say: Callable[[str], None] = print,
 ) -> HeldOut:
-    """Return what each contender says of cases that it did not see; every case has to be labelled.
+    """Return what each contender predicts of labelled cases that it did not see; without a split, five folds are made here.
 
-    A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these.
+    A choice is made by the mean log loss over inner folds of an outer fold's training cases, then fitted on all of these. INVALID if the
+    split leaks or a fold has no labelled case.
     """
-    conditions = conditions_of(dataset.samples)
-    outer = dataset.split(seed=SEED, folds=FOLDS_OUTER)
-    place = {sample.id: n for n, sample in enumerate(dataset.samples)}
-    pooled = {contender.name: np.full((len(dataset), len(conditions)), np.nan) for contender in contenders}
-    work.mkdir(parents=True, exist_ok=True)
-    for fold, contender in itertools.product(range(FOLDS_OUTER), contenders):
-        training, tested = dataset.fold(outer, fold)
-        among = hashlib.sha256(str(contender.choices).encode()).hexdigest()[:12]
-        path = work / f"{contender.name}-{among}-{dataset.digest[:12]}-{outer.digest[:12]}-{fold}.json"
-        if not path.exists():
-            losses = _inner_losses(contender, training, conditions, fold) if len(contender.choices) > 1 else [0.0]
-            chosen = int(np.argmin(losses))
-            predicted = contender.fit(contender.choices[chosen], training, tested)
-            record = {
-                "choice": str(contender.choices[chosen]),
-                "inner_log_loss": losses,
-                "ids": [s.id for s in tested.samples],
-                "said": predicted.tolist(),
-            }
-            path.write_text(json.dumps(record))
-        kept = json.loads(path.read_text())
-        pooled[contender.name][[place[name] for name in kept["ids"]]] = kept["said"]
-        say(
-            f"fold {fold + 1} of {FOLDS_OUTER}, {contender.name}: {kept['choice']}, by inner folds {np.round(kept['inner_log_loss'], 4).tolist()}"
-        )
-    fold_of = {case.case_id: case.fold for case in outer.cases if case.fold is not None}
-    rows = [place[sample.id] for sample in dataset.samples if sample.id in fold_of]
-    held_out = dataset.take(fold_of)
+    conditions = conditions or conditions_of(dataset.samples)
+    split = split or dataset.split(seed=SEED, folds=FOLDS_OUTER)
+    fold_of = {case.case_id: case.fold for case in split.cases if case.fold is not None}
+    held_out = dataset.labelled().take(fold_of)
+    row_of = {sample.id: row for row, sample in enumerate(held_out.samples)}
+    predictions = {contender.name: np.full((len(held_out), len(conditions)), np.nan) for contender in contenders}
+    digests = {contender.name: _digest(contender, dataset, split, conditions) for contender in contenders}
+    for fold in range(split.folds):
+        training, tested = (part.labelled() for part in dataset.fold(split, fold))
+        if not len(tested):
+            raise DermisError(Kind.INVALID, "BENCHMARK", f"fold {fold} holds no labelled case: ask for fewer folds")
+        for contender in contenders:
+            path = work / f"{contender.name}-{digests[contender.name]}-{fold}.json"
+            record = _kept(path) or _keep(path, _fold(contender, training, tested, conditions, fold))
+            predictions[contender.name][[row_of[case_id] for case_id in record["ids"]]] = record["predictions"]
+            say(f"fold {fold + 1} of {split.folds}, {contender.name}{_choice(record)}")
     return HeldOut(
         dataset=held_out,
         conditions=conditions,
         fold=np.array([fold_of[sample.id] for sample in held_out.samples]),
-        said={name: probabilities[rows] for name, probabilities in pooled.items()},
+        predictions=predictions,
     )
+
+
+def _fold(
+    contender: Contender, training: Dataset, tested: Dataset, conditions: tuple[Condition, ...], fold: int
+) -> dict[str, Any]:
+    losses = _inner_losses(contender, training, conditions, fold) if len(contender.choices) > 1 else [0.0]
+    choice = contender.choices[int(np.argmin(losses))]
+    predictions = contender.fit(choice, training, tested)
+    return {
+        "choice": str(choice),
+        "inner_log_loss": losses,
+        "ids": [sample.id for sample in tested.samples],
+        "predictions": predictions.tolist(),
+    }
 
 
 def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Condition, ...], fold: int) -> list[float]:
@@ -103,77 +118,41 @@ def _inner_losses(contender: Contender, training: Dataset, conditions: tuple[Con
     losses = np.zeros(len(contender.choices))
     for part in range(FOLDS_INNER):
         fitting, checked = training.fold(inner, part)
-        target, _ = targets(checked.samples, conditions)
         for n, choice in enumerate(contender.choices):
-            if contender.loss:
-                losses[n] += contender.loss(choice, fitting, checked) / FOLDS_INNER
-                continue
-            probabilities = contender.fit(choice, fitting, checked)
-            losses[n] -= (target * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean() / FOLDS_INNER
+            losses[n] += _loss(contender, choice, fitting, checked, conditions) / FOLDS_INNER
     return [float(loss) for loss in losses]
 
 
-def table(
-    held_out: HeldOut, *, best: str, others: Sequence[str], by: Sequence[str] = ("fitzpatrick_estimated",)
-) -> str:
-    """Return Markdown: every contender beside the floor with intervals, then `best` less each of `others`, paired, and both by tone."""
-    whole, dataset = {name: held_out.judged(name) for name in held_out.said}, held_out.dataset
-    groups = [sample.group for sample in dataset.samples]
-    weights = measures.draw_weights(groups, np.random.default_rng(0))
-    lines = [f"n = {len(dataset)}, {len(set(groups))} groups; 95 % intervals by bootstrap over groups.", ""]
-    lines += [f"| | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
-    for name, one in whole.items():
-        figures = measures.figures(one, weights)
-        lines.append(
-            f"| {name} | " + " | ".join(cell(with_interval(figures[metric], groups)) for metric in SHOWN) + " |"
-        )
-    labels = next(iter(whole.values())).labels
-    prior = np.bincount(labels) / len(labels)
-    floors = [f"{measures.floor(labels, prior, top=top):.3f}" for top in (1, 3)]
-    lines.append(
-        f"| floor: the best constant list | {floors[0]} | {floors[1]} | {1 / len(prior):.3f} | 0.500 | {1 - (prior**2).sum():.3f} |"
-    )
-    for other in others:
-        lines += _paired(dataset, whole, best, other, weights, by)
-    return "\n".join(lines)
+def _loss(
+    contender: Contender, choice: object, fitting: Dataset, checked: Dataset, conditions: tuple[Condition, ...]
+) -> float:
+    if contender.loss:
+        return contender.loss(choice, fitting, checked)
+    target, _ = targets(checked.samples, conditions)
+    probabilities = contender.fit(choice, fitting, checked)
+    return -float((target * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean())
 
 
-def _paired(
-    dataset: Dataset, whole: Mapping[str, Judged], best: str, other: str, weights: measures.Floats, by: Sequence[str]
-) -> list[str]:
-    groups = [sample.group for sample in dataset.samples]
-    paired = differences(whole[best], whole[other], weights, groups)
-    lines = [
-        "",
-        f"{best} less {other}, on the same cases:",
-        "",
-        "| figure | difference | 95 % interval | excludes 0 |",
-        "|---|---|---|---|",
-    ]
-    for metric in SHOWN:
-        row = paired[metric]
-        low, high = row.interval or (np.nan, np.nan)
-        difference = "not stated" if row.difference is None else f"{row.difference:+.4f}"
-        lines.append(
-            f"| {metric} | {difference} | {low:+.4f} to {high:+.4f} | {'yes' if low > 0 or high < 0 else 'no'} |"
-        )
-    for scale in by:
-        lines += ["", f"| {scale} | n | {best}: top-1 | top-3 | {other}: top-1 | top-3 |", "|---|---|---|---|---|---|"]
-        values = [sample.slices[scale] for sample in dataset.samples]
-        for value in sorted(set(values)):
-            here = np.array([item == value for item in values])
-            own = list(itertools.compress(groups, here))
-            cells = []
-            for name in (best, other):
-                for top in (1, 3):
-                    hit = measures.hits(whole[name].probabilities[here], whole[name].labels[here], top=top)
-                    cells.append(cell(with_interval(measures.mean(hit, weights[:, here]), own)))
-            lines.append(f"| {value} | {here.sum()} | {' | '.join(cells)} |")
-    return lines
+def _digest(contender: Contender, dataset: Dataset, split: Split, conditions: tuple[Condition, ...]) -> str:
+    """Return what a kept fold is valid for: contender, cases, folds, conditions and the code that trains."""
+    parts = (contender.choices, contender.sees, contender.settings, dataset.digest, split.digest, conditions)
+    return hashlib.sha256("\0".join([*map(str, parts), code_version()]).encode()).hexdigest()[:24]
 
 
-def cell(figure: Figure) -> str:
-    """Return a figure and its interval as a cell of a table."""
-    if figure.value is None:
-        return "not stated"
-    return f"{figure.value:.3f}" + (f" ({figure.interval[0]:.3f}-{figure.interval[1]:.3f})" if figure.interval else "")
+def _kept(path: Path) -> dict[str, Any] | None:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def _keep(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Put the record there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(f".{os.getpid()}.half")
+    half.write_text(json.dumps(record), encoding="utf-8")
+    half.replace(path)
+    return record
+
+
+def _choice(record: Mapping[str, Any]) -> str:
+    if len(record["inner_log_loss"]) == 1:
+        return ""
+    return f": {record['choice']}, by inner folds {np.round(record['inner_log_loss'], 4).tolist()}"

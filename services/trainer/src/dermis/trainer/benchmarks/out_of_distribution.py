@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dermis.data.report.markdown import markdown_table
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import Figure
 from dermis.trainer import metrics as measures
-from dermis.trainer.benchmarks.cross_validation import cell
+from dermis.trainer.benchmarks.tables import cell
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.evaluation.decisions import at
 from dermis.trainer.evaluation.predictions import Predictions, from_bytes
@@ -85,11 +86,9 @@ def detect(
 
 
 def as_text(rows: Sequence[Detection]) -> str:
-    """Return a line for each data set, under a head."""
-    lines = [f"{'':44}{'n':>6}  {'alarms':22}AUROC"]
-    return "\n".join(
-        [*lines, *(f"{row.name[-44:]:44}{row.n:6}  {cell(row.alarms):22}{cell(row.auroc)}" for row in rows)]
-    )
+    """Return a table, Markdown: a row for each data set."""
+    cells = [[row.name, row.n, cell(row.alarms), cell(row.auroc)] for row in rows]
+    return markdown_table(["data set", "n", "alarms", "AUROC"], cells)
 
 
 def detect_in_files(paths: Sequence[Path], *, false_alarms: float) -> list[Detection]:

@@ -45,7 +45,7 @@ class Pooled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Estimate:
     """`interval`: 95 %, by a bootstrap over groups of connected cases; None where these are too few."""
 
     value: float
@@ -77,7 +77,7 @@ def top(probabilities: Floats, pooled: Pooled, *, first: int, soft: bool) -> Flo
     return hits(probabilities[:, :k], pooled.labels, top=first).astype(float)
 
 
-def overall(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str, Figure]:
+def overall(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str, Estimate]:
     """Return every figure of one model."""
     everyone = np.ones(len(pooled.groups), bool)
     asked = {
@@ -86,33 +86,33 @@ def overall(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str,
         "soft top-3": mean(top(probabilities, pooled, first=3, soft=True), weights, among=pooled.among),
     }
     return {
-        "macro AUROC": figure(auroc(probabilities, pooled, weights), pooled, everyone),
-        **{name: figure(samples, pooled, pooled.among) for name, samples in asked.items()},
+        "macro AUROC": estimate(auroc(probabilities, pooled, weights), pooled, everyone),
+        **{name: estimate(samples, pooled, pooled.among) for name, samples in asked.items()},
     }
 
 
-def by_tone(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str, Figure | None]:
+def by_tone(probabilities: Floats, pooled: Pooled, weights: Floats) -> dict[str, Estimate | None]:
     """Return soft top-3 in each group of each scale; None without a case. No scale is converted into another."""
     values = top(probabilities, pooled, first=3, soft=True)
-    figure_of: dict[str, Figure | None] = {}
+    by_group: dict[str, Estimate | None] = {}
     for name, (scale, group) in TONES.items():
         here = pooled.among & np.isin(np.asarray(pooled.slices[scale]), group)
-        figure_of[name] = figure(mean(values, weights, among=here), pooled, here) if here.any() else None
-    return figure_of
+        by_group[name] = estimate(mean(values, weights, among=here), pooled, here) if here.any() else None
+    return by_group
 
 
-def difference(one: Floats, other: Floats, pooled: Pooled, weights: Floats) -> dict[str, Figure]:
+def difference(one: Floats, other: Floats, pooled: Pooled, weights: Floats) -> dict[str, Estimate]:
     """Return how much `one` is above `other`, on the same cases and the same draws."""
     everyone = np.ones(len(pooled.groups), bool)
     gain = top(one, pooled, first=3, soft=True) - top(other, pooled, first=3, soft=True)
     return {
-        "macro AUROC": figure(auroc(one, pooled, weights) - auroc(other, pooled, weights), pooled, everyone),
-        "soft top-3": figure(mean(gain, weights, among=pooled.among), pooled, pooled.among),
+        "macro AUROC": estimate(auroc(one, pooled, weights) - auroc(other, pooled, weights), pooled, everyone),
+        "soft top-3": estimate(mean(gain, weights, among=pooled.among), pooled, pooled.among),
     }
 
 
-def figure(samples: Floats, pooled: Pooled, here: Hits) -> Figure:
+def estimate(samples: Floats, pooled: Pooled, here: Hits) -> Estimate:
     independent = len({group for group, kept in zip(pooled.groups, here, strict=True) if kept})
-    return Figure(
+    return Estimate(
         value=float(samples[0]), interval=interval(samples) if independent >= FEWEST_GROUPS else None, n=int(here.sum())
     )

@@ -5,111 +5,101 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dermis.data.dataset import open_dataset
+from dermis.data.report.markdown import markdown_table
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import as_text, from_text
-from dermis.shared.errors import DermisError, Kind
 from dermis.trainer.benchmarks import protocol
-from dermis.trainer.benchmarks.contenders import BASELINES, PAIRS, REGRESSION, images_at_hand, with_answers, with_images
-from dermis.trainer.benchmarks.protocol import Figure, Pooled
-from dermis.trainer.benchmarks.task import POLICY, Contender, Task, make_task
-from dermis.trainer.metrics import Floats
+from dermis.trainer.benchmarks.contenders import PAIRS, REGRESSION, baselines, images_at_hand, with_answers, with_images
+from dermis.trainer.benchmarks.cross_validation import Contender, HeldOut, cross_validate
+from dermis.trainer.benchmarks.protocol import Estimate, Pooled
+from dermis.trainer.benchmarks.task import POLICY, Task, make_task
 from dermis.trainer.model.inputs import targets
 from dermis.trainer.records.runs import code_version, this_machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a benchmark found; `said`: each contender's probabilities of the pooled cases."""
+class ScinResult:
+    """The predictions of the cases that were held out, and every figure of them by contender."""
 
     task: Task
-    pooled: Pooled
-    said: Mapping[str, Floats]
-    overall: Mapping[str, Mapping[str, Figure]]
-    by_tone: Mapping[str, Mapping[str, Figure | None]]
-    differences: Mapping[tuple[str, str], Mapping[str, Figure]]
+    held_out: HeldOut
+    overall: Mapping[str, Mapping[str, Estimate]]
+    by_tone: Mapping[str, Mapping[str, Estimate | None]]
+    differences: Mapping[tuple[str, str], Mapping[str, Estimate]]
 
 
 def run(
     task: Task,
-    contenders: Mapping[str, Contender],
+    contenders: Sequence[Contender],
+    work: Path,
     *,
     versus: Sequence[tuple[str, str]] = (),
-    step: Callable[[str, int], None] = lambda name, fold: None,
-) -> Result:
-    """Let each contender learn from all folds but one and answer that one, for each fold.
+    say: Callable[[str], None] = lambda text: None,
+) -> ScinResult:
+    """Cross-validate the contenders on the task's folds, the floor first; folds are kept in `work`.
 
     Each is compared with the regression, and the pairs of `versus` with each other where both take part.
     """
-    fold_of = {case.case_id: case.fold for case in task.split.cases}
-    labelled = task.whole.labelled()
-    foldable = [sample for sample in labelled.samples if fold_of[sample.id] is not None]
-    place = {sample.id: row for row, sample in enumerate(foldable)}
-    probabilities = {name: np.full((len(foldable), len(task.conditions)), np.nan) for name in contenders}
-    for fold in range(task.split.folds):
-        training = labelled.take(sample.id for sample in labelled.samples if fold_of[sample.id] != fold)
-        tested = labelled.take(sample.id for sample in foldable if fold_of[sample.id] == fold)
-        if not len(tested):
-            raise DermisError(Kind.INVALID, "BENCHMARK", f"fold {fold} holds no labelled case: ask for fewer folds")
-        rows = [place[sample.id] for sample in tested.samples]
-        for name, contender in contenders.items():
-            step(name, fold)
-            probabilities[name][rows] = contender(task, training, tested)
-    target, labels = targets(foldable, task.conditions)
-    pooled = Pooled(
-        target=target,
-        labels=labels,
-        fold=np.array([fold_of[sample.id] for sample in foldable]),
-        groups=tuple(sample.group for sample in foldable),
-        slices={name: [sample.slices[name] for sample in foldable] for name in foldable[0].slices},
-    )
+    held_out = cross_validate(task.whole, contenders, work, split=task.split, conditions=task.conditions, say=say)
+    pooled, (base, *names) = pooled_of(held_out), [contender.name for contender in contenders]
     weights = protocol.draw(pooled)
-    base = next(iter(contenders))
-    pairs = [(name, REGRESSION) for name in contenders if name not in (base, REGRESSION) and REGRESSION in contenders]
-    pairs += [pair for pair in versus if set(pair) <= set(contenders)]
-    return Result(
+    pairs = [(name, REGRESSION) for name in names if name != REGRESSION and REGRESSION in (base, *names)]
+    pairs += [pair for pair in versus if set(pair) <= {base, *names}]
+    predictions = held_out.predictions
+    return ScinResult(
         task=task,
-        pooled=pooled,
-        said=probabilities,
-        overall={name: protocol.overall(table, pooled, weights) for name, table in probabilities.items()},
-        by_tone={name: protocol.by_tone(table, pooled, weights) for name, table in probabilities.items()},
+        held_out=held_out,
+        overall={name: protocol.overall(own, pooled, weights) for name, own in predictions.items()},
+        by_tone={name: protocol.by_tone(own, pooled, weights) for name, own in predictions.items()},
         differences={
-            pair: protocol.difference(probabilities[pair[0]], probabilities[pair[1]], pooled, weights) for pair in pairs
+            (one, other): protocol.difference(predictions[one], predictions[other], pooled, weights)
+            for one, other in pairs
         },
     )
 
 
-def as_tables(result: Result) -> dict[str, list[dict[str, str]]]:
-    """Return what the benchmark shows: all cases, by tone, and each model against the regression."""
+def pooled_of(held_out: HeldOut) -> Pooled:
+    samples = held_out.dataset.samples
+    target, labels = targets(samples, held_out.conditions)
+    return Pooled(
+        target=target,
+        labels=labels,
+        fold=held_out.fold,
+        groups=tuple(held_out.groups),
+        slices={name: [sample.slices[name] for sample in samples] for name in samples[0].slices},
+    )
+
+
+def as_tables(result: ScinResult) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of each table: all cases, by tone, and each model against the regression."""
     names = list(next(iter(result.overall.values())))
     return {
         "overall": [
-            {"model": model, **{f"{name} (n = {figures[name].n:,})": _shown(figures[name]) for name in names}}
+            {"model": model, **{f"{name} (n = {figures[name].n:,})": _cell(figures[name]) for name in names}}
             for model, figures in result.overall.items()
         ],
         "by tone": [
             {
                 "group": group,
                 "n": str(_n(result, group)),
-                **{model: _shown(result.by_tone[model][group]) for model in result.by_tone},
+                **{model: _cell(result.by_tone[model][group]) for model in result.by_tone},
             }
             for group in protocol.TONES
         ],
         "differences": [
-            {"models": f"{one} - {other}", **{name: _shown(figure, signed=True) for name, figure in figures.items()}}
+            {"models": f"{one} - {other}", **{name: _cell(figure, signed=True) for name, figure in figures.items()}}
             for (one, other), figures in result.differences.items()
         ],
     }
 
 
-def _n(result: Result, group: str) -> int:
+def _n(result: ScinResult, group: str) -> int:
     figure = next(iter(result.by_tone.values()))[group]
     return figure.n if figure else 0
 
 
-def _shown(figure: Figure | None, *, signed: bool = False) -> str:
+def _cell(figure: Estimate | None, *, signed: bool = False) -> str:
     if figure is None:
         return "-"
     form = "+.3f" if signed else ".3f"
@@ -121,7 +111,7 @@ def _shown(figure: Figure | None, *, signed: bool = False) -> str:
     return f"{figure.value:{form}}{low_high}"
 
 
-def as_page(result: Result, *, command: str, hardware: str, code: str) -> str:
+def as_page(result: ScinResult, *, command: str, hardware: str, code: str) -> str:
     """Return docs/reference/benchmark-scin.md: Markdown, from one run of the command."""
     task, tables = result.task, as_tables(result)
     ten = ", ".join(condition.name for condition in task.conditions[:-1])
@@ -134,7 +124,7 @@ Written by the command, from one run of it; [how it is done](../explanation/benc
 
 - Data: {len(task.split.cases):,} cases, {len(task.whole.labelled()):,} labelled; samples sha256:{task.whole.digest}
 - Label policy: {task.split.policy}
-- Folds: {task.split.folds}, seed {task.split.seed}, fold file sha256:{task.split.digest}; {len(result.pooled.groups):,} labelled cases held out once, {len(set(result.pooled.groups)):,} groups of connected cases; {pinned} cases train in every fold
+- Folds: {task.split.folds}, seed {task.split.seed}, fold file sha256:{task.split.digest}; {len(result.held_out.groups):,} labelled cases held out once, {len(set(result.held_out.groups)):,} groups of connected cases; {pinned} cases train in every fold
 - Conditions: {ten}
 - Code: {code}
 - Hardware: {hardware}
@@ -158,25 +148,17 @@ def _against(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *(list(row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkReport:
-    result: Result
+    result: ScinResult
 
     @property
     def text(self) -> str:
         """The tables, for a terminal."""
-        lines = []
-        for title, rows in as_tables(self.result).items():
-            for row in rows:
-                first, *rest = row.items()
-                lines.append(f"{title}: {first[1]}")
-                lines += [f"  {name:<40}{value}" for name, value in rest]
-        return "\n".join(lines)
+        return "\n\n".join(f"{title}\n\n{_markdown(rows)}" for title, rows in as_tables(self.result).items() if rows)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -185,7 +167,7 @@ class BenchmarkReport:
             "data": result.task.whole.digest,
             "split": result.task.split.digest,
             "conditions": [condition.name for condition in result.task.conditions],
-            "cases": len(result.pooled.groups),
+            "cases": len(result.held_out.groups),
             "overall": {
                 model: {name: asdict(figure) for name, figure in figures_of.items()}
                 for model, figures_of in result.overall.items()
@@ -224,7 +206,7 @@ def run_scin(
     task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), fold_file, seed=seed, folds=folds)
     if split and fold_file is None:
         split.write_text(as_text(task.split), encoding="utf-8")
-    contenders: dict[str, Contender] = {**BASELINES, **with_answers()}
+    contenders = [*baselines(task), *with_answers(task)]
     labelled = task.whole.labelled()
     if not images:
         say("skipped, as asked: contenders that see images")
@@ -233,15 +215,9 @@ def run_scin(
             f"skipped: contenders that see images, as {source} has the tables and none of their images; `dermis data fetch` gets them"
         )
     else:
-        seeing, embedded = with_images(labelled, cache)
-        contenders |= seeing
-        say(f"{embedded.found:,} of {embedded.images:,} images are at hand")
-    say(f"{len(labelled):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {', '.join(contenders)}")
-    return BenchmarkReport(
-        result=run(
-            task,
-            contenders,
-            versus=PAIRS,
-            step=lambda name, fold: say(f"fold {fold + 1} of {task.split.folds}: {name}"),
-        )
-    )
+        seeing, embedded = with_images(task, cache)
+        contenders += seeing
+        say(f"{embedded.readable:,} of {embedded.images:,} images are at hand")
+    names = ", ".join(contender.name for contender in contenders)
+    say(f"{len(labelled):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {names}")
+    return BenchmarkReport(result=run(task, contenders, cache / "folds", versus=PAIRS, say=say))

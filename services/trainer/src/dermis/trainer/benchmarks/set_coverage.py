@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dermis.data.dataset import open_dataset
+from dermis.data.report.markdown import markdown_table
 from dermis.data.samples import NOT_GIVEN
 from dermis.trainer.calibration.calibrate import Groups, prediction_sets, temperature
 from dermis.trainer.evaluation.predict import open_bundle, predict
@@ -14,6 +15,18 @@ from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_byte
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
 from dermis.trainer.metrics import Floats, perfect_coverage
 from dermis.worker.core.differential import calibrate, prediction_set
+
+COLUMNS = (
+    "self-reported type",
+    "n",
+    "cal.",
+    "mean",
+    "by threshold",
+    "lowest",
+    "highest",
+    "one exact split",
+    "size",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +103,13 @@ def _summed(name: str, rows: Floats) -> Covered:
 def as_text(rows: Sequence[Covered], *, coverage: float, splits: int) -> str:
     """Return a table, with what exact thresholds would show in one split of this size."""
     rng = np.random.default_rng(0)
-    lines = [
-        f"{coverage:.0%} prediction sets over {splits} random halves",
-        f"{'self-reported type':20}{'n':>7}{'cal.':>7}{'mean':>8}{'by threshold':>14}{'lowest':>8}{'highest':>9}{'one exact split':>18}{'size':>7}",
-    ]
+    cells = []
     for row in rows:
         band = perfect_coverage(coverage, rng, calibrated_on=round(row.calibrated_on), n=round(row.n))
-        lines.append(
-            f"{row.group:20}{row.n:7.0f}{row.calibrated_on:7.0f}{row.mean:8.4f}{row.threshold:14.4f}{row.lowest:8.3f}{row.highest:9.3f}"
-            f"{f'{band[0]:.3f} to {band[1]:.3f}':>18}{row.size:7.2f}"
-        )
-    return "\n".join(lines)
+        shares = (f"{row.mean:.4f}", f"{row.threshold:.4f}", f"{row.lowest:.3f}", f"{row.highest:.3f}")
+        exact, size = f"{band[0]:.3f} to {band[1]:.3f}", f"{row.size:.2f}"
+        cells.append([row.group, f"{row.n:.0f}", f"{row.calibrated_on:.0f}", *shares, exact, size])
+    return f"{coverage:.0%} prediction sets over {splits} random halves\n\n{markdown_table(COLUMNS, cells)}"
 
 
 def predictions_of(file: Path | None, *, model: Path | None, data: str | None) -> Predictions:

@@ -1,7 +1,6 @@
-"""SCIN's ten most frequent conditions as a task: cases, folds, targets, and who competes."""
+"""SCIN's ten most frequent conditions as a task: cases, conditions and folds."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dermis.data.dataset import Dataset, conditions_of
@@ -9,15 +8,10 @@ from dermis.data.samples import Sample
 from dermis.data.split.split import Split
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition, FeatureSchema
-from dermis.trainer.metrics import Floats
 from dermis.trainer.model.feature_schema import every_answer
 
 POLICY = "scin-all"
-
-
 CONDITIONS = 10
-
-
 OTHER = "Any other condition"
 
 
@@ -29,10 +23,6 @@ class Task:
     conditions: tuple[Condition, ...]
     split: Split
     schema: FeatureSchema
-
-
-Contender = Callable[[Task, Dataset, Dataset], Floats]
-"""(task, training cases, held out cases) -> probabilities [held out, K + 1]."""
 
 
 def make_task(

@@ -18,7 +18,7 @@ SIDE = 320
 
 
 def noise(rng: np.random.Generator) -> Image:
-    """Return pixels that know nothing of each other."""
+    """Return pixels drawn independently of each other."""
     return np.asarray(rng.integers(0, 256, (SIDE, SIDE, 3)), np.uint8)
 
 
@@ -47,14 +47,14 @@ def _photos() -> list[Any]:
     return list(load_sample_images().images)
 
 
-FOREIGN: dict[str, Callable[[np.random.Generator], Image]] = {
+UNRELATED: dict[str, Callable[[np.random.Generator], Image]] = {
     "noise": noise,
     "textures": texture,
     "photos without skin": no_skin,
 }
 
 
-class _Made:
+class _DrawnImages:
     """Images by their number, the same each time."""
 
     def __init__(self, make: Callable[[np.random.Generator], Image], count: int) -> None:
@@ -67,10 +67,10 @@ class _Made:
         return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])
 
 
-def foreign(name: str, count: int) -> Dataset:
+def unrelated_images(name: str, count: int) -> Dataset:
     """Return `count` cases of one such image each, without an answer or a label."""
     blank = partial(
         Sample, report=SelfReport(), target={}, top=None, slices=dict.fromkeys((*SLICES, "monk_skin_tone"), NOT_GIVEN)
     )
     samples = tuple(blank(id=str(n), group=str(n), images=(str(n),)) for n in range(count))
-    return Dataset(name=name, digest=f"{name} {count}", samples=samples, store=_Made(FOREIGN[name], count))
+    return Dataset(name=name, digest=f"{name} {count}", samples=samples, store=_DrawnImages(UNRELATED[name], count))

@@ -1,0 +1,24 @@
+"""Tables of Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, align: Sequence[str] = ()) -> str:
+    """Return a table in which every cell stands as it is, a `|` in it escaped; `align`: left, right or center by column."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if any(len(row) != len(head) for row in cells):
+        raise ValueError(f"rows of {sorted({len(row) for row in cells})} cells under {len(head)} columns: {list(head)}")
+    return tabulate(
+        cells,
+        headers=[_cell(name) for name in head],
+        tablefmt="pipe",
+        stralign=None,
+        disable_numparse=True,
+        colalign=tuple(align) or None,
+    )
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
