@@ -143,7 +143,7 @@ def test_conditions_beyond_the_most_frequent_ones_are_put_together(
 def test_the_regression_learns_from_answers_and_a_model_made_of_noise_does_not(whole: Dataset, tmp_path: Path) -> None:
     task = make_task(whole, folds=2)
 
-    def noise(_: None, training: Dataset, tested: Dataset) -> np.ndarray:
+    def noise(_: None, _training: Dataset, tested: Dataset) -> np.ndarray:
         return np.random.default_rng(len(tested)).dirichlet(np.ones(len(task.conditions)), len(tested))
 
     result = run(task, [*baselines(task), Contender(name="noise", fit=noise)], tmp_path)

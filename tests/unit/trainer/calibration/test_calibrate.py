@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from dermis.data.samples import NOT_GIVEN
 from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
-from dermis.trainer.calibration.calibrate import abstention_rule, fewest, prediction_sets, set_threshold, temperature
+from dermis.trainer.calibration.calibrate import abstention_rule, fewest, prediction_sets, set_threshold
 from dermis.trainer.calibration.fit import CalibrationTargets, fit_trust
+from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
 from dermis.trainer.metrics import hits
 from dermis.worker.core.differential import calibrate, prediction_set, threshold

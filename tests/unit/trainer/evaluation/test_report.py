@@ -15,9 +15,9 @@ from dermis.shared.errors import DermisError
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
-from dermis.trainer.calibration.calibrate import temperature
 from dermis.trainer.calibration.fit import CalibrationTargets
 from dermis.trainer.calibration.outliers import fit_outliers
+from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.evaluation import comparison as module
 from dermis.trainer.evaluation.decisions import at, by_other_folds, decided
 from dermis.trainer.evaluation.page import as_html

@@ -26,8 +26,9 @@ from dermis.trainer.model.backbones.graph import cut, cuts, digest, fold_batch_n
 from dermis.trainer.model.backbones.lite import VARIANTS, load_published, published_weights
 from dermis.trainer.model.backbones.torch_file import read_weights
 from dermis.trainer.model.export import check_agreement, export, serving_model
-from dermis.trainer.model.head import build_head, join, mirrored, with_taps
+from dermis.trainer.model.head import build_head, join, with_taps
 from dermis.trainer.model.inputs import arrays
+from dermis.trainer.model.test_time_augmentation import mirrored
 
 pytestmark = [
     pytest.mark.trainer,

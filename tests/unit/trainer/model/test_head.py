@@ -13,7 +13,8 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.model import export
 from dermis.trainer.model.backbones import small
 from dermis.trainer.model.feature_schema import every_answer
-from dermis.trainer.model.head import Head, build_head, join, mirrored, with_taps
+from dermis.trainer.model.head import Head, build_head, join, with_taps
+from dermis.trainer.model.test_time_augmentation import mirrored
 from dermis.trainer.training.losses import class_weights, cross_entropy
 
 pytestmark = pytest.mark.trainer

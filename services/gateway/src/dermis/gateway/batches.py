@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.gateway.convert import answer_problems
 from dermis.gateway.core import batch as rows_of
+from dermis.gateway.http import Batch, BatchSource, BatchSummary
 from dermis.gateway.pipeline import now
 from dermis.gateway.problems import FieldProblem, FieldsError, fault
 from dermis.shared.batches import (
@@ -33,7 +34,6 @@ from dermis.shared.batches import (
 )
 from dermis.shared.erasing import RETAINED_BATCHES, erase_batch
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.http import Batch, BatchSource, BatchSummary
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.stores import is_store_url, open_source

@@ -7,12 +7,12 @@ from itertools import islice
 from typing import Any
 
 from dermis.gateway.guidance import guidance
+from dermis.gateway.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion
 from dermis.gateway.web.reports import DataReport, Read, read, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import EvaluationReport, read_report
-from dermis.shared.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion
 from dermis.shared.ids import is_id
 from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef, bundle_key
 from dermis.shared.ports import BlobNotFound, BlobStore

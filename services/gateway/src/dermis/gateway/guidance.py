@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry
 from dermis.shared.case import Outcome, OutcomeKind, Urgency
-from dermis.shared.http import CaseGuidance, ConditionGuidance, GuidanceEntry
 
 _ORDER = list(Urgency)
 

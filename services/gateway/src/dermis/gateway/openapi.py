@@ -6,9 +6,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from dermis.gateway.http import BatchSource, Feedback
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.shared.case import MAX_IMAGES
-from dermis.shared.http import BatchSource, Feedback
 from dermis.shared.vocabulary import SelfReport
 
 _REF = "#/components/schemas/{model}"

@@ -5,8 +5,8 @@ from typing import cast
 
 from dermis.gateway.core.listing import Listed, next_cursor
 from dermis.gateway.guidance import guidance
+from dermis.gateway.http import Case, CaseImage, CaseList, CaseSummary, Failure
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Received, ReceivedImage, Status
-from dermis.shared.http import Case, CaseImage, CaseList, CaseSummary, Failure
 from dermis.shared.ids import made_at
 from dermis.shared.report import QualityReport
 

@@ -63,7 +63,7 @@ def at_low_priority(work: Callable[[], T]) -> T:
             if not future.done():
                 ended.acquire()
             break
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001 - raised again below
             interruption = interruption or raised
     if interruption is not None:
         raise interruption
@@ -73,7 +73,7 @@ def at_low_priority(work: Callable[[], T]) -> T:
 def _complete(future: Future[T], work: Callable[[], T], ended: threading.Lock) -> None:
     try:
         future.set_result(work())
-    except BaseException as fault:
+    except BaseException as fault:  # noqa: BLE001 - raised by who waits
         future.set_exception(fault)
     finally:
         ended.release()

@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, align: Sequence[str] = ()) -> str:
-    """Return a table in which every cell stands as it is, a `|` in it escaped; `align`: left, right or center by column."""
+    """Return a table in which each cell stands as it is, `|` escaped; `align`: left, right or center by column."""
     cells = [[_cell(value) for value in row] for row in rows]
     if any(len(row) != len(head) for row in cells):
         raise ValueError(f"rows of {sorted({len(row) for row in cells})} cells under {len(head)} columns: {list(head)}")

@@ -10,10 +10,10 @@ from dermis.gateway.batches import Batches, to_csv
 from dermis.gateway.body import MOST_JSON_BYTES, parse_json, read_body
 from dermis.gateway.core.listing import next_cursor
 from dermis.gateway.dependencies import Operator, Parts, PartsOf
+from dermis.gateway.http import Batch, BatchList, BatchSource
 from dermis.gateway.openapi import BATCH_BODY, BATCH_RESULTS, BATCH_TAKEN_IN, problems
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.shared.batches import BatchManifest
-from dermis.shared.http import Batch, BatchList, BatchSource
 
 _JSON, _CSV = "application/json", "text/csv"
 router = APIRouter(prefix="/v1/batches", tags=["batches"])

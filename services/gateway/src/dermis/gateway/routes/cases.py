@@ -17,6 +17,7 @@ from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.dependencies import Owner, Parts, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
+from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
 from dermis.gateway.pipeline import Retry
@@ -24,7 +25,6 @@ from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, fold
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.shared.jobs import AssessJob
 
 RETRY_AFTER_SECONDS = 1

@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from dermis.gateway.catalog import Catalog
 from dermis.gateway.core.listing import next_cursor
 from dermis.gateway.dependencies import ModelsReader, PartsOf
+from dermis.gateway.http import ConditionList, Evaluation, ModelList, PromotionList
 from dermis.gateway.openapi import problems
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
-from dermis.shared.http import ConditionList, Evaluation, ModelList, PromotionList
 
 router = APIRouter(prefix="/v1", tags=["models"])
 

@@ -9,7 +9,8 @@ import numpy as np
 from dermis.data.dataset import open_dataset
 from dermis.data.report.markdown import markdown_table
 from dermis.data.samples import NOT_GIVEN
-from dermis.trainer.calibration.calibrate import Groups, prediction_sets, temperature
+from dermis.trainer.calibration.calibrate import Groups, prediction_sets
+from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.evaluation.predict import open_bundle, predict
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_bytes
 from dermis.trainer.evaluation.slices import fitzpatrick_groups

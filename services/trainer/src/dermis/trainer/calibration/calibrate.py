@@ -1,4 +1,4 @@
-"""Calibration on cases that the model was not trained on: temperature, prediction sets, abstention. Labels may be soft.
+"""Calibration on cases that the model was not trained on: prediction sets, abstention. Labels may be soft.
 
 `probabilities` [N,K]; `target` [N,K]: reference differentials, rows adding up to 1, one-hot where there is but one
 label.
@@ -13,17 +13,9 @@ from scipy.stats import beta
 
 from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets, SelectiveRisk
 from dermis.trainer.metrics import Floats, Ints, hits
-from dermis.worker.core.differential import calibrate
 
 SHARES = tuple(n / 20 for n in range(1, 21))
 Groups = Sequence[FitzpatrickGroup | None]
-
-
-def temperature(probabilities: Floats, target: Floats) -> float:
-    """Return the temperature with the least cross-entropy to the target, in steps of 1 % (Guo et al. 2017)."""
-    grid = np.geomspace(0.25, 4.0, 279)
-    losses = [-(target * np.log(calibrate(probabilities, t))).sum(1).mean() for t in grid]
-    return round(float(grid[int(np.argmin(losses))]), 4)
 
 
 def set_threshold(probabilities: Floats, target: Floats, *, coverage: float) -> float:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermis.shared.manifest import AbstentionRule, Calibration, OutlierRule, PredictionSets
-from dermis.trainer.calibration.calibrate import Groups, abstention_rule, prediction_sets, temperature
+from dermis.trainer.calibration.calibrate import Groups, abstention_rule, prediction_sets
 from dermis.trainer.calibration.outliers import fit_outliers
+from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.metrics import Floats, Ints
 from dermis.worker.core.differential import calibrate, prediction_set
 from dermis.worker.core.outliers import Outliers

@@ -14,7 +14,8 @@ from dermis.shared.manifest import MODEL_NAME
 from dermis.shared.openvino import core
 from dermis.shared.tensors import to_proto
 from dermis.trainer.model.backbones.graph import fold_batch_norm
-from dermis.trainer.model.head import Head, build_head, join, mirrored
+from dermis.trainer.model.head import Head, build_head, join
+from dermis.trainer.model.test_time_augmentation import mirrored
 
 SIGNATURE = "serving_default"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"

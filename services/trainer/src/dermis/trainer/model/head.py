@@ -54,16 +54,6 @@ def with_taps(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
     )
 
 
-def mirrored(backbone: keras.Model) -> keras.Model:
-    """Return a backbone that looks at each image and its mirror image and averages.
-
-    This is test-time augmentation within the graph.
-    """
-    image = keras.Input(backbone.input.shape[1:])
-    turned = ops.flip(backbone(ops.flip(image, axis=2)), axis=2)
-    return keras.Model(image, (backbone(image) + turned) / 2, name="backbone")
-
-
 def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, head: Head) -> keras.Model:
     """Return the model from maps float32[B,3,h,w,C], image_mask bool[B,3] and features float32[B,F] to every output.
 

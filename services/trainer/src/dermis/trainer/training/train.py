@@ -19,10 +19,8 @@ import tensorflow as tf
 from dermis.data.dataset import Dataset, mix, open_dataset
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Split, from_text
-from dermis.shared.bundles import publish
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MODEL_NAME, OUTLIERS_FILE, Condition, Manifest, VersionRef
-from dermis.shared.ports import BlobConflict, BlobStore
+from dermis.shared.manifest import FEATURE_SCHEMA_FILE, OUTLIERS_FILE, Condition, Manifest
 from dermis.shared.stores import open_store
 from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
@@ -39,13 +37,14 @@ from dermis.trainer.model.card import model_card
 from dermis.trainer.model.export import check_agreement, export, serving_model
 from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
-from dermis.trainer.records.layout import next_version
 from dermis.trainer.records.runs import Run
+from dermis.trainer.registry.publish import publish_next
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.optimizer import make_optimizer
 from dermis.trainer.training.options import TrainOptions, Workspace
 from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
 from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
@@ -238,12 +237,7 @@ def fit_stage(
     loss = cross_entropy(focal_gamma=config.focal, label_smoothing=config.smoothing)
 
     # Optimizer and schedule: AdamW; the learning rate falls along a cosine to 0 at the stage's last step
-    steps = stage.epochs * steps_per_epoch(training, config)
-    schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, max(1, steps))
-    average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
-    with devices().scope():
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **average)
-        optimizer.build(part.trainable)
+    optimizer = make_optimizer(part, config, stage, steps=stage.epochs * steps_per_epoch(training, config))
 
     # Loop: epochs of steps, validation after each, early stopping, the best weights at the end
     fit(
@@ -420,18 +414,3 @@ def write_evaluation(
     )
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
     (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Publish
-
-
-def publish_next(store: BlobStore, folder: Path) -> VersionRef:
-    """Publish a bundle under the next free version number; where another run takes it first, under the one after."""
-    while True:
-        manifest = bundle.restated(folder, version=next_version(store, MODEL_NAME))
-        try:
-            publish(store, folder)
-        except BlobConflict:
-            continue
-        return VersionRef(name=manifest.name, version=manifest.version)
