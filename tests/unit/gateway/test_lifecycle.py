@@ -302,29 +302,6 @@ class TestSendingAgain:
         assert len({key.split("/")[2] for key in gateway.keys if key.startswith("cases/")}) == 1
         assert len(gateway.broker.jobs) == 1
 
-    def test_one_whose_gateway_is_lost_after_the_record_has_a_marker_that_names_the_record(
-        self, gateway: Any, jpeg: bytes
-    ) -> None:
-        put_once = gateway.store.put_once
-
-        def lost(key: str, data: bytes, *, reserved: bool = False) -> bool:
-            put_once(key, data, reserved=reserved)
-            if key.startswith("idempotency/"):
-                raise DermisError(Kind.UNAVAILABLE, "STORE_FULL", "nothing after this is done")
-            return True
-
-        gateway.store.put_once = lost
-        assert gateway.submit(jpeg, headers={"Idempotency-Key": "k"}).status_code == 503
-        (record,) = (key for key in gateway.keys if key.startswith("idempotency/"))
-        (opened,) = (json.loads(gateway.store.get(key)) for key in gateway.keys if key.startswith("open/"))
-        assert opened["record"] == record
-        assert opened["case_id"] == json.loads(gateway.store.get(record))["case_id"]
-
-    def test_a_request_that_comes_second_leaves_no_marker_of_its_own(self, gateway: Any, jpeg: bytes) -> None:
-        for _ in range(2):
-            case_id = gateway.submit(jpeg, headers={"Idempotency-Key": "k"}).json()["id"]
-        assert [key for key in gateway.keys if key.startswith("open/")] == [f"open/{case_id}"]
-
     def test_many_at_once_are_one_case(self, gateway: Any, jpeg: bytes) -> None:
         async def all_at_once() -> list[httpx.Response]:
             async with gateway.client() as client:

@@ -26,7 +26,6 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
-from dermis.shared.erasing import IdempotencyRecord
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
@@ -293,13 +292,3 @@ def test_what_is_closed_is_forgotten(bench: Bench) -> None:
     bench.look()
     bench.put(open_key("a"), marker(60, case_id="a"))
     assert bench.look(1) == {Action.RESEND: 1}
-
-
-@pytest.mark.parametrize(("of", "stays"), [("c", False), ("another", True), (None, False)])
-def test_a_clients_record_goes_with_its_case_that_was_never_stored(bench: Bench, of: str | None, stays: bool) -> None:
-    record = "idempotency/public/hash"
-    bench.put(open_key("c"), marker(900).model_copy(update={"record": record}))
-    data = IdempotencyRecord(case_id=of, digest="d").model_dump_json() if of else "broken"
-    bench.store.put_once(record, data.encode())
-    assert bench.look() == {Action.DISCARD: 1}
-    assert bench.keys == ({record} if stays else set())

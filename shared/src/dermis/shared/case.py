@@ -244,8 +244,6 @@ class OpenCase(Fact):
     owner: str
     opened_at: datetime
     attempt: int = 1
-    record: str | None = None
-    """Key of a client's idempotency record, which goes with a case that is never wholly stored."""
 
 
 class Status(StrEnum):

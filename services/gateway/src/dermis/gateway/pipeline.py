@@ -14,7 +14,6 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import NewCase
 from dermis.gateway.core.listing import Listed, fold_keys
-from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
 from dermis.gateway.problems import fault
 from dermis.shared.case import (
@@ -35,16 +34,9 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
-from dermis.shared.erasing import (
-    IdempotencyLink,
-    IdempotencyRecord,
-    RetentionMark,
-    clear,
-    erase,
-    link_key,
-    retention_key,
-)
+from dermis.shared.erasing import IdempotencyLink, RetentionMark, clear, erase, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
@@ -58,6 +50,13 @@ _FORMS_RECEIVED: tuple[Literal["original", "profile"], ...] = ("original", "prof
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+class IdempotencyRecord(BaseModel):
+    """`idempotency/<owner>/<hash>`: the case that a key made, and of what."""
+
+    case_id: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,6 @@ class Pipeline:
         """
         received = await run_in_threadpool(self._received, case, new_id("case"), owner)
         try:
-            await self._open(received.case_id, owner)
             await self._store(case, received)
             if await run_in_threadpool(has, self.store, fact_key(owner, received.case_id, "erased")):
                 detail = "storing the case took so long that it was taken back; send it again"
@@ -96,27 +94,22 @@ class Pipeline:
     async def submit_once(self, case: NewCase, retry: Retry, *, owner: str) -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; return its first fact and whether it is new.
 
-        The record comes before the case, so of several equal requests each stores the same objects of the same case,
-        and one that broke off is brought to its end by the next; what is never taken up again falls to the sweep, by a
-        marker that comes before the record.
+        The record comes first, so of several equal requests each stores the same objects of the same case, and one that
+        broke off is brought to its end by the next; what is never taken up again falls to the sweep.
         """
-        link = IdempotencyLink(key=f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}")
-        fresh = IdempotencyRecord(case_id=new_id("case"), digest=retry.digest)
-        await self._open(fresh.case_id, owner, link)
-        record = await run_in_threadpool(self._claim, link.key, fresh)
-        if record is not fresh:
-            await run_in_threadpool(self.store.delete, open_key(fresh.case_id))
+        record_key = f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}"
+        record = await run_in_threadpool(
+            self._claim, record_key, IdempotencyRecord(case_id=new_id("case"), digest=retry.digest)
+        )
         if record.digest != retry.digest:
             detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
             raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
         received_key = fact_key(owner, record.case_id, "received")
         if standing := await run_in_threadpool(self._get, received_key, Received):
             return standing, False
-        if record is not fresh:
-            await self._open(record.case_id, owner, link)
         received = await run_in_threadpool(self._received, case, record.case_id, owner)
         try:
-            await self._store(case, received, link)
+            await self._store(case, received, IdempotencyLink(key=record_key))
         except BlobConflict:
             await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
             if standing := await run_in_threadpool(self._get, received_key, Received):
@@ -275,13 +268,8 @@ class Pipeline:
             consent=case.consent,
         )
 
-    async def _open(self, case_id: str, owner: str, link: IdempotencyLink | None = None) -> None:
-        """Put the marker by which the sweep takes back a case that is never wholly stored, and its client's record."""
-        opened = OpenCase(case_id=case_id, owner=owner, opened_at=self.clock(), record=link and link.key)
-        await run_in_threadpool(self._put, open_key(case_id), opened)
-
     async def _store(self, case: NewCase, received: Received, link: IdempotencyLink | None = None) -> None:
-        """Put an open case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands."""
+        """Put a case in the order that the sweep relies on; `BlobConflict` if its `received.json` stands already."""
         with span("store case", case_id=received.case_id):
             try:
                 await self._put_all(case, received, link)
@@ -291,6 +279,8 @@ class Pipeline:
 
     async def _put_all(self, case: NewCase, received: Received, link: IdempotencyLink | None) -> None:
         owner, case_id = received.owner, received.case_id
+        opened = OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at)
+        await run_in_threadpool(self._put, open_key(case_id), opened)
         parts = {
             image_key(owner, case_id, described.n, "original"): image.data
             for image, described in zip(case.images, received.images, strict=True)
@@ -309,7 +299,6 @@ class Pipeline:
         # Of a gateway that was stopped on the way the sweep may have taken all this for lost. Its tombstone is looked
         # for first: as long as none is there, what is there stays.
         if not await run_in_threadpool(has, self.store, fact_key(owner, case_id, "erased")):
-            opened = OpenCase(case_id=case_id, owner=owner, opened_at=received.received_at)
             again = {open_key(case_id): _json(opened), **parts, fact: _json(received)}
             await self._all(partial(self._put_if_gone, key, data) for key, data in again.items())
 

@@ -18,7 +18,7 @@ from dermis.shared.case import (
     failed_key,
     fold,
 )
-from dermis.shared.erasing import clear, delete_record
+from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
@@ -145,8 +145,6 @@ class CaseSweep:
         if has(self._store, fact_key(owner, case_id, "received")):
             self._store.delete(tombstone)
             return Action.WAIT
-        if marker.record:
-            delete_record(self._store, marker.record, case_id=case_id)
         clear(self._store, owner=owner, case_id=case_id)
         self._store.delete(key)
         self._store.delete(tombstone)
