@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import NewCase
 from dermis.gateway.core.listing import Listed, fold_keys
+from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
 from dermis.gateway.problems import fault
 from dermis.shared.case import (
@@ -36,7 +37,6 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import IdempotencyLink, RetentionMark, clear, erase, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
