@@ -22,8 +22,8 @@ def test_a_run_measures_stores_on_disk_and_in_a_bucket_and_writes_them(
     growth.main()
     assert capsys.readouterr().out.count(" cases  first page ") == 3
     text = out.read_text()
-    assert re.search(r"\| on disk \| 50 cases \| 80 cases \| power \|", text)
-    assert len(re.findall(r"\| (?:gateway|sweep)'s start \| [\d,]+", text)) == 4
+    assert re.search(r"\| on disk +\| +50 cases +\| +80 cases +\| +power +\|", text)
+    assert len(re.findall(r"\| (?:gateway|sweep)'s start +\| +[\d,]+", text)) == 4
     assert list(stores.iterdir()) == []
 
 
