@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 # The gate judges the change, not the draw; runs at home explore. How fast an example is drawn says nothing on a busy
 # machine.
-settings.register_profile("home", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("home", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.register_profile("gate", settings.get_profile("home"), derandomize=True)
 settings.load_profile("gate" if os.environ.get("CI") else "home")
 HERE = Path(__file__).parent

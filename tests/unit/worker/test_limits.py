@@ -1,16 +1,13 @@
 """Computing is bounded, waiting is not."""
 
 import multiprocessing
-import os
 import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
-from dermis.worker.limits import LOW_PRIORITY, ComputedTooLong, at_low_priority, computing_limit
+from dermis.worker.limits import ComputedTooLong, computing_limit
 
 
 def exit_code_of(work: Callable[[], None]) -> int | None:
@@ -51,34 +48,3 @@ def _deaf() -> None:
 
 def test_code_that_does_not_come_back_ends_with_its_process() -> None:
     assert exit_code_of(_deaf) == -signal.SIGXCPU
-
-
-def test_who_computes_at_low_priority_leaves_the_cores_to_others_and_nobody_else_does() -> None:
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    inside = at_low_priority(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    assert inside == (max(before, LOW_PRIORITY) if sys.platform == "linux" else before)
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
-
-
-def test_what_is_computed_at_low_priority_raises_where_it_is_called() -> None:
-    def fails() -> None:
-        raise ValueError("broken")
-
-    with pytest.raises(ValueError, match="broken"):
-        at_low_priority(fails)
-
-
-def _computes_at_low_priority_for_too_long() -> None:
-    ended = threading.Event()
-
-    def work() -> None:
-        compute(1)
-        ended.set()
-
-    with pytest.raises(ComputedTooLong), computing_limit(soft_s=0.2, hard_s=10):
-        at_low_priority(work)
-    assert ended.is_set()  # nothing goes on behind the next case
-
-
-def test_a_limit_that_is_met_at_low_priority_waits_for_the_work() -> None:
-    assert exit_code_of(_computes_at_low_priority_for_too_long) == 0

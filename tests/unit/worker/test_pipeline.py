@@ -1,7 +1,5 @@
 """The way of a case through the worker, over fakes: one outcome, whatever happens."""
 
-import os
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,10 +44,8 @@ from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
-from dermis.worker.core import decode
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
-from dermis.worker.limits import LOW_PRIORITY
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.ports import Inputs, Outputs
@@ -603,16 +599,3 @@ def test_an_erasure_that_is_killed_while_a_worker_closes_the_case_leaves_the_mar
         for last in range(1, 10):
             _, keys = keys_after(at, last)
             assert tombstone not in keys or keys == {tombstone} or marker in keys, (at, last)
-
-
-def test_images_are_decoded_at_low_priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, real, seen = world(skin()), decode.decode, []
-
-    def decoder(*arguments: Any, **named: Any) -> decode.Decoded:
-        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return real(*arguments, **named)
-
-    monkeypatch.setattr(decode, "decode", decoder)
-    made.work()
-    assert made.status() is Status.FINISHED
-    assert seen == [max(os.getpriority(os.PRIO_PROCESS, 0), LOW_PRIORITY)]

@@ -54,7 +54,6 @@ from dermis.worker.core import decode, differential, heatmap, notices, phash, pr
 from dermis.worker.core.answer_shares import answer_shares
 from dermis.worker.core.differential import Decision
 from dermis.worker.core.measured import measured_for
-from dermis.worker.limits import at_low_priority
 from dermis.worker.ports import Announcer, Classifier, Features, Inputs, Models, Outputs
 
 F = TypeVar("F", bound=Fact)
@@ -326,14 +325,12 @@ class Pipeline:
         """Return an image's report and, if it can be decoded, its working image."""
         try:
             with stages("decode"), self.guard(exceeded):
-                work = partial(
-                    decode.decode,
+                working = decode.decode(
                     original.data,
                     content_type=original.content_type,
                     orientation=original.orientation,
                     color=original.color,
-                )
-                working = at_low_priority(work).image
+                ).image
         except DermisError as error:
             if not is_refusal(error):
                 raise
