@@ -25,29 +25,31 @@ together; [how to use them](../how-to/kubernetes.md). This page is generated: `s
 
 def descriptions(text: str) -> dict[str, str]:
     """Return what the comment above each key says, by the key's path."""
-    found: dict[str, str] = {}
+    descriptions_by_path: dict[str, str] = {}
     path: list[str] = []
-    said: list[str] = []
+    comment: list[str] = []
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
-            said.append(line.lstrip("# ").rstrip())
+            comment.append(line.lstrip("# ").rstrip())
         elif key := KEY.match(line):
             path = [*path[: len(key[1]) // 2], key[2]]
-            if said:
-                found[".".join(path)] = " ".join(said)
-            said = []
+            if comment:
+                descriptions_by_path[".".join(path)] = " ".join(comment)
+            comment = []
         else:
-            said = []
-    return found
+            comment = []
+    return descriptions_by_path
 
 
-def undescribed(values: Any, known: dict[str, str], path: str = "") -> list[str]:
+def undescribed(values: Any, described: dict[str, str], path: str = "") -> list[str]:
     """Return the values that neither have a description nor belong to one that has."""
-    if path in known:
+    if path in described:
         return []
     if not isinstance(values, dict) or not values:
         return [path]
-    return [each for key, value in values.items() for each in undescribed(value, known, f"{path}.{key}".lstrip("."))]
+    return [
+        each for key, value in values.items() for each in undescribed(value, described, f"{path}.{key}".lstrip("."))
+    ]
 
 
 def at(tree: Any, path: str) -> Any:
@@ -72,12 +74,12 @@ def allowed(schema: dict[str, Any], path: str) -> str:
 
 def page() -> str:
     text = (CHART / "values.yaml").read_text()
-    values, known = yaml.safe_load(text), descriptions(text)
+    values, described = yaml.safe_load(text), descriptions(text)
     schema = json.loads((CHART / "values.schema.json").read_text())
-    if missing := undescribed(values, known):
+    if missing := undescribed(values, described):
         sys.exit(f"values.yaml: no comment says what these are: {', '.join(missing)}")
     groups: dict[str, list[str]] = {}
-    for path, description in known.items():
+    for path, description in described.items():
         default = json.dumps(at(values, path))
         row = f"| `{path}` | `{default}` | {allowed(schema, path)} | {description} |"
         groups.setdefault(path.partition(".")[0] if "." in path else "all", []).append(row)

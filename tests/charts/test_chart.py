@@ -91,7 +91,7 @@ ARROWS = {
 
 def arrows(policies: list[Manifest], direction: str) -> list[tuple[str, str, int]]:
     """Return the arrows between parts that the policies' rules of one direction allow."""
-    found = []
+    arrows = []
     for policy in policies:
         own = policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
         for rule in policy["spec"].get(direction.lower()) or []:
@@ -99,8 +99,8 @@ def arrows(policies: list[Manifest], direction: str) -> list[tuple[str, str, int
                 if "podSelector" in peer:
                     other = peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
                     (port,) = (each["port"] for each in rule["ports"])
-                    found.append((other, own, port) if direction == "Ingress" else (own, other, port))
-    return sorted(found)
+                    arrows.append((other, own, port) if direction == "Ingress" else (own, other, port))
+    return sorted(arrows)
 
 
 def test_there_is_one_rule_per_arrow_and_no_other(each: Render) -> None:
@@ -125,14 +125,14 @@ def test_the_arrows_lead_to_ports_that_are_served(each: Render) -> None:
 
 
 def from_outside(render: Render) -> dict[tuple[str, int], set[str]]:
-    found: dict[tuple[str, int], set[str]] = {}
+    peers: dict[tuple[str, int], set[str]] = {}
     for policy in render.of("NetworkPolicy"):
         for rule in policy["spec"].get("ingress") or []:
             for peer in rule["from"]:
                 if "namespaceSelector" in peer:
                     key = (policy["metadata"]["name"].removeprefix("dermis-"), rule["ports"][0]["port"])
-                    found.setdefault(key, set()).update(peer["namespaceSelector"]["matchLabels"].values())
-    return found
+                    peers.setdefault(key, set()).update(peer["namespaceSelector"]["matchLabels"].values())
+    return peers
 
 
 def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Render]) -> None:
@@ -356,7 +356,7 @@ def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(
     rendered: Callable[..., Render], part: str
 ) -> None:
     page = (ROOT / "docs/reference/settings.md").read_text()
-    known = set(
+    fields = set(
         re.findall(
             rf"^\| `(DERMIS_{part.upper()}_\w+)`",
             page.partition(f"\n## {part}\n")[2].partition("\n## ")[0],
@@ -364,9 +364,9 @@ def test_a_part_gets_each_variable_from_the_chart_or_from_its_settings(
         )
     )
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]
-    given = schema[part]["properties"]["settings"]["propertyNames"]["enum"]
-    set_by_the_chart = [name for name in rendered("default").env(part) if name in known]
-    assert sorted([*given, *set_by_the_chart]) == sorted(known)
+    settable = schema[part]["properties"]["settings"]["propertyNames"]["enum"]
+    set_by_the_chart = [name for name in rendered("default").env(part) if name in fields]
+    assert sorted([*settable, *set_by_the_chart]) == sorted(fields)
 
 
 def test_settings_reach_the_part(rendered: Callable[..., Render]) -> None:

@@ -68,15 +68,15 @@ def test_a_case_that_was_followed_leaves_no_listener_behind(page: Page) -> None:
 
 
 def test_nothing_can_be_tapped_that_would_be_lost(page: Page, system: System) -> None:
-    held: list[Route] = []
-    page.route("**/assets/app.js", lambda route: held.append(route))
+    waiting: list[Route] = []
+    page.route("**/assets/app.js", lambda route: waiting.append(route))
     page.goto(system.url, wait_until="commit")
     button, box = page.locator("#slot-CLOSE_UP .choose"), page.locator("[name=other_symptoms][value=FEVER]")
     expect(button).to_be_visible()
     for each in (button, box):
         with pytest.raises(TimeoutError):
             each.click(trial=True, timeout=500)
-    held[0].continue_()
+    waiting[0].continue_()
     with page.expect_file_chooser() as chooser:
         button.click()
     chooser.value.set_files(IMAGES[0])
@@ -397,23 +397,23 @@ def photos(folder: Path) -> list[Path]:
     sharp = cv2.resize(cv2.imread(str(IMAGES[0])), (2200, 1650), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(3).normal(0, 12, sharp.shape)
     scene = (sharp + cv2.GaussianBlur(grain, (0, 0), 3) * 3).clip(0, 255).astype(np.uint8)  # type: ignore[call-overload]
-    made = {
+    scenes = {
         "sharp": scene,
         "dark": (scene * 0.02).astype(np.uint8),
         "bright": (scene * 0.2 + 252).clip(0, 255).astype(np.uint8),
     }
-    made |= {f"blurred-{sigma}": cv2.GaussianBlur(scene, (0, 0), sigma) for sigma in (12, 60)} | {
+    scenes |= {f"blurred-{sigma}": cv2.GaussianBlur(scene, (0, 0), sigma) for sigma in (12, 60)} | {
         "small": cv2.resize(scene, (90, 70)),
         "tiny": cv2.resize(scene, (50, 40)),
     }
-    for name, image in made.items():
+    for name, image in scenes.items():
         cv2.imwrite(str(folder / f"{name}.jpg"), image)
     real = Path(os.environ["REAL_DATA"]) / "photos/scin" if "REAL_DATA" in os.environ else folder / "none"
-    return [folder / f"{name}.jpg" for name in made] + sorted(real.glob("*.png"))[::4]
+    return [folder / f"{name}.jpg" for name in scenes] + sorted(real.glob("*.png"))[::4]
 
 
 def test_what_is_made_small_on_the_device_keeps_its_verdict(page: Page, client: httpx.Client, tmp_path: Path) -> None:
-    told, wanted = {}, {}
+    marks, wanted = {}, {}
     for image in photos(tmp_path):
         report = client.post(
             "/v1/images:assess",
@@ -422,8 +422,8 @@ def test_what_is_made_small_on_the_device_keeps_its_verdict(page: Page, client: 
         wanted[image.name] = report.raise_for_status().json()["verdict"]
         choose(page, image)
         page.locator("#slot-CLOSE_UP .mark").wait_for()
-        told[image.name] = page.locator("#slot-CLOSE_UP .mark").get_attribute("class").split()[1]  # type: ignore[union-attr]
-    assert told == wanted
+        marks[image.name] = page.locator("#slot-CLOSE_UP .mark").get_attribute("class").split()[1]  # type: ignore[union-attr]
+    assert marks == wanted
     assert set(wanted.values()) == {"USABLE", "MARGINAL", "UNUSABLE"}
 
 
@@ -512,16 +512,16 @@ def test_it_speaks_spanish_to_whoever_reads_it(page: Page) -> None:
         lambda route: route.fulfill(status=413, content_type="application/problem+json", body=json.dumps(problem)),
     )
     send(page)
-    said = "No funcionó: El servidor respondió 413. No se pudo enviar. No se ha perdido nada: inténtelo de nuevo."
-    expect(page.locator("#send-status")).to_have_text(said)
+    message = "No funcionó: El servidor respondió 413. No se pudo enviar. No se ha perdido nada: inténtelo de nuevo."
+    expect(page.locator("#send-status")).to_have_text(message)
     page.unroute("**/v1/cases")
     page.locator("#send").click()
     wait_for_result(page, "Su resultado")
     assert page.url.endswith("?lang=es")
     expect(page.locator("#answer > *").first).to_contain_text("Vea a un médico hoy")
-    told = page.locator("body").inner_text()
+    body = page.locator("body").inner_text()
     english = [text for text in texts("en").values() if len(text) > 20 and "{" not in text]
-    assert [text for text in english if text in told] == []
+    assert [text for text in english if text in body] == []
 
 
 def test_a_case_that_never_was_is_told(page: Page, system: System) -> None:

@@ -57,7 +57,7 @@ class Seen:
     peaks: dict[str, float] = field(default_factory=dict)
     seconds: float = 0
     png_mb: float = 0
-    said: str = ""
+    log: str = ""
 
     def check(self) -> None:
         """Every image once, and each planted fault with its reason."""
@@ -116,12 +116,12 @@ def _fill(source: str, *, count: int, width: int, height: int) -> Seen:
     few = max(1, len(keys) // 100)
     planted = np.random.default_rng(1).permutation(keys)
     seen = Seen(keys=keys, missing=set(planted[:few]), corrupted=set(planted[few : 2 * few]))
-    made = [_png(n, width, height) for n in range(min(DISTINCT, len(keys)))]
-    seen.png_mb = sum(map(len, made)) / len(made) / 1e6
+    images = [_png(n, width, height) for n in range(min(DISTINCT, len(keys)))]
+    seen.png_mb = sum(map(len, images)) / len(images) / 1e6
 
     def put(place: int) -> None:
         key = keys[place]
-        data = _with_text(made[place % len(made)], str(place))
+        data = _with_text(images[place % len(images)], str(place))
         if key in seen.corrupted:
             data = b"<html>Not found</html>" if place % 2 else data[: len(data) // 2]
         if key not in seen.missing:
@@ -230,9 +230,9 @@ def _profile(
             os.killpg(workers["worker b"].pid, signal.SIGKILL)
             seen.results_at_kill = _results(store)
         time.sleep(0.02)  # small shards take little longer
-    seen.said = (folder / "command.log").read_text()
+    seen.log = (folder / "command.log").read_text()
     seen.results = _results(store)
-    assert process.returncode == 0, seen.said
+    assert process.returncode == 0, seen.log
 
 
 def _done(folder: Path) -> int:
@@ -249,10 +249,10 @@ def _peak(seen: Seen, name: str, pid: int) -> None:
         parent = psutil.Process(pid)
         for n, process in enumerate([parent, *parent.children(recursive=True)]):
             with suppress(OSError):
-                found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+                peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
                 label = name if n == 0 else f"{name}, child {n}"
-                if found:
-                    seen.peaks[label] = max(seen.peaks.get(label, 0), int(found[1]) / 1024)
+                if peak:
+                    seen.peaks[label] = max(seen.peaks.get(label, 0), int(peak[1]) / 1024)
 
 
 def main() -> None:
@@ -263,18 +263,23 @@ def main() -> None:
     parser.add_argument(
         "--lost-after", type=int, default=25, help="seconds until a lost worker's shards are given to the other"
     )
-    given = parser.parse_args()
-    width, height = map(int, given.size.split("x"))
+    arguments = parser.parse_args()
+    width, height = map(int, arguments.size.split("x"))
     folder = Path(tempfile.mkdtemp())
     seen = run(
-        folder, count=given.count, width=width, height=height, size=given.shard_size, lost_after=given.lost_after
+        folder,
+        count=arguments.count,
+        width=width,
+        height=height,
+        size=arguments.shard_size,
+        lost_after=arguments.lost_after,
     )
     seen.check()
     by_worker = Counter(name for name, _ in seen.shards_done.elements())
     twice = [shard for shard, n in Counter(shard for _, shard in seen.shards_done.elements()).items() if n > 1]
-    print(seen.said)
+    print(seen.log)
     print(
-        f"{len(seen.rows):,} rows of {len(seen.keys):,} images ({given.size} PNG, {seen.png_mb:.2f} MB), each "
+        f"{len(seen.rows):,} rows of {len(seen.keys):,} images ({arguments.size} PNG, {seen.png_mb:.2f} MB), each "
         f"once, in {seen.seconds:.0f} s"
     )
     print(f"{len(seen.missing)} missing and {len(seen.corrupted)} corrupted, each with its reason")

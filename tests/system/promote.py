@@ -58,35 +58,35 @@ def publish_again(store: BlobStore, scratch: Path) -> Manifest:
 def evaluate(store: BlobStore, ref: VersionRef) -> str:
     """Put what a version says of generated cases where `dermis promote` looks for it; return the data set's digest."""
     manifest, schema = read_manifest(store, ref), read_feature_schema(store, ref)
-    made = list(cases(SEED, EVALUATED))
-    images = np.zeros((len(made), MAX_IMAGES, manifest.image_size, manifest.image_size, 3), np.uint8)
-    mask = np.zeros((len(made), MAX_IMAGES), bool)
-    for row, case in enumerate(made):
+    drawn = list(cases(SEED, EVALUATED))
+    images = np.zeros((len(drawn), MAX_IMAGES, manifest.image_size, manifest.image_size, 3), np.uint8)
+    mask = np.zeros((len(drawn), MAX_IMAGES), bool)
+    for row, case in enumerate(drawn):
         for slot, image in enumerate(case.images):
             images[row, slot], mask[row, slot] = fit(image, manifest.image_size), True
     inputs = {
         "images": images,
         "image_mask": mask,
-        "features": encode_batch(schema, [case.self_report for case in made]),
+        "features": encode_batch(schema, [case.self_report for case in drawn]),
     }
-    said = load_bundle(store, ref).run(inputs, ("probabilities", "embedding"))
+    outputs = load_bundle(store, ref).run(inputs, ("probabilities", "embedding"))
     names = [condition.name.removesuffix(" (version 2)") for condition in manifest.conditions]
-    labels = np.array([names.index(case.condition) for case in made])
+    labels = np.array([names.index(case.condition) for case in drawn])
     digest = hashlib.sha256(f"generated {SEED} {EVALUATED}".encode()).hexdigest()
-    found = Predictions(
+    predictions = Predictions(
         model=f"{ref.name}/{ref.version}",
         data=digest,
-        ids=tuple(str(case.index) for case in made),
-        groups=tuple(str(case.index) for case in made),
+        ids=tuple(str(case.index) for case in drawn),
+        groups=tuple(str(case.index) for case in drawn),
         conditions=manifest.conditions,
         target=np.eye(len(names))[labels],
         labels=labels,
-        raw={"images and answers": said["probabilities"].astype(np.float32)},
-        embedding=said["embedding"].astype(np.float32),
+        raw={"images and answers": outputs["probabilities"].astype(np.float32)},
+        embedding=outputs["embedding"].astype(np.float32),
         slices={},
-        fold=np.zeros(len(made), np.int64),
+        fold=np.zeros(len(drawn), np.int64),
     )
-    store.put_once(f"{evaluation_key(digest, ref)}/predictions.npz", to_bytes(found))
+    store.put_once(f"{evaluation_key(digest, ref)}/predictions.npz", to_bytes(predictions))
     return digest
 
 
@@ -156,10 +156,10 @@ class Run:
     def _until_answered_by(self, version: int) -> None:
         """Keep the load up until a case that came later is answered by `version`, which is what the pointer says."""
         assert read_current(self._store).current.version == version
-        begun, known = time.monotonic(), set(self._clients.accepted.values())
+        begun, before = time.monotonic(), set(self._clients.accepted.values())
         while time.monotonic() - begun < FOLLOW_LIMIT_S:
             self._offer(0.1)
-            for case_id in set(self._clients.accepted.values()) - known:
+            for case_id in set(self._clients.accepted.values()) - before:
                 if (outcome := self._outcome(case_id)) and outcome.model and outcome.model.version == version:
                     self._followed.append(time.monotonic() - begun)
                     return
@@ -169,10 +169,10 @@ class Run:
     def _outcome(self, case_id: str) -> Outcome | None:
         if case_id not in self._answered:
             try:
-                found = self._store.get(fact_key(PUBLIC_OWNER, case_id, "outcome"))
+                fact = self._store.get(fact_key(PUBLIC_OWNER, case_id, "outcome"))
             except BlobNotFound:
                 return None
-            self._answered[case_id] = Outcome.model_validate_json(found)
+            self._answered[case_id] = Outcome.model_validate_json(fact)
         return self._answered[case_id]
 
     def _drain(self) -> None:

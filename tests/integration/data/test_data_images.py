@@ -17,4 +17,4 @@ def test_a_killed_worker_costs_no_image_and_doubles_none(tmp_path: Path, monkeyp
     assert len(seen.rows) >= 58
     assert len({name for name, _ in seen.shards_done}) == 2
     assert max(Counter(shard for _, shard in seen.shards_done.elements()).values()) <= 2
-    assert "written" in seen.said
+    assert "written" in seen.log

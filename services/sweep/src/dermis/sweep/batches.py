@@ -86,7 +86,7 @@ class BatchSweep:
     def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> Action:
         """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it.
 
-        Each time later than before.
+        It waits longer each time.
         """
         progress = self._progress.get(manifest.batch_id)
         if progress is None or progress.done != len(closed):
@@ -104,7 +104,7 @@ class BatchSweep:
     def _is_waiting(self) -> bool:
         """Return whether steps wait in the queue.
 
-        Also where that can't be asked, so that the rest of the look goes on.
+        Where that can't be asked they count as waiting, so that the rest of the look goes on.
         """
         try:
             return bool(self._queue.waiting_steps())

@@ -30,7 +30,7 @@ _BOOT_ID, _UPTIME = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/uptime"
 def uptime() -> tuple[str, float]:
     """Return which start of the machine this is and how many seconds it is old.
 
-    Of the process where the system tells of none.
+    Where the system tells of no start, the process' own counts.
     """
     try:
         return _BOOT_ID.read_text().strip(), float(_UPTIME.read_text().split()[0])

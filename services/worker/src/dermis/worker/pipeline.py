@@ -78,7 +78,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An image to judge, with what was kept of its metadata when that was dropped; None where the bytes still say it."""
+    """An image to judge, with what was kept of its dropped metadata; None where the bytes still say it."""
 
     data: bytes
     content_type: str | None = None
@@ -134,7 +134,8 @@ class Pipeline:
         """Bring a case to its outcome and return its state; a closed case is left as it is.
 
         Every fact is put once: of two workers on one case the first wins and the other takes what it finds. A retryable
-        `DermisError` leaves the case open. A `redelivered` job whose worker was lost too often at the images raises WORKER_LOST.
+        `DermisError` leaves the case open. A `redelivered` job whose worker was lost too often at the images raises
+        WORKER_LOST.
         """
         state = self._read(job)
         if state.received is None or state.closed:
@@ -159,7 +160,7 @@ class Pipeline:
     def assess_row(
         self, name: str, originals: Sequence[bytes], report: SelfReport, *, exceeded: Exceeded = lambda: None
     ) -> tuple[Outcome, tuple[AssessedImage, ...]]:
-        """Return the outcome of images and answers that are no case of the store, as a case with them would get; nothing is kept."""
+        """Return the outcome that a case of these images and answers would get; nothing is kept."""
         stages = Stages()
         images: dict[int, Image] = {}
         assessed = []
@@ -215,9 +216,12 @@ class Pipeline:
 
     @contextmanager
     def at_risk(self, job: AssessJob) -> Iterator[None]:
-        """Keep a mark while the images of a job that was delivered again are looked at, so that it outlives Redis and this process.
+        """Keep a mark while the images of a job that was delivered again are looked at.
 
-        A mark that stays says that the worker was lost there: the images may be the cause. WORKER_LOST if that was so too often.
+        The mark outlives Redis and this process.
+
+        A mark that stays says that the worker was lost there: the images may be the cause. WORKER_LOST if that was so
+        too often.
         """
         n, key = 0, ""
         while not key:
@@ -246,7 +250,7 @@ class Pipeline:
         return self._get(open_key(job.case_id), OpenCase)
 
     def open_seconds(self, job: AssessJob) -> float:
-        """Return for how long a case is open, by the store's clock alone: this machine's, or the gateway's, may be far off."""
+        """Return for how long a case is open, by the store's clock: this machine's or the gateway's may be far off."""
         try:
             return (self.store.clock() - self.store.written_at(open_key(job.case_id))).total_seconds()
         except BlobNotFound:  # closed meanwhile
@@ -418,7 +422,7 @@ class Pipeline:
         outputs: Outputs,
         conditions: Sequence[tuple[int, str]],
     ) -> tuple[AnswerShare, ...]:
-        """Return what counted in the answers; nothing rather than something wrong if the model is not linear in them."""
+        """Return what counted in the answers; nothing if the model is not linear in them."""
         weights = self.classifier.answer_weights(manifest, len(features))
         if not weights.explain(features, outputs.answers_logits):
             log.warning("answers not explained", model=manifest.key)

@@ -1,6 +1,6 @@
 """A step that lost its worker, done again row by row.
 
-So the row that takes the worker with it is named and the others are done.
+The row that takes the worker with it is named, and the others are done.
 """
 
 from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ LOOK_S = 0.02
 LEAST_S = 0.05
 """A job is given back after this time where one waits whose turn it may be.
 
-So two which can't be done don't chase each other.
+Otherwise two jobs that can't be done would chase each other.
 """
 LONGEST_S = 0.5
 FIRST_QUEUES = (CASES_QUEUE, SCRATCH_QUEUE)

@@ -24,8 +24,9 @@ class Reading(BaseModel):
 
 
 class Doubt(BaseModel):
-    """`sweep/doubt.json`: why nothing is erased by its time; `until_confirmed` if the clock's coming back is not
-    enough.
+    """`sweep/doubt.json`: why nothing is erased by its time.
+
+    `until_confirmed`: the doubt does not end when the clock comes back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,7 +38,7 @@ class Doubt(BaseModel):
 def doubt_about(now: Reading, trusted: Reading | None) -> Doubt | None:
     """Return what speaks against the clock.
 
-    None where it agrees with the store and with the reading that was `trusted` last.
+    It is None where the clock agrees with the store and with the reading that was `trusted` last.
 
     After the clock was set back, cases have ids of a time that is past: they would be over as soon as it comes back, so
     that somebody must look first.

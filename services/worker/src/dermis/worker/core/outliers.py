@@ -34,7 +34,7 @@ class Outliers:
     def score(self, embeddings: Floats) -> npt.NDArray[np.float64]:
         """Return [...]: the squared Mahalanobis distance of embeddings [...,E].
 
-        It is under probabilistic PCA over E, 1 on average in training.
+        It is that of probabilistic PCA, divided by E, so 1 on average in training.
 
         Source: Tipping & Bishop 1999; used on features of a classifier as in Lee et al. 2018.
         """

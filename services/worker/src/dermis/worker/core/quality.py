@@ -28,12 +28,12 @@ _OFFSET = 8
 _FINE_NOISE, _TEXTURE_NOISE, _REDNESS_NOISE = 0.06, 0.25, 0.35
 """What rounding samples to whole levels leaves in a band at worst, RMS in grey levels.
 
-It is 0.29 a channel, contours and all.
+The value is 0.29 a channel, contours included.
 """
 _WHITE_TEXTURE, _WHITE_REDNESS = 0.12, 0.2
 """Share of the finest band's energy that white noise leaves in the texture band and in redness.
 
-In redness that is after chroma subsampling.
+Redness is measured after chroma subsampling.
 """
 _LEAST = 0.001
 
@@ -226,7 +226,7 @@ def judge(signals: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reaso
 def _blur(signals: Signals, thresholds: Thresholds) -> Verdict:
     """Return MARGINAL at worst for a dark image whose fine structures rounding may have taken.
 
-    That is the rounding to whole levels alone.
+    Only rounding to whole levels counts.
     """
     certain = signals.level >= thresholds.blur_level.value or signals.structure >= thresholds.blur_structure.value
     if certain and signals.fine_to_coarse < thresholds.fine_to_coarse.value:
