@@ -3,6 +3,7 @@
 import multiprocessing
 import re
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,14 +36,15 @@ def _versions_follow_each_other() -> None:
     _answer_a_signal()
 
 
-def _the_first_goes_last() -> None:
-    first, second = load(), load()
-    del second
-    del first
+def _another_thread_drops_it() -> None:
+    networks = [load()]
+    thread = threading.Thread(target=networks.clear)
+    thread.start()
+    thread.join()
     _answer_a_signal()
 
 
-@pytest.mark.parametrize("work", [_versions_follow_each_other, _the_first_goes_last])
+@pytest.mark.parametrize("work", [_versions_follow_each_other, _another_thread_drops_it])
 def test_a_signal_is_answered_after_networks_were_loaded_and_dropped(work: Callable[[], None]) -> None:
     process = multiprocessing.get_context("spawn").Process(target=work)
     process.start()
