@@ -46,10 +46,12 @@ from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
+from dermis.worker.facts import read
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.ports import Inputs, Outputs
 from dermis.worker.settings import WorkerSettings
+from dermis.worker.strikes import at_risk
 from tests.support import evaluations
 
 JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
@@ -147,7 +149,7 @@ class World:
         tasks.work(self.pipeline(), JOB, settings=SETTINGS, redelivered=redelivered, metrics=self.metrics)
 
     def status(self) -> Status | None:
-        return self.pipeline()._read(JOB).status
+        return read(self.pipeline(), JOB).status
 
 
 @pytest.fixture(autouse=True)
@@ -197,7 +199,7 @@ def world(*originals: bytes, received_at: datetime | None = None) -> World:
 def test_a_case_gets_its_differential() -> None:
     made = world(skin(0), skin(1))
     made.work()
-    state = made.pipeline()._read(JOB)
+    state = read(made.pipeline(), JOB)
     assert state.outcome is not None
     assert state.outcome.kind is OutcomeKind.DIFFERENTIAL
     assert [c.condition for c in state.outcome.differential] == ["eczema", "urticaria"]
@@ -229,7 +231,7 @@ def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: 
         mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0
     )  # an embedding of threes scores 9
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.reason == reason
     assert outcome.differential
@@ -238,7 +240,7 @@ def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: 
 def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None:
     made = world(BLACK, skin())
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert [share.model_dump() for share in outcome.answer_shares] == [
         {"field": "related_category", "values": ("RASH",), "shares": {"eczema": 0.5}}
@@ -259,7 +261,7 @@ def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
     made = world(skin())
     made.linear = False
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.kind is OutcomeKind.DIFFERENTIAL
     assert outcome.answer_shares == ()
@@ -268,7 +270,7 @@ def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
 def test_an_unusable_image_is_left_out_and_advised_on() -> None:
     made = world(BLACK, skin())
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.images_used == (2,)
     assert outcome.advice
@@ -277,7 +279,7 @@ def test_an_unusable_image_is_left_out_and_advised_on() -> None:
 def test_no_usable_image_is_a_rejection_without_a_model_yet_with_red_flags() -> None:
     made = world(BLACK, b"not an image at all")
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.kind is OutcomeKind.REJECTION
     assert outcome.model is None
@@ -366,7 +368,7 @@ def test_an_outage_does_not_fail_an_old_case_that_was_just_replayed() -> None:
     again = JOB.model_copy(update={"attempt": 2})
     tasks.work(made.pipeline(), again, settings=SETTINGS, redelivered=False, metrics=made.metrics)
     assert not made.faults
-    assert made.pipeline()._read(again).failed is None
+    assert read(made.pipeline(), again).failed is None
     assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
 
 
@@ -391,14 +393,14 @@ def test_a_case_whose_images_kill_the_worker_ends() -> None:
         assert made.status() is Status.RECEIVED
         made.store.put_once(f"cases/{JOB.owner}/{JOB.case_id}/redelivered/1-{n}", b"of a process that is lost")
     made.work(redelivered=True)
-    failed = made.pipeline()._read(JOB).failed
+    failed = read(made.pipeline(), JOB).failed
     assert failed is not None
     assert failed.reason == "WORKER_LOST"
 
 
 def test_a_worker_that_is_lost_at_the_images_of_a_redelivered_case_leaves_its_mark() -> None:
     made = world(skin())
-    risk = made.pipeline().at_risk(JOB)
+    risk = at_risk(made.pipeline(), JOB)
     risk.__enter__()  # and never left
     assert marks(made) == [f"cases/{JOB.owner}/{JOB.case_id}/redelivered/1-1"]
 
@@ -460,7 +462,7 @@ def test_a_wait_of_a_day_fails_the_case_and_says_for_what(monkeypatch: pytest.Mo
     made = world(skin(), received_at=datetime.now(UTC) - timedelta(days=2))
     made.faults = [SoftTimeLimitExceeded()]
     made.work()
-    failed = made.pipeline()._read(JOB).failed
+    failed = read(made.pipeline(), JOB).failed
     assert failed is not None
     assert failed.reason == "SERVING_SLOW"
 
@@ -479,7 +481,7 @@ def test_a_case_that_computes_for_too_long_fails(monkeypatch: pytest.MonkeyPatch
         SETTINGS.model_copy(update={"soft_time_limit_seconds": 0.2, "hard_time_limit_seconds": 5}),
     )
     made.work()
-    failed = made.pipeline()._read(JOB).failed
+    failed = read(made.pipeline(), JOB).failed
     assert failed is not None
     assert failed.reason == "TIME_LIMIT"
 

@@ -24,7 +24,10 @@ from dermis.shared.batches import (
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import Reason
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
-from dermis.worker.pipeline import TOO_COSTLY, Exceeded, Pipeline, now
+from dermis.worker.facts import now
+from dermis.worker.judge import TOO_COSTLY
+from dermis.worker.pipeline import Pipeline
+from dermis.worker.ports import Exceeded
 from dermis.worker.row_by_row import RowByRow
 
 

@@ -11,7 +11,7 @@ from dermis.shared.jobs import ShardJob, ShardList, shard_failed_key, shard_list
 from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
-from dermis.worker.pipeline import Exceeded
+from dermis.worker.ports import Exceeded
 from dermis.worker.row_by_row import RowByRow
 
 
