@@ -1,7 +1,6 @@
 """One case, from the originals in the store to its one outcome."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Literal
 
@@ -34,17 +33,17 @@ from dermis.worker.strikes import at_risk
 _FORMS: tuple[Literal["original", "profile", "prepared"], ...] = ("original", "profile", "prepared")
 
 
-def assess(ports: Ports, job: AssessJob, *, redelivered: bool = False) -> CaseState:
+def assess(ports: Ports, job: AssessJob) -> CaseState:
     """Bring a case to its outcome and return its state; a closed case is left as it is.
 
     Every fact is put once: of two workers on one case the first wins and the other takes what it finds. A retryable
-    `DermisError` leaves the case open. A `redelivered` job whose worker was lost too often at the images raises WORKER_LOST.
+    `DermisError` leaves the case open. One whose images cost too many workers raises WORKER_LOST.
     """
     state = read(ports, job)
     if state.received is None or state.closed:
         return close(ports, job, state)
     stages = Stages()
-    images, assessed = _look(ports, job, state.received, stages, redelivered=redelivered)
+    images, assessed = _look(ports, job, state.received, stages)
     outcome = put(
         ports,
         job,
@@ -63,15 +62,13 @@ def assess(ports: Ports, job: AssessJob, *, redelivered: bool = False) -> CaseSt
     return close(ports, job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
 
 
-def _look(
-    ports: Ports, job: AssessJob, received: Received, stages: Stages, *, redelivered: bool
-) -> tuple[dict[int, Image], Assessed]:
+def _look(ports: Ports, job: AssessJob, received: Received, stages: Stages) -> tuple[dict[int, Image], Assessed]:
     """Decode and judge each image; return the working images (uint8[H, W, 3]) that may be used, by number."""
     images: dict[int, Image] = {}
     judged, prepared = [], {}
     with stages("read"):
         originals = list(ports.threads.map(partial(_read_image, ports, received), received.images))
-    with at_risk(ports, job) if redelivered else nullcontext():
+    with at_risk(ports, job):
         for image, original in zip(received.images, originals, strict=True):
             exceeded = partial(fail, ports, job, reason=Reason.COST, detail=f"image {image.n}: {TOO_COSTLY}")
             report, working = judge(ports, original, stages, exceeded)

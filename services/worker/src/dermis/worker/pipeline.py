@@ -18,8 +18,8 @@ from dermis.worker.ports import Exceeded, Ports
 class Pipeline(Ports):
     """Each method is the use-case of its name over these ports."""
 
-    def assess(self, job: AssessJob, *, redelivered: bool = False) -> CaseState:
-        return assess(self, job, redelivered=redelivered)
+    def assess(self, job: AssessJob) -> CaseState:
+        return assess(self, job)
 
     def assess_row(
         self, name: str, originals: Sequence[bytes], report: SelfReport, *, exceeded: Exceeded = lambda: None

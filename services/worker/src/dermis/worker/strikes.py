@@ -16,8 +16,9 @@ WORKER_LOST = "WORKER_LOST"
 
 @contextmanager
 def at_risk(ports: Ports, job: AssessJob) -> Iterator[None]:
-    """Keep a mark while the images of a job that was delivered again are looked at, so that it outlives Redis and this process.
+    """Keep a mark while the images of a case are looked at, so that it outlives Redis and this process.
 
+    It stands before decoding begins, whoever sent the job: a resend of the sweep is not marked as a redelivery.
     A mark that stays says that the worker was lost there: the images may be the cause. WORKER_LOST if that was so too often.
     """
     n, key = 0, ""
@@ -32,7 +33,7 @@ def at_risk(ports: Ports, job: AssessJob) -> Iterator[None]:
                 reserved=True,
             )
             key = place
-    if n > ports.max_redeliveries:
+    if n > ports.max_redeliveries + 1:
         raise DermisError(
             Kind.INTERNAL, WORKER_LOST, "the worker was lost each time that it looked at the images of this case"
         )

@@ -105,7 +105,7 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
         metrics.redeliveries.inc()
     try:
         with computing_limit(soft_s=settings.soft_time_limit_seconds, hard_s=settings.hard_time_limit_seconds):
-            _try(pipeline, job, settings=settings, redelivered=redelivered, metrics=metrics)
+            _try(pipeline, job, settings=settings, metrics=metrics)
     except ComputedTooLong:
         log.error("time limit", limit_s=settings.soft_time_limit_seconds)
         detail = f"the case took more than {settings.soft_time_limit_seconds:g} s of computing"
@@ -118,11 +118,11 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
         _give_up_if_old(pipeline, job, settings=settings, reason=reason)
 
 
-def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
+def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, metrics: Metrics) -> None:
     begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
-            state = pipeline.assess(job, redelivered=redelivered)
+            state = pipeline.assess(job)
         except DermisError as error:
             if not error.retryable:
                 log.error("case failed", reason=error.reason)
