@@ -153,8 +153,8 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.system.overload --seconds $(or $(SECONDS),120)
 
-fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60)
-	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60)
+fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60, ROUNDS=1)
+	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60) --rounds $(or $(ROUNDS),1)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)

@@ -161,11 +161,16 @@ def empty_queue(url: str, key: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         with httpx.Client(base_url=url, headers=key, timeout=60) as http:
-            while cases := http.get("/v1/cases", params={"limit": 100}).raise_for_status().json()["cases"]:
+            while cases := _patiently(http, "GET", "/v1/cases?limit=100").json()["cases"]:
                 for case in cases:
-                    while http.delete(f"/v1/cases/{case['id']}").status_code == httpx.codes.TOO_MANY_REQUESTS:
-                        time.sleep(1)
+                    _patiently(http, "DELETE", f"/v1/cases/{case['id']}")
         time.sleep(10)  # what is in work ends
+
+
+def _patiently(http: httpx.Client, method: str, path: str) -> httpx.Response:
+    while (answer := http.request(method, path)).status_code == httpx.codes.TOO_MANY_REQUESTS:
+        time.sleep(1)
+    return answer.raise_for_status()
 
 
 def _show(name: str, taken: list[float], answers: Counter[str]) -> tuple[float, float]:
@@ -186,9 +191,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="dermis-fairness-"))
     try:
         with stack.running(folder, quick=False, own_mount=False) as running:
-            fair = measure(
-                running.url, open_store(running.store_url), seconds=arguments.seconds, rounds=arguments.rounds
-            )
+            store = open_store(running.store_url)
+            fair = measure(running.url, store, seconds=arguments.seconds, rounds=arguments.rounds)
     finally:
         shutil.rmtree(folder)
     sys.exit(not fair)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from dermis.worker.adapters.queues import FIRST_QUEUES
 from dermis.worker.adapters.turns import Turns
 
-LOOK_S = 0.01
+LOOK_S = 0.02
 LONGEST_S = 0.5
 
 
