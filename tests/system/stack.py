@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from dermis.shared.stores import open_store
 from dermis.standalone.bundle import ensure_bundle
-from dermis.standalone.processes import Part, Plan, make_plan
+from dermis.standalone.processes import Part, ProcessPlan, make_plan
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.supervisor import Sink, Supervisor
 from tests.system.proxy import Proxy
@@ -181,7 +181,7 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: st
         volume.close()
 
 
-def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]) -> Plan:
+def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]) -> ProcessPlan:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
     environ = kept | {
         "DERMIS_STANDALONE_STATE": str(folder / "state"),
