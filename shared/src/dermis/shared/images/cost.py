@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.formats import Format, ImageHeader, Reason
+from dermis.shared.images.formats import Format, ImageHeader, ImageRefusal
 
 WORKING_SIZE = 512
 """Longest side in pixels that an image is decoded to; a JPEG is scaled down to it, by eighths, while it is decoded."""
@@ -89,7 +89,7 @@ def check(header: ImageHeader) -> None:
             f"the photo is {header.width:,} x {header.height:,} pixels; at most {MAX_PIXELS:,} in all are taken: "
             "send a smaller copy"
         )
-        raise DermisError(Kind.INVALID, Reason.DIMENSIONS, detail)
+        raise DermisError(Kind.INVALID, ImageRefusal.DIMENSIONS, detail)
     if header.format is Format.JPEG and header.scans > MAX_SCANS:
         raise _costly(f"the JPEG has {header.scans:,} scans; at most {MAX_SCANS} are taken")
     cost = estimate(header)
@@ -106,5 +106,5 @@ def check(header: ImageHeader) -> None:
 
 def _costly(what: str) -> DermisError:
     return DermisError(
-        Kind.INVALID, Reason.COST, f"{what}: save it as an ordinary (baseline) JPEG, or send a smaller copy"
+        Kind.INVALID, ImageRefusal.COST, f"{what}: save it as an ordinary (baseline) JPEG, or send a smaller copy"
     )

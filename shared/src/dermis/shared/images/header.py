@@ -5,13 +5,22 @@ from dataclasses import replace
 
 from dermis.shared.errors import DermisError
 from dermis.shared.images import heif, jpeg, png, webp
-from dermis.shared.images.formats import CleanImage, Format, ImageHeader, Reason, Walk, damaged, is_refusal, unsupported
+from dermis.shared.images.formats import (
+    CleanImage,
+    Format,
+    ImageHeader,
+    ImageRefusal,
+    Walk,
+    damaged,
+    is_refusal,
+    unsupported,
+)
 
 __all__ = [
     "CleanImage",
     "Format",
     "ImageHeader",
-    "Reason",
+    "ImageRefusal",
     "clean",
     "damaged",
     "is_refusal",
