@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from dermis.gateway import connections
 from dermis.gateway.connections import BoundedConnection, Bounds, Connections, most_connections
+from tests.support.clocks import run_jumping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -98,7 +99,7 @@ class Server:
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(test())
+    run_jumping(test())
 
 
 async def settle() -> None:
