@@ -1,8 +1,8 @@
-"""Who read, erased and promoted what: `audit/<day>/<part>-<id>.ndjson`, one object per process and minute, ids alone.
+"""Records by ids who read, erased and promoted what.
 
-Records are held for a minute, so that a process that is killed loses those of its last minute and no others; one that
-is told to end writes what it has. An erasure and a promotion have durable records of their own beside it: the
-tombstone, `promotions/`.
+Each process puts one object a minute, `audit/<day>/<part>-<id>.ndjson`. Records are held for a minute, so that a
+process that is killed loses those of its last minute and no others; one that is told to end writes what it has. An
+erasure and a promotion have durable records of their own beside it: the tombstone, `promotions/`.
 """
 
 import json

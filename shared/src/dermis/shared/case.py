@@ -258,7 +258,7 @@ AnyFact = Received | Assessed | Outcome | Failed | Erased
 
 
 class CaseState(BaseModel):
-    """What is known of a case; `status` follows from which facts are there."""
+    """The state of a case; `status` follows from which facts are there."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 

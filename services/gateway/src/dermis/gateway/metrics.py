@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus."""
+"""The gateway's metrics, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -53,7 +53,7 @@ class GatewayMetrics:
         self._problems.labels(reason).inc()
 
     def render(self, load: QueueLoad | None) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         self._depth.set(load.depth if load else float("nan"))
         self._age.set(load.age if load else float("nan"))
         return generate_latest(self._registry)

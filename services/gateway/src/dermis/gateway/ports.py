@@ -1,4 +1,4 @@
-"""What the gateway needs of the outside, the object store apart."""
+"""The gateway's interfaces to the outside, other than the object store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the model, with the answers, says of a case."""
+"""Answers a case: asks the model, decides, and explains the differential."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

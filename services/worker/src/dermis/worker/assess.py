@@ -1,4 +1,4 @@
-"""One case, from the originals in the store to its one outcome."""
+"""Assesses a case, from the originals in the store to its one outcome."""
 
 from collections.abc import Sequence
 from functools import partial

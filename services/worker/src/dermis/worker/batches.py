@@ -1,4 +1,4 @@
-"""A step of a batch: its images read from their source, each row assessed as a case is, and the results put once."""
+"""Does a step of a batch: reads its images from their source, assesses each row as a case, puts the results once."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

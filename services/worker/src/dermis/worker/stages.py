@@ -1,4 +1,4 @@
-"""How long each stage of a case takes."""
+"""Times each stage of a case."""
 
 import time
 from collections.abc import Callable, Iterator

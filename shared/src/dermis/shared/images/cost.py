@@ -1,4 +1,4 @@
-"""What decoding an image costs, by its header, and the one limit on it for every route.
+"""Estimates from its header what decoding an image costs, and sets the one limit for every route.
 
 The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64
 megapixels, from flat to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 27 ns a coded byte), PNG 0.35-1.8 s
@@ -82,7 +82,7 @@ def _scaled(side: int, eighths: int) -> int:
 def check(header: ImageHeader) -> None:
     """Raise INVALID if an image is not worth its decoding.
 
-    The error has `Reason.DIMENSIONS` or `Reason.COST` and says what to do.
+    The error has `ImageRefusal.DIMENSIONS` or `ImageRefusal.COST` and says what to do.
     """
     if math.prod(decoded_size(header)) > MAX_PIXELS:
         detail = (

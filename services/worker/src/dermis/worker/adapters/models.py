@@ -1,4 +1,4 @@
-"""Which model answers: the store's pointer, followed only once serving has that version ready."""
+"""Follows the store's pointer to the current model, once serving has that version ready."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""From an image's bytes to its working image, decoded once and no larger than needed."""
+"""Decodes an image's bytes to its working image, once and no larger than needed."""
 
 import hashlib
 from collections.abc import Callable
@@ -53,7 +53,8 @@ def decode(
     counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with
-    `Reason.DAMAGED` where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
+    `ImageRefusal.DAMAGED` where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is
+    missing.
     """
     image = clean(data)
     if color is not None:

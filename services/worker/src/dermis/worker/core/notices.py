@@ -1,7 +1,6 @@
-"""What a person should know before reading a result: fixed rules on the answers alone.
+"""Gives notices that a person should read before a result, by fixed rules on the answers alone.
 
-Nothing here looks at an image: whether a face or an intimate area is in it is told from where the person says that it
-is.
+No image is looked at: whether it may hold a face or an intimate area follows from the body parts in the answers.
 """
 
 from dermis.shared.case import Notice

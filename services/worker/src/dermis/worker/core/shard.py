@@ -1,4 +1,4 @@
-"""From an image's bytes to its row in a profile of images."""
+"""Measures an image and gives its row in a profile of images."""
 
 import hashlib
 import json
