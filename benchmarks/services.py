@@ -45,8 +45,8 @@ def run_metadata() -> Result:
     single, batches = 1000, 25
     with _service("metadata") as (channel, manifest, store_url, _):
         schema = read_feature_schema(open_store(store_url), VersionRef(name=manifest.name, version=manifest.version))
-        known = [case.self_report for case in generated.cases(1, 200, longest=24)]
-        reports = [known[n % len(known)] for n in range(SCIN_CASES)]
+        generated_reports = [case.self_report for case in generated.cases(1, 200, longest=24)]
+        reports = [generated_reports[n % len(generated_reports)] for n in range(SCIN_CASES)]
         stub = features_pb2_grpc.FeatureServiceStub(channel)
         health = health_pb2_grpc.HealthStub(channel)
         one = features_pb2.EncodeFeaturesRequest(feature_schema_id=schema.id, self_report=to_proto(reports[0]))

@@ -142,11 +142,11 @@ def store_operations(cases: int = 20) -> dict[str, float]:
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             assert process.stdout is not None
-            found = next(
-                found for line in process.stdout if (found := re.search(r"ready.*?(http://[\w.:\[\]]+)", line))
+            match = next(
+                match for line in process.stdout if (match := re.search(r"ready.*?(http://[\w.:\[\]]+)", line))
             )
             threading.Thread(target=process.stdout.read, daemon=True).start()
-            with httpx.Client(base_url=found[1], timeout=60) as client:
+            with httpx.Client(base_url=match[1], timeout=60) as client:
                 client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE).raise_for_status()  # type: ignore[arg-type]
                 begun = len(log.read_text().splitlines())
                 for _ in range(cases):
@@ -169,14 +169,14 @@ def table(head: str, rows: list[str]) -> str:
     return "\n".join([head, "|" + "---|" * columns, *rows])
 
 
-def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, float]) -> str:
+def report(loads: list[Load], *, fitted: Fit, cores: int, operations: dict[str, float]) -> str:
     """Return the measured part of the page."""
     parts = loads[-1].cpu_ms
     works = ", ".join(f"{load.work_s * 1000:.1f} at {load.rate:.1f} cases/s" for load in loads)
-    said_ms = found.work_s(loads[-1].rate) * 1000
+    said_ms = fitted.work_s(loads[-1].rate) * 1000
     rows = []
     for load in loads:
-        predicted = time_in_system(found, load.rate)
+        predicted = time_in_system(fitted, load.rate)
         note = "fitted" if load.share != PREDICTED else "**predicted**"
         off = predicted / load.mean_s - 1
         rows.append(
@@ -193,7 +193,7 @@ def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, f
         }
         wait = (
             time_in_system(
-                Fit(service_s=parts["worker"] / 1000, fixed_s=0, spread=found.spread, servers=cores_of["worker"]), rate
+                Fit(service_s=parts["worker"] / 1000, fixed_s=0, spread=fitted.spread, servers=cores_of["worker"]), rate
             )
             - parts["worker"] / 1000
         )
@@ -209,8 +209,8 @@ def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, f
             + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items())
             + ".",
             (
-                f"Fitted on three loads: S = {found.service_s * 1000:.1f} ms + {found.idle_s * 1000:.0f} ms / (cases/s), which says {said_ms:.1f} ms at the fourth; "
-                f"T0 = {found.fixed_s * 1000:.0f} ms, V = {found.spread:.2f}, c = {found.servers}."
+                f"Fitted on three loads: S = {fitted.service_s * 1000:.1f} ms + {fitted.idle_s * 1000:.0f} ms / (cases/s), which says {said_ms:.1f} ms at the fourth; "
+                f"T0 = {fitted.fixed_s * 1000:.0f} ms, V = {fitted.spread:.2f}, c = {fitted.servers}."
             ),
             table("| cases/s | of the cores | cases | mean ms | p95 ms | formula ms | off by | |", rows),
             f"Requests to the bucket a case: {asked}. At Google's list prices as last known: {cost:,.0f} dollars for a million cases, without storage and traffic.",
@@ -248,11 +248,11 @@ def main() -> int:
                 flush=True,
             )
     loads = [reduce(add, rounds) for rounds in by_share.values()]
-    found = fit([(load.rate, load.work_s, load.mean_s) for load in loads[:-1]], servers=cores)
+    fitted = fit([(load.rate, load.work_s, load.mean_s) for load in loads[:-1]], servers=cores)
     print("requests to the store ...", flush=True)
-    text = report(loads, found=found, cores=cores, operations=store_operations())
+    text = report(loads, fitted=fitted, cores=cores, operations=store_operations())
     print(f"\n{text}\n")
-    off = abs(time_in_system(found, loads[-1].rate) / loads[-1].mean_s - 1)
+    off = abs(time_in_system(fitted, loads[-1].rate) / loads[-1].mean_s - 1)
     met = math.isfinite(off) and off <= WITHIN
     print(f"the fourth load is predicted {'within' if met else 'NOT within'} {WITHIN:.0%}: off by {off:.0%}")
     if options.write:

@@ -41,13 +41,13 @@ class System:
 
     def parts(self) -> dict[str, list[psutil.Process]]:
         """Return each part's processes, a prefork parent with its children."""
-        found: dict[str, list[psutil.Process]] = {}
+        processes: dict[str, list[psutil.Process]] = {}
         for process in psutil.Process(self.process.pid).children():
             command = " ".join(process.cmdline())
             named = re.search(r"-m dermis\.(\w+)|(redis)-server", command)
             if named:
-                found[named[1] or named[2]] = [process, *process.children(recursive=True)]
-        return found
+                processes[named[1] or named[2]] = [process, *process.children(recursive=True)]
+        return processes
 
 
 def run() -> Result:

@@ -90,8 +90,8 @@ class _EveryTime:
                 if image is not None:
                     read[row, slot] = image
         rows = self._run(tf.constant(np.stack(list(read.values())), tf.float32)).numpy()
-        for at, found in zip(read, rows, strict=True):
-            maps[at], mask[at] = found, True
+        for at, embedding in zip(read, rows, strict=True):
+            maps[at], mask[at] = embedding, True
         return maps, mask
 
 
@@ -150,10 +150,10 @@ class _Kept:
     """Images already painted, as files would be."""
 
     def __init__(self, dataset: Dataset, keys: list[str]) -> None:
-        self._held = {key: dataset.store.get(key) for key in keys}
+        self._contents = {key: dataset.store.get(key) for key in keys}
 
     def get(self, key: str) -> bytes:
-        return self._held[key]
+        return self._contents[key]
 
 
 def _step(dataset: Dataset, backbone: object, folder: Path) -> Row:

@@ -1,4 +1,4 @@
-"""Who may work now, so that owners share.
+"""Shares a worker's processes fairly between the owners of cases.
 
 The locks lie in the worker's own folder; the kernel gives them back whatever becomes of a process.
 """
