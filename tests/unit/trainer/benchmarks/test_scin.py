@@ -39,6 +39,7 @@ pytestmark = pytest.mark.trainer
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "PENALTIES", (0.002,))
+    monkeypatch.setattr(contenders, "IMAGES_PENALTIES", (0.002,))
     short = (Stage(epochs=12, learning_rate=2e-2),)
     monkeypatch.setattr(contenders, "RECIPE", replace(contenders.RECIPE, stages=short))
     seeing = replace(contenders.IMAGES_RECIPE, stages=short, image_size=64)
