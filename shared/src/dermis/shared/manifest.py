@@ -151,7 +151,7 @@ class GroupedAnswers(Frozen):
         ids = [group.id for group in self.groups]
         inside = [condition for group in self.groups for condition in group.conditions]
         tops = {group.id for group in self.groups if group.parent is None}
-        if twice := {name for name in (*ids, *inside) if (*ids, *inside).count(name) > 1}:
+        if twice := {name for names in (ids, inside) for name in names if names.count(name) > 1}:
             raise ValueError(f"{min(twice)!r} stands twice in the groups: give each condition and group one place")
         if lost := {group.parent for group in self.groups if group.parent} - tops:
             raise ValueError(f"{min(lost)!r} is the parent of a group, but no group without a parent has this id")
