@@ -11,12 +11,12 @@ from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.data.report.markdown import markdown_table
 from dermis.data.scin.taxonomy import Taxonomy, load_taxonomy
 from dermis.shared.manifest import Condition
-from dermis.trainer.benchmarks.contenders import ANSWERS, PRIOR, constant_prior, with_answers
-from dermis.trainer.benchmarks.cross_validation import Contender, HeldOut, cross_validate
-from dermis.trainer.benchmarks.protocol import TONES
-from dermis.trainer.benchmarks.task import POLICY, make_task
+from dermis.trainer.benchmarks.contenders import Conditions, case_model
+from dermis.trainer.benchmarks.cross_validation import FOLDS, SEED, Contender, HeldOut, cross_validate
+from dermis.trainer.benchmarks.scin import ANSWERS, ANSWERS_CONFIG, ANSWERS_PENALTIES, POLICY, ten_conditions
 from dermis.trainer.calibration.calibrate import set_threshold
 from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
+from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.metrics import FEWEST_GROUPS, Floats, Hits, Ints, draw_weights, interval, mean
 from dermis.trainer.model.inputs import targets
 from dermis.trainer.records.runs import code_version, this_machine
@@ -24,7 +24,10 @@ from dermis.worker.core.condition_groups import grouped_answer
 from dermis.worker.core.differential import prediction_set
 
 LEVELS = ("conditions", "groups", "broad groups", "abstained")
-GROUPED, FLAT = "answers over groups", "flat sets"
+PRIOR, GROUPED, FLAT = "constant prior", "answers over groups", "flat sets"
+TONES = {
+    f"{scale}={group}": (scale, values) for scale, groups in TONE_GROUPS.items() for group, values in groups.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +92,28 @@ def as_flat_sets(held_out: HeldOut, name: str, *, coverage: float) -> Answered:
     return Answered(inside=inside, level=np.zeros(len(inside), int), entries=inside.sum(1))
 
 
-def of_every_condition(contender: Contender, leaves: Dataset, conditions: tuple[Condition, ...]) -> Contender:
+def constant_prior(conditions: Conditions) -> Contender:
+    """Return the floor: the mean of the training cases' reference differentials, the same for everybody."""
+
+    def fit(_: None, training: Dataset, tested: Dataset) -> Floats:
+        return np.tile(targets(training.samples, conditions)[0].mean(0), (len(tested), 1))
+
+    return Contender(name=PRIOR, fit=fit, sees=())
+
+
+def over_leaves(contender: Contender, leaves: Dataset, conditions: Conditions) -> Contender:
     """Return the contender as it learns from `leaves`: the cases that it is called with, under every condition."""
+    target_of = {sample.id: sample for sample in leaves.samples}
+
+    def under(part: Dataset) -> Dataset:
+        own = [(sample, target_of[sample.id]) for sample in part.samples]
+        return replace(part, samples=tuple(replace(leaf, images=s.images, report=s.report) for s, leaf in own))
 
     def fit(choice: object, training: Dataset, tested: Dataset) -> Floats:
-        return contender.fit(
-            choice, *(leaves.take(sample.id for sample in part.samples) for part in (training, tested))
-        )
+        return contender.fit(choice, under(training), under(tested))
 
     def loss(choice: object, fitting: Dataset, checked: Dataset) -> float:
-        asked = leaves.take(sample.id for sample in checked.samples)
-        target, _ = targets(asked.samples, conditions)
+        target, _ = targets(under(checked).samples, conditions)
         return -float((target * np.log(np.maximum(fit(choice, fitting, checked), 1e-12))).sum(1).mean())
 
     return replace(contender, fit=fit, loss=loss)
@@ -113,13 +127,12 @@ def run_grouped_answers(
     The folds are those of the ten most frequent conditions: no case is kept in training because its condition is rare.
     """
     leaves, taxonomy = open_dataset(source, policy=POLICY), load_taxonomy()
-    merged = make_task(leaves)
+    merged, _ = ten_conditions(leaves)
     conditions = conditions_of(leaves.samples)
-    task = replace(merged, whole=leaves, conditions=conditions)
-    contenders = [of_every_condition(each, leaves, conditions) for each in (constant_prior(task), *with_answers(task))]
-    held_out = cross_validate(
-        merged.whole, contenders, work / "folds", split=merged.split, conditions=conditions, say=say
-    )
+    branch = case_model(ANSWERS, ANSWERS_CONFIG, conditions, work, choices=ANSWERS_PENALTIES, sees=("answers",))
+    contenders = [over_leaves(each, leaves, conditions) for each in (constant_prior(conditions), branch)]
+    split = merged.split(seed=SEED, folds=FOLDS)
+    held_out = cross_validate(merged, contenders, work / "folds", split=split, conditions=conditions, say=say)
     held_out = replace(held_out, dataset=leaves.take(sample.id for sample in held_out.dataset.samples))
     answers = {}
     for name in held_out.predictions:
