@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dermis.data.scin.label_policy import Frozen
+from dermis.data.scin.label_policy import PolicyModel
 from dermis.data.shipped import load
 from dermis.shared.manifest import Condition, ConditionGroup
 
@@ -16,14 +16,14 @@ TAXONOMY = "scin"
 Name = Annotated[str, Field(min_length=1)]
 
 
-class Parent(Frozen):
+class Parent(PolicyModel):
     """A group of groups; `name` in plain words, as people read it."""
 
     id: Name
     name: Name
 
 
-class TaxonomyGroup(Frozen):
+class TaxonomyGroup(PolicyModel):
     """A condition group. `contains`: words by which a label without a row of its own belongs here."""
 
     id: Name
@@ -32,7 +32,7 @@ class TaxonomyGroup(Frozen):
     contains: tuple[str, ...] = ()
 
 
-class LabelRow(Frozen):
+class LabelRow(PolicyModel):
     """Where a label belongs, and why."""
 
     label: Name
@@ -40,7 +40,7 @@ class LabelRow(Frozen):
     reason: Name
 
 
-class Taxonomy(Frozen):
+class Taxonomy(PolicyModel):
     """Labels in groups, groups in parents. `clinical_review`: who of the profession reviewed it, "none" so far.
 
     Labels differ by more than the case of their letters. A label without a row goes to the first group of whose words

@@ -232,7 +232,7 @@ def as_page(result: GroupedAnswersResult, *, command: str, plot: str) -> str:
     weights = draw_weights(held_out.groups, np.random.default_rng(0))
     return f"""# Benchmark: answers over condition groups
 
-Written by the command, from one run of it; [how such answers are made](../decisions/0032-grouped-answers.md).
+Written by the command, from one run of it; [how such answers are made](../decisions/0038-grouped-answers.md).
 
     {command}
 

@@ -74,19 +74,13 @@ class Cache:
 
     def read(self, places: Places) -> npt.NDArray[Any]:
         """Return the rows at places int64[N], read one by one: unlike a mapped file's, none stays in memory."""
-        rows = np.empty((len(places), *self._shape), self._dtype)
+        rows = np.empty((len(places), int(np.prod(self._shape))), self._dtype)
         with self._rows.open("rb", buffering=0) as file:
-            for row, place in zip(rows.reshape(len(places), -1), places, strict=True):
+            for row, place in zip(rows, places, strict=True):
                 if os.preadv(file.fileno(), [row], int(place) * self._bytes) != self._bytes:
                     detail = f"{self._rows} ends before row {place}: remove the folder, and start again"
                     raise DermisError(Kind.INTERNAL, "CACHE_CUT", detail)
-        return rows
-
-    def rows(self) -> npt.NDArray[Any]:
-        """Return all rows, read from disk as they are used."""
-        if not self._place:
-            return np.zeros((0, *self._shape), self._dtype)
-        return np.memmap(self._rows, self._dtype, "r", shape=(len(self._place), *self._shape))
+        return rows.reshape(len(places), *self._shape)
 
 
 def embed(
