@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--rows a,d,e] [--write]`: dermis against named peers and floors of the same run."""
+"""`make bench [ROWS=a,d,e]`: dermis against named peers and floors of the same run."""
 
 import argparse
 import importlib

@@ -1,6 +1,6 @@
 """What one owner's cases cost as they become many: a list, a case, a look of the sweep, the start of the parts.
 
-    .venv/bin/python -m benchmarks.growth [--cases 1000,10000,100000] [--bucket-cases 1000,10000] [--write growth.md]
+    make growth [ARGS="--cases 1000,10000,100000 --bucket-cases 1000,10000"] [OUT=growth.md]
 
 Cases are put as they lie in a store of `--layout`: `by-time` as it is written now, `flat` as an older version left it
 (which the sweep then moves). Nothing is synced while they are made, and a bucket's emulator is filled by plain uploads;

@@ -6,7 +6,6 @@ once, as a phone's is.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 
 from benchmarks.images import photo
-from benchmarks.machine import processor
+from benchmarks.machine import measured_at
 from dermis.data.report.markdown import markdown_table, with_measured
 from dermis.shared.images.cost import estimate
 from dermis.shared.images.header import read_header
@@ -87,7 +86,7 @@ def table() -> str:
     limit = "at most, by its header"
     head = [f"photo, {WIDTH} x {HEIGHT}", "MB", "CPU s", "of the JPEG's", limit, "MiB", limit]
     rounds = f"Median of {ROUNDS} rounds, with its reading, cropping and shrinking."
-    return f"Machine: {os.cpu_count()} cores, {processor()}. {rounds}\n\n{markdown_table(head, rows)}"
+    return f"{measured_at()}. {rounds}\n\n{markdown_table(head, rows)}"
 
 
 def main() -> None:

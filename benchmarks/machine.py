@@ -35,6 +35,11 @@ def about(module: str, load: Loads, *, packages: Iterable[str] = (), **more: str
     return markdown_table(["", ""], facts.items()) + "\n" + (f"\n{NOISE}\n" if load[0] > cores / 4 else "")
 
 
+def measured_at() -> str:
+    """Return date, commit and machine as the start of a sentence."""
+    return f"Measured {datetime.now(UTC):%Y-%m-%d} at {commit()}: {os.cpu_count()} cores, {processor()}"
+
+
 def processor() -> str:
     info = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else None

@@ -1,6 +1,6 @@
 """What the page costs: weight, requests and time to interactive of a first visit, and its share of a case's time.
 
-    .venv/bin/python -m benchmarks.page_cost [--taps 10] [--noisy] [--write page-cost.md]
+    make page-cost [TAPS=10] [ARGS=--noisy] [OUT=page-cost.md]
 
 Starts a system of its own and drives Chromium with a desktop's screen and a phone's. "Slow": 1.6 Mbit/s down,
 750 kbit/s up, 150 ms, a processor four times as slow (Lighthouse's "slow 4G"). "Last tap to result": from the tap on

@@ -27,7 +27,7 @@ import httpx
 import psutil
 
 from benchmarks import system as bench
-from benchmarks.machine import processor
+from benchmarks.machine import measured_at
 from benchmarks.queueing import Fit, fit, needed, time_in_system
 from dermis.data.report.markdown import markdown_table, with_measured
 from tests.support.servers import BUCKET, fake_gcs
@@ -169,16 +169,14 @@ def store_operations(cases: int = 20) -> dict[str, float]:
     return {kind: count / cases for kind, count in counted.items()}
 
 
-def report(loads: list[Load], *, fitted: Fit, cores: int, operations: dict[str, float]) -> str:
+def report(loads: list[Load], *, fitted: Fit, operations: dict[str, float]) -> str:
     """Return the measured part of the page."""
     parts = loads[-1].cpu_ms
     works = ", ".join(f"{load.work_s * 1000:.1f} at {load.rate:.1f} cases/s" for load in loads)
     by_part = ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items())
     cost = 1e6 * sum(operations[kind] * DOLLARS[kind] for kind in operations)
     asked = ", ".join(f"{operations[kind]:.1f} {kind}s" for kind in operations)
-    machine = (
-        f"Machine: {cores} cores, {processor()}. Cases of 3 images, the twin, store on disk, all parts and a client"
-    )
+    machine = f"{measured_at()}. Cases of 3 images, the twin, store on disk, all parts and the client"
     line = (
         f"Fitted on three loads: S = {fitted.service_s * 1000:.1f} ms + {fitted.idle_s * 1000:.0f} ms / (cases/s), "
         f"which says {fitted.work_s(loads[-1].rate) * 1000:.1f} ms at the fourth; "
@@ -242,7 +240,7 @@ def main() -> int:
     loads = [reduce(add, rounds) for rounds in by_share.values()]
     fitted = fit([(load.rate, load.work_s, load.mean_s) for load in loads[:-1]], servers=cores)
     print("requests to the store ...", flush=True)
-    text = report(loads, fitted=fitted, cores=cores, operations=store_operations())
+    text = report(loads, fitted=fitted, operations=store_operations())
     print(f"\n{text}\n")
     off = abs(time_in_system(fitted, loads[-1].rate) / loads[-1].mean_s - 1)
     met = math.isfinite(off) and off <= WITHIN
