@@ -103,4 +103,4 @@ def predictions_of(file: Path | None, *, model: Path | None, data: str | None) -
     """Return the predictions in a file of `dermis evaluate`, else those of a bundle's folder on a data set."""
     if file or not (model and data):
         return from_bytes((file or Path()).read_bytes())
-    return predict(open_bundle(model), open_dataset(data), shown=(SERVED,), say=print)
+    return predict(open_bundle(model), open_dataset(data), modalities=(SERVED,), say=print)
