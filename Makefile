@@ -244,8 +244,8 @@ release-check: package ## the same for a tree that is to be released: clean, and
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict, over the packages; over tests and scripts in both environments
 	.venv/bin/mypy $(PACKAGES)
 	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
-	.venv/bin/mypy tests scripts
-	.venv-trainer/bin/mypy tests scripts
+	.venv/bin/mypy benchmarks tests scripts
+	.venv-trainer/bin/mypy benchmarks tests scripts
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh
