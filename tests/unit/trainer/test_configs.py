@@ -24,7 +24,8 @@ from dermis.trainer.cli.train import train
 from dermis.trainer.config import Config, load_config
 from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
 from dermis.trainer.model.backbones import NAMES, make_backbone
-from dermis.trainer.records.runs import RunStatus, read_run, run_ids
+from dermis.trainer.records.facts import RunStatus
+from dermis.trainer.records.runs import read_run, run_ids
 
 pytestmark = [
     pytest.mark.trainer,

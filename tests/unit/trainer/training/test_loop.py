@@ -26,7 +26,8 @@ from dermis.trainer.evaluation.predict import predict_uncalibrated
 from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
-from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.records.facts import RunConfig
+from dermis.trainer.records.runs import Run
 from dermis.trainer.training import loop
 from dermis.trainer.training.augment import tone_preserving, tone_shifting
 from dermis.trainer.training.batches import TrainingBatch, epoch_order, mixup, modality_dropout

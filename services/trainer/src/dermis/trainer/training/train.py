@@ -37,6 +37,7 @@ from dermis.trainer.model.card import model_card
 from dermis.trainer.model.export import check_agreement, export, serving_model
 from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
+from dermis.trainer.model.manifest import make_manifest
 from dermis.trainer.records.runs import Run
 from dermis.trainer.registry.publish import publish_next
 from dermis.trainer.training.batches import Cases
@@ -334,33 +335,6 @@ def calibrate(
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Export
-
-
-def make_manifest(
-    config: Config,
-    model: keras.Model,
-    conditions: tuple[Condition, ...],
-    trust: Trust,
-    *,
-    version: int,
-    lineage: Mapping[str, str],
-) -> Manifest:
-    """Return the bundle's manifest, as yet without the digests of its files."""
-    return Manifest(
-        version=version,
-        purpose=config.purpose,
-        image_size=config.image_size,
-        conditions=conditions,
-        feature_schema=config.schema.id,
-        embedding_size=model.output["embedding"].shape[1],
-        cam_size=model.output["cam"].shape[2:4],
-        calibration=trust.calibration,
-        prediction_sets=trust.prediction_sets,
-        abstention=trust.abstention,
-        outliers=trust.outliers,
-        lineage=dict(lineage),
-        files={},
-    )
 
 
 def export_bundle(
