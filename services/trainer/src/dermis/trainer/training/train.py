@@ -37,7 +37,6 @@ from dermis.trainer.model.card import model_card
 from dermis.trainer.model.export import check_agreement, export, serving_model
 from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
-from dermis.trainer.model.manifest import make_manifest
 from dermis.trainer.records.runs import Run
 from dermis.trainer.registry.publish import publish_next
 from dermis.trainer.training.batches import Cases
@@ -45,6 +44,7 @@ from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.manifest import make_manifest
 from dermis.trainer.training.optimizer import make_optimizer
 from dermis.trainer.training.options import TrainOptions, Workspace
 from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
