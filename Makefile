@@ -68,16 +68,15 @@ test: test-runtime test-trainer ## every test that needs neither Docker nor a br
 CORES = $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())')
 PARALLEL = --dist loadfile --no-loadscope-reorder -n
 NOT_HERE = not browser and not charts and not containers and not site
-IN_TRAINER = TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV)
 test-runtime: .venv/.dev
 	.venv/bin/pytest $(PARALLEL) $(or $(WORKERS),$(shell expr $(CORES) + 1)) $(COV) -m "not trainer and $(NOT_HERE)"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	$(IN_TRAINER) -m "trainer and not nightly" \
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m "trainer and not nightly" \
 	  tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
 
 test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it
-	$(IN_TRAINER) -m nightly tests/integration/test_tutorial.py tests/unit/trainer
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m nightly tests/integration/test_tutorial.py tests/unit/trainer
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
