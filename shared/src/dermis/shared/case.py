@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.color_profile import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
