@@ -1,4 +1,4 @@
-"""`dermis data`: read, look at, compare, fetch, split and imitate SCIN."""
+"""`dermis data`: the commands that profile, measure, split, compare, fetch and generate data sets."""
 
 import click
 
