@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.color_profile import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -98,6 +98,27 @@ class RankedCondition(Fact):
     name: str
     probability: float
     in_prediction_set: bool
+
+
+class AnswerEntry(Fact):
+    """A condition or a condition group of an answer. `id`: of either; `conditions`: those that it holds."""
+
+    level: Literal["CONDITION", "GROUP", "BROAD_GROUP"]
+    id: str
+    name: str
+    probability: float
+    conditions: tuple[str, ...] = ()
+
+
+class GroupedAnswer(Fact):
+    """The most specific answer that is sure enough: at most three conditions or groups, the most probable first.
+
+    `level`: of its broadest entry. `coverage`: the share of the reference differential that such answers are made to hold.
+    """  # noqa: E501 - a text of the OpenAPI file
+
+    level: Literal["CONDITION", "GROUP", "BROAD_GROUP"]
+    entries: tuple[AnswerEntry, ...]
+    coverage: float
 
 
 class ModelRef(Fact):
@@ -197,6 +218,7 @@ class Outcome(Fact):
     answer_shares: tuple[AnswerShare, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
     measured: Measured | None = None
+    grouped_answer: GroupedAnswer | None = None
 
 
 class Failed(Fact):

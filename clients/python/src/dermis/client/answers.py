@@ -67,6 +67,24 @@ class RankedCondition(Answer):
     in_prediction_set: bool
 
 
+class AnswerEntry(Answer):
+    """A condition or a condition group; `level` CONDITION, GROUP or BROAD_GROUP, `conditions` what it holds."""
+
+    level: str
+    id: str
+    name: str
+    probability: float
+    conditions: list[str] = []
+
+
+class GroupedAnswer(Answer):
+    """The most specific answer that is sure enough: at most three conditions or groups; `level` of the broadest."""
+
+    level: str
+    entries: list[AnswerEntry]
+    coverage: float
+
+
 class ModelRef(Answer):
     """The model that answered; `purpose` "demo" means that the answer has no clinical meaning."""
 
@@ -160,6 +178,7 @@ class Outcome(Answer):
     answer_shares: list[AnswerShare] = []
     heatmaps: list[Heatmap] = []
     measured: Measured | None = None
+    grouped_answer: GroupedAnswer | None = None
 
 
 class GuidanceEntry(Answer):

@@ -139,7 +139,7 @@ class CasePipeline:
         ends = asyncio.get_running_loop().time() + seconds
         with self.hub.listen(case_id) as event:
             while True:
-                state = await self.read(case_id, owner=owner)
+                state = await self.hub.look(f"{owner}/{case_id}", partial(self.read, case_id, owner=owner))
                 yield state
                 left = ends - asyncio.get_running_loop().time()
                 if state.closed or left <= 0 or self.hub.stopped:

@@ -74,6 +74,7 @@ def answer(
             "reason": decision.reason,
             "differential": decision.differential,
             "coverage": decision.coverage,
+            "grouped_answer": decision.grouped_answer,
             "model": model,
             "feature_schema": manifest.feature_schema,
             "images_used": tuple(images),

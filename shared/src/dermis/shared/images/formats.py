@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.icc import Color
+from dermis.shared.images.color_profile import Color
 
 TAKEN = "a JPEG, PNG, WebP, HEIC or AVIF photo"
 

@@ -21,9 +21,9 @@ from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.comparison import Difference, Differences, differences
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.evaluation.predict import Bundle, Change, predict
 from dermis.trainer.evaluation.predictions import SERVED, Predictions
-from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.evaluation.slices import by_tone
 from dermis.trainer.model.feature_schema import FEATURE_GROUPS
 from dermis.worker.core.prepare import Image

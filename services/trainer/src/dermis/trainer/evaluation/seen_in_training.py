@@ -8,7 +8,8 @@ from dermis.data.dataset import Dataset
 from dermis.shared.evaluation import SeenInTraining
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.trainer.records.runs import LEARNED_FILE, Learned, run_key
+from dermis.trainer.records.facts import Learned
+from dermis.trainer.records.runs import LEARNED_FILE, run_key
 
 EVERY_CASE = "every case"
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from dermis.shared.images.icc import SRGB_MATRIX, Color, ColorProfile, Curve
+from dermis.shared.images.color_profile import SRGB_MATRIX, Color, ColorProfile, Curve
 from dermis.worker.core.prepare import Image, Pixels
 
 _TOP = 65535

@@ -10,8 +10,8 @@ import simplejpeg
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images import cost
+from dermis.shared.images.color_profile import Color, ColorProfile
 from dermis.shared.images.header import CleanImage, Format, ImageHeader, ImageRefusal, clean, damaged
-from dermis.shared.images.icc import Color, ColorProfile
 from dermis.worker.core import heif
 from dermis.worker.core.color import to_srgb
 from dermis.worker.core.prepare import Image, Pixels, shrink

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from dermis.shared.errors import DermisError
+from dermis.shared.images.color_profile import space_of
 from dermis.shared.images.header import Format, ImageRefusal, is_refusal
-from dermis.shared.images.icc import space_of
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
