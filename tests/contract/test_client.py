@@ -19,7 +19,7 @@ MODELS = {
     name: model
     for module in (answers, evaluation)
     for name, model in inspect.getmembers(module, inspect.isclass)
-    if issubclass(model, answers.Answer)
+    if issubclass(model, answers.ResponseModel)
 }
 del MODELS["Answer"]
 

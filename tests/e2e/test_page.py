@@ -52,7 +52,7 @@ def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
     expect(page.get_by_text("not a medical device").first).to_be_visible()
     page.get_by_role("button", name=re.compile("^Show it for")).first.click()
     expect(page.locator(".over img[alt^=Photo]")).to_have_count(3)
-    assert page.evaluate(
+    page.wait_for_function(
         "[...document.querySelectorAll('.over img')].every((each) => each.complete && each.naturalWidth > 0)"
     )
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict
 Interval = tuple[float, float]
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class QualityMeasures(Answer):
+class QualityMeasures(ResponseModel):
     """Measures of one image at the working size."""
 
     blur: float
@@ -27,7 +27,7 @@ class QualityMeasures(Answer):
     sharpness: float
 
 
-class QualityReport(Answer):
+class QualityReport(ResponseModel):
     """`verdict` USABLE, MARGINAL or UNUSABLE; `reasons` are stable codes, `advice` is what to do.
 
     `measures` None if not decoded.
@@ -40,7 +40,7 @@ class QualityReport(Answer):
     policy: str
 
 
-class CaseImage(Answer):
+class CaseImage(ResponseModel):
     """One image of a case; `width` and `height` in pixels as it is shown, `quality` once it is assessed."""
 
     n: int
@@ -51,7 +51,7 @@ class CaseImage(Answer):
     quality: QualityReport | None
 
 
-class Failure(Answer):
+class Failure(ResponseModel):
     """Why a case could not be finished: a fault of the system, not of the images."""
 
     attempt: int
@@ -60,14 +60,14 @@ class Failure(Answer):
     detail: str
 
 
-class RankedCondition(Answer):
+class RankedCondition(ResponseModel):
     condition: str
     name: str
     probability: float
     in_prediction_set: bool
 
 
-class AnswerEntry(Answer):
+class AnswerEntry(ResponseModel):
     """A condition or a condition group; `level` CONDITION, GROUP or BROAD_GROUP, `conditions` what it holds."""
 
     level: str
@@ -77,7 +77,7 @@ class AnswerEntry(Answer):
     conditions: list[str] = []
 
 
-class GroupedAnswer(Answer):
+class GroupedAnswer(ResponseModel):
     """The most specific answer that is sure enough: at most three conditions or groups; `level` of the broadest."""
 
     level: str
@@ -85,7 +85,7 @@ class GroupedAnswer(Answer):
     coverage: float
 
 
-class ModelRef(Answer):
+class ModelRef(ResponseModel):
     """The model that answered; `purpose` "demo" means that the answer has no clinical meaning."""
 
     name: str
@@ -93,7 +93,7 @@ class ModelRef(Answer):
     purpose: str
 
 
-class RedFlag(Answer):
+class RedFlag(ResponseModel):
     """A warning from the answers alone; `urgency` EMERGENCY, TODAY, SOON, ROUTINE or WATCH."""
 
     flag: str
@@ -101,14 +101,14 @@ class RedFlag(Answer):
     urgency: str | None = None
 
 
-class Notice(Answer):
+class Notice(ResponseModel):
     """What a person should know before reading the result."""
 
     notice: str
     text: str
 
 
-class AnswerShare(Answer):
+class AnswerShare(ResponseModel):
     """What one answer counted: `shares` maps a condition's id to how much its logit rose over not answering."""
 
     field: str
@@ -116,7 +116,7 @@ class AnswerShare(Answer):
     shares: dict[str, float]
 
 
-class Heatmap(Answer):
+class Heatmap(ResponseModel):
     """A heatmap that can be asked for: of image `n`, for a condition."""
 
     n: int
@@ -124,14 +124,14 @@ class Heatmap(Answer):
     place: int
 
 
-class StageTime(Answer):
+class StageTime(ResponseModel):
     """One stage of the work and its wall time in milliseconds."""
 
     name: str
     ms: float
 
 
-class Measured(Answer):
+class Measured(ResponseModel):
     """How well the model was measured on `n` cases of this person's self-reported Fitzpatrick group, or on `ALL`.
 
     Intervals are 95 %.
@@ -150,7 +150,7 @@ class Measured(Answer):
     data: str
 
 
-class Outcome(Answer):
+class Outcome(ResponseModel):
     """The one result of a case; `kind` DIFFERENTIAL, ABSTENTION or REJECTION.
 
     A differential lists every condition of the model, the most probable first. An abstention keeps it and says in
@@ -181,7 +181,7 @@ class Outcome(Answer):
     grouped_answer: GroupedAnswer | None = None
 
 
-class GuidanceEntry(Answer):
+class GuidanceEntry(ResponseModel):
     """What may be said of a condition in plain words, without any treatment."""
 
     id: str
@@ -193,7 +193,7 @@ class GuidanceEntry(Answer):
     sources: list[str]
 
 
-class ConditionGuidance(Answer):
+class ConditionGuidance(ResponseModel):
     """A condition and its guidance; `is_general` if no entry names it and the general one is used."""
 
     condition: str
@@ -202,7 +202,7 @@ class ConditionGuidance(Answer):
     guidance: GuidanceEntry
 
 
-class CaseGuidance(Answer):
+class CaseGuidance(ResponseModel):
     """What a person may do now.
 
     `conditions` are those of the prediction set, `clinical_review` who reviewed the texts (`none`: nobody).
@@ -216,7 +216,7 @@ class CaseGuidance(Answer):
     clinical_review: str
 
 
-class Case(Answer):
+class Case(ResponseModel):
     """A case as far as it has come.
 
     `status` RECEIVED, ASSESSED, FINISHED (with `outcome` and `guidance`), FAILED (with `failure`).
@@ -238,18 +238,18 @@ class Case(Answer):
         return self.status in ("FINISHED", "FAILED", "ERASED")
 
 
-class CaseSummary(Answer):
+class CaseSummary(ResponseModel):
     id: str
     status: str
     received_at: datetime
 
 
-class CaseList(Answer):
+class CaseList(ResponseModel):
     cases: list[CaseSummary]
     next_cursor: str | None
 
 
-class FeedbackKept(Answer):
+class FeedbackKept(ResponseModel):
     """Feedback as it is kept; `consent` is the case's: only KEEP_FOR_IMPROVEMENT lets it become part of a data set."""
 
     case_id: str
@@ -260,12 +260,12 @@ class FeedbackKept(Answer):
     confirmed_by: str | None = None
 
 
-class Condition(Answer):
+class Condition(ResponseModel):
     id: str
     name: str
 
 
-class ModelSummary(Answer):
+class ModelSummary(ResponseModel):
     """A version of a model; cases are answered with the `current` one.
 
     `coverage`: share of cases whose set is made to hold the condition.
@@ -281,11 +281,11 @@ class ModelSummary(Answer):
     evaluation: str
 
 
-class ModelList(Answer):
+class ModelList(ResponseModel):
     models: list[ModelSummary]
 
 
-class ConditionList(Answer):
+class ConditionList(ResponseModel):
     """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
 
     model: str | None
@@ -296,7 +296,7 @@ class ConditionList(Answer):
     notice: str
 
 
-class ComparedGroup(Answer):
+class ComparedGroup(ResponseModel):
     """How a version did beside another one, on the same `n` cases of a group (`overall`, or SCALE=GROUP)."""
 
     name: str
@@ -309,14 +309,14 @@ class ComparedGroup(Answer):
     verdict: str
 
 
-class Waived(Answer):
+class Waived(ResponseModel):
     """A group with too few cases to judge that someone let pass, and why."""
 
     group: str
     reason: str
 
 
-class Promotion(Answer):
+class Promotion(ResponseModel):
     """A change of the current model that was asked for; `action` PROMOTED, ROLLED_BACK or REFUSED (with `reasons`)."""
 
     id: str
@@ -334,12 +334,12 @@ class Promotion(Answer):
     reasons: list[str]
 
 
-class PromotionList(Answer):
+class PromotionList(ResponseModel):
     promotions: list[Promotion]
     next_cursor: str | None
 
 
-class Batch(Answer):
+class Batch(ResponseModel):
     """A batch.
 
     `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why.
@@ -355,18 +355,18 @@ class Batch(Answer):
     results: str
 
 
-class BatchSummary(Answer):
+class BatchSummary(ResponseModel):
     id: str
     created_at: datetime
     rows: int
 
 
-class BatchList(Answer):
+class BatchList(ResponseModel):
     batches: list[BatchSummary]
     next_cursor: str | None
 
 
-class AssessedImage(Answer):
+class AssessedImage(ResponseModel):
     """`phash`: 64 bits as 16 hex digits, None if the image could not be decoded."""
 
     n: int
@@ -374,14 +374,14 @@ class AssessedImage(Answer):
     phash: str | None = None
 
 
-class RowFault(Answer):
+class RowFault(ResponseModel):
     """Why a row has no outcome, and what to do about it."""
 
     reason: str
     detail: str
 
 
-class BatchResult(Answer):
+class BatchResult(ResponseModel):
     """What became of a row: `outcome`, or `fault` where its images could not be read from the source."""
 
     row: int

@@ -2,10 +2,10 @@
 
 from pydantic import ConfigDict, Field
 
-from dermis.client.answers import Answer, Interval
+from dermis.client.answers import Interval, ResponseModel
 
 
-class Figure(Answer):
+class Figure(ResponseModel):
     """A measured value, its interval and the best constant list's value; each None where there is none."""
 
     value: float | None
@@ -13,7 +13,7 @@ class Figure(Answer):
     floor: float | None = None
 
 
-class Figures(Answer):
+class Figures(ResponseModel):
     """A row that has each figure F flat: `F`, `F_interval` and, where a constant list scores too, `F_floor`."""
 
     model_config = ConfigDict(extra="allow")
@@ -38,7 +38,7 @@ class Slice(Figures):
     answered_n: int | None = None
 
 
-class Floors(Answer):
+class Floors(ResponseModel):
     """What constant lists score: the list by the training cases' prior, and the best one for these very cases."""
 
     top_1: float
@@ -56,7 +56,7 @@ class Floors(Answer):
     meaning: str
 
 
-class PerfectModel(Answer):
+class PerfectModel(ResponseModel):
     """What a perfect model shows at this n.
 
     Of calibration errors mean and 95th percentile, of coverage the middle 95 %.
@@ -68,7 +68,7 @@ class PerfectModel(Answer):
     meaning: str = ""
 
 
-class GroupCoverage(Answer):
+class GroupCoverage(ResponseModel):
     """The coverage of one self-reported Fitzpatrick group; nothing is `claimed` for a `pooled` one."""
 
     value: str
@@ -85,7 +85,7 @@ class GroupCoverage(Answer):
     perfect_model_at_this_n: Interval | None
 
 
-class Gap(Answer):
+class Gap(ResponseModel):
     """The largest difference between values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
 
     slice: str
@@ -101,7 +101,7 @@ class Gap(Answer):
     left_out: list[str]
 
 
-class ReliabilityBin(Answer):
+class ReliabilityBin(ResponseModel):
     """The share of right first conditions among the cases whose confidence lies between `low` and `high`."""
 
     low: float
@@ -113,7 +113,7 @@ class ReliabilityBin(Answer):
     right_soft: float
 
 
-class RiskPoint(Answer):
+class RiskPoint(ResponseModel):
     """The risk when the most confident share `answered` is answered."""
 
     answered: float
@@ -122,7 +122,7 @@ class RiskPoint(Answer):
     interval: Interval | None
 
 
-class Confusion(Answer):
+class Confusion(ResponseModel):
     """How often each condition (row) was answered by each (column); `rows` says what a row is."""
 
     conditions: list[str]
@@ -130,7 +130,7 @@ class Confusion(Answer):
     n: list[list[int]]
 
 
-class GraderAgreement(Answer):
+class GraderAgreement(ResponseModel):
     """How one grader's first condition agrees with the other graders', over the `n` cases that have several."""
 
     n: int
@@ -143,7 +143,7 @@ class GraderAgreement(Answer):
     any_interval: Interval | None = None
 
 
-class SeenInTraining(Answer):
+class SeenInTraining(ResponseModel):
     """How many `of` the cases were in training and calibration.
 
     None where only the data set is known to be the same.
@@ -155,7 +155,7 @@ class SeenInTraining(Answer):
     how: str
 
 
-class EvaluationReport(Answer):
+class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
     Figures come with n, interval, floor and what a perfect model shows.
@@ -191,7 +191,7 @@ class EvaluationReport(Answer):
     seen_in_training: SeenInTraining | None = None
 
 
-class Evaluation(Answer):
+class Evaluation(ResponseModel):
     """A version's evaluation report."""
 
     model: str

@@ -2,12 +2,12 @@
 
 import json
 
-from dermis.client.answers import Answer, Case
+from dermis.client.answers import Case, ResponseModel
 
 LAST: frozenset[str] = frozenset({"outcome", "failed", "erased"})
 
 
-class Event(Answer):
+class Event(ResponseModel):
     """One fact of a case.
 
     `id` is its ordinal, `name` received, assessed, outcome, failed or erased, `case` what is known with it; None if the
