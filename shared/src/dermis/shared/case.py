@@ -101,7 +101,7 @@ class RankedCondition(Fact):
 
 
 class AnswerEntry(Fact):
-    """A condition or a condition group of an answer: `id` is the condition's or the group's, `conditions` what it holds."""
+    """A condition or a condition group of an answer: `id` is its own, `conditions` are those that it holds."""
 
     level: Literal["CONDITION", "GROUP", "BROAD_GROUP"]
     id: str
