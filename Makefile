@@ -59,23 +59,29 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 
 # --- check ----------------------------------------------------------------------------------------------------------
 PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
-.PHONY: test test-runtime test-trainer test-browser lint types
-test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
+.PHONY: test test-runtime test-trainer test-nightly test-browser lint types
+test: test-runtime test-trainer ## every test that needs neither Docker nor a browser nor minutes (test-nightly)
 
-# A process for each core (WORKERS=N for another number). A file's tests stay together, as they share what they start,
-# and come in the order of the files: integration, which waits most, first.
-PARALLEL = -n $(or $(WORKERS),auto) --dist loadfile --no-loadscope-reorder
+# A process for each core, and one more where tests wait for parts and timers (WORKERS=N for another number). A file's
+# tests stay together, as they share what they start, and come in the order of the files: integration, which waits most,
+# first.
+CORES = $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())')
+PARALLEL = --dist loadfile --no-loadscope-reorder -n
+NOT_HERE = not browser and not charts and not containers and not site
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(PARALLEL) $(COV) -m "not trainer and not browser and not charts and not containers and not site"
+	.venv/bin/pytest $(PARALLEL) $(or $(WORKERS),$(shell expr $(CORES) + 1)) $(COV) -m "not trainer and $(NOT_HERE)"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(COV) -m trainer \
-	  tests/integration/test_tutorial.py tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m "trainer and not nightly" \
+	  tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+
+test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m nightly tests/integration/test_tutorial.py tests/unit/trainer
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
 	rm -f .coverage
-	$(MAKE) test COV="--cov --cov-append --cov-report="
+	$(MAKE) test test-nightly COV="--cov --cov-append --cov-report="
 	scripts/coverage_by_part.sh
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
@@ -91,13 +97,14 @@ screenshots: .venv/.dev ## make the README's pictures of the page, of generated 
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
 .PHONY: test-compose test-compose-gcs test-compose-faults test-compose-trainer
-test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, take it down
+test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, press on its edge, take it down
 	trap '$(COMPOSE) down -v -t 5' EXIT; \
 	$(COMPOSE) build -q; \
 	$(COMPOSE) up -d --wait gateway worker sweep || { $(COMPOSE) logs --tail 40; exit 1; }; \
 	DERMIS_TEST_URL=http://$$($(COMPOSE) port gateway 8080) \
 	DERMIS_TEST_READ_STORE="docker compose -p $(PROJECT) exec -T gateway tar -C /store -cf - ." \
-	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
+	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }; \
+	.venv/bin/python -m tests.system.edge --url http://$$($(COMPOSE) port gateway 8080)
 
 GCS = DERMIS_STORE_URL="gs://dermis/dev?anonymous=true" STORAGE_EMULATOR_HOST=http://gcs:4443 $(COMPOSE) --profile gcs
 test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator's)
@@ -126,15 +133,33 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
+.PHONY: bench sizing heif-cost decode-costs growth duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
+
+sizing: .venv/.dev ## measure three loads, predict a fourth, write docs/explanation/sizing.md; needs a quiet machine (ARGS="--seconds 54")
+	.venv/bin/python -m benchmarks.sizing --write $(ARGS)
+
+heif-cost: .venv/.dev ## measure HEIC and AVIF beside a JPEG of the same scene, write docs/explanation/sizing.md (OUT=file)
+	.venv/bin/python -m benchmarks.heif --write $(or $(OUT),docs/explanation/sizing.md)
+
+decode-costs: .venv/.dev ## decode a photo a coding beside what its header lets expect (MEGAPIXELS=12)
+	.venv/bin/python -m benchmarks.decode_costs --megapixels $(or $(MEGAPIXELS),12)
+
+growth: .venv/.dev ## list, get, look and start with ever more cases, write docs/reference/growth.md (ARGS="--cases 1000,10000")
+	.venv/bin/python -m benchmarks.growth --write $(or $(OUT),docs/reference/growth.md) $(ARGS)
+
+duplicates: .venv-trainer/.dev ## what a radius of near-duplicates finds and confuses (REAL_DATA=folder, ARGS="--bundle FOLDER")
+	.venv-trainer/bin/python -m benchmarks.duplicates --radius $(ARGS)
+
+kill-images: .venv-trainer/.dev .venv/.dev ## kill a worker in the midst of a data set's images: each comes back once (COUNT=2000)
+	.venv-trainer/bin/python -m tests.system.kill_images --count $(or $(COUNT),2000) $(ARGS)
 
 chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")
 	.venv/bin/python -m tests.system.chaos --cases $(or $(CASES),500) $(ARGS)
 
-edge: .venv/.dev ## what a caller without a key can do to others at a running system (URL=http://127.0.0.1:8080; half a minute)
-	.venv/bin/python -m tests.system.edge --url $(or $(URL),http://127.0.0.1:8080)
+edge: .venv/.dev ## what a caller without a key can do to others (half a minute; URL=http://127.0.0.1:8080: at a system that runs there)
+	.venv/bin/python -m tests.system.edge $(if $(URL),--url $(URL))
 
 fuzz: .venv/.dev ## schemathesis, all checks, over the whole OpenAPI file, against real processes (EXAMPLES=100)
 	.venv/bin/python -m tests.system.fuzz --examples $(or $(EXAMPLES),100)
@@ -157,8 +182,8 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.system.overload --seconds $(or $(SECONDS),120)
 
-fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60)
-	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60)
+fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60, ROUNDS=1)
+	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60) --rounds $(or $(ROUNDS),1)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)
@@ -225,8 +250,8 @@ release-check: package ## the same for a tree that is to be released: clean, and
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict, over the packages; over tests and scripts in both environments
 	.venv/bin/mypy $(PACKAGES)
 	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
-	.venv/bin/mypy tests scripts
-	.venv-trainer/bin/mypy tests scripts
+	.venv/bin/mypy benchmarks tests scripts
+	.venv-trainer/bin/mypy benchmarks tests scripts
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.color_profile import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -71,7 +71,7 @@ class AssessedImage(Fact):
     phash: str | None
 
 
-class Stage(Fact):
+class StageTime(Fact):
     """One stage of the work and its wall time in milliseconds."""
 
     name: str
@@ -84,7 +84,7 @@ class Assessed(Fact):
     case_id: str
     assessed_at: datetime
     images: tuple[AssessedImage, ...]
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageTime, ...] = ()
 
 
 class OutcomeKind(StrEnum):
@@ -101,7 +101,7 @@ class RankedCondition(Fact):
 
 
 class AnswerEntry(Fact):
-    """A condition or a condition group of an answer: `id` is its own, `conditions` are those that it holds."""
+    """A condition or a condition group of an answer. `id`: of either; `conditions`: those that it holds."""
 
     level: Literal["CONDITION", "GROUP", "BROAD_GROUP"]
     id: str
@@ -212,7 +212,7 @@ class Outcome(Fact):
     model: ModelRef | None = None
     feature_schema: str | None = None
     images_used: tuple[int, ...] = ()
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageTime, ...] = ()
     notice: str = NOT_A_MEDICAL_DEVICE
     notices: tuple[Notice, ...] = ()
     answer_shares: tuple[AnswerShare, ...] = ()
@@ -280,7 +280,7 @@ AnyFact = Received | Assessed | Outcome | Failed | Erased
 
 
 class CaseState(BaseModel):
-    """What is known of a case; `status` follows from which facts are there."""
+    """The state of a case; `status` follows from which facts are there."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 

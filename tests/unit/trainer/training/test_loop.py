@@ -30,7 +30,8 @@ from dermis.trainer.evaluation.predictions import SERVED
 from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
-from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.records.facts import RunConfig
+from dermis.trainer.records.runs import Run
 from dermis.trainer.training import loop
 from dermis.trainer.training.augment import tone_preserving, tone_shifting
 from dermis.trainer.training.batches import TrainingBatch, epoch_order, mixup, modality_dropout
@@ -96,11 +97,13 @@ def seen_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A run that nothing stopped: weights, metrics and the batches seen."""
+    """A run that nothing stopped: weights, metrics, the batches seen, and the stages' graphs."""
+    graphs, train_step = [], loop.train_step
     with pytest.MonkeyPatch.context() as patch:
         seen = seen_batches(patch)
+        patch.setattr(loop, "train_step", lambda *parts: graphs.append(train_step(*parts)) or graphs[-1])
         model, metrics = trained(tmp_path_factory.mktemp("whole"))
-    return model.get_weights(), metrics, seen
+    return model.get_weights(), metrics, seen, graphs
 
 
 @pytest.mark.parametrize("dies_after", [2, 3])
@@ -108,7 +111,7 @@ def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, dies_after: int
 ) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
-    weights, metrics, wanted = whole
+    weights, metrics, wanted, _ = whole
     seen = seen_batches(monkeypatch)
     store = MemoryStore()
     first = Dying.start(store, RunConfig(name="tiny", purpose="demo"))
@@ -128,6 +131,12 @@ def test_a_killed_run_goes_on_in_the_same_order_to_the_same_weights(
     for one, other in zip(weights, resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert again["loss"] == pytest.approx(metrics["loss"], rel=1e-4)
+
+
+def test_the_graph_of_a_stage_is_made_once_for_batches_of_any_size(whole: Any) -> None:
+    *_, seen, graphs = whole
+    assert len({len(ids) for _, _, ids in seen}) == 2, "the last batch of an epoch is smaller"
+    assert [graph.experimental_get_tracing_count() for graph in graphs] == [1, 1]
 
 
 def test_batches_are_fixed_by_their_arguments_and_hold_every_case_once() -> None:

@@ -124,7 +124,7 @@ class Heatmap(Answer):
     place: int
 
 
-class Stage(Answer):
+class StageTime(Answer):
     """One stage of the work and its wall time in milliseconds."""
 
     name: str
@@ -169,7 +169,7 @@ class Outcome(Answer):
     model: ModelRef | None = None
     feature_schema: str | None = None
     images_used: list[int] = []
-    stages: list[Stage] = []
+    stages: list[StageTime] = []
     notice: str = (
         "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin "
         "concern that worries you."

@@ -11,7 +11,8 @@ from types import FrameType
 import uvicorn
 
 from dermis.gateway.bootstrap import build
-from dermis.gateway.connections import BoundedConnection, Bounds, Connections, most_connections
+from dermis.gateway.connection import BoundedConnection
+from dermis.gateway.connections import Bounds, Connections, most_connections
 from dermis.gateway.hub import Hub
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.errors import DermisError

@@ -1,4 +1,4 @@
-"""What is said of conditions in plain words, from the one file that ships with the gateway."""
+"""Plain words about conditions, from the one file that ships with the gateway."""
 
 from collections.abc import Iterable
 from functools import cache

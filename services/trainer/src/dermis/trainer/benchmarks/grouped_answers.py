@@ -1,4 +1,4 @@
-"""`dermis benchmark grouped-answers`: answers over condition groups beside flat prediction sets and the prior's answers."""
+"""`dermis benchmark grouped-answers`: answers over condition groups beside flat prediction sets and the prior."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -238,13 +238,15 @@ Written by the command, from one run of it; [how such answers are made](../decis
 
 - Data: {result.data}
 - Taxonomy: {result.taxonomy.reference}, clinical review: {result.taxonomy.clinical_review}
-- Leaves: {len(held_out.conditions)} conditions, each as the dermatologists named it; made to hold {result.coverage:.0%} of the reference differential
-- Folds: {len(set(held_out.fold.tolist()))}; each case answered by a model and a threshold that did not see it; n = {len(held_out.groups):,}, {len(set(held_out.groups)):,} groups of connected cases
+- Leaves: {len(held_out.conditions)} conditions, each as the dermatologists named it
+- Coverage aimed at: {result.coverage:.0%} of the reference differential
+- Folds: {len(set(held_out.fold.tolist()))}; each case answered by a model and a threshold that did not see it
+- n: {len(held_out.groups):,} cases in {len(set(held_out.groups)):,} groups of connected cases
 - Code: {code_version()}
 - Hardware: {this_machine()}
 
 95 % intervals by a bootstrap over groups of connected cases. *Coverage*: the weight of the reference differential under
-the answer. An abstention counts as all leaves, a group as its leaves; a group over a quarter of all leaves is no answer.
+the answer. An abstention counts as all leaves, a group as its leaves; one over a quarter of all leaves is no answer.
 An answer has at most three entries. The constant prior is the floor: it knows nothing of the case.
 
 ## All cases

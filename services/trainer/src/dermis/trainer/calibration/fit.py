@@ -1,4 +1,4 @@
-"""All that a bundle says of when to believe it, fitted on the calibration part."""
+"""Fits what says how far a bundle's answers can be relied on: calibration, sets, abstention, outliers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

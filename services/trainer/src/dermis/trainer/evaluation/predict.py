@@ -1,4 +1,4 @@
-"""What a bundle says of a data set.
+"""Predicts the cases of a data set by a bundle.
 
 Images are decoded, judged and fitted, answers encoded and the graph run as in serving.
 """
@@ -110,7 +110,7 @@ def predict(
     step: Callable[[int], None] = lambda _cases: None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Predictions:
-    """Return what a bundle says of every case of a data set.
+    """Return a bundle's predictions for every case of a data set.
 
     `step` hears how many cases were done, `say` which images could not be read.
 
@@ -287,7 +287,7 @@ def predictions(
     model: str,
     fold: npt.NDArray[np.int64] | None = None,
 ) -> Predictions:
-    """Return what a model said of a data set's samples, in their order."""
+    """Return a model's predictions for a data set's samples, in their order."""
     samples = dataset.samples
     target, labels = targets(samples, conditions)
     return Predictions(

@@ -102,7 +102,9 @@ def embed(
     name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{precision}"
     cache = Cache(folder / name, (1, 1, channels) if pooled else (height, width, channels))
 
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=(tf.TensorSpec(backbone.input.shape, tf.uint8),), autograph=False
+    )
     def run(images: tf.Tensor) -> tf.Tensor:
         maps = backbone(tf.cast(images, tf.float32), training=False)
         return tf.reduce_mean(maps, axis=(1, 2), keepdims=True) if pooled else maps

@@ -44,6 +44,7 @@ from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.manifest import make_manifest
 from dermis.trainer.training.optimizer import make_optimizer
 from dermis.trainer.training.options import TrainOptions, Workspace
 from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
@@ -338,34 +339,6 @@ def calibrate(
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Export
-
-
-def make_manifest(
-    config: Config,
-    model: keras.Model,
-    conditions: tuple[Condition, ...],
-    trust: Trust,
-    *,
-    version: int,
-    lineage: Mapping[str, str],
-) -> Manifest:
-    """Return the bundle's manifest, as yet without the digests of its files."""
-    return Manifest(
-        version=version,
-        purpose=config.purpose,
-        image_size=config.image_size,
-        conditions=conditions,
-        feature_schema=config.schema.id,
-        embedding_size=model.output["embedding"].shape[1],
-        cam_size=model.output["cam"].shape[2:4],
-        calibration=trust.calibration,
-        prediction_sets=trust.prediction_sets,
-        abstention=trust.abstention,
-        outliers=trust.outliers,
-        grouped_answers=trust.grouped_answers,
-        lineage=dict(lineage),
-        files={},
-    )
 
 
 def export_bundle(

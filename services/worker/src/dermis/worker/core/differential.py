@@ -1,4 +1,4 @@
-"""From a model's probabilities to the differential, its prediction set, or an abstention."""
+"""Turns a model's probabilities into the differential, its prediction set, or an abstention."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
