@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from dermis.data.generated.as_scin import write_as_scin
 from dermis.data.scin.taxonomy import load_taxonomy
 from dermis.shared.stores.disk import DiskStore
-from dermis.trainer.benchmarks import grouped_answers
+from dermis.trainer.benchmarks import grouped_answers, scin
 from dermis.trainer.benchmarks.grouped_answers import FLAT, GROUPED, PRIOR, run_grouped_answers
 from dermis.trainer.benchmarks.scin import ANSWERS
 from dermis.trainer.cli.benchmark import benchmark
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.trainer
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    short = replace(grouped_answers.ANSWERS_CONFIG, stages=(Stage(epochs=12, learning_rate=2e-2),))
+    short = replace(scin.ANSWERS_CONFIG, stages=(Stage(epochs=12, learning_rate=2e-2),))
     monkeypatch.setattr(grouped_answers, "ANSWERS_CONFIG", short)
     monkeypatch.setattr(grouped_answers, "ANSWERS_PENALTIES", ({"head.l2": "0.002"},))
     write_as_scin(DiskStore(tmp_path / "scin"), seed=3, count=240, longest=32)
