@@ -43,7 +43,7 @@ IMAGES_CONFIG = Config(
 ANSWERS_CONFIG = replace(
     IMAGES_CONFIG,
     name="benchmark-answers",
-    stages=(Stage(epochs=300, learning_rate=3e-2),),
+    stages=(Stage(epochs=1000, learning_rate=3e-2),),
     batch=1024,
     backbone="small",
     weights=None,
