@@ -20,6 +20,7 @@ from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.trainer import configs
+from dermis.trainer.cli.benchmark import benchmark
 from dermis.trainer.cli.train import train
 from dermis.trainer.config import Config, load_config, with_settings
 from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
@@ -68,6 +69,10 @@ def test_a_page_says_command_hardware_and_result(name: Any) -> None:
         "state a measured result, or list it in the how-to"
     )
     assert (WHY in page.__doc__) is (name in unmeasured())
+    measure = re.findall(r"^Measure   dermis benchmark (\w+)", page.__doc__, re.MULTILINE)
+    assert set(measure) <= set(benchmark.commands)
+    assert len(measure) == page.__doc__.count("\nMeasure ")
+    assert "dermis.trainer.benchmarks" not in page.__doc__
 
 
 def backbone_file(folder: Any, size: int = 32) -> Any:
@@ -94,7 +99,7 @@ def scin_tables(folder: Any) -> Any:
     return ["--data", folder.as_uri(), "--policy", "scin-all", "--set", "least_cases=2"]
 
 
-NEEDS = {
+NEEDS: dict[str, Any] = {
     "scin": scin_tables,
     "scin_unlabelled": lambda folder: [*scin_tables(folder), "--set", "stage.1.pseudo=0.1"],
     "efficientnet_b0": weights_file,

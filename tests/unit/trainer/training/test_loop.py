@@ -15,14 +15,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dermis.data.dataset import conditions_of, open_dataset
+from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.metadata.core.encode import encode
 from dermis.shared.errors import DermisError
+from dermis.shared.manifest import AbstentionRule
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
+from dermis.trainer.calibration.fit import CalibrationTargets
 from dermis.trainer.config import Config, Stage, as_json, changed
+from dermis.trainer.evaluation import predict
 from dermis.trainer.evaluation.predict import predict_uncalibrated
+from dermis.trainer.evaluation.predictions import SERVED
 from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
@@ -36,13 +40,16 @@ from dermis.trainer.training.loop import TrainState
 from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts
 from dermis.trainer.training.sources import CachedViews
-from dermis.trainer.training.train import fit_model, fit_stages, new_backbone
+from dermis.trainer.training.train import calibrate, fit_model, fit_stages, new_backbone
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")
 SPLIT = DATA.split(seed=0)
 PARTS = Parts(**{name: DATA.part(SPLIT, name) for name in ("train", "validation", "calibration", "test")})
 CONDITIONS = conditions_of(PARTS.train.samples)
+TARGETS = CalibrationTargets(
+    coverage=0.9, abstention=AbstentionRule(min_probability=0, max_set_size=9), false_alarms=0.1
+)
 CONFIG = Config(
     name="tiny",
     backbone="small",
@@ -246,6 +253,24 @@ def test_one_pass_tells_what_each_modality_says(tmp_path: Path) -> None:
         np.testing.assert_allclose(said.raw[shown], model.predict(given, verbose=0)["probabilities"], atol=1e-5)  # type: ignore[arg-type, index]
 
 
+def test_no_more_than_a_batch_of_images_is_in_memory_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, sizes = replace(CONFIG, stages=(Stage(epochs=1),), false_alarms=0.1), []
+
+    def counted(dataset: Dataset, *options: Any) -> Any:
+        sizes.append(len(dataset))
+        return arrays(dataset, *options)
+
+    model, _ = trained(tmp_path, config)
+    monkeypatch.setattr(predict, "arrays", counted)
+    whole = model.predict(arrays(DATA, config.schema, 40), verbose=0)
+    predicted = predict_uncalibrated(model, config, DATA, CONDITIONS)
+    np.testing.assert_allclose(predicted.raw[SERVED], whole["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(predicted.embedding, whole["embedding"], atol=1e-5)
+    calibrate(TARGETS, config, model, PARTS.train, predicted, pooled_folds=False)
+    assert len(DATA) > predict.BATCH
+    assert max(sizes) == predict.BATCH
+
+
 def test_stages_that_freeze_again_are_refused(tmp_path: Path) -> None:
     wrong = replace(CONFIG, stages=CONFIG.stages[::-1])
     with pytest.raises(DermisError, match="unfreeze more and more"):
@@ -312,7 +337,17 @@ def test_two_processes_do_not_mix_their_rows(tmp_path: Path) -> None:
     one.add(["a"], np.ones((1, 2)))
     with pytest.raises(DermisError, match="CACHE_BUSY"):
         other.add(["b"], np.zeros((1, 2)))
-    assert (Cache(tmp_path, (2,)).rows() == 1).all()
+    assert (Cache(tmp_path, (2,)).read(np.array([0])) == 1).all()
+
+
+def test_rows_are_read_at_their_places_and_none_without_any(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, (2, 3))
+    rows = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    cache.add(["a", "b", "c", "d"], rows)
+    assert (cache.read(np.array([3, 0, 3])) == rows[[3, 0, 3]]).all()
+    assert cache.read(np.array([], np.int64)).shape == (0, 2, 3)
+    with pytest.raises(DermisError, match="ends before row 4"):
+        cache.read(np.array([4]))
 
 
 def test_an_image_is_embedded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""One image, from its bytes to its quality report and working image."""
+"""Turns an image's bytes into its quality report and working image."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the samples of an image mean as colours, read from its metadata down to numbers: no text, no names.
+"""Reads what the samples of an image mean as colours, as numbers: no text and no names are kept.
 
 Sources: ICC.1:2022 (profiles), ITU-T H.273 (code points of HEIC, AVIF and PNG's cICP), PNG third edition, DCF 2.0
 (Adobe RGB).

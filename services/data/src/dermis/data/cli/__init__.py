@@ -1,8 +1,8 @@
-"""`dermis data`: read, look at, compare, fetch, split and imitate SCIN."""
+"""`dermis data`: the commands that profile, measure, split, compare, fetch and generate data sets."""
 
 import click
 
-from dermis.data.cli.cases import fetch, generate
+from dermis.data.cli.cases import fetch, generate, paint
 from dermis.data.cli.images import duplicates, images
 from dermis.data.cli.profile import compare, profile
 from dermis.data.cli.space import embed, map_
@@ -23,5 +23,5 @@ def data() -> None:
     """
 
 
-for command in (profile, compare, fetch, split, audit, images, duplicates, generate, embed, map_):
+for command in (profile, compare, fetch, split, audit, images, duplicates, generate, paint, embed, map_):
     data.add_command(command)

@@ -1,10 +1,11 @@
-"""Cases brought home, or generated."""
+"""`dermis data fetch`, `generate` and `paint`: cases that are copied, generated or painted."""
 
 from pathlib import Path
 
 import click
 
 from dermis.data.cli.options import data, policy
+from dermis.shared.options import as_url
 from dermis.shared.stores import open_store
 
 
@@ -69,3 +70,39 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
             open_store(folder.resolve().as_uri()), seed=seed, count=count, longest=longest, step=lambda: bar.update(1)
         )
     click.echo(f"{count:,} cases with {images:,} images written to {folder}")
+
+
+@click.command()
+@click.option(
+    "--source", metavar="URL", callback=as_url, required=True, help="Folder or store URL of SCIN's two tables."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--longest",
+    type=click.IntRange(32, 2048),
+    default=256,
+    show_default=True,
+    help="Longer side of an image in pixels.",
+)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def paint(source: str, seed: int, longest: int, folder: Path) -> None:
+    """Write SCIN's tables with a painted image under every name, to rehearse all that comes after without the bucket.
+    The images show nothing of their cases.
+
+    \b
+    Examples:
+      dermis data paint --source tables rehearsal
+    """
+    from dermis.data.generated.painted import image_keys, paint_images
+    from dermis.data.scin.source import open_scin
+
+    scin = open_scin(source)
+    with click.progressbar(length=len(image_keys(scin)), label="images") as bar:
+        images = paint_images(
+            scin,
+            open_store(folder.resolve().as_uri()),
+            seed=seed,
+            longest=longest,
+            step=lambda: bar.update(1),
+        )
+    click.echo(f"{len(scin.cases):,} cases with {images:,} painted images written to {folder}")

@@ -1,4 +1,4 @@
-"""What a model rests on and what shakes it: ablation, robustness, skin-tone flips.
+"""Studies of what a model depends on: ablation, robustness, skin-tone flips.
 
 Each is a pass over the data set, or several.
 """

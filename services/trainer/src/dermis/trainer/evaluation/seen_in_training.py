@@ -1,4 +1,4 @@
-"""Which cases a model learned from: a run's record of them, and how many of another data set's are among them."""
+"""Tells which cases a model learned from, by the run's record, and how many of a data set are among them."""
 
 import hashlib
 import json

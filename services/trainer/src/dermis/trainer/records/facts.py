@@ -114,7 +114,7 @@ AnyRunFact = Started | Resumed | Epoch | RunStopped | RunFailed | RunFinished
 
 
 class RunState(BaseModel):
-    """What is known of a run. `last_sign`: when it last said anything; a killed run is RUNNING and silent."""
+    """A run by its facts. `last_sign`: when it last wrote one; a killed run stays RUNNING and writes no more."""
 
     model_config = ConfigDict(frozen=True)
 

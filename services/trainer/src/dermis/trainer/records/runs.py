@@ -132,7 +132,7 @@ class Run:
 
     @classmethod
     def resume(cls, store: BlobStore, run_id: str, *, hardware: str | None = None) -> Self:
-        """Begin a run's next attempt, whether it was stopped, failed or was killed without a word.
+        """Begin a run's next attempt, whether it was stopped, failed or was killed.
 
         NOT_FOUND without such a run, CONFLICT if it is finished or another process resumes it at the same time.
         """
@@ -177,13 +177,13 @@ class Run:
         )
 
     def learns(self, parts: Mapping[str, Iterable[str]]) -> None:
-        """Say which cases this run learns from; the first word stands."""
+        """Record which cases this run learns from; an earlier record stands."""
         self._put_first(
             LEARNED_FILE, Learned(run_id=self.id, parts={name: tuple(keys) for name, keys in parts.items()})
         )
 
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
-        """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands.
+        """Record that epoch `k` has ended; where an epoch is done again after a kill, its first record stands.
 
         CONFLICT as `check`.
         """
@@ -225,18 +225,18 @@ class Run:
         return files
 
     def finish(self, version: VersionRef) -> None:
-        """Say which version came of it; CONFLICT as `check`, or if another one did."""
+        """Record the version that the run published; CONFLICT as `check`, or if another version is recorded."""
         self.check()
         self._put("finished.json", RunFinished(run_id=self.id, finished_at=_now(), version=version))
         self._clear_checkpoints(keep=None)
 
     def stop(self, reason: str) -> None:
-        """Say that someone stopped this attempt."""
+        """Record that someone stopped this attempt."""
         fact = RunStopped(run_id=self.id, attempt=self.attempt, ended_at=_now(), reason=reason)
         self._put_first(f"stopped/{self.attempt}.json", fact)
 
     def fail(self, reason: str, detail: str) -> None:
-        """Say that this attempt could not go on."""
+        """Record that this attempt could not go on."""
         fact = RunFailed(run_id=self.id, attempt=self.attempt, ended_at=_now(), reason=reason, detail=detail)
         self._put_first(f"failed/{self.attempt}.json", fact)
 

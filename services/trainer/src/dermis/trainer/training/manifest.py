@@ -1,4 +1,4 @@
-"""What a bundle says of the model in it."""
+"""The manifest of a trained model's bundle."""
 
 from collections.abc import Mapping
 
@@ -31,6 +31,7 @@ def make_manifest(
         prediction_sets=trust.prediction_sets,
         abstention=trust.abstention,
         outliers=trust.outliers,
+        grouped_answers=trust.grouped_answers,
         lineage=dict(lineage),
         files={},
     )

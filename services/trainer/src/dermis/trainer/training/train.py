@@ -25,7 +25,7 @@ from dermis.shared.stores import open_store
 from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
+from dermis.trainer.evaluation.predict import keras_outputs, open_bundle, predict, predict_uncalibrated
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
@@ -123,7 +123,11 @@ def build_bundle(
     # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
     wanted = CalibrationTargets(
-        coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms
+        coverage=config.coverage,
+        abstention=config.abstention,
+        risk=config.risk,
+        false_alarms=config.false_alarms,
+        taxonomy=config.taxonomy,
     )
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
@@ -317,8 +321,7 @@ def calibrate(
     """
     embedding = training_embedding = calibration.embedding
     if config.false_alarms:
-        inputs = arrays(training, config.schema, config.image_size)
-        training_embedding = model.predict(inputs, batch_size=BATCH, verbose=0)["embedding"]
+        training_embedding = keras_outputs(model, config, training, names=("embedding",))["embedding"]
     if config.false_alarms and pooled_folds:
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
         training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
@@ -330,6 +333,7 @@ def calibrate(
         groups=fitzpatrick_groups(calibration),
         embedding=embedding,
         training_embedding=training_embedding,
+        conditions=calibration.conditions,
     )
 
 
