@@ -162,6 +162,17 @@ def test_delete_is_idempotent_and_frees_the_key(store: BlobStore) -> None:
 # --- compare and set ------------------------------------------------------------------------------------------------
 
 
+def test_delete_with_a_generation_leaves_another_one(store: BlobStore) -> None:
+    store.put_once("open/a", b"1")
+    first = store.get_versioned("open/a").generation
+    second = store.replace("open/a", b"2", generation=first)
+    store.delete("open/a", generation=first)
+    assert store.get("open/a") == b"2"
+    store.delete("open/a", generation=second)
+    assert [*store.list("")] == []
+    store.delete("open/a", generation=second)
+
+
 def test_replace_with_generation_0_puts_if_absent(store: BlobStore) -> None:
     assert store.get_versioned("models/current.json") == Versioned(b"", 0)
     first = store.replace("models/current.json", b"1", generation=0)

@@ -89,8 +89,8 @@ class BlobStore(Protocol):
         """Compare-and-set: put if the object still has `generation`, else `BlobConflict`; return the new generation."""
         ...
 
-    def delete(self, key: str) -> None:
-        """Delete an object; no error if there is none."""
+    def delete(self, key: str, *, generation: int | None = None) -> None:
+        """Delete an object, with `generation` only while it has that one; no error if there is none, or another."""
         ...
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:

@@ -150,12 +150,14 @@ class DiskStore:
             for name in names:
                 _make_folder(self._root / checked(name))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, generation: int | None = None) -> None:
         checked(key)
         top = self._top(key)
         with _faults():
             self._clear_leftovers()
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError), _lock(top):
+                if generation not in (None, self.get_versioned(key).generation):
+                    return
                 self._where_it_lies(key, Path.unlink)
             folder = self._path(key).parent
             while folder != top:

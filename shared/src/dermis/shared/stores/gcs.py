@@ -124,9 +124,9 @@ class GcsStore:
                 written = int(blob.generation)
             return written
 
-    def delete(self, key: str) -> None:
-        with self._faults(), contextlib.suppress(api.NotFound):
-            self._blob(key).delete(timeout=TIMEOUT_S, retry=self._retry)
+    def delete(self, key: str, *, generation: int | None = None) -> None:
+        with self._faults(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
+            self._blob(key).delete(if_generation_match=generation, timeout=TIMEOUT_S, retry=self._retry)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         check_range(prefix, after)

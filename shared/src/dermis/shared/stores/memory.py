@@ -59,9 +59,10 @@ class MemoryStore:
                 raise BlobConflict(key)
             return self._put(key, data)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, generation: int | None = None) -> None:
         with self._lock:
-            self._objects.pop(checked(key), None)
+            if generation in (None, self.get_versioned(key).generation):
+                self._objects.pop(checked(key), None)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         check_range(prefix, after)
