@@ -20,6 +20,7 @@ import pytest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, Versioned
 from dermis.shared.stores import open_store
+from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
 
 pytest_plugins = ["tests.support.gcs"]
@@ -163,6 +164,8 @@ def test_delete_is_idempotent_and_frees_the_key(store: BlobStore) -> None:
 
 
 def test_delete_with_a_generation_leaves_another_one(store: BlobStore) -> None:
+    if not isinstance(store, MemoryStore | DiskStore):
+        pytest.skip("the emulator reads no precondition of a DELETE; test_gcs looks at the request")
     store.put_once("open/a", b"1")
     first = store.get_versioned("open/a").generation
     second = store.replace("open/a", b"2", generation=first)

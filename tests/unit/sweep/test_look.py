@@ -239,11 +239,11 @@ def test_a_case_that_is_erased_while_it_is_closed_leaves_nothing(bench: Bench) -
     bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
     delete = bench.store.delete
 
-    def erased_before(key: str) -> None:
+    def erased_before(key: str, *, generation: int | None = None) -> None:
         """Put the tombstone, as who is killed before the rest of the erasure does."""
         bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW))
         bench.store.delete = delete  # type: ignore[method-assign]
-        delete(key)
+        delete(key, generation=generation)
 
     bench.store.delete = erased_before  # type: ignore[method-assign]
     assert bench.look() == {Action.CLOSE: 1}
@@ -316,12 +316,12 @@ def test_a_case_that_is_reopened_while_the_look_closes_it_stays_open(bench: Benc
     bench.put(open_key("c"), marker())
     bench.put(fact_key(OWNER, "c", "received"), received())
     bench.put(failed_key(OWNER, "c", 1), failed(1))
-    read = bench.sweep._state
+    read, later = bench.sweep._state, marker(attempt=2)
 
-    def reopened(opened: OpenCase) -> CaseState:
-        state = read(opened)
+    def reopened(marker: OpenCase) -> CaseState:
+        state = read(marker)
         bench.store.delete(open_key("c"))
-        bench.put(open_key("c"), marker(attempt=2))
+        bench.put(open_key("c"), later)
         return state
 
     bench.sweep._state = reopened  # type: ignore[method-assign]

@@ -39,6 +39,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
+from dermis.shared.closing import close_attempt
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import Reason, is_refusal
@@ -199,7 +200,7 @@ class Pipeline:
             state = self._read(job)
         except FactBroken:  # there is nothing to go on with, at no later time either; its retention ends it
             self._put_failed(job, reason=reason, detail=detail)
-            self.store.delete(open_key(job.case_id))
+            close_attempt(self.store, case_id=job.case_id, attempt=job.attempt)
             return fold(())
         if state.received is not None and not state.closed:
             self._put_failed(job, reason=reason, detail=detail)
@@ -455,15 +456,14 @@ class Pipeline:
         """
         if state.erased:
             clear(self.store, owner=job.owner, case_id=job.case_id)
-        if state.erased or state.outcome or (state.failed and not self._is_reopened(job)):
-            self.store.delete(open_key(job.case_id))
+        if state.closed:
+            if state.erased or state.outcome:
+                self.store.delete(open_key(job.case_id))
+            else:
+                close_attempt(self.store, case_id=job.case_id, attempt=job.attempt)
             if not state.erased and self._get(fact_key(job.owner, job.case_id, "erased"), Erased):
                 clear(self.store, owner=job.owner, case_id=job.case_id)  # who erased it just now counted on the marker
         return state
-
-    def _is_reopened(self, job: AssessJob) -> bool:
-        marker = self.marker(job)
-        return marker is not None and marker.attempt > job.attempt
 
 
 def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[np.float32]) -> Inputs:
