@@ -178,10 +178,10 @@ class TestRetention:
         cases = [self.case(bench, days) for days in (33, 32, 31)]
         delete = bench.store.delete
 
-        def refuse(key: str) -> None:
+        def refuse(key: str, *, generation: int | None = None) -> None:
             if cases[0] in key:
                 raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "the store refused: Input/output error")
-            delete(key)
+            delete(key, generation=generation)
 
         bench.store.delete = refuse  # type: ignore[method-assign]
         assert bench.retention.end_retention(NOW) == 2
