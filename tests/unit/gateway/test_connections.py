@@ -11,8 +11,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from dermis.gateway import connection, connections
-from dermis.gateway.connection import Connection
+from dermis.gateway.connection import BoundedConnection
 from dermis.gateway.connections import Bounds, Connections, most_connections
+from tests.support.clocks import run_jumping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -89,7 +90,8 @@ class Server:
     def __init__(self, *, most: int = 100, most_per_address: int = 50, head_seconds: float = 5) -> None:
         self.refused: Counter[str] = Counter()
         bounds = Bounds(most=most, most_per_address=most_per_address, head_seconds=head_seconds)
-        self.connections = Connections(bounds, lambda reason: self.refused.update([reason]))
+        clock = asyncio.get_running_loop().time
+        self.connections = Connections(bounds, lambda reason: self.refused.update([reason]), clock=clock)
         self.config = uvicorn.Config(self.answer, log_config=None, interface="asgi3", ws="none", proxy_headers=False)
         self.state = ServerState()
         self.go = asyncio.Event()
@@ -120,13 +122,13 @@ class Server:
 
     def connect(self, peer: str = "192.0.2.1", *, socket: object = None) -> Wire:
         wire = Wire(peer, socket)
-        wire.protocol = Connection(self.connections, config=self.config, server_state=self.state, app_state={})
+        wire.protocol = BoundedConnection(self.connections, config=self.config, server_state=self.state, app_state={})
         wire.protocol.connection_made(wire)
         return wire
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(test())
+    run_jumping(test())
 
 
 async def settle() -> None:

@@ -15,11 +15,11 @@ def marker(attempt: int) -> bytes:
     return OpenCase(case_id="c", owner="public", opened_at=NOW, attempt=attempt).model_dump_json().encode()
 
 
-@pytest.mark.parametrize(("standing", "stays"), [(1, False), (2, False), (3, True), (None, False)])
-def test_the_marker_of_a_later_attempt_stays(standing: int | None, stays: bool) -> None:
+@pytest.mark.parametrize(("standing", "stays"), [(1, False), (2, False), (3, True), (None, False), (0, False)])
+def test_the_marker_of_a_later_attempt_alone_stays(standing: int | None, stays: bool) -> None:
     store = MemoryStore()
-    if standing:
-        store.put_once(open_key("c"), marker(standing))
+    if standing is not None:
+        store.put_once(open_key("c"), marker(standing) if standing else b"broken")
     close_attempt(store, case_id="c", attempt=2)
     assert [*store.list("")] == ([open_key("c")] if stays else [])
 

@@ -20,11 +20,11 @@ OUTLIERS_FILE = "outliers.npz"
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
 
 
-class Frozen(BaseModel):
+class ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FeatureField(Frozen):
+class FeatureField(ManifestModel):
     """A question and how it becomes columns.
 
     ONE_OF: one column a value, then one that is 1 where the answer is absent. ANY_OF: the same, for several answers.
@@ -37,7 +37,7 @@ class FeatureField(Frozen):
     absent_values: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _known(self) -> "FeatureField":
+    def _name_is_an_answer(self) -> "FeatureField":
         if self.name not in SelfReport.model_fields:
             raise ValueError(
                 f"field {self.name!r} is no answer of a self-report; use one of {sorted(SelfReport.model_fields)}"
@@ -49,7 +49,7 @@ class FeatureField(Frozen):
         return (*(f"{self.name}={value}" for value in self.values), f"{self.name}=ABSENT")
 
 
-class FeatureSchema(Frozen):
+class FeatureSchema(ManifestModel):
     """An ordered list of fields; its id is the SHA-256 of its canonical JSON (sorted keys, no spaces)."""
 
     format: Literal["dermis.feature-schema/1"] = "dermis.feature-schema/1"
@@ -70,19 +70,19 @@ class FeatureSchema(Frozen):
         return not any(field.name in AUDIT_ONLY for field in self.fields)
 
 
-class Condition(Frozen):
+class Condition(ManifestModel):
     id: str
     name: str
 
 
-class Calibration(Frozen):
+class Calibration(ManifestModel):
     """Temperature scaling (Guo et al. 2017): softmax(log p / temperature)."""
 
     method: Literal["temperature"] = "temperature"
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
-class PredictionSets(Frozen):
+class PredictionSets(ManifestModel):
     """Conformal sets (Sadinle et al. 2019): every condition with probability >= threshold, at least the most probable.
 
     `thresholds` by self-reported Fitzpatrick group; where the type is not given, the lowest (largest sets) applies.
@@ -96,7 +96,7 @@ class PredictionSets(Frozen):
     pooled: tuple[FitzpatrickGroup, ...] = ()
 
 
-class SelectiveRisk(Frozen):
+class SelectiveRisk(ManifestModel):
     """What an abstention rule was chosen to keep, on `calibrated_on` cases (Geifman & El-Yaniv 2017).
 
     Of the cases answered at most `risk` lack their condition among the first `top`, with probability `confidence` over
@@ -110,7 +110,7 @@ class SelectiveRisk(Frozen):
     calibrated_on: int
 
 
-class AbstentionRule(Frozen):
+class AbstentionRule(ManifestModel):
     """Abstain if the most probable condition has less than `min_probability`, or the set more than `max_set_size`.
 
     `chosen_for`: the selective risk that `min_probability` was chosen to keep; None if it was set by hand.
@@ -121,7 +121,44 @@ class AbstentionRule(Frozen):
     chosen_for: SelectiveRisk | None = None
 
 
-class OutlierRule(Frozen):
+class ConditionGroup(ManifestModel):
+    """A condition group; `name` in plain words. It holds `conditions` (ids), or the groups that name it as `parent`."""
+
+    id: str
+    name: str
+    parent: str | None = None
+    conditions: tuple[str, ...] = ()
+
+
+class GroupedAnswers(ManifestModel):
+    """Answers at the level at which the model can be sure: at most `most_entries` conditions or groups.
+
+    The answer is the narrowest of a nested family whose probability exceeds `threshold`; none does: an abstention. In
+    new cases it holds `coverage` of the reference differential, by `calibrated_on` cases. A group with more than
+    `largest_share` of all conditions is no answer. `taxonomy`: what the groups were taken from.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    calibrated_on: int
+    groups: Annotated[tuple[ConditionGroup, ...], Field(min_length=1)]
+    most_entries: Annotated[int, Field(ge=1)] = 3
+    largest_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    taxonomy: str = ""
+
+    @model_validator(mode="after")
+    def _is_a_tree(self) -> "GroupedAnswers":
+        ids = [group.id for group in self.groups]
+        inside = [condition for group in self.groups for condition in group.conditions]
+        tops = {group.id for group in self.groups if group.parent is None}
+        if twice := {name for names in (ids, inside) for name in names if names.count(name) > 1}:
+            raise ValueError(f"{min(twice)!r} stands twice in the groups: give each condition and group one place")
+        if lost := {group.parent for group in self.groups if group.parent} - tops:
+            raise ValueError(f"{min(lost)!r} is the parent of a group, but no group without a parent has this id")
+        return self
+
+
+class OutlierRule(ManifestModel):
     """Abstain if the outlier score of a case's embedding exceeds `threshold`.
 
     `file` of the bundle says how it is taken.
@@ -135,7 +172,7 @@ class OutlierRule(Frozen):
     calibrated_on: int
 
 
-class Manifest(Frozen):
+class Manifest(ManifestModel):
     """`manifest.json`: all that a worker needs to use a bundle.
 
     The bundle's folder is a SavedModel with one signature, `serving_default`: `images uint8[B,3,S,S,3]`,
@@ -157,21 +194,30 @@ class Manifest(Frozen):
     prediction_sets: PredictionSets
     abstention: AbstentionRule
     outliers: OutlierRule | None = None
+    grouped_answers: GroupedAnswers | None = None
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""
+
+    @model_validator(mode="after")
+    def _groups_hold_its_conditions(self) -> "Manifest":
+        groups = self.grouped_answers.groups if self.grouped_answers else ()
+        inside = {condition for group in groups for condition in group.conditions}
+        if lost := inside - {condition.id for condition in self.conditions}:
+            raise ValueError(f"grouped_answers: {min(lost)!r} is no condition of the model: leave it out of the groups")
+        return self
 
     @property
     def key(self) -> str:
         return bundle_key(self.name, self.version)
 
 
-class VersionRef(Frozen):
+class VersionRef(ManifestModel):
     name: str
     version: int
 
 
-class Current(Frozen):
+class Current(ManifestModel):
     """`models/current.json`: the one mutable object of the store."""
 
     current: VersionRef

@@ -7,7 +7,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from dermis.gateway.connections import Connections, Refusal
+from dermis.gateway.connections import Connections, HttpRefusal
 from dermis.gateway.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_of, title
 
 _SLICE = 16 * 1024
@@ -20,7 +20,7 @@ _LEAVE_S = 1.0
 _MOST_DISCARDED = 128 * 1024 * 1024
 
 
-class Connection(HttpToolsProtocol):
+class BoundedConnection(HttpToolsProtocol):
     """One connection.
 
     A head (request line and headers) is bounded in bytes, fields and time, so is all framing of a body.
@@ -44,7 +44,7 @@ class Connection(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         try:
             self._connections.add(self)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             self._refuse(refusal)
         else:
             self._settle(begun=True)
@@ -67,7 +67,7 @@ class Connection(HttpToolsProtocol):
                 if self.transport.is_closing():
                     return
                 self._feed(data[start : start + _SLICE])
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             self._refuse(refusal)
             return
         self._settle(begun=True)
@@ -83,7 +83,7 @@ class Connection(HttpToolsProtocol):
         if not self._in_head:
             return  # a trailer: the request is with the application already
         if len(self.headers) >= _MOST_HEADERS:
-            raise Refusal(
+            raise HttpRefusal(
                 431, "HEADERS_TOO_MANY", f"the request has more than {_MOST_HEADERS} header fields; send fewer"
             )
         super().on_header(name, value)
@@ -95,12 +95,12 @@ class Connection(HttpToolsProtocol):
             detail = (
                 "Transfer-Encoding names another coding than chunked, or more than one; send chunked alone or a length"
             )
-            raise Refusal(501, "TRANSFER_ENCODING", detail)
+            raise HttpRefusal(501, "TRANSFER_ENCODING", detail)
         if not self._resumable:
             self._connections.begins(self)
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
-            raise Refusal(
+            raise HttpRefusal(
                 429,
                 "PIPELINE_TOO_LONG",
                 f"more than {_MOST_PIPELINED} requests wait for their answers; read some first",
@@ -160,16 +160,16 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # no other protocol is spoken: the request is answered in this one
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, Refusal):
+            if isinstance(error.__context__, HttpRefusal):
                 raise error.__context__ from None
-            raise Refusal(400, "HTTP_BROKEN", "this is no HTTP/1.1 request; send one by RFC 9112") from None
+            raise HttpRefusal(400, "HTTP_BROKEN", "this is no HTTP/1.1 request; send one by RFC 9112") from None
         if not self._begun:
             self._framing += len(data) - (self._body - body)
         elif fresh and self._begun == 1:
             self._framing = len(data) - self._body
         if self._framing > _MOST_HEAD_BYTES + self._body:
             what = "request line and headers hold" if self._in_head else "chunk sizes, extensions and trailers hold"
-            raise Refusal(431, "HEADERS_TOO_LARGE", f"{what} more than {_MOST_HEAD_BYTES:,} bytes; send less")
+            raise HttpRefusal(431, "HEADERS_TOO_LARGE", f"{what} more than {_MOST_HEAD_BYTES:,} bytes; send less")
 
     def _settle(self, *, begun: bool) -> None:
         """Leave the connection to its request, or give it the time in which one is due.
@@ -199,7 +199,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             seconds = self._connections.bounds.head_seconds
             self._refuse(
-                Refusal(
+                HttpRefusal(
                     408, "HEADERS_TOO_SLOW", f"request line and headers did not come within {seconds:g} s; try again"
                 )
             )
@@ -211,7 +211,7 @@ class Connection(HttpToolsProtocol):
         self._connections.note("ANSWER_NOT_READ")
         self.transport.abort()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: HttpRefusal) -> None:
         """Answer, where no answer is under way, and leave a moment to read it."""
         self._refused = True
         self._cancel_deadline()
@@ -246,7 +246,7 @@ class Connection(HttpToolsProtocol):
         if self._framing > _MOST_DISCARDED:
             self.flow.pause_reading()
 
-    def _answer(self, refusal: Refusal) -> bytes:
+    def _answer(self, refusal: HttpRefusal) -> bytes:
         body = problem_of(refusal.status, refusal.reason, refusal.detail).model_dump_json().encode()
         headers = [
             *self.server_state.default_headers,

@@ -30,7 +30,7 @@ class Bounds:
     head_seconds: float
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """Ends a connection with a status and a sentence."""
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
@@ -110,7 +110,7 @@ class Connections:
         self._logged_at = -_LOG_EVERY_S
 
     def add(self, connection: Guest) -> None:
-        """Take a connection in; Refusal if there are too many and none of them may give way."""
+        """Take a connection in; HttpRefusal if there are too many and none of them may give way."""
         most = self.bounds.most_per_address
         if connection.address not in self._per_address:
             self._per_address[connection.address] = Crowd(most, f"one address holds more than {most} connections")
@@ -144,7 +144,7 @@ class Connections:
             crowd.waiting.pop(connection, None)
 
     def begins(self, connection: Guest) -> None:
-        """Note that a request comes into work; Refusal if as many are as may be."""
+        """Note that a request comes into work; HttpRefusal if as many are as may be."""
         self.not_waiting(connection)
         for crowd in self._crowds(connection):
             if crowd.is_busy:
@@ -176,8 +176,8 @@ class Connections:
         self._make_room(crowd)
 
 
-def _busy(crowd: Crowd) -> Refusal:
-    return Refusal(503, "CONNECTIONS_BUSY", f"{crowd.too_many}, all of them in use; come again")
+def _busy(crowd: Crowd) -> HttpRefusal:
+    return HttpRefusal(503, "CONNECTIONS_BUSY", f"{crowd.too_many}, all of them in use; come again")
 
 
 def most_connections(wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""What can be done with cases, over the object store."""
+"""The gateway's use-cases of cases, over the object store."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ def now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class CasePipeline:
     """The use-cases of the gateway over the store."""
 
     store: BlobStore

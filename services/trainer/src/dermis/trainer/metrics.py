@@ -120,15 +120,14 @@ def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
     }
 
 
-def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
+def of_ranking(judged: Judged, weights: Floats, *, positive: Hits | None = None) -> dict[str, Floats]:
     """Return macro AUROC and mean average precision.
 
-    They take one condition against the rest, over those with weight on both sides.
+    They take one condition against the rest, over those with weight on both sides. `positive` bool[N,K]: which cases
+    have each of the first K conditions; by default the label alone.
     """
-    rankings = [
-        ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights)
-        for k in range(judged.probabilities.shape[1])
-    ]
+    there = np.arange(judged.probabilities.shape[1]) == judged.labels[:, None] if positive is None else positive
+    rankings = [ranking(judged.probabilities[:, k], own, judged.fold, weights) for k, own in enumerate(there.T)]
     areas, precisions = (np.stack(each, 1) for each in zip(*rankings, strict=True))
     return {"macro_auroc": _nanmean(areas), "mean_average_precision": _nanmean(precisions)}
 
@@ -162,9 +161,8 @@ def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Fl
     there = positive[order]
     ties = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     holds = np.logical_or.reduceat(there, ties)
-    starts = ties[
-        holds | np.r_[True, holds[:-1]]
-    ]  # equal scores count as one, and so do all between two that hold a positive
+    # Ties are one step; so are neighbouring ties without a positive, which change no precision at a positive.
+    starts = ties[holds | np.r_[True, holds[:-1]]]
     place = np.searchsorted(starts, np.flatnonzero(there), side="right") - 1
     first = np.flatnonzero(np.r_[True, np.diff(place) != 0])
     total = np.add.reduceat(weights[:, order], starts, axis=1)

@@ -1,4 +1,4 @@
-"""A step of a batch: its images read from their source, each row assessed as a case is, and the results put once."""
+"""Does a step of a batch: reads its images from their source, assesses each row as a case, puts the results once."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,9 +22,11 @@ from dermis.shared.batches import (
     batch_rows_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.header import Reason
+from dermis.shared.images.header import ImageRefusal
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
-from dermis.worker.pipeline import TOO_COSTLY, Exceeded, Pipeline
+from dermis.worker.judge import TOO_COSTLY
+from dermis.worker.pipeline import Pipeline
+from dermis.worker.ports import AtRisk, Exceeded
 from dermis.worker.row_by_row import RowByRow
 
 
@@ -53,7 +55,7 @@ class Batches:
         can't be used.
         """
         key = batch_result_key(job.batch_id, job.step)
-        careful = RowByRow(store=self._store, prefix=f"{batch_key(job.batch_id)}/rows")
+        careful = RowByRow(strikes=self._pipeline.strikes, prefix=f"{batch_key(job.batch_id)}/rows")
         if has(self._store, batch_erased_key(job.batch_id)):
             careful.clear()
             return 0
@@ -65,11 +67,9 @@ class Batches:
             return 0  # erased, or never wholly submitted
         numbers = manifest.rows_of(job.step)
 
-        def do(n: int) -> bytes:
-            costly = partial(self._keep_costly, careful, n, rows[n])
-            return as_lines(
-                [self._result(n, rows[n], source, waits=lambda: self._waits(job.batch_id), exceeded=costly)]
-            )
+        def do(n: int, at_risk: AtRisk) -> bytes:
+            costly, waits = partial(self._keep_costly, careful, n, rows[n]), partial(self._waits, job.batch_id)
+            return as_lines([self._result(n, rows[n], source, waits=waits, exceeded=costly, at_risk=at_risk)])
 
         noted = row_by_row or careful.noted()
         try:
@@ -117,7 +117,7 @@ class Batches:
             self._store.delete(key)
 
     def _keep_costly(self, careful: RowByRow, n: int, row: BatchRow) -> None:
-        fault = RowFault(reason=Reason.COST, detail=f"{_names(row)}: {TOO_COSTLY}")
+        fault = RowFault(reason=ImageRefusal.COST, detail=f"{_names(row)}: {TOO_COSTLY}")
         careful.keep(n, as_lines([BatchResult(row=n, name=row.name, fault=fault)]))
 
     def _waits(self, batch_id: str) -> bool:
@@ -128,7 +128,14 @@ class Batches:
         return self._store.clock() - self._store.written_at(batch_manifest_key(batch_id)) < self._give_up_after
 
     def _result(
-        self, n: int, row: BatchRow, source: BlobStore, *, waits: Callable[[], bool], exceeded: Exceeded
+        self,
+        n: int,
+        row: BatchRow,
+        source: BlobStore,
+        *,
+        waits: Callable[[], bool],
+        exceeded: Exceeded,
+        at_risk: AtRisk,
     ) -> BatchResult:
         """Return what became of a row.
 
@@ -146,7 +153,9 @@ class Batches:
                 raise
             detail = f"{error.detail}; let the worker read the row's images, and send the row again"
             return BatchResult(row=n, name=row.name, fault=RowFault(reason="IMAGE_UNREADABLE", detail=detail))
-        outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report, exceeded=exceeded)
+        outcome, assessed = self._pipeline.assess_row(
+            row.name, images, row.self_report, exceeded=exceeded, at_risk=at_risk
+        )
         return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
 
     def _open(

@@ -17,8 +17,9 @@ from dermis.shared.tracing import received_from, span, tracer
 from dermis.worker.adapters.turns import Turns
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
-from dermis.worker.pipeline import WORKER_LOST, Pipeline
+from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
+from dermis.worker.strikes import WORKER_LOST
 from dermis.worker.turn_tasks import turn
 
 RETRY_AFTER_S = (0.5, 1.5)
@@ -54,6 +55,7 @@ def make_app(
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,  # kombu's own 10 would look for lost jobs every 100 s only
             "socket_keepalive": True,
+            "queue_order_strategy": "dermis.worker.adapters.queues:FirstsEverySecondTime",
         },
     )
 

@@ -1,10 +1,10 @@
 """PAD-UFES-20: EfficientNet-Lite0 at 288 px with three earlier depths, images and answers.
 
 Train     dermis train pad_ufes_20 --data FOLDER --store URL
-Measure   python -m dermis.trainer.benchmarks.comparisons pad_ufes_20 --data FOLDER --work FOLDER
+Measure   dermis benchmark pad_ufes_20 --data FOLDER
 Hardware  2 CPU cores, 3 GB of memory
-Result    5-fold by person: top-1 0.601, top-3 0.895 (floors 0.364, 0.811), n = 143;
-docs/reference/trainer-benchmarks.md
+Result    5-fold by person: top-1 0.587, top-3 0.853 (floors 0.364, 0.811), n = 143;
+          docs/reference/trainer-benchmarks.md
 """
 
 from dermis.trainer.config import Config, Stage

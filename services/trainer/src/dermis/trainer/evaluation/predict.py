@@ -1,4 +1,4 @@
-"""What a bundle says of a data set.
+"""Predicts the cases of a data set by a bundle.
 
 Images are decoded, judged and fitted, answers encoded and the graph run as in serving.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import openvino
 from scipy.special import softmax
 
-from dermis.data.dataset import Dataset, Images
+from dermis.data.dataset import Dataset, ImageSource
 from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
@@ -106,11 +106,11 @@ def predict(
     quality_filter: bool = True,
     change: Change | None = None,
     hidden: Sequence[str] = (),
-    shown: Sequence[Modality] = ("images and answers", "images alone", "answers alone"),
+    modalities: Sequence[Modality] = ("images and answers", "images alone", "answers alone"),
     step: Callable[[int], None] = lambda _cases: None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Predictions:
-    """Return what a bundle says of every case of a data set.
+    """Return a bundle's predictions for every case of a data set.
 
     `step` hears how many cases were done, `say` which images could not be read.
 
@@ -129,7 +129,7 @@ def predict(
     size = bundle.manifest.image_size
     nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
     silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
-    batches: dict[Modality, list[Floats]] = {what: [] for what in shown}
+    batches: dict[Modality, list[Floats]] = {what: [] for what in modalities}
     embeddings: list[Floats] = []
     reports: list[tuple[QualityReport, ...]] = []
     lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
@@ -150,7 +150,7 @@ def predict(
                 "images alone": softmax(np.log(np.maximum(probabilities, 1e-37)) - answers + silent, axis=1),
                 "answers alone": softmax(answers, axis=1),
             }
-            for what in shown:
+            for what in modalities:
                 batches[what].append(raw_probabilities[what])
             step(len(samples))
     for why, cases in lost.items():
@@ -177,9 +177,9 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
 
     The model gets every image that can be read; serving leaves UNUSABLE images out.
     """
-    inputs = arrays(dataset, config.schema, config.image_size)
-    outputs = model.predict(inputs, batch_size=BATCH, verbose=0)
-    nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
+    outputs = keras_outputs(model, config, dataset, names=("probabilities", "logits", "answers_logits", "embedding"))
+    first = arrays(replace(dataset, samples=dataset.samples[:1]), config.schema, config.image_size)
+    nothing = without_images(without_answers(first, config.schema))
     no_answers = model.predict(nothing, verbose=0)["answers_logits"]
     raw: dict[Modality, Floats] = {
         "images and answers": outputs["probabilities"],
@@ -187,6 +187,17 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
         "answers alone": softmax(outputs["answers_logits"], axis=1),
     }
     return predictions(dataset, conditions, raw, embedding=outputs["embedding"], model=config.name)
+
+
+def keras_outputs(model: Any, config: Config, dataset: Dataset, *, names: Sequence[str]) -> dict[str, Floats]:
+    """Return some outputs [N,...] of a trained Keras model; no more than a batch of images is in memory at once."""
+    rows: dict[str, list[Floats]] = {name: [] for name in names}
+    for samples in _batches(dataset.samples):
+        batch = arrays(replace(dataset, samples=tuple(samples)), config.schema, config.image_size)
+        outputs = model.predict_on_batch(batch)
+        for name in names:
+            rows[name].append(outputs[name])
+    return {name: np.concatenate(batches) for name, batches in rows.items()}
 
 
 def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:
@@ -238,7 +249,7 @@ class _Looked:
     lost: Lost | None = None
 
 
-def _look(store: Images, key: str, policy: quality.Policy, change: Change | None) -> _Looked:
+def _look(store: ImageSource, key: str, policy: quality.Policy, change: Change | None) -> _Looked:
     try:
         working = decode(store.get(key)).image
     except DermisError as error:
@@ -276,7 +287,7 @@ def predictions(
     model: str,
     fold: npt.NDArray[np.int64] | None = None,
 ) -> Predictions:
-    """Return what a model said of a data set's samples, in their order."""
+    """Return a model's predictions for a data set's samples, in their order."""
     samples = dataset.samples
     target, labels = targets(samples, conditions)
     return Predictions(

@@ -1,4 +1,4 @@
-"""What counted in the answers: exact, since a bundle's answers_logits are linear in the feature vector."""
+"""Computes how much each answer counted; exact, since a bundle's answers_logits are linear in the feature vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def answer_shares(
 ) -> tuple[AnswerShare, ...]:
     """Return the share of each answer that the vector holds, in the schema's order, those that counted for nothing too.
 
-    `shown` are the conditions to tell it for: place and id. A share is the logit with the answer less the logit with
+    `conditions`: place and id of those to explain. A share is the logit with the answer less the logit with
     that answer left out, the others kept.
     """
     rows = []
@@ -56,7 +56,7 @@ def answer_shares(
     for field in schema.fields:
         columns = slice(start, start + len(field.columns))
         start = columns.stop
-        values = _given(field, features[columns])
+        values = _answer_values(field, features[columns])
         if not values:
             continue
         left_out = np.zeros(len(field.columns), np.float32)
@@ -67,5 +67,5 @@ def answer_shares(
     return tuple(rows)
 
 
-def _given(field: FeatureField, columns: Floats) -> tuple[str, ...]:
+def _answer_values(field: FeatureField, columns: Floats) -> tuple[str, ...]:
     return tuple(value for value, column in zip(field.values, columns, strict=False) if column)
