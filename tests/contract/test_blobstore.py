@@ -124,6 +124,12 @@ def test_an_empty_object_is_an_object(store: BlobStore) -> None:
     assert store.get_versioned("empty").generation != 0
 
 
+@pytest.mark.parametrize("data", [b"", b"abc", b"abcdef"])
+def test_no_more_is_read_than_is_asked_for(store: BlobStore, data: bytes) -> None:
+    store.put_once("k", data)
+    assert store.get("k", most=3) == data[:3]
+
+
 def test_all_bytes_survive(store: BlobStore) -> None:
     data = bytes(range(256)) * 3 + b"\r\n\x1a\0"
     store.put_once("k", data)

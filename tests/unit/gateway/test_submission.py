@@ -13,7 +13,7 @@ from dermis.shared.batches import BatchJob
 from dermis.shared.case import OpenCase, open_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
-from dermis.sweep.core.decide import CaseAction, Policy
+from dermis.sweep.core.decide import CaseAction, SweepPolicy
 from dermis.sweep.look import CaseSweep
 
 
@@ -78,7 +78,7 @@ def test_one_whose_record_was_taken_back_while_its_gateway_stood_still_is_still_
         async with gateway.client() as client:
             slow = asyncio.ensure_future(client.post("/v1/cases", files={"images": jpeg}, headers=headers))
             await reached.wait()
-            sweep = CaseSweep(gateway.store, NoQueue(), Policy())
+            sweep = CaseSweep(gateway.store, NoQueue(), SweepPolicy())
             assert sweep.look(datetime.now(UTC) + timedelta(hours=1)) == {CaseAction.DISCARD: 1}
             assert not [key for key in gateway.keys if not key.endswith("original")]
             if sent_again:

@@ -56,8 +56,8 @@ class BlobStore(Protocol):
         """
         ...
 
-    def get(self, key: str) -> bytes:
-        """Return an object's bytes; `BlobNotFound` if there is none."""
+    def get(self, key: str, *, most: int | None = None) -> bytes:
+        """Return an object's bytes, the first `most` of them if that is stated; `BlobNotFound` if there is none."""
         ...
 
     def get_versioned(self, key: str) -> Versioned:

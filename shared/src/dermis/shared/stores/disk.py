@@ -82,9 +82,9 @@ class DiskStore:
                     return new
         raise _busy(key)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         with _faults(), self._file(key) as file:
-            return file.read()
+            return file.read(-1 if most is None else most)
 
     def written_at(self, key: str) -> datetime:
         with _faults():

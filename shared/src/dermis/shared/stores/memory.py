@@ -30,9 +30,9 @@ class MemoryStore:
             raise BlobConflict(key)
         return False
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         try:
-            return self._objects[checked(key)].data
+            return self._objects[checked(key)].data[:most]
         except KeyError:
             raise BlobNotFound(key) from None
 
