@@ -20,6 +20,7 @@ import pytest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, Versioned
 from dermis.shared.stores import open_store
+from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
 
 pytest_plugins = ["tests.support.gcs"]
@@ -123,6 +124,12 @@ def test_an_empty_object_is_an_object(store: BlobStore) -> None:
     assert store.get_versioned("empty").generation != 0
 
 
+@pytest.mark.parametrize("data", [b"", b"abc", b"abcdef"])
+def test_no_more_is_read_than_is_asked_for(store: BlobStore, data: bytes) -> None:
+    store.put_once("k", data)
+    assert store.get("k", most=3) == data[:3]
+
+
 def test_all_bytes_survive(store: BlobStore) -> None:
     data = bytes(range(256)) * 3 + b"\r\n\x1a\0"
     store.put_once("k", data)
@@ -160,6 +167,19 @@ def test_delete_is_idempotent_and_frees_the_key(store: BlobStore) -> None:
 
 
 # --- compare and set ------------------------------------------------------------------------------------------------
+
+
+def test_delete_with_a_generation_leaves_another_one(store: BlobStore) -> None:
+    if not isinstance(store, MemoryStore | DiskStore):
+        pytest.skip("the emulator reads no precondition of a DELETE; test_gcs looks at the request")
+    store.put_once("open/a", b"1")
+    first = store.get_versioned("open/a").generation
+    second = store.replace("open/a", b"2", generation=first)
+    store.delete("open/a", generation=first)
+    assert store.get("open/a") == b"2"
+    store.delete("open/a", generation=second)
+    assert [*store.list("")] == []
+    store.delete("open/a", generation=second)
 
 
 def test_replace_with_generation_0_puts_if_absent(store: BlobStore) -> None:

@@ -75,15 +75,21 @@ def test_a_bucket_that_is_not_there_is_named() -> None:
         assert (fault.value.kind, fault.value.reason) == (Kind.NOT_FOUND, "STORE_BUCKET")
 
 
+TARGETS: list[str] = []
+"""What was asked of `refusing`."""
+
+
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """A server that answers every request with the status that stands in the list."""
-    statuses = [500]
+    statuses, targets = [500], TARGETS
+    targets.clear()
 
     class Refuse(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            targets.append(self.path)
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(statuses[0])
             self.send_header("Content-Length", "0")
@@ -102,6 +108,14 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         server.shutdown()
         thread.join()
     gc.collect()
+
+
+def test_a_delete_with_a_generation_asks_for_it_and_another_one_is_left(refusing: list[int]) -> None:
+    from dermis.shared.stores.gcs import GcsStore
+
+    refusing[0] = 412  # what Google answers where the object has another generation
+    GcsStore(BUCKET).delete("k", generation=17)
+    assert "ifGenerationMatch=17" in TARGETS[-1]
 
 
 # Google's library drops the answers to its retried downloads unread, so their sockets wait for the collector.

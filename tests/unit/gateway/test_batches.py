@@ -80,6 +80,26 @@ def test_a_folder_is_a_case_an_image(gateway: Gateway, source: str, prefix: str,
     assert gateway.store.get(open_batch_key(batch["id"]))
 
 
+def test_of_a_csv_file_of_the_source_no_more_is_read_than_a_body_may_have(
+    gateway: Gateway, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    get = DiskStore.get
+
+    def noted(store: DiskStore, key: str, *, most: int | None = None) -> bytes:
+        data = get(store, key, most=most)
+        reads.append(len(data))
+        return data
+
+    monkeypatch.setattr(DiskStore, "get", noted)
+    with (Path(source.removeprefix("file://")) / "endless.csv").open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing
+    answer = create(gateway, {"url": source, "csv": "endless.csv"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/csv")
+    assert "has more than 16,777,216 bytes; split the table" in answer.json()["detail"]
+    assert max(reads) == 16 * 1024 * 1024 + 1
+
+
 def test_a_csv_file_of_the_source_or_in_the_body_says_which_images_and_answers(gateway: Gateway, source: str) -> None:
     in_source = create(gateway, {"url": source, "csv": "cases.csv"}).json()["id"]
     body = DiskStore(Path(source.removeprefix("file://"))).get("cases.csv")

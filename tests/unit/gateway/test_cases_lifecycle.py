@@ -33,7 +33,7 @@ from dermis.shared.case import (
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
-from dermis.shared.ports import BlobConflict
+from dermis.shared.ports import BlobConflict, BlobNotFound
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -283,7 +283,7 @@ class TestSendingAgain:
             == "/header/idempotency-key"
         )
 
-    @pytest.mark.parametrize("failing", range(5))
+    @pytest.mark.parametrize("failing", range(6))
     def test_one_that_broke_off_is_brought_to_its_end(self, gateway: Any, jpeg: bytes, failing: int) -> None:
         put_once, calls = gateway.store.put_once, []
 
@@ -364,13 +364,22 @@ class TestSendingAgain:
 
     def test_a_key_whose_record_goes_while_it_is_read_is_taken_anew(self, gateway: Any, jpeg: bytes) -> None:
         first = gateway.submit(jpeg, headers={"Idempotency-Key": "k"})
-        put_once = gateway.store.put_once
+        put_once, get, reads = gateway.store.put_once, gateway.store.get, []
+
+        def early(key: str) -> bytes:
+            if key.startswith("idempotency/") and not reads:
+                reads.append(key)
+                raise BlobNotFound(key)  # an equal request's is put only now
+            return bytes(get(key))
+
+        gateway.store.get = early
 
         def erasing(key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG001 - the port's name
             try:
                 return bool(put_once(key, data))
             except BlobConflict:
-                gateway.store.delete(key)
+                if key.startswith("idempotency/"):
+                    gateway.store.delete(key)
                 raise
 
         gateway.store.put_once = erasing

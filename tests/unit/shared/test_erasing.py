@@ -25,9 +25,9 @@ class FullStore(MemoryStore):
             raise DermisError(Kind.FULL, "STORE_FULL", "the store has no space")
         return super().put_once(key, data, reserved=reserved)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, generation: int | None = None) -> None:
         self.full &= key not in self._objects
-        super().delete(key)
+        super().delete(key, generation=generation)
 
 
 def erase_case(store: BlobStore, case_id: str) -> None:

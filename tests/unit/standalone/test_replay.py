@@ -19,6 +19,7 @@ from dermis.shared.case import (
 )
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
+from dermis.shared.ports import Versioned
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.standalone.commands.replay import reopen
@@ -54,6 +55,27 @@ def test_the_next_attempt_is_opened(attempts: int) -> None:
 def test_the_marker_of_the_failed_attempt_gives_way() -> None:
     made = store(failed(1), (open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=1)))
     reopen(made, ID, "public", now=NOW)
+    assert marker(made).attempt == 2
+
+
+def test_the_case_keeps_its_line() -> None:
+    opened = OpenCase(case_id=ID, owner="public", opened_at=NOW, line="public:0123")
+    made = store(failed(1), (open_key(ID), opened))
+    assert reopen(made, ID, "public", now=NOW).line == "public:0123"
+    assert marker(made).line == "public:0123"
+
+
+def test_a_marker_that_is_cleared_away_meanwhile_is_no_fault() -> None:
+    class Cleared(MemoryStore):
+        def get_versioned(self, key: str) -> Versioned:
+            self._objects.pop(key, None)
+            return super().get_versioned(key)
+
+    made = Cleared()
+    for key, fact in ((fact_key("public", ID, "received"), RECEIVED), failed(1)):
+        made.put_once(key, fact.model_dump_json().encode())
+    made.put_once(open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW).model_dump_json().encode())
+    assert reopen(made, ID, "public", now=NOW).attempt == 2
     assert marker(made).attempt == 2
 
 

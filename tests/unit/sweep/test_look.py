@@ -26,6 +26,7 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
+from dermis.shared.erasing import IdempotencyRecord
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
@@ -238,11 +239,11 @@ def test_a_case_that_is_erased_while_it_is_closed_leaves_nothing(bench: Bench) -
     bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
     delete = bench.store.delete
 
-    def erased_before(key: str) -> None:
+    def erased_before(key: str, *, generation: int | None = None) -> None:
         """Put the tombstone, as who is killed before the rest of the erasure does."""
         bench.put(fact_key(OWNER, "a", "erased"), Erased(case_id="a", erased_at=NOW))
         bench.store.delete = delete  # type: ignore[method-assign]
-        delete(key)
+        delete(key, generation=generation)
 
     bench.store.delete = erased_before  # type: ignore[method-assign]
     assert bench.look() == {CaseAction.CLOSE: 1}
@@ -292,3 +293,37 @@ def test_what_is_closed_is_forgotten(bench: Bench) -> None:
     bench.look()
     bench.put(open_key("a"), marker(60, case_id="a"))
     assert bench.look(1) == {CaseAction.RESEND: 1}
+
+
+@pytest.mark.parametrize(("of", "stays"), [("c", False), ("another", True), (None, False)])
+def test_a_clients_record_goes_with_its_case_that_was_never_stored(bench: Bench, of: str | None, stays: bool) -> None:
+    record = "idempotency/public/hash"
+    bench.put(open_key("c"), marker(900).model_copy(update={"record": record}))
+    data = IdempotencyRecord(case_id=of, digest="d").model_dump_json() if of else "broken"
+    bench.store.put_once(record, data.encode())
+    assert bench.look() == {CaseAction.DISCARD: 1}
+    assert bench.keys == ({record} if stays else set())
+
+
+def test_a_case_is_sent_again_in_the_line_that_it_was_in(bench: Bench) -> None:
+    bench.put(open_key("c"), marker().model_copy(update={"line": "public:0123"}))
+    bench.put(fact_key(OWNER, "c", "received"), received())
+    bench.look()
+    assert bench.queue.sent == [AssessJob(case_id="c", owner=OWNER, line="public:0123")]
+
+
+def test_a_case_that_is_reopened_while_the_look_closes_it_stays_open(bench: Bench) -> None:
+    bench.put(open_key("c"), marker())
+    bench.put(fact_key(OWNER, "c", "received"), received())
+    bench.put(failed_key(OWNER, "c", 1), failed(1))
+    read, later = bench.sweep._state, marker(attempt=2)
+
+    def reopened(marker: OpenCase) -> CaseState:
+        state = read(marker)
+        bench.store.delete(open_key("c"))
+        bench.put(open_key("c"), later)
+        return state
+
+    bench.sweep._state = reopened  # type: ignore[method-assign]
+    assert bench.look() == {CaseAction.CLOSE: 1}
+    assert open_key("c") in bench.keys

@@ -9,10 +9,18 @@ from typeid import TypeID
 from uuid_utils import UUID
 
 from dermis.shared.batches import batch_erased_key, open_batch_key
-from dermis.shared.case import Consent, case_key, fact_key, image_key, open_key
-from dermis.shared.erasing import RETAINED_BATCHES, IdempotencyLink, RetentionMark, link_key, retention_key
+from dermis.shared.case import Consent, Erased, case_key, fact_key, image_key, open_key
+from dermis.shared.erasing import (
+    RETAINED_BATCHES,
+    IdempotencyLink,
+    IdempotencyRecord,
+    RetentionMark,
+    link_key,
+    retention_key,
+)
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
+from dermis.sweep import retention
 from dermis.sweep.core.decide import CaseAction, is_expired
 from dermis.sweep.retention import RetentionSweep
 from tests.unit.sweep.test_look import NOW, OWNER, POLICY, Bench, received
@@ -170,10 +178,10 @@ class TestRetention:
         cases = [self.case(bench, days) for days in (33, 32, 31)]
         delete = bench.store.delete
 
-        def refuse(key: str) -> None:
+        def refuse(key: str, *, generation: int | None = None) -> None:
             if cases[0] in key:
                 raise DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "the store refused: Input/output error")
-            delete(key)
+            delete(key, generation=generation)
 
         bench.store.delete = refuse  # type: ignore[method-assign]
         assert bench.retention.end_retention(NOW) == 2
@@ -254,3 +262,61 @@ class TestMarks:
         for age in range(5):
             self.case(bench, age_s=3600 + age)
         assert [bench.retention.mend_marks(NOW) for _ in range(4)] == [2, 2, 1, 0]
+
+
+class TestRecordsWithoutACase:
+    RECORD = "idempotency/public/hash"
+
+    def record(self, bench: Bench, key: str = RECORD) -> str:
+        case_id = scratch_id(3600, "case")
+        bench.store.put_once(key, IdempotencyRecord(case_id=case_id, digest="d").model_dump_json().encode())
+        return case_id
+
+    def test_one_whose_case_was_never_stored_is_taken_back_by_the_look(self, bench: Bench) -> None:
+        case_id = self.record(bench)
+        assert bench.retention.open_lost_records(NOW) == 1
+        assert bench.keys == {self.RECORD, open_key(case_id)}
+        assert bench.look(599) == {CaseAction.WAIT: 1}
+        assert bench.look(600) == {CaseAction.DISCARD: 1}
+        assert bench.keys == set()
+
+    def test_one_whose_case_is_erased_goes_as_well(self, bench: Bench) -> None:
+        case_id = self.record(bench)
+        bench.put(fact_key(OWNER, case_id, "erased"), Erased(case_id=case_id, erased_at=NOW - timedelta(days=9)))
+        bench.retention.open_lost_records(NOW)
+        assert bench.look(60) == {CaseAction.DISCARD: 1}
+        assert bench.keys == {fact_key(OWNER, case_id, "erased")}
+
+    @pytest.mark.parametrize("sign", ["open", "received", "young"])
+    def test_one_that_is_in_use_or_young_stays(self, bench: Bench, sign: str) -> None:
+        if sign == "young":
+            bench.put_at = NOW - timedelta(seconds=599)
+        case_id = self.record(bench)
+        if sign == "open":
+            bench.open(case_id, whole=False)
+        if sign == "received":
+            bench.put(fact_key(OWNER, case_id, "received"), received(case_id))
+        before = bench.keys
+        assert bench.retention.open_lost_records(NOW) == 0
+        assert bench.keys == before
+
+    def test_a_broken_one_holds_up_no_other(self, bench: Bench) -> None:
+        bench.store.put_once("idempotency/public/a", b"broken")
+        case_id = self.record(bench)
+        assert bench.retention.open_lost_records(NOW) == 1
+        assert open_key(case_id) in bench.keys
+
+    def test_some_are_looked_at_each_time_and_all_of_them_once_a_day(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(retention, "_MOST_RECORDS", 2)
+        for n in range(5):
+            case_id = id_at(NOW - timedelta(hours=2, seconds=n), "case")
+            record = IdempotencyRecord(case_id=case_id, digest="d").model_dump_json().encode()
+            bench.store.put_once(f"idempotency/public/{n}", record)
+        assert [bench.retention.open_lost_records(NOW) for _ in range(4)] == [2, 2, 1, 0]
+        self.record(bench)
+        assert bench.retention.open_lost_records(NOW + timedelta(hours=23)) == 0
+        assert bench.retention.open_lost_records(NOW + timedelta(hours=24)) == 0
+        assert bench.retention.open_lost_records(NOW + timedelta(hours=24)) == 0
+        assert bench.retention.open_lost_records(NOW + timedelta(hours=24)) == 1

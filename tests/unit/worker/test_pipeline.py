@@ -524,9 +524,9 @@ class Numbered(MemoryStore):
         self._next()
         return super().put_once(key, data)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, generation: int | None = None) -> None:
         self._next()
-        super().delete(key)
+        super().delete(key, generation=generation)
 
 
 def test_an_erasure_that_is_killed_while_a_worker_closes_the_case_leaves_the_marker_or_nothing() -> None:

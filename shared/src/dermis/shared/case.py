@@ -266,6 +266,10 @@ class OpenCase(Fact):
     owner: str
     opened_at: datetime
     attempt: int = 1
+    record: str | None = None
+    """Key of a client's idempotency record, which goes with a case that is never wholly stored."""
+    line: str = ""
+    """Whose turn the case takes, where that is not its owner's."""
 
 
 class Status(StrEnum):

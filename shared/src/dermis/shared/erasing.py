@@ -6,7 +6,7 @@ Every part that erases calls it. Retention marks say when a case's time ends.
 from contextlib import suppress
 from datetime import datetime
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dermis.shared.batches import BatchErased, batch_erased_key, batch_key, open_batch_key
 from dermis.shared.case import Consent, Erased, Fact, OpenCase, case_key, fact_key, open_key
@@ -24,6 +24,13 @@ class RetentionMark(Fact):
     """
 
     owner: str
+
+
+class IdempotencyRecord(BaseModel):
+    """`idempotency/<owner>/<hash>`: the case that a client's key made, and the digest of what it was made of."""
+
+    case_id: str
+    digest: str
 
 
 class IdempotencyLink(Fact):
@@ -76,12 +83,23 @@ def _entomb(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None
 def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
     """Delete all of a case but its tombstone and its open marker; what points to it first."""
     with suppress(BlobNotFound, ValidationError):  # one that can't be read must not keep the rest
-        store.delete(IdempotencyLink.model_validate_json(store.get(link_key(owner, case_id))).key)
+        link = IdempotencyLink.model_validate_json(store.get(link_key(owner, case_id)))
+        delete_record(store, link.key, case_id=case_id)
     for key in list(store.list(f"{case_key(owner, case_id)}/")):
         if key != fact_key(owner, case_id, "erased"):
             store.delete(key)
     for consent in Consent:
         store.delete(retention_key(consent, case_id))
+
+
+def delete_record(store: BlobStore, key: str, *, case_id: str) -> None:
+    """Delete a client's record, unless it is another case's by now; one that can't be read is nobody's."""
+    with suppress(BlobNotFound):
+        data = store.get(key)
+        with suppress(ValidationError):
+            if IdempotencyRecord.model_validate_json(data).case_id != case_id:
+                return
+        store.delete(key)
 
 
 def erase_batch(store: BlobStore, batch_id: str, *, at: datetime) -> None:

@@ -56,8 +56,8 @@ class BlobStore(Protocol):
         """
         ...
 
-    def get(self, key: str) -> bytes:
-        """Return an object's bytes; `BlobNotFound` if there is none."""
+    def get(self, key: str, *, most: int | None = None) -> bytes:
+        """Return an object's bytes, the first `most` of them if that is stated; `BlobNotFound` if there is none."""
         ...
 
     def get_versioned(self, key: str) -> Versioned:
@@ -89,8 +89,8 @@ class BlobStore(Protocol):
         """Compare-and-set: put if the object still has `generation`, else `BlobConflict`; return the new generation."""
         ...
 
-    def delete(self, key: str) -> None:
-        """Delete an object; no error if there is none."""
+    def delete(self, key: str, *, generation: int | None = None) -> None:
+        """Delete an object, with `generation` only while it has that one; no error if there is none, or another."""
         ...
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:

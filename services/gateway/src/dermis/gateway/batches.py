@@ -52,6 +52,7 @@ class BatchPipeline:
 
     store: BlobStore
     sources: tuple[str, ...]
+    max_csv_bytes: int
     open_source: Callable[[str], BlobStore] = open_source
     clock: Callable[[], datetime] = now
 
@@ -65,7 +66,7 @@ class BatchPipeline:
         if csv is not None:
             rows = _of_csv(csv)
         elif source.csv is not None:
-            rows = _of_csv(_read_source(opened, source.csv), foreign=True)
+            rows = _of_csv(_read_source(opened, source.csv, most=self.max_csv_bytes), foreign=True)
         else:
             rows = _of_images(opened, source.prefix)
         batch_id = new_id("batch")
@@ -181,11 +182,14 @@ def to_csv(lines: Iterator[bytes]) -> Iterator[bytes]:
         yield rows_of.as_csv(map(json.loads, step.splitlines()), header=False).encode()
 
 
-def _read_source(source: BlobStore, key: str) -> bytes:
+def _read_source(source: BlobStore, key: str, *, most: int) -> bytes:
     try:
-        return source.get(key)
+        data = source.get(key, most=most + 1)
     except BlobNotFound:
         raise fault("BATCH_CSV", f"csv: there is no {key!r} in the source; name another", pointer="/csv") from None
+    if len(data) > most:
+        raise fault("BATCH_CSV", f"csv: {key!r} has more than {most:,} bytes; split the table", pointer="/csv")
+    return data
 
 
 def _of_images(source: BlobStore, prefix: str) -> list[BatchRow]:

@@ -87,7 +87,11 @@ class GatewaySettings(RetentionSettings):
         description="stores that batches may read from, file:///folder or gs://bucket/prefix, separated by commas; "
         "empty: none",
     )
-    max_batch_bytes: int = Field(16 * 1024 * 1024, ge=1, description="largest CSV body of a batch, in bytes")
+    max_batch_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=1,
+        description="largest CSV file of a batch, in its body or its source, in bytes",
+    )
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
     keyless: bool = Field(
         False,

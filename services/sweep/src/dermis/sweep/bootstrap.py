@@ -74,6 +74,7 @@ class Sweep:
 
         def mend_marks() -> None:
             self._mended = self._retention.mend_marks(store_now)
+            self._retention.open_lost_records(store_now)
 
         return [
             ("clock", read_clocks),

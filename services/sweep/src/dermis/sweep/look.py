@@ -18,7 +18,8 @@ from dermis.shared.case import (
     failed_key,
     fold,
 )
-from dermis.shared.erasing import clear
+from dermis.shared.closing import close_attempt
+from dermis.shared.erasing import clear, delete_record
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
@@ -110,16 +111,20 @@ class CaseSweep:
         """Do it and return what was done."""
         match action:
             case CaseAction.RESEND:
-                self._queue.send(AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt))
+                job = AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt, line=marker.line)
+                self._queue.send(job)
                 resent = self._resent.get(key)
                 self._resent[key] = Resent(times=(resent.times if resent else 0) + 1, at=now)
             case CaseAction.DISCARD if state.erased is None:
                 return self._take_back(key, marker, now)
             case CaseAction.DISCARD:
-                clear(self._store, owner=marker.owner, case_id=marker.case_id)
+                self._clear(marker)
                 self._store.delete(key)
             case CaseAction.CLOSE:
-                self._store.delete(key)
+                if state.outcome:
+                    self._store.delete(key)
+                else:
+                    close_attempt(self._store, case_id=marker.case_id, attempt=marker.attempt)
                 if has(self._store, fact_key(marker.owner, marker.case_id, "erased")):
                     clear(
                         self._store, owner=marker.owner, case_id=marker.case_id
@@ -145,7 +150,12 @@ class CaseSweep:
         if has(self._store, fact_key(owner, case_id, "received")):
             self._store.delete(tombstone)
             return CaseAction.WAIT
-        clear(self._store, owner=owner, case_id=case_id)
+        self._clear(marker)
         self._store.delete(key)
         self._store.delete(tombstone)
         return CaseAction.DISCARD
+
+    def _clear(self, marker: OpenCase) -> None:
+        if marker.record:
+            delete_record(self._store, marker.record, case_id=marker.case_id)
+        clear(self._store, owner=marker.owner, case_id=marker.case_id)

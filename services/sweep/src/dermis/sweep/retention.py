@@ -7,15 +7,16 @@ given one.
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, islice, takewhile
 
 from pydantic import ValidationError
 
 from dermis.shared.audit import AUDIT_PREFIX, Act, Audit
-from dermis.shared.case import Consent, Received, fact_key, open_key
+from dermis.shared.case import Consent, OpenCase, Received, fact_key, open_key
 from dermis.shared.erasing import (
     RETAINED_BATCHES,
+    IdempotencyRecord,
     RetentionMark,
     clear,
     erase,
@@ -24,7 +25,7 @@ from dermis.shared.erasing import (
     retention_prefix,
 )
 from dermis.shared.ids import is_id, made_at
-from dermis.shared.ports import BlobNotFound, BlobStore, has
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over
 from dermis.sweep.faults import Faults
@@ -33,6 +34,9 @@ _MOST_ENDED = 200
 """Cases that are erased in one look: the others wait for the next."""
 _MOST_LOOKED_AT = 500
 """Cases whose mark is looked for in one look."""
+_MOST_RECORDS = 100
+"""Clients' records whose case is looked for in one look."""
+_RECORDS_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class RetentionSweep:
         self._ended_in_doubt = 0
         self._place = ""
         self._pass_ended: datetime | None = None
+        self._record_place = ""
+        self._records_ended: datetime | None = None
 
     def clear_scratch(self, now: datetime) -> int:
         """Delete the images to judge at once that nobody took away in time; return how many."""
@@ -167,6 +173,34 @@ class RetentionSweep:
         except (BlobNotFound, ValidationError):
             return False
         return True
+
+    def open_lost_records(self, now: datetime) -> int:
+        """Put markers for clients' records whose cases were never stored, by which the look takes them back.
+
+        Older versions left such records. Looks at some each time; begins anew a day after it came to the end.
+        """
+        if self._records_ended and abs(now - self._records_ended) < _RECORDS_EVERY:
+            return 0
+        opened = 0
+        for n, key in enumerate(self._store.list("idempotency/", after=self._record_place)):
+            if n == _MOST_RECORDS:
+                return opened
+            self._record_place = key
+            with self._faults.survived(key), suppress(BlobNotFound, BlobConflict):  # gone, or opened meanwhile
+                opened += self._open_if_lost(key, now)
+        self._record_place, self._records_ended = "", now
+        return opened
+
+    def _open_if_lost(self, key: str, now: datetime) -> bool:
+        record = IdempotencyRecord.model_validate_json(self._store.get(key))
+        owner, case_id = key.split("/")[1], record.case_id
+        signs = open_key(case_id), fact_key(owner, case_id, "received")
+        if now - self._store.written_at(key) < self._policy.incomplete_after or not is_id("case", case_id):
+            return False
+        if any(has(self._store, sign) for sign in signs):
+            return False
+        marker = OpenCase(case_id=case_id, owner=owner, opened_at=now, record=key)
+        return self._store.put_once(open_key(case_id), marker.model_dump_json().encode(), reserved=True)
 
     def end_audit(self, now: datetime) -> int:
         """Delete the audit of days that need not be kept any more; return how many objects."""

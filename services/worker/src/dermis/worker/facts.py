@@ -22,6 +22,7 @@ from dermis.shared.case import (
     fold,
     open_key,
 )
+from dermis.shared.closing import close_attempt
 from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
@@ -104,13 +105,11 @@ def close(ports: Ports, job: AssessJob, state: CaseState) -> CaseState:
     """
     if state.erased:
         clear(ports.store, owner=job.owner, case_id=job.case_id)
-    if state.erased or state.outcome or (state.failed and not _is_reopened(ports, job)):
-        ports.store.delete(open_key(job.case_id))
+    if state.closed:
+        if state.erased or state.outcome:
+            ports.store.delete(open_key(job.case_id))
+        else:
+            close_attempt(ports.store, case_id=job.case_id, attempt=job.attempt)
         if not state.erased and get(ports, fact_key(job.owner, job.case_id, "erased"), Erased):
             clear(ports.store, owner=job.owner, case_id=job.case_id)  # who erased it just now counted on the marker
     return state
-
-
-def _is_reopened(ports: Ports, job: AssessJob) -> bool:
-    open_case = marker(ports, job)
-    return open_case is not None and open_case.attempt > job.attempt

@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 
-from dermis.shared.case import CaseState, Failed, failed_key, fold, open_key
+from dermis.shared.case import CaseState, Failed, failed_key, fold
+from dermis.shared.closing import close_attempt
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict
 from dermis.worker.facts import FactBroken, close, now, read
@@ -15,7 +16,7 @@ def fail(ports: Ports, job: AssessJob, *, reason: str, detail: str) -> CaseState
         state = read(ports, job)
     except FactBroken:  # there is nothing to go on with, at no later time either; its retention ends it
         _put_failed(ports, job, reason=reason, detail=detail)
-        ports.store.delete(open_key(job.case_id))
+        close_attempt(ports.store, case_id=job.case_id, attempt=job.attempt)
         return fold(())
     if state.received is not None and not state.closed:
         _put_failed(ports, job, reason=reason, detail=detail)

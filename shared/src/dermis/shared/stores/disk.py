@@ -82,9 +82,9 @@ class DiskStore:
                     return new
         raise _busy(key)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         with _faults(), self._file(key) as file:
-            return file.read()
+            return file.read(-1 if most is None else most)
 
     def written_at(self, key: str) -> datetime:
         with _faults():
@@ -150,12 +150,14 @@ class DiskStore:
             for name in names:
                 _make_folder(self._root / checked(name))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, generation: int | None = None) -> None:
         checked(key)
         top = self._top(key)
         with _faults():
             self._clear_leftovers()
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError), _lock(top):
+                if generation not in (None, self.get_versioned(key).generation):
+                    return
                 self._where_it_lies(key, Path.unlink)
             folder = self._path(key).parent
             while folder != top:

@@ -73,10 +73,13 @@ class GcsStore:
                 return False
         raise self._busy(key)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
+        end = None if most is None else most - 1
         with self._faults():
             try:
-                return bytes(self._blob(key).download_as_bytes(timeout=TIMEOUT_S, retry=self._retry))
+                return bytes(self._blob(key).download_as_bytes(end=end, timeout=TIMEOUT_S, retry=self._retry))
+            except api.RequestRangeNotSatisfiable:
+                return b""  # of an empty object there is no first byte
             except api.NotFound:
                 raise BlobNotFound(key) from None
 
@@ -124,9 +127,9 @@ class GcsStore:
                 written = int(blob.generation)
             return written
 
-    def delete(self, key: str) -> None:
-        with self._faults(), contextlib.suppress(api.NotFound):
-            self._blob(key).delete(timeout=TIMEOUT_S, retry=self._retry)
+    def delete(self, key: str, *, generation: int | None = None) -> None:
+        with self._faults(), contextlib.suppress(api.NotFound, api.PreconditionFailed):
+            self._blob(key).delete(if_generation_match=generation, timeout=TIMEOUT_S, retry=self._retry)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         check_range(prefix, after)

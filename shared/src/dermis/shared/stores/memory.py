@@ -30,9 +30,9 @@ class MemoryStore:
             raise BlobConflict(key)
         return False
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         try:
-            return self._objects[checked(key)].data
+            return self._objects[checked(key)].data[:most]
         except KeyError:
             raise BlobNotFound(key) from None
 
@@ -59,9 +59,10 @@ class MemoryStore:
                 raise BlobConflict(key)
             return self._put(key, data)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, generation: int | None = None) -> None:
         with self._lock:
-            self._objects.pop(checked(key), None)
+            if generation in (None, self.get_versioned(key).generation):
+                self._objects.pop(checked(key), None)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         check_range(prefix, after)

@@ -88,4 +88,4 @@ async def _take_in(request: Request, batches: BatchPipeline, *, owner: str, url:
 
 def _batches(parts: Dependencies) -> BatchPipeline:
     sources = tuple(parts.settings.batch_sources.split(","))
-    return BatchPipeline(store=parts.pipeline.store, sources=sources)
+    return BatchPipeline(store=parts.pipeline.store, sources=sources, max_csv_bytes=parts.settings.max_batch_bytes)

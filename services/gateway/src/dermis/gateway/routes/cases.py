@@ -20,9 +20,9 @@ from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
-from dermis.gateway.pipeline import Retry
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
+from dermis.gateway.submission import Retry
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, fold
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
@@ -177,10 +177,11 @@ async def _take_in(request: Request, parts: Dependencies, owner: str, key: str |
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
     async with parts.upload(request, CASE_FORM) as form:
         case = await run_in_threadpool(new_case_of, form)
+        line = request.scope[CALLER_KEY].line
         if key is None:
-            return await parts.pipeline.submit(case, owner=owner), True
+            return await parts.pipeline.submit(case, owner=owner, line=line), True
         retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form))
-        return await parts.pipeline.submit_once(case, retry, owner=owner)
+        return await parts.pipeline.submit_once(case, retry, owner=owner, line=line)
 
 
 async def _waited(request: Request, case_id: str, *, owner: str, seconds: float) -> CaseState:

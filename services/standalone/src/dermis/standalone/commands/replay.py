@@ -63,14 +63,24 @@ def reopen(store: BlobStore, case_id: str, owner: str, *, now: datetime) -> Asse
     if not failed:
         raise DermisError(Kind.CONFLICT, "CASE_OPEN", f"case {case_id} has not failed; it is in work still")
     marker = OpenCase(case_id=case_id, owner=owner, opened_at=now, attempt=max(failed) + 1)
-    data = marker.model_dump_json().encode()
+    while not _open(store, marker):
+        # the marker of the attempt that failed, not cleared away yet; or this replay, done before
+        standing = store.get_versioned(open_key(case_id))
+        if standing.generation:
+            opened = OpenCase.model_validate_json(standing.data)
+            if opened.attempt >= marker.attempt:
+                break
+            marker = marker.model_copy(update={"line": opened.line})
+            store.delete(open_key(case_id), generation=standing.generation)
+    return AssessJob(case_id=case_id, owner=owner, attempt=marker.attempt, line=marker.line)
+
+
+def _open(store: BlobStore, marker: OpenCase) -> bool:
     try:
-        store.put_once(open_key(case_id), data)
-    except BlobConflict:  # the marker of the attempt that failed, not cleared away yet; or this replay, done before
-        if OpenCase.model_validate_json(store.get(open_key(case_id))).attempt < marker.attempt:
-            store.delete(open_key(case_id))
-            store.put_once(open_key(case_id), data)
-    return AssessJob(case_id=case_id, owner=owner, attempt=marker.attempt)
+        store.put_once(open_key(marker.case_id), marker.model_dump_json().encode())
+    except BlobConflict:
+        return False
+    return True
 
 
 def _is_there(store: BlobStore, key: str) -> bool:
