@@ -7,7 +7,9 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import httpx
 
@@ -123,11 +125,13 @@ def main() -> int:
     parser.add_argument(
         "--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes"
     )
-    stack = Stack(parser.parse_args().project, quick=True)
-    with stack.running() as url:
-        bad = go(stack, url)
-        if bad:
-            print(stack.compose("logs", "--tail", "40"))
+    project = parser.parse_args().project
+    with tempfile.TemporaryDirectory() as controls:
+        stack = Stack(project, Path(controls), quick=True)
+        with stack.running() as url:
+            bad = go(stack, url)
+            if bad:
+                print(stack.compose("logs", "--tail", "40"))
     for line in bad:
         print(f"BAD  {line}")
     print("FAILED" if bad else "started, stopped, resumed, promoted, serving")
