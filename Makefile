@@ -59,23 +59,29 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 
 # --- check ----------------------------------------------------------------------------------------------------------
 PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
-.PHONY: test test-runtime test-trainer test-browser lint types
-test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
+.PHONY: test test-runtime test-trainer test-nightly test-browser lint types
+test: test-runtime test-trainer ## every test that needs neither Docker nor a browser nor minutes (test-nightly)
 
-# A process for each core (WORKERS=N for another number). A file's tests stay together, as they share what they start,
-# and come in the order of the files: integration, which waits most, first.
-PARALLEL = -n $(or $(WORKERS),auto) --dist loadfile --no-loadscope-reorder
+# A process for each core, and one more where tests wait for parts and timers (WORKERS=N for another number). A file's
+# tests stay together, as they share what they start, and come in the order of the files: integration, which waits most,
+# first.
+CORES = $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())')
+PARALLEL = --dist loadfile --no-loadscope-reorder -n
+NOT_HERE = not browser and not charts and not containers and not site
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(PARALLEL) $(COV) -m "not trainer and not browser and not charts and not containers and not site"
+	.venv/bin/pytest $(PARALLEL) $(or $(WORKERS),$(shell expr $(CORES) + 1)) $(COV) -m "not trainer and $(NOT_HERE)"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(COV) -m trainer \
-	  tests/integration/test_tutorial.py tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m "trainer and not nightly" \
+	  tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+
+test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m nightly tests/integration/test_tutorial.py tests/unit/trainer
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
 	rm -f .coverage
-	$(MAKE) test COV="--cov --cov-append --cov-report="
+	$(MAKE) test test-nightly COV="--cov --cov-append --cov-report="
 	scripts/coverage_by_part.sh
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
@@ -176,8 +182,8 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.system.overload --seconds $(or $(SECONDS),120)
 
-fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60)
-	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60)
+fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60, ROUNDS=1)
+	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60) --rounds $(or $(ROUNDS),1)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)

@@ -45,8 +45,8 @@ class Config:
     the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no early stopping.
     `images_dropout`, `answers_dropout`: modality dropout, the shares of cases that train without their images, or
     without their answers. `tone_preserving`, `tone_shifting`: which augmentations. `data`: where the cases are without
-    `--data`. `risk`, `false_alarms`: see `calibration.fit`. `precision`: of what is computed in training; None: mixed
-    on a GPU, else float32.
+    `--data`. `risk`, `false_alarms`, `taxonomy`: see `calibration.fit`. `precision`: of what is computed in training;
+    None: mixed on a GPU, else float32.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Config:
     abstention: AbstentionRule = field(default_factory=lambda: AbstentionRule(min_probability=0.0, max_set_size=1000))
     risk: float | None = None
     false_alarms: float | None = 0.02
+    taxonomy: str | None = None
     precision: Literal["float32", "mixed_bfloat16"] | None = None
 
 

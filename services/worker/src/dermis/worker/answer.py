@@ -1,4 +1,4 @@
-"""What the model, with the answers, says of a case."""
+"""Answers a case: asks the model, decides, and explains the differential."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -57,7 +57,7 @@ def answer(
     outliers = ports.models.outliers(manifest)
     score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
     decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
-    conditions = _shown(decision, manifest)
+    conditions = _explained_conditions(decision, manifest)
     with stages("explain"):
         shares = _shares(ports, manifest, features, outputs, conditions)
     model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
@@ -74,6 +74,7 @@ def answer(
             "reason": decision.reason,
             "differential": decision.differential,
             "coverage": decision.coverage,
+            "grouped_answer": decision.grouped_answer,
             "model": model,
             "feature_schema": manifest.feature_schema,
             "images_used": tuple(images),
@@ -122,7 +123,7 @@ def _heatmaps(
             yield Heatmap(n=n, condition=condition, place=place), drawn
 
 
-def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
+def _explained_conditions(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
     """Return place and id of the conditions that are explained: the first of the prediction set."""
     places = {condition.id: place for place, condition in enumerate(manifest.conditions)}
     inside = [ranked.condition for ranked in decision.differential if ranked.in_prediction_set]

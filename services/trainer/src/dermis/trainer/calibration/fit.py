@@ -1,11 +1,14 @@
-"""All that a bundle says of when to believe it, fitted on the calibration part."""
+"""Fits what says how far a bundle's answers can be relied on: calibration, sets, abstention, outliers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dermis.shared.manifest import AbstentionRule, Calibration, OutlierRule, PredictionSets
+from dermis.data.scin.taxonomy import load_taxonomy
+from dermis.shared.manifest import AbstentionRule, Calibration, Condition, GroupedAnswers, OutlierRule, PredictionSets
 from dermis.trainer.calibration.calibrate import Groups, abstention_rule, prediction_sets
+from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.metrics import Floats, Ints
@@ -20,6 +23,8 @@ class CalibrationTargets:
     `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
 
     `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
+
+    `taxonomy`: by whose groups to answer, at the same `coverage`; None: by conditions alone.
     """
 
     coverage: float
@@ -27,6 +32,7 @@ class CalibrationTargets:
     risk: float | None = None
     top: int = 3
     false_alarms: float | None = None
+    taxonomy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,7 @@ class Trust:
     abstention: AbstentionRule
     outliers: OutlierRule | None
     outlier_statistics: Outliers | None
+    grouped_answers: GroupedAnswers | None = None
 
 
 def fit_trust(
@@ -49,12 +56,13 @@ def fit_trust(
     groups: Groups,
     embedding: Floats,
     training_embedding: Floats,
+    conditions: Sequence[Condition] = (),
 ) -> Trust:
     """Fit on the calibration cases.
 
     Arguments: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
 
-    `training_embedding` [M,E]: of the cases that the model was trained on.
+    `training_embedding` [M,E]: of the cases that the model was trained on. `conditions`: the K.
     """
     chosen = temperature(raw, target)
     probabilities = calibrate(raw, chosen)
@@ -67,6 +75,17 @@ def fit_trust(
         rule = abstention_rule(
             probabilities, labels, sizes, max_set_size=wanted.abstention.max_set_size, top=wanted.top, risk=wanted.risk
         )
+    grouped = None
+    if wanted.taxonomy is not None:
+        taxonomy = load_taxonomy(wanted.taxonomy)
+        grouped = fit_grouped_answers(
+            probabilities,
+            target,
+            conditions,
+            taxonomy.groups_of(conditions),
+            coverage=wanted.coverage,
+            taxonomy=taxonomy.reference,
+        )
     outliers = None
     if wanted.false_alarms is not None:
         outliers = fit_outliers(training_embedding, embedding, false_alarms=wanted.false_alarms)
@@ -74,6 +93,7 @@ def fit_trust(
         calibration=Calibration(temperature=chosen),
         prediction_sets=sets,
         abstention=rule or wanted.abstention,
+        grouped_answers=grouped,
         outliers=outliers[1] if outliers else None,
         outlier_statistics=outliers[0] if outliers else None,
     )

@@ -25,7 +25,7 @@ from dermis.shared.stores import open_store
 from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
+from dermis.trainer.evaluation.predict import keras_outputs, open_bundle, predict, predict_uncalibrated
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
@@ -44,6 +44,7 @@ from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.manifest import make_manifest
 from dermis.trainer.training.optimizer import make_optimizer
 from dermis.trainer.training.options import TrainOptions, Workspace
 from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
@@ -122,7 +123,11 @@ def build_bundle(
     # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
     wanted = CalibrationTargets(
-        coverage=config.coverage, abstention=config.abstention, risk=config.risk, false_alarms=config.false_alarms
+        coverage=config.coverage,
+        abstention=config.abstention,
+        risk=config.risk,
+        false_alarms=config.false_alarms,
+        taxonomy=config.taxonomy,
     )
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
@@ -316,8 +321,7 @@ def calibrate(
     """
     embedding = training_embedding = calibration.embedding
     if config.false_alarms:
-        inputs = arrays(training, config.schema, config.image_size)
-        training_embedding = model.predict(inputs, batch_size=BATCH, verbose=0)["embedding"]
+        training_embedding = keras_outputs(model, config, training, names=("embedding",))["embedding"]
     if config.false_alarms and pooled_folds:
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
         training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
@@ -329,38 +333,12 @@ def calibrate(
         groups=fitzpatrick_groups(calibration),
         embedding=embedding,
         training_embedding=training_embedding,
+        conditions=calibration.conditions,
     )
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Export
-
-
-def make_manifest(
-    config: Config,
-    model: keras.Model,
-    conditions: tuple[Condition, ...],
-    trust: Trust,
-    *,
-    version: int,
-    lineage: Mapping[str, str],
-) -> Manifest:
-    """Return the bundle's manifest, as yet without the digests of its files."""
-    return Manifest(
-        version=version,
-        purpose=config.purpose,
-        image_size=config.image_size,
-        conditions=conditions,
-        feature_schema=config.schema.id,
-        embedding_size=model.output["embedding"].shape[1],
-        cam_size=model.output["cam"].shape[2:4],
-        calibration=trust.calibration,
-        prediction_sets=trust.prediction_sets,
-        abstention=trust.abstention,
-        outliers=trust.outliers,
-        lineage=dict(lineage),
-        files={},
-    )
 
 
 def export_bundle(
