@@ -152,10 +152,10 @@ class _Kept:
     """Images already painted, as files would be."""
 
     def __init__(self, dataset: Dataset, keys: list[str]) -> None:
-        self._held = {key: dataset.store.get(key) for key in keys}
+        self._data = {key: dataset.store.get(key) for key in keys}
 
     def get(self, key: str) -> bytes:
-        return self._held[key]
+        return self._data[key]
 
 
 def _step(dataset: Dataset, backbone: keras.Model, folder: Path) -> Row:

@@ -99,7 +99,7 @@ def scin_tables(folder: Any) -> Any:
     return ["--data", folder.as_uri(), "--policy", "scin-all", "--set", "least_cases=2"]
 
 
-NEEDS = {
+NEEDS: dict[str, Any] = {
     "scin": scin_tables,
     "scin_unlabelled": lambda folder: [*scin_tables(folder), "--set", "stage.1.pseudo=0.1"],
     "efficientnet_b0": weights_file,
