@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from dermis.shared import api_keys, batches, case, jobs, manifest
 from dermis.shared.case import Fact
 from dermis.shared.evaluation import EvaluationReport
-from dermis.trainer.records import facts as records
+from dermis.trainer.records import facts
 from dermis.trainer.registry import promote as registry
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -22,16 +22,8 @@ MODELS: dict[str, type[BaseModel]] = {
         *(batches.BatchJob, batches.BatchManifest, batches.BatchRow, batches.BatchErased, batches.BatchResult),
         *(api_keys.ApiKey, api_keys.Revoked),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
-        *(records.Started, records.Resumed, records.Epoch, records.RunStopped, records.RunFailed, records.RunFinished),
-        records.Checkpoint,
-            records.Started,
-            records.Resumed,
-            records.Epoch,
-            records.RunStopped,
-            records.RunFailed,
-            records.RunFinished,
-            records.Checkpoint,
-        ),
+        *(facts.Started, facts.Resumed, facts.Epoch, facts.RunStopped, facts.RunFailed, facts.RunFinished),
+        facts.Checkpoint,
         *(registry.PromotionFact, EvaluationReport),
     )
 }
