@@ -165,7 +165,7 @@ def test_a_fourth_image_is_refused_and_an_unreadable_one_told(page: Page, tmp_pa
     page.locator("#slot-CLOSE_UP .remove").click()
     (tmp_path / "note.jpg").write_bytes(b"no image")
     choose(page, tmp_path / "note.jpg")
-    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("It is no image that can be read")
+    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("It is no photo that can be read")
     expect(page.locator(".slot.filled")).to_have_count(2)
 
 

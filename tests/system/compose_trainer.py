@@ -126,12 +126,13 @@ def main() -> int:
         "--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes"
     )
     project = parser.parse_args().project
-    with tempfile.TemporaryDirectory() as controls:
-        stack = Stack(project, Path(controls), quick=True)
-        with stack.running() as url:
-            bad = go(stack, url)
-            if bad:
-                print(stack.compose("logs", "--tail", "40"))
+    with (
+        tempfile.TemporaryDirectory() as controls,
+        (stack := Stack(project, Path(controls), quick=True)).running() as url,
+    ):
+        bad = go(stack, url)
+        if bad:
+            print(stack.compose("logs", "--tail", "40"))
     for line in bad:
         print(f"BAD  {line}")
     print("FAILED" if bad else "started, stopped, resumed, promoted, serving")

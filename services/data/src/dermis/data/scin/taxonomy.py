@@ -58,7 +58,8 @@ class Taxonomy(PolicyModel):
 
     @model_validator(mode="after")
     def _places_exist(self) -> "Taxonomy":
-        names = [node.id for node in (*self.parents, *self.groups)] + [row.label.casefold() for row in self.labels]
+        names = [node.id for node in self.parents] + [node.id for node in self.groups]
+        names += [row.label.casefold() for row in self.labels]
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"{twice[0]!r} stands twice: give each group and label one row")
         parents, groups = {parent.id for parent in self.parents}, {group.id for group in self.groups}
