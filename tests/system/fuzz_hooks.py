@@ -26,7 +26,7 @@ schemathesis.openapi.media_type(
 )
 
 
-@schemathesis.hook.apply_to(method="POST", path="/v1/batches")  # type: ignore[attr-defined]
+@schemathesis.hook.apply_to(method="POST", path="/v1/batches")  # type: ignore[attr-defined, untyped-decorator]
 def flatmap_body(context: schemathesis.HookContext, body: Any) -> st.SearchStrategy[Any]:  # noqa: ARG001 - the hook's
     try:
         BatchSource.model_validate(body, strict=True)
@@ -35,6 +35,6 @@ def flatmap_body(context: schemathesis.HookContext, body: Any) -> st.SearchStrat
     return st.sampled_from([{**body, "url": SOURCE, "prefix": "", "csv": None}, {**body, "url": SOURCE}, body])
 
 
-@schemathesis.hook.apply_to(method="POST", path="/v1/batches")  # type: ignore[attr-defined]
+@schemathesis.hook.apply_to(method="POST", path="/v1/batches")  # type: ignore[attr-defined, untyped-decorator]
 def flatmap_query(context: schemathesis.HookContext, query: Any) -> st.SearchStrategy[Any]:  # noqa: ARG001 - the hook's
     return st.sampled_from([{**query, "url": SOURCE}, query]) if isinstance(query, dict) else st.just(query)

@@ -1,5 +1,6 @@
 """No case is asked of who saw it, choices are made within training, and a fold is done once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.metrics import brier_score_loss
 
 from dermis.data.dataset import Dataset, conditions_of, open_dataset
@@ -17,6 +19,7 @@ from dermis.trainer.benchmarks.cross_validation import FOLDS, INNER_FOLDS, Conte
 from dermis.trainer.benchmarks.figures import FLOOR, figures_of
 from dermis.trainer.benchmarks.report import BenchmarkReport, report_of
 from dermis.trainer.benchmarks.unrelated_images import UNRELATED, unrelated_images
+from dermis.trainer.cli.benchmark import benchmark
 from dermis.trainer.config import Config, Stage
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.model.inputs import arrays, targets
@@ -195,3 +198,23 @@ def test_unrelated_images_are_the_same_each_time_and_differ_from_each_other(name
     assert (one == again).all()
     assert (one[0, 0] != one[1, 0]).any()
     assert one[:, 0].std() > 5
+
+
+def test_the_command_hands_over_data_and_others_and_writes_its_part_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    def run(*data: str, cache: Path) -> BenchmarkReport:
+        calls.append((data, cache))
+        return BenchmarkReport(facts={"Data": "some"}, tables="| a |", figures={"a": 1})
+
+    monkeypatch.setitem(comparisons.RUNS, "unseen", run)
+    page, figures = tmp_path / "page.md", tmp_path / "figures.json"
+    arguments = ["unseen", "--data", "generated:1:9", "--other", "generated:2:9", "--other", "generated:3:9"]
+    arguments += ["--cache", str(tmp_path), "--write", str(page), "--json", str(figures)]
+    assert CliRunner().invoke(benchmark, arguments, catch_exceptions=False).output == "| a |\n"
+    assert calls == [(("generated:1:9", "generated:2:9", "generated:3:9"), tmp_path)]
+    assert json.loads(figures.read_text()) == {"a": 1}
+    assert page.read_text().startswith("<!-- measured: dermis benchmark unseen -->")
+    assert "- Data: some" in page.read_text()

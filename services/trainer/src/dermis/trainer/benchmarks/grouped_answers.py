@@ -120,7 +120,7 @@ def over_leaves(contender: Contender, leaves: Dataset, conditions: Conditions) -
 
 
 def run_grouped_answers(
-    source: str, *, work: Path, coverage: float = 0.9, say: Callable[[str], None] = print
+    source: str, *, cache: Path, coverage: float = 0.9, say: Callable[[str], None] = print
 ) -> GroupedAnswersResult:
     """Cross-validate the answers branch and the prior over every condition, and answer by both kinds of sets.
 
@@ -129,10 +129,10 @@ def run_grouped_answers(
     leaves, taxonomy = open_dataset(source, policy=POLICY), load_taxonomy()
     merged, _ = ten_conditions(leaves)
     conditions = conditions_of(leaves.samples)
-    branch = case_model(ANSWERS, ANSWERS_CONFIG, conditions, work, choices=ANSWERS_PENALTIES, sees=("answers",))
+    branch = case_model(ANSWERS, ANSWERS_CONFIG, conditions, cache, choices=ANSWERS_PENALTIES, sees=("answers",))
     contenders = [over_leaves(each, leaves, conditions) for each in (constant_prior(conditions), branch)]
     split = merged.split(seed=SEED, folds=FOLDS)
-    held_out = cross_validate(merged, contenders, work / "folds", split=split, conditions=conditions, say=say)
+    held_out = cross_validate(merged, contenders, cache / "folds", split=split, conditions=conditions, say=say)
     held_out = replace(held_out, dataset=leaves.take(sample.id for sample in held_out.dataset.samples))
     answers = {}
     for name in held_out.predictions:
