@@ -10,7 +10,7 @@ from dermis.shared.case import AnswerEntry, GroupedAnswer, OutcomeKind, RankedCo
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FitzpatrickGroup, Manifest, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
-from dermis.worker.core.condition_groups import Answer, grouped_answer
+from dermis.worker.core.condition_groups import NestedAnswer, grouped_answer
 
 Floats = npt.NDArray[np.floating[Any]]
 _LEAST = 1e-12
@@ -105,7 +105,7 @@ def decide(
     )
 
 
-def _fact(answer: Answer, probabilities: Floats, manifest: Manifest, coverage: float) -> GroupedAnswer:
+def _fact(answer: NestedAnswer, probabilities: Floats, manifest: Manifest, coverage: float) -> GroupedAnswer:
     """Return an answer over groups as the outcome keeps it."""
     entries = tuple(
         AnswerEntry(
