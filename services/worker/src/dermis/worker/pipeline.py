@@ -44,7 +44,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import Reason, is_refusal
 from dermis.shared.images.icc import Color
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
-from dermis.shared.manifest import Manifest
+from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.telemetry import log
@@ -372,7 +372,7 @@ class Pipeline:
         heatmaps: list[tuple[Heatmap, bytes]] = []
         if keep:
             with stages("heatmap"):
-                heatmaps = list(_heatmaps(images, outputs, conditions))
+                heatmaps = list(_heatmaps(images, outputs, conditions, manifest.image_fit))
             with stages("store"):
                 keep(model, heatmaps)
         return outcome.model_copy(
@@ -460,19 +460,19 @@ def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[
     stacked = np.zeros((manifest.max_images, size, size, 3), np.uint8)
     mask = np.zeros(manifest.max_images, np.bool_)
     for slot, image in enumerate(images.values()):
-        stacked[slot] = prepare.fit(image, size)
+        stacked[slot] = prepare.fit(image, size, manifest.image_fit)
         mask[slot] = True
     return Inputs(images=stacked, image_mask=mask, features=features)
 
 
 def _heatmaps(
-    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]
+    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]], how: ImageFit
 ) -> Iterator[tuple[Heatmap, bytes]]:
     for place, condition in conditions:
         most = heatmap.peak(outputs.cam, place)
         for slot, (n, image) in enumerate(images.items()):
             drawn = heatmap.overlay(
-                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most
+                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most, how=how
             )
             yield Heatmap(n=n, condition=condition, place=place), drawn
 

@@ -70,7 +70,7 @@ def ours(
 
     @lru_cache(maxsize=1)
     def inputs_at(size: int) -> Inputs:
-        return hide(arrays(dataset, config.schema, size))
+        return hide(arrays(dataset, config.schema, size, config.image_fit))
 
     @cache
     def frozen(size: int, taps: tuple[str, ...]) -> keras.Model:
@@ -170,7 +170,9 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
 
         def seen(one: Dataset, head: keras.Model = head) -> Floats:
             views = ("plain", "mirror")
-            cache, places = embed(one, backbone, work / "embeddings", views=views, pooled=True, quiet=True)
+            cache, places = embed(
+                one, backbone, work / "embeddings", views=views, pooled=True, how=config.image_fit, quiet=True
+            )
             maps, mask = CachedViews(cache, places, views, mean=True).load(np.arange(len(one)), None)
             inputs = {"maps": maps, "image_mask": mask, "features": features(one.samples, config.schema)}
             return np.asarray(head.predict(inputs, batch_size=64, verbose=0)["embedding"], float)

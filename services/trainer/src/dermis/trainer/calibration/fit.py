@@ -1,11 +1,12 @@
 """All that a bundle says of when to believe it, fitted on the calibration part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dermis.shared.manifest import AbstentionRule, Calibration, OutlierRule, PredictionSets
-from dermis.trainer.calibration.calibrate import Groups, abstention_rule, prediction_sets, temperature
+from dermis.shared.manifest import AbstentionRule, Calibration, Condition, MalignantRule, OutlierRule, PredictionSets
+from dermis.trainer.calibration.calibrate import Groups, abstention_rule, malignant_rule, prediction_sets, temperature
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.metrics import Floats, Ints
 from dermis.worker.core.differential import calibrate, prediction_set
@@ -16,7 +17,7 @@ from dermis.worker.core.outliers import Outliers
 class CalibrationTargets:
     """`coverage` of prediction sets. `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
 
-    `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
+    `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule. `malignant`: names of conditions, see `malignant_rule`.
     """
 
     coverage: float
@@ -24,6 +25,8 @@ class CalibrationTargets:
     risk: float | None = None
     top: int = 3
     false_alarms: float | None = None
+    malignant: tuple[str, ...] = ()
+    malignant_coverage: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Trust:
     abstention: AbstentionRule
     outliers: OutlierRule | None
     known: Outliers | None
+    malignant: MalignantRule | None = None
 
 
 def fit_trust(
@@ -46,6 +50,7 @@ def fit_trust(
     groups: Groups,
     embedding: Floats,
     training_embedding: Floats,
+    conditions: Sequence[Condition] = (),
 ) -> Trust:
     """Fit on the calibration cases: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
 
@@ -71,4 +76,7 @@ def fit_trust(
         abstention=rule or wanted.abstention,
         outliers=outliers[1] if outliers else None,
         known=outliers[0] if outliers else None,
+        malignant=malignant_rule(
+            probabilities, labels, conditions, wanted.malignant, coverage=wanted.malignant_coverage
+        ),
     )

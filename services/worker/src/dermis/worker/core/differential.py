@@ -1,5 +1,6 @@
 """From a model's probabilities to the differential, its prediction set, or an abstention."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from dermis.shared.case import OutcomeKind, RankedCondition
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FitzpatrickGroup, Manifest, PredictionSets
+from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -64,6 +65,8 @@ def decide(
     calibrated = calibrate(values, manifest.calibration.temperature)
     order = rank(calibrated)
     inside = prediction_set(calibrated, threshold(manifest.prediction_sets, fitzpatrick))
+    if manifest.malignant:
+        inside |= with_malignant(calibrated, [c.id for c in manifest.conditions], manifest.malignant)
     reason = None
     if manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
         reason = "OUT_OF_DISTRIBUTION"
@@ -106,6 +109,15 @@ def threshold(sets: PredictionSets, fitzpatrick: FitzpatrickSkinType | None) -> 
     group = FITZPATRICK_GROUPS.get(fitzpatrick)
     lowest = min(sets.thresholds.values(), default=0.0)
     return sets.thresholds.get(group, lowest) if group else lowest
+
+
+def with_malignant(probabilities: Floats, conditions: Sequence[str], rule: MalignantRule) -> npt.NDArray[np.bool_]:
+    """Return bool[K]: the most probable malignant condition, where all of them together reach the rule's threshold."""
+    malignant = np.isin(conditions, rule.conditions)
+    chosen = np.zeros(len(probabilities), bool)
+    if malignant.any() and probabilities[malignant].sum() >= rule.threshold:
+        chosen[np.flatnonzero(malignant)[np.argmax(probabilities[malignant])]] = True
+    return chosen
 
 
 def prediction_set(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
