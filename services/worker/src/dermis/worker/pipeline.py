@@ -124,6 +124,8 @@ class Pipeline:
     guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
     """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
+    answer_unmeasured: bool = False
+    """Answer people of a skin type for which the model was not measured, with a warning."""
     _mark: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store")
@@ -364,7 +366,13 @@ class Pipeline:
         fitzpatrick = report.fitzpatrick_skin_type
         outliers = self.models.outliers(manifest)
         score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
-        decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
+        decision = differential.decide(
+            outputs.probabilities,
+            manifest,
+            fitzpatrick,
+            outlier_score=score,
+            answer_unmeasured=self.answer_unmeasured,
+        )
         conditions = _shown(decision, manifest)
         with stages("explain"):
             shares = self._shares(manifest, features, outputs, conditions)
@@ -387,6 +395,10 @@ class Pipeline:
                 "images_used": tuple(images),
                 "answer_shares": shares,
                 "heatmaps": tuple(drawn for drawn, _ in heatmaps),
+                "red_flags": red_flags.with_growth(outcome.red_flags)
+                if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
+                else outcome.red_flags,
+                "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
                 "measured": measured_for(self.models.evaluation(manifest), fitzpatrick),
                 "stages": stages.taken(),
             }

@@ -43,7 +43,9 @@ def rounded_to_float16(backbone: keras.Model) -> keras.Model:
     return backbone
 
 
-def export(model: keras.Model, folder: Path, *, storage: Literal["float32", "float16"] = "float32") -> None:
+def export(
+    model: keras.Model, folder: Path, *, name: str = MODEL_NAME, storage: Literal["float32", "float16"] = "float32"
+) -> None:
     """Write `model` (see `serving_model`) as a SavedModel, with a warm-up request of one case.
 
     `storage`: float16 keeps every weight that float16 holds exactly in half the bytes; the graph reads it as float32.
@@ -72,7 +74,7 @@ def export(model: keras.Model, folder: Path, *, storage: Literal["float32", "flo
     tf.saved_model.save(served, str(folder), signatures={SIGNATURE: serve})
     one: Arrays = {spec.name: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype) for spec in inputs}
     one["image_mask"][:, 0] = True
-    write_warm_up(folder / WARM_UP, one)
+    write_warm_up(folder / WARM_UP, one, name=name)
 
 
 def _stored(weight: keras.Variable, storage: str) -> tf.Variable:
@@ -104,10 +106,10 @@ def signature(folder: Path) -> dict[str, str]:
     }
 
 
-def write_warm_up(path: Path, inputs: Arrays) -> None:
+def write_warm_up(path: Path, inputs: Arrays, *, name: str = MODEL_NAME) -> None:
     """Write a TFRecord of one PredictionLog, which TensorFlow Serving replays before it calls a version AVAILABLE."""
     request = pb.PredictRequest(
-        model_spec=pb.ModelSpec(name=MODEL_NAME, signature_name=SIGNATURE),
+        model_spec=pb.ModelSpec(name=name, signature_name=SIGNATURE),
         inputs={name: to_proto(array) for name, array in inputs.items()},
     )
     log = pb.PredictionLog(predict_log=pb.PredictLog(request=request)).SerializeToString(deterministic=True)

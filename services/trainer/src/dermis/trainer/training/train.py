@@ -52,6 +52,7 @@ from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.layout import next_version
 from dermis.trainer.records.runs import Run
+from dermis.trainer.registry.gate import N_MIN
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
@@ -62,7 +63,6 @@ from dermis.trainer.training.parts import Parts, known_conditions, split_parts, 
 from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
 from dermis.trainer.training.signals import Stop
 from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
-from dermis.trainer.registry.gate import N_MIN
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import to_bytes
 
@@ -112,6 +112,7 @@ def build_bundle(
     folder: Path,
     workspace: Workspace,
     *,
+    name: str = MODEL_NAME,
     folds: int | None = None,
     version: int = 1,
     data: str = "",
@@ -147,7 +148,9 @@ def build_bundle(
     )
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     knowledge = measured_knowledge(config, unseen or parts.test)
-    manifest = make_manifest(config, model, conditions, trust, knowledge=knowledge, version=version, lineage=lineage)
+    manifest = make_manifest(
+        config, model, conditions, trust, name=name, knowledge=knowledge, version=version, lineage=lineage
+    )
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
     write_evaluation(wanted, manifest, trust, parts, folder, unseen=unseen, calibrated_on=len(calibration), data=data)
     return bundle.write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
@@ -389,12 +392,14 @@ def make_manifest(
     conditions: tuple[Condition, ...],
     trust: Trust,
     *,
+    name: str = MODEL_NAME,
     knowledge: Knowledge | None = None,
     version: int,
     lineage: Mapping[str, str],
 ) -> Manifest:
     """Return the bundle's manifest, as yet without the digests of its files."""
     return Manifest(
+        name=name,
         version=version,
         purpose=config.purpose,
         image_size=config.image_size,
@@ -419,7 +424,7 @@ def export_bundle(
 ) -> None:
     """Write a bundle but for its evaluation into a new folder, and make sure that what serves is what was trained."""
     folder.mkdir(parents=True)
-    export(model, folder, storage=config.storage)
+    export(model, folder, name=manifest.name, storage=config.storage)
     difference = check_agreement(
         folder,
         model,

@@ -43,10 +43,12 @@ def decide(
     fitzpatrick: FitzpatrickSkinType | None,
     *,
     outlier_score: float | None = None,
+    answer_unmeasured: bool = False,
 ) -> Decision:
     """Calibrate a model's probabilities [K], rank them, mark the prediction set, and abstain where the manifest says so.
 
     `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
+    `answer_unmeasured`: also answer people of a Fitzpatrick group for which the model was not measured.
     Raises INTERNAL if they are not one probability for each condition of the manifest.
     """
     values = np.asarray(probabilities)
@@ -68,7 +70,9 @@ def decide(
     if manifest.malignant:
         inside |= with_malignant(calibrated, [c.id for c in manifest.conditions], manifest.malignant)
     reason = None
-    if manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
+    if unmeasured(manifest, fitzpatrick) and not answer_unmeasured:
+        reason = "NOT_MEASURED_FOR_GROUP"
+    elif manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
         reason = "OUT_OF_DISTRIBUTION"
     elif calibrated[order[0]] < manifest.abstention.min_probability:
         reason = "LOW_PROBABILITY"
@@ -90,6 +94,12 @@ def decide(
         if FITZPATRICK_GROUPS.get(fitzpatrick) in manifest.prediction_sets.pooled
         else manifest.prediction_sets.coverage,
     )
+
+
+def unmeasured(manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None) -> bool:
+    """Tell whether the model was not measured for the group of a self-reported type; of none, nothing is inferred."""
+    group = FITZPATRICK_GROUPS.get(fitzpatrick)
+    return bool(group and manifest.knowledge and group in manifest.knowledge.not_measured)
 
 
 def calibrate(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
