@@ -183,8 +183,14 @@ MEASURED = Knowledge(kind="growths", measured_on={"FST_I_II": 280, "FST_III_IV":
 
 @pytest.mark.parametrize(
     ("fitzpatrick", "reason"),
-    [(None, None), ("NONE_IDENTIFIED", None), ("FST1", None), ("FST4", None), ("FST5", "NOT_MEASURED_FOR_GROUP")]
-    + [("FST6", "NOT_MEASURED_FOR_GROUP")],
+    [
+        (None, None),
+        ("NONE_IDENTIFIED", None),
+        ("FST1", None),
+        ("FST4", None),
+        ("FST5", "NOT_MEASURED_FOR_GROUP"),
+        ("FST6", "NOT_MEASURED_FOR_GROUP"),
+    ],
 )
 def test_a_group_that_was_not_measured_gets_no_answer_unless_it_is_asked_for(
     fitzpatrick: str | None, reason: str | None

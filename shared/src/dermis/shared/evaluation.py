@@ -235,6 +235,8 @@ class EvaluationReport(Part):
     human_agreement: GraderAgreement = GraderAgreement(n=0)
     seen_in_training: SeenInTraining | None = None
     malignant: tuple[MalignantRow, ...] = ()
+    benign_with_malignant: Figure | None = None
+    """The share of benign cases whose set holds a malignant condition."""
 
     @model_validator(mode="before")
     @classmethod

@@ -155,12 +155,13 @@ class Knowledge(Frozen):
     `kind`: what a photo has to show for an answer to mean anything. `unknown`: what it can't tell, of which skin cancer is
     one for most. `measured_on`: independent cases by Fitzpatrick group, by the scale that the data has (`scale`: what people
     said of themselves, what a clinician estimated, or what was painted). `needed`: cases under which a group counts as not
-    measured (the promotion gate's fewest). `data`: where the cases are from.
+    measured (the promotion gate's fewest). `data`: where the cases are from. `licence`: of weights and head.
     """
 
     kind: str
     unknown: tuple[str, ...] = ()
     data: str = ""
+    licence: str = ""
     scale: Literal["self_reported", "estimated", "painted"] = "self_reported"
     measured_on: dict[FitzpatrickGroup, int] = {}
     needed: Annotated[int, Field(ge=1)] = 72

@@ -198,6 +198,7 @@ class EvaluationReport(Answer):
     human_agreement: GraderAgreement = GraderAgreement(n=0)
     seen_in_training: SeenInTraining | None = None
     malignant: tuple[MalignantRow, ...] = ()
+    benign_with_malignant: Figure | None = None
 
 
 class Evaluation(Answer):

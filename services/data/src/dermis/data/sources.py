@@ -169,7 +169,8 @@ def mapped_samples(
                 top=top,
                 slices=slices(
                     report, len(of_case), **{key: value for key, value in attributes.items() if key in SLICES}
-                ),
+                )
+                | {name: attributes.get(name, NOT_GIVEN) for name in mapping.slices},
             )
         )
     return samples

@@ -33,6 +33,10 @@ KNOWLEDGE = Knowledge(
         "that something is no skin cancer: it can't rule out skin cancer",
     ),
     data="clinic photos from one region of Brazil (Espirito Santo), PAD-UFES-20",
+    licence=(
+        "head and thresholds, learned from PAD-UFES-20: CC BY 4.0; backbone, EfficientNet-Lite0 trained on ImageNet, "
+        "rounded to float16: Apache-2.0"
+    ),
     scale="estimated",
 )
 CONFIG = Config(
@@ -50,6 +54,7 @@ CONFIG = Config(
     patience=None,
     abstention=AbstentionRule(min_probability=0.0, max_set_size=4),
     malignant=MALIGNANT,
+    false_alarms=0.05,
     knowledge=KNOWLEDGE,
 )
 ATTRIBUTION = (

@@ -146,6 +146,7 @@ def evaluate(
         confusion=_confusion(manifest, judged),
         human_agreement=_human(graders, predictions.groups, rng),
         malignant=malignant_rows(manifest, judged, weights, predictions.groups),
+        benign_with_malignant=benign_alarms(manifest, judged, weights, predictions.groups),
     )
 
 
@@ -400,6 +401,18 @@ def malignant_rows(
                 row[measure], row[f"{measure}_interval"] = figure.value, figure.interval
         rows.append(MalignantRow.model_validate(row))
     return tuple(rows)
+
+
+def benign_alarms(manifest: Manifest, judged: Judged, weights: Floats, groups: Sequence[str]) -> Figure | None:
+    """Return the share of benign cases whose set holds a malignant condition, None without a malignant rule."""
+    if manifest.malignant is None:
+        return None
+    malignant = np.array([condition.id in manifest.malignant.conditions for condition in manifest.conditions])
+    benign = ~malignant[judged.labels]
+    if not benign.any():
+        return None
+    alarmed = judged.sets[:, malignant].any(1)[benign]
+    return with_interval(measures.mean(alarmed, weights[:, benign]), list(itertools.compress(groups, benign)))
 
 
 def _human(

@@ -58,7 +58,7 @@ Mean size of a prediction set: {_number(report.mean_set_size, ".2f")}. Abstained
 
 {_slices("Monk skin tone (as painted or graded)", report.slices["monk_skin_tone"])}
 {_slices("Fitzpatrick skin type (as answered)", report.slices["fitzpatrick_self"])}
-{_slices("Condition", report.slices["condition"])}"""
+{_slices("Condition", report.slices["condition"])}{_stored(report)}"""
 
 
 _MORE = {
@@ -106,6 +106,8 @@ def _knowledge(manifest: Manifest) -> str:
     if knows.not_measured:
         groups = ", ".join(knows.not_measured)
         lines.append(f"- No answer for people who report a type of {groups}: fewer than {knows.needed} were measured.")
+    if knows.licence:
+        lines.append(f"- Licence: {knows.licence}.")
     if manifest.outliers:
         lines.append("- Photos unlike those of training get no answer.")
     return "\n".join(lines) + "\n"
@@ -129,7 +131,13 @@ answered by a set without any.
 | condition | n | missed per 100 | set holds a malignant condition | benign first |
 |---|---|---|---|---|
 {rows}
+{_alarms(report)}
 """
+
+
+def _stored(report: EvaluationReport) -> str:
+    rows = report.slices.get("stored_size", ())
+    return f"\n{_slices('How copies were stored', rows)}" if rows else ""
 
 
 def _slices(title: str, rows: Sequence[Slice]) -> str:
@@ -148,6 +156,12 @@ def _figure(figure: Figure) -> str:
 
 def _number(value: float | None, spec: str = ".3f") -> str:
     return "not stated" if value is None else format(value, spec)
+
+
+def _alarms(report: EvaluationReport) -> str:
+    if report.benign_with_malignant is None:
+        return ""
+    return f"The price: of the benign cases {_figure(report.benign_with_malignant)} get a set with a malignant condition too.\n"
 
 
 def _range_of(pair: Interval, spec: str) -> str:
