@@ -73,7 +73,12 @@ def test_card_and_notice_say_what_it_is_and_whose():
     card = (lesions.BUNDLE / MODEL_CARD_FILE).read_text(encoding="utf-8")
     for part in ("can't rule out skin cancer", "six kinds of growths", "one region of Brazil", "missed per 100"):
         assert part in card
-    for part in ("CC BY 4.0", "Apache-2.0", "10.17632/zr7vgbcyr2.1", "No answer for people who report a type of FST_V_VI"):
+    for part in (
+        "CC BY 4.0",
+        "Apache-2.0",
+        "10.17632/zr7vgbcyr2.1",
+        "No answer for people who report a type of FST_V_VI",
+    ):
         assert part in card
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     assert all(part in notice for part in ("CC BY 4.0", "Apache License 2.0", "PAD-UFES-20", "lesions/bundle"))

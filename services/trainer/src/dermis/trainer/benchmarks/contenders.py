@@ -184,7 +184,8 @@ def inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) -
     folds = GroupKFold(INNER_FOLDS).split(answers, groups=groups)
     lost = [
         -(
-            target[checked] * np.log(np.maximum(fit_regression(answers[kept], target[kept], strength)(answers[checked]), 1e-9))
+            target[checked]
+            * np.log(np.maximum(fit_regression(answers[kept], target[kept], strength)(answers[checked]), 1e-9))
         ).sum()
         for kept, checked in folds
     ]
