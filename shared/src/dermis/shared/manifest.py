@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,8 @@ MANIFEST_FILE = "manifest.json"
 OUTLIERS_FILE = "outliers.npz"
 
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
+ImageFit = Literal["LETTERBOX", "STRETCH"]
+"""How an image becomes the model's square: its aspect kept, zeros around it, or every image stretched to it alike."""
 
 
 class Frozen(BaseModel):
@@ -135,6 +137,43 @@ class OutlierRule(Frozen):
     calibrated_on: int
 
 
+class MalignantRule(Frozen):
+    """The most probable malignant one of `conditions` joins the prediction set where all together reach `threshold`.
+
+    Class-conditional conformal (Vovk 2012): `threshold` is the lowest of the labels' own, so that of the cases of each
+    label at least `coverage` get a set with a malignant condition. `calibrated_on`: calibration cases by condition id.
+    A label without enough cases for a threshold of its own makes it 0: every set then holds a malignant condition.
+    """
+
+    conditions: Annotated[tuple[str, ...], Field(min_length=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    calibrated_on: dict[str, int]
+
+
+class Knowledge(Frozen):
+    """What a model knows, beside its conditions, and what not, in plain words.
+
+    `kind`: what a photo has to show for an answer to mean anything. `unknown`: what it can't tell, of which skin cancer
+    is one for most. `measured_on`: independent cases by Fitzpatrick group, by the scale that the data has (`scale`:
+    what people said of themselves, what a clinician estimated, or what was painted). `needed`: cases under which a
+    group counts as not measured (the promotion gate's fewest). `data`: where the cases are from. `licence`: of weights
+    and head.
+    """
+
+    kind: str
+    unknown: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    scale: Literal["self_reported", "estimated", "painted"] = "self_reported"
+    measured_on: dict[FitzpatrickGroup, int] = {}
+    needed: Annotated[int, Field(ge=1)] = 72
+
+    @property
+    def not_measured(self) -> tuple[FitzpatrickGroup, ...]:
+        return tuple(group for group in get_args(FitzpatrickGroup) if self.measured_on.get(group, 0) < self.needed)
+
+
 class Manifest(Frozen):
     """`manifest.json`: all that a worker needs to use a bundle.
 
@@ -148,6 +187,7 @@ class Manifest(Frozen):
     version: Annotated[int, Field(ge=1)]
     purpose: Literal["demo", "research", "release"]
     image_size: Annotated[int, Field(ge=32, le=512)]
+    image_fit: ImageFit = "LETTERBOX"
     max_images: Literal[3] = 3
     conditions: Annotated[tuple[Condition, ...], Field(min_length=2)]
     feature_schema: str
@@ -157,6 +197,8 @@ class Manifest(Frozen):
     prediction_sets: PredictionSets
     abstention: AbstentionRule
     outliers: OutlierRule | None = None
+    malignant: MalignantRule | None = None
+    knowledge: Knowledge | None = None
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""

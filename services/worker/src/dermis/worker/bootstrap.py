@@ -67,6 +67,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             policy=load_policy(),
             noted=metrics.note,
             max_redeliveries=settings.max_redeliveries,
+            answer_unmeasured=settings.answer_unmeasured,
             guard=CpuGuard(settings.decode_cpu_seconds),
         )
 

@@ -44,7 +44,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import Reason, is_refusal
 from dermis.shared.images.icc import Color
 from dermis.shared.jobs import AssessImageJob, AssessJob, scratch_key
-from dermis.shared.manifest import Manifest
+from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.telemetry import log
@@ -124,6 +124,8 @@ class Pipeline:
     guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
     """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
+    answer_unmeasured: bool = False
+    """Answer people of a skin type for which the model was not measured, with a warning."""
     _mark: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store")
@@ -375,7 +377,13 @@ class Pipeline:
         fitzpatrick = report.fitzpatrick_skin_type
         outliers = self.models.outliers(manifest)
         score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
-        decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
+        decision = differential.decide(
+            outputs.probabilities,
+            manifest,
+            fitzpatrick,
+            outlier_score=score,
+            answer_unmeasured=self.answer_unmeasured,
+        )
         conditions = _shown(decision, manifest)
         with stages("explain"):
             shares = self._shares(manifest, features, outputs, conditions)
@@ -383,7 +391,7 @@ class Pipeline:
         heatmaps: list[tuple[Heatmap, bytes]] = []
         if keep:
             with stages("heatmap"):
-                heatmaps = list(_heatmaps(images, outputs, conditions))
+                heatmaps = list(_heatmaps(images, outputs, conditions, manifest.image_fit))
             with stages("store"):
                 keep(model, heatmaps)
         return outcome.model_copy(
@@ -398,6 +406,10 @@ class Pipeline:
                 "images_used": tuple(images),
                 "answer_shares": shares,
                 "heatmaps": tuple(drawn for drawn, _ in heatmaps),
+                "red_flags": red_flags.with_growth(outcome.red_flags)
+                if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
+                else outcome.red_flags,
+                "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
                 "measured": measured_for(self.models.evaluation(manifest), fitzpatrick),
                 "stages": stages.taken(),
             }
@@ -471,19 +483,19 @@ def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[
     stacked = np.zeros((manifest.max_images, size, size, 3), np.uint8)
     mask = np.zeros(manifest.max_images, np.bool_)
     for slot, image in enumerate(images.values()):
-        stacked[slot] = prepare.fit(image, size)
+        stacked[slot] = prepare.fit(image, size, manifest.image_fit)
         mask[slot] = True
     return Inputs(images=stacked, image_mask=mask, features=features)
 
 
 def _heatmaps(
-    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]
+    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]], how: ImageFit
 ) -> Iterator[tuple[Heatmap, bytes]]:
     for place, condition in conditions:
         most = heatmap.peak(outputs.cam, place)
         for slot, (n, image) in enumerate(images.items()):
             drawn = heatmap.overlay(
-                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most
+                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most, how=how
             )
             yield Heatmap(n=n, condition=condition, place=place), drawn
 

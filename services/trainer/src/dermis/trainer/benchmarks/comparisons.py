@@ -81,7 +81,7 @@ def ours(
 
     @lru_cache(maxsize=1)
     def inputs_at(size: int) -> Inputs:
-        inputs = arrays(dataset, config.schema, size)
+        inputs = arrays(dataset, config.schema, size, config.image_fit)
         inputs = inputs if "images" in sees else without_images(inputs)
         return inputs if "answers" in sees else without_answers(inputs, config.schema)
 
@@ -184,7 +184,9 @@ def run_unseen(data: str, *others: str, work: Path) -> str:
 
         def seen(one: Dataset, head: keras.Model = head) -> Floats:
             views = ("plain", "mirror")
-            cache, places = embed(one, backbone, work / "embeddings", views=views, pooled=True, quiet=True)
+            cache, places = embed(
+                one, backbone, work / "embeddings", views=views, pooled=True, how=config.image_fit, quiet=True
+            )
             maps, mask = CachedViews(cache, places, views, mean=True).load(np.arange(len(one)), None)
             inputs = {"maps": maps, "image_mask": mask, "features": features(one.samples, config.schema)}
             return np.asarray(head.predict(inputs, batch_size=64, verbose=0)["embedding"], float)

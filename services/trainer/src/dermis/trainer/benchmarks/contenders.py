@@ -179,9 +179,9 @@ def logistic_regression(task: Task) -> Contender:
     def fit(_: None, training: Dataset, tested: Dataset) -> Floats:
         answers, (target, _labels) = features(training.samples, task.schema), targets(training.samples, task.conditions)
         groups = np.array([sample.group for sample in training.samples])
-        losses = {strength: _inner_loss(answers, target, groups, strength) for strength in STRENGTHS}
+        losses = {strength: inner_loss(answers, target, groups, strength) for strength in STRENGTHS}
         best = min(losses, key=lambda strength: losses[strength])
-        return _fit(answers, target, best)(features(tested.samples, task.schema))
+        return fit_regression(answers, target, best)(features(tested.samples, task.schema))
 
     settings = f"{STRENGTHS} {INNER_FOLDS} {task.schema}"
     return Contender(name=REGRESSION, fit=fit, sees=("answers",), settings=settings)
@@ -191,18 +191,19 @@ def baselines(task: Task) -> list[Contender]:
     return [constant_prior(task), logistic_regression(task)]
 
 
-def _inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) -> float:
+def inner_loss(answers: Floats, target: Floats, groups: Ints, strength: float) -> float:
     folds = GroupKFold(INNER_FOLDS).split(answers, groups=groups)
     lost = [
         -(
-            target[checked] * np.log(np.maximum(_fit(answers[kept], target[kept], strength)(answers[checked]), 1e-9))
+            target[checked]
+            * np.log(np.maximum(fit_regression(answers[kept], target[kept], strength)(answers[checked]), 1e-9))
         ).sum()
         for kept, checked in folds
     ]
     return float(np.sum(lost))
 
 
-def _fit(answers: Floats, target: Floats, strength: float) -> Callable[[Floats], Floats]:
+def fit_regression(answers: Floats, target: Floats, strength: float) -> Callable[[Floats], Floats]:
     rows, columns = np.nonzero(target)
     model = LogisticRegression(C=strength, max_iter=2000).fit(
         answers[rows], columns, sample_weight=target[rows, columns]

@@ -1,11 +1,12 @@
 """All that a bundle says of when to believe it, fitted on the calibration part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dermis.shared.manifest import AbstentionRule, Calibration, OutlierRule, PredictionSets
-from dermis.trainer.calibration.calibrate import Groups, abstention_rule, prediction_sets
+from dermis.shared.manifest import AbstentionRule, Calibration, Condition, MalignantRule, OutlierRule, PredictionSets
+from dermis.trainer.calibration.calibrate import Groups, abstention_rule, malignant_rule, prediction_sets
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.metrics import Floats, Ints
@@ -20,6 +21,7 @@ class CalibrationTargets:
     `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
 
     `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
+    `malignant`: names of conditions, see `malignant_rule`.
     """
 
     coverage: float
@@ -27,6 +29,8 @@ class CalibrationTargets:
     risk: float | None = None
     top: int = 3
     false_alarms: float | None = None
+    malignant: tuple[str, ...] = ()
+    malignant_coverage: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Trust:
     abstention: AbstentionRule
     outliers: OutlierRule | None
     known: Outliers | None
+    malignant: MalignantRule | None = None
 
 
 def fit_trust(
@@ -49,6 +54,7 @@ def fit_trust(
     groups: Groups,
     embedding: Floats,
     training_embedding: Floats,
+    conditions: Sequence[Condition] = (),
 ) -> Trust:
     """Fit on the calibration cases.
 
@@ -76,4 +82,7 @@ def fit_trust(
         abstention=rule or wanted.abstention,
         outliers=outliers[1] if outliers else None,
         known=outliers[0] if outliers else None,
+        malignant=malignant_rule(
+            probabilities, labels, conditions, wanted.malignant, coverage=wanted.malignant_coverage
+        ),
     )

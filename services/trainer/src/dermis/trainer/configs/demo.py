@@ -18,15 +18,13 @@ import cv2
 
 from dermis.data.dataset import open_dataset
 from dermis.data.generated.cases import case
-from dermis.shared.bundles import publish
 from dermis.shared.manifest import AbstentionRule
-from dermis.shared.stores.memory import MemoryStore
 from dermis.trainer.config import Config, Stage
-from dermis.trainer.model.bundle import differences, read_metrics, write_json
-from dermis.trainer.model.export import signature
+from dermis.trainer.model.bundle import write_json
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.shipped import check_shipped
 from dermis.trainer.training.train import build_bundle
 
 IMAGE_SIZE = 96
@@ -73,15 +71,7 @@ def build(folder: Path, *, config: Config = CONFIG, cases: Parts | None = None) 
 
 def check(folder: Path) -> list[str]:
     """Rebuild the bundle elsewhere and return in what the one in `folder` differs from it."""
-    publish(MemoryStore(), folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        rebuilt = Path(scratch, "bundle")
-        build(rebuilt)
-        print(f"committed {read_metrics(folder)}\nrebuilt   {read_metrics(rebuilt)}")
-        differing = differences(folder, rebuilt)
-        if signature(folder) != signature(rebuilt):
-            differing.append(f"signature: {signature(folder)} against {signature(rebuilt)}")
-    return differing
+    return check_shipped(folder, build)
 
 
 def write_sample_case(folder: Path) -> None:

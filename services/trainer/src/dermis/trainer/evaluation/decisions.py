@@ -48,11 +48,13 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             groups=fitzpatrick_groups(others),
             embedding=others.embedding,
             training_embedding=others.embedding,
+            conditions=others.conditions,
         )
         update = {
             "calibration": trust.calibration,
             "prediction_sets": trust.prediction_sets,
             "abstention": trust.abstention,
+            "malignant": trust.malignant,
         }
         decided[fold] = manifest.model_copy(update=update)
     return decided

@@ -1,5 +1,6 @@
 """From a model's probabilities to the differential, its prediction set, or an abstention."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from dermis.shared.case import OutcomeKind, RankedCondition
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FitzpatrickGroup, Manifest, PredictionSets
+from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -44,10 +45,12 @@ def decide(
     fitzpatrick: FitzpatrickSkinType | None,
     *,
     outlier_score: float | None = None,
+    answer_unmeasured: bool = False,
 ) -> Decision:
     """Calibrate and rank a model's probabilities [K], mark the prediction set, and abstain where the manifest says so.
 
     `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
+    `answer_unmeasured`: also answer people of a Fitzpatrick group for which the model was not measured.
     Raises INTERNAL if they are not one probability for each condition of the manifest.
     """
     values = np.asarray(probabilities)
@@ -66,8 +69,12 @@ def decide(
     calibrated = calibrate(values, manifest.calibration.temperature)
     order = rank(calibrated)
     inside = prediction_set(calibrated, threshold(manifest.prediction_sets, fitzpatrick))
+    if manifest.malignant:
+        inside |= with_malignant(calibrated, [c.id for c in manifest.conditions], manifest.malignant)
     reason = None
-    if manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
+    if unmeasured(manifest, fitzpatrick) and not answer_unmeasured:
+        reason = "NOT_MEASURED_FOR_GROUP"
+    elif manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
         reason = "OUT_OF_DISTRIBUTION"
     elif calibrated[order[0]] < manifest.abstention.min_probability:
         reason = "LOW_PROBABILITY"
@@ -91,6 +98,12 @@ def decide(
     )
 
 
+def unmeasured(manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None) -> bool:
+    """Tell whether the model was not measured for the group of a self-reported type; of none, nothing is inferred."""
+    group = FITZPATRICK_GROUPS.get(fitzpatrick)
+    return bool(group and manifest.knowledge and group in manifest.knowledge.not_measured)
+
+
 def calibrate(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
     """Return softmax(log p / temperature) over the last axis, in which zeros count as 1e-12 (Guo et al. 2017)."""
     scaled = np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST)) / temperature
@@ -111,6 +124,15 @@ def threshold(sets: PredictionSets, fitzpatrick: FitzpatrickSkinType | None) -> 
     group = FITZPATRICK_GROUPS.get(fitzpatrick)
     lowest = min(sets.thresholds.values(), default=0.0)
     return sets.thresholds.get(group, lowest) if group else lowest
+
+
+def with_malignant(probabilities: Floats, conditions: Sequence[str], rule: MalignantRule) -> npt.NDArray[np.bool_]:
+    """Return bool[K]: the most probable malignant condition, where all of them together reach the rule's threshold."""
+    malignant = np.isin(conditions, rule.conditions)
+    chosen = np.zeros(len(probabilities), bool)
+    if malignant.any() and probabilities[malignant].sum() >= rule.threshold:
+        chosen[np.flatnonzero(malignant)[np.argmax(probabilities[malignant])]] = True
+    return chosen
 
 
 def prediction_set(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
