@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.shared.case import Urgency
 from dermis.shared.vocabulary import BodyPart, ConditionSymptom, OtherSymptom, RelatedCategory, SelfReport, Texture
 from dermis.worker.core.red_flags import RULES, red_flags, with_growth
 
@@ -107,11 +108,19 @@ several = {
     more=st.fixed_dictionaries(several),
     category=st.sampled_from([None, *RelatedCategory]),
 )
-def test_a_further_answer_never_takes_a_flag_away(
+def test_a_further_answer_never_takes_a_flag_away_but_for_one_that_covers_it(
     less: dict[str, list[str]], more: dict[str, list[str]], category: RelatedCategory | None
 ) -> None:
     both = {name: less[name] + more[name] for name in several}
-    assert set(flags(**less, related_category=category)) <= set(flags(**both, related_category=category))
+    covered_by = {rule.flag: rule.covered_by for rule in RULES}
+    kept = set(flags(**both, related_category=category))
+    assert all({flag, covered_by[flag]} & kept for flag in flags(**less, related_category=category))
+
+
+def test_a_flag_that_covers_another_is_as_urgent() -> None:
+    urgency = {rule.flag: rule.urgency for rule in RULES}
+    order = list(Urgency)
+    assert all(order.index(urgency[rule.covered_by]) <= order.index(rule.urgency) for rule in RULES if rule.covered_by)
 
 
 @pytest.mark.parametrize(
