@@ -423,10 +423,10 @@ def benign_alarms(manifest: Manifest, judged: Judged, weights: Floats, groups: S
     if manifest.malignant is None:
         return None
     malignant = np.array([condition.id in manifest.malignant.conditions for condition in manifest.conditions])
-    benign = ~malignant[judged.labels]
+    benign = np.asarray(~malignant[judged.labels])
     if not benign.any():
         return None
-    alarmed = judged.sets[:, malignant].any(1)[benign]
+    alarmed = np.asarray(judged.sets[:, malignant].any(1))[benign]
     return with_interval(measures.mean(alarmed, weights[:, benign]), list(itertools.compress(groups, benign)))
 
 
