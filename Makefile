@@ -62,11 +62,15 @@ PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep st
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
+# A process for each core (WORKERS=N for another number). A file's tests stay together, as they share what they start,
+# and come in the order of the files: integration, which waits most, first.
+PARALLEL = -n $(or $(WORKERS),auto) --dist loadfile --no-loadscope-reorder
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(COV) -m "not trainer and not browser and not charts and not containers and not site"
+	.venv/bin/pytest $(PARALLEL) $(COV) -m "not trainer and not browser and not charts and not containers and not site"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	.venv-trainer/bin/pytest $(COV) -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(COV) -m trainer \
+	  tests/integration/test_tutorial.py tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
@@ -87,13 +91,14 @@ screenshots: .venv/.dev ## make the README's pictures of the page, of generated 
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
 .PHONY: test-compose test-compose-gcs test-compose-faults test-compose-trainer
-test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, take it down
+test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, press on its edge, take it down
 	trap '$(COMPOSE) down -v -t 5' EXIT; \
 	$(COMPOSE) build -q; \
 	$(COMPOSE) up -d --wait gateway worker sweep || { $(COMPOSE) logs --tail 40; exit 1; }; \
 	DERMIS_TEST_URL=http://$$($(COMPOSE) port gateway 8080) \
 	DERMIS_TEST_READ_STORE="docker compose -p $(PROJECT) exec -T gateway tar -C /store -cf - ." \
-	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }
+	.venv/bin/pytest tests/e2e || { $(COMPOSE) logs --tail 40; exit 1; }; \
+	.venv/bin/python -m tests.system.edge --url http://$$($(COMPOSE) port gateway 8080)
 
 GCS = DERMIS_STORE_URL="gs://dermis/dev?anonymous=true" STORAGE_EMULATOR_HOST=http://gcs:4443 $(COMPOSE) --profile gcs
 test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator's)
@@ -129,8 +134,8 @@ bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, 
 chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")
 	.venv/bin/python -m tests.system.chaos --cases $(or $(CASES),500) $(ARGS)
 
-edge: .venv/.dev ## what a caller without a key can do to others at a running system (URL=http://127.0.0.1:8080; half a minute)
-	.venv/bin/python -m tests.system.edge --url $(or $(URL),http://127.0.0.1:8080)
+edge: .venv/.dev ## what a caller without a key can do to others (half a minute; URL=http://127.0.0.1:8080: at a system that runs there)
+	.venv/bin/python -m tests.system.edge $(if $(URL),--url $(URL))
 
 fuzz: .venv/.dev ## schemathesis, all checks, over the whole OpenAPI file, against real processes (EXAMPLES=100)
 	.venv/bin/python -m tests.system.fuzz --examples $(or $(EXAMPLES),100)

@@ -130,7 +130,7 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
 
     In a thread, as a loop runs in this one.
     """
-    record = json.loads((TESTS / "contract/facts/Promotion.json").read_text())
+    record = json.loads((TESTS / "contract/facts/PromotionFact.json").read_text())
     with ThreadPoolExecutor(1) as thread:
         runner = thread.submit(asyncio.Runner).result()
         gateway = Gateway(runner)

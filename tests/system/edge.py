@@ -1,15 +1,17 @@
 """What a caller without a key can do to others at the edge of a running system.
 
-`python -m tests.system.edge --url http://127.0.0.1:8080`. Each check sends what no client sends and meanwhile asks as
-an ordinary one does, whose wait and answer count. The system must take callers without a key, and its address must be
-this machine's: as many connections are opened as one address may have.
+`python -m tests.system.edge --url http://127.0.0.1:8080`, or without a URL at one that is started for it. Each check
+sends what no client sends and meanwhile asks as an ordinary one does, whose wait and answer count. The system must take
+callers without a key, and its address must be this machine's: more connections are opened than one address may have.
 """
 
 import argparse
 import http.client
 import resource
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -18,16 +20,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
 from tests.support.jpegs import scan_bomb
+from tests.system import stack
 from tests.system.clients import small_images
 
 MOST_S = 2.0
 """Longest wait of an ordinary caller meanwhile."""
 SOCKETS = 1000
+AMONG = 40
 OPENED_S = 10.0
 EQUAL = 50
 MB = 1_000_000
@@ -142,6 +147,24 @@ def idle_sockets(edge: Edge) -> None:
             wire.close()
 
 
+def late_requests(edge: Edge) -> None:
+    """Open an ordinary connection after every 40 idle sockets, and send its request once all are open."""
+    wires: list[socket.socket] = []
+    try:
+        ordinary = []
+        for n in range(SOCKETS):
+            wires.append(edge.connect())
+            if n % AMONG == 0:
+                ordinary.append(edge.connect())
+        time.sleep(0.4)
+        statuses = Counter(status_of(send_all(wire, LIVEZ)) for wire in ordinary)
+        edge.check(f"requests of those among {SOCKETS} idle sockets", right=set(statuses) == {200}, what=dict(statuses))
+        wires += ordinary
+    finally:
+        for wire in wires:
+            wire.close()
+
+
 def held_uploads(edge: Edge, image: bytes) -> None:
     """Say that 64 MB come, and send a byte now and then."""
     wires = [edge.connect() for _ in range(5)]
@@ -219,6 +242,7 @@ def run(edge: Edge) -> None:
     endless_header(edge)
     endless_part(edge)
     idle_sockets(edge)
+    late_requests(edge)
     held_uploads(edge, image)
     scan_bomb_refused(edge)
     streams(edge)
@@ -229,10 +253,20 @@ def run(edge: Edge) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--url", default="http://127.0.0.1:8080", help="of a system on this machine that takes callers without a key"
+        "--url", help="of a system on this machine that takes callers without a key; else one is started"
     )
-    edge = Edge(parser.parse_args().url)
-    run(edge)
+    url = parser.parse_args().url
+    edge = Edge(url or "")
+    if url:
+        run(edge)
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="dermis-edge-"))
+        try:
+            with stack.running(folder, quick=False, own_mount=False) as parts:
+                edge.url = parts.url
+                run(edge)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     print("FAILED" if edge.bad else "others felt nothing")
     return 1 if edge.bad else 0
 

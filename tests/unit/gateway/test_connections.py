@@ -1,6 +1,7 @@
 """A connection's bounds: heads, framing, waiting, how many there are; over a transport in memory."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from dermis.gateway import connections
-from dermis.gateway.connections import Bounds, Connection, Connections, most_connections
+from dermis.gateway import connection, connections
+from dermis.gateway.connection import BoundedConnection
+from dermis.gateway.connections import Bounds, Connections, most_connections
+from tests.support.clocks import run_jumping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -19,14 +22,17 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 class Wire(asyncio.Transport):
     """What the other end sees."""
 
-    def __init__(self, peer: str) -> None:
-        super().__init__({"peername": (peer, 5000), "sockname": ("127.0.0.1", 80)})
+    def __init__(self, peer: str, socket: object = None) -> None:
+        super().__init__({"peername": (peer, 5000), "sockname": ("127.0.0.1", 80), "socket": socket})
         self.sent = b""
         self.closed = False
         self.protocol: Any = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def can_write_eof(self) -> bool:
         return True
@@ -55,13 +61,37 @@ class Wire(asyncio.Transport):
         return [int(line.split()[1]) for line in self.sent.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
 
 
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_GRACE_S", 0)
+
+
+class Unread:
+    """A socket whose other end has sent what was not read yet."""
+
+    def __init__(self) -> None:
+        self.read_end, write_end = os.pipe()
+        os.write(write_end, GET)
+        os.close(write_end)
+
+    def fileno(self) -> int:
+        return self.read_end
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 80
+
+    def getpeername(self) -> tuple[str, int]:
+        return "192.0.2.1", 5000
+
+
 class Server:
     """Connections to an application that answers 200 once it has read the body, and `/unread` without reading it."""
 
     def __init__(self, *, most: int = 100, most_per_address: int = 50, head_seconds: float = 5) -> None:
         self.refused: Counter[str] = Counter()
         bounds = Bounds(most=most, most_per_address=most_per_address, head_seconds=head_seconds)
-        self.connections = Connections(bounds, lambda reason: self.refused.update([reason]))
+        clock = asyncio.get_running_loop().time
+        self.connections = Connections(bounds, lambda reason: self.refused.update([reason]), clock=clock)
         self.config = uvicorn.Config(self.answer, log_config=None, interface="asgi3", ws="none", proxy_headers=False)
         self.state = ServerState()
         self.go = asyncio.Event()
@@ -90,15 +120,15 @@ class Server:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    def connect(self, peer: str = "192.0.2.1") -> Wire:
-        wire = Wire(peer)
-        wire.protocol = Connection(self.connections, config=self.config, server_state=self.state, app_state={})
+    def connect(self, peer: str = "192.0.2.1", *, socket: object = None) -> Wire:
+        wire = Wire(peer, socket)
+        wire.protocol = BoundedConnection(self.connections, config=self.config, server_state=self.state, app_state={})
         wire.protocol.connection_made(wire)
         return wire
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(test())
+    run_jumping(test())
 
 
 async def settle() -> None:
@@ -226,7 +256,7 @@ def test_a_byte_now_and_then_keeps_no_connection_after_an_answer() -> None:
 
 def test_a_body_that_never_comes_after_its_answer_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        monkeypatch.setattr(connections, "_LINGER_S", 0.1)
+        monkeypatch.setattr(connection, "_LINGER_S", 0.1)
         server = Server()
         wire = server.connect()
         feed(wire, b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
@@ -241,7 +271,7 @@ def test_a_body_that_never_comes_after_its_answer_holds_no_connection(monkeypatc
 
 def test_an_answer_that_nobody_reads_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        monkeypatch.setattr(connections, "_WRITE_S", 0.05)
+        monkeypatch.setattr(connection, "_WRITE_S", 0.05)
         server = Server()
         read, unread = server.connect(), server.connect()
         for wire in (read, unread):
@@ -253,6 +283,7 @@ def test_an_answer_that_nobody_reads_holds_no_connection(monkeypatch: pytest.Mon
     run(test)
 
 
+@pytest.mark.usefixtures("no_grace")
 def test_the_connection_that_waits_longest_gives_way_to_a_new_one() -> None:
     async def test() -> None:
         server = Server(most=5, most_per_address=3)
@@ -267,6 +298,104 @@ def test_the_connection_that_waits_longest_gives_way_to_a_new_one() -> None:
             await settle()
         assert [wire.closed for wire in (one, two, three)] == [False, True, True]
         assert server.refused["CONNECTION_GAVE_WAY"] == 2
+
+    run(test)
+
+
+def test_one_that_came_a_moment_ago_may_still_send_its_request_however_many_come_after_it() -> None:
+    async def test() -> None:
+        server = Server(most=1000, most_per_address=10)
+        ordinary, *_ = (server.connect() for _ in range(300))
+        feed(ordinary, GET)
+        await settle()
+        assert ordinary.statuses == [200]
+        assert not server.refused
+
+    run(test)
+
+
+def test_those_that_stay_silent_give_way_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        monkeypatch.setattr(connections, "_GRACE_S", 0.05)
+        server = Server(most=1000, most_per_address=10)
+        silent = [server.connect() for _ in range(30)]
+        await asyncio.sleep(0.2)
+        assert [wire.closed for wire in silent] == [True] * 20 + [False] * 10
+        assert server.refused == {"CONNECTION_GAVE_WAY": 20}
+
+    run(test)
+
+
+def test_a_burst_of_silent_ones_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        monkeypatch.setattr(connections, "_BURST", 20)
+        server = Server(most=50, most_per_address=10)
+        silent = [server.connect() for _ in range(100)]
+        assert [wire.closed for wire in silent] == [True] * 70 + [False] * 30
+        elsewhere = [server.connect(f"192.0.2.{n}") for n in range(2, 80)]
+        assert not any(wire.statuses for wire in elsewhere)
+        assert sum(not wire.closed for wire in silent + elsewhere) == 70
+
+    run(test)
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_one_whose_request_has_come_is_read_before_anything_is_closed() -> None:
+    async def test() -> None:
+        server = Server(most_per_address=3)
+        ordinary = server.connect(socket=Unread())
+        silent = [server.connect() for _ in range(5)]
+        assert [wire.closed for wire in (ordinary, *silent)] == [False, True, True, True, False, False]
+        feed(ordinary, GET)
+        await settle()
+        assert ordinary.statuses == [200]
+
+    run(test)
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_what_more_comes_of_a_head_that_has_begun_keeps_nobody_out() -> None:
+    async def test() -> None:
+        server = Server(most_per_address=3)
+        slow = server.connect(socket=Unread())
+        feed(slow, GET[:10])
+        for _ in range(3):
+            server.connect()
+        assert slow.closed
+
+    run(test)
+
+
+def test_requests_that_come_on_waiting_connections_are_bounded_as_well() -> None:
+    async def test() -> None:
+        server = Server(most=100, most_per_address=3)
+        wires = [server.connect() for _ in range(6)]
+        for wire in wires:
+            feed(wire, b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        assert [wire.statuses for wire in wires] == [[], [], [], [503], [503], [503]]
+        server.go.set()
+        await settle()
+        assert [wire.statuses for wire in wires[:3]] == [[200]] * 3
+
+    run(test)
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_those_that_were_refused_make_room_for_others() -> None:
+    async def test() -> None:
+        server = Server(most=2)
+        used = [server.connect() for _ in range(2)]
+        for wire in used:
+            feed(wire, b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        for _ in range(5):
+            assert server.connect().statuses == [503]
+        server.go.set()
+        await settle()
+        feed(late := server.connect(), GET)
+        await settle()
+        assert late.statuses == [200]
 
     run(test)
 
@@ -288,6 +417,7 @@ def test_where_all_are_in_use_a_new_one_is_refused_and_told_so() -> None:
     run(test)
 
 
+@pytest.mark.usefixtures("no_grace")
 def test_where_all_are_streams_the_oldest_gives_way_whatever_it_still_sends() -> None:
     async def test() -> None:
         server = Server(most=3, most_per_address=0)
@@ -398,4 +528,4 @@ def test_the_descriptor_limit_is_raised_and_bounds_the_connections(monkeypatch: 
     monkeypatch.setattr(connections.resource, "setrlimit", lambda _, both: limits.__setitem__(slice(None), list(both)))  # type: ignore[attr-defined]
     assert most_connections(2000) == 2000
     assert limits[0] == 4096
-    assert most_connections(10_000) == 4096 - 256
+    assert most_connections(10_000) == 4096 - 768

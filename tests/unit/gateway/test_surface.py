@@ -187,7 +187,7 @@ def test_a_model_that_is_not_there_is_not_found(gateway: Gateway, path: str) -> 
 
 def promotion(store: Any, n: int, **given: Any) -> str:
     """Put a record like that of the golden file, made `n` seconds after the others."""
-    record = json.loads((Path(__file__).parents[2] / "contract/facts/Promotion.json").read_text())
+    record = json.loads((Path(__file__).parents[2] / "contract/facts/PromotionFact.json").read_text())
     promotion_id = f"promotion_01k{n:023d}"
     store.put_once(f"promotions/{promotion_id}.json", json.dumps(record | {"id": promotion_id} | given).encode())
     return promotion_id

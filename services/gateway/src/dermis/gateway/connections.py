@@ -1,29 +1,21 @@
-"""What a connection may cost: uvicorn's HTTP protocol with bounds on headers, on waiting and on how many there are."""
+"""How many connections there may be, in all and of one address, and which gives way where there are too many."""
 
 import asyncio
 import resource
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Protocol
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
-from dermis.gateway.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, problem_of, title
 from dermis.shared.telemetry import log
 
-_SLICE = 16 * 1024
-_MOST_HEAD_BYTES = 64 * 1024
-_MOST_HEADERS = 100
-_MOST_PIPELINED = 64
-_LINGER_S = 30.0
-_WRITE_S = 60.0
-_LEAVE_S = 1.0
-_MOST_DISCARDED = 128 * 1024 * 1024
 _LOG_EVERY_S = 1.0
-_SPARE_DESCRIPTORS = 256
+_GRACE_S = 1.0
+_BURST = 512
+_MOST_UNREAD = 64
+_SPARE_DESCRIPTORS = 256 + _BURST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +30,7 @@ class Bounds:
     head_seconds: float
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """Ends a connection with a status and a sentence."""
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
@@ -48,10 +40,62 @@ class Refusal(Exception):
         self.detail = detail
 
 
+class Guest(Protocol):
+    """A connection as it is counted here."""
+
+    address: str
+
+    def has_unread(self) -> bool:
+        """Return whether a request's first bytes have come and were not read yet."""
+        ...
+
+    def end(self) -> None:
+        """Close the connection, as it has to give way."""
+        ...
+
+
+class Crowd:
+    """Connections that share a bound: those of one address, or all.
+
+    `waiting` are those that may give way, each with the time since which it waits, the longest first.
+    """
+
+    def __init__(self, most: int, too_many: str) -> None:
+        self.most = most
+        self.too_many = too_many
+        self.members: set[Guest] = set()
+        self.waiting: dict[Guest, float] = {}
+        self.is_watched = False
+
+    @property
+    def excess(self) -> int:
+        return max(0, len(self.members) - self.most) if self.most else 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether as many as may be here have a request in work."""
+        return bool(self.most) and len(self.members) - len(self.waiting) > self.most
+
+    def surplus(self, now: float) -> list[Guest]:
+        """Return which have to give way now, the longest waiting first.
+
+        One that came a moment ago may be about to send its request, so it stays for `_GRACE_S`, unless more than
+        `_BURST` too many are here. One whose request has come and was not read yet stays in any case.
+        """
+        excess, leaving = self.excess, list[Guest]()
+        for connection, since in islice(self.waiting.items(), excess and excess + _MOST_UNREAD):
+            too_many = excess - len(leaving)
+            if not too_many or (now - since < _GRACE_S and too_many <= _BURST):
+                break
+            if not connection.has_unread():
+                leaving.append(connection)
+        return leaving
+
+
 class Connections:
     """All connections of this process.
 
-    Where there are too many, the one that has waited longest for a request gives way.
+    Where there are too many, those that have waited longest for a request give way.
     """
 
     def __init__(
@@ -60,40 +104,51 @@ class Connections:
         self.bounds = bounds
         self._count = count
         self._clock = clock
-        self._per_address: Counter[str] = Counter()
-        self._waiting: dict[str, dict[Connection, None]] = defaultdict(dict)
-        self._all_waiting: dict[Connection, None] = {}
+        self._all = Crowd(bounds.most, f"there are more than {bounds.most} connections")
+        self._per_address: dict[str, Crowd] = {}
         self._unlogged: Counter[str] = Counter()
         self._logged_at = -_LOG_EVERY_S
 
-    def add(self, connection: "Connection") -> None:
-        """Take a connection in; Refusal if there are too many and none of them waits."""
-        address, bounds = connection.address, self.bounds
-        self._per_address[address] += 1
-        if bounds.most_per_address and self._per_address[address] > bounds.most_per_address:
-            self._make_room(
-                self._waiting.get(address, {}), f"one address holds more than {bounds.most_per_address} connections"
-            )
-        if self._per_address.total() > bounds.most:
-            self._make_room(self._all_waiting, f"there are more than {bounds.most} connections")
+    def add(self, connection: Guest) -> None:
+        """Take a connection in; HttpRefusal if there are too many and none of them may give way."""
+        most = self.bounds.most_per_address
+        if connection.address not in self._per_address:
+            self._per_address[connection.address] = Crowd(most, f"one address holds more than {most} connections")
+        crowds = self._crowds(connection)
+        for crowd in crowds:
+            crowd.members.add(connection)
+        for crowd in crowds:
+            self._make_room(crowd)
+        for crowd in crowds:
+            if crowd.is_busy:
+                raise _busy(crowd)
+        if self._all.excess > _BURST:  # as each takes a descriptor
+            raise _busy(self._all)
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: Guest) -> None:
+        if connection not in self._all.members:
+            return  # it gave way
         self.not_waiting(connection)
-        self._per_address[connection.address] -= 1
-        if not self._per_address[connection.address]:
+        for crowd in self._crowds(connection):
+            crowd.members.remove(connection)
+        if not self._per_address[connection.address].members:
             del self._per_address[connection.address]
 
-    def waits(self, connection: "Connection") -> None:
+    def waits(self, connection: Guest) -> None:
         """Note that a connection has no request in work, or a stream that can go on elsewhere: it may give way."""
-        self._waiting[connection.address].setdefault(connection)
-        self._all_waiting.setdefault(connection)
+        for crowd in self._crowds(connection):
+            crowd.waiting.setdefault(connection, self._clock())
 
-    def not_waiting(self, connection: "Connection") -> None:
-        self._all_waiting.pop(connection, None)
-        if waiting := self._waiting.get(connection.address):
-            waiting.pop(connection, None)
-            if not waiting:
-                del self._waiting[connection.address]
+    def not_waiting(self, connection: Guest) -> None:
+        for crowd in self._crowds(connection):
+            crowd.waiting.pop(connection, None)
+
+    def begins(self, connection: Guest) -> None:
+        """Note that a request comes into work; HttpRefusal if as many are as may be."""
+        self.not_waiting(connection)
+        for crowd in self._crowds(connection):
+            if crowd.is_busy:
+                raise _busy(crowd)
 
     def note(self, reason: str) -> None:
         """Count what was refused, and log it once a second at most."""
@@ -104,252 +159,25 @@ class Connections:
             self._unlogged.clear()
             self._logged_at = self._clock()
 
-    def _make_room(self, waiting: "dict[Connection, None]", why: str) -> None:
-        oldest = next(iter(waiting), None)
-        if oldest is None:
-            raise Refusal(503, "CONNECTIONS_BUSY", f"{why}, all of them in use; come again")
-        self.note("CONNECTION_GAVE_WAY")
-        self.not_waiting(oldest)
-        oldest.end()
+    def _crowds(self, connection: Guest) -> tuple[Crowd, Crowd]:
+        return self._per_address[connection.address], self._all
+
+    def _make_room(self, crowd: Crowd) -> None:
+        for connection in crowd.surplus(self._clock()):
+            self.note("CONNECTION_GAVE_WAY")
+            self.remove(connection)
+            connection.end()
+        if crowd.excess and crowd.waiting and not crowd.is_watched:
+            crowd.is_watched = True
+            asyncio.get_running_loop().call_later(_GRACE_S, self._look_again, crowd)
+
+    def _look_again(self, crowd: Crowd) -> None:
+        crowd.is_watched = False
+        self._make_room(crowd)
 
 
-class Connection(HttpToolsProtocol):
-    """One connection.
-
-    A head (request line and headers) is bounded in bytes, fields and time, so is all framing of a body.
-
-    Bytes that are neither body nor part of another message count as framing: 64 KiB of them and as many as the body has
-    are taken, which holds for headers, trailers, chunk sizes and chunk extensions alike.
-    """
-
-    def __init__(self, connections: Connections, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._connections = connections
-        self._deadline: asyncio.TimerHandle | None = None
-        self._write_deadline: asyncio.TimerHandle | None = None
-        self._in_head = self._in_body = self._refused = self._resumable = False
-        self._framing = self._body = self._begun = 0
-        self._running: RequestResponseCycle | None = None
-        self.address = ""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.address = self.client[0] if self.client else ""
-        try:
-            self._connections.add(self)
-        except Refusal as refusal:
-            self._refuse(refusal)
-        else:
-            self._settle(begun=True)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.remove(self)
-        self._cancel_deadline()
-        self._unset_keepalive_if_required()
-        self._end_write_deadline()
-        self._disconnect()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._refused:
-            self._discard(len(data))
-            return
-        self._unset_keepalive_if_required()
-        try:
-            for start in range(0, len(data), _SLICE):
-                if self.transport.is_closing():
-                    return
-                self._feed(data[start : start + _SLICE])
-        except Refusal as refusal:
-            self._refuse(refusal)
-            return
-        self._settle(begun=True)
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._in_body = True, False
-        self._framing = self._body = 0
-        self._begun += 1
-        super().on_message_begin()
-        self.scope["state"]["connection"] = self
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # a trailer: the request is with the application already
-        if len(self.headers) >= _MOST_HEADERS:
-            raise Refusal(
-                431, "HEADERS_TOO_MANY", f"the request has more than {_MOST_HEADERS} header fields; send fewer"
-            )
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._in_head, self._in_body = False, True
-        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings not in ([], [b"chunked"]):
-            detail = (
-                "Transfer-Encoding names another coding than chunked, or more than one; send chunked alone or a length"
-            )
-            raise Refusal(501, "TRANSFER_ENCODING", detail)
-        super().on_headers_complete()
-        if len(self.pipeline) > _MOST_PIPELINED:
-            raise Refusal(
-                429,
-                "PIPELINE_TOO_LONG",
-                f"more than {_MOST_PIPELINED} requests wait for their answers; read some first",
-            )
-
-    def on_body(self, body: bytes) -> None:
-        self._body += len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        self._resumable = False
-        super().on_response_complete()
-        self._settle(begun=self._in_head)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._end_write_deadline()
-        self._write_deadline = self.loop.call_later(_WRITE_S, self._end_unread)
-
-    def resume_writing(self) -> None:
-        self._end_write_deadline()
-        super().resume_writing()
-
-    def may_give_way(self) -> None:
-        """Let this connection be closed where another needs its room: its client goes on with the stream anew."""
-        self._resumable = True
-        self._settle(begun=False)
-
-    def end(self) -> None:
-        """Close the connection: it has no request in work, or one that its client goes on with."""
-        self._cancel_deadline()
-        if self._resumable:
-            self.transport.abort()  # what its client doesn't read would keep it open
-        elif not self.transport.is_closing():
-            self.transport.close()
-
-    def _feed(self, data: bytes) -> None:
-        fresh, body = not (self._in_head or self._in_body), self._body
-        self._begun = 0
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # no other protocol is spoken: the request is answered in this one
-        except httptools.HttpParserError as error:
-            if isinstance(error.__context__, Refusal):
-                raise error.__context__ from None
-            raise Refusal(400, "HTTP_BROKEN", "this is no HTTP/1.1 request; send one by RFC 9112") from None
-        if not self._begun:
-            self._framing += len(data) - (self._body - body)
-        elif fresh and self._begun == 1:
-            self._framing = len(data) - self._body
-        if self._framing > _MOST_HEAD_BYTES + self._body:
-            what = "request line and headers hold" if self._in_head else "chunk sizes, extensions and trailers hold"
-            raise Refusal(431, "HEADERS_TOO_LARGE", f"{what} more than {_MOST_HEAD_BYTES:,} bytes; send less")
-
-    def _settle(self, *, begun: bool) -> None:
-        """Leave the connection to its request, or give it the time in which one is due.
-
-        `begun` says that a part of it has come.
-        """
-        if self._refused or self.transport.is_closing():
-            return
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._cancel_deadline()
-            if self._resumable:
-                self._connections.waits(self)
-            else:
-                self._connections.not_waiting(self)
-            return
-        self._connections.waits(self)
-        if self._in_body:  # of a request that is answered: what still comes is let go, if it comes soon
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-        if self._deadline is None and (begun or self._in_body):
-            seconds = _LINGER_S if self._in_body else self._connections.bounds.head_seconds
-            self._deadline = self.loop.call_later(seconds, self._end_late)
-
-    def _end_late(self) -> None:
-        if self._in_head:
-            seconds = self._connections.bounds.head_seconds
-            self._refuse(
-                Refusal(
-                    408, "HEADERS_TOO_SLOW", f"request line and headers did not come within {seconds:g} s; try again"
-                )
-            )
-        else:
-            self._connections.note("NO_REQUEST")
-            self.end()
-
-    def _end_unread(self) -> None:
-        self._connections.note("ANSWER_NOT_READ")
-        self.transport.abort()
-
-    def _refuse(self, refusal: Refusal) -> None:
-        """Answer, where no answer is under way, and leave a moment to read it."""
-        self._refused = True
-        self._cancel_deadline()
-        self._connections.not_waiting(self)
-        self._connections.note(refusal.reason)
-        self.pipeline.clear()
-        running = self._disconnect()
-        if self.transport.is_closing() or (running and running.response_started):
-            self.transport.abort()
-            return
-        self.transport.write(self._answer(refusal))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._deadline = self.loop.call_later(_LEAVE_S, self.transport.abort)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def _disconnect(self) -> RequestResponseCycle | None:
-        """Tell the request in work, if any, that nobody waits for it, and return it; uvicorn tells the last alone."""
-        running = self._running
-        if running is None or running.response_complete:
-            return None
-        running.disconnected = True
-        running.message_event.set()
-        return running
-
-    def _discard(self, count: int) -> None:
-        """Let a client that still sends come to its answer, up to a limit."""
-        self._framing += count
-        if self._framing > _MOST_DISCARDED:
-            self.flow.pause_reading()
-
-    def _answer(self, refusal: Refusal) -> bytes:
-        body = problem_of(refusal.status, refusal.reason, refusal.detail).model_dump_json().encode()
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        if refusal.status in (429, 503):
-            headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
-        lines = [
-            b"HTTP/1.1 %d %s" % (refusal.status, title(refusal.status).encode()),
-            *(b"%s: %s" % header for header in headers),
-        ]
-        return b"\r\n".join([*lines, b"connection: close", b"", body])
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _end_write_deadline(self) -> None:
-        if self._write_deadline:
-            self._write_deadline.cancel()
-            self._write_deadline = None
+def _busy(crowd: Crowd) -> HttpRefusal:
+    return HttpRefusal(503, "CONNECTIONS_BUSY", f"{crowd.too_many}, all of them in use; come again")
 
 
 def most_connections(wanted: int) -> int:

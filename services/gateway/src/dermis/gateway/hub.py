@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 _WITH_NEWS_S = 2.0
 _WITHOUT_NEWS_S = 0.25
 
@@ -15,6 +17,7 @@ class Hub:
         self.fed = False
         self.stopped = False
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._looks: dict[str, asyncio.Future[Any]] = {}
 
     @contextlib.contextmanager
     def listen(self, case_id: str) -> Iterator[asyncio.Event]:
@@ -30,13 +33,26 @@ class Hub:
                 self._waiting.pop(case_id, None)
 
     async def wait(self, event: asyncio.Event) -> None:
-        """Return at news, or when it is time to look without."""
+        """Return at news, or when it is time to look without: at the same time for all, who then share a look."""
         if self.stopped:
             return
+        every = _WITH_NEWS_S if self.fed else _WITHOUT_NEWS_S
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_WITH_NEWS_S if self.fed else _WITHOUT_NEWS_S):
+            async with asyncio.timeout(every - asyncio.get_running_loop().time() % every):
                 await event.wait()
         event.clear()
+
+    async def look(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what `read` gives, read once for all who ask for `key` meanwhile.
+
+        Each gets a look that begins after it asked, so none misses what it was woken for.
+        """
+        if earlier := self._looks.get(key):
+            await asyncio.wait([earlier])
+        if key not in self._looks:
+            look = self._looks[key] = asyncio.ensure_future(read())
+            look.add_done_callback(lambda _: self._looks.pop(key))
+        return await asyncio.shield(self._looks[key])
 
     def wake(self, case_id: str) -> None:
         for event in self._waiting.get(case_id, ()):

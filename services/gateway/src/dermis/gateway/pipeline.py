@@ -68,7 +68,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class CasePipeline:
     """The use-cases of the gateway over the store."""
 
     store: BlobStore
@@ -139,7 +139,7 @@ class Pipeline:
         ends = asyncio.get_running_loop().time() + seconds
         with self.hub.listen(case_id) as event:
             while True:
-                state = await self.read(case_id, owner=owner)
+                state = await self.hub.look(f"{owner}/{case_id}", partial(self.read, case_id, owner=owner))
                 yield state
                 left = ends - asyncio.get_running_loop().time()
                 if state.closed or left <= 0 or self.hub.stopped:

@@ -9,21 +9,25 @@ import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GroupKFold
 
 from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.shared.errors import DermisError
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer import metrics as measures
-from dermis.trainer.benchmarks.contenders import STRENGTHS, fit_regression, inner_loss
 from dermis.trainer.evaluation.report import with_interval
-from dermis.trainer.metrics import Floats
+from dermis.trainer.metrics import Floats, Ints
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.model.inputs import features, targets
 from dermis.worker.core.decode import decode
 
 FOLDS, SEED = 5, 0
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Inverse strengths of L2 that the regression chooses from, in each fold by its training cases alone."""
+INNER_FOLDS = 3
 _TOLD = ("fitzpatrick_self", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity")
 
 
@@ -80,6 +84,27 @@ def out_of_fold(rows: Floats, dataset: Dataset, target: Floats) -> Floats:
         losses = {c: inner_loss(rows[kept], target[kept], groups[kept], c) for c in STRENGTHS}
         whole[held] = fit_regression(rows[kept], target[kept], min(losses, key=losses.__getitem__))(rows[held])
     return whole
+
+
+def inner_loss(rows: Floats, target: Floats, groups: Ints, strength: float) -> float:
+    folds = GroupKFold(INNER_FOLDS).split(rows, groups=groups)
+    lost = [
+        -(target[checked] * np.log(np.maximum(fit_regression(rows[kept], target[kept], strength)(rows[checked]), 1e-9)))
+        for kept, checked in folds
+    ]
+    return float(sum(part.sum() for part in lost))
+
+
+def fit_regression(rows: Floats, target: Floats, strength: float) -> Callable[[Floats], Floats]:
+    cases, labels = np.nonzero(target)
+    model = LogisticRegression(C=strength, max_iter=2000).fit(rows[cases], labels, sample_weight=target[cases, labels])
+
+    def predict(tested: Floats) -> Floats:
+        probabilities = np.zeros((len(tested), target.shape[1]))
+        probabilities[:, model.classes_] = model.predict_proba(tested)
+        return probabilities
+
+    return predict
 
 
 def table(dataset: Dataset, names: Sequence[str] = tuple(FLOORS)) -> str:

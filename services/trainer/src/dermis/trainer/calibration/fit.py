@@ -35,13 +35,13 @@ class CalibrationTargets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """The manifest's fields of the same names; `known` is what the bundle's outlier file holds."""
+    """The manifest's fields of the same names; `outlier_statistics` is what the bundle's outlier file holds."""
 
     calibration: Calibration
     prediction_sets: PredictionSets
     abstention: AbstentionRule
     outliers: OutlierRule | None
-    known: Outliers | None
+    outlier_statistics: Outliers | None
     malignant: MalignantRule | None = None
 
 
@@ -81,7 +81,7 @@ def fit_trust(
         prediction_sets=sets,
         abstention=rule or wanted.abstention,
         outliers=outliers[1] if outliers else None,
-        known=outliers[0] if outliers else None,
+        outlier_statistics=outliers[0] if outliers else None,
         malignant=malignant_rule(
             probabilities, labels, conditions, wanted.malignant, coverage=wanted.malignant_coverage
         ),
