@@ -16,6 +16,7 @@ EVALUATION_FILE = "evaluation.json"
 FEATURE_SCHEMA_FILE = "feature_schema.json"
 MANIFEST_FILE = "manifest.json"
 OUTLIERS_FILE = "outliers.npz"
+TEXTURES_FILE = "textures.npz"
 
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
 ImageFit = Literal["LETTERBOX", "STRETCH"]
@@ -137,6 +138,18 @@ class OutlierRule(ManifestModel):
     calibrated_on: int
 
 
+class TextureRule(ManifestModel):
+    """Abstain if the texture of one of a case's images is less usual than `threshold`; `file` says how that is taken.
+
+    `false_alarms`: the share of cases like those of training that it is made to cost, by `calibrated_on` cases.
+    """
+
+    file: str = TEXTURES_FILE
+    threshold: Annotated[float, Field(gt=0)]
+    false_alarms: Annotated[float, Field(gt=0, lt=1)]
+    calibrated_on: int
+
+
 class MalignantRule(ManifestModel):
     """The most probable malignant one of `conditions` joins the prediction set where all together reach `threshold`.
 
@@ -197,6 +210,7 @@ class Manifest(ManifestModel):
     prediction_sets: PredictionSets
     abstention: AbstentionRule
     outliers: OutlierRule | None = None
+    textures: TextureRule | None = None
     malignant: MalignantRule | None = None
     knowledge: Knowledge | None = None
     lineage: dict[str, str] = {}

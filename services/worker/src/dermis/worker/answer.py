@@ -56,11 +56,13 @@ def answer(
     fitzpatrick = report.fitzpatrick_skin_type
     outliers = ports.models.outliers(manifest)
     score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
+    textures = ports.models.textures(manifest)
     decision = differential.decide(
         outputs.probabilities,
         manifest,
         fitzpatrick,
         outlier_score=score,
+        texture_score=None if textures is None else textures.case_score(inputs.images[inputs.image_mask]),
         answer_unmeasured=ports.answer_unmeasured,
     )
     conditions = _shown(decision, manifest)

@@ -25,6 +25,7 @@ from dermis.shared.manifest import (
     FEATURE_SCHEMA_FILE,
     MODEL_NAME,
     OUTLIERS_FILE,
+    TEXTURES_FILE,
     Condition,
     FitzpatrickGroup,
     Knowledge,
@@ -33,6 +34,7 @@ from dermis.shared.manifest import (
 from dermis.shared.stores import open_store
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
+from dermis.trainer.calibration.texture import fit_textures
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
 from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
@@ -61,6 +63,7 @@ from dermis.trainer.training.parts import Parts, known_conditions, split_parts, 
 from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
 from dermis.trainer.training.signals import Stop
 from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
+from dermis.worker.core import texture
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import to_bytes
 
@@ -115,12 +118,14 @@ def build_bundle(
     version: int = 1,
     data: str = "",
     lineage: Mapping[str, str] | None = None,
+    textures: tuple[Sequence[Dataset], Sequence[Dataset]] | None = None,
 ) -> Manifest:
     """Build a bundle in `folder`, which must not exist yet; a resumed run goes on after its last checkpoint.
 
     `folds`: the model learns from all of `parts.train`. It is calibrated and evaluated by the predictions of models of
     the same config for folds that they did not see; each has learned from fewer cases, so the figures are, if anything,
-    too low.
+    too low. `textures`: images of the same kind at several sizes; on the texture of the first an
+    out-of-distribution rule is fitted, on that of the second it is calibrated.
     """
     conditions = known_conditions(parts.train, config)
     parts, lineage = parts.of(conditions), dict(lineage or {})
@@ -150,6 +155,8 @@ def build_bundle(
         config, model, conditions, trust, name=name, knowledge=knowledge, version=version, lineage=lineage
     )
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
+    if textures:
+        manifest = add_textures(config, manifest, textures, folder)
     write_evaluation(wanted, manifest, trust, parts, folder, unseen=unseen, calibrated_on=len(calibration), data=data)
     return bundle.write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
 
@@ -410,6 +417,20 @@ def make_manifest(
         lineage=dict(lineage),
         files={},
     )
+
+
+def add_textures(
+    config: Config, manifest: Manifest, textures: tuple[Sequence[Dataset], Sequence[Dataset]], folder: Path
+) -> Manifest:
+    """Write the bundle's texture file and return the manifest with its rule."""
+    fitted, rule = fit_textures(
+        *textures,
+        image_size=config.image_size,
+        how=config.image_fit,
+        false_alarms=config.texture_alarms,
+    )
+    (folder / TEXTURES_FILE).write_bytes(texture.to_bytes(fitted))
+    return manifest.model_copy(update={"textures": rule})
 
 
 def export_bundle(

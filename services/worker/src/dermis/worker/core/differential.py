@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dermis.shared.case import OutcomeKind, RankedCondition
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, PredictionSets
+from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, OutlierRule, PredictionSets, TextureRule
 from dermis.shared.vocabulary import FitzpatrickSkinType
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -45,11 +45,13 @@ def decide(
     fitzpatrick: FitzpatrickSkinType | None,
     *,
     outlier_score: float | None = None,
+    texture_score: float | None = None,
     answer_unmeasured: bool = False,
 ) -> Decision:
     """Calibrate and rank a model's probabilities [K], mark the prediction set, and abstain where the manifest says so.
 
     `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
+    `texture_score`: that of its images (`texture.Textures.case_score`).
     `answer_unmeasured`: also answer people of a Fitzpatrick group for which the model was not measured.
     Raises INTERNAL if they are not one probability for each condition of the manifest.
     """
@@ -74,7 +76,7 @@ def decide(
     reason = None
     if unmeasured(manifest, fitzpatrick) and not answer_unmeasured:
         reason = "NOT_MEASURED_FOR_GROUP"
-    elif manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
+    elif _exceeds(manifest.outliers, outlier_score) or _exceeds(manifest.textures, texture_score):
         reason = "OUT_OF_DISTRIBUTION"
     elif calibrated[order[0]] < manifest.abstention.min_probability:
         reason = "LOW_PROBABILITY"
@@ -102,6 +104,10 @@ def unmeasured(manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None) -> b
     """Tell whether the model was not measured for the group of a self-reported type; of none, nothing is inferred."""
     group = FITZPATRICK_GROUPS.get(fitzpatrick)
     return bool(group and manifest.knowledge and group in manifest.knowledge.not_measured)
+
+
+def _exceeds(rule: OutlierRule | TextureRule | None, score: float | None) -> bool:
+    return rule is not None and score is not None and score > rule.threshold
 
 
 def calibrate(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
