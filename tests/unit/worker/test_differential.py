@@ -20,6 +20,7 @@ from dermis.shared.manifest import (
     Manifest,
     OutlierRule,
     PredictionSets,
+    TextureRule,
 )
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.worker.core.differential import calibrate, decide, prediction_set, rank, threshold
@@ -146,6 +147,13 @@ def test_an_abstention_keeps_the_differential_and_says_why(rule: dict[str, Any],
     assert decision.reason == reason
     assert decision.kind is (OutcomeKind.ABSTENTION if reason else OutcomeKind.DIFFERENTIAL)
     assert len(decision.differential) == 4
+
+
+@pytest.mark.parametrize(("score", "reason"), [(0.46, "OUT_OF_DISTRIBUTION"), (0.45, None), (None, None)])
+def test_a_case_of_unusual_texture_gets_no_answer(score: float | None, reason: str | None) -> None:
+    rule = TextureRule(threshold=0.45, false_alarms=0.03, calibrated_on=460)
+    knowing = manifest().model_copy(update={"textures": rule})
+    assert decide(np.array([0.4, 0.3, 0.2, 0.1]), knowing, None, texture_score=score).reason == reason
 
 
 @pytest.mark.parametrize(("score", "reason"), [(2.6, "OUT_OF_DISTRIBUTION"), (2.5, None), (None, None)])

@@ -61,7 +61,8 @@ def statistics(image: Image) -> npt.NDArray[np.float64]:
     finer = None
     for _ in range(SCALES):
         coarse = _half(plane)
-        detail = plane - cv2.resize(coarse, (plane.shape[1], plane.shape[0]), interpolation=cv2.INTER_LINEAR)
+        finest = cv2.resize(coarse, (plane.shape[1], plane.shape[0]), interpolation=cv2.INTER_LINEAR)
+        detail = np.asarray(plane - finest, np.float32)
         size = np.abs(detail[..., 0])
         values += [*_moments(detail), *_directions(plane[..., 0]), *_evenness(size, finer)]
         plane, finer = coarse, size
