@@ -59,23 +59,29 @@ up: .venv/.runtime ## run the system on this machine until Ctrl-C: http://127.0.
 
 # --- check ----------------------------------------------------------------------------------------------------------
 PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep standalone,-p dermis.$(part))
-.PHONY: test test-runtime test-trainer test-browser lint types
-test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
+.PHONY: test test-runtime test-trainer test-nightly test-browser lint types
+test: test-runtime test-trainer ## every test that needs neither Docker nor a browser nor minutes (test-nightly)
 
-# A process for each core (WORKERS=N for another number). A file's tests stay together, as they share what they start,
-# and come in the order of the files: integration, which waits most, first.
-PARALLEL = -n $(or $(WORKERS),auto) --dist loadfile --no-loadscope-reorder
+# A process for each core, and one more where tests wait for parts and timers (WORKERS=N for another number). A file's
+# tests stay together, as they share what they start, and come in the order of the files: integration, which waits most,
+# first.
+CORES = $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())')
+PARALLEL = --dist loadfile --no-loadscope-reorder -n
+NOT_HERE = not browser and not charts and not containers and not site
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(PARALLEL) $(COV) -m "not trainer and not browser and not charts and not containers and not site"
+	.venv/bin/pytest $(PARALLEL) $(or $(WORKERS),$(shell expr $(CORES) + 1)) $(COV) -m "not trainer and $(NOT_HERE)"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(COV) -m trainer \
-	  tests/integration/test_tutorial.py tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m "trainer and not nightly" \
+	  tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+
+test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m nightly tests/integration/test_tutorial.py tests/unit/trainer
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
 	rm -f .coverage
-	$(MAKE) test COV="--cov --cov-append --cov-report="
+	$(MAKE) test test-nightly COV="--cov --cov-append --cov-report="
 	scripts/coverage_by_part.sh
 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
@@ -127,9 +133,27 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
+.PHONY: bench sizing heif-cost decode-costs growth duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
+
+sizing: .venv/.dev ## measure three loads, predict a fourth, write docs/explanation/sizing.md; needs a quiet machine (ARGS="--seconds 54")
+	.venv/bin/python -m benchmarks.sizing --write $(ARGS)
+
+heif-cost: .venv/.dev ## measure HEIC and AVIF beside a JPEG of the same scene, write docs/explanation/sizing.md (OUT=file)
+	.venv/bin/python -m benchmarks.heif --write $(or $(OUT),docs/explanation/sizing.md)
+
+decode-costs: .venv/.dev ## decode a photo a coding beside what its header lets expect (MEGAPIXELS=12)
+	.venv/bin/python -m benchmarks.decode_costs --megapixels $(or $(MEGAPIXELS),12)
+
+growth: .venv/.dev ## list, get, look and start with ever more cases, write docs/reference/growth.md (ARGS="--cases 1000,10000")
+	.venv/bin/python -m benchmarks.growth --write $(or $(OUT),docs/reference/growth.md) $(ARGS)
+
+duplicates: .venv-trainer/.dev ## what a radius of near-duplicates finds and confuses (REAL_DATA=folder, ARGS="--bundle FOLDER")
+	.venv-trainer/bin/python -m benchmarks.duplicates --radius $(ARGS)
+
+kill-images: .venv-trainer/.dev .venv/.dev ## kill a worker in the midst of a data set's images: each comes back once (COUNT=2000)
+	.venv-trainer/bin/python -m tests.system.kill_images --count $(or $(COUNT),2000) $(ARGS)
 
 chaos: .venv/.dev ## kill, cut, slow, fill: every accepted case must end with one outcome (CASES=500, ARGS="--quick --seed 1")
 	.venv/bin/python -m tests.system.chaos --cases $(or $(CASES),500) $(ARGS)
@@ -158,8 +182,8 @@ trace: .venv/.runtime ## draw one case's way through all parts (OUT=docs/explana
 overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accepted cases, recovery (SECONDS=120)
 	.venv/bin/python -m tests.system.overload --seconds $(or $(SECONDS),120)
 
-fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60)
-	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60)
+fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60, ROUNDS=1)
+	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60) --rounds $(or $(ROUNDS),1)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)
@@ -226,8 +250,8 @@ release-check: package ## the same for a tree that is to be released: clean, and
 types: .venv/.dev .venv-trainer/.dev ## mypy, strict, over the packages; over tests and scripts in both environments
 	.venv/bin/mypy $(PACKAGES)
 	.venv-trainer/bin/mypy -p dermis.data -p dermis.trainer
-	.venv/bin/mypy tests scripts
-	.venv-trainer/bin/mypy tests scripts
+	.venv/bin/mypy benchmarks tests scripts
+	.venv-trainer/bin/mypy benchmarks tests scripts
 
 proto: .venv/.dev ## regenerate the stubs
 	scripts/generate_protos.sh

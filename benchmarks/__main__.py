@@ -1,16 +1,14 @@
-"""`python -m benchmarks [--rows a,d,e] [--write]`: dermis against named peers and floors of the same run."""
+"""`make bench [ROWS=a,d,e]`: dermis against named peers and floors of the same run."""
 
 import argparse
 import importlib
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 
+from benchmarks.machine import about
 from benchmarks.measure import Result, Row
 from dermis.data.report.markdown import markdown_table
 
@@ -41,9 +39,9 @@ NOT_MEASURED = "not measured"
 COLUMNS = ("", "what", "dermis", "peer or floor", "ratio", "aim", "met", "n")
 HEAD = """# Benchmarks
 
-Each row is a ratio to a named peer or floor that ran in the same run, the sides in turn (A B A B ...). Times are medians, with the quartiles in
-parentheses; a ratio is the median of the rounds' ratios where the rounds are pairs. Images and answers are generated. An aim that is missed is
-shown as missed, with what bounds it.
+Each row is a ratio to a named peer or floor that ran in the same run, the sides in turn (A B A B ...). Times are
+medians, with the quartiles in parentheses; a ratio is the median of the rounds' ratios where the rounds are pairs.
+Images and answers are generated. An aim that is missed is shown as missed, with what bounds it.
 """
 
 
@@ -52,18 +50,16 @@ def main() -> int:
     parser.add_argument("--rows", default="a,b,c,d,e,f,g,h,i", help="rows to run; b, c and f come together")
     parser.add_argument("--write", action="store_true", help=f"write the page {PAGE.relative_to(PAGE.parents[2])}")
     options = parser.parse_args()
-    wanted = set(options.rows.split(","))
-    if stray := wanted - set("abcdefghi"):
+    letters_asked = set(options.rows.split(","))
+    if stray := letters_asked - set("abcdefghi"):
         parser.error(f"no such rows: {', '.join(sorted(stray))}")
-    loads = [os.getloadavg()]
+    load = os.getloadavg()
     results: list[Result] = []
     for letters, (module, name) in RUNS.items():
-        if wanted & set(letters):
+        if letters_asked & set(letters):
             print(f"running {', '.join(letters)} ...", file=sys.stderr, flush=True)
-            results.append(measured(letters, lambda module=module, name=name: _run(module, name)))
-    loads.append(os.getloadavg())
-    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-    page = "\n".join((HEAD, _about(command, loads), _table(results), *_notes(results)))
+            results.append(measured(letters, partial(_run, module, name)))
+    page = "\n".join((HEAD, about("benchmarks", load, packages=PACKAGES), _table(results), *_notes(results)))
     print(page)
     if options.write:
         PAGE.write_text(page.rstrip() + "\n")
@@ -76,31 +72,13 @@ def _run(module: str, name: str) -> Result:
 
 
 def measured(letters: str, run: Callable[[], Result]) -> Result:
-    """Return what `run` measures; where it fails, a row for each letter that says why, so that the others are written."""
+    """Return what `run` measures; where it fails, a row for each letter that says why: the others are written."""
     try:
         return run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the row says so
         reason = f"{NOT_MEASURED}: {type(error).__name__}: {' '.join(str(error).split())}"
         print(reason, file=sys.stderr)
-        blank = {"what": "", "peer": "", "ratio": "", "aim": "", "met": None, "n": ""}
-        return Result(rows=tuple(Row(bench=letter, ours=reason, **blank) for letter in letters))
-
-
-def _about(command: str, loads: list[tuple[float, float, float]]) -> str:
-    versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
-    before, after = (" ".join(f"{value:.2f}" for value in load) for load in loads)
-    cores = os.cpu_count() or 1
-    facts = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": f"`{command}`",
-        "machine": f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release().partition('-')[0]}",
-        "versions": f"dermis {metadata.version('dermis')} at {_commit()}, Python {platform.python_version()}, {versions}",
-        "load average": f"{before} before, {after} after (1, 5, 15 min; the run's own load is in the second)",
-    }
-    text = markdown_table(["", ""], facts.items()) + "\n"
-    if loads[0][0] > cores / 4:
-        text += "\n**The machine was not quiet when the run began: others had part of the cores, and of two sides of a ratio not always the same part.**\n"
-    return text
+        return Result(rows=tuple(Row(bench=letter, what="", ours=reason) for letter in letters))
 
 
 def _table(results: Iterable[Result]) -> str:
@@ -115,21 +93,6 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _notes(results: Iterable[Result]) -> list[str]:
     return [f"{note}\n" for note in sorted(note for result in results for note in result.notes)]
-
-
-def _processor() -> str:
-    with open("/proc/cpuinfo") as lines:
-        named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-        return next(named, platform.machine())
-
-
-def _memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(command, cwd=PAGE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Rows on the tools for data sets: tables per second, images against CleanVision and bare decoding, near-duplicate search.
+"""Rows on the tools for data sets: tables per second, images against CleanVision and bare decoding, near-duplicates.
 
-They need the extra `data`, which is in the trainer's environment alone (`make .venv-trainer/.dev`). CleanVision is AGPL and no dependency:
-it gets an environment that lives as long as the run, or `CLEANVISION_PYTHON` names an interpreter that has it.
+They need the extra `data`, which is in the trainer's environment alone (`make .venv-trainer/.dev`). CleanVision is AGPL
+and no dependency: it gets an environment that lives as long as the run, or `CLEANVISION_PYTHON` names an interpreter
+that has it.
 """
 
 import json

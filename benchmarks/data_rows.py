@@ -159,7 +159,7 @@ def _scene(seed: int, width: int, height: int) -> Image:
     scene = skin.scene(generated.CONDITIONS[seed % 3].name, tone=tones[seed % len(tones)], seed=seed, size=(375, 500))
     large = cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(seed).normal(0, 3, (height, width, 1)).astype(np.float32)
-    return np.clip(large + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(large + grain, 0, 255), np.uint8)
 
 
 def _tables() -> list[Row]:

@@ -1,6 +1,7 @@
-"""What decoding costs beside what its header lets expect: `python -m benchmarks.decode_costs [--megapixels 12]`.
+"""What decoding costs beside what its header lets expect: `make decode-costs`.
 
-A photo a coding, of noise and flat, each decoded in a process of its own. The rates in `dermis.shared.images.cost` must stay above.
+A photo a coding, of noise and flat, each decoded in a process of its own. The rates in `dermis.shared.images.cost` must
+stay above.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from dermis.data.report.markdown import markdown_table
 from dermis.shared.images.cost import estimate
 from dermis.shared.images.header import read_header
 from dermis.worker.core.decode import decode
@@ -67,15 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--megapixels", type=float, default=12)
     options = parser.parse_args(arguments)
-    above = 0
+    above, rows = 0, []
     for name, make in codings(options.megapixels).items():
         data = make()
         cost = estimate(read_header(data))
         seconds, memory = measured(data)
         above += seconds > cost.cpu_seconds
-        print(
-            f"{name:<44}{len(data) / 1e6:7.1f} MB  {seconds:6.2f} s of {cost.cpu_seconds:5.2f}  {memory / 1e6:6.0f} MB of {cost.memory_bytes / 1e6:6.0f}"
-        )
+        times, memories = (f"{seconds:.2f}", f"{cost.cpu_seconds:.2f}"), (memory, cost.memory_bytes)
+        rows.append([name, f"{len(data) / 1e6:.1f}", *times, *(f"{each / 1e6:.0f}" for each in memories)])
+    print(markdown_table(["photo", "MB", "CPU s", "at most", "memory, MB", "at most"], rows))
     print(f"{above} above what was expected")
     return 1 if above else 0
 

@@ -1,23 +1,25 @@
-"""Near-duplicate hashes: what a radius finds and confuses, and how the search grows to a million; `python -m benchmarks.duplicates`.
+"""Near-duplicate hashes: what a radius finds and confuses (`make duplicates`), and how the search grows to a million.
 
 It needs the extra `data`, which is in the trainer's environment alone.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from benchmarks.measure import Row
+from benchmarks.measure import Result, Row
 from dermis.data.defaults import RADIUS
 from dermis.data.generated.cases import cases
 from dermis.data.images.near_duplicates import near_pairs
+from dermis.data.report.markdown import markdown_table
 from dermis.data.space.embed import open_embedder
 from dermis.data.space.sorting import directions
 from dermis.worker.core.decode import decode
@@ -36,7 +38,7 @@ def changed(image: Image) -> dict[str, Image]:
     margin = max(height, width) // 50
     coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
     return {
-        "JPEG quality 40": cv2.imdecode(coded, cv2.IMREAD_COLOR),
+        "JPEG quality 40": np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)),
         "half the size": cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA),
         "30 % brighter": cv2.convertScaleAbs(image, alpha=1.3),
         "2 % cut off each side": np.ascontiguousarray(image[margin:-margin, margin:-margin]),
@@ -56,7 +58,7 @@ def photos(real: Path) -> list[Image]:
 
 
 def radius_table(pictures: list[Image]) -> list[dict[str, float]]:
-    """Return for each radius the share of changed pictures that are found, and how many of all pairs of others are within it too."""
+    """Return for each radius the share of changed pictures that it finds, and how many pairs of others it holds too."""
     hashes = np.array([phash(image) for image in pictures], np.uint64)
     upper = np.triu_indices(len(hashes), k=1)
     apart = np.bitwise_count(hashes[upper[0]] ^ hashes[upper[1]])
@@ -125,11 +127,11 @@ def seconds(call: Callable[[], object], times: int) -> float:
     return float(np.median(taken))
 
 
-def rows() -> tuple[list[Row], list[str]]:
+def search() -> Result:
     taken, pairs = {}, {}
     for n, times in zip(SIZES, (9, 3, 1), strict=True):
         hashes = hashes_of(n)
-        taken[n] = seconds(lambda hashes=hashes: near_pairs(hashes, RADIUS), times)
+        taken[n] = seconds(partial(near_pairs, hashes, RADIUS), times)
         pairs[n] = len(near_pairs(hashes, RADIUS)[0]) if n < SIZES[-1] else 0
     small = hashes_of(SIZES[0])
     brute = seconds(lambda: all_pairs(small, RADIUS), 3)
@@ -160,9 +162,11 @@ def rows() -> tuple[list[Row], list[str]]:
         ),
     ]
     timings = ", ".join(f"{n:,}: {taken[n]:.3g} s" for n in SIZES)
-    return table_rows, [
-        f"(h) The search grows with the number of hashes to the power {growth:.2f} ({timings}); random hashes, 1 % near another."
-    ]
+    note = (
+        f"(h) The search grows with the number of hashes to the power {growth:.2f} ({timings}); random hashes, 1 % "
+        "near another."
+    )
+    return Result(rows=tuple(table_rows), notes=(note,))
 
 
 def main() -> None:
@@ -178,17 +182,10 @@ def main() -> None:
                 radius_table(pictures),
                 *([cosine_table(pictures, options.bundle)] if options.bundle else []),
             ):
-                print(pd.DataFrame(table).to_string(index=False, float_format="%.4f"))
+                rows_of = [[f"{value:.4g}" for value in row.values()] for row in table]
+                print(f"\n{markdown_table(list(table[0]), rows_of)}\n")
         return
-    table_rows, notes = rows()
-    print(
-        json.dumps(
-            {
-                "rows": [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in table_rows],
-                "notes": notes,
-            }
-        )
-    )
+    print(json.dumps(dataclasses.asdict(search())))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """What one owner's cases cost as they become many: a list, a case, a look of the sweep, the start of the parts.
 
-    .venv/bin/python -m benchmarks.growth [--cases 1000,10000,100000] [--bucket-cases 1000,10000] [--write growth.md]
+    make growth [ARGS="--cases 1000,10000,100000 --bucket-cases 1000,10000"] [OUT=growth.md]
 
-Cases are put as they lie in a store of `--layout`: `by-time` as it is written now, `flat` as an older version left it (which the sweep
-then moves). Nothing is synced while they are made, and a bucket's emulator is filled by plain uploads; what is measured afterwards is
-what the parts do. A store's row is printed before the store is removed: to remove 100,000 cases takes longer than to make them.
+Cases are put as they lie in a store of `--layout`: `by-time` as it is written now, `flat` as an older version left it
+(which the sweep then moves). Nothing is synced while they are made, and a bucket's emulator is filled by plain uploads;
+what is measured afterwards is what the parts do. A store's row is printed before the store is removed: to remove
+100,000 cases takes longer than to make them.
 """
 
 import argparse
@@ -12,8 +13,6 @@ import contextlib
 import http.client
 import math
 import os
-import platform
-import shlex
 import statistics
 import subprocess
 import sys
@@ -29,9 +28,10 @@ from urllib.parse import quote, urlsplit
 from typeid import TypeID
 from uuid_utils import UUID
 
-from benchmarks.sizing import platform_name
+from benchmarks.machine import about
 from dermis.data.report.markdown import markdown_table
 from dermis.gateway.core.listing import fold_keys
+from dermis.shared.batches import BatchJob
 from dermis.shared.case import Consent, Outcome, OutcomeKind, Received, ReceivedImage, fact_key, image_key
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.jobs import AssessJob
@@ -48,15 +48,18 @@ PAGE = 20
 TIMES = 7
 WRITERS = 8
 Put = Callable[[str, bytes], object]
-Row = dict[str, float]
+Milliseconds = dict[str, float]
 HEAD = """# What cases cost as they become many
 
-Stores of one owner's finished cases, of two facts, two images and a retention mark each, taken in evenly over {days:g} days. Milliseconds, medians: a page of 20 cases from the
-names of their objects, one case with all its objects, a look of the sweep, and the parts' start: of the gateway until `/readyz` answers 200, of the sweep until its first look has ended.
-"Power" is the exponent by which a time grows from the smallest store to the largest: 0 does not grow, 1 grows as the cases do.
+Stores of one owner's finished cases, of two facts, two images and a retention mark each, taken in evenly over
+{days:g} days. Milliseconds, medians: a page of 20 cases from the names of their objects, one case with all its objects,
+a look of the sweep, and the parts' start: of the gateway until `/readyz` answers 200, of the sweep until its first look
+has ended. "Power" is the exponent by which a time grows from the smallest store to the largest: 0 does not grow, 1
+grows as the cases do.
 """
 TAIL = """
-The sweep looks for missing retention marks in 500 cases at a look, and that is nearly all of its time; a store of fewer takes less. The first look is the one after a start.
+The sweep looks for missing retention marks in 500 cases at a look, and that is nearly all of its time; a store of
+fewer takes less. The first look is the one after a start.
 
 The bucket is an emulator (fake-gcs-server, in memory), which is no measure of Cloud Storage: none was to be had.
 """
@@ -71,7 +74,10 @@ class NoQueue:
     def send(self, job: AssessJob) -> None:
         raise AssertionError(job)
 
-    waiting_steps, send_step = waiting, send
+    waiting_steps = waiting
+
+    def send_step(self, job: BatchJob) -> None:
+        raise AssertionError(job)
 
 
 def id_at(at: datetime, n: int) -> str:
@@ -172,7 +178,7 @@ def answer(url: str) -> str:
         return ""
 
 
-def starts(url: str, broker: str) -> Row:
+def starts(url: str, broker: str) -> Milliseconds:
     port, metrics = free_port(), f"127.0.0.1:{free_port()}"
     both = {"DERMIS_STORE_URL": url, "DERMIS_BROKER_URL": broker, "DERMIS_LOG_LEVEL": "WARNING"}
     gateway = both | {"DERMIS_GATEWAY_PORT": str(port)}
@@ -191,7 +197,7 @@ def starts(url: str, broker: str) -> Row:
     }
 
 
-def measure(url: str, ids: list[str]) -> Row:
+def measure(url: str, ids: list[str]) -> Milliseconds:
     store, middle = open_store(url), ids[len(ids) // 2]
     sweep = Sweep(store, NoQueue(), SweepSettings.model_validate({"store_url": url, "reserve_bytes": 0}))
     row = {
@@ -208,13 +214,13 @@ def measure(url: str, ids: list[str]) -> Row:
         return row | {"look": milliseconds(sweep.look, 3)} | starts(url, broker)
 
 
-def show(count: int, row: Row, begun: float) -> Row:
+def show(count: int, row: Milliseconds, begun: float) -> Milliseconds:
     print(f"{count:>8} cases  " + "  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
     print(f"{time.monotonic() - begun:.0f} s so far", file=sys.stderr)
     return row
 
 
-def on_disk(counts: list[int], *, folder: Path | None, days: float, layout: str) -> dict[int, Row]:
+def on_disk(counts: list[int], *, folder: Path | None, days: float, layout: str) -> dict[int, Milliseconds]:
     rows, begun = {}, time.monotonic()
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="dermis-growth-", dir=folder) as root:
@@ -224,7 +230,7 @@ def on_disk(counts: list[int], *, folder: Path | None, days: float, layout: str)
     return rows
 
 
-def in_emulator(counts: list[int], *, days: float) -> dict[int, Row]:
+def in_emulator(counts: list[int], *, days: float) -> dict[int, Milliseconds]:
     """Measure in an emulator of its own for each count."""
     rows, begun = {}, time.monotonic()
     for count in counts:
@@ -236,7 +242,7 @@ def in_emulator(counts: list[int], *, days: float) -> dict[int, Row]:
     return rows
 
 
-def in_bucket(url: str, counts: list[int], *, days: float) -> dict[int, Row]:
+def in_bucket(url: str, counts: list[int], *, days: float) -> dict[int, Milliseconds]:
     """Measure in a bucket, each count below a prefix of its own, which stays."""
     rows, begun = {}, time.monotonic()
     for count in counts:
@@ -253,34 +259,19 @@ def fill_bucket(store: BlobStore, count: int, *, days: float) -> list[str]:
     return ids
 
 
-def power(rows: dict[int, Row], name: str) -> float:
+def power(rows: dict[int, Milliseconds], name: str) -> float:
     """Return p where the time grows as cases ** p, from the smallest store to the largest."""
     least, most = min(rows), max(rows)
     return math.log(rows[most][name] / rows[least][name]) / math.log(most / least)
 
 
-def table(title: str, rows: dict[int, Row]) -> str:
+def table(title: str, rows: dict[int, Milliseconds]) -> str:
     head = [title, *(f"{count:,} cases" for count in rows), "power"]
     lines = []
     for name in next(iter(rows.values())):
         exponent = f"{power(rows, name):.2f}" if len(rows) > 1 else ""
         lines.append([name, *(f"{row[name]:,g}" for row in rows.values()), exponent])
     return markdown_table(head, lines, align=["left", *("right" for _ in head[1:])]) + "\n"
-
-
-def about(load: tuple[float, float, float]) -> str:
-    facts = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": f"`python -m benchmarks.growth {shlex.join(sys.argv[1:])}`".replace(" `", "`"),
-        "machine": f"{platform_name()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
-        "load average": f"{' '.join(f'{each:.2f}' for each in load)} before, {' '.join(f'{each:.2f}' for each in os.getloadavg())} after",
-    }
-    shared = (
-        ""
-        if load[0] <= (os.cpu_count() or 1) / 4
-        else "\n**Others had part of the cores: the times are upper bounds.**\n"
-    )
-    return markdown_table(["", ""], facts.items()) + f"\n{shared}"
 
 
 def main() -> None:
@@ -314,7 +305,11 @@ def main() -> None:
     else:
         tables["in a bucket's emulator"] = in_emulator(options.bucket_cases, days=options.days)
     text = "\n".join(
-        (HEAD.format(days=options.days), about(load), *(table(*each) for each in tables.items() if each[1]))
+        (
+            HEAD.format(days=options.days),
+            about("benchmarks.growth", load),
+            *(table(*each) for each in tables.items() if each[1]),
+        )
     )
     if options.write:
         options.write.write_text(text + TAIL, encoding="utf-8")

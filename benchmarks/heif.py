@@ -1,12 +1,11 @@
-"""What a 12-megapixel HEIC or AVIF costs the worker beside a JPEG of the same scene: `python -m benchmarks.heif [--write PAGE]`.
+"""What a 12-megapixel HEIC or AVIF costs the worker beside a JPEG of the same scene: `make heif-cost`.
 
-Each file is decoded in a process of its own, three times after a small one: CPU seconds are the median, memory is the peak above
-what the process held before. No network, generated images; a HEIC is put together from tiles that were coded once, as a phone's is.
+Each file is decoded in a process of its own, three times after a small one: CPU seconds are the median, memory is the
+peak above what the process held before. No network, generated images; a HEIC is put together from tiles that were coded
+once, as a phone's is.
 """
 
 import argparse
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,14 +18,16 @@ import cv2
 import numpy as np
 
 from benchmarks.images import photo
+from benchmarks.machine import measured_at
+from dermis.data.report.markdown import markdown_table, with_measured
 from dermis.shared.images.cost import estimate
 from dermis.shared.images.header import read_header
 from dermis.worker.core.decode import decode
 from tests.support import heif
 from tests.support.heif import Layout, coded, compose
+from tests.system.decode_mutations import peak_memory
 
 SUPPORT = Path(__file__).parents[1] / "tests" / "support"
-BEGIN, END = "<!-- measured: benchmarks/heif.py --write -->", "<!-- /measured -->"
 WIDTH, HEIGHT = 4032, 3024
 COLUMNS, ROWS = 8, 6
 ROUNDS = 3
@@ -61,40 +62,31 @@ def tiles(*, alpha: bool = False) -> bytes:
 def measure(path: Path) -> str:
     """Return CPU seconds and MiB of one file, to be run in a process of its own."""
     decode((SUPPORT / "generated.heic").read_bytes())
-    before, data, seconds = peak_kib(), path.read_bytes(), []
+    before, data, seconds = peak_memory(), path.read_bytes(), []
     for _ in range(ROUNDS):
         start = time.process_time()
         decode(data)
         seconds.append(time.process_time() - start)
-    return f"{statistics.median(seconds):.3f} {peak_kib() - before >> 10}"
+    return f"{statistics.median(seconds):.3f} {peak_memory() - before >> 20}"
 
 
-def peak_kib() -> int:
-    """Return the peak of this process's memory; `getrusage` would count that of the one which started it."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
-
-
-def page() -> str:
+def table() -> str:
     """Return the measured part of the page."""
-    out = [
-        "| photo, 4032 x 3024 | MB | CPU s | of the JPEG's | at most, by its header | MiB | at most, by its header |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    jpeg = 0.0
+    rows, jpeg = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files().items():
             path = Path(folder) / "photo"
             path.write_bytes(data)
             command = [sys.executable, "-m", "benchmarks.heif", "--one", str(path)]
-            seconds, mib = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-            jpeg, cost = jpeg or float(seconds), estimate(read_header(data))
-            out.append(
-                f"| {name} | {len(data) / 1e6:.1f} | {float(seconds):.2f} | x {float(seconds) / jpeg:.0f} | {cost.cpu_seconds:.2f} | {mib} |"
-                f" {cost.memory_bytes >> 20} |"
-            )
-    machine = f"Machine: {os.cpu_count()} cores, {platform.machine()}. Median of {ROUNDS} rounds, with its reading, cropping and shrinking."
-    return "\n".join([machine, "", *out])
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            seconds, mib = map(float, output.split())
+            jpeg, cost = jpeg or seconds, estimate(read_header(data))
+            times = (f"{seconds:.2f}", f"x {seconds / jpeg:.0f}", f"{cost.cpu_seconds:.2f}")
+            rows.append([name, f"{len(data) / 1e6:.1f}", *times, f"{mib:.0f}", cost.memory_bytes >> 20])
+    limit = "at most, by its header"
+    head = [f"photo, {WIDTH} x {HEIGHT}", "MB", "CPU s", "of the JPEG's", limit, "MiB", limit]
+    rounds = f"Median of {ROUNDS} rounds, with its reading, cropping and shrinking."
+    return f"{measured_at()}. {rounds}\n\n{markdown_table(head, rows)}"
 
 
 def main() -> None:
@@ -105,11 +97,11 @@ def main() -> None:
     if options.one:
         print(measure(options.one))
         return
-    text = page()
+    text = table()
     print(text)
     if options.write:
-        before, rest = options.write.read_text().split(BEGIN)
-        options.write.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END, 1)[1]}")
+        page = options.write.read_text(encoding="utf-8")
+        options.write.write_text(with_measured(page, "benchmarks/heif.py --write", text), encoding="utf-8")
 
 
 if __name__ == "__main__":

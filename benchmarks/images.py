@@ -12,6 +12,7 @@ from benchmarks.measure import Result, Row, interleaved, number, of_pairs
 from dermis.data.generated import cases as generated
 from dermis.data.generated import skin
 from dermis.shared.images.cost import WORKING_SIZE
+from dermis.shared.report import QualityMeasures
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core import decode, phash, prepare, quality
 from tests.support.colors import SPACES, profile_of
@@ -25,7 +26,7 @@ def photo(width: int, height: int) -> Image:
     scene = skin.scene(generated.CONDITIONS[0].name, tone=tuple(MonkSkinTone)[4], seed=1, size=(750, 1000))
     large = cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(1).normal(0, 3, (height, width, 1)).astype(np.float32)
-    return np.clip(large + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(large + grain, 0, 255), np.uint8)
 
 
 def tagged(jpeg: bytes, space: str) -> bytes:
@@ -152,15 +153,14 @@ def plain(data: bytes) -> tuple[float, ...]:
     return sharpness, float(grey.mean()), float(grey.std()), *exposure, sharpness
 
 
-def plain_fast(data: bytes) -> quality.QualityMeasures:
+def plain_fast(data: bytes) -> QualityMeasures:
     """The same by the worker's own way to measure, which takes all but sharpness from one histogram."""
     return quality.measures(_all_grey(data))
 
 
 def _all_grey(data: bytes) -> npt.NDArray[np.uint8]:
-    return np.asarray(
-        cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2GRAY), np.uint8
-    )
+    pixels = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def _stages(form: str, data: bytes, policy: quality.Policy) -> str:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One comparison; `ratio` is ours to the peer's, `aim` says which ratio or time is wanted, `met` whether it is there."""
+    """One comparison; `ratio` is ours to the peer's, `aim` the ratio or time that is aimed at, `met` whether it is."""
 
     bench: str
     what: str
     ours: str
-    peer: str
-    ratio: str
-    aim: str
-    met: bool | None
-    n: str
+    peer: str = ""
+    ratio: str = ""
+    aim: str = ""
+    met: bool | None = None
+    n: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

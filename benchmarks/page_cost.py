@@ -1,33 +1,30 @@
-"""What the page costs: weight, requests and time to interactive of a first visit, and what it adds to the gateway's own time.
+"""What the page costs: weight, requests and time to interactive of a first visit, and its share of a case's time.
 
-    .venv/bin/python -m benchmarks.page_cost [--taps 10] [--noisy] [--write page-cost.md]
+    make page-cost [TAPS=10] [ARGS=--noisy] [OUT=page-cost.md]
 
-Starts a system of its own and drives Chromium with a desktop's screen and a phone's. "Slow": 1.6 Mbit/s down, 750 kbit/s up, 150 ms, a processor four
-times as slow (Lighthouse's "slow 4G"). "Last tap to result": from the tap on the button until the result is drawn, against one HTTP call
-with `Prefer: wait` that sends the same bytes; the two take turns. Exit code 1 if an aim is missed.
+Starts a system of its own and drives Chromium with a desktop's screen and a phone's. "Slow": 1.6 Mbit/s down,
+750 kbit/s up, 150 ms, a processor four times as slow (Lighthouse's "slow 4G"). "Last tap to result": from the tap on
+the button until the result is drawn, against one HTTP call with `Prefer: wait` that sends the same bytes; the two take
+turns. Exit code 1 if an aim is missed.
 """
 
 import argparse
 import os
-import platform
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
+from benchmarks.machine import about
 from benchmarks.measure import Times
-from benchmarks.sizing import platform_name
 from dermis.data.report.markdown import markdown_table
 from tests.e2e import pages
 from tests.system import stack
@@ -38,9 +35,11 @@ _SLOW = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "upl
 _SLOWER_PROCESSOR = 4
 HEAD = """# What the page costs
 
-A first visit is one with an empty cache: bytes as they went over the wire, headers included, until nothing more is loaded; "interactive" is when a tap does something.
-"Slow" is 1.6 Mbit/s down, 750 kbit/s up, 150 ms and a processor four times as slow. "Last tap to result" is the time from the tap on the button until the result is
-drawn, beside an HTTP call with `Prefer: wait` that sends the same bytes under a key of its own; the two take turns on one system, whose parts share the machine with the browser. Medians, with the quartiles in parentheses.
+A first visit is one with an empty cache: bytes as they went over the wire, headers included, until nothing more is
+loaded; "interactive" is when a tap does something. "Slow" is 1.6 Mbit/s down, 750 kbit/s up, 150 ms and a processor
+four times as slow. "Last tap to result" is the time from the tap on the button until the result is drawn, beside an
+HTTP call with `Prefer: wait` that sends the same bytes under a key of its own; the two take turns on one system, whose
+parts share the machine with the browser. Medians, with the quartiles in parentheses.
 Images and answers are generated, the model is the demo's. Aims: at most 150 kB, at most 150 ms more than HTTP alone.
 """
 
@@ -85,14 +84,14 @@ def main() -> int:
                 for language in ("en", "es")
             }
             taps = {size: tap(browser, parts.url, options.taps, size=size) for size in pages.SIZES}
-            about = _about(browser.version, load)
+            facts = about("benchmarks.page_cost", load, Chromium=browser.version)
             browser.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     heavy = [f"{name}: {each.bytes / 1000:.0f} kB" for name, each in visits.items() if each.bytes > MOST_BYTES]
     late = [f"{name}: {each.more_ms:+.0f} ms" for name, each in taps.items() if each.more_ms > MOST_MORE_MS]
     verdict = f"Missed: {'; '.join(heavy + late)}." if heavy or late else "Both aims are held."
-    text = "\n".join((HEAD, about, _visits(visits), _taps(taps), verdict))
+    text = "\n".join((HEAD, facts, _visits(visits), _taps(taps), verdict))
     print(text)
     if options.write:
         options.write.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +100,7 @@ def main() -> int:
 
 
 def visit(browser: Browser, url: str, language: str, *, size: str, slow: bool) -> Visit:
-    """Open the page with an empty cache, until a tap does something; bytes as they went over the wire, headers included."""
+    """Open the page with an empty cache, until a tap does something."""
     with pages.opened(browser, "about:blank", size=size, scheme="light", locale=language) as page:
         devtools = page.context.new_cdp_session(page)
         if slow:
@@ -122,7 +121,8 @@ def visit(browser: Browser, url: str, language: str, *, size: str, slow: bool) -
 
 def tap(browser: Browser, url: str, taps: int, *, size: str) -> Taps:
     """Send cases from the page, and the same bytes by HTTP, in turns."""
-    page_ms, http_ms, sent = [], [], {}
+    page_ms, http_ms = [], []
+    sent: dict[str, Any] = {}
 
     def keep(route: Route) -> None:
         request = route.request
@@ -156,28 +156,7 @@ def _tapped(page: Page, url: str) -> float:
     pages.answer(page, related_category="RASH", body_parts="ARM", fitzpatrick_skin_type="FST5")
     pages.send(page)
     pages.wait_for_result(page)
-    return page.evaluate("performance.measure('tap', 'tapped', 'shown').duration")
-
-
-def _about(chromium: str, load: tuple[float, float, float]) -> str:
-    facts = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": f"`python -m benchmarks.page_cost {shlex.join(sys.argv[1:])}`".replace(" `", "`"),
-        "machine": f"{platform_name()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": f"dermis {version('dermis')} at {_commit()}, Python {platform.python_version()}, Chromium {chromium}",
-        "load average before": " ".join(f"{each:.2f}" for each in load),
-    }
-    quiet = load[0] <= (os.cpu_count() or 1) / 4
-    return _table(("", ""), facts.items()) + (
-        "" if quiet else "\n**The machine was not quiet when the run began: others had part of the cores.**\n"
-    )
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(
-        command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout.strip()
+    return float(page.evaluate("performance.measure('tap', 'tapped', 'shown').duration"))
 
 
 def _visits(visits: dict[str, Visit]) -> str:

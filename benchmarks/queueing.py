@@ -1,4 +1,7 @@
-"""Time in a system of c servers with a queue: Erlang's C with the correction of Allen and Cunneen (Probability, Statistics, and Queueing Theory, 1990)."""
+"""Time in a system of c servers with a queue.
+
+Erlang's C with the correction of Allen and Cunneen (Probability, Statistics, and Queueing Theory, 1990).
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +11,11 @@ from statistics import linear_regression
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """`service_s`: work a case; `idle_s`: work a second that the parts do anyway, shared by the cases of that second; `fixed_s`: what does
-    not queue; `spread`: (ca^2 + cs^2) / 2, 1 for M/M/c; `servers`: cores."""
+    """What a case takes of `servers` cores.
+
+    `service_s`: work a case; `idle_s`: work a second that the parts do anyway, shared by the cases of that second;
+    `fixed_s`: what does not queue; `spread`: (ca^2 + cs^2) / 2, 1 for M/M/c.
+    """
 
     service_s: float
     idle_s: float = 0.0
@@ -22,7 +28,7 @@ class Fit:
 
 
 def must_wait(*, load: float, servers: int) -> float:
-    """Return Erlang's C, the chance that an arrival finds all servers busy; `load` in servers (rate times service time)."""
+    """Return Erlang's C, the chance that an arrival finds all servers busy; `load`: rate times service time."""
     if load >= servers:
         return 1.0
     blocked = 1.0
@@ -45,7 +51,7 @@ def time_in_system(fit: Fit, rate: float) -> float:
 
 
 def fit(measured: Sequence[tuple[float, float, float]], *, servers: int) -> Fit:
-    """Fit `service_s` and `idle_s`, then `fixed_s` and `spread` to (rate, work of a case, mean time), in seconds, by least squares.
+    """Fit to (rate, work of a case, mean time), in seconds, by least squares: first the work, then what is beside it.
 
     `fixed_s` may be negative: what a case needs of the cores is partly done at the same time.
     """

@@ -45,9 +45,9 @@ def run_metadata() -> Result:
     single, batches = 1000, 25
     with _service("metadata") as (channel, manifest, store_url, _):
         schema = read_feature_schema(open_store(store_url), VersionRef(name=manifest.name, version=manifest.version))
-        known = [case.self_report for case in generated.cases(1, 200, longest=24)]
-        reports = [known[n % len(known)] for n in range(SCIN_CASES)]
-        stub = features_pb2_grpc.FeatureServiceStub(channel)
+        distinct = [case.self_report for case in generated.cases(1, 200, longest=24)]
+        reports = [distinct[n % len(distinct)] for n in range(SCIN_CASES)]
+        stub = features_pb2_grpc.FeatureServiceStub(channel)  # type: ignore[no-untyped-call]
         health = health_pb2_grpc.HealthStub(channel)
         one = features_pb2.EncodeFeaturesRequest(feature_schema_id=schema.id, self_report=to_proto(reports[0]))
         many = features_pb2.BatchEncodeFeaturesRequest(feature_schema_id=schema.id, self_reports=map(to_proto, reports))
@@ -92,8 +92,9 @@ def run_metadata() -> Result:
         ),
         notes=(
             (
-                f"(d) Of the batch, {number(several['core'].p50)} ms is encoding and {number(several['reading'].p50)} ms reading the messages, both "
-                f"Python on one core, {number(several['core'].p50 * 1000 / SCIN_CASES)} and "
+                f"(d) Of the batch, {number(several['core'].p50)} ms is encoding and "
+                f"{number(several['reading'].p50)} ms reading the messages, both Python on one core, "
+                f"{number(several['core'].p50 * 1000 / SCIN_CASES)} and "
                 f"{number(several['reading'].p50 * 1000 / SCIN_CASES)} µs a row."
             ),
         ),
@@ -111,18 +112,11 @@ def run_serving() -> Result:
 
 
 def _efficientnet_lite0(folder: Path) -> Path:
-    """Train a case model on EfficientNet-Lite0 for an epoch: the network's shape makes its speed, not what it has learnt."""
+    """Train a case model on EfficientNet-Lite0 for an epoch: its shape makes its speed, not what it has learnt."""
     store = folder / "store"
-    command = [
-        ROOT / ".venv-trainer/bin/dermis",
-        "train",
-        "lite0",
-        "--data",
-        "generated:1:60",
-        "--store",
-        store.as_uri(),
-    ]
-    less = ["--cache", folder / "cache", "--set", "stage.0.epochs=1", "--set", "stage.1.epochs=1", "--quiet"]
+    dermis = str(ROOT / ".venv-trainer/bin/dermis")
+    command = [dermis, "train", "lite0", "--data", "generated:1:60", "--store", store.as_uri()]
+    less = ["--cache", str(folder / "cache"), "--set", "stage.0.epochs=1", "--set", "stage.1.epochs=1", "--quiet"]
     subprocess.run([*command, *less], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (manifest,) = store.glob("models/*/1/manifest.json")
     return manifest.parent
@@ -160,7 +154,8 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
                     bench="e",
                     what=f"twin: Predict of one case, {name} bundle, {clients} caller{'s' * (clients > 1)}",
                     ours=_per_second(by_grpc),
-                    peer=f"bare OpenVINO, same bundle and settings, {clients} thread{'s' * (clients > 1)}: {_per_second(bare)}",
+                    peer=f"bare OpenVINO, same bundle and settings, {clients} thread{'s' * (clients > 1)}: "
+                    f"{_per_second(bare)}",
                     ratio=f"{ratio:.2f} ({low:.2f}-{high:.2f})",
                     aim=">= 0.85",
                     met=ratio >= 0.85,
@@ -175,7 +170,7 @@ def _twin(name: str, bundle: Path) -> tuple[list[Row], str]:
 def _cpu_of_a_call(
     here: psutil.Process, there: psutil.Process, ours: Callable[[], object], peer: Callable[[], object]
 ) -> str:
-    """Say where the CPU time of a call goes; the client's is not the twin's, yet here it is taken from the same cores."""
+    """Return where the CPU time of a call goes; the client's is not the twin's, yet it is taken from the same cores."""
     calls = 200
 
     def seconds() -> tuple[float, float]:
@@ -191,7 +186,10 @@ def _cpu_of_a_call(
     client, server = (after - before for before, after in zip(start, middle, strict=True))
     bare = seconds()[0] - middle[0]
     each = [number(part * 1000 / calls) for part in (server, client, bare)]
-    return f"CPU of one Predict: {each[0]} ms in the twin, {each[1]} ms in the caller on the same cores; of one bare inference: {each[2]} ms."
+    return (
+        f"CPU of one Predict: {each[0]} ms in the twin, {each[1]} ms in the caller on the same cores; of one bare "
+        f"inference: {each[2]} ms."
+    )
 
 
 def _rates(

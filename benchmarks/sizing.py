@@ -1,7 +1,8 @@
-"""How much for how many cases: `python -m benchmarks.sizing`. Fits the queueing formula on three measured loads, predicts a fourth, carries it on.
+"""How much for how many cases: `make sizing`.
 
-Cases arrive at random (Poisson) at a share of what the cores can do, whether earlier ones are done or not. What a case costs each part is
-read from the processes' own CPU time; what it asks of the store is counted by an emulator of Google Cloud Storage.
+It fits the queueing formula on three measured loads, predicts a fourth and carries it on. Cases arrive at random
+(Poisson) at a share of what the cores can do, whether earlier ones are done or not. What a case costs each part is read
+from the processes' own CPU time; what it asks of the store is counted by an emulator of Google Cloud Storage.
 """
 
 import argparse
@@ -26,7 +27,9 @@ import httpx
 import psutil
 
 from benchmarks import system as bench
+from benchmarks.machine import measured_at
 from benchmarks.queueing import Fit, fit, needed, time_in_system
+from dermis.data.report.markdown import markdown_table, with_measured
 from tests.support.servers import BUCKET, fake_gcs
 
 FITTED = (0.3, 0.45, 0.6)
@@ -39,15 +42,18 @@ BUSY = 0.6
 RATES = (1, 10, 100, 1000)
 AT_ONCE = 128
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "sizing.md"
-BEGIN, END = "<!-- measured: benchmarks/sizing.py --write -->", "<!-- /measured -->"
-# Google Cloud Storage, standard class in one region, as last known (prices change): class A (writes, lists) and class B (reads) for 10,000; deletes are free.
+# Google Cloud Storage, standard class in one region, as last known (prices change): class A (writes, lists) and class B
+# (reads) for 10,000; deletes are free.
 DOLLARS = {"write": 0.05 / 10_000, "list": 0.05 / 10_000, "read": 0.004 / 10_000, "delete": 0.0}
 METHODS = {"POST": "write", "PUT": "write", "GET": "read", "DELETE": "delete"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """`share` of the cores asked for; `taken`: POST to outcome of each case that counts; `cases` in `wall_s` seconds, `cpu_s` by part for them."""
+    """A load of `cases` in `wall_s` seconds, at a `share` of the cores.
+
+    `taken`: seconds from POST to outcome of each case that counts; `cpu_s`: by part, for all cases.
+    """
 
     share: float
     cases: int
@@ -142,11 +148,10 @@ def store_operations(cases: int = 20) -> dict[str, float]:
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             assert process.stdout is not None
-            found = next(
-                found for line in process.stdout if (found := re.search(r"ready.*?(http://[\w.:\[\]]+)", line))
-            )
+            ready = (re.search(r"ready.*?(http://[\w.:\[\]]+)", line) for line in process.stdout)
+            address = next(match[1] for match in ready if match)
             threading.Thread(target=process.stdout.read, daemon=True).start()
-            with httpx.Client(base_url=found[1], timeout=60) as client:
+            with httpx.Client(base_url=address, timeout=60) as client:
                 client.post("/v1/cases", headers={"Prefer": "wait=30"}, **bench.CASE).raise_for_status()  # type: ignore[arg-type]
                 begun = len(log.read_text().splitlines())
                 for _ in range(cases):
@@ -164,69 +169,56 @@ def store_operations(cases: int = 20) -> dict[str, float]:
     return {kind: count / cases for kind, count in counted.items()}
 
 
-def table(head: str, rows: list[str]) -> str:
-    columns = head.count("|") - 1
-    return "\n".join([head, "|" + "---|" * columns, *rows])
-
-
-def report(loads: list[Load], *, found: Fit, cores: int, operations: dict[str, float]) -> str:
+def report(loads: list[Load], *, fitted: Fit, operations: dict[str, float]) -> str:
     """Return the measured part of the page."""
     parts = loads[-1].cpu_ms
     works = ", ".join(f"{load.work_s * 1000:.1f} at {load.rate:.1f} cases/s" for load in loads)
-    said_ms = found.work_s(loads[-1].rate) * 1000
-    rows = []
-    for load in loads:
-        predicted = time_in_system(found, load.rate)
-        note = "fitted" if load.share != PREDICTED else "**predicted**"
-        off = predicted / load.mean_s - 1
-        rows.append(
-            f"| {load.rate:.1f} | {load.share:.0%} | {load.cases} | {load.mean_s * 1000:.0f} | {load.p95_s * 1000:.0f} | {predicted * 1000:.0f} | {off:+.0%} | {note} |"
-        )
+    by_part = ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items())
     cost = 1e6 * sum(operations[kind] * DOLLARS[kind] for kind in operations)
     asked = ", ".join(f"{operations[kind]:.1f} {kind}s" for kind in operations)
-    growth = []
-    for rate in RATES:
-        cores_of = {
-            part: needed(rate=rate, service_s=ms / 1000, busy=BUSY)
-            for part, ms in parts.items()
-            if part not in ("redis", "sweep")
-        }
-        wait = (
-            time_in_system(
-                Fit(service_s=parts["worker"] / 1000, fixed_s=0, spread=found.spread, servers=cores_of["worker"]), rate
-            )
-            - parts["worker"] / 1000
-        )
-        listed = " | ".join(str(cores_of[part]) for part in ("gateway", "worker", "metadata", "serving"))
-        share = rate * parts["redis"] / 1000
-        growth.append(
-            f"| {rate:,} | {listed} | {share:.0%} | {rate * sum(operations.values()):,.0f} | {wait * 1000:.1f} |"
-        )
-    return "\n\n".join(
-        [
-            f"Machine: {cores} cores, {platform_name()}. Cases of 3 images, the twin, store on disk, all parts and the client that makes the load on the same cores.",
-            f"CPU milliseconds a case, S: {works}. At the last one: "
-            + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items())
-            + ".",
-            (
-                f"Fitted on three loads: S = {found.service_s * 1000:.1f} ms + {found.idle_s * 1000:.0f} ms / (cases/s), which says {said_ms:.1f} ms at the fourth; "
-                f"T0 = {found.fixed_s * 1000:.0f} ms, V = {found.spread:.2f}, c = {found.servers}."
-            ),
-            table("| cases/s | of the cores | cases | mean ms | p95 ms | formula ms | off by | |", rows),
-            f"Requests to the bucket a case: {asked}. At Google's list prices as last known: {cost:,.0f} dollars for a million cases, without storage and traffic.",
-            f"Carried on, each part at {BUSY:.0%} of its cores:",
-            table(
-                "| cases/s | gateway cores | worker cores | metadata cores | serving cores (twin) | of Redis' one core | store requests/s | wait for a worker, ms |",
-                growth,
-            ),
-        ]
+    machine = f"{measured_at()}. Cases of 3 images, the twin, store on disk, all parts and the client"
+    line = (
+        f"Fitted on three loads: S = {fitted.service_s * 1000:.1f} ms + {fitted.idle_s * 1000:.0f} ms / (cases/s), "
+        f"which says {fitted.work_s(loads[-1].rate) * 1000:.1f} ms at the fourth; "
+        f"T0 = {fitted.fixed_s * 1000:.0f} ms, V = {fitted.spread:.2f}, c = {fitted.servers}."
     )
+    dollars = f"At Google's list prices as last known: {cost:,.0f} dollars for a million cases"
+    paragraphs = (
+        f"{machine} that makes the load on the same cores.",
+        f"CPU milliseconds a case, S: {works}. At the last one: {by_part}.",
+        line,
+        loads_table(loads, fitted),
+        f"Requests to the bucket a case: {asked}. {dollars}, without storage and traffic.",
+        f"Carried on, each part at {BUSY:.0%} of its cores:",
+        growth_table(parts, fitted, requests=sum(operations.values())),
+    )
+    return "\n\n".join(paragraphs)
 
 
-def platform_name() -> str:
-    info = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return model[1] if model else "unknown processor"
+def loads_table(loads: list[Load], fitted: Fit) -> str:
+    rows = []
+    for load in loads:
+        predicted = time_in_system(fitted, load.rate)
+        times = (f"{seconds * 1000:.0f}" for seconds in (load.mean_s, load.p95_s, predicted))
+        off = f"{predicted / load.mean_s - 1:+.0%}"
+        note = "fitted" if load.share != PREDICTED else "**predicted**"
+        rows.append([f"{load.rate:.1f}", f"{load.share:.0%}", load.cases, *times, off, note])
+    return markdown_table(["cases/s", "of the cores", "cases", "mean ms", "p95 ms", "formula ms", "off by", ""], rows)
+
+
+def growth_table(cpu_ms: dict[str, float], fitted: Fit, *, requests: float) -> str:
+    parts = ("gateway", "worker", "metadata", "serving")
+    rows = []
+    for rate in RATES:
+        cores = {part: needed(rate=rate, service_s=cpu_ms[part] / 1000, busy=BUSY) for part in parts}
+        work_s = cpu_ms["worker"] / 1000
+        workers = Fit(service_s=work_s, fixed_s=0, spread=fitted.spread, servers=cores["worker"])
+        wait_ms = 1000 * (time_in_system(workers, rate) - work_s)
+        redis = f"{rate * cpu_ms['redis'] / 1000:.0%}"
+        rows.append([f"{rate:,}", *cores.values(), redis, f"{rate * requests:,.0f}", f"{wait_ms:.1f}"])
+    columns = ["gateway cores", "worker cores", "metadata cores", "serving cores (twin)"]
+    rest = ["of Redis' one core", "store requests/s", "wait for a worker, ms"]
+    return markdown_table(["cases/s", *columns, *rest], rows)
 
 
 def main() -> int:
@@ -243,21 +235,19 @@ def main() -> int:
         for number, (_, (share, measured)) in enumerate(itertools.product(range(ROUNDS), by_share.items()), start=1):
             seconds, seed = options.seconds / ROUNDS, options.seed + number
             measured.append(measure(system, share=share, rate=share * cores / cost, seconds=seconds, seed=seed))
-            print(
-                f"{share:.0%} of {cores} cores: {measured[-1].rate:.1f} cases/s, mean {measured[-1].mean_s * 1000:.0f} ms",
-                flush=True,
-            )
+            mean_ms = measured[-1].mean_s * 1000
+            print(f"{share:.0%} of {cores} cores: {measured[-1].rate:.1f} cases/s, mean {mean_ms:.0f} ms", flush=True)
     loads = [reduce(add, rounds) for rounds in by_share.values()]
-    found = fit([(load.rate, load.work_s, load.mean_s) for load in loads[:-1]], servers=cores)
+    fitted = fit([(load.rate, load.work_s, load.mean_s) for load in loads[:-1]], servers=cores)
     print("requests to the store ...", flush=True)
-    text = report(loads, found=found, cores=cores, operations=store_operations())
+    text = report(loads, fitted=fitted, operations=store_operations())
     print(f"\n{text}\n")
-    off = abs(time_in_system(found, loads[-1].rate) / loads[-1].mean_s - 1)
+    off = abs(time_in_system(fitted, loads[-1].rate) / loads[-1].mean_s - 1)
     met = math.isfinite(off) and off <= WITHIN
     print(f"the fourth load is predicted {'within' if met else 'NOT within'} {WITHIN:.0%}: off by {off:.0%}")
     if options.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+        page = with_measured(PAGE.read_text(encoding="utf-8"), "benchmarks/sizing.py --write", text)
+        PAGE.write_text(page, encoding="utf-8")
     return 0 if met else 1
 
 

@@ -1,4 +1,4 @@
-"""Rows on the whole system: `dermis up` on a state folder of its own, the demo's case of three images, one client process."""
+"""Rows on the whole system: `dermis up` on a state folder of its own, the demo's case of three images, one client."""
 
 import contextlib
 import json
@@ -41,13 +41,13 @@ class System:
 
     def parts(self) -> dict[str, list[psutil.Process]]:
         """Return each part's processes, a prefork parent with its children."""
-        found: dict[str, list[psutil.Process]] = {}
+        processes: dict[str, list[psutil.Process]] = {}
         for process in psutil.Process(self.process.pid).children():
             command = " ".join(process.cmdline())
             named = re.search(r"-m dermis\.(\w+)|(redis)-server", command)
             if named:
-                found[named[1] or named[2]] = [process, *process.children(recursive=True)]
-        return found
+                processes[named[1] or named[2]] = [process, *process.children(recursive=True)]
+        return processes
 
 
 def run() -> Result:
@@ -137,8 +137,8 @@ def _alone(system: System, client: httpx.Client) -> Result:
         ),
         notes=(
             (
-                f"(c) POST to outcome took {Times(ms=tuple(whole))} in all; p99 of the part that is not a stage: {p99} ms. "
-                f"The stages' p50 in ms: {named}."
+                f"(c) POST to outcome took {Times(ms=tuple(whole))} in all; p99 of the part that is not a stage: "
+                f"{p99} ms. The stages' p50 in ms: {named}."
             ),
         ),
     )
@@ -186,9 +186,10 @@ def _saturated(system: System) -> Result:
         ),
         notes=(
             (
-                f"(b) CPU milliseconds a case, median of the runs: {named}; together {number(cost_ms)}. The client that makes the load runs on the same "
-                f"cores and takes {number(statistics.median(shares))} ms a case: counted with the parts, {with_client:.2f} of the cores are used. "
-                f"Processes that are not of this run took {statistics.median(others):.0%} of the cores meanwhile; {statistics.median(idle):.0%} was idle."
+                f"(b) CPU milliseconds a case, median of the runs: {named}; together {number(cost_ms)}. The client "
+                f"that makes the load runs on the same cores and takes {number(statistics.median(shares))} ms a case: "
+                f"counted with the parts, {with_client:.2f} of the cores are used. Processes that are not of this run "
+                f"took {statistics.median(others):.0%} of the cores meanwhile; {statistics.median(idle):.0%} was idle."
             ),
         ),
     )
@@ -249,7 +250,8 @@ def _memory(system: System) -> list[Row]:
 
 
 def _import_mb(modules: str) -> float:
-    code = f"import {modules}, psutil; print(psutil.Process().memory_info().rss)"  # ru_maxrss would start at this process's own
+    # ru_maxrss would start at this process's own
+    code = f"import {modules}, psutil; print(psutil.Process().memory_info().rss)"
     return (
         int(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout) / 2**20
     )

@@ -1,7 +1,7 @@
 """Rows on training, in the environment that has TensorFlow: prints them as JSON.
 
-(i) an epoch of the head on cached embeddings against decoding and running every image every epoch, as the seed did; embedding against the
-bare graph; a step of fine-tuning; the most memory that each of them takes, in a process of its own.
+(i) an epoch of the head on cached embeddings against decoding and running every image every epoch, as the seed did;
+embedding against the bare graph; a step of fine-tuning; the most memory that each takes, in a process of its own.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -30,8 +31,9 @@ from dermis.trainer.model.inputs import features, read_image, targets
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.feature_cache import embed
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices
-from dermis.trainer.training.sources import CachedViews
+from dermis.trainer.training.sources import CachedViews, Source
 from dermis.trainer.training.train import fit_stage, new_backbone
+from tests.system.decode_mutations import peak_memory
 
 CUT = "block_13"
 DATA, SIZE, ROUNDS = "generated:21:128:224", 224, 3
@@ -66,22 +68,20 @@ def run() -> Result:
             _step(dataset, backbone, Path(folder)),
             *_memory(images),
         ]
-    notes = (
-        f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory: VmHWM of a process that does this alone.",
-    )
-    return Result(rows=tuple(rows), notes=notes)
+    note = f"(i) EfficientNet-Lite0 at {SIZE} px, batch norm folded. Peak memory: VmHWM of a process of its own."
+    return Result(rows=tuple(rows), notes=(note,))
 
 
 class _EveryTime:
-    """The seed's way: every image is read, prepared and run through the frozen backbone each time that it is asked for."""
+    """The seed's way: an image is read, prepared and run through the frozen backbone each time that it is asked for."""
 
-    def __init__(self, dataset: Dataset, backbone: object) -> None:
+    def __init__(self, dataset: Dataset, backbone: keras.Model) -> None:
         self._dataset = dataset
         self._run = tf.function(
             lambda x: tf.reduce_mean(backbone(x, training=False), (1, 2), keepdims=True), reduce_retracing=True
         )
 
-    def load(self, places: np.ndarray, rng: object) -> tuple[np.ndarray, np.ndarray]:
+    def load(self, places: np.ndarray, _rng: object) -> tuple[np.ndarray, np.ndarray]:
         maps, mask = np.zeros((len(places), 3, 1, 1, 1280), np.float32), np.zeros((len(places), 3), bool)
         read = {}
         for row, place in enumerate(places):
@@ -90,12 +90,14 @@ class _EveryTime:
                 if image is not None:
                     read[row, slot] = image
         rows = self._run(tf.constant(np.stack(list(read.values())), tf.float32)).numpy()
-        for at, found in zip(read, rows, strict=True):
-            maps[at], mask[at] = found, True
+        for at, row in zip(read, rows, strict=True):
+            maps[at], mask[at] = row, True
         return maps, mask
 
 
-def _epochs(dataset: Dataset, source: object, rest: object, shape: tuple[int, int, int], *, count: int) -> Times:
+def _epochs(
+    dataset: Dataset, source: Source, rest: keras.Model | None, shape: tuple[int, int, int], *, count: int
+) -> Times:
     """Return the time of each epoch of a stage but the first two, in which graphs are made."""
     conditions = conditions_of(dataset.samples)
     with devices().scope():
@@ -110,12 +112,12 @@ def _epochs(dataset: Dataset, source: object, rest: object, shape: tuple[int, in
     )
     ends: list[float] = []
     stage = Stage(after=None if rest is None else CUT, epochs=count)
-    on_epoch = lambda state, metrics: ends.append(time.perf_counter())
+    on_epoch = lambda _state, _metrics: ends.append(time.perf_counter())
     fit_stage(TrainedPart(rest, head), cases, None, config=CONFIG, stage=stage, state=TrainState(), on_epoch=on_epoch)
     return Times(ms=tuple((later - earlier) * 1000 for earlier, later in itertools.pairwise(ends[1:])))
 
 
-def _throughput(dataset: Dataset, backbone: object, images: int) -> Row:
+def _throughput(dataset: Dataset, backbone: keras.Model, images: int) -> Row:
     """Embedding, decoding and the cache's writing included, against the bare graph on images that are ready."""
     keys = [key for sample in dataset.samples for key in sample.images]
     ready = np.stack([image for key in keys if (image := read_image(dataset.store, key, SIZE)) is not None])
@@ -156,7 +158,7 @@ class _Kept:
         return self._held[key]
 
 
-def _step(dataset: Dataset, backbone: object, folder: Path) -> Row:
+def _step(dataset: Dataset, backbone: keras.Model, folder: Path) -> Row:
     trunk, rest = cut(backbone, CUT)
     cache, places = embed(dataset, trunk, folder, pooled=False, quiet=True)
     times = _epochs(dataset, CachedViews(cache, places, ("plain",)), rest, backbone.output.shape[1:], count=5)
@@ -173,7 +175,7 @@ def _step(dataset: Dataset, backbone: object, folder: Path) -> Row:
     )
 
 
-def _at_rest(folder: Path) -> None:
+def _at_rest(_folder: Path) -> None:
     new_backbone(CONFIG)
 
 
@@ -198,12 +200,6 @@ PEAKS = {
     "the head, on cached embeddings": _head,
     "fine-tuning the last two blocks": _fine_tuning,
 }
-
-
-def _peak_mb() -> float:
-    """Return VmHWM; getrusage would count what the process was forked from too."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def _memory(images: int) -> list[Row]:
@@ -239,7 +235,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.peak:
         PEAKS[options.peak](options.folder)
-        print(_peak_mb())
+        print(peak_memory() / 2**20)
     else:
         print(json.dumps(dataclasses.asdict(run())))
 

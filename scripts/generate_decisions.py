@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+from dermis.data.report.markdown import markdown_table
+
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "decisions"
 INDEX = FOLDER / "README.md"
 HEADINGS = ("Context", "Decision", "Consequences", "Alternatives", "References")
@@ -19,27 +21,24 @@ is replaced stays, and its status names the next. There never were records 8, 9 
 
 This page is generated: `scripts/generate_decisions.py`.
 
-| | rule | area | status | date |
-|---|---|---|---|---|
 """
 
 
-def row(record: Path) -> str:
-    """Return a record's row; a record that has another form than the others ends the run."""
+def row(record: Path) -> tuple[str, ...]:
+    """Return a record's cells; a record that has another form than the others ends the run."""
     match = FORM.match(record.read_text(encoding="utf-8"))
     if match is None or int(match["number"]) != int(record.name[:4]):
         sys.exit(
             f"{record.name} needs '# N. rule', Status, Area, Date, and the headings {', '.join(HEADINGS)}, in "
             "this order"
         )
-    return (
-        f"| {match['number']} | [{match['rule']}]({record.name}) | {match['area']} | {match['status']} | "
-        f"{match['date']} |\n"
-    )
+    rule = f"[{match['rule']}]({record.name})"
+    return match["number"], rule, match["area"], match["status"], match["date"]
 
 
 def main() -> None:
-    index = HEAD + "".join(row(record) for record in sorted(FOLDER.glob("[0-9]*.md")))
+    rows = map(row, sorted(FOLDER.glob("[0-9]*.md")))
+    index = HEAD + markdown_table(["", "rule", "area", "status", "date"], rows) + "\n"
     if "--check" not in sys.argv:
         INDEX.write_text(index, encoding="utf-8")
     elif INDEX.read_text(encoding="utf-8") != index:

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from dermis.data.report.markdown import markdown_table
+
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm" / "dermis"
 PAGE = ROOT / "docs" / "reference" / "helm-values.md"
@@ -78,15 +80,13 @@ def page() -> str:
     schema = json.loads((CHART / "values.schema.json").read_text())
     if missing := undescribed(values, described):
         sys.exit(f"values.yaml: no comment says what these are: {', '.join(missing)}")
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[tuple[str, ...]]] = {}
     for path, description in described.items():
         default = json.dumps(at(values, path))
-        row = f"| `{path}` | `{default}` | {allowed(schema, path)} | {description} |"
+        row = (f"`{path}`", f"`{default}`", allowed(schema, path), description)
         groups.setdefault(path.partition(".")[0] if "." in path else "all", []).append(row)
-    tables = [
-        "\n".join([f"\n## {name}\n", "| value | default | may be | what it is |", "|---|---|---|---|", *rows])
-        for name, rows in groups.items()
-    ]
+    head = ["value", "default", "may be", "what it is"]
+    tables = [f"\n## {name}\n\n{markdown_table(head, rows)}" for name, rows in groups.items()]
     return HEAD + "\n".join(tables) + "\n"
 
 

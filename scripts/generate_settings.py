@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from dermis.data.report.markdown import markdown_table
 from dermis.gateway.settings import GatewaySettings
 from dermis.metadata.settings import MetadataSettings
 from dermis.serving.settings import ServingSettings
@@ -55,8 +56,8 @@ def default(field: FieldInfo) -> str:
 
 
 def table(variables: dict[str, FieldInfo]) -> str:
-    rows = [f"| `{name}` | {default(field)} | {field.description or ''} |" for name, field in variables.items()]
-    return "\n".join(["| variable | default | what it is |", "|---|---|---|", *rows])
+    rows = [(f"`{name}`", default(field), field.description or "") for name, field in variables.items()]
+    return markdown_table(["variable", "default", "what it is"], rows)
 
 
 def own(part: str) -> dict[str, FieldInfo]:

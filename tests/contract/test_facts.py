@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from dermis.shared import api_keys, batches, case, jobs, manifest
 from dermis.shared.case import Fact
 from dermis.shared.evaluation import EvaluationReport
-from dermis.trainer.records import runs
+from dermis.trainer.records import facts
 from dermis.trainer.registry import promote as registry
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -22,7 +22,8 @@ MODELS: dict[str, type[BaseModel]] = {
         *(batches.BatchJob, batches.BatchManifest, batches.BatchRow, batches.BatchErased, batches.BatchResult),
         *(api_keys.ApiKey, api_keys.Revoked),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
-        *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
+        *(facts.Started, facts.Resumed, facts.Epoch, facts.RunStopped, facts.RunFailed, facts.RunFinished),
+        facts.Checkpoint,
         *(registry.PromotionFact, EvaluationReport),
     )
 }

@@ -10,7 +10,7 @@ import redis
 from dermis.gateway.adapters.broker import RedisBroker
 from dermis.gateway.adapters.rates import SharedRates
 from dermis.gateway.hub import Hub
-from dermis.gateway.ports import Broker, Load, Rates
+from dermis.gateway.ports import Broker, QueueLoad, Rates
 from dermis.shared.batches import BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
@@ -73,7 +73,7 @@ def job() -> AssessJob:
 
 
 def test_a_job_that_is_sent_waits_in_the_queue(brokers: Brokers) -> None:
-    async def run() -> list[Load | None]:
+    async def run() -> list[QueueLoad | None]:
         broker = brokers.make(Hub())
         loads = [await broker.load("anyone")]
         for _ in range(2):
@@ -84,7 +84,7 @@ def test_a_job_that_is_sent_waits_in_the_queue(brokers: Brokers) -> None:
         return loads
 
     before, after = asyncio.run(run())
-    assert before == Load(depth=0)
+    assert before == QueueLoad(depth=0)
     assert after
     assert after.depth == 2
     assert 0 <= after.age < 10

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dermis.shared.stores import open_store
-from dermis.trainer.records.runs import LEARNED_FILE, Learned, RunStatus, read_run, run_ids, run_key
+from dermis.trainer.records.facts import Learned, RunStatus
+from dermis.trainer.records.runs import LEARNED_FILE, read_run, run_ids, run_key
 
 STORE = Path(__file__).parent / "run-0.1.0"
 RUN_ID = "run_01m8n3bmq8enarrx40p5njvvca"

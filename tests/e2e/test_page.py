@@ -51,7 +51,7 @@ def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
     expect(page.locator("#answer")).to_contain_text("95 % interval")
     expect(page.get_by_text("not a medical device").first).to_be_visible()
     page.get_by_role("button", name=re.compile("^Show it for")).first.click()
-    expect(page.locator(".over img[alt^=Image]")).to_have_count(3)
+    expect(page.locator(".over img[alt^=Photo]")).to_have_count(3)
     assert page.evaluate(
         "[...document.querySelectorAll('.over img')].every((each) => each.complete && each.naturalWidth > 0)"
     )
@@ -117,14 +117,14 @@ def test_dark_images_alone_are_a_rejection_that_says_what_to_do(page: Page, dark
     expect(page.locator(".mark.UNUSABLE")).to_be_visible()
     answer(page, other_symptoms="SHORTNESS_OF_BREATH")
     send(page)
-    expect(page.locator("#send-status")).to_contain_text("None of your images can be used")
+    expect(page.locator("#send-status")).to_contain_text("None of your photos can be used")
     page.locator("#send").click()
     wait_for_result(page)
     expect(page.locator("#answer > *").first).to_contain_text("call the emergency number now")
-    expect(page.get_by_role("heading", name="The images can't be used")).to_be_visible()
+    expect(page.get_by_role("heading", name="The photos can't be used")).to_be_visible()
     expect(page.locator("#answer")).to_contain_text("Turn towards a window or a lamp")
     expect(page.get_by_role("heading", name="What it may be")).to_have_count(0)
-    page.get_by_role("link", name="Take new images").click()
+    page.get_by_role("link", name="Take new photos").click()
     expect(page.get_by_role("button", name="Get the result")).to_be_visible()
 
 
@@ -160,18 +160,18 @@ def test_an_abstention_is_a_result_of_its_own(page: Page, client: httpx.Client, 
 
 def test_a_fourth_image_is_refused_and_an_unreadable_one_told(page: Page, tmp_path: Path) -> None:
     choose(page, *IMAGES, IMAGES[0])
-    expect(page.locator("#images-fault")).to_contain_text("You chose 4 images and 3 fit")
+    expect(page.locator("#images-fault")).to_contain_text("You chose 4 photos and 3 fit")
     expect(page.locator(".slot.filled")).to_have_count(3)
     page.locator("#slot-CLOSE_UP .remove").click()
     (tmp_path / "note.jpg").write_bytes(b"no image")
     choose(page, tmp_path / "note.jpg")
-    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("It is no image that can be read")
+    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("It is no photo that can be read")
     expect(page.locator(".slot.filled")).to_have_count(2)
 
 
 def test_what_is_missing_is_said_and_focused(page: Page) -> None:
     page.locator("#send").click()
-    expect(page.locator("#images-fault")).to_contain_text("Add at least one image")
+    expect(page.locator("#images-fault")).to_contain_text("Add at least one photo")
     choose(page, IMAGES[0])
     expect(page.locator(".slot .mark")).to_be_visible()
     page.locator("#send").click()
@@ -467,7 +467,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    tab_to("Choose image")
+    tab_to("Choose photo")
     page.keyboard.press("Enter")
     expect(page.locator(".mark.USABLE")).to_be_visible()
     tab_to("Rotate")
@@ -522,6 +522,18 @@ def test_it_speaks_spanish_to_whoever_reads_it(page: Page) -> None:
     body = page.locator("body").inner_text()
     english = [text for text in texts("en").values() if len(text) > 20 and "{" not in text]
     assert [text for text in english if text in body] == []
+
+
+def test_a_refusal_of_the_api_is_read_as_of_photos(page: Page) -> None:
+    detail = "the image: An image of 1 pixel shows nothing; send images of at least 32"
+    problem = {"title": "Unprocessable Content", "detail": detail, "reason": "IMAGE_DIMENSIONS", "status": 422}
+    page.route(
+        "**/v1/images:assess",
+        lambda route: route.fulfill(status=422, content_type="application/problem+json", body=json.dumps(problem)),
+    )
+    choose(page, IMAGES[0])
+    text = "A photo of 1 pixel shows nothing; send photos of at least 32"
+    expect(page.locator(".slot").first).to_contain_text(text)
 
 
 def test_a_case_that_never_was_is_told(page: Page, system: System) -> None:

@@ -13,7 +13,7 @@ from dermis.shared.bundles import read_current, read_manifest
 from dermis.shared.case import Outcome
 from dermis.shared.stores import open_store
 
-pytestmark = pytest.mark.trainer
+pytestmark = [pytest.mark.trainer, pytest.mark.nightly]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/tutorial/train-and-serve.md"
 ABSTAINED = 3

@@ -7,7 +7,9 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import httpx
 
@@ -123,8 +125,11 @@ def main() -> int:
     parser.add_argument(
         "--project", default="dermis-test", help="Compose project (dermis-test); it is taken down, with its volumes"
     )
-    stack = Stack(parser.parse_args().project, quick=True)
-    with stack.running() as url:
+    project = parser.parse_args().project
+    with (
+        tempfile.TemporaryDirectory() as controls,
+        (stack := Stack(project, Path(controls), quick=True)).running() as url,
+    ):
         bad = go(stack, url)
         if bad:
             print(stack.compose("logs", "--tail", "40"))

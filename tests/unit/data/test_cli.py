@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,21 @@ def test_generated_cases_are_a_source_like_scin(tmp_path: Path) -> None:
         assert sample.report.model_dump(exclude_none=True) == asked.model_dump(exclude_none=True)
         read = cv2.imread(str(home / sample.images[0]))
         assert np.array_equal(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), drawn.images[0])
+
+
+def test_tables_get_painted_images_under_their_names(tmp_path: Path) -> None:
+    tables, out = tmp_path / "tables", tmp_path / "out"
+    run("generate", "--cases", "12", "--longest", "64", str(tables))
+    shutil.rmtree(tables / "images")
+    text = run("paint", "--source", str(tables), "--longest", "64", str(out)).output
+    assert "12 cases with" in text
+    assert (out / CASES_FILE).read_bytes() == (tables / CASES_FILE).read_bytes()
+    scin = open_scin(out.as_uri())
+    keys = [key for images in scin.cases["images"] for key, _ in images]
+    assert f"{len(set(keys))} painted images" in text
+    assert all(scin.read_image(key).shape[2] == 3 for key in keys)
+    assert {path.stem for path in (out / "images").glob("*.png")} == {key.split("/")[1][:-4] for key in keys}
+    run("paint", "--source", str(tables), "--longest", "64", str(out))  # the same again changes nothing
 
 
 def test_images_duplicates_split_audit(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.hub import Hub
 from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.pipeline import CasePipeline
-from dermis.gateway.ports import Load, Rate
+from dermis.gateway.ports import QueueLoad, Rate
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
@@ -68,11 +68,11 @@ class FakeBroker:
     async def announce(self, case_id: str, _fact: str) -> None:
         self.hub.wake(case_id)
 
-    async def load(self, line: str = "") -> Load | None:
+    async def load(self, line: str = "") -> QueueLoad | None:
         if not self.up:
             return None
         waiting, age = self.lines.get(line, (0, 0.0))
-        return Load(
+        return QueueLoad(
             depth=len(self.jobs) if self.depth is None else self.depth, age=self.age, line=waiting, line_age=age
         )
 

@@ -8,7 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from dermis.gateway.guidance import Guidance, guidance
-from dermis.shared.case import Outcome, OutcomeKind, RankedCondition, RedFlag, Urgency
+from dermis.shared.case import (
+    AnswerEntry,
+    GroupedAnswer,
+    Outcome,
+    OutcomeKind,
+    RankedCondition,
+    RedFlag,
+    Urgency,
+)
 from dermis.shared.manifest import MANIFEST_FILE, Manifest
 from dermis.standalone import demo
 
@@ -129,3 +137,15 @@ def test_without_a_reliable_result_no_condition_is_talked_about(kind: OutcomeKin
     assert told.next_step == guidance().general.next_step
     flag = RedFlag(flag="F", text="Urgent: today.")  # of a fact from before urgency was noted
     assert guidance().of_outcome(outcome(kind, flags=(flag,))).urgency is Urgency.TODAY
+
+
+def test_of_an_answer_over_groups_only_named_conditions_have_texts_and_the_urgency_stays() -> None:
+    plain = outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster")
+    entries = (
+        AnswerEntry(level="CONDITION", id="ECZEMA", name="Eczema", probability=0.5, conditions=("ECZEMA",)),
+        AnswerEntry(level="GROUP", id="VIRAL", name="A viral infection", probability=0.4),
+    )
+    answer = GroupedAnswer(level="GROUP", entries=entries, coverage=0.9)
+    shown = guidance().of_outcome(plain.model_copy(update={"grouped_answer": answer}))
+    assert [each.condition for each in shown.conditions] == ["ECZEMA"]
+    assert shown.urgency == guidance().of_outcome(plain).urgency == Urgency.TODAY

@@ -2,13 +2,13 @@
 
 import pytest
 
-from dermis.shared.tables import Row, TableError, check_ids, read_table
+from dermis.shared.tables import CsvRow, TableError, check_ids, read_table
 
 
 def test_a_table_is_read_by_line() -> None:
     table = read_table(b'\xef\xbb\xbfa,b\r\n"x\r\ny",1\r\nz,\r\n')
     assert table.header == ("a", "b")
-    assert table.rows == (Row(2, ("x\r\ny", "1")), Row(4, ("z", "")))
+    assert table.rows == (CsvRow(2, ("x\r\ny", "1")), CsvRow(4, ("z", "")))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.disk_layout import path_of
 from dermis.sweep.bootstrap import Sweep
 from dermis.sweep.commands import sweep
+from tests.unit.sweep.test_bootstrap import Queue, settings
 from tests.unit.sweep.test_retention import id_at
-from tests.unit.sweep.test_sweep import Queue, settings
 
 
 def run(*words: str, store: Path) -> str:

@@ -20,11 +20,16 @@ from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
 from dermis.shared.stores import open_store
 from dermis.trainer import configs
+from dermis.trainer.cli.benchmark import benchmark
 from dermis.trainer.cli.train import train
-from dermis.trainer.config import Config, load_config
+from dermis.trainer.config import Config, load_config, with_settings
 from dermis.trainer.evaluation.predict import fetch_bundle, open_bundle
 from dermis.trainer.model.backbones import NAMES, make_backbone
-from dermis.trainer.records.runs import RunStatus, read_run, run_ids
+from dermis.trainer.model.export import serving_model
+from dermis.trainer.records.facts import RunStatus
+from dermis.trainer.records.runs import read_run, run_ids
+from dermis.trainer.training.stages import check_order, plan_stage
+from dermis.trainer.training.train import new_backbone
 
 pytestmark = [
     pytest.mark.trainer,
@@ -64,16 +69,20 @@ def test_a_page_says_command_hardware_and_result(name: Any) -> None:
         "state a measured result, or list it in the how-to"
     )
     assert (WHY in page.__doc__) is (name in unmeasured())
+    measure = re.findall(r"^Measure   dermis benchmark (\w+)", page.__doc__, re.MULTILINE)
+    assert set(measure) <= set(benchmark.commands)
+    assert len(measure) == page.__doc__.count("\nMeasure ")
+    assert "dermis.trainer.benchmarks" not in page.__doc__
 
 
-def backbone_file(folder: Any) -> Any:
-    small = make_backbone("small", 32)
+def backbone_file(folder: Any, size: int = 32) -> Any:
+    small = make_backbone("small", size)
     small.save(folder / "net.keras")
     return ["--set", f"backbone={(folder / 'net.keras').as_uri()}", "--data", "generated:1:60:32"]
 
 
-def weights_file(folder: Any) -> Any:
-    make_backbone("efficientnet-b0", 32, weights=None).save_weights(folder / "b0.weights.h5")
+def weights_file(folder: Any, size: int = 32) -> Any:
+    make_backbone("efficientnet-b0", size, weights=None).save_weights(folder / "b0.weights.h5")
     return ["--set", f"weights={(folder / 'b0.weights.h5').as_uri()}", "--data", "generated:1:60:32"]
 
 
@@ -90,7 +99,7 @@ def scin_tables(folder: Any) -> Any:
     return ["--data", folder.as_uri(), "--policy", "scin-all", "--set", "least_cases=2"]
 
 
-NEEDS = {
+NEEDS: dict[str, Any] = {
     "scin": scin_tables,
     "scin_unlabelled": lambda folder: [*scin_tables(folder), "--set", "stage.1.pseudo=0.1"],
     "efficientnet_b0": weights_file,
@@ -102,8 +111,25 @@ def test_each_config_that_is_not_measured_is_run_below() -> None:
     assert sorted(unmeasured()) == sorted(NEEDS)
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_config_builds_its_model(name: str, tmp_path: Path) -> None:
+    settings = {"image_size": "64"}
+    if name in ("saved_model", "efficientnet_b0"):
+        _, setting, *_ = NEEDS[name](tmp_path, 64)
+        settings |= dict([setting.split("=", 1)])
+    config = with_settings(load_config(name), settings)
+    backbone = new_backbone(config)
+    check_order(config, backbone)
+    plans = [plan_stage(config, number, backbone, conditions=3) for number in range(len(config.stages))]
+    model = serving_model(backbone, plans[-1].part.head, settings=config.head, mirror=config.mirrored)
+    assert model.input["images"].shape == (None, 3, 64, 64, 3)
+    assert model.output["probabilities"].shape == (None, 3)
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "saved_model" else pytest.mark.nightly) for name in NEEDS]
+)
 def test_a_config_that_is_not_measured_trains(name: Any, tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     settings = [*NEEDS[name](tmp_path / "files"), "--set", "image_size=32", "--set", "stage.epochs=1"]

@@ -1,7 +1,7 @@
 """A peer that is away is left alone, and asked again soon."""
 
-import time
 from datetime import datetime, timedelta, tzinfo
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -10,7 +10,7 @@ import pytest
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.worker.adapters import breaker
-from dermis.worker.adapters.breaker import FAILURES, Peer
+from dermis.worker.adapters.breaker import FAILURES, PAUSE_SECONDS, Peer
 
 
 class Fault(grpc.RpcError, grpc.Call):
@@ -46,6 +46,14 @@ class Method:
         return f"{request} in {timeout}"
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The breaker's clock, which stands still but for what a test adds to `now`."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(breaker, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
 def reason_of(peer: Peer, method: Method) -> str:
     with pytest.raises(DermisError) as fault:
         peer.call(method, "r", deadline_s=1)
@@ -55,20 +63,17 @@ def reason_of(peer: Peer, method: Method) -> str:
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
 def test_after_five_failures_it_is_not_asked_and_after_a_pause_it_is(
-    monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode
+    clock: SimpleNamespace, code: grpc.StatusCode
 ) -> None:
-    monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.2)
     peer, method = Peer("serving"), Method(code)
     assert {reason_of(peer, method) for _ in range(FAILURES)} == {f"SERVING_{code.name}"}
     assert reason_of(peer, method) == "SERVING_CIRCUIT_OPEN"
+    clock.now += PAUSE_SECONDS - 0.1
+    assert reason_of(peer, method) == "SERVING_CIRCUIT_OPEN"
     assert method.calls == FAILURES
     method.code = None
-    for _ in range(100):
-        try:
-            assert peer.call(method, "r", deadline_s=1) == "r in 1"
-            break
-        except DermisError:
-            time.sleep(0.02)
+    clock.now += 0.2
+    assert peer.call(method, "r", deadline_s=1) == "r in 1"
     assert method.calls == FAILURES + 1
     assert peer.call(method, "r", deadline_s=1)
 
@@ -90,7 +95,9 @@ def test_a_success_begins_the_count_anew() -> None:
     assert method.calls == 3 * FAILURES
 
 
-def test_a_clock_that_is_set_back_keeps_no_circuit_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_keeps_no_circuit_open(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Clock(datetime):
         behind = timedelta()
 
@@ -100,11 +107,10 @@ def test_a_clock_that_is_set_back_keeps_no_circuit_open(monkeypatch: pytest.Monk
 
     for module in (pybreaker, breaker):
         monkeypatch.setattr(module, "datetime", Clock)
-    monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.1)
     peer, method = Peer("serving"), Method(grpc.StatusCode.UNAVAILABLE)
     for _ in range(FAILURES):
         reason_of(peer, method)
     method.code = None
     Clock.behind = timedelta(hours=1)
-    time.sleep(0.15)
+    clock.now += PAUSE_SECONDS + 0.1
     assert peer.call(method, "r", deadline_s=1) == "r in 1"

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image as Pillow
 
 from dermis.data.generated.skin import scene
+from dermis.shared.images.color_profile import Color, ColorProfile, Curve, CurveKind
 from dermis.shared.images.header import clean
-from dermis.shared.images.icc import Color, ColorProfile, Curve, CurveKind, from_cicp, read_icc
+from dermis.shared.images.icc import from_cicp, read_icc
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core.color import to_srgb
 from dermis.worker.core.decode import decode

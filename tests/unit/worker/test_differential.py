@@ -15,6 +15,8 @@ from dermis.shared.manifest import (
     AbstentionRule,
     Calibration,
     Condition,
+    ConditionGroup,
+    GroupedAnswers,
     Knowledge,
     MalignantRule,
     Manifest,
@@ -230,3 +232,38 @@ def test_a_set_holds_a_malignant_condition_wherever_they_reach_the_threshold(
         assert held
     without = {r.condition for r in decide(row, manifest(k=len(row)), None).differential if r.in_prediction_set}
     assert without <= {r.condition for r in answered if r.in_prediction_set}
+
+
+def in_groups(**changes: Any) -> Manifest:
+    groups = (
+        ConditionGroup(id="G", name="A group", conditions=("c0",)),
+        ConditionGroup(id="H", name="Another", conditions=("c1",)),
+    )
+    sets = GroupedAnswers(coverage=0.9, threshold=0.8, calibrated_on=100, groups=groups)
+    return manifest(**changes).model_copy(update={"grouped_answers": sets.model_copy(update={"largest_share": 0.5})})
+
+
+def test_a_bundle_with_groups_answers_by_them_whatever_the_set_and_the_first_probability_are() -> None:
+    decision = decide(np.array([0.5, 0.4, 0.06, 0.04]), in_groups(min_probability=0.9, max_set_size=1), None)
+    assert decision.kind is OutcomeKind.DIFFERENTIAL
+    assert decision.grouped_answer is not None
+    assert [(entry.level, entry.id, entry.conditions) for entry in decision.grouped_answer.entries] == [
+        ("CONDITION", "c0", ("c0",)),
+        ("CONDITION", "c1", ("c1",)),
+    ]
+    assert decision.grouped_answer.coverage == 0.9
+    assert sum(entry.probability for entry in decision.grouped_answer.entries) == pytest.approx(0.9)
+
+
+def test_a_bundle_with_groups_abstains_where_none_is_sure_enough() -> None:
+    sure = in_groups()
+    assert sure.grouped_answers is not None
+    strict = sure.model_copy(update={"grouped_answers": sure.grouped_answers.model_copy(update={"threshold": 0.99})})
+    decision = decide(np.array([0.4, 0.3, 0.2, 0.1]), strict, None)
+    assert (decision.kind, decision.reason) == (OutcomeKind.ABSTENTION, "NO_ANSWER_SURE_ENOUGH")
+    assert decision.grouped_answer is None
+    assert len(decision.differential) == 4
+
+
+def test_a_bundle_without_groups_answers_as_before() -> None:
+    assert decide(np.array([0.5, 0.4, 0.06, 0.04]), manifest(), None).grouped_answer is None

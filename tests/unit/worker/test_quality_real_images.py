@@ -49,6 +49,12 @@ def _read(folder: Path) -> Iterator[RealImage]:
                 )
 
 
+@cache
+def as_it_is(folder: Path) -> tuple[tuple[Verdict, Signals], ...]:
+    """Return what is made of each image as it is."""
+    return tuple(looked_at(one.image) for one in real_images(folder))
+
+
 def looked_at(image: Pixels) -> tuple[Verdict, Signals]:
     found = signals(image, POLICY.thresholds)
     return judge(found, POLICY.thresholds)[0], found
@@ -80,8 +86,7 @@ def grouped(folder: Path) -> dict[str, list[Pixels]]:
 def test_real_images_are_kept(real_data: Path) -> None:
     counts: dict[str, Counter[Verdict]] = {}
     seen = []
-    for one in real_images(real_data):
-        verdict, found = looked_at(one.image)
+    for one, (verdict, found) in zip(real_images(real_data), as_it_is(real_data), strict=True):
         counts.setdefault(one.source, Counter())[verdict] += 1
         if one.source in CLINICAL:
             seen.append(found)

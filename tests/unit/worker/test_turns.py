@@ -1,33 +1,51 @@
 """Turns: one process is left for who has nothing in work, and locks go with the process that holds them."""
 
+import base64
 import contextlib
+import json
 import os
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import redis
+from pydantic import BaseModel
 
-from dermis.shared.jobs import CASES_QUEUES, AssessJob, cases_queue
+from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUES, AssessImageJob, AssessJob, cases_queue
 from dermis.worker import turn_tasks
+from dermis.worker.adapters.queues import FirstsEverySecondTime
 from dermis.worker.adapters.turns import Turns
 from dermis.worker.settings import WorkerSettings
 
 
 class FakeRedis:
-    """Queues that hold something, or no Redis at all."""
+    """Queues that hold jobs, as Celery and kombu write them, or no Redis at all."""
 
     def __init__(self) -> None:
-        self.queues: set[str] = set()
+        self.queues: dict[str, list[bytes]] = {}
         self.gone = False
+        self._asked: list[list[bytes]] = []
 
-    def exists(self, *names: str) -> int:
+    def send(self, queue: str, task: str, job: BaseModel) -> None:
+        """As tests/integration/test_queues.py shows of a real Redis."""
+        body = base64.b64encode(json.dumps([[], {"job": job.model_dump()}, {}]).encode()).decode()
+        self.queues.setdefault(queue, []).insert(0, json.dumps({"body": body, "headers": {"task": task}}).encode())
+
+    def pipeline(self, *, transaction: bool) -> Self:  # noqa: ARG002 - the client's name
         if self.gone:
             raise redis.ConnectionError
-        return len(self.queues & set(names))
+        self._asked = []
+        return self
+
+    def lrange(self, queue: str, start: int, end: int) -> None:
+        assert end == -1
+        self._asked.append(self.queues.get(queue, [])[start:])
+
+    def execute(self) -> list[list[bytes]]:
+        return self._asked
 
 
 @pytest.fixture
@@ -118,25 +136,62 @@ class FakeTask:
         self.sent.append({"name": name, **options})
 
 
+CASE = AssessJob(case_id="case_2", owner="b")
+IMAGE = AssessImageJob(scratch_id="image_1", content_type="image/png", line="b")
+OWN = AssessJob(case_id="case_3", owner="a")
+
+
 @pytest.mark.parametrize(
-    ("queues", "gone", "least", "most"),
-    [({"cases"}, False, 0.05, 0.3), ({"cases.2"}, False, 0.5, 1), (set(), True, 0.5, 1)],
+    ("queue", "name", "other", "gone", "at_once"),
+    [
+        ("cases", ASSESS, CASE, False, True),
+        ("scratch", ASSESS_IMAGE, IMAGE, False, True),
+        ("cases", ASSESS, OWN, False, False),
+        ("cases.2", ASSESS, CASE, False, False),
+        ("cases", ASSESS, CASE, True, False),
+    ],
 )
-def test_what_has_no_turn_goes_to_the_end_of_its_queue_soon_if_somebody_else_waits(
-    turns: Turns, client: FakeRedis, queues: set[str], gone: bool, least: float, most: float
+def test_what_has_no_turn_is_given_back_at_once_where_somebody_else_may_work(
+    turns: Turns, client: FakeRedis, queue: str, name: str, other: BaseModel, gone: bool, at_once: bool
 ) -> None:
-    client.queues, client.gone = queues, gone
+    client.send(queue, name, other)
+    client.gone = gone
     task, job = FakeTask("cases.4"), AssessJob(case_id="case_1", owner="a", attempt=2)
     with contextlib.ExitStack() as held:
         assert [taken(turns, held, "a") for _ in range(2)] == [True, True]
         begun = time.monotonic()
         with turn_tasks.turn(task, job, turns, line="a") as third:
             assert not third
-        assert least <= time.monotonic() - begun < most
+        assert (time.monotonic() - begun < turn_tasks.LONGEST_S) is at_once
     (sent,) = task.sent
     assert sent["queue"] == "cases.4"
     assert sent["kwargs"] == {"job": job.model_dump()}
     assert sent["headers"] == {"sent_at": 1.5, "traceparent": "00-a-b-01"}
+
+
+def test_two_that_can_not_be_done_do_not_chase_each_other(turns: Turns, client: FakeRedis) -> None:
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, line) for line in "abc"] == [True] * 3
+        client.send("cases", ASSESS, CASE)
+        client.send("cases", ASSESS, OWN)
+        assert not turns.waited_for()
+        client.send("cases", ASSESS, CASE.model_copy(update={"owner": "d"}))
+        assert turns.waited_for()
+        client.queues["cases"] = [b"not of Celery"]
+        assert not turns.waited_for()
+
+
+def test_of_the_queues_those_of_first_jobs_come_first_every_second_time() -> None:
+    order = FirstsEverySecondTime()  # type: ignore[no-untyped-call]
+    order.update(["cases", "cases.2", "cases.4", "scratch"])  # type: ignore[no-untyped-call]
+    full = []
+    for _ in range(8):
+        full.append(order.consume(4)[0])  # type: ignore[no-untyped-call]
+        order.rotate(full[-1])
+    assert full == ["cases", "cases.2", "scratch", "cases.4", "cases", "cases.2", "scratch", "cases.4"]
+    for used in ("cases.2", "cases.4", "cases.2"):  # where the first queues are empty
+        order.rotate(used)
+        assert order.consume(2) == ["cases", "scratch"]  # type: ignore[no-untyped-call]
 
 
 def test_a_job_waits_a_moment_for_its_turn(turns: Turns) -> None:

@@ -1,4 +1,4 @@
-"""A self-report as it travels: the answers given, and the message of the feature service."""
+"""Converts a self-report to the message of the feature service."""
 
 from collections.abc import Mapping
 

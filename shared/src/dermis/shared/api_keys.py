@@ -1,4 +1,4 @@
-"""API keys: what is kept of one, and how what a client sends is held against it.
+"""API keys: how one is kept, and how a client's token is compared with it.
 
 A key's secret is 32 random bytes, so a plain SHA-256 is the right hash: there is nothing to guess, and a slow hash
 (argon2, bcrypt), which protects what people choose, would only cost each request its time.

@@ -1,8 +1,8 @@
-"""Who read, erased and promoted what: `audit/<day>/<part>-<id>.ndjson`, one object per process and minute, ids alone.
+"""Records by ids who read, erased and promoted what.
 
-Records are held for a minute, so that a process that is killed loses those of its last minute and no others; one that
-is told to end writes what it has. An erasure and a promotion have durable records of their own beside it: the
-tombstone, `promotions/`.
+Each process puts one object a minute, `audit/<day>/<part>-<id>.ndjson`. Records are held for a minute, so that a
+process that is killed loses those of its last minute and no others; one that is told to end writes what it has. An
+erasure and a promotion have durable records of their own beside it: the tombstone, `promotions/`.
 """
 
 import json
@@ -41,7 +41,7 @@ class Audit:
         self._store = store
         self._part = part
         self._clock = clock
-        self._held: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._pending: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._lost = 0
 
@@ -53,10 +53,10 @@ class Audit:
         at = self._clock().isoformat(timespec="milliseconds")
         with self._lock:
             name = (act, by, *sorted(what.items()))
-            if entry := self._held.get(name):
+            if entry := self._pending.get(name):
                 entry |= {"last_at": at, "times": entry["times"] + 1}
-            elif len(self._held) < _MOST_HELD:
-                self._held[name] = {
+            elif len(self._pending) < _MOST_HELD:
+                self._pending[name] = {
                     "at": at,
                     "last_at": at,
                     "times": 1,
@@ -71,7 +71,7 @@ class Audit:
     def flush(self) -> None:
         """Write what is held; what the store refuses is held on."""
         with self._lock:
-            pending, self._held, lost, self._lost = self._held, {}, self._lost, 0
+            pending, self._pending, lost, self._lost = self._pending, {}, self._lost, 0
         if lost:
             log.error("audit records lost", count=lost)
         if not pending:
@@ -82,11 +82,11 @@ class Audit:
         except DermisError as error:
             log.warning("audit not written yet", reason=error.reason, count=len(pending))
             with self._lock:
-                for name, since in self._held.items():
+                for name, since in self._pending.items():
                     entry = pending.get(name)
                     pending[name] = (
                         {**entry, "last_at": since["last_at"], "times": entry["times"] + since["times"]}
                         if entry
                         else since
                     )
-                self._held = pending
+                self._pending = pending

@@ -1,4 +1,4 @@
-"""A batch of cases: what is put into its folder, and what travels for it. Frozen like the facts of a case."""
+"""A batch of cases: the objects of its folder and the job that names a step. Frozen like the facts of a case."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Model bundles in the object store: publish one, point to it, read what it says."""
+"""Publishes model bundles in the object store, points to the current one, and reads them."""
 
 import hashlib
 import itertools

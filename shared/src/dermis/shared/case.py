@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.color_profile import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -71,7 +71,7 @@ class AssessedImage(Fact):
     phash: str | None
 
 
-class Stage(Fact):
+class StageTime(Fact):
     """One stage of the work and its wall time in milliseconds."""
 
     name: str
@@ -84,7 +84,7 @@ class Assessed(Fact):
     case_id: str
     assessed_at: datetime
     images: tuple[AssessedImage, ...]
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageTime, ...] = ()
 
 
 class OutcomeKind(StrEnum):
@@ -98,6 +98,27 @@ class RankedCondition(Fact):
     name: str
     probability: float
     in_prediction_set: bool
+
+
+class AnswerEntry(Fact):
+    """A condition or a condition group of an answer. `id`: of either; `conditions`: those that it holds."""
+
+    level: Literal["CONDITION", "GROUP", "BROAD_GROUP"]
+    id: str
+    name: str
+    probability: float
+    conditions: tuple[str, ...] = ()
+
+
+class GroupedAnswer(Fact):
+    """The most specific answer that is sure enough: at most three conditions or groups, the most probable first.
+
+    `level`: of its broadest entry. `coverage`: the share of the reference differential that such answers are made to hold.
+    """  # noqa: E501 - a text of the OpenAPI file
+
+    level: Literal["CONDITION", "GROUP", "BROAD_GROUP"]
+    entries: tuple[AnswerEntry, ...]
+    coverage: float
 
 
 class ModelRef(Fact):
@@ -191,12 +212,13 @@ class Outcome(Fact):
     model: ModelRef | None = None
     feature_schema: str | None = None
     images_used: tuple[int, ...] = ()
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageTime, ...] = ()
     notice: str = NOT_A_MEDICAL_DEVICE
     notices: tuple[Notice, ...] = ()
     answer_shares: tuple[AnswerShare, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
     measured: Measured | None = None
+    grouped_answer: GroupedAnswer | None = None
 
 
 class Failed(Fact):
@@ -258,7 +280,7 @@ AnyFact = Received | Assessed | Outcome | Failed | Erased
 
 
 class CaseState(BaseModel):
-    """What is known of a case; `status` follows from which facts are there."""
+    """The state of a case; `status` follows from which facts are there."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 

@@ -1,6 +1,6 @@
-"""How a case or a batch is erased, by whichever part: first the tombstone, then all else.
+"""Erases a case or a batch: first puts the tombstone, then deletes all else.
 
-And the marks by which its time ends.
+Every part that erases calls it. Retention marks say when a case's time ends.
 """
 
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""One neutral table of what can go wrong.
+"""One table of the kinds of errors.
 
 A kind, and what it is called over HTTP and gRPC (RFC 9457, google.rpc.Code).
 """

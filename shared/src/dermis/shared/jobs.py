@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermis.shared.images.icc import ColorProfile
+from dermis.shared.images.color_profile import ColorProfile
 
 CASES_QUEUE = "cases"
 CASES_QUEUES = (CASES_QUEUE, "cases.2", "cases.4", "cases.8", "cases.16")

@@ -124,6 +124,43 @@ class AbstentionRule(ManifestModel):
     chosen_for: SelectiveRisk | None = None
 
 
+class ConditionGroup(ManifestModel):
+    """A condition group; `name` in plain words. It holds `conditions` (ids), or the groups that name it as `parent`."""
+
+    id: str
+    name: str
+    parent: str | None = None
+    conditions: tuple[str, ...] = ()
+
+
+class GroupedAnswers(ManifestModel):
+    """Answers at the level at which the model can be sure: at most `most_entries` conditions or groups.
+
+    The answer is the narrowest of a nested family whose probability exceeds `threshold`; none does: an abstention. In
+    new cases it holds `coverage` of the reference differential, by `calibrated_on` cases. A group with more than
+    `largest_share` of all conditions is no answer. `taxonomy`: what the groups were taken from.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    calibrated_on: int
+    groups: Annotated[tuple[ConditionGroup, ...], Field(min_length=1)]
+    most_entries: Annotated[int, Field(ge=1)] = 3
+    largest_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    taxonomy: str = ""
+
+    @model_validator(mode="after")
+    def _is_a_tree(self) -> "GroupedAnswers":
+        ids = [group.id for group in self.groups]
+        inside = [condition for group in self.groups for condition in group.conditions]
+        tops = {group.id for group in self.groups if group.parent is None}
+        if twice := {name for names in (ids, inside) for name in names if names.count(name) > 1}:
+            raise ValueError(f"{min(twice)!r} stands twice in the groups: give each condition and group one place")
+        if lost := {group.parent for group in self.groups if group.parent} - tops:
+            raise ValueError(f"{min(lost)!r} is the parent of a group, but no group without a parent has this id")
+        return self
+
+
 class OutlierRule(ManifestModel):
     """Abstain if the outlier score of a case's embedding exceeds `threshold`.
 
@@ -213,9 +250,18 @@ class Manifest(ManifestModel):
     textures: TextureRule | None = None
     malignant: MalignantRule | None = None
     knowledge: Knowledge | None = None
+    grouped_answers: GroupedAnswers | None = None
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""
+
+    @model_validator(mode="after")
+    def _groups_hold_its_conditions(self) -> "Manifest":
+        groups = self.grouped_answers.groups if self.grouped_answers else ()
+        inside = {condition for group in groups for condition in group.conditions}
+        if lost := inside - {condition.id for condition in self.conditions}:
+            raise ValueError(f"grouped_answers: {min(lost)!r} is no condition of the model: leave it out of the groups")
+        return self
 
     @property
     def key(self) -> str:

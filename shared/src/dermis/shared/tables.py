@@ -27,7 +27,7 @@ class TableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CsvRow:
     """The cells of a row and the line that it starts on."""
 
     line: int
@@ -37,7 +37,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Table:
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CsvRow, ...]
 
 
 def read_table(data: bytes) -> Table:
@@ -47,7 +47,7 @@ def read_table(data: bytes) -> Table:
     rows, start = [], 1
     try:
         for cells in reader:
-            rows.append(Row(start, tuple(cells)))
+            rows.append(CsvRow(start, tuple(cells)))
             start = reader.line_num + 1
     except csv.Error as error:
         raise TableError(
@@ -80,7 +80,7 @@ def _text(data: bytes) -> str:
     return text
 
 
-def _check_rows(header: Sequence[str], rows: Sequence[Row]) -> None:
+def _check_rows(header: Sequence[str], rows: Sequence[CsvRow]) -> None:
     blank = [row.line for row in rows if not any(cell.strip() for cell in row.cells)]
     if blank:
         others = ", ".join(map(str, blank[1:_SHOWN_LINES])) + (", ..." if len(blank) > _SHOWN_LINES else "")

@@ -1,4 +1,4 @@
-"""URLs as they may be shown."""
+"""Masks the secrets in URLs before they are shown."""
 
 import re
 

@@ -10,21 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from dermis.shared.images.icc import (
+from dermis.shared.images.color_profile import (
     ADOBE_RGB,
-    MAX_BYTES,
     TABLE_POINTS,
     ColorProfile,
     ColorSpace,
-    ColorTags,
     Curve,
     CurveKind,
-    color_of,
-    from_cicp,
-    from_png,
-    read_icc,
     space_of,
 )
+from dermis.shared.images.icc import MAX_BYTES, ColorTags, color_of, from_cicp, from_png, read_icc
 from tests.support.colors import SPACES, SRGB, delta_e, icc_file, lab, profile_of, srgb_sample
 
 SAMPLES = [(r, g, b) for r in (0.0, 0.3, 0.7, 1.0) for g in (0.0, 0.4, 1.0) for b in (0.0, 0.5, 1.0)]

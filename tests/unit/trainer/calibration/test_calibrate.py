@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermis.data.samples import NOT_GIVEN
-from dermis.shared.manifest import AbstentionRule, Condition, FitzpatrickGroup, PredictionSets
+from dermis.shared.manifest import AbstentionRule, Condition, ConditionGroup, FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.calibrate import (
     abstention_rule,
@@ -19,9 +19,11 @@ from dermis.trainer.calibration.calibrate import (
     set_threshold,
 )
 from dermis.trainer.calibration.fit import CalibrationTargets, fit_trust
+from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
 from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
 from dermis.trainer.metrics import hits
+from dermis.worker.core.condition_groups import grouped_answer
 from dermis.worker.core.differential import calibrate, prediction_set, threshold
 from tests.unit.trainer.made import predictions
 
@@ -200,3 +202,33 @@ def test_a_malignant_label_with_too_few_cases_makes_every_set_hold_one() -> None
     few = malignant_rule(probabilities, labels, CONDITIONS, ["c1", "c3"], coverage=0.95)
     assert (few.threshold, few.calibrated_on["C1"]) == (0.0, 18)
     assert malignant_rule(probabilities, labels, CONDITIONS, [], coverage=0.95) is None
+
+
+def test_trust_answers_by_groups_where_a_taxonomy_is_named() -> None:
+    raw, target = draw(600, seed=7)
+    names = ["Eczema", "Psoriasis", "Impetigo", "Tinea", "Scabies", "Acne", "Melanoma", "Vitiligo"][: raw.shape[1]]
+    conditions = [Condition(id=name.upper(), name=name) for name in names]
+    wanted = CalibrationTargets(
+        coverage=0.9, abstention=AbstentionRule(min_probability=0, max_set_size=9), taxonomy="scin"
+    )
+    inputs = {"raw": raw, "target": target, "labels": target.argmax(1), "groups": [None] * 600}
+    inputs |= {"embedding": np.zeros((600, 2)), "training_embedding": np.zeros((600, 2))}
+    sets = fit_trust(wanted, conditions=conditions, **inputs).grouped_answers
+    assert sets is not None
+    assert sets.taxonomy.startswith("scin/1 sha256:")
+    assert (sets.coverage, sets.calibrated_on, sets.most_entries) == (0.9, 600, 3)
+    assert {name for group in sets.groups for name in group.conditions} == {each.id for each in conditions}
+
+
+def test_answers_over_groups_hold_their_coverage_of_new_cases() -> None:
+    groups = [ConditionGroup(id=f"G{n}", name="", conditions=(f"C{2 * n}", f"C{2 * n + 1}")) for n in range(4)]
+    conditions = [Condition(id=f"C{n}", name="") for n in range(8)]
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(40):
+        probabilities = rng.dirichlet(np.full(8, 0.5), 400)
+        target = np.stack([rng.multinomial(1, row) for row in probabilities]).astype(float)
+        sets = fit_grouped_answers(probabilities[:200], target[:200], conditions, groups, coverage=0.8)
+        for row, drawn in zip(probabilities[200:], target[200:], strict=True):
+            answer = grouped_answer(row, conditions, sets)
+            covered.append(1.0 if answer is None else drawn[answer.places].sum())
+    assert np.mean(covered) == pytest.approx(0.8, abs=0.02)

@@ -16,7 +16,8 @@ from dermis.standalone.demo import BUNDLE
 from dermis.trainer.cli.evaluate import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE, case_keys, seen_in_training, warning
 from dermis.trainer.model.bundle import read_manifest
-from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.records.facts import RunConfig
+from dermis.trainer.records.runs import Run
 from dermis.trainer.registry.promote import PromotionRequest, promote
 from tests.unit.trainer.made import manifest
 

@@ -13,12 +13,11 @@ from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
-from dermis.trainer.records.runs import (
+from dermis.trainer.records.facts import (
     AnyRunFact,
     Checkpoint,
     Epoch,
     Resumed,
-    Run,
     RunConfig,
     RunFailed,
     RunFinished,
@@ -26,9 +25,8 @@ from dermis.trainer.records.runs import (
     RunStopped,
     Started,
     fold_run,
-    read_run,
-    run_ids,
 )
+from dermis.trainer.records.runs import Run, read_run, run_ids
 
 CONFIG = RunConfig(name="demo", purpose="demo", parameters={"batch": 4}, data={"generated": "sha256:aa"})
 ID = "run_01jd3v2e8jf6ar8m2zq0n5w1xk"

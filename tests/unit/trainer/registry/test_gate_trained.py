@@ -29,7 +29,7 @@ from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts
 from dermis.trainer.training.train import build_bundle
 
-pytestmark = pytest.mark.trainer
+pytestmark = [pytest.mark.trainer, pytest.mark.nightly]
 DARK = "monk_bin=MST_7_10"
 SIZE = 32
 CONFIG = dataclasses.replace(

@@ -30,7 +30,8 @@ from dermis.trainer.cli.models import rollback as rollback_command
 from dermis.trainer.evaluation.predictions import Predictions, to_bytes
 from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.records import layout
-from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.records.facts import RunConfig
+from dermis.trainer.records.runs import Run
 from dermis.trainer.registry import promote as registry
 from dermis.trainer.registry.promote import PromotionAction, PromotionRequest, Waiver, promote, rollback
 from tests.support import evaluations

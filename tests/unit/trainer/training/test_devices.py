@@ -37,7 +37,8 @@ def metrics_and_sizes(folder: Any) -> Any:
     gradient is doubled.
     """
     from dermis.shared.stores.memory import MemoryStore
-    from dermis.trainer.records.runs import Run, RunConfig
+    from dermis.trainer.records.facts import RunConfig
+    from dermis.trainer.records.runs import Run
     from dermis.trainer.training import loop
     from tests.unit.trainer.training import test_loop as tiny
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from dermis.shared.stores import open_store
-from dermis.trainer.records.runs import RunStatus, read_run, run_ids
+from dermis.trainer.records.facts import RunStatus
+from dermis.trainer.records.runs import read_run, run_ids
 
 pytestmark = pytest.mark.trainer
 PAGE = """

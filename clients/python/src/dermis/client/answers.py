@@ -67,6 +67,24 @@ class RankedCondition(Answer):
     in_prediction_set: bool
 
 
+class AnswerEntry(Answer):
+    """A condition or a condition group; `level` CONDITION, GROUP or BROAD_GROUP, `conditions` what it holds."""
+
+    level: str
+    id: str
+    name: str
+    probability: float
+    conditions: list[str] = []
+
+
+class GroupedAnswer(Answer):
+    """The most specific answer that is sure enough: at most three conditions or groups; `level` of the broadest."""
+
+    level: str
+    entries: list[AnswerEntry]
+    coverage: float
+
+
 class ModelRef(Answer):
     """The model that answered; `purpose` "demo" means that the answer has no clinical meaning."""
 
@@ -106,7 +124,7 @@ class Heatmap(Answer):
     place: int
 
 
-class Stage(Answer):
+class StageTime(Answer):
     """One stage of the work and its wall time in milliseconds."""
 
     name: str
@@ -151,7 +169,7 @@ class Outcome(Answer):
     model: ModelRef | None = None
     feature_schema: str | None = None
     images_used: list[int] = []
-    stages: list[Stage] = []
+    stages: list[StageTime] = []
     notice: str = (
         "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin "
         "concern that worries you."
@@ -160,6 +178,7 @@ class Outcome(Answer):
     answer_shares: list[AnswerShare] = []
     heatmaps: list[Heatmap] = []
     measured: Measured | None = None
+    grouped_answer: GroupedAnswer | None = None
 
 
 class GuidanceEntry(Answer):

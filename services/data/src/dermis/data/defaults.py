@@ -1,4 +1,4 @@
-"""What a command does unless told otherwise; light, for `dermis --help`."""
+"""Default values of the commands' options. The module imports little, so that `dermis --help` is fast."""
 
 PUBLIC = "gs://dx-scin-public-data/dataset?anonymous=true"
 """The publisher's bucket."""

@@ -1,4 +1,4 @@
-"""A mapping file: how a table of another data set becomes SCIN's words."""
+"""Reads a mapping file, which says how a table of another data set becomes SCIN's words."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

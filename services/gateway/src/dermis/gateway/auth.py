@@ -55,7 +55,7 @@ class AccessGuard:
         self._rates = rates
         self._settings = settings
         self._clock = clock
-        self._held: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
+        self._keys: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
 
     async def admit(self, authorization: str | None, *, scope: str, address: str) -> Caller:
         """Return who calls.
@@ -113,15 +113,15 @@ class AccessGuard:
         known.
         """
         now = self._clock()
-        until, key = self._held.get(key_id, (0.0, None))
+        until, key = self._keys.get(key_id, (0.0, None))
         if now >= until:
             if key is None:
                 await self._check_unknown(address)
             key = await run_in_threadpool(self._read, key_id)
-            self._held[key_id] = (now + self._settings.key_cache_seconds, key)
-            self._held.move_to_end(key_id)
-            while len(self._held) > _MOST_HELD:
-                self._held.popitem(last=False)
+            self._keys[key_id] = (now + self._settings.key_cache_seconds, key)
+            self._keys.move_to_end(key_id)
+            while len(self._keys) > _MOST_HELD:
+                self._keys.popitem(last=False)
         return key
 
     async def _check_unknown(self, address: str) -> None:

@@ -1,4 +1,4 @@
-"""What the routes get to work with."""
+"""What the routes depend on: settings, use-cases, broker, access and metrics of one application."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Before any route: whom a request is for, where it comes from, and at which pace its body is read."""
+"""Checks a request before any route: its host, its origin, its client's address, and its body's pace."""
 
 import functools
 

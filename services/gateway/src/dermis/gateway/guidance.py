@@ -1,4 +1,4 @@
-"""What is said of conditions in plain words, from the one file that ships with the gateway."""
+"""Plain words about conditions, from the one file that ships with the gateway."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -64,18 +64,21 @@ class Guidance(BaseModel):
     def of_outcome(self, outcome: Outcome) -> CaseGuidance:
         """Return what a person may do now.
 
-        Where the model abstained or saw no image, red flags and general guidance only.
+        Where the model abstained or saw no image, red flags and general guidance only. Of an answer over groups, texts
+        on the conditions that it names alone; the urgency is still that of the whole prediction set.
         """
         relied = outcome.kind is OutcomeKind.DIFFERENTIAL
         inside = [ranked for ranked in outcome.differential if ranked.in_prediction_set and relied]
         conditions = [self.of_condition(ranked.condition, ranked.name) for ranked in inside]
+        answer = outcome.grouped_answer
+        alone = {entry.id for entry in answer.entries if entry.level == "CONDITION"} if answer else None
         steps = [(flag.urgency or Urgency.TODAY, flag.text) for flag in outcome.red_flags]
         steps += [(each.guidance.urgency, each.guidance.next_step) for each in conditions]
         urgency, next_step = most_urgent(steps or [(self.general.urgency, self.general.next_step)])
         return CaseGuidance(
             urgency=urgency,
             next_step=next_step,
-            conditions=conditions,
+            conditions=[each for each in conditions if alone is None or each.condition in alone],
             general=self.of_general(),
             skin_care=self.skin_care,
             clinical_review=self.clinical_review,

@@ -1,4 +1,4 @@
-"""Who waits for news of which case, in this process."""
+"""Wakes the requests of this process that wait for a case."""
 
 import asyncio
 import contextlib
@@ -63,6 +63,6 @@ class Hub:
             self.wake(case_id)
 
     def stop(self) -> None:
-        """Let all who wait go: the process ends."""
+        """Wake everyone who waits, as the process ends."""
         self.stopped = True
         self.wake_all()

@@ -1,9 +1,9 @@
-"""What is counted, for Prometheus."""
+"""The gateway's metrics, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from dermis.gateway.ports import Load
+from dermis.gateway.ports import QueueLoad
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,8 +52,8 @@ class GatewayMetrics:
     def problem(self, reason: str) -> None:
         self._problems.labels(reason).inc()
 
-    def render(self, load: Load | None) -> bytes:
-        """Return all of it in Prometheus' text format."""
+    def render(self, load: QueueLoad | None) -> bytes:
+        """Return all metrics in Prometheus' text format."""
         self._depth.set(load.depth if load else float("nan"))
         self._age.set(load.age if load else float("nan"))
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Around every request: security headers, one log line, and nothing unforeseen let through."""
+"""Wraps every request: adds security headers, writes one log line, and answers what nobody foresaw with a problem."""
 
 import time
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""What OpenAPI says beyond FastAPI's own: the multipart form, and a problem for every error."""
+"""Adds to FastAPI's OpenAPI description the multipart form, and a problem for every error."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What can be done with cases, over the object store."""
+"""The gateway's use-cases of cases, over the object store."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ def now() -> datetime:
 
 
 class IdempotencyRecord(BaseModel):
-    """`idempotency/<owner>/<hash>`: the case that a key made, and of what."""
+    """`idempotency/<owner>/<hash>`: the case that an Idempotency-Key made, and the digest of its request."""
 
     case_id: str
     digest: str

@@ -1,4 +1,4 @@
-"""What the gateway needs of the outside, the object store apart."""
+"""The gateway's interfaces to the outside, other than the object store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dermis.shared.jobs import AssessImageJob, AssessJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class QueueLoad:
     """Cases that wait, and for how many seconds the oldest does; and those of one line alone."""
 
     depth: int = 0
@@ -67,7 +67,7 @@ class Broker(Protocol):
         """Tell all gateways of a new fact; no error if that doesn't work."""
         ...
 
-    async def load(self, line: str = "") -> Load | None:
+    async def load(self, line: str = "") -> QueueLoad | None:
         """Return what waits in the queues of cases, and in one line, or None if the broker doesn't answer."""
         ...
 

@@ -179,7 +179,7 @@ def respond(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the response that shows a problem, and leave to the log what it is to say of it."""
+    """Return the response that shows a problem, and keep its reason for the request's log line."""
     problem = problem_of(status, reason, detail, errors=errors)
     request.scope[SCOPE_KEY] = {"reason": reason, "instance": problem.instance}
     return Response(problem.model_dump_json(), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))

@@ -1,4 +1,4 @@
-"""From facts to what goes out over HTTP."""
+"""Converts facts to the bodies of the HTTP API."""
 
 from collections.abc import Sequence
 from typing import cast

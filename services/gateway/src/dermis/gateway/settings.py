@@ -1,4 +1,4 @@
-"""What may be set from outside: DERMIS_GATEWAY_<NAME>."""
+"""The gateway's settings, from variables DERMIS_GATEWAY_<NAME>."""
 
 from pydantic import Field, model_validator
 

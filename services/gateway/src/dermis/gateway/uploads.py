@@ -1,4 +1,4 @@
-"""Bodies while they come in: booked byte by byte, each caller with a share, and cut off where they come too slowly."""
+"""Reads request bodies: books each byte, gives each caller a share, and ends a body that comes too slowly."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class Pace:
         return message
 
     def ends(self) -> None:
-        """Ask for no pace any more: the answer is under way, and what is received now is the client's end."""
+        """Stop measuring the pace: the answer is under way, and only the client's disconnect can still come."""
         self._whole = True
 
     def _detail(self) -> str:

@@ -1,4 +1,4 @@
-"""Protobuf messages -> the core's values."""
+"""Converts protobuf messages to the core's values."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""What the feature service needs from outside."""
+"""The feature service's interfaces to the outside."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What serving needs from outside."""
+"""The twin's interfaces to the outside."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol

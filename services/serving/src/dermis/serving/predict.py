@@ -1,4 +1,4 @@
-"""One Predict: a request and a loaded version to a response."""
+"""Answers one Predict request by a loaded version."""
 
 from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.serving.core.signature import SIGNATURE_NAME, check_inputs, check_signature_name, chosen_outputs

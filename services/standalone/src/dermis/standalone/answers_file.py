@@ -1,4 +1,4 @@
-"""Answers in a file."""
+"""Reads the answers of a self-report from a file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A Redis of this machine's own."""
+"""Finds, configures and repairs a Redis of this machine's own."""
 
 import os
 import shutil

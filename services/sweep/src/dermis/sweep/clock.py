@@ -1,4 +1,4 @@
-"""The sweep's watch over its own clock.
+"""Watches the sweep's own clock.
 
 It knows what was trusted last, what is in doubt, and the confirmation that ends a doubt.
 

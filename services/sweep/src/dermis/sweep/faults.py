@@ -1,4 +1,4 @@
-"""What is wrong with single objects of the store: told once each, and no reason to stop."""
+"""Logs each broken object of the store once, and lets the sweep go on with the others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from dermis.shared.telemetry import log
 
 
 class Faults:
-    """Remembers, while the sweep runs, of which objects it told."""
+    """Remembers, while the sweep runs, which objects it has logged."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.count = 0
 
     @contextmanager
@@ -23,9 +23,9 @@ class Faults:
             yield
         except (DermisError, ValidationError) as error:
             self.count += 1
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._logged:
+                self._logged.add(key)
                 reason = error.reason if isinstance(error, DermisError) else f"no {error.title}"
                 log.error("object can't be dealt with; the others are", key=key, reason=reason)
         else:
-            self._told.discard(key)
+            self._logged.discard(key)

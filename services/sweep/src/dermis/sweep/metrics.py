@@ -1,4 +1,4 @@
-"""What the sweep counts, for Prometheus."""
+"""The sweep's metrics, for Prometheus."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Ends what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit.
+"""Erases what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit.
 
 Everything is deleted by its retention mark, so a case without one would stay for ever: such cases are looked for and
 given one.

@@ -1,4 +1,4 @@
-"""What may be set from outside: DERMIS_SWEEP_<NAME>."""
+"""The sweep's settings, from variables DERMIS_SWEEP_<NAME>."""
 
 from datetime import timedelta
 from pathlib import Path

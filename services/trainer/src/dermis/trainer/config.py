@@ -45,12 +45,12 @@ class Config:
     the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no early stopping.
     `images_dropout`, `answers_dropout`: modality dropout, the shares of cases that train without their images, or
     without their answers. `tone_preserving`, `tone_shifting`: which augmentations. `data`: where the cases are without
-    `--data`. `risk`, `false_alarms`: see `calibration.fit`. `texture_alarms`: see `calibration.texture`. `precision`:
-    of what is computed in training; None: mixed on a GPU, else float32. `folds`: learn from all cases and calibrate and
-    measure by that many folds, where neither `--on-all` nor `--split` is said. `image_fit`: how an image becomes a
-    square. `storage`: of the backbone's weights in the bundle; float16 rounds them before anything is learned from
-    them. `malignant`: names of conditions that a set has to hold one of for `malignant_coverage` of the cases of each.
-    `knowledge`: what the manifest says of what it knows.
+    `--data`. `risk`, `false_alarms`, `taxonomy`: see `calibration.fit`. `texture_alarms`: see `calibration.texture`.
+    `precision`: of what is computed in training; None: mixed on a GPU, else float32. `folds`: learn from all cases and
+    calibrate and measure by that many folds, where neither `--on-all` nor `--split` is said. `image_fit`: how an image
+    becomes a square. `storage`: of the backbone's weights in the bundle; float16 rounds them before anything is learned
+    from them. `malignant`: names of conditions that a set has to hold one of for `malignant_coverage` of the cases of
+    each. `knowledge`: what the manifest says of what it knows.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Config:
     malignant: tuple[str, ...] = ()
     malignant_coverage: float = 0.95
     knowledge: Knowledge | None = None
+    taxonomy: str | None = None
     precision: Literal["float32", "mixed_bfloat16"] | None = None
 
 

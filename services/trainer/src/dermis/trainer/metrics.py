@@ -161,9 +161,8 @@ def _ranked(scores: Floats, positive: Hits, weights: Floats) -> tuple[Floats, Fl
     there = positive[order]
     ties = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     holds = np.logical_or.reduceat(there, ties)
-    starts = ties[
-        holds | np.r_[True, holds[:-1]]
-    ]  # equal scores count as one, and so do all between two that hold a positive
+    # Ties are one step; so are neighbouring ties without a positive, which change no precision at a positive.
+    starts = ties[holds | np.r_[True, holds[:-1]]]
     place = np.searchsorted(starts, np.flatnonzero(there), side="right") - 1
     first = np.flatnonzero(np.r_[True, np.diff(place) != 0])
     total = np.add.reduceat(weights[:, order], starts, axis=1)

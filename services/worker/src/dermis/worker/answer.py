@@ -1,4 +1,4 @@
-"""What the model, with the answers, says of a case."""
+"""Answers a case: asks the model, decides, and explains the differential."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -65,7 +65,7 @@ def answer(
         texture_score=None if textures is None else textures.case_score(inputs.images[inputs.image_mask]),
         answer_unmeasured=ports.answer_unmeasured,
     )
-    conditions = _shown(decision, manifest)
+    conditions = _explained_conditions(decision, manifest)
     with stages("explain"):
         shares = _shares(ports, manifest, features, outputs, conditions)
     model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
@@ -82,6 +82,7 @@ def answer(
             "reason": decision.reason,
             "differential": decision.differential,
             "coverage": decision.coverage,
+            "grouped_answer": decision.grouped_answer,
             "model": model,
             "feature_schema": manifest.feature_schema,
             "images_used": tuple(images),
@@ -134,7 +135,7 @@ def _heatmaps(
             yield Heatmap(n=n, condition=condition, place=place), drawn
 
 
-def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
+def _explained_conditions(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
     """Return place and id of the conditions that are explained: the first of the prediction set."""
     places = {condition.id: place for place, condition in enumerate(manifest.conditions)}
     inside = [ranked.condition for ranked in decision.differential if ranked.in_prediction_set]

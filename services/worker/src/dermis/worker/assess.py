@@ -1,4 +1,4 @@
-"""One case, from the originals in the store to its one outcome."""
+"""Assesses a case, from the originals in the store to its one outcome."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ from dermis.shared.case import (
     heatmap_key,
     image_key,
 )
-from dermis.shared.images.header import Reason
+from dermis.shared.images.header import ImageRefusal
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import Verdict
@@ -73,7 +73,7 @@ def _look(
     place, most = f"{case_key(job.owner, job.case_id)}/redelivered/{job.attempt}", ports.max_redeliveries + 1
     with ports.strikes.at_risk(place, most=most, redelivered=redelivered):
         for image, original in zip(received.images, originals, strict=True):
-            exceeded = partial(fail, ports, job, reason=Reason.COST, detail=f"image {image.n}: {TOO_COSTLY}")
+            exceeded = partial(fail, ports, job, reason=ImageRefusal.COST, detail=f"image {image.n}: {TOO_COSTLY}")
             report, working = judge(ports, original, stages, exceeded)
             hash_text = None
             if working is not None:

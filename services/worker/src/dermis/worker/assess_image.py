@@ -1,4 +1,4 @@
-"""One image that a client wants judged at once."""
+"""Judges one image at once, without a case."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Images and answers that are no case of the store, to the outcome that a case with them would get."""
+"""Assesses images and answers that are no case of the store, as if they were."""
 
 from collections.abc import Sequence
 

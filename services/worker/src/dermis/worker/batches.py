@@ -1,4 +1,4 @@
-"""A step of a batch: its images read from their source, each row assessed as a case is, and the results put once."""
+"""Does a step of a batch: reads its images from their source, assesses each row as a case, puts the results once."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ from dermis.shared.batches import (
     batch_rows_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.header import Reason
+from dermis.shared.images.header import ImageRefusal
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.worker.judge import TOO_COSTLY
 from dermis.worker.pipeline import Pipeline
@@ -117,7 +117,7 @@ class Batches:
             self._store.delete(key)
 
     def _keep_costly(self, careful: RowByRow, n: int, row: BatchRow) -> None:
-        fault = RowFault(reason=Reason.COST, detail=f"{_names(row)}: {TOO_COSTLY}")
+        fault = RowFault(reason=ImageRefusal.COST, detail=f"{_names(row)}: {TOO_COSTLY}")
         careful.keep(n, as_lines([BatchResult(row=n, name=row.name, fault=fault)]))
 
     def _waits(self, batch_id: str) -> bool:

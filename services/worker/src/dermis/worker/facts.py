@@ -1,4 +1,4 @@
-"""The facts of a case: read, put once, and closed."""
+"""Reads and puts the facts of a case, and closes it."""
 
 from collections.abc import Mapping
 from contextlib import suppress

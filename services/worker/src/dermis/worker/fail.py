@@ -1,4 +1,4 @@
-"""The end of an attempt that can never be done."""
+"""Ends an attempt that can never succeed."""
 
 from contextlib import suppress
 

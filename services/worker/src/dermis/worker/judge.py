@@ -1,4 +1,4 @@
-"""One image, from its bytes to its quality report and working image."""
+"""Turns an image's bytes into its quality report and working image."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dermis.shared.errors import DermisError
+from dermis.shared.images.color_profile import Color
 from dermis.shared.images.header import is_refusal
-from dermis.shared.images.icc import Color
 from dermis.shared.report import QualityReport
 from dermis.worker.core import decode, quality
 from dermis.worker.ports import Exceeded, Ports

@@ -1,4 +1,4 @@
-"""A bound on the time that a task computes; the time that it waits for others does not count."""
+"""Limits the time that a task computes; the time that it waits for others does not count."""
 
 import math
 import resource

@@ -1,4 +1,4 @@
-"""What a worker counts: of all its processes together, over files that Prometheus' client shares between them.
+"""The worker's metrics: of all its processes together, over files that Prometheus' client shares between them.
 
 `prometheus_client` decides when it is imported whether it counts in files, so PROMETHEUS_MULTIPROC_DIR must be set
 before this module is: `__main__` does so.

@@ -1,4 +1,4 @@
-"""What the pipeline needs from outside."""
+"""The worker's interfaces to the outside."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

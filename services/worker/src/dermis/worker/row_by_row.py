@@ -1,4 +1,4 @@
-"""A step that lost its worker, done again row by row.
+"""Does a step that lost its worker again, row by row.
 
 The row that takes the worker with it is named, and the others are done.
 """

@@ -1,4 +1,4 @@
-"""A shard of a profile of images: read from its source, measured, and put once."""
+"""Does a shard of a profile of images: reads it from its source, measures it, and puts the result once."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress

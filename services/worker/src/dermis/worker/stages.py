@@ -1,10 +1,10 @@
-"""How long each stage of a case takes."""
+"""Times each stage of a case."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dermis.shared.case import Stage
+from dermis.shared.case import StageTime
 from dermis.shared.tracing import span
 
 
@@ -27,5 +27,5 @@ class Stages:
         finally:
             self._ms[name] = self._ms.get(name, 0) + (self._clock() - start) * 1000
 
-    def taken(self) -> tuple[Stage, ...]:
-        return tuple(Stage(name=name, ms=round(ms, 2)) for name, ms in self._ms.items())
+    def taken(self) -> tuple[StageTime, ...]:
+        return tuple(StageTime(name=name, ms=round(ms, 2)) for name, ms in self._ms.items())

@@ -55,6 +55,7 @@ def make_app(
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,  # kombu's own 10 would look for lost jobs every 100 s only
             "socket_keepalive": True,
+            "queue_order_strategy": "dermis.worker.adapters.queues:FirstsEverySecondTime",
         },
     )
 

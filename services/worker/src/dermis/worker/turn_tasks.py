@@ -9,17 +9,11 @@ from typing import Any
 from celery import Task
 from pydantic import BaseModel
 
-from dermis.shared.jobs import CASES_QUEUE, SCRATCH_QUEUE
+from dermis.worker.adapters.queues import FIRST_QUEUES
 from dermis.worker.adapters.turns import Turns
 
 LOOK_S = 0.02
-LEAST_S = 0.05
-"""A job is given back after this time where one waits whose turn it may be.
-
-Otherwise two jobs that can't be done would chase each other.
-"""
 LONGEST_S = 0.5
-FIRST_QUEUES = (CASES_QUEUE, SCRATCH_QUEUE)
 
 
 @contextmanager
@@ -33,12 +27,12 @@ def turn(task: "Task[Any, Any]", job: BaseModel, turns: Turns, *, line: str = ""
         yield True
         return
     queue, begun = str(delivery.get("routing_key", "")), time.monotonic()
-    while (waited := time.monotonic() - begun) < LONGEST_S:
+    while time.monotonic() - begun < LONGEST_S:
         with turns.take(line, first=queue in FIRST_QUEUES) as may_work:
             if may_work:
                 yield True
                 return
-        if waited >= LEAST_S and turns.waits_in(FIRST_QUEUES):
+        if turns.waited_for():
             break
         time.sleep(LOOK_S)
     yield False

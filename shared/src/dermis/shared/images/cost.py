@@ -1,4 +1,4 @@
-"""What decoding an image costs, by its header, and the one limit on it for every route.
+"""Estimates from its header what decoding an image costs, and sets the one limit for every route.
 
 The rates are upper bounds of what `decode` took on a core of a 2-core machine for generated images of 12 and 64
 megapixels, from flat to noise: JPEG 0.05-0.8 s (0.56 ns a sample and scan, up to 27 ns a coded byte), PNG 0.35-1.8 s
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.formats import Format, ImageHeader, Reason
+from dermis.shared.images.formats import Format, ImageHeader, ImageRefusal
 
 WORKING_SIZE = 512
 """Longest side in pixels that an image is decoded to; a JPEG is scaled down to it, by eighths, while it is decoded."""
@@ -82,14 +82,14 @@ def _scaled(side: int, eighths: int) -> int:
 def check(header: ImageHeader) -> None:
     """Raise INVALID if an image is not worth its decoding.
 
-    The error has `Reason.DIMENSIONS` or `Reason.COST` and says what to do.
+    The error has `ImageRefusal.DIMENSIONS` or `ImageRefusal.COST` and says what to do.
     """
     if math.prod(decoded_size(header)) > MAX_PIXELS:
         detail = (
             f"the photo is {header.width:,} x {header.height:,} pixels; at most {MAX_PIXELS:,} in all are taken: "
             "send a smaller copy"
         )
-        raise DermisError(Kind.INVALID, Reason.DIMENSIONS, detail)
+        raise DermisError(Kind.INVALID, ImageRefusal.DIMENSIONS, detail)
     if header.format is Format.JPEG and header.scans > MAX_SCANS:
         raise _costly(f"the JPEG has {header.scans:,} scans; at most {MAX_SCANS} are taken")
     cost = estimate(header)
@@ -106,5 +106,5 @@ def check(header: ImageHeader) -> None:
 
 def _costly(what: str) -> DermisError:
     return DermisError(
-        Kind.INVALID, Reason.COST, f"{what}: save it as an ordinary (baseline) JPEG, or send a smaller copy"
+        Kind.INVALID, ImageRefusal.COST, f"{what}: save it as an ordinary (baseline) JPEG, or send a smaller copy"
     )

@@ -1,4 +1,4 @@
-"""The little that is read of EXIF (2.32): orientation and colour space.
+"""Reads orientation and colour space from EXIF (2.32), and nothing else.
 
 A broken block counts as none, as in every viewer.
 """

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.images.icc import Color
+from dermis.shared.images.color_profile import Color
 
 TAKEN = "a JPEG, PNG, WebP, HEIC or AVIF photo"
 
@@ -17,7 +17,7 @@ class Format(StrEnum):
     AVIF = "image/avif"
 
 
-class Reason(StrEnum):
+class ImageRefusal(StrEnum):
     """Why an image is refused, the same on every route."""
 
     FORMAT = "IMAGE_FORMAT"
@@ -71,15 +71,15 @@ class Walk:
 def damaged(what: str) -> DermisError:
     """Return the refusal of an image that breaks off or breaks its format."""
     return DermisError(
-        Kind.INVALID, Reason.DAMAGED, f"{what}; the photo is damaged or cut off: send the whole file again"
+        Kind.INVALID, ImageRefusal.DAMAGED, f"{what}; the photo is damaged or cut off: send the whole file again"
     )
 
 
 def unsupported(what: str, remedy: str = "") -> DermisError:
     """Return the refusal of an image of a kind that can't be read."""
-    return DermisError(Kind.UNSUPPORTED, Reason.FORMAT, f"{what}; {remedy or f'send {TAKEN}'}")
+    return DermisError(Kind.UNSUPPORTED, ImageRefusal.FORMAT, f"{what}; {remedy or f'send {TAKEN}'}")
 
 
 def is_refusal(error: DermisError) -> bool:
     """Whether an error says that an image is at fault, and not the machine that reads it."""
-    return error.reason in set(Reason)
+    return error.reason in set(ImageRefusal)

@@ -1,17 +1,26 @@
-"""From an image's bytes to its header and to a clean copy, by the first bytes and never by a name."""
+"""Reads an image's header and makes a clean copy; its first bytes tell the format, never its name."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from dermis.shared.errors import DermisError
 from dermis.shared.images import heif, jpeg, png, webp
-from dermis.shared.images.formats import CleanImage, Format, ImageHeader, Reason, Walk, damaged, is_refusal, unsupported
+from dermis.shared.images.formats import (
+    CleanImage,
+    Format,
+    ImageHeader,
+    ImageRefusal,
+    Walk,
+    damaged,
+    is_refusal,
+    unsupported,
+)
 
 __all__ = [
     "CleanImage",
     "Format",
     "ImageHeader",
-    "Reason",
+    "ImageRefusal",
     "clean",
     "damaged",
     "is_refusal",
@@ -37,8 +46,8 @@ _NAMES = {
 def read_header(data: bytes) -> ImageHeader:
     """Return what an image says of itself; its whole container is walked, and no pixel is decoded.
 
-    Raises UNSUPPORTED with `Reason.FORMAT` for what is none of the formats taken, INVALID with `Reason.DAMAGED` for
-    what breaks its format.
+    Raises UNSUPPORTED with `ImageRefusal.FORMAT` for what is none of the formats taken, INVALID with
+    `ImageRefusal.DAMAGED` for what breaks its format.
     """
     return _walk(data).header
 

@@ -1,4 +1,4 @@
-"""HEIC and AVIF from the first byte to the last: what the header says, and the file of the primary image alone."""
+"""Walks a HEIC or AVIF from the first byte to the last: reads its header and writes the file of its primary image."""
 
 from dermis.shared.images import isobmff, isobmff_file
 from dermis.shared.images.formats import Format, ImageHeader, Walk

@@ -1,4 +1,4 @@
-"""The tables in which HEIC and AVIF name their items: kinds, places, links, properties.
+"""Reads the tables in which HEIC and AVIF list their items: kinds, places, links, properties.
 
 Source: ISO/IEC 23008-12, in the boxes of ISO/IEC 14496-12.
 """

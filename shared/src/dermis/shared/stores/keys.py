@@ -1,4 +1,4 @@
-"""What may be a key, on every kind of store."""
+"""Checks keys by the rules that hold on every kind of store."""
 
 from dermis.shared.errors import DermisError, Kind
 

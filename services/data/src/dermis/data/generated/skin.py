@@ -226,7 +226,7 @@ def _vitiligo(canvas: _Canvas, rng: np.random.Generator, place: Place) -> None:
 
 
 def _healthy(canvas: _Canvas, rng: np.random.Generator, place: Place) -> None:
-    """Lays nothing."""
+    """Draw no lesion."""
 
 
 LOOKS: dict[str, Callable[[_Canvas, np.random.Generator, Place], None]] = {

@@ -124,7 +124,10 @@ def judged(frame: pd.DataFrame, policy: Policy) -> pd.Series:
 
 
 def _by_case(images: ImageTable, cases_frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per case that has a say: `sufficient`, `tone`, and the best image's value of each column."""
+    """Return a row per case whose graders have a majority.
+
+    Columns: `sufficient`, `tone`, and the best image's value of each measure.
+    """
     answer = [sufficient(opinions) for opinions in cases_frame["gradable"]]
     frame = images.frame.assign(place=list(images.owners))
     usable = frame[images.decoded & (frame["place"] >= 0)]
@@ -213,7 +216,7 @@ def _numbers(policy: Policy) -> dict[str, float]:
 
 
 def _caught(images: ImageTable, cases: pd.DataFrame, verdicts: Mapping[str, pd.Series]) -> ReportTable:
-    """Cases that have no usable image under each policy, of those that graders found sufficient and insufficient."""
+    """Count the cases without a usable image under each policy, of those judged sufficient and insufficient."""
     answer = [sufficient(opinions) for opinions in cases["gradable"]]
     in_a_case = images.decoded & (pd.Series(images.owners, index=images.frame.index) >= 0)
     owners = np.array(images.owners)[in_a_case.to_numpy()]

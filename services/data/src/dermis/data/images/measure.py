@@ -1,4 +1,4 @@
-"""What `dermis data images` does: plan, measure, collect, report, calibrate."""
+"""Runs `dermis data images`: plans, measures, collects, reports, calibrates."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The images of a profile, measured shard by shard: by workers over the queue, or here. What is done stays done."""
+"""Measures the images of a profile shard by shard, by workers or here; a finished shard is not measured again."""
 
 import hashlib
 import json

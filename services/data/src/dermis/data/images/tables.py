@@ -1,4 +1,4 @@
-"""What a profile of images shows: extent, verdicts, reject rate by tone, histograms."""
+"""Makes the tables of a profile of images: extent, verdicts, reject rate by tone, histograms."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Two data sets side by side: the share of each tone, group and condition."""
+"""Compares two data sets: the share of each tone, group and condition."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Some cases brought home: their rows and images, as a folder that is a SCIN source itself."""
+"""Copies some cases of a SCIN source: their rows and images, as a folder that is a SCIN source itself."""
 
 import csv
 import io

@@ -51,9 +51,10 @@ class Space:
 
 
 def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
-    """Return condition and tone of the units at `places`, None for one (-1) that the data set does not know.
+    """Return condition and tone of the units at `places`, None for a unit (-1) that it does not have.
 
-    None of what nobody tells.
+    An attribute that no unit has is left out.
+
     """
     answers_by_name = dict(side.answers)
     if (bins := side.read(MONK_BIN)) is not None:

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from opentelemetry.trace import SpanKind
 
 from dermis.gateway.hub import Hub
-from dermis.gateway.ports import Load
+from dermis.gateway.ports import QueueLoad
 from dermis.shared import lines
 from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
@@ -110,7 +110,7 @@ class RedisBroker:
         with contextlib.suppress(*_FAULTS):
             await self._redis.publish(wakeup_channel(case_id), fact)
 
-    async def load(self, line: str = "") -> Load | None:
+    async def load(self, line: str = "") -> QueueLoad | None:
         if time.monotonic() < self._unread_until:
             return None
         try:
@@ -179,7 +179,7 @@ class RedisBroker:
             self._waiting -= 1
         return True
 
-    async def _read_load(self, line: str) -> Load:
+    async def _read_load(self, line: str) -> QueueLoad:
         async with self._redis.pipeline(transaction=False) as pipe:
             for queue in CASES_QUEUES:
                 pipe.llen(queue)
@@ -187,7 +187,7 @@ class RedisBroker:
             lines.look(pipe, line)
             *queues, waiting, first = await pipe.execute()
         depth = sum(map(int, queues[::2]))
-        return Load(
+        return QueueLoad(
             depth=depth,
             age=max(map(_age, queues[1::2])),
             line=min(depth, int(waiting)),  # a line may have lost its queue

@@ -1,4 +1,4 @@
-"""Batches: many cases at once, out of a store that the operator names."""
+"""Routes of batches: many cases at once, read from a store that the operator names."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Cases: taken in, shown as far as they have come, followed, listed, erased."""
+"""Routes of cases: submit, read, follow, list and erase them."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Images without a case."""
+"""Judges the quality of an image that belongs to no case."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""What the system knows: models, how they were measured, and the conditions that they name."""
+"""Routes of models: versions, how they were measured, and the conditions that they name."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What the routes that answer in pages have in common."""
+"""Cursor and limit of the routes that answer in pages."""
 
 from typing import Annotated
 

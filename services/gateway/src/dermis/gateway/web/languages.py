@@ -1,4 +1,4 @@
-"""What the page says, in each of its languages, and which of them a person reads."""
+"""The page's texts in each language, and the choice of the language for a person."""
 
 import json
 from functools import cache

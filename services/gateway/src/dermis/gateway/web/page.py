@@ -1,4 +1,4 @@
-"""The pages: templates filled with the vocabulary and the texts of a language."""
+"""Fills the pages' templates with the vocabulary and the texts of a language."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Self-report -> feature vector: one-hot columns with one of their own for "absent"."""
+"""Encodes self-reports as feature vectors: one-hot columns, of which one stands for "absent"."""
 
 import enum
 import typing

@@ -1,1 +1,1 @@
-"""What runs a bundle, and where it comes from."""
+"""Adapters that fetch a bundle and run it."""

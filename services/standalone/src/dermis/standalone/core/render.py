@@ -60,6 +60,8 @@ def _outcome(outcome: Mapping[str, Any]) -> Iterator[str]:
         yield f"i {notice['text']}"
     yield ""
     yield outcome["kind"] + (f": {outcome['reason']}" if outcome.get("reason") else "")
+    if answer := outcome.get("grouped_answer"):
+        yield from _grouped(answer)
     ranked = outcome["differential"]
     width = max((len(entry["name"]) for entry in ranked[:_MOST_CONDITIONS]), default=0)
     for entry in ranked[:_MOST_CONDITIONS]:
@@ -76,6 +78,14 @@ def _outcome(outcome: Mapping[str, Any]) -> Iterator[str]:
         yield from _measured(measured)
     if shares := outcome.get("answer_shares"):
         yield from _shares(shares)
+
+
+def _grouped(answer: Mapping[str, Any]) -> Iterator[str]:
+    yield f"sure enough, made to hold the condition in {answer['coverage']:.0%} of cases:"
+    for entry in answer["entries"]:
+        several = f", {len(entry['conditions'])} conditions" if entry["level"] != "CONDITION" else ""
+        yield f"  > {entry['name']}{several}  {entry['probability']:.3f}"
+    yield ""
 
 
 def _measured(measured: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The spans of one trace as a picture: a row each, below the one that it is a part of, over a common axis of time."""
+"""Draws the spans of one trace: a row each, below the one that it is a part of, over a common axis of time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

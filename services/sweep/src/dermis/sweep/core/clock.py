@@ -1,4 +1,4 @@
-"""Whether the sweep's clock can be trusted with erasing.
+"""Decides whether the sweep's clock can be trusted with erasing.
 
 It is held against the store's clock and the time since the machine started.
 """

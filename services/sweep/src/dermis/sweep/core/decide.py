@@ -1,4 +1,4 @@
-"""What is to be done about an open case: decided from its marker, its facts and the time."""
+"""Decides what to do about an open case, from its marker, its facts and the time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

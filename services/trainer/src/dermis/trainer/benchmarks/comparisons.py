@@ -36,7 +36,7 @@ def compare(dataset: Dataset, contenders: Sequence[Contender], cache: Path) -> B
 
 
 def labelled(data: str, mapping: str | None = None) -> tuple[Dataset, Conditions]:
-    """Return the cases that name a condition, no model learns from others or is measured on them, and the conditions."""
+    """Return the cases that name a condition, as no model can learn from others, and the conditions."""
     dataset = open_dataset(data, mapping=mapping).labelled()
     return dataset, conditions_of(dataset.samples)
 

@@ -10,7 +10,7 @@ from dermis.data.samples import NOT_GIVEN
 from dermis.shared.evaluation import Figure
 from dermis.trainer import metrics as measures
 from dermis.trainer.benchmarks.cross_validation import HeldOut
-from dermis.trainer.evaluation.report import with_interval
+from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.metrics import Floats, Hits, Judged
 

@@ -23,9 +23,9 @@ from dermis.trainer.benchmarks.report import BenchmarkReport, cell
 from dermis.trainer.benchmarks.unrelated_images import UNRELATED, unrelated_images
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.configs import fitzpatrick17k
+from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.evaluation.predict import predict_uncalibrated
 from dermis.trainer.evaluation.predictions import Predictions, from_bytes
-from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.metrics import Floats
 from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts

@@ -69,8 +69,8 @@ def facts_of(held_out: HeldOut) -> dict[str, str]:
     return {
         "Data": f"{dataset.name}, {len(split.cases):,} cases; samples sha256:{dataset.digest}",
         "Labels": dataset.policy,
-        "Folds": f"{split.folds}, seed {split.seed}, sha256:{split.digest}; {len(dataset):,} labelled cases held out once, "
-        f"in {len(set(held_out.groups)):,} groups of connected cases; {pinned} cases train in every fold",
+        "Folds": f"{split.folds}, seed {split.seed}, sha256:{split.digest}; {len(dataset):,} labelled cases held out "
+        f"once, in {len(set(held_out.groups)):,} groups of connected cases; {pinned} cases train in every fold",
         "Conditions": ", ".join(condition.name for condition in held_out.conditions),
     }
 

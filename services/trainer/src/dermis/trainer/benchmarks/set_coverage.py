@@ -1,4 +1,4 @@
-"""Do prediction sets cover what they promise? Of many random halves of a model's predictions one calibrates the other."""
+"""Do prediction sets cover what they promise? Of many random halves of predictions one calibrates the other."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,7 +1,9 @@
 """What labels can be told from without looking at skin: what is missing, and how images were stored.
 
 Floors beside every gain of answers or images: a model that scores no more than these has learned a form or a copy.
-Logistic regression, folds by group, its strength chosen by inner folds: python -m dermis.trainer.benchmarks.shortcuts --data FOLDER
+Logistic regression, folds by group; its strength is chosen
+ by inner folds: python -m dermis.trainer.benchmarks.shortcuts
+--data FOLDER
 """
 
 import argparse

@@ -1,12 +1,22 @@
-"""All that a bundle says of when to believe it, fitted on the calibration part."""
+"""Fits what says how far a bundle's answers can be relied on: calibration, sets, abstention, outliers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dermis.shared.manifest import AbstentionRule, Calibration, Condition, MalignantRule, OutlierRule, PredictionSets
+from dermis.data.scin.taxonomy import load_taxonomy
+from dermis.shared.manifest import (
+    AbstentionRule,
+    Calibration,
+    Condition,
+    GroupedAnswers,
+    MalignantRule,
+    OutlierRule,
+    PredictionSets,
+)
 from dermis.trainer.calibration.calibrate import Groups, abstention_rule, malignant_rule, prediction_sets
+from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.metrics import Floats, Ints
@@ -22,6 +32,8 @@ class CalibrationTargets:
 
     `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
     `malignant`: names of conditions, see `malignant_rule`.
+
+    `taxonomy`: by whose groups to answer, at the same `coverage`; None: by conditions alone.
     """
 
     coverage: float
@@ -31,6 +43,7 @@ class CalibrationTargets:
     false_alarms: float | None = None
     malignant: tuple[str, ...] = ()
     malignant_coverage: float = 0.95
+    taxonomy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,7 @@ class Trust:
     outliers: OutlierRule | None
     outlier_statistics: Outliers | None
     malignant: MalignantRule | None = None
+    grouped_answers: GroupedAnswers | None = None
 
 
 def fit_trust(
@@ -60,7 +74,7 @@ def fit_trust(
 
     Arguments: `raw` probabilities [N,K], `target` [N,K], `labels` [N], sFST `groups`, `embedding` [N,E].
 
-    `training_embedding` [M,E]: of the cases that the model was trained on.
+    `training_embedding` [M,E]: of the cases that the model was trained on. `conditions`: the K.
     """
     chosen = temperature(raw, target)
     probabilities = calibrate(raw, chosen)
@@ -73,6 +87,17 @@ def fit_trust(
         rule = abstention_rule(
             probabilities, labels, sizes, max_set_size=wanted.abstention.max_set_size, top=wanted.top, risk=wanted.risk
         )
+    grouped = None
+    if wanted.taxonomy is not None:
+        taxonomy = load_taxonomy(wanted.taxonomy)
+        grouped = fit_grouped_answers(
+            probabilities,
+            target,
+            conditions,
+            taxonomy.groups_of(conditions),
+            coverage=wanted.coverage,
+            taxonomy=taxonomy.reference,
+        )
     outliers = None
     if wanted.false_alarms is not None:
         outliers = fit_outliers(training_embedding, embedding, false_alarms=wanted.false_alarms)
@@ -80,6 +105,7 @@ def fit_trust(
         calibration=Calibration(temperature=chosen),
         prediction_sets=sets,
         abstention=rule or wanted.abstention,
+        grouped_answers=grouped,
         outliers=outliers[1] if outliers else None,
         outlier_statistics=outliers[0] if outliers else None,
         malignant=malignant_rule(

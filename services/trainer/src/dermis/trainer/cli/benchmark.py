@@ -80,6 +80,46 @@ def scin(write: Path | None, as_json: Path | None, source: str, **settings: Any)
     _finish("scin", report, write, as_json)
 
 
+@benchmark.command("grouped-answers")
+@click.option(
+    "--data",
+    "source",
+    metavar="URL",
+    callback=options.as_url,
+    default=defaults.PUBLIC,
+    show_default=True,
+    help="Store URL that holds SCIN's two tables.",
+)
+@click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9, show_default=True)
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".dermis-cache",
+    show_default=True,
+    help="Folder for folds.",
+)
+@click.option(
+    "--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the page, Markdown, here, its plot beside."
+)
+def grouped_answers(source: str, coverage: float, work: Path, write: Path | None) -> None:
+    """Answers of at most three conditions or groups, from SCIN's answers alone, beside flat sets and the constant
+    prior's.
+
+    \b
+    Examples:
+      dermis benchmark grouped-answers --data file:///data/scin --write grouped-answers.md
+    """
+    from dermis.trainer.benchmarks.grouped_answers import as_page, draw_levels, run_grouped_answers
+
+    result = run_grouped_answers(source, work=work, coverage=coverage, say=lambda text: click.echo(text, err=True))
+    command = "dermis benchmark grouped-answers --data URL   # not run here: needs SCIN's tables"
+    page = as_page(result, command=command, plot="grouped-answers.svg")
+    click.echo(page)
+    if write:
+        write.write_text(page, encoding="utf-8")
+        draw_levels(result).savefig(write.with_name("grouped-answers.svg"), metadata={"Date": None})
+
+
 _COMPARISONS = {
     "fitzpatrick17k": "Nested k-fold on Fitzpatrick17k's photos, beside a linear probe of EfficientNet-Lite0.",
     "unfreezing": "The last blocks trained too, beside the frozen backbone, on the same photos.",

@@ -1,12 +1,11 @@
 """The demo bundle: eight conditions on generated cases, small enough to be committed, without clinical meaning.
 
 Build     python -m dermis.trainer.configs.demo --out FOLDER
-Check     python -m dermis.trainer.configs.demo --check services/standalone/src/dermis/standalone/demo/bundle
+Check     make bundle-check
 Case      python -m dermis.trainer.configs.demo --case services/standalone/src/dermis/standalone/demo/case
 Hardware  2 CPU cores, 2 GB of memory, about 3 minutes of CPU time
-Result    test top-1 0.83, top-3 0.97 (floors 0.20, 0.47), n = 1400; the same machine builds the same numbers, another
-one
-          within 0.02
+Result    test top-1 0.83, top-3 0.97 (floors 0.20, 0.47), n = 1400; the same machine builds the same numbers,
+          another one within 0.02
 """
 
 import argparse

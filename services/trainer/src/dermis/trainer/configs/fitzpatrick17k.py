@@ -3,9 +3,9 @@
 The head alone is trained.
 
 Train     dermis train fitzpatrick17k --data FOLDER --store URL
-Measure   python -m dermis.trainer.benchmarks.comparisons fitzpatrick17k --data FOLDER --work FOLDER
+Measure   dermis benchmark fitzpatrick17k --data FOLDER
 Hardware  2 CPU cores, 3 GB of memory
-Result    nested 5-fold: top-1 0.584, top-3 0.847 (floors 0.101, 0.304), n = 593; docs/reference/trainer-benchmarks.md
+Result    nested 5-fold: top-1 0.582, top-3 0.847 (floors 0.101, 0.303), n = 593; docs/reference/trainer-benchmarks.md
 """
 
 from dermis.trainer.config import Config, Stage

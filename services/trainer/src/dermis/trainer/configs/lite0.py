@@ -5,9 +5,8 @@ Lite1, Lite2: --set backbone=efficientnet-lite2.
 Train     dermis train lite0 --data photos/fitzpatrick17k --store URL
           with --set backbone=efficientnet-lite1 --set image_size=240, or efficientnet-lite2 and 260
 Hardware  2 CPU cores, 3.4 GB of memory, 4 minutes of CPU time
-Result    593 photos: test top-1 0.483, top-3 0.746 (floors 0.102, 0.305), n = 118; the head alone, with more depths and
-at
-          288 px: docs/reference/trainer-benchmarks.md
+Result    593 photos: test top-1 0.483, top-3 0.746 (floors 0.102, 0.305), n = 118; the head alone, with more depths
+          and at 288 px: docs/reference/trainer-benchmarks.md
 """
 
 from dermis.trainer.config import Config, Stage

@@ -3,7 +3,7 @@
 Train     dermis train pad_ufes_20 --data FOLDER --store URL
 Build     python -m dermis.trainer.configs.pad_ufes_20 --data FOLDER --out FOLDER
 Check     make lesions-check
-Measure   python -m dermis.trainer.benchmarks.comparisons pad_ufes_20 --data FOLDER --work FOLDER
+Measure   dermis benchmark pad_ufes_20 --data FOLDER
 Hardware  2 CPU cores, 3 GB of memory
 Result    docs/reference/lesions.md
 """

@@ -1,7 +1,7 @@
 """Any SavedModel or Keras file as a frozen backbone: the head on its features, cached.
 
-Train     dermis train saved_model --data URL --store URL --set backbone=file:///models/derm-foundation --set
-image_size=448
+Train     dermis train saved_model --data URL --store URL --set image_size=448
+          --set backbone=file:///models/derm-foundation
           The model takes pixels of 0-255, float32[N,S,S,3], and gives a map [N,h,w,C] or a vector [N,C] an image
 Hardware  as the model needs
 Result    not measured: docs/how-to/train.md says why

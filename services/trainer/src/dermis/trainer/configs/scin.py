@@ -22,4 +22,5 @@ CONFIG = Config(
     balanced=True,
     least_cases=20,
     risk=0.5,
+    taxonomy="scin",
 )

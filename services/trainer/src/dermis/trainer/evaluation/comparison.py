@@ -11,8 +11,8 @@ from dermis.shared.evaluation import Interval, ReportModel
 from dermis.shared.manifest import Manifest
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.intervals import interval_of, rounded
 from dermis.trainer.evaluation.predictions import Predictions
-from dermis.trainer.evaluation.report import interval_of, rounded
 from dermis.trainer.evaluation.slices import TONE_SCALES, by_tone
 from dermis.trainer.metrics import Floats, Judged
 

@@ -15,62 +15,8 @@ from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.evaluation import EvaluationReport, Figure, Interval, Slice
 from dermis.trainer.evaluation.comparison import Comparison
 from dermis.trainer.evaluation.seen_in_training import warning
+from dermis.trainer.evaluation.titles import IN_SLICES, MEASURES, SLICES
 
-MEASURES = {
-    "top_1": "Top-1",
-    "top_3": "Top-3",
-    "top_5": "Top-5",
-    "top_1_soft": "Top-1, soft",
-    "top_3_soft": "Top-3, soft",
-    "top_5_soft": "Top-5, soft",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_precision": "Macro precision",
-    "macro_recall": "Macro recall",
-    "macro_f1": "Macro F1",
-    "macro_auroc": "Macro AUROC",
-    "mean_average_precision": "Mean average precision",
-    "brier": "Brier score",
-    "brier_soft": "Brier score, soft",
-    "expected_calibration_error": "Calibration error",
-    "expected_calibration_error_soft": "Calibration error, soft",
-    "set_coverage": "Coverage of the prediction sets",
-    "set_coverage_soft": "Coverage of the prediction sets, soft",
-    "set_size": "Size of the prediction sets",
-    "aurc": "Area under risk and coverage",
-    "risk_at_50_percent": "Risk, half answered",
-    "risk_at_80_percent": "Risk, 80 % answered",
-    "abstained": "Abstained",
-    "out_of_distribution": "Out of distribution",
-    "top_1_answered": "Top-1 of those answered",
-    "top_3_answered": "Top-3 of those answered",
-}
-IN_SLICES = (
-    *(
-        "top_3",
-        "top_1_soft",
-        "top_3_soft",
-        "balanced_accuracy",
-        "macro_auroc",
-        "brier_soft",
-        "expected_calibration_error",
-    ),
-    *("set_coverage_soft", "set_size", "aurc", "abstained", "out_of_distribution"),
-)
-SLICES = {
-    "monk_bin": "Monk skin tone",
-    "monk_skin_tone": "Monk skin tone, each",
-    "fitzpatrick_group": "Fitzpatrick skin type, self-reported, grouped",
-    "fitzpatrick_self": "Fitzpatrick skin type, self-reported",
-    "fitzpatrick_estimated_group": "Fitzpatrick skin type, estimated, grouped",
-    "fitzpatrick_estimated": "Fitzpatrick skin type, estimated",
-    "age_group": "Age",
-    "sex_at_birth": "Sex at birth",
-    "race_ethnicity": "Race and ethnicity (audit only: no model reads it)",
-    "images": "Images per case",
-    "answers": "Answers",
-    "quality_verdict": "Image quality, best verdict",
-    "condition": "Condition",
-}
 NOTICE = (
     "Intervals are 95 %, by bootstrap over groups of connected cases; where a group of cases is "
     "too small, none is given. Soft figures count what the reference differential gives to a "

@@ -1,4 +1,4 @@
-"""What a bundle says of a data set.
+"""Predicts the cases of a data set by a bundle.
 
 Images are decoded, judged and fitted, answers encoded and the graph run as in serving.
 """
@@ -118,7 +118,7 @@ def predict(
     step: Callable[[int], None] = lambda _cases: None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Predictions:
-    """Return what a bundle says of every case of a data set.
+    """Return a bundle's predictions for every case of a data set.
 
     `step` hears how many cases were done, `say` which images could not be read.
 
@@ -187,9 +187,9 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
 
     The model gets every image that can be read; serving leaves UNUSABLE images out.
     """
-    inputs = arrays(dataset, config.schema, config.image_size, config.image_fit)
-    outputs = model.predict(inputs, batch_size=BATCH, verbose=0)
-    nothing = without_images(without_answers({name: rows[:1] for name, rows in inputs.items()}, config.schema))
+    outputs = keras_outputs(model, config, dataset, names=("probabilities", "logits", "answers_logits", "embedding"))
+    first = arrays(replace(dataset, samples=dataset.samples[:1]), config.schema, config.image_size, config.image_fit)
+    nothing = without_images(without_answers(first, config.schema))
     no_answers = model.predict(nothing, verbose=0)["answers_logits"]
     raw: dict[Modality, Floats] = {
         "images and answers": outputs["probabilities"],
@@ -197,6 +197,17 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
         "answers alone": softmax(outputs["answers_logits"], axis=1),
     }
     return predictions(dataset, conditions, raw, embedding=outputs["embedding"], model=config.name)
+
+
+def keras_outputs(model: Any, config: Config, dataset: Dataset, *, names: Sequence[str]) -> dict[str, Floats]:
+    """Return some outputs [N,...] of a trained Keras model; no more than a batch of images is in memory at once."""
+    rows: dict[str, list[Floats]] = {name: [] for name in names}
+    for samples in _batches(dataset.samples):
+        batch = arrays(replace(dataset, samples=tuple(samples)), config.schema, config.image_size, config.image_fit)
+        outputs = model.predict_on_batch(batch)
+        for name in names:
+            rows[name].append(outputs[name])
+    return {name: np.concatenate(batches) for name, batches in rows.items()}
 
 
 def without(report: SelfReport, hidden: Sequence[str]) -> SelfReport:
@@ -286,7 +297,7 @@ def predictions(
     model: str,
     fold: npt.NDArray[np.int64] | None = None,
 ) -> Predictions:
-    """Return what a model said of a data set's samples, in their order."""
+    """Return a model's predictions for a data set's samples, in their order."""
     samples = dataset.samples
     target, labels = targets(samples, conditions)
     return Predictions(

@@ -1,4 +1,4 @@
-"""What a model said of the cases of a data set: what training hands to evaluation, and evaluation to promotion."""
+"""A model's predictions for the cases of a data set: training hands them to evaluation, and evaluation to promotion."""
 
 import io
 import json

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from dermis.data.samples import NOT_GIVEN
-from dermis.data.statistics import wilson
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import (
     FORMAT,
@@ -33,6 +32,7 @@ from dermis.shared.evaluation import (
 from dermis.shared.manifest import Manifest
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.predictions import Predictions
 from dermis.trainer.evaluation.slices import cut_by, slices
 from dermis.trainer.metrics import Floats, Judged
@@ -49,12 +49,7 @@ COMPARED_GROUPS = (
 """Slices between which gaps are stated."""
 FEWEST_IN_GAP = 30
 """Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
-_SHARES = frozenset(
-    [f"top_{top}{kind}" for top in measures.TOPS for kind in ("", "_soft")]
-    + ["set_coverage", "set_coverage_soft", "abstained", "out_of_distribution", "top_1_answered", "top_3_answered"]
-)
 _CURVE = tuple(n / 20 for n in range(1, 21))
-Samples = Mapping[str, Floats]
 
 
 def evaluate(
@@ -92,7 +87,7 @@ def evaluate(
     bootstrapped = measures.figures(judged, weights)
     if strange is not None:
         bootstrapped["out_of_distribution"] = measures.mean(strange, weights)
-    overall = _with_intervals(bootstrapped, predictions.groups, judged.answered)
+    overall = with_intervals(bootstrapped, predictions.groups, judged.answered)
     confidence = judged.probabilities.max(1)
     mass = judged.target[np.arange(len(judged)), judged.probabilities.argmax(1)]
     cut = slices(manifest, predictions)
@@ -126,8 +121,8 @@ def evaluate(
         floors=_floors(judged, prior),
         shown=_by_input(predictions, weights),
         perfect_model_at_this_n=PerfectModel(
-            expected_calibration_error=_pair(measures.perfect_calibration_error(confidence, rng, draws=draws)),
-            expected_calibration_error_soft=_pair(_soft_band(confidence, mass, rng, draws)),
+            expected_calibration_error=rounded_pair(measures.perfect_calibration_error(confidence, rng, draws=draws)),
+            expected_calibration_error_soft=rounded_pair(_soft_band(confidence, mass, rng, draws)),
             set_coverage=_exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
             meaning="calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
@@ -176,43 +171,13 @@ def _rows(
         own = list(itertools.compress(groups, here))
         row: dict[str, Any] = {"value": value, "n": int(here.sum()), "groups": len(set(own))}
         row["answered_n"] = int(judged.answered[here].sum())
-        for name, figure in _with_intervals(bootstrapped, own, judged.answered[here]).items():
+        for name, figure in with_intervals(bootstrapped, own, judged.answered[here]).items():
             row[name], row[f"{name}_interval"] = figure.value, figure.interval
         for top in measures.TOPS:
             row[f"top_{top}_floor"] = rounded(measures.floor(judged.labels[here], prior, top=top))
             row[f"top_{top}_soft_floor"] = rounded(measures.soft_floor(judged.target[here], prior, top=top))
         rows.append(Slice.model_validate(row))
     return tuple(rows)
-
-
-def _with_intervals(
-    bootstrapped: Samples, groups: Sequence[str], answered: measures.Hits | None = None
-) -> dict[str, Figure]:
-    among = groups if answered is None else list(itertools.compress(groups, answered))
-    return {
-        name: with_interval(samples, among if name.endswith("_answered") else groups, share=name in _SHARES)
-        for name, samples in bootstrapped.items()
-    }
-
-
-def with_interval(samples: Floats, groups: Sequence[str], *, share: bool = True) -> Figure:
-    """Return the figure and its interval of what `measures.draw_weights` gave.
-
-    Of a `share` that is 0 or 1 every draw is the same and says nothing: there it is Wilson's interval over the groups.
-    """
-    value, interval = samples[0], interval_of(samples, groups)
-    if (
-        share and interval and np.isclose(value, (0, 1), rtol=0, atol=1e-9).any()
-    ):  # weights of a differential add up to 1 but for rounding
-        count = len(set(groups))
-        low, high = wilson(round(float(value)) * count, count)
-        interval = _pair((float(low), float(high)))
-    return Figure(value=rounded(value), interval=interval)
-
-
-def interval_of(samples: Floats, groups: Sequence[str]) -> Interval:
-    middle = measures.interval(samples)
-    return _pair(middle) if middle and len(set(groups)) >= measures.FEWEST_GROUPS else None
 
 
 def _floors(judged: Judged, prior: Floats) -> Floors:
@@ -245,7 +210,7 @@ def _by_input(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
         values["top_3_soft"] = measures.mean(measures.soft_hits(table, predictions.target, top=3), weights)
         alone = Judged.undecided(table, labels=predictions.labels, target=predictions.target, fold=predictions.fold)
         values |= measures.of_ranking(alone, weights)
-        figures = _with_intervals(values, predictions.groups)
+        figures = with_intervals(values, predictions.groups)
         flat: dict[str, float | Interval] = {name: figure.value for name, figure in figures.items()}
         rows[what] = Figures.model_validate(
             flat | {f"{name}_interval": figure.interval for name, figure in figures.items()}
@@ -256,7 +221,9 @@ def _by_input(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
 def _exact_coverage(manifest: Manifest, rng: np.random.Generator, *, calibrated_on: int | None, n: int) -> Interval:
     if not calibrated_on:
         return None
-    return _pair(measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=n))
+    return rounded_pair(
+        measures.perfect_coverage(manifest.prediction_sets.coverage, rng, calibrated_on=calibrated_on, n=n)
+    )
 
 
 def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generator) -> tuple[GroupCoverage, ...]:
@@ -327,7 +294,7 @@ def _gaps(
                     highest_value=rounded(means.max()),
                     difference=rounded(spread[0]),
                     difference_interval=interval_of(spread, own),
-                    by_chance=_pair(
+                    by_chance=rounded_pair(
                         measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)
                     ),
                     left_out=tuple(sorted(str(value) for value in set(sizes) - set(kept))),
@@ -438,15 +405,6 @@ def _human(
     agreement = {}
     for name, value in measures.agreement_of_graders(graders, groups, rng).items():
         agreement[name] = (
-            _pair(value) if isinstance(value, tuple) else rounded(value) if isinstance(value, float) else value
+            rounded_pair(value) if isinstance(value, tuple) else rounded(value) if isinstance(value, float) else value
         )
     return GraderAgreement.model_validate(agreement)
-
-
-def rounded(value: Any) -> Any:
-    """Return a number to four places, None for NaN: the figure of cases that can't give it."""
-    return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _pair(pair: tuple[float, float]) -> tuple[float, float]:
-    return round(pair[0], 4), round(pair[1], 4)

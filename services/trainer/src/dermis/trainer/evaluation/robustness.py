@@ -1,4 +1,4 @@
-"""What a model rests on and what shakes it: ablation, robustness, skin-tone flips.
+"""Studies of what a model depends on: ablation, robustness, skin-tone flips.
 
 Each is a pass over the data set, or several.
 """
@@ -21,9 +21,9 @@ from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.comparison import Difference, Differences, differences
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.evaluation.predict import Bundle, Change, predict
 from dermis.trainer.evaluation.predictions import SERVED, Predictions
-from dermis.trainer.evaluation.report import with_interval
 from dermis.trainer.evaluation.slices import by_tone
 from dermis.trainer.model.feature_schema import FEATURE_GROUPS
 from dermis.worker.core.prepare import Image

@@ -1,4 +1,4 @@
-"""What `dermis evaluate` does: predict, measure, write into the store and into a folder."""
+"""Runs `dermis evaluate`: predicts, measures, and writes into the store and into a folder."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack

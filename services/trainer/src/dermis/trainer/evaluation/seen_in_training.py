@@ -1,4 +1,4 @@
-"""Which cases a model learned from: a run's record of them, and how many of another data set's are among them."""
+"""Tells which cases a model learned from, by the run's record, and how many of a data set are among them."""
 
 import hashlib
 import json
@@ -8,7 +8,8 @@ from dermis.data.dataset import Dataset
 from dermis.shared.evaluation import SeenInTraining
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.trainer.records.runs import LEARNED_FILE, Learned, run_key
+from dermis.trainer.records.facts import Learned
+from dermis.trainer.records.runs import LEARNED_FILE, run_key
 
 EVERY_CASE = "every case"
 

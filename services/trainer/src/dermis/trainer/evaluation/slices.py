@@ -30,7 +30,7 @@ def fitzpatrick_groups(predictions: Predictions, scale: str = "fitzpatrick_self"
 
 
 def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str, ...]]:
-    """Return what the report is cut by: name -> N values."""
+    """Return the slices of the report by name, a value for each of the N cases."""
     groups = {
         grouped: tuple(group or NOT_GIVEN for group in fitzpatrick_groups(predictions, scale))
         for grouped, scale in (
@@ -50,13 +50,13 @@ def by_tone(manifest: Manifest, predictions: Predictions) -> Iterator[tuple[str,
 
 
 def cut_by(values: Sequence[str]) -> list[tuple[str, Hits]]:
-    """Return each value, in the order that people give them, and where it stands, bool[N]."""
+    """Yield each value, in the order that people count in, and which cases have it, bool[N]."""
     array = np.asarray(values, str)
     return [(value, array == value) for value in sorted(set(values), key=_place)]
 
 
 def _place(value: str) -> tuple[bool, int, str]:
-    """Order values as people do: MST2 before MST10, FST_III_IV before FST_V_VI, what is not given last."""
+    """Sort values as people count: MST2 before MST10, FST_III_IV before FST_V_VI, what is not given last."""
     numbered = _GROUPS.index(value) if value in _GROUPS else 1 if ": " in value else len(value)
     return value == NOT_GIVEN, numbered, value
 

@@ -1,4 +1,4 @@
-"""A bundle in a folder: what it says of itself, whether its files are whole, and how two builds differ."""
+"""Reads a bundle in a folder, checks that its files are whole, and tells how two builds differ."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The model card: what a bundle is for, for whom it was measured and how well, in words for people."""
+"""Writes the model card: what a bundle is for, for whom it was measured, and how well."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A trained model -> a SavedModel with one signature that TensorFlow Serving, TensorFlow and OpenVINO read alike."""
+"""Exports a trained model as a SavedModel with one signature, for TensorFlow Serving, TensorFlow and OpenVINO."""
 
 from pathlib import Path
 from typing import Literal
@@ -125,7 +125,7 @@ def write_warm_up(path: Path, inputs: Arrays, *, name: str = MODEL_NAME) -> None
 
 
 def run_tensorflow(folder: Path, inputs: Arrays) -> Arrays:
-    """Return what TensorFlow makes of a bundle's SavedModel."""
+    """Return the outputs of a bundle's SavedModel run by TensorFlow."""
     signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
     return {
         name: tensor.numpy()
@@ -134,7 +134,10 @@ def run_tensorflow(folder: Path, inputs: Arrays) -> Arrays:
 
 
 def run_openvino(folder: Path, inputs: Arrays) -> Arrays:
-    """Return what OpenVINO makes of it at f32; by default it may choose bf16, which is 2 % off."""
+    """Return the outputs of a bundle's SavedModel run by OpenVINO.
+
+    It runs at f32, as by default it may choose bf16, which is 2 % off.
+    """
     compiled = core().compile_model(str(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled({name: inputs[name] for name in inputs})
     return {name: results[compiled.output(name)] for name in _OUTPUTS}

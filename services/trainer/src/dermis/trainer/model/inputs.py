@@ -1,4 +1,4 @@
-"""Data sets as a model takes them.
+"""Turns data sets into a model's inputs.
 
 Samples of any source, their images read through the store, prepared as serving prepares them.
 """

@@ -1,11 +1,10 @@
 """A training run in the store.
 
-Immutable facts below `runs/<run id>/`, its state, a pure fold over them, and the one who writes them.
+Its facts lie below `runs/<run id>/`: how they are read, and the one who writes them.
 
 A run goes on after a kill at any point: an epoch's fact comes first, then its checkpoint, which counts once its
 `complete.json` is there, put last; an epoch that is done again keeps its first fact. Whoever resumes a run takes the
 next attempt; the process of an older attempt learns of it and stops.
-Frozen like the facts of a case: fields are added with a default, never removed, renamed or given another meaning.
 """
 
 import hashlib
@@ -14,191 +13,34 @@ import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
 
 from dermis.shared.case import Fact
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.trainer.records.facts import (
+    AnyRunFact,
+    Checkpoint,
+    Epoch,
+    Learned,
+    Resumed,
+    RunConfig,
+    RunFailed,
+    RunFinished,
+    RunState,
+    RunStopped,
+    Started,
+    fold_run,
+)
 
 RUNS = "runs/"
 LEARNED_FILE = "learned.json"
 _SOURCES = ("shared", "worker/core", "metadata/core", "data", "trainer")
-
-
-class RunConfig(Fact):
-    """What a run depends on. `data` and `split`: digests, by name; `parameters`: the config's values, as JSON."""
-
-    name: str
-    purpose: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    data: dict[str, str] = Field(default_factory=dict)
-    split: str | None = None
-    seeds: dict[str, int] = Field(default_factory=dict)
-
-
-class Started(Fact):
-    """`started.json`. `code`: version and digest of the code that trains."""
-
-    run_id: str
-    started_at: datetime
-    config: RunConfig
-    code: str
-    hardware: str
-
-
-class Learned(Fact):
-    """`learned.json`: the cases of each part (train, validation, calibration) as `learned.case_keys` names them.
-
-    It stays in the store.
-    """
-
-    run_id: str
-    parts: dict[str, tuple[str, ...]]
-
-
-class Resumed(Fact):
-    """`resumed/<attempt>.json`: attempt 2 or later begins, after epoch `after`."""
-
-    run_id: str
-    attempt: int
-    resumed_at: datetime
-    after: int
-    code: str
-    hardware: str
-
-
-class Epoch(Fact):
-    """`epochs/<k>.json`, k from 1."""
-
-    run_id: str
-    epoch: int
-    ended_at: datetime
-    metrics: dict[str, float]
-    stage: str = ""
-    of: int | None = None
-
-
-class Ended(Fact):
-    """`stopped/<attempt>.json`: someone stopped it; `failed/<attempt>.json`: it could not go on.
-
-    Both can be resumed.
-    """
-
-    run_id: str
-    attempt: int
-    ended_at: datetime
-    reason: str
-    detail: str = ""
-
-
-class RunStopped(Ended):
-    pass
-
-
-class RunFailed(Ended):
-    pass
-
-
-class RunFinished(Fact):
-    """`finished.json`: the version that came of it."""
-
-    run_id: str
-    finished_at: datetime
-    version: VersionRef
-
-
-class Checkpoint(Fact):
-    """`checkpoints/<k>/complete.json`: every file of the checkpoint after epoch k with its SHA-256."""
-
-    epoch: int
-    files: dict[str, str]
-
-
-class RunStatus(StrEnum):
-    RUNNING = "RUNNING"
-    FINISHED = "FINISHED"
-    FAILED = "FAILED"
-    STOPPED = "STOPPED"
-
-
-AnyRunFact = Started | Resumed | Epoch | RunStopped | RunFailed | RunFinished
-
-
-class RunState(BaseModel):
-    """What is known of a run. `last_sign`: when it last said anything; a killed run is RUNNING and silent."""
-
-    model_config = ConfigDict(frozen=True)
-
-    started: Started | None = None
-    resumed: Resumed | None = None
-    epoch: Epoch | None = None
-    ended: RunStopped | RunFailed | None = None
-    finished: RunFinished | None = None
-
-    @property
-    def attempt(self) -> int:
-        return self.resumed.attempt if self.resumed else 1
-
-    @property
-    def status(self) -> RunStatus | None:
-        """What the facts imply, None without any; the end of an attempt no longer counts once the next has begun."""
-        if self.finished:
-            return RunStatus.FINISHED
-        if self.ended and self.ended.attempt >= self.attempt:
-            return RunStatus.FAILED if isinstance(self.ended, RunFailed) else RunStatus.STOPPED
-        return RunStatus.RUNNING if self.started or self.resumed or self.epoch else None
-
-    @property
-    def last_sign(self) -> datetime | None:
-        signs = (
-            self.started and self.started.started_at,
-            self.resumed and self.resumed.resumed_at,
-            self.epoch and self.epoch.ended_at,
-            self.ended and self.ended.ended_at,
-            self.finished and self.finished.finished_at,
-        )
-        return max((sign for sign in signs if sign), default=None)
-
-
-def fold_run(facts: Iterable[AnyRunFact]) -> RunState:
-    """Fold facts, in any order and however often repeated, into the state of a run.
-
-    The last epoch and attempt count.
-    """
-    state: dict[str, AnyRunFact] = {}
-
-    def keep(name: str, fact: AnyRunFact, order: tuple[int, ...]) -> None:
-        if name not in state or order > _order(state[name]):
-            state[name] = fact
-
-    for fact in facts:
-        match fact:
-            case Started():
-                keep("started", fact, _order(fact))
-            case RunFinished():
-                keep("finished", fact, _order(fact))
-            case Resumed():
-                keep("resumed", fact, _order(fact))
-            case Epoch():
-                keep("epoch", fact, _order(fact))
-            case RunStopped() | RunFailed():
-                keep("ended", fact, _order(fact))
-    return RunState.model_validate(state)
-
-
-def _order(fact: AnyRunFact) -> tuple[int, ...]:
-    """Of two facts of one kind the later one; of an attempt that was stopped and failed, the failure."""
-    if isinstance(fact, Epoch):
-        return (fact.epoch,)
-    return (fact.attempt, isinstance(fact, RunFailed)) if isinstance(fact, Resumed | RunStopped | RunFailed) else ()
 
 
 _FACTS: dict[str, type[AnyRunFact]] = {
@@ -290,7 +132,7 @@ class Run:
 
     @classmethod
     def resume(cls, store: BlobStore, run_id: str, *, hardware: str | None = None) -> Self:
-        """Begin a run's next attempt, whether it was stopped, failed or was killed without a word.
+        """Begin a run's next attempt, whether it was stopped, failed or was killed.
 
         NOT_FOUND without such a run, CONFLICT if it is finished or another process resumes it at the same time.
         """
@@ -335,13 +177,13 @@ class Run:
         )
 
     def learns(self, parts: Mapping[str, Iterable[str]]) -> None:
-        """Say which cases this run learns from; the first word stands."""
+        """Record which cases this run learns from; an earlier record stands."""
         self._put_first(
             LEARNED_FILE, Learned(run_id=self.id, parts={name: tuple(keys) for name, keys in parts.items()})
         )
 
     def epoch(self, k: int, metrics: Mapping[str, float], *, stage: str = "", of: int | None = None) -> None:
-        """Say that epoch `k` has ended; of an epoch that is done again after a kill the first word stands.
+        """Record that epoch `k` has ended; where an epoch is done again after a kill, its first record stands.
 
         CONFLICT as `check`.
         """
@@ -383,18 +225,18 @@ class Run:
         return files
 
     def finish(self, version: VersionRef) -> None:
-        """Say which version came of it; CONFLICT as `check`, or if another one did."""
+        """Record the version that the run published; CONFLICT as `check`, or if another version is recorded."""
         self.check()
         self._put("finished.json", RunFinished(run_id=self.id, finished_at=_now(), version=version))
         self._clear_checkpoints(keep=None)
 
     def stop(self, reason: str) -> None:
-        """Say that someone stopped this attempt."""
+        """Record that someone stopped this attempt."""
         fact = RunStopped(run_id=self.id, attempt=self.attempt, ended_at=_now(), reason=reason)
         self._put_first(f"stopped/{self.attempt}.json", fact)
 
     def fail(self, reason: str, detail: str) -> None:
-        """Say that this attempt could not go on."""
+        """Record that this attempt could not go on."""
         fact = RunFailed(run_id=self.id, attempt=self.attempt, ended_at=_now(), reason=reason, detail=detail)
         self._put_first(f"failed/{self.attempt}.json", fact)
 

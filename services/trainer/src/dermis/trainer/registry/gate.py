@@ -1,4 +1,4 @@
-"""Whether a version may take the place of the current one: not worse overall, and no tone group loses more than it may.
+"""Judges whether a version may replace the current one: not worse overall, and no tone group loses more than it may.
 
 Both versions are measured on the same cases, case by case, so that what the cases have in common falls out of the
 difference. A group that is too small to rule a loss out is INSUFFICIENT: someone has to take that on themselves, by

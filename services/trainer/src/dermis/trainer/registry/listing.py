@@ -8,8 +8,9 @@ from dermis.shared.bundles import read_manifest, versions
 from dermis.shared.evaluation import Figure, read_report
 from dermis.shared.manifest import EVALUATION_FILE, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.trainer.records.facts import RunState, RunStatus
 from dermis.trainer.records.layout import evaluated_on, evaluation_key
-from dermis.trainer.records.runs import RunState, RunStatus, read_run, run_ids
+from dermis.trainer.records.runs import read_run, run_ids
 from dermis.trainer.registry import promote as registry
 
 SILENT_AFTER = timedelta(hours=1)

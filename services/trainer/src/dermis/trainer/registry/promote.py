@@ -1,6 +1,6 @@
 """The registry is the store.
 
-Versions lie below models/, what they scored below evaluations/, who took whose place below promotions/.
+Versions lie below models/, their evaluations below evaluations/, records of promotions below promotions/.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class PromotionAction(StrEnum):
 
 
 class Waiver(Fact):
-    """Someone's word that a group which is too small to judge may be passed over.
+    """A person's statement that a group which is too small to judge may be passed over.
 
     Written SCALE=GROUP, or a scale that the data don't know.
     """
@@ -48,7 +48,7 @@ class Waiver(Fact):
 
 
 class ComparisonRecord(Fact):
-    """A `gate.Compared`, as it was."""
+    """The comparison of one group (`gate.Compared`), as it is recorded."""
 
     name: str
     n: int
@@ -87,7 +87,7 @@ class PromotionFact(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionRequest:
-    """What is asked for. `first`: nothing comparable is current, so the best constant list is the opponent."""
+    """What to promote, and how. `first`: nothing comparable is current, so the best constant list is the opponent."""
 
     ref: VersionRef
     data: str | None
@@ -111,7 +111,7 @@ def current_or_none(store: BlobStore) -> Current | None:
 
 
 def check_files(store: BlobStore, manifest: Manifest) -> list[str]:
-    """Return what is wrong with a bundle's files: each one has to be there with the digest of the manifest."""
+    """Return the faults of a bundle's files: each one has to be there with the digest of the manifest."""
     faults = []
     for path, digest in manifest.files.items():
         try:

@@ -73,11 +73,15 @@ class Cache:
         """Return where keys lie, -1 for one that is not there."""
         return np.array([self._place.get(key, -1) for key in keys], np.int64)
 
-    def rows(self) -> npt.NDArray[Any]:
-        """Return all rows, read from disk as they are used."""
-        if not self._place:
-            return np.zeros((0, *self._shape), self._dtype)
-        return np.memmap(self._rows, self._dtype, "r", shape=(len(self._place), *self._shape))
+    def read(self, places: Places) -> npt.NDArray[Any]:
+        """Return the rows at places int64[N], read one by one: unlike a mapped file's, none stays in memory."""
+        rows = np.empty((len(places), int(np.prod(self._shape))), self._dtype)
+        with self._rows.open("rb", buffering=0) as file:
+            for row, place in zip(rows, places, strict=True):
+                if os.preadv(file.fileno(), [row], int(place) * self._bytes) != self._bytes:
+                    detail = f"{self._rows} ends before row {place}: remove the folder, and start again"
+                    raise DermisError(Kind.INTERNAL, "CACHE_CUT", detail)
+        return rows.reshape(len(places), *self._shape)
 
 
 def embed(
@@ -100,7 +104,9 @@ def embed(
     name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{precision}{_suffix(how)}"
     cache = Cache(folder / name, (1, 1, channels) if pooled else (height, width, channels))
 
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=(tf.TensorSpec(backbone.input.shape, tf.uint8),), autograph=False
+    )
     def run(images: tf.Tensor) -> tf.Tensor:
         maps = backbone(tf.cast(images, tf.float32), training=False)
         return tf.reduce_mean(maps, axis=(1, 2), keepdims=True) if pooled else maps
@@ -186,7 +192,8 @@ def fill(
 
 def gather(cache: Cache, places: Places) -> tuple[Rows, npt.NDArray[np.bool_]]:
     """Return (rows [N,3,...], image_mask bool[N,3]) of places int64[N,3]."""
-    rows, mask = cache.rows(), places >= 0
+    mask = places >= 0
+    rows = cache.read(places[mask])
     gathered = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
-    gathered[mask] = rows[places[mask]]
+    gathered[mask] = rows
     return gathered, mask

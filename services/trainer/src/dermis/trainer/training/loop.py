@@ -61,7 +61,20 @@ class TrainedPart:
         models = [head] if rest is None else [rest, head]
         self.trainable = [variable for model in models for variable in model.trainable_variables]
         self.variables = [variable for model in models for variable in model.variables]
-        self.infer = tf.function(lambda *inputs: self(*inputs, training=False), reduce_retracing=True, autograph=False)
+        self.infer = tf.function(
+            lambda *inputs: self(*inputs, training=False), input_signature=self.inputs, autograph=False
+        )
+
+    @property
+    def inputs(self) -> tuple[tf.TensorSpec, tf.TensorSpec, tf.TensorSpec]:
+        """What a batch of any size looks like: images, image_mask, features; a graph by it is made once."""
+        maps, mask, features = (self.head.input[name].shape for name in ("maps", "image_mask", "features"))
+        images = maps if self.rest is None else (None, mask[1], *self.rest.input.shape[1:])
+        return (
+            tf.TensorSpec(images, tf.float32),
+            tf.TensorSpec(mask, tf.bool),
+            tf.TensorSpec(features, tf.float32),
+        )
 
     def __call__(self, images: Any, mask: Any, features: Any, *, training: bool) -> Any:
         """Return logits [B,K]."""
@@ -204,7 +217,10 @@ def train_step(part: TrainedPart, loss_of: Loss, optimizer: keras.Optimizer) -> 
         optimizer.apply_gradients(zip(clipped, part.trainable, strict=True))
         return loss
 
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    target = tf.TensorSpec(part.head.output["logits"].shape, tf.float32)
+    weight = tf.TensorSpec((None,), tf.float32)
+
+    @tf.function(input_signature=(*part.inputs, target, weight), autograph=False)  # type: ignore[untyped-decorator]
     def step(*batch: Any) -> Any:
         return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=batch), axis=None)
 

@@ -11,7 +11,8 @@ from dermis.data.split.split import Split
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.trainer.config import Config, as_json
-from dermis.trainer.records.runs import Run, RunConfig
+from dermis.trainer.records.facts import RunConfig
+from dermis.trainer.records.runs import Run
 
 
 def run_config(config: Config, dataset: Dataset, split: Split) -> RunConfig:

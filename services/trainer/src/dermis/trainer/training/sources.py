@@ -109,7 +109,8 @@ class ThroughTrunk:
 
     def __init__(self, source: Source, trunk: keras.Model, *, pooled: bool) -> None:
         self._source, self._pooled = source, pooled
-        self._run = tf.function(lambda x: trunk(x, training=False), reduce_retracing=True, autograph=False)
+        images = tf.TensorSpec(trunk.input.shape, tf.float32)
+        self._run = tf.function(lambda x: trunk(x, training=False), input_signature=(images,), autograph=False)
 
     def load(self, places: Places, rng: np.random.Generator | None) -> tuple[Rows, Mask]:
         images, mask = self._source.load(places, rng)

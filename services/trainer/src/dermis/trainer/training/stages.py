@@ -17,6 +17,8 @@ from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts
 from dermis.trainer.training.sources import Joined, open_source
 
+MEASURED_AT_ONCE = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
@@ -79,8 +81,11 @@ def measure_features(plan: StagePlan, training: Cases) -> None:
     """Give a standardised head mean and spread of the training features; INVALID where these are trained too."""
     if plan.part.rest is not None:
         raise DermisError(Kind.INVALID, "STAGES", "a standardised head needs a first stage with after=None: add one")
-    maps, mask = training.source.load(np.arange(len(training)), None)
-    plan.part.head.get_layer("standardise").measure(maps[mask].mean((1, 2)))
+    pooled = []
+    for start in range(0, len(training), MEASURED_AT_ONCE):
+        maps, mask = training.source.load(np.arange(start, min(start + MEASURED_AT_ONCE, len(training))), None)
+        pooled.append(maps[mask].mean((1, 2)))
+    plan.part.head.get_layer("standardise").measure(np.concatenate(pooled))
 
 
 def with_pseudo_labels(

@@ -37,7 +37,7 @@ from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
 from dermis.trainer.calibration.texture import fit_textures
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import BATCH, open_bundle, predict, predict_uncalibrated
+from dermis.trainer.evaluation.predict import keras_outputs, open_bundle, predict, predict_uncalibrated
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
@@ -57,6 +57,7 @@ from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
+from dermis.trainer.training.manifest import make_manifest
 from dermis.trainer.training.optimizer import make_optimizer
 from dermis.trainer.training.options import TrainOptions, Workspace
 from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
@@ -148,6 +149,7 @@ def build_bundle(
         false_alarms=config.false_alarms,
         malignant=config.malignant,
         malignant_coverage=config.malignant_coverage,
+        taxonomy=config.taxonomy,
     )
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
     knowledge = measured_knowledge(config, unseen or parts.test)
@@ -347,8 +349,7 @@ def calibrate(
     """
     embedding = training_embedding = calibration.embedding
     if config.false_alarms:
-        inputs = arrays(training, config.schema, config.image_size, config.image_fit)
-        training_embedding = model.predict(inputs, batch_size=BATCH, verbose=0)["embedding"]
+        training_embedding = keras_outputs(model, config, training, names=("embedding",))["embedding"]
     if config.false_alarms and pooled_folds:
         _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
         training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
@@ -384,39 +385,6 @@ def measured_knowledge(config: Config, measured: Predictions | Dataset) -> Knowl
             independent[of].add(group)
     counts = {group: len(members) for group, members in independent.items()}
     return config.knowledge.model_copy(update={"measured_on": counts, "needed": N_MIN})
-
-
-def make_manifest(
-    config: Config,
-    model: keras.Model,
-    conditions: tuple[Condition, ...],
-    trust: Trust,
-    *,
-    name: str = MODEL_NAME,
-    knowledge: Knowledge | None = None,
-    version: int,
-    lineage: Mapping[str, str],
-) -> Manifest:
-    """Return the bundle's manifest, as yet without the digests of its files."""
-    return Manifest(
-        name=name,
-        version=version,
-        purpose=config.purpose,
-        image_size=config.image_size,
-        image_fit=config.image_fit,
-        conditions=conditions,
-        feature_schema=config.schema.id,
-        embedding_size=model.output["embedding"].shape[1],
-        cam_size=model.output["cam"].shape[2:4],
-        calibration=trust.calibration,
-        prediction_sets=trust.prediction_sets,
-        abstention=trust.abstention,
-        outliers=trust.outliers,
-        malignant=trust.malignant,
-        knowledge=knowledge,
-        lineage=dict(lineage),
-        files={},
-    )
 
 
 def add_textures(

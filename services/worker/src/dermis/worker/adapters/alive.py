@@ -1,4 +1,4 @@
-"""A sign of life for probes."""
+"""Touches a file as long as the worker takes jobs, for probes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Circuit breaker: a peer that is known to be away is not waited for (Nygard, Release It!, 2007)."""
+"""A circuit breaker: nobody waits for a peer that has failed several times (Nygard, Release It!, 2007)."""
 
 import time
 from datetime import UTC, datetime, timedelta

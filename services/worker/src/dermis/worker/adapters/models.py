@@ -1,4 +1,4 @@
-"""Which model answers: the store's pointer, followed only once serving has that version ready."""
+"""Follows the store's pointer to the current model, once serving has that version ready."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ class StoreModels:
     def __init__(self, store: BlobStore, available: Callable[[VersionRef], bool]) -> None:
         self._store = store
         self._available = available
-        self._held: Manifest | None = None
+        self._manifest: Manifest | None = None
         self._looked = -_LOOK_EVERY_S
         self._outliers: tuple[str, Outliers] | None = None
         self._textures: tuple[str, Textures] | None = None
@@ -37,10 +37,10 @@ class StoreModels:
 
     def pinned(self) -> Manifest:
         now = time.monotonic()
-        if self._held is None or now - self._looked >= _LOOK_EVERY_S:
-            self._held = self._follow()
+        if self._manifest is None or now - self._looked >= _LOOK_EVERY_S:
+            self._manifest = self._follow()
             self._looked = now
-        return self._held
+        return self._manifest
 
     def outliers(self, manifest: Manifest) -> Outliers | None:
         if manifest.outliers is None:
@@ -83,13 +83,13 @@ class StoreModels:
 
     def _follow(self) -> Manifest:
         pointer = read_current(self._store)
-        pinned = VersionRef(name=self._held.name, version=self._held.version) if self._held else None
-        if self._held and pointer.current == pinned:
-            return self._held
+        pinned = VersionRef(name=self._manifest.name, version=self._manifest.version) if self._manifest else None
+        if self._manifest and pointer.current == pinned:
+            return self._manifest
         if self._available(pointer.current) and (manifest := self._readable(pointer.current)):
             return manifest
-        if self._held:
-            return self._held
+        if self._manifest:
+            return self._manifest
         if pointer.previous and self._available(pointer.previous) and (manifest := self._readable(pointer.previous)):
             return manifest
         raise DermisError(

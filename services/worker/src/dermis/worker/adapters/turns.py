@@ -1,4 +1,4 @@
-"""Who may work now, so that owners share.
+"""Shares a worker's processes fairly between the owners of cases.
 
 The locks lie in the worker's own folder; the kernel gives them back whatever becomes of a process.
 """
@@ -15,6 +15,7 @@ import redis
 
 from dermis.shared.lines import line_key
 from dermis.shared.telemetry import log
+from dermis.worker.adapters.queues import waiting_lines
 
 ACTIVE_S = 10.0
 _BULK = "-"
@@ -37,10 +38,10 @@ class Turns:
     @contextmanager
     def take(self, line: str, *, first: bool) -> Iterator[bool]:
         """Hold a turn while the block runs and give whether there was one."""
-        name = hashlib.sha256(line.encode()).hexdigest()[:2] if line else _BULK
+        name = _name(line) if line else _BULK
         (self._folder / f"active-{name}").touch(0o600)
         with ExitStack() as locks:
-            own = [f"own-{name}-{n}" for n in range(self._shared)]
+            own = self._own(name)
             if self._any(locks, own[: self._share()]) and self._any(
                 locks, [f"shared-{n}" for n in range(self._shared)]
             ):
@@ -56,12 +57,22 @@ class Turns:
         except redis.RedisError as fault:
             log.warning("line not left", fault=type(fault).__name__)
 
-    def waits_in(self, queues: Sequence[str]) -> bool:
-        """Return whether a job waits in one of these queues; not, where Redis can't be asked."""
+    def waited_for(self) -> bool:
+        """Return whether a job waits that may be done at once, as its line has nothing in work here.
+
+        Not, where Redis can't be asked or holds what can't be read.
+        """
         try:
-            return bool(self._client.exists(*queues))
-        except redis.RedisError:
+            return any(line and self._is_idle(_name(line)) for line in waiting_lines(self._client))
+        except (redis.RedisError, ValueError, KeyError):
             return False
+
+    def _is_idle(self, name: str) -> bool:
+        with ExitStack() as locks:
+            return all(self._lock(locks, each, fcntl.LOCK_SH) for each in self._own(name))
+
+    def _own(self, name: str) -> list[str]:
+        return [f"own-{name}-{n}" for n in range(self._shared)]
 
     def _share(self) -> int:
         since = time.time() - ACTIVE_S
@@ -71,13 +82,17 @@ class Turns:
     def _any(self, locks: ExitStack, names: Sequence[str]) -> bool:
         return any(self._lock(locks, name) for name in names)
 
-    def _lock(self, locks: ExitStack, name: str) -> bool:
+    def _lock(self, locks: ExitStack, name: str, kind: int = fcntl.LOCK_EX) -> bool:
         """Take a lock until `locks` ends, if nobody holds it."""
         descriptor = os.open(self._folder / f"turn-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
             return False
         locks.callback(os.close, descriptor)
         return True
+
+
+def _name(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()[:2]

@@ -1,4 +1,4 @@
-"""What counted in the answers: exact, since a bundle's answers_logits are linear in the feature vector."""
+"""Computes how much each answer counted; exact, since a bundle's answers_logits are linear in the feature vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def answer_shares(
 ) -> tuple[AnswerShare, ...]:
     """Return the share of each answer that the vector holds, in the schema's order, those that counted for nothing too.
 
-    `shown` are the conditions to tell it for: place and id. A share is the logit with the answer less the logit with
+    `conditions`: place and id of those to explain. A share is the logit with the answer less the logit with
     that answer left out, the others kept.
     """
     rows = []

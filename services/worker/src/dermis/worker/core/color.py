@@ -1,4 +1,4 @@
-"""From the colours of an image's profile to sRGB.
+"""Converts the colours of an image's profile to sRGB.
 
 Numbers (three curves and a matrix) are computed by OpenCV, within dE2000 0.5 of LittleCMS and three times as fast; a
 whole profile is applied by LittleCMS. The intent is relative colorimetric with black point compensation: white stays
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from dermis.shared.images.icc import SRGB_MATRIX, Color, ColorProfile, Curve
+from dermis.shared.images.color_profile import SRGB_MATRIX, Color, ColorProfile, Curve
 from dermis.worker.core.prepare import Image, Pixels
 
 _TOP = 65535

@@ -1,4 +1,4 @@
-"""From an image's bytes to its working image, decoded once and no larger than needed."""
+"""Decodes an image's bytes to its working image, once and no larger than needed."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import simplejpeg
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images import cost
-from dermis.shared.images.header import CleanImage, Format, ImageHeader, Reason, clean, damaged
-from dermis.shared.images.icc import Color, ColorProfile
+from dermis.shared.images.color_profile import Color, ColorProfile
+from dermis.shared.images.header import CleanImage, Format, ImageHeader, ImageRefusal, clean, damaged
 from dermis.worker.core import heif
 from dermis.worker.core.color import to_srgb
 from dermis.worker.core.prepare import Image, Pixels, shrink
@@ -53,7 +53,8 @@ def decode(
     counts.
 
     Raises what `dermis.shared.images.header.clean` and `dermis.shared.images.cost.check` raise, and INVALID with
-    `Reason.DAMAGED` where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is missing.
+    `ImageRefusal.DAMAGED` where pixels are missing or broken. Raises UNSUPPORTED, HEIC_SUPPORT, where pi-heif is
+    missing.
     """
     image = clean(data)
     if color is not None:
@@ -61,7 +62,7 @@ def decode(
     header = image.header
     if content_type is not None and content_type not in (header.format, {Format.HEIC: "image/heif"}.get(header.format)):
         detail = f"the image is said to be {content_type!r} and is {header.format.value!r}; name it by what it is"
-        raise DermisError(Kind.INVALID, Reason.FORMAT, detail)
+        raise DermisError(Kind.INVALID, ImageRefusal.FORMAT, detail)
     cost.check(header)
     if orientation is None or header.format in (Format.HEIC, Format.AVIF):
         orientation = header.orientation
@@ -72,7 +73,7 @@ def decode(
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise
         detail = "the photo needs more memory to decode than a worker may take; send a smaller copy"
-        raise DermisError(Kind.INVALID, Reason.COST, detail) from error
+        raise DermisError(Kind.INVALID, ImageRefusal.COST, detail) from error
 
 
 def _decoded(pixels: Pixels, header: ImageHeader, *, orientation: int) -> Decoded:

@@ -1,19 +1,21 @@
-"""From a model's probabilities to the differential, its prediction set, or an abstention."""
+"""Turns a model's probabilities into the differential, its prediction set, or an abstention."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dermis.shared.case import OutcomeKind, RankedCondition
+from dermis.shared.case import AnswerEntry, GroupedAnswer, OutcomeKind, RankedCondition
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, OutlierRule, PredictionSets, TextureRule
 from dermis.shared.vocabulary import FitzpatrickSkinType
+from dermis.worker.core.condition_groups import Answer, grouped_answer
 
 Floats = npt.NDArray[np.floating[Any]]
 _LEAST = 1e-12
+_LEVELS: tuple[Literal["CONDITION"], Literal["GROUP"], Literal["BROAD_GROUP"]] = ("CONDITION", "GROUP", "BROAD_GROUP")
 FITZPATRICK_GROUPS: dict[FitzpatrickSkinType | None, FitzpatrickGroup] = {
     FitzpatrickSkinType.FST1: "FST_I_II",
     FitzpatrickSkinType.FST2: "FST_I_II",
@@ -31,12 +33,15 @@ class Decision:
     `reason` is why not to rely on it, None unless abstained.
 
     `coverage` is what is claimed of the prediction set, None where the calibration cases were too few to claim any.
+
+    `grouped_answer`: conditions or groups, by bundles that answer so, None where they abstain.
     """
 
     kind: OutcomeKind
     reason: str | None
     differential: tuple[RankedCondition, ...]
     coverage: float | None
+    grouped_answer: GroupedAnswer | None = None
 
 
 def decide(
@@ -49,6 +54,9 @@ def decide(
     answer_unmeasured: bool = False,
 ) -> Decision:
     """Calibrate and rank a model's probabilities [K], mark the prediction set, and abstain where the manifest says so.
+
+    A bundle with `grouped_answers` answers by these: it abstains where no answer is sure enough, and neither a low
+    probability nor a large set is a reason to.
 
     `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
     `texture_score`: that of its images (`texture.Textures.case_score`).
@@ -73,11 +81,14 @@ def decide(
     inside = prediction_set(calibrated, threshold(manifest.prediction_sets, fitzpatrick))
     if manifest.malignant:
         inside |= with_malignant(calibrated, [c.id for c in manifest.conditions], manifest.malignant)
-    reason = None
+    grouped, reason = None, None
     if unmeasured(manifest, fitzpatrick) and not answer_unmeasured:
         reason = "NOT_MEASURED_FOR_GROUP"
     elif _exceeds(manifest.outliers, outlier_score) or _exceeds(manifest.textures, texture_score):
         reason = "OUT_OF_DISTRIBUTION"
+    elif manifest.grouped_answers:
+        grouped = grouped_answer(calibrated, manifest.conditions, manifest.grouped_answers)
+        reason = None if grouped else "NO_ANSWER_SURE_ENOUGH"
     elif calibrated[order[0]] < manifest.abstention.min_probability:
         reason = "LOW_PROBABILITY"
     elif inside.sum() > manifest.abstention.max_set_size:
@@ -97,6 +108,28 @@ def decide(
         coverage=None
         if FITZPATRICK_GROUPS.get(fitzpatrick) in manifest.prediction_sets.pooled
         else manifest.prediction_sets.coverage,
+        grouped_answer=_fact(grouped, calibrated, manifest, manifest.grouped_answers.coverage)
+        if grouped and manifest.grouped_answers
+        else None,
+    )
+
+
+def _fact(answer: Answer, probabilities: Floats, manifest: Manifest, coverage: float) -> GroupedAnswer:
+    """Return an answer over groups as the outcome keeps it."""
+    entries = tuple(
+        AnswerEntry(
+            level=_LEVELS[entry.height],
+            id=entry.id,
+            name=entry.name,
+            probability=float(sum(probabilities[place] for place in entry.places)),
+            conditions=tuple(manifest.conditions[place].id for place in entry.places),
+        )
+        for entry in answer.entries
+    )
+    return GroupedAnswer(
+        level=_LEVELS[max(entry.height for entry in answer.entries)],
+        entries=entries,
+        coverage=coverage,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where in an image the model found what speaks for a condition, as a picture to lay over the image."""
+"""Draws where in an image the model saw evidence for a condition, to lay over the image."""
 
 import cv2
 import numpy as np

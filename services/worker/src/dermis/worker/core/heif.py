@@ -1,4 +1,4 @@
-"""From a HEIC's or AVIF's coded images to its pixels, as the file has them: cropped, not yet turned.
+"""Decodes a HEIC's or AVIF's coded images to its pixels, as the file has them: cropped, not yet turned.
 
 A decoder sees a file of the primary image that was written anew, without crop, turn or mirror: libheif 1.23.0 refuses a
 crop by its limit on sizes, OpenCV applies none of the three.
@@ -21,8 +21,8 @@ def pixels_of(image: CleanImage) -> Pixels:
 
     A HEIC's in the order RGB, an AVIF's in BGR.
 
-    Raises INVALID with `Reason.DAMAGED` where pixels are missing or broken, UNSUPPORTED, HEIC_SUPPORT, where pi-heif is
-    missing.
+    Raises INVALID with `ImageRefusal.DAMAGED` where pixels are missing or broken, UNSUPPORTED, HEIC_SUPPORT, where
+    pi-heif is missing.
     """
     still = isobmff.read(image.data)
     root, crop = still.root, still.view.crop

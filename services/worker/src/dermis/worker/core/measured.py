@@ -1,4 +1,4 @@
-"""How well a version was measured for people of the same self-reported Fitzpatrick group."""
+"""Looks up how well a version was measured for people of the same self-reported Fitzpatrick group."""
 
 from collections.abc import Mapping
 

@@ -13,18 +13,18 @@ _INTIMATE = frozenset({BodyPart.GENITALIA_OR_GROIN, BodyPart.BUTTOCKS})
 UNDER_18 = Notice(
     notice="UNDER_18",
     text="No adult age is given. If this is about someone under 18: the model has learned from adults alone, "
-    "children's skin differs, and a doctor should look at it whatever is shown here. Never send images of a "
+    "children's skin differs, and a doctor should look at it whatever is shown here. Never send photos of a "
     "child's intimate areas.",
 )
 INTIMATE_AREA = Notice(
     notice="INTIMATE_AREA",
-    text="You report an intimate area. Send images of your own body only, and only as an adult. You can erase this "
-    "case at any time, with its images. A doctor can look at it in confidence; so can a clinic for sexual health.",
+    text="You report an intimate area. Send photos of your own body only, and only as an adult. You can erase this "
+    "case at any time, with its photos. A doctor can look at it in confidence; so can a clinic for sexual health.",
 )
 FACE = Notice(
     notice="FACE",
-    text="You report head or neck, so an image may show a face, by which a person can be known. Cut the image to the "
-    "skin concern before sending it where you can. You can erase this case at any time, with its images.",
+    text="You report head or neck, so a photo may show a face, by which a person can be known. Cut the photo to the "
+    "skin concern before sending it where you can. You can erase this case at any time, with its photos.",
 )
 
 

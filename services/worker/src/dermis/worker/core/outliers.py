@@ -1,4 +1,4 @@
-"""How unlike the training cases a case looks to the model, from its embedding."""
+"""Scores by its embedding how unlike the training cases a case is to the model."""
 
 import io
 import struct

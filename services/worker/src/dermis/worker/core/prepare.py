@@ -1,4 +1,4 @@
-"""From the working image to what is kept and what the model sees."""
+"""Makes the prepared image and the model's input from the working image."""
 
 from typing import Any
 

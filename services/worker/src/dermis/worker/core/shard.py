@@ -1,4 +1,4 @@
-"""From an image's bytes to its row in a profile of images."""
+"""Measures an image and gives its row in a profile of images."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from dermis.shared.errors import DermisError
-from dermis.shared.images.header import Format, Reason, is_refusal
-from dermis.shared.images.icc import space_of
+from dermis.shared.images.color_profile import space_of
+from dermis.shared.images.header import Format, ImageRefusal, is_refusal
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
@@ -65,7 +65,7 @@ def worker_lost(key: str) -> Row:
 
 def costly(key: str) -> Row:
     """Return the row of an image whose decoding took more time than its header let expect."""
-    return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=Reason.COST)
+    return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=ImageRefusal.COST)
 
 
 def measure(key: str, data: bytes, policy: quality.Policy) -> Row:

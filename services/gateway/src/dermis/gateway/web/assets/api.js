@@ -2,8 +2,10 @@
 import { language, online, pause, t } from "./dom.js";
 
 const lost = () => ({ detail: t("error.offline") });
+/** What the API calls an image is a photo to the person who reads it. */
+export const asRead = (detail) => detail?.replace(/\bAn image\b/g, "A photo").replace(/\ban image\b/g, "a photo").replace(/\bimage(s?)\b/g, "photo$1");
 /** A problem's own words are English. */
-const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: (language === "en" && problem?.detail) || t("error.status", { status }) });
+const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: (language === "en" && asRead(problem?.detail)) || t("error.status", { status }) });
 const retryAfter = (value) => Math.max(1, Number(value) || 1);
 
 async function ask(path, options = {}) {

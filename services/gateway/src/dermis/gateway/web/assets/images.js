@@ -38,8 +38,8 @@ function drawn(bitmap, turns) {
   return new Promise((done) => canvas.toBlob(done, "image/jpeg", JPEG_QUALITY));
 }
 
-/** A refusal's own words, which name the image for programs. */
-const sentence = (detail) => detail.replace(/^the image: (.)/, (_, first) => first.toUpperCase());
+/** A refusal's own words, which name the field for programs. */
+const sentence = (detail) => detail.replace(/^the photo: (.)/, (_, first) => first.toUpperCase());
 
 export class Slots {
   /** `changed` is told after every change; `fault` takes a text for what can't be done. */

@@ -1,5 +1,5 @@
 /** A case as far as it has come, and its result. */
-import { erase, feedback, heatmap } from "./api.js";
+import { asRead, erase, feedback, heatmap } from "./api.js";
 import { $, drawing, el, has, icon, language, list, percent, said, t, time } from "./dom.js";
 
 const URGENCIES = ["EMERGENCY", "TODAY", "SOON", "ROUTINE", "WATCH"];
@@ -41,7 +41,7 @@ export function finished(known, memory, { again, gone }) {
   const { outcome } = known;
   $("stages").hidden = true;
   $("status").textContent = outcome ? t(`outcome.${outcome.kind}`) : t("failed.title");
-  const parts = outcome ? result(known, memory) : [el("div", { className: "problem card" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")), el("p", { className: "quiet" }, `${known.failure?.detail ?? ""} (${known.failure?.reason ?? known.status})`)), about(known)];
+  const parts = outcome ? result(known, memory) : [el("div", { className: "problem card" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")), el("p", { className: "quiet" }, `${asRead(known.failure?.detail) ?? ""} (${known.failure?.reason ?? known.status})`)), about(known)];
   $("answer").replaceChildren(...parts.filter(Boolean));
   $("after").replaceChildren(...after(known, { again, gone }));
   $("after").hidden = false;
@@ -57,7 +57,7 @@ function result(known, memory) {
     kind === "REJECTION" ? rejected(known) : null,
     urgency(known),
     limits(outcome.notices),
-    kind === "DIFFERENTIAL" ? differential(outcome) : null,
+    kind === "DIFFERENTIAL" ? grouped(outcome) ?? differential(outcome) : null,
     texts(known.guidance),
     heatmaps(known, memory),
     counted(outcome),
@@ -107,6 +107,20 @@ function differential({ differential: conditions, coverage }) {
   return card(t("differential.title"), el("p", { className: "quiet" }, t("differential.lead")), ranking(conditions.slice(0, inside), true),
     rest.length ? el("details", {}, el("summary", {}, t("differential.more", { n: rest.length })), ranking(rest, true)) : null,
     el("p", { className: "quiet" }, coverage ? t("differential.coverage", { percent: percent(coverage) }) : t("differential.no_coverage")));
+}
+
+/** Conditions and groups that are sure enough, in plain words; the single conditions stand behind them. */
+function grouped({ grouped_answer: answer, differential: conditions }) {
+  if (!answer) return null;
+  const groups = el("ol", { className: "ranking" }, ...answer.entries.map(({ level, name, probability, conditions: held }) => {
+    const bar = el("i", { className: "bar" });
+    bar.style.setProperty("--p", probability);
+    return el("li", { className: "in" }, el("span", { className: "name" }, named(name)), el("span", { className: "number" }, percent(probability)), bar,
+      el("span", { className: "word" }, level === "CONDITION" ? "" : t("grouped.group", { n: held.length })));
+  }));
+  return card(t("grouped.title"), el("p", { className: "quiet" }, t("grouped.lead")), groups,
+    el("details", {}, el("summary", {}, t("grouped.ranking")), ranking(conditions, false)),
+    el("p", { className: "quiet" }, t("grouped.coverage", { percent: percent(answer.coverage) })));
 }
 
 function ranking(conditions, relied) {

@@ -1,4 +1,4 @@
-"""What can be done to any backbone: cut it in two, fold its batch norm into its convolutions, name it by a digest."""
+"""Changes any backbone: cuts it in two, folds its batch norm into its convolutions, names it by a digest."""
 
 import hashlib
 import json

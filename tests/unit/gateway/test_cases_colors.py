@@ -10,7 +10,8 @@ import pytest
 from PIL import Image as Pillow
 
 from dermis.shared.case import Received, fact_key, image_key
-from dermis.shared.images.icc import ADOBE_RGB, ColorProfile, read_icc
+from dermis.shared.images.color_profile import ADOBE_RGB, ColorProfile
+from dermis.shared.images.icc import read_icc
 from dermis.shared.jobs import scratch_key
 from dermis.shared.ports import BlobConflict
 from tests.support.colors import SPACES, profile_of, table_profile
