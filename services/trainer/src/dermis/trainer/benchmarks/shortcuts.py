@@ -1,9 +1,8 @@
 """What labels can be told from without looking at skin: what is missing, and how images were stored.
 
 Floors beside every gain of answers or images: a model that scores no more than these has learned a form or a copy.
-Logistic regression, folds by group; its strength is chosen
- by inner folds: python -m dermis.trainer.benchmarks.shortcuts
---data FOLDER
+Logistic regression, folds by group; its strength is chosen by inner folds:
+python -m dermis.trainer.benchmarks.shortcuts --data FOLDER
 """
 
 import argparse
@@ -20,7 +19,7 @@ from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.shared.errors import DermisError
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer import metrics as measures
-from dermis.trainer.evaluation.report import with_interval
+from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.metrics import Floats, Ints
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.model.inputs import features, targets
