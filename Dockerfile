@@ -37,7 +37,7 @@ LABEL org.opencontainers.image.title="dermis-${SERVICE}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /sbom /usr/share/sbom
-COPY LICENSE /LICENSE
+COPY LICENSE NOTICE /
 # A new volume begins as this folder does: who is shown some folders alone finds them, in a bucket's place too.
 RUN mkdir /store \
     && for folder in models runs evaluations promotions reports profiles audit; do mkdir -m 0700 "/store/$folder"; done \

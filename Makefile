@@ -262,10 +262,15 @@ openapi: .venv/.dev ## regenerate the golden OpenAPI file
 bundle-check: .venv-trainer/.dev ## rebuild the demo bundle and compare: labels and signature exact, metrics within 0.02
 	.venv-trainer/bin/python -m dermis.trainer.configs.demo --check services/standalone/src/dermis/standalone/demo/bundle
 
+lesions-check: .venv-trainer/.dev ## rebuild the bundle of six growths from REAL_DATA and compare; says so where that is unset
+	@if [ -z "$$REAL_DATA" ]; then echo "not run: set REAL_DATA to the folder that holds photos/pad_ufes_20_large"; else \
+	  .venv-trainer/bin/python -m dermis.trainer.configs.pad_ufes_20 --data $$REAL_DATA/photos/pad_ufes_20_large \
+	    --check services/standalone/src/dermis/standalone/lesions/bundle; fi
+
 requirements: .venv/.uv ## recompile the pinned requirement files
 	scripts/compile_requirements.sh
 
-.PHONY: proto openapi bundle-check requirements clean
+.PHONY: proto openapi bundle-check lesions-check requirements clean
 clean: ## remove environments and caches
 	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

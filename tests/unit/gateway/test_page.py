@@ -14,10 +14,10 @@ from dermis.gateway.guidance import guidance
 from dermis.gateway.web.languages import LANGUAGES, language_of, texts
 from dermis.gateway.web.page import QUESTIONS, SEVERAL
 from dermis.gateway.web.reports import read, words
-from dermis.shared.case import NOT_A_MEDICAL_DEVICE, OutcomeKind, Status, Urgency
+from dermis.shared.case import NOT_A_MEDICAL_DEVICE, Notice, OutcomeKind, Status, Urgency
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import SelfReport, ShotType
-from dermis.worker.core.notices import FACE, INTIMATE_AREA, UNDER_18
+from dermis.worker.core import notices
 from dermis.worker.core.quality import Reason
 from dermis.worker.core.red_flags import RULES
 from tests.support import evaluations
@@ -43,8 +43,8 @@ def test_every_text_is_there_in_every_language_with_the_same_values(language: st
 def test_what_comes_with_a_result_in_english_is_there_in_every_other_language(language: str) -> None:
     said = {key for key in texts(language) if key not in texts("en")}
     flags = {f"flag.{rule.flag}" for rule in RULES}
-    notices = {f"notice.{each.notice}" for each in (UNDER_18, INTIMATE_AREA, FACE)}
-    assert said == flags | notices | {f"advice.{reason}" for reason in Reason}
+    warnings = {f"notice.{each.notice}" for each in vars(notices).values() if isinstance(each, Notice)}
+    assert said == flags | warnings | {f"advice.{reason}" for reason in Reason}
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -17,7 +17,7 @@ from dermis.shared.manifest import (
     VersionRef,
 )
 from dermis.shared.stores.memory import MemoryStore
-from dermis.standalone.bundle import ensure_bundle
+from dermis.standalone.bundle import SHIPPED, ensure_bundle, ensure_model
 
 SCHEMA = FeatureSchema(fields=(FeatureField(name="sex_at_birth", kind="ONE_OF", values=("FEMALE", "MALE")),))
 
@@ -78,3 +78,15 @@ def test_a_model_that_is_promoted_meanwhile_stays(tmp_path: Path) -> None:
 def test_without_a_bundle_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(DermisError, match="promote a model"):
         ensure_bundle(MemoryStore(), tmp_path)
+
+
+def test_a_shipped_model_that_is_asked_for_becomes_current_and_the_one_before_is_kept() -> None:
+    store = MemoryStore()
+    assert ensure_model(store).purpose == "demo"
+    manifest = ensure_model(store, "lesions")
+    assert (manifest.name, manifest.purpose) == ("lesions", "research")
+    pointer = read_current(store)
+    assert (pointer.current.name, pointer.previous.name if pointer.previous else None) == ("lesions", "dermis")
+    assert ensure_model(store).name == "lesions"
+    assert ensure_model(store, "demo").name == "dermis"
+    assert set(SHIPPED) == {"demo", "lesions"}

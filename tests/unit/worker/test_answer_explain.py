@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from dermis.metadata.core.encode import encode
 from dermis.shared.evaluation import EvaluationReport
-from dermis.shared.manifest import EVALUATION_FILE, FEATURE_SCHEMA_FILE, FeatureSchema
+from dermis.shared.manifest import (
+    EVALUATION_FILE,
+    FEATURE_SCHEMA_FILE,
+    MANIFEST_FILE,
+    FeatureSchema,
+    Knowledge,
+    MalignantRule,
+    Manifest,
+)
 from dermis.shared.vocabulary import (
     BodyPart,
     ConditionSymptom,
@@ -26,7 +34,7 @@ from dermis.standalone import demo
 from dermis.worker.core import heatmap
 from dermis.worker.core.answer_shares import AnswerWeights, answer_shares, from_probes, probes
 from dermis.worker.core.measured import measured_for
-from dermis.worker.core.notices import notices
+from dermis.worker.core.notices import notices, notices_of_model
 from dermis.worker.core.prepare import fit
 from tests.support import evaluations
 
@@ -185,3 +193,20 @@ def test_a_report_without_such_figures_tells_nothing(report: EvaluationReport | 
 )
 def test_answers_call_for_these_notices(answers: dict[str, Any], expected: list[str]) -> None:
     assert [notice.notice for notice in notices(SelfReport.model_validate(answers))] == expected
+
+
+def test_what_the_model_does_not_know_is_told_before_its_list() -> None:
+    knows = Knowledge(kind="growths", measured_on={"FST_I_II": 280, "FST_III_IV": 130, "FST_V_VI": 3})
+    rule = MalignantRule(conditions=("a",), threshold=0.1, coverage=0.95, calibrated_on={})
+    drawings = Manifest.model_validate_json((demo.BUNDLE / MANIFEST_FILE).read_bytes()).model_copy(
+        update={"knowledge": None, "malignant": None}
+    )
+    of_growths = drawings.model_copy(update={"knowledge": knows, "malignant": rule})
+
+    def told(manifest: Manifest, **answers: Any) -> list[str]:
+        return [notice.notice for notice in notices_of_model(manifest, SelfReport.model_validate(answers))]
+
+    assert told(of_growths) == ["CANNOT_RULE_OUT_SKIN_CANCER", "TESTED_ON_LIGHT_SKIN"]
+    assert told(of_growths, fitzpatrick_skin_type="FST2") == ["CANNOT_RULE_OUT_SKIN_CANCER"]
+    assert told(of_growths, fitzpatrick_skin_type="FST6") == ["CANNOT_RULE_OUT_SKIN_CANCER", "NOT_MEASURED_FOR_GROUP"]
+    assert told(drawings) == []

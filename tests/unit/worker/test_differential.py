@@ -17,9 +17,12 @@ from dermis.shared.manifest import (
     Condition,
     ConditionGroup,
     GroupedAnswers,
+    Knowledge,
+    MalignantRule,
     Manifest,
     OutlierRule,
     PredictionSets,
+    TextureRule,
 )
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.worker.core.differential import calibrate, decide, prediction_set, rank, threshold
@@ -148,6 +151,13 @@ def test_an_abstention_keeps_the_differential_and_says_why(rule: dict[str, Any],
     assert len(decision.differential) == 4
 
 
+@pytest.mark.parametrize(("score", "reason"), [(0.46, "OUT_OF_DISTRIBUTION"), (0.45, None), (None, None)])
+def test_a_case_of_unusual_texture_gets_no_answer(score: float | None, reason: str | None) -> None:
+    rule = TextureRule(threshold=0.45, false_alarms=0.03, calibrated_on=460)
+    knowing = manifest().model_copy(update={"textures": rule})
+    assert decide(np.array([0.4, 0.3, 0.2, 0.1]), knowing, None, texture_score=score).reason == reason
+
+
 @pytest.mark.parametrize(("score", "reason"), [(2.6, "OUT_OF_DISTRIBUTION"), (2.5, None), (None, None)])
 def test_a_stranger_is_abstained_on_whatever_its_probability(score: float | None, reason: str | None) -> None:
     rule = OutlierRule(threshold=2.5, false_alarms=0.02, calibrated_on=100)
@@ -176,6 +186,52 @@ def test_what_is_no_probability_for_each_condition_is_our_fault(values: list[Any
     with pytest.raises(DermisError) as caught:
         decide(np.array(values), manifest(), None)
     assert (caught.value.kind, caught.value.reason) == (Kind.INTERNAL, "MODEL_OUTPUT")
+
+
+MEASURED = Knowledge(kind="growths", measured_on={"FST_I_II": 280, "FST_III_IV": 72, "FST_V_VI": 3})
+
+
+@pytest.mark.parametrize(
+    ("fitzpatrick", "reason"),
+    [
+        (None, None),
+        ("NONE_IDENTIFIED", None),
+        ("FST1", None),
+        ("FST4", None),
+        ("FST5", "NOT_MEASURED_FOR_GROUP"),
+        ("FST6", "NOT_MEASURED_FOR_GROUP"),
+    ],
+)
+def test_a_group_that_was_not_measured_gets_no_answer_unless_it_is_asked_for(
+    fitzpatrick: str | None, reason: str | None
+) -> None:
+    knowing = manifest().model_copy(update={"knowledge": MEASURED})
+    skin_type = FitzpatrickSkinType(fitzpatrick) if fitzpatrick else None
+    row = np.array([0.7, 0.2, 0.05, 0.05])
+    assert decide(row, knowing, skin_type).reason == reason
+    assert decide(row, knowing, skin_type, answer_unmeasured=True).reason is None
+    assert decide(row, manifest(), skin_type).reason is None
+
+
+def test_a_group_counts_as_measured_from_the_needed_cases_on() -> None:
+    assert MEASURED.not_measured == ("FST_V_VI",)
+    assert Knowledge(kind="x").not_measured == ("FST_I_II", "FST_III_IV", "FST_V_VI")
+
+
+@given(row=distributions(), least=st.floats(0, 1))
+def test_a_set_holds_a_malignant_condition_wherever_they_reach_the_threshold(
+    row: npt.NDArray[np.float64], least: float
+) -> None:
+    rule = MalignantRule(conditions=("c0", "c2"), threshold=least, coverage=0.95, calibrated_on={})
+    of = manifest(k=len(row)).model_copy(update={"malignant": rule})
+    malignant = {"c0", "c2"} & {condition.id for condition in of.conditions}
+    answered = decide(row, of, None).differential
+    mass = sum(ranked.probability for ranked in answered if ranked.condition in malignant)
+    held = {ranked.condition for ranked in answered if ranked.in_prediction_set} & malignant
+    if mass > least + 1e-9:
+        assert held
+    without = {r.condition for r in decide(row, manifest(k=len(row)), None).differential if r.in_prediction_set}
+    assert without <= {r.condition for r in answered if r.in_prediction_set}
 
 
 def in_groups(**changes: Any) -> Manifest:

@@ -46,6 +46,7 @@ from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
+from dermis.worker.core.texture import Textures
 from dermis.worker.facts import read
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
@@ -82,6 +83,7 @@ class World:
     meanwhile: list[tuple[str, bytes]] = field(default_factory=list)
     manifest: Manifest = MANIFEST
     known: Outliers | None = None
+    seen_textures: Textures | None = None
     linear: bool = True
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     metrics: Metrics = field(init=False)
@@ -97,6 +99,9 @@ class World:
 
     def outliers(self, _manifest: Manifest) -> Outliers | None:
         return self.known
+
+    def textures(self, _manifest: Manifest) -> Textures | None:
+        return self.seen_textures
 
     def encode(self, schema_id: str, _report: SelfReport) -> npt.NDArray[np.float32]:
         if schema_id != SCHEMA.id:

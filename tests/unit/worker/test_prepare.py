@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dermis.data.generated.skin import scene
 from dermis.shared.vocabulary import MonkSkinTone
-from dermis.worker.core.prepare import encode_prepared, fit, shrink
+from dermis.worker.core.prepare import encode_prepared, fit, resize, shrink
 
 
 @given(height=st.integers(1, 80), width=st.integers(1, 80), size=st.integers(32, 64))
@@ -25,6 +25,15 @@ def test_a_letterbox_keeps_aspect_centred_in_zeros(height: int, width: int, size
         first, last = np.flatnonzero(shown)[[0, -1]]
         assert 0 <= (size - 1 - last) - first <= 1
     assert (boxed[filled] == 200).all()
+
+
+def test_a_stretched_image_fills_the_square_whatever_its_aspect() -> None:
+    image = np.random.default_rng(0).integers(1, 256, (90, 160, 3), dtype=np.uint8)
+    squeezed = resize(image, width=120, height=120)
+    stretched = fit(image, 60, "STRETCH")
+    assert stretched.min() > 0
+    assert np.abs(stretched.astype(int) - fit(squeezed, 60, "STRETCH")).mean() < 6
+    assert not fit(image, 60)[0].any()
 
 
 def test_a_fitted_image_is_resized_by_area_down_and_linearly_up() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.shared.case import Urgency
 from dermis.shared.vocabulary import BodyPart, ConditionSymptom, OtherSymptom, RelatedCategory, SelfReport, Texture
-from dermis.worker.core.red_flags import RULES, red_flags
+from dermis.worker.core.red_flags import RULES, red_flags, with_growth
 
 
 def flags(**answers: Any) -> list[str]:
@@ -37,7 +38,7 @@ def flags(**answers: Any) -> list[str]:
         ({"other_symptoms": ["SHORTNESS_OF_BREATH", "MOUTH_SORES"]}, ["SHORTNESS_OF_BREATH", "MOUTH_SORES"]),
         ({"related_category": "RASH", "other_symptoms": ["JOINT_PAIN"]}, ["RASH_WITH_JOINT_PAIN"]),
         ({"other_symptoms": ["JOINT_PAIN"]}, []),
-        ({"related_category": "GROWTH_OR_MOLE"}, []),
+        ({"related_category": "GROWTH_OR_MOLE"}, ["GROWTH"]),
         ({"related_category": "GROWTH_OR_MOLE", "condition_symptoms": ["BLEEDING"]}, ["CHANGING_GROWTH"]),
         ({"related_category": "GROWTH_OR_MOLE", "condition_symptoms": ["INCREASING_SIZE"]}, ["CHANGING_GROWTH"]),
         ({"related_category": "GROWTH_OR_MOLE", "condition_symptoms": ["DARKENING"]}, ["CHANGING_GROWTH"]),
@@ -67,8 +68,14 @@ def test_every_rule_can_be_raised_and_cites_its_source() -> None:
             related_category=RelatedCategory.GROWTH_OR_MOLE,
         )
     )
-    raised = {flag.flag for flag in everything} | set(
-        flags(related_category="RASH", other_symptoms=["JOINT_PAIN", "FEVER"], condition_symptoms=["INCREASING_SIZE"])
+    raised = (
+        {flag.flag for flag in everything}
+        | set(flags(related_category="GROWTH_OR_MOLE"))
+        | set(
+            flags(
+                related_category="RASH", other_symptoms=["JOINT_PAIN", "FEVER"], condition_symptoms=["INCREASING_SIZE"]
+            )
+        )
     )
     assert raised == {rule.flag for rule in RULES}
     assert len({rule.flag for rule in RULES}) == len(RULES)
@@ -101,8 +108,32 @@ several = {
     more=st.fixed_dictionaries(several),
     category=st.sampled_from([None, *RelatedCategory]),
 )
-def test_a_further_answer_never_takes_a_flag_away(
+def test_a_further_answer_never_takes_a_flag_away_but_for_one_that_covers_it(
     less: dict[str, list[str]], more: dict[str, list[str]], category: RelatedCategory | None
 ) -> None:
     both = {name: less[name] + more[name] for name in several}
-    assert set(flags(**less, related_category=category)) <= set(flags(**both, related_category=category))
+    covered_by = {rule.flag: rule.covered_by for rule in RULES}
+    kept = set(flags(**both, related_category=category))
+    assert all({flag, covered_by[flag]} & kept for flag in flags(**less, related_category=category))
+
+
+def test_a_flag_that_covers_another_is_as_urgent() -> None:
+    urgency = {rule.flag: rule.urgency for rule in RULES}
+    order = list(Urgency)
+    assert all(order.index(urgency[rule.covered_by]) <= order.index(rule.urgency) for rule in RULES if rule.covered_by)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({}, ["GROWTH"]),
+        ({"related_category": "GROWTH_OR_MOLE"}, ["GROWTH"]),
+        ({"related_category": "GROWTH_OR_MOLE", "condition_symptoms": ["BLEEDING"]}, ["CHANGING_GROWTH"]),
+        ({"other_symptoms": ["FEVER"]}, ["FEVER", "GROWTH"]),
+    ],
+)
+def test_a_model_of_growths_always_calls_for_a_look_and_says_it_once(
+    answers: dict[str, Any], expected: list[str]
+) -> None:
+    raised = with_growth(red_flags(SelfReport.model_validate(answers)))
+    assert [flag.flag for flag in raised] == expected

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,8 +16,11 @@ EVALUATION_FILE = "evaluation.json"
 FEATURE_SCHEMA_FILE = "feature_schema.json"
 MANIFEST_FILE = "manifest.json"
 OUTLIERS_FILE = "outliers.npz"
+TEXTURES_FILE = "textures.npz"
 
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
+ImageFit = Literal["LETTERBOX", "STRETCH"]
+"""How an image becomes the model's square: its aspect kept, zeros around it, or every image stretched to it alike."""
 
 
 class ManifestModel(BaseModel):
@@ -172,6 +175,55 @@ class OutlierRule(ManifestModel):
     calibrated_on: int
 
 
+class TextureRule(ManifestModel):
+    """Abstain if the texture of one of a case's images is less usual than `threshold`; `file` says how that is taken.
+
+    `false_alarms`: the share of cases like those of training that it is made to cost, by `calibrated_on` cases.
+    """
+
+    file: str = TEXTURES_FILE
+    threshold: Annotated[float, Field(gt=0)]
+    false_alarms: Annotated[float, Field(gt=0, lt=1)]
+    calibrated_on: int
+
+
+class MalignantRule(ManifestModel):
+    """The most probable malignant one of `conditions` joins the prediction set where all together reach `threshold`.
+
+    Class-conditional conformal (Vovk 2012): `threshold` is the lowest of the labels' own, so that of the cases of each
+    label at least `coverage` get a set with a malignant condition. `calibrated_on`: calibration cases by condition id.
+    A label without enough cases for a threshold of its own makes it 0: every set then holds a malignant condition.
+    """
+
+    conditions: Annotated[tuple[str, ...], Field(min_length=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    calibrated_on: dict[str, int]
+
+
+class Knowledge(ManifestModel):
+    """What a model knows, beside its conditions, and what not, in plain words.
+
+    `kind`: what a photo has to show for an answer to mean anything. `unknown`: what it can't tell, of which skin cancer
+    is one for most. `measured_on`: independent cases by Fitzpatrick group, by the scale that the data has (`scale`:
+    what people said of themselves, what a clinician estimated, or what was painted). `needed`: cases under which a
+    group counts as not measured (the promotion gate's fewest). `data`: where the cases are from. `licence`: of weights
+    and head.
+    """
+
+    kind: str
+    unknown: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    scale: Literal["self_reported", "estimated", "painted"] = "self_reported"
+    measured_on: dict[FitzpatrickGroup, int] = {}
+    needed: Annotated[int, Field(ge=1)] = 72
+
+    @property
+    def not_measured(self) -> tuple[FitzpatrickGroup, ...]:
+        return tuple(group for group in get_args(FitzpatrickGroup) if self.measured_on.get(group, 0) < self.needed)
+
+
 class Manifest(ManifestModel):
     """`manifest.json`: all that a worker needs to use a bundle.
 
@@ -185,6 +237,7 @@ class Manifest(ManifestModel):
     version: Annotated[int, Field(ge=1)]
     purpose: Literal["demo", "research", "release"]
     image_size: Annotated[int, Field(ge=32, le=512)]
+    image_fit: ImageFit = "LETTERBOX"
     max_images: Literal[3] = 3
     conditions: Annotated[tuple[Condition, ...], Field(min_length=2)]
     feature_schema: str
@@ -194,6 +247,9 @@ class Manifest(ManifestModel):
     prediction_sets: PredictionSets
     abstention: AbstentionRule
     outliers: OutlierRule | None = None
+    textures: TextureRule | None = None
+    malignant: MalignantRule | None = None
+    knowledge: Knowledge | None = None
     grouped_answers: GroupedAnswers | None = None
     lineage: dict[str, str] = {}
     files: dict[str, str]

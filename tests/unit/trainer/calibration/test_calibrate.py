@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from dermis.data.samples import NOT_GIVEN
 from dermis.shared.manifest import AbstentionRule, Condition, ConditionGroup, FitzpatrickGroup, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
-from dermis.trainer.calibration.calibrate import abstention_rule, fewest, prediction_sets, set_threshold
+from dermis.trainer.calibration.calibrate import (
+    abstention_rule,
+    fewest,
+    malignant_rule,
+    prediction_sets,
+    set_threshold,
+)
 from dermis.trainer.calibration.fit import CalibrationTargets, fit_trust
 from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
 from dermis.trainer.calibration.temperature import temperature
@@ -175,6 +181,27 @@ def test_trust_is_all_of_it_together() -> None:
     assert (~hits(raw, target.argmax(1), top=3))[answered].mean() <= 0.2
     assert (whole.outlier_statistics.score(embedding[600:]) > whole.outliers.threshold).mean() <= 0.05
     assert fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=1e-4), **known).abstention == by_hand
+
+
+CONDITIONS = tuple(Condition(id=f"C{n}", name=f"c{n}") for n in range(5))
+
+
+def test_each_malignant_label_is_held_as_often_as_is_promised() -> None:
+    (known, target), (new, new_target) = draw(4000, seed=3), draw(20_000, seed=4)
+    rule = malignant_rule(known, target.argmax(1), CONDITIONS, ["c1", "c3"], coverage=0.95)
+    assert rule.conditions == ("C1", "C3")
+    for label in (1, 3):
+        here = new_target.argmax(1) == label
+        assert (new[here][:, [1, 3]].sum(1) >= rule.threshold).mean() >= 0.94
+
+
+def test_a_malignant_label_with_too_few_cases_makes_every_set_hold_one() -> None:
+    probabilities, target = draw(400, seed=5)
+    labels = target.argmax(1)
+    labels[np.flatnonzero(labels == 1)[18:]] = 0
+    few = malignant_rule(probabilities, labels, CONDITIONS, ["c1", "c3"], coverage=0.95)
+    assert (few.threshold, few.calibrated_on["C1"]) == (0.0, 18)
+    assert malignant_rule(probabilities, labels, CONDITIONS, [], coverage=0.95) is None
 
 
 def test_trust_answers_by_groups_where_a_taxonomy_is_named() -> None:

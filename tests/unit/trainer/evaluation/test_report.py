@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from dermis.shared.errors import DermisError
 from dermis.shared.evaluation import EvaluationReport
-from dermis.shared.manifest import OutlierRule, PredictionSets
+from dermis.shared.manifest import MalignantRule, OutlierRule, PredictionSets
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.fit import CalibrationTargets
 from dermis.trainer.calibration.outliers import fit_outliers
@@ -385,3 +385,23 @@ def test_a_probability_of_next_to_nothing_is_not_said_to_be_none(made: Any) -> N
 def test_a_report_of_few_cases_still_makes_a_page() -> None:
     made = predictions(n=3)
     assert "Every measure" in as_html(report_of(made))
+
+
+def test_cancers_missed_are_answered_cases_whose_set_holds_none(made: Any) -> None:
+    rule = MalignantRule(conditions=("ACNE", "TINEA"), threshold=0.3, coverage=0.95, calibrated_on={})
+    of = manifest(malignant=rule)
+    report = report_of(made, of=of)
+    judged, _ = decided(of, made)
+    malignant = np.array([True, False, False, True])
+    for name, label in (("Acne", 0), ("Tinea", 3)):
+        row = next(row for row in report.malignant if row.condition == name)
+        here = judged.labels == label
+        missed = judged.answered[here] & ~judged.sets[here][:, malignant].any(1)
+        assert row.n == here.sum()
+        assert row.missed_per_100 == pytest.approx(100 * missed.mean(), abs=0.01)
+        assert row.missed_per_100_interval[0] <= row.missed_per_100 <= row.missed_per_100_interval[1]
+        assert row.held == pytest.approx(1 - missed.mean(), abs=1e-4)
+    benign = ~malignant[judged.labels]
+    share = judged.sets[benign][:, malignant].any(1).mean()
+    assert report.benign_with_malignant.value == pytest.approx(share, abs=1e-4)
+    assert report_of(made).malignant == ()

@@ -13,7 +13,7 @@ import pytest
 
 from dermis.data.dataset import conditions_of, mix, open_dataset
 from dermis.data.generated.cases import CONDITIONS, cases
-from dermis.data.mapping import DataMapping
+from dermis.data.mapping import DataMapping, load_mapping
 from dermis.data.samples import NOT_GIVEN, SLICES
 from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
 from dermis.data.split.split import audit_split
@@ -140,7 +140,6 @@ def test_an_image_that_is_missing_or_broken_counts_as_not_sent(other: Any) -> No
     ("table", "part"),
     [
         (TABLE.replace("b.png,p1,1,Eczema", "b.png,p1,1,Tinea"), "the conditions Eczema, Tinea"),
-        (TABLE + "".join(f"{n}.png,p1,1,Eczema,,,\n" for n in range(2)), "4 images"),
         (TABLE.replace("yes,no\n", "often,no\n"), "column itch = 'often': is not foreseen"),
     ],
 )
@@ -149,6 +148,30 @@ def test_a_table_that_contradicts_its_mapping_is_refused(tmp_path: Path, table: 
     with pytest.raises(DermisError, match="DATA_TABLE") as caught:
         open_dataset(str(tmp_path), mapping=MAPPING)
     assert part in caught.value.detail
+
+
+def test_a_case_of_more_than_three_images_becomes_cases_of_one_group(tmp_path: Any) -> None:
+    table = TABLE + "".join(f"{n}.png,p1,1,Eczema,,,\n" for n in range(5))
+    open_store(tmp_path.as_uri()).put_once("manifest.csv", table.encode())
+    samples = open_dataset(str(tmp_path), mapping=MAPPING).samples
+    parts = [sample for sample in samples if sample.id.startswith("p1 1")]
+    assert [len(part.images) for part in parts] == [3, 3, 1]
+    assert len({part.group for part in parts}) == 1
+    assert len({part.id for part in samples}) == len(samples)
+
+
+def test_answers_that_are_missing_together_are_not_told(tmp_path: Any) -> None:
+    rules = load_mapping("pad_ufes_20")
+    header = "file,patient_id,lesion_id,label,gender,fitzpatrick,age,itch,grew,hurt,bleed,elevation,region\n"
+    rows = [
+        f"{n}.png,p{n},1,BCC,{'FEMALE,2.0' if n < 30 else ','},50,True,False,False,False,True,ARM\n" for n in range(60)
+    ]
+    open_store(tmp_path.as_uri()).put_once("manifest.csv", (header + "".join(rows)).encode())
+    samples = open_dataset(str(tmp_path), mapping=rules).samples
+    assert {sample.report.sex_at_birth for sample in samples} == {None}
+    assert {sample.slices["sex_at_birth"] for sample in samples} == {"FEMALE", NOT_GIVEN}
+    assert {sample.report.age_group for sample in samples} == {"AGE_50_TO_59"}
+    assert {sample.report.condition_symptoms for sample in samples} == {("ITCHING",)}
 
 
 @pytest.mark.parametrize(
@@ -256,7 +279,9 @@ def test_a_data_set_has_a_digest_and_one_name(other: Any) -> None:
         mix(other, other)
 
 
-@pytest.mark.parametrize(("name", "n", "conditions"), [("pad_ufes_20", 143, 6), ("fitzpatrick17k", 593, 12)])
+@pytest.mark.parametrize(
+    ("name", "n", "conditions"), [("pad_ufes_20", 143, 6), ("pad_ufes_20_large", 838, 6), ("fitzpatrick17k", 593, 12)]
+)
 def test_real_tables_find_their_mapping(real_data: Path, name: str, n: int, conditions: int) -> None:
     dataset = open_dataset(str(real_data / "photos" / name))
     assert (len(dataset), len(conditions_of(dataset.samples))) == (n, conditions)

@@ -143,6 +143,26 @@ class GraderAgreement(ResponseModel):
     any_interval: Interval | None = None
 
 
+class MalignantRow(ResponseModel):
+    """The cases whose reference is a malignant `condition`, of `n`, in `groups` of connected ones.
+
+    `held`: the share whose set holds a malignant condition or that got no answer; `benign_first`: whose first condition
+    is benign; `missed_per_100`: of a hundred such cases, those answered by a set without any malignant condition.
+    """
+
+    condition: str
+    n: int
+    groups: int
+    held: float
+    held_interval: Interval | None = None
+    in_set: float
+    in_set_interval: Interval | None = None
+    benign_first: float
+    benign_first_interval: Interval | None = None
+    missed_per_100: float
+    missed_per_100_interval: Interval | None = None
+
+
 class SeenInTraining(ResponseModel):
     """How many `of` the cases were in training and calibration.
 
@@ -189,6 +209,8 @@ class EvaluationReport(ResponseModel):
     confusion: Confusion | None = None
     human_agreement: GraderAgreement = GraderAgreement(n=0)
     seen_in_training: SeenInTraining | None = None
+    malignant: tuple[MalignantRow, ...] = ()
+    benign_with_malignant: Figure | None = None
 
 
 class Evaluation(ResponseModel):

@@ -73,6 +73,7 @@ class DataMapping(PolicyModel):
     a split, `case` that of the case: its rows are one concern with several images; without it every row is a case.
     `attributes`: what cases are counted by. `answers`: answer of a self-report -> the columns that tell it, only where
     the question means what SCIN's does; what no column tells is absent. The attributes of `ANSWERED` are answers too.
+    `slices`: more that evaluations are cut by, such as how copies were stored; a table may lack these columns.
     """
 
     format: Literal["dermis.data-mapping/1"] = "dermis.data-mapping/1"
@@ -85,6 +86,7 @@ class DataMapping(PolicyModel):
     case: str | None = None
     attributes: Annotated[dict[str, MappedColumn], Field(min_length=1)]
     answers: dict[str, tuple[MappedColumn, ...]] = Field(default_factory=dict)
+    slices: dict[str, MappedColumn] = Field(default_factory=dict)
 
     @field_validator("attributes")
     @classmethod
@@ -192,7 +194,8 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
 
     mapped = []
     for number, row in rows:
-        attributes = {name: read(number, row, column) for name, column in mapping.attributes.items()}
+        told = mapping.attributes | {n: column for n, column in mapping.slices.items() if column.column in row}
+        attributes = {name: read(number, row, column) for name, column in told.items()}
         answers = {name: [read(number, row, column) for column in columns] for name, columns in mapping.answers.items()}
         mapped.append(
             MappedRow(

@@ -7,10 +7,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from dermis.data.generated.cases import GeneratedCase
 from dermis.data.mapping import ANSWERED, CONDITION, DataMapping, MappedRow
+from dermis.data.missing import missing_together
 from dermis.data.samples import NOT_GIVEN, SLICES, Sample
 from dermis.data.scin.attributes import monk_bin
 from dermis.data.scin.label_policy import Labels
@@ -126,11 +128,16 @@ def mapped_samples(
 ) -> list[Sample]:
     """Return a mapped table's cases; rows of one case are its images, and what they are told of it is told of the case.
 
-    INVALID if a case has more images than a case may have or its rows name several conditions.
+    A case of more images than a case may have becomes several, in one group. Answers that are missing together in the
+    same rows (`missing_together`) are left out: their absence says who had a form. INVALID if a case names several
+    conditions.
     """
+    rows = tuple(rows)
+    withheld = withheld_answers(rows)
     cases: dict[str, list[MappedRow]] = {}
-    for row in rows:
-        cases.setdefault(row.case, []).append(row)
+    for name, of_case in _cases_of(rows):
+        for part in range(0, len(of_case), MAX_IMAGES):
+            cases[f"{name} part {part // MAX_IMAGES + 1}" if part else name] = of_case[part : part + MAX_IMAGES]
     named = duplicates or {}
     links = [
         (name, thing)
@@ -142,13 +149,12 @@ def mapped_samples(
     samples = []
     for name, of_case in cases.items():
         conditions = {row.attributes[CONDITION] for row in of_case if CONDITION in row.attributes}
-        if len(of_case) > MAX_IMAGES or len(conditions) > 1:
-            fault = (
-                f"{len(of_case)} images"
-                if len(of_case) > MAX_IMAGES
-                else f"the conditions {', '.join(sorted(conditions))}"
+        if len(conditions) > 1:
+            named_conditions = ", ".join(sorted(conditions))
+            detail = (
+                f"case {name!r} of {mapping.name} has the conditions {named_conditions}: "
+                "name another column as the mapping's case"
             )
-            detail = f"case {name!r} of {mapping.name} has {fault}: name another column as the mapping's case"
             raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
         attributes: dict[str, str] = {}
         answers: dict[str, tuple[str, ...]] = {}
@@ -158,7 +164,10 @@ def mapped_samples(
                 key: tuple(dict.fromkeys(answers.get(key, ()) + row.answers.get(key, ())))
                 for key in {**answers, **row.answers}
             }
-        report = _mapped_report(attributes, answers)
+        report = _mapped_report(
+            {key: value for key, value in attributes.items() if key not in withheld},
+            {key: values for key, values in answers.items() if key not in withheld},
+        )
         top = attributes.get(CONDITION)
         samples.append(
             Sample(
@@ -170,10 +179,25 @@ def mapped_samples(
                 top=top,
                 slices=slices(
                     report, len(of_case), **{key: value for key, value in attributes.items() if key in SLICES}
-                ),
+                )
+                | {name: attributes.get(name, NOT_GIVEN) for name in mapping.slices},
             )
         )
     return samples
+
+
+def _cases_of(rows: Iterable[MappedRow]) -> list[tuple[str, list[MappedRow]]]:
+    cases: dict[str, list[MappedRow]] = {}
+    for row in rows:
+        cases.setdefault(row.case, []).append(row)
+    return list(cases.items())
+
+
+def withheld_answers(rows: Sequence[MappedRow]) -> frozenset[str]:
+    """Return the attributes and answers that are missing together in the same rows: no self-report gets them."""
+    names = sorted({name for row in rows for name in (*row.attributes, *row.answers)} - {CONDITION})
+    present = {name: np.array([name in row.attributes or name in row.answers for row in rows]) for name in names}
+    return frozenset(name for group in missing_together(present) for name in group)
 
 
 def _mapped_report(attributes: Mapping[str, str], answers: Mapping[str, tuple[str, ...]]) -> SelfReport:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dermis.data.defaults import POLICY
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import AbstentionRule, FeatureSchema
+from dermis.shared.manifest import AbstentionRule, FeatureSchema, ImageFit, Knowledge
 from dermis.trainer.model.feature_schema import every_answer, schema_of
 from dermis.trainer.model.head import Head
 
@@ -45,20 +45,27 @@ class Config:
     the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no early stopping.
     `images_dropout`, `answers_dropout`: modality dropout, the shares of cases that train without their images, or
     without their answers. `tone_preserving`, `tone_shifting`: which augmentations. `data`: where the cases are without
-    `--data`. `risk`, `false_alarms`, `taxonomy`: see `calibration.fit`. `precision`: of what is computed in training;
-    None: mixed on a GPU, else float32.
+    `--data`. `risk`, `false_alarms`, `taxonomy`: see `calibration.fit`. `texture_alarms`: see `calibration.texture`.
+    `precision`: of what is computed in training; None: mixed on a GPU, else float32. `folds`: learn from all cases and
+    calibrate and measure by that many folds, where neither `--on-all` nor `--split` is said. `image_fit`: how an image
+    becomes a square. `storage`: of the backbone's weights in the bundle; float16 rounds them before anything is learned
+    from them. `malignant`: names of conditions that a set has to hold one of for `malignant_coverage` of the cases of
+    each. `knowledge`: what the manifest says of what it knows.
     """
 
     name: str
     purpose: Literal["demo", "research", "release"] = "research"
     seed: int = 0
     data: str | None = None
+    folds: int | None = None
     mapping: str | None = None
     policy: str = POLICY
     least_cases: int = 1
     backbone: str = "efficientnet-lite0"
     weights: str | None = "published"
     image_size: int = 224
+    image_fit: ImageFit = "LETTERBOX"
+    storage: Literal["float32", "float16"] = "float32"
     taps: tuple[str, ...] = ()
     mirrored: bool = False
     head: Head = field(default_factory=Head)
@@ -80,6 +87,10 @@ class Config:
     abstention: AbstentionRule = field(default_factory=lambda: AbstentionRule(min_probability=0.0, max_set_size=1000))
     risk: float | None = None
     false_alarms: float | None = 0.02
+    texture_alarms: float = 0.03
+    malignant: tuple[str, ...] = ()
+    malignant_coverage: float = 0.95
+    knowledge: Knowledge | None = None
     taxonomy: str | None = None
     precision: Literal["float32", "mixed_bfloat16"] | None = None
 
@@ -101,8 +112,9 @@ def load_config(name: str) -> Config:
 
 def as_json(config: Config) -> dict[str, Any]:
     """Return every value of a config, as a record of the run."""
-    values = dataclasses.asdict(dataclasses.replace(config, schema=None, abstention=None))  # type: ignore[arg-type]
+    values = dataclasses.asdict(dataclasses.replace(config, schema=None, abstention=None, knowledge=None))  # type: ignore[arg-type]
     values |= {"schema": config.schema.id, "abstention": config.abstention.model_dump(mode="json")}
+    values["knowledge"] = config.knowledge and config.knowledge.model_dump(mode="json")
     return dict(json.loads(json.dumps(values)))
 
 
@@ -146,7 +158,9 @@ def changed(config: Config, settings: Mapping[str, str]) -> Config:
 
 def _set(value: Any, field: str, text: str, name: str) -> Any:
     hints = get_type_hints(type(value))
-    simple = {key: hint for key, hint in hints.items() if key not in ("head", "schema", "stages", "abstention")}
+    simple = {
+        key: hint for key, hint in hints.items() if key not in ("head", "schema", "stages", "abstention", "knowledge")
+    }
     if field not in simple:
         raise DermisError(Kind.INVALID, "SETTING", f"{name!r} is no setting; use one of {', '.join(simple)}")
     return dataclasses.replace(value, **{field: _parsed(simple[field], text, name)})

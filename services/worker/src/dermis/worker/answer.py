@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelRef, Outcome, OutcomeKind
-from dermis.shared.manifest import Manifest
+from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
 from dermis.shared.vocabulary import SelfReport
@@ -56,7 +56,15 @@ def answer(
     fitzpatrick = report.fitzpatrick_skin_type
     outliers = ports.models.outliers(manifest)
     score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
-    decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
+    textures = ports.models.textures(manifest)
+    decision = differential.decide(
+        outputs.probabilities,
+        manifest,
+        fitzpatrick,
+        outlier_score=score,
+        texture_score=None if textures is None else textures.case_score(inputs.images[inputs.image_mask]),
+        answer_unmeasured=ports.answer_unmeasured,
+    )
     conditions = _explained_conditions(decision, manifest)
     with stages("explain"):
         shares = _shares(ports, manifest, features, outputs, conditions)
@@ -64,7 +72,7 @@ def answer(
     heatmaps: list[tuple[Heatmap, bytes]] = []
     if keep:
         with stages("heatmap"):
-            heatmaps = list(_heatmaps(images, outputs, conditions))
+            heatmaps = list(_heatmaps(images, outputs, conditions, manifest.image_fit))
         with stages("store"):
             keep(model, heatmaps)
     return outcome.model_copy(
@@ -80,6 +88,10 @@ def answer(
             "images_used": tuple(images),
             "answer_shares": shares,
             "heatmaps": tuple(drawn for drawn, _ in heatmaps),
+            "red_flags": red_flags.with_growth(outcome.red_flags)
+            if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
+            else outcome.red_flags,
+            "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
             "measured": measured_for(ports.models.evaluation(manifest), fitzpatrick),
             "stages": stages.taken(),
         }
@@ -106,19 +118,19 @@ def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[
     stacked = np.zeros((manifest.max_images, size, size, 3), np.uint8)
     mask = np.zeros(manifest.max_images, np.bool_)
     for slot, image in enumerate(images.values()):
-        stacked[slot] = prepare.fit(image, size)
+        stacked[slot] = prepare.fit(image, size, manifest.image_fit)
         mask[slot] = True
     return Inputs(images=stacked, image_mask=mask, features=features)
 
 
 def _heatmaps(
-    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]
+    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]], how: ImageFit
 ) -> Iterator[tuple[Heatmap, bytes]]:
     for place, condition in conditions:
         most = heatmap.peak(outputs.cam, place)
         for slot, (n, image) in enumerate(images.items()):
             drawn = heatmap.overlay(
-                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most
+                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most, how=how
             )
             yield Heatmap(n=n, condition=condition, place=place), drawn
 

@@ -75,6 +75,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             strikes=strikes(),
             noted=metrics.note,
             max_redeliveries=settings.max_redeliveries,
+            answer_unmeasured=settings.answer_unmeasured,
             guard=CpuGuard(settings.decode_cpu_seconds),
         )
 

@@ -17,6 +17,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
 from dermis.worker.core.quality import Policy
+from dermis.worker.core.texture import Textures
 from dermis.worker.strikes import Strikes
 
 _CALLS_AT_ONCE = 8
@@ -33,6 +34,10 @@ class Models(Protocol):
 
     def outliers(self, manifest: Manifest) -> Outliers | None:
         """Return what tells this version's outliers; None if its bundle has no such rule."""
+        ...
+
+    def textures(self, manifest: Manifest) -> Textures | None:
+        """Return what tells images of unusual texture; None if this version's bundle has no such rule."""
         ...
 
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
@@ -112,6 +117,8 @@ class Ports:
     guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
     """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
+    answer_unmeasured: bool = False
+    """Answer people of a skin type for which the model was not measured, with a warning."""
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store")
     )

@@ -48,6 +48,10 @@ class WorkerSettings(Settings):
         86_400, gt=0, description="a case that could not be finished for so long fails"
     )
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
+    answer_unmeasured: bool = Field(
+        False,
+        description="answer people of a skin type for which the model was not measured, with a warning; else abstain",
+    )
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
     alive_file: Path | None = Field(
         None, description="a file that is touched every 5 s while jobs are taken, for probes"

@@ -4,9 +4,12 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from dermis.data.images.colors import FOLLOWED, color_facts, color_tables, shortcuts
 from dermis.data.images.tables import read_images, with_cases
-from dermis.data.mapping import open_side
+from dermis.data.mapping import CONDITION, DataSide, open_side
+from dermis.data.missing import AbsenceSign, absence_signs
 from dermis.data.profile.compare import compare
 from dermis.data.profile.profile import mapped_profile, profile
 from dermis.data.profile.publish import NOTICE, publishable
@@ -14,6 +17,7 @@ from dermis.data.report.report import Report, as_json, write_report
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import open_store
 
+ABSENCE = "Absence that predicts the label"
 DIGEST_LENGTH = 16
 """Characters of a digest that stand in a key, as for evaluations."""
 
@@ -36,7 +40,10 @@ def write_profile(
         tables = profile(side.scin.tables, labels)
     else:
         tables = mapped_profile(side)
-    warnings: list[str] = []
+    signs = _absence(side)
+    warnings = [f"warning: {sign}" for sign in signs]
+    if signs:
+        facts[ABSENCE] = "; ".join(map(str, signs))
     if images:
         of_cases = with_cases(read_images(images, ("image", "color_space")), side, by_name=True)
         if not any(place >= 0 for place in of_cases.owners):
@@ -47,11 +54,23 @@ def write_profile(
             raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail)
         tables += color_tables(of_cases)
         followed = shortcuts(of_cases)
-        warnings = [f"warning: {each}" for each in followed]
+        warnings += [f"warning: {each}" for each in followed]
         facts |= color_facts(followed)
     report = Report(name="profile", title=f"{side.name}: data profile", facts=facts, tables=tables)
     lines = [*warnings, _written(write_report(report, out))]
     return "\n".join([*lines, *([f"published as {_publish(report, publish_to)}"] if publish_to else [])])
+
+
+def _absence(side: DataSide) -> tuple[AbsenceSign, ...]:
+    """Return whose absence predicts the condition, of all that the data set tells of a case."""
+    if CONDITION not in side.answers:
+        return ()
+    present = {
+        name: np.array([bool(answer) for answer in answers])
+        for name, answers in side.answers.items()
+        if name != CONDITION
+    }
+    return absence_signs(present, [answer[0] if answer else None for answer in side.answers[CONDITION]])
 
 
 def _publish(report: Report, store_url: str) -> str:
@@ -59,7 +78,7 @@ def _publish(report: Report, store_url: str) -> str:
 
     Where the data came from stays here, and so does a warning, whose shares may be of a few images.
     """
-    facts = {name: text for name, text in report.facts.items() if name not in ("Source", FOLLOWED)} | {
+    facts = {name: text for name, text in report.facts.items() if name not in ("Source", FOLLOWED, ABSENCE)} | {
         "Withheld": NOTICE
     }
     document = as_json(replace(report, facts=facts, tables=publishable(report.tables))).encode()

@@ -50,7 +50,7 @@ class Embedder:
 
     def prepared(self, data: bytes) -> npt.NDArray[np.uint8]:
         """Return an image as the worker prepares it for this bundle; INVALID if it can't be decoded."""
-        return prepare.fit(decode.decode(data).image, self.manifest.image_size)
+        return prepare.fit(decode.decode(data).image, self.manifest.image_size, self.manifest.image_fit)
 
     def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> Vectors:
         """Return float32[N, E] of prepared images, each as a case of its own."""

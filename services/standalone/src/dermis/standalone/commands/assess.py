@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import get_args
 
@@ -13,8 +14,10 @@ from dermis.shared.api_keys import id_of
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone.answers_file import read_answers
+from dermis.standalone.commands import options
 from dermis.standalone.core.answers import as_sent, from_settings, self_report
 from dermis.standalone.core.render import exit_code, render
+from dermis.standalone.temporary_run import temporary_run
 
 
 @click.command("assess", short_help="Put photos and answers through a running dermis.")
@@ -41,6 +44,7 @@ from dermis.standalone.core.render import exit_code, render
     help="Shot type of each image, in their order.",
 )
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the gateway is.")
+@options.model
 @click.option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
@@ -61,12 +65,15 @@ def command(
     settings: tuple[str, ...],
     shot_types: tuple[ShotType, ...],
     url: str,
+    model: str | None,
     key_file: Path | None,
     timeout_s: float,
     heatmaps: Path | None,
     as_json: bool,
 ) -> None:
     """Put 1 to 3 IMAGES of one skin concern, with a self-report, through a running dermis.
+
+    With --model nothing has to run: all parts are started in a temporary folder with that model, and stopped.
 
     \b
     Exit code: 0 differential, 3 abstention, 4 rejection (no image was usable),
@@ -77,6 +84,7 @@ def command(
       dermis assess arm.jpg
       dermis assess arm.jpg near.jpg --set body_parts=ARM,LEG --set condition_symptoms=ITCHING
       dermis assess arm.jpg --answers answers.json --json
+      dermis assess --model lesions mole.jpg --set related_category=GROWTH_OR_MOLE
       dermis assess arm.jpg --heatmaps ./heatmaps
     """
     if len(images) > MAX_IMAGES:
@@ -90,8 +98,12 @@ def command(
     report = self_report(
         {**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set")
     )
-    deadline = time.monotonic() + timeout_s
-    with Client(url, key=_read_key(key_file) if key_file else None) as client:
+    key = _read_key(key_file) if key_file and not model else None
+    with (
+        temporary_run(model, timeout_s=timeout_s) if model else nullcontext(url) as where,
+        Client(where, key=key) as client,
+    ):
+        deadline = time.monotonic() + timeout_s
         sent = as_sent(report)
         case = client.submit(images, shot_types=shot_types, report=sent, wait=timeout_s, timeout=timeout_s)
         try:

@@ -35,6 +35,13 @@ VARIABLES = {
 }
 
 
+model = click.option(
+    "--model",
+    type=click.Choice(["demo", "lesions"]),
+    help="A model that dermis ships: drawings without meaning, or six kinds of growths, for research.",
+)
+
+
 def as_variables(options: dict[str, Any]) -> dict[str, str]:
     """Return the variables that the options which were given stand for."""
     return {VARIABLES[name]: str(value) for name, value in options.items() if value is not None}

@@ -22,6 +22,7 @@ from dermis.standalone.supervisor import Supervisor
 @options.placement
 @options.host
 @options.port
+@options.model
 @click.option(
     "--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds that the parts get to become ready."
 )
@@ -33,17 +34,18 @@ from dermis.standalone.supervisor import Supervisor
     show_default=True,
     help="Seconds that the parts get to finish their work.",
 )
-def command(wait_s: float, drain_s: float, **option_values: Any) -> None:
+def command(wait_s: float, drain_s: float, model: str | None, **option_values: Any) -> None:
     """Run all parts on this machine until Ctrl-C.
 
     Starts Redis, metadata, serving, worker, sweep and gateway as processes with the variables that a pod has, and
     starts each again if it dies. A part whose variable is set (DERMIS_BROKER_URL, DERMIS_METADATA_ADDRESS,
-    DERMIS_SERVING_ADDRESS) is used and not started. A store without a model gets the demo bundle. Ctrl-C drains; a
-    second one kills.
+    DERMIS_SERVING_ADDRESS) is used and not started. A store without a model gets the demo bundle; --model makes a
+    shipped one current, in any store. Ctrl-C drains; a second one kills.
 
     \b
     Examples:
       dermis up
+      dermis up --model lesions
       dermis up --port 9000 --state ./state
       DERMIS_BROKER_URL=redis://10.0.0.5/0 dermis up --store gs://bucket/dermis
     """
@@ -65,9 +67,9 @@ def command(wait_s: float, drain_s: float, **option_values: Any) -> None:
         supervisor = Supervisor(plan.parts, plan.environ, logs)
         supervisor.start()
         try:
-            from dermis.standalone.bundle import ensure_bundle  # heavy; meanwhile the parts are starting
+            from dermis.standalone.bundle import ensure_model  # heavy; meanwhile the parts are starting
 
-            manifest = ensure_bundle(open_store(settings.store_url))
+            manifest = ensure_model(open_store(settings.store_url), model)
             supervisor.wait_ready(seconds=wait_s, cancelled=stop)
             if not stop.is_set():
                 click.echo(

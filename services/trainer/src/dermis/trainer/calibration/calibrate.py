@@ -11,7 +11,14 @@ from typing import get_args
 import numpy as np
 from scipy.stats import beta
 
-from dermis.shared.manifest import AbstentionRule, FitzpatrickGroup, PredictionSets, SelectiveRisk
+from dermis.shared.manifest import (
+    AbstentionRule,
+    Condition,
+    FitzpatrickGroup,
+    MalignantRule,
+    PredictionSets,
+    SelectiveRisk,
+)
 from dermis.trainer.metrics import Floats, Ints, hits
 
 SHARES = tuple(n / 20 for n in range(1, 21))
@@ -64,6 +71,35 @@ def prediction_sets(probabilities: Floats, target: Floats, groups: Groups, *, co
         here = np.array([group in pooled or other == group for other in groups], bool)
         thresholds[group] = round(set_threshold(probabilities[here], target[here], coverage=coverage), 6)
     return PredictionSets(coverage=coverage, thresholds=thresholds, calibrated_on=counts, pooled=pooled)
+
+
+def malignant_rule(
+    probabilities: Floats,
+    labels: Ints,
+    conditions: Sequence[Condition],
+    malignant: Sequence[str],
+    *,
+    coverage: float,
+) -> MalignantRule | None:
+    """Return the rule by which sets hold a malignant condition for `coverage` of the new cases of each malignant label.
+
+    `malignant`: names of conditions; None where the model knows none of them. The score of a case is the probability of
+    all malignant conditions together; of each label the k-th smallest is its threshold, k = floor((n + 1)(1 -
+    coverage)), or 0 where k is 0 (split conformal by class, Vovk 2012); the lowest of them counts.
+    """
+    places = [place for place, condition in enumerate(conditions) if condition.name in malignant]
+    if not places:
+        return None
+    score = probabilities[:, places].sum(1)
+    own = [np.sort(score[labels == place]) for place in places]
+    ranks = [int(np.floor((len(scores) + 1) * (1 - coverage) + 1e-9)) for scores in own]
+    thresholds = [float(scores[rank - 1]) if rank else 0.0 for scores, rank in zip(own, ranks, strict=True)]
+    return MalignantRule(
+        conditions=tuple(conditions[place].id for place in places),
+        threshold=float(np.floor(min(thresholds) * 1e6) / 1e6),
+        coverage=coverage,
+        calibrated_on={conditions[place].id: len(scores) for place, scores in zip(places, own, strict=True)},
+    )
 
 
 def abstention_rule(

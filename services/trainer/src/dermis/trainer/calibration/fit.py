@@ -6,8 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermis.data.scin.taxonomy import load_taxonomy
-from dermis.shared.manifest import AbstentionRule, Calibration, Condition, GroupedAnswers, OutlierRule, PredictionSets
-from dermis.trainer.calibration.calibrate import Groups, abstention_rule, prediction_sets
+from dermis.shared.manifest import (
+    AbstentionRule,
+    Calibration,
+    Condition,
+    GroupedAnswers,
+    MalignantRule,
+    OutlierRule,
+    PredictionSets,
+)
+from dermis.trainer.calibration.calibrate import Groups, abstention_rule, malignant_rule, prediction_sets
 from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.calibration.temperature import temperature
@@ -23,6 +31,7 @@ class CalibrationTargets:
     `abstention`: the rule to take as it is, or, with a `risk`, where none keeps that (of top `top`).
 
     `false_alarms`: share of cases like those of training that the outlier rule may cost; None for no such rule.
+    `malignant`: names of conditions, see `malignant_rule`.
 
     `taxonomy`: by whose groups to answer, at the same `coverage`; None: by conditions alone.
     """
@@ -32,6 +41,8 @@ class CalibrationTargets:
     risk: float | None = None
     top: int = 3
     false_alarms: float | None = None
+    malignant: tuple[str, ...] = ()
+    malignant_coverage: float = 0.95
     taxonomy: str | None = None
 
 
@@ -44,6 +55,7 @@ class Trust:
     abstention: AbstentionRule
     outliers: OutlierRule | None
     outlier_statistics: Outliers | None
+    malignant: MalignantRule | None = None
     grouped_answers: GroupedAnswers | None = None
 
 
@@ -96,4 +108,7 @@ def fit_trust(
         grouped_answers=grouped,
         outliers=outliers[1] if outliers else None,
         outlier_statistics=outliers[0] if outliers else None,
+        malignant=malignant_rule(
+            probabilities, labels, conditions, wanted.malignant, coverage=wanted.malignant_coverage
+        ),
     )

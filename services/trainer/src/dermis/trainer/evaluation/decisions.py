@@ -54,6 +54,7 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             "calibration": trust.calibration,
             "prediction_sets": trust.prediction_sets,
             "abstention": trust.abstention,
+            "malignant": trust.malignant,
             "grouped_answers": trust.grouped_answers,
         }
         decided[fold] = manifest.model_copy(update=update)

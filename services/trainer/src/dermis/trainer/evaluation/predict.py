@@ -22,7 +22,15 @@ from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FEATURE_SCHEMA_FILE, MANIFEST_FILE, Condition, FeatureSchema, Manifest, VersionRef
+from dermis.shared.manifest import (
+    FEATURE_SCHEMA_FILE,
+    MANIFEST_FILE,
+    Condition,
+    FeatureSchema,
+    ImageFit,
+    Manifest,
+    VersionRef,
+)
 from dermis.shared.openvino import core
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
@@ -140,7 +148,9 @@ def predict(
             for (case, _), one in zip(keys, looked, strict=True):
                 if one.lost:
                     lost[one.lost].append(case)
-            images, mask, judged = _slots(samples, iter(looked), size=size, quality_filter=quality_filter)
+            images, mask, judged = _slots(
+                samples, iter(looked), size=size, how=bundle.manifest.image_fit, quality_filter=quality_filter
+            )
             reports += judged
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
@@ -178,7 +188,7 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
     The model gets every image that can be read; serving leaves UNUSABLE images out.
     """
     outputs = keras_outputs(model, config, dataset, names=("probabilities", "logits", "answers_logits", "embedding"))
-    first = arrays(replace(dataset, samples=dataset.samples[:1]), config.schema, config.image_size)
+    first = arrays(replace(dataset, samples=dataset.samples[:1]), config.schema, config.image_size, config.image_fit)
     nothing = without_images(without_answers(first, config.schema))
     no_answers = model.predict(nothing, verbose=0)["answers_logits"]
     raw: dict[Modality, Floats] = {
@@ -193,7 +203,7 @@ def keras_outputs(model: Any, config: Config, dataset: Dataset, *, names: Sequen
     """Return some outputs [N,...] of a trained Keras model; no more than a batch of images is in memory at once."""
     rows: dict[str, list[Floats]] = {name: [] for name in names}
     for samples in _batches(dataset.samples):
-        batch = arrays(replace(dataset, samples=tuple(samples)), config.schema, config.image_size)
+        batch = arrays(replace(dataset, samples=tuple(samples)), config.schema, config.image_size, config.image_fit)
         outputs = model.predict_on_batch(batch)
         for name in names:
             rows[name].append(outputs[name])
@@ -263,7 +273,7 @@ def _look(store: ImageSource, key: str, policy: quality.Policy, change: Change |
 
 
 def _slots(
-    samples: Sequence[Sample], read: Iterator[_Looked], *, size: int, quality_filter: bool
+    samples: Sequence[Sample], read: Iterator[_Looked], *, size: int, how: ImageFit, quality_filter: bool
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], list[tuple[QualityReport, ...]]]:
     images = np.zeros((len(samples), MAX_IMAGES, size, size, 3), np.uint8)
     mask = np.zeros((len(samples), MAX_IMAGES), bool)
@@ -274,7 +284,7 @@ def _slots(
         usable = [one.image for one in looked if one.image is not None and one.report.verdict is not Verdict.UNUSABLE]
         chosen = usable if usable and quality_filter else [one.image for one in looked if one.image is not None]
         for slot, image in enumerate(chosen):
-            images[row, slot], mask[row, slot] = fit(image, size), True
+            images[row, slot], mask[row, slot] = fit(image, size, how), True
     return images, mask, reports
 
 

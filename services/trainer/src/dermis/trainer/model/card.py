@@ -34,7 +34,7 @@ absent. No answer on
 - Output: calibrated probabilities of {len(manifest.conditions)} conditions: \
 {", ".join(c.name for c in manifest.conditions)}.
 - Data: {report.data}
-
+{_knowledge(manifest)}
 ## Measured on {report.n} test cases
 
 | shown | top-1 | top-3 |
@@ -62,11 +62,11 @@ Abstained: {_number(metrics["abstained"], ".1%")}.
 | | measured |
 |---|---|
 {_more(report.overall)}
-What each figure means: docs/explanation/evaluation.md.
+{_malignant(manifest, report)}What each figure means: docs/explanation/evaluation.md.
 
 {_slices("Monk skin tone (as painted or graded)", report.slices["monk_skin_tone"])}
 {_slices("Fitzpatrick skin type (as answered)", report.slices["fitzpatrick_self"])}
-{_slices("Condition", report.slices["condition"])}"""
+{_slices("Condition", report.slices["condition"])}{_stored(report)}"""
 
 
 _MORE = {
@@ -104,6 +104,52 @@ def _promises(manifest: Manifest) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
+def _knowledge(manifest: Manifest) -> str:
+    """Return what the model knows and what not, and for whom it gives no answer."""
+    if (knows := manifest.knowledge) is None:
+        return ""
+    measured = ", ".join(f"{group} {n}" for group, n in knows.measured_on.items())
+    lines = [f"- Knows: {knows.kind}. Data: {knows.data}." if knows.data else f"- Knows: {knows.kind}."]
+    lines += [f"- Does not know: {each}." for each in knows.unknown]
+    lines.append(f"- Measured on people by Fitzpatrick group ({knows.scale.replace('_', '-')}): {measured}.")
+    if knows.not_measured:
+        groups = ", ".join(knows.not_measured)
+        lines.append(f"- No answer for people who report a type of {groups}: fewer than {knows.needed} were measured.")
+    if knows.licence:
+        lines.append(f"- Licence: {knows.licence}.")
+    if manifest.outliers:
+        lines.append("- Photos unlike those of training get no answer.")
+    return "\n".join(lines) + "\n"
+
+
+def _malignant(manifest: Manifest, report: EvaluationReport) -> str:
+    """Return how many cancers are missed, by condition."""
+    if manifest.malignant is None or not report.malignant:
+        return ""
+    rows = "".join(
+        f"| {row.condition} | {row.n} | {row.missed_per_100:.1f} ({_range_of(row.missed_per_100_interval, '.1f')}) | "
+        f"{row.in_set:.3f} ({_range(row.in_set_interval)}) | "
+        f"{row.benign_first:.3f} ({_range(row.benign_first_interval)}) |\n"
+        for row in report.malignant
+    )
+    return f"""## Cancers missed
+
+It can't rule out skin cancer. A set gets the most probable malignant condition where all of them together reach
+{manifest.malignant.threshold:.3f}, so that of each malignant condition {manifest.malignant.coverage:.0%} of the cases
+get one. Missed is a case that was answered by a set without any.
+
+| condition | n | missed per 100 | set holds a malignant condition | benign first |
+|---|---|---|---|---|
+{rows}
+{_alarms(report)}
+"""
+
+
+def _stored(report: EvaluationReport) -> str:
+    rows = report.slices.get("stored_size", ())
+    return f"\n{_slices('How copies were stored', rows)}" if rows else ""
+
+
 def _slices(title: str, rows: Sequence[Slice]) -> str:
     lines = (
         f"| {row.value} | {row.n} | "
@@ -120,6 +166,17 @@ def _figure(figure: Figure) -> str:
 
 def _number(value: float | None, spec: str = ".3f") -> str:
     return "not stated" if value is None else format(value, spec)
+
+
+def _alarms(report: EvaluationReport) -> str:
+    if report.benign_with_malignant is None:
+        return ""
+    price = _figure(report.benign_with_malignant)
+    return f"The price: of the benign cases {price} get a set with a malignant condition too.\n"
+
+
+def _range_of(pair: Interval, spec: str) -> str:
+    return f"{pair[0]:{spec}}-{pair[1]:{spec}}" if pair else "too few for an interval"
 
 
 def _range(pair: Interval) -> str:

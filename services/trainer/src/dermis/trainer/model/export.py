@@ -1,6 +1,7 @@
 """Exports a trained model as a SavedModel with one signature, for TensorFlow Serving, TensorFlow and OpenVINO."""
 
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -39,10 +40,21 @@ def serving_model(backbone: keras.Model, head: keras.Model, *, settings: Head, m
     return join(folded, whole)
 
 
-def export(model: keras.Model, folder: Path) -> None:
-    """Write `model` (see `serving_model`) as a SavedModel, with a warm-up request of one case."""
+def rounded_to_float16(backbone: keras.Model) -> keras.Model:
+    """Round a backbone's weights, in place, to what float16 holds: `export` can then store them so without any loss."""
+    backbone.set_weights([np.asarray(weight, np.float16).astype(np.float32) for weight in backbone.get_weights()])
+    return backbone
+
+
+def export(
+    model: keras.Model, folder: Path, *, name: str = MODEL_NAME, storage: Literal["float32", "float16"] = "float32"
+) -> None:
+    """Write `model` (see `serving_model`) as a SavedModel, with a warm-up request of one case.
+
+    `storage`: float16 keeps every weight that float16 holds exactly in half the bytes; the graph reads it as float32.
+    """
     served = tf.Module()
-    served.weights = [weight.value for weight in model.variables]
+    served.weights = [_stored(weight, storage) for weight in model.variables]
     inputs = [
         tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name=name)
         for name, tensor in zip(("images", "image_mask", "features"), _inputs(model), strict=True)
@@ -50,13 +62,29 @@ def export(model: keras.Model, folder: Path) -> None:
 
     @tf.function(input_signature=inputs, autograph=False)  # type: ignore[untyped-decorator]
     def serve(images: tf.Tensor, image_mask: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = model({"images": images, "image_mask": image_mask, "features": features}, training=False)
+        case = {"images": images, "image_mask": image_mask, "features": features}
+        if storage == "float32":
+            outputs = model(case, training=False)
+        else:
+            read = {id(w): tf.cast(s, tf.float32) for w, s in zip(model.variables, served.weights, strict=True)}
+            trained, fixed = (
+                [read[id(weight)] for weight in weights]
+                for weights in (model.trainable_variables, model.non_trainable_variables)
+            )
+            outputs, _ = model.stateless_call(trained, fixed, case, training=False)
         return {name: outputs[name] for name in _OUTPUTS}
 
     tf.saved_model.save(served, str(folder), signatures={SIGNATURE: serve})
     one: Arrays = {spec.name: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype) for spec in inputs}
     one["image_mask"][:, 0] = True
-    write_warm_up(folder / WARM_UP, one)
+    write_warm_up(folder / WARM_UP, one, name=name)
+
+
+def _stored(weight: keras.Variable, storage: str) -> tf.Variable:
+    values = weight.numpy()
+    half = values.astype(np.float16)
+    exact = storage == "float16" and np.array_equal(half.astype(np.float32), values)
+    return tf.Variable(half, trainable=False) if exact else weight.value
 
 
 def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
@@ -84,10 +112,10 @@ def signature(folder: Path) -> dict[str, str]:
     }
 
 
-def write_warm_up(path: Path, inputs: Arrays) -> None:
+def write_warm_up(path: Path, inputs: Arrays, *, name: str = MODEL_NAME) -> None:
     """Write a TFRecord of one PredictionLog, which TensorFlow Serving replays before it calls a version AVAILABLE."""
     request = pb.PredictRequest(
-        model_spec=pb.ModelSpec(name=MODEL_NAME, signature_name=SIGNATURE),
+        model_spec=pb.ModelSpec(name=name, signature_name=SIGNATURE),
         inputs={name: to_proto(array) for name, array in inputs.items()},
     )
     log = pb.PredictionLog(predict_log=pb.PredictLog(request=request)).SerializeToString(deterministic=True)

@@ -14,7 +14,7 @@ from dermis.data.samples import Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError
-from dermis.shared.manifest import Condition, FeatureSchema
+from dermis.shared.manifest import Condition, FeatureSchema, ImageFit
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.decode import decode
@@ -54,37 +54,37 @@ def features(samples: Sequence[Sample], schema: FeatureSchema) -> npt.NDArray[np
     return encode_batch(schema, [sample.report for sample in samples])
 
 
-def prepare(data: bytes, size: int) -> Image | None:
+def prepare(data: bytes, size: int, how: ImageFit = "LETTERBOX") -> Image | None:
     """Return an image as the worker prepares it, uint8[size,size,3]; None if it can't be decoded."""
     try:
-        return fit(decode(data).image, size)
+        return fit(decode(data).image, size, how)
     except DermisError as error:
         if error.retryable:
             raise
         return None
 
 
-def read_image(store: ImageSource, key: str, size: int) -> Image | None:
+def read_image(store: ImageSource, key: str, size: int, how: ImageFit = "LETTERBOX") -> Image | None:
     """Return a prepared image; None if it is missing or can't be decoded."""
     try:
-        return prepare(store.get(key), size)
+        return prepare(store.get(key), size, how)
     except BlobNotFound:
         return None
 
 
-def read_images(store: ImageSource, keys: Sequence[str], size: int) -> list[Image | None]:
+def read_images(store: ImageSource, keys: Sequence[str], size: int, how: ImageFit = "LETTERBOX") -> list[Image | None]:
     """Read images in the order of their keys, by a few threads."""
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda key: read_image(store, key, size), keys))
+        return list(pool.map(lambda key: read_image(store, key, size, how), keys))
 
 
-def arrays(dataset: Dataset, schema: FeatureSchema, image_size: int) -> Inputs:
+def arrays(dataset: Dataset, schema: FeatureSchema, image_size: int, how: ImageFit = "LETTERBOX") -> Inputs:
     """Return all inputs of a data set.
 
     An image that is missing or can't be decoded is masked, as if it had not been sent.
     """
     keys = [key for sample in dataset.samples for key in sample.images]
-    read = iter(read_images(dataset.store, keys, image_size))
+    read = iter(read_images(dataset.store, keys, image_size, how))
     images = np.zeros((len(dataset), MAX_IMAGES, image_size, image_size, 3), np.uint8)
     mask = np.zeros((len(dataset), MAX_IMAGES), bool)
     for row, sample in enumerate(dataset.samples):

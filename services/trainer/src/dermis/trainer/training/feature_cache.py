@@ -16,6 +16,7 @@ import tensorflow as tf
 from dermis.data.dataset import Dataset
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import ImageFit
 from dermis.trainer.model.backbones.graph import digest
 from dermis.trainer.model.inputs import prepare
 from dermis.worker.core.prepare import Image
@@ -90,6 +91,7 @@ def embed(
     *,
     views: Sequence[str] = ("plain",),
     pooled: bool,
+    how: ImageFit = "LETTERBOX",
     quiet: bool = False,
 ) -> tuple[Cache, Places]:
     """Return the cache of what a backbone makes of a data set's images, and where they lie.
@@ -99,7 +101,7 @@ def embed(
     """
     size, (height, width, channels) = backbone.input.shape[1], backbone.output.shape[1:]
     precision = "" if backbone.compute_dtype == "float32" else f"-{backbone.compute_dtype}"
-    name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{precision}"
+    name = f"{digest(backbone)[:32]}-{size}-{'pooled' if pooled else 'maps'}{precision}{_suffix(how)}"
     cache = Cache(folder / name, (1, 1, channels) if pooled else (height, width, channels))
 
     @tf.function(  # type: ignore[untyped-decorator]
@@ -110,14 +112,29 @@ def embed(
         return tf.reduce_mean(maps, axis=(1, 2), keepdims=True) if pooled else maps
 
     return cache, fill(
-        cache, dataset, size, lambda images: run(tf.constant(images)).numpy(), views=views, label="embed", quiet=quiet
+        cache,
+        dataset,
+        size,
+        lambda images: run(tf.constant(images)).numpy(),
+        views=views,
+        how=how,
+        label="embed",
+        quiet=quiet,
     )
 
 
-def keep_prepared(dataset: Dataset, size: int, folder: Path, *, quiet: bool = False) -> tuple[Cache, Places]:
+def _suffix(how: ImageFit) -> str:
+    return "" if how == "LETTERBOX" else f"-{how.lower()}"
+
+
+def keep_prepared(
+    dataset: Dataset, size: int, folder: Path, *, how: ImageFit = "LETTERBOX", quiet: bool = False
+) -> tuple[Cache, Places]:
     """Return the cache of a data set's images as the worker prepares them, uint8[S,S,3], and where they lie."""
-    cache = Cache(folder / f"prepared-{size}", (size, size, 3), np.uint8)
-    return cache, fill(cache, dataset, size, lambda images: images, views=("plain",), label="prepare", quiet=quiet)
+    cache = Cache(folder / f"prepared-{size}{_suffix(how)}", (size, size, 3), np.uint8)
+    return cache, fill(
+        cache, dataset, size, lambda images: images, views=("plain",), how=how, label="prepare", quiet=quiet
+    )
 
 
 def fill(
@@ -127,6 +144,7 @@ def fill(
     make: Callable[[Rows], Rows],
     *,
     views: Sequence[str],
+    how: ImageFit,
     label: str,
     quiet: bool,
 ) -> Places:
@@ -149,7 +167,7 @@ def fill(
             data = dataset.read(key)
             name = hashlib.sha256(data or b"").hexdigest()
             missing = [view for view in views if f"{name} {view}" not in cache and f"{name} {view}" not in pending]
-            image = prepare(data, size) if data and missing else None
+            image = prepare(data, size, how) if data and missing else None
             if data is None or (missing and image is None):
                 continue
             names[key] = name

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import keras
 
-from dermis.shared.manifest import Condition, Manifest
+from dermis.shared.manifest import MODEL_NAME, Condition, Knowledge, Manifest
 from dermis.trainer.calibration.fit import Trust
 from dermis.trainer.config import Config
 
@@ -15,14 +15,18 @@ def make_manifest(
     conditions: tuple[Condition, ...],
     trust: Trust,
     *,
+    name: str = MODEL_NAME,
+    knowledge: Knowledge | None = None,
     version: int,
     lineage: Mapping[str, str],
 ) -> Manifest:
     """Return the bundle's manifest, as yet without the digests of its files."""
     return Manifest(
+        name=name,
         version=version,
         purpose=config.purpose,
         image_size=config.image_size,
+        image_fit=config.image_fit,
         conditions=conditions,
         feature_schema=config.schema.id,
         embedding_size=model.output["embedding"].shape[1],
@@ -31,6 +35,8 @@ def make_manifest(
         prediction_sets=trust.prediction_sets,
         abstention=trust.abstention,
         outliers=trust.outliers,
+        malignant=trust.malignant,
+        knowledge=knowledge,
         grouped_answers=trust.grouped_answers,
         lineage=dict(lineage),
         files={},

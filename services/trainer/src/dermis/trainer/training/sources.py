@@ -38,7 +38,7 @@ def open_source(
     positions is enough.
     """
     if stage.images == "augmented":
-        prepared, places = keep_prepared(dataset, config.image_size, cache, quiet=quiet)
+        prepared, places = keep_prepared(dataset, config.image_size, cache, how=config.image_fit, quiet=quiet)
         source: Source = Augmented(prepared, places, augmentation(config))
         return source if trunk is None else ThroughTrunk(source, trunk, pooled=pooled)
     if trunk is None:
@@ -48,7 +48,7 @@ def open_source(
             'a stage that trains the whole backbone has nothing to cache: say images="augmented"',
         )
     views = ("plain", "mirror") if config.mirrored else ("plain",)
-    features, places = embed(dataset, trunk, cache, views=views, pooled=pooled, quiet=quiet)
+    features, places = embed(dataset, trunk, cache, views=views, pooled=pooled, how=config.image_fit, quiet=quiet)
     return CachedViews(features, places, views, mean=config.mirrored and (pooled or stage.after is None))
 
 

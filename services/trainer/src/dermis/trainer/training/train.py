@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import click
 import keras
@@ -20,9 +21,20 @@ from dermis.data.dataset import Dataset, mix, open_dataset
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Split, from_text
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FEATURE_SCHEMA_FILE, OUTLIERS_FILE, Condition, Manifest
+from dermis.shared.manifest import (
+    FEATURE_SCHEMA_FILE,
+    MODEL_NAME,
+    OUTLIERS_FILE,
+    TEXTURES_FILE,
+    Condition,
+    FitzpatrickGroup,
+    Knowledge,
+    Manifest,
+)
 from dermis.shared.stores import open_store
+from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
+from dermis.trainer.calibration.texture import fit_textures
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
 from dermis.trainer.evaluation.predict import keras_outputs, open_bundle, predict, predict_uncalibrated
@@ -34,10 +46,11 @@ from dermis.trainer.model import bundle
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.card import model_card
-from dermis.trainer.model.export import check_agreement, export, serving_model
+from dermis.trainer.model.export import check_agreement, export, rounded_to_float16, serving_model
 from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.runs import Run
+from dermis.trainer.registry.gate import N_MIN
 from dermis.trainer.registry.publish import publish_next
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.epoch_log import EpochLog
@@ -51,9 +64,12 @@ from dermis.trainer.training.parts import Parts, known_conditions, split_parts, 
 from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
 from dermis.trainer.training.signals import Stop
 from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
+from dermis.worker.core import texture
+from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import to_bytes
 
 CHECKPOINT_FILE = "progress.npz"
+_SCALES = {"self_reported": "self", "painted": "self", "estimated": "estimated"}
 
 
 def train(options: TrainOptions, *, stop: Stop) -> None:
@@ -65,13 +81,14 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
     parts = split_parts(dataset, split)
     if options.grid and not options.resume:
         config = search_settings(config, parts, options)
-    if options.on_all:
+    folds = options.on_all or (None if options.split else config.folds)
+    if folds:
         parts = whole(dataset.labelled())
 
     # Start a run, or resume one
     store = open_store(options.store)
     run = open_run(store, run_config(config, dataset, split), resume=options.resume)
-    run.learns(training_record(parts, on_all=bool(options.on_all)))
+    run.learns(training_record(parts, on_all=bool(folds)))
     workspace = Workspace(cache=options.cache, run=run, tensorboard=options.tensorboard, quiet=options.quiet)
     lineage = {
         "config": options.config,
@@ -85,7 +102,7 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
     with TemporaryDirectory() as scratch, failures_recorded(run):
         stop.on_signal = partial(record_stop, run, scratch)
         folder, data = Path(scratch, "bundle"), f"{dataset.name}; {dataset.policy}"
-        build_bundle(config, parts, folder, workspace, folds=options.on_all, data=data, lineage=lineage)
+        build_bundle(config, parts, folder, workspace, folds=folds, data=data, lineage=lineage)
         version = publish_next(store, folder)
     run.finish(version)
     click.echo(f"published {version.name}/{version.version} in {options.store}")
@@ -97,16 +114,19 @@ def build_bundle(
     folder: Path,
     workspace: Workspace,
     *,
+    name: str = MODEL_NAME,
     folds: int | None = None,
     version: int = 1,
     data: str = "",
     lineage: Mapping[str, str] | None = None,
+    textures: tuple[Sequence[Dataset], Sequence[Dataset]] | None = None,
 ) -> Manifest:
     """Build a bundle in `folder`, which must not exist yet; a resumed run goes on after its last checkpoint.
 
     `folds`: the model learns from all of `parts.train`. It is calibrated and evaluated by the predictions of models of
     the same config for folds that they did not see; each has learned from fewer cases, so the figures are, if anything,
-    too low.
+    too low. `textures`: images of the same kind at several sizes; on the texture of the first an
+    out-of-distribution rule is fitted, on that of the second it is calibrated.
     """
     conditions = known_conditions(parts.train, config)
     parts, lineage = parts.of(conditions), dict(lineage or {})
@@ -127,11 +147,18 @@ def build_bundle(
         abstention=config.abstention,
         risk=config.risk,
         false_alarms=config.false_alarms,
+        malignant=config.malignant,
+        malignant_coverage=config.malignant_coverage,
         taxonomy=config.taxonomy,
     )
     trust = calibrate(wanted, config, model, parts.train, calibration, pooled_folds=unseen is not None)
-    manifest = make_manifest(config, model, conditions, trust, version=version, lineage=lineage)
+    knowledge = measured_knowledge(config, unseen or parts.test)
+    manifest = make_manifest(
+        config, model, conditions, trust, name=name, knowledge=knowledge, version=version, lineage=lineage
+    )
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
+    if textures:
+        manifest = add_textures(config, manifest, textures, folder)
     write_evaluation(wanted, manifest, trust, parts, folder, unseen=unseen, calibrated_on=len(calibration), data=data)
     return bundle.write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
 
@@ -197,7 +224,8 @@ def new_backbone(config: Config) -> keras.Model:
     """Return the backbone that training starts from; of a trained one batch norm is folded, and stays so."""
     with devices().scope():
         backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
-        return fold_batch_norm(backbone) if config.weights else backbone
+        backbone = fold_batch_norm(backbone) if config.weights else backbone
+    return rounded_to_float16(backbone) if config.storage == "float16" else backbone
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -341,14 +369,48 @@ def calibrate(
 # Export
 
 
+def measured_knowledge(config: Config, measured: Predictions | Dataset) -> Knowledge | None:
+    """Return the config's knowledge with the independent cases that each Fitzpatrick group was measured on."""
+    if config.knowledge is None:
+        return None
+    if isinstance(measured, Predictions):
+        types, groups = measured.slices[f"fitzpatrick_{_SCALES[config.knowledge.scale]}"], measured.groups
+    else:
+        scale = f"fitzpatrick_{_SCALES[config.knowledge.scale]}"
+        types = tuple(sample.slices[scale] for sample in measured.samples)
+        groups = tuple(sample.group for sample in measured.samples)
+    independent: dict[FitzpatrickGroup, set[str]] = {group: set() for group in get_args(FitzpatrickGroup)}
+    for value, group in zip(types, groups, strict=True):
+        if value in set(FitzpatrickSkinType) and (of := FITZPATRICK_GROUPS.get(FitzpatrickSkinType(value))):
+            independent[of].add(group)
+    counts = {group: len(members) for group, members in independent.items()}
+    return config.knowledge.model_copy(update={"measured_on": counts, "needed": N_MIN})
+
+
+def add_textures(
+    config: Config, manifest: Manifest, textures: tuple[Sequence[Dataset], Sequence[Dataset]], folder: Path
+) -> Manifest:
+    """Write the bundle's texture file and return the manifest with its rule."""
+    fitted, rule = fit_textures(
+        *textures,
+        image_size=config.image_size,
+        how=config.image_fit,
+        false_alarms=config.texture_alarms,
+    )
+    (folder / TEXTURES_FILE).write_bytes(texture.to_bytes(fitted))
+    return manifest.model_copy(update={"textures": rule})
+
+
 def export_bundle(
     model: keras.Model, config: Config, manifest: Manifest, trust: Trust, test: Dataset, folder: Path, *, quiet: bool
 ) -> None:
     """Write a bundle but for its evaluation into a new folder, and make sure that what serves is what was trained."""
     folder.mkdir(parents=True)
-    export(model, folder)
+    export(model, folder, name=manifest.name, storage=config.storage)
     difference = check_agreement(
-        folder, model, arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size)
+        folder,
+        model,
+        arrays(replace(test, samples=test.samples[:16]), config.schema, config.image_size, config.image_fit),
     )
     if not quiet:
         click.echo(f"largest difference of TensorFlow and OpenVINO to the trained model: {difference:.2g}")

@@ -10,7 +10,9 @@ from dermis.shared.evaluation import EvaluationReport, read_report
 from dermis.shared.manifest import EVALUATION_FILE, FeatureSchema, Manifest, VersionRef
 from dermis.shared.ports import BlobStore
 from dermis.shared.telemetry import log
-from dermis.worker.core.outliers import Outliers, from_bytes
+from dermis.worker.core import outliers, texture
+from dermis.worker.core.outliers import Outliers
+from dermis.worker.core.texture import Textures
 
 _LOOK_EVERY_S = 2.0
 _BROKEN = (Kind.INVALID, Kind.NOT_FOUND)
@@ -29,6 +31,7 @@ class StoreModels:
         self._manifest: Manifest | None = None
         self._looked = -_LOOK_EVERY_S
         self._outliers: tuple[str, Outliers] | None = None
+        self._textures: tuple[str, Textures] | None = None
         self._schema: tuple[str, FeatureSchema] | None = None
         self._evaluation: tuple[str, EvaluationReport | None] | None = None
 
@@ -44,8 +47,19 @@ class StoreModels:
             return None
         if self._outliers is None or self._outliers[0] != manifest.key:
             with self._of_bundle(manifest):
-                self._outliers = manifest.key, from_bytes(self._store.get(f"{manifest.key}/{manifest.outliers.file}"))
+                self._outliers = manifest.key, outliers.from_bytes(self._read(manifest, manifest.outliers.file))
         return self._outliers[1]
+
+    def textures(self, manifest: Manifest) -> Textures | None:
+        if manifest.textures is None:
+            return None
+        if self._textures is None or self._textures[0] != manifest.key:
+            with self._of_bundle(manifest):
+                self._textures = manifest.key, texture.from_bytes(self._read(manifest, manifest.textures.file))
+        return self._textures[1]
+
+    def _read(self, manifest: Manifest, file: str) -> bytes:
+        return self._store.get(f"{manifest.key}/{file}")
 
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
         if self._schema is None or self._schema[0] != manifest.key:

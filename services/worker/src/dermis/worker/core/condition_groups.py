@@ -30,7 +30,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class NestedAnswer:
     """Nodes, most probable first, none within another, and what probability they hold together."""
 
     entries: tuple[Node, ...]
@@ -75,7 +75,7 @@ def _small_enough(node: Node, most: float) -> Iterator[Node]:
             yield from _small_enough(child, most)
 
 
-def nested_answers(probabilities: Floats, tops: Sequence[Node], *, most_entries: int) -> list[Answer]:
+def nested_answers(probabilities: Floats, tops: Sequence[Node], *, most_entries: int) -> list[NestedAnswer]:
     """Return answers from the narrowest to the widest, each within the next, of at most `most_entries` nodes.
 
     The widest holds the most probable of `tops`. Each step down drops an entry, or takes the most probable of what is
@@ -87,9 +87,9 @@ def nested_answers(probabilities: Floats, tops: Sequence[Node], *, most_entries:
         return float(sum(probabilities[place] for node in nodes for place in node.places))
 
     entries = _most_probable(tops, mass)[:most_entries]
-    family: list[Answer] = []
+    family: list[NestedAnswer] = []
     while entries:
-        answer = Answer(entries=tuple(_most_probable(entries, mass)), probability=mass(entries))
+        answer = NestedAnswer(entries=tuple(_most_probable(entries, mass)), probability=mass(entries))
         if not family or len(answer.places) < len(family[-1].places):
             family.append(answer)
         elif len(entries) <= len(family[-1].entries):  # a group of one: name the one
@@ -118,12 +118,12 @@ def _most_probable(nodes: Sequence[Node], mass: Callable[[Sequence[Node]], float
     return sorted(nodes, key=lambda node: -mass([node]))
 
 
-def narrowest_above(family: Sequence[Answer], threshold: float) -> Answer | None:
+def narrowest_above(family: Sequence[NestedAnswer], threshold: float) -> NestedAnswer | None:
     """Return the first answer whose probability exceeds the threshold; None, an abstention, where none does."""
     return next((answer for answer in family if answer.probability > threshold + _EQUAL), None)
 
 
-def needed_threshold(family: Sequence[Answer], conditions: int) -> npt.NDArray[np.float64]:
+def needed_threshold(family: Sequence[NestedAnswer], conditions: int) -> npt.NDArray[np.float64]:
     """Return [K] the least threshold at which the answer, or the abstention, holds each condition.
 
     An abstention holds all. Never falls as a condition enters later: that is the conformity score of the condition.
@@ -134,7 +134,7 @@ def needed_threshold(family: Sequence[Answer], conditions: int) -> npt.NDArray[n
     return needed
 
 
-def grouped_answer(probabilities: Floats, conditions: Sequence[Condition], sets: GroupedAnswers) -> Answer | None:
+def grouped_answer(probabilities: Floats, conditions: Sequence[Condition], sets: GroupedAnswers) -> NestedAnswer | None:
     """Return the answer of a bundle's rule to calibrated probabilities [K]; None where it abstains."""
     tops = top_nodes(conditions, sets.groups, largest_share=sets.largest_share)
     return narrowest_above(nested_answers(probabilities, tops, most_entries=sets.most_entries), sets.threshold)

@@ -1,5 +1,6 @@
 """Turns a model's probabilities into the differential, its prediction set, or an abstention."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from dermis.shared.case import AnswerEntry, GroupedAnswer, OutcomeKind, RankedCondition
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import FitzpatrickGroup, Manifest, PredictionSets
+from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, OutlierRule, PredictionSets, TextureRule
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.worker.core.condition_groups import NestedAnswer, grouped_answer
 
@@ -49,6 +50,8 @@ def decide(
     fitzpatrick: FitzpatrickSkinType | None,
     *,
     outlier_score: float | None = None,
+    texture_score: float | None = None,
+    answer_unmeasured: bool = False,
 ) -> Decision:
     """Calibrate and rank a model's probabilities [K], mark the prediction set, and abstain where the manifest says so.
 
@@ -56,6 +59,8 @@ def decide(
     probability nor a large set is a reason to.
 
     `outlier_score`: that of the case's embedding (`outliers.Outliers.score`), None where the bundle knows none.
+    `texture_score`: that of its images (`texture.Textures.case_score`).
+    `answer_unmeasured`: also answer people of a Fitzpatrick group for which the model was not measured.
     Raises INTERNAL if they are not one probability for each condition of the manifest.
     """
     values = np.asarray(probabilities)
@@ -74,8 +79,12 @@ def decide(
     calibrated = calibrate(values, manifest.calibration.temperature)
     order = rank(calibrated)
     inside = prediction_set(calibrated, threshold(manifest.prediction_sets, fitzpatrick))
+    if manifest.malignant:
+        inside |= with_malignant(calibrated, [c.id for c in manifest.conditions], manifest.malignant)
     grouped, reason = None, None
-    if manifest.outliers and outlier_score is not None and outlier_score > manifest.outliers.threshold:
+    if unmeasured(manifest, fitzpatrick) and not answer_unmeasured:
+        reason = "NOT_MEASURED_FOR_GROUP"
+    elif _exceeds(manifest.outliers, outlier_score) or _exceeds(manifest.textures, texture_score):
         reason = "OUT_OF_DISTRIBUTION"
     elif manifest.grouped_answers:
         grouped = grouped_answer(calibrated, manifest.conditions, manifest.grouped_answers)
@@ -124,6 +133,16 @@ def _fact(answer: NestedAnswer, probabilities: Floats, manifest: Manifest, cover
     )
 
 
+def unmeasured(manifest: Manifest, fitzpatrick: FitzpatrickSkinType | None) -> bool:
+    """Tell whether the model was not measured for the group of a self-reported type; of none, nothing is inferred."""
+    group = FITZPATRICK_GROUPS.get(fitzpatrick)
+    return bool(group and manifest.knowledge and group in manifest.knowledge.not_measured)
+
+
+def _exceeds(rule: OutlierRule | TextureRule | None, score: float | None) -> bool:
+    return rule is not None and score is not None and score > rule.threshold
+
+
 def calibrate(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
     """Return softmax(log p / temperature) over the last axis, in which zeros count as 1e-12 (Guo et al. 2017)."""
     scaled = np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST)) / temperature
@@ -144,6 +163,15 @@ def threshold(sets: PredictionSets, fitzpatrick: FitzpatrickSkinType | None) -> 
     group = FITZPATRICK_GROUPS.get(fitzpatrick)
     lowest = min(sets.thresholds.values(), default=0.0)
     return sets.thresholds.get(group, lowest) if group else lowest
+
+
+def with_malignant(probabilities: Floats, conditions: Sequence[str], rule: MalignantRule) -> npt.NDArray[np.bool_]:
+    """Return bool[K]: the most probable malignant condition, where all of them together reach the rule's threshold."""
+    malignant = np.isin(conditions, rule.conditions)
+    chosen = np.zeros(len(probabilities), bool)
+    if malignant.any() and probabilities[malignant].sum() >= rule.threshold:
+        chosen[np.flatnonzero(malignant)[np.argmax(probabilities[malignant])]] = True
+    return chosen
 
 
 def prediction_set(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:

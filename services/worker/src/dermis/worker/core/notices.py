@@ -1,10 +1,13 @@
-"""Gives notices that a person should read before a result, by fixed rules on the answers alone.
+"""What a person should know before reading a result: fixed rules on the answers and on what the model knows.
 
-No image is looked at: whether it may hold a face or an intimate area follows from the body parts in the answers.
+Nothing here looks at an image: a skin type is never inferred, and whether a face or an intimate area is in it is told
+from where the person says that it is.
 """
 
 from dermis.shared.case import Notice
-from dermis.shared.vocabulary import AgeGroup, BodyPart, SelfReport
+from dermis.shared.manifest import Manifest
+from dermis.shared.vocabulary import AgeGroup, BodyPart, FitzpatrickSkinType, SelfReport
+from dermis.worker.core.differential import unmeasured
 
 _INTIMATE = frozenset({BodyPart.GENITALIA_OR_GROIN, BodyPart.BUTTOCKS})
 UNDER_18 = Notice(
@@ -23,6 +26,37 @@ FACE = Notice(
     text="You report head or neck, so a photo may show a face, by which a person can be known. Cut the photo to the "
     "skin concern before sending it where you can. You can erase this case at any time, with its photos.",
 )
+
+
+TESTED_ON_LIGHT_SKIN = Notice(
+    notice="TESTED_ON_LIGHT_SKIN", text="Tested almost only on light skin; may be wrong on darker skin."
+)
+NOT_MEASURED_FOR_GROUP = Notice(
+    notice="NOT_MEASURED_FOR_GROUP",
+    text=(
+        "The model was not measured on enough people with the skin type that you report. "
+        "What is shown may be wrong for you."
+    ),
+)
+CANNOT_RULE_OUT_SKIN_CANCER = Notice(
+    notice="CANNOT_RULE_OUT_SKIN_CANCER",
+    text=(
+        "The model knows a few kinds of growths of the skin and nothing else. "
+        "It can't rule out skin cancer, whatever comes first."
+    ),
+)
+
+
+def notices_of_model(manifest: Manifest, report: SelfReport) -> tuple[Notice, ...]:
+    """Return what is to be read before what a model says, for this person's own words on their skin type."""
+    darkest_unmeasured = manifest.knowledge is not None and "FST_V_VI" in manifest.knowledge.not_measured
+    no_type = report.fitzpatrick_skin_type in (None, FitzpatrickSkinType.NONE_IDENTIFIED)
+    called_for = (
+        (CANNOT_RULE_OUT_SKIN_CANCER, manifest.malignant is not None),
+        (TESTED_ON_LIGHT_SKIN, no_type and darkest_unmeasured),
+        (NOT_MEASURED_FOR_GROUP, unmeasured(manifest, report.fitzpatrick_skin_type)),
+    )
+    return tuple(notice for notice, due in called_for if due)
 
 
 def notices(report: SelfReport) -> tuple[Notice, ...]:

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from dermis.shared.manifest import ImageFit
+
 Image = npt.NDArray[np.uint8]
 """RGB pixels, uint8[H, W, 3]."""
 Pixels = npt.NDArray[Any]
@@ -40,17 +42,19 @@ def shrink(pixels: Pixels, longest: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), pixels.dtype)
 
 
-def fit(image: Image, size: int) -> Image:
-    """Letterbox uint8[H,W,3] to uint8[size,size,3]: aspect kept, centred, padded with zeros; one side always fills."""
+def fit(image: Image, size: int, how: ImageFit = "LETTERBOX") -> Image:
+    """Return uint8[H,W,3] as uint8[size,size,3]: letterboxed (aspect kept, centred, padded with zeros) or stretched."""
     height, width = image.shape[:2]
-    top, left, inner_height, inner_width = inner_box(height, width, size=size)
+    top, left, inner_height, inner_width = inner_box(height, width, size=size, how=how)
     boxed = np.zeros((size, size, 3), np.uint8)
     boxed[top : top + inner_height, left : left + inner_width] = resize(image, width=inner_width, height=inner_height)
     return boxed
 
 
-def inner_box(height: int, width: int, *, size: int) -> tuple[int, int, int, int]:
-    """Return where an image lies in its letterboxed square: top, left, height, width in pixels."""
+def inner_box(height: int, width: int, *, size: int, how: ImageFit = "LETTERBOX") -> tuple[int, int, int, int]:
+    """Return where an image lies in the model's square: top, left, height, width in pixels; stretched it fills it."""
+    if how == "STRETCH":
+        return 0, 0, size, size
     scale = size / max(height, width)
     inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
     return (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width

@@ -34,6 +34,8 @@ class Rule:
     needs: tuple[frozenset[StrEnum], ...]
     text: str
     source: str
+    covered_by: str | None = None
+    """A flag that says all that this one says: where it is raised, this one is not."""
 
 
 RULES = (
@@ -95,6 +97,14 @@ RULES = (
         source=_NHS_MOLE,
     ),
     Rule(
+        flag="GROWTH",
+        urgency=Urgency.SOON,
+        needs=(frozenset({RelatedCategory.GROWTH_OR_MOLE}),),
+        text="Soon: have a doctor look at a mole or growth in the next days, whatever is shown here.",
+        source=_NHS_MOLE,
+        covered_by="CHANGING_GROWTH",
+    ),
+    Rule(
         flag="CHANGING_SPOT_OF_PALM_SOLE_OR_NAIL",
         urgency=Urgency.SOON,
         needs=(
@@ -120,8 +130,17 @@ def red_flags(report: SelfReport) -> tuple[RedFlag, ...]:
     one = {answer for answer in (report.related_category,) if answer}
     several = (report.textures, report.body_parts, report.condition_symptoms, report.other_symptoms)
     answers_given: set[StrEnum] = one.union(*(answers or () for answers in several))
-    return tuple(
-        RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency)
-        for rule in RULES
-        if all(need & answers_given for need in rule.needs)
-    )
+    raised = {rule.flag: rule for rule in RULES if all(need & answers_given for need in rule.needs)}
+    return tuple(_flag(rule) for rule in raised.values() if rule.covered_by not in raised)
+
+
+def with_growth(flags: tuple[RedFlag, ...]) -> tuple[RedFlag, ...]:
+    """Add the flag of a growth where none is raised: a model of growths answered, and it can't rule out cancer."""
+    rule = next(rule for rule in RULES if rule.flag == "GROWTH")
+    if any(flag.flag in (rule.flag, rule.covered_by) for flag in flags):
+        return flags
+    return tuple(sorted((*flags, _flag(rule)), key=lambda flag: list(Urgency).index(flag.urgency or Urgency.TODAY)))
+
+
+def _flag(rule: Rule) -> RedFlag:
+    return RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency)

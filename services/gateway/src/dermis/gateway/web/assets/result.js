@@ -7,6 +7,8 @@ const STAGES = ["received", "assessed", "outcome"];
 /** Words for likelihood as in the IPCC's guidance note on the treatment of uncertainties (2010). */
 const LIKELIHOODS = [[0.9, "very_likely"], [0.66, "likely"], [0.33, "even"], [0.1, "unlikely"], [0, "very_unlikely"]];
 const SHOWN_FIRST = 3;
+/** Notices on what the model knows, which stand before its list. */
+const LIMITS = new Set(["TESTED_ON_LIGHT_SKIN", "NOT_MEASURED_FOR_GROUP", "CANNOT_RULE_OUT_SKIN_CANCER"]);
 
 let guidance = null;
 /** Conditions in plain words, in the page's language: the result brings them in English. */
@@ -54,6 +56,7 @@ function result(known, memory) {
     kind === "ABSTENTION" ? declined(outcome) : null,
     kind === "REJECTION" ? rejected(known) : null,
     urgency(known),
+    limits(outcome.notices),
     kind === "DIFFERENTIAL" ? grouped(outcome) ?? differential(outcome) : null,
     texts(known.guidance),
     heatmaps(known, memory),
@@ -61,7 +64,7 @@ function result(known, memory) {
     measured(outcome.measured),
     kind === "ABSTENTION" ? fold(t("abstention.ranking"), ranking(outcome.differential, false)) : null,
     kind === "REJECTION" ? null : images(known),
-    notices(outcome.notices),
+    notices(outcome.notices.filter(({ notice }) => !LIMITS.has(notice))),
     told(memory),
     about(known),
   ];
@@ -211,6 +214,10 @@ const verdicts = (known) => el("ul", { className: "verdicts" }, ...known.images.
 }));
 const images = (known) => card(t("images.title"), verdicts(known));
 
+const limits = (given) => {
+  const here = given.filter(({ notice }) => LIMITS.has(notice));
+  return here.length ? card(t("limits.title"), list(here.map(({ notice, text }) => said(`notice.${notice}`, text)))) : null;
+};
 const notices = (given) => given.length ? card(t("notices.title"), list(given.map(({ notice, text }) => said(`notice.${notice}`, text)))) : null;
 
 function told(memory) {
