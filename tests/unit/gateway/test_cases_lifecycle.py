@@ -364,7 +364,8 @@ class TestSendingAgain:
 
     def test_a_key_whose_record_goes_while_it_is_read_is_taken_anew(self, gateway: Any, jpeg: bytes) -> None:
         first = gateway.submit(jpeg, headers={"Idempotency-Key": "k"})
-        put_once, get, reads = gateway.store.put_once, gateway.store.get, []
+        put_once, get = gateway.store.put_once, gateway.store.get
+        reads: list[Any] = []
 
         def early(key: str) -> bytes:
             if key.startswith("idempotency/") and not reads:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -187,7 +188,8 @@ def test_what_was_put_into_the_old_place_while_it_moved_comes_together(store: Di
 def test_an_object_whose_folder_moves_at_that_moment_is_there_and_is_deleted(
     store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for at, act in enumerate((store.get, store.written_at, store.delete)):
+    acts: tuple[Callable[[str], Any], ...] = (store.get, store.written_at, store.delete)
+    for at, act in enumerate(acts):
         key = f"cases/public/{id_at(at)}/received.json"
         put_as_before(tmp_path, key)
         path_to = store._path

@@ -153,10 +153,10 @@ def test_an_image_that_cannot_be_read_is_its_own_rows_fault(made: World, reason:
     source.put_once("a.png", skin(0))
     get = source.get
 
-    def refuse(key: str) -> bytes:
+    def refuse(key: str, *, most: int | None = None) -> bytes:
         if key == "black.png":
             raise DermisError(kind, reason, "an object of the store can't be read: Permission denied")
-        return get(key)
+        return get(key, most=most)
 
     source.get = refuse  # type: ignore[method-assign]
     source.put_once("b.png", skin(1))

@@ -521,9 +521,9 @@ class Numbered(MemoryStore):
         finally:
             self._silent = False
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         self._next()
-        return super().get(key)
+        return super().get(key, most=most)
 
     def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:  # noqa: ARG002 - the port's name
         self._next()

@@ -205,13 +205,13 @@ def test_a_step_that_breaks_off_when_its_batch_is_erased_leaves_nothing(redelive
     made, source = batch_of(3)
     job = BatchJob(batch_id=ID, step=0)
 
-    def erased_meanwhile(key: str) -> bytes:
+    def erased_meanwhile(key: str, *, most: int | None = None) -> bytes:
         if key == "1.png":
             erase_batch(made.store, ID, at=datetime.now(UTC))
             made.store.delete(open_batch_key(ID))
         if key == "2.png":
             raise SoftTimeLimitExceeded
-        return get(key)
+        return get(key, most=most)
 
     get, source.get = source.get, erased_meanwhile  # type: ignore[method-assign]
     work(Batches(made.pipeline(), lambda _: source), job, settings=SETTINGS, redelivered=redelivered)

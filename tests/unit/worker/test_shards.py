@@ -106,11 +106,11 @@ class Counting(MemoryStore):
         self.reads: list[str] = []
         self.broken = broken
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         self.reads.append(key)
         if self.broken:
             raise self.broken
-        return super().get(key)
+        return super().get(key, most=most)
 
 
 @pytest.fixture
@@ -147,10 +147,10 @@ def test_the_first_result_stands(source: Counting, store: MemoryStore) -> None:
     class Late(Counting):
         """While the image is read, another worker puts its result."""
 
-        def get(self, key: str) -> bytes:
+        def get(self, key: str, *, most: int | None = None) -> bytes:
             if shard_result_key("images_1", 0) not in store.list("profiles/"):
                 store.put_once(shard_result_key("images_1", 0), b"the other's\n")
-            return source.get(key)
+            return source.get(key, most=most)
 
     assert Shards(Strikes(store=store), lambda _: Late()).run(JOB) == 3
     assert store.get(shard_result_key("images_1", 0)) == b"the other's\n"

@@ -83,10 +83,10 @@ def test_a_worker_that_is_lost_while_it_waits_for_the_store_is_no_strike(redeliv
     made = world(skin())
     get = made.store.get
 
-    def lost(key: str) -> bytes:
+    def lost(key: str, *, most: int | None = None) -> bytes:
         if key.endswith("/original"):
             raise Killed  # as SIGKILL at the hard limit
-        return get(key)
+        return get(key, most=most)
 
     made.store.get = lost  # type: ignore[method-assign]
     for _ in range(10):

@@ -99,9 +99,9 @@ def test_what_is_fetched_is_a_source_itself() -> None:
 class _Stopped(MemoryStore):
     """A source that must not be read again."""
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         assert not key.startswith("images/") or key == "images/4.png", key
-        return super().get(key)
+        return super().get(key, most=most)
 
 
 def test_a_fetch_goes_on_where_it_was_stopped() -> None:

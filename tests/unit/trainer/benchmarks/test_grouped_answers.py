@@ -29,7 +29,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_each_case_is_answered_once_and_an_abstention_holds_all(source: str, tmp_path: Path) -> None:
-    result = run_grouped_answers(source, work=tmp_path / "work", say=print)
+    result = run_grouped_answers(source, cache=tmp_path / "cache", say=print)
     assert set(result.answers) == {(name, kind) for name in (PRIOR, ANSWERS) for kind in (GROUPED, FLAT)}
     conditions = len(result.held_out.conditions)
     for (_, kind), answered in result.answers.items():
@@ -44,7 +44,7 @@ def test_each_case_is_answered_once_and_an_abstention_holds_all(source: str, tmp
 
 def test_the_command_writes_page_and_plot(source: str, tmp_path: Path) -> None:
     page = tmp_path / "grouped-answers.md"
-    options = ["grouped-answers", "--data", source, "--work", str(tmp_path / "work"), "--write", str(page)]
+    options = ["grouped-answers", "--data", source, "--cache", str(tmp_path / "cache"), "--write", str(page)]
     result = CliRunner().invoke(benchmark, options, catch_exceptions=False)
     assert result.exit_code == 0
     text = page.read_text()
