@@ -62,11 +62,15 @@ PACKAGES = $(foreach part,client shared gateway worker metadata serving sweep st
 .PHONY: test test-runtime test-trainer test-browser lint types
 test: test-runtime test-trainer ## every test that needs neither Docker nor a browser
 
+# A process for each core (WORKERS=N for another number). A file's tests stay together, as they share what they start,
+# and come in the order of the files: integration, which waits most, first.
+PARALLEL = -n $(or $(WORKERS),auto) --dist loadfile --no-loadscope-reorder
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(COV) -m "not trainer and not browser and not charts and not containers and not site"
+	.venv/bin/pytest $(PARALLEL) $(COV) -m "not trainer and not browser and not charts and not containers and not site"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
-	.venv-trainer/bin/pytest $(COV) -m trainer tests/unit/trainer tests/unit/data tests/integration/data tests/integration/test_tutorial.py tests/contract/test_t*.py
+	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(COV) -m trainer \
+	  tests/integration/test_tutorial.py tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)

@@ -23,7 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
         *(api_keys.ApiKey, api_keys.Revoked),
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(runs.Started, runs.Resumed, runs.Epoch, runs.RunStopped, runs.RunFailed, runs.RunFinished, runs.Checkpoint),
-        *(registry.Promotion, EvaluationReport),
+        *(registry.PromotionFact, EvaluationReport),
     )
 }
 EXAMPLES = sorted((Path(__file__).parent / "facts").glob("*.json"))
@@ -66,7 +66,7 @@ def test_a_field_from_the_future_is_kept_by_reports_ignored_by_facts_and_jobs_an
     newer = {**json.loads(example.read_text()), "from_the_future": 1}
     if issubclass(model, EvaluationReport):
         assert json.loads(model.model_validate(newer).model_dump_json(exclude_unset=True)) == newer
-    elif issubclass(model, Fact | jobs.AssessJob | batches.Frozen):
+    elif issubclass(model, Fact | jobs.AssessJob | batches.BatchModel):
         assert model.model_validate(newer) == model.model_validate_json(example.read_text())
     else:
         with pytest.raises(ValidationError, match="from_the_future"):

@@ -1,6 +1,7 @@
 """Faults in containers, `python -m tests.system.compose_faults`.
 
-Each part is killed and Redis cut off while cases run; all must end with one outcome.
+While cases run each part is killed, Redis is cut off and its file damaged, the store becomes slow and holds objects
+that nobody can read; every case must end with one outcome.
 """
 
 import argparse
@@ -14,8 +15,9 @@ import tarfile
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -28,6 +30,8 @@ from tests.system.clients import Clients
 WORKERS = 2
 PARTS = ("worker", "serving", "metadata", "gateway", "sweep", "redis")
 CUT_S = 8.0
+SLOW_S = "2"
+UNREADABLE = ("open", "scratch", "open-batches", "retention/ASSESS_ONLY")
 DOWN_S = 1.0
 RECOVERY_LIMIT_S = 150
 DRAIN_LIMIT_S = 300
@@ -37,10 +41,14 @@ ROOT = Path(__file__).parents[2]
 class Stack:
     """The system as Compose runs it, with the twin, under a project name of its own."""
 
-    def __init__(self, project: str, *, quick: bool) -> None:
+    def __init__(self, project: str, controls: Path, *, quick: bool) -> None:
         self.project = project
+        self.controls = controls
+        self.quick = quick
+        controls.chmod(0o755)  # the parts run as a user of their own
         self.port = free_port()  # a fixed one: it must be the same after a restart
-        files = ["docker-compose.yml", "compose.twin.yaml", *(["tests/system/compose.quick.yaml"] if quick else [])]
+        files = ["docker-compose.yml", "compose.twin.yaml", "tests/system/compose.faults.yaml"]
+        files += ["tests/system/compose.quick.yaml"] if quick else []
         self._compose = [
             "docker",
             "compose",
@@ -61,7 +69,7 @@ class Stack:
             self.compose("--profile", "*", "down", "-v", "-t", "5", "--remove-orphans")
 
     def compose(self, *words: str) -> str:
-        return run([*self._compose, *words], DERMIS_PORT=str(self.port))
+        return run([*self._compose, *words], DERMIS_PORT=str(self.port), CHAOS_CONTROLS=str(self.controls))
 
     def containers(self, part: str) -> list[str]:
         return self.compose("ps", "-aq", part).split()
@@ -79,6 +87,42 @@ class Stack:
         time.sleep(CUT_S)
         run(["docker", "network", "connect", "--alias", "redis", f"{self.project}_default", container])
 
+    def damage_redis(self) -> None:
+        """Put zeros into the midst of Redis' append-only file, then kill Redis and start it."""
+        half = "half=$(($(stat -c %s $file) / 2))"
+        mixed = "{ head -c $half $file; head -c 40 /dev/zero; tail -c +$((half + 1)) $file; } >/data/mixed"
+        move = "cat /data/mixed >$file; rm /data/mixed"
+        self.shell("redis", f"for file in /data/appendonlydir/*.incr.aof; do {half}; {mixed}; {move}; done")
+        self.kill("redis")
+        deadline = time.monotonic() + 10
+        while "the queue is damaged" not in run(["sh", "-c", f"docker logs {self.containers('redis')[0]} 2>&1"]):
+            if time.monotonic() > deadline:
+                raise RuntimeError("Redis did not find its file damaged: this fault was none")
+
+    def slow_store(self) -> None:
+        """Let each operation of the store take 2 s longer, for 5 minutes (30 s in quick runs)."""
+        switch = self.controls / "slow_s"
+        switch.write_text(SLOW_S)
+        switch.chmod(0o644)
+        begun = time.monotonic()
+        httpx.get(f"http://127.0.0.1:{self.port}/v1/cases/case_{'0' * 26}", timeout=60)
+        if time.monotonic() - begun < float(SLOW_S):
+            raise RuntimeError("the gateway's store is not slow: this fault was none")
+        time.sleep(30 if self.quick else 300)
+        switch.unlink()
+
+    def unreadable_objects(self) -> None:
+        """Let links to themselves and bytes that are no object of ours lie among the store's marks for some looks."""
+        link, foreign = f"case_{'0' * 26}", f"case_7{'z' * 25}"
+        folders = " ".join(f"/store/{prefix}" for prefix in UNREADABLE)
+        plant = f"ln -s {link} $folder/{link}; echo no >$folder/{foreign}"
+        self.shell("gateway", f"mkdir -p {folders}; for folder in {folders}; do {plant}; done")
+        time.sleep(10 if self.quick else 60)
+        self.shell("gateway", f"for folder in {folders}; do rm -f $folder/{link} $folder/{foreign}; done")
+
+    def shell(self, part: str, script: str) -> str:
+        return run(["docker", "exec", self.containers(part)[0], "sh", "-c", script])
+
     def copy_store(self, folder: Path) -> DiskStore:
         container = self.containers("gateway")[0]
         archive = subprocess.run(
@@ -89,7 +133,7 @@ class Stack:
         return DiskStore(folder)
 
     def open_cases(self) -> int:
-        return int(run(["docker", "exec", self.containers("gateway")[0], "sh", "-c", "ls /store/open | wc -l"]))
+        return int(self.shell("gateway", "find /store/open -type f -size +3c | wc -l"))
 
     def done_by(self) -> Counter[str]:
         """Return how many cases each worker says it has done."""
@@ -109,7 +153,9 @@ def run(command: list[str], **environment: str) -> str:
     return done.stdout.strip()
 
 
-def suffer(stack: Stack, clients: Clients, http: httpx.Client, *, fault: str, cases: int) -> tuple[int, float | None]:
+def suffer(
+    stack: Stack, clients: Clients, http: httpx.Client, *, fault: str, happen: Callable[[], None], cases: int
+) -> tuple[int, float | None]:
     """Put cases in, half before the fault and half during it.
 
     Return how many were open when it began, and the seconds from its end until a fresh case was finished (None: it was
@@ -122,7 +168,7 @@ def suffer(stack: Stack, clients: Clients, http: httpx.Client, *, fault: str, ca
         pass
     for number in range(cases // 2, cases):
         clients.todo.put(f"{fault}-{number}")
-    stack.cut_redis() if fault == "redis cut off" else stack.kill(fault.removesuffix(" killed"))
+    happen()
     ended = time.monotonic()
     probe = clients.submit(f"{fault}-probe", http)
     while probe and time.monotonic() - ended < RECOVERY_LIMIT_S:
@@ -147,10 +193,17 @@ def go(stack: Stack, url: str, *, cases: int) -> list[str]:
     clients.start(4)
     bad: list[str] = []
     with httpx.Client(base_url=url, timeout=15) as http:
-        for fault in [*(f"{part} killed" for part in PARTS), "redis cut off"]:
-            in_work, seconds = suffer(stack, clients, http, fault=fault, cases=cases)
+        faults: dict[str, Callable[[], None]] = {f"{part} killed": partial(stack.kill, part) for part in PARTS}
+        faults |= {
+            "redis cut off": stack.cut_redis,
+            "redis' file damaged": stack.damage_redis,
+            "store slow": stack.slow_store,
+            "unreadable objects": stack.unreadable_objects,
+        }
+        for fault, happen in faults.items():
+            in_work, seconds = suffer(stack, clients, http, fault=fault, happen=happen, cases=cases)
             print(
-                f"{fault:<18} {in_work:>3} open, "
+                f"{fault:<20} {in_work:>3} open, "
                 f"{'did NOT recover' if seconds is None else f'recovered after {seconds:.1f} s'}",
                 flush=True,
             )
@@ -184,8 +237,10 @@ def main() -> int:
         "--quick", action="store_true", help="let the sweep look every 2 s and resend after 5 s, not as it ships"
     )
     options = parser.parse_args()
-    stack = Stack(options.project, quick=options.quick)
-    with stack.running() as url:
+    with (
+        tempfile.TemporaryDirectory() as controls,
+        (stack := Stack(options.project, Path(controls), quick=options.quick)).running() as url,
+    ):
         print(f"{url}: {WORKERS} workers, {options.cases} cases for each fault", flush=True)
         bad = go(stack, url, cases=options.cases)
         if bad:

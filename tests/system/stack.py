@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from dermis.shared.stores import open_store
 from dermis.standalone.bundle import ensure_bundle
-from dermis.standalone.processes import Part, Plan, make_plan
+from dermis.standalone.processes import Part, ProcessPlan, make_plan
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.supervisor import Sink, Supervisor
 from tests.system.proxy import Proxy
@@ -181,7 +181,7 @@ def running(folder: Path, *, quick: bool, own_mount: bool = True, **settings: st
         volume.close()
 
 
-def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]) -> Plan:
+def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]) -> ProcessPlan:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
     environ = kept | {
         "DERMIS_STANDALONE_STATE": str(folder / "state"),
@@ -195,43 +195,14 @@ def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]
     return make_plan(load_standalone(environ), environ)
 
 
-_SITE = '''
-"""Faults that are switched by files: a store that is slow, a clock that is off. Loaded by every part at its start."""
-import datetime, os, time
-from pathlib import Path
-controls = Path(os.environ["CHAOS_CONTROLS"])
-def number(name):
-    try:
-        return float((controls / name).read_text() or 0)
-    except (OSError, ValueError):
-        return 0.0
-import dermis.shared.stores.disk as disk
-def wrap(name):
-    call = getattr(disk.DiskStore, name)
-    def slow(self, *given, **more):
-        time.sleep(number("slow_s"))
-        return call(self, *given, **more)
-    setattr(disk.DiskStore, name, slow)
-for name in ("get", "put_once", "delete", "get_versioned", "list", "written_at"):
-    wrap(name)
-command = Path("/proc/self/cmdline").read_text()
-part = next((word for word in ("sweep", "gateway", "worker") if f"dermis.{word}" in command), "")
-real_time, real_ns = time.time, time.time_ns
-time.time = lambda: real_time() + number(f"clock_{part}_s")
-time.time_ns = lambda: real_ns() + int(number(f"clock_{part}_s") * 1e9)
-class Off(datetime.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return cls.fromtimestamp(time.time(), tz)
-datetime.datetime = Off
-'''
+SWITCHES = Path(__file__).parent / "fault_switches"
+"""Its `sitecustomize` reads what `Stack.set` has written."""
 
 
 def _switches(folder: Path) -> dict[str, str]:
     """Return the variables by which each part loads what switches faults on and off."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(_SITE)
-    return {"PYTHONPATH": str(folder), "CHAOS_CONTROLS": str(folder)}
+    return {"PYTHONPATH": str(SWITCHES), "CHAOS_CONTROLS": str(folder)}
 
 
 def _redirected(part: Part, variables: dict[str, str]) -> Part:

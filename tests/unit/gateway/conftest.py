@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from dermis.gateway.app import create_app
-from dermis.gateway.auth import Guard
-from dermis.gateway.dependencies import Parts
+from dermis.gateway.auth import AccessGuard
+from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.hub import Hub
-from dermis.gateway.metrics import Metrics
-from dermis.gateway.pipeline import Pipeline
+from dermis.gateway.metrics import GatewayMetrics
+from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.ports import Load, Rate
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
@@ -109,11 +109,11 @@ class Gateway:
         self.hub = Hub()
         self.store = MemoryStore()
         self.broker = FakeBroker(self.hub)
-        self.metrics = Metrics()
+        self.metrics = GatewayMetrics()
         self.rates = FakeRates()
         self.now = 0.0
         self.headers: dict[str, str] = {}
-        self.guard: Guard | None = None
+        self.guard: AccessGuard | None = None
         self.audit = Audit(self.store, "gateway")
         self.settings: dict[str, Any] = {
             "store_url": "file:///nowhere",
@@ -123,10 +123,10 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = Pipeline(store=self.store, hub=self.hub)
-        self.guard = self.guard or Guard(self.store, self.rates, settings, clock=lambda: self.now)
+        pipeline = CasePipeline(store=self.store, hub=self.hub)
+        self.guard = self.guard or AccessGuard(self.store, self.rates, settings, clock=lambda: self.now)
         app = create_app(
-            Parts(
+            Dependencies(
                 settings=settings,
                 pipeline=pipeline,
                 broker=self.broker,

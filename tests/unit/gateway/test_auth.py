@@ -257,9 +257,19 @@ def test_a_revoked_key_stops_within_30_s(keyed: Any, jpeg: bytes) -> None:
     assert keyed.get(f"/v1/cases/{case_id}", headers=header).json()["reason"] == "KEY_INVALID"
 
 
-def test_a_stream_and_a_wait_end_with_the_key_that_began_them(keyed: Any, jpeg: bytes) -> None:
+def test_a_stream_and_a_wait_end_with_the_key_that_began_them(
+    keyed: Any, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner, header = new_key(keyed)
     case_id = keyed.submit(jpeg, headers=header).json()["id"]
+    waiting: set[asyncio.Event] = set()
+    wait = keyed.hub.wait
+
+    async def wait_visibly(event: asyncio.Event) -> None:
+        waiting.add(event)
+        await wait(event)
+
+    monkeypatch.setattr(keyed.hub, "wait", wait_visibly)
 
     async def both() -> tuple[httpx.Response, httpx.Response]:
         async with keyed.client() as client:
@@ -267,7 +277,8 @@ def test_a_stream_and_a_wait_end_with_the_key_that_began_them(keyed: Any, jpeg: 
                 asyncio.ensure_future(client.get(f"/v1/cases/{case_id}/events", headers=header)),
                 asyncio.ensure_future(client.get(f"/v1/cases/{case_id}", headers={**header, "Prefer": "wait=10"})),
             ]
-            await asyncio.sleep(0.2)
+            while len(waiting) < 2:
+                await asyncio.sleep(0.01)
             revoke(keyed.store, owner, at=NOW)
             keyed.now += 30
             fact = Outcome(case_id=case_id, finished_at=NOW, kind=OutcomeKind.REJECTION)

@@ -10,7 +10,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from dermis.gateway import connections
-from dermis.gateway.connections import Bounds, Connection, Connections, most_connections
+from dermis.gateway.connections import BoundedConnection, Bounds, Connections, most_connections
+from tests.support.clocks import run_jumping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -92,13 +93,13 @@ class Server:
 
     def connect(self, peer: str = "192.0.2.1") -> Wire:
         wire = Wire(peer)
-        wire.protocol = Connection(self.connections, config=self.config, server_state=self.state, app_state={})
+        wire.protocol = BoundedConnection(self.connections, config=self.config, server_state=self.state, app_state={})
         wire.protocol.connection_made(wire)
         return wire
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(test())
+    run_jumping(test())
 
 
 async def settle() -> None:

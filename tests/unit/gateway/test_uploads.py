@@ -10,6 +10,7 @@ import pytest
 
 from dermis.gateway.problems import BusyError, RefusedError
 from dermis.gateway.uploads import Pace, Upload, Uploads
+from tests.support.clocks import run_jumping
 from tests.unit.gateway.conftest import new_key
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
@@ -84,7 +85,7 @@ class TestPace:
                 return str(getattr(error, "status_code", error))
             return "whole"
 
-        assert asyncio.run(run()) == ends
+        assert run_jumping(run()) == ends
 
     def test_once_the_answer_is_under_way_the_clients_end_may_be_waited_for(self) -> None:
         async def run() -> Any:
@@ -96,7 +97,7 @@ class TestPace:
             asyncio.get_running_loop().call_later(0.01, pace.ends)
             return await pace()
 
-        assert asyncio.run(run()) == {"type": "http.disconnect"}
+        assert run_jumping(run()) == {"type": "http.disconnect"}
 
 
 def uploads(**bounds: int) -> Uploads:
@@ -110,10 +111,11 @@ class TestRoom:
         gateway.settings["max_upload_bytes"] = 1_500_000
 
         async def run() -> list[int]:
-            go = asyncio.Event()
+            begun, go = asyncio.Semaphore(0), asyncio.Event()
 
             async def silent() -> AsyncIterator[bytes]:
                 yield HEAD
+                begun.release()
                 await go.wait()
 
             async with gateway.client() as client:
@@ -122,7 +124,8 @@ class TestRoom:
                     asyncio.ensure_future(client.post("/v1/cases", content=silent(), headers=declared))
                     for _ in range(20)
                 ]
-                await asyncio.sleep(0.05)
+                for _ in held:
+                    await begun.acquire()
                 answer = await client.post("/v1/cases", files=[("images", jpeg)])
                 go.set()
                 return [answer.status_code, *{(await each).status_code for each in held}]
@@ -201,16 +204,17 @@ class TestRoom:
         gateway.settings |= {"trusted_proxies": proxies, "max_address_uploads": 1}
 
         async def run() -> int:
-            go = asyncio.Event()
+            begun, go = asyncio.Event(), asyncio.Event()
 
             async def slow() -> AsyncIterator[bytes]:
                 yield HEAD
+                begun.set()
                 await go.wait()
 
             async with gateway.client() as client:
                 client.headers["X-Forwarded-For"] = "192.0.2.9"
                 held = asyncio.ensure_future(client.post("/v1/cases", content=slow(), headers=FORM))
-                await asyncio.sleep(0.02)
+                await begun.wait()
                 status: int = (await client.post("/v1/cases", files=[("images", jpeg)])).status_code
                 go.set()
                 await held

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
-from dermis.serving.models import Models
+from dermis.serving.core.refusal import RpcRefusal
+from dermis.serving.models import ServedModels
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import SERVER_CONFIG_KEY, VersionRef
 from dermis.shared.ports import BlobNotFound
@@ -27,7 +27,7 @@ class House:
         self.faults: dict[int, Exception] = {}
         self.loads: list[int] = []
         self.new_runner = new_runner
-        self.models = Models(self.store, self.load)
+        self.models = ServedModels(self.store, self.load)
 
     def load(self, ref: VersionRef) -> Any:
         self.loads.append(ref.version)
@@ -73,10 +73,10 @@ def spec_of(version: int | None = None, *, name: str = "dermis") -> pb.ModelSpec
 def test_without_a_configuration_nothing_is_found(house: House) -> None:
     house.models.poll()
     assert not house.models.available
-    with pytest.raises(Refusal, match=r"Servable not found for request: Latest\(dermis\)") as caught:
+    with pytest.raises(RpcRefusal, match=r"Servable not found for request: Latest\(dermis\)") as caught:
         house.models.find(spec_of())
     assert caught.value.code == pb.NOT_FOUND
-    with pytest.raises(Refusal, match="Could not find any versions of model dermis") as caught:
+    with pytest.raises(RpcRefusal, match="Could not find any versions of model dermis") as caught:
         house.models.status(spec_of())
     assert caught.value.code == pb.NOT_FOUND
 
@@ -96,7 +96,7 @@ def test_finds_by_number_and_else_the_largest(house: House) -> None:
 
 
 def test_the_largest_is_the_largest_that_is_available(house: House) -> None:
-    house.faults[3] = Refusal(pb.DATA_LOSS, "broken")
+    house.faults[3] = RpcRefusal(pb.DATA_LOSS, "broken")
     house.want(1, 2, 3)
     assert house.models.find(spec_of())[0] == 2
 
@@ -117,14 +117,14 @@ def test_the_largest_is_the_largest_that_is_available(house: House) -> None:
 )
 def test_what_is_not_found(house: House, spec: pb.ModelSpec, code: int, message: str) -> None:
     house.want(1)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RpcRefusal) as caught:
         house.models.find(spec)
     assert (caught.value.code, caught.value.message) == (code, message)
 
 
 def test_the_state_of_an_unknown_version_is_not_found(house: House) -> None:
     house.want(1)
-    with pytest.raises(Refusal, match="Could not find version 9 of model dermis"):
+    with pytest.raises(RpcRefusal, match="Could not find version 9 of model dermis"):
         house.models.status(spec_of(9))
 
 
@@ -147,7 +147,7 @@ def test_a_call_under_way_keeps_its_version(house: House) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "message"),
     [
-        (Refusal(pb.DATA_LOSS, "saved_model.pb is cut"), pb.DATA_LOSS, "saved_model.pb is cut"),
+        (RpcRefusal(pb.DATA_LOSS, "saved_model.pb is cut"), pb.DATA_LOSS, "saved_model.pb is cut"),
         (DermisError(Kind.INVALID, "BUNDLE_INVALID", "no such field"), pb.INVALID_ARGUMENT, "no such field"),
         (RuntimeError("out of luck"), pb.INTERNAL, "RuntimeError: out of luck"),
     ],
@@ -167,7 +167,7 @@ def test_a_broken_bundle_ends_with_its_error_and_leaves_the_others(
 
 def test_a_broken_only_successor_does_not_end_the_version_that_works(house: House) -> None:
     house.want(1)
-    house.faults[2] = Refusal(pb.DATA_LOSS, "broken")
+    house.faults[2] = RpcRefusal(pb.DATA_LOSS, "broken")
     house.want(2)
     assert house.states() == {2: "END", 1: "AVAILABLE"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.serving.adapters.openvino import OpenVinoRunner
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.signature import check_inputs
 from dermis.serving.ports import Runner
 from dermis.shared.tensors import DTYPES, Array, to_proto
@@ -84,6 +84,6 @@ def test_runs_again_after_a_drain(any_runner: Runner) -> None:
 
 def test_what_openvino_can_not_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"no graph")
-    with pytest.raises(Refusal, match="OpenVINO can't load the SavedModel") as caught:
+    with pytest.raises(RpcRefusal, match="OpenVINO can't load the SavedModel") as caught:
         OpenVinoRunner(tmp_path)
     assert caught.value.code == pb.INVALID_ARGUMENT

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.signature import check_inputs, check_signature_name, chosen_outputs
 from dermis.shared.tensors import Array, to_proto
 
 LIMIT = 10_000
 
 
-def refusal_of(signature: Any, request: pb.PredictRequest) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def refusal_of(signature: Any, request: pb.PredictRequest) -> RpcRefusal:
+    with pytest.raises(RpcRefusal) as caught:
         check_inputs(signature, request.inputs, max_size=LIMIT)
     assert caught.value.code == pb.INVALID_ARGUMENT
     return caught.value
@@ -105,7 +105,7 @@ def test_outputs_are_all_or_those_asked_for(runner: Any) -> None:
     ],
 )
 def test_unknown_or_repeated_outputs(runner: Any, names: list[str], message: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RpcRefusal) as caught:
         chosen_outputs(runner.signature, names)
     assert (caught.value.code, caught.value.message) == (pb.INVALID_ARGUMENT, message)
 
@@ -113,7 +113,7 @@ def test_unknown_or_repeated_outputs(runner: Any, names: list[str], message: str
 def test_one_signature() -> None:
     check_signature_name("")
     check_signature_name("serving_default")
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RpcRefusal) as caught:
         check_signature_name("train")
     assert (caught.value.code, caught.value.message) == (
         pb.FAILED_PRECONDITION,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.versions import to_load, to_unload, wanted_versions
 from dermis.shared.manifest import VersionRef
 
@@ -42,7 +42,7 @@ def test_reads_several_models_and_versions() -> None:
     ],
 )
 def test_says_what_it_does_not_understand(config: str) -> None:
-    with pytest.raises(Refusal, match=r"models\.config"):
+    with pytest.raises(RpcRefusal, match=r"models\.config"):
         wanted_versions(config)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.warmup import read_requests, zero_request
 from dermis.serving.predict import warm_up
 
@@ -34,7 +34,7 @@ def test_skips_records_that_are_no_predict_request(request_: pb.PredictRequest) 
 
 @pytest.mark.parametrize("cut", [1, 4, 30])
 def test_a_cut_file_is_data_loss(request_: pb.PredictRequest, cut: int) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RpcRefusal) as caught:
         list(read_requests(warmup_file(request_)[:-cut]))
     assert caught.value.code == pb.DATA_LOSS
 
@@ -52,5 +52,5 @@ def test_runs_zeros_without_a_file(runner: Any) -> None:
 
 def test_a_recorded_request_that_does_not_fit_fails_the_load(runner: Any, request_: pb.PredictRequest) -> None:
     del request_.inputs["features"]
-    with pytest.raises(Refusal):
+    with pytest.raises(RpcRefusal):
         warm_up(runner, warmup_file(request_))

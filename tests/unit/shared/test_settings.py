@@ -2,7 +2,7 @@ import pytest
 from pydantic import Field
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.settings import Retention, Settings, load, names
+from dermis.shared.settings import RetentionSettings, Settings, load, names
 
 
 class WorkerSettings(Settings):
@@ -77,9 +77,11 @@ def test_common_variables_that_start_like_another_part_are_accepted() -> None:
 
 def test_how_long_cases_are_kept_is_one_variable_for_whoever_asks() -> None:
     given = {**STORE, "DERMIS_SWEEP_RETENTION_DAYS": "7", "DERMIS_SWEEP_AUDIT_DAYS": "not checked here"}
-    assert load(Retention, "GATEWAY", given) == load(Retention, "SWEEP", STORE | {"DERMIS_SWEEP_RETENTION_DAYS": "7"})
+    assert load(RetentionSettings, "GATEWAY", given) == load(
+        RetentionSettings, "SWEEP", STORE | {"DERMIS_SWEEP_RETENTION_DAYS": "7"}
+    )
     with pytest.raises(DermisError, match="DERMIS_SWEEP_RETENTION_DAYS='-1'"):
-        load(Retention, "GATEWAY", {**STORE, "DERMIS_SWEEP_RETENTION_DAYS": "-1"})
+        load(RetentionSettings, "GATEWAY", {**STORE, "DERMIS_SWEEP_RETENTION_DAYS": "-1"})
 
 
 def test_variables_of_other_parts_are_theirs_to_check() -> None:

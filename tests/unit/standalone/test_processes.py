@@ -12,7 +12,7 @@ from dermis.shared.errors import DermisError
 from dermis.standalone import extras
 from dermis.standalone.addresses import free_ports
 from dermis.standalone.broker import find_redis_server, move_queue_aside, write_redis_config
-from dermis.standalone.processes import Plan, make_plan
+from dermis.standalone.processes import ProcessPlan, make_plan
 from dermis.standalone.settings import load_standalone
 
 
@@ -30,7 +30,7 @@ def executable(path: Path) -> Path:
     return path
 
 
-def plan(tmp_path: Path, **environ: str) -> Plan:
+def plan(tmp_path: Path, **environ: str) -> ProcessPlan:
     environ = {
         "PATH": os.environ["PATH"],
         "DERMIS_STANDALONE_STATE": str(tmp_path),
@@ -62,7 +62,7 @@ def test_everything_is_started_with_the_variables_of_a_pod(tmp_path: Path, redis
     port, password = re.findall(r"^(?:requirepass|port) (\S+)$", config, re.MULTILINE)
     assert planned.broker_url == environ["DERMIS_BROKER_URL"] == f"redis://:{password}@127.0.0.1:{port}/0"
     assert environ["DERMIS_WORKER_CONCURRENCY"] == "1"
-    assert planned.given == ()
+    assert planned.external == ()
 
 
 def test_the_state_folder_is_its_owners_alone_from_the_start(tmp_path: Path, redis_path: str) -> None:
@@ -82,7 +82,7 @@ def test_a_part_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
     planned = plan(tmp_path, PATH="", **given)
     assert {part.name for part in planned.parts} == {"gateway", "sweep", "worker"}
     assert planned.environ.items() >= given.items()
-    assert planned.given == tuple(given)
+    assert planned.external == tuple(given)
 
 
 def test_a_taken_port_is_named_with_the_option(tmp_path: Path, redis_path: str) -> None:

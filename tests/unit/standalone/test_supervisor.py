@@ -147,9 +147,11 @@ def test_a_command_that_is_not_there_is_a_clear_error(run: Callable[..., Supervi
 
 
 def test_parts_leave_in_order(log: Log) -> None:
+    # Each says itself when that was: on a busy machine what a part prints last may be read after the next one's first.
     leaving = (
         "import signal, sys, time\n"
-        "def leave(*_):\n    print('leaving', flush=True); time.sleep(0.3); print('left', flush=True); sys.exit(0)\n"
+        "def say(what):\n    print(what, time.monotonic_ns(), flush=True)\n"
+        "def leave(*_):\n    say('leaving'); time.sleep(0.3); say('left'); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, leave); print('up', flush=True); signal.pause()"
     )
     order = {"redis": 3, "gateway": 0, "worker": 1, "sweep": 0}
@@ -157,8 +159,9 @@ def test_parts_leave_in_order(log: Log) -> None:
     supervisor.start()
     until(lambda: sum(line == "up" for _, line in log.lines) == 4)
     supervisor.stop(seconds=10, hurry=NEVER)
-    until(lambda: sum(line == "left" for _, line in log.lines) == 4)
-    events = [(name, line) for name, line in log.lines if line in ("leaving", "left")]
+    until(lambda: sum(line.startswith("left ") for _, line in log.lines) == 4)
+    timed = [(int(line.split()[1]), name, line.split()[0]) for name, line in log.lines if line.startswith("le")]
+    events = [(name, what) for _, name, what in sorted(timed)]
     assert {name for name, _ in events[:4]} == {"gateway", "sweep"}
     assert events[4:] == [("worker", "leaving"), ("worker", "left"), ("redis", "leaving"), ("redis", "left")]
 

@@ -30,12 +30,12 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
-from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, most_resends
+from dermis.sweep.core.decide import CaseAction, Resent, SweepPolicy, decide, is_due, most_resends
 from dermis.sweep.look import CaseSweep
-from dermis.sweep.retention import Retention
+from dermis.sweep.retention import RetentionSweep
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-POLICY = Policy()
+POLICY = SweepPolicy()
 OWNER = "public"
 
 
@@ -59,29 +59,29 @@ def marker(age_s: float = 60, *, attempt: int = 1, case_id: str = "c") -> OpenCa
 @pytest.mark.parametrize(
     ("state", "age_s", "attempt", "action"),
     [
-        (CaseState(received=received()), 60, 1, Action.RESEND),
-        (CaseState(outcome=outcome()), 60, 1, Action.CLOSE),
-        (CaseState(failed=failed(1)), 60, 1, Action.CLOSE),
-        (CaseState(failed=failed(1), received=received()), 60, 2, Action.RESEND),
-        (CaseState(failed=failed(2)), 60, 1, Action.CLOSE),
+        (CaseState(received=received()), 60, 1, CaseAction.RESEND),
+        (CaseState(outcome=outcome()), 60, 1, CaseAction.CLOSE),
+        (CaseState(failed=failed(1)), 60, 1, CaseAction.CLOSE),
+        (CaseState(failed=failed(1), received=received()), 60, 2, CaseAction.RESEND),
+        (CaseState(failed=failed(2)), 60, 1, CaseAction.CLOSE),
         (
             CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=45)), outcome=outcome()),
             60,
             1,
-            Action.DISCARD,
+            CaseAction.DISCARD,
         ),
         (
             CaseState(erased=Erased(case_id="c", erased_at=NOW - timedelta(seconds=44)), outcome=outcome()),
             60,
             1,
-            Action.WAIT,
+            CaseAction.WAIT,
         ),
-        (CaseState(), 599, 1, Action.WAIT),
-        (CaseState(), 600, 1, Action.DISCARD),
-        (CaseState(outcome=outcome()), 6000, 1, Action.CLOSE),
+        (CaseState(), 599, 1, CaseAction.WAIT),
+        (CaseState(), 600, 1, CaseAction.DISCARD),
+        (CaseState(outcome=outcome()), 6000, 1, CaseAction.CLOSE),
     ],
 )
-def test_what_is_decided(state: CaseState, age_s: float, attempt: int, action: Action) -> None:
+def test_what_is_decided(state: CaseState, age_s: float, attempt: int, action: CaseAction) -> None:
     assert decide(marker(age_s, attempt=attempt), state, now=NOW, policy=POLICY) is action
 
 
@@ -149,7 +149,7 @@ class Bench:
         self.queue = FakeQueue()
         self.audit = Audit(self.store, "sweep", clock=lambda: NOW)
         self.sweep = CaseSweep(self.store, self.queue, POLICY)
-        self.retention = Retention(self.store, POLICY, self.audit)
+        self.retention = RetentionSweep(self.store, POLICY, self.audit)
 
     def put(self, key: str, fact: Fact) -> None:
         self.store.put_once(key, fact.model_dump_json().encode())
@@ -160,7 +160,7 @@ class Bench:
         if whole:
             self.put(fact_key(OWNER, case_id, "received"), received(case_id))
 
-    def look(self, after_s: float = 0) -> Counter[Action]:
+    def look(self, after_s: float = 0) -> Counter[CaseAction]:
         return self.sweep.look(NOW + timedelta(seconds=after_s))
 
     @property
@@ -175,7 +175,7 @@ def bench() -> Bench:
 
 def test_an_open_case_is_sent_again_with_its_attempt(bench: Bench) -> None:
     bench.open("a", attempt=3)
-    assert bench.look() == {Action.RESEND: 1}
+    assert bench.look() == {CaseAction.RESEND: 1}
     assert bench.queue.sent == [AssessJob(case_id="a", owner=OWNER, attempt=3)]
     assert open_key("a") in bench.keys
 
@@ -200,7 +200,7 @@ def test_a_closed_case_loses_its_marker_and_nothing_else(bench: Bench) -> None:
     bench.open("b")
     bench.put(failed_key(OWNER, "b", 1), failed(1, "b"))
     before = bench.keys
-    assert bench.look() == {Action.CLOSE: 2}
+    assert bench.look() == {CaseAction.CLOSE: 2}
     assert before - bench.keys == {open_key("a"), open_key("b")}
     assert bench.queue.sent == []
 
@@ -214,8 +214,8 @@ def test_a_replayed_case_is_sent_although_an_earlier_attempt_failed(bench: Bench
 
 def test_a_submit_that_was_never_whole_leaves_nothing(bench: Bench) -> None:
     bench.open("a", age_s=599, whole=False)
-    assert bench.look() == {Action.WAIT: 1}
-    assert bench.look(1) == {Action.DISCARD: 1}
+    assert bench.look() == {CaseAction.WAIT: 1}
+    assert bench.look(1) == {CaseAction.DISCARD: 1}
     assert bench.keys == set()
 
 
@@ -245,7 +245,7 @@ def test_a_case_that_is_erased_while_it_is_closed_leaves_nothing(bench: Bench) -
         delete(key)
 
     bench.store.delete = erased_before  # type: ignore[method-assign]
-    assert bench.look() == {Action.CLOSE: 1}
+    assert bench.look() == {CaseAction.CLOSE: 1}
     assert bench.keys == {fact_key(OWNER, "a", "erased")}
 
 
@@ -253,10 +253,10 @@ def test_a_deep_queue_gets_only_what_it_can_have_lost_oldest_first(bench: Bench)
     for n in range(10):
         bench.open(f"c{n}")
     bench.queue.held = 8
-    assert bench.look() == {Action.RESEND: 2, Action.WAIT: 8}
+    assert bench.look() == {CaseAction.RESEND: 2, CaseAction.WAIT: 8}
     assert [job.case_id for job in bench.queue.sent] == ["c0", "c1"]
     bench.queue.held = 0
-    assert bench.look() == {Action.RESEND: 8}
+    assert bench.look() == {CaseAction.RESEND: 8}
     assert len({job.case_id for job in bench.queue.sent}) == 10
 
 
@@ -265,15 +265,15 @@ def test_without_redis_closed_cases_are_still_ended(bench: Bench) -> None:
     bench.put(fact_key(OWNER, "a", "outcome"), outcome("a"))
     bench.open("b")
     bench.queue.down = True
-    assert bench.look() == {Action.CLOSE: 1, Action.WAIT: 1}
+    assert bench.look() == {CaseAction.CLOSE: 1, CaseAction.WAIT: 1}
     bench.queue.down = False
-    assert bench.look(30) == {Action.RESEND: 1}
+    assert bench.look(30) == {CaseAction.RESEND: 1}
 
 
 def test_a_broken_marker_does_not_stop_the_others(bench: Bench) -> None:
     bench.store.put_once(open_key("a"), b"{")
     bench.open("b")
-    assert bench.look() == {Action.RESEND: 1}
+    assert bench.look() == {CaseAction.RESEND: 1}
 
 
 @pytest.mark.parametrize("name", ["received", "outcome", "erased"])
@@ -281,7 +281,7 @@ def test_a_fact_of_another_version_does_not_stop_the_others(bench: Bench, name: 
     bench.open("a", whole=False)
     bench.store.put_once(fact_key(OWNER, "a", name), b'{"case_id": "a", "what": "a later version wrote this"}')
     bench.open("b")
-    assert bench.look() == {Action.RESEND: 1}
+    assert bench.look() == {CaseAction.RESEND: 1}
     assert open_key("a") in bench.keys
 
 
@@ -291,4 +291,4 @@ def test_what_is_closed_is_forgotten(bench: Bench) -> None:
     bench.store.delete(open_key("a"))
     bench.look()
     bench.put(open_key("a"), marker(60, case_id="a"))
-    assert bench.look(1) == {Action.RESEND: 1}
+    assert bench.look(1) == {CaseAction.RESEND: 1}

@@ -13,8 +13,8 @@ from dermis.shared.case import Consent, case_key, fact_key, image_key, open_key
 from dermis.shared.erasing import RETAINED_BATCHES, IdempotencyLink, RetentionMark, link_key, retention_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
-from dermis.sweep.core.decide import Action, is_expired
-from dermis.sweep.retention import Retention
+from dermis.sweep.core.decide import CaseAction, is_expired
+from dermis.sweep.retention import RetentionSweep
 from tests.unit.sweep.test_look import NOW, OWNER, POLICY, Bench, received
 
 
@@ -66,7 +66,7 @@ class TestRetention:
             "erased_at": "2026-11-01T12:00:00Z",
         }
         bench.store.put_once(image_key(OWNER, case_id, 1, "prepared"), b"a worker was late")
-        assert bench.look(75) == {Action.DISCARD: 1}
+        assert bench.look(75) == {CaseAction.DISCARD: 1}
         bench.audit.flush()
         (audit,) = (key for key in bench.keys if key.startswith("audit/2026-11-01/sweep-"))
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), audit}
@@ -152,7 +152,7 @@ class TestRetention:
     def test_zero_days_is_for_ever(self, bench: Bench) -> None:
         self.case(bench, 9999)
         policy = replace(POLICY, keep_for=timedelta(0))
-        assert Retention(bench.store, policy, bench.audit).end_retention(NOW) == 0
+        assert RetentionSweep(bench.store, policy, bench.audit).end_retention(NOW) == 0
 
     def test_audit_records_go_after_a_year(self, bench: Bench) -> None:
         for day in ("2025-10-31", "2025-11-01", "2026-10-31"):
@@ -182,7 +182,7 @@ class TestRetention:
     def test_while_the_clock_is_in_doubt_a_cap_holds_over_all_looks(self, bench: Bench, cap: int) -> None:
         for days in (35, 34, 33, 32, 31):
             self.case(bench, days)
-        retention = Retention(bench.store, replace(POLICY, erased_in_doubt=cap), bench.audit)
+        retention = RetentionSweep(bench.store, replace(POLICY, erased_in_doubt=cap), bench.audit)
         assert sum(retention.end_retention(NOW, in_doubt=True) for _ in range(5)) == cap
         assert retention.end_retention(NOW) == 5 - cap
 

@@ -15,6 +15,7 @@ from dermis.worker import tasks
 from dermis.worker.adapters import cpu_guard
 from dermis.worker.adapters.cpu_guard import EXIT_CODE, CpuGuard
 from dermis.worker.core import decode
+from dermis.worker.facts import read
 from tests.unit.worker.test_pipeline import JOB, SETTINGS, skin, world
 
 
@@ -89,11 +90,11 @@ def test_a_case_whose_image_takes_too_long_fails_at_once_with_its_own_reason(
     child.start()
     child.join(15)
     assert child.exitcode == EXIT_CODE
-    state = pipeline._read(JOB)
+    state = read(pipeline, JOB)
     assert state.status is Status.FAILED
     assert state.failed is not None
     assert (state.failed.reason, "image 1" in state.failed.detail) == ("IMAGE_COST", True)
     begun = time.process_time()
     work(redelivered=True)  # Celery delivers the job of a lost process again
     assert time.process_time() - begun < 1
-    assert pipeline._read(JOB) == state
+    assert read(pipeline, JOB) == state

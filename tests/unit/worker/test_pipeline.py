@@ -46,10 +46,12 @@ from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
+from dermis.worker.facts import read
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.ports import Inputs, Outputs
 from dermis.worker.settings import WorkerSettings
+from dermis.worker.strikes import Strikes
 from tests.support import evaluations
 
 JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
@@ -140,14 +142,19 @@ class World:
             classifier=self,
             announcer=self,
             policy=load_policy(),
+            strikes=Strikes(store=self.store),
             noted=self.metrics.note,
         )
 
     def work(self, *, redelivered: bool = False) -> None:
-        tasks.work(self.pipeline(), JOB, settings=SETTINGS, redelivered=redelivered, metrics=self.metrics)
+        pipeline = self.pipeline()
+        try:
+            tasks.work(pipeline, JOB, settings=SETTINGS, redelivered=redelivered, metrics=self.metrics)
+        finally:
+            pipeline.strikes._thread.shutdown()
 
     def status(self) -> Status | None:
-        return self.pipeline()._read(JOB).status
+        return read(self.pipeline(), JOB).status
 
 
 @pytest.fixture(autouse=True)
@@ -197,7 +204,7 @@ def world(*originals: bytes, received_at: datetime | None = None) -> World:
 def test_a_case_gets_its_differential() -> None:
     made = world(skin(0), skin(1))
     made.work()
-    state = made.pipeline()._read(JOB)
+    state = read(made.pipeline(), JOB)
     assert state.outcome is not None
     assert state.outcome.kind is OutcomeKind.DIFFERENTIAL
     assert [c.condition for c in state.outcome.differential] == ["eczema", "urticaria"]
@@ -229,7 +236,7 @@ def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: 
         mean=np.zeros(4), axes=np.eye(4)[:1], variances=np.ones(1), rest=1.0
     )  # an embedding of threes scores 9
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.reason == reason
     assert outcome.differential
@@ -238,7 +245,7 @@ def test_the_embedding_decides_whether_a_case_is_out_of_distribution(threshold: 
 def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None:
     made = world(BLACK, skin())
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert [share.model_dump() for share in outcome.answer_shares] == [
         {"field": "related_category", "values": ("RASH",), "shares": {"eczema": 0.5}}
@@ -259,7 +266,7 @@ def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
     made = world(skin())
     made.linear = False
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.kind is OutcomeKind.DIFFERENTIAL
     assert outcome.answer_shares == ()
@@ -268,7 +275,7 @@ def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
 def test_an_unusable_image_is_left_out_and_advised_on() -> None:
     made = world(BLACK, skin())
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.images_used == (2,)
     assert outcome.advice
@@ -277,7 +284,7 @@ def test_an_unusable_image_is_left_out_and_advised_on() -> None:
 def test_no_usable_image_is_a_rejection_without_a_model_yet_with_red_flags() -> None:
     made = world(BLACK, b"not an image at all")
     made.work()
-    outcome = made.pipeline()._read(JOB).outcome
+    outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
     assert outcome.kind is OutcomeKind.REJECTION
     assert outcome.model is None
@@ -381,7 +388,7 @@ def test_an_outage_does_not_fail_an_old_case_that_was_just_replayed() -> None:
     again = JOB.model_copy(update={"attempt": 2})
     tasks.work(made.pipeline(), again, settings=SETTINGS, redelivered=False, metrics=made.metrics)
     assert not made.faults
-    assert made.pipeline()._read(again).failed is None
+    assert read(made.pipeline(), again).failed is None
     assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
 
 
@@ -394,55 +401,6 @@ def test_what_can_never_work_fails_the_attempt(fault: Exception) -> None:
     assert failed.attempt == 1
     assert made.status() is Status.FAILED
     assert list(made.store.list("open/")) == []
-
-
-def marks(made: World) -> list[str]:
-    return list(made.store.list(f"cases/{JOB.owner}/{JOB.case_id}/redelivered/"))
-
-
-def test_a_case_whose_images_kill_the_worker_ends() -> None:
-    made = world(skin())
-    for n in range(1, SETTINGS.max_redeliveries + 1):
-        assert made.status() is Status.RECEIVED
-        made.store.put_once(f"cases/{JOB.owner}/{JOB.case_id}/redelivered/1-{n}", b"of a process that is lost")
-    made.work(redelivered=True)
-    failed = made.pipeline()._read(JOB).failed
-    assert failed is not None
-    assert failed.reason == "WORKER_LOST"
-
-
-def test_a_worker_that_is_lost_at_the_images_of_a_redelivered_case_leaves_its_mark() -> None:
-    made = world(skin())
-    risk = made.pipeline().at_risk(JOB)
-    risk.__enter__()  # and never left
-    assert marks(made) == [f"cases/{JOB.owner}/{JOB.case_id}/redelivered/1-1"]
-
-
-def test_a_redelivered_case_that_is_finished_leaves_no_mark() -> None:
-    made = world(skin())
-    made.work(redelivered=True)
-    assert made.status() is Status.FINISHED
-    assert marks(made) == []
-
-
-@pytest.mark.parametrize("deliveries", [10])
-def test_a_worker_that_is_lost_while_it_waits_for_the_store_is_no_strike(deliveries: int) -> None:
-    made = world(skin())
-    get = made.store.get
-
-    def lost(key: str) -> bytes:
-        if key.endswith("/original"):
-            raise Killed  # as SIGKILL at the hard limit
-        return get(key)
-
-    made.store.get = lost  # type: ignore[method-assign]
-    for _ in range(deliveries):
-        with suppress(Killed):
-            made.work(redelivered=True)
-    made.store.get = get  # type: ignore[method-assign]
-    assert marks(made) == []
-    made.work(redelivered=True)
-    assert made.status() is Status.FINISHED
 
 
 SLOW = {"get": ("original", "STORE_SLOW"), "encode": ("", "METADATA_SLOW"), "predict": ("", "SERVING_SLOW")}
@@ -466,7 +424,7 @@ def test_a_wait_that_is_too_long_ends_the_task_and_never_the_case(monkeypatch: p
         assert made.status() in (Status.RECEIVED, Status.ASSESSED)
         assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
     assert made.counted("retries_total", reason=reason) == 5
-    assert marks(made) == []
+    assert list(made.store.list(f"cases/{JOB.owner}/{JOB.case_id}/redelivered/")) == []
     made.work()
     assert made.status() is Status.FINISHED
 
@@ -476,7 +434,7 @@ def test_a_wait_of_a_day_fails_the_case_and_says_for_what() -> None:
     days_later(made, 2)
     made.faults = [SoftTimeLimitExceeded()]
     made.work()
-    failed = made.pipeline()._read(JOB).failed
+    failed = read(made.pipeline(), JOB).failed
     assert failed is not None
     assert failed.reason == "SERVING_SLOW"
 
@@ -495,7 +453,7 @@ def test_a_case_that_computes_for_too_long_fails(monkeypatch: pytest.MonkeyPatch
         SETTINGS.model_copy(update={"soft_time_limit_seconds": 0.2, "hard_time_limit_seconds": 5}),
     )
     made.work()
-    failed = made.pipeline()._read(JOB).failed
+    failed = read(made.pipeline(), JOB).failed
     assert failed is not None
     assert failed.reason == "TIME_LIMIT"
 

@@ -14,6 +14,7 @@ from dermis.shared.jobs import AssessImageJob, scratch_key
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import MonkSkinTone, SelfReport
 from dermis.worker import tasks
+from dermis.worker.assess import _remove_originals
 from dermis.worker.core.decode import decode
 from tests.support.colors import CONTAINERS, SPACES, delta_e, in_container, in_space, lab, patches, table_profile
 from tests.support.images import encode
@@ -136,7 +137,7 @@ def test_an_original_that_another_worker_removes_meanwhile_is_not_judged_without
         if key.endswith("/original"):  # the other worker has prepared the image and removes original and profile
             form = image_key(JOB.owner, JOB.case_id, 1, "prepared")
             world.store.put_once(form, first.store.get(form))
-            world.pipeline()._remove_originals(fact)
+            _remove_originals(world.pipeline(), fact)
         return data
 
     monkeypatch.setattr(world.store, "get", get_and_remove)

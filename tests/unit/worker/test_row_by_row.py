@@ -35,9 +35,11 @@ from dermis.worker.batches import Batches
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core import decode, shard
 from dermis.worker.limits import ComputedTooLong
+from dermis.worker.ports import AtRisk
 from dermis.worker.row_by_row import MOST_LOSSES, RowByRow
 from dermis.worker.shards import Shards
 from dermis.worker.step_tasks import work
+from dermis.worker.strikes import Strikes
 from tests.unit.worker.test_pipeline import SETTINGS, World, skin
 
 ID = "batch_01m82nmrzdescb95c4e8msawzy"
@@ -118,7 +120,9 @@ def test_of_a_shard_with_a_poisonous_image_the_others_are_measured(
     listed = ShardList(source=source[0], quality_policy=load_policy().model_dump(mode="json"), size=8, keys=keys)
     store.put_once(shard_list_key("images_1"), listed.model_dump_json().encode())
     job = ShardJob(profile_id="images_1", shard=0)
-    until_done(lambda again: work(Shards(store, lambda _: source[1]), job, settings=SETTINGS, redelivered=again))
+    until_done(
+        lambda again: work(Shards(Strikes(store=store), lambda _: source[1]), job, settings=SETTINGS, redelivered=again)
+    )
     rows = shard.from_lines(store.get(shard_result_key("images_1", 0)))
     assert [row["image"] for row in rows] == list(keys)
     assert {n for n, row in enumerate(rows) if row["fault"] == "WORKER_LOST"} == {3, 5}
@@ -127,15 +131,16 @@ def test_of_a_shard_with_a_poisonous_image_the_others_are_measured(
 
 
 def test_an_outage_is_no_loss_of_the_row() -> None:
-    careful = RowByRow(store=MemoryStore(), prefix="rows")
+    careful = RowByRow(strikes=Strikes(store=MemoryStore()), prefix="rows")
 
-    def away(_: int) -> bytes:
-        raise ConnectionError
+    def away(_: int, at_risk: AtRisk) -> bytes:
+        with at_risk():
+            raise ConnectionError
 
     for _ in range(MOST_LOSSES + 1):
         with pytest.raises(ConnectionError):
             list(careful.run(range(2), away, lambda _: b"lost"))
-    assert list(careful.run(range(2), lambda n: b"%d" % n, lambda _: b"lost")) == [b"0", b"1"]
+    assert list(careful.run(range(2), lambda n, _: b"%d" % n, lambda _: b"lost")) == [b"0", b"1"]
     assert list(careful.run(range(2), away, lambda _: b"lost")) == [b"0", b"1"], "what is done is not done again"
 
 

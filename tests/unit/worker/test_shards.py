@@ -16,6 +16,7 @@ from dermis.worker.row_by_row import MOST_LOSSES
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.step_tasks import work
+from dermis.worker.strikes import Strikes
 from tests.support.images import encode, noise, quarters
 
 POLICY = load_policy()
@@ -132,7 +133,7 @@ def store() -> MemoryStore:
 
 
 def test_shards_cover_each_image_once(source: Counting, store: MemoryStore) -> None:
-    shards = Shards(store, {"file:///source": source}.__getitem__)
+    shards = Shards(Strikes(store=store), {"file:///source": source}.__getitem__)
     assert [shards.run(ShardJob(profile_id="images_1", shard=n)) for n in (2, 0, 1)] == [1, 3, 3]
     rows = [row for n in range(3) for row in shard.from_lines(store.get(shard_result_key("images_1", n)))]
     assert [row["image"] for row in rows] == [f"images/{n}.png" for n in range(7)]
@@ -151,7 +152,7 @@ def test_the_first_result_stands(source: Counting, store: MemoryStore) -> None:
                 store.put_once(shard_result_key("images_1", 0), b"the other's\n")
             return source.get(key)
 
-    assert Shards(store, lambda _: Late()).run(JOB) == 3
+    assert Shards(Strikes(store=store), lambda _: Late()).run(JOB) == 3
     assert store.get(shard_result_key("images_1", 0)) == b"the other's\n"
 
 
@@ -160,11 +161,11 @@ def test_what_can_be_done_later_is_left_and_what_never_can_is_told(
 ) -> None:
     monkeypatch.setattr("dermis.worker.step_tasks.RETRY_AFTER_S", (0,))
     away = Counting(DermisError(Kind.UNAVAILABLE, "STORE_UNAVAILABLE", "away"))
-    work(Shards(store, lambda _: away), JOB, settings=SETTINGS, redelivered=False)
+    work(Shards(Strikes(store=store), lambda _: away), JOB, settings=SETTINGS, redelivered=False)
     assert len(away.reads) == 2
     assert list(store.list("profiles/images_1/failed/")) == []
     closed = Counting(DermisError(Kind.PERMISSION, "STORE_PERMISSION", "bucket refused this process"))
-    work(Shards(store, lambda _: closed), JOB, settings=SETTINGS, redelivered=False)
+    work(Shards(Strikes(store=store), lambda _: closed), JOB, settings=SETTINGS, redelivered=False)
     assert store.get(shard_failed_key("images_1", 0)) == b"bucket refused this process"
     assert len(closed.reads) == 1
 
@@ -172,13 +173,13 @@ def test_what_can_be_done_later_is_left_and_what_never_can_is_told(
 def test_a_try_that_took_long_is_the_last_one(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dermis.worker.step_tasks.RETRY_WITHIN_S", -1)
     away = Counting(DermisError(Kind.DEADLINE, "SERVING_DEADLINE_EXCEEDED", "no answer"))
-    work(Shards(store, lambda _: away), JOB, settings=SETTINGS, redelivered=False)
+    work(Shards(Strikes(store=store), lambda _: away), JOB, settings=SETTINGS, redelivered=False)
     assert len(away.reads) == 1
     assert list(store.list("profiles/images_1/failed/")) == []
 
 
 def test_a_shard_that_loses_its_worker_each_time_is_told(source: Counting, store: MemoryStore) -> None:
-    shards = Shards(store, lambda _: source)
+    shards = Shards(Strikes(store=store), lambda _: source)
     images = 3
     for _ in range(SETTINGS.max_redeliveries + MOST_LOSSES * images):
         assert shards.count_redelivery(JOB)
@@ -192,5 +193,5 @@ def test_a_shard_that_loses_its_worker_each_time_is_told(source: Counting, store
 def test_a_list_that_is_none_is_told(store: MemoryStore, source: Counting) -> None:
     store.put_once(shard_list_key("images_2"), b'{"source": 1}')
     job = ShardJob(profile_id="images_2", shard=0)
-    work(Shards(store, lambda _: source), job, settings=SETTINGS, redelivered=False)
+    work(Shards(Strikes(store=store), lambda _: source), job, settings=SETTINGS, redelivered=False)
     assert b"shards.json" in store.get(shard_failed_key("images_2", 0))

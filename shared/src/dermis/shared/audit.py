@@ -71,22 +71,22 @@ class Audit:
     def flush(self) -> None:
         """Write what is held; what the store refuses is held on."""
         with self._lock:
-            held, self._held, lost, self._lost = self._held, {}, self._lost, 0
+            pending, self._held, lost, self._lost = self._held, {}, self._lost, 0
         if lost:
             log.error("audit records lost", count=lost)
-        if not held:
+        if not pending:
             return
         key = f"{AUDIT_PREFIX}{self._clock():%Y-%m-%d}/{self._part}-{new_id('audit')}.ndjson"
         try:
-            self._store.put_once(key, "".join(f"{json.dumps(record)}\n" for record in held.values()).encode())
+            self._store.put_once(key, "".join(f"{json.dumps(record)}\n" for record in pending.values()).encode())
         except DermisError as error:
-            log.warning("audit not written yet", reason=error.reason, count=len(held))
+            log.warning("audit not written yet", reason=error.reason, count=len(pending))
             with self._lock:
                 for name, since in self._held.items():
-                    entry = held.get(name)
-                    held[name] = (
+                    entry = pending.get(name)
+                    pending[name] = (
                         {**entry, "last_at": since["last_at"], "times": entry["times"] + since["times"]}
                         if entry
                         else since
                     )
-                self._held = held
+                self._held = pending

@@ -15,11 +15,11 @@ OPEN_BATCHES = "open-batches/"
 MOST_ROWS = 100_000
 
 
-class Frozen(BaseModel):
+class BatchModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class BatchJob(Frozen):
+class BatchJob(BatchModel):
     """Payload of `batch.run`: step number `step` of a batch is to be done.
 
     The answer is `batch_result_key`, put once: ndjson, a `BatchResult` per row of the step, in order. A step that has
@@ -30,7 +30,7 @@ class BatchJob(Frozen):
     step: Annotated[int, Field(ge=0)]
 
 
-class BatchRow(Frozen):
+class BatchRow(BatchModel):
     """One case of a batch: `images` are keys in the batch's source."""
 
     name: Annotated[str, Field(min_length=1, max_length=400)]
@@ -38,7 +38,7 @@ class BatchRow(Frozen):
     self_report: SelfReport = SelfReport()
 
 
-class BatchManifest(Frozen):
+class BatchManifest(BatchModel):
     """`batches/<id>/manifest.json`, put after `rows.ndjson`, so that who finds it finds the rows.
 
     `size` rows make a step.
@@ -60,21 +60,21 @@ class BatchManifest(Frozen):
         return range(step * self.size, min((step + 1) * self.size, self.rows))
 
 
-class BatchErased(Frozen):
+class BatchErased(BatchModel):
     """`batches/<id>/erased.json`: a tombstone without anything personal."""
 
     batch_id: str
     erased_at: datetime
 
 
-class RowFault(Frozen):
+class RowFault(BatchModel):
     """Why a row has no outcome, and what to do about it."""
 
     reason: str
     detail: str
 
 
-class BatchResult(Frozen):
+class BatchResult(BatchModel):
     """What became of a row: `outcome`, or `fault` where its images could not be read from the source."""
 
     row: int

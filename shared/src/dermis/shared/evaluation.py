@@ -18,11 +18,11 @@ Interval = tuple[float, float] | None
 """95 %, low and high; None where too few groups of connected cases give one."""
 
 
-class Part(BaseModel):
+class ReportModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
 
-class Figure(Part):
+class Figure(ReportModel):
     """A measured `value`, None where the cases give none, its interval, and the best constant list's value."""
 
     value: float | None
@@ -33,7 +33,7 @@ class Figure(Part):
 _FIGURES = TypeAdapter(dict[str, Figure])
 
 
-class Figures(Part):
+class Figures(ReportModel):
     """A row that has each figure F flat: `F`, `F_interval` and, where a constant list scores too, `F_floor`."""
 
     @cached_property
@@ -64,7 +64,7 @@ class Slice(Figures):
     answered_n: int | None = None
 
 
-class Floors(Part):
+class Floors(ReportModel):
     """What constant lists score: the list by the training cases' prior, and the best one for these very cases."""
 
     top_1: float
@@ -87,7 +87,7 @@ class Floors(Part):
         return value if isinstance(value, float) else None
 
 
-class PerfectModel(Part):
+class PerfectModel(ReportModel):
     """
     What a perfect model shows at this n: of calibration errors mean and 95th percentile, of coverage the middle 95 %.
     """
@@ -103,7 +103,7 @@ class PerfectModel(Part):
         return value if isinstance(value, tuple) else None
 
 
-class GroupCoverage(Part):
+class GroupCoverage(ReportModel):
     """The coverage of one self-reported Fitzpatrick group; nothing is `claimed` for a `pooled` one."""
 
     value: str
@@ -120,7 +120,7 @@ class GroupCoverage(Part):
     perfect_model_at_this_n: Interval
 
 
-class Gap(Part):
+class Gap(ReportModel):
     """The largest difference between values of a cut; `by_chance`: mean and 95th percentile if they were alike."""
 
     slice: str
@@ -136,7 +136,7 @@ class Gap(Part):
     left_out: tuple[str, ...]
 
 
-class ReliabilityBin(Part):
+class ReliabilityBin(ReportModel):
     """The share of right first conditions among the cases whose confidence lies between `low` and `high`."""
 
     low: float
@@ -148,7 +148,7 @@ class ReliabilityBin(Part):
     right_soft: float
 
 
-class RiskPoint(Part):
+class RiskPoint(ReportModel):
     """The risk when the most confident share `answered` is answered."""
 
     answered: float
@@ -157,7 +157,7 @@ class RiskPoint(Part):
     interval: Interval
 
 
-class Confusion(Part):
+class Confusion(ReportModel):
     """How often each condition (row) was answered by each (column); `rows` says what a row is."""
 
     conditions: tuple[str, ...]
@@ -165,7 +165,7 @@ class Confusion(Part):
     n: tuple[tuple[int, ...], ...]
 
 
-class GraderAgreement(Part):
+class GraderAgreement(ReportModel):
     """How one grader's first condition agrees with the other graders', over the `n` cases that have several."""
 
     n: int
@@ -178,7 +178,7 @@ class GraderAgreement(Part):
     any_interval: Interval = None
 
 
-class SeenInTraining(Part):
+class SeenInTraining(ReportModel):
     """
     How many `of` the cases were in training and calibration; None where only the data set is known to be the same.
     """
@@ -189,7 +189,7 @@ class SeenInTraining(Part):
     how: str
 
 
-class EvaluationReport(Part):
+class EvaluationReport(ReportModel):
     """
     How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`.
     """

@@ -20,11 +20,11 @@ OUTLIERS_FILE = "outliers.npz"
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
 
 
-class Frozen(BaseModel):
+class ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FeatureField(Frozen):
+class FeatureField(ManifestModel):
     """A question and how it becomes columns.
 
     ONE_OF: one column a value, then one that is 1 where the answer is absent. ANY_OF: the same, for several answers.
@@ -37,7 +37,7 @@ class FeatureField(Frozen):
     absent_values: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _known(self) -> "FeatureField":
+    def _name_is_an_answer(self) -> "FeatureField":
         if self.name not in SelfReport.model_fields:
             raise ValueError(
                 f"field {self.name!r} is no answer of a self-report; use one of {sorted(SelfReport.model_fields)}"
@@ -49,7 +49,7 @@ class FeatureField(Frozen):
         return (*(f"{self.name}={value}" for value in self.values), f"{self.name}=ABSENT")
 
 
-class FeatureSchema(Frozen):
+class FeatureSchema(ManifestModel):
     """An ordered list of fields; its id is the SHA-256 of its canonical JSON (sorted keys, no spaces)."""
 
     format: Literal["dermis.feature-schema/1"] = "dermis.feature-schema/1"
@@ -70,19 +70,19 @@ class FeatureSchema(Frozen):
         return not any(field.name in AUDIT_ONLY for field in self.fields)
 
 
-class Condition(Frozen):
+class Condition(ManifestModel):
     id: str
     name: str
 
 
-class Calibration(Frozen):
+class Calibration(ManifestModel):
     """Temperature scaling (Guo et al. 2017): softmax(log p / temperature)."""
 
     method: Literal["temperature"] = "temperature"
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
-class PredictionSets(Frozen):
+class PredictionSets(ManifestModel):
     """Conformal sets (Sadinle et al. 2019): every condition with probability >= threshold, at least the most probable.
 
     `thresholds` by self-reported Fitzpatrick group; where the type is not given, the lowest (largest sets) applies.
@@ -96,7 +96,7 @@ class PredictionSets(Frozen):
     pooled: tuple[FitzpatrickGroup, ...] = ()
 
 
-class SelectiveRisk(Frozen):
+class SelectiveRisk(ManifestModel):
     """What an abstention rule was chosen to keep, on `calibrated_on` cases (Geifman & El-Yaniv 2017).
 
     Of the cases answered at most `risk` lack their condition among the first `top`, with probability `confidence` over
@@ -110,7 +110,7 @@ class SelectiveRisk(Frozen):
     calibrated_on: int
 
 
-class AbstentionRule(Frozen):
+class AbstentionRule(ManifestModel):
     """Abstain if the most probable condition has less than `min_probability`, or the set more than `max_set_size`.
 
     `chosen_for`: the selective risk that `min_probability` was chosen to keep; None if it was set by hand.
@@ -121,7 +121,7 @@ class AbstentionRule(Frozen):
     chosen_for: SelectiveRisk | None = None
 
 
-class OutlierRule(Frozen):
+class OutlierRule(ManifestModel):
     """Abstain if the outlier score of a case's embedding exceeds `threshold`.
 
     `file` of the bundle says how it is taken.
@@ -135,7 +135,7 @@ class OutlierRule(Frozen):
     calibrated_on: int
 
 
-class Manifest(Frozen):
+class Manifest(ManifestModel):
     """`manifest.json`: all that a worker needs to use a bundle.
 
     The bundle's folder is a SavedModel with one signature, `serving_default`: `images uint8[B,3,S,S,3]`,
@@ -166,12 +166,12 @@ class Manifest(Frozen):
         return bundle_key(self.name, self.version)
 
 
-class VersionRef(Frozen):
+class VersionRef(ManifestModel):
     name: str
     version: int
 
 
-class Current(Frozen):
+class Current(ManifestModel):
     """`models/current.json`: the one mutable object of the store."""
 
     current: VersionRef

@@ -79,7 +79,7 @@ class Settings(BaseModel):
         return url
 
 
-class Retention(Settings):
+class RetentionSettings(Settings):
     """When cases end. The sweep's variables, which the gateway reads as well, to say on its page what is so."""
 
     retention_days: float = Field(30, ge=0, description="a case or a batch is erased after this time; 0: never")
@@ -96,7 +96,7 @@ def names(model: type[Settings], part: str) -> dict[str, str]:
 def _variable(field: str, part: str) -> str:
     if field in Settings.model_fields:
         return f"DERMIS_{field.upper()}"
-    return f"DERMIS_{'SWEEP' if field in Retention.model_fields else part}_{field.upper()}"
+    return f"DERMIS_{'SWEEP' if field in RetentionSettings.model_fields else part}_{field.upper()}"
 
 
 def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from dermis.data.images.calibrate_quality import FEWEST, LEAST, Fitted, auroc, fit, judged, sufficient
 from dermis.data.images.measure import _write_policy, load_quality_policy
-from dermis.data.images.tables import Images, images_frame, with_cases
+from dermis.data.images.tables import ImageTable, images_frame, with_cases
 from dermis.data.mapping import DataSide, scin_side
 from dermis.data.scin.columns import NO_PATHOLOGY, YES, Gradable
 from dermis.data.scin.source import Scin
@@ -74,7 +74,7 @@ def test_one_class_has_no_auroc() -> None:
     assert np.isnan(auroc([1, 2], [True, True])).all()
 
 
-def generated(*, telling: bool = True, per_tone: int = 200) -> Images:
+def generated(*, telling: bool = True, per_tone: int = 200) -> ImageTable:
     """Return cases of two images each; graders follow the best image's sharpness, or chance."""
     rng = np.random.default_rng(0)
     base = shard.measure("x.png", png(1), POLICY)
@@ -102,10 +102,10 @@ def _scin(read: ScinTables) -> DataSide:
     return replace(scin_side(read), scin=Scin(source="", store=MemoryStore(), tables=read))
 
 
-def fitted(images: Images, *, loss: float = 0.02) -> Fitted:
+def fitted(images: ImageTable, *, loss: float = 0.02) -> Fitted:
     assert images.side
     assert images.side.scin
-    return fit(images, images.side.scin.cases, POLICY, loss=loss, said="generated images", by="a test")
+    return fit(images, images.side.scin.cases, POLICY, loss=loss, source="generated images", by="a test")
 
 
 def frame_of(found: Fitted, name: str) -> pd.DataFrame:

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from dermis.data.images.colors import color_tables, shortcuts
-from dermis.data.images.tables import Images, images_frame, with_cases
+from dermis.data.images.tables import ImageTable, images_frame, with_cases
 from dermis.data.mapping import DataSide
 from dermis.worker.core import shard
 
 
-def drawn(groups: dict[str, tuple[int, int]]) -> Images:
+def drawn(groups: dict[str, tuple[int, int]]) -> ImageTable:
     """Return images with one case each: by label, how many are Adobe RGB and of how many."""
     rows: list[dict[str, Any]] = []
     conditions: list[tuple[str] | None] = []
@@ -67,6 +67,6 @@ def test_shares_stand_by_label_and_tone() -> None:
 
 def test_without_tables_only_the_spaces_are_counted() -> None:
     images = drawn({"Melanoma": (1, 2)})
-    alone = Images(frame=images.frame, side=None, owners=[-1, -1])
+    alone = ImageTable(frame=images.frame, side=None, owners=[-1, -1])
     assert [table.name for table in color_tables(alone)] == ["color_spaces"]
     assert shortcuts(alone) == []

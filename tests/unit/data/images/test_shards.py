@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from dermis.data.images.measure import load_quality_policy
-from dermis.data.images.shards import WINDOW, Plan, begin, collect, make_plan, measure_by_workers
+from dermis.data.images.shards import WINDOW, ShardPlan, begin, collect, make_plan, measure_by_workers
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import ShardJob, shard_failed_key, shard_result_key
 from dermis.shared.stores.memory import MemoryStore
@@ -21,7 +21,9 @@ class FakeQueue:
     `lose` says which jobs get lost, given the job and how often it was sent.
     """
 
-    def __init__(self, store: MemoryStore, plan: Plan, lose: Callable[[int, int], bool] = lambda *_: False) -> None:
+    def __init__(
+        self, store: MemoryStore, plan: ShardPlan, lose: Callable[[int, int], bool] = lambda *_: False
+    ) -> None:
         self.store, self.plan, self.lose = store, plan, lose
         self.jobs: list[int] = []
         self.sent: list[int] = []
@@ -47,11 +49,11 @@ class FakeQueue:
 
 
 @pytest.fixture
-def plan() -> Plan:
+def plan() -> ShardPlan:
     return make_plan("file:///source", KEYS, POLICY, size=2)
 
 
-def wait(store: MemoryStore, queue: FakeQueue, plan: Plan, todo: set[int] | None = None) -> tuple[int, list[str]]:
+def wait(store: MemoryStore, queue: FakeQueue, plan: ShardPlan, todo: set[int] | None = None) -> tuple[int, list[str]]:
     steps: list[int] = []
     said: list[str] = []
     time = iter(range(10**6))
@@ -69,7 +71,7 @@ def wait(store: MemoryStore, queue: FakeQueue, plan: Plan, todo: set[int] | None
     return sum(steps), said
 
 
-def test_every_image_once_and_never_more_than_a_window_under_way(plan: Plan) -> None:
+def test_every_image_once_and_never_more_than_a_window_under_way(plan: ShardPlan) -> None:
     store = MemoryStore()
     queue = FakeQueue(store, plan)
     assert wait(store, queue, plan) == (200, [])
@@ -78,7 +80,7 @@ def test_every_image_once_and_never_more_than_a_window_under_way(plan: Plan) -> 
     assert [row["image"] for row in collect(store, plan)] == KEYS
 
 
-def test_lost_shards_are_sent_again_and_only_these(plan: Plan) -> None:
+def test_lost_shards_are_sent_again_and_only_these(plan: ShardPlan) -> None:
     store = MemoryStore()
     queue = FakeQueue(store, plan, lose=lambda n, times: n % 7 == 0 and times < 3)
     done, said = wait(store, queue, plan)
@@ -87,7 +89,7 @@ def test_lost_shards_are_sent_again_and_only_these(plan: Plan) -> None:
     assert any("sent again" in text for text in said)
 
 
-def test_what_is_done_is_not_sent(plan: Plan) -> None:
+def test_what_is_done_is_not_sent(plan: ShardPlan) -> None:
     store = MemoryStore()
     begin(store, plan)
     first = FakeQueue(store, plan)
@@ -99,7 +101,7 @@ def test_what_is_done_is_not_sent(plan: Plan) -> None:
     assert not {1, 3, 99} & set(queue.sent)
 
 
-def test_jobs_that_still_wait_are_not_sent_twice(plan: Plan) -> None:
+def test_jobs_that_still_wait_are_not_sent_twice(plan: ShardPlan) -> None:
     class Idle(FakeQueue):
         """Nobody works for a while."""
 
@@ -118,7 +120,7 @@ def test_jobs_that_still_wait_are_not_sent_twice(plan: Plan) -> None:
     assert f"no result for 10 s: {WINDOW} shards wait for a worker" in said
 
 
-def test_a_broker_that_is_away_is_waited_for(plan: Plan) -> None:
+def test_a_broker_that_is_away_is_waited_for(plan: ShardPlan) -> None:
     class Away(FakeQueue):
         looks = 0
 
@@ -135,7 +137,7 @@ def test_a_broker_that_is_away_is_waited_for(plan: Plan) -> None:
     assert "the broker can't be reached; trying again" in said
 
 
-def test_what_can_not_be_measured_is_told_after_all_others_and_tried_again_next_time(plan: Plan) -> None:
+def test_what_can_not_be_measured_is_told_after_all_others_and_tried_again_next_time(plan: ShardPlan) -> None:
     class Failing(FakeQueue):
         def work(self, seconds: float) -> None:
             if 5 in self.jobs:
@@ -153,7 +155,7 @@ def test_what_can_not_be_measured_is_told_after_all_others_and_tried_again_next_
     assert len(collect(store, plan)) == 200
 
 
-def test_the_id_is_of_what_is_measured(plan: Plan) -> None:
+def test_the_id_is_of_what_is_measured(plan: ShardPlan) -> None:
     assert make_plan("file:///source", KEYS, POLICY, size=2).id == plan.id
     others = [
         make_plan("file:///other", KEYS, POLICY, size=2),

@@ -11,7 +11,7 @@ import pytest
 
 from dermis.data.profile.profile import PUBLISHED, profile
 from dermis.data.report.report import Report, as_json
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.columns import NO_PATHOLOGY, Gradable
 from dermis.data.scin.label_policy import Labels, apply_policy
 from dermis.data.scin.source import load_policy, open_scin
@@ -20,12 +20,12 @@ from tests.unit.data.scin_rows import case, labelled, tables
 NO = "No response"
 
 
-def profiled(rows: list[Any]) -> dict[str, Table]:
+def profiled(rows: list[Any]) -> dict[str, ReportTable]:
     read = tables(rows)
     return {table.name: table for table in profile(read, apply_policy(load_policy("scin-all"), read.cases))}
 
 
-def numbers(table: Table, column: str = "n") -> dict[str, int]:
+def numbers(table: ReportTable, column: str = "n") -> dict[str, int]:
     return dict(zip(table.frame.iloc[:, 0], table.frame[column].tolist(), strict=True))
 
 

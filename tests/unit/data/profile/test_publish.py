@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from dermis.data.cli import data
 from dermis.data.profile.profile import profile
 from dermis.data.profile.publish import LEAST, publishable
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.label_policy import apply_policy
 from dermis.data.scin.source import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables
@@ -18,12 +18,12 @@ from tests.unit.data.scin_rows import case, labelled, tables
 FIXTURE = Path(__file__).parents[3] / "support/data_report.json"
 
 
-def of_counts(*counts: int, of: int | None = None, name: str = "age_group") -> Table:
+def of_counts(*counts: int, of: int | None = None, name: str = "age_group") -> ReportTable:
     frame = pd.DataFrame({"value": [str(n) for n in range(len(counts))], "n": counts, "of": of or sum(counts)})
-    return Table(name=name, section="", title="", frame=frame.assign(share=0.5, low=0.1, high=0.9), chart="bars")
+    return ReportTable(name=name, section="", title="", frame=frame.assign(share=0.5, low=0.1, high=0.9), chart="bars")
 
 
-def shown(table: Table) -> list[int | None]:
+def shown(table: ReportTable) -> list[int | None]:
     (published,) = publishable([table])
     frame = published.frame
     hidden = frame["n"].isna()
@@ -56,7 +56,7 @@ def test_a_share_of_a_few_is_withheld_with_their_number() -> None:
     frame = pd.DataFrame({"label": ["A", "A"], "tone": ["MST_1_3", "MST_7_10"], "n": [0, 8], "of": [3, 20]}).assign(
         share=0.0, low=0.0, high=1.0
     )
-    (table,) = publishable([Table(name="labels_by_tone", section="", title="", frame=frame, chart="matrix")])
+    (table,) = publishable([ReportTable(name="labels_by_tone", section="", title="", frame=frame, chart="matrix")])
     assert [pd.isna(value) for value in table.frame["of"]] == [True, False]
     assert [pd.isna(value) for value in table.frame["high"]] == [True, False]
 

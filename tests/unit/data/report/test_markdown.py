@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from dermis.data.report.markdown import markdown_table
+from dermis.data.report.markdown import markdown_table, with_measured
 
 
 def test_every_cell_stands_as_it_is_and_no_bar_in_one_starts_another() -> None:
@@ -29,3 +29,12 @@ def test_columns_are_aligned_on_request() -> None:
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="rows of \\[1\\] cells under 2 columns"):
         markdown_table(["a", "b"], [["x"]])
+
+
+def test_what_is_measured_takes_the_place_of_what_was() -> None:
+    first = with_measured("# Page\n\nProse.\n", "a", "one")
+    assert first == "# Page\n\nProse.\n\n<!-- measured: a -->\n\none\n\n<!-- /measured -->\n"
+    both = with_measured(first + "\nMore.\n", "b", "two")
+    changed = with_measured(both, "a", "three")
+    assert changed == both.replace("one", "three")
+    assert with_measured("", "a", "one").startswith("<!-- measured: a -->")

@@ -12,7 +12,7 @@ import pytest
 from dermis.data.profile.profile import profile
 from dermis.data.report.plots import words
 from dermis.data.report.report import Report, as_html, write_report
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.label_policy import apply_policy
 from dermis.data.scin.source import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables
@@ -107,7 +107,7 @@ def test_a_share_of_nothing_is_empty_not_a_number() -> None:
     frame = pd.DataFrame(
         {"value": ["a"], "n": [0], "of": [0], "share": [float("nan")], "low": [float("nan")], "high": [float("nan")]}
     )
-    table = Table(name="t", section="S", title="T", frame=frame, chart="bars")
+    table = ReportTable(name="t", section="S", title="T", frame=frame, chart="bars")
     page = as_html(Report(name="r", title="R", facts={}, tables=[table]))
     assert "nan" not in page
     assert "<svg" not in page

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, NO_PATHOLOGY, YES, Gradable
-from dermis.data.scin.label_policy import LOOKS_HEALTHY, Group, LabelPolicy, Status, apply_policy
+from dermis.data.scin.label_policy import LOOKS_HEALTHY, CoarseGroup, LabelPolicy, LabelStatus, apply_policy
 from dermis.data.scin.source import load_policy
 from dermis.data.scin.tables import read_tables
 from dermis.shared.errors import DermisError
@@ -33,11 +33,11 @@ def test_no_case_is_lost_and_each_without_a_label_says_why() -> None:
     ]
     labels = apply_policy(policy(drop=["remove FROM labeling tool"]), tables(rows).cases)
     assert list(labels.frame["status"]) == [
-        Status.LABELLED,
-        Status.GRADABLE_BUT_UNLABELLED,
-        Status.NOT_GRADABLE,
-        Status.NO_PATHOLOGY,
-        Status.DROPPED,
+        LabelStatus.LABELLED,
+        LabelStatus.GRADABLE_BUT_UNLABELLED,
+        LabelStatus.NOT_GRADABLE,
+        LabelStatus.NO_PATHOLOGY,
+        LabelStatus.DROPPED,
     ]
     assert list(labels.frame["top"].isna()) == [False, True, True, True, True]
     assert list(labels.has_label) == [True, False, False, False, False]
@@ -80,7 +80,7 @@ def test_rare_conditions_move_into_their_group_and_rare_groups_into_other() -> N
         labelled(5, {"tinea corporis": 1.0}),
         labelled(6, {"Scabies": 0.5, "Grover's disease": 0.5}),
     ]
-    groups = [Group(name="Fungal", contains=("TINEA",)), Group(name="Infestation", contains=("scabies",))]
+    groups = [CoarseGroup(name="Fungal", contains=("TINEA",)), CoarseGroup(name="Infestation", contains=("scabies",))]
     labels = apply_policy(policy(min_support=2, groups=groups, other="Other"), tables(rows).cases)
     assert labels.labels == ("Eczema", "Fungal", "Other")
     assert labels.frame["differential"].iloc[3] == pytest.approx({"Fungal": 0.67, "Eczema": 0.33})
@@ -92,7 +92,7 @@ def test_without_other_rare_conditions_fall_away_and_the_rest_is_scaled() -> Non
     rows = [labelled(1, {"Eczema": 0.5, "Rare": 0.5}), labelled(2, {"Eczema": 1.0}), labelled(3, {"Rarer": 1.0})]
     labels = apply_policy(policy(min_support=2), tables(rows).cases)
     assert list(labels.frame["differential"]) == [{"Eczema": 1.0}, {"Eczema": 1.0}, {}]
-    assert labels.frame["status"].iloc[2] == Status.DROPPED
+    assert labels.frame["status"].iloc[2] == LabelStatus.DROPPED
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,8 @@ def test_recomputed_weights_are_not_rounded() -> None:
 def test_every_label_but_other_has_its_support_and_weights_add_up(named: list[list[str]], support: int) -> None:
     rows = [labelled(n, {name: round(1 / len(names), 2) for name in names}) for n, names in enumerate(named, start=1)]
     labels = apply_policy(
-        policy(min_support=support, groups=[Group(name="AB", contains=("A", "B"))], other="Other"), tables(rows).cases
+        policy(min_support=support, groups=[CoarseGroup(name="AB", contains=("A", "B"))], other="Other"),
+        tables(rows).cases,
     )
     assert labels.has_label.all()
     for label in labels.labels:
@@ -165,7 +166,7 @@ def test_a_policy_is_shipped_or_a_file(tmp_path: Path) -> None:
 
 def test_two_groups_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="names two groups"):
-        policy(groups=[Group(name="Other", contains=("x",))], other="Other")
+        policy(groups=[CoarseGroup(name="Other", contains=("x",))], other="Other")
 
 
 def test_the_shipped_groups_take_what_they_should() -> None:

@@ -164,12 +164,12 @@ def test_trust_is_all_of_it_together() -> None:
     known = {"raw": raw, "target": target, "labels": target.argmax(1), "groups": groups}
     known |= {"embedding": embedding[600:], "training_embedding": embedding[:600]}
     plain = fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand), **known)
-    assert (plain.abstention, plain.outliers, plain.known) == (by_hand, None, None)
+    assert (plain.abstention, plain.outliers, plain.outlier_statistics) == (by_hand, None, None)
     assert plain.calibration.temperature == pytest.approx(1, abs=0.1)
     assert plain.prediction_sets.pooled == ()
     whole = fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=0.2, false_alarms=0.05), **known)
     assert whole.abstention.chosen_for.top == 3
     answered = calibrate(raw, whole.calibration.temperature).max(1) >= whole.abstention.min_probability
     assert (~hits(raw, target.argmax(1), top=3))[answered].mean() <= 0.2
-    assert (whole.known.score(embedding[600:]) > whole.outliers.threshold).mean() <= 0.05
+    assert (whole.outlier_statistics.score(embedding[600:]) > whole.outliers.threshold).mean() <= 0.05
     assert fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=1e-4), **known).abstention == by_hand

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.metrics import soft_hits
 from dermis.trainer.registry import gate
-from dermis.trainer.registry.gate import Compared, Judgement, Paired, Verdict, judge
+from dermis.trainer.registry.gate import Compared, GateVerdict, Judgement, Paired, judge
 
 SCALES = tuple(TONE_GROUPS)
 VALUES = {scale: [value for values in groups.values() for value in values] for scale, groups in TONE_GROUPS.items()}
@@ -33,7 +33,7 @@ def test_an_equal_version_passes(seed: int, n: int) -> None:
     judgement = judge(paired(scores, scores), slices(n))
     assert judgement.passed
     assert judgement.overall.gain == 0
-    assert {tone.verdict for tone in judgement.tones} == {Verdict.PASSED}
+    assert {tone.verdict for tone in judgement.tones} == {GateVerdict.PASSED}
 
 
 @settings(max_examples=10, deadline=None)
@@ -53,7 +53,7 @@ def test_a_version_made_worse_on_dark_skin_is_refused_however_good_it_is_elsewhe
     assume((current[dark] - candidate[dark]).mean() > gate.MOST_LOSS)
     judgement = judge(paired(current, candidate), tones, waived=frozenset(SCALES))
     assert not judgement.passed
-    assert by_name(judgement)["monk_bin=MST_7_10"].verdict is Verdict.REFUSED
+    assert by_name(judgement)["monk_bin=MST_7_10"].verdict is GateVerdict.REFUSED
     assert any("monk_bin=MST_7_10" in reason for reason in judgement.reasons)
 
 
@@ -69,7 +69,7 @@ def test_few_cases_are_insufficient_until_waived_by_name(seed: int, few: int) ->
             tones["monk_bin"][i] = tone if kept <= few else "MST_NONE"
     scores = np.random.default_rng(seed).uniform(size=n)
     judgement = judge(paired(scores, scores), tones)
-    assert by_name(judgement)["monk_bin=MST_7_10"].verdict is Verdict.INSUFFICIENT
+    assert by_name(judgement)["monk_bin=MST_7_10"].verdict is GateVerdict.INSUFFICIENT
     assert [reason.split(":")[0] for reason in judgement.reasons] == ["monk_bin=MST_7_10"]
     waived = judge(paired(scores, scores), tones, waived=frozenset({"monk_bin=MST_7_10"}))
     assert (waived.passed, waived.waived) == (True, ("monk_bin=MST_7_10",))
@@ -81,7 +81,7 @@ def test_more_waivers_never_turn_a_refusal(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     pair = paired(rng.uniform(size=n) < 0.6, rng.uniform(size=n) < 0.5)
     judgement = judge(pair, slices(n), waived=frozenset(SCALES))
-    refused = [part for part in (judgement.overall, *judgement.tones) if part.verdict is Verdict.REFUSED]
+    refused = [part for part in (judgement.overall, *judgement.tones) if part.verdict is GateVerdict.REFUSED]
     assert judgement.passed == (not refused)
     assert len(judgement.reasons) == len(refused)
 
@@ -112,7 +112,7 @@ def test_a_certain_loss_in_a_small_group_can_not_be_waived() -> None:
     current, candidate = np.full(n, 0.8), np.full(n, 0.9)
     candidate[dark[:30]] = 0.2
     judgement = judge(paired(current, candidate), tones, waived=frozenset({"monk_bin"}))
-    assert by_name(judgement)["monk_bin=MST_7_10"].verdict is Verdict.REFUSED
+    assert by_name(judgement)["monk_bin=MST_7_10"].verdict is GateVerdict.REFUSED
 
 
 def test_a_scale_that_the_data_do_not_know_is_insufficient_and_says_so() -> None:

@@ -71,8 +71,9 @@ def test_a_model_made_worse_on_dark_skin_is_refused_and_its_equal_is_promoted(tm
             shutil.copytree(tmp_path / "made" / "1", folder)
             restated(folder, version=version)
         publish(store, folder)
-        said = predict(open_bundle(folder), CASES, shown=("images and answers",))  # what evaluate keeps for promote
-        store.put_once(f"{evaluation_key(said.data, ref(version))}/predictions.npz", to_bytes(said))
+        # What evaluate keeps for promote.
+        predictions = predict(open_bundle(folder), CASES, modalities=("images and answers",))
+        store.put_once(f"{evaluation_key(predictions.data, ref(version))}/predictions.npz", to_bytes(predictions))
     point(store, ref(1), models_root="/models", over=None)
 
     refused = CliRunner().invoke(promote, ["2", "--store", url, *UNTYPED])

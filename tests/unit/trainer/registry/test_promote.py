@@ -32,7 +32,7 @@ from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.records import layout
 from dermis.trainer.records.runs import Run, RunConfig
 from dermis.trainer.registry import promote as registry
-from dermis.trainer.registry.promote import Action, PromotionRequest, Waiver, promote, rollback
+from dermis.trainer.registry.promote import PromotionAction, PromotionRequest, Waiver, promote, rollback
 from tests.support import evaluations
 
 CONDITIONS = tuple(
@@ -116,10 +116,10 @@ def wish(version: int = 2, **more: Any) -> PromotionRequest:
     return PromotionRequest(ref=ref(version), data=None, **more)
 
 
-def refused(store: Any, asked: PromotionRequest, text: str) -> registry.Promotion:
+def refused(store: Any, asked: PromotionRequest, text: str) -> registry.PromotionFact:
     before = store.get(CURRENT_KEY) if store.get_versioned(CURRENT_KEY).generation else None
     record = promote(store, asked, models_root=ROOT)
-    assert record.action is Action.REFUSED
+    assert record.action is PromotionAction.REFUSED
     assert any(text in reason for reason in record.reasons), record.reasons
     assert (store.get(CURRENT_KEY) if before else None) == before
     assert list(registry.promotions(store))[-1] == record
@@ -129,14 +129,14 @@ def refused(store: Any, asked: PromotionRequest, text: str) -> registry.Promotio
 def test_a_version_as_good_is_promoted_recorded_and_rolled_back(store: MemoryStore) -> None:
     evaluate(store, 2, hit=GOOD)
     record = promote(store, wish(), models_root=ROOT)
-    assert (record.action, record.compared_with, record.data) == (Action.PROMOTED, "dermis 1", DATA)
+    assert (record.action, record.compared_with, record.data) == (PromotionAction.PROMOTED, "dermis 1", DATA)
     assert record.overall is not None
     assert (record.overall.n, record.overall.gain) == (N, 0)
     assert len(record.tones) == 9
     assert all(tone.detectable is not None for tone in record.tones)
     assert read_current(store).current == ref(2)
     back = rollback(store, models_root=ROOT)
-    assert (back.action, back.ref, back.over) == (Action.ROLLED_BACK, ref(1), ref(2))
+    assert (back.action, back.ref, back.over) == (PromotionAction.ROLLED_BACK, ref(1), ref(2))
     assert read_current(store).current == ref(1)
     assert list(registry.promotions(store)) == [record, back]
     assert all(f"versions: {version}".encode() in store.get(SERVER_CONFIG_KEY) for version in (1, 2))
@@ -159,7 +159,7 @@ def test_the_rows_of_both_are_paired_by_id_and_condition(store: MemoryStore) -> 
     store.put_once(f"{layout.evaluation_key(DATA, ref(2))}/predictions.npz", to_bytes(mixed))
     record = promote(store, wish(), models_root=ROOT)
     assert record.overall is not None
-    assert (record.action, record.overall.interval) == (Action.PROMOTED, (0, 0))
+    assert (record.action, record.overall.interval) == (PromotionAction.PROMOTED, (0, 0))
 
 
 def test_worse_on_dark_skin_is_refused_though_better_overall(store: MemoryStore) -> None:
@@ -179,18 +179,18 @@ def test_a_group_without_cases_needs_a_waiver_that_is_recorded(store: MemoryStor
     refused(store, wish(), "monk_bin=MST_7_10: no case to compare on")
     waiver = Waiver(group="monk_bin=MST_7_10", reason="none in this data set")
     record = promote(store, wish(waivers=(waiver,)), models_root=ROOT)
-    assert (record.action, record.waivers) == (Action.PROMOTED, (waiver,))
+    assert (record.action, record.waivers) == (PromotionAction.PROMOTED, (waiver,))
 
 
 def test_a_file_that_was_changed_is_refused_by_promote_and_rollback(store: MemoryStore) -> None:
     evaluate(store, 2, hit=GOOD)
-    assert promote(store, wish(), models_root=ROOT).action is Action.PROMOTED
+    assert promote(store, wish(), models_root=ROOT).action is PromotionAction.PROMOTED
     for version, key in ((1, "models/dermis/1/saved_model.pb"), (2, "models/dermis/2/saved_model.pb")):
         store.delete(key)
         store.put_once(key, b"changed")
         assert registry.check_files(store, registry.read_manifest(store, ref(version))) != []  # type: ignore[attr-defined]
     record = rollback(store, models_root=ROOT)
-    assert (record.action, read_current(store).current) == (Action.REFUSED, ref(2))
+    assert (record.action, read_current(store).current) == (PromotionAction.REFUSED, ref(2))
     assert "dermis/1/saved_model.pb has SHA-256" in record.reasons[0]
     add_bundle(store, 3)
     evaluate(store, 3, hit=GOOD)
@@ -209,7 +209,7 @@ def test_a_demo_takes_no_releases_place_unless_told_to(store: MemoryStore) -> No
     evaluate(store, 3, hit=GOOD)
     refused(store, wish(3), "its purpose is demo")
     record = promote(store, wish(3, lower_purpose=True), models_root=ROOT)
-    assert (record.action, record.lower_purpose) == (Action.PROMOTED, True)
+    assert (record.action, record.lower_purpose) == (PromotionAction.PROMOTED, True)
 
 
 def test_what_can_not_be_compared_is_refused(store: MemoryStore) -> None:
@@ -246,7 +246,7 @@ def test_the_first_version_has_to_beat_the_best_constant_list() -> None:
     evaluate(store, 1, hit=GOOD)
     refused(store, wish(1), "no version is current")
     record = promote(store, wish(1, first=True), models_root=ROOT)
-    assert (record.action, record.compared_with) == (Action.PROMOTED, "the best constant list")
+    assert (record.action, record.compared_with) == (PromotionAction.PROMOTED, "the best constant list")
     assert record.overall is not None
     assert record.overall.current == pytest.approx(0.6)
     add_bundle(store, 2)
@@ -275,7 +275,10 @@ def test_of_two_first_versions_the_one_that_came_first_stays() -> None:
     with pytest.raises(DermisError, match="the pointer was not moved"):
         promote(store, wish(1, first=True), models_root=ROOT)
     assert read_current(store).current == ref(2)
-    assert [record.action for record in registry.promotions(store)] == [Action.PROMOTED, Action.REFUSED]
+    assert [record.action for record in registry.promotions(store)] == [
+        PromotionAction.PROMOTED,
+        PromotionAction.REFUSED,
+    ]
 
 
 def test_asking_for_what_is_current_or_not_there_changes_nothing(store: MemoryStore) -> None:
@@ -310,7 +313,10 @@ def test_a_promotion_that_came_in_between_wins_and_the_other_is_recorded_as_refu
     with pytest.raises(DermisError, match="the pointer was not moved"):
         promote(store, wish(), models_root=ROOT)
     assert read_current(store).current == ref(3)
-    assert [record.action for record in registry.promotions(store)] == [Action.PROMOTED, Action.REFUSED]
+    assert [record.action for record in registry.promotions(store)] == [
+        PromotionAction.PROMOTED,
+        PromotionAction.REFUSED,
+    ]
 
 
 def test_point_over_another_version_than_the_current_one_conflicts(store: MemoryStore) -> None:

@@ -29,7 +29,7 @@ from dermis.trainer.model.inputs import arrays, targets, without_answers, withou
 from dermis.trainer.records.runs import Run, RunConfig
 from dermis.trainer.training import loop
 from dermis.trainer.training.augment import tone_preserving, tone_shifting
-from dermis.trainer.training.batches import Batch, epoch_order, mixup, modality_dropout
+from dermis.trainer.training.batches import TrainingBatch, epoch_order, mixup, modality_dropout
 from dermis.trainer.training.feature_cache import Cache, embed, gather
 from dermis.trainer.training.loop import TrainState
 from dermis.trainer.training.options import Workspace
@@ -257,7 +257,7 @@ def test_what_is_hidden_is_hidden_and_never_both() -> None:
     n = 400
     mask, features = np.ones((n, 3), bool), np.full((n, len(absent)), 7.0)
     config = replace(CONFIG, images_dropout=0.3, answers_dropout=0.4)
-    whole = Batch(
+    whole = TrainingBatch(
         images=np.zeros((n, 3, 1, 1, 1)), image_mask=mask, features=features, target=np.zeros((n, 2)), weight=np.ones(n)
     )
     batch = modality_dropout(whole, config, absent, rng)
@@ -271,7 +271,7 @@ def test_what_is_hidden_is_hidden_and_never_both() -> None:
 def test_mixup_mixes_cases_that_have_images_in_the_same_slots() -> None:
     mask = np.array([[True, True, False], [True, False, False], [False, True, False], [True, True, False]])
     images, target = np.arange(4.0).reshape(4, 1, 1, 1, 1) * np.ones((4, 3, 1, 1, 1)), np.eye(4)
-    batch = Batch(images=images, image_mask=mask, features=np.zeros((4, 2)), target=target, weight=np.ones(4))
+    batch = TrainingBatch(images=images, image_mask=mask, features=np.zeros((4, 2)), target=target, weight=np.ones(4))
     assert mixup(batch, 0.0, np.random.default_rng(0)) is batch
     mixed = mixup(batch, 0.4, np.random.default_rng(0))
     share = np.random.default_rng(0).beta(0.4, 0.4)

@@ -375,7 +375,7 @@ def embed(
     embedder = embedding.open_embedder(bundle, store)
     wanted = choose_images(source, mapping=mapping, prefix=prefix, labels=policy, where=where)
     try:
-        with click.progressbar(length=len(wanted.found), label="images", file=sys.stderr) as bar:
+        with click.progressbar(length=len(wanted.present), label="images", file=sys.stderr) as bar:
             done = embedding.embed(embedder, source, wanted, out, step=bar.update)
     except KeyboardInterrupt:
         click.echo("\nstopped; what is embedded is kept: run the same command to go on", err=True)

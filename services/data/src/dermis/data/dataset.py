@@ -27,7 +27,7 @@ from dermis.shared.stores import is_store_url, open_store
 GENERATED = re.compile(r"generated:(\d+):(\d+)(?::(\d+))?")
 
 
-class Images(Protocol):
+class ImageSource(Protocol):
     def get(self, key: str) -> bytes: ...
 
 
@@ -42,7 +42,7 @@ class Dataset:
     name: str
     digest: str
     samples: tuple[Sample, ...]
-    store: Images
+    store: ImageSource
     tables: Mapping[str, str] = field(default_factory=dict)
     policy: str = "none"
     duplicates: str | None = None
@@ -150,7 +150,7 @@ def open_dataset(
 def _dataset(
     name: str,
     samples: Sequence[Sample],
-    store: Images,
+    store: ImageSource,
     *,
     tables: Mapping[str, str],
     policy: str,
@@ -194,7 +194,7 @@ def _generated(seed: int, count: int, longest: int) -> Dataset:
 class _Several:
     """Images of several data sets; a key's first segment is the data set's name."""
 
-    def __init__(self, stores: Mapping[str, Images]) -> None:
+    def __init__(self, stores: Mapping[str, ImageSource]) -> None:
         self._stores = stores
 
     def get(self, key: str) -> bytes:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from dermis.data import shipped
 from dermis.data.scin.attributes import REPORTED, WHO, Answers, Attribute, monk_bins
 from dermis.data.scin.columns import CASES_FILE, MONK
-from dermis.data.scin.label_policy import Frozen, Labels
+from dermis.data.scin.label_policy import Labels, PolicyModel
 from dermis.data.scin.source import Scin, open_scin
 from dermis.data.scin.tables import SHOWN_FAULTS, Fault, ScinTables
 from dermis.metadata.core.encode import VOCABULARY
@@ -34,7 +34,7 @@ ANSWERED = {"age_group": "age_group", "sex_at_birth": "sex_at_birth", "fitzpatri
 """Attributes that are answers of a self-report, where its vocabulary has the value."""
 
 
-class MappedColumn(Frozen):
+class MappedColumn(PolicyModel):
     """A column and what its cells mean.
 
     It is named in `values`, a whole number in one of `ranges` (both ends in), or `absent`.
@@ -66,7 +66,7 @@ class MappedColumn(Frozen):
         return cell
 
 
-class DataMapping(Frozen):
+class DataMapping(PolicyModel):
     """A data set in one CSV table.
 
     `image` names the column with the image's key under `images`, `unit` that of the person, whose rows stay together in
@@ -88,7 +88,7 @@ class DataMapping(Frozen):
 
     @field_validator("attributes")
     @classmethod
-    def _known(cls, attributes: dict[str, MappedColumn]) -> dict[str, MappedColumn]:
+    def _attributes_exist(cls, attributes: dict[str, MappedColumn]) -> dict[str, MappedColumn]:
         unknown = sorted(set(attributes) - set(COMPARED))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no attribute; use one of {', '.join(COMPARED)}")

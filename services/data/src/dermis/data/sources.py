@@ -43,8 +43,8 @@ def digest_of_samples(samples: Sequence[Sample]) -> str:
     return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def slices(report: SelfReport, images: int, **told: str | None) -> dict[str, str]:
-    """Return a value for each of `SLICES`, and the Monk tone itself; `told` wins over the report."""
+def slices(report: SelfReport, images: int, **attributes: str | None) -> dict[str, str]:
+    """Return a value for each of `SLICES`, and the Monk tone itself; `attributes` wins over the report."""
     race = report.race_ethnicity or ()
     values = {
         "fitzpatrick_self": report.fitzpatrick_skin_type,
@@ -54,7 +54,7 @@ def slices(report: SelfReport, images: int, **told: str | None) -> dict[str, str
         "images": str(images),
         "monk_skin_tone": report.monk_skin_tone,
         "answers": "GIVEN" if report.model_dump(exclude_none=True, exclude=_NOT_ASKED) else "NONE",
-        **{name: value for name, value in told.items() if value},
+        **{name: value for name, value in attributes.items() if value},
     }
     return {name: str(values.get(name) or NOT_GIVEN) for name in (*SLICES, "monk_skin_tone")}
 
@@ -176,12 +176,12 @@ def mapped_samples(
     return samples
 
 
-def _mapped_report(told: Mapping[str, str], answers: Mapping[str, tuple[str, ...]]) -> SelfReport:
+def _mapped_report(attributes: Mapping[str, str], answers: Mapping[str, tuple[str, ...]]) -> SelfReport:
     several = {name for name, field in SelfReport.model_fields.items() if "tuple" in str(field.annotation)}
     fields: dict[str, object] = {name: values if name in several else values[0] for name, values in answers.items()}
     for attribute, name in ANSWERED.items():
-        if told.get(attribute) in VOCABULARY[name]:
-            fields.setdefault(name, told[attribute])
+        if attributes.get(attribute) in VOCABULARY[name]:
+            fields.setdefault(name, attributes[attribute])
     return SelfReport.model_validate(fields)
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 
 from dermis.gateway.bootstrap import build
-from dermis.gateway.connections import Bounds, Connection, Connections, most_connections
+from dermis.gateway.connections import BoundedConnection, Bounds, Connections, most_connections
 from dermis.gateway.hub import Hub
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.errors import DermisError
@@ -56,7 +56,7 @@ def main() -> None:
     )
     config = uvicorn.Config(
         app,
-        http=functools.partial(Connection, connections),  # type: ignore[arg-type]
+        http=functools.partial(BoundedConnection, connections),  # type: ignore[arg-type]
         ws="none",
         proxy_headers=False,  # uvicorn would believe whoever comes from loopback; see trusted_proxies
         host=settings.host,

@@ -13,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from dermis.gateway import openapi, problems
-from dermis.gateway.dependencies import Parts
+from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.door import Door
 from dermis.gateway.middleware import Edge
 from dermis.gateway.routes import batches, cases, health, images, models, page
@@ -22,7 +22,7 @@ from dermis.shared.audit import EVERY_SECONDS, Audit
 _ASSETS = Path(__file__).parent / "web" / "assets"
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: Dependencies) -> FastAPI:
     """Return the application; while it runs, the broker brings it news of cases."""
 
     @contextlib.asynccontextmanager

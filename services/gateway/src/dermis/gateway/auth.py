@@ -45,7 +45,7 @@ class Caller:
         )
 
 
-class Guard:
+class AccessGuard:
     """Lets a call in or says why not; what it knows of a key it knows for `key_cache_seconds`, of unknown keys too."""
 
     def __init__(

@@ -47,7 +47,7 @@ _OF_A_CELL = "line {}: a cell is not understood; see the field that the pointer 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batches:
+class BatchPipeline:
     """The use-cases; `sources` are the stores that the operator lets batches read."""
 
     store: BlobStore
@@ -65,7 +65,7 @@ class Batches:
         if csv is not None:
             rows = _of_csv(csv)
         elif source.csv is not None:
-            rows = _of_csv(_found(opened, source.csv), foreign=True)
+            rows = _of_csv(_read_source(opened, source.csv), foreign=True)
         else:
             rows = _of_images(opened, source.prefix)
         batch_id = new_id("batch")
@@ -181,7 +181,7 @@ def to_csv(lines: Iterator[bytes]) -> Iterator[bytes]:
         yield rows_of.as_csv(map(json.loads, step.splitlines()), header=False).encode()
 
 
-def _found(source: BlobStore, key: str) -> bytes:
+def _read_source(source: BlobStore, key: str) -> bytes:
     try:
         return source.get(key)
     except BlobNotFound:

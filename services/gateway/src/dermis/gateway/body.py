@@ -54,9 +54,9 @@ def parse_json(body: bytes, kind: type[M]) -> M:
     raise FieldsError("BODY", "; ".join(problem.detail for problem in problems[:3]), problems)
 
 
-def _detail(place: tuple[int | str, ...], said: str) -> str:
+def _detail(place: tuple[int | str, ...], message: str) -> str:
     named = ".".join(map(str, place))[:200]
-    return f"{named}: {said}" if named else said.removeprefix("Value error, ")
+    return f"{named}: {message}" if named else message.removeprefix("Value error, ")
 
 
 def _too_large(most: int) -> DermisError:

@@ -5,9 +5,9 @@ from fastapi import FastAPI
 from dermis.gateway.adapters.broker import RedisBroker
 from dermis.gateway.adapters.rates import SharedRates
 from dermis.gateway.app import create_app
-from dermis.gateway.auth import Guard
-from dermis.gateway.dependencies import Parts
-from dermis.gateway.pipeline import Pipeline
+from dermis.gateway.auth import AccessGuard
+from dermis.gateway.dependencies import Dependencies
+from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.audit import Audit
 from dermis.shared.stores import open_store
@@ -16,11 +16,11 @@ from dermis.shared.stores import open_store
 def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
     store = open_store(settings.store_url)
-    guard = Guard(store, SharedRates(settings.broker_url), settings)
+    guard = AccessGuard(store, SharedRates(settings.broker_url), settings)
     return create_app(
-        Parts(
+        Dependencies(
             settings=settings,
-            pipeline=Pipeline(store=store),
+            pipeline=CasePipeline(store=store),
             broker=RedisBroker(settings.broker_url),
             guard=guard,
             audit=Audit(store, "gateway"),

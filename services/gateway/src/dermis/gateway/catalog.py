@@ -8,7 +8,7 @@ from typing import Any
 
 from dermis.gateway.guidance import guidance
 from dermis.gateway.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion
-from dermis.gateway.web.reports import DataReport, Read, read, read_data
+from dermis.gateway.web.reports import DataReport, ReportView, read, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.errors import DermisError, Kind
@@ -58,7 +58,7 @@ class Catalog:
             raise _no_model(version, name)
         return Evaluation(model=f"{ref.name} {ref.version}", report=report)
 
-    def report_of(self, version: int, *, name: str) -> Read | None:
+    def report_of(self, version: int, *, name: str) -> ReportView | None:
         """Return a version's report as a page shows it, None if there is none that can be read."""
         ref = self._ref(version, name)
         return self.report_at(_evaluation_key(ref)) if ref else None
@@ -109,7 +109,7 @@ class Catalog:
         matches = filter(None, map(_EVALUATION.fullmatch, self.store.list("evaluations/")))
         return {(each[1], f"{each[2]} {each[3]}"): each[0] for each in matches}
 
-    def report_at(self, key: str) -> Read | None:
+    def report_at(self, key: str) -> ReportView | None:
         """Return what a page shows of the report at a key, None if there is none that can be read."""
         report = self._report(key)
         return read(report) if report else None

@@ -38,7 +38,7 @@ class Bounds:
     head_seconds: float
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """Ends a connection with a status and a sentence."""
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
@@ -61,12 +61,12 @@ class Connections:
         self._count = count
         self._clock = clock
         self._per_address: Counter[str] = Counter()
-        self._waiting: dict[str, dict[Connection, None]] = defaultdict(dict)
-        self._all_waiting: dict[Connection, None] = {}
+        self._waiting: dict[str, dict[BoundedConnection, None]] = defaultdict(dict)
+        self._all_waiting: dict[BoundedConnection, None] = {}
         self._unlogged: Counter[str] = Counter()
         self._logged_at = -_LOG_EVERY_S
 
-    def add(self, connection: "Connection") -> None:
+    def add(self, connection: "BoundedConnection") -> None:
         """Take a connection in; Refusal if there are too many and none of them waits."""
         address, bounds = connection.address, self.bounds
         self._per_address[address] += 1
@@ -77,18 +77,18 @@ class Connections:
         if self._per_address.total() > bounds.most:
             self._make_room(self._all_waiting, f"there are more than {bounds.most} connections")
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: "BoundedConnection") -> None:
         self.not_waiting(connection)
         self._per_address[connection.address] -= 1
         if not self._per_address[connection.address]:
             del self._per_address[connection.address]
 
-    def waits(self, connection: "Connection") -> None:
+    def waits(self, connection: "BoundedConnection") -> None:
         """Note that a connection has no request in work, or a stream that can go on elsewhere: it may give way."""
         self._waiting[connection.address].setdefault(connection)
         self._all_waiting.setdefault(connection)
 
-    def not_waiting(self, connection: "Connection") -> None:
+    def not_waiting(self, connection: "BoundedConnection") -> None:
         self._all_waiting.pop(connection, None)
         if waiting := self._waiting.get(connection.address):
             waiting.pop(connection, None)
@@ -104,16 +104,16 @@ class Connections:
             self._unlogged.clear()
             self._logged_at = self._clock()
 
-    def _make_room(self, waiting: "dict[Connection, None]", why: str) -> None:
+    def _make_room(self, waiting: "dict[BoundedConnection, None]", why: str) -> None:
         oldest = next(iter(waiting), None)
         if oldest is None:
-            raise Refusal(503, "CONNECTIONS_BUSY", f"{why}, all of them in use; come again")
+            raise HttpRefusal(503, "CONNECTIONS_BUSY", f"{why}, all of them in use; come again")
         self.note("CONNECTION_GAVE_WAY")
         self.not_waiting(oldest)
         oldest.end()
 
 
-class Connection(HttpToolsProtocol):
+class BoundedConnection(HttpToolsProtocol):
     """One connection.
 
     A head (request line and headers) is bounded in bytes, fields and time, so is all framing of a body.
@@ -137,7 +137,7 @@ class Connection(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         try:
             self._connections.add(self)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             self._refuse(refusal)
         else:
             self._settle(begun=True)
@@ -160,7 +160,7 @@ class Connection(HttpToolsProtocol):
                 if self.transport.is_closing():
                     return
                 self._feed(data[start : start + _SLICE])
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             self._refuse(refusal)
             return
         self._settle(begun=True)
@@ -176,7 +176,7 @@ class Connection(HttpToolsProtocol):
         if not self._in_head:
             return  # a trailer: the request is with the application already
         if len(self.headers) >= _MOST_HEADERS:
-            raise Refusal(
+            raise HttpRefusal(
                 431, "HEADERS_TOO_MANY", f"the request has more than {_MOST_HEADERS} header fields; send fewer"
             )
         super().on_header(name, value)
@@ -188,10 +188,10 @@ class Connection(HttpToolsProtocol):
             detail = (
                 "Transfer-Encoding names another coding than chunked, or more than one; send chunked alone or a length"
             )
-            raise Refusal(501, "TRANSFER_ENCODING", detail)
+            raise HttpRefusal(501, "TRANSFER_ENCODING", detail)
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
-            raise Refusal(
+            raise HttpRefusal(
                 429,
                 "PIPELINE_TOO_LONG",
                 f"more than {_MOST_PIPELINED} requests wait for their answers; read some first",
@@ -240,16 +240,16 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # no other protocol is spoken: the request is answered in this one
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, Refusal):
+            if isinstance(error.__context__, HttpRefusal):
                 raise error.__context__ from None
-            raise Refusal(400, "HTTP_BROKEN", "this is no HTTP/1.1 request; send one by RFC 9112") from None
+            raise HttpRefusal(400, "HTTP_BROKEN", "this is no HTTP/1.1 request; send one by RFC 9112") from None
         if not self._begun:
             self._framing += len(data) - (self._body - body)
         elif fresh and self._begun == 1:
             self._framing = len(data) - self._body
         if self._framing > _MOST_HEAD_BYTES + self._body:
             what = "request line and headers hold" if self._in_head else "chunk sizes, extensions and trailers hold"
-            raise Refusal(431, "HEADERS_TOO_LARGE", f"{what} more than {_MOST_HEAD_BYTES:,} bytes; send less")
+            raise HttpRefusal(431, "HEADERS_TOO_LARGE", f"{what} more than {_MOST_HEAD_BYTES:,} bytes; send less")
 
     def _settle(self, *, begun: bool) -> None:
         """Leave the connection to its request, or give it the time in which one is due.
@@ -279,7 +279,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             seconds = self._connections.bounds.head_seconds
             self._refuse(
-                Refusal(
+                HttpRefusal(
                     408, "HEADERS_TOO_SLOW", f"request line and headers did not come within {seconds:g} s; try again"
                 )
             )
@@ -291,7 +291,7 @@ class Connection(HttpToolsProtocol):
         self._connections.note("ANSWER_NOT_READ")
         self.transport.abort()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: HttpRefusal) -> None:
         """Answer, where no answer is under way, and leave a moment to read it."""
         self._refused = True
         self._cancel_deadline()
@@ -326,7 +326,7 @@ class Connection(HttpToolsProtocol):
         if self._framing > _MOST_DISCARDED:
             self.flow.pause_reading()
 
-    def _answer(self, refusal: Refusal) -> bytes:
+    def _answer(self, refusal: HttpRefusal) -> bytes:
         body = problem_of(refusal.status, refusal.reason, refusal.detail).model_dump_json().encode()
         headers = [
             *self.server_state.default_headers,

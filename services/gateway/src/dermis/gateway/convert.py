@@ -79,7 +79,7 @@ def _value(kind: type[E], value: str, *, pointer: str) -> E:
     try:
         return kind(value)
     except ValueError:
-        detail = f"{pointer.split('/')[1]}: {_shown(value)} is not known; use one of {', '.join(kind)}"
+        detail = f"{pointer.split('/')[1]}: {_shortened(value)} is not known; use one of {', '.join(kind)}"
         raise fault(pointer.split("/")[1].upper(), detail, pointer=pointer) from None
 
 
@@ -138,7 +138,7 @@ def _answer_problem(fault_at: ErrorDetails, place: str, name: str) -> FieldProbl
 
 
 def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
-    value = _shown(fault_at["input"])
+    value = _shortened(fault_at["input"])
     match fault_at["type"]:
         case "enum":
             return f"{value} is not known; use {fault_at['ctx']['expected']}, or leave it out"
@@ -155,6 +155,6 @@ def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
             return f"{value}: {fault_at['msg']}"
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

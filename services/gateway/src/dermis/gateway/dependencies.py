@@ -11,12 +11,12 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.auth import Caller, Guard
+from dermis.gateway.auth import AccessGuard, Caller
 from dermis.gateway.core.admission import refused_for, too_little
 from dermis.gateway.form import Form, FormRules, check_length, read_form
-from dermis.gateway.metrics import Metrics
+from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.middleware import CALLER_KEY
-from dermis.gateway.pipeline import Pipeline
+from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError, RefusedError
 from dermis.gateway.settings import GatewaySettings
@@ -28,13 +28,13 @@ from dermis.shared.tracing import span
 
 
 @dataclass(kw_only=True)
-class Parts:
+class Dependencies:
     settings: GatewaySettings
-    pipeline: Pipeline
+    pipeline: CasePipeline
     broker: Broker
-    guard: Guard
+    guard: AccessGuard
     audit: Audit
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     _judging: Counter[str] = field(default_factory=Counter, init=False)
 
     @contextlib.asynccontextmanager
@@ -108,19 +108,19 @@ class Parts:
                 raise BusyError("QUEUE_BUSY", detail, retry_after=wait)
 
 
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
+def _parts(request: Request) -> Dependencies:
+    parts: Dependencies = request.app.state.parts
     return parts
 
 
-PartsOf = Annotated[Parts, Depends(_parts)]
+PartsOf = Annotated[Dependencies, Depends(_parts)]
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name="api_key", bearerFormat="key id.secret", description="made by `dermis keys create`"
 )
 
 
 async def _owner(
-    request: Request, parts: PartsOf, needed: SecurityScopes, _shown: Annotated[object, Depends(_BEARER)]
+    request: Request, parts: PartsOf, needed: SecurityScopes, _bearer: Annotated[object, Depends(_BEARER)]
 ) -> str:
     """Return whose cases the call is about, if it may do what its route needs.
 

@@ -59,7 +59,7 @@ async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: Fo
     form that is broken or holds an unknown field or too many images.
     """
     boundary = _boundary(headers)
-    reader = _Reader(rules, max_image_bytes)
+    reader = _FormReader(rules, max_image_bytes)
     try:
         parser = MultipartParser(boundary, reader.callbacks)
         most, count = _most_bytes(rules, max_image_bytes), 0
@@ -116,7 +116,7 @@ def _body_too_large(size: str, most: int) -> DermisError:
     )
 
 
-class _Reader:
+class _FormReader:
     def __init__(self, rules: FormRules, max_image_bytes: int) -> None:
         self._rules = rules
         self.form = Form()

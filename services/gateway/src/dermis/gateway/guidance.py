@@ -55,11 +55,11 @@ class Guidance(BaseModel):
     def of_condition(self, condition: str, name: str) -> ConditionGuidance:
         entry = self.entry(name)
         return ConditionGuidance(
-            condition=condition, name=name, is_general=entry is self.general, guidance=_shown(entry)
+            condition=condition, name=name, is_general=entry is self.general, guidance=_entry_of(entry)
         )
 
     def of_general(self) -> GuidanceEntry:
-        return _shown(self.general)
+        return _entry_of(self.general)
 
     def of_outcome(self, outcome: Outcome) -> CaseGuidance:
         """Return what a person may do now.
@@ -93,5 +93,5 @@ def guidance() -> Guidance:
     return Guidance.model_validate_json(resources.files("dermis.gateway").joinpath("guidance.json").read_bytes())
 
 
-def _shown(entry: Entry) -> GuidanceEntry:
+def _entry_of(entry: Entry) -> GuidanceEntry:
     return GuidanceEntry.model_validate(entry.model_dump(exclude={"names"}))

@@ -9,7 +9,7 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class Metrics:
+class GatewayMetrics:
     """Counters of one application; labels hold routes and reasons, never paths or values."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermis.gateway.metrics import Metrics
+from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.problems import SCOPE_KEY, internal_problem
 from dermis.shared.api_keys import Scope as KeyScope
 from dermis.shared.audit import Act, Audit
@@ -37,7 +37,7 @@ _PROBES = ("/livez", "/readyz", "/metrics")
 class Edge:
     """ASGI middleware; log and metrics name the route, never the path, which may hold anything."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, audit: Audit) -> None:
+    def __init__(self, app: ASGIApp, metrics: GatewayMetrics, audit: Audit) -> None:
         self._app = app
         self._metrics = metrics
         self._audit = audit

@@ -68,7 +68,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class CasePipeline:
     """The use-cases of the gateway over the store."""
 
     store: BlobStore

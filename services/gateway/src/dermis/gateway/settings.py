@@ -2,11 +2,11 @@
 
 from pydantic import Field, model_validator
 
-from dermis.shared.settings import Retention
+from dermis.shared.settings import RetentionSettings
 from dermis.shared.stores import is_store_url, overlap
 
 
-class GatewaySettings(Retention):
+class GatewaySettings(RetentionSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")

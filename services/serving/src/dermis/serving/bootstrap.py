@@ -6,7 +6,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dermis.serving.adapters.bundle import load_bundle
-from dermis.serving.models import Models
+from dermis.serving.models import ServedModels
 from dermis.serving.servicer import PREDICTION_SERVICE, handlers
 from dermis.shared.ports import BlobStore
 from dermis.shared.rpc import make_server
@@ -14,9 +14,9 @@ from dermis.shared.rpc import make_server
 HEALTH_NAMES = ("", PREDICTION_SERVICE)
 
 
-def build(store: BlobStore, *, threads: int) -> tuple[grpc.Server, Models, health.HealthServicer]:
+def build(store: BlobStore, *, threads: int) -> tuple[grpc.Server, ServedModels, health.HealthServicer]:
     """Return the server, not yet started, the models that it serves, none of them loaded, and its health."""
-    models = Models(store, functools.partial(load_bundle, store))
+    models = ServedModels(store, functools.partial(load_bundle, store))
     server = make_server(threads=threads)
     server.add_generic_rpc_handlers(handlers(models))
     state = health.HealthServicer(experimental_non_blocking=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.versions import to_load, to_unload, wanted_versions
 from dermis.serving.ports import Load, Runner
 from dermis.shared.errors import GRPC_CODE, DermisError
@@ -29,7 +29,7 @@ class Version:
         )
 
 
-class Models:
+class ServedModels:
     """One thread calls `poll`; any may ask. `_versions` is replaced, never changed, so that no reader needs a lock."""
 
     def __init__(self, store: BlobStore, load: Load) -> None:
@@ -50,14 +50,14 @@ class Models:
         Codes and wording of TensorFlow Serving's server_core.cc and basic_manager.cc. No version carries a label here.
         """
         if not spec.name:
-            raise Refusal(pb.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+            raise RpcRefusal(pb.INVALID_ARGUMENT, "ModelSpec has no name specified.")
         if spec.WhichOneof("version_choice") == "version_label":
-            raise Refusal(pb.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}")
+            raise RpcRefusal(pb.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}")
         runners = {ref.version: v.runner for ref, v in self._versions.items() if ref.name == spec.name and v.runner}
         number = spec.version.value if spec.HasField("version") else max(runners, default=None)
         if number is None or number not in runners:
             request = f"Specific({spec.name}, {number})" if spec.HasField("version") else f"Latest({spec.name})"
-            raise Refusal(pb.NOT_FOUND, f"Servable not found for request: {request}")
+            raise RpcRefusal(pb.NOT_FOUND, f"Servable not found for request: {request}")
         return number, runners[number]
 
     def status(self, spec: pb.ModelSpec) -> list[pb.ModelVersionStatus]:
@@ -69,10 +69,10 @@ class Models:
         if spec.HasField("version"):
             number = spec.version.value
             if number not in states:
-                raise Refusal(pb.NOT_FOUND, f"Could not find version {number} of model {spec.name}")
+                raise RpcRefusal(pb.NOT_FOUND, f"Could not find version {number} of model {spec.name}")
             states = {number: states[number]}
         if not states:
-            raise Refusal(pb.NOT_FOUND, f"Could not find any versions of model {spec.name}")
+            raise RpcRefusal(pb.NOT_FOUND, f"Could not find any versions of model {spec.name}")
         return [states[number].as_proto(number) for number in sorted(states, reverse=True)]
 
     def follow(self, *, every_s: float, stop: threading.Event, changed: Callable[[bool], None]) -> None:
@@ -133,7 +133,7 @@ def _failed(fault: Exception) -> Version:
     again = isinstance(fault, BlobNotFound) or (isinstance(fault, DermisError) and fault.retryable)
     state = Status.START if again else Status.END
     match fault:
-        case Refusal():
+        case RpcRefusal():
             return Version(state=state, code=pb.Code.Name(fault.code), message=fault.message)
         case DermisError():
             return Version(state=state, code=GRPC_CODE[fault.kind], message=fault.detail)

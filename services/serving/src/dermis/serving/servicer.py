@@ -7,8 +7,8 @@ from typing import TypeVar
 import grpc
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
-from dermis.serving.models import Models
+from dermis.serving.core.refusal import RpcRefusal
+from dermis.serving.models import ServedModels
 from dermis.serving.predict import predict
 from dermis.shared.rpc import answer_errors
 
@@ -25,13 +25,13 @@ def _answer_refusals(answer: Callable[[Request], Response]) -> Callable[[Request
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
         try:
             return answer(request)
-        except Refusal as refusal:
+        except RpcRefusal as refusal:
             context.abort(grpc.StatusCode[pb.Code.Name(refusal.code)], refusal.message)
 
     return answer_errors(wrapped)
 
 
-def handlers(models: Models) -> tuple[grpc.GenericRpcHandler, ...]:
+def handlers(models: ServedModels) -> tuple[grpc.GenericRpcHandler, ...]:
     """Return the handlers of Predict and GetModelStatus; every other method of the two services is UNIMPLEMENTED."""
 
     @_answer_refusals

@@ -24,7 +24,7 @@ GROUPS = {
 _OWN = (*GROUPS["Run"], *GROUPS["Keep"])
 
 
-class Problem(click.ClickException):
+class CommandError(click.ClickException):
     """One clear line and exit code 2."""
 
     exit_code = 2
@@ -71,13 +71,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except DermisError as error:
-            raise Problem(error.detail) from error
+            raise CommandError(error.detail) from error
         except ApiError as error:
-            raise Problem(str(error)) from error
+            raise CommandError(str(error)) from error
         except OSError as fault:
             if fault.filename is None:  # no file that was named to us: a fault of ours, or a reader who left
                 raise
-            raise Problem(f"{fault.filename}: {fault.strerror}; name another one, or see who may use it") from fault
+            raise CommandError(
+                f"{fault.filename}: {fault.strerror}; name another one, or see who may use it"
+            ) from fault
 
 
 def _others() -> dict[str, metadata.EntryPoint]:
@@ -105,7 +107,7 @@ def _unavailable(point: metadata.EntryPoint, package: str) -> click.Command:
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
     )
     def stand_in() -> None:
-        raise Problem(f"{point.name} {need}")
+        raise CommandError(f"{point.name} {need}")
 
     return stand_in
 

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 
 
-class Guard:
+class ProcessGuard:
     def __init__(self) -> None:
         reading, writing = os.pipe()
         command = [sys.executable, "-I", "-S", __file__]

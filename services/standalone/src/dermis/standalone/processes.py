@@ -30,18 +30,18 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ProcessPlan:
     """What is to run, with which variables, and where it will answer."""
 
     parts: tuple[Part, ...]
     environ: Mapping[str, str]
     url: str
     broker_url: str
-    given: tuple[str, ...]
+    external: tuple[str, ...]
     """Variables that name a part which runs elsewhere and is not started here."""
 
 
-def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
+def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> ProcessPlan:
     """Plan the parts: Redis, metadata and serving at free loopback ports, unless `environ` says where they run already.
 
     CONFLICT if the gateway's port is taken, NOT_FOUND if a package or redis-server is missing.
@@ -103,11 +103,11 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Plan:
             mend=partial(move_queue_aside, folder),
         )
         parts.insert(0, redis)
-    given = tuple(
+    external = tuple(
         name for name in ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS") if name in environ
     )
     url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
-    return Plan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, given=given)
+    return ProcessPlan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, external=external)
 
 
 def _python(name: str, ready: Probe, *, leaves: int) -> Part:

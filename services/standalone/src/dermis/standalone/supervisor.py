@@ -11,7 +11,7 @@ from itertools import groupby
 
 from dermis.shared.backoff import delay
 from dermis.shared.errors import DermisError, Kind
-from dermis.standalone.guard import Guard
+from dermis.standalone.guard import ProcessGuard
 from dermis.standalone.processes import Part
 
 Sink = Callable[[str, str], None]
@@ -27,7 +27,7 @@ _MOST_EARLY_EXITS = 3
 class Child:
     """One part and its process, if it has one now; it leads a process group of its own."""
 
-    def __init__(self, part: Part, environ: Mapping[str, str], sink: Sink, guard: Guard) -> None:
+    def __init__(self, part: Part, environ: Mapping[str, str], sink: Sink, guard: ProcessGuard) -> None:
         self.part = part
         self.exits = 0
         self.last_line = ""
@@ -117,7 +117,7 @@ class Supervisor:
     """Runs parts from `start` to `stop`; a thread tends them."""
 
     def __init__(self, parts: Sequence[Part], environ: Mapping[str, str], sink: Sink) -> None:
-        self._guard = Guard()
+        self._guard = ProcessGuard()
         self.children = {part.name: Child(part, environ, sink, self._guard) for part in parts}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._tend, daemon=True)

@@ -27,7 +27,7 @@ from dermis.shared.errors import DermisError
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
-from dermis.sweep.core.decide import Action, Policy, is_expired
+from dermis.sweep.core.decide import CaseAction, SweepPolicy, is_expired
 from dermis.sweep.faults import Faults
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,19 +46,19 @@ class Progress:
 class BatchSweep:
     """Looks at all open batches each time; remembers, while it runs, how far each was."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: Policy, faults: Faults | None = None) -> None:
+    def __init__(self, store: BlobStore, queue: Queue, policy: SweepPolicy, faults: Faults | None = None) -> None:
         self._store = store
         self._queue = queue
         self._policy = policy
         self._faults = faults or Faults()
         self._progress: dict[str, Progress] = {}
 
-    def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[Action]:
+    def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[CaseAction]:
         """Look once and return what was done; `now` is the time by the store. A fault of one batch is survived.
 
         Nothing is discarded while the clock is `in_doubt`.
         """
-        done: Counter[Action] = Counter()
+        done: Counter[CaseAction] = Counter()
         ids = [key.removeprefix(OPEN_BATCHES) for key in self._store.list(OPEN_BATCHES)]
         self._progress = {batch_id: progress for batch_id, progress in self._progress.items() if batch_id in ids}
         for batch_id in ids:
@@ -66,24 +66,26 @@ class BatchSweep:
                 done[self._look_at(batch_id, now, in_doubt)] += 1
         return done
 
-    def _look_at(self, batch_id: str, now: datetime, in_doubt: bool) -> Action:
+    def _look_at(self, batch_id: str, now: datetime, in_doubt: bool) -> CaseAction:
         erased = self._get(batch_erased_key(batch_id), BatchErased)
         if erased:  # kept for so long, as a worker may be at a step, and be lost after its last put
-            return self._discard(batch_id) if abs(now - erased.erased_at) >= self._policy.resend_after else Action.WAIT
+            return (
+                self._discard(batch_id) if abs(now - erased.erased_at) >= self._policy.resend_after else CaseAction.WAIT
+            )
         manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
         if manifest is None:
             after, opened_at = self._policy.incomplete_after, self._store.written_at(open_batch_key(batch_id))
             over = is_expired(batch_id, now=now, after=after) and now - opened_at >= after
-            return self._discard(batch_id) if over and not in_doubt else Action.WAIT
+            return self._discard(batch_id) if over and not in_doubt else CaseAction.WAIT
         closed = steps_in(self._store.list(f"{batch_key(batch_id)}/results/")) | steps_in(
             self._store.list(f"{batch_key(batch_id)}/failed/")
         )
         if len(closed) == manifest.steps:
             self._store.delete(f"{OPEN_BATCHES}{batch_id}")
-            return Action.CLOSE
+            return CaseAction.CLOSE
         return self._send_again(manifest, closed, now)
 
-    def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> Action:
+    def _send_again(self, manifest: BatchManifest, closed: set[int], now: datetime) -> CaseAction:
         """Send what is missing if nothing waits and nothing was done for `resend_after`: then no worker has it.
 
         It waits longer each time.
@@ -91,15 +93,15 @@ class BatchSweep:
         progress = self._progress.get(manifest.batch_id)
         if progress is None or progress.done != len(closed):
             self._progress[manifest.batch_id] = Progress(len(closed), now)
-            return Action.WAIT
+            return CaseAction.WAIT
         wait = delay(progress.resent + 1, first=self._policy.resend_after.total_seconds(), longest=_LONGEST_WAIT_S)
         if abs(now - progress.since).total_seconds() < wait or self._is_waiting():
-            return Action.WAIT
+            return CaseAction.WAIT
         for step in range(manifest.steps):
             if step not in closed:
                 self._queue.send_step(BatchJob(batch_id=manifest.batch_id, step=step))
         self._progress[manifest.batch_id] = Progress(len(closed), now, progress.resent + 1)
-        return Action.RESEND
+        return CaseAction.RESEND
 
     def _is_waiting(self) -> bool:
         """Return whether steps wait in the queue.
@@ -112,10 +114,10 @@ class BatchSweep:
             log.warning("no step is sent again", reason=error.reason, detail=error.detail)
             return True
 
-    def _discard(self, batch_id: str) -> Action:
+    def _discard(self, batch_id: str) -> CaseAction:
         clear_batch(self._store, batch_id)
         self._store.delete(f"{OPEN_BATCHES}{batch_id}")
-        return Action.DISCARD
+        return CaseAction.DISCARD
 
     def _get(self, key: str, kind: type[M]) -> M | None:
         try:

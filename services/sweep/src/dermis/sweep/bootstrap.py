@@ -15,10 +15,10 @@ from dermis.sweep import metrics
 from dermis.sweep.batches import BatchSweep
 from dermis.sweep.clock import Clock
 from dermis.sweep.core.clock import Doubt
-from dermis.sweep.core.decide import Action
+from dermis.sweep.core.decide import CaseAction
 from dermis.sweep.faults import Faults
 from dermis.sweep.look import CaseSweep
-from dermis.sweep.retention import Retention
+from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
 
 
@@ -33,8 +33,8 @@ class Sweep:
         self._clock = Clock(store)
         self._cases = CaseSweep(store, queue, policy, self._faults)
         self._batches = BatchSweep(store, queue, policy, self._faults)
-        self._retention = Retention(store, policy, self.audit, self._faults)
-        self._done: Counter[Action] = Counter()
+        self._retention = RetentionSweep(store, policy, self.audit, self._faults)
+        self._done: Counter[CaseAction] = Counter()
         self._scratch = self._ended = self._mended = 0
 
     def look(self, now: datetime | None = None) -> bool:

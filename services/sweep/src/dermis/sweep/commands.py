@@ -10,7 +10,7 @@ from dermis.shared.settings import load
 from dermis.shared.stores import open_store
 from dermis.sweep.clock import confirm as confirm_clock
 from dermis.sweep.clock import read_doubt
-from dermis.sweep.retention import Retention
+from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
 
 _store = click.option(
@@ -46,7 +46,7 @@ def due(store_url: str) -> None:
     store = open_store(store_url)
     settings = load(SweepSettings, "SWEEP", {**os.environ, "DERMIS_STORE_URL": store_url})
     count = 0
-    for each in Retention(store, settings.policy, Audit(store, "sweep")).due(datetime.now(UTC)):
+    for each in RetentionSweep(store, settings.policy, Audit(store, "sweep")).due(datetime.now(UTC)):
         click.echo(f"{each.thing_id}  {each.consent or 'batch'}")
         count += 1
     click.echo(f"{count} are due", err=True)

@@ -25,7 +25,7 @@ from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
 from dermis.sweep import metrics
-from dermis.sweep.core.decide import Action, Policy, Resent, decide, is_due, most_resends
+from dermis.sweep.core.decide import CaseAction, Resent, SweepPolicy, decide, is_due, most_resends
 from dermis.sweep.faults import Faults
 
 F = TypeVar("F", bound=Fact)
@@ -36,14 +36,14 @@ _READERS = 8
 class CaseSweep:
     """Looks at all open cases each time; remembers, while it runs, which it sent again."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: Policy, faults: Faults | None = None) -> None:
+    def __init__(self, store: BlobStore, queue: Queue, policy: SweepPolicy, faults: Faults | None = None) -> None:
         self._store = store
         self._queue = queue
         self._policy = policy
         self._faults = faults or Faults()
         self._resent: dict[str, Resent] = {}
 
-    def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[Action]:
+    def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[CaseAction]:
         """Look once, the oldest cases first, and return what was done; `now` is the time by the store.
 
         Nothing is discarded while the clock is `in_doubt`. A fault of one object, or of the broker for one job, is
@@ -54,17 +54,17 @@ class CaseSweep:
         still_open = set(keys)
         self._resent = {key: resent for key, resent in self._resent.items() if key in still_open}
         budget = self._budget(len(keys))
-        done: Counter[Action] = Counter()
+        done: Counter[CaseAction] = Counter()
         with ThreadPoolExecutor(_READERS) as readers:
             for key, case in zip(keys, readers.map(lambda key: self._read(key, now), keys), strict=True):
                 if case is None:
                     continue
                 marker, state, written_at = case
                 action = decide(marker, state, now=now, policy=self._policy, written_at=written_at)
-                if (action is Action.RESEND and budget <= done[Action.RESEND]) or (
-                    action is Action.DISCARD and in_doubt and state.erased is None
+                if (action is CaseAction.RESEND and budget <= done[CaseAction.RESEND]) or (
+                    action is CaseAction.DISCARD and in_doubt and state.erased is None
                 ):
-                    action = Action.WAIT
+                    action = CaseAction.WAIT
                 with self._faults.survived(key):
                     done[self._do(action, key, marker, state, now)] += 1
         return done
@@ -106,29 +106,29 @@ class CaseSweep:
         except BlobNotFound:
             return None
 
-    def _do(self, action: Action, key: str, marker: OpenCase, state: CaseState, now: datetime) -> Action:
+    def _do(self, action: CaseAction, key: str, marker: OpenCase, state: CaseState, now: datetime) -> CaseAction:
         """Do it and return what was done."""
         match action:
-            case Action.RESEND:
+            case CaseAction.RESEND:
                 self._queue.send(AssessJob(case_id=marker.case_id, owner=marker.owner, attempt=marker.attempt))
                 resent = self._resent.get(key)
                 self._resent[key] = Resent(times=(resent.times if resent else 0) + 1, at=now)
-            case Action.DISCARD if state.erased is None:
+            case CaseAction.DISCARD if state.erased is None:
                 return self._take_back(key, marker, now)
-            case Action.DISCARD:
+            case CaseAction.DISCARD:
                 clear(self._store, owner=marker.owner, case_id=marker.case_id)
                 self._store.delete(key)
-            case Action.CLOSE:
+            case CaseAction.CLOSE:
                 self._store.delete(key)
                 if has(self._store, fact_key(marker.owner, marker.case_id, "erased")):
                     clear(
                         self._store, owner=marker.owner, case_id=marker.case_id
                     )  # who erased it just now counted on the marker
-            case Action.WAIT:
+            case CaseAction.WAIT:
                 pass
         return action
 
-    def _take_back(self, key: str, marker: OpenCase, now: datetime) -> Action:
+    def _take_back(self, key: str, marker: OpenCase, now: datetime) -> CaseAction:
         """Remove a case that was never wholly submitted, unless it is submitted at this moment.
 
         Its gateway was slow then, and is not lost.
@@ -144,8 +144,8 @@ class CaseSweep:
             )
         if has(self._store, fact_key(owner, case_id, "received")):
             self._store.delete(tombstone)
-            return Action.WAIT
+            return CaseAction.WAIT
         clear(self._store, owner=owner, case_id=case_id)
         self._store.delete(key)
         self._store.delete(tombstone)
-        return Action.DISCARD
+        return CaseAction.DISCARD

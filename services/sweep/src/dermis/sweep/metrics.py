@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from dermis.sweep.core.decide import Action
+from dermis.sweep.core.decide import CaseAction
 
 open_cases = Gauge("dermis_sweep_open_cases", "markers of cases that are not closed")
 in_doubt = Gauge("dermis_sweep_clock_in_doubt", "1 while nothing is erased by its time, as the clock is in doubt")
@@ -18,7 +18,7 @@ _faults = Counter("dermis_sweep_faults", "objects that could not be dealt with i
 _ended = Counter("dermis_sweep_ended_cases", "cases erased as their time was over")
 
 
-def looked(*, seconds: float, actions: Mapping[Action, int], scratch: int, ended: int, faults: int) -> None:
+def looked(*, seconds: float, actions: Mapping[CaseAction, int], scratch: int, ended: int, faults: int) -> None:
     """Count a look that ended without a fault."""
     _last_look.set_to_current_time()
     _look_seconds.observe(seconds)

@@ -26,7 +26,7 @@ from dermis.shared.erasing import (
 from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
-from dermis.sweep.core.decide import Policy, is_expired, is_over
+from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over
 from dermis.sweep.faults import Faults
 
 _MOST_ENDED = 200
@@ -45,10 +45,10 @@ class Due:
     """None for a batch."""
 
 
-class Retention:
+class RetentionSweep:
     """Erases what is due, by the ids' times, the store's and the policy."""
 
-    def __init__(self, store: BlobStore, policy: Policy, audit: Audit, faults: Faults | None = None) -> None:
+    def __init__(self, store: BlobStore, policy: SweepPolicy, audit: Audit, faults: Faults | None = None) -> None:
         self._store = store
         self._policy = policy
         self._audit = audit

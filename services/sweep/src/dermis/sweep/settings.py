@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dermis.shared.settings import LISTEN, Retention
-from dermis.sweep.core.decide import Policy
+from dermis.shared.settings import LISTEN, RetentionSettings
+from dermis.sweep.core.decide import SweepPolicy
 
 
-class SweepSettings(Retention):
+class SweepSettings(RetentionSettings):
     interval_seconds: float = Field(30, gt=0, description="time between two looks at the open cases")
     resend_after_seconds: float = Field(
         45, gt=0, description="a case that has been open for so long is sent to the workers again"
@@ -35,8 +35,8 @@ class SweepSettings(Retention):
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
 
     @property
-    def policy(self) -> Policy:
-        return Policy(
+    def policy(self) -> SweepPolicy:
+        return SweepPolicy(
             resend_after=timedelta(seconds=self.resend_after_seconds),
             incomplete_after=timedelta(seconds=self.incomplete_after_seconds),
             keep_for=timedelta(days=self.retention_days),

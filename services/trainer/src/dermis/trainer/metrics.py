@@ -120,15 +120,14 @@ def of_classes(judged: Judged, weights: Floats) -> dict[str, Floats]:
     }
 
 
-def of_ranking(judged: Judged, weights: Floats) -> dict[str, Floats]:
+def of_ranking(judged: Judged, weights: Floats, *, positive: Hits | None = None) -> dict[str, Floats]:
     """Return macro AUROC and mean average precision.
 
-    They take one condition against the rest, over those with weight on both sides.
+    They take one condition against the rest, over those with weight on both sides. `positive` bool[N,K]: which cases
+    have each of the first K conditions; by default the label alone.
     """
-    rankings = [
-        ranking(judged.probabilities[:, k], judged.labels == k, judged.fold, weights)
-        for k in range(judged.probabilities.shape[1])
-    ]
+    there = np.arange(judged.probabilities.shape[1]) == judged.labels[:, None] if positive is None else positive
+    rankings = [ranking(judged.probabilities[:, k], own, judged.fold, weights) for k, own in enumerate(there.T)]
     areas, precisions = (np.stack(each, 1) for each in zip(*rankings, strict=True))
     return {"macro_auroc": _nanmean(areas), "mean_average_precision": _nanmean(precisions)}
 

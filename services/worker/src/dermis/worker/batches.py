@@ -24,7 +24,9 @@ from dermis.shared.batches import (
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.header import Reason
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
-from dermis.worker.pipeline import TOO_COSTLY, Exceeded, Pipeline
+from dermis.worker.judge import TOO_COSTLY
+from dermis.worker.pipeline import Pipeline
+from dermis.worker.ports import AtRisk, Exceeded
 from dermis.worker.row_by_row import RowByRow
 
 
@@ -53,7 +55,7 @@ class Batches:
         can't be used.
         """
         key = batch_result_key(job.batch_id, job.step)
-        careful = RowByRow(store=self._store, prefix=f"{batch_key(job.batch_id)}/rows")
+        careful = RowByRow(strikes=self._pipeline.strikes, prefix=f"{batch_key(job.batch_id)}/rows")
         if has(self._store, batch_erased_key(job.batch_id)):
             careful.clear()
             return 0
@@ -65,11 +67,9 @@ class Batches:
             return 0  # erased, or never wholly submitted
         numbers = manifest.rows_of(job.step)
 
-        def do(n: int) -> bytes:
-            costly = partial(self._keep_costly, careful, n, rows[n])
-            return as_lines(
-                [self._result(n, rows[n], source, waits=lambda: self._waits(job.batch_id), exceeded=costly)]
-            )
+        def do(n: int, at_risk: AtRisk) -> bytes:
+            costly, waits = partial(self._keep_costly, careful, n, rows[n]), partial(self._waits, job.batch_id)
+            return as_lines([self._result(n, rows[n], source, waits=waits, exceeded=costly, at_risk=at_risk)])
 
         noted = row_by_row or careful.noted()
         try:
@@ -128,7 +128,14 @@ class Batches:
         return self._store.clock() - self._store.written_at(batch_manifest_key(batch_id)) < self._give_up_after
 
     def _result(
-        self, n: int, row: BatchRow, source: BlobStore, *, waits: Callable[[], bool], exceeded: Exceeded
+        self,
+        n: int,
+        row: BatchRow,
+        source: BlobStore,
+        *,
+        waits: Callable[[], bool],
+        exceeded: Exceeded,
+        at_risk: AtRisk,
     ) -> BatchResult:
         """Return what became of a row.
 
@@ -146,7 +153,9 @@ class Batches:
                 raise
             detail = f"{error.detail}; let the worker read the row's images, and send the row again"
             return BatchResult(row=n, name=row.name, fault=RowFault(reason="IMAGE_UNREADABLE", detail=detail))
-        outcome, assessed = self._pipeline.assess_row(row.name, images, row.self_report, exceeded=exceeded)
+        outcome, assessed = self._pipeline.assess_row(
+            row.name, images, row.self_report, exceeded=exceeded, at_risk=at_risk
+        )
         return BatchResult(row=n, name=row.name, images=assessed, outcome=outcome)
 
     def _open(

@@ -32,6 +32,7 @@ from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.shards import Shards
 from dermis.worker.step_tasks import add_step_tasks
+from dermis.worker.strikes import Strikes
 from dermis.worker.tasks import make_app
 
 
@@ -53,6 +54,12 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
         return Turns(folder, settings.concurrency, client())
 
     @cache
+    def strikes() -> Strikes:
+        return Strikes(
+            store=open_store(settings.store_url), longest=timedelta(seconds=settings.hard_time_limit_seconds)
+        )
+
+    @cache
     def pipeline() -> Pipeline:
         store = open_store(settings.store_url)
         serving = ServingClient(open_channel(settings.serving_address), deadline_s=settings.serving_deadline_seconds)
@@ -65,6 +72,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             classifier=serving,
             announcer=RedisAnnouncer(client()),
             policy=load_policy(),
+            strikes=strikes(),
             noted=metrics.note,
             max_redeliveries=settings.max_redeliveries,
             guard=CpuGuard(settings.decode_cpu_seconds),
@@ -72,7 +80,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
 
     @cache
     def shards() -> Shards:
-        return Shards(open_store(settings.store_url), open_store, guard=CpuGuard(settings.decode_cpu_seconds))
+        return Shards(strikes(), open_store, guard=CpuGuard(settings.decode_cpu_seconds))
 
     @cache
     def batches() -> Batches:

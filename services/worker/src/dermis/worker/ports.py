@@ -1,16 +1,29 @@
 """What the pipeline needs from outside."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from dermis.shared.case import Fact
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import FeatureSchema, Manifest
+from dermis.shared.ports import BlobStore
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
+from dermis.worker.core.quality import Policy
+from dermis.worker.strikes import Strikes
+
+_CALLS_AT_ONCE = 8
+Exceeded = Callable[[], object]
+"""Called where an image takes more processor time to decode than it may; the process ends then."""
+AtRisk = Callable[[], AbstractContextManager[None]]
+"""Entered while images are looked at, which may take the process along."""
 
 
 class Models(Protocol):
@@ -81,3 +94,25 @@ class Announcer(Protocol):
     def reply(self, scratch_id: str, report: bytes) -> None:
         """Answer whoever waits for this image's quality report; a hint that may be lost."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that a use-case of a worker takes from outside."""
+
+    store: BlobStore
+    models: Models
+    features: Features
+    classifier: Classifier
+    announcer: Announcer
+    policy: Policy
+    strikes: Strikes
+    noted: Callable[[Fact], None] = lambda _: None
+    """Told of each fact that this worker was the first to put."""
+    guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
+    """Limits the processor time of what runs under it."""
+    max_redeliveries: int = 2
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store")
+    )
+    """For calls of the store that don't wait for each other."""

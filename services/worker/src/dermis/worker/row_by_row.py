@@ -4,34 +4,41 @@ The row that takes the worker with it is named, and the others are done.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.worker.limits import ComputedTooLong
+from dermis.worker.ports import AtRisk
+from dermis.worker.strikes import Strikes, WorkerLost
 
 MOST_LOSSES = 2
 """Workers that a row may take with it, alone in work, before it is left out."""
+Do = Callable[[int, AtRisk], bytes]
+"""Does a row, of which it looks at the images under what it gets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowByRow:
     """Rows below `prefix` of the store.
 
-    Each is noted before it is begun and kept once it is done, until the step is.
+    Each has a mark while its images are looked at and is kept once it is done, until the step is.
     """
 
-    store: BlobStore
+    strikes: Strikes
     prefix: str
+
+    @property
+    def store(self) -> BlobStore:
+        return self.strikes.store
 
     def noted(self) -> bool:
         """Return whether rows are kept here, as a step broke off: it is gone on with row by row."""
         return any(True for _ in self.store.list(f"{self.prefix}/"))
 
-    def run(
-        self, rows: range, do: Callable[[int], bytes], lost: Callable[[int], bytes], *, careful: bool = True
-    ) -> Iterator[bytes]:
+    def run(self, rows: range, do: Do, lost: Callable[[int], bytes], *, careful: bool = True) -> Iterator[bytes]:
         """Yield what each row came to, by `do`, or by `lost` where it cost its workers; what is done is not done again.
 
         Where not `careful`, rows are kept only if the step breaks off, so that it comes to its end however often it
@@ -42,7 +49,7 @@ class RowByRow:
             for n in rows:
                 result = self._result(n) if careful else None
                 if result is None:
-                    result = fresh[n] = self._once(n, do, lost) if careful else do(n)
+                    result = fresh[n] = self._once(n, do, lost) if careful else do(n, nullcontext)
                 yield result
         except BaseException as fault:
             if not careful:
@@ -66,16 +73,12 @@ class RowByRow:
             for key in list(self.store.list(prefix)):
                 self.store.delete(key)
 
-    def _once(self, n: int, do: Callable[[int], bytes], lost: Callable[[int], bytes]) -> bytes:
-        losses, begun = 0, self._begun(n, 0)
-        while not self.store.put_once(begun, b"{}"):
-            losses += 1
-            begun = self._begun(n, losses)
+    def _once(self, n: int, do: Do, lost: Callable[[int], bytes]) -> bytes:
+        place = f"{self.prefix}/{n}/begun"
         try:
-            result = lost(n) if losses >= MOST_LOSSES else do(n)
-        except BaseException:
-            self.store.delete(begun)  # the worker lives: an outage or a time limit says nothing of the row
-            raise
+            result = do(n, partial(self.strikes.at_risk, place, most=MOST_LOSSES, redelivered=True))
+        except WorkerLost:
+            result = lost(n)
         self.keep(n, result)
         return result
 
@@ -87,6 +90,3 @@ class RowByRow:
 
     def _done(self, n: int) -> str:
         return f"{self.prefix}/{n}/done"
-
-    def _begun(self, n: int, losses: int) -> str:
-        return f"{self.prefix}/{n}/begun-{losses}"

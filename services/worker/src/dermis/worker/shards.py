@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import ShardJob, ShardList, shard_failed_key, shard_list_key, shard_result_key
-from dermis.shared.ports import BlobConflict, BlobStore, has
+from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
-from dermis.worker.pipeline import Exceeded
+from dermis.worker.ports import AtRisk, Exceeded
 from dermis.worker.row_by_row import RowByRow
+from dermis.worker.strikes import Strikes
 
 
 class Shards:
@@ -20,12 +21,13 @@ class Shards:
 
     def __init__(
         self,
-        store: BlobStore,
+        strikes: Strikes,
         open_source: Callable[[str], BlobStore],
         *,
         guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
-        self._store = store
+        self._strikes = strikes
+        self._store = strikes.store
         self._guard = guard
         self._opened = lru_cache(maxsize=1)(lambda profile_id: self._open(profile_id, open_source))
 
@@ -40,11 +42,15 @@ class Shards:
             return 0
         listed, source, policy = self._opened(job.profile_id)
         keys = listed.shard(job.shard)
-        careful = RowByRow(store=self._store, prefix=f"profiles/{job.profile_id}/rows/{job.shard}")
+        careful = RowByRow(strikes=self._strikes, prefix=f"profiles/{job.profile_id}/rows/{job.shard}")
 
-        def do(n: int) -> bytes:
-            with self._guard(lambda: careful.keep(n, shard.as_lines([shard.costly(keys[n])]))):
-                return shard.as_lines(shard.rows(keys[n : n + 1], source.get, policy))
+        def do(n: int, at_risk: AtRisk) -> bytes:
+            try:
+                data = source.get(keys[n])
+            except BlobNotFound:
+                return shard.as_lines([shard.missing(keys[n])])
+            with at_risk(), self._guard(lambda: careful.keep(n, shard.as_lines([shard.costly(keys[n])]))):
+                return shard.as_lines([shard.measure(keys[n], data, policy)])
 
         numbers = range(len(keys))
         noted = row_by_row or careful.noted()

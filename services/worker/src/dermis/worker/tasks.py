@@ -17,8 +17,9 @@ from dermis.shared.tracing import received_from, span, tracer
 from dermis.worker.adapters.turns import Turns
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
-from dermis.worker.pipeline import WORKER_LOST, Pipeline
+from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
+from dermis.worker.strikes import WORKER_LOST
 from dermis.worker.turn_tasks import turn
 
 RETRY_AFTER_S = (0.5, 1.5)

@@ -137,7 +137,7 @@ def read(data: bytes) -> StillImage:
     Raises INVALID where the file is damaged, UNSUPPORTED where the image is of a kind that isn't read.
     """
     items = read_items(data)
-    image = _Reader(items).image(items.primary, level=0)
+    image = _ItemReader(items).image(items.primary, level=0)
     codecs = {each.kind for each in parts(image.root) if not each.inputs}
     if len(codecs) > 1:
         raise unsupported("its image is made of HEVC and AV1 at once")
@@ -171,7 +171,7 @@ class _Described:
     transforms: list[Property] = field(default_factory=list)
 
 
-class _Reader:
+class _ItemReader:
     """Builds the tree below an item, each item once."""
 
     def __init__(self, items: Items) -> None:

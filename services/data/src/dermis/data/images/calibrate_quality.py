@@ -16,8 +16,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dermis.data.images.tables import Images, reject_rates
-from dermis.data.report.table import Table
+from dermis.data.images.tables import ImageTable, reject_rates
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import MONK_BINS, monk_bin, with_share
 from dermis.data.scin.columns import Gradable
 from dermis.data.split.groups import connected, image_links
@@ -42,7 +42,7 @@ class Fitted:
     """`policy` and the tables that say how good its signals and itself are."""
 
     policy: Policy
-    tables: list[Table]
+    tables: list[ReportTable]
 
 
 def sufficient(gradable: Sequence[str]) -> bool | None:
@@ -73,18 +73,18 @@ def auroc(values: Any, positive: Any) -> tuple[float, float, float]:
     return area, max(0.0, area - Z * float(np.sqrt(spread))), min(1.0, area + Z * float(np.sqrt(spread)))
 
 
-def fit(images: Images, known: pd.DataFrame, policy: Policy, *, loss: float, said: str, by: str) -> Fitted:
+def fit(images: ImageTable, cases_frame: pd.DataFrame, policy: Policy, *, loss: float, source: str, by: str) -> Fitted:
     """Fit thresholds so that no rule takes more than `loss` of the gradable cases of any tone with `FEWEST` of them.
 
     A signal whose AUROC is not above 0.5 with 95 % confidence keeps its threshold, as do those set by definition.
-    `said` and `by` become the numbers' provenance. `known`: the cases' typed rows.
+    `source` and `by` become the numbers' provenance. `cases_frame`: the cases' typed rows.
     """
-    cases = _by_case(images, known)
+    cases = _by_case(images, cases_frame)
     rows = _aurocs(cases)
     if cases["sufficient"].value_counts().reindex([True, False], fill_value=0).min() >= LEAST:
-        rows.append(("combined (out of fold)", *auroc(_out_of_fold(cases, known), cases["sufficient"])))
-    told = {name for name, _, low, _ in rows if low > 0.5}
-    fitted = _thresholds(cases, policy, told, loss=loss, said=said, by=by)
+        rows.append(("combined (out of fold)", *auroc(_out_of_fold(cases, cases_frame), cases["sufficient"])))
+    informative = {name for name, _, low, _ in rows if low > 0.5}
+    fitted = _thresholds(cases, policy, informative, loss=loss, source=source, by=by)
     good = int(cases["sufficient"].sum())
     table = pd.DataFrame(rows, columns=["column", "estimate", "low", "high"]).assign(
         sufficient=good, insufficient=len(cases) - good
@@ -99,9 +99,9 @@ def fit(images: Images, known: pd.DataFrame, policy: Policy, *, loss: float, sai
     return Fitted(
         policy=fitted,
         tables=[
-            Table(name="auroc", section=section, title="AUROC against gradable", note=note, frame=table),
+            ReportTable(name="auroc", section=section, title="AUROC against gradable", note=note, frame=table),
             _changes(policy, fitted),
-            _caught(images, known, {"shipped or given": images.frame["verdict"], "fitted": verdicts}),
+            _caught(images, cases_frame, {"shipped or given": images.frame["verdict"], "fitted": verdicts}),
             *reject_rates(
                 images, verdicts == Verdict.UNUSABLE, suffix="_fitted", section="Reject rate by tone, fitted policy"
             ),
@@ -123,16 +123,16 @@ def judged(frame: pd.DataFrame, policy: Policy) -> pd.Series:
     return verdicts
 
 
-def _by_case(images: Images, known: pd.DataFrame) -> pd.DataFrame:
+def _by_case(images: ImageTable, cases_frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per case that has a say: `sufficient`, `tone`, and the best image's value of each column."""
-    answer = [sufficient(given) for given in known["gradable"]]
+    answer = [sufficient(opinions) for opinions in cases_frame["gradable"]]
     frame = images.frame.assign(place=list(images.owners))
     usable = frame[images.decoded & (frame["place"] >= 0)]
     columns = dict.fromkeys((*MEASURES, *_SIGNALS))
     best = usable.groupby("place").agg({name: "min" if name in LOWER_IS_BETTER else "max" for name in columns})
     best["seen_share"] = (1 - usable["dark"] - usable["bright"]).groupby(usable["place"]).max()
     best["sufficient"] = [answer[place] for place in best.index]
-    best["tone"] = np.array(monk_bin(known))[best.index]
+    best["tone"] = np.array(monk_bin(cases_frame))[best.index]
     decided = best[best["sufficient"].notna()]
     return decided.assign(sufficient=decided["sufficient"].astype(bool))
 
@@ -143,11 +143,11 @@ def _aurocs(cases: pd.DataFrame) -> list[tuple[Any, ...]]:
     return [(name, *auroc(signs[name] * cases[name].to_numpy(float), cases["sufficient"])) for name in columns]
 
 
-def _out_of_fold(cases: pd.DataFrame, known: pd.DataFrame) -> Any:
+def _out_of_fold(cases: pd.DataFrame, cases_frame: pd.DataFrame) -> Any:
     """Return each case's chance of being sufficient by a model that saw no case connected with it."""
     y = cases["sufficient"].to_numpy()
-    group = connected(list(known["case_id"]), image_links(known))
-    groups = [group[case_id] for case_id in known["case_id"].iloc[cases.index]]
+    group = connected(list(cases_frame["case_id"]), image_links(cases_frame))
+    groups = [group[case_id] for case_id in cases_frame["case_id"].iloc[cases.index]]
     x = np.log(cases[[*_SIGNALS]].to_numpy(float) + 0.01)
     out = np.zeros(len(y))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(x, y, groups):
@@ -156,19 +156,21 @@ def _out_of_fold(cases: pd.DataFrame, known: pd.DataFrame) -> Any:
     return out
 
 
-def _thresholds(cases: pd.DataFrame, policy: Policy, told: set[str], *, loss: float, said: str, by: str) -> Policy:
+def _thresholds(
+    cases: pd.DataFrame, policy: Policy, informative: set[str], *, loss: float, source: str, by: str
+) -> Policy:
     good = cases[cases["sufficient"]]
 
-    def number(signal: str, known: Number, share: float) -> Number:
+    def number(signal: str, shipped: Number, share: float) -> Number:
         tones = [good.loc[good["tone"] == tone, signal] for tone in MONK_BINS]
         parts = [good[signal], *(part for part in tones if len(part) >= FEWEST)]
-        if signal not in told or len(good) < FEWEST:
-            return known
+        if signal not in informative or len(good) < FEWEST:
+            return shipped
         value = min(float(np.quantile(part.to_numpy(float), share, method="lower")) for part in parts)
         value = math.floor(value * 1e6) / 1e6  # down: rounded up it would lie above the image that sets it
         return Number(
             value=value,
-            measured_on=f"{said}; at most {share:.1%} of {len(good):,} gradable cases below, on every tone with "
+            measured_on=f"{source}; at most {share:.1%} of {len(good):,} gradable cases below, on every tone with "
             f"{FEWEST}",
             by=by,
         )
@@ -193,13 +195,13 @@ def _thresholds(cases: pd.DataFrame, policy: Policy, told: set[str], *, loss: fl
     return policy.model_copy(update={"thresholds": old.model_copy(update=limits | single)})
 
 
-def _changes(old: Policy, new: Policy) -> Table:
+def _changes(old: Policy, new: Policy) -> ReportTable:
     rows = []
     for name, was in _numbers(old).items():
         rows.append((name, was, _numbers(new)[name], "kept" if was == _numbers(new)[name] else "fitted"))
     note = "Kept: set by definition, or its signal does not tell gradable cases here."
     frame = pd.DataFrame(rows, columns=["threshold", "was", "is", "state"])
-    return Table(name="thresholds", section="Calibration", title="Thresholds", note=note, frame=frame)
+    return ReportTable(name="thresholds", section="Calibration", title="Thresholds", note=note, frame=frame)
 
 
 def _numbers(policy: Policy) -> dict[str, float]:
@@ -210,20 +212,20 @@ def _numbers(policy: Policy) -> dict[str, float]:
     return flat
 
 
-def _caught(images: Images, cases: pd.DataFrame, verdicts: Mapping[str, pd.Series]) -> Table:
+def _caught(images: ImageTable, cases: pd.DataFrame, verdicts: Mapping[str, pd.Series]) -> ReportTable:
     """Cases that have no usable image under each policy, of those that graders found sufficient and insufficient."""
-    answer = [sufficient(given) for given in cases["gradable"]]
-    known = images.decoded & (pd.Series(images.owners, index=images.frame.index) >= 0)
-    owners = np.array(images.owners)[known.to_numpy()]
+    answer = [sufficient(opinions) for opinions in cases["gradable"]]
+    in_a_case = images.decoded & (pd.Series(images.owners, index=images.frame.index) >= 0)
+    owners = np.array(images.owners)[in_a_case.to_numpy()]
     rows = []
     for name, verdict in verdicts.items():
-        gone = (verdict[known] == Verdict.UNUSABLE).groupby(owners).all()
+        gone = (verdict[in_a_case] == Verdict.UNUSABLE).groupby(owners).all()
         for flag, words in ((False, "insufficient"), (True, "sufficient")):
             of = [bool(gone[place]) for place in gone.index if answer[place] is flag]
             rows.append((f"{name}: graders say {words}", sum(of), len(of)))
     frame = with_share(pd.DataFrame(rows, columns=["value", "n", "of"]))
     note = "n: cases without a usable image. The fitted policy's are of the cases that it was fitted on."
-    return Table(
+    return ReportTable(
         name="caught",
         section="Calibration",
         title="Cases rejected, by what graders say",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from dermis.data.images.tables import NO_CASE, Images
+from dermis.data.images.tables import NO_CASE, ImageTable
 from dermis.data.mapping import CONDITION
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import with_share
 
 LEAST_IMAGES = 20
@@ -41,7 +41,7 @@ class Shortcut:
         )
 
 
-def color_tables(images: Images) -> list[Table]:
+def color_tables(images: ImageTable) -> list[ReportTable]:
     """Return how many images have which colour space, by the first scale of tone and by label where cases are there."""
     note = (
         "Images that can be decoded; without a profile they count as sRGB. All are converted to sRGB before they "
@@ -52,21 +52,23 @@ def color_tables(images: Images) -> list[Table]:
     frame = with_share(
         pd.DataFrame([(space, n, len(spaces)) for space, n in sorted(counts.items())], columns=["value", "n", "of"])
     )
-    tables = [Table(name="color_spaces", section=section, title="Colour spaces", note=note, frame=frame, chart="bars")]
+    tables = [
+        ReportTable(name="color_spaces", section=section, title="Colour spaces", note=note, frame=frame, chart="bars")
+    ]
     if images.side is None:
         return tables
     scale = [(name, name, attribute.title, 1) for name, attribute in images.scales.items()][:1]
     for attribute, name, title, least in (*scale, (CONDITION, "label", "Label", LEAST_IMAGES)):
         frame = _by(spaces, _groups(images, attribute), least)
         tables.append(
-            Table(
+            ReportTable(
                 name=f"color_spaces_by_{name}", section=section, title=f"Colour spaces: {title}", note=note, frame=frame
             )
         )
     return tables
 
 
-def shortcuts(images: Images) -> list[Shortcut]:
+def shortcuts(images: ImageTable) -> list[Shortcut]:
     """Return the colour spaces that follow a label.
 
     At least 20 images of the label and 20 of others, a share that differs from all others' by 10 points, and Fisher's
@@ -88,31 +90,31 @@ def color_facts(followed: Sequence[Shortcut]) -> dict[str, str]:
 
 
 def _pairs(spaces: Sequence[str], labels: Sequence[str | None]) -> Iterator[Shortcut]:
-    known = [(label, space) for label, space in zip(labels, spaces, strict=True) if label not in (None, NO_CASE)]
+    pairs = [(label, space) for label, space in zip(labels, spaces, strict=True) if label not in (None, NO_CASE)]
     both, by_label, by_space = (
-        Counter(known),
-        Counter(label for label, _ in known),
-        Counter(space for _, space in known),
+        Counter(pairs),
+        Counter(label for label, _ in pairs),
+        Counter(space for _, space in pairs),
     )
     for label, of in sorted(by_label.items()):
-        for space in sorted(by_space) if LEAST_IMAGES <= of <= len(known) - LEAST_IMAGES else ():
+        for space in sorted(by_space) if LEAST_IMAGES <= of <= len(pairs) - LEAST_IMAGES else ():
             n = both[label, space]
-            yield Shortcut(label=label, space=space, n=n, of=of, others=by_space[space] - n, others_of=len(known) - of)
+            yield Shortcut(label=label, space=space, n=n, of=of, others=by_space[space] - n, others_of=len(pairs) - of)
 
 
 def _p(pair: Shortcut) -> float:
     return float(fisher_exact([[pair.n, pair.of - pair.n], [pair.others, pair.others_of - pair.others]]).pvalue)
 
 
-def _has_space(images: Images) -> "pd.Series[bool]":
+def _has_space(images: ImageTable) -> "pd.Series[bool]":
     return images.frame["color_space"].fillna("") != ""
 
 
-def _spaces(images: Images) -> list[str]:
+def _spaces(images: ImageTable) -> list[str]:
     return [str(space) for space in images.frame.loc[_has_space(images), "color_space"]]
 
 
-def _groups(images: Images, attribute: str) -> list[str | None]:
+def _groups(images: ImageTable, attribute: str) -> list[str | None]:
     """Return a group for each image that has a colour space, None where its case has none."""
     values = images.values(attribute)
     return [value[0] if value else None for value, there in zip(values, _has_space(images), strict=True) if there]

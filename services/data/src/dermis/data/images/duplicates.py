@@ -12,7 +12,7 @@ from dermis.data.images.tables import owners_of, read_images
 from dermis.data.mapping import open_side
 from dermis.data.report.pictures import picture
 from dermis.data.report.report import Report, write_report
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
@@ -54,10 +54,10 @@ def write_duplicates(
         ["image_a", "image_b", "by", "bits", "cosine"]
     ]
     listing.to_csv(out / "pairs.csv", index=False, lineterminator="\n")
-    tables_of_groups = _tables(pairs, group, owners, known=side is not None)
+    tables_of_groups = _tables(pairs, group, owners, has_cases=side is not None)
     sheet = _sheet(names, group, pairs, open_store(source)) if source else []
     facts = {
-        "Table": table.name,
+        "ReportTable": table.name,
         "Images": f"{len(frame):,}",
         "Hamming radius": f"{radius} of 64 bits",
         "The seed's count": SEED,
@@ -120,7 +120,7 @@ def _pairs(frame: pd.DataFrame, radius: int, embeddings: np.ndarray | None, cosi
     )
 
 
-def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known: bool) -> list[Table]:
+def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, has_cases: bool) -> list[ReportTable]:
     sizes = Counter(group[group >= 0].tolist())
     by = Counter(pairs["by"])
     counts = {
@@ -132,7 +132,7 @@ def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known
         "Images that would go if one of each group stayed": sum(sizes.values()) - len(sizes),
         "The largest group's images": max(sizes.values(), default=0),
     }
-    if known:
+    if has_cases:
         cases = {place: set(owners[group == place].tolist()) - {-1} for place in sizes}
         counts["Groups within one case"] = sum(len(groups_of_case) == 1 for groups_of_case in cases.values())
         counts["Groups across cases"] = sum(len(groups_of_case) > 1 for groups_of_case in cases.values())
@@ -142,7 +142,7 @@ def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known
     bits = Counter(pairs["bits"].dropna().astype(int))
     how_many = Counter(sizes.values())
     return [
-        Table(
+        ReportTable(
             name="overview",
             section="Near-duplicates",
             title="Counts",
@@ -153,12 +153,12 @@ def _tables(pairs: pd.DataFrame, group: np.ndarray, owners: np.ndarray, *, known
     ]
 
 
-def _counted(name: str, title: str, counts: Counter[int], of: str) -> Table:
+def _counted(name: str, title: str, counts: Counter[int], of: str) -> ReportTable:
     frame = pd.DataFrame(sorted(counts.items()), columns=[of, "n"])
-    return Table(name=name, section="Near-duplicates", title=title, frame=frame)
+    return ReportTable(name=name, section="Near-duplicates", title=title, frame=frame)
 
 
-def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: BlobStore) -> list[Table]:
+def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: BlobStore) -> list[ReportTable]:
     """Return pictures of the groups that are least alike, where the radius shows."""
     width = dict.fromkeys(group.tolist(), 0)
     for a, bits in zip(pairs["a"], pairs["bits"].fillna(0), strict=True):
@@ -179,7 +179,7 @@ def _sheet(names: np.ndarray, group: np.ndarray, pairs: pd.DataFrame, source: Bl
         {"group": [names[place] for place in widest], "images": [int((group == place).sum()) for place in widest]}
     )
     return [
-        Table(
+        ReportTable(
             name="least_alike",
             section="Pictures",
             title="Groups that are least alike",

@@ -18,20 +18,20 @@ from dermis.data.images.calibrate_quality import Fitted, fit
 from dermis.data.images.colors import color_facts, color_tables, shortcuts
 from dermis.data.images.shards import (
     SHARD_SIZE,
-    Plan,
     RedisShardQueue,
+    ShardPlan,
     begin,
     collect,
     make_plan,
     measure_by_workers,
     measure_here,
 )
-from dermis.data.images.tables import Images, image_tables, images_frame, with_cases
+from dermis.data.images.tables import ImageTable, image_tables, images_frame, with_cases
 from dermis.data.mapping import CONDITION, MONK_BIN, DataSide, open_side
 from dermis.data.report.pictures import picture
 from dermis.data.report.plots import words
 from dermis.data.report.report import Report, write_report
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import Answers
 from dermis.data.scin.select import fields, parse_where, select
 from dermis.shared.errors import DermisError, Kind
@@ -47,7 +47,7 @@ POLICY_FILE = "quality_policy.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedImages:
     """Images by key: `expected`, in order, of which those in `there` stand in the source.
 
     `by_name`: cases know them by name alone.
@@ -59,7 +59,7 @@ class Wanted:
     there: frozenset[str]
 
     @property
-    def found(self) -> list[str]:
+    def present(self) -> list[str]:
         """Return what is expected and there, in order."""
         return [key for key in self.expected if key in self.there]
 
@@ -69,9 +69,9 @@ class Job:
     """What is to be measured: every image of `wanted`; those of them that are there are in `plan`."""
 
     source: str
-    wanted: Wanted
+    wanted: WantedImages
     policy: Policy
-    plan: Plan
+    plan: ShardPlan
 
 
 def load_quality_policy(path: Path | None) -> Policy:
@@ -93,7 +93,7 @@ def choose_images(
     tables: str | None = None,
     labels: str,
     where: Sequence[str] = (),
-) -> Wanted:
+) -> WantedImages:
     """Find out which images are meant by reading the tables and listing the images once.
 
     Without `prefix` these are the images that the tables name, of the cases that fit `where`. With it, every image in
@@ -124,7 +124,7 @@ def choose_images(
         there = frozenset(expected)
     if not expected:
         raise DermisError(Kind.NOT_FOUND, "IMAGES", f"no images in {source}: check the source and the prefix")
-    return Wanted(side=side, by_name=prefix is not None, expected=expected, there=there)
+    return WantedImages(side=side, by_name=prefix is not None, expected=expected, there=there)
 
 
 def _fields(side: DataSide, labels: str) -> dict[str, Answers]:
@@ -148,8 +148,8 @@ def _folder(keys: Sequence[str]) -> str:
     return shared[: shared.rfind("/") + 1]
 
 
-def plan_images(source: str, wanted: Wanted, *, policy: Policy, size: int = SHARD_SIZE) -> Job:
-    return Job(source=source, wanted=wanted, policy=policy, plan=make_plan(source, wanted.found, policy, size=size))
+def plan_images(source: str, wanted: WantedImages, *, policy: Policy, size: int = SHARD_SIZE) -> Job:
+    return Job(source=source, wanted=wanted, policy=policy, plan=make_plan(source, wanted.present, policy, size=size))
 
 
 def run_here(job: Job, store_url: str, *, processes: int, step: Callable[[int], None]) -> None:
@@ -221,7 +221,7 @@ def finish(
     return f"written {', '.join(map(str, written))} and the report's tables in {out / 'images'}/"
 
 
-def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
+def contact_sheets(images: ImageTable, source: BlobStore) -> list[ReportTable]:
     """Return the darkest kept and the darkest dropped images as thumbnails; only these few are read from the source."""
     frame = images.frame.assign(tone=images.tones)[images.decoded]
     sheets = []
@@ -242,7 +242,7 @@ def contact_sheets(images: Images, source: BlobStore) -> list[Table]:
             "them out (--no-pictures)."
         )
         sheets.append(
-            Table(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures)
+            ReportTable(name=name, section="Contact sheets", title=title, note=note, frame=columns, pictures=pictures)
         )
     return sheets
 
@@ -253,18 +253,18 @@ def _caption(row: dict[Any, Any]) -> str:
     return f"{name}: brightness {row['brightness_mean']:.0f}, {words(row['tone'])}, {words(row['verdict'])}{reasons}"
 
 
-def _write_table(images: Images, out: Path) -> Path:
+def _write_table(images: ImageTable, out: Path) -> Path:
     path = out / "images.csv"
     images.frame.to_csv(path, index=False, lineterminator="\n")
     return path
 
 
-def _facts(job: Job, images: Images) -> dict[str, str]:
+def _facts(job: Job, images: ImageTable) -> dict[str, str]:
     facts = {
         "Source": job.source,
         "Profile": job.plan.id,
         "Quality policy": job.policy.id,
-        "Images": f"{len(images.frame):,}",
+        "ImageTable": f"{len(images.frame):,}",
     }
     if side := job.wanted.side:
         facts |= {
@@ -274,7 +274,7 @@ def _facts(job: Job, images: Images) -> dict[str, str]:
     return facts
 
 
-def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitted:
+def _calibrated(job: Job, images: ImageTable, *, loss: float, command: str) -> Fitted:
     side = job.wanted.side
     if side is None or side.scin is None:
         raise DermisError(
@@ -284,7 +284,7 @@ def _calibrated(job: Job, images: Images, *, loss: float, command: str) -> Fitte
         )
     tables = ", ".join(f"{file} sha256:{digest[:12]}" for file, digest in side.tables.items())
     provenance = f"{int(images.decoded.sum()):,} images of {job.source} ({tables}), profile {job.plan.id}"
-    return fit(images, side.scin.cases, job.policy, loss=loss, said=provenance, by=command)
+    return fit(images, side.scin.cases, job.policy, loss=loss, source=provenance, by=command)
 
 
 def _write_policy(policy: Policy, path: Path) -> Path:
@@ -303,7 +303,7 @@ def _write_policy(policy: Policy, path: Path) -> Path:
     return path
 
 
-def _as_text(tables: Sequence[Table]) -> str:
+def _as_text(tables: Sequence[ReportTable]) -> str:
     return "\n\n".join(f"{table.title}\n{table.frame.to_string(index=False, float_format='%.3f')}" for table in tables)
 
 
@@ -332,7 +332,7 @@ def run(context: click.Context, **options: Any) -> None:
         click.echo(text, err=True)
 
     say(
-        f"{len(wanted.expected):,} images, {len(wanted.expected) - len(wanted.found):,} of them missing; "
+        f"{len(wanted.expected):,} images, {len(wanted.expected) - len(wanted.present):,} of them missing; "
         f"{listed.shards:,} shards, {job.plan.id} in {store_url}"
     )
     try:

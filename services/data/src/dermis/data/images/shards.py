@@ -42,27 +42,27 @@ _FAULTS = (redis.RedisError, OperationalError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ShardPlan:
     """A profile's shards; `id` follows from what is measured, so that the same command goes on where it was stopped."""
 
     id: str
     listed: ShardList
 
 
-def make_plan(source: str, keys: Sequence[str], policy: Policy, *, size: int = SHARD_SIZE) -> Plan:
+def make_plan(source: str, keys: Sequence[str], policy: Policy, *, size: int = SHARD_SIZE) -> ShardPlan:
     """Return the plan to measure `keys`, which are there, in the store at `source`."""
     listed = ShardList(source=source, quality_policy=policy.model_dump(mode="json"), size=size, keys=tuple(keys))
     text = json.dumps([COLUMNS, source, policy.id, size, list(keys)], separators=(",", ":"))
-    return Plan(id=f"images_{hashlib.sha256(text.encode()).hexdigest()[:24]}", listed=listed)
+    return ShardPlan(id=f"images_{hashlib.sha256(text.encode()).hexdigest()[:24]}", listed=listed)
 
 
-def begin(store: BlobStore, plan: Plan) -> set[int]:
+def begin(store: BlobStore, plan: ShardPlan) -> set[int]:
     """Put the plan into the store if it is not there; return the shards that have no result yet."""
     store.put_once(shard_list_key(plan.id), plan.listed.model_dump_json().encode())
     return set(range(plan.listed.shards)) - _done(store, plan)
 
 
-def collect(store: BlobStore, plan: Plan) -> list[Row]:
+def collect(store: BlobStore, plan: ShardPlan) -> list[Row]:
     """Return a row per image in the plan's order; INTERNAL if the results don't hold each image exactly once."""
     rows = [row for n in range(plan.listed.shards) for row in from_lines(store.get(shard_result_key(plan.id, n)))]
     if [row["image"] for row in rows] != list(plan.listed.keys):
@@ -75,7 +75,7 @@ def collect(store: BlobStore, plan: Plan) -> list[Row]:
 
 
 def measure_here(
-    store_url: str, plan: Plan, todo: Iterable[int], *, processes: int, step: Callable[[int], None]
+    store_url: str, plan: ShardPlan, todo: Iterable[int], *, processes: int, step: Callable[[int], None]
 ) -> None:
     """Measure shards on this machine, `step` called with the number of images of each as it is done.
 
@@ -95,7 +95,7 @@ def measure_here(
         step(_measure_image_by_image(store_url, plan, n))
 
 
-def _measure_image_by_image(store_url: str, plan: Plan, n: int) -> int:
+def _measure_image_by_image(store_url: str, plan: ShardPlan, n: int) -> int:
     """Measure a shard with a process that is replaced where an image takes it along; return the number of images."""
     keys = plan.listed.shard(n)
     measured: list[bytes] = []
@@ -186,7 +186,7 @@ class RedisShardQueue:
 def measure_by_workers(
     store: BlobStore,
     queue: ShardQueue,
-    plan: Plan,
+    plan: ShardPlan,
     todo: Iterable[int],
     *,
     step: Callable[[int], None],
@@ -247,7 +247,7 @@ def measure_by_workers(
         )
 
 
-def _done(store: BlobStore, plan: Plan) -> set[int]:
+def _done(store: BlobStore, plan: ShardPlan) -> set[int]:
     return _numbers(store, f"profiles/{plan.id}/results/")
 
 

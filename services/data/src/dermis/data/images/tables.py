@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dermis.data.mapping import MONK_BIN, DataSide
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import MONK_BINS, NO_RESPONSE, WHO, Attribute, count, with_share
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.report import Verdict
@@ -44,7 +44,7 @@ _TYPES: Mapping[str, str] = {str(skin_type): group for skin_type, group in FITZP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
+class ImageTable:
     """`frame`: a row per image, columns `shard.COLUMNS`.
 
     `owners`: the case of each row, as its place in `side`, or -1.
@@ -89,9 +89,9 @@ def read_images(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def with_cases(frame: pd.DataFrame, side: DataSide | None, *, by_name: bool = False) -> Images:
+def with_cases(frame: pd.DataFrame, side: DataSide | None, *, by_name: bool = False) -> ImageTable:
     """Give each image its case."""
-    return Images(frame=frame, side=side, owners=owners_of(list(frame["image"]), side, by_name=by_name))
+    return ImageTable(frame=frame, side=side, owners=owners_of(list(frame["image"]), side, by_name=by_name))
 
 
 def owners_of(keys: Sequence[str], side: DataSide | None, *, by_name: bool) -> list[int]:
@@ -110,7 +110,7 @@ def owners_of(keys: Sequence[str], side: DataSide | None, *, by_name: bool) -> l
     return [first.get(name(key), -1) for key in keys]
 
 
-def image_tables(images: Images) -> list[Table]:
+def image_tables(images: ImageTable) -> list[ReportTable]:
     """Return every table of the profile, in reading order."""
     return [
         *_extent(images),
@@ -120,7 +120,7 @@ def image_tables(images: Images) -> list[Table]:
     ]
 
 
-def _extent(images: Images) -> list[Table]:
+def _extent(images: ImageTable) -> list[ReportTable]:
     section, frame = "Extent", images.frame
     counts = {
         "Images listed": len(frame),
@@ -138,10 +138,10 @@ def _extent(images: Images) -> list[Table]:
         if len(decoded)
     ]
     return [
-        Table(
+        ReportTable(
             name="overview",
             section=section,
-            title="Images",
+            title="ImageTable",
             frame=pd.DataFrame(counts.items(), columns=["measure", "n"]),
         ),
         _bars("faults", section, "Faults of objects", [(fault,) if fault else ("NONE",) for fault in frame["fault"]]),
@@ -151,18 +151,18 @@ def _extent(images: Images) -> list[Table]:
             "Format and mode",
             [(f"{f}, {m}",) for f, m in zip(decoded["format"], decoded["mode"], strict=True)],
         ),
-        Table(
+        ReportTable(
             name="quantiles",
             section=section,
             title="Sizes and the eight measures",
             note="Measures at the working size: longest side 512 pixels.",
             frame=pd.DataFrame(quantiles, columns=["column", "least", "5 %", "median", "95 %", "largest"]),
         ),
-        Table(name="faulty", section=section, title="Objects with a fault", frame=faults),
+        ReportTable(name="faulty", section=section, title="Objects with a fault", frame=faults),
     ]
 
 
-def _verdicts(images: Images) -> list[Table]:
+def _verdicts(images: ImageTable) -> list[ReportTable]:
     section, decoded = "Verdict", images.frame[images.decoded]
     reasons = [tuple(text.split()) or ("NONE",) for text in decoded["reasons"]]
     return [
@@ -191,15 +191,15 @@ def _bars(
     answers: Sequence[tuple[str, ...] | None],
     order: Sequence[str] = (),
     note: str = "",
-) -> Table:
+) -> ReportTable:
     counts = {value: n for value, n in count(answers, order).items() if value != NO_RESPONSE or n}
     frame = pd.DataFrame(counts.items(), columns=["value", "n"]).assign(of=len(answers))
-    return Table(name=name, section=section, title=title, note=note, frame=with_share(frame), chart="bars")
+    return ReportTable(name=name, section=section, title=title, note=note, frame=with_share(frame), chart="bars")
 
 
 def reject_rates(
-    images: Images, rejected: "pd.Series[bool]", *, suffix: str = "", section: str = "Reject rate by tone"
-) -> list[Table]:
+    images: ImageTable, rejected: "pd.Series[bool]", *, suffix: str = "", section: str = "Reject rate by tone"
+) -> list[ReportTable]:
     """Return the share of images rejected by each scale of tone, and of cases without a usable image by the first."""
     scales = images.scales
     if images.side is None or not scales:
@@ -212,10 +212,10 @@ def reject_rates(
     )
     tables = []
     for name, attribute in scales.items():
-        given = images.values(name)
-        frame = _rate(given, decoded, dropped, attribute)
+        answers = images.values(name)
+        frame = _rate(answers, decoded, dropped, attribute)
         tables.append(
-            Table(
+            ReportTable(
                 name=f"rejected_by_{name}{suffix}",
                 section=section,
                 title=f"Rejected images: {attribute.title}",
@@ -225,8 +225,8 @@ def reject_rates(
             )
         )
     by_case: dict[int, list[bool]] = {}
-    for place, known, gone in zip(images.owners, decoded, dropped, strict=True):
-        if place >= 0 and known:
+    for place, is_decoded, gone in zip(images.owners, decoded, dropped, strict=True):
+        if place >= 0 and is_decoded:
             by_case.setdefault(place, []).append(bool(gone))
     name, attribute = next(iter(scales.items()))
     tone = images.side.read(name) or ()
@@ -234,7 +234,7 @@ def reject_rates(
     cases = _rate([tone[place] for place in by_case], np.ones(len(by_case), bool), gone_cases, attribute)
     return [
         *tables,
-        Table(
+        ReportTable(
             name=f"rejected_cases{suffix}",
             section=section,
             title=f"Cases without a usable image: {attribute.title}",
@@ -245,19 +245,19 @@ def reject_rates(
     ]
 
 
-def _rate(given: Sequence[tuple[str, ...] | None], known: Any, dropped: Any, attribute: Attribute) -> pd.DataFrame:
-    of = count((value for value, there in zip(given, known, strict=True) if there), attribute.values)
-    n: Counter[str] = count((value for value, gone in zip(given, dropped, strict=True) if gone), attribute.values)
+def _rate(answers: Sequence[tuple[str, ...] | None], decoded: Any, dropped: Any, attribute: Attribute) -> pd.DataFrame:
+    of = count((value for value, there in zip(answers, decoded, strict=True) if there), attribute.values)
+    n: Counter[str] = count((value for value, gone in zip(answers, dropped, strict=True) if gone), attribute.values)
     return with_share(pd.DataFrame([(value, n[value], of[value]) for value in of], columns=["value", "n", "of"]))
 
 
-def _histogram(images: Images, measure: str, title: str) -> Table:
+def _histogram(images: ImageTable, measure: str, title: str) -> ReportTable:
     measured = images.frame.loc[images.decoded, measure].to_numpy(float)
     tones = np.array([_TYPES.get(tone, tone) for tone in images.tones])[images.decoded.to_numpy()]
     edges = _edges(measured, log=measure in _LOG)
     scale = next(iter(images.scales), MONK_BIN)
-    shown = MONK_BINS[:3] if scale == MONK_BIN else tuple(dict.fromkeys(_TYPES.values()))
-    groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in shown}}
+    tones_drawn = MONK_BINS[:3] if scale == MONK_BIN else tuple(dict.fromkeys(_TYPES.values()))
+    groups: Mapping[str, Any] = {"all": np.ones(len(measured), bool), **{tone: tones == tone for tone in tones_drawn}}
     frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
     # Outer values count in the outer bins: rounding of an edge loses no image.
     place = np.clip(np.searchsorted(edges, measured, side="right") - 1, 0, BINS - 1)
@@ -267,7 +267,7 @@ def _histogram(images: Images, measure: str, title: str) -> Table:
     axis = "The scale is logarithmic. " if measure in _LOG else ""
     graders = "US graders, else India's" if scale == MONK_BIN else BY[scale].title
     note = f"{axis}Images that can be decoded; lines: share of the images of a tone, by {graders}."
-    return Table(
+    return ReportTable(
         name=f"histogram_{measure}", section="Histograms", title=title, note=note, frame=frame, chart="histogram"
     )
 

@@ -3,25 +3,25 @@
 import pandas as pd
 
 from dermis.data.mapping import COMPARED, DataSide
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import NO_RESPONSE, WHO, count, with_share
 from dermis.data.statistics import share_difference
 
 
-def compare(a: DataSide, b: DataSide) -> list[Table]:
+def compare(a: DataSide, b: DataSide) -> list[ReportTable]:
     """Return a table per attribute that both sides know, and one of what only one knows."""
     both = [name for name in COMPARED if name in a.answers and name in b.answers]
     return [_extent(a, b), *(_side_by_side(name, a, b) for name in both)]
 
 
-def _extent(a: DataSide, b: DataSide) -> Table:
+def _extent(a: DataSide, b: DataSide) -> ReportTable:
     rows: list[tuple[str, int | None, int | None]] = [("Units", len(a.units), len(b.units))]
     for name, attribute in COMPARED.items():
         if name in a.answers or name in b.answers:
-            rows.append((attribute.title, _given(a, name), _given(b, name)))
+            rows.append((attribute.title, _answered(a, name), _answered(b, name)))
     names = (a.name, b.name if b.name != a.name else f"{b.name} (B)")
     columns = list(zip(*rows, strict=True))
-    return Table(
+    return ReportTable(
         name="extent",
         section="Extent",
         title="What each data set tells",
@@ -32,11 +32,11 @@ def _extent(a: DataSide, b: DataSide) -> Table:
     )
 
 
-def _given(side: DataSide, name: str) -> int | None:
+def _answered(side: DataSide, name: str) -> int | None:
     return sum(answer is not None for answer in side.answers[name]) if name in side.answers else None
 
 
-def _side_by_side(name: str, a: DataSide, b: DataSide) -> Table:
+def _side_by_side(name: str, a: DataSide, b: DataSide) -> ReportTable:
     attribute = COMPARED[name]
     left, right = (count(side.answers[name], attribute.values) for side in (a, b))
     values = list(dict.fromkeys([*[value for value in left if value in attribute.values or left[value]], *right]))
@@ -49,7 +49,7 @@ def _side_by_side(name: str, a: DataSide, b: DataSide) -> Table:
         frame = frame.join(part.add_suffix(f"_{suffix}"))
     difference, low, high = share_difference(frame["n_a"], frame["of_a"], frame["n_b"], frame["of_b"])
     notes = [f"{side.name}: {side.notes[name]}" for side in (a, b) if name in side.notes]
-    return Table(
+    return ReportTable(
         name=name,
         section="Whose skin" if name in WHO else "What is shown",
         title=attribute.title,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dermis.data.mapping import CONDITION, DataSide
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import (
     MONK_BINS,
     NO_RESPONSE,
@@ -23,7 +23,7 @@ from dermis.data.scin.attributes import (
     with_share,
 )
 from dermis.data.scin.columns import FITZPATRICK, MONK, YES, Gradable
-from dermis.data.scin.label_policy import Labels, Status
+from dermis.data.scin.label_policy import Labels, LabelStatus
 from dermis.data.scin.tables import ScinTables
 from dermis.data.statistics import Floats, agreement, mean_interval, share_difference
 from dermis.shared.vocabulary import ShotType
@@ -39,7 +39,7 @@ PUBLISHED = {
 """Counts of the whole release 1.0.0, so that a reader sees whether a copy is the whole."""
 
 
-def profile(tables: ScinTables, labels: Labels) -> list[Table]:
+def profile(tables: ScinTables, labels: Labels) -> list[ReportTable]:
     """Return every table of the profile of `tables` under the policy of `labels`, in reading order."""
     cases = tables.cases
     return [
@@ -58,7 +58,7 @@ def profile(tables: ScinTables, labels: Labels) -> list[Table]:
     ]
 
 
-def mapped_profile(side: DataSide) -> list[Table]:
+def mapped_profile(side: DataSide) -> list[ReportTable]:
     """Return the tables of a mapped data set, whose units are cases.
 
     These are its extent and the shares of what its mapping tells.
@@ -69,7 +69,7 @@ def mapped_profile(side: DataSide) -> list[Table]:
     per_case = [(str(len(images)),) for images in side.images]
     sections = {"Whose skin": WHO, "What contributors report": REPORTED}
     return [
-        Table(name="overview", section="Extent", title="Cases and images", frame=overview),
+        ReportTable(name="overview", section="Extent", title="Cases and images", frame=overview),
         _bars("images_per_case", "Extent", "Images per case", per_case, ("1", "2", "3")),
         *(
             _by_attribute(section, name, attribute, side.answers[name], note=side.notes.get(name, ""))
@@ -81,10 +81,10 @@ def mapped_profile(side: DataSide) -> list[Table]:
     ]
 
 
-def _mapped_labels(conditions: Answers) -> Table:
+def _mapped_labels(conditions: Answers) -> ReportTable:
     frame = shares([condition for condition in conditions if condition])
     frame = frame[frame["n"] > 0].reset_index(drop=True).rename(columns={"value": "label"})
-    return Table(
+    return ReportTable(
         name="labels",
         section="Conditions",
         title="Conditions",
@@ -94,7 +94,7 @@ def _mapped_labels(conditions: Answers) -> Table:
     )
 
 
-def _extent(cases: pd.DataFrame, labels: Labels) -> list[Table]:
+def _extent(cases: pd.DataFrame, labels: Labels) -> list[ReportTable]:
     section = "Extent"
     images = [
         (case_id, key) for case_id, listed in zip(cases["case_id"], cases["images"], strict=True) for key, _ in listed
@@ -108,7 +108,7 @@ def _extent(cases: pd.DataFrame, labels: Labels) -> list[Table]:
         "Cases with a reference differential": int(cases["weights"].map(bool).sum()),
         "Cases with a label under the policy": int(labels.has_label.sum()),
         "Cases without a label": int((~labels.has_label).sum()),
-        "Cases gradable but unlabelled": int((labels.frame["status"] == Status.GRADABLE_BUT_UNLABELLED).sum()),
+        "Cases gradable but unlabelled": int((labels.frame["status"] == LabelStatus.GRADABLE_BUT_UNLABELLED).sum()),
         "Cases with several dermatologists": int(cases["gradable"].map(len).gt(1).sum()),
         "Cases whose top condition is tied": int(labels.frame["tied"].sum()),
         "Cases without an image": int(cases["images"].map(len).eq(0).sum()),
@@ -124,7 +124,7 @@ def _extent(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     per_case = [(str(len(listed)),) for listed in cases["images"]]
     shots = [(shot or NO_RESPONSE,) for listed in cases["images"] for _, shot in listed]
     return [
-        Table(name="overview", section=section, title="Cases and images", frame=overview),
+        ReportTable(name="overview", section=section, title="Cases and images", frame=overview),
         _bars("images_per_case", section, "Images per case", per_case, ("1", "2", "3")),
         _bars("shot_types", section, "Shot types", shots, tuple(ShotType), note="Share of images listed."),
     ]
@@ -137,16 +137,18 @@ def _bars(
     answers: Sequence[tuple[str, ...] | None],
     order: Sequence[str] = (),
     note: str = "",
-) -> Table:
+) -> ReportTable:
     """Return a table of shares where "no response" is no answer: shown only if it came up."""
     frame = shares(answers, order)
     nonempty = frame[(frame["value"] != NO_RESPONSE) | (frame["n"] > 0)].reset_index(drop=True)
-    return Table(name=name, section=section, title=title, note=note, frame=nonempty, chart="bars")
+    return ReportTable(name=name, section=section, title=title, note=note, frame=nonempty, chart="bars")
 
 
-def _by_attribute(section: str, name: str, attribute: Attribute, answers: Answers, note: str | None = None) -> Table:
+def _by_attribute(
+    section: str, name: str, attribute: Attribute, answers: Answers, note: str | None = None
+) -> ReportTable:
     frame = shares(answers, attribute.values)
-    return Table(
+    return ReportTable(
         name=name,
         section=section,
         title=attribute.title,
@@ -156,13 +158,13 @@ def _by_attribute(section: str, name: str, attribute: Attribute, answers: Answer
     )
 
 
-def _all_estimates(cases: pd.DataFrame) -> Table:
+def _all_estimates(cases: pd.DataFrame) -> ReportTable:
     estimates = [(grade,) for efst in cases["efst"] for grade in efst if grade]
     title = "Fitzpatrick skin type, every dermatologist's estimate"
     return _bars("fitzpatrick_estimates", "Whose skin", title, estimates, FITZPATRICK, note="Share of estimates given.")
 
 
-def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
+def _conditions(cases: pd.DataFrame, labels: Labels) -> list[ReportTable]:
     section, frame = "Conditions", labels.frame
     named = frame.loc[labels.has_label, "differential"]
     graded = [(answer,) for answers in cases["gradable"] for answer in answers]
@@ -180,7 +182,7 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     sizes = [(str(len(weights)),) for weights in cases["weights"] if weights]
     graders = [(str(len(answers)),) for answers in cases["gradable"]]
     return [
-        _bars("status", section, "Label status", [(str(status),) for status in frame["status"]], tuple(Status)),
+        _bars("status", section, "Label status", [(str(status),) for status in frame["status"]], tuple(LabelStatus)),
         _bars(
             "gradable",
             section,
@@ -190,7 +192,7 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
             note="Share of answers given.",
         ),
         _bars("graders_per_case", section, "Dermatologists per case", graders),
-        Table(
+        ReportTable(
             name="labels",
             section=section,
             title="Labels under the policy",
@@ -199,7 +201,7 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
             frame=label_frame,
             chart="bars",
         ),
-        Table(
+        ReportTable(
             name="conditions",
             section=section,
             title="Conditions as named, and the label that each becomes",
@@ -225,7 +227,7 @@ def _conditions(cases: pd.DataFrame, labels: Labels) -> list[Table]:
     ]
 
 
-def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> Table:
+def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> ReportTable:
     rows = pd.DataFrame({"label": labels.frame["top"], "tone": monk_bin(cases)})[labels.has_label]
     in_tone = rows["tone"].value_counts()
     pairs = rows.value_counts()
@@ -237,7 +239,7 @@ def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> Table:
         ],
         columns=["label", "tone", "n", "of"],
     )
-    return Table(
+    return ReportTable(
         name="labels_by_tone",
         section="Conditions",
         title="Most frequent top conditions by Monk skin tone",
@@ -248,7 +250,7 @@ def _labels_by_tone(cases: pd.DataFrame, labels: Labels) -> Table:
     )
 
 
-def _labelled_by(cases: pd.DataFrame, labels: Labels, name: str, attribute: Attribute) -> Table:
+def _labelled_by(cases: pd.DataFrame, labels: Labels, name: str, attribute: Attribute) -> ReportTable:
     answers = attribute.read(cases)
     all_cases = count(answers, attribute.values)
     labelled = count((answer for answer, has in zip(answers, labels.has_label, strict=True) if has), attribute.values)
@@ -256,7 +258,7 @@ def _labelled_by(cases: pd.DataFrame, labels: Labels, name: str, attribute: Attr
         [(value, labelled[value], of, of - labelled[value]) for value, of in all_cases.items()],
         columns=["value", "n", "of", "lost"],
     )
-    return Table(
+    return ReportTable(
         name=f"labelled_by_{name}",
         section="Who would be lost",
         title=f"Labelled share: {attribute.title}",
@@ -266,7 +268,7 @@ def _labelled_by(cases: pd.DataFrame, labels: Labels, name: str, attribute: Attr
     )
 
 
-def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
+def _unlabelled(cases: pd.DataFrame, labels: Labels) -> ReportTable:
     has = labels.has_label.to_numpy()
     rows = []
     for attribute in WHO.values():
@@ -283,7 +285,7 @@ def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
     difference, low, high = share_difference(
         frame["labelled"], frame["of labelled"], frame["unlabelled"], frame["of unlabelled"]
     )
-    return Table(
+    return ReportTable(
         name="unlabelled",
         section="Who would be lost",
         title="The unlabelled beside the labelled",
@@ -293,7 +295,7 @@ def _unlabelled(cases: pd.DataFrame, labels: Labels) -> Table:
     )
 
 
-def _agreements(cases: pd.DataFrame, labels: Labels) -> Table:
+def _agreements(cases: pd.DataFrame, labels: Labels) -> ReportTable:
     self_reported = cases["fitzpatrick_skin_type"].where(cases["fitzpatrick_skin_type"].isin(FITZPATRICK))
     first_estimate = [efst[0] for efst in cases["efst"]]
     monk = zip(cases["monk_us"], cases["monk_india"], strict=True)
@@ -318,7 +320,7 @@ def _agreements(cases: pd.DataFrame, labels: Labels) -> Table:
                 measures = {"exact": measures["exact"], "kappa": measures["quadratic-weighted kappa"]}
             rows += [(what, measure, len(pairs), *values) for measure, values in measures.items()]
     rows += _condition_agreement(labels)
-    return Table(
+    return ReportTable(
         name="agreement",
         section="Agreement",
         title="Agreement between those who looked",
@@ -366,12 +368,12 @@ def _condition_agreement(labels: Labels) -> list[tuple[Any, ...]]:
     ]
 
 
-def _monk_pools(cases: pd.DataFrame) -> Table:
+def _monk_pools(cases: pd.DataFrame) -> ReportTable:
     pairs = cases[["monk_us", "monk_india"]].dropna().value_counts()
     frame = pd.DataFrame(
         [(us, india, int(pairs.get((us, india), 0))) for us in MONK for india in MONK], columns=["US", "India", "n"]
     )
-    return Table(
+    return ReportTable(
         name="monk_pools",
         section="Agreement",
         title="Monk skin tone: graders in the US and in India",

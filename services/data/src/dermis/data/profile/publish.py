@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 
 LEAST = 5
 """Counts from 1 to LEAST - 1 are withheld."""
@@ -18,15 +18,15 @@ _WHOLE = ("overview",)
 """Of the data set as a whole, not of people with something in common."""
 
 
-def publishable(tables: Sequence[Table]) -> list[Table]:
+def publishable(tables: Sequence[ReportTable]) -> list[ReportTable]:
     """Return those tables of a profile that may be shown.
 
     Small counts and what follows from them are withheld (empty cells).
     """
-    return [public for table in tables if (public := _shown(table)) is not None]
+    return [public for table in tables if (public := _public(table)) is not None]
 
 
-def _shown(table: Table) -> Table | None:
+def _public(table: ReportTable) -> ReportTable | None:
     columns = set(table.frame.columns)
     if table.name in _WHOLE:
         return table

@@ -22,3 +22,15 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, ali
 
 def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def with_measured(page: str, name: str, text: str) -> str:
+    """Return a page of which the part between `<!-- measured: NAME -->` and `<!-- /measured -->` is `text`.
+
+    A page that has no such part gets it at its end.
+    """
+    begin, end = f"<!-- measured: {name} -->", "<!-- /measured -->"
+    before, _, after = page.partition(begin)
+    _, there, rest = after.partition(end)
+    head = before if there or not before else f"{before.rstrip()}\n\n"
+    return f"{head}{begin}\n\n{text.strip()}\n\n{end}{rest or chr(10)}"

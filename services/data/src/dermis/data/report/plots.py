@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import NO_RESPONSE
 
 WIDTH = 4.4
@@ -56,7 +56,7 @@ def words(value: object) -> str:
     return plain if "MST" in plain else _PEOPLES.sub(lambda name: name[0].title(), plain.capitalize())
 
 
-def draw(table: Table) -> str:
+def draw(table: ReportTable) -> str:
     """Return the table's chart as an SVG element with an alternative text, or "" if it has none."""
     frame = _drawn(table)
     if table.chart is None or frame.empty:
@@ -66,7 +66,7 @@ def draw(table: Table) -> str:
         return _inline(figure, f"{table.title}. {alternative}")
 
 
-def _drawn(table: Table) -> pd.DataFrame:
+def _drawn(table: ReportTable) -> pd.DataFrame:
     """Return the rows that can be drawn: those with a share, of a matrix the columns of enough cases."""
     frame = table.frame
     if table.chart == "matrix":
@@ -134,7 +134,7 @@ def _percent(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if axes.get_xlim()[1] > 0.1 else 1))
 
 
-def _bars(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _bars(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
     figure, axes = _axes(labels, foot=0.27)
     monk = "monk" in table.name
@@ -167,7 +167,7 @@ def _bars(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     return figure, "Bars: " + "; ".join(texts) + "." + more
 
 
-def _matrix(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _matrix(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     rows, columns = frame.columns[:2]
     value = "share" if "share" in frame else "n"
     names, heads = list(dict.fromkeys(frame[rows])), list(dict.fromkeys(frame[columns]))
@@ -194,7 +194,7 @@ def _matrix(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     )
 
 
-def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _sides(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame["value"]]
     figure, axes = _axes(labels, foot=0.5)
     for side, colour, marker, shift in (("a", _ACCENT, "o", -0.16), ("b", _SECOND, "s", 0.16)):
@@ -221,7 +221,7 @@ def _sides(table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
 _LINES = (("-", _SECOND), ("--", _ACCENT), (":", _INK))
 
 
-def _histogram(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _histogram(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure = Figure(figsize=(WIDTH, 2.4))
     axes = figure.add_axes((0.12, 0.3, 0.85, 0.67))
     edges = [*frame["low"], frame["high"].iloc[-1]]
@@ -257,7 +257,7 @@ def _histogram(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     )
 
 
-def _points(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _points(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
     figure, axes = _axes([f"{label}, n = {n:,}" for label, n in zip(labels, frame["n"], strict=True)], foot=0.27)
     rows = range(len(frame))
@@ -281,7 +281,7 @@ def _square(foot: float = 0.45) -> tuple[Figure, Axes]:
     return figure, figure.add_axes((0.16, foot / height, 0.81, 1 - (foot + 0.1) / height))
 
 
-def _reliability(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _reliability(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = _square()
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
     gaps = [
@@ -302,7 +302,7 @@ def _reliability(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
     return figure, "Reliability: " + "; ".join(texts) + "."
 
 
-def _curves(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _curves(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = _square(foot=0.85)
     texts = []
     for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), (*_LINES, ("-.", _ACCENT)), strict=False):
@@ -330,7 +330,7 @@ _BIN_COLOURS = {"MST_1_3": MONK_COLOURS[1], "MST_4_6": MONK_COLOURS[5], "MST_7_1
 MOST_POINTS = 3000
 
 
-def _scatter(_table: Table, frame: pd.DataFrame) -> tuple[Figure, str]:
+def _scatter(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     counts = Counter(frame["value"])
     named = [value for value in dict.fromkeys(frame["value"]) if value not in (NO_RESPONSE, "NO_CLUSTER")]
     ordered = sorted(named, key=lambda value: (-counts[value], value)) if len(named) > len(_MARKERS) else sorted(named)

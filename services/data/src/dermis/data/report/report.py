@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from dermis.data.report.plots import draw, words
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 
 NOTICE = (
     "Intervals are 95 %: Wilson score intervals for shares, others as the table says. An answer that was not given is "
@@ -35,7 +35,7 @@ class Report:
     name: str
     title: str
     facts: Mapping[str, str]
-    tables: Sequence[Table]
+    tables: Sequence[ReportTable]
     notice: str = NOTICE
 
 
@@ -98,7 +98,7 @@ def _anchor(name: str) -> str:
     return f"section-{name.lower().replace(' ', '-')}"
 
 
-def _article(table: Table) -> str:
+def _article(table: ReportTable) -> str:
     chart = draw(table)
     numbers = f'<div class="scroll" tabindex="0">{_html_table(table.frame)}</div>'
     if table.chart == "scatter":
@@ -113,7 +113,7 @@ def _article(table: Table) -> str:
     )
 
 
-def _sheet(table: Table) -> str:
+def _sheet(table: ReportTable) -> str:
     figures = "".join(
         f'<figure><img alt="{escape(picture.caption)}" src="data:image/jpeg;base64,{b64encode(picture.jpeg).decode()}">'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"

@@ -16,7 +16,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ReportTable:
     """One table of a report.
 
     `chart`: a bar with interval per row, a matrix of the first two columns, two data sets side by side, a histogram

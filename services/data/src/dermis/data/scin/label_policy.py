@@ -18,18 +18,18 @@ LOOKS_HEALTHY = "LOOKS_HEALTHY"
 _EQUAL = 1e-9
 
 
-class Frozen(BaseModel):
+class PolicyModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Group(Frozen):
+class CoarseGroup(PolicyModel):
     """A coarse group: conditions whose name contains one of `contains`, whatever the case of its letters."""
 
     name: Annotated[str, Field(min_length=1)]
     contains: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class LabelPolicy(Frozen):
+class LabelPolicy(PolicyModel):
     """How a reference differential becomes the label of a case.
 
     `weights`: SCIN's own, rounded to 2 decimals, or recomputed from the dermatologists' lists (the published where they
@@ -49,7 +49,7 @@ class LabelPolicy(Frozen):
     weights: Literal["PUBLISHED", "RECOMPUTED"] = "PUBLISHED"
     tie_rule: Literal["CONFIDENCE_THEN_LISTED"] = "CONFIDENCE_THEN_LISTED"
     min_support: Annotated[int, Field(ge=1)] = 1
-    groups: tuple[Group, ...] = ()
+    groups: tuple[CoarseGroup, ...] = ()
     other: str | None = None
     healthy: Literal["NONE", "SELF_REPORTED", "NO_PATHOLOGY", "EITHER"] = "NONE"
     drop: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class LabelPolicy(Frozen):
         return f"{self.name}/{self.version} sha256:{self.digest}"
 
 
-class Status(StrEnum):
+class LabelStatus(StrEnum):
     """Whether a case has a label, and if not, why."""
 
     LABELLED = "LABELLED"
@@ -85,7 +85,7 @@ class Status(StrEnum):
     DROPPED = "DROPPED"
 
 
-HAS_LABEL = (Status.LABELLED, Status.HEALTHY)
+HAS_LABEL = (LabelStatus.LABELLED, LabelStatus.HEALTHY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def apply_policy(policy: LabelPolicy, cases: pd.DataFrame) -> Labels:
         if differential:
             tops[_top(differential, listed)[0]] += 1
         status = _status(policy, case, labelled=bool(named))
-        if status == Status.HEALTHY:
+        if status == LabelStatus.HEALTHY:
             named, listed = {LOOKS_HEALTHY: 1.0}, []
         top, tied = _top(named, [(label_of[name], confidence) for name, confidence in listed if name in label_of])
         rows.append((case.case_id, status, top, tied, named, _respelled(way[0], spelling) if len(way) == 1 else None))
@@ -206,18 +206,18 @@ def _first(listed: Sequence[tuple[str, int]], name: str) -> int:
     return next((place for place, (other, _) in enumerate(listed) if other == name), len(listed))
 
 
-def _status(policy: LabelPolicy, case: Any, *, labelled: bool) -> Status:
+def _status(policy: LabelPolicy, case: Any, *, labelled: bool) -> LabelStatus:
     if labelled:
-        return Status.LABELLED
+        return LabelStatus.LABELLED
     says_contributor = case.related_category == LOOKS_HEALTHY and policy.healthy in ("SELF_REPORTED", "EITHER")
     says_grader = NO_PATHOLOGY in case.gradable and policy.healthy in ("NO_PATHOLOGY", "EITHER")
     if not case.weights and (says_contributor or says_grader):
-        return Status.HEALTHY
+        return LabelStatus.HEALTHY
     if case.weights:
-        return Status.DROPPED
+        return LabelStatus.DROPPED
     if YES in case.gradable:
-        return Status.GRADABLE_BUT_UNLABELLED
-    return Status.NO_PATHOLOGY if NO_PATHOLOGY in case.gradable else Status.NOT_GRADABLE
+        return LabelStatus.GRADABLE_BUT_UNLABELLED
+    return LabelStatus.NO_PATHOLOGY if NO_PATHOLOGY in case.gradable else LabelStatus.NOT_GRADABLE
 
 
 def _conditions(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dermis.data.images.measure import Wanted
+from dermis.data.images.measure import WantedImages
 from dermis.shared.bundles import parse_manifest, read_current, read_manifest
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import MANIFEST_FILE, Manifest, VersionRef
@@ -110,21 +110,23 @@ def _loaded(store: BlobStore, prefix: str, manifest: Manifest) -> Embedder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
+class EmbeddingSummary:
     """How many images have an embedding, and why the others have none."""
 
     images: int
     faults: dict[str, str]
 
 
-def embed(embedder: Embedder, source: str, wanted: Wanted, out: Path, *, step: Callable[[int], None]) -> Embedded:
+def embed(
+    embedder: Embedder, source: str, wanted: WantedImages, out: Path, *, step: Callable[[int], None]
+) -> EmbeddingSummary:
     """Write `out`/embeddings.npz: image [N], embedding float32[N, E], bundle.
 
     `step` is called with the images of each part done.
 
     Parts are kept in `out`/parts until all are done; a run of another bundle, source or list of images starts anew.
     """
-    there = wanted.found
+    there = wanted.present
     digests = json.dumps([embedder.manifest.files, source, there], sort_keys=True)
     parts = out / "parts" / hashlib.sha256(digests.encode()).hexdigest()[:24]
     parts.mkdir(parents=True, exist_ok=True)
@@ -154,7 +156,7 @@ def embed(embedder: Embedder, source: str, wanted: Wanted, out: Path, *, step: C
         out / "faults.csv", index=False, lineterminator="\n"
     )
     shutil.rmtree(out / "parts")
-    return Embedded(images=len(embeddings), faults=faults)
+    return EmbeddingSummary(images=len(embeddings), faults=faults)
 
 
 def _part(

@@ -18,7 +18,7 @@ from dermis.data.mapping import DataSide
 from dermis.data.report.pictures import picture
 from dermis.data.report.plots import words
 from dermis.data.report.report import Report, write_report
-from dermis.data.report.table import Picture, Table
+from dermis.data.report.table import Picture, ReportTable
 from dermis.data.space.sorting import Ints, case_vectors, nearest
 from dermis.data.space.tables import Space, answers_of, farthest, medoids, neighbours_of, space_tables
 from dermis.data.split.groups import connected, links_of
@@ -46,20 +46,21 @@ def write_map(
     out: Path,
 ) -> str:
     """Write map.csv (a row per case), neighbours.csv and the report; return what the space sorts by."""
-    given = read_embeddings(embeddings)
+    image_embeddings = read_embeddings(embeddings)
     space, explained, stable = make_space(
-        given, side, duplicates=duplicates, neighbours=neighbours, least=least, seed=seed
+        image_embeddings, side, duplicates=duplicates, neighbours=neighbours, least=least, seed=seed
     )
     tables = space_tables(space, seed=seed)
     store = open_store(pictures_from) if pictures_from else None
     tables = [*_with_pictures(tables, space, store), *_asked(space, cases, store)]
     clusters = int(space.clusters.max()) + 1
     facts = {
-        "Embeddings": f"{embeddings.name}, {len(given.images):,} images, {given.vectors.shape[1]} numbers each",
-        "Bundle": given.bundle,
+        "Embeddings": f"{embeddings.name}, {len(image_embeddings.images):,} images, "
+        f"{image_embeddings.vectors.shape[1]} numbers each",
+        "Bundle": image_embeddings.bundle,
         "Data set": side.name if side else "none: every image is a case of its own, without condition and tone",
         "Cases": f"{len(space.names):,}, each the mean direction of its images; "
-        f"{sum(place >= 0 for place in owners_of(given.images, side, by_name=True)):,} images are of a case",
+        f"{sum(place >= 0 for place in owners_of(image_embeddings.images, side, by_name=True)):,} images are of a case",
         "Maps": f"PCA shows {explained:.0%} of the variance; UMAP of the first {COMPONENTS} components at most, seed "
         f"{seed}",
         "Clusters": f"{clusters}, at least {least} cases each; {int((space.clusters < 0).sum()):,} cases in none; "
@@ -76,7 +77,7 @@ def write_map(
 
 
 def make_space(
-    given: Embeddings,
+    embeddings: Embeddings,
     side: DataSide | None,
     *,
     duplicates: dict[str, str] | None = None,
@@ -89,18 +90,18 @@ def make_space(
     Beside it stand the share of variance that its first two components hold, and how far its clusters agree with those
     of the next seed, by adjusted mutual information.
     """
-    owners = owners_of(given.images, side, by_name=True)
+    owners = owners_of(embeddings.images, side, by_name=True)
     units = len(side.units) if side else 0
     # An image that no case has is a case of its own.
     slots = [owner if owner >= 0 else units + place for place, owner in enumerate(owners)]
-    places, vectors = case_vectors(given.vectors, slots)
+    places, vectors = case_vectors(embeddings.vectors, slots)
     if len(places) < LEAST:
         raise DermisError(Kind.INVALID, "EMBEDDINGS", f"{len(places)} cases make no map: embed at least {LEAST}")
-    held: dict[int, list[str]] = {}
-    for slot, key in zip(slots, given.images, strict=True):
-        held.setdefault(slot, []).append(key)
-    names = [side.units[place] if side and place < units else held[place][0] for place in places.tolist()]
-    listed = [list(side.images[place]) if side and place < units else held[place] for place in places.tolist()]
+    keys_of: dict[int, list[str]] = {}
+    for slot, key in zip(slots, embeddings.images, strict=True):
+        keys_of.setdefault(slot, []).append(key)
+    names = [side.units[place] if side and place < units else keys_of[place][0] for place in places.tolist()]
+    listed = [list(side.images[place]) if side and place < units else keys_of[place] for place in places.tolist()]
     by_name = [[key.rpartition("/")[2] for key in images] for images in listed]
     group_of_image = {key.rpartition("/")[2]: group for key, group in duplicates.items()} if duplicates else None
     group_of = connected(names, links_of(names, by_name, group_of_image))
@@ -117,8 +118,8 @@ def make_space(
     (umap, clusters), (_, others) = (_clustered(components, seed=seed + n, least=least) for n in (0, 1))
     space = Space(
         names=names,
-        image=[held[place][0] for place in places.tolist()],
-        images=[len(held[place]) for place in places.tolist()],
+        image=[keys_of[place][0] for place in places.tolist()],
+        images=[len(keys_of[place]) for place in places.tolist()],
         vectors=vectors,
         groups=groups.astype(np.int64),
         pca=components[:, :2],
@@ -147,7 +148,7 @@ def _umap(components: Floats, seed: int) -> Floats:
         return np.asarray(UMAP(random_state=seed, n_jobs=1).fit_transform(components), np.float64)
 
 
-def _with_pictures(tables: Sequence[Table], space: Space, store: BlobStore | None) -> list[Table]:
+def _with_pictures(tables: Sequence[ReportTable], space: Space, store: BlobStore | None) -> list[ReportTable]:
     if store is None:
         return list(tables)
     captions = {
@@ -160,7 +161,7 @@ def _with_pictures(tables: Sequence[Table], space: Space, store: BlobStore | Non
     ]
 
 
-def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[Table]:
+def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[ReportTable]:
     """Return the neighbours of the cases that were asked for, else of the largest clusters' middle cases."""
     place_of = {name: place for place, name in enumerate(space.names)}
     if unknown := [case for case in cases if case not in place_of]:
@@ -182,7 +183,7 @@ def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[
             (p, f"cosine {cosine:.3f}" if p != place else "the case") for p, cosine in zip(around, cosines, strict=True)
         ]
         tables.append(
-            Table(
+            ReportTable(
                 name=f"neighbours_{place}",
                 section="Neighbours",
                 title=f"Neighbours of case {space.names[place]}",
@@ -193,10 +194,10 @@ def _asked(space: Space, cases: Sequence[str], store: BlobStore | None) -> list[
     return tables
 
 
-def _pictures(space: Space, shown: Sequence[tuple[int, str]], store: BlobStore) -> list[Picture]:
+def _pictures(space: Space, places: Sequence[tuple[int, str]], store: BlobStore) -> list[Picture]:
     captions = [
-        (place, ", ".join([said, *(words(space.values(name)[place]) for name in space.answers)]))
-        for place, said in shown
+        (place, ", ".join([label, *(words(space.values(name)[place]) for name in space.answers)]))
+        for place, label in places
     ]
     return [thumbnail for place, caption in captions if (thumbnail := picture(store, space.image[place], caption))]
 
@@ -214,7 +215,7 @@ def _rows(space: Space) -> pd.DataFrame:
             "umap_y": space.umap[:, 1],
             "cluster": [number + 1 if number >= 0 else "" for number in space.clusters.tolist()],
             "distance": space.distance,
-            **{name: [given[0] if given else "" for given in answers] for name, answers in space.answers.items()},
+            **{name: [answer[0] if answer else "" for answer in answers] for name, answers in space.answers.items()},
         }
     )
 

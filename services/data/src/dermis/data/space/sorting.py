@@ -108,22 +108,22 @@ def sorts_by(
     Chance: labels permuted among these cases, 200 times; with `within` only among cases that are equal there, so that
     what the two labels share is no merit of the space. Cases that no cluster holds count as one cluster more.
     """
-    known = (labels >= 0) & (True if within is None else within >= 0)
-    vectors, groups, clusters, labels = vectors[known], groups[known], clusters[known], labels[known]
-    strata = np.zeros(len(labels), np.int64) if within is None else within[known]
+    labelled = (labels >= 0) & (True if within is None else within >= 0)
+    vectors, groups, clusters, labels = vectors[labelled], groups[labelled], clusters[labelled], labels[labelled]
+    strata = np.zeros(len(labels), np.int64) if within is None else within[labelled]
     near, _ = nearest(vectors, groups, k)
     if len(np.unique(labels)) < 2 or not near.shape[1]:
         return []
     by_case: dict[str, Callable[[Ints], Floats]] = {
-        f"neighbours alike, of {near.shape[1]}": lambda given: alike(given, near),
-        "silhouette": lambda given: silhouettes(vectors, given),
+        f"neighbours alike, of {near.shape[1]}": lambda permuted: alike(permuted, near),
+        "silhouette": lambda permuted: silhouettes(vectors, permuted),
     }
     drawn = [_permuted(labels, strata, np.random.default_rng([seed, n])) for n in range(PERMUTATIONS)]
     rows = []
     for measure, of in by_case.items():
         estimate, low, high = mean_interval(of(labels), seed=seed)
-        rows.append(_sorted(measure, labels, [float(of(given).mean()) for given in drawn], estimate, low, high))
-    mutual = [float(adjusted_mutual_info_score(clusters, given)) for given in (labels, *drawn)]
+        rows.append(_sorted(measure, labels, [float(of(permuted).mean()) for permuted in drawn], estimate, low, high))
+    mutual = [float(adjusted_mutual_info_score(clusters, permuted)) for permuted in (labels, *drawn)]
     return [*rows, _sorted("adjusted mutual information with the clusters", labels, mutual[1:], mutual[0], None, None)]
 
 

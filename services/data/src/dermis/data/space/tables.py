@@ -9,7 +9,7 @@ import pandas as pd
 
 from dermis.data.images.tables import TONE
 from dermis.data.mapping import CONDITION, MONK_BIN, DataSide
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import NO_RESPONSE, WHO, Answers, count, with_share
 from dermis.data.space.sorting import PERMUTATIONS, Ints, alike, nearest, sorts_by
 from dermis.data.statistics import Floats, mean_interval
@@ -55,18 +55,18 @@ def answers_of(side: DataSide, places: Sequence[int]) -> dict[str, Answers]:
 
     None of what nobody tells.
     """
-    known = dict(side.answers)
+    answers_by_name = dict(side.answers)
     if (bins := side.read(MONK_BIN)) is not None:
-        known[MONK_BIN] = [None if value == ("MST_NONE",) else value for value in bins]
+        answers_by_name[MONK_BIN] = [None if value == ("MST_NONE",) else value for value in bins]
     by_name = {
-        name: [known[name][place] if place >= 0 else None for place in places]
+        name: [answers_by_name[name][place] if place >= 0 else None for place in places]
         for name in (CONDITION, *SCALES)
-        if name in known
+        if name in answers_by_name
     }
     return {name: answers for name, answers in by_name.items() if any(answers)}
 
 
-def space_tables(space: Space, *, seed: int = 0) -> list[Table]:
+def space_tables(space: Space, *, seed: int = 0) -> list[ReportTable]:
     """Return every table, without pictures, in reading order."""
     return [
         _sorting(space, seed),
@@ -86,7 +86,7 @@ def codes(space: Space, name: str) -> Ints:
     return np.array([numbers[answer[0]] if answer else -1 for answer in space.answers[name]], np.int64)
 
 
-def _sorting(space: Space, seed: int) -> Table:
+def _sorting(space: Space, seed: int) -> ReportTable:
     k = space.near.shape[1]
     scales = [name for name in SCALES if name in space.answers]
     asked: list[tuple[str, str | None]] = [(name, None) for name in space.answers]
@@ -95,22 +95,22 @@ def _sorting(space: Space, seed: int) -> Table:
     rows = []
     for name, within in asked:
         inner = codes(space, within) if within else None
-        for found in sorts_by(
+        for row in sorts_by(
             space.vectors, space.groups, space.clusters, codes(space, name), k=k, within=inner, seed=seed
         ):
             title = TITLES[name] + (f", among equals in {TITLES[within]}" if within else "")
             rows.append(
                 {
                     "sorts by": title,
-                    "measure": found.measure,
-                    "n": found.n,
-                    "values": found.values,
-                    "estimate": found.estimate,
-                    "low": found.low,
-                    "high": found.high,
-                    "chance": found.chance,
-                    "chance at most": found.chance_high,
-                    "above chance": found.above,
+                    "measure": row.measure,
+                    "n": row.n,
+                    "values": row.values,
+                    "estimate": row.estimate,
+                    "low": row.low,
+                    "high": row.high,
+                    "chance": row.chance,
+                    "chance at most": row.chance_high,
+                    "above chance": row.above,
                 }
             )
     columns = [
@@ -132,7 +132,7 @@ def _sorting(space: Space, seed: int) -> Table:
         "clusters as they are. A silhouette asks for gaps between labels: labels that overlap in part can be below "
         "chance in it and above in the others."
     )
-    return Table(
+    return ReportTable(
         name="sorts_by",
         section="What the space sorts by",
         title="Condition and skin tone, by three measures",
@@ -141,7 +141,7 @@ def _sorting(space: Space, seed: int) -> Table:
     )
 
 
-def _by_tone(space: Space, seed: int) -> list[Table]:
+def _by_tone(space: Space, seed: int) -> list[ReportTable]:
     """Return for each scale whether cases of a condition are neighbours on each tone alike."""
     if CONDITION not in space.answers:
         return []
@@ -163,7 +163,7 @@ def _by_tone(space: Space, seed: int) -> list[Table]:
             if (mask := values == value).any()
         ]
         tables.append(
-            Table(
+            ReportTable(
                 name=f"condition_alike_by_{scale}",
                 section="What the space sorts by",
                 title=f"Neighbours of the same condition: {TITLES[scale]}",
@@ -174,11 +174,11 @@ def _by_tone(space: Space, seed: int) -> list[Table]:
     return tables
 
 
-def _maps(space: Space) -> list[Table]:
+def _maps(space: Space) -> list[ReportTable]:
     clusters = [NO_CLUSTER if number < 0 else f"cluster {number + 1}" for number in space.clusters]
     colours = {**{name: space.values(name) for name in space.answers}, "cluster": clusters}
     return [
-        Table(
+        ReportTable(
             name=f"{way}_{name}",
             section="Maps",
             title=f"{title}: {TITLES.get(name, 'Cluster')}",
@@ -201,14 +201,14 @@ def _maps(space: Space) -> list[Table]:
 
 def medoids(space: Space) -> dict[int, int]:
     """Return for each cluster the place of the case that is nearest to all others of it."""
-    found = {}
+    medoid_of = {}
     for number in sorted(set(space.clusters.tolist()) - {-1}):
         members = np.flatnonzero(space.clusters == number)
-        found[number] = int(members[np.argmax(space.vectors[members] @ space.vectors[members].sum(0))])
-    return found
+        medoid_of[number] = int(members[np.argmax(space.vectors[members] @ space.vectors[members].sum(0))])
+    return medoid_of
 
 
-def _clusters(space: Space) -> Table:
+def _clusters(space: Space) -> ReportTable:
     places = medoids(space)
     rows = []
     for number in (*places, -1):
@@ -220,7 +220,7 @@ def _clusters(space: Space) -> Table:
             row[f"most frequent {TITLES[name].lower()}"] = f"{value} ({n} of {counts.total()})" if n else ""
         row["middle case"] = space.names[places[number]] if number >= 0 else ""
         rows.append(row)
-    return Table(
+    return ReportTable(
         name="clusters",
         section="Clusters",
         title="Clusters and their middle cases",
@@ -233,11 +233,11 @@ def farthest(space: Space) -> Ints:
     return np.argsort(-space.distance, kind="stable")
 
 
-def outliers(space: Space, shown: int = 12) -> Table:
+def outliers(space: Space, n: int = 12) -> ReportTable:
     """Return the cases that are farthest from their nearest."""
-    places = farthest(space)[:shown]
+    places = farthest(space)[:n]
     columns = {TITLES[name].lower(): [space.values(name)[place] for place in places] for name in space.answers}
-    return Table(
+    return ReportTable(
         name="outliers",
         section="Outliers",
         title="Cases that are farthest from their neighbours",
@@ -248,7 +248,7 @@ def outliers(space: Space, shown: int = 12) -> Table:
     )
 
 
-def _far_by_tone(space: Space) -> list[Table]:
+def _far_by_tone(space: Space) -> list[ReportTable]:
     far = np.zeros(len(space.names), bool)
     far[farthest(space)[: round(FAR * len(far))]] = True
     tables = []
@@ -260,7 +260,7 @@ def _far_by_tone(space: Space) -> list[Table]:
             [(value, n[value], of[value]) for value in ordered if of[value]], columns=["value", "n", "of"]
         )
         tables.append(
-            Table(
+            ReportTable(
                 name=f"far_by_{scale}",
                 section="Outliers",
                 title=f"The {FAR:.0%} that are farthest: {TITLES[scale]}",

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from dermis.data.samples import NOT_GIVEN, Sample
-from dermis.data.scin.label_policy import Frozen
+from dermis.data.scin.label_policy import PolicyModel
 from dermis.data.split.groups import Links, connected, leaks
 from dermis.shared.errors import DermisError, Kind
 
@@ -21,7 +21,7 @@ PARTS: tuple[Part, ...] = ("train", "validation", "calibration", "test")
 SHOWN_LEAKS = 10
 
 
-class SplitCase(Frozen):
+class SplitCase(PolicyModel):
     """Where a case went; `fold` None: it trains in every fold, being all that some label has."""
 
     case_id: str
@@ -30,7 +30,7 @@ class SplitCase(Frozen):
     fold: int | None
 
 
-class Split(Frozen):
+class Split(PolicyModel):
     """A fold file.
 
     `tables`: SHA-256 of the tables split; `duplicates`: that of the near-duplicate groups used, None if none were.

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
-from dermis.gateway.batches import Batches, to_csv
+from dermis.gateway.batches import BatchPipeline, to_csv
 from dermis.gateway.body import MOST_JSON_BYTES, parse_json, read_body
 from dermis.gateway.core.listing import next_cursor
-from dermis.gateway.dependencies import Operator, Parts, PartsOf
+from dermis.gateway.dependencies import Dependencies, Operator, PartsOf
 from dermis.gateway.http import Batch, BatchList, BatchSource
 from dermis.gateway.openapi import BATCH_BODY, BATCH_RESULTS, BATCH_TAKEN_IN, problems
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
@@ -79,13 +79,13 @@ async def erase_batch(batch_id: str, parts: PartsOf, owner: Operator) -> Respons
     return Response(status_code=204)
 
 
-async def _take_in(request: Request, batches: Batches, *, owner: str, url: str, most: int) -> BatchManifest:
+async def _take_in(request: Request, batches: BatchPipeline, *, owner: str, url: str, most: int) -> BatchManifest:
     kind, body = await read_body(request, most_of={_JSON: MOST_JSON_BYTES, _CSV: most})
     if kind == _CSV:
         return await run_in_threadpool(batches.create, BatchSource(url=url), owner=owner, csv=body)
     return await run_in_threadpool(batches.create, parse_json(body, BatchSource), owner=owner)
 
 
-def _batches(parts: Parts) -> Batches:
+def _batches(parts: Dependencies) -> BatchPipeline:
     sources = tuple(parts.settings.batch_sources.split(","))
-    return Batches(store=parts.pipeline.store, sources=sources)
+    return BatchPipeline(store=parts.pipeline.store, sources=sources)

@@ -15,7 +15,7 @@ from dermis.gateway.body import read_json
 from dermis.gateway.convert import digest_of, new_case_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
-from dermis.gateway.dependencies import Owner, Parts, PartsOf, StillValid, WritingOwner
+from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
@@ -71,7 +71,7 @@ async def submit_case(
     )
     await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
-    return _shown(state, status_code=200 if state.closed else 202, headers=headers)
+    return _case_response(state, status_code=200 if state.closed else 202, headers=headers)
 
 
 @router.get("", summary="List cases, the oldest first", responses=problems(403, 422, 503))
@@ -102,7 +102,7 @@ async def get_case(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    response = _shown(await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds))
+    response = _case_response(await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds))
     await still_valid()
     tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if tags & {response.headers["ETag"], "*"}:
@@ -173,7 +173,7 @@ async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: W
     return await parts.pipeline.give_feedback(case_id, await read_json(request, Feedback), owner=owner)
 
 
-async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) -> tuple[Received, bool]:
+async def _take_in(request: Request, parts: Dependencies, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
     async with parts.upload(request, CASE_FORM) as form:
         case = await run_in_threadpool(new_case_of, form)
@@ -184,11 +184,11 @@ async def _take_in(request: Request, parts: Parts, owner: str, key: str | None) 
 
 
 async def _waited(request: Request, case_id: str, *, owner: str, seconds: float) -> CaseState:
-    """Return what is known of a case once it is closed, the time is over, or the client has left."""
-    parts: Parts = request.app.state.parts
+    """Return the state of a case once it is closed, the time is over, or the client has left."""
+    parts: Dependencies = request.app.state.parts
     async with contextlib.aclosing(parts.pipeline.follow(case_id, owner=owner, seconds=seconds)) as states:
-        async for known in states:
-            state = known
+        async for latest in states:
+            state = latest
             if await request.is_disconnected():
                 break
     return state
@@ -224,7 +224,7 @@ def _applied(seconds: float) -> dict[str, str]:
     return {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else {}
 
 
-def _shown(state: CaseState, *, status_code: int = 200, headers: Mapping[str, str]) -> Response:
+def _case_response(state: CaseState, *, status_code: int = 200, headers: Mapping[str, str]) -> Response:
     body = case_of(state).model_dump_json().encode()
     sent = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', **headers}
     if not state.closed:

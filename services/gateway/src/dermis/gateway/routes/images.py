@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import new_image_of
-from dermis.gateway.dependencies import Parts, PartsOf, WritingOwner
+from dermis.gateway.dependencies import Dependencies, PartsOf, WritingOwner
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.shared.errors import DermisError, Kind
@@ -55,6 +55,6 @@ async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -
         ) from None
 
 
-async def _take_in(request: Request, parts: Parts) -> CleanImage:
+async def _take_in(request: Request, parts: Dependencies) -> CleanImage:
     async with parts.upload(request, IMAGE_FORM) as form:
         return await run_in_threadpool(new_image_of, form)

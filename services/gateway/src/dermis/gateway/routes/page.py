@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
-from dermis.gateway.dependencies import ModelsReader, Parts, PartsOf
+from dermis.gateway.dependencies import Dependencies, ModelsReader, PartsOf
 from dermis.gateway.problems import parameters_error, problem_response
 from dermis.gateway.web import reports
 from dermis.gateway.web.page import case_page, respond
@@ -30,7 +30,7 @@ class _Page(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_as_page(request: Request) -> Response:
-            parts: Parts = request.app.state.parts
+            parts: Dependencies = request.app.state.parts
             if not parts.settings.keyless:
                 return respond(request, "closed.html", status=403)
             try:
@@ -154,16 +154,16 @@ async def system_page(request: Request, parts: PartsOf, _reader: ModelsReader) -
     return respond(request, "system.html", status=200 if store else 503, **values)
 
 
-def _catalog(parts: Parts) -> Catalog:
+def _catalog(parts: Dependencies) -> Catalog:
     return Catalog(store=parts.pipeline.store)
 
 
-async def _report_of(parts: Parts, chosen: str) -> reports.Read | None:
+async def _report_of(parts: Dependencies, chosen: str) -> reports.ReportView | None:
     name, _, number = chosen.rpartition("/")
     return (
         await _report(parts, name, int(number)) if number.isascii() and number.isdigit() and len(number) < 11 else None
     )
 
 
-async def _report(parts: Parts, name: str, number: int) -> reports.Read | None:
+async def _report(parts: Dependencies, name: str, number: int) -> reports.ReportView | None:
     return await run_in_threadpool(_catalog(parts).report_of, number, name=name)

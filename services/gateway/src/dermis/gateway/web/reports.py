@@ -28,7 +28,7 @@ _SHOWN = ("top_1", "top_3", "set_coverage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class FigureView:
     """A share, its 95 % interval and floor, None where there is none.
 
     `perfect` is the range of a perfect model at this n.
@@ -42,36 +42,36 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class GroupView:
     """The figures of `n` cases of one value of a cut, by name."""
 
     value: str
     n: int
-    figures: dict[str, Figure]
+    figures: dict[str, FigureView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class ReportView:
     data: str
     remembered: bool
     """Cases were in the model's training or calibration: the figures tell how well it remembers."""
     n: int | None
-    overall: tuple[Figure, ...]
+    overall: tuple[FigureView, ...]
     floor_meaning: str
-    tones: dict[str, tuple[Group, ...]]
-    others: dict[str, tuple[Group, ...]]
+    tones: dict[str, tuple[GroupView, ...]]
+    others: dict[str, tuple[GroupView, ...]]
 
-    def figure(self, name: str) -> Figure | None:
+    def figure(self, name: str) -> FigureView | None:
         """Return an overall figure, None if the report has none of that name."""
         return next((figure for figure in self.overall if figure.name == name), None)
 
 
-def read(report: EvaluationReport) -> Read:
+def read(report: EvaluationReport) -> ReportView:
     """Return what a page shows of a report, whatever of it is there."""
     floors, perfect = report.floors, report.perfect_model_at_this_n
     cuts = {name: tuple(_group(row, floors) for row in rows) for name, rows in report.slices.items()}
     cuts |= {name: tuple(sorted(cuts[name], key=_place)) for name in TONES if name in cuts}
-    return Read(
+    return ReportView(
         data=report.data,
         remembered=report.seen_in_training is not None,
         n=report.n,
@@ -90,26 +90,28 @@ def read(report: EvaluationReport) -> Read:
     )
 
 
-def _figure(name: str, figure: Measured | None, *, floor: float | None, perfect: Interval = None) -> Figure | None:
+def _figure(name: str, figure: Measured | None, *, floor: float | None, perfect: Interval = None) -> FigureView | None:
     if figure is None or figure.value is None:
         return None
-    return Figure(name=name, value=figure.value, interval=figure.interval, floor=floor, perfect=perfect)
+    return FigureView(name=name, value=figure.value, interval=figure.interval, floor=floor, perfect=perfect)
 
 
-def overlap(one: Figure | None, other: Figure | None) -> bool | None:
+def overlap(one: FigureView | None, other: FigureView | None) -> bool | None:
     """Return whether two intervals overlap; None if there are not two."""
     if not (one and other and one.interval and other.interval):
         return None
     return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
 
 
-def beside(one: tuple[Group, ...], other: tuple[Group, ...]) -> list[tuple[str, Group | None, Group | None]]:
+def beside(
+    one: tuple[GroupView, ...], other: tuple[GroupView, ...]
+) -> list[tuple[str, GroupView | None, GroupView | None]]:
     """Return the groups of two reports side by side, by their value."""
     ours, theirs = ({group.value: group for group in groups} for groups in (one, other))
     return [(value, ours.get(value), theirs.get(value)) for value in {**ours, **theirs}]
 
 
-def _place(group: Group) -> int:
+def _place(group: GroupView) -> int:
     """Return where a tone's or type's group stands.
 
     MST_1_3 comes before MST_4_6, FST_I_II before FST_III_IV, what is none last.
@@ -120,9 +122,9 @@ def _place(group: Group) -> int:
     return int(number[1]) if number[1].isdigit() else _ROMAN.index(number[1])
 
 
-def _group(row: Slice, floors: Floors) -> Group:
+def _group(row: Slice, floors: Floors) -> GroupView:
     figures = {name: _figure(name, row.figures.get(name), floor=floors.of(name)) for name in _SHOWN}
-    return Group(value=row.value, n=row.n, figures={name: figure for name, figure in figures.items() if figure})
+    return GroupView(value=row.value, n=row.n, figures={name: figure for name, figure in figures.items() if figure})
 
 
 def _around(figure: Measured | None) -> Measured | None:
@@ -155,7 +157,7 @@ class Withheld:
 
 
 WITHHELD = Withheld()
-Cell = str | int | float | Figure | Withheld | None
+Cell = str | int | float | FigureView | Withheld | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +212,7 @@ def _cells(row: dict[str, Any], kept: tuple[str, ...], figure: str | None) -> It
         if isinstance(value, str):
             yield value
         elif name == figure and value is not None:
-            yield Figure(name=name, value=float(value), interval=_pair([row["low"], row["high"]]))
+            yield FigureView(name=name, value=float(value), interval=_pair([row["low"], row["high"]]))
         else:
             yield value if isinstance(value, int | float) else WITHHELD if "share" in kept and row["of"] != 0 else None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dermis.api.serving.v1 import serving_pb2 as pb
 from dermis.serving.adapters.openvino import OpenVinoRunner
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.warmup import WARMUP_FILE
 from dermis.serving.predict import warm_up
 from dermis.shared.bundles import read_manifest
@@ -34,9 +34,9 @@ def _copy(store: BlobStore, manifest: Manifest, folder: Path) -> None:
         try:
             data = store.get(f"{manifest.key}/{path}")
         except BlobNotFound as fault:
-            raise Refusal(pb.DATA_LOSS, f"{manifest.key}/{path} is in its manifest and not in the store") from fault
+            raise RpcRefusal(pb.DATA_LOSS, f"{manifest.key}/{path} is in its manifest and not in the store") from fault
         if hashlib.sha256(data).hexdigest() != digest:
-            raise Refusal(
+            raise RpcRefusal(
                 pb.DATA_LOSS,
                 f"{manifest.key}/{path} is not what its manifest says; publish the bundle under a new version",
             )

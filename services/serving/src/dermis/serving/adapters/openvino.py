@@ -7,7 +7,7 @@ from pathlib import Path
 import openvino as ov
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.signature import Signature, TensorSpec
 from dermis.shared.openvino import core
 from dermis.shared.tensors import Array
@@ -32,7 +32,7 @@ class OpenVinoRunner:
         try:
             model = core().compile_model(folder, "CPU", _CONFIG)
         except RuntimeError as fault:
-            raise Refusal(pb.INVALID_ARGUMENT, f"OpenVINO can't load the SavedModel: {_last_line(fault)}") from fault
+            raise RpcRefusal(pb.INVALID_ARGUMENT, f"OpenVINO can't load the SavedModel: {_last_line(fault)}") from fault
         self.signature = Signature(inputs=_specs(model.inputs), outputs=_specs(model.outputs))
         # An infer request holds its own buffers and serves one thread at a time. One more than OpenVINO runs at once
         # is in its line already while Python answers the one that is done.
@@ -50,7 +50,7 @@ class OpenVinoRunner:
             request.wait()
             return {name: request.get_tensor(name).data.copy() for name in outputs}
         except RuntimeError as fault:
-            raise Refusal(pb.INTERNAL, f"OpenVINO: {_last_line(fault)}") from fault
+            raise RpcRefusal(pb.INTERNAL, f"OpenVINO: {_last_line(fault)}") from fault
         finally:
             self._requests.put(request)
 

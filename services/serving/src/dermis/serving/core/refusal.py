@@ -3,7 +3,7 @@
 from dermis.api.serving.v1 import serving_pb2 as pb
 
 
-class Refusal(Exception):
+class RpcRefusal(Exception):
     """A call or a load that ends with TensorFlow's `code` and a sentence."""
 
     def __init__(self, code: pb.Code, message: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 
 SIGNATURE_NAME = "serving_default"
 
@@ -31,14 +31,14 @@ class Signature:
 def check_signature_name(name: str) -> None:
     """Raise FAILED_PRECONDITION for any signature but the one of a bundle; no name means that one."""
     if name not in ("", SIGNATURE_NAME):
-        raise Refusal(pb.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+        raise RpcRefusal(pb.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, pb.TensorProto], *, max_size: int) -> None:
     """Raise INVALID_ARGUMENT unless `inputs` are the signature's, each of its type and shape, all of one batch size."""
     expected, actual = set(signature.inputs), set(inputs)
     if expected != actual:
-        raise Refusal(
+        raise RpcRefusal(
             pb.INVALID_ARGUMENT,
             f"input size does not match signature: {len(actual)}!={len(expected)} len({_names(actual)}) != "
             f"len({_names(expected)}). Sent extra: {_names(actual - expected)}. Missing but required: "
@@ -48,21 +48,23 @@ def check_inputs(signature: Signature, inputs: Mapping[str, pb.TensorProto], *, 
     for name, spec in signature.inputs.items():
         tensor = inputs[name]
         if tensor.dtype != spec.dtype:
-            raise Refusal(
+            raise RpcRefusal(
                 pb.INVALID_ARGUMENT, f"{name}: expects {_type(spec.dtype)} but {_type(tensor.dtype)} is provided"
             )
         shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
         if len(shape) != len(spec.shape) or any(
             want not in (None, size) for size, want in zip(shape, spec.shape, strict=True)
         ):
-            raise Refusal(
+            raise RpcRefusal(
                 pb.INVALID_ARGUMENT, f"{name}: expects shape {_shape(spec.shape)} but {_shape(shape)} is provided"
             )
         if shape[0] < 1 or math.prod(shape) > max_size:
-            raise Refusal(pb.INVALID_ARGUMENT, f"{name}: batch size {shape[0]} is out of range")
+            raise RpcRefusal(pb.INVALID_ARGUMENT, f"{name}: batch size {shape[0]} is out of range")
         batches.add(shape[0])
     if len(batches) != 1:
-        raise Refusal(pb.INVALID_ARGUMENT, f"input tensors must have equal 0th-dimension size, not {sorted(batches)}")
+        raise RpcRefusal(
+            pb.INVALID_ARGUMENT, f"input tensors must have equal 0th-dimension size, not {sorted(batches)}"
+        )
 
 
 def chosen_outputs(signature: Signature, output_filter: Iterable[str]) -> tuple[str, ...]:
@@ -71,12 +73,12 @@ def chosen_outputs(signature: Signature, output_filter: Iterable[str]) -> tuple[
     for name in output_filter:
         if name not in signature.outputs:
             expected = _names(set(signature.outputs))
-            raise Refusal(
+            raise RpcRefusal(
                 pb.INVALID_ARGUMENT,
                 f"output tensor alias not found in signature: {name} Outputs expected to be in the set {expected}.",
             )
         if name in chosen:
-            raise Refusal(pb.INVALID_ARGUMENT, f"duplicate output tensor alias: {name}")
+            raise RpcRefusal(pb.INVALID_ARGUMENT, f"duplicate output tensor alias: {name}")
         chosen.append(name)
     return tuple(chosen or signature.outputs)
 

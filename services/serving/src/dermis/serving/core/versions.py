@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from google.protobuf import text_format
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.shared.manifest import VersionRef
 
 States = Mapping[VersionRef, pb.ModelVersionStatus.State]
@@ -16,10 +16,10 @@ def wanted_versions(config: str) -> frozenset[VersionRef]:
     try:
         models = text_format.Parse(config, pb.ModelServerConfig()).model_config_list.config
     except text_format.ParseError as error:
-        raise Refusal(pb.INVALID_ARGUMENT, f"models.config is not understood: {error}") from error
+        raise RpcRefusal(pb.INVALID_ARGUMENT, f"models.config is not understood: {error}") from error
     for model in models:
         if not model.name or not model.model_version_policy.specific.versions:
-            raise Refusal(
+            raise RpcRefusal(
                 pb.INVALID_ARGUMENT, f"models.config: model {model.name!r} needs a name and a 'specific' version policy"
             )
     return frozenset(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dermis.api.serving.v1 import serving_pb2 as pb
-from dermis.serving.core.refusal import Refusal
+from dermis.serving.core.refusal import RpcRefusal
 from dermis.serving.core.signature import Signature
 from dermis.shared.tensors import DTYPES, to_proto
 
@@ -24,7 +24,7 @@ def read_requests(data: bytes) -> Iterator[pb.PredictRequest]:
     while position < len(data):
         start = position + _HEADER
         if start > len(data) or (end := start + struct.unpack_from("<Q", data, position)[0]) + _CHECKSUM > len(data):
-            raise Refusal(pb.DATA_LOSS, f"{WARMUP_FILE} ends within a record")
+            raise RpcRefusal(pb.DATA_LOSS, f"{WARMUP_FILE} ends within a record")
         log = pb.PredictionLog.FromString(data[start:end])
         if log.HasField("predict_log"):
             yield log.predict_log.request

@@ -15,7 +15,7 @@ _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 @options.placement
 @options.host
 @options.port
-def command(**given: Any) -> None:
+def command(**option_values: Any) -> None:
     """Look for what could keep dermis from running here, and say what to do.
 
     Each line is ok, warn or fail. Exit code: 0, or 1 if anything fails.
@@ -26,7 +26,7 @@ def command(**given: Any) -> None:
       dermis doctor --port 9000 --store file:///srv/dermis
     """
     failed = False
-    for finding in examine(options.overlay(given)):
+    for finding in examine(options.overlay(option_values)):
         failed = failed or finding.level is Level.FAIL
         click.echo(
             f"{click.style(f'{finding.level:<4}', fg=_COLOURS[finding.level])}  {finding.about:<9} {finding.text}"

@@ -28,7 +28,7 @@ from dermis.standalone.settings import load_standalone
 )
 @options.state
 @options.store
-def command(case_id: str, owner: str, out: Path | None, **given: Any) -> None:
+def command(case_id: str, owner: str, out: Path | None, **option_values: Any) -> None:
     """Give out all that is kept of a case: its facts, the images as they were stored, and what was made of them.
 
     The file is personal: hand it to the person whose case it is, and delete it. That it was made is kept in the audit.
@@ -38,7 +38,7 @@ def command(case_id: str, owner: str, out: Path | None, **given: Any) -> None:
       dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza --owner key_01k9x4q7e8f3rtw5m2c6b0dvza --out case.zip
     """
-    store = open_store(load_standalone(options.overlay(given)).store_url)
+    store = open_store(load_standalone(options.overlay(option_values)).store_url)
     path = out or Path(f"{case_id}.zip")
     if not is_id("case", case_id):
         raise DermisError(

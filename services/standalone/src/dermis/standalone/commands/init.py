@@ -21,14 +21,14 @@ FOLDERS = ("models", "runs", "evaluations", "promotions", "reports", "profiles",
 @click.option(
     "--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL]."
 )
-def command(models_root: str | None, **given: Any) -> None:
+def command(models_root: str | None, **option_values: Any) -> None:
     """Make a store ready: one without a model gets the demo bundle.
 
     \b
     Examples:
       dermis init --store gs://bucket/prefix
     """
-    settings = load_standalone(options.overlay(given))
+    settings = load_standalone(options.overlay(option_values))
     store = open_store_of(settings)
     if isinstance(store, DiskStore):
         store.make_folders(*FOLDERS)

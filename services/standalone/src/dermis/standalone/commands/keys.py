@@ -61,7 +61,7 @@ def command() -> None:
 )
 @options.state
 @options.store
-def create(name: str, scopes: tuple[str, ...], replaces: str | None, **given: Any) -> None:
+def create(name: str, scopes: tuple[str, ...], replaces: str | None, **option_values: Any) -> None:
     """Make a key and print it: it is shown this once, and only its hash is kept.
 
     \b
@@ -72,8 +72,8 @@ def create(name: str, scopes: tuple[str, ...], replaces: str | None, **given: An
     """
     if not name.strip() or len(name) > 100:
         raise DermisError(Kind.INVALID, "KEY_NAME", f"--name has {len(name)} characters; use 1 to 100")
-    store = open_store_of(load_standalone(options.overlay(given)))
-    owner = _known(store, replaces).owner if replaces else None
+    store = open_store_of(load_standalone(options.overlay(option_values)))
+    owner = _read_key(store, replaces).owner if replaces else None
     key, token = make_key(
         name=name, scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))), at=datetime.now(UTC), owner=owner
     )
@@ -86,7 +86,7 @@ def create(name: str, scopes: tuple[str, ...], replaces: str | None, **given: An
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @options.state
 @options.store
-def list_keys(as_json: bool, **given: Any) -> None:
+def list_keys(as_json: bool, **option_values: Any) -> None:
     """List all keys, the oldest first, revoked ones too; never a secret or its hash.
 
     \b
@@ -94,7 +94,7 @@ def list_keys(as_json: bool, **given: Any) -> None:
       dermis keys list
       dermis keys list --json
     """
-    rows = [_row(key, revoked) for key, revoked in _keys(_store(given))]
+    rows = [_row(key, revoked) for key, revoked in _keys(_store(option_values))]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -109,7 +109,7 @@ def list_keys(as_json: bool, **given: Any) -> None:
 @click.argument("key_id")
 @options.state
 @options.store
-def revoke_key(key_id: str, **given: Any) -> None:
+def revoke_key(key_id: str, **option_values: Any) -> None:
     """Revoke a key for good. Gateways hold a key for up to 30 s; then it opens nothing. Its cases stay until they are
     erased.
 
@@ -117,18 +117,18 @@ def revoke_key(key_id: str, **given: Any) -> None:
     Examples:
       dermis keys revoke key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    store = _store(given)
+    store = _store(option_values)
     with suppress(ValidationError):  # a broken one is revoked as well
-        _known(store, key_id)
+        _read_key(store, key_id)
     revoke(store, key_id, at=datetime.now(UTC))
     click.echo(f"{key_id} is revoked; within 30 s no gateway takes it any more")
 
 
-def _store(given: dict[str, Any]) -> BlobStore:
-    return open_store(load_standalone(options.overlay(given)).store_url)
+def _store(option_values: dict[str, Any]) -> BlobStore:
+    return open_store(load_standalone(options.overlay(option_values)).store_url)
 
 
-def _known(store: BlobStore, key_id: str) -> ApiKey:
+def _read_key(store: BlobStore, key_id: str) -> ApiKey:
     key = read_key(store, key_id) if is_id("key", key_id) else None
     if key is None:
         raise DermisError(

@@ -21,14 +21,14 @@ from dermis.standalone.state import find_running
 @click.argument("case_id")
 @click.option("--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is.")
 @options.placement
-def command(case_id: str, owner: str, **given: Any) -> None:
+def command(case_id: str, owner: str, **option_values: Any) -> None:
     """Try a failed case again: opens its next attempt and sends it to the workers.
 
     \b
     Examples:
       dermis replay case_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    environ = options.overlay(given)
+    environ = options.overlay(option_values)
     settings = load_standalone(environ)
     running = find_running(settings.state)
     broker_url = running.broker_url if running and "DERMIS_BROKER_URL" not in environ else settings.broker_url

@@ -33,7 +33,7 @@ from dermis.standalone.supervisor import Supervisor
     show_default=True,
     help="Seconds that the parts get to finish their work.",
 )
-def command(wait_s: float, drain_s: float, **given: Any) -> None:
+def command(wait_s: float, drain_s: float, **option_values: Any) -> None:
     """Run all parts on this machine until Ctrl-C.
 
     Starts Redis, metadata, serving, worker, sweep and gateway as processes with the variables that a pod has, and
@@ -55,11 +55,11 @@ def command(wait_s: float, drain_s: float, **given: Any) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
-    environ = options.overlay(given)
+    environ = options.overlay(option_values)
     settings = load_standalone(environ)
     plan = make_plan(settings, environ)
     logs = Prefixed(sys.stderr)
-    for variable in plan.given:
+    for variable in plan.external:
         logs("up", f"{variable} is set: what it names is used and not started")
     with hold(settings.state, Running(pid=os.getpid(), url=plan.url, broker_url=plan.broker_url)):
         supervisor = Supervisor(plan.parts, plan.environ, logs)

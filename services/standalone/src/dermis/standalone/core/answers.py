@@ -28,12 +28,12 @@ def _enum(annotation: Any) -> type[StrEnum]:
     return next(enum for arm in get_args(annotation) if arm is not Ellipsis for enum in [_enum(arm)])
 
 
-def unknown(value: object, known: Iterable[str], what: str = "value") -> str:
+def unknown(value: object, allowed: Iterable[str], what: str = "value") -> str:
     """Say that `value` is not known, with the nearest known one or else all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(str(value).upper(), [name.upper() for name in known], n=1)
-    near = next((name for name in known if close and name.upper() == close[0]), None)
-    return f"{value!r} is no known {what}; " + (f"did you mean {near}?" if near else f"use one of {', '.join(known)}")
+    allowed = sorted(allowed)
+    close = difflib.get_close_matches(str(value).upper(), [name.upper() for name in allowed], n=1)
+    near = next((name for name in allowed if close and name.upper() == close[0]), None)
+    return f"{value!r} is no known {what}; " + (f"did you mean {near}?" if near else f"use one of {', '.join(allowed)}")
 
 
 def from_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -53,12 +53,12 @@ def from_settings(settings: Iterable[str]) -> dict[str, Any]:
                     faults.append(f"--set {field}: " + unknown(value.strip(), choices(field)))
                 else:
                     answers.setdefault(field, []).append(value.strip().upper())
-    for field, given in answers.items():
-        if len(given) > 1 and not takes_several(field):
-            faults.append(f"--set {field}: takes one value, not {', '.join(given)}")
+    for field, chosen in answers.items():
+        if len(chosen) > 1 and not takes_several(field):
+            faults.append(f"--set {field}: takes one value, not {', '.join(chosen)}")
     if faults:
         raise DermisError(Kind.INVALID, "ANSWERS", "; ".join(faults))
-    return {field: given if takes_several(field) else given[0] for field, given in answers.items()}
+    return {field: chosen if takes_several(field) else chosen[0] for field, chosen in answers.items()}
 
 
 def self_report(answers: Mapping[str, Any], *, source: str) -> SelfReport:

@@ -11,7 +11,7 @@ from dermis.shared.case import CaseState, Consent, OpenCase
 from dermis.shared.ids import made_at
 
 
-class Action(StrEnum):
+class CaseAction(StrEnum):
     WAIT = "WAIT"
     RESEND = "RESEND"
     CLOSE = "CLOSE"
@@ -21,7 +21,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class SweepPolicy:
     """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
     `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
     image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if
@@ -45,7 +45,7 @@ class Resent:
     at: datetime
 
 
-def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Policy) -> bool:
+def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: SweepPolicy) -> bool:
     """Whether it is time to look at a case.
 
     That is `resend_after` after it was opened, then at growing distances up to `longest_wait`.
@@ -59,8 +59,8 @@ def is_due(marker: OpenCase, resent: Resent | None, *, now: datetime, policy: Po
 
 
 def decide(
-    marker: OpenCase, state: CaseState, *, now: datetime, policy: Policy, written_at: datetime | None = None
-) -> Action:
+    marker: OpenCase, state: CaseState, *, now: datetime, policy: SweepPolicy, written_at: datetime | None = None
+) -> CaseAction:
     """Decide about a case that is due.
 
     A failed attempt before the marker's own was replayed and doesn't close the case.
@@ -72,13 +72,13 @@ def decide(
     last put.
     """
     if state.erased:
-        return Action.DISCARD if abs(now - state.erased.erased_at) >= policy.resend_after else Action.WAIT
+        return CaseAction.DISCARD if abs(now - state.erased.erased_at) >= policy.resend_after else CaseAction.WAIT
     if state.outcome or (state.failed and state.failed.attempt >= marker.attempt):
-        return Action.CLOSE
+        return CaseAction.CLOSE
     if state.received is None:
         opened_at = max(marker.opened_at, written_at or marker.opened_at)
-        return Action.DISCARD if now - opened_at >= policy.incomplete_after else Action.WAIT
-    return Action.RESEND
+        return CaseAction.DISCARD if now - opened_at >= policy.incomplete_after else CaseAction.WAIT
+    return CaseAction.RESEND
 
 
 def most_resends(*, open_cases: int, waiting_jobs: int) -> int:
@@ -100,7 +100,7 @@ def is_expired(thing_id: str, *, now: datetime, after: timedelta) -> bool:
         return True
 
 
-def is_over(since: datetime, consent: Consent, *, now: datetime, policy: Policy) -> bool:
+def is_over(since: datetime, consent: Consent, *, now: datetime, policy: SweepPolicy) -> bool:
     """Whether the time of what was taken in at `since` is over, by what its person agreed to.
 
     A retention of 0 has no end.

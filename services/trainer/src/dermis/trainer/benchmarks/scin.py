@@ -1,198 +1,62 @@
-"""`dermis benchmark scin`: models of the SCIN cases under one protocol without a leak, beside what needs no model at all."""
+"""`dermis benchmark scin`: models of SCIN's ten most frequent conditions, by a protocol that others can be held to."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from dermis.data.dataset import open_dataset
-from dermis.data.report.markdown import markdown_table
+import numpy as np
+
+from dermis.data.dataset import Dataset, conditions_of, open_dataset
+from dermis.data.samples import Sample
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import as_text, from_text
-from dermis.trainer.benchmarks import protocol
-from dermis.trainer.benchmarks.contenders import PAIRS, REGRESSION, baselines, images_at_hand, with_answers, with_images
-from dermis.trainer.benchmarks.cross_validation import Contender, HeldOut, cross_validate
-from dermis.trainer.benchmarks.protocol import Estimate, Pooled
-from dermis.trainer.benchmarks.task import POLICY, Task, make_task
-from dermis.trainer.model.inputs import targets
-from dermis.trainer.records.runs import code_version, this_machine
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import Condition
+from dermis.trainer.benchmarks.contenders import Conditions, case_model, regression
+from dermis.trainer.benchmarks.cross_validation import Contender, cross_validate
+from dermis.trainer.benchmarks.figures import figures_of, of_all_but_the_last
+from dermis.trainer.benchmarks.report import BenchmarkReport, report_of
+from dermis.trainer.config import Config, Stage
+from dermis.trainer.metrics import Floats
+from dermis.trainer.model.feature_schema import every_answer
+from dermis.trainer.model.head import Head
+from dermis.trainer.model.inputs import features
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScinResult:
-    """The predictions of the cases that were held out, and every figure of them by contender."""
-
-    task: Task
-    held_out: HeldOut
-    overall: Mapping[str, Mapping[str, Estimate]]
-    by_tone: Mapping[str, Mapping[str, Estimate | None]]
-    differences: Mapping[tuple[str, str], Mapping[str, Estimate]]
-
-
-def run(
-    task: Task,
-    contenders: Sequence[Contender],
-    work: Path,
-    *,
-    versus: Sequence[tuple[str, str]] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> ScinResult:
-    """Cross-validate the contenders on the task's folds, the floor first; folds are kept in `work`.
-
-    Each is compared with the regression, and the pairs of `versus` with each other where both take part.
-    """
-    held_out = cross_validate(task.whole, contenders, work, split=task.split, conditions=task.conditions, say=say)
-    pooled, (base, *names) = pooled_of(held_out), [contender.name for contender in contenders]
-    weights = protocol.draw(pooled)
-    pairs = [(name, REGRESSION) for name in names if name != REGRESSION and REGRESSION in (base, *names)]
-    pairs += [pair for pair in versus if set(pair) <= {base, *names}]
-    predictions = held_out.predictions
-    return ScinResult(
-        task=task,
-        held_out=held_out,
-        overall={name: protocol.overall(own, pooled, weights) for name, own in predictions.items()},
-        by_tone={name: protocol.by_tone(own, pooled, weights) for name, own in predictions.items()},
-        differences={
-            (one, other): protocol.difference(predictions[one], predictions[other], pooled, weights)
-            for one, other in pairs
-        },
-    )
-
-
-def pooled_of(held_out: HeldOut) -> Pooled:
-    samples = held_out.dataset.samples
-    target, labels = targets(samples, held_out.conditions)
-    return Pooled(
-        target=target,
-        labels=labels,
-        fold=held_out.fold,
-        groups=tuple(held_out.groups),
-        slices={name: [sample.slices[name] for sample in samples] for name in samples[0].slices},
-    )
-
-
-def as_tables(result: ScinResult) -> dict[str, list[dict[str, str]]]:
-    """Return the rows of each table: all cases, by tone, and each model against the regression."""
-    names = list(next(iter(result.overall.values())))
-    return {
-        "overall": [
-            {"model": model, **{f"{name} (n = {figures[name].n:,})": _cell(figures[name]) for name in names}}
-            for model, figures in result.overall.items()
-        ],
-        "by tone": [
-            {
-                "group": group,
-                "n": str(_n(result, group)),
-                **{model: _cell(result.by_tone[model][group]) for model in result.by_tone},
-            }
-            for group in protocol.TONES
-        ],
-        "differences": [
-            {"models": f"{one} - {other}", **{name: _cell(figure, signed=True) for name, figure in figures.items()}}
-            for (one, other), figures in result.differences.items()
-        ],
-    }
-
-
-def _n(result: ScinResult, group: str) -> int:
-    figure = next(iter(result.by_tone.values()))[group]
-    return figure.n if figure else 0
-
-
-def _cell(figure: Estimate | None, *, signed: bool = False) -> str:
-    if figure is None:
-        return "-"
-    form = "+.3f" if signed else ".3f"
-    low_high = (
-        f" ({figure.interval[0]:{form}} to {figure.interval[1]:{form}})"
-        if figure.interval
-        else " (too few for an interval)"
-    )
-    return f"{figure.value:{form}}{low_high}"
-
-
-def as_page(result: ScinResult, *, command: str, hardware: str, code: str) -> str:
-    """Return docs/reference/benchmark-scin.md: Markdown, from one run of the command."""
-    task, tables = result.task, as_tables(result)
-    ten = ", ".join(condition.name for condition in task.conditions[:-1])
-    pinned = sum(case.fold is None for case in task.split.cases)
-    return f"""# Benchmark: SCIN
-
-Written by the command, from one run of it; [how it is done](../explanation/benchmark-scin.md).
-
-    {command}
-
-- Data: {len(task.split.cases):,} cases, {len(task.whole.labelled()):,} labelled; samples sha256:{task.whole.digest}
-- Label policy: {task.split.policy}
-- Folds: {task.split.folds}, seed {task.split.seed}, fold file sha256:{task.split.digest}; {len(result.held_out.groups):,} labelled cases held out once, {len(set(result.held_out.groups)):,} groups of connected cases; {pinned} cases train in every fold
-- Conditions: {ten}
-- Code: {code}
-- Hardware: {hardware}
-
-## All cases
-
-95 % intervals by a bootstrap over groups of connected cases. The constant prior is the floor: the same list for everybody.
-
-{_markdown(tables["overall"])}
-
-{_against(tables["differences"])}## By skin tone: soft top-3
-
-Each scale stands for itself.
-
-{_markdown(tables["by tone"])}
-"""
-
-
-def _against(rows: Sequence[Mapping[str, str]]) -> str:
-    return f"Differences, paired on the same cases and the same draws:\n\n{_markdown(rows)}\n\n" if rows else ""
-
-
-def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    return markdown_table(list(rows[0]), [list(row.values()) for row in rows])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchmarkReport:
-    result: ScinResult
-
-    @property
-    def text(self) -> str:
-        """The tables, for a terminal."""
-        return "\n\n".join(f"{title}\n\n{_markdown(rows)}" for title, rows in as_tables(self.result).items() if rows)
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        result = self.result
-        return {
-            "data": result.task.whole.digest,
-            "split": result.task.split.digest,
-            "conditions": [condition.name for condition in result.task.conditions],
-            "cases": len(result.held_out.groups),
-            "overall": {
-                model: {name: asdict(figure) for name, figure in figures_of.items()}
-                for model, figures_of in result.overall.items()
-            },
-            "by_tone": {
-                model: {name: asdict(figure) if figure else None for name, figure in figures_of.items()}
-                for model, figures_of in result.by_tone.items()
-            },
-            "differences": {
-                f"{one} - {other}": {name: asdict(figure) for name, figure in figures_of.items()}
-                for (one, other), figures_of in result.differences.items()
-            },
-        }
-
-    def page(self, command: str) -> str:
-        return as_page(self.result, command=command, hardware=this_machine(), code=code_version())
+POLICY, CONDITIONS, OTHER = "scin-all", 10, "Any other condition"
+REGRESSION = "logistic regression, one-hot answers"
+ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
+PAIRS = ((ANSWERS, REGRESSION), (IMAGES, REGRESSION), (BOTH, REGRESSION), (BOTH, ANSWERS), (BOTH, IMAGES))
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+PENALTIES = tuple({"head.l2": l2} for l2 in ("0.002", "0.006", "0.02"))
+"""What the inner folds choose from."""
+IMAGES_CONFIG = Config(
+    name="benchmark-images",
+    stages=(Stage(epochs=40, learning_rate=3e-3),),
+    batch=64,
+    patience=None,
+    head=Head(pooling="images"),
+)
+"""EfficientNet-Lite0 as published, frozen; each image once, as it is."""
+ANSWERS_CONFIG = replace(
+    IMAGES_CONFIG,
+    name="benchmark-answers",
+    stages=(Stage(epochs=40, learning_rate=1e-2),),
+    backbone="small",
+    weights=None,
+    image_size=32,
+)
+"""No image is read, so the backbone is the smallest."""
+PROBES = 20
 
 
 def run_scin(
     source: str,
-    split: Path | None,
+    split: Path | None = None,
     *,
     duplicates: Path | None = None,
-    folds: int,
-    seed: int,
+    folds: int = 5,
+    seed: int = 0,
     cache: Path,
     images: bool = True,
     say: Callable[[str], None],
@@ -202,22 +66,66 @@ def run_scin(
     Contenders that see images take part if the source has some; `images=False` leaves them out.
     """
     groups = read_duplicates(duplicates.read_bytes()) if duplicates else None
-    fold_file = from_text(split.read_bytes()) if split and split.exists() else None
-    task = make_task(open_dataset(source, policy=POLICY, duplicates=groups), fold_file, seed=seed, folds=folds)
-    if split and fold_file is None:
-        split.write_text(as_text(task.split), encoding="utf-8")
-    contenders = [*baselines(task), *with_answers(task)]
-    labelled = task.whole.labelled()
+    dataset, conditions = ten_conditions(open_dataset(source, policy=POLICY, duplicates=groups))
+    fold_file = from_text(split.read_bytes()) if split and split.exists() else dataset.split(seed=seed, folds=folds)
+    dataset.audit(fold_file)
+    if split and not split.exists():
+        split.write_text(as_text(fold_file), encoding="utf-8")
     if not images:
         say("skipped, as asked: contenders that see images")
-    elif not images_at_hand(labelled):
-        say(
-            f"skipped: contenders that see images, as {source} has the tables and none of their images; `dermis data fetch` gets them"
-        )
-    else:
-        seeing, embedded = with_images(task, cache)
-        contenders += seeing
-        say(f"{embedded.readable:,} of {embedded.images:,} images are at hand")
-    names = ", ".join(contender.name for contender in contenders)
-    say(f"{len(labelled):,} labelled cases of {len(task.whole):,}, {task.split.folds} folds: {names}")
-    return BenchmarkReport(result=run(task, contenders, cache / "folds", versus=PAIRS, say=say))
+    elif not (images := images_at_hand(dataset.labelled())):
+        detail = f"{source} has the tables and none of their images; `dermis data fetch` gets them"
+        say(f"skipped: contenders that see images, as {detail}")
+    contenders = contenders_of(conditions, cache, images=images)
+    names = [contender.name for contender in contenders]
+    say(f"{len(dataset.labelled()):,} labelled cases of {len(dataset):,}, {fold_file.folds} folds: {', '.join(names)}")
+    held_out = cross_validate(dataset, contenders, cache / "folds", split=fold_file, conditions=conditions, say=say)
+    pairs = [pair for pair in PAIRS if set(pair) <= set(names)]
+    return report_of(figures_of(held_out, of_all_but_the_last, pairs=pairs), by_tone=("soft top 3",))
+
+
+def contenders_of(conditions: Conditions, cache: Path, *, images: bool) -> list[Contender]:
+    """Return the regression and dermis on answers; with `images` also dermis on images, and on both."""
+    contenders = [
+        regression(REGRESSION, one_hot_answers, conditions, strengths=STRENGTHS, sees=("answers",)),
+        case_model(ANSWERS, ANSWERS_CONFIG, conditions, cache, choices=PENALTIES, sees=("answers",)),
+    ]
+    if images:
+        contenders += [
+            case_model(IMAGES, IMAGES_CONFIG, conditions, cache, choices=PENALTIES, sees=("images",)),
+            case_model(BOTH, IMAGES_CONFIG, conditions, cache, choices=PENALTIES),
+        ]
+    return contenders
+
+
+def one_hot_answers(dataset: Dataset) -> Floats:
+    """Return the self-reports [N,F] as the model reads them, an absent answer as a value of its own."""
+    return np.asarray(features(dataset.samples, every_answer()), float)
+
+
+def images_at_hand(dataset: Dataset) -> bool:
+    """Tell whether the source holds images at all, by some of all cases."""
+    keys = [key for sample in dataset.samples for key in sample.images]
+    return any(dataset.read(key) is not None for key in keys[:: max(1, len(keys) // PROBES)])
+
+
+def ten_conditions(dataset: Dataset) -> tuple[Dataset, Conditions]:
+    """Return the cases with all but the ten most frequent conditions put together, and the conditions, these last.
+
+    The ten are those that are most often the top one, of all labelled cases. INVALID if there are fewer than two.
+    """
+    tops = Counter(sample.top for sample in dataset.samples if sample.top)
+    ten = sorted(name for name, _ in sorted(tops.items(), key=lambda item: (-item[1], item[0]))[:CONDITIONS])
+    if len(ten) < 2:
+        detail = f"{dataset.name} has {len(ten)} conditions among its labelled cases: take more cases"
+        raise DermisError(Kind.INVALID, "BENCHMARK", detail)
+    samples = tuple(_merged(sample, set(ten)) for sample in dataset.samples)
+    conditions = conditions_of([replace(samples[0], target=dict.fromkeys(ten, 1.0))])
+    return replace(dataset, samples=samples), (*conditions, Condition(id="OTHER", name=OTHER))
+
+
+def _merged(sample: Sample, ten: set[str]) -> Sample:
+    target: Counter[str] = Counter()
+    for name, weight in sample.target.items():
+        target[name if name in ten else OTHER] += weight  # type: ignore[assignment]
+    return replace(sample, target=dict(target), top=sample.top if sample.top in ten or sample.top is None else OTHER)

@@ -31,13 +31,13 @@ class CalibrationTargets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """The manifest's fields of the same names; `known` is what the bundle's outlier file holds."""
+    """The manifest's fields of the same names; `outlier_statistics` is what the bundle's outlier file holds."""
 
     calibration: Calibration
     prediction_sets: PredictionSets
     abstention: AbstentionRule
     outliers: OutlierRule | None
-    known: Outliers | None
+    outlier_statistics: Outliers | None
 
 
 def fit_trust(
@@ -75,5 +75,5 @@ def fit_trust(
         prediction_sets=sets,
         abstention=rule or wanted.abstention,
         outliers=outliers[1] if outliers else None,
-        known=outliers[0] if outliers else None,
+        outlier_statistics=outliers[0] if outliers else None,
     )

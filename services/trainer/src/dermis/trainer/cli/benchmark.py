@@ -1,13 +1,29 @@
 """`dermis benchmark`."""
 
 import json
-import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dermis.data import defaults
 from dermis.shared import options
+
+if TYPE_CHECKING:
+    from dermis.trainer.benchmarks.report import BenchmarkReport
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_CACHE = click.option(
+    "--cache",
+    type=_FOLDER,
+    default=".dermis-cache",
+    show_default=True,
+    help="Features of images and the folds that are done: a run that was stopped goes on there.",
+)
+_WRITE = click.option("--write", type=_FILE, help="Put the figures into this page, Markdown, in place of earlier ones.")
+_JSON = click.option("--json", "as_json", type=_FILE, help="Write the figures, JSON, here.")
 
 
 @click.group(short_help="Measure models beside floors and simple baselines.")
@@ -15,58 +31,41 @@ def benchmark() -> None:
     """Measure models under a stated protocol, beside floors and simple baselines."""
 
 
+def _finish(name: str, report: "BenchmarkReport", write: Path | None, as_json: Path | None) -> None:
+    from dermis.data.report.markdown import with_measured
+
+    click.echo(report.tables)
+    if as_json:
+        as_json.write_text(json.dumps(report.figures, indent=1) + "\n", encoding="utf-8")
+    if write:
+        page = write.read_text(encoding="utf-8") if write.exists() else ""
+        write.write_text(with_measured(page, f"dermis benchmark {name}", report.page), encoding="utf-8")
+
+
+def _url(default: str) -> Callable[[options.F], options.F]:
+    return click.option(
+        "--data",
+        "source",
+        metavar="URL",
+        callback=options.as_url,
+        default=default,
+        show_default=True,
+        help="Data set: a folder, store URL or generated:SEED:COUNT.",
+    )
+
+
 @benchmark.command()
-@click.option(
-    "--data",
-    "source",
-    metavar="URL",
-    callback=options.as_url,
-    default=defaults.PUBLIC,
-    show_default=True,
-    help="Store URL that holds SCIN's two tables and images/.",
-)
-@click.option(
-    "--split", type=click.Path(dir_okay=False, path_type=Path), help="Fold file; written if it is not there yet."
-)
-@click.option(
-    "--duplicates",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Near-duplicate groups of `dermis data duplicates`; needed by a split that was made with them.",
-)
-@click.option(
-    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Of a new split: how many folds."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of a new split.")
-@click.option(
-    "--images/--no-images",
-    default=True,
-    show_default=True,
-    help="Let models compete that see images, if the source has some.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".dermis-cache",
-    show_default=True,
-    help="Embeddings of images.",
-)
-@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the page, Markdown, here.")
-@click.option(
-    "--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures, JSON, here."
-)
-def scin(
-    source: str,
-    split: Path | None,
-    duplicates: Path | None,
-    folds: int,
-    seed: int,
-    images: bool,
-    cache: Path,
-    write: Path | None,
-    as_json: Path | None,
-) -> None:
-    """SCIN's ten most frequent conditions, k-fold, no case and no image on both sides: floors, baselines and dermis in
-    one table.
+@_url(defaults.PUBLIC)
+@click.option("--split", type=_FILE, help="Fold file; written if it is not there yet.")
+@options.duplicates
+@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of a new split.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of a new split.")
+@click.option("--images/--no-images", default=True, show_default=True, help="Let models see images, if there are some.")
+@_CACHE
+@_WRITE
+@_JSON
+def scin(write: Path | None, as_json: Path | None, source: str, **settings: Any) -> None:
+    """SCIN's ten most frequent conditions, k-fold, no case and no image on both sides: a floor, a baseline and dermis.
 
     \b
     Examples:
@@ -77,72 +76,41 @@ def scin(
     """
     from dermis.trainer.benchmarks.scin import run_scin
 
-    result = run_scin(
-        source,
-        split,
-        duplicates=duplicates,
-        folds=folds,
-        seed=seed,
-        cache=cache,
-        images=images,
-        say=lambda text: click.echo(text, err=True),
-    )
-    click.echo(result.text)
-    if as_json:
-        as_json.write_text(json.dumps(result.figures, indent=1) + "\n", encoding="utf-8")
-    if write:
-        settings = f"--split {shlex.quote(split.name)}" if split else f"--seed {seed} --folds {folds}"
-        settings += "" if images else " --no-images"
-        settings += f" --duplicates {shlex.quote(duplicates.name)}" if duplicates else ""
-        command = (
-            f"dermis benchmark scin --data URL {settings} --write {shlex.quote(write.name)}   # not run here: "
-            "needs SCIN's tables"
-        )
-        write.write_text(result.page(command), encoding="utf-8")
+    report = run_scin(source, **settings, say=lambda text: click.echo(text, err=True))
+    _finish("scin", report, write, as_json)
 
 
 _COMPARISONS = {
     "fitzpatrick17k": "Nested k-fold on Fitzpatrick17k's photos, beside a linear probe of EfficientNet-Lite0.",
     "unfreezing": "The last blocks trained too, beside the frozen backbone, on the same photos.",
     "pad_ufes_20": "Images alone, answers alone and both, on PAD-UFES-20.",
-    "unseen": "The out-of-distribution rule on photos that were left out and on other images; a second --data names "
-    "others.",
+    "unseen": "The out-of-distribution rule on photos that were left out, and on those of each --other.",
     "leak": "One small CNN, split by image and by group: what a leak is worth.",
 }
 
 
 def _comparison(name: str, text: str) -> click.Command:
-    @click.command(name, help=f"{text}\n\n\b\nExamples:\n  dermis benchmark {name} --data photos/{name} --work work")
-    @click.option(
-        "--data",
-        "urls",
-        multiple=True,
-        metavar="URL",
-        callback=options.as_url,
-        default=("generated:11:200:64",),
-        show_default=True,
-        help="Data set: a folder, store URL or generated:SEED:COUNT.",
-    )
-    @click.option(
-        "--work",
-        type=click.Path(file_okay=False, path_type=Path),
-        required=True,
-        help="Folder for embeddings and folds.",
-    )
-    @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the table, Markdown, here.")
-    def command(urls: tuple[str, ...], work: Path, write: Path | None) -> None:
+    @click.command(name, help=f"{text}\n\n\b\nExamples:\n  dermis benchmark {name} --data photos/{name}")
+    @_url("generated:11:200:64")
+    @_CACHE
+    @_WRITE
+    @_JSON
+    def command(
+        source: str, cache: Path, write: Path | None, as_json: Path | None, others: tuple[str, ...] = ()
+    ) -> None:
         from dermis.trainer.benchmarks.comparisons import RUNS
 
-        table = RUNS[name](*urls, work=work)
-        click.echo(table)
-        if write:
-            write.write_text(table + "\n", encoding="utf-8")
+        _finish(name, RUNS[name](source, *others, cache=cache), write, as_json)
 
     return command
 
 
 for _name, _text in _COMPARISONS.items():
     benchmark.add_command(_comparison(_name, _text))
+_other = click.option(
+    "--other", "others", metavar="URL", multiple=True, callback=options.as_url, help="Another data set."
+)
+_other(benchmark.commands["unseen"])
 
 
 @benchmark.command("out-of-distribution")
@@ -162,9 +130,9 @@ def out_of_distribution(predictions: tuple[Path, ...], false_alarms: float) -> N
     Examples:
       dermis benchmark out-of-distribution generated/predictions.npz photos/predictions.npz
     """
-    from dermis.trainer.benchmarks.out_of_distribution import as_text, detect_in_files
+    from dermis.trainer.benchmarks.out_of_distribution import detect_in_files, detections_table
 
-    click.echo(as_text(detect_in_files(predictions, false_alarms=false_alarms)))
+    click.echo(detections_table(detect_in_files(predictions, false_alarms=false_alarms)))
 
 
 @benchmark.command("set-coverage")

@@ -14,7 +14,7 @@ from dermis.shared.stores import open_store
 from dermis.trainer.records import layout
 
 if TYPE_CHECKING:
-    from dermis.trainer.registry.promote import Promotion, Waiver
+    from dermis.trainer.registry.promote import PromotionFact, Waiver
 
 _models_root = click.option(
     "--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL]."
@@ -174,10 +174,10 @@ def _waivers(groups: tuple[str, ...], reasons: tuple[str, ...]) -> "tuple[Waiver
     return tuple(Waiver(group=group, reason=reason) for group, reason in zip(groups, each, strict=True))
 
 
-def _show(record: "Promotion", *, as_json: bool) -> None:
-    from dermis.trainer.registry.promote import Action, rows
+def _show(record: "PromotionFact", *, as_json: bool) -> None:
+    from dermis.trainer.registry.promote import PromotionAction, rows
 
-    refused = record.action == Action.REFUSED
+    refused = record.action == PromotionAction.REFUSED
     if as_json:
         click.echo(record.model_dump_json(indent=1))
     else:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.evaluation import Interval, Part
+from dermis.shared.evaluation import Interval, ReportModel
 from dermis.shared.manifest import Manifest
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
@@ -30,7 +30,7 @@ PAIRED = (
 )
 
 
-class Difference(Part):
+class Difference(ReportModel):
     """A figure of this model, of the other one, and this minus the other on the same cases."""
 
     this: float | None
@@ -39,7 +39,7 @@ class Difference(Part):
     interval: Interval
 
 
-class Differences(Part):
+class Differences(ReportModel):
     """The paired differences on `n` cases, each flat under its measure's name."""
 
     __pydantic_extra__: dict[str, Difference]
@@ -57,7 +57,7 @@ class SliceDifferences(Differences):
     value: str
 
 
-class McNemar(Part):
+class McNemar(ReportModel):
     """The exact test of top-1 on the same cases (McNemar 1947)."""
 
     only_this_right: int
@@ -65,7 +65,7 @@ class McNemar(Part):
     p: float
 
 
-class Comparison(Part):
+class Comparison(ReportModel):
     """How `model` differs from the model `against` on the same `n` cases; `slices`: by tone scale."""
 
     model: str

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dermis.data.report.report import Report
 from dermis.data.report.report import as_html as page
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.data.samples import NOT_GIVEN
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
 from dermis.shared.evaluation import EvaluationReport, Figure, Interval, Slice
@@ -86,7 +86,7 @@ def as_html(
     against: EvaluationReport | None = None,
     comparison: Comparison | None = None,
     evaluated: Sequence[EvaluationReport] = (),
-    studies: Sequence[Table] = (),
+    studies: Sequence[ReportTable] = (),
 ) -> str:
     """Return the page of an evaluation report.
 
@@ -103,7 +103,7 @@ def as_html(
     }
     tables = [
         _overall(report),
-        _shown(report),
+        _alone_table(report),
         *(_pair(report, against, comparison) if against and comparison else ()),
         _reliability(report),
         _coverage(report),
@@ -121,7 +121,7 @@ def as_html(
     )
 
 
-def _overall(report: EvaluationReport) -> Table:
+def _overall(report: EvaluationReport) -> ReportTable:
     rows = []
     for name, figure in report.overall.items():
         low, high = figure.interval or (None, None)
@@ -136,7 +136,7 @@ def _overall(report: EvaluationReport) -> Table:
                 "a perfect model at this n": _perfect(name, report.perfect_model_at_this_n.of(name)),
             }
         )
-    return Table(
+    return ReportTable(
         name="overall",
         section="Overall",
         title="Every measure",
@@ -153,12 +153,14 @@ def _perfect(measure: str, band: Interval) -> str:
     )
 
 
-def _shown(report: EvaluationReport) -> Table:
+def _alone_table(report: EvaluationReport) -> ReportTable:
     rows = [
         {"shown": what, **{MEASURES.get(name, name): _text(figure) for name, figure in row.figures.items()}}
         for what, row in report.shown.items()
     ]
-    return Table(name="shown", section="Overall", title="What images and answers give alone", frame=pd.DataFrame(rows))
+    return ReportTable(
+        name="shown", section="Overall", title="What images and answers give alone", frame=pd.DataFrame(rows)
+    )
 
 
 def _text(figure: Figure | None) -> str:
@@ -168,7 +170,7 @@ def _text(figure: Figure | None) -> str:
     return f"{figure.value:.3f}{low_high}" + (f", floor {figure.floor:.3f}" if figure.floor is not None else "")
 
 
-def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Comparison) -> list[Table]:
+def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Comparison) -> list[ReportTable]:
     section, sides = "Two models", (comparison.model, f"against {comparison.against}")
     rows = []
     for name, paired in comparison.differences.items():
@@ -189,7 +191,7 @@ def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Compa
         f"{sides[0]} right {test.only_this_right:,}, only {sides[1]} right {test.only_other_right:,}, p "
         f"{_probability(test.p)}."
     )
-    tables = [Table(name="paired", section=section, title="Differences", note=note, frame=pd.DataFrame(rows))]
+    tables = [ReportTable(name="paired", section=section, title="Differences", note=note, frame=pd.DataFrame(rows))]
     for scale, several in comparison.slices.items():
         if not several:
             continue
@@ -202,7 +204,7 @@ def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Compa
         )
         title = f"Top-3 by {SLICES[scale]}"
         tables.append(
-            Table(name=f"sides_{scale}", section=section, title=title, frame=frame, chart="sides", sides=sides)
+            ReportTable(name=f"sides_{scale}", section=section, title=title, frame=frame, chart="sides", sides=sides)
         )
         differences = []
         for row in several:
@@ -210,7 +212,9 @@ def _pair(report: EvaluationReport, against: EvaluationReport, comparison: Compa
             low, high = top_3.interval or (None, None)
             differences.append({"value": row.value, "n": row.n, "estimate": top_3.difference, "low": low, "high": high})
         title = f"Difference in top-3 by {SLICES[scale]}"
-        tables.append(Table(name=f"paired_{scale}", section=section, title=title, frame=pd.DataFrame(differences)))
+        tables.append(
+            ReportTable(name=f"paired_{scale}", section=section, title=title, frame=pd.DataFrame(differences))
+        )
     return tables
 
 
@@ -224,7 +228,7 @@ def _side(row: Slice, side: str) -> dict[str, float | None]:
     return {f"n_{side}": row.n, f"share_{side}": top_3.value, f"low_{side}": low, f"high_{side}": high}
 
 
-def _reliability(report: EvaluationReport) -> Table:
+def _reliability(report: EvaluationReport) -> ReportTable:
     rows = []
     for each in report.reliability:
         low, high = each.interval or (None, None)
@@ -245,10 +249,12 @@ def _reliability(report: EvaluationReport) -> Table:
     )
     columns = ["bin", "n", "confidence", "estimate", "low", "high", "soft"]
     frame = pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
-    return Table(name="reliability", section="Trust", title="Reliability", note=note, frame=frame, chart="reliability")
+    return ReportTable(
+        name="reliability", section="Trust", title="Reliability", note=note, frame=frame, chart="reliability"
+    )
 
 
-def _coverage(report: EvaluationReport) -> Table:
+def _coverage(report: EvaluationReport) -> ReportTable:
     rows = []
     for group in report.coverage:
         low, high = group.set_coverage_soft_interval or (None, None)
@@ -268,12 +274,12 @@ def _coverage(report: EvaluationReport) -> Table:
             }
         )
     note = "Where the type is not given the lowest threshold applies, so that more is covered than claimed."
-    return Table(
+    return ReportTable(
         name="coverage", section="Trust", title="Coverage of the prediction sets", note=note, frame=pd.DataFrame(rows)
     )
 
 
-def _risk(report: EvaluationReport) -> Table:
+def _risk(report: EvaluationReport) -> ReportTable:
     rows = []
     for of, curve in report.risk_coverage.items():
         for point in curve:
@@ -283,12 +289,12 @@ def _risk(report: EvaluationReport) -> Table:
             )
     frame = pd.DataFrame(rows).astype({"low": float, "high": float})
     note = "Share of cases whose first condition is wrong among those answered, with the interval of all."
-    return Table(
+    return ReportTable(
         name="risk_coverage", section="Trust", title="Risk by share answered", note=note, frame=frame, chart="curves"
     )
 
 
-def _confusion(report: EvaluationReport) -> list[Table]:
+def _confusion(report: EvaluationReport) -> list[ReportTable]:
     if report.confusion is None:
         return []
     names, table = report.confusion.conditions, report.confusion.n
@@ -298,11 +304,13 @@ def _confusion(report: EvaluationReport) -> list[Table]:
     note = "Rows: the reference differential's first condition, with its number; columns: the number of the model's."
     note += f" The {_CONFUSED} most frequent are shown." if len(names) > _CONFUSED else ""
     return [
-        Table(name="confusion", section="Trust", title="Confusion", note=note, frame=pd.DataFrame(rows), chart="matrix")
+        ReportTable(
+            name="confusion", section="Trust", title="Confusion", note=note, frame=pd.DataFrame(rows), chart="matrix"
+        )
     ]
 
 
-def _human(report: EvaluationReport) -> list[Table]:
+def _human(report: EvaluationReport) -> list[ReportTable]:
     agreement = report.human_agreement
     if not agreement.n:
         return []
@@ -315,10 +323,12 @@ def _human(report: EvaluationReport) -> list[Table]:
         low, high = interval or (None, None)
         rows.append({"one grader against the others": title, "estimate": value, "low": low, "high": high})
     note = f"{agreement.n:,} cases whose graders can be told apart: what people reach on these very labels."
-    return [Table(name="human", section="Trust", title="Agreement of graders", note=note, frame=pd.DataFrame(rows))]
+    return [
+        ReportTable(name="human", section="Trust", title="Agreement of graders", note=note, frame=pd.DataFrame(rows))
+    ]
 
 
-def _gaps(report: EvaluationReport) -> Table:
+def _gaps(report: EvaluationReport) -> ReportTable:
     rows = []
     for gap in report.gaps:
         low, high = gap.difference_interval or (None, None)
@@ -340,12 +350,12 @@ def _gaps(report: EvaluationReport) -> Table:
         "The largest difference between groups, of groups with 30 cases or more; by chance: what groups that are "
         "alike would show."
     )
-    return Table(
+    return ReportTable(
         name="gaps", section="Groups", title="Gaps between groups", note=note, frame=pd.DataFrame(rows, columns=columns)
     )
 
 
-def _slices(report: EvaluationReport) -> list[Table]:
+def _slices(report: EvaluationReport) -> list[ReportTable]:
     tables = []
     for name in sorted(
         report.slices, key=lambda name: (list(SLICES).index(name) if name in SLICES else len(SLICES) - 1.5, name)
@@ -371,17 +381,19 @@ def _slices(report: EvaluationReport) -> list[Table]:
         frame = pd.DataFrame(rows).astype({"low": float, "high": float})
         note = "Estimate: top-1; floor, the upright mark: top-1 of the prior's list on these very cases."
         tables.append(
-            Table(name=f"slice_{name}", section="Groups", title=title, note=note, frame=frame, chart="points")
+            ReportTable(name=f"slice_{name}", section="Groups", title=title, note=note, frame=frame, chart="points")
         )
     return tables
 
 
-def _evaluated(reports: Sequence[EvaluationReport]) -> list[Table]:
+def _evaluated(reports: Sequence[EvaluationReport]) -> list[ReportTable]:
     if not reports:
         return []
     note = "Only rows of the same data can be compared with each other."
     frame = pd.DataFrame([_version(report) for report in reports])
-    return [Table(name="evaluated", section="All versions", title="Every version evaluated", note=note, frame=frame)]
+    return [
+        ReportTable(name="evaluated", section="All versions", title="Every version evaluated", note=note, frame=frame)
+    ]
 
 
 def _version(report: EvaluationReport) -> dict[str, str | int | float | None]:

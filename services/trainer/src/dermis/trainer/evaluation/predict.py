@@ -17,7 +17,7 @@ import numpy.typing as npt
 import openvino
 from scipy.special import softmax
 
-from dermis.data.dataset import Dataset, Images
+from dermis.data.dataset import Dataset, ImageSource
 from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
@@ -106,7 +106,7 @@ def predict(
     quality_filter: bool = True,
     change: Change | None = None,
     hidden: Sequence[str] = (),
-    shown: Sequence[Modality] = ("images and answers", "images alone", "answers alone"),
+    modalities: Sequence[Modality] = ("images and answers", "images alone", "answers alone"),
     step: Callable[[int], None] = lambda _cases: None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Predictions:
@@ -129,7 +129,7 @@ def predict(
     size = bundle.manifest.image_size
     nothing = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), bool)
     silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
-    batches: dict[Modality, list[Floats]] = {what: [] for what in shown}
+    batches: dict[Modality, list[Floats]] = {what: [] for what in modalities}
     embeddings: list[Floats] = []
     reports: list[tuple[QualityReport, ...]] = []
     lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
@@ -150,7 +150,7 @@ def predict(
                 "images alone": softmax(np.log(np.maximum(probabilities, 1e-37)) - answers + silent, axis=1),
                 "answers alone": softmax(answers, axis=1),
             }
-            for what in shown:
+            for what in modalities:
                 batches[what].append(raw_probabilities[what])
             step(len(samples))
     for why, cases in lost.items():
@@ -238,7 +238,7 @@ class _Looked:
     lost: Lost | None = None
 
 
-def _look(store: Images, key: str, policy: quality.Policy, change: Change | None) -> _Looked:
+def _look(store: ImageSource, key: str, policy: quality.Policy, change: Change | None) -> _Looked:
     try:
         working = decode(store.get(key)).image
     except DermisError as error:

@@ -123,7 +123,7 @@ def evaluate(
             condition.name: round(float(share), 6) for condition, share in zip(manifest.conditions, prior, strict=True)
         },
         floors=_floors(judged, prior),
-        shown=_shown(predictions, weights),
+        shown=_by_input(predictions, weights),
         perfect_model_at_this_n=PerfectModel(
             expected_calibration_error=_pair(measures.perfect_calibration_error(confidence, rng, draws=draws)),
             expected_calibration_error_soft=_pair(_soft_band(confidence, mass, rng, draws)),
@@ -228,7 +228,7 @@ def _floors(judged: Judged, prior: Floats) -> Floors:
     return Floors.model_validate(floors | {"meaning": meaning})
 
 
-def _shown(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
+def _by_input(predictions: Predictions, weights: Floats) -> dict[str, Figures]:
     """Return what each of images and answers gives alone.
 
     By the raw probabilities, as calibration was made for both together.

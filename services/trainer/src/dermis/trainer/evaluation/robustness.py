@@ -14,9 +14,9 @@ import simplejpeg
 
 from dermis.data.dataset import GENERATED, Dataset
 from dermis.data.generated import cases as generated
-from dermis.data.report.table import Table
+from dermis.data.report.table import ReportTable
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.evaluation import Figure, Interval, Part
+from dermis.shared.evaluation import Figure, Interval, ReportModel
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.comparison import Difference, Differences, differences
@@ -50,7 +50,7 @@ class ChangedImages(Differences):
     first_stays: Figure
 
 
-class Tone(Part):
+class Tone(ReportModel):
     """The cases shown in another skin tone: how often their first condition flips, and top-1."""
 
     shown_as: str
@@ -59,7 +59,7 @@ class Tone(Part):
     top_1: Figure
 
 
-class SliceFlips(Part):
+class SliceFlips(ReportModel):
     """The flip rate of the cases of one value of a tone scale."""
 
     slice: str
@@ -68,7 +68,7 @@ class SliceFlips(Part):
     flip_rate: Figure
 
 
-class ToneFlips(Part):
+class ToneFlips(ReportModel):
     """How often another skin tone gives another first condition; `how` says whether exactly or by approximation."""
 
     how: str
@@ -79,7 +79,7 @@ class ToneFlips(Part):
     by_slice: tuple[SliceFlips, ...]
 
 
-class Studies(Part):
+class Studies(ReportModel):
     """`studies.json`: those that were asked for."""
 
     ablation: tuple[Ablation, ...] = ()
@@ -148,11 +148,11 @@ def ablation(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: Step
     rows = []
     for left_out, names in FEATURE_GROUPS.items():
         if read & set(names):
-            ablated = predict(bundle, dataset, hidden=names, shown=(SERVED,), step=step)
+            ablated = predict(bundle, dataset, hidden=names, modalities=(SERVED,), step=step)
             rows.append(_ablation(bundle, whole, ablated, f"answers: {left_out}"))
     for left_out, modality in (("every answer", "images alone"), ("images", "answers alone")):
         rows.append(_ablation(bundle, whole, replace(whole, raw={SERVED: whole.raw[modality]}), left_out))  # type: ignore[index]
-    unfiltered = predict(bundle, dataset, quality_filter=False, shown=(SERVED,), step=step)
+    unfiltered = predict(bundle, dataset, quality_filter=False, modalities=(SERVED,), step=step)
     return (*rows, _ablation(bundle, whole, unfiltered, "quality filter"))
 
 
@@ -167,7 +167,7 @@ def robustness(bundle: Bundle, dataset: Dataset, whole: Predictions, *, step: St
     """
     rows = []
     for name, change in CHANGES.items():
-        altered = predict(bundle, dataset, change=change, shown=(SERVED,), step=step)
+        altered = predict(bundle, dataset, change=change, modalities=(SERVED,), step=step)
         for scale, value, here in _tones(bundle, whole):
             part, changed = at(whole, here), at(altered, here)
             what = {
@@ -191,13 +191,13 @@ def tone_flips(bundle: Bundle, dataset: Dataset, whole: Predictions, *, source: 
     """
     if GENERATED.fullmatch(source):
         versions: Iterator[tuple[str, Predictions]] = (
-            (tone.value, predict(bundle, _repainted(dataset, source, tone), shown=(SERVED,), step=step))
+            (tone.value, predict(bundle, _repainted(dataset, source, tone), modalities=(SERVED,), step=step))
             for tone in MonkSkinTone
         )
         how, own = "EXACT: the same scene painted on every Monk tone", whole.slices["monk_skin_tone"]
     else:
         versions = (
-            (name, predict(bundle, dataset, change=change, shown=(SERVED,), step=step))
+            (name, predict(bundle, dataset, change=change, modalities=(SERVED,), step=step))
             for name, change in LIGHTNESS.items()
         )
         how, own = "APPROXIMATION: lightness shifted in CIE Lab, lesion and background with it", ("",) * len(whole)
@@ -277,13 +277,13 @@ def _first(predictions: Predictions) -> measures.Ints:
     return np.asarray(np.argsort(-predictions.raw[SERVED], axis=1, kind="stable")[:, 0])
 
 
-def as_tables(studies: Studies) -> list[Table]:
+def as_tables(studies: Studies) -> list[ReportTable]:
     """Return what the page shows of the studies."""
     note = "Differences to the whole model on unchanged images, on the same cases, with their intervals."
     tables = []
     if studies.ablation:
         frame = _frame({"left_out": row.left_out, "n": row.n, **_differences(row)} for row in studies.ablation)
-        tables.append(Table(name="ablation", section="Studies", title="Without a part", note=note, frame=frame))
+        tables.append(ReportTable(name="ablation", section="Studies", title="Without a part", note=note, frame=frame))
     if studies.robustness:
         frame = _frame(
             {
@@ -295,11 +295,11 @@ def as_tables(studies: Studies) -> list[Table]:
             }
             for row in studies.robustness
         )
-        tables.append(Table(name="robustness", section="Studies", title="Changed images", note=note, frame=frame))
+        tables.append(ReportTable(name="robustness", section="Studies", title="Changed images", note=note, frame=frame))
     return [*tables, *([_table_of_flips(studies.skin_tone_flips)] if studies.skin_tone_flips else ())]
 
 
-def _table_of_flips(flips: ToneFlips) -> Table:
+def _table_of_flips(flips: ToneFlips) -> ReportTable:
     rows = [
         {"shown as": row.shown_as, "n": row.n, "flips": _text(row.flips), "top-1": _text(row.top_1)}
         for row in flips.shown_as
@@ -309,7 +309,9 @@ def _table_of_flips(flips: ToneFlips) -> Table:
         for each in flips.by_slice
     ]
     note = f"{flips.how}. Of {flips.n:,} cases {_text(flips.cases_with_a_flip)} have at least one flip."
-    return Table(name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=_frame(rows))
+    return ReportTable(
+        name="skin_tone_flips", section="Studies", title="Skin-tone flip rate", note=note, frame=_frame(rows)
+    )
 
 
 def _frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def _measure(
 ) -> tuple[Predictions, EvaluationReport]:
     manifest = model.bundle.manifest
     dataset = replace(dataset, digest=digest_of_samples(dataset.samples))
-    predictions = _known(store, model.key)
+    predictions = _stored_predictions(store, model.key)
     if predictions is None:
         lost: list[str] = []
         with click.progressbar(length=len(dataset), label=f"{manifest.name}/{manifest.version}") as bar:
@@ -201,7 +201,7 @@ def _measure(
     return predictions, report
 
 
-def _known(store: BlobStore | None, key: str | None) -> Predictions | None:
+def _stored_predictions(store: BlobStore | None, key: str | None) -> Predictions | None:
     if not store or not key:
         return None
     try:

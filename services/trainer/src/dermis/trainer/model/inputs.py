@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from dermis.data.dataset import Dataset, Images
+from dermis.data.dataset import Dataset, ImageSource
 from dermis.data.samples import Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
@@ -64,7 +64,7 @@ def prepare(data: bytes, size: int) -> Image | None:
         return None
 
 
-def read_image(store: Images, key: str, size: int) -> Image | None:
+def read_image(store: ImageSource, key: str, size: int) -> Image | None:
     """Return a prepared image; None if it is missing or can't be decoded."""
     try:
         return prepare(store.get(key), size)
@@ -72,7 +72,7 @@ def read_image(store: Images, key: str, size: int) -> Image | None:
         return None
 
 
-def read_images(store: Images, keys: Sequence[str], size: int) -> list[Image | None]:
+def read_images(store: ImageSource, keys: Sequence[str], size: int) -> list[Image | None]:
     """Read images in the order of their keys, by a few threads."""
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(lambda key: read_image(store, key, size), keys))

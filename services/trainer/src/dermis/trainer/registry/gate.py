@@ -25,7 +25,7 @@ _POWER = 0.8416
 """Standard normal quantile of 80 % power, beside 1.96 of the interval."""
 
 
-class Verdict(StrEnum):
+class GateVerdict(StrEnum):
     PASSED = "PASSED"
     REFUSED = "REFUSED"
     INSUFFICIENT = "INSUFFICIENT"
@@ -56,7 +56,7 @@ class Compared:
     gain: float | None
     interval: tuple[float, float] | None
     detectable: float | None
-    verdict: Verdict
+    verdict: GateVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def judge(
     weights = draw_weights(paired.groups, np.random.default_rng(seed))
     overall = _compare("overall", paired, np.ones(len(paired.groups), bool), weights)
     if overall.gain is None or overall.gain < 0:
-        overall = _with(overall, Verdict.REFUSED)
+        overall = _with(overall, GateVerdict.REFUSED)
     tones = []
     for scale, groups in TONE_GROUPS.items():
         for group, values in groups.items():
@@ -101,22 +101,22 @@ def judge(
     used = tuple(
         tone.name
         for tone in tones
-        if tone.verdict is Verdict.INSUFFICIENT and {tone.name, tone.name.split("=")[0]} & waived
+        if tone.verdict is GateVerdict.INSUFFICIENT and {tone.name, tone.name.split("=")[0]} & waived
     )
-    reasons = [_why(part) for part in (overall, *tones) if part.verdict is Verdict.REFUSED]
-    reasons += [_why(tone) for tone in tones if tone.verdict is Verdict.INSUFFICIENT and tone.name not in used]
+    reasons = [_why(part) for part in (overall, *tones) if part.verdict is GateVerdict.REFUSED]
+    reasons += [_why(tone) for tone in tones if tone.verdict is GateVerdict.INSUFFICIENT and tone.name not in used]
     return Judgement(overall=overall, tones=tuple(tones), waived=used, reasons=tuple(reasons))
 
 
-def _verdict(tone: Compared) -> Verdict:
+def _verdict(tone: Compared) -> GateVerdict:
     """A loss that is certain is refused even in a group too small to rule one out: no one may waive it."""
     if tone.interval is None:
-        return Verdict.INSUFFICIENT
+        return GateVerdict.INSUFFICIENT
     least_loss, most_loss = -tone.interval[1], -tone.interval[0]
     if tone.independent < N_MIN:
         certain = tone.independent >= FEWEST_GROUPS and least_loss > MOST_LOSS
-        return Verdict.REFUSED if certain else Verdict.INSUFFICIENT
-    return Verdict.REFUSED if most_loss > MOST_LOSS else Verdict.PASSED
+        return GateVerdict.REFUSED if certain else GateVerdict.INSUFFICIENT
+    return GateVerdict.REFUSED if most_loss > MOST_LOSS else GateVerdict.PASSED
 
 
 def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared:
@@ -124,7 +124,7 @@ def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared
     n, independent = int(here.sum()), len({group for group, kept in zip(paired.groups, here, strict=True) if kept})
     if not n:
         nothing = dict.fromkeys(("current", "candidate", "gain", "interval", "detectable"))
-        return Compared(name=name, n=0, independent=0, verdict=Verdict.PASSED, **nothing)
+        return Compared(name=name, n=0, independent=0, verdict=GateVerdict.PASSED, **nothing)
     gains = mean(paired.candidate - paired.current, weights, among=here)
     low, high = interval(gains) or (-1.0, 1.0)
     return Compared(
@@ -136,11 +136,11 @@ def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared
         gain=float((paired.candidate - paired.current)[here].mean()),
         interval=(low, high),
         detectable=min(1.0, max((1.96 + _POWER) * (high - low) / (2 * 1.96), 1 - TAIL ** (1 / independent))),
-        verdict=Verdict.PASSED,
+        verdict=GateVerdict.PASSED,
     )
 
 
-def _with(compared: Compared, verdict: Verdict) -> Compared:
+def _with(compared: Compared, verdict: GateVerdict) -> Compared:
     return Compared(**{name: getattr(compared, name) for name in Compared.__slots__} | {"verdict": verdict})
 
 
@@ -149,7 +149,7 @@ def _why(part: Compared) -> str:
         return f"{part.name}: no case to compare on"
     low, high = part.interval
     seen = f"{part.name}: {part.gain:+.3f} ({low:+.3f} to {high:+.3f}) on {part.n} cases"
-    if part.verdict is Verdict.INSUFFICIENT:
+    if part.verdict is GateVerdict.INSUFFICIENT:
         return (
             f"{seen}, {part.independent} of {N_MIN} independent ones that are needed; a loss under "
             f"{part.detectable:.3f} would not show"

@@ -23,7 +23,7 @@ from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_byte
 from dermis.trainer.metrics import Floats, Ints, soft_hits
 from dermis.trainer.records.layout import evaluated_on, evaluation_key
 from dermis.trainer.registry import gate
-from dermis.trainer.registry.gate import Compared, Judgement, Paired, Verdict, judge
+from dermis.trainer.registry.gate import Compared, GateVerdict, Judgement, Paired, judge
 
 PROMOTIONS = "promotions/"
 CONSTANT = "the best constant list"
@@ -31,7 +31,7 @@ _PURPOSES = ("demo", "research", "release")
 """From the least to the most; a version never takes the place of one of a higher purpose unless told to."""
 
 
-class Action(StrEnum):
+class PromotionAction(StrEnum):
     PROMOTED = "PROMOTED"
     ROLLED_BACK = "ROLLED_BACK"
     REFUSED = "REFUSED"
@@ -47,7 +47,7 @@ class Waiver(Fact):
     reason: str
 
 
-class Measured(Fact):
+class ComparisonRecord(Fact):
     """A `gate.Compared`, as it was."""
 
     name: str
@@ -58,10 +58,10 @@ class Measured(Fact):
     gain: float | None
     interval: tuple[float, float] | None
     detectable: float | None
-    verdict: Verdict
+    verdict: GateVerdict
 
 
-class Promotion(Fact):
+class PromotionFact(Fact):
     """`promotions/<id>.json`: what was asked of the pointer, and why it was done or not.
 
     `over`: what was current. `compared_with`: that, or the best constant list; on the data set whose digest is `data`.
@@ -70,7 +70,7 @@ class Promotion(Fact):
 
     id: str
     at: datetime
-    action: Action
+    action: PromotionAction
     ref: VersionRef
     over: VersionRef | None
     data: str | None = None
@@ -78,8 +78,8 @@ class Promotion(Fact):
     measure: str = f"soft top-{gate.TOP}"
     most_loss: float = gate.MOST_LOSS
     n_min: int = gate.N_MIN
-    overall: Measured | None = None
-    tones: tuple[Measured, ...] = ()
+    overall: ComparisonRecord | None = None
+    tones: tuple[ComparisonRecord, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     lower_purpose: bool = False
     reasons: tuple[str, ...] = ()
@@ -96,9 +96,9 @@ class PromotionRequest:
     lower_purpose: bool = False
 
 
-def promotions(store: BlobStore) -> Iterator[Promotion]:
+def promotions(store: BlobStore) -> Iterator[PromotionFact]:
     """Yield every record, the oldest first."""
-    return (Promotion.model_validate_json(store.get(key)) for key in store.list(PROMOTIONS))
+    return (PromotionFact.model_validate_json(store.get(key)) for key in store.list(PROMOTIONS))
 
 
 def current_or_none(store: BlobStore) -> Current | None:
@@ -127,7 +127,7 @@ def check_files(store: BlobStore, manifest: Manifest) -> list[str]:
     return faults
 
 
-def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) -> Promotion:
+def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) -> PromotionFact:
     """Make a version current if it may be, and return the record; a refusal is a record too and changes nothing else.
 
     NOT_FOUND without such a version; CONFLICT if it is current already, or another promotion came in between.
@@ -150,10 +150,12 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
                 raise
             reasons = [error.detail]
     data, opponent, judgement = judged or (request.data, None, None)
-    record = Promotion(
+    record = PromotionFact(
         id=new_id("promotion"),
         at=datetime.now(UTC),
-        action=Action.REFUSED if reasons or judgement is None or judgement.reasons else Action.PROMOTED,
+        action=PromotionAction.REFUSED
+        if reasons or judgement is None or judgement.reasons
+        else PromotionAction.PROMOTED,
         ref=request.ref,
         over=over,
         data=data,
@@ -167,7 +169,7 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
     return _do(store, record, models_root=models_root)
 
 
-def rollback(store: BlobStore, *, models_root: str) -> Promotion:
+def rollback(store: BlobStore, *, models_root: str) -> PromotionFact:
     """Make the previous version current again, its files checked; CONFLICT if there is none or they are not whole."""
     pointer = read_current(store)
     if pointer.previous is None:
@@ -177,10 +179,10 @@ def rollback(store: BlobStore, *, models_root: str) -> Promotion:
             f"{pointer.current.name} {pointer.current.version} is the first: there is nothing before it",
         )
     faults = check_files(store, read_manifest(store, pointer.previous))
-    record = Promotion(
+    record = PromotionFact(
         id=new_id("promotion"),
         at=datetime.now(UTC),
-        action=Action.REFUSED if faults else Action.ROLLED_BACK,
+        action=PromotionAction.REFUSED if faults else PromotionAction.ROLLED_BACK,
         ref=pointer.previous,
         over=pointer.current,
         reasons=tuple(faults),
@@ -188,20 +190,22 @@ def rollback(store: BlobStore, *, models_root: str) -> Promotion:
     return _do(store, record, models_root=models_root)
 
 
-def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
+def _do(store: BlobStore, record: PromotionFact, *, models_root: str) -> PromotionFact:
     """Record, then move the pointer: no promotion is without its record.
 
     If the pointer can't be moved that is recorded as well.
     """
     _put(store, record)
-    if record.action is Action.REFUSED:
+    if record.action is PromotionAction.REFUSED:
         return record
     try:
         point(store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
     except DermisError as error:
         _put(
             store,
-            record.model_copy(update={"id": new_id("promotion"), "action": Action.REFUSED, "reasons": (error.detail,)}),
+            record.model_copy(
+                update={"id": new_id("promotion"), "action": PromotionAction.REFUSED, "reasons": (error.detail,)}
+            ),
         )
         raise DermisError(
             error.kind, error.reason, f"the pointer was not moved: {error.detail}; look at `dermis models`"
@@ -209,7 +213,7 @@ def _do(store: BlobStore, record: Promotion, *, models_root: str) -> Promotion:
     return record
 
 
-def _put(store: BlobStore, record: Promotion) -> None:
+def _put(store: BlobStore, record: PromotionFact) -> None:
     store.put_once(f"{PROMOTIONS}{record.id}.json", record.model_dump_json().encode())
     audit = Audit(store, "trainer")
     audit.note(Act.PROMOTE, by="operator", promotion=record.id, done=record.action.value)
@@ -358,15 +362,15 @@ def _scores(predictions: Predictions) -> Floats:
     return soft_hits(predictions.raw[SERVED], predictions.target, top=gate.TOP)
 
 
-def _measured(compared: Compared) -> Measured:
-    return Measured.model_validate({name: getattr(compared, name) for name in Compared.__slots__})
+def _measured(compared: Compared) -> ComparisonRecord:
+    return ComparisonRecord.model_validate({name: getattr(compared, name) for name in Compared.__slots__})
 
 
 def _incomparable(detail: str) -> DermisError:
     return DermisError(Kind.INVALID, "EVALUATION", detail)
 
 
-def rows(measured: Sequence[Measured]) -> Iterator[Mapping[str, str]]:
+def rows(measured: Sequence[ComparisonRecord]) -> Iterator[Mapping[str, str]]:
     """Yield what a table of a promotion shows, one row a group."""
     for part in measured:
         yield {

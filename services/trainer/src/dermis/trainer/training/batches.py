@@ -35,7 +35,7 @@ class Cases:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class TrainingBatch:
     """B cases of a step: images float32[B,3,...], image_mask bool[B,3], features [B,F], target [B,K], weight [B]."""
 
     images: Array
@@ -96,10 +96,10 @@ def load_batches(cases: Cases, config: Config, stage: Stage, *, number: int, epo
         yield places.numpy(), *tensors
 
 
-def read_batch(cases: Cases, places: Array, rng: np.random.Generator) -> Batch:
+def read_batch(cases: Cases, places: Array, rng: np.random.Generator) -> TrainingBatch:
     """Return the cases at some places, their images augmented by `rng`."""
     images, image_mask = cases.source.load(places, rng)
-    return Batch(
+    return TrainingBatch(
         images=images,
         image_mask=image_mask,
         features=cases.features[places],
@@ -108,13 +108,15 @@ def read_batch(cases: Cases, places: Array, rng: np.random.Generator) -> Batch:
     )
 
 
-def modality_dropout(batch: Batch, config: Config, no_answers: Array, rng: np.random.Generator) -> Batch:
+def modality_dropout(
+    batch: TrainingBatch, config: Config, no_answers: Array, rng: np.random.Generator
+) -> TrainingBatch:
     """Return the batch without the images of some cases and without the answers of others, never without both of one.
 
     `no_answers` [F]: the features of a self-report without any answer.
     """
     draw = rng.uniform(size=len(batch.image_mask))
-    return Batch(
+    return TrainingBatch(
         images=batch.images,
         image_mask=batch.image_mask & ~(draw < config.images_dropout)[:, None],
         features=np.where((draw > 1 - config.answers_dropout)[:, None], no_answers, batch.features),
@@ -123,7 +125,7 @@ def modality_dropout(batch: Batch, config: Config, no_answers: Array, rng: np.ra
     )
 
 
-def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
+def mixup(batch: TrainingBatch, alpha: float, rng: np.random.Generator) -> TrainingBatch:
     """Return the batch mixed with itself in reverse (mixup, Zhang et al. 2018).
 
     One share for all by Beta(alpha, alpha); `alpha` 0 changes nothing. Cases that have images in different slots are
@@ -138,7 +140,7 @@ def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
         by = share.reshape(-1, *[1] * (values.ndim - 1))
         return np.asarray(by * values + (1 - by) * values[::-1])
 
-    return Batch(
+    return TrainingBatch(
         images=mixed(batch.images),
         image_mask=batch.image_mask,
         features=mixed(batch.features),

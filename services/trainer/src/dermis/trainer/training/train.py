@@ -375,8 +375,8 @@ def export_bundle(
     if not quiet:
         click.echo(f"largest difference of TensorFlow and OpenVINO to the trained model: {difference:.2g}")
     bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
-    if trust.known:
-        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.known))
+    if trust.outlier_statistics:
+        (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.outlier_statistics))
     bundle.write_manifest(manifest, folder)
 
 
@@ -408,7 +408,7 @@ def write_evaluation(
         prior=np.bincount(labels, minlength=len(manifest.conditions)) / len(labels),
         calibrated_on=calibrated_on,
         data=data,
-        outliers=None if unseen else trust.known,
+        outliers=None if unseen else trust.outlier_statistics,
         by_fold=by_other_folds(manifest, unseen, wanted) if unseen else None,
         graders=[graders[case] for case in tested.ids],
     )

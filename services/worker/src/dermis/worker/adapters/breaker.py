@@ -27,7 +27,7 @@ class Peer:
             exclude=[lambda fault: isinstance(fault, grpc.Call) and fault.code() not in _AWAY],
             listeners=[_Log()],
             name=name,
-            state_storage=_Storage(STATE_CLOSED),
+            state_storage=_CircuitStorage(STATE_CLOSED),
             throw_new_error_on_trip=False,
         )
 
@@ -45,7 +45,7 @@ class Peer:
             raise error_of(fault, self._name) from fault
 
 
-class _Storage(CircuitMemoryStorage):
+class _CircuitStorage(CircuitMemoryStorage):
     """Remembers by the monotonic clock since when the circuit is open.
 
     The other one may be set back, and would keep it open.

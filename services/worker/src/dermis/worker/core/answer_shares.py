@@ -56,7 +56,7 @@ def answer_shares(
     for field in schema.fields:
         columns = slice(start, start + len(field.columns))
         start = columns.stop
-        values = _given(field, features[columns])
+        values = _answer_values(field, features[columns])
         if not values:
             continue
         left_out = np.zeros(len(field.columns), np.float32)
@@ -67,5 +67,5 @@ def answer_shares(
     return tuple(rows)
 
 
-def _given(field: FeatureField, columns: Floats) -> tuple[str, ...]:
+def _answer_values(field: FeatureField, columns: Floats) -> tuple[str, ...]:
     return tuple(value for value, column in zip(field.values, columns, strict=False) if column)

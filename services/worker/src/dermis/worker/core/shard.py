@@ -110,10 +110,10 @@ def from_lines(data: bytes) -> list[Row]:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def _row(**known: str | float | None) -> Row:
+def _row(**cells: str | float | None) -> Row:
     row: Row = dict.fromkeys(COLUMNS)
     row.update(reasons="", fault="")
-    row.update(known)
+    row.update(cells)
     return row
 
 

@@ -25,7 +25,7 @@ _TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 @dataclass(slots=True)
-class _Storage:
+class _TensorStorage:
     dtype: str
     size: int
     values: npt.NDArray[Any] | None = None
@@ -33,13 +33,15 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    storage: _Storage
+    storage: _TensorStorage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
 
-def _rebuild(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> _Tensor:
+def _rebuild(
+    storage: _TensorStorage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> _Tensor:
     return _Tensor(storage, offset, shape, strides)
 
 
@@ -50,7 +52,7 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
 }
 
 
-def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
+def _load(file: BinaryIO, storages: dict[str, _TensorStorage]) -> Any:
     """Read one pickle, after a look at it without running it.
 
     A few bytes may ask for gigabytes of places to remember values in.
@@ -60,13 +62,13 @@ def _load(file: BinaryIO, storages: dict[str, _Storage]) -> Any:
         if code.name in _PLACES and int(argument or 0) > count:
             raise pickle.UnpicklingError("it remembers values at places far from each other")
     file.seek(start)
-    return _Reader(file, storages).load()
+    return _TensorUnpickler(file, storages).load()
 
 
-class _Reader(pickle.Unpickler):
+class _TensorUnpickler(pickle.Unpickler):
     """Knows tensors of numbers in ordered dictionaries, and nothing else."""
 
-    def __init__(self, file: BinaryIO, storages: dict[str, _Storage]) -> None:
+    def __init__(self, file: BinaryIO, storages: dict[str, _TensorStorage]) -> None:
         super().__init__(file)
         self._storages = storages
 
@@ -75,11 +77,11 @@ class _Reader(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is no tensor")
         return _ALLOWED[module, name]
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> _TensorStorage:
         kind, dtype, key, _, size, *_rest = pid
         if kind != "storage" or dtype not in _TYPES.values():
             raise pickle.UnpicklingError(f"it holds a {kind!r} of {dtype!r}")
-        return self._storages.setdefault(str(key), _Storage(dtype, int(size)))
+        return self._storages.setdefault(str(key), _TensorStorage(dtype, int(size)))
 
 
 def read_weights(data: bytes, name: str) -> dict[str, npt.NDArray[np.float32]]:
@@ -87,7 +89,7 @@ def read_weights(data: bytes, name: str) -> dict[str, npt.NDArray[np.float32]]:
 
     INVALID if the file is of another layout, cut off, or holds anything else.
     """
-    file, storages = io.BytesIO(data), dict[str, _Storage]()
+    file, storages = io.BytesIO(data), dict[str, _TensorStorage]()
     try:
         magic, protocol, _system, state, keys = (_load(file, storages) for _ in range(5))
         if (magic, protocol) != (_MAGIC, _PROTOCOL):
@@ -110,7 +112,7 @@ def read_weights(data: bytes, name: str) -> dict[str, npt.NDArray[np.float32]]:
         raise DermisError(Kind.INVALID, "WEIGHTS", detail) from error
 
 
-def _fill(file: BinaryIO, storage: _Storage) -> None:
+def _fill(file: BinaryIO, storage: _TensorStorage) -> None:
     count = int.from_bytes(file.read(8), "little")
     raw = file.read(count * np.dtype(storage.dtype).itemsize)
     if count != storage.size:

@@ -1,0 +1,133 @@
+"""What the model, with the answers, says of a case."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelRef, Outcome, OutcomeKind
+from dermis.shared.manifest import Manifest
+from dermis.shared.report import QualityReport
+from dermis.shared.telemetry import log
+from dermis.shared.vocabulary import SelfReport
+from dermis.worker.core import differential, heatmap, notices, prepare, red_flags
+from dermis.worker.core.answer_shares import answer_shares
+from dermis.worker.core.differential import Decision
+from dermis.worker.core.measured import measured_for
+from dermis.worker.facts import now
+from dermis.worker.judge import Image
+from dermis.worker.ports import Inputs, Outputs, Ports
+from dermis.worker.stages import Stages
+
+_MOST_EXPLAINED = 3
+Keep = Callable[[ModelRef, Sequence[tuple[Heatmap, bytes]]], None]
+
+
+def answer(
+    ports: Ports,
+    case_id: str,
+    report: SelfReport,
+    assessed: Iterable[AssessedImage],
+    images: dict[int, Image],
+    stages: Stages,
+    *,
+    keep: Keep | None,
+) -> Outcome:
+    """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them."""
+    outcome = Outcome(
+        case_id=case_id,
+        finished_at=now(),
+        kind=OutcomeKind.REJECTION,
+        reason="NO_USABLE_IMAGE",
+        advice=_advice(image.quality for image in assessed),
+        red_flags=red_flags.red_flags(report),
+        notices=notices.notices(report),
+        stages=stages.taken(),
+    )
+    if not images:
+        return outcome
+    manifest = ports.models.pinned()
+    with stages("features"):
+        features = ports.features.encode(manifest.feature_schema, report)
+    with stages("fit"):
+        inputs = _inputs(manifest, images, features)
+    with stages("predict"):
+        outputs = ports.classifier.predict(manifest, inputs)
+    fitzpatrick = report.fitzpatrick_skin_type
+    outliers = ports.models.outliers(manifest)
+    score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
+    decision = differential.decide(outputs.probabilities, manifest, fitzpatrick, outlier_score=score)
+    conditions = _shown(decision, manifest)
+    with stages("explain"):
+        shares = _shares(ports, manifest, features, outputs, conditions)
+    model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
+    heatmaps: list[tuple[Heatmap, bytes]] = []
+    if keep:
+        with stages("heatmap"):
+            heatmaps = list(_heatmaps(images, outputs, conditions))
+        with stages("store"):
+            keep(model, heatmaps)
+    return outcome.model_copy(
+        update={
+            "finished_at": now(),
+            "kind": decision.kind,
+            "reason": decision.reason,
+            "differential": decision.differential,
+            "coverage": decision.coverage,
+            "model": model,
+            "feature_schema": manifest.feature_schema,
+            "images_used": tuple(images),
+            "answer_shares": shares,
+            "heatmaps": tuple(drawn for drawn, _ in heatmaps),
+            "measured": measured_for(ports.models.evaluation(manifest), fitzpatrick),
+            "stages": stages.taken(),
+        }
+    )
+
+
+def _shares(
+    ports: Ports,
+    manifest: Manifest,
+    features: npt.NDArray[np.float32],
+    outputs: Outputs,
+    conditions: Sequence[tuple[int, str]],
+) -> tuple[AnswerShare, ...]:
+    """Return what counted in the answers; nothing if the model is not linear in them."""
+    weights = ports.classifier.answer_weights(manifest, len(features))
+    if not weights.explain(features, outputs.answers_logits):
+        log.warning("answers not explained", model=manifest.key)
+        return ()
+    return answer_shares(ports.models.feature_schema(manifest), features, weights, conditions)
+
+
+def _inputs(manifest: Manifest, images: dict[int, Image], features: npt.NDArray[np.float32]) -> Inputs:
+    size = manifest.image_size
+    stacked = np.zeros((manifest.max_images, size, size, 3), np.uint8)
+    mask = np.zeros(manifest.max_images, np.bool_)
+    for slot, image in enumerate(images.values()):
+        stacked[slot] = prepare.fit(image, size)
+        mask[slot] = True
+    return Inputs(images=stacked, image_mask=mask, features=features)
+
+
+def _heatmaps(
+    images: dict[int, Image], outputs: Outputs, conditions: Sequence[tuple[int, str]]
+) -> Iterator[tuple[Heatmap, bytes]]:
+    for place, condition in conditions:
+        most = heatmap.peak(outputs.cam, place)
+        for slot, (n, image) in enumerate(images.items()):
+            drawn = heatmap.overlay(
+                outputs.cam[slot, ..., place], height=image.shape[0], width=image.shape[1], most=most
+            )
+            yield Heatmap(n=n, condition=condition, place=place), drawn
+
+
+def _shown(decision: Decision, manifest: Manifest) -> list[tuple[int, str]]:
+    """Return place and id of the conditions that are explained: the first of the prediction set."""
+    places = {condition.id: place for place, condition in enumerate(manifest.conditions)}
+    inside = [ranked.condition for ranked in decision.differential if ranked.in_prediction_set]
+    return [(places[condition], condition) for condition in inside[:_MOST_EXPLAINED]]
+
+
+def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(advice for report in reports for advice in report.advice))

@@ -1,0 +1,32 @@
+"""The end of an attempt that can never be done."""
+
+from contextlib import suppress
+
+from dermis.shared.case import CaseState, Failed, failed_key, fold, open_key
+from dermis.shared.jobs import AssessJob
+from dermis.shared.ports import BlobConflict
+from dermis.worker.facts import FactBroken, close, now, read
+from dermis.worker.ports import Ports
+
+
+def fail(ports: Ports, job: AssessJob, *, reason: str, detail: str) -> CaseState:
+    """End this attempt and close the case, unless it has its outcome already."""
+    try:
+        state = read(ports, job)
+    except FactBroken:  # there is nothing to go on with, at no later time either; its retention ends it
+        _put_failed(ports, job, reason=reason, detail=detail)
+        ports.store.delete(open_key(job.case_id))
+        return fold(())
+    if state.received is not None and not state.closed:
+        _put_failed(ports, job, reason=reason, detail=detail)
+    return close(ports, job, read(ports, job))
+
+
+def _put_failed(ports: Ports, job: AssessJob, *, reason: str, detail: str) -> None:
+    fact = Failed(case_id=job.case_id, attempt=job.attempt, failed_at=now(), reason=reason, detail=detail)
+    with suppress(BlobConflict):
+        if ports.store.put_once(
+            failed_key(job.owner, job.case_id, job.attempt), fact.model_dump_json().encode(), reserved=True
+        ):
+            ports.noted(fact)
+    ports.announcer.announce(job.case_id, "failed")

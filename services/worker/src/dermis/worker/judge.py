@@ -1,0 +1,45 @@
+"""One image, from its bytes to its quality report and working image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dermis.shared.errors import DermisError
+from dermis.shared.images.header import is_refusal
+from dermis.shared.images.icc import Color
+from dermis.shared.report import QualityReport
+from dermis.worker.core import decode, quality
+from dermis.worker.ports import Exceeded, Ports
+from dermis.worker.stages import Stages
+
+Image = npt.NDArray[np.uint8]
+TOO_COSTLY = "the photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An image to judge, with what was kept of its dropped metadata; None where the bytes still say it."""
+
+    data: bytes
+    content_type: str | None = None
+    orientation: int | None = None
+    color: Color | None = None
+
+
+def judge(ports: Ports, original: Original, stages: Stages, exceeded: Exceeded) -> tuple[QualityReport, Image | None]:
+    """Return an image's report and, if it can be decoded, its working image."""
+    try:
+        with stages("decode"), ports.guard(exceeded):
+            working = decode.decode(
+                original.data,
+                content_type=original.content_type,
+                orientation=original.orientation,
+                color=original.color,
+            ).image
+    except DermisError as error:
+        if not is_refusal(error):
+            raise
+        return quality.unreadable(ports.policy, error.detail), None
+    with stages("quality"):
+        return quality.assess(working, ports.policy), working
