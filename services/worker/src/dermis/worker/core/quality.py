@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from dermis.shared.report import QualityMeasures, QualityReport, Verdict
 from dermis.worker.core.prepare import Image, Pixels, shrink
@@ -47,6 +47,8 @@ class Reason(StrEnum):
     TOO_BRIGHT = "TOO_BRIGHT"
     NOTHING_VISIBLE = "NOTHING_VISIBLE"
     BLURRED = "BLURRED"
+    NOT_SKIN = "NOT_SKIN"
+    """By the skin gate (`core.skin`), never by the policy."""
 
 
 class _Frozen(BaseModel):
@@ -87,12 +89,18 @@ class Thresholds(_Frozen):
     isotropy: Number = _unset("isotropy")
 
 
+def _complete(advice: dict[Reason, str]) -> dict[Reason, str]:
+    if set(advice) != (expected := set(Reason) - {Reason.NOT_SKIN}):
+        raise ValueError(f"advice needs exactly the reasons {', '.join(sorted(expected))}")
+    return advice
+
+
 class Policy(_Frozen):
     """`quality_policy.json`: thresholds with their provenance, and what to advise for each reason."""
 
     format: Literal["dermis.quality-policy/1"]
     thresholds: Thresholds
-    advice: Annotated[dict[Reason, str], Field(min_length=len(Reason))]
+    advice: Annotated[dict[Reason, str], AfterValidator(_complete)]
 
     @property
     def id(self) -> str:
