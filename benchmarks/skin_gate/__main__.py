@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.skin_gate.features import extract, extractor
 from benchmarks.skin_gate.page import contact_sheet, cost, tables
-from benchmarks.skin_gate.train import choose, train
-from benchmarks.skin_gate.views import SIZE, everyday, training_everyday, training_skin, unseen_skin
+from benchmarks.skin_gate.train import out_of_fold, train
+from benchmarks.skin_gate.views import SIZE, everyday, kept_by_quality, training, unseen_skin
 from dermis.data.images.gate import load_gate
 from dermis.data.report.markdown import with_measured
 from dermis.worker.core.skin import Gate
@@ -28,22 +28,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
     options = parser.parse_args()
-    views = [*training_skin(Path(options.data)), *training_everyday(options.pictures)]
+    views = training(Path(options.data), options.pictures)
+    unseen = list(unseen_skin(Path(options.data)))
     if options.do == "train":
-        train(WORKER, views)
+        train(WORKER, views, kept_by_quality(unseen))
         return
     gate = load_gate()
-    features = extract(extractor(SIZE), [view.pixels for view in views])
-    _, scores, _ = choose(features, views)
+    scores = out_of_fold(extract(extractor(SIZE), [view.pixels for view in views]), views)
     folds = list(zip(views, scores.tolist(), strict=True))
-    unseen = [(view, gate.score(view.pixels)) for view in unseen_skin(Path(options.data))]
+    photos = [(view, gate.score(view.pixels)) for view in unseen]
     pictures = [(view, gate.score(view.pixels)) for view in everyday(options.pictures)]
-    text = tables(gate, unseen, pictures, folds)
+    text = tables(gate, photos, pictures, folds)
     median, least = cost(gate, views[0].pixels)
     text += f"\n\n## Cost\n\n{median:.1f} ms a photo (median of 60, least {least:.1f}), one thread."
     PAGE.write_text(with_measured(PAGE.read_text() if PAGE.exists() else "", "skin gate", text))
     if options.sheets:
-        write_sheets(options.sheets, gate, unseen, pictures)
+        write_sheets(options.sheets, gate, photos, pictures)
 
 
 def write_sheets(folder: Path, gate: Gate, unseen: list, pictures: list) -> None:

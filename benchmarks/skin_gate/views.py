@@ -2,7 +2,7 @@
 
 import csv
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,3 +136,34 @@ def _change(image: Image, rng: np.random.Generator, *, least: float) -> Image:
     if rng.random() < 0.3:
         lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.5, 0.02 * max(lit.shape[:2]) + 0.6))
     return np.asarray(lit, np.uint8)
+
+
+def in_scene(skin: Sequence[View], everyday: Sequence[View], n: int) -> Iterator[View]:
+    """Yield `n` views of skin that fills a part of the frame, before everyday pictures or a plain ground.
+
+    Photos of a hand, a leg or a face show what is around them; those that train are close-ups alone.
+    """
+    rng = np.random.default_rng(7)
+    for _ in range(n):
+        body, ground = skin[rng.integers(len(skin))], everyday[rng.integers(len(everyday))].pixels
+        if rng.random() < 0.4:
+            ground = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), ground.shape)
+        mask = np.zeros((SIZE, SIZE), np.float32)
+        centre, angle = rng.uniform(0.3, 0.7, 2) * SIZE, float(rng.uniform(0, 180))
+        half = (float(rng.uniform(0.35, 0.8) * SIZE), float(rng.uniform(0.22, 0.5) * SIZE))
+        place = (float(centre[0]), float(centre[1]))
+        cv2.ellipse(mask, (place, (2 * half[0], 2 * half[1]), angle), 1, -1)
+        shape = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2)))[..., None]
+        pixels = np.rint(shape * body.pixels + (1 - shape) * ground).astype(np.uint8)
+        yield View(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
+
+
+def training(data: Path, pictures: Path) -> list[View]:
+    """Return all that the gate learns from."""
+    skin, other = list(training_skin(data)), list(training_everyday(pictures))
+    return [*skin, *other, *in_scene(skin, other, 2000)]
+
+
+def kept_by_quality(views: Sequence[View]) -> list[View]:
+    """Return SCIN's photos but the one that is masked black, which quality refuses before the gate."""
+    return [view for view in views if view.source == "SCIN" and view.name != "unmapped_mostly_black.png"]
