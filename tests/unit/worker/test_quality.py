@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dermis.data.generated.skin import LOOKS, Geometry, geometry, paint, scene
+from dermis.data.generated.skin import LOOKS, MONK_SWATCHES, Geometry, geometry, paint, scene
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import MonkSkinTone, ShotType
 from dermis.worker.bootstrap import load_policy
@@ -133,14 +133,30 @@ def test_the_same_scene_gets_the_same_verdict_on_every_tone(way: str) -> None:
 @pytest.mark.parametrize("condition", sorted(set(LOOKS) - {"Healthy"}))
 def test_a_dark_lesion_is_kept_on_every_tone(condition: str) -> None:
     drawn = geometry(condition, seed=3, size=SIZE)
-    assert {verdict(paint(drawn, tone=tone, light=0.12)) for tone in MonkSkinTone} == {Verdict.USABLE}
+    assert {verdict(paint(drawn, tone=tone, light=0.16)) for tone in MonkSkinTone} == {Verdict.USABLE}
 
 
-@pytest.mark.parametrize("level", [4, 6, 10, 20])
+@pytest.mark.parametrize("level", [7, 10, 20])
 def test_a_dark_image_that_shows_redness_alone_is_kept(level: int) -> None:
     image = np.full((*SIZE, 3), level, np.uint8)
     cv2.circle(image, (256, 192), 60, (2 * level, level, level), -1)
     assert verdict(image) is not Verdict.UNUSABLE
+
+
+@pytest.mark.parametrize("tone", list(MonkSkinTone))
+def test_the_darkest_swatch_is_not_too_dark(tone: MonkSkinTone) -> None:
+    swatch = np.array([int(MONK_SWATCHES[tone][place : place + 2], 16) for place in (0, 2, 4)], np.uint8)
+    patch = np.broadcast_to(swatch, (*SIZE, 3)).copy()
+    assert Reason.TOO_DARK not in assess(patch, POLICY).reasons
+    assert signals(patch, POLICY.thresholds).highlights > 3 * POLICY.thresholds.highlights.value
+
+
+@pytest.mark.parametrize("tone", [MonkSkinTone.MST1, MonkSkinTone.MST5, MonkSkinTone.MST10])
+def test_a_scene_without_highlights_is_too_dark(tone: MonkSkinTone) -> None:
+    image = scene("Eczema", tone=tone, seed=2, size=SIZE)
+    noisy = np.rint(image * (4 / image.mean())) + np.random.default_rng(1).normal(0, 2, image.shape)
+    report = assess(np.clip(noisy, 0, 255).astype(np.uint8), POLICY)
+    assert (report.verdict, report.reasons[0]) == (Verdict.UNUSABLE, Reason.TOO_DARK)
 
 
 # What shows nothing
@@ -158,6 +174,22 @@ def test_noise_shows_nothing(level: float, spread: float) -> None:
         assert report.verdict is Verdict.UNUSABLE
         assert set(report.reasons) == expected
         assert report.advice == tuple(POLICY.advice[Reason(reason)] for reason in report.reasons)
+
+
+def stripes(slant: float, width: float) -> Pixels:
+    """Return one random row, repeated over a frame at a slant in degrees and saved as JPEG."""
+    row = np.random.default_rng(3).integers(60, 220, 400).astype(np.float32)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    place = x * np.cos(np.radians(slant)) + y * np.sin(np.radians(slant))
+    level = np.interp(place / width, np.arange(400), row).astype(np.uint8)
+    return decode(encode(np.repeat(level[..., None], 3, axis=2), "JPEG", quality=75, subsampling=2)).image
+
+
+@pytest.mark.parametrize("slant", [0, 1, 30, 45, 90])
+@pytest.mark.parametrize("width", [4, 16, 40])
+def test_a_repeated_row_shows_nothing(slant: float, width: float) -> None:
+    report = assess(stripes(slant, width), POLICY)
+    assert (report.verdict, report.reasons[0]) == (Verdict.UNUSABLE, Reason.NOTHING_VISIBLE)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +266,18 @@ def test_turning_an_image_changes_no_signal(drawn: Geometry, tone: MonkSkinTone,
         signals(image, POLICY.thresholds),
         signals(np.ascontiguousarray(np.rot90(image, turns)), POLICY.thresholds),
     )
-    for name in ("dark", "bright", "texture", "redness", "fine_to_middle", "fine_to_coarse", "structure", "level"):
+    for name in (
+        "dark",
+        "bright",
+        "texture",
+        "redness",
+        "fine_to_middle",
+        "fine_to_coarse",
+        "structure",
+        "level",
+        "highlights",
+        "isotropy",
+    ):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-3, abs=1e-6)
 
 
@@ -249,7 +292,7 @@ def numbers(node: Any) -> list[dict[str, Any]]:
 
 def test_every_number_says_where_it_is_from() -> None:
     stated = numbers(POLICY.model_dump()["thresholds"])
-    assert len(stated) == 12
+    assert len(stated) == 14
     for number in stated:
         assert len(number["measured_on"]) > 20
         for place in number["by"].split(" and "):
@@ -278,13 +321,15 @@ def test_the_reference_page_states_the_policy_s_numbers() -> None:
         f"`fine_to_coarse` < {limits.fine_to_coarse.value:g};",
         f"(`level` < {limits.blur_level.value:g} and `structure` < {limits.blur_structure.value:g})",
         f"`fine_to_middle` < {limits.fine_to_middle.value:g} |",
+        f"`highlights` < {limits.highlights.value:g}",
+        f"`isotropy` < {limits.isotropy.value:g}",
         f"`short_side` < {limits.short_side.unusable.value:g} | < {limits.short_side.marginal.value:g} |",
     ):
         assert words in page
 
 
 def test_every_reason_has_advice() -> None:
-    assert set(POLICY.advice) == set(Reason)
+    assert set(POLICY.advice) | {Reason.NOT_SKIN} == set(Reason)
     without = POLICY.model_dump(mode="json")
     del without["advice"]["BLURRED"]
     with pytest.raises(ValueError, match="advice"):

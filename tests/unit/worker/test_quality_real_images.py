@@ -159,6 +159,25 @@ def test_blur_is_told(real_data: Path) -> None:
     assert min(shares[1][0], shares[2.5][1]) > 0.9
 
 
+def test_darkness_is_judged_by_highlights(real_data: Path) -> None:
+    images = [one for one in real_images(real_data) if one.name != "unmapped_mostly_black.png"]
+    darkened = {
+        one.name: assess(np.rint(one.image * (4 / one.image.mean())).astype(np.uint8), POLICY) for one in images
+    }
+    kept = [name for name, report in darkened.items() if report.verdict is not Verdict.UNUSABLE]
+    scin = {one.name for one in images if one.source == "scin"}
+    print(f"\nscaled to a mean of 4: {len(images) - len(kept)} of {len(images)} refused, {len(scin)} of SCIN")
+    assert scin.isdisjoint(kept)
+    assert len(kept) <= 0.05 * len(images)
+    assert all(looked_at(one.image)[1].highlights > 100 for one in images)
+
+
+def test_no_real_image_is_a_stripe(real_data: Path) -> None:
+    assert (
+        min(looked_at(one.image)[1].isotropy for one in real_images(real_data)) > 3 * POLICY.thresholds.isotropy.value
+    )
+
+
 def test_a_masked_image_is_rejected_with_advice(real_data: Path) -> None:
     masked = next(one.image for one in real_images(real_data) if one.name == "unmapped_mostly_black.png")
     report = assess(masked, POLICY)

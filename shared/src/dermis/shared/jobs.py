@@ -75,7 +75,7 @@ class ShardList(BaseModel):
     """`profiles/<id>/shards.json`: which images are measured, where they are, and by which quality policy.
 
     `source` is the URL of the store that holds `keys`; `quality_policy` the policy's JSON; `size` the images of a
-    shard.
+    shard; `skin_gate` the id of the gate that judges them too, empty for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -84,6 +84,7 @@ class ShardList(BaseModel):
     quality_policy: dict[str, Any]
     size: Annotated[int, Field(ge=1)]
     keys: tuple[str, ...]
+    skin_gate: str = ""
 
     @property
     def shards(self) -> int:

@@ -14,6 +14,7 @@ from dermis.worker.core import differential, heatmap, notices, prepare, red_flag
 from dermis.worker.core.answer_shares import answer_shares
 from dermis.worker.core.differential import Decision
 from dermis.worker.core.measured import measured_for
+from dermis.worker.core.quality import Reason
 from dermis.worker.facts import now
 from dermis.worker.judge import Image
 from dermis.worker.ports import Inputs, Outputs, Ports
@@ -38,8 +39,8 @@ def answer(
         case_id=case_id,
         finished_at=now(),
         kind=OutcomeKind.REJECTION,
-        reason="NO_USABLE_IMAGE",
-        advice=_advice(image.quality for image in assessed),
+        reason=_why_rejected(reports := [image.quality for image in assessed]),
+        advice=_advice(reports),
         red_flags=red_flags.red_flags(report),
         notices=notices.notices(report),
         stages=stages.taken(),
@@ -140,6 +141,12 @@ def _explained_conditions(decision: Decision, manifest: Manifest) -> list[tuple[
     places = {condition.id: place for place, condition in enumerate(manifest.conditions)}
     inside = [ranked.condition for ranked in decision.differential if ranked.in_prediction_set]
     return [(places[condition], condition) for condition in inside[:_MOST_EXPLAINED]]
+
+
+def _why_rejected(reports: Sequence[QualityReport]) -> str:
+    """Return NOT_SKIN where that is what every image was refused for: another light would not help."""
+    refused = reports and all(report.reasons[:1] == (Reason.NOT_SKIN,) for report in reports)
+    return Reason.NOT_SKIN if refused else "NO_USABLE_IMAGE"
 
 
 def _advice(reports: Iterable[QualityReport]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from dermis.worker.adapters.rpc import MetadataClient, ServingClient
 from dermis.worker.adapters.turns import Turns
 from dermis.worker.batches import Batches
 from dermis.worker.core.quality import Policy
+from dermis.worker.core.skin import Gate, read_gate
 from dermis.worker.metrics import Metrics, OfAllProcesses
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
@@ -72,6 +73,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             classifier=serving,
             announcer=RedisAnnouncer(client()),
             policy=load_policy(),
+            gate=load_gate() if settings.skin_gate else None,
             strikes=strikes(),
             noted=metrics.note,
             max_redeliveries=settings.max_redeliveries,
@@ -81,7 +83,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
 
     @cache
     def shards() -> Shards:
-        return Shards(strikes(), open_store, guard=CpuGuard(settings.decode_cpu_seconds))
+        return Shards(strikes(), open_store, load_gate=load_gate, guard=CpuGuard(settings.decode_cpu_seconds))
 
     @cache
     def batches() -> Batches:
@@ -124,6 +126,12 @@ def open_source_of(store_url: str, source_url: str) -> BlobStore:
             Kind.INVALID, "BATCH_SOURCE", "the batch's source and the store share objects; name a source of its own"
         )
     return open_source(source_url)
+
+
+@cache
+def load_gate() -> Gate:
+    """Return the skin gate that ships with the worker, one per process."""
+    return read_gate(resources.files("dermis.worker"))
 
 
 def load_policy() -> Policy:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dermis.shared.errors import DermisError
 from dermis.shared.images.color_profile import Color
 from dermis.shared.images.header import is_refusal
-from dermis.shared.report import QualityReport
+from dermis.shared.report import QualityReport, Verdict
 from dermis.worker.core import decode, quality
 from dermis.worker.ports import Exceeded, Ports
 from dermis.worker.stages import Stages
@@ -42,4 +42,8 @@ def judge(ports: Ports, original: Original, stages: Stages, exceeded: Exceeded) 
             raise
         return quality.unreadable(ports.policy, error.detail), None
     with stages("quality"):
-        return quality.assess(working, ports.policy), working
+        report = quality.assess(working, ports.policy)
+    if ports.gate is None or report.verdict is Verdict.UNUSABLE:
+        return report, working
+    with stages("skin"):
+        return ports.gate.judge(report, ports.gate.score(working)), working

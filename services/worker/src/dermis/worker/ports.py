@@ -17,6 +17,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
 from dermis.worker.core.quality import Policy
+from dermis.worker.core.skin import Gate
 from dermis.worker.core.texture import Textures
 from dermis.worker.strikes import Strikes
 
@@ -112,6 +113,8 @@ class Ports:
     announcer: Announcer
     policy: Policy
     strikes: Strikes
+    gate: Gate | None = None
+    """Refuses what is no photo of skin; None where it is switched off."""
     noted: Callable[[Fact], None] = lambda _: None
     """Told of each fact that this worker was the first to put."""
     guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()

@@ -47,6 +47,10 @@ class WorkerSettings(Settings):
     give_up_after_seconds: float = Field(
         86_400, gt=0, description="a case that could not be finished for so long fails"
     )
+    skin_gate: bool = Field(
+        True,
+        description="refuse photos that show no skin before any model sees them; without it a cat gets a differential",
+    )
     metadata_deadline_seconds: float = Field(2, gt=0, description="longest wait for features")
     answer_unmeasured: bool = Field(
         False,

@@ -11,6 +11,7 @@ from dermis.shared.jobs import ShardJob, ShardList, shard_failed_key, shard_list
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
+from dermis.worker.core.skin import Gate
 from dermis.worker.ports import AtRisk, Exceeded
 from dermis.worker.row_by_row import RowByRow
 from dermis.worker.strikes import Strikes
@@ -24,11 +25,13 @@ class Shards:
         strikes: Strikes,
         open_source: Callable[[str], BlobStore],
         *,
+        load_gate: Callable[[], Gate] | None = None,
         guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._strikes = strikes
         self._store = strikes.store
         self._guard = guard
+        self._load_gate = load_gate
         self._opened = lru_cache(maxsize=1)(lambda profile_id: self._open(profile_id, open_source))
 
     def run(self, job: ShardJob, *, row_by_row: bool = False) -> int:
@@ -40,7 +43,7 @@ class Shards:
         key = shard_result_key(job.profile_id, job.shard)
         if has(self._store, key) or has(self._store, shard_failed_key(job.profile_id, job.shard)):
             return 0
-        listed, source, policy = self._opened(job.profile_id)
+        listed, source, policy, gate = self._opened(job.profile_id)
         keys = listed.shard(job.shard)
         careful = RowByRow(strikes=self._strikes, prefix=f"profiles/{job.profile_id}/rows/{job.shard}")
 
@@ -50,7 +53,7 @@ class Shards:
             except BlobNotFound:
                 return shard.as_lines([shard.missing(keys[n])])
             with at_risk(), self._guard(lambda: careful.keep(n, shard.as_lines([shard.costly(keys[n])]))):
-                return shard.as_lines([shard.measure(keys[n], data, policy)])
+                return shard.as_lines([shard.measure(keys[n], data, policy, gate)])
 
         numbers = range(len(keys))
         noted = row_by_row or careful.noted()
@@ -60,6 +63,16 @@ class Shards:
         if noted:
             careful.clear(*numbers)
         return len(keys)
+
+    def _gate(self, listed: ShardList, key: str) -> Gate | None:
+        """Return the gate that a profile names, None if it names none; INVALID if this worker has another one."""
+        if not listed.skin_gate:
+            return None
+        gate = self._load_gate() if self._load_gate else None
+        if gate is None or gate.id != listed.skin_gate:
+            detail = f"{key}: skin_gate: this worker has another one: run workers and command of one version"
+            raise DermisError(Kind.INVALID, "SHARD_LIST", detail)
+        return gate
 
     def length(self, job: ShardJob) -> int:
         return len(self._opened(job.profile_id)[0].shard(job.shard))
@@ -80,11 +93,14 @@ class Shards:
         """Take the note with number `n` back: the worker was not lost."""
         self._store.delete(f"profiles/{job.profile_id}/redelivered/{job.shard}-{n}")
 
-    def _open(self, profile_id: str, open_source: Callable[[str], BlobStore]) -> tuple[ShardList, BlobStore, Policy]:
+    def _open(
+        self, profile_id: str, open_source: Callable[[str], BlobStore]
+    ) -> tuple[ShardList, BlobStore, Policy, Gate | None]:
         key = shard_list_key(profile_id)
         try:
             listed = ShardList.model_validate_json(self._store.get(key))
-            return listed, open_source(listed.source), Policy.model_validate(listed.quality_policy)
+            policy = Policy.model_validate(listed.quality_policy)
+            return listed, open_source(listed.source), policy, self._gate(listed, key)
         except ValidationError as error:
             raise DermisError(
                 Kind.INVALID, "SHARD_LIST", f"{key}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}"

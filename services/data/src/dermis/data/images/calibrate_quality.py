@@ -23,7 +23,7 @@ from dermis.data.scin.columns import Gradable
 from dermis.data.split.groups import connected, image_links
 from dermis.data.statistics import Z
 from dermis.shared.report import Verdict
-from dermis.worker.core.quality import Number, Policy, Signals, judge
+from dermis.worker.core.quality import Number, Policy, Reason, Signals, judge
 from dermis.worker.core.shard import MEASURES, SIGNALS
 
 LOWER_IS_BETTER = ("underexp", "overexp", "shadow", "dark", "bright")
@@ -110,11 +110,15 @@ def fit(images: ImageTable, cases_frame: pd.DataFrame, policy: Policy, *, loss: 
 
 
 def judged(frame: pd.DataFrame, policy: Policy) -> pd.Series:
-    """Return each row's verdict under another policy, from its signals; what can't be decoded keeps its own."""
+    """Return each row's verdict under another policy, from its signals.
+
+    What can't be decoded, or shows no skin, keeps its own: no threshold of a policy decides that.
+    """
     verdicts = frame["verdict"].copy()
+    shown = frame["width"].notna() & ~frame["reasons"].fillna("").str.startswith(Reason.NOT_SKIN)
     for place, row in zip(
-        frame.index[frame["width"].notna()],
-        frame.loc[frame["width"].notna(), list(SIGNALS)].to_dict("records"),
+        frame.index[shown],
+        frame.loc[shown, list(SIGNALS)].to_dict("records"),
         strict=True,
     ):
         verdicts[place] = judge(Signals(**{str(name): value for name, value in row.items()}), policy.thresholds)[

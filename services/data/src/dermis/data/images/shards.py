@@ -18,6 +18,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from dermis.data.images.gate import load_gate
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import (
     IMAGES_SHARD,
@@ -51,8 +52,11 @@ class ShardPlan:
 
 def make_plan(source: str, keys: Sequence[str], policy: Policy, *, size: int = SHARD_SIZE) -> ShardPlan:
     """Return the plan to measure `keys`, which are there, in the store at `source`."""
-    listed = ShardList(source=source, quality_policy=policy.model_dump(mode="json"), size=size, keys=tuple(keys))
-    text = json.dumps([COLUMNS, source, policy.id, size, list(keys)], separators=(",", ":"))
+    gate = load_gate().id
+    listed = ShardList(
+        source=source, quality_policy=policy.model_dump(mode="json"), size=size, keys=tuple(keys), skin_gate=gate
+    )
+    text = json.dumps([COLUMNS, source, policy.id, gate, size, list(keys)], separators=(",", ":"))
     return ShardPlan(id=f"images_{hashlib.sha256(text.encode()).hexdigest()[:24]}", listed=listed)
 
 
@@ -124,13 +128,13 @@ def _measure(store_url: str, plan_id: str, n: int) -> int:
     store, listed, source, policy = _opened(store_url, plan_id)
     keys = listed.shard(n)
     with suppress(BlobConflict):  # an image was replaced while another measured it too: the first result stands
-        store.put_once(shard_result_key(plan_id, n), as_lines(rows(keys, source.get, policy)))
+        store.put_once(shard_result_key(plan_id, n), as_lines(rows(keys, source.get, policy, load_gate())))
     return len(keys)
 
 
 def _lines(store_url: str, plan_id: str, key: str) -> bytes:
     _, _, source, policy = _opened(store_url, plan_id)
-    return as_lines(rows([key], source.get, policy))
+    return as_lines(rows([key], source.get, policy, load_gate()))
 
 
 @cache

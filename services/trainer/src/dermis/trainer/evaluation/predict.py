@@ -18,6 +18,7 @@ import openvino
 from scipy.special import softmax
 
 from dermis.data.dataset import Dataset, ImageSource
+from dermis.data.images.gate import load_gate
 from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.metadata.core.encode import encode_batch
 from dermis.shared.case import MAX_IMAGES
@@ -269,7 +270,8 @@ def _look(store: ImageSource, key: str, policy: quality.Policy, change: Change |
             quality.unreadable(policy), None, "missing" if isinstance(error, BlobNotFound) else "undecodable"
         )
     working = change(working) if change else working
-    return _Looked(quality.assess(working, policy), working)
+    report, gate = quality.assess(working, policy), load_gate()
+    return _Looked(gate.judge(report, gate.score(working)), working)
 
 
 def _slots(

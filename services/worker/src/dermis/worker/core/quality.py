@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from dermis.shared.report import QualityMeasures, QualityReport, Verdict
 from dermis.worker.core.prepare import Image, Pixels, shrink
@@ -36,6 +36,8 @@ _WHITE_TEXTURE, _WHITE_REDNESS = 0.12, 0.2
 Redness is measured after chroma subsampling.
 """
 _LEAST = 0.001
+_BORDER = 4
+"""Pixels at the frame's border whose gradients its mirroring bends."""
 
 
 class Reason(StrEnum):
@@ -45,6 +47,8 @@ class Reason(StrEnum):
     TOO_BRIGHT = "TOO_BRIGHT"
     NOTHING_VISIBLE = "NOTHING_VISIBLE"
     BLURRED = "BLURRED"
+    NOT_SKIN = "NOT_SKIN"
+    """By the skin gate (`core.skin`), never by the policy."""
 
 
 class _Frozen(BaseModel):
@@ -66,6 +70,10 @@ class Limit(_Frozen):
     marginal: Number
 
 
+def _unset(signal: str) -> Number:
+    return Number(value=0, measured_on=f"a policy from before {signal} was measured judges none", by="default")
+
+
 class Thresholds(_Frozen):
     dark_level: Number
     bright_level: Number
@@ -77,6 +85,14 @@ class Thresholds(_Frozen):
     fine_to_middle: Number
     fine_to_coarse: Number
     short_side: Limit
+    highlights: Number = _unset("highlights")
+    isotropy: Number = _unset("isotropy")
+
+
+def _complete(advice: dict[Reason, str]) -> dict[Reason, str]:
+    if set(advice) != (expected := set(Reason) - {Reason.NOT_SKIN}):
+        raise ValueError(f"advice needs exactly the reasons {', '.join(sorted(expected))}")
+    return advice
 
 
 class Policy(_Frozen):
@@ -84,7 +100,7 @@ class Policy(_Frozen):
 
     format: Literal["dermis.quality-policy/1"]
     thresholds: Thresholds
-    advice: Annotated[dict[Reason, str], Field(min_length=len(Reason))]
+    advice: Annotated[dict[Reason, str], AfterValidator(_complete)]
 
     @property
     def id(self) -> str:
@@ -101,6 +117,8 @@ class Signals:
     `redness`: of red against green and blue, both above noise. `fine_to_middle`, `fine_to_coarse`: contrast of
     structures of 1-2 px over those of 2-4 and 4-8 px; the first falls with any blur, the second tells a heavy one.
     `structure`: RMS of the middle ones in grey levels. `level`: the mean grey. `short_side`: in pixels.
+    `highlights`: the level of the brightest channel, above noise, that 1 % of the frame exceeds. `isotropy`: energy of
+    gradients across the weakest direction over that across the strongest; near 0 where one row or stripe is repeated.
     """
 
     dark: float
@@ -112,6 +130,8 @@ class Signals:
     structure: float
     level: float
     short_side: int
+    highlights: float = 255.0
+    isotropy: float = 1.0
 
 
 def assess(working: Image, policy: Policy) -> QualityReport:
@@ -166,6 +186,7 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
     red, green, blue = cv2.split(small)
     grey = cv2.transform(small, _LUMA)
     redness = cv2.transform(small, _REDNESS)
+    brightest = cv2.max(cv2.max(red, green), blue)
     at1, at2, at4, at8 = (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (1, 2, 4, 8))
     weight = 1 / (at8 + _OFFSET)
     level_noise = _energy(weight)
@@ -178,7 +199,7 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
     smooth = cv2.GaussianBlur(redness, (0, 0), 2)
     fine, middle, coarse = contrast(at1 - at2, noise=_FINE_NOISE), contrast(at2 - at4), contrast(at4 - at8)
     return Signals(
-        dark=float(np.mean(cv2.max(cv2.max(red, green), blue) < thresholds.dark_level.value)),
+        dark=float(np.mean(brightest < thresholds.dark_level.value)),
         bright=float(np.mean(cv2.min(cv2.min(red, green), blue) > thresholds.bright_level.value)),
         texture=contrast(at1 - at8, white=grey - at1, share=_WHITE_TEXTURE, noise=_TEXTURE_NOISE),
         redness=contrast(
@@ -192,7 +213,20 @@ def signals(working: Image, thresholds: Thresholds) -> Signals:
         structure=_root(_energy(at2 - at4)),
         level=float(np.mean(grey)),
         short_side=min(working.shape[:2]),
+        highlights=float(np.percentile(cv2.GaussianBlur(brightest, (0, 0), 2), 99)),
+        isotropy=_isotropy(at2),
     )
+
+
+def _isotropy(smooth: Pixels) -> float:
+    """Return the smaller over the larger eigenvalue of the mean structure tensor; 1 where there is no gradient."""
+    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    if min(smooth.shape) > 4 * _BORDER:
+        inner = slice(_BORDER, -_BORDER)
+        across, down = across[inner, inner], down[inner, inner]
+    mixed = float(np.mean(across * down))
+    least, most = np.linalg.eigvalsh([[_energy(across), mixed], [mixed, _energy(down)]])
+    return max(0.0, float(least / most)) if most > 0 else 1.0
 
 
 def _energy(plane: Pixels) -> float:
@@ -210,7 +244,10 @@ def judge(signals: Signals, thresholds: Thresholds) -> tuple[Verdict, list[Reaso
         unlit: _below(1 - signals.dark - signals.bright, thresholds.seen_share),
         Reason.LOW_RESOLUTION: _below(signals.short_side, thresholds.short_side),
     }
-    if signals.texture < thresholds.texture.value and signals.redness < thresholds.redness.value:
+    if signals.highlights < thresholds.highlights.value:
+        verdicts[Reason.TOO_DARK] = Verdict.UNUSABLE
+    flat = signals.texture < thresholds.texture.value and signals.redness < thresholds.redness.value
+    if flat or signals.isotropy < thresholds.isotropy.value:
         verdicts[_why_nothing(signals)] = Verdict.UNUSABLE
     else:
         verdicts[Reason.BLURRED] = _blur(signals, thresholds)

@@ -14,6 +14,7 @@ from dermis.shared.images.header import Format, ImageRefusal, is_refusal
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import QualityMeasures, Verdict
 from dermis.worker.core import decode, phash, quality
+from dermis.worker.core.skin import Gate
 
 Row = dict[str, str | int | float | None]
 """One image; the columns are `COLUMNS`, None where an image has no such value."""
@@ -25,6 +26,7 @@ COLUMNS = (
     *("image", *MEASURES),
     *("width", "height", "bytes", "mode", "color_space", "format", "phash", "sha256", "verdict", "reasons", "fault"),
     *SIGNALS,
+    "skin",
 )
 MISSING, NAMED_OTHERWISE, WORKER_LOST = "MISSING", "NAMED_OTHERWISE", "WORKER_LOST"
 _DIGITS = 6
@@ -42,7 +44,9 @@ SUFFIXES = tuple(_SUFFIXES)
 """How the name of an image ends."""
 
 
-def rows(keys: Iterable[str], read: Callable[[str], bytes], policy: quality.Policy) -> Iterator[Row]:
+def rows(
+    keys: Iterable[str], read: Callable[[str], bytes], policy: quality.Policy, gate: Gate | None = None
+) -> Iterator[Row]:
     """Yield a row per key in order; one image is held at a time. `read` raises `BlobNotFound` for what is not there."""
     for key in keys:
         try:
@@ -50,7 +54,7 @@ def rows(keys: Iterable[str], read: Callable[[str], bytes], policy: quality.Poli
         except BlobNotFound:
             yield missing(key)
         else:
-            yield measure(key, data, policy)
+            yield measure(key, data, policy, gate)
 
 
 def missing(key: str) -> Row:
@@ -68,11 +72,12 @@ def costly(key: str) -> Row:
     return _row(image=key, verdict=Verdict.UNUSABLE, reasons=quality.Reason.UNREADABLE, fault=ImageRefusal.COST)
 
 
-def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
+def measure(key: str, data: bytes, policy: quality.Policy, gate: Gate | None = None) -> Row:
     """Return the row of an image, the same on every machine up to rounding.
 
     `fault` says what is wrong with the object: a reason of `decode` where it can't be decoded (then UNUSABLE), or
     NAMED_OTHERWISE where it is another format than its name says. `reasons` are the verdict's, separated by spaces.
+    `skin`: the gate's log-odds, None without a gate.
     """
     row: Row = {"image": key, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     try:
@@ -84,6 +89,9 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
     working = decoded.image
     signals = quality.signals(working, policy.thresholds)
     verdict, reasons = quality.judge(signals, policy.thresholds)
+    score = None if gate is None else gate.score(working)
+    if gate is not None and score is not None and gate.refuses(verdict, score):
+        verdict, reasons = Verdict.UNUSABLE, [quality.Reason.NOT_SKIN, *reasons]
     measured = quality.measures(np.asarray(cv2.cvtColor(working, cv2.COLOR_RGB2GRAY)))
     expected = _SUFFIXES.get(f".{key.rpartition('.')[2].lower()}", decoded.format)
     return _row(
@@ -97,6 +105,7 @@ def measure(key: str, data: bytes, policy: quality.Policy) -> Row:
         verdict=verdict,
         reasons=" ".join(reasons),
         fault="" if decoded.format is expected else NAMED_OTHERWISE,
+        skin=None if score is None else _rounded(score),
         **{name: _rounded(value) for name, value in (measured.model_dump() | asdict(signals)).items()},
     )
 

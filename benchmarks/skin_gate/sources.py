@@ -1,0 +1,117 @@
+"""Everyday pictures of Debian packages: what trains the skin gate and what only tests it, disjoint by package.
+
+Only pictures whose licence allows works derived from them without a condition on the rest train: CC0, CC BY, CC BY-SA
+with attribution, public domain, BSD and Apache-2.0. The others are read in place. No picture is part of this project.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dermis.worker.core.prepare import Image, shrink
+
+LEAST_BYTES = 12_000
+"""Smaller files are icons."""
+_READ = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Pictures of one kind below a folder of an unpacked package; at most `most` of them, evenly spread by name."""
+
+    kind: str
+    package: str
+    under: str = ""
+    licence: str
+    most: int = 400
+    without: tuple[str, ...] = ()
+
+
+_OPENCV = "usr/share/doc/opencv-doc/examples"
+_CLIPART = "usr/share/openclipart/png"
+_STAMPS = "usr/share/tuxpaint/stamps"
+_DRAWN = ("cartoon", "asl", "/faces/", "medical")
+TRAIN = (
+    Source(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0"),
+    Source(kind="landscapes and places", package="lomiri-wallpapers-16.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
+    Source(kind="landscapes and places", package="lomiri-wallpapers-20.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
+    Source(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0"),
+    Source(kind="patterns", package="gnome-backgrounds", licence="CC BY-SA 3.0"),
+    Source(kind="things", package="opencv-doc", under=_OPENCV, licence="Apache-2.0", without=("messi", "lena", "hand")),
+    Source(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
+    Source(
+        kind="charts", package="python-skimage-doc", licence="BSD-3-Clause", most=150, without=("face", "astronaut")
+    ),
+    Source(kind="screens", package="gnome-user-docs", licence="CC BY-SA 3.0", most=200),
+    *(
+        Source(kind="clip art", package="openclipart-png", under=f"{_CLIPART}/{part}", licence="public domain", most=n)
+        for part, n in (("animals", 250), ("food", 200), ("buildings", 60), ("transportation", 60), ("plants", 100))
+    ),
+)
+TEST = (
+    *(
+        Source(kind=kind, package="tuxpaint-stamps-default", under=f"{_STAMPS}/{part}", licence="GPL-2", without=_DRAWN)
+        for kind, part in (
+            ("animals", "animals"),
+            ("food", "food"),
+            ("plants", "plants"),
+            ("things", "household"),
+            ("things", "vehicles"),
+            ("things", "clothes"),
+            ("things", "hobbies"),
+            ("places", "town"),
+        )
+    ),
+    Source(kind="animals", package="gcompris-qt-data", under="explore_world_animals", licence="GPL-3+ and others"),
+    Source(kind="animals", package="gcompris-qt-data", under="explore_farm_animals", licence="GPL-3+ and others"),
+    Source(kind="places", package="gcompris-qt-data", under="explore_monuments", licence="GPL-3+ and others"),
+    Source(kind="things", package="gcompris-qt-data", under="categorization", licence="GPL-3+ and others"),
+    Source(kind="landscapes", package="plasma-workspace-wallpapers", licence="GPL-2+", most=60),
+    Source(kind="landscapes", package="mate-backgrounds", under="usr/share/backgrounds/mate/nature", licence="GPL-2+"),
+    Source(kind="screens", package="gimp-help-en", licence="GFDL", most=100),
+    Source(kind="charts", package="python-scipy-doc", licence="BSD-3-Clause", most=100),
+    Source(kind="maps", package="kgeography-data", licence="GPL-2+, CC0", most=60),
+    Source(kind="sky", package="kstars-data", licence="GPL-2+", most=60),
+)
+
+
+def carve(folder: Path) -> None:
+    """Write the pictures inside of an unpacked package's Qt resource files (`.rcc`) beside them, by resource."""
+    for file in folder.rglob("*.rcc"):
+        data, into = file.read_bytes(), folder / file.stem
+        for n, start in enumerate(re.finditer(rb"RIFF(....)WEBPVP", data, re.DOTALL)):
+            into.mkdir(exist_ok=True)
+            end = start.start() + int.from_bytes(start[1], "little") + 8
+            (into / f"{n:03}.webp").write_bytes(data[start.start() : end])
+
+
+def read(source: Source, folder: Path) -> Iterator[tuple[str, Image]]:
+    """Yield name and RGB pixels of each picture of a source; what is transparent lies on white."""
+    files = sorted(
+        file
+        for file in (folder / source.package / source.under).rglob("*")
+        if file.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}
+        and file.stat().st_size >= LEAST_BYTES
+        and not any(part in f"/{file.relative_to(folder)}" for part in source.without)
+    )
+    for file in files[:: -(-len(files) // source.most) or 1]:
+        pixels = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), _READ)
+        if pixels is not None and min(pixels.shape[:2]) >= 100:
+            yield file.name, on_white(pixels)
+
+
+def on_white(pixels: Image) -> Image:
+    """Return RGB, at most 1,024 pixels long, of grey, BGR or BGRA samples of 8 or 16 bits."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    pixels = shrink(pixels, 1024)
+    if pixels.shape[2] == 4:
+        alpha = pixels[..., 3:].astype(np.float32) / 255
+        pixels = np.rint(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return np.ascontiguousarray(pixels[..., 2::-1])

@@ -1,0 +1,169 @@
+"""What the skin gate learns from and what it is measured on: small views of pictures, each with its kind and group."""
+
+import csv
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.skin_gate import rendered, sources
+from dermis.shared.vocabulary import MonkSkinTone
+from dermis.worker.core.decode import decode
+from dermis.worker.core.prepare import Image, shrink
+from dermis.worker.core.skin import gate_input
+
+SIZE = 96
+LONGEST = 256
+"""Longest side at which views are changed, in pixels."""
+DRAWN, FIRST_UNSEEN = 25, 1000
+"""Drawings of each tone; those of the test have seeds of their own."""
+_PHOTOS = ("landscapes and places", "things")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred."""
+
+    kind: str
+    source: str
+    group: str
+    skin: bool
+    pixels: Image
+    name: str = ""
+    part: str = ""
+    changed: bool = False
+
+
+def training_skin(data: Path) -> Iterator[View]:
+    """Yield the skin that the gate learns from: PAD-UFES-20, as it is and as if darker, and drawings."""
+    for row, image in _photos(data, "pad_ufes_20_large"):
+        group, photo = f"pad {row['patient_id']}", shrink(image, LONGEST)
+        rng = _random(row["file"])
+        yield from _views("photos", "PAD-UFES-20", group, photo, rng, skin=True, changed=1)
+        for density in rng.uniform(0.3, 4.5, 2):
+            dark = rendered.darkened(photo, density)
+            pixels = gate_input(_change(dark, rng, least=0.5), SIZE)
+            kind = "photos, darkened"
+            yield View(kind=kind, source="PAD-UFES-20", group=group, skin=True, pixels=pixels, changed=True)
+    for tone in MonkSkinTone:
+        for seed in range(DRAWN):
+            image, group = rendered.skin(tone, seed), f"{tone} {seed}"
+            yield from _views("drawings", "generated", group, image, _random(group), skin=True, changed=1)
+
+
+def training_everyday(pictures: Path) -> Iterator[View]:
+    """Yield what the gate learns from that is no skin: pictures of packages and of generators."""
+    for source in sources.TRAIN:
+        changed = 14 if source.kind in _PHOTOS else 2
+        for name, image in sources.read(source, pictures):
+            group = f"{source.package} {name}"
+            yield from _views(
+                source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
+            )
+    for place, (kind, draw) in enumerate(rendered.TRAIN.items()):
+        for n in range(60):
+            group = f"{kind} {n}"
+            image = draw(np.random.default_rng([place, n, 0]))
+            yield from _views(kind, "generated", group, image, _random(group), skin=False, changed=1, least=0.3)
+
+
+def _random(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def unseen_skin(data: Path) -> Iterator[View]:
+    """Yield photos of SCIN and Fitzpatrick17k (`part`: the type) and unseen drawings (`part`: the Monk tone)."""
+    for folder, source in (("scin", "SCIN"), ("fitzpatrick17k", "Fitzpatrick17k")):
+        for row, photo in _photos(data, folder):
+            part = row.get("fitzpatrick_scale") or ""
+            yield _view("photos", source, photo, skin=True, name=row["file"], part=part)
+    for tone in MonkSkinTone:
+        for seed in range(FIRST_UNSEEN, FIRST_UNSEEN + DRAWN):
+            yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
+
+
+def everyday(pictures: Path) -> Iterator[View]:
+    """Yield pictures that show no skin, of packages and generators that did not train."""
+    for source in sources.TEST:
+        for name, picture in sources.read(source, pictures):
+            yield _view(source.kind, source.package, picture, skin=False, name=name)
+    for place, (kind, draw) in enumerate(rendered.TEST.items()):
+        for n in range(25):
+            picture = draw(np.random.default_rng([place, n, 1]))
+            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}")
+
+
+def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
+    with (data / "photos" / folder / "manifest.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            yield row, decode((data / "photos" / folder / row["file"]).read_bytes()).image
+
+
+def _view(kind: str, source: str, image: Image, *, skin: bool, name: str = "", part: str = "") -> View:
+    pixels = gate_input(shrink(image, 512), SIZE)
+    return View(kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels)
+
+
+def _views(
+    kind: str,
+    source: str,
+    group: str,
+    image: Image,
+    rng: np.random.Generator,
+    *,
+    skin: bool,
+    changed: int,
+    least: float = 0.5,
+) -> Iterator[View]:
+    yield View(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(shrink(image, 512), SIZE))
+    for _ in range(changed):
+        pixels = gate_input(_change(image, rng, least=least), SIZE)
+        yield View(kind=kind, source=source, group=group, skin=skin, pixels=pixels, changed=True)
+
+
+def _change(image: Image, rng: np.random.Generator, *, least: float) -> Image:
+    """Return a crop of at least this share of each side, turned, mirrored, tinted, lit otherwise and maybe blurred."""
+    height, width = image.shape[:2]
+    share = rng.uniform(least, 1)
+    rows, columns = max(32, int(height * share)), max(32, int(width * share))
+    top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+    crop = np.rot90(image[top : top + rows, left : left + columns], rng.integers(4))
+    crop = shrink(np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop), LONGEST)
+    lit = np.clip(crop * (rng.uniform(0.6, 1.25) * rng.uniform(0.92, 1.08, 3)).astype(np.float32), 0, 255)
+    if rng.random() < 0.3:
+        lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.5, 0.02 * max(lit.shape[:2]) + 0.6))
+    return np.asarray(lit, np.uint8)
+
+
+def in_scene(skin: Sequence[View], everyday: Sequence[View], n: int) -> Iterator[View]:
+    """Yield `n` views of skin that fills a part of the frame, before everyday pictures or a plain ground.
+
+    Photos of a hand, a leg or a face show what is around them; those that train are close-ups alone.
+    """
+    rng = np.random.default_rng(7)
+    for _ in range(n):
+        body, ground = skin[rng.integers(len(skin))], everyday[rng.integers(len(everyday))].pixels
+        if rng.random() < 0.4:
+            ground = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), ground.shape)
+        mask = np.zeros((SIZE, SIZE), np.float32)
+        centre, angle = rng.uniform(0.3, 0.7, 2) * SIZE, float(rng.uniform(0, 180))
+        half = (float(rng.uniform(0.35, 0.8) * SIZE), float(rng.uniform(0.22, 0.5) * SIZE))
+        place = (float(centre[0]), float(centre[1]))
+        cv2.ellipse(mask, (place, (2 * half[0], 2 * half[1]), angle), 1, -1)
+        shape = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2)))[..., None]
+        pixels = np.rint(shape * body.pixels + (1 - shape) * ground).astype(np.uint8)
+        yield View(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
+
+
+def training(data: Path, pictures: Path) -> list[View]:
+    """Return all that the gate learns from."""
+    skin, other = list(training_skin(data)), list(training_everyday(pictures))
+    return [*skin, *other, *in_scene(skin, other, 2000)]
+
+
+def kept_by_quality(views: Sequence[View]) -> list[View]:
+    """Return SCIN's photos but the one that is masked black, which quality refuses before the gate."""
+    return [view for view in views if view.source == "SCIN" and view.name != "unmapped_mostly_black.png"]
