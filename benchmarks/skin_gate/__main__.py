@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from benchmarks.skin_gate.features import extract, extractor
-from benchmarks.skin_gate.page import contact_sheet, cost, tables
+from benchmarks.skin_gate.page import Scored, contact_sheet, cost, tables
 from benchmarks.skin_gate.train import out_of_fold, train
 from benchmarks.skin_gate.views import SIZE, everyday, kept_by_quality, training, unseen_skin
 from dermis.data.images.gate import load_gate
@@ -46,7 +46,7 @@ def main() -> None:
         write_sheets(options.sheets, gate, photos, pictures)
 
 
-def write_sheets(folder: Path, gate: Gate, unseen: list, pictures: list) -> None:
+def write_sheets(folder: Path, gate: Gate, unseen: list[Scored], pictures: list[Scored]) -> None:
     limit = gate.spec.threshold.value
     wrongly_refused = sorted((one for one in unseen if one[1] < limit), key=lambda one: one[1])
     let_through = sorted((one for one in pictures if one[1] >= limit), key=lambda one: -one[1])

@@ -85,7 +85,7 @@ def _row(name: str, scored: Sequence[Scored], limit: float) -> tuple[str, ...]:
 
 
 def _differences(types: Sequence[tuple[str, Sequence[Scored]]], limit: float) -> str:
-    """Return each type's share less that of all others, at the level of Holm's last step (1979), Newcombe's interval."""
+    """Return each type's share less that of all others: Newcombe's interval at the level of Holm's last step (1979)."""
     counts = {name: (sum(score < limit for _, score in part), len(part)) for name, part in types}
     refused, n = (sum(count[place] for count in counts.values()) for place in (0, 1))
     rows = []

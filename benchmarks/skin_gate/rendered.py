@@ -67,9 +67,10 @@ def handwriting(rng: np.random.Generator) -> Image:
     """A photographed note: another hand, tinted paper, turned, in uneven light."""
     page = _write(_paper(rng, (170, 256)), rng, _HANDS)
     turn = cv2.getRotationMatrix2D((SIZE[1] / 2, SIZE[0] / 2), float(rng.uniform(-25, 25)), float(rng.uniform(1, 1.4)))
-    page = cv2.warpAffine(page, turn, SIZE[::-1], borderValue=_any(rng))
-    light = np.linspace(*rng.uniform(0.5, 1, 2), SIZE[1])[None, :, None]
-    return np.asarray(page * light, np.uint8)
+    turned = cv2.warpAffine(page, turn, SIZE[::-1], borderValue=_any(rng))
+    left, right = rng.uniform(0.5, 1, 2)
+    light = np.linspace(left, right, SIZE[1])[None, :, None]
+    return np.asarray(turned * light, np.uint8)
 
 
 def screen(rng: np.random.Generator) -> Image:

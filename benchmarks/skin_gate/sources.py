@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dermis.worker.core.prepare import Image, shrink
 
@@ -104,7 +106,7 @@ def read(source: Source, folder: Path) -> Iterator[tuple[str, Image]]:
             yield file.name, on_white(pixels)
 
 
-def on_white(pixels: Image) -> Image:
+def on_white(pixels: npt.NDArray[Any]) -> Image:
     """Return RGB, at most 1,024 pixels long, of grey, BGR or BGRA samples of 8 or 16 bits."""
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)

@@ -130,7 +130,7 @@ def _change(image: Image, rng: np.random.Generator, *, least: float) -> Image:
     share = rng.uniform(least, 1)
     rows, columns = max(32, int(height * share)), max(32, int(width * share))
     top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
-    crop = np.rot90(image[top : top + rows, left : left + columns], rng.integers(4))
+    crop = np.rot90(image[top : top + rows, left : left + columns], int(rng.integers(4)))
     crop = shrink(np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop), LONGEST)
     lit = np.clip(crop * (rng.uniform(0.6, 1.25) * rng.uniform(0.92, 1.08, 3)).astype(np.float32), 0, 255)
     if rng.random() < 0.3:
@@ -145,7 +145,7 @@ def in_scene(skin: Sequence[View], everyday: Sequence[View], n: int) -> Iterator
     """
     rng = np.random.default_rng(7)
     for _ in range(n):
-        body, ground = skin[rng.integers(len(skin))], everyday[rng.integers(len(everyday))].pixels
+        body, ground = skin[int(rng.integers(len(skin)))], everyday[int(rng.integers(len(everyday)))].pixels
         if rng.random() < 0.4:
             ground = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), ground.shape)
         mask = np.zeros((SIZE, SIZE), np.float32)
