@@ -134,7 +134,7 @@ def _change(image: Image, rng: np.random.Generator, *, least: float) -> Image:
     crop = shrink(np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop), LONGEST)
     lit = np.clip(crop * (rng.uniform(0.6, 1.25) * rng.uniform(0.92, 1.08, 3)).astype(np.float32), 0, 255)
     if rng.random() < 0.3:
-        lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.5, 0.02 * max(lit.shape[:2]) + 0.6))
+        lit = np.asarray(cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.5, 0.02 * max(lit.shape[:2]) + 0.6)), np.float32)
     return np.asarray(lit, np.uint8)
 
 
