@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from benchmarks.skin_gate.sources import TEST, TRAIN
-from benchmarks.skin_gate.views import View
+from benchmarks.skin_gate.views import GateView
 from dermis.data.report.markdown import markdown_table
 from dermis.data.statistics import share_difference, wilson
 from dermis.worker.core.skin import Gate
 
 HEAD = ("", "n", "refused", "share", "95 % interval")
 TYPES = {"I-II": {"1", "2"}, "III-IV": {"3", "4"}, "V-VI": {"5", "6"}, "not known": {"-1", ""}}
-Scored = tuple[View, float]
+Scored = tuple[GateView, float]
 
 
 def tables(gate: Gate, unseen: Sequence[Scored], everyday: Sequence[Scored], folds: Sequence[Scored]) -> str:
@@ -73,7 +73,7 @@ def _sources() -> Iterable[tuple[str, str, str, str]]:
             yield use, package, ", ".join(kinds), source.licence
 
 
-def _groups(scored: Sequence[Scored], name: Callable[[View], str], limit: float) -> list[tuple[str, ...]]:
+def _groups(scored: Sequence[Scored], name: Callable[[GateView], str], limit: float) -> list[tuple[str, ...]]:
     names = dict.fromkeys(name(view) for view, _ in scored)
     return [_row(each, [one for one in scored if name(one[0]) == each], limit) for each in names]
 

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.skin_gate.features import extract, extractor
-from benchmarks.skin_gate.views import SIZE, View
+from benchmarks.skin_gate.views import SIZE, GateView
 
 FOLDS = 5
 REFUSED = 0.005
@@ -34,7 +34,7 @@ def head() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=3000, class_weight="balanced"))
 
 
-def out_of_fold(features: npt.NDArray[np.float32], views: Sequence[View]) -> Floats:
+def out_of_fold(features: npt.NDArray[np.float32], views: Sequence[GateView]) -> Floats:
     """Return each view's log-odds by a head that saw nothing of its patient or picture."""
     skin = np.array([view.skin for view in views])
     groups = [view.group for view in views]
@@ -44,7 +44,7 @@ def out_of_fold(features: npt.NDArray[np.float32], views: Sequence[View]) -> Flo
     return scores
 
 
-def threshold(scores: Floats, views: Sequence[View], others: Floats) -> float:
+def threshold(scores: Floats, views: Sequence[GateView], others: Floats) -> float:
     """Return the highest threshold that refuses neither more than `REFUSED` of any kind of skin nor any of `others`.
 
     `scores`: out of fold; `others`: of photos by other cameras, of skin on other parts of the body, that did not train.
@@ -55,7 +55,7 @@ def threshold(scores: Floats, views: Sequence[View], others: Floats) -> float:
     return float(np.floor(min(*limits, others.min()) * 1000) / 1000)
 
 
-def write(folder: Path, features: npt.NDArray[np.float32], views: Sequence[View], *, limit: float) -> None:
+def write(folder: Path, features: npt.NDArray[np.float32], views: Sequence[GateView], *, limit: float) -> None:
     """Fit the head to all views and write network, threshold and advice."""
     scale, linear = head().fit(features, [view.skin for view in views])
     weights = linear.coef_[0] / scale.scale_
@@ -86,7 +86,7 @@ def write(folder: Path, features: npt.NDArray[np.float32], views: Sequence[View]
     print(f"{len(data):,} bytes, threshold {limit:g}, in {folder}")
 
 
-def train(folder: Path, views: Sequence[View], others: Sequence[View]) -> None:
+def train(folder: Path, views: Sequence[GateView], others: Sequence[GateView]) -> None:
     """Train the gate on views and write its files into `folder`; `others` have a say in the threshold alone."""
     model = extractor(SIZE)
     features, more = (extract(model, [view.pixels for view in part]) for part in (views, others))

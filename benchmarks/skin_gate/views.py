@@ -24,7 +24,7 @@ _PHOTOS = ("landscapes and places", "things")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class GateView:
     """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred."""
 
     kind: str
@@ -37,7 +37,7 @@ class View:
     changed: bool = False
 
 
-def training_skin(data: Path) -> Iterator[View]:
+def training_skin(data: Path) -> Iterator[GateView]:
     """Yield the skin that the gate learns from: PAD-UFES-20, as it is and as if darker, and drawings."""
     for row, image in _photos(data, "pad_ufes_20_large"):
         group, photo = f"pad {row['patient_id']}", shrink(image, LONGEST)
@@ -47,14 +47,14 @@ def training_skin(data: Path) -> Iterator[View]:
             dark = rendered.darkened(photo, density)
             pixels = gate_input(_change(dark, rng, least=0.5), SIZE)
             kind = "photos, darkened"
-            yield View(kind=kind, source="PAD-UFES-20", group=group, skin=True, pixels=pixels, changed=True)
+            yield GateView(kind=kind, source="PAD-UFES-20", group=group, skin=True, pixels=pixels, changed=True)
     for tone in MonkSkinTone:
         for seed in range(DRAWN):
             image, group = rendered.skin(tone, seed), f"{tone} {seed}"
             yield from _views("drawings", "generated", group, image, _random(group), skin=True, changed=1)
 
 
-def training_everyday(pictures: Path) -> Iterator[View]:
+def training_everyday(pictures: Path) -> Iterator[GateView]:
     """Yield what the gate learns from that is no skin: pictures of packages and of generators."""
     for source in sources.TRAIN:
         changed = 14 if source.kind in _PHOTOS else 2
@@ -74,7 +74,7 @@ def _random(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def unseen_skin(data: Path) -> Iterator[View]:
+def unseen_skin(data: Path) -> Iterator[GateView]:
     """Yield photos of SCIN and Fitzpatrick17k (`part`: the type) and unseen drawings (`part`: the Monk tone)."""
     for folder, source in (("scin", "SCIN"), ("fitzpatrick17k", "Fitzpatrick17k")):
         for row, photo in _photos(data, folder):
@@ -85,7 +85,7 @@ def unseen_skin(data: Path) -> Iterator[View]:
             yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
 
 
-def everyday(pictures: Path) -> Iterator[View]:
+def everyday(pictures: Path) -> Iterator[GateView]:
     """Yield pictures that show no skin, of packages and generators that did not train."""
     for source in sources.TEST:
         for name, picture in sources.read(source, pictures):
@@ -102,9 +102,9 @@ def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
             yield row, decode((data / "photos" / folder / row["file"]).read_bytes()).image
 
 
-def _view(kind: str, source: str, image: Image, *, skin: bool, name: str = "", part: str = "") -> View:
+def _view(kind: str, source: str, image: Image, *, skin: bool, name: str = "", part: str = "") -> GateView:
     pixels = gate_input(shrink(image, 512), SIZE)
-    return View(kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels)
+    return GateView(kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels)
 
 
 def _views(
@@ -117,11 +117,11 @@ def _views(
     skin: bool,
     changed: int,
     least: float = 0.5,
-) -> Iterator[View]:
-    yield View(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(shrink(image, 512), SIZE))
+) -> Iterator[GateView]:
+    yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(shrink(image, 512), SIZE))
     for _ in range(changed):
         pixels = gate_input(_change(image, rng, least=least), SIZE)
-        yield View(kind=kind, source=source, group=group, skin=skin, pixels=pixels, changed=True)
+        yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=pixels, changed=True)
 
 
 def _change(image: Image, rng: np.random.Generator, *, least: float) -> Image:
@@ -138,7 +138,7 @@ def _change(image: Image, rng: np.random.Generator, *, least: float) -> Image:
     return np.asarray(lit, np.uint8)
 
 
-def in_scene(skin: Sequence[View], everyday: Sequence[View], n: int) -> Iterator[View]:
+def in_scene(skin: Sequence[GateView], everyday: Sequence[GateView], n: int) -> Iterator[GateView]:
     """Yield `n` views of skin that fills a part of the frame, before everyday pictures or a plain ground.
 
     Photos of a hand, a leg or a face show what is around them; those that train are close-ups alone.
@@ -155,15 +155,15 @@ def in_scene(skin: Sequence[View], everyday: Sequence[View], n: int) -> Iterator
         cv2.ellipse(mask, (place, (2 * half[0], 2 * half[1]), angle), 1, -1)
         shape = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2)))[..., None]
         pixels = np.rint(shape * body.pixels + (1 - shape) * ground).astype(np.uint8)
-        yield View(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
+        yield GateView(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
 
 
-def training(data: Path, pictures: Path) -> list[View]:
+def training(data: Path, pictures: Path) -> list[GateView]:
     """Return all that the gate learns from."""
     skin, other = list(training_skin(data)), list(training_everyday(pictures))
     return [*skin, *other, *in_scene(skin, other, 2000)]
 
 
-def kept_by_quality(views: Sequence[View]) -> list[View]:
+def kept_by_quality(views: Sequence[GateView]) -> list[GateView]:
     """Return SCIN's photos but the one that is masked black, which quality refuses before the gate."""
     return [view for view in views if view.source == "SCIN" and view.name != "unmapped_mostly_black.png"]

@@ -21,7 +21,7 @@ MODELS = {
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, answers.ResponseModel)
 }
-del MODELS["Answer"]
+del MODELS["ResponseModel"]
 
 
 def loose(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ ELSEWHERE = {
     "client/test_calls.py": "tests every call of the blocking and the asyncio client alike",
     "data/test_notebook.py": "runs the notebook of docs/how-to",
     "shared/test_tree.py": "holds laws of the whole tree",
+    "trainer/test_lesions.py": "tests the committed lesions bundle, which several rooms make",
     "trainer/test_demo.py": "tests the committed demo bundle, which several rooms make",
     "trainer/training/test_devices.py": "tests a whole training on several devices",
 }

@@ -23,6 +23,7 @@ from dermis.worker.core.red_flags import RULES
 from tests.support import evaluations
 
 WEB = Path(__file__).parents[3] / "services/gateway/src/dermis/gateway/web"
+TAXONOMY = Path(__file__).parents[3] / "services/data/src/dermis/data/taxonomies/scin.json"
 FIRST_PAGE_BYTES = 150_000
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
@@ -53,7 +54,9 @@ def test_the_guidance_is_there_in_every_other_language(language: str) -> None:
     entries = [english.general, *english.entries]
     assert other["version"] == english.version
     assert set(other["entries"]) == {entry.id for entry in entries}
-    assert set(other["names"]) == {name for entry in entries for name in entry.names}
+    taxonomy = json.loads(TAXONOMY.read_text(encoding="utf-8"))
+    groups = {node["name"] for node in taxonomy["parents"] + taxonomy["groups"]}
+    assert set(other["names"]) == {name for entry in entries for name in entry.names} | groups
     assert len(other["skin_care"]) == len(english.skin_care)
     for entry in other["entries"].values():
         assert set(entry) == {"text", "next_step", "on_lighter_skin", "on_darker_skin"}

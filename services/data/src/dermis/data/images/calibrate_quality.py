@@ -115,10 +115,10 @@ def judged(frame: pd.DataFrame, policy: Policy) -> pd.Series:
     What can't be decoded, or shows no skin, keeps its own: no threshold of a policy decides that.
     """
     verdicts = frame["verdict"].copy()
-    shown = frame["width"].notna() & ~frame["reasons"].fillna("").str.startswith(Reason.NOT_SKIN)
+    is_skin = frame["width"].notna() & ~frame["reasons"].fillna("").str.startswith(Reason.NOT_SKIN)
     for place, row in zip(
-        frame.index[shown],
-        frame.loc[shown, list(SIGNALS)].to_dict("records"),
+        frame.index[is_skin],
+        frame.loc[is_skin, list(SIGNALS)].to_dict("records"),
         strict=True,
     ):
         verdicts[place] = judge(Signals(**{str(name): value for name, value in row.items()}), policy.thresholds)[

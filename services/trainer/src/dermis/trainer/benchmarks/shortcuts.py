@@ -29,7 +29,7 @@ FOLDS, SEED = 5, 0
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of L2 that the regression chooses from, in each fold by its training cases alone."""
 INNER_FOLDS = 3
-_TOLD = ("fitzpatrick_self", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity")
+_ANSWERS = ("fitzpatrick_self", "fitzpatrick_estimated", "age_group", "sex_at_birth", "race_ethnicity")
 
 
 def missing_answers(dataset: Dataset) -> Floats:
@@ -41,8 +41,8 @@ def missing_answers(dataset: Dataset) -> Floats:
 
 def missing_in_the_table(dataset: Dataset) -> Floats:
     """Return the same with what the table tells of people beside the answers, and no model is told."""
-    told = np.array([[s.slices[name] == NOT_GIVEN for name in _TOLD] for s in dataset.samples], float)
-    return np.hstack([missing_answers(dataset), told])
+    missing = np.array([[s.slices[name] == NOT_GIVEN for name in _ANSWERS] for s in dataset.samples], float)
+    return np.hstack([missing_answers(dataset), missing])
 
 
 def size_and_aspect(dataset: Dataset) -> Floats:
@@ -81,9 +81,9 @@ def out_of_fold(rows: Floats, dataset: Dataset, target: Floats) -> Floats:
     groups = np.array([sample.group for sample in dataset.samples])
     whole = np.tile(target.mean(0), (len(rows), 1))
     for fold in range(FOLDS):
-        kept, held = folds != fold, folds == fold
+        kept, tested = folds != fold, folds == fold
         losses = {c: inner_loss(rows[kept], target[kept], groups[kept], c) for c in STRENGTHS}
-        whole[held] = fit_regression(rows[kept], target[kept], min(losses, key=losses.__getitem__))(rows[held])
+        whole[tested] = fit_regression(rows[kept], target[kept], min(losses, key=losses.__getitem__))(rows[tested])
     return whole
 
 
@@ -119,12 +119,12 @@ def table(dataset: Dataset, names: Sequence[str] = tuple(FLOORS)) -> str:
     most = np.bincount(labels).max() / len(labels)
     lines.append(f"| nothing: always the most frequent | {most:.3f} | {1 / len(set(labels)):.3f} | 0.500 |")
     for name in names:
-        said = out_of_fold(FLOORS[name](dataset), dataset, target)
-        top_1 = with_interval(measures.mean(measures.hits(said, labels, top=1), weights), groups)
+        predicted = out_of_fold(FLOORS[name](dataset), dataset, target)
+        top_1 = with_interval(measures.mean(measures.hits(predicted, labels, top=1), weights), groups)
         low, high = top_1.interval or (float("nan"), float("nan"))
         present = [k for k in range(target.shape[1]) if (labels == k).sum() >= FOLDS]
-        auroc = np.mean([roc_auc_score(labels == k, said[:, k]) for k in present])
-        balanced = balanced_accuracy_score(labels, said.argmax(1))
+        auroc = np.mean([roc_auc_score(labels == k, predicted[:, k]) for k in present])
+        balanced = balanced_accuracy_score(labels, predicted.argmax(1))
         lines.append(f"| {name} | {top_1.value:.3f} ({low:.3f}-{high:.3f}) | {balanced:.3f} | {auroc:.3f} |")
     return "\n".join(lines)
 

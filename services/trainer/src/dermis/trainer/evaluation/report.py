@@ -16,14 +16,12 @@ from dermis.shared.evaluation import (
     FORMAT,
     Confusion,
     EvaluationReport,
-    Figure,
     Figures,
     Floors,
     Gap,
     GraderAgreement,
     GroupCoverage,
     Interval,
-    MalignantRow,
     PerfectModel,
     ReliabilityBin,
     RiskPoint,
@@ -33,6 +31,7 @@ from dermis.shared.manifest import Manifest
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
+from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
 from dermis.trainer.evaluation.predictions import Predictions
 from dermis.trainer.evaluation.slices import cut_by, slices
 from dermis.trainer.metrics import Floats, Judged
@@ -73,11 +72,8 @@ def evaluate(
     """
     labelled = predictions.labels >= 0
     if not labelled.any():
-        raise DermisError(
-            Kind.INVALID,
-            "NO_LABEL",
-            f"none of {len(predictions)} cases has a condition that {manifest.key} knows: measure on others",
-        )
+        detail = f"none of {len(predictions)} cases has a condition that {manifest.key} knows: measure on others"
+        raise DermisError(Kind.INVALID, "NO_LABEL", detail)
     unlabelled = int((~labelled).sum())
     graders = None if graders is None else list(itertools.compress(graders, labelled))
     predictions = at(predictions, labelled)
@@ -347,54 +343,6 @@ def _confusion(manifest: Manifest, judged: Judged) -> Confusion:
     return Confusion(
         conditions=tuple(condition.name for condition in manifest.conditions), rows="reference", n=table.tolist()
     )
-
-
-EVERY_MALIGNANT = "all malignant conditions"
-
-
-def malignant_rows(
-    manifest: Manifest, judged: Judged, weights: Floats, groups: Sequence[str]
-) -> tuple[MalignantRow, ...]:
-    """Return how often each malignant condition is missed, and all of them together; none without a malignant rule."""
-    if manifest.malignant is None:
-        return ()
-    malignant = np.array([condition.id in manifest.malignant.conditions for condition in manifest.conditions])
-    in_set = judged.sets[:, malignant].any(1)
-    missed = judged.answered & ~in_set
-    benign_first = ~malignant[judged.probabilities.argmax(1)]
-    rows = []
-    cuts = [(manifest.conditions[k].name, judged.labels == k) for k in np.flatnonzero(malignant)]
-    for name, here in (*cuts, (EVERY_MALIGNANT, malignant[judged.labels])):
-        if not here.any():
-            continue
-        own = list(itertools.compress(groups, here))
-        row: dict[str, Any] = {"condition": name, "n": int(here.sum()), "groups": len(set(own))}
-        for measure, values in {
-            "held": ~missed,
-            "in_set": in_set,
-            "benign_first": benign_first,
-            "missed": missed,
-        }.items():
-            figure = with_interval(measures.mean(values[here], weights[:, here]), own)
-            if measure == "missed":
-                interval = figure.interval and (round(100 * figure.interval[0], 2), round(100 * figure.interval[1], 2))
-                row["missed_per_100"], row["missed_per_100_interval"] = round(100 * (figure.value or 0.0), 2), interval
-            else:
-                row[measure], row[f"{measure}_interval"] = figure.value, figure.interval
-        rows.append(MalignantRow.model_validate(row))
-    return tuple(rows)
-
-
-def benign_alarms(manifest: Manifest, judged: Judged, weights: Floats, groups: Sequence[str]) -> Figure | None:
-    """Return the share of benign cases whose set holds a malignant condition, None without a malignant rule."""
-    if manifest.malignant is None:
-        return None
-    malignant = np.array([condition.id in manifest.malignant.conditions for condition in manifest.conditions])
-    benign = np.asarray(~malignant[judged.labels])
-    if not benign.any():
-        return None
-    alarmed = np.asarray(judged.sets[:, malignant].any(1))[benign]
-    return with_interval(measures.mean(alarmed, weights[:, benign]), list(itertools.compress(groups, benign)))
 
 
 def _human(

@@ -1,12 +1,30 @@
 """The manifest of a trained model's bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
 
 import keras
 
-from dermis.shared.manifest import MODEL_NAME, Condition, Knowledge, Manifest
+from dermis.data.dataset import Dataset
+from dermis.shared.manifest import (
+    MODEL_NAME,
+    TEXTURES_FILE,
+    Condition,
+    FitzpatrickGroup,
+    Knowledge,
+    Manifest,
+)
+from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.fit import Trust
+from dermis.trainer.calibration.texture import fit_textures
 from dermis.trainer.config import Config
+from dermis.trainer.evaluation.predictions import Predictions
+from dermis.trainer.registry.gate import N_MIN
+from dermis.worker.core import texture
+from dermis.worker.core.differential import FITZPATRICK_GROUPS
+
+_SCALES = {"self_reported": "self", "painted": "self", "estimated": "estimated"}
 
 
 def make_manifest(
@@ -41,3 +59,35 @@ def make_manifest(
         lineage=dict(lineage),
         files={},
     )
+
+
+def measured_knowledge(config: Config, measured: Predictions | Dataset) -> Knowledge | None:
+    """Return the config's knowledge with the independent cases that each Fitzpatrick group was measured on."""
+    if config.knowledge is None:
+        return None
+    if isinstance(measured, Predictions):
+        types, groups = measured.slices[f"fitzpatrick_{_SCALES[config.knowledge.scale]}"], measured.groups
+    else:
+        scale = f"fitzpatrick_{_SCALES[config.knowledge.scale]}"
+        types = tuple(sample.slices[scale] for sample in measured.samples)
+        groups = tuple(sample.group for sample in measured.samples)
+    independent: dict[FitzpatrickGroup, set[str]] = {group: set() for group in get_args(FitzpatrickGroup)}
+    for value, group in zip(types, groups, strict=True):
+        if value in set(FitzpatrickSkinType) and (of := FITZPATRICK_GROUPS.get(FitzpatrickSkinType(value))):
+            independent[of].add(group)
+    counts = {group: len(members) for group, members in independent.items()}
+    return config.knowledge.model_copy(update={"measured_on": counts, "needed": N_MIN})
+
+
+def add_textures(
+    config: Config, manifest: Manifest, textures: tuple[Sequence[Dataset], Sequence[Dataset]], folder: Path
+) -> Manifest:
+    """Write the bundle's texture file and return the manifest with its rule."""
+    fitted, rule = fit_textures(
+        *textures,
+        image_size=config.image_size,
+        how=config.image_fit,
+        false_alarms=config.texture_alarms,
+    )
+    (folder / TEXTURES_FILE).write_bytes(texture.to_bytes(fitted))
+    return manifest.model_copy(update={"textures": rule})

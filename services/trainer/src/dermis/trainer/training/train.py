@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 import click
 import keras
@@ -25,23 +24,17 @@ from dermis.shared.manifest import (
     FEATURE_SCHEMA_FILE,
     MODEL_NAME,
     OUTLIERS_FILE,
-    TEXTURES_FILE,
     Condition,
-    FitzpatrickGroup,
-    Knowledge,
     Manifest,
 )
 from dermis.shared.stores import open_store
-from dermis.shared.vocabulary import FitzpatrickSkinType
-from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
-from dermis.trainer.calibration.texture import fit_textures
+from dermis.trainer.calibration.fit import CalibrationTargets, Trust
 from dermis.trainer.config import Config, Stage, load_config, parse_setting, with_settings
 from dermis.trainer.evaluation.decisions import by_other_folds
-from dermis.trainer.evaluation.predict import keras_outputs, open_bundle, predict, predict_uncalibrated
-from dermis.trainer.evaluation.predictions import SERVED, Predictions, concatenate
+from dermis.trainer.evaluation.predict import open_bundle, predict, predict_uncalibrated
+from dermis.trainer.evaluation.predictions import Predictions, concatenate
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.seen_in_training import EVERY_CASE
-from dermis.trainer.evaluation.slices import fitzpatrick_groups
 from dermis.trainer.model import bundle
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
@@ -50,26 +43,23 @@ from dermis.trainer.model.export import check_agreement, export, rounded_to_floa
 from dermis.trainer.model.head import with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.runs import Run
-from dermis.trainer.registry.gate import N_MIN
 from dermis.trainer.registry.publish import publish_next
 from dermis.trainer.training.batches import Cases
+from dermis.trainer.training.calibrate import calibrate
 from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
 from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
-from dermis.trainer.training.manifest import make_manifest
+from dermis.trainer.training.manifest import add_textures, make_manifest, measured_knowledge
 from dermis.trainer.training.optimizer import make_optimizer
 from dermis.trainer.training.options import TrainOptions, Workspace
 from dermis.trainer.training.parts import Parts, known_conditions, split_parts, training_record, whole
 from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
 from dermis.trainer.training.signals import Stop
 from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
-from dermis.worker.core import texture
-from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import to_bytes
 
 CHECKPOINT_FILE = "progress.npz"
-_SCALES = {"self_reported": "self", "painted": "self", "estimated": "estimated"}
 
 
 def train(options: TrainOptions, *, stop: Stop) -> None:
@@ -333,72 +323,8 @@ def out_of_fold(
     return concatenate(by_fold)
 
 
-def calibrate(
-    wanted: CalibrationTargets,
-    config: Config,
-    model: keras.Model,
-    training: Dataset,
-    calibration: Predictions,
-    *,
-    pooled_folds: bool,
-) -> Trust:
-    """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
-
-    `pooled_folds`: these are predictions of other models, whose embeddings can't be compared with this one's: for the
-    outlier rule every other group of the training cases stands in for them.
-    """
-    embedding = training_embedding = calibration.embedding
-    if config.false_alarms:
-        training_embedding = keras_outputs(model, config, training, names=("embedding",))["embedding"]
-    if config.false_alarms and pooled_folds:
-        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
-        training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
-    return fit_trust(
-        wanted,
-        raw=calibration.raw[SERVED],
-        target=calibration.target,
-        labels=calibration.labels,
-        groups=fitzpatrick_groups(calibration),
-        embedding=embedding,
-        training_embedding=training_embedding,
-        conditions=calibration.conditions,
-    )
-
-
 # ----------------------------------------------------------------------------------------------------------------------
 # Export
-
-
-def measured_knowledge(config: Config, measured: Predictions | Dataset) -> Knowledge | None:
-    """Return the config's knowledge with the independent cases that each Fitzpatrick group was measured on."""
-    if config.knowledge is None:
-        return None
-    if isinstance(measured, Predictions):
-        types, groups = measured.slices[f"fitzpatrick_{_SCALES[config.knowledge.scale]}"], measured.groups
-    else:
-        scale = f"fitzpatrick_{_SCALES[config.knowledge.scale]}"
-        types = tuple(sample.slices[scale] for sample in measured.samples)
-        groups = tuple(sample.group for sample in measured.samples)
-    independent: dict[FitzpatrickGroup, set[str]] = {group: set() for group in get_args(FitzpatrickGroup)}
-    for value, group in zip(types, groups, strict=True):
-        if value in set(FitzpatrickSkinType) and (of := FITZPATRICK_GROUPS.get(FitzpatrickSkinType(value))):
-            independent[of].add(group)
-    counts = {group: len(members) for group, members in independent.items()}
-    return config.knowledge.model_copy(update={"measured_on": counts, "needed": N_MIN})
-
-
-def add_textures(
-    config: Config, manifest: Manifest, textures: tuple[Sequence[Dataset], Sequence[Dataset]], folder: Path
-) -> Manifest:
-    """Write the bundle's texture file and return the manifest with its rule."""
-    fitted, rule = fit_textures(
-        *textures,
-        image_size=config.image_size,
-        how=config.image_fit,
-        false_alarms=config.texture_alarms,
-    )
-    (folder / TEXTURES_FILE).write_bytes(texture.to_bytes(fitted))
-    return manifest.model_copy(update={"textures": rule})
 
 
 def export_bundle(

@@ -1,0 +1,43 @@
+"""Fits what a bundle says of its probabilities, on predictions of cases that the model did not learn from."""
+
+import keras
+import numpy as np
+
+from dermis.data.dataset import Dataset
+from dermis.trainer.calibration.fit import CalibrationTargets, Trust, fit_trust
+from dermis.trainer.config import Config
+from dermis.trainer.evaluation.predict import keras_outputs
+from dermis.trainer.evaluation.predictions import SERVED, Predictions
+from dermis.trainer.evaluation.slices import fitzpatrick_groups
+
+
+def calibrate(
+    wanted: CalibrationTargets,
+    config: Config,
+    model: keras.Model,
+    training: Dataset,
+    calibration: Predictions,
+    *,
+    pooled_folds: bool,
+) -> Trust:
+    """Return temperature, prediction sets, abstention and outlier rule, fitted on the calibration cases.
+
+    `pooled_folds`: these are predictions of other models, whose embeddings can't be compared with this one's: for the
+    outlier rule every other group of the training cases stands in for them.
+    """
+    embedding = training_embedding = calibration.embedding
+    if config.false_alarms:
+        training_embedding = keras_outputs(model, config, training, names=("embedding",))["embedding"]
+    if config.false_alarms and pooled_folds:
+        _, place = np.unique([sample.group for sample in training.samples], return_inverse=True)
+        training_embedding, embedding = training_embedding[place % 2 == 0], training_embedding[place % 2 == 1]
+    return fit_trust(
+        wanted,
+        raw=calibration.raw[SERVED],
+        target=calibration.target,
+        labels=calibration.labels,
+        groups=fitzpatrick_groups(calibration),
+        embedding=embedding,
+        training_embedding=training_embedding,
+        conditions=calibration.conditions,
+    )
