@@ -22,7 +22,7 @@ _READ = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PicturePackage:
+class Package:
     """Pictures of one kind below a folder of an unpacked package; at most `most` of them, evenly spread by name."""
 
     kind: str
@@ -38,33 +38,27 @@ _CLIPART = "usr/share/openclipart/png"
 _STAMPS = "usr/share/tuxpaint/stamps"
 _DRAWN = ("cartoon", "asl", "/faces/", "medical")
 TRAIN = (
-    PicturePackage(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0"),
-    PicturePackage(
-        kind="landscapes and places", package="lomiri-wallpapers-16.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"
-    ),
-    PicturePackage(
-        kind="landscapes and places", package="lomiri-wallpapers-20.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"
-    ),
-    PicturePackage(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0"),
-    PicturePackage(kind="patterns", package="gnome-backgrounds", licence="CC BY-SA 3.0"),
-    PicturePackage(
+    Package(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0"),
+    Package(kind="landscapes and places", package="lomiri-wallpapers-16.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
+    Package(kind="landscapes and places", package="lomiri-wallpapers-20.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
+    Package(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0"),
+    Package(kind="patterns", package="gnome-backgrounds", licence="CC BY-SA 3.0"),
+    Package(
         kind="things", package="opencv-doc", under=_OPENCV, licence="Apache-2.0", without=("messi", "lena", "hand")
     ),
-    PicturePackage(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
-    PicturePackage(
+    Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
+    Package(
         kind="charts", package="python-skimage-doc", licence="BSD-3-Clause", most=150, without=("face", "astronaut")
     ),
-    PicturePackage(kind="screens", package="gnome-user-docs", licence="CC BY-SA 3.0", most=200),
+    Package(kind="screens", package="gnome-user-docs", licence="CC BY-SA 3.0", most=200),
     *(
-        PicturePackage(
-            kind="clip art", package="openclipart-png", under=f"{_CLIPART}/{part}", licence="public domain", most=n
-        )
+        Package(kind="clip art", package="openclipart-png", under=f"{_CLIPART}/{part}", licence="public domain", most=n)
         for part, n in (("animals", 250), ("food", 200), ("buildings", 60), ("transportation", 60), ("plants", 100))
     ),
 )
 TEST = (
     *(
-        PicturePackage(
+        Package(
             kind=kind, package="tuxpaint-stamps-default", under=f"{_STAMPS}/{part}", licence="GPL-2", without=_DRAWN
         )
         for kind, part in (
@@ -78,22 +72,16 @@ TEST = (
             ("places", "town"),
         )
     ),
-    PicturePackage(
-        kind="animals", package="gcompris-qt-data", under="explore_world_animals", licence="GPL-3+ and others"
-    ),
-    PicturePackage(
-        kind="animals", package="gcompris-qt-data", under="explore_farm_animals", licence="GPL-3+ and others"
-    ),
-    PicturePackage(kind="places", package="gcompris-qt-data", under="explore_monuments", licence="GPL-3+ and others"),
-    PicturePackage(kind="things", package="gcompris-qt-data", under="categorization", licence="GPL-3+ and others"),
-    PicturePackage(kind="landscapes", package="plasma-workspace-wallpapers", licence="GPL-2+", most=60),
-    PicturePackage(
-        kind="landscapes", package="mate-backgrounds", under="usr/share/backgrounds/mate/nature", licence="GPL-2+"
-    ),
-    PicturePackage(kind="screens", package="gimp-help-en", licence="GFDL", most=100),
-    PicturePackage(kind="charts", package="python-scipy-doc", licence="BSD-3-Clause", most=100),
-    PicturePackage(kind="maps", package="kgeography-data", licence="GPL-2+, CC0", most=60),
-    PicturePackage(kind="sky", package="kstars-data", licence="GPL-2+", most=60),
+    Package(kind="animals", package="gcompris-qt-data", under="explore_world_animals", licence="GPL-3+ and others"),
+    Package(kind="animals", package="gcompris-qt-data", under="explore_farm_animals", licence="GPL-3+ and others"),
+    Package(kind="places", package="gcompris-qt-data", under="explore_monuments", licence="GPL-3+ and others"),
+    Package(kind="things", package="gcompris-qt-data", under="categorization", licence="GPL-3+ and others"),
+    Package(kind="landscapes", package="plasma-workspace-wallpapers", licence="GPL-2+", most=60),
+    Package(kind="landscapes", package="mate-backgrounds", under="usr/share/backgrounds/mate/nature", licence="GPL-2+"),
+    Package(kind="screens", package="gimp-help-en", licence="GFDL", most=100),
+    Package(kind="charts", package="python-scipy-doc", licence="BSD-3-Clause", most=100),
+    Package(kind="maps", package="kgeography-data", licence="GPL-2+, CC0", most=60),
+    Package(kind="sky", package="kstars-data", licence="GPL-2+", most=60),
 )
 
 
@@ -107,7 +95,7 @@ def carve(folder: Path) -> None:
             (into / f"{n:03}.webp").write_bytes(data[start.start() : end])
 
 
-def read(source: PicturePackage, folder: Path) -> Iterator[tuple[str, Image]]:
+def read(source: Package, folder: Path) -> Iterator[tuple[str, Image]]:
     """Yield name and RGB pixels of each picture of a source; what is transparent lies on white."""
     files = sorted(
         file

@@ -35,12 +35,13 @@ from dermis.trainer.records.runs import Run
 from dermis.trainer.training import loop
 from dermis.trainer.training.augment import tone_preserving, tone_shifting
 from dermis.trainer.training.batches import TrainingBatch, epoch_order, mixup, modality_dropout
+from dermis.trainer.training.calibrate import calibrate
 from dermis.trainer.training.feature_cache import Cache, embed, gather
 from dermis.trainer.training.loop import TrainState
 from dermis.trainer.training.options import Workspace
 from dermis.trainer.training.parts import Parts
 from dermis.trainer.training.sources import CachedViews
-from dermis.trainer.training.train import calibrate, fit_model, fit_stages, new_backbone
+from dermis.trainer.training.train import fit_model, fit_stages, new_backbone
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")

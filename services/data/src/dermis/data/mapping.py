@@ -194,8 +194,8 @@ def read_rows(mapping: DataMapping, data: bytes) -> list[MappedRow]:
 
     mapped = []
     for number, row in rows:
-        told = mapping.attributes | {n: column for n, column in mapping.slices.items() if column.column in row}
-        attributes = {name: read(number, row, column) for name, column in told.items()}
+        present = {name: column for name, column in mapping.slices.items() if column.column in row}
+        attributes = {name: read(number, row, column) for name, column in (mapping.attributes | present).items()}
         answers = {name: [read(number, row, column) for column in columns] for name, columns in mapping.answers.items()}
         mapped.append(
             MappedRow(
