@@ -34,13 +34,14 @@ def part(name: Any) -> Any:
 
 
 PARTS = Parts(**{name: part(name) for name in COUNTS})
+DRAWINGS = ([open_dataset("generated:5:60:64")], [open_dataset("generated:8:30:64")])
 TINY = dataclasses.replace(
     demo.CONFIG, image_size=48, stages=(Stage(after="", epochs=1, images="augmented"),), risk=0.9, false_alarms=0.1
 )
 
 
 def build(folder: Any, config: Any = TINY) -> None:
-    demo.build(folder, config=config, cases=PARTS)
+    demo.build(folder, config=config, cases=PARTS, drawings=DRAWINGS)
 
 
 def labels_of(name: Any) -> Any:

@@ -43,7 +43,8 @@ class AbsenceSign:
         return (
             f"absence of {self.column} ({self.absent:,} of {self.n:,}) predicts the label "
             f"(Cramer's V {self.association:.2f}): {self.label} is {self.among_absent:.0%} of the cases without it "
-            f"and {self.among_present:.0%} of those X no slice by it as one of people"
+            f"and {self.among_present:.0%} of those with it; "
+            "leave it out of the answers, and read no slice by it as one of people"
         )
 
 

@@ -11,6 +11,7 @@ Result    test top-1 0.83, top-3 0.97 (floors 0.20, 0.47), n = 1400; the same ma
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -80,8 +81,14 @@ LINEAGE = {
 }
 
 
-def build(folder: Path, *, config: Config = CONFIG, cases: Parts | None = None) -> None:
-    """Build the bundle in `folder`, which must not exist yet."""
+def build(
+    folder: Path,
+    *,
+    config: Config = CONFIG,
+    cases: Parts | None = None,
+    drawings: tuple[Sequence[Dataset], Sequence[Dataset]] | None = None,
+) -> None:
+    """Build the bundle in `folder`, which must not exist yet; `drawings`: see `TEXTURES`."""
     with tempfile.TemporaryDirectory() as cache:
         build_bundle(
             config,
@@ -90,7 +97,7 @@ def build(folder: Path, *, config: Config = CONFIG, cases: Parts | None = None) 
             Workspace(cache=Path(cache)),
             data=DATA,
             lineage=LINEAGE,
-            textures=textures(),
+            textures=drawings or textures(),
         )
 
 
