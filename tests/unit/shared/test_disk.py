@@ -36,6 +36,31 @@ def leftovers(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.parent.name == ".tmp"]
 
 
+# --- objects of others ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["open", "open/.tmp", ".tmp", ".reserve", "."])
+def test_what_can_not_be_read_hurts_no_other_object(store: DiskStore, root: Path, folder: str) -> None:
+    store.put_once("open/a", b"1")
+    store.tend(reserve_bytes=1 << 20, busy=())
+    place = root / folder
+    place.mkdir(exist_ok=True)
+    (place / "circle").symlink_to("circle")
+    (place / "nowhere").symlink_to("elsewhere")
+    (place / "folder").mkdir()
+    (place / "folder/inside").write_bytes(b"no object of ours")
+    (place / "empty").touch()
+    os.mkfifo(place / "pipe")
+    (place / os.fsdecode(b"bad\xff")).touch()
+    later = DiskStore(root)
+    assert later.put_once("open/b", b"2")
+    assert {"open/a", "open/b"} <= set(later.list("open/"))
+    later.tend(reserve_bytes=0, busy=())
+    later.delete("open/a")
+    assert "open/a" not in later.list("open/")
+    assert later.get("open/b") == b"2"
+
+
 # --- crash safety ---------------------------------------------------------------------------------------------------
 
 

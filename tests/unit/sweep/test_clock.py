@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
 from dermis.sweep.clock import CONFIRMED_KEY, DOUBT_KEY, READINGS, Clock, confirm, uptime
 from dermis.sweep.core.clock import FAR, JUMP, Reading, doubt_about
@@ -55,6 +57,19 @@ def test_a_sweep_whose_clock_alone_is_off_is_in_doubt_until_it_agrees(world: Wor
     world.own_off = timedelta(0)
     assert not world.look()
     assert list(world.store.list("sweep/")) == list(world.store.list(READINGS))
+
+
+def test_a_reading_that_can_not_be_read_is_none_and_a_doubt_that_can_not_be_stands(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    for key in (f"{READINGS}circle", f"{READINGS}zeros"):
+        store.put_once(key, b"")
+    (tmp_path / READINGS / "circle").unlink()
+    (tmp_path / READINGS / "circle").symlink_to("circle")
+    assert Clock(store).look(datetime.now(UTC))[1] is None
+    (tmp_path / DOUBT_KEY).symlink_to(Path(DOUBT_KEY).name)
+    doubt = Clock(store).look(datetime.now(UTC))[1]
+    assert doubt is not None
+    assert doubt.until_confirmed
 
 
 def off_from_its_first_look(world: World) -> None:

@@ -7,13 +7,14 @@ names say.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from dermis.shared.errors import DermisError
 from dermis.shared.ids import new_id
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
@@ -85,11 +86,12 @@ class Clock:
         old = list(self._store.list(READINGS))
         self._store.put_once(f"{READINGS}{new_id('reading')}", reading.model_dump_json().encode(), reserved=True)
         for key in old:
-            self._store.delete(key)
+            with _unreadable_left_alone():
+                self._store.delete(key)
 
     def _trusted(self) -> Reading | None:
         for key in self._store.list(READINGS):
-            with suppress(BlobNotFound, ValidationError):
+            with suppress(BlobNotFound, ValidationError), _unreadable_left_alone():
                 return Reading.model_validate_json(self._store.get(key))
         return None
 
@@ -102,11 +104,21 @@ class Clock:
 
 def read_doubt(store: BlobStore) -> Doubt | None:
     try:
-        return Doubt.model_validate_json(store.get(DOUBT_KEY))
+        with suppress(ValidationError), _unreadable_left_alone():
+            return Doubt.model_validate_json(store.get(DOUBT_KEY))
     except BlobNotFound:
         return None
-    except ValidationError:
-        return Doubt(why=f"{DOUBT_KEY} can't be read", until_confirmed=True)
+    return Doubt(why=f"{DOUBT_KEY} can't be read", until_confirmed=True)
+
+
+@contextmanager
+def _unreadable_left_alone() -> Iterator[None]:
+    """Go on where one object can't be read; any other fault is of the whole store."""
+    try:
+        yield
+    except DermisError as error:
+        if error.reason != "BLOB_UNREADABLE":
+            raise
 
 
 def confirm(store: BlobStore) -> None:

@@ -268,7 +268,8 @@ class DiskStore:
             return
         self._next_clearing = now + LEFTOVER_AGE_S
         for path in [*self._root.glob(".tmp/*"), *self._root.glob("*/.tmp/*")]:
-            with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            # What can't be read, or is no file, hurts no other.
+            with contextlib.suppress(OSError), open(path, "rb", opener=_at_once) as file:
                 if os.fstat(file.fileno()).st_mtime < now - LEFTOVER_AGE_S:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()

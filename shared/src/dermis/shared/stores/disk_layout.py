@@ -123,7 +123,7 @@ def _names(folder: Path, links: bool) -> tuple[list[str], bool]:
         with os.scandir(folder) as entries:
             # A folder sorts as its name and a slash, as its keys do; code points sort as their UTF-8 does.
             listed = [
-                (f"{entry.name}/" if entry.is_dir(follow_symlinks=links) else entry.name)
+                (f"{entry.name}/" if _is_folder(entry, links) else entry.name)
                 for entry in entries
                 if entry.name == BY_TIME or (is_segment(entry.name) and (links or not entry.is_symlink()))
             ]
@@ -131,6 +131,13 @@ def _names(folder: Path, links: bool) -> tuple[list[str], bool]:
         return [], False
     sharded = f"{BY_TIME}/" in listed
     return sorted(name for name in listed if name.rstrip("/") != BY_TIME), sharded
+
+
+def _is_folder(entry: "os.DirEntry[str]", links: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=links)
+    except OSError:  # a link that leads in a circle: an object that can't be read, which hides no other
+        return False
 
 
 def _sorted(folder: Path) -> list[str]:

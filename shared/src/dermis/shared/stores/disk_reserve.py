@@ -28,7 +28,8 @@ class Reserve:
         most = (status.f_bavail * status.f_frsize + len(kept) * PIECE) // 8
         wanted = {str(n) for n in range(min(size, most) // PIECE)}
         for name in kept - wanted:
-            (self._folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder, for one, which is none of ours
+                (self._folder / name).unlink()
         try:
             for name in wanted - kept:
                 _occupy(self._folder / name)

@@ -82,9 +82,11 @@ def export(
 
 def _stored(weight: keras.Variable, storage: str) -> tf.Variable:
     values = weight.numpy()
-    half = values.astype(np.float16)
-    exact = storage == "float16" and np.array_equal(half.astype(np.float32), values)
-    return tf.Variable(half, trainable=False) if exact else weight.value
+    if storage == "float32" or values.dtype != np.float32:
+        return weight.value
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    return tf.Variable(half, trainable=False) if np.array_equal(half.astype(np.float32), values) else weight.value
 
 
 def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
