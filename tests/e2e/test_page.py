@@ -128,26 +128,16 @@ def test_dark_images_alone_are_a_rejection_that_says_what_to_do(page: Page, dark
     expect(page.get_by_role("button", name="Get the result")).to_be_visible()
 
 
-def unlike(seed: int) -> bytes:
-    """Return an image like none that the model learned from: coloured clouds."""
-    random = np.random.default_rng(seed)
-    clouds = cv2.resize(random.integers(0, 255, (12, 12, 3), np.uint8), (500, 500), interpolation=cv2.INTER_CUBIC)
-    image = clouds * 0.35 + np.array([90, 120, 160]) * 0.65 + random.integers(-12, 12, (500, 500, 3))
-    return cv2.imencode(".png", image.clip(0, 255).astype(np.uint8))[1].tobytes()
+def unlike() -> bytes:
+    """Return a drawing under a grain that no drawing has: skin, but like nothing that the model learned from."""
+    drawing = cv2.imread(str(IMAGES[0]))
+    drawing = cv2.resize(drawing, (800, 800 * drawing.shape[0] // drawing.shape[1]), interpolation=cv2.INTER_AREA)
+    grain = np.random.default_rng(1).normal(0, 30, drawing.shape)
+    return cv2.imencode(".png", (drawing + grain).clip(0, 255).astype(np.uint8))[1].tobytes()
 
 
-def surest(client: httpx.Client, image: bytes) -> float:
-    """Return the largest probability that the model gives an image."""
-    answered = client.post(
-        "/v1/cases", files={"images": ("image", image, "image/png")}, headers={"Prefer": "wait=20"}
-    ).raise_for_status()
-    return max(each["probability"] for each in answered.json()["outcome"]["differential"])
-
-
-def test_an_abstention_is_a_result_of_its_own(page: Page, client: httpx.Client, tmp_path: Path) -> None:
-    (tmp_path / "unlike.png").write_bytes(
-        min((unlike(seed) for seed in range(8)), key=lambda image: surest(client, image))
-    )
+def test_an_abstention_is_a_result_of_its_own(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "unlike.png").write_bytes(unlike())
     choose(page, tmp_path / "unlike.png")
     expect(page.locator(".mark")).to_have_count(1)
     send(page)
