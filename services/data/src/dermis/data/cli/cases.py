@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dermis.data.cli.options import data, policy
+from dermis.data.cli.options import data, longest, policy, seed
 from dermis.shared.options import as_url
 from dermis.shared.stores import open_store
 
@@ -46,14 +46,8 @@ def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folde
 
 @click.command()
 @click.option("--cases", "count", type=click.IntRange(min=1), default=60, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--longest",
-    type=click.IntRange(32, 2048),
-    default=256,
-    show_default=True,
-    help="Longer side of an image in pixels.",
-)
+@seed
+@longest
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def generate(count: int, seed: int, longest: int, folder: Path) -> None:
     """Write generated cases as a folder in SCIN's form, to try things out: drawn skin and invented answers, without
@@ -76,14 +70,8 @@ def generate(count: int, seed: int, longest: int, folder: Path) -> None:
 @click.option(
     "--source", metavar="URL", callback=as_url, required=True, help="Folder or store URL of SCIN's two tables."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--longest",
-    type=click.IntRange(32, 2048),
-    default=256,
-    show_default=True,
-    help="Longer side of an image in pixels.",
-)
+@seed
+@longest
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def paint(source: str, seed: int, longest: int, folder: Path) -> None:
     """Write SCIN's tables with a painted image under every name, to rehearse all that comes after without the bucket.
