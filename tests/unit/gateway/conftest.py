@@ -124,8 +124,10 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, hub=self.hub, clock=self.clock)
-        self.guard = self.guard or AccessGuard(self.store, self.rates, settings, clock=lambda: self.now)
+        pipeline = CasePipeline(store=self.store, hub=self.hub, clock=lambda: self.clock())
+        self.guard = self.guard or AccessGuard(
+            self.store, self.rates, settings, shares=pipeline.shares, clock=lambda: self.now
+        )
         app = create_app(
             Dependencies(
                 settings=settings,

@@ -138,8 +138,10 @@ def test_a_page_is_compressed_for_those_who_take_that(gateway: Any, accepted: st
 
 
 def test_a_page_says_to_HEAD_what_it_says_to_GET(gateway: Any) -> None:
+    gateway.settings |= {"session_rate_per_minute": 0, "keyless_rate_per_minute": 0}
     for path in PAGES:
-        head, page = gateway.call("HEAD", path), gateway.get(path)
+        session = {"Cookie": f"dermis_session={'s' * 43}"}
+        head, page = (gateway.call(method, path, headers=session) for method in ("HEAD", "GET"))
         assert (head.status_code, head.headers) == (page.status_code, page.headers)
     refused = gateway.call("DELETE", "/models")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
@@ -200,7 +202,7 @@ def test_the_groups_of_a_tone_stand_in_its_order_and_what_is_none_last() -> None
 PAGES = ("/", "/cases/case_x", "/models", "/models/dermis/1", "/compare", "/data", "/system")
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [path for path in PAGES if path != "/cases/case_x"])
 def test_where_every_caller_needs_a_key_the_page_says_so(gateway: Any, path: str) -> None:
     gateway.settings["keyless"] = False
     response = gateway.get(path)

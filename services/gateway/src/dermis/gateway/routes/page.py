@@ -2,28 +2,36 @@
 
 import functools
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway import sessions
 from dermis.gateway.catalog import Catalog
-from dermis.gateway.dependencies import Dependencies, ModelsReader, PartsOf
+from dermis.gateway.dependencies import LINK_COOKIE, Dependencies, ModelsReader, PartsOf, credentials_of
 from dermis.gateway.problems import parameters_error, problem_response
+from dermis.gateway.sessions import keep_session, session_owner
+from dermis.gateway.shares import token_of
 from dermis.gateway.web import reports
 from dermis.gateway.web.page import case_page, respond
+from dermis.shared.api_keys import Scope
 from dermis.shared.errors import DermisError, Kind
+
+_OF_LINKS = ("/cases/{_case_id}", "/shared/{token}")
 
 
 class _Page(APIRoute):
     """A page that says as one what is refused or fails.
 
-    It is closed where every caller needs a key: a browser has none.
+    It is closed where every caller needs a key: a browser has none. What a link opens is not: a client that has a key
+    may share its case.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -31,7 +39,7 @@ class _Page(APIRoute):
 
         async def handle_as_page(request: Request) -> Response:
             parts: Dependencies = request.app.state.parts
-            if not parts.settings.keyless:
+            if not parts.settings.offers_page and self.path not in _OF_LINKS:
                 return respond(request, "closed.html", status=403)
             try:
                 return await handle(request)
@@ -61,7 +69,32 @@ _PROMOTIONS_SHOWN = 10
 @_page("/")
 @_page("/cases/{_case_id}")
 async def page(request: Request, parts: PartsOf) -> HTMLResponse:
-    return case_page(request, parts.settings)
+    response = case_page(request, parts.settings)
+    if parts.settings.offers_page:
+        keep_session(request, response, days=parts.settings.session_days)
+    return response
+
+
+@_page("/shared/{token}")
+async def shared_page(request: Request, parts: PartsOf, token: str) -> Response:
+    """Open a link: the browser keeps its token for the API's paths of this one case, and shows the case."""
+    link = token_of(token)
+    case_id = link.case_id if link else None
+    caller = await parts.guard.admit(
+        replace(credentials_of(request), authorization=None, link=token), scope=Scope.CASES_READ, case_id=case_id
+    )
+    query = f"?{request.url.query}" if request.url.query else ""
+    response = RedirectResponse(f"/cases/{case_id}{query}", 303)
+    if session_owner(sessions.cookie_of(request) or "") != caller.owner:  # who owns the case stays who they are
+        response.set_cookie(
+            LINK_COOKIE,
+            token,
+            path=f"/v1/cases/{case_id}",
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+    return response
 
 
 @_page("/models")
