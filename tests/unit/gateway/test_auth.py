@@ -27,8 +27,6 @@ from dermis.shared.batches import (
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import (
     Assessed,
-    Heatmap,
-    ModelRef,
     Outcome,
     OutcomeKind,
     case_key,
@@ -41,7 +39,7 @@ from dermis.shared.ids import new_id
 from dermis.shared.manifest import VersionRef
 from dermis.shared.uploads import UPLOADS_PREFIX, upload_key
 from dermis.standalone import demo
-from tests.unit.gateway.conftest import ALL, NOW, new_key
+from tests.unit.gateway.conftest import ALL, HEATMAP, MODEL, NOW, new_key
 
 DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
@@ -57,8 +55,6 @@ PREFLIGHT = {
     "Access-Control-Request-Method": "GET",
     "Access-Control-Request-Headers": "authorization",
 }
-MODEL = ModelRef(name="m", version=1, purpose="demo")
-HEATMAP = Heatmap(n=1, condition="ECZEMA", place=0)
 ROW = "A row of somebody"
 SHARE = "share_01k9x4q7e8f3rtw5m2c6b0dvza"
 UPLOAD = "upload_01k9x4q7e8f3rtw5m2c6b0dvza"
@@ -101,9 +97,8 @@ def whole_batch(gateway: Any, owner: str) -> str:
 
 def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza") -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
-    return path.format_map(
-        {"case_id": case_id, "batch_id": batch_id, "n": 1, "version": 1, "upload_id": UPLOAD, "share_id": SHARE}
-    )
+    ids = {"case_id": case_id, "batch_id": batch_id, "upload_id": UPLOAD, "share_id": SHARE}
+    return path.format_map({**ids, "n": 1, "version": 1})
 
 
 def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:

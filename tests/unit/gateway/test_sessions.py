@@ -1,84 +1,19 @@
 """People without a key: each browser sees its own cases alone, by every route, and is counted."""
 
 import asyncio
-import json
 import secrets
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from dermis.gateway.sessions import session_owner
-from dermis.shared.case import Assessed, Outcome, OutcomeKind, case_key, fact_key, heatmap_key
+from dermis.shared.case import case_key
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.uploads import upload_key
-from tests.unit.gateway.conftest import NOW, Gateway
-from tests.unit.gateway.test_auth import GUARDED, HEATMAP, MODEL, SHARE, UPLOAD, body_of, fill, scope_of
+from tests.unit.gateway.conftest import Browser, visiting
+from tests.unit.gateway.test_auth import GUARDED, SHARE, UPLOAD, body_of, fill, scope_of
 
-DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
 OF_CASES = [(method, path) for method, path in GUARDED if path.startswith(("/v1/cases", "/v1/uploads"))]
-
-
-class Browser:
-    """Keeps cookies as a browser does, by their path."""
-
-    def __init__(self, gateway: Gateway, **headers: str) -> None:
-        self.gateway = gateway
-        self.jar = httpx.Cookies()
-        self.headers = headers
-
-    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def run() -> httpx.Response:
-            async with self.gateway.client() as client:
-                client.cookies = self.jar
-                headers = self.headers | options.pop("headers", {})
-                response = await client.request(method, path, headers=headers, **options)
-                self.jar = client.cookies
-                return response
-
-        return self.gateway.runner.run(run())
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return self.call("GET", path, **options)
-
-    @property
-    def owner(self) -> str:
-        return session_owner(self.jar["dermis_session"]) or ""
-
-    def case(self, jpeg: bytes) -> str:
-        """Return the id of a finished case of this browser's, with a heatmap."""
-        response = self.call("POST", "/v1/cases", files={"images": jpeg})
-        assert response.status_code == 202, response.text
-        case_id: str = response.json()["id"]
-        outcome = Outcome(
-            case_id=case_id, finished_at=NOW, kind=OutcomeKind.DIFFERENTIAL, model=MODEL, heatmaps=(HEATMAP,)
-        )
-        store = self.gateway.store
-        assessed = Assessed(case_id=case_id, assessed_at=NOW, images=())
-        store.put_once(fact_key(self.owner, case_id, "assessed"), assessed.model_dump_json().encode())
-        store.put_once(fact_key(self.owner, case_id, "outcome"), outcome.model_dump_json().encode())
-        store.put_once(heatmap_key(self.owner, case_id, HEATMAP, MODEL), b"heatmap")
-        return case_id
-
-
-@pytest.fixture
-def offered(gateway: Any) -> Any:
-    """A gateway that offers people the page, and serves no other caller without a key."""
-    gateway.settings |= {"keyless": False, "sessions": True}
-    return gateway
-
-
-@pytest.fixture
-def browser(offered: Any) -> Browser:
-    return visiting(offered)
-
-
-def visiting(gateway: Any) -> Browser:
-    """Return a browser that has opened the page."""
-    browser = Browser(gateway)
-    assert browser.get("/").status_code == 200
-    return browser
 
 
 class TestCookie:

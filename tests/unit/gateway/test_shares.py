@@ -10,9 +10,8 @@ from dermis.gateway.shares import MOST_LINKS, Shares, token_of
 from dermis.shared.case import case_key
 from dermis.shared.errors import DermisError
 from dermis.shared.ids import new_id
-from tests.unit.gateway.conftest import new_key
+from tests.unit.gateway.conftest import Browser, new_key, visiting
 from tests.unit.gateway.test_auth import GUARDED, READS, SHARE, UPLOAD, body_of, fill
-from tests.unit.gateway.test_sessions import Browser, browser, offered, visiting  # noqa: F401 - fixtures
 
 OF_CASE = [(method, path) for method, path in GUARDED if "{case_id}" in path]
 SEES = [(method, path) for method, path in OF_CASE if method in READS and not path.endswith("/shares")]
@@ -73,7 +72,7 @@ class TestOpening:
         assert visitor.get(f"/v1/cases/{case_id}").json()["access"] == "READ"
         assert visitor.get("/v1/cases").status_code == 401
 
-    @pytest.mark.parametrize("wrong", ["x", "a.b.c.d", "share_.", "..%2f..", "x" * 3000])
+    @pytest.mark.parametrize("wrong", ["x", "a.b.c.d", "share_.", "x" * 3000])
     def test_what_is_no_link_says_so_as_a_page(self, offered: Any, wrong: str) -> None:
         response = offered.get(f"/shared/{wrong}")
         assert response.status_code == 404
@@ -81,6 +80,7 @@ class TestOpening:
 
     def test_a_changed_link_opens_nothing_and_is_counted(self, browser: Browser, jpeg: bytes) -> None:
         browser.gateway.settings["unknown_keys_per_minute"] = 4
+        browser.gateway.guard = None
         case_id, other_id = browser.case(jpeg), browser.case(jpeg)
         token = share(browser, case_id)["url"].removeprefix("/shared/")
         share_id, case_part, owner, secret = token.split(".")

@@ -116,7 +116,7 @@ class AccessGuard:
         if credentials.link is not None:
             return await self._by_link(credentials.link, scope=scope, case_id=case_id, address=address)
         if self._settings.offers_page and (session := session_owner(credentials.session or "")):
-            owner = session if await self._owns(session, case_id) else PUBLIC_OWNER
+            owner = session if await self._owns(case_id) else PUBLIC_OWNER
             return Caller(key_id=session, owner=owner, scope=scope, address=address)
         # Who may open the page may read of the models: it takes a cookie that anyone gets.
         if self._settings.keyless or (self._settings.sessions and scope == Scope.MODELS_READ):
@@ -126,16 +126,12 @@ class AccessGuard:
         )
         raise RefusedError(Kind.UNAUTHENTICATED, "KEY_NEEDED", detail, {"WWW-Authenticate": _REALM})
 
-    async def _owns(self, session: str, case_id: str | None) -> bool:
-        """Return whether a call by a session is about its own.
-
-        Where callers without a key are served, it may be about a case of theirs.
-        """
+    async def _owns(self, case_id: str | None) -> bool:
+        """Return whether a call by a session is about its own, and not about a case of callers without one."""
         if case_id is None or not self._settings.keyless or not is_id("case", case_id):
             return True
-        return not await run_in_threadpool(has, self._store, fact_key(PUBLIC_OWNER, case_id, "received")) or (
-            await run_in_threadpool(has, self._store, fact_key(session, case_id, "received"))
-        )
+        public = [fact_key(PUBLIC_OWNER, case_id, name) for name in ("received", "erased")]
+        return not any([await run_in_threadpool(has, self._store, key) for key in public])
 
     async def _by_link(self, text: str, *, scope: str, case_id: str | None, address: str) -> Caller:
         token, link = token_of(text), None

@@ -127,10 +127,10 @@ class Shares:
         return link
 
     def _check_case(self, case_id: str, owner: str) -> None:
+        if is_id("case", case_id) and has(self.store, fact_key(owner, case_id, "erased")):
+            raise erased_problem(case_id)
         if not is_id("case", case_id) or not has(self.store, fact_key(owner, case_id, "received")):
             raise DermisError(Kind.NOT_FOUND, "CASE_NOT_FOUND", f"there is no case {case_id[:64]!r}")
-        if has(self.store, fact_key(owner, case_id, "erased")):
-            raise erased_problem(case_id)
 
 
 def _folder(owner: str, case_id: str) -> str:
