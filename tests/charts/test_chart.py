@@ -306,6 +306,8 @@ def test_a_training_job_is_there_to_start_by_hand_and_outlives_a_spot_node(each:
     assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]} in job[
         "podFailurePolicy"
     ]["rules"]
+    ends = next(rule for rule in job["podFailurePolicy"]["rules"] if rule["action"] == "FailJob")
+    assert ends["onExitCodes"]["values"] == [2, 3], "all else is tried again"
 
 
 def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
