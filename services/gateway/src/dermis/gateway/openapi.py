@@ -84,15 +84,28 @@ IMAGE_BODY: dict[str, Any] = {
         }
     },
 }
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        media_type: {"schema": {"type": "string", "format": "binary"}}
+        for media_type in (*_IMAGE_TYPES.split(", "), "application/octet-stream")
+    },
+}
 CASE_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "required": ["images"],
                 "additionalProperties": False,
                 "properties": {
+                    "uploads": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_IMAGES,
+                        "items": {"type": "string"},
+                        "description": "ids of images that were sent to `/v1/uploads`, in order, in place of `images`",
+                    },
                     "images": {
                         "type": "array",
                         "minItems": 1,
