@@ -53,12 +53,12 @@ class ReceivedImage(Fact):
 
 
 class Received(Fact):
-    """`received.json`: the case as it came in."""
+    """`received.json`: the case as it came in. Without images it has answers, which may raise red flags."""
 
     case_id: str
     owner: str
     received_at: datetime
-    images: Annotated[tuple[ReceivedImage, ...], Field(min_length=1, max_length=MAX_IMAGES)]
+    images: Annotated[tuple[ReceivedImage, ...], Field(max_length=MAX_IMAGES)]
     self_report: SelfReport
     consent: Consent = Consent.ASSESS_ONLY
 
@@ -214,7 +214,8 @@ class Outcome(Fact):
     """`outcome.json`: the one result of a case.
 
     A differential lists every condition of the model, most probable first; a rejection has neither differential nor
-    model; an abstention keeps the differential and says in `reason` why it should not be relied on.
+    model; an abstention keeps the differential and says in `reason` why it should not be relied on. Where `reason` is
+    NO_IMAGE or UNDER_18 no model was asked, so that there is none.
     """
 
     case_id: str

@@ -33,11 +33,15 @@ class NewCase:
 
 
 def new_case_of(form: Form) -> NewCase:
-    """Return the new case that `form` describes; every fault is INVALID or UNSUPPORTED and points to its field."""
-    if not form.images:
-        raise image_count("there is no image", CASE_FORM)
+    """Return the new case that `form` describes; every fault is INVALID or UNSUPPORTED and points to its field.
+
+    Answers may come without an image: red flags need none.
+    """
+    self_report = _self_report(_one(form, "self_report", default="{}"))
+    if not form.images and self_report.is_empty:
+        raise image_count("there is neither an image nor an answer in self_report", CASE_FORM)
     return NewCase(
-        self_report=_self_report(_one(form, "self_report", default="{}")),
+        self_report=self_report,
         consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
         shot_types=_shot_types(form.texts.get("shot_types", []), len(form.images)),
         images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))),
@@ -149,6 +153,8 @@ def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
             )
         case "tuple_type":
             return f"{value} is no list; send a list of answers, or leave it out"
+        case "bool_type":
+            return f"{value} is neither true nor false; send one of them, or leave it out"
         case "model_type":
             return f"{value} is no JSON object; send one, {{}} without any answer"
         case _:

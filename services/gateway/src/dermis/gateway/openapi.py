@@ -96,16 +96,14 @@ CASE_BODY: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "required": ["images"],
                 "additionalProperties": False,
                 "properties": {
                     "images": {
                         "type": "array",
-                        "minItems": 1,
                         "maxItems": MAX_IMAGES,
                         "items": {"type": "string", "format": "binary"},
                         "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before "
-                        "anything is stored",
+                        "anything is stored; none where self_report has an answer: red flags need no image",
                     },
                     "shot_types": {
                         "type": "array",

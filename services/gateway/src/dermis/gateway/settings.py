@@ -116,6 +116,22 @@ class GatewaySettings(RetentionSettings):
         description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no "
         "limit",
     )
+    operator: str = Field(
+        "",
+        max_length=120,
+        description="who runs this server, as its pages say it; empty: they say that nobody is named",
+    )
+    contact: str = Field(
+        "",
+        max_length=200,
+        description="how people reach who runs this server: an e-mail or https address, a telephone number, or words",
+    )
+    privacy_url: str = Field(
+        "",
+        max_length=300,
+        pattern=r"^(https?://\S+)?$",
+        description="address of the operator's own privacy notice, to which the privacy page links; empty: none",
+    )
     cors_origins: str = Field(
         "", description="origins, separated by commas, whose pages may call the API; empty: none but its own page"
     )

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.web.languages import LANGUAGES, language_of, likings, texts
+from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
 from dermis.shared.case import Consent
 from dermis.shared.vocabulary import (
@@ -48,11 +49,15 @@ _NOT_FOR_SCRIPTS = (
     "compare",
     "consent",
     "data",
+    "fault",
     "group",
     "measure",
     "model",
     "models",
     "nav",
+    "operator",
+    "ops",
+    "privacy",
     "slice",
     "step",
     "system",
@@ -78,6 +83,11 @@ def case_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     return _respond(request, language, *_case_page(language, keep, settings))
 
 
+def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
+    """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
+    return respond(request, "privacy.html", ends=_ends(settings))
+
+
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page in the language of whoever asks."""
     language, keep = _spoken(request)
@@ -86,7 +96,9 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
         for key, value in request.query_params.items()
         if key in ("first", "second", "before", "report", "data")
     )
-    body = render(template, language, path=request.url.path, keep=keep, also=also, **values).encode()
+    operator = operator_of(request.app.state.parts.settings)
+    shown_at = {"path": request.url.path, "keep": keep, "also": also, "operator": operator}
+    body = render(template, language, **shown_at, **values).encode()
     return _respond(request, language, body, gzip.compress(body, 6), status=status)
 
 
@@ -98,20 +110,25 @@ def render(template: str, language: str, **values: Any) -> str:
 def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[bytes, bytes]:
     words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
     script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
-    ends = {
-        Consent.ASSESS_ONLY: settings.retention_days,
-        Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days,
-    }
     values = {
         "path": "/",
         "keep": keep,
         "also": "",
         "max_bytes": settings.max_image_bytes,
-        "ends": ends,
+        "ends": _ends(settings),
+        "operator": operator_of(settings),
         "script_texts": script_texts,
     }
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
+
+
+def _ends(settings: GatewaySettings) -> dict[Consent, float]:
+    """Return after how many days a case of each consent is erased."""
+    return {
+        Consent.ASSESS_ONLY: settings.retention_days,
+        Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days,
+    }
 
 
 def _spoken(request: Request) -> tuple[str, str]:
