@@ -255,7 +255,7 @@ class Manifest(ManifestModel):
     knowledge: Knowledge | None = None
     grouped_answers: GroupedAnswers | None = None
     urgency_threshold: Annotated[float, Field(gt=0, le=1)] = URGENCY_THRESHOLD
-    """Probability from which a condition says how soon to have it looked at, and below which it says nothing of that."""
+    """Probability from which a condition says how soon to have it looked at; below it, it says nothing of that."""
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""

@@ -1,4 +1,4 @@
-"""Plain words about conditions, from the one file that ships with the gateway, and how soon to have a case looked at."""
+"""Plain words about conditions, from the one file that ships with the gateway; how soon to have a case looked at."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache

@@ -90,9 +90,9 @@ class CaseGuidance(BaseModel):
 
 
 class Case(BaseModel):
-    """A case as far as it has come; `outcome` once `status` is FINISHED, `failure` if it is FAILED, `guidance` with both.
+    """A case as far as it has come; `outcome` once `status` is FINISHED, `failure` if it is FAILED.
 
-    `self_report`: what the person answered.
+    `guidance` comes with either. `self_report`: what the person answered.
     """
 
     id: str
