@@ -61,6 +61,12 @@ HEATMAP: dict[int | str, dict[str, Any]] = {
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A JPEG, upright, at most 512 pixels a side, without any metadata.",
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }

@@ -48,6 +48,8 @@ export function submit(form, key, progress) {
 
 export const show = async (id) => (await ask(`/v1/cases/${id}`)).json();
 export const erase = (id) => ask(`/v1/cases/${id}`, { method: "DELETE" });
+/** Where the prepared photo `n` of a case is. */
+export const imageUrl = (id, n) => `/v1/cases/${id}/images/${n}`;
 export const heatmap = async (id, n, condition) => (await ask(`/v1/cases/${id}/images/${n}/heatmap?condition=${encodeURIComponent(condition)}`)).blob();
 export const feedback = (id, given) =>
   ask(`/v1/cases/${id}/feedback`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given) });
