@@ -1,6 +1,6 @@
 """What SCIN costs at full size: time and most memory of profile, images, split and training, as its rows become many.
 
-    make scin-size TABLES=FOLDER [CASES=5033,20000] [OUT=scin-size.md]
+    make scin-size TABLES=FOLDER [CASES="5033 20000"] [OUT=scin-size.md]
 
 Rows of the tables are repeated under new names until there are enough; cases that share an image do so in each
 repetition. Painted images stand under every name, so that what is measured is the work and never the skill. Memory is
@@ -46,12 +46,12 @@ class Cost:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, required=True, help="folder with SCIN's two tables")
-    parser.add_argument("--cases", default="5033,20000", help="how many cases, several by commas")
+    parser.add_argument("--cases", type=int, nargs="+", default=(5033, 20000), help="how many cases")
     parser.add_argument("--longest", type=int, default=160, help="longer side of the painted images, in pixels")
     parser.add_argument("--write", type=Path, help="write the page, Markdown, here")
     options = parser.parse_args()
     load, rows = os.getloadavg(), []
-    for count in map(int, options.cases.split(",")):
+    for count in options.cases:
         with tempfile.TemporaryDirectory(prefix="dermis-scin-") as folder:
             costs = measure(options.tables, Path(folder), count, longest=options.longest)
         rows += [[f"{count:,}", step, f"{cost.seconds:,.0f}", f"{cost.peak_mb:,.0f}"] for step, cost in costs.items()]
