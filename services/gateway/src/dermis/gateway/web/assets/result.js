@@ -81,7 +81,7 @@ const declined = ({ reason }) => el("section", { className: "card declined" }, e
   el("p", {}, has(`abstention.${reason}`) ? el("strong", {}, t(`abstention.${reason}`)) : "", " ", t("abstention.text")), againLink("abstention.again"));
 
 const rejected = (known) => el("section", { className: "card declined" }, el("h2", {}, icon("UNUSABLE"), t("outcome.REJECTION")),
-  el("p", {}, t("rejection.text")), verdicts(known), againLink("rejection.again"));
+  el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
 
 const againLink = (key) => el("p", { className: "no-print" }, el("a", { className: "button main", href: `/${location.search}` }, icon("camera"), t(key)));
 
