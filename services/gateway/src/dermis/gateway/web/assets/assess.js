@@ -60,7 +60,7 @@ function fill() {
   steps.show(steps.asked || draft.step);
 }
 
-const chosen = (name) => (name === "age_group" && draft.answers.under_18 ? [UNDER_18] : [draft.answers[name] ?? ""].flat());
+const chosen = (name) => (name === "age_group" && draft.answers.under_18 ? [UNDER_18] : [draft.answers[name] ?? []].flat());
 
 /** Whatever is changed makes it another case: the key of one that may have been sent is dropped. */
 function changed() {
@@ -143,7 +143,7 @@ function tick(input) {
 
 /** Go on without an answer to what is in view. */
 function skip() {
-  for (const each of boxes) if (each.name === steps.name) each.checked = each.type === "radio" && !each.value;
+  for (const each of boxes) if (each.name === steps.name) each.checked = false;
   changed();
   steps.next();
 }
