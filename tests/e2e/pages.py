@@ -21,9 +21,9 @@ _QUIET = ("quic", "extensions", "background-networking", "component-update", "sy
 _CUT = re.compile(r"net::ERR_|Failed to load resource|the server responded with a status of")
 
 
-def launch(playwright: Playwright, path: str, *more: str) -> Browser:
+def launch(playwright: Playwright, path: str) -> Browser:
     return playwright.chromium.launch(
-        executable_path=path, args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in _QUIET), *more]
+        executable_path=path, args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in _QUIET)]
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core.red_flags import red_flags
@@ -113,12 +113,13 @@ def test_skipping_takes_an_answer_back(page: Page) -> None:
     expect(page.locator("[value=FLAT]")).not_to_be_checked()
 
 
-@pytest.fixture(scope="module")
-def with_camera() -> Iterator[Browser]:
+@pytest.fixture
+def with_camera(browser: Browser) -> Iterator[Browser]:
     """A browser whose camera shows a pattern of its own."""
-    with sync_playwright() as playwright:
-        fakes = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-        yield pages.launch(playwright, pages.CHROMIUM, *fakes)
+    fakes = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    another = browser.browser_type.launch(executable_path=pages.CHROMIUM, args=fakes)
+    yield another
+    another.close()
 
 
 def test_the_camera_opens_with_the_frame_of_the_shot(with_camera: Browser, system: System) -> None:
