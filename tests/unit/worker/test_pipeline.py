@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from dermis.shared.case import (
     Erased,
     Failed,
+    ModelKnowledge,
     OpenCase,
     OutcomeKind,
     Received,
@@ -36,6 +37,7 @@ from dermis.shared.manifest import (
     Condition,
     FeatureField,
     FeatureSchema,
+    Knowledge,
     Manifest,
     OutlierRule,
     PredictionSets,
@@ -271,6 +273,17 @@ def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None
     assert [notice.notice for notice in outcome.notices] == ["UNDER_18"]
 
 
+def test_a_result_says_what_its_model_knows_and_from_when_a_condition_says_how_soon() -> None:
+    made = world(skin())
+    words = Knowledge(kind="a rash", unknown=("a growth",), data="drawings", scale="painted", measured_on={})
+    made.manifest = MANIFEST.model_copy(update={"knowledge": words, "urgency_threshold": 0.35})
+    made.work()
+    outcome = read(made.pipeline(), JOB).outcome
+    assert outcome is not None
+    assert outcome.knowledge == ModelKnowledge(kind="a rash", unknown=("a growth",), data="drawings", painted=True)
+    assert outcome.urgency_threshold == 0.35
+
+
 def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
     made = world(skin())
     made.linear = False
@@ -431,6 +444,7 @@ def test_what_can_never_work_fails_the_attempt(fault: Exception) -> None:
     made.work()
     failed = Failed.model_validate_json(made.store.get(failed_key(JOB.owner, JOB.case_id, 1)))
     assert failed.attempt == 1
+    assert [flag.flag for flag in failed.red_flags] == ["FEVER"]
     assert made.status() is Status.FAILED
     assert list(made.store.list("open/")) == []
 

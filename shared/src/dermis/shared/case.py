@@ -178,7 +178,9 @@ class Measured(Fact):
     """How well this version was measured on cases of this self-reported Fitzpatrick group, or on `ALL` where none is given.
 
     Shares of `n` cases with their 95 % intervals, None where the cases were too few for one; `floor_*` is the best constant
-    list on the same cases (on all of them in reports that have none for the group), `data` what was measured on.
+    list on the same cases (on all of them in reports that have none for the group), `data` what was measured on. `people`:
+    how many independent people the cases are of, None where the report does not say. `scale`: who said which type the
+    people tested are of; a person's own word and a clinician's estimate are not the same.
     """  # noqa: E501 - a text of the OpenAPI file
 
     group: str
@@ -192,6 +194,20 @@ class Measured(Fact):
     floor_top_1: float
     floor_top_3: float
     data: str
+    people: int | None = None
+    scale: Literal["self_reported", "estimated"] = "self_reported"
+
+
+class ModelKnowledge(Fact):
+    """What the model that answered knows and what not, from its manifest: the same words as there.
+
+    `painted`: its cases were drawings, and it was never tested on people.
+    """
+
+    kind: str
+    unknown: tuple[str, ...] = ()
+    data: str = ""
+    painted: bool = False
 
 
 class Outcome(Fact):
@@ -220,16 +236,23 @@ class Outcome(Fact):
     heatmaps: tuple[Heatmap, ...] = ()
     measured: Measured | None = None
     grouped_answer: GroupedAnswer | None = None
+    knowledge: ModelKnowledge | None = None
+    urgency_threshold: float | None = None
+    """Probability from which a condition says how soon to have it looked at; None in outcomes from before it."""
 
 
 class Failed(Fact):
-    """`failed/<k>.json`: ends attempt k and closes the case; our fault, not the images'."""
+    """`failed/<k>.json`: ends attempt k and closes the case; our fault, not the images'.
+
+    The red flags of the answers stand all the same.
+    """
 
     case_id: str
     attempt: int
     failed_at: datetime
     reason: str
     detail: str
+    red_flags: tuple[RedFlag, ...] = ()
 
 
 class Erased(Fact):

@@ -1,7 +1,9 @@
 """What a caller sends: the answers that a person gave, in the words of the SCIN data set, and a few codes."""
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic's own; typing's is refused before Python 3.12
 
 AgeGroup = Literal[
     "AGE_UNKNOWN",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelRef, Outcome, OutcomeKind
+from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelKnowledge, ModelRef, Outcome, OutcomeKind
 from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
@@ -99,8 +99,17 @@ def answer(
             else outcome.red_flags,
             "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
             "measured": measured_for(ports.models.evaluation(manifest), fitzpatrick),
+            "knowledge": _knowledge(manifest),
+            "urgency_threshold": manifest.urgency_threshold,
             "stages": stages.taken(),
         }
+    )
+
+
+def _knowledge(manifest: Manifest) -> ModelKnowledge | None:
+    words = manifest.knowledge
+    return words and ModelKnowledge(
+        kind=words.kind, unknown=words.unknown, data=words.data, painted=words.scale == "painted"
     )
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway.catalog import Catalog
 from dermis.gateway.convert import new_case_of
 from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, WritingOwner
 from dermis.gateway.middleware import CALLER_KEY
@@ -53,7 +54,8 @@ _page = functools.partial(router.api_route, methods=["GET", "HEAD"])
 @_page("/")
 @_page("/cases/{_case_id}")
 async def page(request: Request, parts: PartsOf) -> HTMLResponse:
-    return case_page(request, parts.settings)
+    demo = await run_in_threadpool(Catalog(store=parts.pipeline.store).answers_as_demo)
+    return case_page(request, parts.settings, demo=demo)
 
 
 @_page("/privacy")

@@ -90,10 +90,13 @@ _TEMPLATES.globals.update(plain_only=PLAIN_ONLY)
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
-def case_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
-    """Return the form and the result in one: the same for everyone of a language, so made once."""
+def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTMLResponse:
+    """Return the form and the result in one: the same for everyone of a language, so made once.
+
+    `demo`: cases are answered by a demo model, which the page says before the first tap.
+    """
     language, keep = _spoken(request)
-    return _respond(request, language, *_case_page(language, keep, settings))
+    return _respond(request, language, *_case_page(language, keep, settings, demo))
 
 
 def plain_case_page(request: Request, state: CaseState) -> HTMLResponse:
@@ -128,7 +131,7 @@ def render(template: str, language: str, **values: Any) -> str:
 
 
 @cache
-def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[bytes, bytes]:
+def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) -> tuple[bytes, bytes]:
     words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
     script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
     values = {
@@ -140,6 +143,7 @@ def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[byt
         "operator": operator_of(settings),
         "script_texts": script_texts,
         "red_flags": _RED_FLAGS.read_text(encoding="utf-8"),
+        "demo": demo,
         "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()
