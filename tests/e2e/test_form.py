@@ -44,7 +44,8 @@ def test_a_warning_sign_is_sent_and_answered_without_a_photo(page: Page, system:
     page.locator("#agree").check()
     page.locator("#send").click()
     wait_for_result(page)
-    expect(page.locator("#answer > *").first).to_contain_text("fever or chills")
+    expect(page.locator("#answer > *").first).to_contain_text("Today")
+    expect(page.locator("#answer")).to_contain_text("fever or chills")
     stored = received(system, page)
     assert stored["images"] == []
     assert stored["self_report"]["warning_signs"] == ["FEVER_WITH_RASH"]
@@ -183,6 +184,30 @@ def test_a_photo_is_sent_once(page: Page) -> None:
     send(page)
     wait_for_result(page)
     assert sum(size > photo / 2 for size in sent) == 1
+
+
+def test_where_what_was_sent_ahead_is_gone_the_photos_come_with_the_case(page: Page, system: System) -> None:
+    with page.expect_response("**/v1/uploads") as ahead:
+        choose(page, IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    page.evaluate("id => fetch(`/v1/uploads/${id}`, { method: 'DELETE' })", ahead.value.json()["id"])
+    send(page)
+    wait_for_result(page)
+    assert len(received(system, page)["images"]) == 1
+
+
+def test_a_photo_that_is_removed_is_taken_back(page: Page) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    with page.expect_request(lambda request: request.method == "DELETE" and "/v1/uploads/" in request.url):
+        page.locator("#slot-CLOSE_UP .remove").click()
+
+
+def test_the_photos_of_anyone_under_18_are_taken_back(page: Page) -> None:
+    choose(page, IMAGES[0])
+    expect(page.locator(".mark.USABLE")).to_be_visible()
+    with page.expect_request(lambda request: request.method == "DELETE" and "/v1/uploads/" in request.url):
+        answer(page, age_group="UNDER_18")
 
 
 def test_an_adult_says_so_and_a_report_of_the_form_is_one_of_the_vocabulary(page: Page, system: System) -> None:

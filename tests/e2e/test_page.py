@@ -365,7 +365,7 @@ def test_no_camera_data_arrives_and_the_image_is_upright(page: Page, system: Sys
         sent.append(route.request.post_data_buffer or b"")
         route.continue_()
 
-    page.route(re.compile(r"/v1/(cases|images:assess)$"), keep)
+    page.route(re.compile(r"/v1/(cases|uploads)$"), keep)
     choose(page, tmp_path / "ada.jpg")
     expect(page.locator(".mark.USABLE")).to_be_visible()
     page.locator("#slot-CLOSE_UP .rotate").click()
@@ -538,7 +538,7 @@ def test_a_refusal_of_the_api_is_read_as_of_photos(page: Page) -> None:
     detail = "the image: An image of 1 pixel shows nothing; send images of at least 32"
     problem = {"title": "Unprocessable Content", "detail": detail, "reason": "IMAGE_DIMENSIONS", "status": 422}
     page.route(
-        "**/v1/images:assess",
+        "**/v1/uploads",
         lambda route: route.fulfill(status=422, content_type="application/problem+json", body=json.dumps(problem)),
     )
     choose(page, IMAGES[0])
