@@ -61,7 +61,10 @@ function lead(known) {
   const { kind } = known.outcome;
   if (kind === "REJECTION") return [urgency(known), rejected(known)];
   if (isDemo(known)) return [known.guidance.urgency ? urgency(known) : null, demo(sample)];
-  if (kind === "ABSTENTION") return [declined(known.outcome), urgency(known), known.outcome.model ? doctor(known) : null];
+  if (kind === "ABSTENTION") {
+    const both = [declined(known.outcome), urgency(known)];
+    return [...(known.guidance.urgency ? both.reverse() : both), known.outcome.model ? doctor(known) : null];
+  }
   return [urgency(known), conditions(known), guidance(known), doctor(known)];
 }
 
