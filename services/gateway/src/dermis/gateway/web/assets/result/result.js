@@ -56,13 +56,13 @@ function answer(known) {
   ];
 }
 
-/** How soon, and what a model says that may say something. */
+/** How soon, and what a model says that may say something; without an answer the words on it say what silence means. */
 function lead(known) {
-  const { kind } = known.outcome;
-  if (kind === "REJECTION") return [urgency(known), rejected(known)];
-  if (isDemo(known)) return [known.guidance.urgency ? urgency(known) : null, demo(sample)];
-  if (kind === "ABSTENTION") return [declined(known.outcome), urgency(known), known.outcome.model ? doctor(known) : null];
-  return [urgency(known), conditions(known), guidance(known), doctor(known)];
+  const { kind, model } = known.outcome, soon = urgency(known);
+  if (kind === "DIFFERENTIAL" && !isDemo(known)) return [soon, conditions(known), guidance(known), doctor(known)];
+  const first = known.guidance.urgency ? soon : null;
+  if (kind === "REJECTION") return [first, rejected(known)];
+  return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
 }
 
 /** A made-up case, answered as by a real model. */
