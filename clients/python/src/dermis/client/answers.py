@@ -54,6 +54,14 @@ class CaseImage(ResponseModel):
     quality: QualityReport | None
 
 
+class ImageUpload(ResponseModel):
+    """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
+
+    id: str
+    expires_at: datetime
+    quality: QualityReport | None
+
+
 class Failure(ResponseModel):
     """Why a case could not be finished: a fault of the system, not of the images."""
 

@@ -28,6 +28,14 @@ class CaseImage(BaseModel):
     quality: QualityReport | None
 
 
+class ImageUpload(BaseModel):
+    """An image that is kept ahead of its case; `quality` null where no worker judged it in time: its case will have it."""  # noqa: E501 - a text of the OpenAPI file
+
+    id: str
+    expires_at: datetime
+    quality: QualityReport | None
+
+
 class Failure(BaseModel):
     """Why a case could not be finished: our fault, not the images'."""
 

@@ -90,6 +90,13 @@ IMAGE_BODY: dict[str, Any] = {
         }
     },
 }
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        media_type: {"schema": {"type": "string", "format": "binary"}}
+        for media_type in (*_IMAGE_TYPES.split(", "), "application/octet-stream")
+    },
+}
 CASE_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -98,6 +105,13 @@ CASE_BODY: dict[str, Any] = {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {
+                    "uploads": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_IMAGES,
+                        "items": {"type": "string"},
+                        "description": "ids of images that were sent to `/v1/uploads`, in order, in place of `images`",
+                    },
                     "images": {
                         "type": "array",
                         "maxItems": MAX_IMAGES,

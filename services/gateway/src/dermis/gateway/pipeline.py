@@ -14,6 +14,7 @@ from dermis.gateway.core.listing import Listed, fold_keys
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
+from dermis.gateway.image_uploads import ImageUploads
 from dermis.gateway.problems import fault
 from dermis.gateway.submission import Retry, Submissions
 from dermis.shared.case import (
@@ -61,6 +62,10 @@ class CasePipeline:
     async def submit_once(self, case: NewCase, retry: Retry, *, owner: str, line: str = "") -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; see `Submissions.submit_once`."""
         return await self._submissions.submit_once(case, retry, owner=owner, line=line)
+
+    async def submitted(self, retry: Retry, *, owner: str) -> Received | None:
+        """Return the case that `retry` has stored before, if it stands."""
+        return await self._submissions.submitted(retry, owner=owner)
 
     async def read(self, case_id: str, *, owner: str) -> CaseState:
         """Return what is known of a case; NOT_FOUND if there is none or it was erased."""
@@ -190,6 +195,10 @@ class CasePipeline:
             yield scratch_id
         finally:
             await run_in_threadpool(self.store.delete, scratch_key(scratch_id))
+
+    @property
+    def uploads(self) -> ImageUploads:
+        return ImageUploads(store=self.store, clock=self.clock)
 
     @property
     def _submissions(self) -> Submissions:

@@ -79,7 +79,7 @@ const declined = ({ reason }) => el("section", { className: "card declined" }, e
   has(`abstention.${reason}`) ? el("p", {}, el("strong", {}, t(`abstention.${reason}`))) : null, el("p", {}, t("abstention.text")), againLink("abstention.again"));
 
 const rejected = (known) => el("section", { className: "card declined" }, el("h2", {}, icon("UNUSABLE"), t("outcome.REJECTION")),
-  el("p", {}, t("rejection.text")), verdicts(known), againLink("rejection.again"));
+  el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
 
 const failure = (known) => [
   el("section", { className: "card problem" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")),
