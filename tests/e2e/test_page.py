@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Page, Route, TimeoutError, expec
 
 from dermis.gateway.web.languages import texts
 from tests.e2e.conftest import System
-from tests.e2e.pages import IMAGES, answer, choose, send, wait_for_result
+from tests.e2e.pages import IMAGES, answer, choose, send, step, wait_for_result
 
 pytestmark = pytest.mark.browser
 
@@ -71,17 +71,14 @@ def test_nothing_can_be_tapped_that_would_be_lost(page: Page, system: System) ->
     waiting: list[Route] = []
     page.route("**/assets/app.js", lambda route: waiting.append(route))
     page.goto(system.url, wait_until="commit")
-    button, box = page.locator("#slot-CLOSE_UP .choose"), page.locator("[name=other_symptoms][value=FEVER]")
+    button, box = page.locator("#next"), page.locator("[name=warning_signs][value=VERY_ILL]")
     expect(button).to_be_visible()
     for each in (button, box):
         with pytest.raises(TimeoutError):
             each.click(trial=True, timeout=500)
     waiting[0].continue_()
-    with page.expect_file_chooser() as chooser:
-        button.click()
-    chooser.value.set_files(IMAGES[0])
-    expect(page.locator(".mark.USABLE")).to_be_visible()
     box.check()
+    expect(page.locator("#alarm")).to_be_visible()
     expect(page.locator("#draft")).to_contain_text("24 hours at most")
     expect(box).to_be_checked()
 
@@ -102,9 +99,7 @@ def test_a_dark_image_is_told_and_taken_again(page: Page, dark: Path) -> None:
     expect(slot.locator(".mark.UNUSABLE")).to_contain_text("Can't be used")
     expect(slot).to_contain_text("Too dark")
     expect(slot.locator(".pair svg")).to_have_count(2)
-    button = (
-        slot.get_by_role("button", name="Take it again").or_(slot.get_by_role("button", name="Choose another")).first
-    )
+    button = slot.get_by_role("button", name="Retake").or_(slot.get_by_role("button", name="Choose from gallery")).first
     with page.expect_file_chooser() as chooser:
         button.click()  # one tap
     chooser.value.set_files(IMAGES[0])
@@ -113,9 +108,9 @@ def test_a_dark_image_is_told_and_taken_again(page: Page, dark: Path) -> None:
 
 
 def test_dark_images_alone_are_a_rejection_that_says_what_to_do(page: Page, dark: Path) -> None:
+    answer(page, warning_signs="SHORTNESS_OF_BREATH")
     choose(page, dark)
     expect(page.locator(".mark.UNUSABLE")).to_be_visible()
-    answer(page, other_symptoms="SHORTNESS_OF_BREATH")
     send(page)
     expect(page.locator("#send-status")).to_contain_text("None of your photos can be used")
     page.locator("#send").click()
@@ -125,7 +120,7 @@ def test_dark_images_alone_are_a_rejection_that_says_what_to_do(page: Page, dark
     expect(page.locator("#answer")).to_contain_text("Turn towards a window or a lamp")
     expect(page.get_by_role("heading", name="What it may be")).to_have_count(0)
     page.get_by_role("link", name="Take new photos").click()
-    expect(page.get_by_role("button", name="Get the result")).to_be_visible()
+    expect(page.get_by_role("button", name="None of these")).to_be_visible()
 
 
 def unlike() -> bytes:
@@ -160,10 +155,12 @@ def test_a_fourth_image_is_refused_and_an_unreadable_one_told(page: Page, tmp_pa
 
 
 def test_what_is_missing_is_said_and_focused(page: Page) -> None:
+    step(page, "send")
     page.locator("#send").click()
     expect(page.locator("#images-fault")).to_contain_text("Add at least one photo")
     choose(page, IMAGES[0])
     expect(page.locator(".slot .mark")).to_be_visible()
+    step(page, "send")
     page.locator("#send").click()
     expect(page.locator("#agree-fault")).to_contain_text("Tick the box")
     expect(page.locator("#agree")).to_be_focused()
@@ -173,7 +170,10 @@ def test_none_of_these_excludes_the_others_and_the_drawing_ticks_the_list(page: 
     answer(page, other_symptoms="FEVER")
     answer(page, other_symptoms="NO_RELEVANT_SYMPTOMS")
     expect(page.locator("[value=FEVER]")).not_to_be_checked()
+    step(page, "body_parts")
     page.locator(".part[data-part=TORSO_BACK]").click()
+    expect(page.locator("#where")).to_have_text("Back")
+    page.get_by_text("Choose from a list").click()
     expect(page.get_by_label("Back", exact=True)).to_be_checked()
     page.get_by_label("Back", exact=True).uncheck()
     expect(page.locator(".part.on")).to_have_count(0)
@@ -183,11 +183,14 @@ def test_a_reload_loses_nothing_and_a_sent_draft_leaves_the_device(page: Page, s
     choose(page, IMAGES[0])
     expect(page.locator(".mark.USABLE")).to_be_visible()
     answer(page, body_parts="LEG", age_group="AGE_40_TO_49")
-    page.get_by_label("Assess it, and keep it").check()
+    step(page, "send")
+    page.get_by_label("Analyse it, and keep it").check()
     page.locator("#agree").check()
     page.reload()
-    expect(page.get_by_label("Assess it, and keep it")).to_be_checked()
+    expect(page.locator(".step.now")).to_have_attribute("data-step", "send")
+    expect(page.get_by_label("Analyse it, and keep it")).to_be_checked()
     expect(page.locator("#draft")).to_contain_text("We kept what you had begun")
+    step(page, "photo")
     expect(page.locator(".mark.USABLE")).to_be_visible()
     expect(page.locator("[value=LEG]")).to_be_checked()
     expect(page.locator("[value=AGE_40_TO_49]")).to_be_checked()
@@ -239,6 +242,7 @@ def test_the_network_is_cut_half_way_and_a_second_tap_makes_no_second_case(page:
             route.fulfill(response=response)
 
     page.route("**/v1/cases", cut)
+    step(page, "send")
     page.locator("#agree").check()
     page.locator("#send").dblclick()
     expect(page.locator("#send-status")).to_contain_text(re.compile("offline|connection broke"))
@@ -254,6 +258,7 @@ def test_the_network_is_cut_half_way_and_a_second_tap_makes_no_second_case(page:
 def test_a_reload_while_offline_sends_the_same_case(page: Page) -> None:
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_have_count(1)
+    step(page, "send")
     page.locator("#agree").check()
     page.route("**/v1/cases", lambda route: route.abort("connectionreset"))
     keys: list[str] = []
@@ -301,7 +306,7 @@ def test_back_leads_to_an_empty_form_and_forward_to_the_result(page: Page) -> No
     send(page)
     wait_for_result(page)
     page.go_back()
-    expect(page.get_by_role("button", name="Get the result")).to_be_visible()
+    expect(page.get_by_role("button", name="None of these")).to_be_visible()
     expect(page.locator(".slot.filled")).to_have_count(0)
     page.get_by_role("link", name="Back to your result").click()
     wait_for_result(page)
@@ -488,9 +493,10 @@ def test_the_whole_way_by_keyboard_alone(page: Page) -> None:
 def test_it_speaks_spanish_to_whoever_reads_it(page: Page) -> None:
     page.get_by_role("link", name="Español").click()
     expect(page.locator("html")).to_have_attribute("lang", "es")
+    answer(page, warning_signs="MOUTH_SORES")
+    expect(page.locator("#alarm")).to_contain_text("Vea a un médico hoy")
     choose(page, IMAGES[0])
     expect(page.locator(".mark.USABLE")).to_contain_text("Buena")
-    answer(page, other_symptoms="MOUTH_SORES")
     problem = {
         "title": "Content Too Large",
         "detail": "the body is said to hold too much",
@@ -559,7 +565,6 @@ def test_the_three_real_images_of_one_case_get_a_result(page: Page) -> None:
         choose(page, image, slot=shot_type)
     expect(page.locator(".mark")).to_have_count(3)
     answer(page, fitzpatrick_skin_type="FST4")
-    page.locator("#agree").check()
-    page.locator("#send").click()
+    send(page)
     wait_for_result(page)
     expect(page.locator("#answer .urgency")).to_be_visible()

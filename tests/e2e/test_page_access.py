@@ -19,7 +19,7 @@ from dermis.shared.bundles import point, publish
 from dermis.shared.manifest import EVALUATION_FILE, VersionRef
 from dermis.standalone import demo
 from tests.e2e.conftest import System
-from tests.e2e.pages import IMAGES, SIZES, answer, choose, send, wait_for_result
+from tests.e2e.pages import IMAGES, SIZES, answer, choose, send, step, wait_for_result
 from tests.unit.gateway.conftest import Gateway
 
 pytestmark = pytest.mark.browser
@@ -49,10 +49,17 @@ def faults(page: Page) -> list[str]:
 
 def test_no_screen_of_a_case_has_a_fault(page: Page, context: BrowserContext, dark: Path) -> None:
     assert faults(page) == []
+    answer(page, warning_signs="VERY_ILL")
+    assert faults(page) == []
     choose(page, IMAGES[0])
     choose(page, dark, slot="AT_DISTANCE")
-    answer(page, body_parts="ARM", related_category="RASH", fitzpatrick_skin_type="FST6", other_symptoms="FEVER")
     expect(page.locator(".mark.UNUSABLE")).to_be_visible()
+    assert faults(page) == []
+    answer(page, body_parts="ARM", related_category="RASH", fitzpatrick_skin_type="FST6", other_symptoms="FEVER")
+    for name in ("age_group", "related_category", "body_parts", "other_symptoms", "fitzpatrick_skin_type"):
+        step(page, name)
+        assert faults(page) == [], name
+    step(page, "send")
     page.locator("#send").click()
     expect(page.locator("#agree-fault")).not_to_be_empty()
     assert faults(page) == []
