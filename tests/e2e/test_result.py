@@ -18,6 +18,7 @@ from dermis.standalone import demo
 from tests.e2e import pages
 from tests.e2e.conftest import System, files, finish, running
 from tests.e2e.pages import IMAGES, wait_for_result
+from tests.e2e.test_page_access import faults
 from tests.support.research_bundle import publish_research
 
 pytestmark = pytest.mark.browser
@@ -227,7 +228,8 @@ def test_the_print_is_one_page_with_the_photos_in_it(research: System, look: Any
     assert pdf.count(b"/Subtype /Image") >= 3
     page.emulate_media(media="print")
     printed = page.locator("main").inner_text()
-    for text in ("When it began", "1 to 4 weeks", "Itching", "fever or chills", "lists:", "Tested on 248 people"):
+    itching = texts("en")["answer.condition_symptoms.ITCHING"]
+    for text in ("When it began", "1 to 4 weeks", itching, "fever or chills", "lists:", "Tested on 248 people"):
         assert text.casefold() in printed.casefold(), text
 
 
@@ -238,3 +240,24 @@ def test_the_print_of_a_demo_is_marked_and_lists_nothing(system: System, look: A
     printed = page.locator("main").inner_text()
     assert "DEMO. Not a medical answer." in printed
     assert [name for name in NAMES if name in printed] == []
+
+
+def test_what_it_turned_out_to_be_can_be_said(research: System, look: Any) -> None:
+    page = look(research, submit(research, IMAGES[0]))
+    page.get_by_text("Do you know what it was?").click()
+    page.get_by_label("It was").select_option("OTHER")
+    page.get_by_label("Who says so?").select_option("DOCTOR")
+    with page.expect_response("**/feedback") as kept:
+        page.get_by_role("button", name="Send", exact=True).click()
+    assert kept.value.status == 201
+    expect(page.get_by_text("Thank you. It is kept with the case")).to_be_visible()
+
+
+def test_no_screen_of_a_research_models_answer_has_a_fault(research: System, look: Any) -> None:
+    for image in (IMAGES[0], unlike(), black()):
+        page = look(research, submit(research, image, **RASH | {"other_symptoms": ["JOINT_PAIN"]}))
+        page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        if buttons := page.locator("button[aria-pressed]").all():
+            buttons[0].click()
+            expect(page.locator(".over").first).to_be_visible()
+        assert faults(page) == []
