@@ -38,7 +38,7 @@ What each command takes on SCIN's tables with painted images, at two numbers of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class CommandCost:
     seconds: float
     peak_mb: float
 
@@ -47,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, required=True, help="folder with SCIN's two tables")
     parser.add_argument("--cases", type=int, nargs="+", default=(5033, 20000), help="how many cases")
-    parser.add_argument("--longest", type=int, default=160, help="longer side of the painted images, in pixels")
+    parser.add_argument("--longest", type=int, default=96, help="longer side of the painted images, in pixels")
     parser.add_argument("--write", type=Path, help="write the page, Markdown, here")
     options = parser.parse_args()
     load, rows = os.getloadavg(), []
@@ -67,7 +67,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return markdown_table(["cases", "command", "seconds", "most memory, MB"], rows)
 
 
-def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str, Cost]:
+def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str, CommandCost]:
     """Return what each command costs on `count` cases; everything that they write lies in `folder`."""
     multiply(tables, folder / "tables", count)
     data, store = (folder / "scin").as_uri(), (folder / "store").as_uri()
@@ -91,7 +91,7 @@ def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str
     return costs
 
 
-def run(arguments: Sequence[str], folder: Path) -> Cost:
+def run(arguments: Sequence[str], folder: Path) -> CommandCost:
     """Run a `dermis` command and return its cost; CalledProcessError with its words where it fails."""
     start = time.monotonic()
     with (folder / "log.txt").open("w+", encoding="utf-8") as log:
@@ -105,7 +105,7 @@ def run(arguments: Sequence[str], folder: Path) -> Cost:
         log.seek(0)
         if code:
             raise subprocess.CalledProcessError(code, arguments, stderr=log.read()[-2000:])
-    return Cost(seconds=seconds, peak_mb=max(peak) / 2**20)
+    return CommandCost(seconds=seconds, peak_mb=max(peak) / 2**20)
 
 
 def looks(process: psutil.Process) -> Iterator[float]:
