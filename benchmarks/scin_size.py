@@ -48,12 +48,13 @@ def main() -> int:
     parser.add_argument("--tables", type=Path, required=True, help="folder with SCIN's two tables")
     parser.add_argument("--cases", type=int, nargs="+", default=(5033, 20000), help="how many cases")
     parser.add_argument("--longest", type=int, default=96, help="longer side of the painted images, in pixels")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="a setting of training, NAME=VALUE")
     parser.add_argument("--write", type=Path, help="write the page, Markdown, here")
     options = parser.parse_args()
     load, rows = os.getloadavg(), []
     for count in options.cases:
         with tempfile.TemporaryDirectory(prefix="dermis-scin-") as folder:
-            costs = measure(options.tables, Path(folder), count, longest=options.longest)
+            costs = measure(options.tables, Path(folder), count, longest=options.longest, settings=options.settings)
         rows += [[f"{count:,}", step, f"{cost.seconds:,.0f}", f"{cost.peak_mb:,.0f}"] for step, cost in costs.items()]
         print(table(rows), flush=True)
     packages = ("tensorflow-cpu", "keras", "pandas")
@@ -67,22 +68,21 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return markdown_table(["cases", "command", "seconds", "most memory, MB"], rows)
 
 
-def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str, CommandCost]:
+def measure(tables: Path, folder: Path, count: int, *, longest: int, settings: Sequence[str]) -> dict[str, CommandCost]:
     """Return what each command costs on `count` cases; everything that they write lies in `folder`."""
     multiply(tables, folder / "tables", count)
     data, store = (folder / "scin").as_uri(), (folder / "store").as_uri()
     cache, split = str(folder / "cache"), str(folder / "split.json")
     source = (folder / "tables").as_uri()
+    train: tuple[str, ...] = ("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache)
+    train += tuple(part for setting in settings for part in ("--set", setting))
     commands = {
         "data paint": ("data", "paint", "--source", source, "--longest", str(longest), str(folder / "scin")),
         "data profile": ("data", "profile", "--data", data, "--out", str(folder / "profile")),
         "data images": ("data", "images", "--data", data, "--local", "--processes", "2", "--out", str(folder / "look")),
         "data split": ("data", "split", "--data", data, "--out", split),
-        "train scin": ("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache),
-        "train scin, features cached": (
-            *("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache),
-            *("--set", "seed=1"),
-        ),
+        "train scin": train,
+        "train scin, features cached": (*train, "--set", "seed=1"),
     }
     costs = {}
     for step, arguments in commands.items():
