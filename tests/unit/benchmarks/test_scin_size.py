@@ -29,11 +29,11 @@ def test_repeated_rows_are_new_cases_that_share_what_theirs_share(tmp_path: Path
     first = [images[0][0] for images in scin.cases["images"]]
     assert [first.count(key) for key in first[:3]] == [2, 2, 1]
     assert first[12] == first[13] != first[0]
-    assert first[0] == rows[0]["image_1_path"], "the first repetition keeps its names"
+    assert rows[0]["image_1_path"].endswith(first[0]), "the first repetition keeps its names"
     assert scin.labels("scin-all").has_label.sum() == 30
 
 
-def test_the_most_that_a_process_holds_is_seen(tmp_path: Path) -> None:
+def test_the_most_that_a_process_holds_is_seen() -> None:
     code = "import time; kept = bytearray(80 << 20); kept[::4096] = b'x' * len(kept[::4096]); time.sleep(1)"
     process = psutil.Popen(["python3", "-c", code])
     assert 80 << 20 < max(scin_size.looks(process)) < 160 << 20
