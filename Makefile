@@ -241,6 +241,8 @@ lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/python scripts/generate_settings.py --check
 	.venv/bin/python scripts/generate_helm_values.py --check
 	.venv/bin/python scripts/generate_decisions.py --check
+	.venv/bin/python scripts/generate_red_flags.py --check
+	.venv/bin/python scripts/generate_sample_case.py --check
 	.venv/bin/python scripts/check_version.py
 
 .PHONY: hooks package release-check

@@ -30,8 +30,12 @@ MISSING = "floor: logistic regression, which answers are missing"
 MISSING_IN_TABLE = "floor: logistic regression, what is missing in the table"
 ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
 PAIRS = (
-    *((ANSWERS, REGRESSION), (ANSWERS, MISSING), (IMAGES, REGRESSION)),
-    *((BOTH, REGRESSION), (BOTH, ANSWERS), (BOTH, IMAGES)),
+    (ANSWERS, REGRESSION),
+    (ANSWERS, MISSING),
+    (IMAGES, REGRESSION),
+    (BOTH, REGRESSION),
+    (BOTH, ANSWERS),
+    (BOTH, IMAGES),
 )
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 PENALTIES = tuple({"head.l2": l2} for l2 in ("0.002", "0.006", "0.02"))
