@@ -52,7 +52,7 @@ def vision_config(folder: Path) -> Mapping[str, Any]:
     return vision
 
 
-@keras.saving.register_keras_serializable("dermis")  # type: ignore[untyped-decorator]
+@keras.saving.register_keras_serializable("dermis")
 class LearnedArray(layers.Layer):  # type: ignore[misc]
     """Adds an array of its own, of the shape of one input."""
 
