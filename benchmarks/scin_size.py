@@ -3,9 +3,9 @@
     make scin-size TABLES=FOLDER [CASES="5033 20000"] [OUT=scin-size.md]
 
 Rows of the tables are repeated under new names until there are enough; cases that share an image do so in each
-repetition. Painted images stand under every name, so that what is measured is the work and never the skill; `train again` finds
-their features in the cache. Memory is
-the sum over a command and its children of the pages that each has for itself and its part of the shared ones (PSS).
+repetition. Painted images stand under every name: what is measured is the work, never the skill. `train again`
+finds their features in the cache. Memory is the sum over a command and its children of the pages that each has for
+itself and its part of the shared ones (PSS).
 """
 
 import argparse

@@ -44,7 +44,7 @@ def test_rows_count_what_the_worker_answers() -> None:
     row = rows[GROUPED, "", ""]
     assert row.n == report.n == len(made)
     level = {"CONDITION": "conditions", "GROUP": "groups", "BROAD_GROUP": "broad groups", None: "abstained"}
-    seen = [level[answer.grouped_answer and answer.grouped_answer.level] for answer in answers]
+    seen = [level[answer.grouped_answer.level if answer.grouped_answer else None] for answer in answers]
     assert row.levels == pytest.approx({name: seen.count(name) / len(seen) for name in LEVELS}, abs=1e-4)
     places = {condition.id: k for k, condition in enumerate(CONDITIONS)}
     covered, held = [], []
