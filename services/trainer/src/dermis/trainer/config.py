@@ -23,14 +23,16 @@ class Stage:
     """One stage. `after`: the layer of the backbone after which it is trained; None: the head alone, "": all of it.
 
     `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew
-    each time. `pseudo`: unlabelled cases train too, with pseudo-labels, where the model so far gives a condition at
-    least this probability.
+    each time. `solver`: "adamw" goes step by step; "lbfgs" fits the answers branch alone, at once and to the end, and
+    leaves the rest as it is (`training.answers`): one epoch. `pseudo`: unlabelled cases train too, with pseudo-labels,
+    where the model so far gives a condition at least this probability.
     """
 
     after: str | None = None
     epochs: int = 20
     learning_rate: float = 3e-3
     images: Literal["cached", "augmented"] = "cached"
+    solver: Literal["adamw", "lbfgs"] = "adamw"
     pseudo: float | None = None
 
 
