@@ -77,14 +77,21 @@ def crossed(choices: Sequence[Blocks], *, spreads: Sequence[float] = (0.0,), hea
     )
 
 
-def rows_of_images(heads: Heads, conditions: Conditions) -> dict[Contender, Sequence[Blocks]]:
-    """Return the contenders that see images alone, each with the blocks that it chooses from."""
+def rows_of_images(heads: Heads, conditions: Conditions, largest: int) -> dict[Contender, Sequence[Blocks]]:
+    """Return the contenders that see images alone, each with the blocks that it chooses from.
+
+    `largest`: pixels of the photos' longest side; no row looks at more.
+    """
     base: Blocks = (Block(look=LITE0),)
 
     def one(name: str, choices: Sequence[Blocks], *, resampled: int = 0, adjusted: bool = False) -> Contender:
         return frozen_head(name, heads, conditions, crossed(choices, heads=resampled), adjusted=adjusted)
 
-    rows = {one(name, [blocks]): [blocks] for name, blocks in ONE_CHANGE.items()}
+    rows: dict[Contender, Sequence[Blocks]] = {
+        one(name, [blocks]): [blocks]
+        for name, blocks in ONE_CHANGE.items()
+        if max(block.look.size for block in blocks) <= largest
+    }
     rows[one(f"{HEADS} heads of resampled people", [base], resampled=HEADS)] = [base]
     rows[one("logits adjusted", [base], adjusted=True)] = [base]
     rows |= {one(WITHIN, CHEAP): CHEAP, one(TOGETHER, WIDE): WIDE}
@@ -104,7 +111,9 @@ def rows_with_answers(heads: Heads, conditions: Conditions) -> dict[Contender, S
     return rows
 
 
-def compare_features(data: str, mapping: str, *, how: ImageFit, with_answers: bool, cache: Path) -> FeatureReport:
+def compare_features(
+    data: str, mapping: str, *, how: ImageFit, largest: int, with_answers: bool, cache: Path
+) -> FeatureReport:
     """Return the figures of every row on one data set, nested: five outer folds, three inner ones."""
     dataset, conditions = labelled(data, mapping)
     frozen = FrozenFeatures(dataset, cache, how=how)
@@ -113,7 +122,7 @@ def compare_features(data: str, mapping: str, *, how: ImageFit, with_answers: bo
     probe = regression(
         PROBE, lambda part: frozen.rows([last], part)[0], conditions, strengths=PROBE_STRENGTHS, standardised=True
     )
-    rows: dict[Contender, Sequence[Blocks]] = {probe: [(last,)], **rows_of_images(heads, conditions)}
+    rows: dict[Contender, Sequence[Blocks]] = {probe: [(last,)], **rows_of_images(heads, conditions, largest)}
     if with_answers:
         floor = regression(ANSWERS, answers, conditions, strengths=STRENGTHS, sees=("answers",))
         rows |= {floor: [], **rows_with_answers(heads, conditions)}
