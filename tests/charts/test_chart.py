@@ -311,6 +311,16 @@ def test_a_training_job_is_there_to_start_by_hand_and_outlives_a_spot_node(each:
     assert ends["onExitCodes"]["values"] == [2, 3], "all else is tried again"
 
 
+def test_a_training_job_that_was_given_gpus_refuses_to_go_on_without(rendered: Callable[..., Render]) -> None:
+    assert rendered("gpu-prod").env("trainer")["DERMIS_TRAINER_GPUS"] == "1"
+    assert "DERMIS_TRAINER_GPUS" not in rendered("cpu-dev").env("trainer")
+
+
+def test_a_training_job_made_by_hand_outlives_the_third_that_follows(each: Render) -> None:
+    cron = each.one("CronJob", "trainer")["spec"]
+    assert min(cron["successfulJobsHistoryLimit"], cron["failedJobsHistoryLimit"]) >= 20
+
+
 def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
     annotations = rendered("gpu-prod").one("Ingress", "gateway")["metadata"]["annotations"]
     limit = int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")) * 2**20
