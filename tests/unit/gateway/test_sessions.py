@@ -114,7 +114,7 @@ class TestOwnership:
 
     def test_models_can_be_read_before_there_is_a_cookie(self, offered: Any) -> None:
         assert offered.get("/v1/conditions").status_code == 200
-        assert offered.get("/models").status_code == 200
+        assert offered.get("/ops/models").status_code == 200
 
 
 class TestKeyless:

@@ -4,8 +4,11 @@ Fields that a newer gateway adds are ignored; a code is a plain string, so that 
 """
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SkipValidation
+
+from dermis.client.self_report import SelfReport
 
 Interval = tuple[float, float]
 
@@ -179,6 +182,17 @@ class Measured(ResponseModel):
     floor_top_1: float
     floor_top_3: float
     data: str
+    people: int | None = None
+    scale: str = "self_reported"
+
+
+class ModelKnowledge(ResponseModel):
+    """What the model knows and what not; `painted`: it was tested on drawings and never on people."""
+
+    kind: str
+    unknown: list[str] = []
+    data: str = ""
+    painted: bool = False
 
 
 class Outcome(ResponseModel):
@@ -210,6 +224,8 @@ class Outcome(ResponseModel):
     heatmaps: list[Heatmap] = []
     measured: Measured | None = None
     grouped_answer: GroupedAnswer | None = None
+    knowledge: ModelKnowledge | None = None
+    urgency_threshold: float | None = None
 
 
 class GuidanceEntry(ResponseModel):
@@ -233,13 +249,27 @@ class ConditionGuidance(ResponseModel):
     guidance: GuidanceEntry
 
 
+class UrgencyReason(ResponseModel):
+    """Why a case is as urgent as it is; `source` RED_FLAG, ANSWERS or MODEL."""
+
+    source: str
+    urgency: str
+    text: str
+    next_step: str
+    flag: str | None = None
+    condition: str | None = None
+
+
 class CaseGuidance(ResponseModel):
     """What a person may do now.
 
-    `conditions` are those of the prediction set, `clinical_review` who reviewed the texts (`none`: nobody).
+    `urgency` is None where neither answers nor model give a reason for one, which does not mean that it is harmless;
+    `because` are its reasons. `conditions` are those of the prediction set, `clinical_review` who reviewed the texts
+    (`none`: nobody).
     """
 
-    urgency: str
+    urgency: str | None
+    because: list[UrgencyReason]
     next_step: str
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
@@ -250,7 +280,8 @@ class CaseGuidance(ResponseModel):
 class Case(ResponseModel):
     """A case as far as it has come.
 
-    `status` RECEIVED, ASSESSED, FINISHED (with `outcome` and `guidance`), FAILED (with `failure`).
+    `status` RECEIVED, ASSESSED, FINISHED (with `outcome`), FAILED (with `failure`); `guidance` comes with both.
+    `self_report` holds what was answered, by question.
     """
 
     id: str
@@ -258,6 +289,7 @@ class Case(ResponseModel):
     received_at: datetime
     assessed_at: datetime | None
     images: list[CaseImage]
+    self_report: Annotated[SelfReport, SkipValidation]
     outcome: Outcome | None
     guidance: CaseGuidance | None
     failure: Failure | None
@@ -369,55 +401,3 @@ class Promotion(ResponseModel):
 class PromotionList(ResponseModel):
     promotions: list[Promotion]
     next_cursor: str | None
-
-
-class Batch(ResponseModel):
-    """A batch.
-
-    `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why.
-    """
-
-    id: str
-    status: str
-    created_at: datetime
-    rows: int
-    rows_done: int
-    step: int
-    failed: dict[int, str]
-    results: str
-
-
-class BatchSummary(ResponseModel):
-    id: str
-    created_at: datetime
-    rows: int
-
-
-class BatchList(ResponseModel):
-    batches: list[BatchSummary]
-    next_cursor: str | None
-
-
-class AssessedImage(ResponseModel):
-    """`phash`: 64 bits as 16 hex digits, None if the image could not be decoded."""
-
-    n: int
-    quality: QualityReport
-    phash: str | None = None
-
-
-class RowFault(ResponseModel):
-    """Why a row has no outcome, and what to do about it."""
-
-    reason: str
-    detail: str
-
-
-class BatchResult(ResponseModel):
-    """What became of a row: `outcome`, or `fault` where its images could not be read from the source."""
-
-    row: int
-    name: str
-    images: list[AssessedImage] = []
-    outcome: Outcome | None = None
-    fault: RowFault | None = None

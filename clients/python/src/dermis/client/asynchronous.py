@@ -13,10 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.client import retry
 from dermis.client.answers import (
-    Batch,
-    BatchList,
-    BatchResult,
-    BatchSummary,
     Case,
     CaseList,
     CaseSummary,
@@ -28,6 +24,7 @@ from dermis.client.answers import (
     PromotionList,
     QualityReport,
 )
+from dermis.client.batches import Batch, BatchList, BatchResult, BatchSummary
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
 from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation
@@ -164,6 +161,10 @@ class Api:
     async def erase(self, case_id: str) -> None:
         """Erase a case: nothing of it is kept but that it was erased."""
         await self._call("DELETE", f"/v1/cases/{case_id}")
+
+    async def image(self, case_id: str, n: int) -> bytes:
+        """Return image `n` of a case as it was prepared: a JPEG, upright, without metadata."""
+        return (await self._call("GET", f"/v1/cases/{case_id}/images/{n}")).content
 
     async def heatmap(self, case_id: str, n: int, *, condition: str | None = None) -> bytes:
         """Return a PNG to lay over image `n`: where the model saw what speaks for a condition.

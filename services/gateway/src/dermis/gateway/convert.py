@@ -36,13 +36,15 @@ class NewCase:
 def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
     """Return the new case that `form` describes, with the images of the uploads that it names.
 
-    Every fault is INVALID or UNSUPPORTED and points to its field.
+    Every fault is INVALID or UNSUPPORTED and points to its field. Answers may come without an image: red flags need
+    none.
     """
+    self_report = _self_report(_one(form, "self_report", default="{}"))
     count = len(form.images) or len(uploaded)
-    if not count:
-        raise image_count("there is no image", CASE_FORM)
+    if not count and self_report.is_empty:
+        raise image_count("there is neither an image nor an answer in self_report", CASE_FORM)
     return NewCase(
-        self_report=_self_report(_one(form, "self_report", default="{}")),
+        self_report=self_report,
         consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
         shot_types=_shot_types(form.texts.get("shot_types", []), count),
         images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))) or tuple(uploaded),
@@ -174,6 +176,8 @@ def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
             )
         case "tuple_type":
             return f"{value} is no list; send a list of answers, or leave it out"
+        case "bool_type":
+            return f"{value} is neither true nor false; send one of them, or leave it out"
         case "model_type":
             return f"{value} is no JSON object; send one, {{}} without any answer"
         case _:

@@ -61,6 +61,12 @@ HEATMAP: dict[int | str, dict[str, Any]] = {
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A JPEG, upright, at most 512 pixels a side, without any metadata.",
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -108,11 +114,10 @@ CASE_BODY: dict[str, Any] = {
                     },
                     "images": {
                         "type": "array",
-                        "minItems": 1,
                         "maxItems": MAX_IMAGES,
                         "items": {"type": "string", "format": "binary"},
                         "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before "
-                        "anything is stored",
+                        "anything is stored; none where self_report has an answer: red flags need no image",
                     },
                     "shot_types": {
                         "type": "array",

@@ -32,6 +32,7 @@ from dermis.shared.case import (
     feedback_key,
     fold,
     heatmap_key,
+    image_key,
     open_key,
 )
 from dermis.shared.erasing import erase
@@ -106,6 +107,18 @@ class CasePipeline:
         if not any(has(self.store, fact_key(owner, case_id, name)) for name in ("erased", "received")):
             raise _no_case(case_id)
         erase(self.store, owner=owner, case_id=case_id, at=self.clock())
+
+    async def image(self, case_id: str, *, owner: str, n: int) -> bytes:
+        """Return image `n` as it was prepared, a JPEG; NOT_FOUND as long as there is none, or if it can't be read."""
+        await self.read(case_id, owner=owner)
+        try:
+            return await run_in_threadpool(self.store.get, image_key(owner, case_id, n, "prepared"))
+        except BlobNotFound:
+            detail = (
+                f"case {case_id} has no prepared image {n}: it was not looked at yet, can't be decoded, or was never "
+                "sent; ask again once the case is ASSESSED"
+            )
+            raise DermisError(Kind.NOT_FOUND, "NO_PREPARED_IMAGE", detail) from None
 
     async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
         """Return the overlay of image `n` for a condition, else for the most probable that has one.

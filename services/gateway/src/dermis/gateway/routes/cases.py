@@ -20,7 +20,7 @@ from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.image_uploads import UPLOAD_USED
 from dermis.gateway.middleware import CALLER_KEY
-from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
+from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, PREPARED_IMAGE, SHOWN, TAKEN_IN, problems
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
@@ -145,6 +145,20 @@ async def follow_case(
         connection.may_give_way()
     stream = _stream(first, states, still_valid, case_id, seen, read_only=request.scope[CALLER_KEY].read_only)
     return StreamingResponse(stream, media_type="text/event-stream")
+
+
+@router.get(
+    "/{case_id}/images/{n}",
+    summary="Show an image of a case, as it was prepared",
+    response_class=Response,
+    responses={**PREPARED_IMAGE, **problems(404, 422, 503)},
+)
+async def get_image(
+    case_id: str, n: Annotated[int, Path(ge=1, le=MAX_IMAGES)], parts: PartsOf, owner: Owner, still_valid: StillValid
+) -> Response:
+    data = await parts.pipeline.image(case_id, owner=owner, n=n)
+    await still_valid()
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @router.get(

@@ -15,12 +15,6 @@ async function ask(path, options = {}) {
   throw refused(response.status, problem, retryAfter(response.headers.get("Retry-After")));
 }
 
-export async function judge(blob, signal) {
-  const form = new FormData();
-  form.append("image", blob);
-  return (await ask("/v1/images:assess", { method: "POST", body: form, signal })).json();
-}
-
 /** Send a photo ahead of its case; resolves with `{ id, expires_at, quality }`, `quality` null where nobody judged it in time. */
 export async function upload(blob, signal) {
   return (await ask("/v1/uploads", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: blob, signal })).json();
@@ -48,6 +42,8 @@ export function submit(form, key, progress) {
 
 export const show = async (id) => (await ask(`/v1/cases/${id}`)).json();
 export const erase = (id) => ask(`/v1/cases/${id}`, { method: "DELETE" });
+/** Where the prepared photo `n` of a case is. */
+export const imageUrl = (id, n) => `/v1/cases/${id}/images/${n}`;
 export const heatmap = async (id, n, condition) => (await ask(`/v1/cases/${id}/images/${n}/heatmap?condition=${encodeURIComponent(condition)}`)).blob();
 export const feedback = (id, given) =>
   ask(`/v1/cases/${id}/feedback`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given) });

@@ -1,6 +1,7 @@
 /** The three places for images: chosen or taken, drawn anew small, upright and without metadata, judged, turned, taken again. */
-import { judge } from "./api.js";
-import { drawing, el, icon, language, said, t } from "./dom.js";
+import { discard, upload } from "./api.js";
+import { canFrame, photograph } from "./camera.js";
+import { $, drawing, el, icon, language, said, t } from "./dom.js";
 
 /** Longest side that is sent: four times the working image that is judged, so that shrinking twice judges as shrinking once. */
 const LONGEST = 2048;
@@ -45,7 +46,23 @@ export class Slots {
   /** `changed` is told after every change; `fault` takes a text for what can't be done. */
   constructor(root, { changed, fault, maxBytes }) {
     this.fault = fault;
-    this.slots = [...root.querySelectorAll(".slot")].map((element) => new Slot(element, this, changed, maxBytes));
+    this.more = $("more");
+    this.slots = [];
+    this.slots.push(...[...root.querySelectorAll(".slot")].map((element) => new Slot(element, this, changed, maxBytes)));
+    this.more.addEventListener("click", () => {
+      const slot = this.slots.find((each) => each.element.hidden);
+      slot.element.hidden = false;
+      this.arrange();
+      slot.element.querySelector("button:not([hidden])").focus();
+      slot.element.scrollIntoView({ block: "nearest" });
+    });
+  }
+
+  /** One place is open, and each that is filled; another is a tap away. */
+  arrange() {
+    this.slots.slice(1).forEach((slot) => { slot.element.hidden &&= !slot.blob && !slot.preparing; });
+    this.full = !this.slots.some((slot) => slot.element.hidden) || this.slots.some((slot) => !slot.element.hidden && !slot.blob);
+    this.more.hidden ||= this.full;
   }
 
   get filled() { return this.slots.filter((slot) => slot.blob); }
@@ -60,23 +77,36 @@ export class Slots {
   }
 
   restore(images) {
-    for (const { shot, blob, report } of images) this.slots.find((slot) => slot.shot === shot)?.restore(blob, report);
+    for (const image of images) this.slots.find((slot) => slot.shot === image.shot)?.restore(image);
   }
 
-  clear() { for (const slot of this.slots) slot.empty(); }
+  /** A case has taken what was sent ahead. */
+  handOver() { for (const slot of this.slots) slot.sent = null; }
+
+  /** Take back what was sent ahead. */
+  takeBack() { for (const slot of this.slots) slot.takeBack(); }
+
+  clear() {
+    for (const slot of this.slots) slot.empty();
+    for (const slot of this.slots.slice(1)) slot.element.hidden = true;
+  }
 }
 
 class Slot {
   constructor(element, slots, changed, maxBytes) {
-    Object.assign(this, { element, changed, maxBytes, shot: element.dataset.shot, name: element.querySelector("h3").firstChild.textContent.trim() });
+    Object.assign(this, { element, slots, changed, maxBytes, shot: element.dataset.shot, name: element.querySelector("h3").firstChild.textContent.trim() });
     this.picture = element.querySelector(".picture");
     this.example = this.picture.firstElementChild;
     this.status = element.querySelector(".verdict");
-    for (const [button, input] of [["take", "from-camera"], ["choose", "from-files"]]) {
-      const field = element.querySelector(`.${input}`);
-      element.querySelector(`.${button}`).addEventListener("click", () => field.click());
+    const [camera, files] = ["from-camera", "from-files"].map((name) => element.querySelector(`.${name}`));
+    for (const field of [camera, files]) {
       field.addEventListener("change", () => { if (field.files.length) slots.take(field.files, this); field.value = ""; });
     }
+    element.querySelector(".choose").addEventListener("click", () => files.click());
+    element.querySelector(".take").addEventListener("click", async () => {
+      const photo = canFrame() ? await photograph({ name: this.name, hint: element.querySelector(".hint").textContent, frame: this.example.querySelector(".corners") }) : "OTHER";
+      photo === "OTHER" ? camera.click() : photo && slots.take([photo], this);
+    });
     element.querySelector(".rotate").addEventListener("click", () => this.rotate());
     element.querySelector(".remove").addEventListener("click", () => {
       this.empty();
@@ -87,8 +117,17 @@ class Slot {
     this.empty();
   }
 
-  empty() {
+  /** What the draft keeps. */
+  get kept() { return { shot: this.shot, blob: this.blob, opaque: this.opaque, report: this.report, sent: this.sent }; }
+
+  takeBack() {
     this.request?.abort();
+    if (this.sent) discard(this.sent.id).catch(() => {}); // else it is gone within the hour
+    this.sent = null;
+  }
+
+  empty() {
+    this.takeBack();
     Object.assign(this, { blob: null, file: null, report: null, turns: 0, preparing: false, turnable: false });
     this.draw();
     this.say();
@@ -97,6 +136,7 @@ class Slot {
   async put(file) {
     this.empty();
     this.preparing = true;
+    this.slots.arrange();
     this.say(t("verdict.preparing"));
     const [bitmap, turnable] = await Promise.all([opened(file), canvasIsTrue()]);
     const blob = bitmap && (turnable ? await drawn(bitmap, 0) : file);
@@ -106,13 +146,13 @@ class Slot {
     Object.assign(this, { file, blob: blob ?? file, opaque: !blob, turnable: Boolean(blob) && turnable });
     this.draw();
     this.changed();
-    await this.judge();
+    await this.send();
   }
 
-  restore(blob, report) {
-    Object.assign(this, { file: blob, blob, report, turns: 0, opaque: !/^image\/(jpeg|png|webp)$/.test(blob.type), turnable: false });
+  restore({ blob, report, sent = null }) {
+    Object.assign(this, { file: blob, blob, report, sent, turns: 0, opaque: !/^image\/(jpeg|png|webp)$/.test(blob.type), turnable: false });
     this.draw();
-    report ? this.tell() : this.judge();
+    report ? this.tell() : this.send();
     canvasIsTrue().then((yes) => { this.turnable = yes && !this.opaque && this.file === blob; this.buttons(); });
   }
 
@@ -126,22 +166,25 @@ class Slot {
     this.preparing = false;
     this.draw();
     this.announce(t("slot.rotated", { slot: this.name }));
+    this.takeBack();
     this.changed();
   }
 
-  async judge() {
+  /** Send the photo ahead of its case, which answers what it is good for. */
+  async send() {
     const request = (this.request = new AbortController());
     this.say(t("verdict.checking"), "checking");
     try {
-      this.report = await judge(this.blob, request.signal);
+      this.sent = await upload(this.blob, request.signal);
     } catch (error) {
       if (request.signal.aborted) return;
       const refused = error.status === 415 || error.status === 422;
       const why = language === "en" ? sentence(error.detail) : t("slot.unreadable");
       return refused ? (this.empty(), this.say(why, "fault"), this.changed()) : this.say(t("verdict.unchecked"));
     }
-    if (request.signal.aborted) return;
-    this.tell();
+    if (request.signal.aborted) return this.takeBack();
+    this.report = this.sent.quality;
+    this.report ? this.tell() : this.say(t("verdict.unchecked"));
     this.changed();
   }
 
@@ -182,9 +225,8 @@ class Slot {
     this.element.classList.toggle("filled", filled);
     find(".rotate").hidden = !filled || !this.turnable;
     find(".remove").hidden = !filled;
-    const retake = filled && this.report && this.report.verdict !== "USABLE";
-    find(".take span").textContent = t(retake ? "slot.retake" : "slot.take");
-    find(".choose span").textContent = t(filled ? "slot.other" : "slot.choose");
-    find(".take").classList.toggle("main", Boolean(retake));
+    find(".take span").textContent = t(filled ? "slot.retake" : "slot.take");
+    find(".take").classList.toggle("main", Boolean(this.report) && this.report.verdict !== "USABLE");
+    this.slots.arrange();
   }
 }
