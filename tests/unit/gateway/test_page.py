@@ -58,6 +58,16 @@ def test_the_guidance_is_there_in_every_other_language(language: str) -> None:
     groups = {node["name"] for node in taxonomy["parents"] + taxonomy["groups"]}
     assert set(other["names"]) == {name for entry in entries for name in entry.names} | groups
     assert len(other["skin_care"]) == len(english.skin_care)
+    assert set(other["self_care"]) == {care.id for care in english.self_care}
+    for care in english.self_care:
+        texts_of = other["self_care"][care.id]
+        assert set(texts_of) == {"name", "do", "avoid", "routine"}
+        assert [len(texts_of[part]) for part in ("do", "avoid", "routine")] == [
+            len(care.do),
+            len(care.avoid),
+            len(care.routine),
+        ]
+    assert set(other["addresses"]) <= set(english.addresses)
     for entry in other["entries"].values():
         assert set(entry) == {"text", "next_step", "on_lighter_skin", "on_darker_skin"}
         assert all(entry.values())

@@ -22,10 +22,6 @@ from dermis.client.answers import (
     CaseSummary,
     ConditionList,
     FeedbackKept,
-    ModelList,
-    ModelSummary,
-    Promotion,
-    PromotionList,
     QualityReport,
 )
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
@@ -33,6 +29,7 @@ from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
+from dermis.client.models import ModelList, ModelSummary, Promotion, PromotionList
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 M = TypeVar("M", bound=BaseModel)

@@ -37,6 +37,24 @@ class Failure(BaseModel):
     detail: str
 
 
+class SourceLink(BaseModel):
+    """A public text that guidance rests on, and its address."""
+
+    name: str
+    url: str
+
+
+class SelfCare(BaseModel):
+    """What people can do themselves for a group of conditions, and a routine of skin care; no treatment."""
+
+    id: str
+    name: str
+    do: list[str]
+    avoid: list[str]
+    routine: list[str]
+    links: list[SourceLink] = []
+
+
 class GuidanceEntry(BaseModel):
     """What may be said of a condition in plain words: neutral, without any treatment."""
 
@@ -47,6 +65,8 @@ class GuidanceEntry(BaseModel):
     on_lighter_skin: str
     on_darker_skin: str
     sources: list[str]
+    links: list[SourceLink] = Field([], description="the sources with their addresses")
+    self_care: str | None = Field(None, description="id of the self-care for it; null: there is none")
 
 
 class ConditionGuidance(BaseModel):
@@ -68,7 +88,12 @@ class CaseGuidance(BaseModel):
     next_step: str
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
-    skin_care: list[str]
+    skin_care: list[str] = Field(description="care that is good for any skin; empty where `self_care` must be")
+    self_care: list[SelfCare] = Field(
+        [],
+        description="for the conditions of the prediction set; empty beside a growth, a red flag, an abstention, a "
+        "rejection and a demo model",
+    )
     clinical_review: str = Field(description="who reviewed these texts; `none`: no clinician has")
 
 
@@ -153,6 +178,7 @@ class ConditionList(BaseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = []
     clinical_review: str
     notice: str
 
