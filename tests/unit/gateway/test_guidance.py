@@ -122,10 +122,9 @@ def test_self_care_is_complete_and_names_no_treatment() -> None:
 
 
 def test_every_source_has_an_address_of_a_public_body() -> None:
-    links = [link for each in (*guidance().of_everyone(), guidance().of_general()) for link in each.links]
-    links += [
-        link for entry in guidance().entries for link in guidance().of_condition("X", entry.names[0]).guidance.links
-    ]
+    entries = [guidance().of_condition("X", entry.names[0]).guidance for entry in guidance().entries]
+    links = [link for entry in (*entries, guidance().of_general()) for link in entry.links]
+    links += [link for care in guidance().of_everyone() for link in care.links]
     assert {urlsplit(link.url).hostname for link in links} <= BODIES
     assert {link.name for link in links} == set(guidance().addresses)
     broken = guidance().model_dump()

@@ -15,6 +15,7 @@ from dermis.gateway.web.languages import LANGUAGES, language_of, texts
 from dermis.gateway.web.page import QUESTIONS, SEVERAL
 from dermis.gateway.web.reports import read, words
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, Notice, OutcomeKind, Status, Urgency
+from dermis.shared.images.formats import ImageRefusal
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import SelfReport, ShotType
 from dermis.worker.core import notices
@@ -260,3 +261,48 @@ def test_an_interval_that_does_not_hold_its_value_is_not_shown_as_its_own() -> N
         intervals={"top_1": [0.4, 0.6], "expected_calibration_error": [0.024, 0.067]},
     )
     assert [figure.interval for figure in read(report).overall] == [(0.4, 0.6), None]
+
+
+# What the page never asks for, and what only another client gets wrong.
+NOT_OF_THE_PAGE = {
+    "ANSWER_BROKEN",
+    "BODY",
+    "BODY_TOO_LARGE",
+    "CASE_NOT_FOUND",
+    "CONDITION",
+    "CONTENT_TYPE",
+    "ERASED",
+    "FACT_BROKEN",
+    "FIELD_TOO_LARGE",
+    "FORM_BROKEN",
+    "FORM_FIELD",
+    "HOST",
+    "JSON",
+    "KEY_INVALID",
+    "LISTING_OFF",
+    "NOT_FINISHED",
+    "NO_ANSWER",
+    "SCOPE",
+}
+WAY_OF_A_CASE = (
+    "adapters/broker.py",
+    "auth.py",
+    "body.py",
+    "dependencies.py",
+    "door.py",
+    "facts.py",
+    "form.py",
+    "pipeline.py",
+    "routes/cases.py",
+    "routes/images.py",
+    "submission.py",
+    "uploads.py",
+)
+
+
+def test_people_read_the_pages_own_words_on_every_refusal_that_they_may_meet() -> None:
+    code = "".join((WEB.parent / file).read_text(encoding="utf-8") for file in WAY_OF_A_CASE)
+    reasons = set(re.findall(r'"((?!DERMIS_)[A-Z]{2,}(?:_[A-Z]+)*)"', code)) | set(ImageRefusal)
+    worded = {key.removeprefix("refusal.") for key in texts("en") if key.startswith("refusal.")} - {"busy", "other"}
+    assert worded <= reasons
+    assert reasons - worded == NOT_OF_THE_PAGE

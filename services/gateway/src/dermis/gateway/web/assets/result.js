@@ -1,5 +1,5 @@
 /** A case as far as it has come, and its result. */
-import { asRead, erase, feedback, heatmap } from "./api.js";
+import { erase, feedback, heatmap } from "./api.js";
 import { $, drawing, el, has, icon, language, list, percent, said, t, time } from "./dom.js";
 
 const URGENCIES = ["EMERGENCY", "TODAY", "SOON", "ROUTINE", "WATCH"];
@@ -41,12 +41,14 @@ export function finished(known, memory, { again, gone }) {
   const { outcome } = known;
   $("stages").hidden = true;
   $("status").textContent = outcome ? t(`outcome.${outcome.kind}`) : t("failed.title");
-  const parts = outcome ? result(known, memory) : [el("div", { className: "problem card" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")), el("p", { className: "quiet" }, `${asRead(known.failure?.detail) ?? ""} (${known.failure?.reason ?? known.status})`)), about(known)];
+  const parts = outcome ? result(known, memory) : [el("div", { className: "problem card" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")), el("p", { className: "quiet" }, `${why(known.failure?.reason)} (${known.failure?.reason ?? known.status})`)), about(known)];
   $("answer").replaceChildren(...parts.filter(Boolean));
   $("after").replaceChildren(...after(known, { again, gone }));
   $("after").hidden = false;
   performance.mark("shown");
 }
+
+const why = (reason) => t(has(`failure.${reason}`) ? `failure.${reason}` : "failure.other");
 
 function result(known, memory) {
   const { outcome } = known, { kind } = outcome;
