@@ -10,15 +10,21 @@ import pytest
 
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import (
+    Failed,
     GivenFeedback,
     Heatmap,
     ModelRef,
     Outcome,
     OutcomeKind,
     RankedCondition,
+    RedFlag,
+    Urgency,
     fact_key,
+    failed_key,
     feedback_key,
     heatmap_key,
+    image_key,
+    open_key,
 )
 from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, VersionRef
 from dermis.standalone import demo
@@ -26,7 +32,7 @@ from tests.support import evaluations
 from tests.unit.gateway.conftest import Gateway
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-MODEL = ModelRef(name="dermis", version=1, purpose="demo")
+MODEL = ModelRef(name="dermis", version=1, purpose="research")
 HEATMAPS = (Heatmap(n=1, condition="ECZEMA", place=1), Heatmap(n=1, condition="ACNE", place=0))
 
 
@@ -60,6 +66,37 @@ def test_a_result_comes_with_what_to_do(gateway: Gateway, finished: str) -> None
     assert (eczema["condition"], eczema["guidance"]["id"]) == ("ECZEMA", "ECZEMA")
     assert case["guidance"]["clinical_review"] == "none"
     assert gateway.get(f"/v1/cases/{finished}").headers["etag"] == gateway.get(f"/v1/cases/{finished}").headers["etag"]
+
+
+def test_an_image_is_shown_as_it_was_prepared_and_kept_by_nobody(gateway: Gateway, finished: str) -> None:
+    path = f"/v1/cases/{finished}/images/1"
+    missing = gateway.get(path)
+    assert (missing.status_code, missing.json()["reason"]) == (404, "NO_PREPARED_IMAGE")
+    gateway.store.put_once(image_key("public", finished, 1, "prepared"), b"jpeg")
+    response = gateway.get(path)
+    assert (response.content, response.headers["content-type"]) == (b"jpeg", "image/jpeg")
+    assert response.headers["cache-control"] == "private, no-store"
+    assert gateway.get(f"/v1/cases/{finished}/images/4").status_code == 422
+    gateway.call("DELETE", f"/v1/cases/{finished}")
+    assert gateway.get(path).json()["reason"] == "CASE_ERASED"
+
+
+def test_what_was_answered_comes_back(gateway: Gateway, png: bytes) -> None:
+    report = {"body_parts": ["ARM"], "condition_duration": "ONE_DAY"}
+    case_id = gateway.submit(png, self_report=json.dumps(report)).json()["id"]
+    answered = gateway.get(f"/v1/cases/{case_id}").json()["self_report"]
+    assert {name: value for name, value in answered.items() if value is not None} == report
+
+
+def test_a_failed_case_keeps_what_its_answers_call_for(gateway: Gateway, png: bytes) -> None:
+    case_id = gateway.submit(png).json()["id"]
+    flag = RedFlag(flag="F", text="Emergency: now.", urgency=Urgency.EMERGENCY)
+    failed = Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d", red_flags=(flag,))
+    gateway.store.put_once(failed_key("public", case_id, 1), failed.model_dump_json().encode())
+    gateway.store.delete(open_key(case_id))
+    shown = gateway.get(f"/v1/cases/{case_id}").json()
+    assert (shown["status"], shown["guidance"]["urgency"]) == ("FAILED", "EMERGENCY")
+    assert shown["guidance"]["because"][0]["text"] == "Emergency: now."
 
 
 def test_an_open_case_has_no_guidance(gateway: Gateway, png: bytes) -> None:

@@ -80,6 +80,15 @@ class Catalog:
             notice=NOT_A_MEDICAL_DEVICE,
         )
 
+    def answers_as_demo(self) -> bool:
+        """Tell whether the current model is a demo; False where there is none, or what it is can't be read now."""
+        try:
+            current = self._current()
+            return current is not None and self._manifest(current).purpose == "demo"
+        except DermisError as error:
+            log.warning("purpose of the current model is not known", reason=error.reason)
+            return False
+
     def promotions(self, *, before: str = "", size: int) -> list[Promotion]:
         """Return `size` records from the newest on, or from that before the id `before`.
 

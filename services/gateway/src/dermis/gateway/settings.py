@@ -116,6 +116,12 @@ class GatewaySettings(RetentionSettings):
         description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no "
         "limit",
     )
+    emergency_number: str = Field(
+        "112",
+        max_length=20,
+        pattern=r"^\+?[0-9][0-9 ]*[0-9]$",
+        description="telephone number that the page dials where an answer says that it is an emergency",
+    )
     operator: str = Field(
         "",
         max_length=120,

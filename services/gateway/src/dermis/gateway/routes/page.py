@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway.catalog import Catalog
 from dermis.gateway.dependencies import Dependencies, PartsOf
 from dermis.gateway.problems import parameters_error, problem_page
 from dermis.gateway.web.page import case_page, privacy_page, respond
@@ -45,7 +47,8 @@ _page = functools.partial(router.api_route, methods=["GET", "HEAD"])
 @_page("/")
 @_page("/cases/{_case_id}")
 async def page(request: Request, parts: PartsOf) -> HTMLResponse:
-    return case_page(request, parts.settings)
+    demo = await run_in_threadpool(Catalog(store=parts.pipeline.store).answers_as_demo)
+    return case_page(request, parts.settings, demo=demo)
 
 
 @_page("/privacy")

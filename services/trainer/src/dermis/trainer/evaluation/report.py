@@ -30,6 +30,7 @@ from dermis.shared.evaluation import (
 from dermis.shared.manifest import Manifest
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.grouped_answers import grouped_rows
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
 from dermis.trainer.evaluation.predictions import Predictions
@@ -141,6 +142,7 @@ def evaluate(
         human_agreement=_human(graders, predictions.groups, rng),
         malignant=malignant_rows(manifest, judged, weights, predictions.groups),
         benign_with_malignant=benign_alarms(manifest, judged, weights, predictions.groups),
+        grouped_answers=grouped_rows(manifest, judged, weights, predictions.groups, cut, prior=prior, by_fold=by_fold),
     )
 
 
