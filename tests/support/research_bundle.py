@@ -1,4 +1,4 @@
-"""A store whose current model is the demo's network under the name of a research model, which a page takes at its word."""
+"""A store whose current model is the demo's network, called a research model: a page takes a manifest at its word."""
 
 import json
 import shutil

@@ -45,14 +45,21 @@ export function finished(known, { again, gone }) {
 
 function answer(known) {
   const { notices, kind } = known.outcome;
+  const [soon, ...model] = lead(known);
   return [
-    photos(known),
-    ...lead(known),
+    ...inOrder(known, soon),
+    ...model,
     kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
     others(notices.filter((each) => !isLimit(each))),
     answers(known),
     about(known),
   ];
+}
+
+/** The photos lead, but for what can't wait. */
+function inOrder(known, soon) {
+  const urgent = ["EMERGENCY", "TODAY"].includes(known.guidance?.urgency);
+  return urgent ? [soon, photos(known)] : [photos(known), soon];
 }
 
 /** How soon, and what a model says that may say something; without an answer the words on it say what silence means. */
@@ -81,9 +88,10 @@ const rejected = (known) => el("section", { className: "card declined" }, el("h2
   el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
 
 const failure = (known) => [
+  urgency(known),
   el("section", { className: "card problem" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")),
     el("p", { className: "quiet" }, `${failureText(known.failure?.reason)} (${known.failure?.reason ?? known.status})`)),
-  urgency(known), photos(known), answers(known), about(known),
+  photos(known), answers(known), about(known),
 ];
 
 const others = (notices) => (notices.length ? card(t("notices.title"), list(notices.map(noticeText))) : null);
