@@ -65,6 +65,7 @@ def test_every_answer_of_the_api_has_its_model() -> None:
     others = {
         "BatchSource",
         "Feedback",
+        "LinkRequest",
         "SelfReport",
         "Problem",
         "FieldProblem",

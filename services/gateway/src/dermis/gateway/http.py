@@ -138,6 +138,9 @@ class Case(BaseModel):
     guidance: CaseGuidance | None
     failure: Failure | None
     notice: str
+    access: Literal["OWNER", "READ"] = Field(
+        "OWNER", description="what the caller may do: `READ` for who came by a link that lets see the case alone"
+    )
 
 
 class CaseSummary(BaseModel):
@@ -181,6 +184,42 @@ class FeedbackKept(Feedback):
     case_id: str
     given_at: datetime
     consent: Consent
+
+
+class LinkRequest(BaseModel):
+    """What a link to a case is to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_in_seconds: Annotated[int, Field(ge=60, le=400 * 24 * 3600)] = Field(
+        7 * 24 * 3600, description="time after which the link ends; the case's own end comes first"
+    )
+    may_erase: StrictBool = Field(False, description="the owner's link for another device: may erase the case")
+
+
+class NewCaseLink(BaseModel):
+    """A link with its secret, which is shown this once: `url` is below the address that was asked."""
+
+    id: str
+    url: str
+    expires_at: datetime
+    may_erase: bool
+
+
+class CaseLink(BaseModel):
+    """A link without its secret; `revoked_at` once it is revoked."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    may_erase: bool
+    revoked_at: datetime | None
+
+
+class CaseLinkList(BaseModel):
+    """All links of a case, the oldest first."""
+
+    shares: list[CaseLink]
 
 
 class ModelSummary(BaseModel):

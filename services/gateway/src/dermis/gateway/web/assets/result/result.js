@@ -8,7 +8,7 @@ import { guidance } from "./guidance.js";
 import { photos, verdicts } from "./photos.js";
 import { sheet } from "./sheet.js";
 import { urgency } from "./urgency.js";
-import { answersOf, isDemo, noticeText, questionText } from "./words.js";
+import { answersOf, failureText, isDemo, noticeText, questionText } from "./words.js";
 
 const STAGES = ["received", "assessed", "outcome"];
 
