@@ -1,6 +1,6 @@
 """Taps and seconds on a phone's screen of 390 x 664: to the first verdict, to the result, and until told to call.
 
-    make page-taps [OUT=page-taps.md]
+    make page-taps SYSTEMS="before=http://127.0.0.1:8081 after=http://127.0.0.1:8080" [OUT=page-taps.md]
 
 Walks through a running page as a hurried person does, who reads nothing and taps at once: the seconds are the page's,
 not the person's. `--system NAME=URL`, repeated, walks through several systems, of this form or of the one before it,
