@@ -239,8 +239,8 @@ def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, s
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
-    # What a result, the page without scripts and the pages below /ops ask for.
-    later = re.compile(r"guidance\..*|sample\.json|red_flags\.json|plain\.css|ops\.css")
+    # Fetched when a result needs it, part of the page itself, or of other pages.
+    later = re.compile(r"guidance\..*|sample\.json|red_flags\.json|ops\.css|plain\.css")
     files = [path for path in WEB.glob("assets/**/*") if path.is_file() and not later.fullmatch(path.name)]
     assets = [path.read_bytes() for path in files]
     page = gateway.get(f"/?lang={language}").content

@@ -13,10 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.client import retry
 from dermis.client.answers import (
-    Batch,
-    BatchList,
-    BatchResult,
-    BatchSummary,
     Case,
     CaseList,
     CaseSummary,
@@ -28,6 +24,7 @@ from dermis.client.answers import (
     PromotionList,
     QualityReport,
 )
+from dermis.client.batches import Batch, BatchList, BatchResult, BatchSummary
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
 from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation

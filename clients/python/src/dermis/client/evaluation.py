@@ -175,6 +175,24 @@ class SeenInTraining(ResponseModel):
     how: str
 
 
+class GroupedAnswersRow(ResponseModel):
+    """Answers of one kind (over groups, flat sets, the prior's) to `n` cases, all or one `value` of a `slice`.
+
+    `coverage`: the weight of the reference differential under the answer; `answered`: the share that is no abstention;
+    `leaves`: how many conditions an answer holds, an abstention all; `levels`: the share answered at each level.
+    """
+
+    answers: str
+    slice: str = ""
+    value: str = ""
+    n: int
+    groups: int
+    coverage: Figure
+    answered: Figure
+    leaves: Figure
+    levels: dict[str, float]
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -211,6 +229,7 @@ class EvaluationReport(ResponseModel):
     seen_in_training: SeenInTraining | None = None
     malignant: tuple[MalignantRow, ...] = ()
     benign_with_malignant: Figure | None = None
+    grouped_answers: list[GroupedAnswersRow] = Field(default_factory=list)
 
 
 class Evaluation(ResponseModel):
