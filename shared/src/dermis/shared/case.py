@@ -129,6 +129,13 @@ class ModelRef(Fact):
     purpose: str
 
 
+class ModelScope(Fact):
+    """What a photo has to show for the model's answer to mean anything, and what the model can't tell."""
+
+    kind: str
+    unknown: tuple[str, ...] = ()
+
+
 class Urgency(StrEnum):
     """
     When to have it looked at, the most urgent first: now, today, within days, at an ordinary appointment, watch it.
@@ -219,6 +226,7 @@ class Outcome(Fact):
     heatmaps: tuple[Heatmap, ...] = ()
     measured: Measured | None = None
     grouped_answer: GroupedAnswer | None = None
+    scope: ModelScope | None = None
 
 
 class Failed(Fact):

@@ -6,15 +6,13 @@ from dermis.client.answers import (
     BatchSummary,
     Case,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
-    ModelSummary,
     Outcome,
-    Promotion,
     QualityReport,
 )
 from dermis.client.asynchronous import AsyncClient
 from dermis.client.blocking import Client
+from dermis.client.catalog import ConditionList, ModelSummary, Promotion
 from dermis.client.errors import ApiError, FieldFault
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event

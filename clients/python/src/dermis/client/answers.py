@@ -93,6 +93,13 @@ class ModelRef(ResponseModel):
     purpose: str
 
 
+class ModelScope(ResponseModel):
+    """What a photo has to show for the model's answer to mean anything, and what the model can't tell."""
+
+    kind: str
+    unknown: list[str] = []
+
+
 class RedFlag(ResponseModel):
     """A warning from the answers alone; `urgency` EMERGENCY, TODAY, SOON, ROUTINE or WATCH."""
 
@@ -179,6 +186,7 @@ class Outcome(ResponseModel):
     heatmaps: list[Heatmap] = []
     measured: Measured | None = None
     grouped_answer: GroupedAnswer | None = None
+    scope: ModelScope | None = None
 
 
 class GuidanceEntry(ResponseModel):
@@ -258,85 +266,6 @@ class FeedbackKept(ResponseModel):
     helpful: bool | None = None
     condition: str | None = None
     confirmed_by: str | None = None
-
-
-class Condition(ResponseModel):
-    id: str
-    name: str
-
-
-class ModelSummary(ResponseModel):
-    """A version of a model; cases are answered with the `current` one.
-
-    `coverage`: share of cases whose set is made to hold the condition.
-    """
-
-    name: str
-    version: int
-    purpose: str
-    current: bool
-    conditions: list[Condition]
-    image_size: int
-    coverage: float
-    evaluation: str
-
-
-class ModelList(ResponseModel):
-    models: list[ModelSummary]
-
-
-class ConditionList(ResponseModel):
-    """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
-
-    model: str | None
-    conditions: list[ConditionGuidance]
-    general: GuidanceEntry
-    skin_care: list[str]
-    clinical_review: str
-    notice: str
-
-
-class ComparedGroup(ResponseModel):
-    """How a version did beside another one, on the same `n` cases of a group (`overall`, or SCALE=GROUP)."""
-
-    name: str
-    n: int
-    independent: int
-    current: float | None
-    candidate: float | None
-    gain: float | None
-    interval: Interval | None
-    verdict: str
-
-
-class Waived(ResponseModel):
-    """A group with too few cases to judge that someone let pass, and why."""
-
-    group: str
-    reason: str
-
-
-class Promotion(ResponseModel):
-    """A change of the current model that was asked for; `action` PROMOTED, ROLLED_BACK or REFUSED (with `reasons`)."""
-
-    id: str
-    at: datetime
-    action: str
-    model: str
-    over: str | None
-    data: str | None
-    compared_with: str | None
-    measure: str
-    overall: ComparedGroup | None
-    tones: list[ComparedGroup]
-    waivers: list[Waived]
-    lower_purpose: bool
-    reasons: list[str]
-
-
-class PromotionList(ResponseModel):
-    promotions: list[Promotion]
-    next_cursor: str | None
 
 
 class Batch(ResponseModel):

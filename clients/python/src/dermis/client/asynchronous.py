@@ -20,14 +20,10 @@ from dermis.client.answers import (
     Case,
     CaseList,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
-    ModelList,
-    ModelSummary,
-    Promotion,
-    PromotionList,
     QualityReport,
 )
+from dermis.client.catalog import ConditionList, ModelList, ModelSummary, Promotion, PromotionList
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
 from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation

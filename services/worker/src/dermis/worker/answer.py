@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelRef, Outcome, OutcomeKind
+from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelRef, ModelScope, Outcome, OutcomeKind
 from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
@@ -94,6 +94,9 @@ def answer(
             else outcome.red_flags,
             "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
             "measured": measured_for(ports.models.evaluation(manifest), fitzpatrick),
+            "scope": ModelScope(kind=manifest.knowledge.kind, unknown=manifest.knowledge.unknown)
+            if manifest.knowledge
+            else None,
             "stages": stages.taken(),
         }
     )
