@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from dermis.shared.case import (
     Erased,
     Failed,
+    ModelScope,
     OpenCase,
     OutcomeKind,
     Received,
@@ -35,6 +36,7 @@ from dermis.shared.manifest import (
     Condition,
     FeatureField,
     FeatureSchema,
+    Knowledge,
     Manifest,
     OutlierRule,
     PredictionSets,
@@ -265,6 +267,17 @@ def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None
     assert outcome.measured is not None
     assert (outcome.measured.group, outcome.measured.n, outcome.measured.top_1_interval) == ("ALL", 40, (0.25, 0.75))
     assert [notice.notice for notice in outcome.notices] == ["UNDER_18"]
+
+
+@pytest.mark.parametrize("kind", [None, "a growth"])
+def test_an_outcome_says_what_the_model_knows_and_what_not(kind: str | None) -> None:
+    made = world(skin())
+    knows = kind and Knowledge(kind=kind, unknown=("a rash",), measured_on={"FST_V_VI": 99})
+    made.manifest = MANIFEST.model_copy(update={"knowledge": knows})
+    made.work()
+    outcome = read(made.pipeline(), JOB).outcome
+    assert outcome is not None
+    assert outcome.scope == (kind and ModelScope(kind=kind, unknown=("a rash",)))
 
 
 def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
