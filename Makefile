@@ -133,7 +133,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
+.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -148,6 +148,9 @@ decode-costs: .venv/.dev ## decode a photo a coding beside what its header lets 
 
 growth: .venv/.dev ## list, get, look and start with ever more cases, write docs/reference/growth.md (ARGS="--cases 1000,10000")
 	.venv/bin/python -m benchmarks.growth --write $(or $(OUT),docs/reference/growth.md) $(ARGS)
+
+scin-size: .venv-trainer/.dev ## time and most memory of data tools and training at SCIN's size, painted (TABLES=folder, CASES="5033 20000")
+	.venv-trainer/bin/python -m benchmarks.scin_size --tables $(TABLES) --cases $(or $(CASES),5033 20000) --write $(or $(OUT),docs/reference/scin-size.md)
 
 skin-gate: .venv-trainer/.dev ## build the skin gate's network, or measure it (WAY=train|page, ARGS=...); needs REAL_DATA and the packages' pictures
 	.venv-trainer/bin/python -m benchmarks.skin_gate $(or $(WAY),page) $(ARGS)
@@ -241,6 +244,8 @@ lint: .venv/.dev ## style, import laws, workflows, protos, generated files
 	.venv/bin/python scripts/generate_settings.py --check
 	.venv/bin/python scripts/generate_helm_values.py --check
 	.venv/bin/python scripts/generate_decisions.py --check
+	.venv/bin/python scripts/generate_red_flags.py --check
+	.venv/bin/python scripts/generate_sample_case.py --check
 	.venv/bin/python scripts/check_version.py
 
 .PHONY: hooks package release-check

@@ -21,7 +21,13 @@ def render(values: dict[str, Any]) -> dict[str, str]:
     chart = helm_python.Chart.load(CHART)
     chart.validate_schema(values)
     rendered = chart.render(values, name="dermis", namespace="dermis")
-    return {Path(name).name: _tidy(text) for name, text in sorted(rendered.items()) if _tidy(text)}
+    objects = {Path(name).name: _tidy(text) for name, text in sorted(rendered.items()) if not _for_helm_alone(name)}
+    return {name: text for name, text in objects.items() if text}
+
+
+def _for_helm_alone(name: str) -> bool:
+    """Whether a template is no part of what runs: notes after an install, or the pod of `helm test`."""
+    return name.endswith("NOTES.txt") or "/tests/" in name
 
 
 def _tidy(text: str) -> str:

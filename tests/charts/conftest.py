@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ class Render:
     """A render's objects; the parts' pods wherever they stand."""
 
     objects: tuple[Manifest, ...]
+    texts: dict[str, str] = field(default_factory=dict)
+    """Each template as it came out, notes and `helm test` too."""
 
     def one(self, kind: str, name: str) -> Manifest:
         (found,) = (
@@ -71,11 +73,20 @@ def rendered() -> Callable[..., Render]:
 
     chart = helm_python.Chart.load(CHART)
 
-    def render(name: str = "default", changes: Manifest | None = None) -> Render:
+    def render(name: str = "default", changes: Manifest | None = None, *, name_of_release: str = "dermis") -> Render:
         values = merged(example(name), changes or {})
         chart.validate_schema(values)
-        texts = chart.render(values, name="dermis", namespace="dermis").values()
-        return Render(tuple(each for text in texts for each in yaml.safe_load_all(text) if each))
+        texts = chart.render(values, name=name_of_release, namespace="dermis")
+        return Render(
+            tuple(
+                each
+                for template, text in texts.items()
+                if not (template.endswith("NOTES.txt") or "/tests/" in template)
+                for each in yaml.safe_load_all(text)
+                if each
+            ),
+            texts={Path(template).name: text for template, text in texts.items()},
+        )
 
     return render
 

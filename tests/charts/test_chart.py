@@ -1,5 +1,6 @@
 """The chart's laws, on every example: who may do what, who may talk to whom, what must be there."""
 
+import json
 import re
 import subprocess
 import sys
@@ -306,6 +307,18 @@ def test_a_training_job_is_there_to_start_by_hand_and_outlives_a_spot_node(each:
     assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]} in job[
         "podFailurePolicy"
     ]["rules"]
+    ends = next(rule for rule in job["podFailurePolicy"]["rules"] if rule["action"] == "FailJob")
+    assert ends["onExitCodes"]["values"] == [2, 3], "all else is tried again"
+
+
+def test_a_training_job_that_was_given_gpus_refuses_to_go_on_without(rendered: Callable[..., Render]) -> None:
+    assert rendered("gpu-prod").env("trainer")["DERMIS_TRAINER_GPUS"] == "1"
+    assert "DERMIS_TRAINER_GPUS" not in rendered("cpu-dev").env("trainer")
+
+
+def test_a_training_job_made_by_hand_outlives_the_third_that_follows(each: Render) -> None:
+    cron = each.one("CronJob", "trainer")["spec"]
+    assert min(cron["successfulJobsHistoryLimit"], cron["failedJobsHistoryLimit"]) >= 20
 
 
 def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
@@ -418,3 +431,118 @@ def test_kubernetes_takes_it(file: Any, version: str) -> None:
     for manifest in yaml.safe_load_all(file.read_text()):
         if not manifest["apiVersion"].startswith(own):
             kubernetes_validate.validate(manifest, version, strict=True)
+
+
+# --- a chart among charts ---------------------------------------------------------------------------------------------
+
+POD_OPTIONS = {
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "high",
+    "podLabels": {"team": "skin"},
+    "podAnnotations": {"linkerd.io/inject": "enabled"},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+}
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_each_part_takes_what_operators_add_to_pods(rendered: Callable[..., Render], part: str) -> None:
+    render = rendered("default", {part: POD_OPTIONS})
+    (owner,) = (
+        each
+        for each in render.objects
+        if each["kind"] in ("Deployment", "CronJob") and each["metadata"]["name"] == f"dermis-{part}"
+    )
+    spec = owner["spec"] if owner["kind"] == "Deployment" else owner["spec"]["jobTemplate"]["spec"]
+    template, pod = spec["template"], spec["template"]["spec"]
+    assert template["metadata"]["labels"]["team"] == "skin"
+    assert template["metadata"]["annotations"] == POD_OPTIONS["podAnnotations"]
+    assert (pod["affinity"], pod["priorityClassName"]) == (POD_OPTIONS["affinity"], "high")
+    assert {"name": "ca", "configMap": {"name": "ca"}} in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in container["env"]
+    assert {"name": "ca", "mountPath": "/ca"} in container["volumeMounts"]
+
+
+def test_a_parent_chart_may_hand_down_its_globals(rendered: Callable[..., Render]) -> None:
+    digest = f"sha256:{'a' * 64}"
+    changes = {
+        "global": {"imageRegistry": "mirror.example.org/d", "other": 1},
+        "image": {"digests": {"worker": digest}},
+    }
+    pods = rendered("default", changes).pods()
+    assert pods["gateway"]["containers"][0]["image"].startswith("mirror.example.org/d/dermis-gateway:")
+    assert pods["worker"]["containers"][0]["image"] == f"mirror.example.org/d/dermis-worker@{digest}"
+
+
+def test_names_can_be_set_and_are_never_too_long(rendered: Callable[..., Render]) -> None:
+    longest = rendered("default", name_of_release="r" * 53)
+    assert all(len(each["metadata"]["name"]) <= 63 for each in longest.objects)
+    assert all(len(each["metadata"]["name"]) <= 52 for each in longest.of("CronJob"))
+    names = [each["metadata"]["name"] for each in rendered("default", {"fullnameOverride": "skin"}).of("Deployment")]
+    assert names
+    assert all(name.startswith("skin-") for name in names)
+    named = rendered("default", {"nameOverride": "skin"}, name_of_release="r").of("Deployment")[0]
+    assert named["metadata"]["name"].startswith("r-skin-")
+    assert named["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] == "skin"
+
+
+def test_more_objects_are_templates(rendered: Callable[..., Render]) -> None:
+    more = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: {{ .Release.Name }}-text }"
+    objects = rendered("default", {"extraObjects": [more, text]}).of("ConfigMap")
+    assert [each["metadata"]["name"] for each in objects] == ["dermis-more", "dermis-text"]
+
+
+def test_callers_may_come_from_addresses_and_names_from_another_namespace(rendered: Callable[..., Render]) -> None:
+    dns = {"namespace": {"kubernetes.io/metadata.name": "dns"}, "cidrs": []}
+    render = rendered("default", {"network": {"clientCidrs": ["10.8.0.0/16"], "dns": dns}})
+    rules = render.one("NetworkPolicy", "gateway")["spec"]
+    assert {"from": [{"ipBlock": {"cidr": "10.8.0.0/16"}}], "ports": [{"port": 8080}]} in rules["ingress"]
+    (names,) = (rule for rule in rules["egress"] if rule["ports"][0]["port"] == 53)
+    assert names["to"] == [{"namespaceSelector": {"matchLabels": dns["namespace"]}}]
+
+
+def test_alerts_and_dashboard_come_with_the_chart(rendered: Callable[..., Render]) -> None:
+    changes = {"monitoring": {"rules": True, "dashboard": True, "serviceMonitor": True, "labels": {"release": "p"}}}
+    render = rendered("default", changes)
+    rule = render.one("PrometheusRule", "alerts")
+    assert rule["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert rule["metadata"]["labels"]["release"] == "p"
+    board = render.one("ConfigMap", "dashboard")
+    assert json.loads(board["data"]["dermis.json"]) == json.loads((CHART / "files" / "dashboard.json").read_text())
+    jobs = {
+        endpoint["relabelings"][0]["replacement"]
+        for kind, key in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints"))
+        for monitor in render.of(kind)
+        for endpoint in monitor["spec"][key]
+    }
+    assert jobs == {f"dermis-{part}" for part in ("gateway", "worker", "metadata", "serving", "sweep")}, (
+        "the alert DermisPartDown looks for these"
+    )
+
+
+def test_notes_say_how_to_begin_and_what_an_uninstall_leaves(rendered: Callable[..., Render]) -> None:
+    notes = rendered("default").texts["NOTES.txt"]
+    assert "dermis keys create" in notes
+    assert "volume claim of the store stays" in notes
+    assert "bucket stays" in rendered("gpu-prod").texts["NOTES.txt"]
+
+
+def test_helm_test_reaches_the_gateway_through_a_policy_of_its_own(rendered: Callable[..., Render]) -> None:
+    render = rendered("default")
+    pod, policy = yaml.safe_load_all(render.texts["ready.yaml"])
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": {"matchLabels": pod["metadata"]["labels"]}}]
+    gateway = render.one("Deployment", "gateway")["spec"]["selector"]
+    assert policy["spec"]["podSelector"] == gateway
+    assert all(each["metadata"]["annotations"]["helm.sh/hook"] == "test" for each in (pod, policy))
+
+
+def test_redis_takes_no_more_than_it_may_and_is_ready_when_it_answers(rendered: Callable[..., Render]) -> None:
+    container = rendered("default").pods()["redis"]["containers"][0]
+    arguments = container["args"]
+    assert arguments[arguments.index("--maxmemory") + 1] == "400mb"
+    assert arguments[arguments.index("--maxmemory-policy") + 1] == "noeviction"
+    assert "PONG" in container["readinessProbe"]["exec"]["command"][-1]

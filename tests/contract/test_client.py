@@ -38,7 +38,7 @@ def loose(schema: Any, definitions: dict[str, Any]) -> Any:
     if "additionalProperties" in schema and "properties" not in schema:
         inner = schema["additionalProperties"]
         return ["map", "any" if inner is True else loose(inner, definitions)]
-    return schema["type"]
+    return schema["title"] if "properties" in schema else schema["type"]
 
 
 def fields(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

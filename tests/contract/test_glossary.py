@@ -58,7 +58,6 @@ ALLOWED = {
     "MetadataSettings": "settings of the part that is called metadata",
     "PredictionSets": "a term of its own: prediction set",
     "Sample": "a data set's case, not a person's",
-    "Upload": "a body that is being received, not a batch",
 }
 """Classes named by a word that the glossary rules out, and why."""
 

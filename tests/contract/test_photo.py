@@ -45,7 +45,7 @@ def texts() -> dict[str, list[str]]:
     read["advice"] = list(policy["advice"].values())
     read["notices"] = [notice.text for notice in (UNDER_18, INTIMATE_AREA, FACE)]
     read["red flags"] = [rule.text for rule in RULES]
-    for file in sorted((WEB / "templates").glob("*.html")):
+    for file in sorted((WEB / "templates").glob("**/*.html")):
         read[file.name] = [visible(file.read_text(encoding="utf-8"))]
     return read
 

@@ -25,7 +25,7 @@ def main(out: Path) -> int:
             _case(browser, parts.url, out, scheme="light", names=("assess", "", "result"))
             _case(browser, parts.url, out, scheme="dark", names=("", "questions-dark", ""))
             with pages.opened(browser, parts.url, size="desktop", scheme="light") as page:
-                page.goto(f"{parts.url}/models/dermis/1")
+                page.goto(f"{parts.url}/ops/models/dermis/1")
                 _shoot(page, out / "model", height=1500)
             browser.close()
     finally:

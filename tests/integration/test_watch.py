@@ -30,6 +30,7 @@ from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 WATCH = ROOT / "observability"
+CHART_FILES = ROOT / "helm" / "dermis" / "files"
 PARTS = ("worker", "metadata", "serving", "sweep")
 pytestmark = pytest.mark.timeout(240)
 CANARY = "kanarie7vogel"
@@ -185,8 +186,8 @@ def test_the_picture_is_drawn(watched: Watched, tmp_path: Path) -> None:
 
 def asked_for() -> dict[str, set[str]]:
     """Return the metrics that the dashboard and the alerts ask for, with the labels that they name."""
-    board = json.loads((WATCH / "grafana" / "dermis.json").read_text())
-    rules = yaml.safe_load((WATCH / "alerts.yaml").read_text())
+    board = json.loads((CHART_FILES / "dashboard.json").read_text())
+    rules = yaml.safe_load((CHART_FILES / "alerts.yaml").read_text())
     texts = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     texts += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     found: dict[str, set[str]] = {}
@@ -246,7 +247,7 @@ def test_the_files_of_prometheus_hold_and_each_alert_fires_where_it_should() -> 
         done = subprocess.run([promtool, *command], cwd=WATCH, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     tested = (WATCH / "alerts_test.yaml").read_text() + (WATCH / "drift_test.yaml").read_text()
-    rules = yaml.safe_load((WATCH / "alerts.yaml").read_text())
+    rules = yaml.safe_load((CHART_FILES / "alerts.yaml").read_text())
     assert [rule["alert"] for group in rules["groups"] for rule in group["rules"] if rule["alert"] not in tested] == []
 
 

@@ -4,7 +4,13 @@ import re
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
-_NAMED = {"$CASE": "{case_id}", "$BATCH": "{batch_id}", "images/1": "images/{n}", "models/1": "models/{version}"}
+_NAMED = {
+    "$CASE": "{case_id}",
+    "$BATCH": "{batch_id}",
+    "$UPLOAD": "{upload_id}",
+    "images/1": "images/{n}",
+    "models/1": "models/{version}",
+}
 
 
 def blocks() -> list[str]:

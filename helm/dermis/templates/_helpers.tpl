@@ -1,9 +1,12 @@
+{{- /* At most 43 characters: a CronJob's name may have 52, with "-trainer" at its end. */}}
 {{- define "dermis.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-{{ .Chart.Name }}{{ end -}}
+{{- $own := .Values.nameOverride | default .Chart.Name }}
+{{- $name := contains $own .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $own) }}
+{{- .Values.fullnameOverride | default $name | trunc 43 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "dermis.selector" -}}
-app.kubernetes.io/name: dermis
+app.kubernetes.io/name: {{ .root.Values.nameOverride | default "dermis" }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end }}
@@ -18,7 +21,8 @@ labels:
 {{- end }}
 
 {{- define "dermis.image" -}}
-{{- with .root.Values.image.registry }}{{ . }}/{{ end }}dermis-{{ .image }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- with .root.Values.global.imageRegistry | default .root.Values.image.registry }}{{ . | trimSuffix "/" }}/{{ end }}dermis-{{ .image -}}
+{{- with index .root.Values.image.digests .image }}@{{ . }}{{ else }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{- define "dermis.inBucket" -}}
@@ -72,6 +76,30 @@ labels:
 {{- range $name, $value := $settings }}
 - { name: {{ $name }}, value: {{ $value | toString | quote }} }
 {{- end }}
+{{- with .extra }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* The pods of a part: of an autoscaled one as many as there are, since a field that leaves a manifest falls back to 1. */}}
+{{- define "dermis.replicas" -}}
+{{- if not .values.autoscaling.enabled -}}
+{{ .values.replicas }}
+{{- else -}}
+{{ dig "spec" "replicas" "" (lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "%s-%s" (include "dermis.name" .root) .part)) }}
+{{- end }}
+{{- end }}
+
+{{- /* Labels and annotations of a part's pods. */}}
+{{- define "dermis.podMeta" -}}
+labels:
+  {{- include "dermis.selector" . | nindent 2 }}
+  {{- with .values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .values.podAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "dermis.container" -}}
@@ -89,6 +117,9 @@ securityContext:
 {{- range .folders | default (list "") }}
 - { name: store, mountPath: /store{{ with . }}/{{ . }}, subPath: {{ . }}{{ end }}{{ if $.readOnly }}, readOnly: true{{ end }} }
 {{- end }}
+{{- end }}
+{{- with .values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -116,6 +147,12 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 {{- with .values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
 {{- if .spread }}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
@@ -132,6 +169,9 @@ volumes:
   {{- if not (include "dermis.inBucket" .root) }}
   - name: store
     persistentVolumeClaim: { claimName: {{ .root.Values.store.volume.existingClaim | default (printf "%s-store" (include "dermis.name" .root)) }} }
+  {{- end }}
+  {{- with .values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end }}

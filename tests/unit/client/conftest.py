@@ -17,6 +17,7 @@ CASE: dict[str, Any] = {
     "received_at": "2026-01-02T03:04:05Z",
     "assessed_at": None,
     "images": [],
+    "self_report": {"textures": ["FLAT"]},
     "outcome": None,
     "guidance": None,
     "failure": None,

@@ -23,7 +23,7 @@ def answer(status: int = 200, body: Any = None, **headers: str) -> httpx.Respons
 
 def test_both_clients_have_every_call() -> None:
     calls = {name for name, _ in inspect.getmembers(Api, inspect.isfunction) if not name.startswith("_")}
-    assert len(calls) == 20
+    assert len(calls) == 21
     assert calls <= set(dir(Client))
     assert calls <= set(dir(AsyncClient))
 
@@ -151,6 +151,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "cases": (),
     "erase": ("case_1",),
     "events": ("case_1",),
+    "image": ("case_1", 1),
     "heatmap": ("case_1", 1),
     "give_feedback": ("case_1",),
     "check_image": (b"jpeg",),

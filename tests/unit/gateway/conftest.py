@@ -14,7 +14,7 @@ from dermis.gateway.auth import AccessGuard
 from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.hub import Hub
 from dermis.gateway.metrics import GatewayMetrics
-from dermis.gateway.pipeline import CasePipeline
+from dermis.gateway.pipeline import CasePipeline, now
 from dermis.gateway.ports import QueueLoad, Rate
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
@@ -112,6 +112,7 @@ class Gateway:
         self.metrics = GatewayMetrics()
         self.rates = FakeRates()
         self.now = 0.0
+        self.clock: Callable[[], datetime] = now
         self.headers: dict[str, str] = {}
         self.guard: AccessGuard | None = None
         self.audit = Audit(self.store, "gateway")
@@ -123,7 +124,7 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, hub=self.hub)
+        pipeline = CasePipeline(store=self.store, hub=self.hub, clock=self.clock)
         self.guard = self.guard or AccessGuard(self.store, self.rates, settings, clock=lambda: self.now)
         app = create_app(
             Dependencies(

@@ -83,6 +83,16 @@ def test_answers_may_all_be_left_out_and_may_come_as_a_file(gateway: Any, jpeg: 
     assert gateway.call("POST", "/v1/cases", files=files).status_code == 202
 
 
+def test_answers_may_come_without_an_image(gateway: Any) -> None:
+    body = {"self_report": '{"warning_signs": ["VERY_ILL"], "under_18": true}'}
+    response = gateway.submit(**body)
+    assert response.status_code == 202
+    assert response.json()["images"] == []
+    stored = json.loads(gateway.store.get(f"cases/public/{response.json()['id']}/received.json"))
+    assert (stored["self_report"]["warning_signs"], stored["self_report"]["under_18"]) == (["VERY_ILL"], True)
+    assert [job.case_id for job in gateway.broker.jobs] == [response.json()["id"]]
+
+
 def test_a_browsers_empty_file_field_is_no_image(gateway: Any, jpeg: bytes) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n' + jpeg
     body += b'\r\n--b\r\nContent-Disposition: form-data; name="images"; filename=""\r\n\r\n\r\n--b--\r\n'
@@ -100,7 +110,14 @@ def test_with_the_queue_down_a_case_is_taken_in_all_the_same(gateway: Any, jpeg:
 
 
 REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = {
-    "no image": (lambda g, _j, _p: g.submit(), 422, "IMAGE_COUNT", "/images"),
+    "no image": (lambda g, _j, _p: g.submit(consent="ASSESS_ONLY"), 422, "IMAGE_COUNT", "/images"),
+    "neither image nor answer": (lambda g, _j, _p: g.submit(self_report="{}"), 422, "IMAGE_COUNT", "/images"),
+    "an age that is no word": (
+        lambda g, _j, _p: g.submit(self_report='{"under_18": "yes"}'),
+        422,
+        "SELF_REPORT",
+        "/self_report/under_18",
+    ),
     "4 images": (lambda g, j, _p: g.submit(j, j, j, j), 422, "IMAGE_COUNT", "/images"),
     "too many bytes": (lambda g, j, _p: g.submit(j, j + bytes(300_000)), 413, "IMAGE_TOO_LARGE", "/images/1"),
     "a PDF named .jpg": (

@@ -1,16 +1,19 @@
-"""The texts on conditions: every condition has one, each is complete and neutral, and the most urgent step leads."""
+"""The texts on conditions are complete and neutral; urgency has a reason, and none where nothing gives one."""
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from dermis.gateway.guidance import Guidance, guidance
+from dermis.gateway.guidance import COULD_NOT_TELL, Guidance, guidance, in_ten
 from dermis.shared.case import (
     AnswerEntry,
+    Failed,
     GroupedAnswer,
+    ModelRef,
     Outcome,
     OutcomeKind,
     RankedCondition,
@@ -18,7 +21,9 @@ from dermis.shared.case import (
     Urgency,
 )
 from dermis.shared.manifest import MANIFEST_FILE, Manifest
+from dermis.shared.vocabulary import RelatedCategory, SelfReport
 from dermis.standalone import demo
+from dermis.worker.core.red_flags import red_flags, with_growth
 
 ROOT = Path(__file__).parents[3]
 POLICY = json.loads((ROOT / "services/data/src/dermis/data/policies/scin-grouped.json").read_text())
@@ -68,17 +73,27 @@ TREATMENTS = (
 )
 
 
-def outcome(kind: OutcomeKind, *inside: str, flags: tuple[RedFlag, ...] = ()) -> Outcome:
-    ranked = [*((name, True) for name in inside), ("Vitiligo", False)]
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SILENT = SelfReport()
+GROWTH = SelfReport(related_category=RelatedCategory.GROWTH_OR_MOLE)
+KINDS = list(OutcomeKind)
+
+
+def outcome(kind: OutcomeKind, *inside: str, purpose: str = "research", **more: Any) -> Outcome:
+    """Return an outcome with conditions of its prediction set, each at 0.4, and Vitiligo outside of it at 0.1."""
+    ranked = [*((name, 0.4) for name in inside), ("Vitiligo", 0.1)]
     return Outcome(
         case_id="case_1",
-        finished_at=datetime.now(UTC),
+        finished_at=NOW,
         kind=kind,
-        red_flags=flags,
+        model=ModelRef(name="m", version=1, purpose=purpose),
         differential=tuple(
-            RankedCondition(condition=name.upper(), name=name, probability=0.5, in_prediction_set=is_in)
-            for name, is_in in ranked
+            RankedCondition(
+                condition=name.upper(), name=name, probability=probability, in_prediction_set=probability > 0.1
+            )
+            for name, probability in ranked
         ),
+        **more,
     )
 
 
@@ -117,26 +132,94 @@ def test_a_name_may_stand_in_one_entry_only() -> None:
         Guidance.model_validate(doubled)
 
 
-def test_the_most_urgent_condition_of_the_set_leads() -> None:
-    told = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster"))
-    assert [each.name for each in told.conditions] == ["Eczema", "Herpes Zoster"]
-    assert told.urgency is Urgency.TODAY
-    assert told.next_step == guidance().entry("Herpes Zoster").next_step
+def test_a_condition_that_is_probable_enough_says_how_soon_and_why() -> None:
+    shown = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster"), SILENT)
+    assert [each.name for each in shown.conditions] == ["Eczema", "Herpes Zoster"]
+    assert shown.urgency is Urgency.TODAY
+    assert shown.next_step == guidance().entry("Herpes Zoster").next_step
+    (reason,) = shown.because
+    assert (reason.source, reason.condition) == ("MODEL", "HERPES ZOSTER")
+    assert reason.text == "it may be Herpes Zoster (about 4 in 10)"
+
+
+def test_a_condition_below_the_bundles_threshold_says_nothing_of_urgency() -> None:
+    both = outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster", urgency_threshold=0.4)
+    assert guidance().of_outcome(both, SILENT).urgency is Urgency.TODAY
+    neither = both.model_copy(update={"urgency_threshold": 0.41})
+    shown = guidance().of_outcome(neither, SILENT)
+    assert (shown.urgency, shown.because, shown.next_step) == (None, [], COULD_NOT_TELL)
+    assert [each.name for each in shown.conditions] == ["Eczema", "Herpes Zoster"], "what can't be ruled out stays"
+
+
+def test_an_older_outcome_goes_by_the_threshold_that_bundles_have_by_default() -> None:
+    ranked = [("Eczema", 0.79), ("Herpes Zoster", 0.21)]
+    for probability, urgency in ((0.21, Urgency.TODAY), (0.19, Urgency.ROUTINE)):
+        ranked[1] = ("Herpes Zoster", probability)
+        conditions = tuple(
+            RankedCondition(condition=name, name=name, probability=p, in_prediction_set=True) for name, p in ranked
+        )
+        old = outcome(OutcomeKind.DIFFERENTIAL).model_copy(update={"differential": conditions})
+        assert guidance().of_outcome(old, SILENT).urgency is urgency
+
+
+def test_a_condition_without_a_text_of_its_own_is_no_reason() -> None:
+    shown = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Never heard of"), SILENT)
+    assert (shown.urgency, shown.because) == (None, [])
 
 
 def test_a_red_flag_leads_over_conditions_that_are_less_urgent() -> None:
     flag = RedFlag(flag="F", text="Emergency: now.", urgency=Urgency.EMERGENCY)
-    told = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Herpes Zoster", flags=(flag,)))
-    assert (told.urgency, told.next_step) == (Urgency.EMERGENCY, "Emergency: now.")
+    zoster = outcome(OutcomeKind.DIFFERENTIAL, "Herpes Zoster", red_flags=(flag,))
+    shown = guidance().of_outcome(zoster, SILENT)
+    assert (shown.urgency, shown.next_step) == (Urgency.EMERGENCY, "Emergency: now.")
+    assert [(each.source, each.flag) for each in shown.because] == [("RED_FLAG", "F")]
 
 
-@pytest.mark.parametrize("kind", [OutcomeKind.ABSTENTION, OutcomeKind.REJECTION])
-def test_without_a_reliable_result_no_condition_is_talked_about(kind: OutcomeKind) -> None:
-    told = guidance().of_outcome(outcome(kind, "Herpes Zoster"))
-    assert told.conditions == []
-    assert told.next_step == guidance().general.next_step
+SILENT_MODELS = [(OutcomeKind.ABSTENTION, "research"), (OutcomeKind.REJECTION, "research")] + [
+    (kind, "demo") for kind in KINDS
+]
+
+
+@pytest.mark.parametrize(("kind", "purpose"), SILENT_MODELS)
+def test_a_demo_an_abstention_and_a_rejection_give_no_urgency_and_no_text(kind: OutcomeKind, purpose: str) -> None:
+    shown = guidance().of_outcome(outcome(kind, "Herpes Zoster", purpose=purpose), SILENT)
+    assert (shown.urgency, shown.because, shown.conditions) == (None, [], [])
+    assert shown.next_step == COULD_NOT_TELL
+    assert "does not mean it's harmless" in COULD_NOT_TELL
     flag = RedFlag(flag="F", text="Urgent: today.")  # of a fact from before urgency was noted
-    assert guidance().of_outcome(outcome(kind, flags=(flag,))).urgency is Urgency.TODAY
+    raised = outcome(kind, "Eczema", purpose=purpose, red_flags=(flag,))
+    assert guidance().of_outcome(raised, SILENT).urgency is Urgency.TODAY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("purpose", ["demo", "research"])
+def test_a_reported_growth_is_at_least_soon_in_every_outcome(kind: OutcomeKind, purpose: str) -> None:
+    case = outcome(kind, "Insect Bite", purpose=purpose, red_flags=red_flags(GROWTH))
+    shown = guidance().of_outcome(case, GROWTH)
+    assert shown.urgency is Urgency.SOON
+    assert [each.source for each in shown.because] == ["ANSWERS"]
+    assert "can't rule out skin cancer" in shown.because[0].text
+    assert shown.next_step.startswith("Soon:")
+
+
+def test_an_answer_of_a_model_of_growths_is_its_reason_where_no_growth_was_reported() -> None:
+    case = outcome(OutcomeKind.DIFFERENTIAL, "Melanocytic Nevus", red_flags=with_growth(()))
+    shown = guidance().of_outcome(case, SILENT)
+    assert (shown.urgency, [each.source for each in shown.because]) == (Urgency.SOON, ["MODEL"])
+
+
+def test_a_failure_keeps_what_the_answers_say() -> None:
+    failed = Failed(case_id="case_1", attempt=1, failed_at=NOW, reason="R", detail="d", red_flags=red_flags(GROWTH))
+    assert guidance().of_failure(failed, GROWTH).urgency is Urgency.SOON
+    older = failed.model_copy(update={"red_flags": ()})
+    assert guidance().of_failure(older, SILENT).urgency is None
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.004, "less than 1 in 10"), (0.58, "about 6 in 10"), (0.999, "about 9 in 10")]
+)
+def test_a_probability_is_told_in_tens(probability: float, text: str) -> None:
+    assert in_ten(probability) == text
 
 
 def test_of_an_answer_over_groups_only_named_conditions_have_texts_and_the_urgency_stays() -> None:
@@ -146,6 +229,6 @@ def test_of_an_answer_over_groups_only_named_conditions_have_texts_and_the_urgen
         AnswerEntry(level="GROUP", id="VIRAL", name="A viral infection", probability=0.4),
     )
     answer = GroupedAnswer(level="GROUP", entries=entries, coverage=0.9)
-    shown = guidance().of_outcome(plain.model_copy(update={"grouped_answer": answer}))
+    shown = guidance().of_outcome(plain.model_copy(update={"grouped_answer": answer}), SILENT)
     assert [each.condition for each in shown.conditions] == ["ECZEMA"]
-    assert shown.urgency == guidance().of_outcome(plain).urgency == Urgency.TODAY
+    assert shown.urgency == guidance().of_outcome(plain, SILENT).urgency == Urgency.TODAY

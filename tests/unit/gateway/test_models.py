@@ -10,15 +10,21 @@ import pytest
 
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import (
+    Failed,
     GivenFeedback,
     Heatmap,
     ModelRef,
     Outcome,
     OutcomeKind,
     RankedCondition,
+    RedFlag,
+    Urgency,
     fact_key,
+    failed_key,
     feedback_key,
     heatmap_key,
+    image_key,
+    open_key,
 )
 from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, MANIFEST_FILE, VersionRef
 from dermis.standalone import demo, lesions
@@ -26,7 +32,7 @@ from tests.support import evaluations
 from tests.unit.gateway.conftest import Gateway
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-MODEL = ModelRef(name="dermis", version=1, purpose="demo")
+MODEL = ModelRef(name="dermis", version=1, purpose="research")
 HEATMAPS = (Heatmap(n=1, condition="ECZEMA", place=1), Heatmap(n=1, condition="ACNE", place=0))
 
 
@@ -60,6 +66,37 @@ def test_a_result_comes_with_what_to_do(gateway: Gateway, finished: str) -> None
     assert (eczema["condition"], eczema["guidance"]["id"]) == ("ECZEMA", "ECZEMA")
     assert case["guidance"]["clinical_review"] == "none"
     assert gateway.get(f"/v1/cases/{finished}").headers["etag"] == gateway.get(f"/v1/cases/{finished}").headers["etag"]
+
+
+def test_an_image_is_shown_as_it_was_prepared_and_kept_by_nobody(gateway: Gateway, finished: str) -> None:
+    path = f"/v1/cases/{finished}/images/1"
+    missing = gateway.get(path)
+    assert (missing.status_code, missing.json()["reason"]) == (404, "NO_PREPARED_IMAGE")
+    gateway.store.put_once(image_key("public", finished, 1, "prepared"), b"jpeg")
+    response = gateway.get(path)
+    assert (response.content, response.headers["content-type"]) == (b"jpeg", "image/jpeg")
+    assert response.headers["cache-control"] == "private, no-store"
+    assert gateway.get(f"/v1/cases/{finished}/images/4").status_code == 422
+    gateway.call("DELETE", f"/v1/cases/{finished}")
+    assert gateway.get(path).json()["reason"] == "CASE_ERASED"
+
+
+def test_what_was_answered_comes_back(gateway: Gateway, png: bytes) -> None:
+    report = {"body_parts": ["ARM"], "condition_duration": "ONE_DAY"}
+    case_id = gateway.submit(png, self_report=json.dumps(report)).json()["id"]
+    answered = gateway.get(f"/v1/cases/{case_id}").json()["self_report"]
+    assert {name: value for name, value in answered.items() if value is not None} == report
+
+
+def test_a_failed_case_keeps_what_its_answers_call_for(gateway: Gateway, png: bytes) -> None:
+    case_id = gateway.submit(png).json()["id"]
+    flag = RedFlag(flag="F", text="Emergency: now.", urgency=Urgency.EMERGENCY)
+    failed = Failed(case_id=case_id, attempt=1, failed_at=NOW, reason="R", detail="d", red_flags=(flag,))
+    gateway.store.put_once(failed_key("public", case_id, 1), failed.model_dump_json().encode())
+    gateway.store.delete(open_key(case_id))
+    shown = gateway.get(f"/v1/cases/{case_id}").json()
+    assert (shown["status"], shown["guidance"]["urgency"]) == ("FAILED", "EMERGENCY")
+    assert shown["guidance"]["because"][0]["text"] == "Emergency: now."
 
 
 def test_an_open_case_has_no_guidance(gateway: Gateway, png: bytes) -> None:
@@ -232,7 +269,7 @@ def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -
 
 @pytest.mark.usefixtures("published")
 def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway) -> None:
-    assert "No promotion is recorded" in gateway.get("/models").text
+    assert "No promotion is recorded" in gateway.get("/ops/models").text
     ids = [promotion(gateway.store, n) for n in range(10)]
     ids.append(
         promotion(
@@ -240,7 +277,7 @@ def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway
         )
     )
     ids.append(promotion(gateway.store, 11, action="REFUSED", reasons=["worse <overall>"], over=None))
-    page = gateway.get("/models").text
+    page = gateway.get("/ops/models").text
     assert re.findall(r"promotion_\w+(?=</span>)", page) == ids[:1:-1]
     for text in (
         "dermis 3 refused",
@@ -260,36 +297,36 @@ def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway
         "ab" * 8,
     ):
         assert text in page
-    older = re.search(r'href="(/models\?before=[^"#]+)', page)
+    older = re.search(r'href="(/ops/models\?before=[^"#]+)', page)
     assert older
     assert re.findall(r"promotion_\w+(?=</span>)", gateway.get(older[1]).text) == [ids[1], ids[0]]
-    assert "Anteriores" in gateway.get("/models?lang=es").text
+    assert "Anteriores" in gateway.get("/ops/models?lang=es").text
 
 
 @pytest.mark.usefixtures("published")
 def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gateway) -> None:
-    own = gateway.get("/models/dermis/1").text
+    own = gateway.get("/ops/models/dermis/1").text
     assert "Measured on" not in own
     report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes()) | {"data": "another clinic's"}
     seen = {"cases": 3, "of": 1400, "how": "by the record of run_1"}
     for on, more in (("ab" * 8, {}), ("cd" * 8, {"seen_in_training": seen})):
         gateway.store.put_once(f"evaluations/{on}/dermis/1/evaluation.json", json.dumps(report | more).encode())
     gateway.store.put_once(f"evaluations/{'ef' * 8}/dermis/2/evaluation.json", json.dumps(report).encode())
-    links = re.findall(r"/models/dermis/1\?data=(\w+)", gateway.get("/models/dermis/1").text)
+    links = re.findall(r"/ops/models/dermis/1\?data=(\w+)", gateway.get("/ops/models/dermis/1").text)
     assert links == ["ab" * 8, "cd" * 8]
-    other, remembered = (gateway.get(f"/models/dermis/1?data={on}") for on in links)
+    other, remembered = (gateway.get(f"/ops/models/dermis/1?data={on}") for on in links)
     assert "another clinic&#39;s" in other.text
     assert "how well it remembers" not in other.text
     assert "how well it remembers" in remembered.text
-    assert gateway.get(f"/models/dermis/1?data={'ef' * 8}").status_code == 404
+    assert gateway.get(f"/ops/models/dermis/1?data={'ef' * 8}").status_code == 404
     gateway.store.put_once(f"evaluations/{'12' * 8}/dermis/1/evaluation.json", b"{")
-    assert gateway.get(f"/models/dermis/1?data={'12' * 8}").status_code == 404
+    assert gateway.get(f"/ops/models/dermis/1?data={'12' * 8}").status_code == 404
     promotion(gateway.store, 1, ref={"name": "dermis", "version": 1})
-    assert f'href="/models/dermis/1?data={"ab" * 8}"' in gateway.get("/models").text
+    assert f'href="/ops/models/dermis/1?data={"ab" * 8}"' in gateway.get("/ops/models").text
 
 
 def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(gateway: Gateway) -> None:
-    assert "dermis data profile" in gateway.get("/data").text
+    assert "dermis data profile" in gateway.get("/ops/data").text
     document = (Path(__file__).parents[2] / "support/data_report.json").read_text()
     tables = {table["name"]: table for table in json.loads(document)["tables"]}
     for report_id, text in (
@@ -298,7 +335,7 @@ def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(g
         ("2" * 16, document.replace("SCIN: data profile", "Other <b>")),
     ):
         gateway.store.put_once(f"reports/{report_id}/report.json", text.encode())
-    page = gateway.get("/data").text
+    page = gateway.get("/ops/data").text
     assert page.count("<table>") == len(tables)
     for _, n, of, share, low, high in tables["monk_us"]["rows"]:
         if n is not None and share is not None:
@@ -310,15 +347,15 @@ def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(g
     assert page.count(">withheld<") == hidden > 0
     for text in ("MST 1\N{EN DASH}3", "Tables", "Withheld", "A rash", "Quadratic-weighted kappa".lower()):
         assert text in page, text
-    assert "Other &lt;b&gt;" in gateway.get(f"/data?report={'2' * 16}").text
+    assert "Other &lt;b&gt;" in gateway.get(f"/ops/data?report={'2' * 16}").text
     for unknown in ("1" * 16, "9" * 16, "../../x", "<script>"):
-        response = gateway.call("GET", "/data", params={"report": unknown})
+        response = gateway.call("GET", "/ops/data", params={"report": unknown})
         assert response.status_code == 404
         assert "There is no such data report" in response.text
         assert "<script>" not in response.text
-    spanish = gateway.get("/data?lang=es").text
+    spanish = gateway.get("/ops/data?lang=es").text
     assert "Informe de datos" in spanish
-    assert f"/data?report={'2' * 16}&amp;lang=es" in spanish
+    assert f"/ops/data?report={'2' * 16}&amp;lang=es" in spanish
 
 
 def test_conditions_are_the_current_models_or_without_one_those_of_the_guidance(gateway: Gateway) -> None:
@@ -353,11 +390,11 @@ def test_a_version_whose_evaluation_is_missing_or_broken_is_shown_without_one(
         gateway.store.put_once(key, report)
     response = gateway.get("/v1/models/1/evaluation")
     assert (response.status_code, response.json()["reason"]) == (404, "MODEL_NOT_FOUND")
-    models = gateway.get("/models")
+    models = gateway.get("/ops/models")
     assert models.status_code == 200
-    assert 'href="/models/dermis/1"' in models.text
-    assert gateway.get("/models/dermis/1").status_code == 404
-    assert gateway.get("/compare?first=dermis/1&second=dermis/1").status_code == 404
+    assert 'href="/ops/models/dermis/1"' in models.text
+    assert gateway.get("/ops/models/dermis/1").status_code == 404
+    assert gateway.get("/ops/compare?first=dermis/1&second=dermis/1").status_code == 404
 
 
 @pytest.mark.usefixtures("published")
@@ -378,7 +415,7 @@ def test_an_evaluation_of_another_shape_is_shown_by_nothing(gateway: Gateway, ch
     gateway.store.delete(key)
     gateway.store.put_once(key, json.dumps(report).encode())
     assert gateway.get("/v1/models/1/evaluation").json()["reason"] == "MODEL_NOT_FOUND"
-    assert [gateway.get(path).status_code for path in ("/models", "/models/dermis/1")] == [200, 404]
+    assert [gateway.get(path).status_code for path in ("/ops/models", "/ops/models/dermis/1")] == [200, 404]
 
 
 @pytest.mark.usefixtures("published")
@@ -389,7 +426,7 @@ def test_an_older_report_and_what_a_newer_one_adds_are_answered_as_they_stand(ga
     gateway.store.delete(key)
     gateway.store.put_once(key, json.dumps(report).encode())
     assert gateway.get("/v1/models/1/evaluation").json()["report"] == report
-    assert gateway.get("/models/dermis/1").status_code == 200
+    assert gateway.get("/ops/models/dermis/1").status_code == 200
 
 
 @pytest.mark.usefixtures("published")
@@ -405,11 +442,11 @@ def test_a_figure_that_one_of_two_reports_lacks_is_a_dash_and_one_that_is_no_num
         metrics={"top_1": 0.25, "top_3": nan}, intervals={"top_1": None}, unknown=[nan, float("-inf")]
     )
     gateway.store.put_once(f"models/dermis/2/{EVALUATION_FILE}", json.dumps(report).encode())
-    page = gateway.get("/models")
+    page = gateway.get("/ops/models")
     assert page.status_code == 200
     assert "25.0&nbsp;%" in page.text
     assert "nan" not in page.text
-    page = gateway.get("/compare?first=dermis/1&second=dermis/2")
+    page = gateway.get("/ops/compare?first=dermis/1&second=dermis/2")
     assert page.status_code == 200
     assert "nan" not in page.text
     answer = gateway.get("/v1/models/2/evaluation").json()["report"]
@@ -427,17 +464,17 @@ def test_a_pointer_that_cant_be_read_is_told_as_such(gateway: Gateway) -> None:
             "CURRENT_BROKEN",
             True,
         )
-    page = gateway.get("/models")
+    page = gateway.get("/ops/models")
     assert (page.status_code, "Retry-After" in page.headers) == (503, True)
-    assert "<h1>It didn&#39;t work</h1>" in page.text
+    assert "<h1>The server is busy or resting</h1>" in page.text
     assert CURRENT_KEY in page.text
-    system = gateway.get("/system")
+    system = gateway.get("/ops/system")
     assert system.status_code == 200
     assert "a way that can&#39;t be read" in system.text
 
 
 def test_what_is_wrong_with_a_pages_address_is_said_on_a_page(gateway: Gateway) -> None:
-    page = gateway.get("/models/dermis/abc?lang=es")
+    page = gateway.get("/ops/models/dermis/abc?lang=es")
     assert page.status_code == 422
     assert page.headers["content-type"].startswith("text/html")
     assert "El servidor respondió 422" in page.text
@@ -460,7 +497,7 @@ def test_a_current_model_that_cant_be_read_is_our_fault_not_the_callers(
 @pytest.mark.usefixtures("published")
 def test_the_models_page_shows_each_top_k_beside_its_floor(gateway: Gateway) -> None:
     floors = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())["floors"]
-    page = gateway.get("/models").text
+    page = gateway.get("/ops/models").text
     for name in ("top_1", "top_3"):
         assert f"Floor: {100 * floors[name]:.1f}&nbsp;%" in page
 
@@ -471,7 +508,7 @@ def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_m
 ) -> None:
     promotion(gateway.store, 1)
     report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())
-    page = gateway.get("/models/dermis/1?lang=es").text
+    page = gateway.get("/ops/models/dermis/1?lang=es").text
     titles = re.findall(r"<(?:h2|summary)>Por ([^<]+)<", page)
     assert len(titles) == len(report["slices"])
     assert not [title for title in titles if title in {name.replace("_", " ") for name in report["slices"]}]
@@ -480,7 +517,7 @@ def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_m
     assert '<th scope="row" lang="en">Eczema</th>' in page
     assert f'<span lang="en">{report["data"]}</span>' in page
     assert f'Suelo: <span lang="en">{report["floors"]["meaning"][:30]}' in page
-    models = gateway.get("/models?lang=es").text
+    models = gateway.get("/ops/models?lang=es").text
     assert "<td>demostraci\u00f3n</td>" in models
     assert "soft top-3" not in models
     assert '<q lang="en">' in models

@@ -17,10 +17,12 @@ from dermis.shared.vocabulary import (
     OtherSymptom,
     RaceEthnicity,
     RelatedCategory,
+    ScinAnswers,
     SelfReport,
     SexAtBirth,
     ShotType,
     Texture,
+    WarningSign,
 )
 
 SCIN = {
@@ -43,7 +45,7 @@ SCIN = {
     "MORE_THAN_ONE_YEAR MORE_THAN_FIVE_YEARS SINCE_CHILDHOOD UNKNOWN",
     ShotType: "CLOSE_UP AT_AN_ANGLE AT_DISTANCE",
 }
-SEVERAL = ("race_ethnicity", "textures", "body_parts", "condition_symptoms", "other_symptoms")
+SEVERAL = ("race_ethnicity", "textures", "body_parts", "condition_symptoms", "other_symptoms", "warning_signs")
 
 
 @pytest.mark.parametrize("words", SCIN, ids=lambda words: words.__name__)
@@ -75,6 +77,31 @@ def test_none_of_these_is_an_answer() -> None:
     assert report.other_symptoms == (OtherSymptom.NO_RELEVANT_SYMPTOMS,)
 
 
+def test_a_warning_sign_is_heard_next_to_none_of_these() -> None:
+    none = SelfReport.model_validate({"warning_signs": ["NO_WARNING_SIGNS"]})
+    assert none.warning_signs == (WarningSign.NO_WARNING_SIGNS,)
+    both = SelfReport.model_validate({"warning_signs": ["NO_WARNING_SIGNS", "VERY_ILL"]})
+    assert both.warning_signs == (WarningSign.VERY_ILL,)
+
+
+def test_under_18_is_a_boolean_or_its_word() -> None:
+    assert [SelfReport.model_validate({"under_18": value}).under_18 for value in (True, "TRUE", False, "FALSE")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    for almost in ("yes", "true", 1, "1"):
+        with pytest.raises(ValidationError):
+            SelfReport.model_validate({"under_18": almost})
+
+
+def test_an_empty_report_is_told_from_one_with_an_answer() -> None:
+    assert SelfReport().is_empty
+    assert SelfReport.model_validate({"textures": []}).is_empty
+    assert not SelfReport(under_18=False).is_empty
+
+
 def test_repeats_count_once_and_order_is_kept() -> None:
     report = SelfReport.model_validate({"body_parts": ["LEG", "ARM", "LEG"]})
     assert report.body_parts == (BodyPart.LEG, BodyPart.ARM)
@@ -104,10 +131,11 @@ def test_every_answer_in_scin_is_in_the_vocabulary(real_data: Path) -> None:
     with (real_data / "scin/scin_cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows
-    single = set(SelfReport.model_fields) - set(SEVERAL) - {"monk_skin_tone"}
+    several = tuple(name for name in SEVERAL if name in ScinAnswers.model_fields)
+    single = set(ScinAnswers.model_fields) - set(several) - {"monk_skin_tone"}
     for row in rows:
         answers: dict[str, object] = {field: row[field] for field in single if row[field]}
-        for field in SEVERAL:
+        for field in several:
             derived = "race_ethnicity_two_or_more_after_mitigation"
             ticked = [
                 name for name, cell in row.items() if name.startswith(f"{field}_") and cell == "YES" and name != derived

@@ -16,7 +16,10 @@ def test_the_vocabulary_is_read_from_the_self_report() -> None:
         "body_parts",
         "condition_symptoms",
         "other_symptoms",
+        "warning_signs",
     ]
+    assert choices("under_18") == ("TRUE", "FALSE")
+    assert self_report(from_settings(["under_18=true"]), source="").under_18 is True
 
 
 def test_several_values_come_by_comma_or_by_repetition() -> None:

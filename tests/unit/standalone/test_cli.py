@@ -10,6 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.client.errors import ApiError
+from dermis.shared.errors import DermisError, Kind
 from dermis.standalone import cli, demo
 
 OWN = [*cli.GROUPS["Run"], *cli.GROUPS["Keep"]]
@@ -124,3 +126,23 @@ def test_config_says_what_came_from_where(tmp_path: Path) -> None:
     assert rows["DERMIS_STORE_URL"] == [f"file://{tmp_path}/store", "default"]
     assert "geheim" not in result.output
     assert "geheim" not in run("config", "--json", "--broker", "redis://:geheim@host/0").output
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code"),
+    [
+        (DermisError(Kind.UNAVAILABLE, "STORE", "the bucket is away; try again"), 75),
+        (DermisError(Kind.INVALID, "SPLIT", "no such split"), 2),
+        (ApiError("NO_GATEWAY", "nothing answers"), 75),
+        (ApiError("KEY_NEEDED", "send a key", status=401), 2),
+    ],
+)
+def test_the_exit_code_says_whether_a_job_should_try_again(
+    fault: Exception, exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def broken() -> None:
+        raise fault
+
+    monkeypatch.setattr(cli.Commands, "get_command", lambda *_: broken)
+    assert run("broken").exit_code == exit_code

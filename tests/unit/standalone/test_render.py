@@ -47,6 +47,7 @@ CASE: dict[str, Any] = {
     },
     "guidance": {
         "urgency": "TODAY",
+        "because": [{"text": "it may be Condition 0 (about 5 in 10)"}, {"text": "Ask a doctor today."}],
         "next_step": "Ask a doctor today.",
         "conditions": [
             {
@@ -79,10 +80,17 @@ def test_a_finished_case_shows_all_that_matters() -> None:
     ) in lines
     shares = lines.index("what the answers counted for c0, in logits:")
     assert lines[shares + 1 : shares + 3] == ["    +0.50  body_parts: ARM, LEG", "    -0.25  textures: FLAT"]
-    assert "what to do (TODAY): Ask a doctor today." in lines
+    step = lines.index("what to do (TODAY): Ask a doctor today.")
+    assert lines[step + 1] == "  because it may be Condition 0 (about 5 in 10)"
+    assert lines.count("  because Ask a doctor today.") == 0
     assert "    on darker skin: Purplish." in lines
     assert "  clinical review of these texts: none" in lines
     assert lines[-1] == "dermis is not a medical device."
+
+
+def test_no_urgency_is_called_none() -> None:
+    guidance = CASE["guidance"] | {"urgency": None, "because": [], "next_step": "We could not tell."}
+    assert "what to do (no urgency): We could not tell." in render(CASE | {"guidance": guidance}).splitlines()
 
 
 def test_a_release_model_is_not_called_meaningless() -> None:

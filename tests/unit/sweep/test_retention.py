@@ -48,6 +48,24 @@ def test_an_image_to_judge_at_once_is_gone_after_an_hour(bench: Bench) -> None:
     assert bench.keys == {f"scratch/{kept}"}
 
 
+def test_an_upload_is_gone_after_an_hour_image_and_fact_and_a_fault_of_one_keeps_no_other(bench: Bench) -> None:
+    kept, old, broken = (scratch_id(age, "upload") for age in (3599, 3600, 3700))
+    for name in (kept, old, broken):
+        for part in ("original", "profile", "uploaded.json"):
+            bench.store.put_once(f"uploads/{OWNER}/{name}/{part}", b"x")
+    bench.store.put_once("uploads/leftover", b"x")
+    delete = bench.store.delete
+
+    def refuse(key: str, *, generation: int | None = None) -> None:
+        if broken in key:
+            raise DermisError(Kind.UNAVAILABLE, "AWAY", key)
+        delete(key, generation=generation)
+
+    bench.store.delete = refuse  # type: ignore[method-assign]
+    assert bench.retention.clear_uploads(NOW) == 4
+    assert {key.split("/")[2] for key in bench.keys} == {kept, broken}
+
+
 def test_the_time_of_a_new_id_is_now() -> None:
     assert not is_expired(new_id("scratch"), now=datetime.now(UTC) + timedelta(minutes=59), after=POLICY.scratch_for)
     assert is_expired(new_id("scratch"), now=datetime.now(UTC) + timedelta(minutes=61), after=POLICY.scratch_for)

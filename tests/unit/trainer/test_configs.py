@@ -30,6 +30,7 @@ from dermis.trainer.records.facts import RunStatus
 from dermis.trainer.records.runs import read_run, run_ids
 from dermis.trainer.training.stages import check_order, plan_stage
 from dermis.trainer.training.train import new_backbone
+from tests.support import own_backbones
 
 pytestmark = [
     pytest.mark.trainer,
@@ -86,6 +87,16 @@ def weights_file(folder: Any, size: int = 32) -> Any:
     return ["--set", f"weights={(folder / 'b0.weights.h5').as_uri()}", "--data", "generated:1:60:32"]
 
 
+def derm_foundation(folder: Any, size: int = 32) -> Any:
+    own_backbones.derm_foundation(folder / "model", size=size)
+    return ["--set", f"backbone={(folder / 'model').as_uri()}", "--data", "generated:1:60:32"]
+
+
+def medsiglip(folder: Any, size: int = 32) -> Any:
+    own_backbones.medsiglip(folder / "model", size=size)
+    return ["--set", f"backbone={(folder / 'model').as_uri()}", "--data", "generated:1:60:32"]
+
+
 def scin_tables(folder: Any) -> Any:
     """Write drawn cases in SCIN's form, a third of them without a label."""
     write_as_scin(open_store(folder.as_uri()), seed=7, count=60, longest=64)
@@ -104,7 +115,11 @@ NEEDS: dict[str, Any] = {
     "scin_unlabelled": lambda folder: [*scin_tables(folder), "--set", "stage.1.pseudo=0.1"],
     "efficientnet_b0": weights_file,
     "saved_model": backbone_file,
+    "derm_foundation": derm_foundation,
+    "medsiglip": medsiglip,
 }
+OWN = ("saved_model", "derm_foundation", "medsiglip")
+"""Configs whose backbone a person brings."""
 
 
 def test_each_config_that_is_not_measured_is_run_below() -> None:
@@ -114,7 +129,7 @@ def test_each_config_that_is_not_measured_is_run_below() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_config_builds_its_model(name: str, tmp_path: Path) -> None:
     settings = {"image_size": "64"}
-    if name in ("saved_model", "efficientnet_b0"):
+    if name in (*OWN, "efficientnet_b0"):
         _, setting, *_ = NEEDS[name](tmp_path, 64)
         settings |= dict([setting.split("=", 1)])
     config = with_settings(load_config(name), settings)
@@ -128,7 +143,7 @@ def test_a_config_builds_its_model(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "saved_model" else pytest.mark.nightly) for name in NEEDS]
+    "name", [pytest.param(name, marks=() if name in OWN else pytest.mark.nightly) for name in NEEDS]
 )
 def test_a_config_that_is_not_measured_trains(name: Any, tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()

@@ -144,6 +144,15 @@ def test_the_figures_are_those_of_the_persons_own_group(cut: str, value: str) ->
     assert (found.floor_top_1, found.floor_top_3, found.data) == (0.125, 0.375, "drawn")
 
 
+def test_where_only_clinicians_said_which_type_the_people_are_of_the_figures_say_so() -> None:
+    estimated = measured_for(report("fitzpatrick_estimated_group", "FST_V_VI", groups=31), FitzpatrickSkinType.FST6)
+    assert estimated is not None
+    assert (estimated.group, estimated.n, estimated.people, estimated.scale) == ("FST_V_VI", 40, 31, "estimated")
+    own = measured_for(report("fitzpatrick_group", "FST_V_VI"), FitzpatrickSkinType.FST6)
+    assert own is not None
+    assert (own.people, own.scale) == (None, "self_reported")
+
+
 def test_a_groups_own_floor_stands_beside_its_figures() -> None:
     own = report("fitzpatrick_group", "FST_V_VI", top_1_floor=0.25, top_3_floor=0.5)
     found = measured_for(own, FitzpatrickSkinType.FST5)

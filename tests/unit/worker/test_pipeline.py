@@ -1,9 +1,10 @@
 """The way of a case through the worker, over fakes: one outcome, whatever happens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -16,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from dermis.shared.case import (
     Erased,
     Failed,
-    ModelScope,
+    ModelKnowledge,
     OpenCase,
     OutcomeKind,
     Received,
@@ -182,10 +183,13 @@ def skin(seed: int = 0) -> bytes:
     return png(np.clip(image, 0, 255).astype(np.uint8))
 
 
+ANSWERS = {"related_category": "RASH", "other_symptoms": ["FEVER"]}
 BLACK = png(np.zeros((200, 300, 3), np.uint8))
 
 
-def world(*originals: bytes, received_at: datetime | None = None) -> World:
+def world(
+    *originals: bytes, received_at: datetime | None = None, answers: Mapping[str, object] = MappingProxyType(ANSWERS)
+) -> World:
     made = World()
     images = tuple(
         ReceivedImage(n=n, content_type="image/png", bytes=len(data), sha256="", width=300, height=200)
@@ -196,7 +200,7 @@ def world(*originals: bytes, received_at: datetime | None = None) -> World:
         owner=JOB.owner,
         received_at=received_at or datetime.now(UTC),
         images=images,
-        self_report=SelfReport.model_validate({"related_category": "RASH", "other_symptoms": ["FEVER"]}),
+        self_report=SelfReport.model_validate(answers),
     )
     made.store.put_once(
         open_key(JOB.case_id),
@@ -269,15 +273,15 @@ def test_a_result_says_what_counted_where_and_how_well_it_was_measured() -> None
     assert [notice.notice for notice in outcome.notices] == ["UNDER_18"]
 
 
-@pytest.mark.parametrize("kind", [None, "a growth"])
-def test_an_outcome_says_what_the_model_knows_and_what_not(kind: str | None) -> None:
+def test_a_result_says_what_its_model_knows_and_from_when_a_condition_says_how_soon() -> None:
     made = world(skin())
-    knows = kind and Knowledge(kind=kind, unknown=("a rash",), measured_on={"FST_V_VI": 99})
-    made.manifest = MANIFEST.model_copy(update={"knowledge": knows})
+    words = Knowledge(kind="a rash", unknown=("a growth",), data="drawings", scale="painted", measured_on={})
+    made.manifest = MANIFEST.model_copy(update={"knowledge": words, "urgency_threshold": 0.35})
     made.work()
     outcome = read(made.pipeline(), JOB).outcome
     assert outcome is not None
-    assert outcome.scope == (kind and ModelScope(kind=kind, unknown=("a rash",)))
+    assert outcome.knowledge == ModelKnowledge(kind="a rash", unknown=("a growth",), data="drawings", painted=True)
+    assert outcome.urgency_threshold == 0.35
 
 
 def test_answers_that_the_model_does_not_add_up_are_not_explained() -> None:
@@ -311,6 +315,29 @@ def test_no_usable_image_is_a_rejection_without_a_model_yet_with_red_flags() -> 
     assert outcome.red_flags
     assert outcome.notices
     assert outcome.heatmaps == ()
+    assert made.seen == []
+
+
+def test_answers_without_an_image_raise_red_flags_and_ask_no_model() -> None:
+    made = world()
+    made.work()
+    outcome = read(made.pipeline(), JOB).outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason, outcome.model) == (OutcomeKind.ABSTENTION, "NO_IMAGE", None)
+    assert [flag.flag for flag in outcome.red_flags] == ["FEVER"]
+    assert outcome.notices
+    assert made.seen == []
+
+
+def test_nobody_under_18_gets_an_answer_of_the_models() -> None:
+    made = world(skin(), answers={"under_18": True, "age_group": "AGE_18_TO_29"})
+    made.work()
+    outcome = read(made.pipeline(), JOB).outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason, outcome.model) == (OutcomeKind.ABSTENTION, "UNDER_18", None)
+    assert [(flag.flag, flag.urgency) for flag in outcome.red_flags] == [("UNDER_18", "SOON")]
+    assert "UNDER_18" in [notice.notice for notice in outcome.notices]
+    assert outcome.differential == ()
     assert made.seen == []
 
 
@@ -417,6 +444,7 @@ def test_what_can_never_work_fails_the_attempt(fault: Exception) -> None:
     made.work()
     failed = Failed.model_validate_json(made.store.get(failed_key(JOB.owner, JOB.case_id, 1)))
     assert failed.attempt == 1
+    assert [flag.flag for flag in failed.red_flags] == ["FEVER"]
     assert made.status() is Status.FAILED
     assert list(made.store.list("open/")) == []
 

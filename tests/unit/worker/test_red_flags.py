@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermis.shared.case import Urgency
-from dermis.shared.vocabulary import BodyPart, ConditionSymptom, OtherSymptom, RelatedCategory, SelfReport, Texture
+from dermis.shared.vocabulary import (
+    BodyPart,
+    ConditionSymptom,
+    OtherSymptom,
+    RelatedCategory,
+    SelfReport,
+    Texture,
+    WarningSign,
+)
 from dermis.worker.core.red_flags import RULES, red_flags, with_growth
 
 
@@ -52,6 +60,21 @@ def flags(**answers: Any) -> list[str]:
             ["PAINFUL_BLISTERS_ON_THE_HEAD"],
         ),
         ({"condition_symptoms": ["BURNING"], "textures": ["FLUID_FILLED"], "body_parts": ["LEG"]}, []),
+        ({"warning_signs": ["NO_WARNING_SIGNS"]}, []),
+        ({"warning_signs": ["SHORTNESS_OF_BREATH"]}, ["SHORTNESS_OF_BREATH"]),
+        ({"warning_signs": ["SWOLLEN_FACE_OR_TONGUE"]}, ["SWOLLEN_FACE_OR_TONGUE"]),
+        ({"warning_signs": ["VERY_ILL"]}, ["VERY_ILL"]),
+        ({"warning_signs": ["MOUTH_SORES"], "other_symptoms": ["MOUTH_SORES"]}, ["MOUTH_SORES"]),
+        ({"warning_signs": ["FAST_SPREADING"]}, ["FAST_SPREADING"]),
+        ({"warning_signs": ["FEVER_WITH_RASH"]}, ["FEVER"]),
+        ({"warning_signs": ["FEVER_WITH_RASH", "FAST_SPREADING"]}, ["FEVER_WITH_SPREADING_RASH", "FEVER"]),
+        (
+            {"warning_signs": ["FAST_SPREADING"], "related_category": "RASH", "other_symptoms": ["CHILLS"]},
+            ["FEVER_WITH_SPREADING_RASH", "FEVER"],
+        ),
+        ({"under_18": True}, ["UNDER_18"]),
+        ({"under_18": False}, []),
+        ({"under_18": True, "related_category": "GROWTH_OR_MOLE"}, ["GROWTH", "UNDER_18"]),
     ],
 )
 def test_answers_raise_these_flags(answers: dict[str, Any], expected: list[str]) -> None:
@@ -65,12 +88,15 @@ def test_every_rule_can_be_raised_and_cites_its_source() -> None:
             body_parts=tuple(BodyPart),
             condition_symptoms=tuple(ConditionSymptom),
             other_symptoms=tuple(OtherSymptom),
+            warning_signs=tuple(WarningSign),
+            under_18=True,
             related_category=RelatedCategory.GROWTH_OR_MOLE,
         )
     )
     raised = (
         {flag.flag for flag in everything}
         | set(flags(related_category="GROWTH_OR_MOLE"))
+        | set(flags(warning_signs=["FAST_SPREADING"]))
         | set(
             flags(
                 related_category="RASH", other_symptoms=["JOINT_PAIN", "FEVER"], condition_symptoms=["INCREASING_SIZE"]
@@ -100,6 +126,7 @@ several = {
     "body_parts": st.lists(st.sampled_from(list(BodyPart))),
     "condition_symptoms": st.lists(st.sampled_from(list(ConditionSymptom))),
     "other_symptoms": st.lists(st.sampled_from(list(OtherSymptom))),
+    "warning_signs": st.lists(st.sampled_from(list(WarningSign))),
 }
 
 

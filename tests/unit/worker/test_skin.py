@@ -70,9 +70,11 @@ def test_what_can_not_be_seen_is_not_judged_for_skin() -> None:
     assert GATE.judge(report, -100) == report
 
 
-def test_weights_that_the_spec_does_not_name_are_refused() -> None:
+def test_weights_that_the_spec_does_not_name_are_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "skin_gate.tflite"
+    weights.write_bytes(b"something else")
     with pytest.raises(DermisError, match="install the package again"):
-        Gate(GATE.spec, b"something else")
+        Gate(GATE.spec, weights)
 
 
 @pytest.mark.parametrize("image", [page(), scene("Eczema", tone=MonkSkinTone.MST9, seed=3, size=SIZE)])

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 
 from dermis.api.metadata.v1 import features_pb2 as pb
-from dermis.shared.vocabulary import SelfReport
+from dermis.shared.vocabulary import ScinAnswers, SelfReport
 
 Answers = Mapping[str, tuple[str, ...]]
 """Field -> chosen values; a field that is not there was not answered."""
 
 
 def answers_of(report: SelfReport) -> Answers:
-    answers = ((name, getattr(report, name)) for name in SelfReport.model_fields)
+    """Return what may be encoded; warning signs and an age under 18 are no features."""
+    answers = ((name, getattr(report, name)) for name in ScinAnswers.model_fields)
     return {name: (value,) if isinstance(value, str) else value for name, value in answers if value is not None}
 
 

@@ -53,12 +53,12 @@ class ReceivedImage(Fact):
 
 
 class Received(Fact):
-    """`received.json`: the case as it came in."""
+    """`received.json`: the case as it came in. Without images it has answers, which may raise red flags."""
 
     case_id: str
     owner: str
     received_at: datetime
-    images: Annotated[tuple[ReceivedImage, ...], Field(min_length=1, max_length=MAX_IMAGES)]
+    images: Annotated[tuple[ReceivedImage, ...], Field(max_length=MAX_IMAGES)]
     self_report: SelfReport
     consent: Consent = Consent.ASSESS_ONLY
 
@@ -129,13 +129,6 @@ class ModelRef(Fact):
     purpose: str
 
 
-class ModelScope(Fact):
-    """What a photo has to show for the model's answer to mean anything, and what the model can't tell."""
-
-    kind: str
-    unknown: tuple[str, ...] = ()
-
-
 class Urgency(StrEnum):
     """
     When to have it looked at, the most urgent first: now, today, within days, at an ordinary appointment, watch it.
@@ -185,7 +178,9 @@ class Measured(Fact):
     """How well this version was measured on cases of this self-reported Fitzpatrick group, or on `ALL` where none is given.
 
     Shares of `n` cases with their 95 % intervals, None where the cases were too few for one; `floor_*` is the best constant
-    list on the same cases (on all of them in reports that have none for the group), `data` what was measured on.
+    list on the same cases (on all of them in reports that have none for the group), `data` what was measured on. `people`:
+    how many independent people the cases are of, None where the report does not say. `scale`: who said which type the
+    people tested are of; a person's own word and a clinician's estimate are not the same.
     """  # noqa: E501 - a text of the OpenAPI file
 
     group: str
@@ -199,13 +194,28 @@ class Measured(Fact):
     floor_top_1: float
     floor_top_3: float
     data: str
+    people: int | None = None
+    scale: Literal["self_reported", "estimated"] = "self_reported"
+
+
+class ModelKnowledge(Fact):
+    """What the model that answered knows and what not, from its manifest: the same words as there.
+
+    `painted`: its cases were drawings, and it was never tested on people.
+    """
+
+    kind: str
+    unknown: tuple[str, ...] = ()
+    data: str = ""
+    painted: bool = False
 
 
 class Outcome(Fact):
     """`outcome.json`: the one result of a case.
 
     A differential lists every condition of the model, most probable first; a rejection has neither differential nor
-    model; an abstention keeps the differential and says in `reason` why it should not be relied on.
+    model; an abstention keeps the differential and says in `reason` why it should not be relied on. Where `reason` is
+    NO_IMAGE or UNDER_18 no model was asked, so that there is none.
     """
 
     case_id: str
@@ -226,17 +236,23 @@ class Outcome(Fact):
     heatmaps: tuple[Heatmap, ...] = ()
     measured: Measured | None = None
     grouped_answer: GroupedAnswer | None = None
-    scope: ModelScope | None = None
+    knowledge: ModelKnowledge | None = None
+    urgency_threshold: float | None = None
+    """Probability from which a condition says how soon to have it looked at; None in outcomes from before it."""
 
 
 class Failed(Fact):
-    """`failed/<k>.json`: ends attempt k and closes the case; our fault, not the images'."""
+    """`failed/<k>.json`: ends attempt k and closes the case; our fault, not the images'.
+
+    The red flags of the answers stand all the same.
+    """
 
     case_id: str
     attempt: int
     failed_at: datetime
     reason: str
     detail: str
+    red_flags: tuple[RedFlag, ...] = ()
 
 
 class Erased(Fact):

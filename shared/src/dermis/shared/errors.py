@@ -3,7 +3,19 @@
 A kind, and what it is called over HTTP and gRPC (RFC 9457, google.rpc.Code).
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """How a command that did not succeed ends, so that a Job knows whether to try it again.
+
+    USAGE: something must be changed first. REFUSED: a gate said no, and would again. RETRY: it may pass, as
+    EX_TEMPFAIL in BSD's sysexits.h.
+    """
+
+    USAGE = 2
+    REFUSED = 3
+    RETRY = 75
 
 
 class Kind(StrEnum):

@@ -198,6 +198,24 @@ class MalignantRow(ReportModel):
     missed_per_100_interval: Interval = None
 
 
+class GroupedAnswersRow(ReportModel):
+    """Answers of one kind (over groups, flat sets, the prior's) to `n` cases, all or one `value` of a `slice`.
+
+    `coverage`: the weight of the reference differential under the answer; `answered`: the share that is no abstention;
+    `leaves`: how many conditions an answer holds, an abstention all; `levels`: the share answered at each level.
+    """
+
+    answers: str
+    slice: str = ""
+    value: str = ""
+    n: int
+    groups: int
+    coverage: Figure
+    answered: Figure
+    leaves: Figure
+    levels: dict[str, float]
+
+
 class SeenInTraining(ReportModel):
     """
     How many `of` the cases were in training and calibration; None where only the data set is known to be the same.
@@ -256,6 +274,7 @@ class EvaluationReport(ReportModel):
     answered_by_type: AnsweredByType | None = None
     benign_with_malignant: Figure | None = None
     """The share of benign cases whose set holds a malignant condition."""
+    grouped_answers: tuple[GroupedAnswersRow, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

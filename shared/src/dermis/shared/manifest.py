@@ -18,6 +18,9 @@ MANIFEST_FILE = "manifest.json"
 OUTLIERS_FILE = "outliers.npz"
 TEXTURES_FILE = "textures.npz"
 
+URGENCY_THRESHOLD = 0.2
+"""Of bundles whose trainer chose none: one case in five of such a condition is too many to keep silent about."""
+
 FitzpatrickGroup = Literal["FST_I_II", "FST_III_IV", "FST_V_VI"]
 ImageFit = Literal["LETTERBOX", "STRETCH"]
 """How an image becomes the model's square: its aspect kept, zeros around it, or every image stretched to it alike."""
@@ -251,6 +254,8 @@ class Manifest(ManifestModel):
     malignant: MalignantRule | None = None
     knowledge: Knowledge | None = None
     grouped_answers: GroupedAnswers | None = None
+    urgency_threshold: Annotated[float, Field(gt=0, le=1)] = URGENCY_THRESHOLD
+    """Probability from which a condition says how soon to have it looked at; below it, it says nothing of that."""
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""

@@ -7,7 +7,7 @@ import openvino
 
 @cache
 def core() -> openvino.Core:
-    """Return the process' core, which is kept until the process ends; needs the extra `serving` or `data`.
+    """Return the process' core, which is kept until the process ends; needs the extra `serving`, `worker` or `data`.
 
     Each core's CPU plugin gives the thread that loads it a stack for signals, and puts back the one before when it is
     dropped. Of two cores, the one that is dropped last puts back the stack of the first, which is freed by then: the

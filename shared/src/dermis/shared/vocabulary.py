@@ -1,4 +1,4 @@
-"""SCIN's self-report vocabulary (scin dataset_schema.md, release 1.0.0).
+"""SCIN's self-report vocabulary (scin dataset_schema.md, release 1.0.0), and what a person is asked beside it.
 
 It has every answer a person may give, none needed.
 """
@@ -6,7 +6,7 @@ It has every answer a person may give, none needed.
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class AgeGroup(StrEnum):
@@ -110,6 +110,18 @@ class OtherSymptom(StrEnum):
     NO_RELEVANT_SYMPTOMS = "NO_RELEVANT_SYMPTOMS"
 
 
+class WarningSign(StrEnum):
+    """What is asked before anything else. SCIN has no word for most of them: they enter no feature vector."""
+
+    SHORTNESS_OF_BREATH = "SHORTNESS_OF_BREATH"
+    SWOLLEN_FACE_OR_TONGUE = "SWOLLEN_FACE_OR_TONGUE"
+    FEVER_WITH_RASH = "FEVER_WITH_RASH"
+    MOUTH_SORES = "MOUTH_SORES"
+    FAST_SPREADING = "FAST_SPREADING"
+    VERY_ILL = "VERY_ILL"
+    NO_WARNING_SIGNS = "NO_WARNING_SIGNS"
+
+
 class RelatedCategory(StrEnum):
     RASH = "RASH"
     ACNE = "ACNE"
@@ -149,11 +161,22 @@ def _without_repeats(values: tuple[StrEnum, ...] | None) -> tuple[StrEnum, ...] 
     return None if values is None else tuple(dict.fromkeys(values))
 
 
+def _a_sign_counts(values: tuple[WarningSign, ...] | None) -> tuple[WarningSign, ...] | None:
+    """Drops "none of these" next to a sign: of two answers that exclude each other the warning is heard."""
+    signs = tuple(value for value in values or () if value is not WarningSign.NO_WARNING_SIGNS)
+    return signs or values
+
+
+def _bool_of_word(value: Any) -> Any:
+    """Takes TRUE and FALSE as forms and tables write them; every other text is refused."""
+    return {"TRUE": True, "FALSE": False}.get(value, value) if isinstance(value, str) else value
+
+
 _several = (BeforeValidator(_nothing_ticked), AfterValidator(_without_repeats))
 
 
-class SelfReport(BaseModel):
-    """One person's answers; None is an answer that was not given: a value of its own, never zero and never "no"."""
+class ScinAnswers(BaseModel):
+    """The answers that SCIN has words for: what a feature schema may encode."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -168,3 +191,15 @@ class SelfReport(BaseModel):
     other_symptoms: Annotated[tuple[OtherSymptom, ...] | None, *_several] = None
     related_category: RelatedCategory | None = None
     condition_duration: ConditionDuration | None = None
+
+
+class SelfReport(ScinAnswers):
+    """One person's answers; None is an answer that was not given: a value of its own, never zero and never "no"."""
+
+    warning_signs: Annotated[tuple[WarningSign, ...] | None, *_several, AfterValidator(_a_sign_counts)] = None
+    under_18: Annotated[bool | None, Field(strict=True), BeforeValidator(_bool_of_word)] = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no question was answered."""
+        return all(getattr(self, name) is None for name in type(self).model_fields)

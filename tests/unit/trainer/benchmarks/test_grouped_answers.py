@@ -1,6 +1,5 @@
 """Answers over groups beside flat sets and the prior's, from the command to the page."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +9,17 @@ from click.testing import CliRunner
 from dermis.data.generated.as_scin import write_as_scin
 from dermis.data.scin.taxonomy import load_taxonomy
 from dermis.shared.stores.disk import DiskStore
-from dermis.trainer.benchmarks import grouped_answers, scin
+from dermis.trainer.benchmarks import scin
 from dermis.trainer.benchmarks.grouped_answers import FLAT, GROUPED, PRIOR, run_grouped_answers
 from dermis.trainer.benchmarks.scin import ANSWERS
 from dermis.trainer.cli.benchmark import benchmark
-from dermis.trainer.config import Stage
 
 pytestmark = pytest.mark.trainer
 
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    short = replace(scin.ANSWERS_CONFIG, stages=(Stage(epochs=12, learning_rate=2e-2),))
-    monkeypatch.setattr(grouped_answers, "ANSWERS_CONFIG", short)
-    monkeypatch.setattr(grouped_answers, "ANSWERS_PENALTIES", ({"head.l2": "0.002"},))
+    monkeypatch.setattr(scin, "STRENGTHS", (0.3,))
     write_as_scin(DiskStore(tmp_path / "scin"), seed=3, count=240, longest=32)
     return (tmp_path / "scin").as_uri()
 

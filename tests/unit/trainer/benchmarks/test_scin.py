@@ -31,7 +31,7 @@ pytestmark = pytest.mark.trainer
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scin, "PENALTIES", ({"head.l2": "0.002"},))
     short = (Stage(epochs=12, learning_rate=2e-2),)
-    monkeypatch.setattr(scin, "ANSWERS_CONFIG", replace(scin.ANSWERS_CONFIG, stages=short))
+    monkeypatch.setattr(scin, "STRENGTHS", (0.1, 0.3))
     monkeypatch.setattr(
         scin, "IMAGES_CONFIG", replace(scin.IMAGES_CONFIG, stages=short, image_size=64, backbone="small", weights=None)
     )

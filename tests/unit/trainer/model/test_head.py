@@ -13,7 +13,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.model import export
 from dermis.trainer.model.backbones import small
 from dermis.trainer.model.feature_schema import every_answer
-from dermis.trainer.model.head import Head, build_head, join, with_taps
+from dermis.trainer.model.head import Head, build_head, join, with_middle, with_taps
 from dermis.trainer.model.test_time_augmentation import mirrored
 from dermis.trainer.training.losses import class_weights, cross_entropy
 
@@ -263,6 +263,25 @@ def test_taps_stand_beside_the_last_layer() -> None:
     assert tapped.output.shape == (None, 6, 6, 16 + 64)
     image = np.random.default_rng(0).uniform(0, 255, (1, SIZE, SIZE, 3)).astype(np.float32)
     np.testing.assert_allclose(np.asarray(tapped(image))[..., 16:], backbone(image), atol=1e-5)
+
+
+def test_the_middle_stands_beside_the_whole_and_its_mean_is_that_of_the_middle() -> None:
+    backbone = small(SIZE)
+    image = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
+    plain, both = np.asarray(backbone(image)), np.asarray(with_middle(backbone)(image))
+    np.testing.assert_allclose(both[..., :64], plain, atol=1e-5)
+    edge = plain.shape[1] // 4
+    middle = plain[:, edge:-edge, edge:-edge].mean((1, 2))
+    np.testing.assert_allclose(both[..., 64:].mean((1, 2)), middle, rtol=1e-4, atol=1e-4)
+    assert (both[:, 0, :, 64:] == 0).all()
+
+
+def test_answers_may_have_a_penalty_of_their_own() -> None:
+    heads = [Head(pooling="images", l2=0.1), Head(pooling="images", l2=0.1, answers_l2=0.001)]
+    same, own = (build_head((1, 1, 8), columns=COLUMNS, conditions=CONDITIONS, head=head) for head in heads)
+    for model, strength in ((same, 0.1), (own, 0.001)):
+        assert model.get_layer("condition").kernel_regularizer.l2 == pytest.approx(0.1)
+        assert model.get_layer("answers").kernel_regularizer.l2 == pytest.approx(strength)
 
 
 def test_losses_by_hand() -> None:

@@ -78,7 +78,7 @@ def test_a_model_made_worse_on_dark_skin_is_refused_and_its_equal_is_promoted(tm
 
     refused = CliRunner().invoke(promote, ["2", "--store", url, *UNTYPED])
     print(refused.output)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "REFUSED: dermis 2" in refused.output
     (gain, low, high) = re.search(
         rf"because {DARK}: (\S+) \((\S+) to (\S+)\) on \d+ cases: it may lose", refused.output

@@ -359,7 +359,7 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk: tuple[DiskStore, 
     lost = GOOD & (np.arange(N) % 3 != 0)
     evaluate(store, 2, hit=lost)
     said = run(promote_command, "2", *where)
-    assert said.exit_code == 1
+    assert said.exit_code == 3
     assert "REFUSED: dermis 2, in place of dermis 1" in said.output
     assert "because overall:" in said.output
     store.delete(f"{layout.evaluation_key(DATA, ref(2))}/predictions.npz")

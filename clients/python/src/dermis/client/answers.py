@@ -4,8 +4,11 @@ Fields that a newer gateway adds are ignored; a code is a plain string, so that 
 """
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SkipValidation
+
+from dermis.client.self_report import SelfReport
 
 Interval = tuple[float, float]
 
@@ -51,6 +54,14 @@ class CaseImage(ResponseModel):
     quality: QualityReport | None
 
 
+class ImageUpload(ResponseModel):
+    """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
+
+    id: str
+    expires_at: datetime
+    quality: QualityReport | None
+
+
 class Failure(ResponseModel):
     """Why a case could not be finished: a fault of the system, not of the images."""
 
@@ -91,13 +102,6 @@ class ModelRef(ResponseModel):
     name: str
     version: int
     purpose: str
-
-
-class ModelScope(ResponseModel):
-    """What a photo has to show for the model's answer to mean anything, and what the model can't tell."""
-
-    kind: str
-    unknown: list[str] = []
 
 
 class RedFlag(ResponseModel):
@@ -155,6 +159,17 @@ class Measured(ResponseModel):
     floor_top_1: float
     floor_top_3: float
     data: str
+    people: int | None = None
+    scale: str = "self_reported"
+
+
+class ModelKnowledge(ResponseModel):
+    """What the model knows and what not; `painted`: it was tested on drawings and never on people."""
+
+    kind: str
+    unknown: list[str] = []
+    data: str = ""
+    painted: bool = False
 
 
 class Outcome(ResponseModel):
@@ -186,7 +201,8 @@ class Outcome(ResponseModel):
     heatmaps: list[Heatmap] = []
     measured: Measured | None = None
     grouped_answer: GroupedAnswer | None = None
-    scope: ModelScope | None = None
+    knowledge: ModelKnowledge | None = None
+    urgency_threshold: float | None = None
 
 
 class GuidanceEntry(ResponseModel):
@@ -210,13 +226,27 @@ class ConditionGuidance(ResponseModel):
     guidance: GuidanceEntry
 
 
+class UrgencyReason(ResponseModel):
+    """Why a case is as urgent as it is; `source` RED_FLAG, ANSWERS or MODEL."""
+
+    source: str
+    urgency: str
+    text: str
+    next_step: str
+    flag: str | None = None
+    condition: str | None = None
+
+
 class CaseGuidance(ResponseModel):
     """What a person may do now.
 
-    `conditions` are those of the prediction set, `clinical_review` who reviewed the texts (`none`: nobody).
+    `urgency` is None where neither answers nor model give a reason for one, which does not mean that it is harmless;
+    `because` are its reasons. `conditions` are those of the prediction set, `clinical_review` who reviewed the texts
+    (`none`: nobody).
     """
 
-    urgency: str
+    urgency: str | None
+    because: list[UrgencyReason]
     next_step: str
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
@@ -227,7 +257,8 @@ class CaseGuidance(ResponseModel):
 class Case(ResponseModel):
     """A case as far as it has come.
 
-    `status` RECEIVED, ASSESSED, FINISHED (with `outcome` and `guidance`), FAILED (with `failure`).
+    `status` RECEIVED, ASSESSED, FINISHED (with `outcome`), FAILED (with `failure`); `guidance` comes with both.
+    `self_report` holds what was answered, by question.
     """
 
     id: str
@@ -235,6 +266,7 @@ class Case(ResponseModel):
     received_at: datetime
     assessed_at: datetime | None
     images: list[CaseImage]
+    self_report: Annotated[SelfReport, SkipValidation]
     outcome: Outcome | None
     guidance: CaseGuidance | None
     failure: Failure | None

@@ -161,6 +161,10 @@ class Api:
         """Erase a case: nothing of it is kept but that it was erased."""
         await self._call("DELETE", f"/v1/cases/{case_id}")
 
+    async def image(self, case_id: str, n: int) -> bytes:
+        """Return image `n` of a case as it was prepared: a JPEG, upright, without metadata."""
+        return (await self._call("GET", f"/v1/cases/{case_id}/images/{n}")).content
+
     async def heatmap(self, case_id: str, n: int, *, condition: str | None = None) -> bytes:
         """Return a PNG to lay over image `n`: where the model saw what speaks for a condition.
 

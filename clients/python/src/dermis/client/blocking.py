@@ -80,6 +80,7 @@ class Client:
     case = _call(Api.case)
     cases = _iterate(Api.cases)
     erase = _call(Api.erase)
+    image = _call(Api.image)
     heatmap = _call(Api.heatmap)
     give_feedback = _call(Api.give_feedback)
     check_image = _call(Api.check_image)

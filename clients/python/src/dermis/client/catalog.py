@@ -12,7 +12,7 @@ class Condition(ResponseModel):
     name: str
 
 
-class ModelKnowledge(ResponseModel):
+class VersionKnowledge(ResponseModel):
     """What a version knows, beside its conditions, and for whom it was measured.
 
     `measured_on`: independent cases by Fitzpatrick group; people of a group that is `not_measured`, as fewer than
@@ -43,7 +43,7 @@ class ModelSummary(ResponseModel):
     image_size: int
     coverage: float
     evaluation: str
-    knowledge: ModelKnowledge | None = None
+    knowledge: VersionKnowledge | None = None
     malignant: list[str] = Field(default_factory=list)
     declines_unlike: bool = False
 

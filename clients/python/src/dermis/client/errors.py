@@ -41,6 +41,11 @@ class ApiError(Exception):
         self.status = status
         self.instance = instance
 
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later without a change."""
+        return self.status in (408, 429, 502, 503, 504, 507) or self.reason in ("NO_ANSWER", "NO_GATEWAY")
+
     def __str__(self) -> str:
         others = [fault for fault in self.pointers if fault.detail != self.detail]
         if not others and self.pointers:

@@ -1,7 +1,9 @@
 """What a caller sends: the answers that a person gave, in the words of the SCIN data set, and a few codes."""
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic's own; typing's is refused before Python 3.12
 
 AgeGroup = Literal[
     "AGE_UNKNOWN",
@@ -55,6 +57,15 @@ ConditionSymptom = Literal[
 OtherSymptom = Literal[
     "FEVER", "CHILLS", "FATIGUE", "JOINT_PAIN", "MOUTH_SORES", "SHORTNESS_OF_BREATH", "NO_RELEVANT_SYMPTOMS"
 ]
+WarningSign = Literal[
+    "SHORTNESS_OF_BREATH",
+    "SWOLLEN_FACE_OR_TONGUE",
+    "FEVER_WITH_RASH",
+    "MOUTH_SORES",
+    "FAST_SPREADING",
+    "VERY_ILL",
+    "NO_WARNING_SIGNS",
+]
 RelatedCategory = Literal[
     "RASH",
     "ACNE",
@@ -96,3 +107,5 @@ class SelfReport(TypedDict, total=False):
     other_symptoms: Sequence[OtherSymptom] | None
     related_category: RelatedCategory | None
     condition_duration: ConditionDuration | None
+    warning_signs: Sequence[WarningSign] | None
+    under_18: bool | None

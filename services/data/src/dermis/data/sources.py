@@ -22,7 +22,7 @@ from dermis.data.split.groups import connected, image_links
 from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.vocabulary import MonkSkinTone, SelfReport
+from dermis.shared.vocabulary import MonkSkinTone, ScinAnswers, SelfReport
 
 _NOT_ASKED = {"monk_skin_tone"}
 """Given by graders, never by the person: it is no sign that answers were given."""
@@ -201,7 +201,7 @@ def withheld_answers(rows: Sequence[MappedRow]) -> frozenset[str]:
 
 
 def _mapped_report(attributes: Mapping[str, str], answers: Mapping[str, tuple[str, ...]]) -> SelfReport:
-    several = {name for name, field in SelfReport.model_fields.items() if "tuple" in str(field.annotation)}
+    several = {name for name, field in ScinAnswers.model_fields.items() if "tuple" in str(field.annotation)}
     fields: dict[str, object] = {name: values if name in several else values[0] for name, values in answers.items()}
     for attribute, name in ANSWERED.items():
         if attributes.get(attribute) in VOCABULARY[name]:

@@ -16,7 +16,7 @@ from dermis.gateway import openapi, problems
 from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.door import Door
 from dermis.gateway.middleware import Edge
-from dermis.gateway.routes import batches, cases, health, images, models, page
+from dermis.gateway.routes import batches, cases, health, images, models, ops, page, uploads
 from dermis.shared.audit import EVERY_SECONDS, Audit
 
 _ASSETS = Path(__file__).parent / "web" / "assets"
@@ -62,7 +62,16 @@ def create_app(parts: Dependencies) -> FastAPI:
     app.add_middleware(Door, settings=parts.settings)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
-    for router in (cases.router, images.router, batches.router, models.router, health.router, page.router):
+    for router in (
+        cases.router,
+        images.router,
+        uploads.router,
+        batches.router,
+        models.router,
+        health.router,
+        page.router,
+        ops.router,
+    ):
         app.include_router(router)
     app.mount("/assets", GZipMiddleware(StaticFiles(directory=_ASSETS)), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

@@ -1,16 +1,40 @@
 """A body that is no form, read while it streams and refused as soon as it is too large."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 
+from dermis.gateway.form import Form, FormRules, image_too_large
 from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
 from dermis.shared.errors import DermisError, Kind
 
 M = TypeVar("M", bound=BaseModel)
 MOST_JSON_BYTES = 64 * 1024
+BODY_RULES = FormRules(images="body", most_images=1)
+"""Of a body that is one image."""
+
+
+async def read_image(headers: Headers, stream: AsyncIterator[bytes], *, rules: FormRules, max_image_bytes: int) -> Form:
+    """Return a body that is one image, as a form with nothing else; its kind is told by its content.
+
+    UNSUPPORTED for a content type of something else, TOO_LARGE beyond `max_image_bytes`.
+    """
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type.startswith("image/") and media_type != "application/octet-stream":
+        detail = (
+            f"Content-Type is {media_type[:100]!r}; send the image itself as the body, as image/jpeg, image/png, "
+            "image/webp, image/heic, image/avif or application/octet-stream"
+        )
+        raise DermisError(Kind.UNSUPPORTED, "CONTENT_TYPE", detail)
+    image = bytearray()
+    async for chunk in stream:
+        if len(image) + len(chunk) > max_image_bytes:
+            raise image_too_large(rules.name(0), max_image_bytes, pointer=rules.pointer(0))
+        image += chunk
+    return Form(images=[image])
 
 
 async def read_body(request: Request, *, most_of: Mapping[str, int]) -> tuple[str, bytes]:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from dermis.gateway.guidance import guidance
-from dermis.gateway.http import ConditionList, Evaluation, ModelKnowledge, ModelList, ModelSummary, Promotion
+from dermis.gateway.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion, VersionKnowledge
 from dermis.gateway.web.reports import DataReport, ReportView, read, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
@@ -78,6 +78,15 @@ class Catalog:
             clinical_review=texts.clinical_review,
             notice=NOT_A_MEDICAL_DEVICE,
         )
+
+    def answers_as_demo(self) -> bool:
+        """Tell whether the current model is a demo; False where there is none, or what it is can't be read now."""
+        try:
+            current = self._current()
+            return current is not None and self._manifest(current).purpose == "demo"
+        except DermisError as error:
+            log.warning("purpose of the current model is not known", reason=error.reason)
+            return False
 
     def promotions(self, *, before: str = "", size: int) -> list[Promotion]:
         """Return `size` records from the newest on, or from that before the id `before`.
@@ -197,11 +206,11 @@ def _summary(manifest: Manifest, current: VersionRef | None) -> ModelSummary:
     )
 
 
-def _knowledge(manifest: Manifest) -> ModelKnowledge | None:
+def _knowledge(manifest: Manifest) -> VersionKnowledge | None:
     if manifest.knowledge is None:
         return None
     knows = manifest.knowledge
-    return ModelKnowledge.model_validate(knows.model_dump() | {"not_measured": knows.not_measured})
+    return VersionKnowledge.model_validate(knows.model_dump() | {"not_measured": knows.not_measured})
 
 
 def _no_model(version: int, name: str | None) -> DermisError:

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dermis.gateway.form import CASE_FORM, IMAGE_FORM, Form, FormRules, image_count
+from dermis.gateway.form import CASE_FORM, Form, FormRules, image_count
 from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
-from dermis.shared.case import Consent
+from dermis.shared.case import MAX_IMAGES, Consent
 from dermis.shared.errors import DermisError
 from dermis.shared.images import cost
 from dermis.shared.images.header import CleanImage, clean, damaged
+from dermis.shared.uploads import UploadedImage
 from dermis.shared.vocabulary import SelfReport, ShotType
 
 E = TypeVar("E", bound=StrEnum)
@@ -32,32 +33,58 @@ class NewCase:
     consent: Consent
 
 
-def new_case_of(form: Form) -> NewCase:
-    """Return the new case that `form` describes; every fault is INVALID or UNSUPPORTED and points to its field."""
-    if not form.images:
-        raise image_count("there is no image", CASE_FORM)
+def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
+    """Return the new case that `form` describes, with the images of the uploads that it names.
+
+    Every fault is INVALID or UNSUPPORTED and points to its field. Answers may come without an image: red flags need
+    none.
+    """
+    self_report = _self_report(_one(form, "self_report", default="{}"))
+    count = len(form.images) or len(uploaded)
+    if not count and self_report.is_empty:
+        raise image_count("there is neither an image nor an answer in self_report", CASE_FORM)
     return NewCase(
-        self_report=_self_report(_one(form, "self_report", default="{}")),
+        self_report=self_report,
         consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
-        shot_types=_shot_types(form.texts.get("shot_types", []), len(form.images)),
-        images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))),
+        shot_types=_shot_types(form.texts.get("shot_types", []), count),
+        images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))) or tuple(uploaded),
     )
 
 
-def new_image_of(form: Form) -> CleanImage:
+def new_image_of(form: Form, rules: FormRules) -> CleanImage:
     """Return the one image in `form`; faults as those of a new case."""
     if not form.images:
-        raise image_count("there is no image", IMAGE_FORM)
-    return _image(form, 0, IMAGE_FORM)
+        raise image_count("there is no image", rules)
+    return _image(form, 0, rules)
 
 
-def digest_of(form: Form) -> str:
-    """Return what tells two forms apart: the SHA-256 of all their parts."""
+def upload_ids_of(form: Form) -> tuple[str, ...]:
+    """Return the uploads that `form` names in place of images; INVALID if it has both, or too many."""
+    ids = form.texts.get("uploads", [])
+    if ids and form.images:
+        detail = "the form holds images and names uploads; send one or the other"
+        raise fault("IMAGES_AND_UPLOADS", detail, pointer="/uploads")
+    if len(ids) > MAX_IMAGES:
+        detail = f"{len(ids)} uploads are named; name 1 to {MAX_IMAGES}"
+        raise fault("IMAGE_COUNT", detail, pointer="/uploads")
+    return tuple(_text("uploads", each).strip() for each in ids)
+
+
+def digest_of(form: Form, uploads: Sequence[UploadedImage] = ()) -> str:
+    """Return what tells two forms apart: the SHA-256 of all their parts.
+
+    An upload counts as the image that was sent for it, so that the same case may be sent again either way.
+    """
+    digests = {
+        name: [hashlib.sha256(part).digest() for part in parts]
+        for name, parts in {**form.texts, CASE_FORM.images: form.images}.items()
+        if name != "uploads"
+    }
+    if uploads:
+        digests[CASE_FORM.images] = [bytes.fromhex(each.sent_sha256) for each in uploads]
     digest = hashlib.sha256()
-    for name, parts in sorted({**form.texts, CASE_FORM.images: form.images}.items()):
-        digest.update(f"{name} {len(parts)}".encode())
-        for part in parts:
-            digest.update(hashlib.sha256(part).digest())
+    for name, parts in sorted(digests.items()):
+        digest.update(f"{name} {len(parts)}".encode() + b"".join(parts))
     return digest.hexdigest()
 
 
@@ -149,6 +176,8 @@ def _remedy(fault_at: ErrorDetails, path: list[str]) -> str:
             )
         case "tuple_type":
             return f"{value} is no list; send a list of answers, or leave it out"
+        case "bool_type":
+            return f"{value} is neither true nor false; send one of them, or leave it out"
         case "model_type":
             return f"{value} is no JSON object; send one, {{}} without any answer"
         case _:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.auth import AccessGuard, Caller
 from dermis.gateway.core.admission import refused_for, too_little
-from dermis.gateway.form import Form, FormRules, check_length, read_form
+from dermis.gateway.form import Form, FormReading, FormRules, check_length, read_form
 from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.pipeline import CasePipeline
@@ -38,15 +38,18 @@ class Dependencies:
     _judging: Counter[str] = field(default_factory=Counter, init=False)
 
     @contextlib.asynccontextmanager
-    async def upload(self, request: Request, rules: FormRules) -> AsyncIterator[Form]:
-        """Read a form and hold it in memory for as long as the context lasts; BusyError if there is no room for it."""
+    async def upload(self, request: Request, rules: FormRules, read: FormReading = read_form) -> AsyncIterator[Form]:
+        """Read a body by `read` and hold it in memory for as long as the context lasts.
+
+        BusyError if there is no room for it.
+        """
         most = self.settings.max_image_bytes
         check_length(request.headers, rules=rules, max_image_bytes=most)
         caller: Caller = request.scope[CALLER_KEY]
         with self.uploads.open(caller.line, by_key=not caller.keyless) as upload:
             with span("read form"):
                 form = await upload.read(
-                    read_form(request.headers, upload.booked(request.stream()), rules=rules, max_image_bytes=most)
+                    read(request.headers, upload.booked(request.stream()), rules=rules, max_image_bytes=most)
                 )
             yield form
 

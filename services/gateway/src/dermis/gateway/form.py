@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -40,7 +40,9 @@ class FormRules:
         return f"image {index + 1}" if self.most_images > 1 else "the image"
 
 
-CASE_FORM = FormRules(images="images", most_images=MAX_IMAGES, texts=("self_report", "shot_types", "consent"))
+CASE_FORM = FormRules(
+    images="images", most_images=MAX_IMAGES, texts=("uploads", "self_report", "shot_types", "consent")
+)
 IMAGE_FORM = FormRules(images="image", most_images=1)
 
 
@@ -50,6 +52,14 @@ class Form:
 
     images: list[bytearray] = field(default_factory=list)
     texts: dict[str, list[bytearray]] = field(default_factory=dict)
+
+
+class FormReading(Protocol):
+    """What reads a body into a form: a multipart form, or an image alone."""
+
+    async def __call__(
+        self, headers: Headers, stream: AsyncIterator[bytes], *, rules: FormRules, max_image_bytes: int
+    ) -> Form: ...
 
 
 async def read_form(headers: Headers, stream: AsyncIterator[bytes], *, rules: FormRules, max_image_bytes: int) -> Form:
@@ -197,8 +207,7 @@ class _FormReader:
             )
         index = len(self.form.images)
         named = f" ({self._file[:_MOST_NAME]!r})" if self._file else ""
-        detail = f"{self._rules.name(index)}{named} holds more than {most:,} bytes: {_SMALLER}"
-        return DermisError(Kind.TOO_LARGE, "IMAGE_TOO_LARGE", detail, pointer=self._rules.pointer(index))
+        return image_too_large(f"{self._rules.name(index)}{named}", most, pointer=self._rules.pointer(index))
 
     def _end(self) -> None:
         if self._name != self._rules.images:
@@ -210,6 +219,12 @@ class _FormReader:
 
     def _finish(self) -> None:
         self.ended = True
+
+
+def image_too_large(name: str, most: int, *, pointer: str) -> DermisError:
+    """Return the refusal of an image of more than `most` bytes."""
+    detail = f"{name} holds more than {most:,} bytes: {_SMALLER}"
+    return DermisError(Kind.TOO_LARGE, "IMAGE_TOO_LARGE", detail, pointer=pointer)
 
 
 def image_count(what: str, rules: FormRules) -> DermisError:

@@ -1,16 +1,25 @@
-"""Plain words about conditions, from the one file that ships with the gateway."""
+"""Plain words about conditions, from the one file that ships with the gateway; how soon to have a case looked at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry
-from dermis.shared.case import Outcome, OutcomeKind, Urgency
+from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry, UrgencyReason
+from dermis.shared.case import Failed, Outcome, OutcomeKind, RankedCondition, RedFlag, Urgency
+from dermis.shared.manifest import URGENCY_THRESHOLD
+from dermis.shared.vocabulary import RelatedCategory, SelfReport
 
+COULD_NOT_TELL = "We could not tell how soon. This does not mean it's harmless. If it worries you, show it to a doctor."
 _ORDER = list(Urgency)
+_GROWTH = "GROWTH"
+"""The flag of a growth that nothing else is reported of."""
+_GROWTH_REASONS = {
+    "ANSWERS": "you report a mole or growth, and a photo can't rule out skin cancer",
+    "MODEL": "this model knows growths alone, and a photo can't rule out skin cancer",
+}
 
 
 class Entry(GuidanceEntry):
@@ -61,39 +70,92 @@ class Guidance(BaseModel):
     def of_general(self) -> GuidanceEntry:
         return _entry_of(self.general)
 
-    def of_outcome(self, outcome: Outcome) -> CaseGuidance:
+    def of_outcome(self, outcome: Outcome, report: SelfReport) -> CaseGuidance:
         """Return what a person may do now.
 
-        Where the model abstained or saw no image, red flags and general guidance only. Of an answer over groups, texts
-        on the conditions that it names alone; the urgency is still that of the whole prediction set.
+        A model adds texts and reasons only where it gave an answer and is no demo; of an answer over groups, texts on
+        the conditions that it names alone.
         """
-        relied = outcome.kind is OutcomeKind.DIFFERENTIAL
-        inside = [ranked for ranked in outcome.differential if ranked.in_prediction_set and relied]
-        conditions = [self.of_condition(ranked.condition, ranked.name) for ranked in inside]
+        answered = _is_answer(outcome)
+        inside = [ranked for ranked in outcome.differential if ranked.in_prediction_set] if answered else []
         answer = outcome.grouped_answer
         alone = {entry.id for entry in answer.entries if entry.level == "CONDITION"} if answer else None
-        steps = [(flag.urgency or Urgency.TODAY, flag.text) for flag in outcome.red_flags]
-        steps += [(each.guidance.urgency, each.guidance.next_step) for each in conditions]
-        urgency, next_step = most_urgent(steps or [(self.general.urgency, self.general.next_step)])
+        return self._of(
+            [*_reasons_of_flags(outcome.red_flags, report), *(self._reasons_of_model(outcome) if answered else ())],
+            [
+                self.of_condition(each.condition, each.name)
+                for each in inside
+                if alone is None or each.condition in alone
+            ],
+        )
+
+    def of_failure(self, failed: Failed, report: SelfReport) -> CaseGuidance:
+        """Return what a person may do whose case could not be finished: what the answers alone say."""
+        return self._of(_reasons_of_flags(failed.red_flags, report), [])
+
+    def _reasons_of_model(self, outcome: Outcome) -> Iterator[UrgencyReason]:
+        threshold = URGENCY_THRESHOLD if outcome.urgency_threshold is None else outcome.urgency_threshold
+        for ranked in outcome.differential:
+            entry = self.entry(ranked.name)
+            if ranked.probability >= threshold and entry is not self.general:
+                yield _reason_of_model(ranked, entry)
+
+    def _of(self, reasons: Iterable[UrgencyReason], conditions: list[ConditionGuidance]) -> CaseGuidance:
+        leading = most_urgent(reasons)
         return CaseGuidance(
-            urgency=urgency,
-            next_step=next_step,
-            conditions=[each for each in conditions if alone is None or each.condition in alone],
+            urgency=leading[0].urgency if leading else None,
+            because=leading,
+            next_step=leading[0].next_step if leading else COULD_NOT_TELL,
+            conditions=conditions,
             general=self.of_general(),
             skin_care=self.skin_care,
             clinical_review=self.clinical_review,
         )
 
 
-def most_urgent(steps: Iterable[tuple[Urgency, str]]) -> tuple[Urgency, str]:
-    """Return the most urgent step; of equals the first."""
-    return min(steps, key=lambda step: _ORDER.index(step[0]))
+def most_urgent(reasons: Iterable[UrgencyReason]) -> list[UrgencyReason]:
+    """Return the reasons of the most urgent kind, in order; none where there is no reason."""
+    everything = list(reasons)
+    leading = min((_ORDER.index(each.urgency) for each in everything), default=None)
+    return [each for each in everything if _ORDER.index(each.urgency) == leading]
 
 
 @cache
 def guidance() -> Guidance:
     """Return the guidance that ships with the gateway."""
     return Guidance.model_validate_json(resources.files("dermis.gateway").joinpath("guidance.json").read_bytes())
+
+
+def _is_answer(outcome: Outcome) -> bool:
+    """Tell whether a model answered that is no demo: what a demo says has no meaning for a person."""
+    return outcome.kind is OutcomeKind.DIFFERENTIAL and not (outcome.model and outcome.model.purpose == "demo")
+
+
+def _reasons_of_flags(flags: Iterable[RedFlag], report: SelfReport) -> Iterator[UrgencyReason]:
+    for flag in flags:
+        source: Literal["RED_FLAG", "ANSWERS", "MODEL"] = "RED_FLAG"
+        text = flag.text
+        if flag.flag == _GROWTH:  # raised for a reported growth, or for an answer of a model that knows growths alone
+            source = "ANSWERS" if report.related_category is RelatedCategory.GROWTH_OR_MOLE else "MODEL"
+            text = _GROWTH_REASONS[source]
+        urgency = flag.urgency or Urgency.TODAY  # of a fact from before urgency was noted
+        yield UrgencyReason(source=source, urgency=urgency, text=text, next_step=flag.text, flag=flag.flag)
+
+
+def _reason_of_model(ranked: RankedCondition, entry: Entry) -> UrgencyReason:
+    return UrgencyReason(
+        source="MODEL",
+        urgency=entry.urgency,
+        text=f"it may be {ranked.name} ({in_ten(ranked.probability)})",
+        next_step=entry.next_step,
+        condition=ranked.condition,
+    )
+
+
+def in_ten(probability: float) -> str:
+    """Return a probability as a person says it: about 6 in 10, less than 1 in 10."""
+    tenths = round(10 * probability)
+    return f"about {min(tenths, 9)} in 10" if tenths else "less than 1 in 10"
 
 
 def _entry_of(entry: Entry) -> GuidanceEntry:

@@ -12,7 +12,7 @@ from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import Condition
 from dermis.shared.report import QualityReport
-from dermis.shared.vocabulary import ShotType
+from dermis.shared.vocabulary import SelfReport, ShotType
 
 OTHER_CONDITION = "OTHER"
 
@@ -25,6 +25,14 @@ class CaseImage(BaseModel):
     width: int
     height: int
     shot_type: ShotType | None
+    quality: QualityReport | None
+
+
+class ImageUpload(BaseModel):
+    """An image that is kept ahead of its case; `quality` null where no worker judged it in time: its case will have it."""  # noqa: E501 - a text of the OpenAPI file
+
+    id: str
+    expires_at: datetime
     quality: QualityReport | None
 
 
@@ -58,13 +66,30 @@ class ConditionGuidance(BaseModel):
     guidance: GuidanceEntry
 
 
-class CaseGuidance(BaseModel):
-    """What a person may do now: `urgency` and `next_step` are the most urgent of red flags and shown conditions.
+class UrgencyReason(BaseModel):
+    """Why a case is as urgent as it is.
 
-    `conditions` are those of the prediction set; none if the model abstained or no image was usable.
+    RED_FLAG: a warning from the answers; ANSWERS: a growth or mole is reported; MODEL: a condition is probable enough.
     """
 
+    source: Literal["RED_FLAG", "ANSWERS", "MODEL"]
     urgency: Urgency
+    text: str
+    next_step: str
+    flag: str | None = Field(None, description="the red flag's code, where one is the reason")
+    condition: str | None = Field(None, description="the condition's id, where one is the reason")
+
+
+class CaseGuidance(BaseModel):
+    """What a person may do now: the most urgent of what the answers and the model give a reason for.
+
+    `urgency` is null where nothing gives one: that is no word on how harmless it is. A demo model, an abstention and a
+    rejection give none. `because`: every reason for this urgency. `conditions` are those of the prediction set; none if
+    the model abstained, is a demo, or no image was usable.
+    """
+
+    urgency: Urgency | None
+    because: list[UrgencyReason]
     next_step: str
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
@@ -73,13 +98,17 @@ class CaseGuidance(BaseModel):
 
 
 class Case(BaseModel):
-    """A case as far as it has come; `outcome` and `guidance` once `status` is FINISHED, `failure` if it is FAILED."""
+    """A case as far as it has come; `outcome` once `status` is FINISHED, `failure` if it is FAILED.
+
+    `guidance` comes with either. `self_report`: what the person answered.
+    """
 
     id: str
     status: Status
     received_at: datetime
     assessed_at: datetime | None
     images: list[CaseImage]
+    self_report: SelfReport
     outcome: Outcome | None
     guidance: CaseGuidance | None
     failure: Failure | None
@@ -129,7 +158,7 @@ class FeedbackKept(Feedback):
     consent: Consent
 
 
-class ModelKnowledge(BaseModel):
+class VersionKnowledge(BaseModel):
     """What a version knows, beside its conditions, and for whom it was measured."""
 
     kind: str = Field(description="what a photo has to show for an answer to mean anything")
@@ -153,7 +182,7 @@ class ModelSummary(BaseModel):
     image_size: int
     coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
     evaluation: str = Field(description="where its evaluation report is")
-    knowledge: ModelKnowledge | None = Field(default=None, description="null where its bundle does not say")
+    knowledge: VersionKnowledge | None = Field(default=None, description="null where its bundle does not say")
     malignant: list[str] = Field(
         default_factory=list, description="ids of its malignant conditions; it can't rule out skin cancer in any case"
     )

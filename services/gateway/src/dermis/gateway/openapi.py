@@ -61,6 +61,12 @@ HEATMAP: dict[int | str, dict[str, Any]] = {
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A JPEG, upright, at most 512 pixels a side, without any metadata.",
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -84,22 +90,34 @@ IMAGE_BODY: dict[str, Any] = {
         }
     },
 }
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        media_type: {"schema": {"type": "string", "format": "binary"}}
+        for media_type in (*_IMAGE_TYPES.split(", "), "application/octet-stream")
+    },
+}
 CASE_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "required": ["images"],
                 "additionalProperties": False,
                 "properties": {
-                    "images": {
+                    "uploads": {
                         "type": "array",
                         "minItems": 1,
                         "maxItems": MAX_IMAGES,
+                        "items": {"type": "string"},
+                        "description": "ids of images that were sent to `/v1/uploads`, in order, in place of `images`",
+                    },
+                    "images": {
+                        "type": "array",
+                        "maxItems": MAX_IMAGES,
                         "items": {"type": "string", "format": "binary"},
                         "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before "
-                        "anything is stored",
+                        "anything is stored; none where self_report has an answer: red flags need no image",
                     },
                     "shot_types": {
                         "type": "array",

@@ -14,6 +14,7 @@ from dermis.gateway.core.listing import Listed, fold_keys
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
+from dermis.gateway.image_uploads import ImageUploads
 from dermis.gateway.problems import fault
 from dermis.gateway.submission import Retry, Submissions
 from dermis.shared.case import (
@@ -30,6 +31,7 @@ from dermis.shared.case import (
     feedback_key,
     fold,
     heatmap_key,
+    image_key,
     open_key,
 )
 from dermis.shared.erasing import erase
@@ -60,6 +62,10 @@ class CasePipeline:
     async def submit_once(self, case: NewCase, retry: Retry, *, owner: str, line: str = "") -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; see `Submissions.submit_once`."""
         return await self._submissions.submit_once(case, retry, owner=owner, line=line)
+
+    async def submitted(self, retry: Retry, *, owner: str) -> Received | None:
+        """Return the case that `retry` has stored before, if it stands."""
+        return await self._submissions.submitted(retry, owner=owner)
 
     async def read(self, case_id: str, *, owner: str) -> CaseState:
         """Return what is known of a case; NOT_FOUND if there is none or it was erased."""
@@ -100,6 +106,18 @@ class CasePipeline:
         if not any(has(self.store, fact_key(owner, case_id, name)) for name in ("erased", "received")):
             raise _no_case(case_id)
         erase(self.store, owner=owner, case_id=case_id, at=self.clock())
+
+    async def image(self, case_id: str, *, owner: str, n: int) -> bytes:
+        """Return image `n` as it was prepared, a JPEG; NOT_FOUND as long as there is none, or if it can't be read."""
+        await self.read(case_id, owner=owner)
+        try:
+            return await run_in_threadpool(self.store.get, image_key(owner, case_id, n, "prepared"))
+        except BlobNotFound:
+            detail = (
+                f"case {case_id} has no prepared image {n}: it was not looked at yet, can't be decoded, or was never "
+                "sent; ask again once the case is ASSESSED"
+            )
+            raise DermisError(Kind.NOT_FOUND, "NO_PREPARED_IMAGE", detail) from None
 
     async def heatmap(self, case_id: str, *, owner: str, n: int, condition: str | None) -> bytes:
         """Return the overlay of image `n` for a condition, else for the most probable that has one.
@@ -177,6 +195,10 @@ class CasePipeline:
             yield scratch_id
         finally:
             await run_in_threadpool(self.store.delete, scratch_key(scratch_id))
+
+    @property
+    def uploads(self) -> ImageUploads:
+        return ImageUploads(store=self.store, clock=self.clock)
 
     @property
     def _submissions(self) -> Submissions:

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from dermis.gateway.web.faults import fault_page, reads_pages
 from dermis.shared.errors import HTTP_STATUS, DermisError, Kind
 from dermis.shared.telemetry import log
 
@@ -103,8 +104,17 @@ def fault(reason: str, detail: str, *, pointer: str | None = None) -> DermisErro
     return DermisError(Kind.INVALID, reason, detail, pointer=pointer)
 
 
+def problem_page(request: Request, error: DermisError) -> Response:
+    """Return the page that shows `error`, whatever the caller accepts."""
+    return _response(request, error, as_page=True)
+
+
 def problem_response(request: Request, error: DermisError) -> Response:
-    """Return the response that shows `error`."""
+    """Return the response that shows `error`: problem details, or a page to who reads pages."""
+    return _response(request, error, as_page=reads_pages(request))
+
+
+def _response(request: Request, error: DermisError, *, as_page: bool) -> Response:
     errors = [FieldProblem(pointer=error.pointer, detail=error.detail)] if error.pointer else []
     if isinstance(error, FieldsError):
         errors = list(error.errors)
@@ -112,7 +122,8 @@ def problem_response(request: Request, error: DermisError) -> Response:
     headers = {"Retry-After": str(wait)} if error.retryable else {}
     if isinstance(error, RefusedError):
         headers |= error.headers
-    return respond(request, HTTP_STATUS[error.kind], error.reason, error.detail, errors=errors, headers=headers)
+    problem = problem_of(HTTP_STATUS[error.kind], error.reason, error.detail, errors=errors)
+    return _answer(request, problem, headers, as_page=as_page)
 
 
 def internal_problem(request: Request, error: Exception) -> Response:
@@ -181,5 +192,14 @@ def respond(
 ) -> Response:
     """Return the response that shows a problem, and keep its reason for the request's log line."""
     problem = problem_of(status, reason, detail, errors=errors)
-    request.scope[SCOPE_KEY] = {"reason": reason, "instance": problem.instance}
-    return Response(problem.model_dump_json(), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+    return _answer(request, problem, headers or {}, as_page=reads_pages(request))
+
+
+def _answer(request: Request, problem: Problem, headers: Mapping[str, str], *, as_page: bool) -> Response:
+    request.scope[SCOPE_KEY] = {"reason": problem.reason, "instance": problem.instance}
+    if as_page:
+        page = fault_page(request, status=problem.status, detail=problem.detail, instance=problem.instance)
+        page.headers.update({**headers, "Vary": f"Accept, {page.headers['Vary']}"})
+        return page
+    content = problem.model_dump_json()
+    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers={"Vary": "Accept", **headers})

@@ -5,10 +5,11 @@ from typing import cast
 
 from dermis.gateway.core.listing import Listed, next_cursor
 from dermis.gateway.guidance import guidance
-from dermis.gateway.http import Case, CaseImage, CaseList, CaseSummary, Failure
+from dermis.gateway.http import Case, CaseGuidance, CaseImage, CaseList, CaseSummary, Failure
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Received, ReceivedImage, Status
 from dermis.shared.ids import made_at
 from dermis.shared.report import QualityReport
+from dermis.shared.vocabulary import SelfReport
 
 
 def case_of(state: CaseState) -> Case:
@@ -21,11 +22,18 @@ def case_of(state: CaseState) -> Case:
         received_at=received.received_at,
         assessed_at=state.assessed.assessed_at if state.assessed else None,
         images=[_image(image, quality.get(image.n)) for image in received.images],
+        self_report=received.self_report,
         outcome=state.outcome,
-        guidance=guidance().of_outcome(state.outcome) if state.outcome else None,
+        guidance=_guidance(state, received.self_report),
         failure=_failure(state.failed) if state.failed and not state.outcome else None,
         notice=NOT_A_MEDICAL_DEVICE,
     )
+
+
+def _guidance(state: CaseState, report: SelfReport) -> CaseGuidance | None:
+    if state.outcome:
+        return guidance().of_outcome(state.outcome, report)
+    return guidance().of_failure(state.failed, report) if state.failed else None
 
 
 def list_of(listed: Sequence[Listed], limit: int) -> CaseList:

@@ -116,6 +116,28 @@ class GatewaySettings(RetentionSettings):
         description="calls a minute with unknown API keys of one client address; more are refused with 429; 0: no "
         "limit",
     )
+    emergency_number: str = Field(
+        "112",
+        max_length=20,
+        pattern=r"^\+?[0-9][0-9 ]*[0-9]$",
+        description="telephone number that the page dials where an answer says that it is an emergency",
+    )
+    operator: str = Field(
+        "",
+        max_length=120,
+        description="who runs this server, as its pages say it; empty: they say that nobody is named",
+    )
+    contact: str = Field(
+        "",
+        max_length=200,
+        description="how people reach who runs this server: an e-mail or https address, a telephone number, or words",
+    )
+    privacy_url: str = Field(
+        "",
+        max_length=300,
+        pattern=r"^(https?://\S+)?$",
+        description="address of the operator's own privacy notice, to which the privacy page links; empty: none",
+    )
     cors_origins: str = Field(
         "", description="origins, separated by commas, whose pages may call the API; empty: none but its own page"
     )

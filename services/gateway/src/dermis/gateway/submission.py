@@ -69,11 +69,9 @@ class Submissions:
         and one that broke off is brought to its end by the next. What is never taken up again falls to the sweep, by a
         marker that comes before the record and names it.
         """
-        record_key = f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}"
+        record_key = _record_key(owner, retry)
         record = await run_in_threadpool(self._claim, record_key, retry.digest, owner=owner, line=line)
-        if record.digest != retry.digest:
-            detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
-            raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
+        _check_digest(record, retry)
         received_key = fact_key(owner, record.case_id, "received")
         if standing := await run_in_threadpool(get_fact, self.store, received_key, Received):
             return standing, False
@@ -87,6 +85,14 @@ class Submissions:
             raise
         await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
         return await run_in_threadpool(self._confirm, record_key, record, received)
+
+    async def submitted(self, retry: Retry, *, owner: str) -> Received | None:
+        """Return the case that `retry` has stored before, if it stands; nothing is stored."""
+        record = await run_in_threadpool(get_fact, self.store, _record_key(owner, retry), IdempotencyRecord)
+        if record is None:
+            return None
+        _check_digest(record, retry)
+        return await run_in_threadpool(get_fact, self.store, fact_key(owner, record.case_id, "received"), Received)
 
     def _claim(self, key: str, digest: str, *, owner: str, line: str) -> IdempotencyRecord:
         """Return the record of a client's key: the standing one, else a new one whose case has a marker already."""
@@ -233,6 +239,16 @@ class Submissions:
                 open_key(case_id),
             ):
                 self.store.delete(key)
+
+
+def _record_key(owner: str, retry: Retry) -> str:
+    return f"idempotency/{owner}/{hashlib.sha256(retry.key.encode()).hexdigest()}"
+
+
+def _check_digest(record: IdempotencyRecord, retry: Retry) -> None:
+    if record.digest != retry.digest:
+        detail = "this Idempotency-Key came with another case before; send the same case again or take a new key"
+        raise DermisError(Kind.INVALID, "IDEMPOTENCY_KEY_REUSED", detail, pointer="/header/Idempotency-Key")
 
 
 def _taken_back() -> DermisError:

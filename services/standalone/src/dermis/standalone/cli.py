@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dermis.client.errors import ApiError
-from dermis.shared.errors import DermisError
+from dermis.shared.errors import DermisError, ExitCode
 from dermis.standalone.extras import missing, remedy
 
 GROUP = "dermis.commands"
@@ -25,9 +25,11 @@ _OWN = (*GROUPS["Run"], *GROUPS["Keep"])
 
 
 class CommandError(click.ClickException):
-    """One clear line and exit code 2."""
+    """One clear line and an exit code: RETRY where the same command may succeed later, else USAGE."""
 
-    exit_code = 2
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.exit_code = ExitCode.RETRY if retryable else ExitCode.USAGE
 
     def show(self, file: Any = None) -> None:
         click.echo(f"dermis: {self.message}", file=file, err=True)
@@ -71,9 +73,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except DermisError as error:
-            raise CommandError(error.detail) from error
+            raise CommandError(error.detail, retryable=error.retryable) from error
         except ApiError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), retryable=error.retryable) from error
         except OSError as fault:
             if fault.filename is None:  # no file that was named to us: a fault of ours, or a reader who left
                 raise

@@ -35,22 +35,24 @@ class Sweep:
         self._batches = BatchSweep(store, queue, policy, self._faults)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
         self._done: Counter[CaseAction] = Counter()
-        self._scratch = self._ended = self._mended = 0
+        self._scratch = self._uploads = self._ended = self._mended = 0
 
     def look(self, now: datetime | None = None) -> bool:
         """Look once; return whether every part of it came to its end."""
         begun, self._done, self._faults.count = time.monotonic(), Counter(), 0
-        self._scratch = self._ended = self._mended = 0
+        self._scratch = self._uploads = self._ended = self._mended = 0
         whole = self._each(self._steps(now or datetime.now(UTC)))
         if whole:
             metrics.looked(
                 seconds=time.monotonic() - begun,
                 actions=self._done,
                 scratch=self._scratch,
+                uploads=self._uploads,
                 ended=self._ended,
                 faults=self._faults.count,
             )
         counts = {"scratch": self._scratch, "ended": self._ended, "mended": self._mended, "faults": self._faults.count}
+        counts["uploads"] = self._uploads
         counts |= {str(action).lower(): count for action, count in self._done.items()}
         if any(counts.values()):
             log.info("swept", **counts)
@@ -70,6 +72,7 @@ class Sweep:
         def end_by_the_clock() -> None:
             if doubt is None:
                 self._scratch = self._retention.clear_scratch(store_now)
+                self._uploads = self._retention.clear_uploads(store_now)
                 self._retention.end_audit(now)
 
         def mend_marks() -> None:

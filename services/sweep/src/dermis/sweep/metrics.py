@@ -14,15 +14,19 @@ _look_seconds = Histogram(
 )
 _actions = Counter("dermis_sweep_actions", "what was done about open cases", ("action",))
 _scratch = Counter("dermis_sweep_scratch", "images to judge at once that nobody took away")
+_uploads = Counter("dermis_sweep_uploads", "objects of uploads whose hour was over")
 _faults = Counter("dermis_sweep_faults", "objects that could not be dealt with in a look")
 _ended = Counter("dermis_sweep_ended_cases", "cases erased as their time was over")
 
 
-def looked(*, seconds: float, actions: Mapping[CaseAction, int], scratch: int, ended: int, faults: int) -> None:
+def looked(
+    *, seconds: float, actions: Mapping[CaseAction, int], scratch: int, uploads: int, ended: int, faults: int
+) -> None:
     """Count a look that ended without a fault."""
     _last_look.set_to_current_time()
     _look_seconds.observe(seconds)
     _scratch.inc(scratch)
+    _uploads.inc(uploads)
     _ended.inc(ended)
     _faults.inc(faults)
     for action, count in actions.items():

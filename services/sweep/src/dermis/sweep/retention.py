@@ -27,6 +27,7 @@ from dermis.shared.erasing import (
 from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
+from dermis.shared.uploads import UPLOADS_KEPT_FOR, UPLOADS_PREFIX
 from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over
 from dermis.sweep.faults import Faults
 
@@ -68,6 +69,16 @@ class RetentionSweep:
         cleared = 0
         for key in self._store.list("scratch/"):
             if is_expired(key.partition("/")[2], now=now, after=self._policy.scratch_for):
+                with self._faults.survived(key):
+                    self._store.delete(key)
+                    cleared += 1
+        return cleared
+
+    def clear_uploads(self, now: datetime) -> int:
+        """Delete the uploads whose hour is over, whether a case took them or not; return how many objects."""
+        cleared = 0
+        for key in self._store.list(UPLOADS_PREFIX):
+            if is_expired("".join(key.split("/")[2:3]), now=now, after=UPLOADS_KEPT_FOR):
                 with self._faults.survived(key):
                     self._store.delete(key)
                     cleared += 1

@@ -23,14 +23,16 @@ class Stage:
     """One stage. `after`: the layer of the backbone after which it is trained; None: the head alone, "": all of it.
 
     `images`: "cached", what the frozen part makes of each view, computed once; "augmented": read, changed and run anew
-    each time. `pseudo`: unlabelled cases train too, with pseudo-labels, where the model so far gives a condition at
-    least this probability.
+    each time. `solver`: "adamw" goes step by step; "lbfgs" fits the answers branch alone, at once and to the end, and
+    leaves the rest as it is (`training.answers`): one epoch. `pseudo`: unlabelled cases train too, with pseudo-labels,
+    where the model so far gives a condition at least this probability.
     """
 
     after: str | None = None
     epochs: int = 20
     learning_rate: float = 3e-3
     images: Literal["cached", "augmented"] = "cached"
+    solver: Literal["adamw", "lbfgs"] = "adamw"
     pseudo: float | None = None
 
 
@@ -39,7 +41,8 @@ class Config:
     """A model and how it is trained; `--set` and `--grid` use the fields' names.
 
     `backbone`: a name or a store URL. `weights`: "published", None for random ones, or the URL of a weights file.
-    `taps`: layers whose outputs, the intermediate features, are read beside the last one's. `mirrored`: each image is
+    `taps`: layers whose outputs, the intermediate features, are read beside the last one's. `middle`: the middle of
+    each image is read a second time, for itself. `mirrored`: each image is
     also read mirrored, in training by views, in serving within the graph (test-time augmentation). `smoothing`: label
     smoothing. `focal`: gamma of the focal loss. `balanced`: class weights. `mixup`: alpha of mixup. `ema`: momentum of
     the averaged weights. `patience`: of early stopping, in epochs of a stage; None: no early stopping.
@@ -67,6 +70,7 @@ class Config:
     image_fit: ImageFit = "LETTERBOX"
     storage: Literal["float32", "float16"] = "float32"
     taps: tuple[str, ...] = ()
+    middle: bool = False
     mirrored: bool = False
     head: Head = field(default_factory=Head)
     schema: FeatureSchema = field(default_factory=every_answer)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelRef, ModelScope, Outcome, OutcomeKind
+from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelKnowledge, ModelRef, Outcome, OutcomeKind
 from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
@@ -34,18 +34,23 @@ def answer(
     *,
     keep: Keep | None,
 ) -> Outcome:
-    """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them."""
+    """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them.
+
+    No model is asked where no image can be used, nor for anyone under 18.
+    """
+    reports = [image.quality for image in assessed]
+    kind, reason = _without_model(report, reports)
     outcome = Outcome(
         case_id=case_id,
         finished_at=now(),
-        kind=OutcomeKind.REJECTION,
-        reason=_why_rejected(reports := [image.quality for image in assessed]),
+        kind=kind,
+        reason=reason,
         advice=_advice(reports),
         red_flags=red_flags.red_flags(report),
         notices=notices.notices(report),
         stages=stages.taken(),
     )
-    if not images:
+    if not images or kind is OutcomeKind.ABSTENTION:
         return outcome
     manifest = ports.models.pinned()
     with stages("features"):
@@ -94,11 +99,17 @@ def answer(
             else outcome.red_flags,
             "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
             "measured": measured_for(ports.models.evaluation(manifest), fitzpatrick),
-            "scope": ModelScope(kind=manifest.knowledge.kind, unknown=manifest.knowledge.unknown)
-            if manifest.knowledge
-            else None,
+            "knowledge": _knowledge(manifest),
+            "urgency_threshold": manifest.urgency_threshold,
             "stages": stages.taken(),
         }
+    )
+
+
+def _knowledge(manifest: Manifest) -> ModelKnowledge | None:
+    words = manifest.knowledge
+    return words and ModelKnowledge(
+        kind=words.kind, unknown=words.unknown, data=words.data, painted=words.scale == "painted"
     )
 
 
@@ -144,6 +155,15 @@ def _explained_conditions(decision: Decision, manifest: Manifest) -> list[tuple[
     places = {condition.id: place for place, condition in enumerate(manifest.conditions)}
     inside = [ranked.condition for ranked in decision.differential if ranked.in_prediction_set]
     return [(places[condition], condition) for condition in inside[:_MOST_EXPLAINED]]
+
+
+def _without_model(report: SelfReport, reports: Sequence[QualityReport]) -> tuple[OutcomeKind, str]:
+    """Return the outcome, and its reason, of a case about which no model is asked."""
+    if report.under_18:
+        return OutcomeKind.ABSTENTION, "UNDER_18"
+    if not reports:
+        return OutcomeKind.ABSTENTION, "NO_IMAGE"
+    return OutcomeKind.REJECTION, _why_rejected(reports)
 
 
 def _why_rejected(reports: Sequence[QualityReport]) -> str:

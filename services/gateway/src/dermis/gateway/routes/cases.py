@@ -12,14 +12,16 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.body import read_json
-from dermis.gateway.convert import digest_of, new_case_of
+from dermis.gateway.convert import NewCase, digest_of, new_case_of, upload_ids_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
+from dermis.gateway.image_uploads import UPLOAD_USED
 from dermis.gateway.middleware import CALLER_KEY
-from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, SHOWN, TAKEN_IN, problems
+from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, PREPARED_IMAGE, SHOWN, TAKEN_IN, problems
+from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
@@ -143,6 +145,20 @@ async def follow_case(
 
 
 @router.get(
+    "/{case_id}/images/{n}",
+    summary="Show an image of a case, as it was prepared",
+    response_class=Response,
+    responses={**PREPARED_IMAGE, **problems(404, 422, 503)},
+)
+async def get_image(
+    case_id: str, n: Annotated[int, Path(ge=1, le=MAX_IMAGES)], parts: PartsOf, owner: Owner, still_valid: StillValid
+) -> Response:
+    data = await parts.pipeline.image(case_id, owner=owner, n=n)
+    await still_valid()
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
+
+
+@router.get(
     "/{case_id}/images/{n}/heatmap",
     summary="Show where in an image the model found what speaks for a condition",
     response_class=Response,
@@ -175,13 +191,27 @@ async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: W
 
 async def _take_in(request: Request, parts: Dependencies, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
+    pipeline, line = parts.pipeline, request.scope[CALLER_KEY].line
     async with parts.upload(request, CASE_FORM) as form:
-        case = await run_in_threadpool(new_case_of, form)
-        line = request.scope[CALLER_KEY].line
-        if key is None:
-            return await parts.pipeline.submit(case, owner=owner, line=line), True
-        retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form))
-        return await parts.pipeline.submit_once(case, retry, owner=owner, line=line)
+        uploads = await pipeline.uploads.show(upload_ids_of(form), owner=owner)
+        retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form, uploads)) if key else None
+        try:
+            images = await pipeline.uploads.read(uploads, owner=owner)
+        except DermisError as error:
+            if error.reason != UPLOAD_USED or not retry or not (case := await pipeline.submitted(retry, owner=owner)):
+                raise
+            return case, False  # it was this very case that took them
+        taken = await _store(pipeline, await run_in_threadpool(new_case_of, form, images), retry, owner, line)
+    await pipeline.uploads.end(uploads, owner=owner)
+    return taken
+
+
+async def _store(
+    pipeline: CasePipeline, case: NewCase, retry: Retry | None, owner: str, line: str
+) -> tuple[Received, bool]:
+    if retry is None:
+        return await pipeline.submit(case, owner=owner, line=line), True
+    return await pipeline.submit_once(case, retry, owner=owner, line=line)
 
 
 async def _waited(request: Request, case_id: str, *, owner: str, seconds: float) -> CaseState:

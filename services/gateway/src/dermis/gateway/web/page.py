@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.web.languages import LANGUAGES, language_of, likings, texts
+from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
 from dermis.shared.case import Consent
 from dermis.shared.vocabulary import (
@@ -26,21 +27,30 @@ from dermis.shared.vocabulary import (
     SexAtBirth,
     ShotType,
     Texture,
+    WarningSign,
 )
 
-SEVERAL = ("body_parts", "condition_symptoms", "other_symptoms", "textures")
+SEVERAL = ("warning_signs", "body_parts", "condition_symptoms", "other_symptoms", "textures")
 QUESTIONS = {
+    "warning_signs": WarningSign,
+    "age_group": AgeGroup,
     "related_category": RelatedCategory,
     "body_parts": BodyPart,
     "condition_duration": ConditionDuration,
     "condition_symptoms": ConditionSymptom,
-    "other_symptoms": OtherSymptom,
     "textures": Texture,
-    "age_group": AgeGroup,
+    "other_symptoms": OtherSymptom,
     "sex_at_birth": SexAtBirth,
     "fitzpatrick_skin_type": FitzpatrickSkinType,
 }
 """In the order asked. Race audits and never predicts, and SCIN leaves the Monk tone to graders: neither is asked."""
+PLAIN_ONLY = (
+    ("warning_signs", WarningSign.NO_WARNING_SIGNS),  # a button says it
+    ("age_group", AgeGroup.AGE_UNKNOWN),
+    ("other_symptoms", OtherSymptom.MOUTH_SORES),
+    ("other_symptoms", OtherSymptom.SHORTNESS_OF_BREATH),
+)
+"""Answers that the form shows without scripts alone: with them a button or an earlier question says the same."""
 MONK_SCALE = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 """Published swatches of the Monk Skin Tone scale (skintone.google), MST 1 to 10."""
 _NOT_FOR_SCRIPTS = (
@@ -48,17 +58,23 @@ _NOT_FOR_SCRIPTS = (
     "compare",
     "consent",
     "data",
+    "fault",
     "group",
     "measure",
     "model",
     "models",
     "nav",
+    "operator",
+    "ops",
+    "plain",
+    "privacy",
     "slice",
     "step",
     "system",
 )
 """Parts of the catalogue that templates alone say."""
 
+_RED_FLAGS = Path(__file__).parent / "assets/red_flags.json"
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -69,13 +85,22 @@ _TEMPLATES = Environment(
 _TEMPLATES.globals.update(
     questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE
 )
+_TEMPLATES.globals.update(plain_only=PLAIN_ONLY)
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
-def case_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
-    """Return the form and the result in one: the same for everyone of a language, so made once."""
+def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTMLResponse:
+    """Return the form and the result in one: the same for everyone of a language, so made once.
+
+    `demo`: cases are answered by a demo model, which the page says before the first tap.
+    """
     language, keep = _spoken(request)
-    return _respond(request, language, *_case_page(language, keep, settings))
+    return _respond(request, language, *_case_page(language, keep, settings, demo))
+
+
+def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
+    """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
+    return respond(request, "privacy.html", ends=_ends(settings))
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -86,7 +111,9 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
         for key, value in request.query_params.items()
         if key in ("first", "second", "before", "report", "data")
     )
-    body = render(template, language, path=request.url.path, keep=keep, also=also, **values).encode()
+    operator = operator_of(request.app.state.parts.settings)
+    shown_at = {"path": request.url.path, "keep": keep, "also": also, "operator": operator}
+    body = render(template, language, **shown_at, **values).encode()
     return _respond(request, language, body, gzip.compress(body, 6), status=status)
 
 
@@ -95,23 +122,31 @@ def render(template: str, language: str, **values: Any) -> str:
 
 
 @cache
-def _case_page(language: str, keep: str, settings: GatewaySettings) -> tuple[bytes, bytes]:
+def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) -> tuple[bytes, bytes]:
     words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
     script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
-    ends = {
-        Consent.ASSESS_ONLY: settings.retention_days,
-        Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days,
-    }
     values = {
         "path": "/",
         "keep": keep,
         "also": "",
         "max_bytes": settings.max_image_bytes,
-        "ends": ends,
+        "ends": _ends(settings),
+        "operator": operator_of(settings),
         "script_texts": script_texts,
+        "red_flags": _RED_FLAGS.read_text(encoding="utf-8"),
+        "demo": demo,
+        "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
+
+
+def _ends(settings: GatewaySettings) -> dict[Consent, float]:
+    """Return after how many days a case of each consent is erased."""
+    return {
+        Consent.ASSESS_ONLY: settings.retention_days,
+        Consent.KEEP_FOR_IMPROVEMENT: settings.improvement_retention_days,
+    }
 
 
 def _spoken(request: Request) -> tuple[str, str]:

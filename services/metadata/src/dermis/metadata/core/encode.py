@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dermis.shared.answers import Answers, answers_of
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FeatureSchema
-from dermis.shared.vocabulary import SelfReport
+from dermis.shared.vocabulary import ScinAnswers, SelfReport
 
 Vector = npt.NDArray[np.float32]
 
@@ -24,7 +24,7 @@ def _values_of(annotation: Any) -> frozenset[str]:
 
 
 VOCABULARY: Mapping[str, frozenset[str]] = {
-    name: _values_of(field.annotation) for name, field in SelfReport.model_fields.items()
+    name: _values_of(field.annotation) for name, field in ScinAnswers.model_fields.items()
 }
 
 

@@ -14,7 +14,8 @@ from dermis.shared.vocabulary import SelfReport
 
 def choices(field: str) -> tuple[str, ...]:
     """Return the vocabulary of a question."""
-    return tuple(member.value for member in _enum(SelfReport.model_fields[field].annotation))
+    annotation = SelfReport.model_fields[field].annotation
+    return ("TRUE", "FALSE") if bool in get_args(annotation) else tuple(each.value for each in _enum(annotation))
 
 
 def takes_several(field: str) -> bool:

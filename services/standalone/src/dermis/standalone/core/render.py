@@ -114,7 +114,11 @@ def _shares(shares: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _guidance(guidance: Mapping[str, Any]) -> Iterator[str]:
     yield ""
-    yield f"what to do ({guidance['urgency']}): {guidance['next_step']}"
+    urgency = guidance["urgency"] or "no urgency"
+    yield f"what to do ({urgency}): {guidance['next_step']}"
+    for reason in guidance.get("because", ()):
+        if reason["text"] != guidance["next_step"]:
+            yield f"  because {reason['text']}"
     for condition in guidance["conditions"]:
         advice = condition["guidance"]
         yield f"  {condition['name']}: {advice['text']}"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from dermis.shared.vocabulary import SelfReport
+from dermis.shared.vocabulary import ScinAnswers
 from dermis.standalone.core.answers import choices, takes_several, unknown
 
 NOT_ASKED = frozenset({"monk_skin_tone"})
@@ -15,7 +15,7 @@ _ROUNDED = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?E[+-]?[0-9]+", re.IGNORECASE)
 def columns() -> dict[str, tuple[str, str | None]]:
     """Map each column that holds an answer to its field and, for a box to tick, the value that it stands for."""
     column_of: dict[str, tuple[str, str | None]] = {}
-    for field in SelfReport.model_fields:
+    for field in ScinAnswers.model_fields:
         if field in NOT_ASKED:
             continue
         if takes_several(field):

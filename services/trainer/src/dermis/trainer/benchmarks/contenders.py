@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -56,6 +57,11 @@ def regression(
     return Contender(name=name, fit=fit, choices=tuple(strengths), sees=sees, settings=f"standardised {standardised}")
 
 
+def l2_of(strength: float, training: Dataset) -> Mapping[str, str]:
+    """Return the L2 of a mean loss over cases that is, of its sum, the inverse strength of `regression`."""
+    return {"head.l2": repr(1 / (2 * strength * len(training)))}
+
+
 def embedding_of(dataset: Dataset, backbone: keras.Model, cache: Path) -> Callable[[Dataset], Floats]:
     """Return what gives the backbone's mean features [N,C] of each case's first image; it runs here, once an image."""
     stored, places = embed(dataset, backbone, cache, pooled=True, quiet=True)
@@ -70,28 +76,32 @@ def case_model(
     conditions: Conditions,
     cache: Path,
     *,
-    choices: Sequence[Mapping[str, str]] = ({},),
+    choices: Sequence[Any] = ({},),
+    settings_of: Callable[[Any, Dataset], Mapping[str, str]] = lambda choice, _training: choice,
     sees: tuple[Input, ...] = EVERYTHING,
     stops_early: bool = False,
 ) -> Contender:
-    """Return a config as a contender that predicts through the model that would be exported; `choices`: its settings.
+    """Return a config as a contender that predicts through the model that would be exported.
 
+    `choices`: its settings, or what `settings_of` makes settings of for the cases that are learned from.
     `stops_early`: a fifth of the training cases, by group, is not learned from but says which epoch of each stage was
     the best.
     """
     workspace = Workspace(cache=cache, quiet=True)
 
-    def fit(choice: Mapping[str, str], training: Dataset, tested: Dataset) -> Floats:
-        chosen, parts = changed(config, choice), Parts(train=training, calibration=tested, test=tested)
+    def fit(choice: Any, training: Dataset, tested: Dataset) -> Floats:
+        chosen = changed(config, settings_of(choice, training))
+        parts = Parts(train=training, calibration=tested, test=tested)
         if stops_early:
             fitting, checked = training.fold(training.split(seed=SEED + 1, folds=5), 0)
             parts = replace(parts, train=fitting, validation=checked)
         model, _ = fit_model(chosen, parts, conditions, workspace)
         return np.asarray(predict_uncalibrated(model, chosen, tested, conditions).raw[SERVED], float)
 
-    def loss(choice: Mapping[str, str], training: Dataset, checked: Dataset) -> float:
+    def loss(choice: Any, training: Dataset, checked: Dataset) -> float:
         parts = Parts(train=training, calibration=checked, test=checked, validation=checked)
-        return fit_model(changed(config, choice), parts, conditions, workspace)[1]["validation_loss"]
+        chosen = changed(config, settings_of(choice, training))
+        return fit_model(chosen, parts, conditions, workspace)[1]["validation_loss"]
 
     settings = f"{config} {stops_early}"
     return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss, sees=sees, settings=settings)

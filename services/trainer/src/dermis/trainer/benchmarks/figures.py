@@ -75,9 +75,16 @@ def of_all_but_the_last(judged: Judged, weights: Floats) -> dict[str, Draws]:
 
 
 def figures_of(
-    held_out: HeldOut, measures_of: Measures = of_every_condition, *, pairs: Sequence[tuple[str, str]]
+    held_out: HeldOut,
+    measures_of: Measures = of_every_condition,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    tones: Mapping[str, tuple[str, tuple[str, ...]]] = TONES,
 ) -> ContenderFigures:
-    """Return the figures of every contender and of the best constant list; all share the draws, so pairs are paired."""
+    """Return the figures of every contender and of the best constant list; all share the draws, so pairs are paired.
+
+    `tones`: the groups of people, by scale and values, of which they are stated too.
+    """
     labels = held_out.judged(next(iter(held_out.predictions.values()))).labels
     constant = np.bincount(labels, minlength=len(held_out.conditions)) / len(labels)
     predictions = {**held_out.predictions, FLOOR: np.tile(constant, (len(labels), 1))}
@@ -85,7 +92,7 @@ def figures_of(
     weights = measures.draw_weights(held_out.groups, np.random.default_rng(0))
     draws = {name: measures_of(one, weights) for name, one in judged.items()}
     by_tone: dict[str, ByContender] = {}
-    for group, (scale, values) in TONES.items():
+    for group, (scale, values) in tones.items():
         here = np.array([sample.slices.get(scale) in values for sample in held_out.dataset.samples])
         own = list(itertools.compress(held_out.groups, here))
         if here.any():

@@ -11,40 +11,22 @@ from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.data.report.markdown import markdown_table
 from dermis.data.scin.taxonomy import Taxonomy, load_taxonomy
 from dermis.shared.manifest import Condition
-from dermis.trainer.benchmarks.contenders import Conditions, case_model
+from dermis.trainer.benchmarks.contenders import Conditions
 from dermis.trainer.benchmarks.cross_validation import FOLDS, SEED, Contender, HeldOut, cross_validate
-from dermis.trainer.benchmarks.scin import ANSWERS, ANSWERS_CONFIG, ANSWERS_PENALTIES, POLICY, ten_conditions
+from dermis.trainer.benchmarks.scin import ANSWERS, POLICY, answers_model, ten_conditions
 from dermis.trainer.calibration.calibrate import set_threshold
 from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
+from dermis.trainer.evaluation.grouped_answers import FLAT, GROUPED, LEVELS, Answered, answer_each, flat
 from dermis.trainer.evaluation.slices import TONE_GROUPS
-from dermis.trainer.metrics import FEWEST_GROUPS, Floats, Hits, Ints, draw_weights, interval, mean
+from dermis.trainer.metrics import FEWEST_GROUPS, Floats, Hits, draw_weights, interval, mean
 from dermis.trainer.model.inputs import targets
 from dermis.trainer.records.runs import code_version, this_machine
-from dermis.worker.core.condition_groups import grouped_answer
 from dermis.worker.core.differential import prediction_set
 
-LEVELS = ("conditions", "groups", "broad groups", "abstained")
-PRIOR, GROUPED, FLAT = "constant prior", "answers over groups", "flat sets"
+PRIOR = "constant prior"
 TONES = {
     f"{scale}={group}": (scale, values) for scale, groups in TONE_GROUPS.items() for group, values in groups.items()
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """N answers: `inside` bool[N,K] (an abstention holds all), `level` [N] a place in `LEVELS`, `entries` [N]."""
-
-    inside: Hits
-    level: Ints
-    entries: Ints
-
-    @property
-    def leaves(self) -> Floats:
-        return np.asarray(self.inside.sum(1), float)
-
-    @property
-    def is_answer(self) -> Hits:
-        return np.asarray(self.level < LEVELS.index("abstained"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +49,12 @@ def over_groups(held_out: HeldOut, name: str, taxonomy: Taxonomy, *, coverage: f
     probabilities, conditions = held_out.predictions[name], held_out.conditions
     target = targets(held_out.dataset.samples, conditions)[0]
     groups = taxonomy.groups_of(conditions)
-    inside = np.ones(probabilities.shape, bool)
-    level, entries = np.full(len(inside), LEVELS.index("abstained")), np.zeros(len(inside), int)
-    for fold in np.unique(held_out.fold):
-        others = held_out.fold != fold
-        rule = fit_grouped_answers(probabilities[others], target[others], conditions, groups, coverage=coverage)
-        for row in np.flatnonzero(~others):
-            if answer := grouped_answer(probabilities[row], conditions, rule):
-                inside[row] = False
-                inside[row, answer.places] = True
-                level[row], entries[row] = max(each.height for each in answer.entries), len(answer.entries)
-    return Answered(inside=inside, level=level, entries=entries)
+    rules = {
+        fold: fit_grouped_answers(probabilities[others], target[others], conditions, groups, coverage=coverage)
+        for fold in np.unique(held_out.fold)
+        for others in [held_out.fold != fold]
+    }
+    return answer_each(probabilities, conditions, lambda row: rules[held_out.fold[row]])
 
 
 def as_flat_sets(held_out: HeldOut, name: str, *, coverage: float) -> Answered:
@@ -89,7 +66,7 @@ def as_flat_sets(held_out: HeldOut, name: str, *, coverage: float) -> Answered:
         others = held_out.fold != fold
         limit = set_threshold(probabilities[others], target[others], coverage=coverage)
         inside[~others] = [prediction_set(row, limit) for row in probabilities[~others]]
-    return Answered(inside=inside, level=np.zeros(len(inside), int), entries=inside.sum(1))
+    return flat(inside)
 
 
 def constant_prior(conditions: Conditions) -> Contender:
@@ -129,7 +106,7 @@ def run_grouped_answers(
     leaves, taxonomy = open_dataset(source, policy=POLICY), load_taxonomy()
     merged, _ = ten_conditions(leaves)
     conditions = conditions_of(leaves.samples)
-    branch = case_model(ANSWERS, ANSWERS_CONFIG, conditions, cache, choices=ANSWERS_PENALTIES, sees=("answers",))
+    branch = answers_model(conditions, cache)
     contenders = [over_leaves(each, leaves, conditions) for each in (constant_prior(conditions), branch)]
     split = merged.split(seed=SEED, folds=FOLDS)
     held_out = cross_validate(merged, contenders, cache / "folds", split=split, conditions=conditions, say=say)
@@ -150,7 +127,7 @@ def overall_table(result: GroupedAnswersResult, weights: Floats) -> str:
     """Return coverage, share answered, size, and the share answered at each level, for each contender and kind."""
     rows = []
     for (name, kind), answered in result.answers.items():
-        covered = (answered.inside * result.target).sum(1)
+        covered = answered.covered(result.target)
         rows.append(
             [
                 f"{name}, {kind}",
@@ -187,7 +164,7 @@ def tone_table(result: GroupedAnswersResult, weights: Floats) -> str:
     """Return coverage, share answered and size of the model's answers, and the prior's size, in each tone group."""
     samples, rows = result.held_out.dataset.samples, []
     model, prior = result.answers[ANSWERS, GROUPED], result.answers[PRIOR, GROUPED]
-    covered = (model.inside * result.target).sum(1)
+    covered = model.covered(result.target)
     for name, (scale, values) in TONES.items():
         here = np.array([sample.slices[scale] in values for sample in samples])
         cells = [

@@ -13,10 +13,11 @@ from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import as_text, from_text
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
-from dermis.trainer.benchmarks.contenders import Conditions, case_model, regression
+from dermis.trainer.benchmarks.contenders import Conditions, case_model, l2_of, regression
 from dermis.trainer.benchmarks.cross_validation import Contender, cross_validate
 from dermis.trainer.benchmarks.figures import figures_of, of_all_but_the_last
 from dermis.trainer.benchmarks.report import BenchmarkReport, report_of
+from dermis.trainer.benchmarks.shortcuts import missing_answers, missing_in_the_table
 from dermis.trainer.config import Config, Stage
 from dermis.trainer.metrics import Floats
 from dermis.trainer.model.feature_schema import every_answer
@@ -25,13 +26,20 @@ from dermis.trainer.model.inputs import features
 
 POLICY, CONDITIONS, OTHER = "scin-all", 10, "Any other condition"
 REGRESSION = "logistic regression, one-hot answers"
+MISSING = "floor: logistic regression, which answers are missing"
+MISSING_IN_TABLE = "floor: logistic regression, what is missing in the table"
 ANSWERS, IMAGES, BOTH = "dermis, answers alone", "dermis, images alone", "dermis, images and answers"
-PAIRS = ((ANSWERS, REGRESSION), (IMAGES, REGRESSION), (BOTH, REGRESSION), (BOTH, ANSWERS), (BOTH, IMAGES))
+PAIRS = (
+    (ANSWERS, REGRESSION),
+    (ANSWERS, MISSING),
+    (IMAGES, REGRESSION),
+    (BOTH, REGRESSION),
+    (BOTH, ANSWERS),
+    (BOTH, IMAGES),
+)
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 PENALTIES = tuple({"head.l2": l2} for l2 in ("0.002", "0.006", "0.02"))
 """What the inner folds choose from."""
-ANSWERS_PENALTIES = tuple({"head.l2": l2} for l2 in ("0.0007", "0.0022", "0.0067", "0.022", "0.067"))
-"""Near 1 / (2 C n) of the regression's strengths C, for n cases: both choose from the same models."""
 IMAGES_CONFIG = Config(
     name="benchmark-images",
     stages=(Stage(epochs=40, learning_rate=3e-3),),
@@ -43,13 +51,12 @@ IMAGES_CONFIG = Config(
 ANSWERS_CONFIG = replace(
     IMAGES_CONFIG,
     name="benchmark-answers",
-    stages=(Stage(epochs=1000, learning_rate=3e-2),),
-    batch=1024,
+    stages=(Stage(epochs=1, solver="lbfgs"),),
     backbone="small",
     weights=None,
     image_size=32,
 )
-"""No image is read, so the backbone is the smallest; the rest is convex: large batches, until nothing changes."""
+"""No image is read, so the backbone is the smallest; the rest is convex, and fitted to the end."""
 PROBES = 20
 
 
@@ -88,10 +95,15 @@ def run_scin(
 
 
 def contenders_of(conditions: Conditions, cache: Path, *, images: bool) -> list[Contender]:
-    """Return the regression and dermis on answers; with `images` also dermis on images, and on both."""
+    """Return the regressions and dermis on answers; with `images` also dermis on images, and on both.
+
+    Two floors learn from what is missing alone: a gain over them is one of what people answered.
+    """
     contenders = [
         regression(REGRESSION, one_hot_answers, conditions, strengths=STRENGTHS, sees=("answers",)),
-        case_model(ANSWERS, ANSWERS_CONFIG, conditions, cache, choices=ANSWERS_PENALTIES, sees=("answers",)),
+        answers_model(conditions, cache),
+        regression(MISSING, missing_answers, conditions, strengths=STRENGTHS, sees=("answers",)),
+        regression(MISSING_IN_TABLE, missing_in_the_table, conditions, strengths=STRENGTHS, sees=("answers",)),
     ]
     if images:
         contenders += [
@@ -99,6 +111,13 @@ def contenders_of(conditions: Conditions, cache: Path, *, images: bool) -> list[
             case_model(BOTH, IMAGES_CONFIG, conditions, cache, choices=PENALTIES),
         ]
     return contenders
+
+
+def answers_model(conditions: Conditions, cache: Path) -> Contender:
+    """Return dermis' answers branch; it chooses from the regression's strengths."""
+    return case_model(
+        ANSWERS, ANSWERS_CONFIG, conditions, cache, choices=STRENGTHS, settings_of=l2_of, sees=("answers",)
+    )
 
 
 def one_hot_answers(dataset: Dataset) -> Floats:

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 from dermis.data.dataset import Dataset, conditions_of, open_dataset
 from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.shared.errors import DermisError
-from dermis.shared.vocabulary import SelfReport
+from dermis.shared.vocabulary import ScinAnswers
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.metrics import Floats, Ints
@@ -35,7 +35,7 @@ _ANSWERS = ("fitzpatrick_self", "fitzpatrick_estimated", "age_group", "sex_at_bi
 def missing_answers(dataset: Dataset) -> Floats:
     """Return [N, answers] of 0 and 1: which answers the self-reports lack."""
     return np.array(
-        [[getattr(s.report, name) is None for name in SelfReport.model_fields] for s in dataset.samples], float
+        [[getattr(s.report, name) is None for name in ScinAnswers.model_fields] for s in dataset.samples], float
     )
 
 

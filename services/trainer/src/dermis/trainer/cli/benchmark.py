@@ -106,6 +106,41 @@ def grouped_answers(source: str, coverage: float, cache: Path, write: Path | Non
         draw_levels(result).savefig(write.with_name("grouped-answers.svg"), metadata={"Date": None})
 
 
+@benchmark.command()
+@click.option(
+    "--fitzpatrick17k", metavar="URL", callback=options.as_url, help="Photos and manifest.csv of Fitzpatrick17k."
+)
+@click.option("--pad-ufes-20", metavar="URL", callback=options.as_url, help="Photos and manifest.csv of PAD-UFES-20.")
+@_CACHE
+@click.option(
+    "--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the page, Markdown, here, in place of it."
+)
+def features(fitzpatrick17k: str | None, pad_ufes_20: str | None, cache: Path, write: Path | None) -> None:
+    """Frozen features side by side (backbones, sizes, crops, depths, ensembles of heads, adjusted logits), nested,
+    beside a tuned linear probe and what each costs in milliseconds.
+
+    \b
+    Examples:
+      dermis benchmark features --fitzpatrick17k photos/fitzpatrick17k --pad-ufes-20 photos/pad_ufes_20
+    """
+    from dermis.trainer.benchmarks.frozen import FITZPATRICK, PAD, as_page, compare_features
+
+    if not fitzpatrick17k and not pad_ufes_20:
+        raise click.UsageError("give --fitzpatrick17k, --pad-ufes-20 or both")
+    reports = {}
+    if fitzpatrick17k:
+        reports[FITZPATRICK] = compare_features(
+            fitzpatrick17k, "fitzpatrick17k", how="LETTERBOX", with_answers=False, cache=cache
+        )
+    if pad_ufes_20:
+        reports[PAD] = compare_features(pad_ufes_20, "pad_ufes_20", how="STRETCH", with_answers=True, cache=cache)
+    command = "dermis benchmark features --fitzpatrick17k URL --pad-ufes-20 URL   # not run here: needs the photos"
+    page = as_page(reports, command=command)
+    click.echo(page)
+    if write:
+        write.write_text(page, encoding="utf-8")
+
+
 _COMPARISONS = {
     "fitzpatrick17k": "Nested k-fold on Fitzpatrick17k's photos, beside a linear probe of EfficientNet-Lite0.",
     "unfreezing": "The last blocks trained too, beside the frozen backbone, on the same photos.",

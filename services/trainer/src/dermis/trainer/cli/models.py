@@ -9,6 +9,7 @@ import click
 
 from dermis.shared import options
 from dermis.shared.bundles import models_root_of
+from dermis.shared.errors import ExitCode
 from dermis.shared.manifest import MODEL_NAME
 from dermis.shared.stores import open_store
 from dermis.trainer.records import layout
@@ -118,7 +119,7 @@ def promote(
 ) -> None:
     """Make VERSION current, if it is not worse than the current one on the same cases, for any skin tone.
 
-    Refused (exit code 1) if it is worse overall by soft top-3, or if a Monk, self-reported or estimated Fitzpatrick
+    Refused (exit code 3) if it is worse overall by soft top-3, or if a Monk, self-reported or estimated Fitzpatrick
     group may lose more than five points. A group with too few cases needs a waiver. Every answer is recorded under
     promotions/ in the store.
 
@@ -194,7 +195,7 @@ def _show(record: "PromotionFact", *, as_json: bool) -> None:
         for reason in record.reasons:
             click.echo(f"because {reason}", err=True)
     if refused:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.REFUSED)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -62,6 +62,14 @@ _folder = click.Path(file_okay=False, path_type=Path)
     "--cache", type=_folder, default=".dermis-cache", show_default=True, help="Embeddings and prepared images."
 )
 @click.option("--tensorboard", type=_folder, help="Write TensorBoard's events here.")
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=0),
+    default=0,
+    envvar="DERMIS_TRAINER_GPUS",
+    show_envvar=True,
+    help="GPUs that must be there; with fewer it refuses to begin.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bars and no line per epoch.")
 def train(
     *,
@@ -78,6 +86,7 @@ def train(
     resume: str | None,
     cache: Path,
     tensorboard: Path | None,
+    gpus: int,
     quiet: bool,
 ) -> None:
     """Train a model by CONFIG, the name of a page in dermis/trainer/configs or a Python file with CONFIG, and publish
@@ -92,8 +101,10 @@ def train(
     """  # noqa: E501 - a command to copy as a whole
     with ended_by_signals() as stop:
         with without_tensorflow_log():  # TensorFlow is loaded here
+            from dermis.trainer.training.loop import check_gpus
             from dermis.trainer.training.options import TrainOptions
             from dermis.trainer.training.train import train
+        check_gpus(gpus)
         options = TrainOptions(
             config=config,
             store=store,

@@ -53,6 +53,7 @@ def as_html(
         *(_pair(report, against, comparison) if against and comparison else ()),
         _reliability(report),
         _coverage(report),
+        _grouped_answers(report),
         _risk(report),
         *_confusion(report),
         *_human(report),
@@ -222,6 +223,32 @@ def _coverage(report: EvaluationReport) -> ReportTable:
     note = "Where the type is not given the lowest threshold applies, so that more is covered than claimed."
     return ReportTable(
         name="coverage", section="Trust", title="Coverage of the prediction sets", note=note, frame=pd.DataFrame(rows)
+    )
+
+
+def _grouped_answers(report: EvaluationReport) -> ReportTable:
+    rows = [
+        {
+            "of": f"{SLICES.get(row.slice, row.slice)}: {row.value}" if row.slice else "all",
+            "answers": row.answers,
+            "n": row.n,
+            "coverage": _text(row.coverage),
+            "answered": _text(row.answered),
+            "conditions held": _text(row.leaves),
+            **row.levels,
+        }
+        for row in report.grouped_answers
+    ]
+    note = (
+        "Coverage: the weight of the reference differential under the answer; an abstention holds every condition, a "
+        "group its conditions. The prior's threshold holds the same coverage on these very cases."
+    )
+    return ReportTable(
+        name="grouped_answers",
+        section="Trust",
+        title="Answers over condition groups",
+        note=note,
+        frame=pd.DataFrame(rows),
     )
 
 

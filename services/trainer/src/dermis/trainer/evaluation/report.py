@@ -33,6 +33,7 @@ from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.grouped_answers import grouped_rows
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
 from dermis.trainer.evaluation.predictions import Predictions
@@ -146,6 +147,7 @@ def evaluate(
         malignant=malignant_rows(manifest, judged, weights, predictions.groups),
         benign_with_malignant=benign_alarms(manifest, judged, weights, predictions.groups),
         answered_by_type=_answered_by_type(manifest, predictions, outliers, weights, by_fold=by_fold),
+        grouped_answers=grouped_rows(manifest, judged, weights, predictions.groups, cut, prior=prior, by_fold=by_fold),
     )
 
 

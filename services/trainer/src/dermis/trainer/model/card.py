@@ -62,7 +62,8 @@ Abstained: {_number(metrics["abstained"], ".1%")}.
 | | measured |
 |---|---|
 {_more(report.overall)}
-{_answered(report)}{_malignant(manifest, report)}What each figure means: docs/explanation/evaluation.md.
+{_answered(report)}{_malignant(manifest, report)}{_grouped_answers(report)}\
+What each figure means: docs/explanation/evaluation.md.
 
 {_slices("Monk skin tone (as painted or graded)", report.slices["monk_skin_tone"])}
 {_slices("Fitzpatrick skin type (as answered)", report.slices["fitzpatrick_self"])}
@@ -152,6 +153,24 @@ def _answered(report: EvaluationReport) -> str:
         f"Answered of the {by_type.n} cases whose Fitzpatrick type is known: {_figure(by_type.with_type)} where it is "
         f"told, {_figure(by_type.without_type)} where it is not.\n\n"
     )
+
+
+def _grouped_answers(report: EvaluationReport) -> str:
+    """Return how wide answers over condition groups are, beside flat sets and the prior's."""
+    if not report.grouped_answers:
+        return ""
+    levels = list(report.grouped_answers[0].levels)
+    rows = "".join(
+        f"| {row.value or 'all'} | {row.answers} | {row.n} | {_figure(row.coverage)} | {_figure(row.answered)} | "
+        f"{_number(row.leaves.value, '.1f')} | {' | '.join(f'{row.levels[level]:.3f}' for level in levels)} |\n"
+        for row in report.grouped_answers
+    )
+    return f"""## Answers over condition groups
+
+| of | answers | n | coverage | answered | conditions held | {" | ".join(levels)} |
+|---|---|---|---|---|---|{"---|" * len(levels)}
+{rows}
+"""
 
 
 def _stored(report: EvaluationReport) -> str:

@@ -21,8 +21,8 @@ class Head:
     `pooling`: attention over all positions of all images, or over whole images, whose positions then weigh alike:
     pooled features are all that such a head needs. `units`: a dense layer at each position first. `answers_units`: one
     between the answers and their logits.
-    `dropout`: of features, in training. `l2`: of the weights of both branches. `standardised`: features less their mean
-    by their spread.
+    `dropout`: of features, in training. `l2`: of the weights of both branches; `answers_l2`: of the answers' own, where
+    it is not the same. `standardised`: features less their mean by their spread.
     """
 
     pooling: Literal["positions", "images"] = "positions"
@@ -30,6 +30,7 @@ class Head:
     answers_units: int = 0
     dropout: float = 0.0
     l2: float = 0.0
+    answers_l2: float | None = None
     standardised: bool = False
 
     @property
@@ -52,6 +53,22 @@ def with_taps(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
         if outputs
         else backbone
     )
+
+
+def with_middle(backbone: keras.Model) -> keras.Model:
+    """Return the backbone with its map a second time beside itself, in which the middle half of each side counts alone.
+
+    A mean over positions is then that of the whole image and that of its middle, and every position keeps its share.
+    """
+    maps = backbone.output
+    edges = [side // 4 for side in maps.shape[1:3]]
+    middle = layers.Cropping2D(tuple(edges), name="middle")(maps)
+    share = maps.shape[1] * maps.shape[2] / (middle.shape[1] * middle.shape[2])
+    spread = layers.ZeroPadding2D(tuple(edges), name="middle_in_place")(
+        layers.Rescaling(share, name="middle_share")(middle)
+    )
+    both = layers.Concatenate(name="whole_and_middle")([maps, spread])
+    return keras.Model(backbone.input, both, name="backbone")
 
 
 def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, head: Head) -> keras.Model:
@@ -91,7 +108,8 @@ def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, he
         if head.answers_units
         else features
     )
-    answers_logits = layers.Dense(conditions, kernel_regularizer=penalty, name="answers")(answers)
+    own = penalty if head.answers_l2 is None else keras.regularizers.L2(head.answers_l2)
+    answers_logits = layers.Dense(conditions, kernel_regularizer=own, name="answers")(answers)
     logits = ops.sum(cam, axis=(1, 2, 3)) + answers_logits
     outputs: dict[str, Any] = {
         "probabilities": ops.softmax(logits),

@@ -39,6 +39,18 @@ _FILE_NAMES = {
 """Lists of arrays in a checkpoint -> their names in its file, which older runs hold too."""
 
 
+def check_gpus(wanted: int) -> None:
+    """Raise UNAVAILABLE where TensorFlow sees fewer GPUs: a run that was given GPUs must not go on without, unseen."""
+    visible = len(tf.config.list_physical_devices("GPU"))
+    if visible < wanted:
+        raise DermisError(
+            Kind.UNAVAILABLE,
+            "NO_GPU",
+            f"--gpus {wanted}: TensorFlow sees {visible}; is this the image for GPUs, and does the node's driver run? "
+            "Set --gpus 0 to train on processors",
+        )
+
+
 @cache
 def devices() -> tf.distribute.Strategy:
     """Return how batches are shared out: among GPUs, or processors, where TensorFlow sees several.

@@ -40,15 +40,16 @@ from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.card import model_card
 from dermis.trainer.model.export import check_agreement, export, rounded_to_float16, serving_model
-from dermis.trainer.model.head import with_taps
+from dermis.trainer.model.head import with_middle, with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.runs import Run
 from dermis.trainer.registry.publish import publish_next
+from dermis.trainer.training.answers import fit_answers
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.calibrate import calibrate
 from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
-from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
+from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch, validate
 from dermis.trainer.training.losses import cross_entropy
 from dermis.trainer.training.manifest import add_textures, make_manifest, measured_knowledge
 from dermis.trainer.training.optimizer import make_optimizer
@@ -214,6 +215,7 @@ def new_backbone(config: Config) -> keras.Model:
     """Return the backbone that training starts from; of a trained one batch norm is folded, and stays so."""
     with devices().scope():
         backbone = with_taps(make_backbone(config.backbone, config.image_size, weights=config.weights), config.taps)
+        backbone = with_middle(backbone) if config.middle else backbone
         backbone = fold_batch_norm(backbone) if config.weights else backbone
     return rounded_to_float16(backbone) if config.storage == "float16" else backbone
 
@@ -256,6 +258,10 @@ def fit_stage(
     save: Callable[[TrainState], None] = lambda _state: None,
 ) -> None:
     """Train one stage from where `state` stands; see `loop.fit` for `on_epoch`, `save` and the errors."""
+    if stage.solver == "lbfgs":
+        fit_at_once(part, training, validation, config=config, state=state, on_epoch=on_epoch)
+        return
+
     # Loss: cross-entropy to the reference differential, focal and smoothed where the config says so
     loss = cross_entropy(focal_gamma=config.focal, label_smoothing=config.smoothing)
 
@@ -275,6 +281,23 @@ def fit_stage(
         on_epoch=on_epoch,
         save=save,
     )
+
+
+def fit_at_once(
+    part: TrainedPart,
+    training: Cases,
+    validation: Cases | None,
+    *,
+    config: Config,
+    state: TrainState,
+    on_epoch: Callable[[TrainState, Mapping[str, float]], None],
+) -> None:
+    """Fit the answers branch alone, which is one epoch."""
+    metrics = {"loss": fit_answers(part, training, config)}
+    state.epoch += 1
+    state.total += 1
+    metrics |= validate(part, validation, state, batch=config.batch) if validation else {}
+    on_epoch(state, metrics)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

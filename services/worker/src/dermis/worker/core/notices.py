@@ -9,6 +9,7 @@ from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import AgeGroup, BodyPart, FitzpatrickSkinType, SelfReport
 from dermis.worker.core.differential import unmeasured
 
+_NO_ADULT_AGE = (None, AgeGroup.AGE_UNKNOWN)
 _INTIMATE = frozenset({BodyPart.GENITALIA_OR_GROIN, BodyPart.BUTTOCKS})
 UNDER_18 = Notice(
     notice="UNDER_18",
@@ -62,7 +63,7 @@ def notices_of_model(manifest: Manifest, report: SelfReport) -> tuple[Notice, ..
 def notices(report: SelfReport) -> tuple[Notice, ...]:
     """Return the notices that the answers call for; without an adult's age, that the person may be under 18."""
     places = set(report.body_parts or ())
-    adult = report.age_group not in (None, AgeGroup.AGE_UNKNOWN)
+    adult = not report.under_18 and (report.under_18 is False or report.age_group not in _NO_ADULT_AGE)
     called_for = (
         (UNDER_18, not adult),
         (INTIMATE_AREA, bool(places & _INTIMATE)),

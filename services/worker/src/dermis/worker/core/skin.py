@@ -1,11 +1,13 @@
 """Tells whether a working image shows skin, before any model sees it.
 
-The first blocks of EfficientNet-Lite0 (ImageNet weights, Apache-2.0) and one linear layer; a number below the threshold
-is no skin. What it was trained on and how it was measured: docs/reference/skin-gate.md.
+EfficientNet-Lite0 (ImageNet weights, Apache-2.0), pooled at several depths, and one linear layer; a number below the
+threshold is no skin. What it was trained on and how it was measured: docs/reference/skin-gate.md.
 """
 
 import hashlib
+from importlib.resources import as_file
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from threading import Lock
 from typing import Literal
 
@@ -14,9 +16,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.openvino import core
 from dermis.shared.report import QualityReport, Verdict
 from dermis.worker.core.prepare import Image
 from dermis.worker.core.quality import Number, Reason
+
+_CONFIG = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
 
 
 class GateSpec(BaseModel):
@@ -34,12 +39,12 @@ class GateSpec(BaseModel):
 class Gate:
     """The gate's network and its threshold; INVALID if the weights (a TFLite model) are not those of the spec."""
 
-    def __init__(self, spec: GateSpec, weights: bytes) -> None:
-        if hashlib.sha256(weights).hexdigest() != spec.weights:
+    def __init__(self, spec: GateSpec, weights: Path) -> None:
+        if hashlib.sha256(weights.read_bytes()).hexdigest() != spec.weights:
             detail = "skin_gate.tflite is not what skin_gate.json names: install the package again"
             raise DermisError(Kind.INVALID, "SKIN_GATE", detail)
         self.spec = spec
-        self._net = cv2.dnn.readNetFromTFLite(np.frombuffer(weights, np.uint8))
+        self._network = core().compile_model(str(weights), "CPU", _CONFIG)
         self._lock = Lock()
 
     @property
@@ -50,9 +55,8 @@ class Gate:
     def score(self, working: Image) -> float:
         """Return the log-odds that a working image, uint8[H,W,3], shows skin."""
         pixels = gate_input(working, self.spec.image_size).astype(np.float32)
-        with self._lock:  # a network keeps its input between the two calls
-            self._net.setInput(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]))
-            return float(np.asarray(self._net.forward()).ravel()[0])
+        with self._lock:  # its one request holds input and output
+            return float(self._network(pixels[None])[0].item())
 
     def refuses(self, verdict: Verdict, score: float) -> bool:
         return verdict is not Verdict.UNUSABLE and score < self.spec.threshold.value
@@ -71,7 +75,8 @@ class Gate:
 def read_gate(folder: Traversable) -> Gate:
     """Return the gate of the files `skin_gate.json` and `skin_gate.tflite` in a package's folder."""
     spec = GateSpec.model_validate_json(folder.joinpath("skin_gate.json").read_bytes())
-    return Gate(spec, folder.joinpath("skin_gate.tflite").read_bytes())
+    with as_file(folder.joinpath("skin_gate.tflite")) as weights:
+        return Gate(spec, weights)
 
 
 def gate_input(working: Image, size: int) -> Image:

@@ -21,6 +21,13 @@ export async function judge(blob, signal) {
   return (await ask("/v1/images:assess", { method: "POST", body: form, signal })).json();
 }
 
+/** Send a photo ahead of its case; resolves with `{ id, expires_at, quality }`, `quality` null where nobody judged it in time. */
+export async function upload(blob, signal) {
+  return (await ask("/v1/uploads", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: blob, signal })).json();
+}
+
+export const discard = (id) => ask(`/v1/uploads/${id}`, { method: "DELETE" });
+
 /** Send a case; `progress` gets the share of its bytes that went out. XMLHttpRequest, as fetch tells nothing of that. */
 export function submit(form, key, progress) {
   return new Promise((done, fail) => {
@@ -41,6 +48,8 @@ export function submit(form, key, progress) {
 
 export const show = async (id) => (await ask(`/v1/cases/${id}`)).json();
 export const erase = (id) => ask(`/v1/cases/${id}`, { method: "DELETE" });
+/** Where the prepared photo `n` of a case is. */
+export const imageUrl = (id, n) => `/v1/cases/${id}/images/${n}`;
 export const heatmap = async (id, n, condition) => (await ask(`/v1/cases/${id}/images/${n}/heatmap?condition=${encodeURIComponent(condition)}`)).blob();
 export const feedback = (id, given) =>
   ask(`/v1/cases/${id}/feedback`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given) });

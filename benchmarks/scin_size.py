@@ -1,0 +1,168 @@
+"""What SCIN costs at full size: time and most memory of profile, images, split and training, as its rows become many.
+
+    make scin-size TABLES=FOLDER [CASES="5033 20000"] [OUT=scin-size.md]
+
+Rows of the tables are repeated under new names until there are enough; cases that share an image do so in each
+repetition. Painted images stand under every name, so that what is measured is the work and never the skill. Memory is
+the sum over a command and its children of the pages that each has for itself and its part of the shared ones (PSS).
+"""
+
+import argparse
+import csv
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.machine import about
+from dermis.data.report.markdown import markdown_table
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+
+DERMIS = Path(sys.executable).with_name("dermis")
+MOST_MB, MOST_MINUTES = 2500, 9.4
+LOOK_S = 0.25
+IMAGES = tuple(f"image_{n}_path" for n in (1, 2, 3))
+HEAD = f"""# SCIN at full size
+
+What each command takes on SCIN's tables with painted images, at two numbers of cases. Aims: training within
+{MOST_MB:,} MB, as much with more cases, and 5,033 cases within {MOST_MINUTES} minutes.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    seconds: float
+    peak_mb: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", type=Path, required=True, help="folder with SCIN's two tables")
+    parser.add_argument("--cases", type=int, nargs="+", default=(5033, 20000), help="how many cases")
+    parser.add_argument("--longest", type=int, default=160, help="longer side of the painted images, in pixels")
+    parser.add_argument("--write", type=Path, help="write the page, Markdown, here")
+    options = parser.parse_args()
+    load, rows = os.getloadavg(), []
+    for count in options.cases:
+        with tempfile.TemporaryDirectory(prefix="dermis-scin-") as folder:
+            costs = measure(options.tables, Path(folder), count, longest=options.longest)
+        rows += [[f"{count:,}", step, f"{cost.seconds:,.0f}", f"{cost.peak_mb:,.0f}"] for step, cost in costs.items()]
+        print(table(rows), flush=True)
+    packages = ("tensorflow-cpu", "keras", "pandas")
+    page = f"{HEAD}\n{about('benchmarks.scin_size', load, packages=packages)}\n{table(rows)}\n"
+    if options.write:
+        options.write.write_text(page, encoding="utf-8")
+    return 0
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    return markdown_table(["cases", "command", "seconds", "most memory, MB"], rows)
+
+
+def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str, Cost]:
+    """Return what each command costs on `count` cases; everything that they write lies in `folder`."""
+    multiply(tables, folder / "tables", count)
+    data, store = (folder / "scin").as_uri(), (folder / "store").as_uri()
+    cache, split = str(folder / "cache"), str(folder / "split.json")
+    source = (folder / "tables").as_uri()
+    commands = {
+        "data paint": ("data", "paint", "--source", source, "--longest", str(longest), str(folder / "scin")),
+        "data profile": ("data", "profile", "--data", data, "--out", str(folder / "profile")),
+        "data images": ("data", "images", "--data", data, "--local", "--processes", "2", "--out", str(folder / "look")),
+        "data split": ("data", "split", "--data", data, "--out", split),
+        "train scin": ("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache),
+        "train scin, features cached": (
+            *("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache),
+            *("--set", "seed=1"),
+        ),
+    }
+    costs = {}
+    for step, arguments in commands.items():
+        costs[step] = run(arguments, folder)
+        print(f"{count:,} cases: {step}: {costs[step]}", file=sys.stderr, flush=True)
+    return costs
+
+
+def run(arguments: Sequence[str], folder: Path) -> Cost:
+    """Run a `dermis` command and return its cost; CalledProcessError with its words where it fails."""
+    start = time.monotonic()
+    with (folder / "log.txt").open("w+", encoding="utf-8") as log:
+        process = psutil.Popen([str(DERMIS), *arguments], stdout=log, stderr=log, cwd=folder)
+        peak = [0.0]
+        watcher = threading.Thread(target=lambda: peak.append(max(looks(process), default=0.0)))
+        watcher.start()
+        code = process.wait()
+        seconds = time.monotonic() - start
+        watcher.join()
+        log.seek(0)
+        if code:
+            raise subprocess.CalledProcessError(code, arguments, stderr=log.read()[-2000:])
+    return Cost(seconds=seconds, peak_mb=max(peak) / 2**20)
+
+
+def looks(process: psutil.Process) -> Iterator[float]:
+    """Yield again and again how many bytes a process and its children hold, until it ends."""
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        try:
+            yield float(sum(_bytes(each) for each in (process, *process.children(recursive=True))))
+        except psutil.NoSuchProcess:
+            return
+        time.sleep(LOOK_S)
+
+
+def _bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def multiply(tables: Path, folder: Path, count: int) -> None:
+    """Write SCIN's two tables with `count` cases: their rows in order, again and again under new names."""
+    folder.mkdir(parents=True)
+    cases, labels = (list(_read(tables / file)) for file in (CASES_FILE, LABELS_FILE))
+    label_of = {row["case_id"]: row for row in labels}
+    repeated = [_renamed(cases[n % len(cases)], n // len(cases)) for n in range(count)]
+    own = [
+        {**label, "case_id": _id(label["case_id"], n // len(cases))}
+        for n in range(count)
+        if (label := label_of.get(cases[n % len(cases)]["case_id"]))
+    ]
+    for file, rows in ((CASES_FILE, repeated), (LABELS_FILE, own)):
+        with (folder / file).open("w", encoding="utf-8", newline="") as text:
+            writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _read(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as text:
+        yield from csv.DictReader(text)
+
+
+def _renamed(row: Mapping[str, str], repetition: int) -> dict[str, str]:
+    images = {name: _image(row[name], repetition) for name in IMAGES if row[name]}
+    return {**row, **images, "case_id": _id(row["case_id"], repetition)}
+
+
+def _image(key: str, repetition: int) -> str:
+    folder, _, file = key.rpartition("/")
+    return f"{folder}/{_id(file.removesuffix('.png'), repetition)}.png"
+
+
+def _id(name: str, repetition: int) -> str:
+    """Return a signed 64-bit integer as text, another for each repetition; the first keeps the name that it has."""
+    digest = hashlib.sha256(f"{name} {repetition}".encode()).digest()
+    return str(int.from_bytes(digest[:8], signed=True)) if repetition else name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+/** A case as far as it has come, and its result: the photos, how soon and why, then what it may be. */
+import { asRead } from "../api.js";
+import { $, el, has, icon, list, t, time } from "../dom.js";
+import { after } from "./after.js";
+import { conditions, isLimit } from "./conditions.js";
+import { demo, showBanner } from "./demo.js";
+import { doctor } from "./doctor.js";
+import { guidance } from "./guidance.js";
+import { photos, verdicts } from "./photos.js";
+import { sheet } from "./sheet.js";
+import { urgency } from "./urgency.js";
+import { answersOf, isDemo, noticeText, questionText } from "./words.js";
+
+const STAGES = ["received", "assessed", "outcome"];
+
+/** Show how far a case is. */
+export function working(known, text) {
+  stages(known);
+  $("status").textContent = text ?? t(`status.${known.status}`);
+  const judged = known.images?.some((image) => image.quality);
+  $("answer").replaceChildren(...(judged ? [photos(known), card(t("images.title"), verdicts(known))] : []));
+}
+
+function stages(known) {
+  const done = { RECEIVED: 1, ASSESSED: 2, FINISHED: 3 }[known.status] ?? 0;
+  $("stages").replaceChildren(...STAGES.map((name, index) => {
+    const state = index < done ? "done" : index === done ? "now" : "next";
+    return el("li", { className: state, "aria-current": state === "now" ? "step" : null }, state === "done" ? icon("USABLE") : "", t(`stage.${name}`),
+      state === "done" ? el("span", { className: "hidden" }, ` (${t("stage.done")})`) : "");
+  }));
+  $("stages").hidden = false;
+}
+
+/** Show a finished case. */
+export function finished(known, { again, gone }) {
+  const { outcome } = known;
+  $("stages").hidden = true;
+  $("status").textContent = t(outcome ? `outcome.${isDemo(known) ? "demo" : outcome.kind}` : "failed.title");
+  showBanner(isDemo(known));
+  const parts = [...(outcome ? answer(known) : failure(known)), sheet(known)];
+  $("answer").replaceChildren(...parts.filter(Boolean));
+  $("after").replaceChildren(...after(known, { again, gone }));
+  $("after").hidden = false;
+  performance.mark("shown");
+}
+
+function answer(known) {
+  const { notices, kind } = known.outcome;
+  return [
+    photos(known),
+    ...lead(known),
+    kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
+    others(notices.filter((each) => !isLimit(each))),
+    answers(known),
+    about(known),
+  ];
+}
+
+/** How soon, and what a model says that may say something. */
+function lead(known) {
+  const { kind } = known.outcome;
+  if (kind === "REJECTION") return [urgency(known), rejected(known)];
+  if (isDemo(known)) return [known.guidance.urgency ? urgency(known) : null, demo(sample)];
+  if (kind === "ABSTENTION") return [declined(known.outcome), urgency(known), known.outcome.model ? doctor(known) : null];
+  return [urgency(known), conditions(known), guidance(known), doctor(known)];
+}
+
+/** A made-up case, answered as by a real model. */
+async function sample() {
+  const known = await fetch("/assets/sample.json").then((response) => response.json());
+  return [el("div", { className: "sample" }, el("p", { className: "demo-note" }, t("demo.sample.note")), urgency(known), conditions(known), guidance(known))];
+}
+
+const card = (title, ...nodes) => el("section", { className: "card" }, el("h2", {}, title), ...nodes);
+const fold = (title, ...nodes) => el("details", { className: "card" }, el("summary", {}, title), ...nodes);
+const againLink = (key) => el("p", { className: "no-print" }, el("a", { className: "button main", href: `/${location.search}` }, icon("camera"), t(key)));
+
+const declined = ({ reason }) => el("section", { className: "card declined" }, el("h2", {}, icon("MARGINAL"), t("outcome.ABSTENTION")),
+  has(`abstention.${reason}`) ? el("p", {}, el("strong", {}, t(`abstention.${reason}`))) : null, el("p", {}, t("abstention.text")), againLink("abstention.again"));
+
+const rejected = (known) => el("section", { className: "card declined" }, el("h2", {}, icon("UNUSABLE"), t("outcome.REJECTION")),
+  el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
+
+const failure = (known) => [
+  el("section", { className: "card problem" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")),
+    el("p", { className: "quiet" }, `${asRead(known.failure?.detail) ?? ""} (${known.failure?.reason ?? known.status})`)),
+  urgency(known), photos(known), answers(known), about(known),
+];
+
+const others = (notices) => (notices.length ? card(t("notices.title"), list(notices.map(noticeText))) : null);
+
+function answers({ self_report: report }) {
+  const rows = answersOf(report);
+  if (!rows.length) return fold(t("told.title"), el("p", {}, t("told.nothing")));
+  return fold(t("told.title"), el("dl", {}, ...rows.flatMap(([field, text]) => [el("dt", {}, questionText(field)), el("dd", {}, text)])));
+}
+
+const about = (known) => card(t("about.title"), el("dl", {}, el("dt", {}, t("about.case")), el("dd", {}, known.id), el("dt", {}, t("about.time")), el("dd", {}, time(known.received_at))),
+  el("p", {}, t("notice")), el("p", { className: "quiet" }, t("result.private")));
+
+/** Say what became of a case that can't be shown; the heading says that it can't. */
+export function message(text, ...nodes) {
+  $("stages").hidden = true;
+  $("after").hidden = true;
+  $("status").textContent = "";
+  $("answer").replaceChildren(el("section", { className: "card" }, el("p", {}, text), ...nodes, againLink("again")));
+}

@@ -1,0 +1,35 @@
+/** Words that a result brings in English, in the page's language. */
+import { has, language, said, t } from "../dom.js";
+
+let catalogue = null;
+
+/** Fetch the texts on conditions in the page's language; a result brings the English ones along. */
+export async function translate() {
+  if (language === "en" || catalogue) return;
+  const response = await fetch(`/assets/guidance.${language}.json`).catch(() => null);
+  if (response?.ok) catalogue = await response.json();
+}
+
+export const conditionName = (name) => catalogue?.names[name] ?? name;
+export const guidanceEntry = (entry) => ({ ...entry, ...catalogue?.entries[entry.id] });
+export const skinCare = (english) => catalogue?.skin_care ?? english;
+export const answerText = (field, value) =>
+  typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : said(`answer.${field}.${value}`, value);
+export const questionText = (field) => said(`question.${field}`, field);
+export const flagText = ({ flag, text }) => said(`flag.${flag}`, text);
+export const noticeText = ({ notice, text }) => said(`notice.${notice}`, text);
+
+/** The answers that were given, as [field, text] in the order of the form. */
+export function answersOf(report) {
+  const asked = Object.entries(report ?? {}).filter(([field, value]) => value !== null && has(`question.${field}`));
+  return asked.map(([field, value]) => [field, [value].flat().map((each) => answerText(field, each)).join(", ")]);
+}
+
+/** A probability as people say it: about 6 in 10. */
+export function chance(probability) {
+  const tenths = Math.min(9, Math.round(10 * probability));
+  return tenths ? t("chance.about", { n: tenths }) : t("chance.less");
+}
+
+/** A finding of a demo model means nothing for a person. */
+export const isDemo = (known) => known.outcome?.model?.purpose === "demo";
