@@ -161,12 +161,12 @@ def out_of_fold(judge: Judge, cases: Iterable[Shown]) -> list[Seen]:
     rule = judge.bundle.manifest.outliers
     if rule is None:
         raise ValueError(f"{judge.bundle.manifest.key} has no outlier rule: its training cases can't be judged by fold")
-    shown = list(cases)
-    seen, rows = zip(*(judge.see(case) for case in shown), strict=True)
+    judged = list(cases)
+    seen, rows = zip(*(judge.see(case) for case in judged), strict=True)
     embedding = np.stack(rows)
-    _, group = np.unique([case.group for case in shown], return_inverse=True)
+    _, group = np.unique([case.group for case in judged], return_inverse=True)
     fold = np.random.default_rng(0).permutation(group.max() + 1)[group] % FOLDS
-    strange = np.zeros(len(shown), bool)
+    strange = np.zeros(len(judged), bool)
     for each in range(FOLDS):
         half = (fold != each) & (group % 2 == 0), (fold != each) & (group % 2 == 1)
         fitted = fit_outliers(embedding[half[0]], embedding[half[1]], false_alarms=rule.false_alarms)
@@ -246,7 +246,7 @@ def lesional(data: Path, pictures: Path | None, gate: Gate) -> str:
     """Return the tables of the bundle of six growths."""
     judge = Judge(open_bundle(lesions.BUNDLE), gate)
     own = open_dataset(str(data / "pad_ufes_20_large"), mapping="pad_ufes_20").labelled()
-    known = out_of_fold(judge, cases_of(own, "PAD-UFES-20, rule out of fold by patient"))
+    growths = out_of_fold(judge, cases_of(own, "PAD-UFES-20, rule out of fold by patient"))
     others = [
         judge.see(one)[0]
         for one in (
@@ -263,7 +263,7 @@ def lesional(data: Path, pictures: Path | None, gate: Gate) -> str:
         (
             "## The bundle of six growths",
             "Growths that it knows, which it is to answer: its own training cases, so only the rule is out of fold.",
-            table("growths", by(known, lambda one: one.kind)),
+            table("growths", by(growths, lambda one: one.kind)),
             "Conditions that it doesn't know, none of which is to be answered:",
             table("photos", [*by(strangers, lambda one: one.kind), ("all of Fitzpatrick17k", strangers)]),
             "The same by type:",

@@ -132,16 +132,7 @@ def evaluate(
         slices=rows,
         gaps=_gaps(judged, predictions.groups, cut, weights, rng),
         reliability=_reliability(confidence, mass, judged, weights, predictions.groups),
-        risk_coverage={
-            "overall": _curve(judged, weights, predictions.groups),
-            **{
-                value: _curve(
-                    judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h]
-                )
-                for value, here in cut_by(cut["monk_bin"])
-                if value != NOT_GIVEN
-            },
-        },
+        risk_coverage=_curves(judged, weights, predictions.groups, cut["monk_bin"]),
         confusion=_confusion(manifest, judged),
         human_agreement=_human(graders, predictions.groups, rng),
         malignant=malignant_rows(manifest, judged, weights, predictions.groups),
@@ -353,6 +344,17 @@ def _reliability(
                 )
             )
     return tuple(bins)
+
+
+def _curves(
+    judged: Judged, weights: Floats, groups: Sequence[str], tones: Sequence[str]
+) -> dict[str, tuple[RiskPoint, ...]]:
+    of_tones = {
+        value: _curve(judged.at(here), weights[:, here], list(itertools.compress(groups, here)))
+        for value, here in cut_by(tones)
+        if value != NOT_GIVEN
+    }
+    return {"overall": _curve(judged, weights, groups), **of_tones}
 
 
 def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[RiskPoint, ...]:
