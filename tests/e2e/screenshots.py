@@ -36,18 +36,19 @@ def main(out: Path) -> int:
 def _case(browser: Browser, url: str, out: Path, *, scheme: str, names: tuple[str, str, str]) -> None:
     assess, questions, result = (out / name if name else None for name in names)
     with pages.opened(browser, url, size="phone", scheme=scheme, scale=2) as page:
+        pages.step(page, "photo")
         dark = page.locator("#slot-AT_AN_ANGLE .from-files")
         dark.set_input_files({"name": "dark.png", "mimeType": "image/png", "buffer": _black()})
         pages.choose(page, pages.IMAGES[0])
         page.wait_for_function("() => document.querySelectorAll('.slot .mark').length === 2")
-        _shoot(page, assess, height=1650)
+        _shoot(page, assess, height=1300)
         page.locator("#slot-AT_AN_ANGLE .remove").click()
         pages.answer(
             page, related_category="RASH", body_parts="ARM", condition_symptoms="ITCHING", age_group="AGE_30_TO_39"
         )
         pages.answer(page, fitzpatrick_skin_type="FST5", other_symptoms="JOINT_PAIN")
-        page.locator("#q-body_parts").scroll_into_view_if_needed()
-        _shoot(page, questions, height=1650, top="#step-questions")
+        pages.step(page, "body_parts")
+        _shoot(page, questions, height=1000)
         pages.send(page)
         pages.wait_for_result(page)
         _shoot(page, result, height=1650)

@@ -1,9 +1,6 @@
 """Client of the dermis HTTP API, `Client` and `AsyncClient`; dermis is not a medical device."""
 
 from dermis.client.answers import (
-    Batch,
-    BatchResult,
-    BatchSummary,
     Case,
     CaseSummary,
     FeedbackKept,
@@ -11,6 +8,7 @@ from dermis.client.answers import (
     QualityReport,
 )
 from dermis.client.asynchronous import AsyncClient
+from dermis.client.batches import Batch, BatchResult, BatchSummary
 from dermis.client.blocking import Client
 from dermis.client.catalog import ConditionList, ModelSummary, Promotion
 from dermis.client.errors import ApiError, FieldFault

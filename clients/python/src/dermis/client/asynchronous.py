@@ -13,16 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.client import retry
 from dermis.client.answers import (
-    Batch,
-    BatchList,
-    BatchResult,
-    BatchSummary,
     Case,
     CaseList,
     CaseSummary,
     FeedbackKept,
     QualityReport,
 )
+from dermis.client.batches import Batch, BatchList, BatchResult, BatchSummary
 from dermis.client.catalog import ConditionList, ModelList, ModelSummary, Promotion, PromotionList
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
 from dermis.client.errors import ApiError, error_of

@@ -6,15 +6,22 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
-from dermis.gateway.dependencies import Dependencies, PartsOf
+from dermis.gateway.convert import new_case_of
+from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, WritingOwner
+from dermis.gateway.middleware import CALLER_KEY
+from dermis.gateway.plain_form import PLAIN_FORM, case_form_of
 from dermis.gateway.problems import parameters_error, problem_page
-from dermis.gateway.web.page import case_page, privacy_page, respond
+from dermis.gateway.web.page import case_page, plain_case_page, privacy_page, respond
 from dermis.shared.errors import DermisError
+from dermis.shared.jobs import AssessJob
+
+_PLAIN_WAIT_S = 10
+"""A page without scripts waits this long for its result before it is loaded again."""
 
 
 class PageRoute(APIRoute):
@@ -54,3 +61,37 @@ async def page(request: Request, parts: PartsOf) -> HTMLResponse:
 @_page("/privacy")
 async def privacy(request: Request, parts: PartsOf) -> HTMLResponse:
     return privacy_page(request, parts.settings)
+
+
+@router.post("/cases")
+async def submit_plain_form(request: Request, parts: PartsOf, owner: WritingOwner) -> RedirectResponse:
+    """Take in the form of a browser without scripts. The door refuses one that another site's page sends."""
+    await parts.check_room()
+    await parts.admit(request)
+    line = request.scope[CALLER_KEY].line
+    async with parts.upload(request, PLAIN_FORM) as form:
+        case = await run_in_threadpool(new_case_of, case_form_of(form))
+        received = await parts.pipeline.submit(case, owner=owner, line=line)
+    queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner, line=line))
+    parts.metrics.cases.labels(queued).inc()
+    return RedirectResponse(f"/cases/{received.case_id}/plain{_query(request)}", status_code=303)
+
+
+@_page("/cases/{case_id}/plain")
+async def plain_case(request: Request, case_id: str, parts: PartsOf, owner: Owner) -> HTMLResponse:
+    """Show a case without scripts: what to do, and what came of it."""
+    async for state in parts.pipeline.follow(case_id, owner=owner, seconds=_PLAIN_WAIT_S):
+        latest = state
+    return plain_case_page(request, latest)
+
+
+@router.post("/cases/{case_id}/erase")
+async def erase_plain_case(request: Request, case_id: str, parts: PartsOf, owner: WritingOwner) -> HTMLResponse:
+    await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
+    parts.pipeline.hub.wake(case_id)
+    await parts.broker.announce(case_id, "erased")
+    return respond(request, "erased.html")
+
+
+def _query(request: Request) -> str:
+    return f"?{request.url.query}" if request.url.query else ""

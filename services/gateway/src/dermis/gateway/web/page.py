@@ -11,11 +11,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
+from dermis.gateway.schemas import case_of
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.web.languages import LANGUAGES, language_of, likings, texts
 from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
-from dermis.shared.case import Consent
+from dermis.shared.case import CaseState, Consent
 from dermis.shared.vocabulary import (
     AgeGroup,
     BodyPart,
@@ -96,6 +97,14 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
     """
     language, keep = _spoken(request)
     return _respond(request, language, *_case_page(language, keep, settings, demo))
+
+
+def plain_case_page(request: Request, state: CaseState) -> HTMLResponse:
+    """Return what there is to say of a case, for a browser without scripts."""
+    settings: GatewaySettings = request.app.state.parts.settings
+    return respond(
+        request, "plain.html", case=case_of(state), closed=state.closed, emergency_number=settings.emergency_number
+    )
 
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:

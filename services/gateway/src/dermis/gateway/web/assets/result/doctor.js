@@ -2,7 +2,7 @@
 import { heatmap } from "../api.js";
 import { el, list, percent, said, t } from "../dom.js";
 import { photo } from "./photos.js";
-import { answerText, conditionName, questionText } from "./words.js";
+import { answerText, conditionName, knowledgeText, questionText } from "./words.js";
 
 const HARDLY = 0.05;
 
@@ -92,7 +92,7 @@ function measured({ measured: figures }) {
 /** The manifest's own words on what the model was made for and of. */
 function knowledge({ knowledge: words }) {
   if (!words) return null;
-  return part(t("doctor.knowledge"), el("div", { lang: "en" }, el("p", {}, words.kind), words.unknown.length ? list(words.unknown) : null, el("p", {}, words.data)));
+  return part(t("doctor.knowledge"), el("p", {}, knowledgeText(words.kind)), words.unknown.length ? list(words.unknown.map(knowledgeText)) : null, el("p", {}, knowledgeText(words.data)));
 }
 
 const model = ({ model: ref }) => ref && pairs([

@@ -46,9 +46,10 @@ export function finished(known, { again, gone }) {
 
 function answer(known) {
   const { notices, kind } = known.outcome;
+  const [soon, ...model] = lead(known);
   return [
-    photos(known),
-    ...lead(known),
+    ...inOrder(known, soon),
+    ...model,
     kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
     others(notices.filter((each) => !isLimit(each))),
     answers(known),
@@ -56,13 +57,19 @@ function answer(known) {
   ];
 }
 
-/** How soon, and what a model says that may say something. */
+/** The photos lead, but for what can't wait. */
+function inOrder(known, soon) {
+  const urgent = ["EMERGENCY", "TODAY"].includes(known.guidance?.urgency);
+  return urgent ? [soon, photos(known)] : [photos(known), soon];
+}
+
+/** How soon, and what a model says that may say something; without an answer the words on it say what silence means. */
 function lead(known) {
-  const { kind } = known.outcome;
-  if (kind === "REJECTION") return [urgency(known), rejected(known)];
-  if (isDemo(known)) return [known.guidance.urgency ? urgency(known) : null, demo(sample)];
-  if (kind === "ABSTENTION") return [declined(known.outcome), urgency(known), known.outcome.model ? doctor(known) : null];
-  return [urgency(known), conditions(known), guidance(known), doctor(known)];
+  const { kind, model } = known.outcome, soon = urgency(known);
+  if (kind === "DIFFERENTIAL" && !isDemo(known)) return [soon, conditions(known), guidance(known), doctor(known)];
+  const first = known.guidance.urgency ? soon : null;
+  if (kind === "REJECTION") return [first, rejected(known)];
+  return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
 }
 
 /** A made-up case, answered as by a real model. */
@@ -82,9 +89,10 @@ const rejected = (known) => el("section", { className: "card declined" }, el("h2
   el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
 
 const failure = (known) => [
+  urgency(known),
   el("section", { className: "card problem" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")),
     el("p", { className: "quiet" }, `${asRead(known.failure?.detail) ?? ""} (${known.failure?.reason ?? known.status})`)),
-  urgency(known), photos(known), answers(known), about(known),
+  photos(known), answers(known), about(known),
 ];
 
 const others = (notices) => (notices.length ? card(t("notices.title"), list(notices.map(noticeText))) : null);

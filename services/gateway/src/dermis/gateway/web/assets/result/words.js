@@ -1,5 +1,5 @@
 /** Words that a result brings in English, in the page's language. */
-import { has, language, said, t } from "../dom.js";
+import { el, has, language, said, t } from "../dom.js";
 
 let catalogue = null;
 
@@ -13,6 +13,8 @@ export async function translate() {
 export const conditionName = (name) => catalogue?.names[name] ?? name;
 export const guidanceEntry = (entry) => ({ ...entry, ...catalogue?.entries[entry.id] });
 export const skinCare = (english) => catalogue?.skin_care ?? english;
+/** A manifest's own words on its model; where the catalogue has none of them, marked as English. */
+export const knowledgeText = (english) => catalogue?.knowledge[english] ?? el("span", { lang: "en" }, english);
 export const answerText = (field, value) =>
   typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : said(`answer.${field}.${value}`, value);
 export const questionText = (field) => said(`question.${field}`, field);
