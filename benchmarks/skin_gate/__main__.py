@@ -1,19 +1,26 @@
 """`python -m benchmarks.skin_gate train|page --pictures FOLDER --data FOLDER`: the gate's weights, and its page.
 
-`--pictures` holds the unpacked Debian packages that `sources.py` lists, each in a folder of its name:
-`apt-get download NAME` and `dpkg-deb -x FILE NAME`. `--data` is the folder of real data (REAL_DATA).
+`--pictures` holds what `sources.py` lists, each in a folder of its name: Debian packages (`apt-get download NAME` and
+`dpkg-deb -x FILE NAME`), checkouts of GitHub repositories, and a source archive of PyPI. `--data` is the folder of real
+data (REAL_DATA).
 """
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.skin_gate import rules, views
 from benchmarks.skin_gate.features import extract, extractor
-from benchmarks.skin_gate.page import Scored, contact_sheet, cost, tables
+from benchmarks.skin_gate.page import QUALITY, Measured, Scored, contact_sheet, cost, tables
+from benchmarks.skin_gate.sources import carve
 from benchmarks.skin_gate.train import out_of_fold, train
-from benchmarks.skin_gate.views import SIZE, everyday, kept_by_quality, training, unseen_skin
 from dermis.data.images.gate import load_gate
 from dermis.data.report.markdown import with_measured
+from dermis.shared.report import Verdict
+from dermis.worker.bootstrap import load_policy
+from dermis.worker.core.prepare import Image
+from dermis.worker.core.quality import assess
 from dermis.worker.core.skin import Gate
 
 ROOT = Path(__file__).parents[2]
@@ -28,22 +35,46 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
     options = parser.parse_args()
-    views = training(Path(options.data), options.pictures)
-    unseen = list(unseen_skin(Path(options.data)))
+    data, pictures = Path(options.data), options.pictures
+    carve(pictures / "gcompris-qt-data")
     if options.do == "train":
-        train(WORKER, views, kept_by_quality(unseen))
+        train(WORKER, views.training(data, pictures))
         return
     gate = load_gate()
-    scores = out_of_fold(extract(extractor(SIZE), [view.pixels for view in views]), views)
-    folds = list(zip(views, scores.tolist(), strict=True))
-    photos = [(view, gate.score(view.pixels)) for view in unseen]
-    pictures = [(view, gate.score(view.pixels)) for view in everyday(options.pictures)]
-    text = tables(gate, photos, pictures, folds)
-    median, least = cost(gate, views[0].pixels)
-    text += f"\n\n## Cost\n\n{median:.1f} ms a photo (median of 60, least {least:.1f}), one thread."
+    measured = measure(gate, data, pictures)
+    median, least = cost(gate, measured.photos[0][0].pixels)
+    text = (
+        f"{tables(measured)}\n\n## Cost\n\n{median:.1f} ms of processor time a photo (median of 60, least {least:.1f})."
+    )
     PAGE.write_text(with_measured(PAGE.read_text() if PAGE.exists() else "", "skin gate", text))
     if options.sheets:
-        write_sheets(options.sheets, gate, photos, pictures)
+        write_sheets(options.sheets, gate, [*measured.photos, *measured.faces], measured.everyday)
+
+
+def measure(gate: Gate, data: Path, pictures: Path) -> Measured:
+    """Return every view with its score; training's by heads that did not see its patient or picture."""
+    policy, shipped = load_policy(), rules.shipped()
+
+    def quality(working: Image) -> tuple[str, ...]:
+        return (QUALITY,) if assess(working, policy).verdict is Verdict.UNUSABLE else ()
+
+    def look(working: Image) -> tuple[str, ...]:
+        return (*quality(working), *rules.refusing(shipped, working))
+
+    def scored(unseen: Iterable[views.GateView]) -> list[Scored]:
+        return [(view, gate.score(view.pixels)) for view in unseen]
+
+    seen = views.training(data, pictures, quality)
+    scores = out_of_fold(extract(extractor(views.SIZE), [view.pixels for view in seen]), seen)
+    skin = scored(views.unseen_skin(data, look))
+    return Measured(
+        limit=gate.spec.threshold.value,
+        photos=[one for one in skin if one[0].kind == "photos"],
+        drawings=[one for one in skin if one[0].kind == "drawings"],
+        faces=scored(views.faces(pictures, look)),
+        everyday=scored(views.everyday(pictures, look)),
+        folds=list(zip(seen, scores.tolist(), strict=True)),
+    )
 
 
 def write_sheets(folder: Path, gate: Gate, unseen: list[Scored], pictures: list[Scored]) -> None:

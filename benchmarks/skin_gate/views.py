@@ -2,8 +2,8 @@
 
 import csv
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,17 +15,23 @@ from dermis.worker.core.decode import decode
 from dermis.worker.core.prepare import Image, shrink
 from dermis.worker.core.skin import gate_input
 
-SIZE = 96
+SIZE = 128
 LONGEST = 256
 """Longest side at which views are changed, in pixels."""
 DRAWN, FIRST_UNSEEN = 25, 1000
 """Drawings of each tone; those of the test have seeds of their own."""
 _PHOTOS = ("landscapes and places", "things")
+_GENERATED, _PLOTTED = 60, 150
+_GROUNDS = (sources.WHITE, (215, 189, 150))
+"""What clip art lies on: white, and the colour of some skin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateView:
-    """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred."""
+    """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred.
+
+    `refused_by`: what else refuses it, as `Look` tells.
+    """
 
     kind: str
     source: str
@@ -35,14 +41,24 @@ class GateView:
     name: str = ""
     part: str = ""
     changed: bool = False
+    refused_by: tuple[str, ...] = ()
 
 
-def training_skin(data: Path) -> Iterator[GateView]:
+Look = Callable[[Image], tuple[str, ...]]
+"""Names what refuses a working image, uint8[H,W,3], besides the gate."""
+
+
+def _nothing(_: Image) -> tuple[str, ...]:
+    return ()
+
+
+def training_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
     """Yield the skin that the gate learns from: PAD-UFES-20, as it is and as if darker, and drawings."""
     for row, image in _photos(data, "pad_ufes_20_large"):
         group, photo = f"pad {row['patient_id']}", shrink(image, LONGEST)
         rng = _random(row["file"])
-        yield from _views("photos", "PAD-UFES-20", group, photo, rng, skin=True, changed=1)
+        first, *changed = _views("photos", "PAD-UFES-20", group, photo, rng, skin=True, changed=1)
+        yield from (replace(first, refused_by=look(image)), *changed)
         for density in rng.uniform(0.3, 4.5, 2):
             dark = rendered.darkened(photo, density)
             pixels = gate_input(_change(dark, rng, least=0.5), SIZE)
@@ -57,43 +73,55 @@ def training_skin(data: Path) -> Iterator[GateView]:
 def training_everyday(pictures: Path) -> Iterator[GateView]:
     """Yield what the gate learns from that is no skin: pictures of packages and of generators."""
     for source in sources.TRAIN:
-        changed = 14 if source.kind in _PHOTOS else 2
-        for name, image in sources.read(source, pictures):
-            group = f"{source.package} {name}"
-            yield from _views(
-                source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
-            )
+        yield from _of_package(source, pictures)
     for place, (kind, draw) in enumerate(rendered.TRAIN.items()):
-        for n in range(60):
+        for n in range(_PLOTTED if kind == "plotted charts" else _GENERATED):
             group = f"{kind} {n}"
             image = draw(np.random.default_rng([place, n, 0]))
             yield from _views(kind, "generated", group, image, _random(group), skin=False, changed=1, least=0.3)
+
+
+def _of_package(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    changed = 6 if source.kind in _PHOTOS else 1
+    for name, image in sources.read(source, pictures, _GROUNDS):
+        group = f"{source.package} {name}"
+        yield from _views(
+            source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
+        )
 
 
 def _random(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def unseen_skin(data: Path) -> Iterator[GateView]:
+def unseen_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
     """Yield photos of SCIN and Fitzpatrick17k (`part`: the type) and unseen drawings (`part`: the Monk tone)."""
     for folder, source in (("scin", "SCIN"), ("fitzpatrick17k", "Fitzpatrick17k")):
         for row, photo in _photos(data, folder):
             part = row.get("fitzpatrick_scale") or ""
-            yield _view("photos", source, photo, skin=True, name=row["file"], part=part)
+            yield _view("photos", source, photo, skin=True, name=row["file"], part=part, refused_by=look(photo))
     for tone in MonkSkinTone:
         for seed in range(FIRST_UNSEEN, FIRST_UNSEEN + DRAWN):
             yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
 
 
-def everyday(pictures: Path) -> Iterator[GateView]:
+def faces(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
+    """Yield photos of faces, which are skin, of packages; none trains."""
+    for source in sources.FACES:
+        for name, picture in sources.read(source, pictures):
+            yield _view("faces", source.package, picture, skin=True, name=name, refused_by=look(_working(picture)))
+
+
+def everyday(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
     """Yield pictures that show no skin, of packages and generators that did not train."""
     for source in sources.TEST:
         for name, picture in sources.read(source, pictures):
-            yield _view(source.kind, source.package, picture, skin=False, name=name)
+            by = look(_working(picture))
+            yield _view(source.kind, source.package, picture, skin=False, name=name, refused_by=by)
     for place, (kind, draw) in enumerate(rendered.TEST.items()):
         for n in range(25):
             picture = draw(np.random.default_rng([place, n, 1]))
-            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}")
+            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}", refused_by=look(picture))
 
 
 def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
@@ -102,9 +130,24 @@ def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
             yield row, decode((data / "photos" / folder / row["file"]).read_bytes()).image
 
 
-def _view(kind: str, source: str, image: Image, *, skin: bool, name: str = "", part: str = "") -> GateView:
-    pixels = gate_input(shrink(image, 512), SIZE)
-    return GateView(kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels)
+def _working(picture: Image) -> Image:
+    return shrink(picture, 512)
+
+
+def _view(
+    kind: str,
+    source: str,
+    image: Image,
+    *,
+    skin: bool,
+    name: str = "",
+    part: str = "",
+    refused_by: tuple[str, ...] = (),
+) -> GateView:
+    pixels = gate_input(_working(image), SIZE)
+    return GateView(
+        kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels, refused_by=refused_by
+    )
 
 
 def _views(
@@ -118,7 +161,7 @@ def _views(
     changed: int,
     least: float = 0.5,
 ) -> Iterator[GateView]:
-    yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(shrink(image, 512), SIZE))
+    yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(_working(image), SIZE))
     for _ in range(changed):
         pixels = gate_input(_change(image, rng, least=least), SIZE)
         yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=pixels, changed=True)
@@ -158,12 +201,7 @@ def in_scene(skin: Sequence[GateView], everyday: Sequence[GateView], n: int) -> 
         yield GateView(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
 
 
-def training(data: Path, pictures: Path) -> list[GateView]:
+def training(data: Path, pictures: Path, look: Look = _nothing) -> list[GateView]:
     """Return all that the gate learns from."""
-    skin, other = list(training_skin(data)), list(training_everyday(pictures))
+    skin, other = list(training_skin(data, look)), list(training_everyday(pictures))
     return [*skin, *other, *in_scene(skin, other, 2000)]
-
-
-def kept_by_quality(views: Sequence[GateView]) -> list[GateView]:
-    """Return SCIN's photos but the one that is masked black, which quality refuses before the gate."""
-    return [view for view in views if view.source == "SCIN" and view.name != "unmapped_mostly_black.png"]

@@ -1,5 +1,6 @@
 """What tests do on the page, as a person would."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ SIZES: dict[str, Any] = {"desktop": {"width": 1280, "height": 900}, "phone": {"w
 SMALL: Any = {"width": 390, "height": 664}
 """What a phone of 390 x 844 shows below its browser's own bars."""
 expect.set_options(timeout=20_000)  # for what is slow on a busy machine; what is wrong fails all the same
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _QUIET = ("quic", "extensions", "background-networking", "component-update", "sync", "dev-shm-usage", "gpu")
 _CUT = re.compile(r"net::ERR_|Failed to load resource|the server responded with a status of")
 
@@ -89,7 +91,8 @@ def choose(page: Page, *images: Path, slot: str = "CLOSE_UP") -> None:
 def answer(page: Page, **answers: str) -> None:
     for field, value in answers.items():
         step(page, field)
-        page.evaluate("document.getElementById('parts').open = true")
+        if field == "body_parts":
+            page.evaluate("document.getElementById('parts').open = true")
         page.locator(f"[name={field}][value={value}]").check()
 
 

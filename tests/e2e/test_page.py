@@ -346,7 +346,7 @@ def test_no_camera_data_arrives_and_the_image_is_upright(page: Page, system: Sys
         sent.append(route.request.post_data_buffer or b"")
         route.continue_()
 
-    page.route(re.compile(r"/v1/(cases|images:assess)$"), keep)
+    page.route(re.compile(r"/v1/(cases|uploads)$"), keep)
     choose(page, tmp_path / "ada.jpg")
     expect(page.locator(".mark.USABLE")).to_be_visible()
     page.locator("#slot-CLOSE_UP .rotate").click()
@@ -440,20 +440,34 @@ def test_the_whole_way_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    tab_to("Choose photo")
+    tab_to("next")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-step=age_group] legend")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("[value=AGE_18_TO_29]")).to_be_checked()
+    tab_to("next")
+    page.keyboard.press("Enter")
+    tab_to("Choose from gallery")
     page.keyboard.press("Enter")
     expect(page.locator(".mark.USABLE")).to_be_visible()
     tab_to("Rotate")
     page.keyboard.press("Enter")
-    tab_to("Skip the questions")
-    page.keyboard.press("Shift+Tab")
+    tab_to("next")
+    page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
     expect(page.locator("[name=related_category][value=RASH]")).to_be_checked()
+    tab_to("next")
+    page.keyboard.press("Enter")
+    tab_to("Choose from a list")
+    page.keyboard.press("Enter")
     tab_to("HEAD_OR_NECK")
     page.keyboard.press("Space")
     expect(page.locator("[value=HEAD_OR_NECK]")).to_be_checked()
+    while not page.locator("#send").is_visible():
+        tab_to("next")
+        page.keyboard.press("Enter")
     tab_to("agree")
     page.keyboard.press("Space")
     tab_to("send")
@@ -502,7 +516,7 @@ def test_a_refusal_of_the_api_is_read_as_of_photos(page: Page) -> None:
     detail = "the image: An image of 1 pixel shows nothing; send images of at least 32"
     problem = {"title": "Unprocessable Content", "detail": detail, "reason": "IMAGE_DIMENSIONS", "status": 422}
     page.route(
-        "**/v1/images:assess",
+        "**/v1/uploads",
         lambda route: route.fulfill(status=422, content_type="application/problem+json", body=json.dumps(problem)),
     )
     choose(page, IMAGES[0])
@@ -516,8 +530,8 @@ def test_a_case_that_never_was_is_told(page: Page, system: System) -> None:
     expect(page.get_by_text("There is no such case here")).to_be_visible()
 
 
-def test_models_their_figures_by_tone_and_the_system_are_shown(page: Page) -> None:
-    page.get_by_role("link", name="Models").click()
+def test_models_their_figures_by_tone_and_the_system_are_shown(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/ops/models")
     expect(page.get_by_role("row", name=re.compile("dermis 1 current demo"))).to_be_visible()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_text("Both were measured on the same data.")).to_be_visible()

@@ -57,6 +57,20 @@ def test_no_file_is_in_both_wheels(wheels: Path) -> None:
     assert "dermis/__init__.py" not in client | system
 
 
+def test_the_systems_wheel_says_whose_the_bundle_of_growths_is(wheels: Path) -> None:
+    with zipfile.ZipFile(wheel(wheels, "dermis")) as system:
+        (about,) = (name for name in system.namelist() if name.endswith(".dist-info/METADATA"))
+        (notice,) = (name for name in system.namelist() if name.endswith(".dist-info/licenses/NOTICE"))
+        card = system.read("dermis/standalone/lesions/bundle/model_card.md").decode()
+        texts = [system.read(notice).decode(), card]
+        metadata = system.read(about).decode()
+    assert "License-Expression: Apache-2.0 AND CC-BY-4.0" in metadata
+    for text in texts:
+        assert "CC BY 4.0" in text
+        assert "Apache" in text
+        assert "10.17632/zr7vgbcyr2.1" in text
+
+
 def test_it_needs_few_packages_and_puts_a_case_through(wheels: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     run(*UV, "venv", "-q", "--python", sys.executable, str(tmp_path / "venv"))

@@ -116,7 +116,7 @@ def test_the_page_states_each_row_beside_the_probe_and_which_aims_are_met(
     monkeypatch.setattr(frozen, "CHEAP", [block])
     monkeypatch.setattr(frozen, "WIDE", [block])
     monkeypatch.setattr(frozen, "HEADS", 2)
-    report = frozen.compare_features("", "", how="STRETCH", with_answers=True, cache=tmp_path)
+    report = frozen.compare_features("", "", how="STRETCH", largest=64, with_answers=True, cache=tmp_path)
     page = frozen.as_page({frozen.PAD: report}, command="dermis benchmark features")
     for row in (frozen.PROBE, "three backbones", "logits adjusted", "together", "answers alone", "floor: "):
         assert f"| {row}" in page

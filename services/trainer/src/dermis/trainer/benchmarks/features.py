@@ -17,7 +17,7 @@ from dermis.shared.openvino import core
 from dermis.trainer.metrics import Floats
 from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
-from dermis.trainer.training.feature_cache import Rows, embed
+from dermis.trainer.training.feature_cache import Rows, embed, gather
 
 DEPTHS = {
     "efficientnet-lite0": ("block_7", "block_10", "block_14"),
@@ -87,38 +87,32 @@ class FrozenFeatures:
     def __init__(self, dataset: Dataset, cache: Path, *, how: ImageFit, quiet: bool = True) -> None:
         self._dataset, self._cache, self._how, self._quiet = dataset, cache, how, quiet
         self._row = {sample.id: row for row, sample in enumerate(dataset.samples)}
-        self._looked: dict[Look, Mapping[tuple[int, str], Rows]] = {}
+        self._seen: dict[tuple[Look, str], Mapping[tuple[int, str], Rows]] = {}
 
     def rows(self, blocks: Sequence[Block], part: Dataset) -> list[Floats]:
         """Return a list of features [N,C] of a part's cases, the mean over a case's images, 0 without any."""
         places = [self._row[sample.id] for sample in part.samples]
         return [
-            (values if block.mirrored else values[:, :1]).mean(1)[places]
+            np.mean([self._view(block.look, view)[depth, pool][places] for view in VIEWS[: 1 + block.mirrored]], axis=0)
             for block in blocks
             for depth in block.depths
             for pool in block.pools
-            for values in [self._of(block.look)[depth, pool]]
         ]
 
-    def _of(self, look: Look) -> Mapping[tuple[int, str], Rows]:
-        if look not in self._looked:
-            self._looked[look] = self._look(look)
-        return self._looked[look]
-
-    def _look(self, look: Look) -> Mapping[tuple[int, str], Rows]:
-        """Return the means over images [N,V,C] by depth and pool."""
-        depths = depths_of(look)
-        model, widths = embedder(depths), [maps.shape[-1] for maps in depths.outputs]
-        cache, places = embed(
-            self._dataset, model, self._cache, views=VIEWS, pooled=True, how=self._how, quiet=self._quiet
-        )
-        there = places >= 0
-        rows = np.zeros((*places.shape, model.output.shape[-1]), np.float32)
-        rows[there] = cache.read(places[there]).reshape(there.sum(), -1)
-        means = rows.sum(1) / np.maximum(there.sum(1), 1)[..., None]
-        ends = np.cumsum([width for width in widths for _ in POOLS])[:-1]
-        names = [(depth, pool) for depth in range(len(widths)) for pool in POOLS]
-        return dict(zip(names, np.split(means, ends, axis=-1), strict=True))
+    def _view(self, look: Look, view: str) -> Mapping[tuple[int, str], Rows]:
+        """Return the means over a case's images [N,C] by depth and pool."""
+        if (look, view) not in self._seen:
+            depths = depths_of(look)
+            model, widths = embedder(depths), [maps.shape[-1] for maps in depths.outputs]
+            stored, places = embed(
+                self._dataset, model, self._cache, views=(view,), pooled=True, how=self._how, quiet=self._quiet
+            )
+            maps, there = gather(stored, places[..., 0])
+            means = maps[:, :, 0, 0].sum(1) / np.maximum(there.sum(1), 1)[:, None]
+            ends = np.cumsum([width for width in widths for _ in POOLS])[:-1]
+            names = [(depth, pool) for depth in range(len(widths)) for pool in POOLS]
+            self._seen[look, view] = dict(zip(names, np.split(means, ends, axis=-1), strict=True))
+        return self._seen[look, view]
 
 
 @cache

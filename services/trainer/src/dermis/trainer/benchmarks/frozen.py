@@ -28,7 +28,7 @@ LITE0, LITE0_288, LITE0_384, LITE1, LITE2 = (
     Look(backbone=f"efficientnet-lite{number}", size=size)
     for number, size in ((0, 224), (0, 288), (0, 384), (1, 240), (2, 260))
 )
-CROP = Look(backbone="efficientnet-lite0", size=288, cropped_from=384)
+CROP = Look(backbone="efficientnet-lite0", size=224, cropped_from=288)
 EVERY_DEPTH = tuple(range(LAST + 1))
 HEADS = 10
 ANSWERS_SPREADS = (0.5, 1.0)
@@ -40,7 +40,7 @@ ONE_CHANGE: Mapping[str, Blocks] = {
     "the maximum too": (Block(look=LITE0, pools=(POOLS[0], POOLS[2])),),
     "at 288 px": (Block(look=LITE0_288),),
     "at 384 px": (Block(look=LITE0_384),),
-    "288 px cut from 384": (Block(look=CROP),),
+    "224 px cut from 288": (Block(look=CROP),),
     "three sizes": (Block(look=LITE0), Block(look=LITE0_288), Block(look=LITE0_384)),
     "Lite1 at 240 px": (Block(look=LITE1),),
     "Lite2 at 260 px": (Block(look=LITE2),),
@@ -56,8 +56,7 @@ CHEAP: Sequence[Blocks] = (
 THREE = tuple(
     Block(look=look, depths=EVERY_DEPTH, pools=WITH_MIDDLE, mirrored=True) for look in (LITE0_288, LITE1, LITE2)
 )
-CROPPED = tuple(Block(look=look, depths=EVERY_DEPTH, mirrored=True) for look in (LITE0_384, CROP))
-WIDE: Sequence[Blocks] = (THREE, (*THREE, *CROPPED))
+WIDE: Sequence[Blocks] = (THREE, (*THREE, Block(look=CROP, depths=EVERY_DEPTH, mirrored=True)))
 """What the last rows choose from, by the inner folds."""
 
 
@@ -78,14 +77,21 @@ def crossed(choices: Sequence[Blocks], *, spreads: Sequence[float] = (0.0,), hea
     )
 
 
-def rows_of_images(heads: Heads, conditions: Conditions) -> dict[Contender, Sequence[Blocks]]:
-    """Return the contenders that see images alone, each with the blocks that it chooses from."""
+def rows_of_images(heads: Heads, conditions: Conditions, largest: int) -> dict[Contender, Sequence[Blocks]]:
+    """Return the contenders that see images alone, each with the blocks that it chooses from.
+
+    `largest`: pixels of the photos' longest side; no row looks at more.
+    """
     base: Blocks = (Block(look=LITE0),)
 
     def one(name: str, choices: Sequence[Blocks], *, resampled: int = 0, adjusted: bool = False) -> Contender:
         return frozen_head(name, heads, conditions, crossed(choices, heads=resampled), adjusted=adjusted)
 
-    rows = {one(name, [blocks]): [blocks] for name, blocks in ONE_CHANGE.items()}
+    rows: dict[Contender, Sequence[Blocks]] = {
+        one(name, [blocks]): [blocks]
+        for name, blocks in ONE_CHANGE.items()
+        if max(block.look.size for block in blocks) <= largest
+    }
     rows[one(f"{HEADS} heads of resampled people", [base], resampled=HEADS)] = [base]
     rows[one("logits adjusted", [base], adjusted=True)] = [base]
     rows |= {one(WITHIN, CHEAP): CHEAP, one(TOGETHER, WIDE): WIDE}
@@ -105,7 +111,9 @@ def rows_with_answers(heads: Heads, conditions: Conditions) -> dict[Contender, S
     return rows
 
 
-def compare_features(data: str, mapping: str, *, how: ImageFit, with_answers: bool, cache: Path) -> FeatureReport:
+def compare_features(
+    data: str, mapping: str, *, how: ImageFit, largest: int, with_answers: bool, cache: Path
+) -> FeatureReport:
     """Return the figures of every row on one data set, nested: five outer folds, three inner ones."""
     dataset, conditions = labelled(data, mapping)
     frozen = FrozenFeatures(dataset, cache, how=how)
@@ -114,7 +122,7 @@ def compare_features(data: str, mapping: str, *, how: ImageFit, with_answers: bo
     probe = regression(
         PROBE, lambda part: frozen.rows([last], part)[0], conditions, strengths=PROBE_STRENGTHS, standardised=True
     )
-    rows: dict[Contender, Sequence[Blocks]] = {probe: [(last,)], **rows_of_images(heads, conditions)}
+    rows: dict[Contender, Sequence[Blocks]] = {probe: [(last,)], **rows_of_images(heads, conditions, largest)}
     if with_answers:
         floor = regression(ANSWERS, answers, conditions, strengths=STRENGTHS, sees=("answers",))
         rows |= {floor: [], **rows_with_answers(heads, conditions)}
@@ -132,9 +140,15 @@ def compare_features(data: str, mapping: str, *, how: ImageFit, with_answers: bo
 
 def of_features(judged: Judged, weights: Floats) -> dict[str, Draws]:
     """Return the figures of a row, each [R], of every case."""
-    everyone, values = np.ones(len(judged), bool), measures.figures(judged, weights)
-    names = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "expected_calibration_error")
-    return {name.replace("_", " "): (values[name], everyone) for name in names}
+    everyone, first = np.ones(len(judged), bool), judged.probabilities.argmax(1)
+    confidence = judged.probabilities.max(1)
+    values = {
+        "top 1": measures.mean(measures.hits(judged.probabilities, judged.labels, top=1), weights),
+        "balanced accuracy": measures.of_classes(judged, weights)["balanced_accuracy"],
+        "macro AUROC": measures.of_ranking(judged, weights)["macro_auroc"],
+        "calibration error": measures.calibration_error(confidence, first == judged.labels, weights),
+    }
+    return {name: (value, everyone) for name, value in values.items()}
 
 
 def cost(blocks: Blocks) -> float:
@@ -186,7 +200,7 @@ def aims(reports: Mapping[str, FeatureReport]) -> list[list[str]]:
             met = _reaches(source, least, interval_above_0=gain)
             rows.append([f"{name}: {text}", f"{who}: {cell(source, signed=gain)}", "yes" if met else "no"])
         for who in CALIBRATED[name]:
-            error, (_, most) = report.figures.overall[who]["expected calibration error"], report.bands[who]
+            error, (_, most) = report.figures.overall[who]["calibration error"], report.bands[who]
             met = error.value is not None and error.value <= most
             measured = f"{who}: {cell(error)}, a perfect model's up to {most:.3f}"
             rows.append([f"{name}: calibration error in a perfect model's band", measured, "yes" if met else "no"])
@@ -203,7 +217,7 @@ ADJUSTED = f"{TOGETHER}, logits adjusted"
 AIMS: Mapping[str, Sequence[tuple[str, str, str, float]]] = {
     FITZPATRICK: (
         ("top-1 gain over the probe >= .06, its interval above 0", TOGETHER, "gain", 0.06),
-        ("macro AUROC >= .925", TOGETHER, "macro auroc", 0.925),
+        ("macro AUROC >= .925", TOGETHER, "macro AUROC", 0.925),
     ),
     PAD: (
         ("balanced accuracy of images alone >= .60", ADJUSTED, "balanced accuracy", 0.60),
@@ -213,7 +227,7 @@ AIMS: Mapping[str, Sequence[tuple[str, str, str, float]]] = {
             "balanced accuracy",
             0.70,
         ),
-        ("macro AUROC with answers >= .91", f"{TOGETHER}{WITH_ANSWERS}", "macro auroc", 0.91),
+        ("macro AUROC with answers >= .91", f"{TOGETHER}{WITH_ANSWERS}", "macro AUROC", 0.91),
     ),
 }
 CALIBRATED = {FITZPATRICK: (TOGETHER,), PAD: (TOGETHER, f"{TOGETHER}{WITH_ANSWERS}")}

@@ -56,9 +56,16 @@ class Heads:
     def __init__(self, features_of: FrozenFeatures, conditions: Conditions) -> None:
         self._features, self._conditions = features_of, conditions
         self._spaces: OrderedDict[object, Space] = OrderedDict()
+        self._logits: dict[object, Floats] = {}
 
     def logits(self, recipe: Recipe, training: Dataset, tested: Dataset) -> Floats:
-        """Return logits [M,K] of the tested cases."""
+        """Return logits [M,K] of the tested cases; they are kept, as several contenders may ask for them."""
+        key = recipe, *(tuple(sample.id for sample in part.samples) for part in (training, tested))
+        if key not in self._logits:
+            self._logits[key] = self._fit(recipe, training, tested)
+        return self._logits[key]
+
+    def _fit(self, recipe: Recipe, training: Dataset, tested: Dataset) -> Floats:
         space = self._space(recipe, training, tested)
         target, _ = targets(training.samples, self._conditions)
         with threadpool_limits(1):

@@ -130,10 +130,12 @@ def features(fitzpatrick17k: str | None, pad_ufes_20: str | None, cache: Path, w
     reports = {}
     if fitzpatrick17k:
         reports[FITZPATRICK] = compare_features(
-            fitzpatrick17k, "fitzpatrick17k", how="LETTERBOX", with_answers=False, cache=cache
+            fitzpatrick17k, "fitzpatrick17k", how="LETTERBOX", largest=320, with_answers=False, cache=cache
         )
     if pad_ufes_20:
-        reports[PAD] = compare_features(pad_ufes_20, "pad_ufes_20", how="STRETCH", with_answers=True, cache=cache)
+        reports[PAD] = compare_features(
+            pad_ufes_20, "pad_ufes_20", how="STRETCH", largest=512, with_answers=True, cache=cache
+        )
     command = "dermis benchmark features --fitzpatrick17k URL --pad-ufes-20 URL   # not run here: needs the photos"
     page = as_page(reports, command=command)
     click.echo(page)

@@ -15,12 +15,6 @@ async function ask(path, options = {}) {
   throw refused(response.status, problem, retryAfter(response.headers.get("Retry-After")));
 }
 
-export async function judge(blob, signal) {
-  const form = new FormData();
-  form.append("image", blob);
-  return (await ask("/v1/images:assess", { method: "POST", body: form, signal })).json();
-}
-
 /** Send a photo ahead of its case; resolves with `{ id, expires_at, quality }`, `quality` null where nobody judged it in time. */
 export async function upload(blob, signal) {
   return (await ask("/v1/uploads", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: blob, signal })).json();
