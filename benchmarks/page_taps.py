@@ -45,7 +45,7 @@ medians of several walks. A photo of 12 megapixels is chosen from the gallery, o
 
 
 @dataclass
-class Walk:
+class Walkthrough:
     """One way through the form; `stops` has taps and seconds at each place that is asked about."""
 
     page: Page
@@ -98,7 +98,7 @@ class Walk:
         self.stop("result")
 
 
-def photo_alone(walk: Walk) -> None:
+def photo_alone(walk: Walkthrough) -> None:
     if walk.steps:
         walk.tap("#next")
         walk.tap("[name=age_group][value=AGE_30_TO_39]")
@@ -109,7 +109,7 @@ def photo_alone(walk: Walk) -> None:
     walk.send()
 
 
-def all_answers(walk: Walk) -> None:
+def all_answers(walk: Walkthrough) -> None:
     if walk.steps:
         walk.tap("#next")
         walk.answer("age_group", ANSWERS["age_group"])
@@ -122,7 +122,7 @@ def all_answers(walk: Walk) -> None:
     walk.send()
 
 
-def emergency(walk: Walk) -> None:
+def emergency(walk: Walkthrough) -> None:
     if walk.steps:
         walk.tap("[name=warning_signs][value=SHORTNESS_OF_BREATH]")
         walk.page.locator("#alarm a[href^=tel]").wait_for()
@@ -133,7 +133,7 @@ def emergency(walk: Walk) -> None:
     return walk.stop("told")
 
 
-JOURNEYS: dict[str, Callable[[Walk], None]] = {
+JOURNEYS: dict[str, Callable[[Walkthrough], None]] = {
     "emergency": emergency,
     "one photo, no answer": photo_alone,
     "one photo, all answers": all_answers,
@@ -170,7 +170,14 @@ def main() -> int:
 
 
 def _rows(
-    browser: Browser, system: str, photo: Path, name: str, journey: Callable[[Walk], None], *, slow: bool, walks: int
+    browser: Browser,
+    system: str,
+    photo: Path,
+    name: str,
+    journey: Callable[[Walkthrough], None],
+    *,
+    slow: bool,
+    walks: int,
 ) -> list[tuple[str, ...]]:
     label, _, url = system.partition("=")
     stops = [_walk(browser, url, photo, journey, slow=slow) for _ in range(1 if slow else walks)]
@@ -189,7 +196,7 @@ def _rows(
 
 
 def _walk(
-    browser: Browser, url: str, photo: Path, journey: Callable[[Walk], None], *, slow: bool
+    browser: Browser, url: str, photo: Path, journey: Callable[[Walkthrough], None], *, slow: bool
 ) -> dict[str, tuple[int, float]]:
     context = browser.new_context(viewport=pages.SMALL, is_mobile=True, has_touch=True, locale="en-GB")
     page = context.new_page()
@@ -198,7 +205,7 @@ def _walk(
         devtools = context.new_cdp_session(page)
         devtools.send("Network.enable")
         devtools.send("Network.emulateNetworkConditions", SLOW_3G)
-    walk = Walk(page, photo)
+    walk = Walkthrough(page, photo)
     page.goto(url)
     page.locator("#case:not(.waiting):not([inert])").wait_for()
     journey(walk)

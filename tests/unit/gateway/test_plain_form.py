@@ -50,6 +50,7 @@ def test_what_is_wrong_is_a_page_and_nothing_is_stored(gateway: Any, fields: dic
     response = sent(gateway, **fields)
     assert response.status_code == status
     assert response.headers["content-type"].startswith("text/html")
+    assert (texts("en")("refusal.AGREE") in response.text) is ("agree" not in fields)
     assert gateway.keys == []
 
 
