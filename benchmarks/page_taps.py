@@ -45,7 +45,7 @@ medians of several walks. A photo of 12 megapixels is chosen from the gallery, o
 
 
 @dataclass
-class Walkthrough:
+class PageWalk:
     """One way through the form; `stops` has taps and seconds at each place that is asked about."""
 
     page: Page
@@ -98,7 +98,7 @@ class Walkthrough:
         self.stop("result")
 
 
-def photo_alone(walk: Walkthrough) -> None:
+def photo_alone(walk: PageWalk) -> None:
     if walk.steps:
         walk.tap("#next")
         walk.tap("[name=age_group][value=AGE_30_TO_39]")
@@ -109,7 +109,7 @@ def photo_alone(walk: Walkthrough) -> None:
     walk.send()
 
 
-def all_answers(walk: Walkthrough) -> None:
+def all_answers(walk: PageWalk) -> None:
     if walk.steps:
         walk.tap("#next")
         walk.answer("age_group", ANSWERS["age_group"])
@@ -122,7 +122,7 @@ def all_answers(walk: Walkthrough) -> None:
     walk.send()
 
 
-def emergency(walk: Walkthrough) -> None:
+def emergency(walk: PageWalk) -> None:
     if walk.steps:
         walk.tap("[name=warning_signs][value=SHORTNESS_OF_BREATH]")
         walk.page.locator("#alarm a[href^=tel]").wait_for()
@@ -133,7 +133,7 @@ def emergency(walk: Walkthrough) -> None:
     return walk.stop("told")
 
 
-JOURNEYS: dict[str, Callable[[Walkthrough], None]] = {
+JOURNEYS: dict[str, Callable[[PageWalk], None]] = {
     "emergency": emergency,
     "one photo, no answer": photo_alone,
     "one photo, all answers": all_answers,
@@ -174,7 +174,7 @@ def _rows(
     system: str,
     photo: Path,
     name: str,
-    journey: Callable[[Walkthrough], None],
+    journey: Callable[[PageWalk], None],
     *,
     slow: bool,
     walks: int,
@@ -196,7 +196,7 @@ def _rows(
 
 
 def _walk(
-    browser: Browser, url: str, photo: Path, journey: Callable[[Walkthrough], None], *, slow: bool
+    browser: Browser, url: str, photo: Path, journey: Callable[[PageWalk], None], *, slow: bool
 ) -> dict[str, tuple[int, float]]:
     context = browser.new_context(viewport=pages.SMALL, is_mobile=True, has_touch=True, locale="en-GB")
     page = context.new_page()
@@ -205,7 +205,7 @@ def _walk(
         devtools = context.new_cdp_session(page)
         devtools.send("Network.enable")
         devtools.send("Network.emulateNetworkConditions", SLOW_3G)
-    walk = Walkthrough(page, photo)
+    walk = PageWalk(page, photo)
     page.goto(url)
     page.locator("#case:not(.waiting):not([inert])").wait_for()
     journey(walk)
