@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from dermis.client import answers, evaluation, self_report
+from dermis.client import answers, evaluation, outcome, self_report
 from dermis.shared import batches
 
 ROOT = Path(__file__).parents[2]
@@ -17,9 +17,9 @@ IN_LINES = ("AssessedImage", "BatchResult", "RowFault")
 """What comes in lines of ndjson and so has no schema in the OpenAPI file."""
 MODELS = {
     name: model
-    for module in (answers, evaluation)
+    for module in (answers, outcome, evaluation)
     for name, model in inspect.getmembers(module, inspect.isclass)
-    if issubclass(model, answers.ResponseModel)
+    if issubclass(model, outcome.ResponseModel)
 }
 del MODELS["ResponseModel"]
 

@@ -9,9 +9,7 @@ from dermis.client.answers import (
     ConditionList,
     FeedbackKept,
     ModelSummary,
-    Outcome,
     Promotion,
-    QualityReport,
 )
 from dermis.client.asynchronous import AsyncClient
 from dermis.client.blocking import Client
@@ -19,6 +17,7 @@ from dermis.client.errors import ApiError, FieldFault
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event
 from dermis.client.images import Image
+from dermis.client.outcome import Outcome, QualityReport
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 __all__ = [

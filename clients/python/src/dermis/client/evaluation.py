@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from dermis.client.answers import Interval, ResponseModel
+from dermis.client.outcome import Interval, ResponseModel
 
 
 class Figure(ResponseModel):

@@ -2,7 +2,8 @@
 
 import json
 
-from dermis.client.answers import Case, ResponseModel
+from dermis.client.answers import Case
+from dermis.client.outcome import ResponseModel
 
 LAST: frozenset[str] = frozenset({"outcome", "failed", "erased"})
 
