@@ -6,10 +6,41 @@ Fields that a newer gateway adds are ignored; a code is a plain string, so that 
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, SkipValidation
+from pydantic import BaseModel, ConfigDict, SkipValidation
 
-from dermis.client.outcome import Interval, Outcome, QualityReport, ResponseModel
 from dermis.client.self_report import SelfReport
+
+Interval = tuple[float, float]
+
+
+class ResponseModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class QualityMeasures(ResponseModel):
+    """Measures of one image at the working size."""
+
+    blur: float
+    brightness_mean: float
+    brightness_std: float
+    underexp: float
+    overexp: float
+    contrast: float
+    shadow: float
+    sharpness: float
+
+
+class QualityReport(ResponseModel):
+    """`verdict` USABLE, MARGINAL or UNUSABLE; `reasons` are stable codes, `advice` is what to do.
+
+    `measures` None if not decoded.
+    """
+
+    verdict: str
+    reasons: list[str]
+    advice: list[str]
+    measures: QualityMeasures | None
+    policy: str
 
 
 class CaseImage(ResponseModel):
@@ -21,6 +52,29 @@ class CaseImage(ResponseModel):
     height: int
     shot_type: str | None
     quality: QualityReport | None
+
+
+class NewCaseLink(ResponseModel):
+    """A link with its secret, which is shown this once: `url` is below the gateway's address."""
+
+    id: str
+    url: str
+    expires_at: datetime
+    may_erase: bool
+
+
+class CaseLink(ResponseModel):
+    """A link without its secret; `revoked_at` once it is revoked."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    may_erase: bool
+    revoked_at: datetime | None
+
+
+class CaseLinkList(ResponseModel):
+    shares: list[CaseLink]
 
 
 class ImageUpload(ResponseModel):
@@ -40,6 +94,156 @@ class Failure(ResponseModel):
     detail: str
 
 
+class RankedCondition(ResponseModel):
+    condition: str
+    name: str
+    probability: float
+    in_prediction_set: bool
+
+
+class AnswerEntry(ResponseModel):
+    """A condition or a condition group; `level` CONDITION, GROUP or BROAD_GROUP, `conditions` what it holds."""
+
+    level: str
+    id: str
+    name: str
+    probability: float
+    conditions: list[str] = []
+
+
+class GroupedAnswer(ResponseModel):
+    """The most specific answer that is sure enough: at most three conditions or groups; `level` of the broadest."""
+
+    level: str
+    entries: list[AnswerEntry]
+    coverage: float
+
+
+class ModelRef(ResponseModel):
+    """The model that answered; `purpose` "demo" means that the answer has no clinical meaning."""
+
+    name: str
+    version: int
+    purpose: str
+
+
+class RedFlag(ResponseModel):
+    """A warning from the answers alone; `urgency` EMERGENCY, TODAY, SOON, ROUTINE or WATCH."""
+
+    flag: str
+    text: str
+    urgency: str | None = None
+
+
+class Notice(ResponseModel):
+    """What a person should know before reading the result."""
+
+    notice: str
+    text: str
+
+
+class AnswerShare(ResponseModel):
+    """What one answer counted: `shares` maps a condition's id to how much its logit rose over not answering."""
+
+    field: str
+    values: list[str]
+    shares: dict[str, float]
+
+
+class Heatmap(ResponseModel):
+    """A heatmap that can be asked for: of image `n`, for a condition."""
+
+    n: int
+    condition: str
+    place: int
+
+
+class StageTime(ResponseModel):
+    """One stage of the work and its wall time in milliseconds."""
+
+    name: str
+    ms: float
+
+
+class Measured(ResponseModel):
+    """How well the model was measured on `n` cases of this person's self-reported Fitzpatrick group, or on `ALL`.
+
+    Intervals are 95 %.
+    """
+
+    group: str
+    n: int
+    top_1: float
+    top_1_interval: Interval | None = None
+    top_3: float
+    top_3_interval: Interval | None = None
+    set_coverage: float | None = None
+    set_coverage_interval: Interval | None = None
+    floor_top_1: float
+    floor_top_3: float
+    data: str
+    people: int | None = None
+    scale: str = "self_reported"
+
+
+class ModelKnowledge(ResponseModel):
+    """What the model knows and what not; `painted`: it was tested on drawings and never on people."""
+
+    kind: str
+    unknown: list[str] = []
+    data: str = ""
+    painted: bool = False
+
+
+class Outcome(ResponseModel):
+    """The one result of a case; `kind` DIFFERENTIAL, ABSTENTION or REJECTION.
+
+    A differential lists every condition of the model, the most probable first. An abstention keeps it and says in
+    `reason` why it should not be relied on. A rejection has neither differential nor model, and `advice` for better
+    photos.
+    """
+
+    case_id: str
+    finished_at: datetime
+    kind: str
+    reason: str | None = None
+    differential: list[RankedCondition] = []
+    coverage: float | None = None
+    advice: list[str] = []
+    red_flags: list[RedFlag] = []
+    model: ModelRef | None = None
+    feature_schema: str | None = None
+    images_used: list[int] = []
+    stages: list[StageTime] = []
+    notice: str = (
+        "dermis is not a medical device. It does not diagnose. See a doctor or a dermatologist about any skin "
+        "concern that worries you."
+    )
+    notices: list[Notice] = []
+    answer_shares: list[AnswerShare] = []
+    heatmaps: list[Heatmap] = []
+    measured: Measured | None = None
+    grouped_answer: GroupedAnswer | None = None
+    knowledge: ModelKnowledge | None = None
+    urgency_threshold: float | None = None
+
+
+class SourceLink(ResponseModel):
+    name: str
+    url: str
+
+
+class SelfCare(ResponseModel):
+    """What people can do themselves for a group of conditions, and a routine of skin care."""
+
+    id: str
+    name: str
+    do: list[str]
+    avoid: list[str]
+    routine: list[str]
+    links: list[SourceLink] = []
+
+
 class GuidanceEntry(ResponseModel):
     """What may be said of a condition in plain words, without any treatment."""
 
@@ -50,6 +254,8 @@ class GuidanceEntry(ResponseModel):
     on_lighter_skin: str
     on_darker_skin: str
     sources: list[str]
+    links: list[SourceLink] = []
+    self_care: str | None = None
 
 
 class ConditionGuidance(ResponseModel):
@@ -86,6 +292,7 @@ class CaseGuidance(ResponseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = []
     clinical_review: str
 
 
@@ -106,6 +313,7 @@ class Case(ResponseModel):
     guidance: CaseGuidance | None
     failure: Failure | None
     notice: str
+    access: str = "OWNER"
 
     @property
     def is_closed(self) -> bool:
@@ -133,134 +341,3 @@ class FeedbackKept(ResponseModel):
     helpful: bool | None = None
     condition: str | None = None
     confirmed_by: str | None = None
-
-
-class Condition(ResponseModel):
-    id: str
-    name: str
-
-
-class ModelSummary(ResponseModel):
-    """A version of a model; cases are answered with the `current` one.
-
-    `coverage`: share of cases whose set is made to hold the condition.
-    """
-
-    name: str
-    version: int
-    purpose: str
-    current: bool
-    conditions: list[Condition]
-    image_size: int
-    coverage: float
-    evaluation: str
-
-
-class ModelList(ResponseModel):
-    models: list[ModelSummary]
-
-
-class ConditionList(ResponseModel):
-    """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
-
-    model: str | None
-    conditions: list[ConditionGuidance]
-    general: GuidanceEntry
-    skin_care: list[str]
-    clinical_review: str
-    notice: str
-
-
-class ComparedGroup(ResponseModel):
-    """How a version did beside another one, on the same `n` cases of a group (`overall`, or SCALE=GROUP)."""
-
-    name: str
-    n: int
-    independent: int
-    current: float | None
-    candidate: float | None
-    gain: float | None
-    interval: Interval | None
-    verdict: str
-
-
-class Waived(ResponseModel):
-    """A group with too few cases to judge that someone let pass, and why."""
-
-    group: str
-    reason: str
-
-
-class Promotion(ResponseModel):
-    """A change of the current model that was asked for; `action` PROMOTED, ROLLED_BACK or REFUSED (with `reasons`)."""
-
-    id: str
-    at: datetime
-    action: str
-    model: str
-    over: str | None
-    data: str | None
-    compared_with: str | None
-    measure: str
-    overall: ComparedGroup | None
-    tones: list[ComparedGroup]
-    waivers: list[Waived]
-    lower_purpose: bool
-    reasons: list[str]
-
-
-class PromotionList(ResponseModel):
-    promotions: list[Promotion]
-    next_cursor: str | None
-
-
-class Batch(ResponseModel):
-    """A batch.
-
-    `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why.
-    """
-
-    id: str
-    status: str
-    created_at: datetime
-    rows: int
-    rows_done: int
-    step: int
-    failed: dict[int, str]
-    results: str
-
-
-class BatchSummary(ResponseModel):
-    id: str
-    created_at: datetime
-    rows: int
-
-
-class BatchList(ResponseModel):
-    batches: list[BatchSummary]
-    next_cursor: str | None
-
-
-class AssessedImage(ResponseModel):
-    """`phash`: 64 bits as 16 hex digits, None if the image could not be decoded."""
-
-    n: int
-    quality: QualityReport
-    phash: str | None = None
-
-
-class RowFault(ResponseModel):
-    """Why a row has no outcome, and what to do about it."""
-
-    reason: str
-    detail: str
-
-
-class BatchResult(ResponseModel):
-    """What became of a row: `outcome`, or `fault` where its images could not be read from the source."""
-
-    row: int
-    name: str
-    images: list[AssessedImage] = Field(default_factory=list)
-    outcome: Outcome | None = None
-    fault: RowFault | None = None

@@ -2,8 +2,7 @@
 
 import json
 
-from dermis.client.answers import Case
-from dermis.client.outcome import ResponseModel
+from dermis.client.answers import Case, ResponseModel
 
 LAST: frozenset[str] = frozenset({"outcome", "failed", "erased"})
 
