@@ -3,11 +3,8 @@
 from dermis.client.answers import (
     Case,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
-    ModelSummary,
     Outcome,
-    Promotion,
     QualityReport,
 )
 from dermis.client.asynchronous import AsyncClient
@@ -17,6 +14,7 @@ from dermis.client.errors import ApiError, FieldFault
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event
 from dermis.client.images import Image
+from dermis.client.models import ConditionList, ModelSummary, Promotion
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 __all__ = [

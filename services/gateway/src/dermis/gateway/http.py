@@ -45,6 +45,24 @@ class Failure(BaseModel):
     detail: str
 
 
+class SourceLink(BaseModel):
+    """A public text that guidance rests on, and its address."""
+
+    name: str
+    url: str
+
+
+class SelfCare(BaseModel):
+    """What people can do themselves for a group of conditions, and a routine of skin care; no treatment."""
+
+    id: str
+    name: str
+    do: list[str]
+    avoid: list[str]
+    routine: list[str]
+    links: list[SourceLink] = []
+
+
 class GuidanceEntry(BaseModel):
     """What may be said of a condition in plain words: neutral, without any treatment."""
 
@@ -55,6 +73,8 @@ class GuidanceEntry(BaseModel):
     on_lighter_skin: str
     on_darker_skin: str
     sources: list[str]
+    links: list[SourceLink] = Field([], description="the sources with their addresses")
+    self_care: str | None = Field(None, description="id of the self-care for it; null: there is none")
 
 
 class ConditionGuidance(BaseModel):
@@ -93,7 +113,12 @@ class CaseGuidance(BaseModel):
     next_step: str
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
-    skin_care: list[str]
+    skin_care: list[str] = Field(description="care that is good for any skin; empty where `self_care` must be")
+    self_care: list[SelfCare] = Field(
+        [],
+        description="for the conditions of the prediction set; empty beside a growth, a red flag, an abstention, a "
+        "rejection and a demo model",
+    )
     clinical_review: str = Field(description="who reviewed these texts; `none`: no clinician has")
 
 
@@ -197,6 +222,19 @@ class CaseLinkList(BaseModel):
     shares: list[CaseLink]
 
 
+class VersionKnowledge(BaseModel):
+    """What a version knows, beside its conditions, and for whom it was measured."""
+
+    kind: str = Field(description="what a photo has to show for an answer to mean anything")
+    unknown: list[str] = Field(description="what it can't tell")
+    data: str
+    licence: str
+    scale: str = Field(description="who told the skin types: self_reported, estimated or painted")
+    measured_on: dict[str, int] = Field(description="independent cases by Fitzpatrick group")
+    needed: int = Field(description="cases under which a group counts as not measured")
+    not_measured: list[str] = Field(description="groups whose people get an abstention, or by a setting a warning")
+
+
 class ModelSummary(BaseModel):
     """A version of a model; cases are answered with the `current` one."""
 
@@ -208,6 +246,13 @@ class ModelSummary(BaseModel):
     image_size: int
     coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
     evaluation: str = Field(description="where its evaluation report is")
+    knowledge: VersionKnowledge | None = Field(default=None, description="null where its bundle does not say")
+    malignant: list[str] = Field(
+        default_factory=list, description="ids of its malignant conditions; it can't rule out skin cancer in any case"
+    )
+    declines_unlike: bool = Field(
+        default=False, description="whether photos unlike those that it learned from get an abstention"
+    )
 
 
 class ModelList(BaseModel):
@@ -221,6 +266,7 @@ class ConditionList(BaseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = []
     clinical_review: str
     notice: str
 
