@@ -120,6 +120,17 @@ class TestMatrix:
         assert visitor.get(f"/v1/cases/{case_id}").json()["access"] == "READ"
         assert '"access":"READ"' in visitor.get(f"/v1/cases/{case_id}/events").text
 
+    def test_a_browser_without_scripts_sees_it_and_is_offered_no_erasure(
+        self, browser: Browser, jpeg: bytes, way: str
+    ) -> None:
+        case_id = browser.case(jpeg)
+        page = asked_by(browser.gateway, way, share(browser, case_id)).get(f"/cases/{case_id}/plain")
+        assert page.status_code == 200
+        assert "/erase" not in page.text
+        assert "/erase" in browser.get(f"/cases/{case_id}/plain").text
+        erased = asked_by(browser.gateway, way, share(browser, case_id)).call("POST", f"/cases/{case_id}/erase")
+        assert erased.status_code == 403
+
     @pytest.mark.parametrize(("method", "path"), CHANGES)
     def test_and_changes_nothing(self, browser: Browser, jpeg: bytes, way: str, method: str, path: str) -> None:
         case_id = browser.case(jpeg)

@@ -133,12 +133,11 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
     return _respond(request, language, *_case_page(language, keep, settings, demo))
 
 
-def plain_case_page(request: Request, state: CaseState) -> HTMLResponse:
-    """Return what there is to say of a case, for a browser without scripts."""
+def plain_case_page(request: Request, state: CaseState, *, read_only: bool = False) -> HTMLResponse:
+    """Return what there is to say of a case, for a browser without scripts; who may only see it isn't asked to erase."""
     settings: GatewaySettings = request.app.state.parts.settings
-    return respond(
-        request, "plain.html", case=case_of(state), closed=state.closed, emergency_number=settings.emergency_number
-    )
+    values = {"case": case_of(state, read_only=read_only), "closed": state.closed}
+    return respond(request, "plain.html", emergency_number=settings.emergency_number, **values)
 
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
