@@ -29,7 +29,7 @@ def main(out: Path) -> int:
                 _shoot(page, out / "warning", height=844)
             with pages.opened(browser, parts.url, size="desktop", scheme="light") as page:
                 page.goto(f"{parts.url}/ops/models/dermis/1")
-                _shoot(page, out / "model", height=860, top="main section:nth-of-type(2)")
+                _shoot(page, out / "model", height=860, top="main section:nth-of-type(2)", above=120)
             browser.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -44,7 +44,7 @@ def _case(browser: Browser, url: str, out: Path, *, scheme: str, names: tuple[st
         dark.set_input_files({"name": "dark.png", "mimeType": "image/png", "buffer": _black()})
         pages.choose(page, pages.IMAGES[0])
         page.wait_for_function("() => document.querySelectorAll('.slot .mark').length === 2")
-        _shoot(page, assess, height=844, top="#slot-CLOSE_UP")
+        _shoot(page, assess, height=844, top="#slot-AT_AN_ANGLE", above=72)
         page.locator("#slot-AT_AN_ANGLE .remove").click()
         pages.answer(
             page, related_category="RASH", body_parts="ARM", condition_symptoms="ITCHING", age_group="AGE_30_TO_39"
@@ -57,16 +57,16 @@ def _case(browser: Browser, url: str, out: Path, *, scheme: str, names: tuple[st
         _shoot(page, result, height=844)
 
 
-def _shoot(page: Page, stem: Path | None, *, height: int, top: str = "body") -> None:
+def _shoot(page: Page, stem: Path | None, *, height: int, top: str = "body", above: int = 16) -> None:
     if not stem:
         return
     size = page.viewport_size
     assert size
     page.set_viewport_size({**size, "height": height})
     page.evaluate(
-        "top => { document.activeElement.blur(); scrollTo(0, "
-        "document.querySelector(top).getBoundingClientRect().top + scrollY - 16); }",
-        top,
+        "([top, above]) => { document.activeElement.blur(); scrollTo(0, "
+        "document.querySelector(top).getBoundingClientRect().top + scrollY - above); }",
+        [top, above],
     )
     page.wait_for_timeout(300)
     shot, target = stem.with_suffix(".png"), stem.with_suffix(".webp")
