@@ -26,8 +26,8 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
-from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, VersionRef
-from dermis.standalone import demo
+from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, MANIFEST_FILE, VersionRef
+from dermis.standalone import demo, lesions
 from tests.support import evaluations
 from tests.unit.gateway.conftest import Gateway
 
@@ -213,6 +213,20 @@ def test_models_are_listed_with_the_current_one_marked(gateway: Gateway) -> None
     report = gateway.get(model["evaluation"]).json()
     assert report == {"model": "dermis 1", "report": json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())}
     assert report["report"]["slices"]["monk_skin_tone"][0]["n"] > 0
+
+
+@pytest.mark.usefixtures("published")
+def test_a_model_says_what_it_knows_and_for_whom_it_was_measured(gateway: Gateway) -> None:
+    publish(gateway.store, lesions.BUNDLE)
+    drawings, growths = sorted(gateway.get("/v1/models").json()["models"], key=lambda model: model["name"])
+    for model, bundle in ((drawings, demo.BUNDLE), (growths, lesions.BUNDLE)):
+        manifest = json.loads((bundle / MANIFEST_FILE).read_bytes())
+        assert {**manifest["knowledge"], "not_measured": model["knowledge"]["not_measured"]} == model["knowledge"]
+        assert model["declines_unlike"] is True
+        assert any("skin cancer" in each for each in model["knowledge"]["unknown"])
+    assert drawings["knowledge"]["not_measured"] == drawings["malignant"] == []
+    assert growths["knowledge"]["not_measured"] == ["FST_V_VI"]
+    assert {"MELANOMA", "BASAL_CELL_CARCINOMA"} <= set(growths["malignant"])
 
 
 @pytest.mark.usefixtures("published")

@@ -3,7 +3,6 @@
 from dermis.client.answers import (
     Case,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
     Outcome,
     QualityReport,
@@ -15,7 +14,7 @@ from dermis.client.errors import ApiError, FieldFault
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event
 from dermis.client.images import Image
-from dermis.client.models import ModelSummary, Promotion
+from dermis.client.models import ConditionList, ModelSummary, Promotion
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 __all__ = [

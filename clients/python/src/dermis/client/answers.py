@@ -341,20 +341,3 @@ class FeedbackKept(ResponseModel):
     helpful: bool | None = None
     condition: str | None = None
     confirmed_by: str | None = None
-
-
-class Condition(ResponseModel):
-    id: str
-    name: str
-
-
-class ConditionList(ResponseModel):
-    """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
-
-    model: str | None
-    conditions: list[ConditionGuidance]
-    general: GuidanceEntry
-    skin_care: list[str]
-    self_care: list[SelfCare] = []
-    clinical_review: str
-    notice: str

@@ -16,7 +16,6 @@ from dermis.client.answers import (
     Case,
     CaseList,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
     QualityReport,
 )
@@ -26,7 +25,7 @@ from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
-from dermis.client.models import ModelList, ModelSummary, Promotion, PromotionList
+from dermis.client.models import ConditionList, ModelList, ModelSummary, Promotion, PromotionList
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 M = TypeVar("M", bound=BaseModel)

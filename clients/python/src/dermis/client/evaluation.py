@@ -193,6 +193,14 @@ class GroupedAnswersRow(ResponseModel):
     levels: dict[str, float]
 
 
+class AnsweredByType(ResponseModel):
+    """The share answered of the `n` cases whose Fitzpatrick type is known: where people tell it, where nobody does."""
+
+    n: int
+    with_type: Figure
+    without_type: Figure
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -228,6 +236,7 @@ class EvaluationReport(ResponseModel):
     human_agreement: GraderAgreement = GraderAgreement(n=0)
     seen_in_training: SeenInTraining | None = None
     malignant: tuple[MalignantRow, ...] = ()
+    answered_by_type: AnsweredByType | None = None
     benign_with_malignant: Figure | None = None
     grouped_answers: list[GroupedAnswersRow] = Field(default_factory=list)
 

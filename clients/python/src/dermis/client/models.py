@@ -1,8 +1,32 @@
-"""What the gateway answers of models: their versions and what was promoted."""
+"""What the gateway answers of models: their versions, what they know, the conditions, promotions."""
 
 from datetime import datetime
 
-from dermis.client.answers import Condition, Interval, ResponseModel
+from pydantic import Field
+
+from dermis.client.answers import ConditionGuidance, GuidanceEntry, Interval, ResponseModel, SelfCare
+
+
+class Condition(ResponseModel):
+    id: str
+    name: str
+
+
+class VersionKnowledge(ResponseModel):
+    """What a version knows, beside its conditions, and for whom it was measured.
+
+    `measured_on`: independent cases by Fitzpatrick group; people of a group that is `not_measured`, as fewer than
+    `needed` were, get an abstention, or by a setting a warning. `scale`: self_reported, estimated or painted.
+    """
+
+    kind: str
+    unknown: list[str]
+    data: str
+    licence: str
+    scale: str
+    measured_on: dict[str, int]
+    needed: int
+    not_measured: list[str]
 
 
 class ModelSummary(ResponseModel):
@@ -19,10 +43,25 @@ class ModelSummary(ResponseModel):
     image_size: int
     coverage: float
     evaluation: str
+    knowledge: VersionKnowledge | None = None
+    malignant: list[str] = Field(default_factory=list)
+    declines_unlike: bool = False
 
 
 class ModelList(ResponseModel):
     models: list[ModelSummary]
+
+
+class ConditionList(ResponseModel):
+    """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
+
+    model: str | None
+    conditions: list[ConditionGuidance]
+    general: GuidanceEntry
+    skin_care: list[str]
+    self_care: list[SelfCare] = Field(default_factory=list)
+    clinical_review: str
+    notice: str
 
 
 class ComparedGroup(ResponseModel):

@@ -222,6 +222,19 @@ class CaseLinkList(BaseModel):
     shares: list[CaseLink]
 
 
+class VersionKnowledge(BaseModel):
+    """What a version knows, beside its conditions, and for whom it was measured."""
+
+    kind: str = Field(description="what a photo has to show for an answer to mean anything")
+    unknown: list[str] = Field(description="what it can't tell")
+    data: str
+    licence: str
+    scale: str = Field(description="who told the skin types: self_reported, estimated or painted")
+    measured_on: dict[str, int] = Field(description="independent cases by Fitzpatrick group")
+    needed: int = Field(description="cases under which a group counts as not measured")
+    not_measured: list[str] = Field(description="groups whose people get an abstention, or by a setting a warning")
+
+
 class ModelSummary(BaseModel):
     """A version of a model; cases are answered with the `current` one."""
 
@@ -233,6 +246,13 @@ class ModelSummary(BaseModel):
     image_size: int
     coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
     evaluation: str = Field(description="where its evaluation report is")
+    knowledge: VersionKnowledge | None = Field(default=None, description="null where its bundle does not say")
+    malignant: list[str] = Field(
+        default_factory=list, description="ids of its malignant conditions; it can't rule out skin cancer in any case"
+    )
+    declines_unlike: bool = Field(
+        default=False, description="whether photos unlike those that it learned from get an abstention"
+    )
 
 
 class ModelList(BaseModel):

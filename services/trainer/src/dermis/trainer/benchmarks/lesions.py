@@ -57,7 +57,7 @@ def figures_part(report: EvaluationReport) -> str:
         ]
         for row in report.malignant
     ]
-    stored = [[row.value, row.n, interval(row.top_1, row.top_1_interval)] for row in report.slices["stored_size"]]
+    stored = [[row.value, row.n, as_cell(row.figures["top_1"])] for row in report.slices["stored_size"]]
     alarms = as_cell(report.benign_with_malignant) if report.benign_with_malignant else "not stated"
     return "\n\n".join(
         [

@@ -31,8 +31,11 @@ IMAGE_SIZE = 96
 SCHEMA = every_answer()
 SEEDS_AND_COUNTS = {"train": (1, 2600), "calibration": (2, 1000), "test": (3, 1400)}
 TEXTURES = (
-    ("generated:5:700", "generated:6:500:224", "generated:7:350:448"),
-    ("generated:8:200", "generated:9:200:300", "generated:10:60:700"),
+    (
+        *("generated:5:1000", "generated:51:2500", "generated:52:800:160"),
+        *("generated:6:700:224", "generated:7:450:448"),
+    ),
+    ("generated:8:300", "generated:9:300:300", "generated:10:100:700"),
 )
 """Drawings of several sizes; on those of the first row the rule for textures is fitted, on the second calibrated."""
 SAMPLE_CASE = (4, 45)
