@@ -176,7 +176,7 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
         "ends": _ends(settings),
         "operator": operator_of(settings),
         "script_texts": script_texts,
-        "red_flags": _RED_FLAGS.read_text(encoding="utf-8"),
+        "red_flags": _red_flags(language),
         "demo": demo,
         "emergency_number": settings.emergency_number,
     }
@@ -186,6 +186,16 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
 
 def _is_for_templates_alone(key: str) -> bool:
     return key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
+
+
+def _red_flags(language: str) -> str:
+    """Return the worker's table without what the language's catalogue says in its own words."""
+    known = texts(language)
+    rules = [
+        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in known}
+        for rule in json.loads(_RED_FLAGS.read_text(encoding="utf-8"))
+    ]
+    return json.dumps(rules, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _ends(settings: GatewaySettings) -> dict[Consent, float]:

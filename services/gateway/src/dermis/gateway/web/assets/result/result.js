@@ -49,7 +49,7 @@ function answer(known) {
   return [
     ...inOrder(known, soon),
     ...model,
-    kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
+    kind === "REJECTION" || !known.images.length ? null : card(t("images.title"), verdicts(known)),
     others(notices.filter((each) => !isLimit(each))),
     answers(known),
     about(known),
