@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from dermis.client import answers, catalog, evaluation, self_report
+from dermis.client import answers, evaluation, models, self_report
 from dermis.client import batches as batch_answers
 from dermis.shared import batches
 
@@ -18,7 +18,7 @@ IN_LINES = ("AssessedImage", "BatchResult", "RowFault")
 """What comes in lines of ndjson and so has no schema in the OpenAPI file."""
 MODELS = {
     name: model
-    for module in (answers, batch_answers, catalog, evaluation)
+    for module in (answers, batch_answers, evaluation, models)
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, answers.ResponseModel)
 }
@@ -65,6 +65,7 @@ def test_every_answer_of_the_api_has_its_model() -> None:
     others = {
         "BatchSource",
         "Feedback",
+        "LinkRequest",
         "SelfReport",
         "Problem",
         "FieldProblem",

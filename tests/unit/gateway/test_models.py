@@ -269,7 +269,7 @@ def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -
 
 @pytest.mark.usefixtures("published")
 def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway) -> None:
-    assert "No promotion is recorded" in gateway.get("/ops/models").text
+    assert "No promotion is noted" in gateway.get("/ops/models").text
     ids = [promotion(gateway.store, n) for n in range(10)]
     ids.append(
         promotion(
@@ -316,8 +316,8 @@ def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gate
     assert links == ["ab" * 8, "cd" * 8]
     other, remembered = (gateway.get(f"/ops/models/dermis/1?data={on}") for on in links)
     assert "another clinic&#39;s" in other.text
-    assert "how well it remembers" not in other.text
-    assert "how well it remembers" in remembered.text
+    assert "how well it recalls" not in other.text
+    assert "how well it recalls" in remembered.text
     assert gateway.get(f"/ops/models/dermis/1?data={'ef' * 8}").status_code == 404
     gateway.store.put_once(f"evaluations/{'12' * 8}/dermis/1/evaluation.json", b"{")
     assert gateway.get(f"/ops/models/dermis/1?data={'12' * 8}").status_code == 404

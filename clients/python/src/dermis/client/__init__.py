@@ -10,11 +10,11 @@ from dermis.client.answers import (
 from dermis.client.asynchronous import AsyncClient
 from dermis.client.batches import Batch, BatchResult, BatchSummary
 from dermis.client.blocking import Client
-from dermis.client.catalog import ConditionList, ModelSummary, Promotion
 from dermis.client.errors import ApiError, FieldFault
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event
 from dermis.client.images import Image
+from dermis.client.models import ConditionList, ModelSummary, Promotion
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 __all__ = [

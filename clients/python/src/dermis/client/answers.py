@@ -54,6 +54,29 @@ class CaseImage(ResponseModel):
     quality: QualityReport | None
 
 
+class NewCaseLink(ResponseModel):
+    """A link with its secret, which is shown this once: `url` is below the gateway's address."""
+
+    id: str
+    url: str
+    expires_at: datetime
+    may_erase: bool
+
+
+class CaseLink(ResponseModel):
+    """A link without its secret; `revoked_at` once it is revoked."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    may_erase: bool
+    revoked_at: datetime | None
+
+
+class CaseLinkList(ResponseModel):
+    shares: list[CaseLink]
+
+
 class ImageUpload(ResponseModel):
     """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
 
@@ -205,6 +228,22 @@ class Outcome(ResponseModel):
     urgency_threshold: float | None = None
 
 
+class SourceLink(ResponseModel):
+    name: str
+    url: str
+
+
+class SelfCare(ResponseModel):
+    """What people can do themselves for a group of conditions, and a routine of skin care."""
+
+    id: str
+    name: str
+    do: list[str]
+    avoid: list[str]
+    routine: list[str]
+    links: list[SourceLink] = []
+
+
 class GuidanceEntry(ResponseModel):
     """What may be said of a condition in plain words, without any treatment."""
 
@@ -215,6 +254,8 @@ class GuidanceEntry(ResponseModel):
     on_lighter_skin: str
     on_darker_skin: str
     sources: list[str]
+    links: list[SourceLink] = []
+    self_care: str | None = None
 
 
 class ConditionGuidance(ResponseModel):
@@ -251,6 +292,7 @@ class CaseGuidance(ResponseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = []
     clinical_review: str
 
 
@@ -271,6 +313,7 @@ class Case(ResponseModel):
     guidance: CaseGuidance | None
     failure: Failure | None
     notice: str
+    access: str = "OWNER"
 
     @property
     def is_closed(self) -> bool:

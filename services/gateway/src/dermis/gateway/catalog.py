@@ -75,6 +75,7 @@ class Catalog:
             conditions=[texts.of_condition(condition, name) for condition, name in conditions],
             general=texts.of_general(),
             skin_care=texts.skin_care,
+            self_care=texts.of_everyone(),
             clinical_review=texts.clinical_review,
             notice=NOT_A_MEDICAL_DEVICE,
         )

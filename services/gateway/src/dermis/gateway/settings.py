@@ -95,8 +95,19 @@ class GatewaySettings(RetentionSettings):
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
     keyless: bool = Field(
         False,
-        description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase "
-        "it",
+        description="serve callers without an API key or a session, all as one owner: whoever knows a case's id may "
+        "see and erase it",
+    )
+    sessions: bool = Field(
+        False,
+        description="offer people the page without an API key: each browser gets a session, a cookie, and sees and "
+        "erases its own cases alone; the page has sessions wherever callers without a key are served, too",
+    )
+    session_days: int = Field(
+        30, ge=1, le=400, description="time for which a browser keeps its session after it last opened the page"
+    )
+    session_rate_per_minute: int = Field(
+        240, ge=0, description="calls a minute of one session; more are refused with 429; 0: no limit"
     )
     key_cache_seconds: float = Field(
         30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it"
@@ -105,10 +116,10 @@ class GatewaySettings(RetentionSettings):
         600, ge=0, description="calls a minute of one API key; more are refused with 429; 0: no limit"
     )
     keyless_rate_per_minute: int = Field(
-        0,
+        600,
         ge=0,
-        description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have "
-        "one address",
+        description="calls a minute of one client address without an API key, with a session or not; behind a proxy "
+        "all have one address unless trusted_proxies say whose it is; 0: no limit",
     )
     unknown_keys_per_minute: int = Field(
         60,
@@ -152,6 +163,10 @@ class GatewaySettings(RetentionSettings):
                     "cases and keys; name a folder or bucket of its own"
                 )
         return self
+
+    @property
+    def offers_page(self) -> bool:
+        return self.keyless or self.sessions
 
     @property
     def hosts(self) -> list[str]:

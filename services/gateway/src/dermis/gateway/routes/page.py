@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,11 +13,14 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
 from dermis.gateway.convert import new_case_of
-from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, WritingOwner
+from dermis.gateway.dependencies import LINK_COOKIE, Dependencies, Owner, PartsOf, WritingOwner, credentials_of
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.plain_form import PLAIN_FORM, case_form_of
 from dermis.gateway.problems import parameters_error, problem_page
+from dermis.gateway.sessions import cookie_of, keep_session, session_owner
+from dermis.gateway.shares import token_of
 from dermis.gateway.web.page import case_page, plain_case_page, privacy_page, respond
+from dermis.shared.api_keys import Scope
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import AssessJob
 
@@ -24,10 +28,14 @@ _PLAIN_WAIT_S = 10
 """A page without scripts waits this long for its result before it is loaded again."""
 
 
+_OF_LINKS = ("/cases/{_case_id}", "/cases/{case_id}/plain", "/shared/{token}")
+
+
 class PageRoute(APIRoute):
     """A page that shows as a page what is refused or fails, whoever asks.
 
-    It is closed where every caller needs a key: a browser has none.
+    It is closed where every caller needs a key: a browser has none. What a link opens is not: a client that has a key
+    may share its case.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -35,7 +43,7 @@ class PageRoute(APIRoute):
 
         async def handle_as_page(request: Request) -> Response:
             parts: Dependencies = request.app.state.parts
-            if not parts.settings.keyless:
+            if not parts.settings.offers_page and self.path not in _OF_LINKS:
                 return respond(request, "closed.html", status=403)
             try:
                 return await handle(request)
@@ -55,7 +63,32 @@ _page = functools.partial(router.api_route, methods=["GET", "HEAD"])
 @_page("/cases/{_case_id}")
 async def page(request: Request, parts: PartsOf) -> HTMLResponse:
     demo = await run_in_threadpool(Catalog(store=parts.pipeline.store).answers_as_demo)
-    return case_page(request, parts.settings, demo=demo)
+    response = case_page(request, parts.settings, demo=demo)
+    if parts.settings.offers_page:
+        keep_session(request, response, days=parts.settings.session_days)
+    return response
+
+
+@_page("/shared/{token}")
+async def shared_page(request: Request, parts: PartsOf, token: str) -> Response:
+    """Open a link: the browser keeps its token for the paths of this one case, and shows the case."""
+    link = token_of(token)
+    case_id = link.case_id if link else None
+    caller = await parts.guard.admit(
+        replace(credentials_of(request), authorization=None, link=token), scope=Scope.CASES_READ, case_id=case_id
+    )
+    response = RedirectResponse(f"/cases/{case_id}{_query(request)}", 303)
+    if session_owner(cookie_of(request) or "") != caller.owner:  # who owns the case stays who they are
+        for path in (f"/v1/cases/{case_id}", f"/cases/{case_id}"):
+            response.set_cookie(
+                LINK_COOKIE,
+                token,
+                path=path,
+                secure=request.url.scheme == "https",
+                httponly=True,
+                samesite="lax",
+            )
+    return response
 
 
 @_page("/privacy")

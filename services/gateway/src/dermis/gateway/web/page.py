@@ -59,9 +59,12 @@ _NOT_FOR_SCRIPTS = (
     "compare",
     "consent",
     "data",
+    "emergency",
     "fault",
     "group",
+    "language",
     "measure",
+    "menu",
     "model",
     "models",
     "nav",
@@ -72,8 +75,39 @@ _NOT_FOR_SCRIPTS = (
     "slice",
     "step",
     "system",
+    "tagline",
 )
 """Parts of the catalogue that templates alone say."""
+_SAID_BY_TEMPLATES = (
+    "assess.title",
+    "camera.no",
+    "camera.other",
+    "camera.yes",
+    "demo.banner",
+    "draft.clear",
+    "erase.no",
+    "erase.text",
+    "erase.title",
+    "erase.yes",
+    "error.status",
+    "images.formats",
+    "images.hint",
+    "last.link",
+    "map.back",
+    "map.front",
+    "map.list",
+    "questions.none",
+    "questions.several",
+    "send.button",
+    "send.title",
+    "send.what",
+    "send.who",
+    "send.who.text",
+    "way.back",
+    "way.skip_all",
+    "way.title",
+)
+"""The same of other parts."""
 
 _RED_FLAGS = Path(__file__).parent / "assets/red_flags.json"
 _TEMPLATES = Environment(
@@ -109,7 +143,7 @@ def plain_case_page(request: Request, state: CaseState) -> HTMLResponse:
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
-    return respond(request, "privacy.html", ends=_ends(settings))
+    return respond(request, "privacy.html", ends=_ends(settings), session_days=settings.session_days)
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -132,7 +166,7 @@ def render(template: str, language: str, **values: Any) -> str:
 
 @cache
 def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) -> tuple[bytes, bytes]:
-    words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
+    words = {key: text for key, text in texts(language).items() if not _is_for_templates_alone(key)}
     script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
     values = {
         "path": "/",
@@ -148,6 +182,10 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
     }
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
+
+
+def _is_for_templates_alone(key: str) -> bool:
+    return key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
 
 
 def _ends(settings: GatewaySettings) -> dict[Consent, float]:

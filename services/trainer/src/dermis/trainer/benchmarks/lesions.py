@@ -43,7 +43,7 @@ def figures_part(report: EvaluationReport) -> str:
     rows = [[name, as_cell(report.overall[name])] for name in OVERALL]
     error = as_cell(report.overall["expected_calibration_error"])
     rows.append(["expected_calibration_error", f"{error}; a perfect model's {perfect[0]:.3f}, up to {perfect[1]:.3f}"])
-    visible = [
+    by_what = [
         [what, *(as_cell(row.figures[name]) for name in ("top_1", "top_3"))] for what, row in report.shown.items()
     ]
     floor = ["floor: always the most frequent", f"{report.floors.top_1:.3f}", f"{report.floors.top_3:.3f}"]
@@ -57,7 +57,7 @@ def figures_part(report: EvaluationReport) -> str:
         ]
         for row in report.malignant
     ]
-    stored = [[row.value, row.n, interval(row.top_1, row.top_1_interval)] for row in report.slices["stored_size"]]
+    stored = [[row.value, row.n, as_cell(row.figures["top_1"])] for row in report.slices["stored_size"]]
     alarms = as_cell(report.benign_with_malignant) if report.benign_with_malignant else "not stated"
     return "\n\n".join(
         [

@@ -55,7 +55,7 @@ CONFIG = Config(
     patience=None,
     abstention=AbstentionRule(min_probability=0.0, max_set_size=4),
     malignant=MALIGNANT,
-    false_alarms=0.05,
+    false_alarms=0.1,
     knowledge=KNOWLEDGE,
 )
 ATTRIBUTION = (

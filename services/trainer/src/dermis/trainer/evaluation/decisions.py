@@ -58,6 +58,7 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             "abstention": trust.abstention,
             "malignant": trust.malignant,
             "grouped_answers": trust.grouped_answers,
+            "urgency_threshold": trust.urgency_threshold,
         }
         decided[fold] = manifest.model_copy(update=update)
     return decided

@@ -56,6 +56,7 @@ def make_manifest(
         malignant=trust.malignant,
         knowledge=knowledge,
         grouped_answers=trust.grouped_answers,
+        urgency_threshold=trust.urgency_threshold,
         lineage=dict(lineage),
         files={},
     )

@@ -1,11 +1,10 @@
 /** The gateway's HTTP API. A problem (RFC 9457) is thrown; one without a status means that nothing was answered. */
-import { language, online, pause, t } from "./dom.js";
+import { has, online, pause, t } from "./dom.js";
 
 const lost = () => ({ detail: t("error.offline") });
-/** What the API calls an image is a photo to the person who reads it. */
-export const asRead = (detail) => detail?.replace(/\bAn image\b/g, "A photo").replace(/\ban image\b/g, "a photo").replace(/\bimage(s?)\b/g, "photo$1");
-/** A problem's own words are English. */
-const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: (language === "en" && asRead(problem?.detail)) || t("error.status", { status }) });
+/** A problem's own words are English and for programs: people read the page's, by its reason. */
+const words = (status, reason) => t(has(`refusal.${reason}`) ? `refusal.${reason}` : status === 429 || status >= 500 ? "refusal.busy" : "refusal.other");
+const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: words(status, problem?.reason) });
 const retryAfter = (value) => Math.max(1, Number(value) || 1);
 
 async function ask(path, options = {}) {

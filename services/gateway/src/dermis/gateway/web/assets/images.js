@@ -1,7 +1,7 @@
 /** The three places for images: chosen or taken, drawn anew small, upright and without metadata, judged, turned, taken again. */
 import { discard, upload } from "./api.js";
 import { canFrame, photograph } from "./camera.js";
-import { $, drawing, el, icon, language, said, t } from "./dom.js";
+import { $, drawing, el, icon, said, t } from "./dom.js";
 
 /** Longest side that is sent: four times the working image that is judged, so that shrinking twice judges as shrinking once. */
 const LONGEST = 2048;
@@ -40,7 +40,6 @@ function drawn(bitmap, turns) {
 }
 
 /** A refusal's own words, which name the field for programs. */
-const sentence = (detail) => detail.replace(/^the photo: (.)/, (_, first) => first.toUpperCase());
 
 export class Slots {
   /** `changed` is told after every change; `fault` takes a text for what can't be done. */
@@ -179,8 +178,7 @@ class Slot {
     } catch (error) {
       if (request.signal.aborted) return;
       const refused = error.status === 415 || error.status === 422;
-      const why = language === "en" ? sentence(error.detail) : t("slot.unreadable");
-      return refused ? (this.empty(), this.say(why, "fault"), this.changed()) : this.say(t("verdict.unchecked"));
+      return refused ? (this.empty(), this.say(error.detail, "fault"), this.changed()) : this.say(t("verdict.unchecked"));
     }
     if (request.signal.aborted) return this.takeBack();
     this.report = this.sent.quality;

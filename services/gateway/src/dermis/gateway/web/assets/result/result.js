@@ -1,5 +1,4 @@
 /** A case as far as it has come, and its result: the photos, how soon and why, then what it may be. */
-import { asRead } from "../api.js";
 import { $, el, has, icon, list, t, time } from "../dom.js";
 import { after } from "./after.js";
 import { conditions, isLimit } from "./conditions.js";
@@ -9,7 +8,7 @@ import { guidance } from "./guidance.js";
 import { photos, verdicts } from "./photos.js";
 import { sheet } from "./sheet.js";
 import { urgency } from "./urgency.js";
-import { answersOf, isDemo, noticeText, questionText } from "./words.js";
+import { answersOf, failureText, isDemo, noticeText, questionText } from "./words.js";
 
 const STAGES = ["received", "assessed", "outcome"];
 
@@ -91,7 +90,7 @@ const rejected = (known) => el("section", { className: "card declined" }, el("h2
 const failure = (known) => [
   urgency(known),
   el("section", { className: "card problem" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")),
-    el("p", { className: "quiet" }, `${asRead(known.failure?.detail) ?? ""} (${known.failure?.reason ?? known.status})`)),
+    el("p", { className: "quiet" }, `${failureText(known.failure?.reason)} (${known.failure?.reason ?? known.status})`)),
   photos(known), answers(known), about(known),
 ];
 

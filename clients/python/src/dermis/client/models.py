@@ -1,10 +1,10 @@
-"""What the API says of models: their versions, what they know, the conditions, promotions."""
+"""What the gateway answers of models: their versions, what they know, the conditions, promotions."""
 
 from datetime import datetime
 
 from pydantic import Field
 
-from dermis.client.answers import ConditionGuidance, GuidanceEntry, Interval, ResponseModel
+from dermis.client.answers import ConditionGuidance, GuidanceEntry, Interval, ResponseModel, SelfCare
 
 
 class Condition(ResponseModel):
@@ -59,6 +59,7 @@ class ConditionList(ResponseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = Field(default_factory=list)
     clinical_review: str
     notice: str
 
