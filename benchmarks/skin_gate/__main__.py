@@ -1,4 +1,4 @@
-"""`python -m benchmarks.skin_gate train|page --pictures FOLDER --data FOLDER`: the gate's weights, and its page.
+"""`python -m benchmarks.skin_gate train|page|both --pictures FOLDER --data FOLDER`: the gate's weights, and its page.
 
 `--pictures` holds what `sources.py` lists, each in a folder of its name: Debian packages (`apt-get download NAME` and
 `dpkg-deb -x FILE NAME`), checkouts of GitHub repositories, and a source archive of PyPI. `--data` is the folder of real
@@ -7,14 +7,16 @@ data (REAL_DATA).
 
 import argparse
 import os
-from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+import cv2
 
 from benchmarks.skin_gate import rules, views
 from benchmarks.skin_gate.features import extract, extractor
 from benchmarks.skin_gate.page import QUALITY, Measured, Scored, contact_sheet, cost, tables
 from benchmarks.skin_gate.sources import carve
-from benchmarks.skin_gate.train import out_of_fold, train
+from benchmarks.skin_gate.train import out_of_fold, threshold, write
 from dermis.data.images.gate import load_gate
 from dermis.data.report.markdown import with_measured
 from dermis.shared.report import Verdict
@@ -30,18 +32,24 @@ PAGE = ROOT / "docs/reference/skin-gate.md"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.skin_gate", description=__doc__)
-    parser.add_argument("do", choices=("train", "page"))
+    parser.add_argument("do", choices=("train", "page", "both"))
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
     options = parser.parse_args()
     data, pictures = Path(options.data), options.pictures
     carve(pictures / "gcompris-qt-data")
+    skin, other, unseen = _read(data, pictures, also_unseen=options.do != "train")
+    seen = views.training(skin, other)
+    features = extract(extractor(views.SIZE), [view.pixels for view in seen])
+    scores = out_of_fold(features, seen)
+    if options.do != "page":
+        write(WORKER, features, seen, limit=threshold(scores, seen))
     if options.do == "train":
-        train(WORKER, views.training(data, pictures))
         return
     gate = load_gate()
-    measured = measure(gate, data, pictures)
+    scored = [(view, gate.score(view.pixels)) for view in unseen]
+    measured = _measured(gate, scored, list(zip(seen, scores.tolist(), strict=True)))
     median, least = cost(gate, measured.photos[0][0].pixels)
     text = (
         f"{tables(measured)}\n\n## Cost\n\n{median:.1f} ms of processor time a photo (median of 60, least {least:.1f})."
@@ -51,29 +59,48 @@ def main() -> None:
         write_sheets(options.sheets, gate, [*measured.photos, *measured.faces], measured.everyday)
 
 
-def measure(gate: Gate, data: Path, pictures: Path) -> Measured:
-    """Return every view with its score; training's by heads that did not see its patient or picture."""
-    policy, shipped = load_policy(), rules.shipped()
+def quality(working: Image) -> tuple[str, ...]:
+    return (QUALITY,) if assess(working, load_policy()).verdict is Verdict.UNUSABLE else ()
 
-    def quality(working: Image) -> tuple[str, ...]:
-        return (QUALITY,) if assess(working, policy).verdict is Verdict.UNUSABLE else ()
 
-    def look(working: Image) -> tuple[str, ...]:
-        return (*quality(working), *rules.refusing(shipped, working))
+def look(working: Image) -> tuple[str, ...]:
+    return (*quality(working), *rules.refusing(working))
 
-    def scored(unseen: Iterable[views.GateView]) -> list[Scored]:
-        return [(view, gate.score(view.pixels)) for view in unseen]
 
-    seen = views.training(data, pictures, quality)
-    scores = out_of_fold(extract(extractor(views.SIZE), [view.pixels for view in seen]), seen)
-    skin = scored(views.unseen_skin(data, look))
+def _read(data: Path, pictures: Path, *, also_unseen: bool) -> tuple[list[views.GateView], ...]:
+    """Return training's skin, its everyday pictures, and what did not train; two processes read them."""
+    cv2.setNumThreads(1)
+    with ProcessPoolExecutor(2) as pool:
+        parts = [pool.submit(_other, pictures), pool.submit(_skin, data)]
+        if also_unseen:
+            parts.append(pool.submit(_unseen, data, pictures))
+        skin, other, *unseen = (part.result() for part in (parts[1], parts[0], *parts[2:]))
+    return skin, other, unseen[0] if unseen else []
+
+
+def _skin(data: Path) -> list[views.GateView]:
+    return list(views.training_skin(data, quality))
+
+
+def _other(pictures: Path) -> list[views.GateView]:
+    return list(views.training_everyday(pictures))
+
+
+def _unseen(data: Path, pictures: Path) -> list[views.GateView]:
+    return [*views.unseen_skin(data, look), *views.faces(pictures, look), *views.everyday(pictures, look)]
+
+
+def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> Measured:
+    def of(kind: str) -> list[Scored]:
+        return [one for one in scored if one[0].skin and one[0].kind == kind]
+
     return Measured(
         limit=gate.spec.threshold.value,
-        photos=[one for one in skin if one[0].kind == "photos"],
-        drawings=[one for one in skin if one[0].kind == "drawings"],
-        faces=scored(views.faces(pictures, look)),
-        everyday=scored(views.everyday(pictures, look)),
-        folds=list(zip(seen, scores.tolist(), strict=True)),
+        photos=of("photos"),
+        drawings=of("drawings"),
+        faces=of("faces"),
+        everyday=[one for one in scored if not one[0].skin],
+        folds=folds,
     )
 
 

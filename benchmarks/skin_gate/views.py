@@ -21,7 +21,7 @@ LONGEST = 256
 DRAWN, FIRST_UNSEEN = 25, 1000
 """Drawings of each tone; those of the test have seeds of their own."""
 _PHOTOS = ("landscapes and places", "things")
-_GENERATED, _PLOTTED = 60, 150
+_GENERATED, _PLOTTED, _IN_SCENE = 60, 150, 1200
 _GROUNDS = (sources.WHITE, (215, 189, 150))
 """What clip art lies on: white, and the colour of some skin."""
 
@@ -189,8 +189,9 @@ def in_scene(skin: Sequence[GateView], everyday: Sequence[GateView], n: int) -> 
     rng = np.random.default_rng(7)
     for _ in range(n):
         body, ground = skin[int(rng.integers(len(skin)))], everyday[int(rng.integers(len(everyday)))].pixels
-        if rng.random() < 0.4:
-            ground = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), ground.shape)
+        if rng.random() < 0.5:
+            plain = rng.integers(0, 256, 3) if rng.random() < 0.6 else np.full(3, rng.integers(225, 256))
+            ground = np.broadcast_to(plain.astype(np.uint8), ground.shape)
         mask = np.zeros((SIZE, SIZE), np.float32)
         centre, angle = rng.uniform(0.3, 0.7, 2) * SIZE, float(rng.uniform(0, 180))
         half = (float(rng.uniform(0.35, 0.8) * SIZE), float(rng.uniform(0.22, 0.5) * SIZE))
@@ -198,10 +199,9 @@ def in_scene(skin: Sequence[GateView], everyday: Sequence[GateView], n: int) -> 
         cv2.ellipse(mask, (place, (2 * half[0], 2 * half[1]), angle), 1, -1)
         shape = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2)))[..., None]
         pixels = np.rint(shape * body.pixels + (1 - shape) * ground).astype(np.uint8)
-        yield GateView(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
+        yield replace(body, kind="in a scene", pixels=pixels, name="", part="", changed=True, refused_by=())
 
 
-def training(data: Path, pictures: Path, look: Look = _nothing) -> list[GateView]:
-    """Return all that the gate learns from."""
-    skin, other = list(training_skin(data, look)), list(training_everyday(pictures))
-    return [*skin, *other, *in_scene(skin, other, 2000)]
+def training(skin: list[GateView], other: list[GateView]) -> list[GateView]:
+    """Return all that the gate learns from: skin, the rest, and skin in scenes."""
+    return [*skin, *other, *in_scene(skin, other, _IN_SCENE)]
