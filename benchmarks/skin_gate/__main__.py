@@ -7,8 +7,12 @@ data (REAL_DATA).
 
 import argparse
 import os
+import pickle
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -36,10 +40,10 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps the small views, so that a next run is quick")
     options = parser.parse_args()
-    data, pictures = Path(options.data), options.pictures
-    carve(pictures / "gcompris-qt-data")
-    skin, other, unseen = _read(data, pictures, also_unseen=options.do != "train")
+    carve(options.pictures / "gcompris-qt-data")
+    skin, other, unseen = _read(options)
     seen = views.training(skin, other)
     features = extract(extractor(views.SIZE), [view.pixels for view in seen])
     scores = out_of_fold(features, seen)
@@ -67,23 +71,36 @@ def look(working: Image) -> tuple[str, ...]:
     return (*quality(working), *rules.refusing(working))
 
 
-def _read(data: Path, pictures: Path, *, also_unseen: bool) -> tuple[list[views.GateView], ...]:
+def _read(options: argparse.Namespace) -> tuple[list[views.GateView], ...]:
     """Return training's skin, its everyday pictures, and what did not train; two processes read them."""
+    data, pictures = Path(options.data), options.pictures
+    tasks = {
+        "packages": partial(_list, views.training_everyday, pictures),
+        "unseen": partial(_unseen, data, pictures),
+        "skin": partial(_list, views.training_skin, data, quality),
+        "drawn": partial(_list, views.training_drawn),
+    }
+    if options.do == "train":
+        del tasks["unseen"]
     cv2.setNumThreads(1)
     with ProcessPoolExecutor(2) as pool:
-        parts = [pool.submit(_other, pictures), pool.submit(_skin, data)]
-        if also_unseen:
-            parts.append(pool.submit(_unseen, data, pictures))
-        skin, other, *unseen = (part.result() for part in (parts[1], parts[0], *parts[2:]))
-    return skin, other, unseen[0] if unseen else []
+        pending = {name: pool.submit(_cached, options.cache, name, task) for name, task in tasks.items()}
+        read = {name: each.result() for name, each in pending.items()}
+    return read["skin"], [*read["packages"], *read["drawn"]], read.get("unseen", [])
 
 
-def _skin(data: Path) -> list[views.GateView]:
-    return list(views.training_skin(data, quality))
+def _cached(folder: Path | None, name: str, task: Callable[[], list[views.GateView]]) -> list[views.GateView]:
+    if folder is None:
+        return task()
+    file = folder / f"{name}.pickle"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(pickle.dumps(task()))
+    return list(pickle.loads(file.read_bytes()))  # noqa: S301 -- of this command itself
 
 
-def _other(pictures: Path) -> list[views.GateView]:
-    return list(views.training_everyday(pictures))
+def _list(draw: Callable[..., Iterable[views.GateView]], *values: Any) -> list[views.GateView]:
+    return list(draw(*values))
 
 
 def _unseen(data: Path, pictures: Path) -> list[views.GateView]:

@@ -19,9 +19,9 @@ from benchmarks.skin_gate.features import extractor
 from benchmarks.skin_gate.views import SIZE, GateView
 
 FOLDS = 5
-REFUSED = 0.005
+REFUSED = 0.015
 """Share of each kind of training's skin, out of fold, that may be refused."""
-C = 3e-5
+C = 1e-4
 """Strong regularisation: a looser head only learns the look of one clinic's photos."""
 ADVICE = (
     "This doesn't look like a photo of skin. Move so that the skin fills most of the photo, in good light and with "
