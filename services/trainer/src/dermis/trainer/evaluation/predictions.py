@@ -75,6 +75,9 @@ def to_bytes(predictions: Predictions) -> bytes:
         "conditions": [condition.model_dump() for condition in predictions.conditions],
         "slices": dict(predictions.slices),
     }
+    arrays = {f"raw {modality}": values for modality, values in predictions.raw.items()}
+    if predictions.texture_score is not None:
+        arrays["texture_score"] = predictions.texture_score
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -83,8 +86,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         labels=predictions.labels,
         embedding=predictions.embedding,
         fold=predictions.fold,
-        **({} if predictions.texture_score is None else {"texture_score": predictions.texture_score}),
-        **{f"raw {modality}": values for modality, values in predictions.raw.items()},  # type: ignore[arg-type]
+        **arrays,  # type: ignore[arg-type]
     )
     return buffer.getvalue()
 
