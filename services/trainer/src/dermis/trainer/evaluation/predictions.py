@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +75,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         "conditions": [condition.model_dump() for condition in predictions.conditions],
         "slices": dict(predictions.slices),
     }
-    arrays = {f"raw {modality}": values for modality, values in predictions.raw.items()}
+    arrays: dict[str, npt.NDArray[Any]] = {f"raw {modality}": values for modality, values in predictions.raw.items()}
     if predictions.texture_score is not None:
         arrays["texture_score"] = predictions.texture_score
     buffer = io.BytesIO()
