@@ -340,9 +340,12 @@ WAY_OF_A_CASE = (
     "door.py",
     "facts.py",
     "form.py",
+    "image_uploads.py",
     "pipeline.py",
+    "plain_form.py",
     "routes/cases.py",
     "routes/images.py",
+    "shares.py",
     "submission.py",
     "uploads.py",
 )

@@ -190,9 +190,9 @@ def _is_for_templates_alone(key: str) -> bool:
 
 def _red_flags(language: str) -> str:
     """Return the worker's table without what the language's catalogue says in its own words."""
-    known = texts(language)
+    catalogue = texts(language)
     rules = [
-        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in known}
+        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in catalogue}
         for rule in json.loads(_RED_FLAGS.read_text(encoding="utf-8"))
     ]
     return json.dumps(rules, separators=(",", ":")).replace("<", "\\u003c")
