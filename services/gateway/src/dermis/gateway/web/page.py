@@ -98,6 +98,10 @@ _SAID_BY_TEMPLATES = (
     "map.list",
     "questions.none",
     "questions.several",
+    "refusal.AGREE",
+    "refusal.LINK_EXPIRED",
+    "refusal.LINK_NOT_FOUND",
+    "refusal.LINK_REVOKED",
     "send.button",
     "send.title",
     "send.what",
@@ -167,7 +171,7 @@ def render(template: str, language: str, **values: Any) -> str:
 @cache
 def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) -> tuple[bytes, bytes]:
     words = {key: text for key, text in texts(language).items() if not _is_for_templates_alone(key)}
-    script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
+    script_texts = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     values = {
         "path": "/",
         "keep": keep,
