@@ -110,8 +110,11 @@ def test_no_text_is_left_that_nobody_says() -> None:
 
 def test_what_templates_alone_say_is_said_by_no_script() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in WEB.glob("assets/**/*.js"))
-    spoken = [key for key in _SAID_BY_TEMPLATES if re.search(rf"""["'`]{re.escape(key)}["'`]""", code)]
-    assert (spoken, set(_SAID_BY_TEMPLATES) - set(texts("en"))) == ([], set())
+    assert [
+        key
+        for key in _SAID_BY_TEMPLATES
+        if key not in texts("en") or re.search(rf"""["'`]{re.escape(key)}["'`]""", code)
+    ] == []
 
 
 @pytest.mark.parametrize("field", QUESTIONS)

@@ -188,10 +188,6 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
     return body, gzip.compress(body)
 
 
-def _is_for_templates_alone(key: str) -> bool:
-    return key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
-
-
 def _red_flags(language: str) -> str:
     """Return the worker's table without what the language's catalogue says in its own words."""
     catalogue = texts(language)
@@ -200,6 +196,10 @@ def _red_flags(language: str) -> str:
         for rule in json.loads(_RED_FLAGS.read_text(encoding="utf-8"))
     ]
     return json.dumps(rules, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _is_for_templates_alone(key: str) -> bool:
+    return key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
 
 
 def _ends(settings: GatewaySettings) -> dict[Consent, float]:
