@@ -22,7 +22,7 @@ export const knowledgeText = (english) => catalogue?.knowledge[english] ?? el("s
 export const answerText = (field, value) =>
   typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : said(`answer.${field}.${value}`, value);
 export const questionText = (field) => said(`question.${field}`, field);
-export const failureText = (reason) => t(has(`failure.${reason}`) ? `failure.${reason}` : "failure.other");
+export const failureText = (reason) => t(has(`refusal.${reason}`) ? `refusal.${reason}` : "failure.other");
 export const flagText = ({ flag, text }) => said(`flag.${flag}`, text);
 export const noticeText = ({ notice, text }) => said(`notice.${notice}`, text);
 
