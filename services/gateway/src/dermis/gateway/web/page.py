@@ -199,7 +199,9 @@ def _red_flags(language: str) -> str:
 
 
 def _is_for_templates_alone(key: str) -> bool:
-    return key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
+    """Tell whether no script says a text; what the form calls an answer, scripts read from the form."""
+    is_answer = key.startswith("answer.") and key.count(".") > 1
+    return is_answer or key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
 
 
 def _ends(settings: GatewaySettings) -> dict[Consent, float]:
