@@ -156,6 +156,9 @@ def test_a_research_model_says_how_soon_and_why_then_what_in_words(research: Sys
         assert word in details, word
     page.get_by_role("button", name=re.compile("^Show it for")).first.click()
     expect(page.locator(".over img[alt^=Photo]")).to_have_count(3)
+    height = "each => each.getBoundingClientRect().height"
+    assert page.locator(".over").first.evaluate(height) < 400, "the photo below a heatmap is stretched"
+    assert page.locator(".probability").first.evaluate(height) < 20
 
 
 def test_an_abstention_soothes_nobody_and_keeps_its_guesses_for_the_doctor(research: System, look: Any) -> None:

@@ -176,12 +176,22 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
         "ends": _ends(settings),
         "operator": operator_of(settings),
         "script_texts": script_texts,
-        "red_flags": _RED_FLAGS.read_text(encoding="utf-8"),
+        "red_flags": _red_flags(language),
         "demo": demo,
         "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
+
+
+def _red_flags(language: str) -> str:
+    """Return the worker's table without what the language's catalogue says in its own words."""
+    known = texts(language)
+    rules = [
+        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in known}
+        for rule in json.loads(_RED_FLAGS.read_text(encoding="utf-8"))
+    ]
+    return json.dumps(rules, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _is_for_templates_alone(key: str) -> bool:

@@ -49,7 +49,7 @@ function answer(known) {
   return [
     ...inOrder(known, soon),
     ...model,
-    kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
+    kind === "REJECTION" || !known.images.length ? null : card(t("images.title"), verdicts(known)),
     others(notices.filter((each) => !isLimit(each))),
     answers(known),
     about(known),
@@ -103,7 +103,7 @@ function answers({ self_report: report }) {
 }
 
 const about = (known) => card(t("about.title"), el("dl", {}, el("dt", {}, t("about.case")), el("dd", {}, known.id), el("dt", {}, t("about.time")), el("dd", {}, time(known.received_at))),
-  el("p", {}, t("notice")), el("p", { className: "quiet" }, t("result.private")));
+  el("p", {}, t("notice")), known.access === "READ" ? null : el("p", { className: "quiet" }, t("result.private")));
 
 /** Say what became of a case that can't be shown; the heading says that it can't. */
 export function message(text, ...nodes) {
