@@ -160,6 +160,22 @@ def test_a_research_model_says_how_soon_and_why_then_what_in_words(research: Sys
     assert page.locator(".probability").first.evaluate(height) < 20
 
 
+@pytest.mark.parametrize(("lang", "spanish"), [("en", False), ("es", True)])
+def test_self_care_is_said_with_its_sources_and_a_growth_has_none(
+    research: System, look: Any, lang: str, spanish: bool
+) -> None:
+    page = look(research, submit(research, *IMAGES, **RASH), lang=lang)
+    routine = page.get_by_role("heading", name=texts(lang)["care.routine"])
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    expect(routine.first).to_be_visible()
+    addresses = page.locator("#answer .sources a").evaluate_all("links => links.map((each) => each.href)")
+    assert all(address.startswith("https://") for address in addresses)
+    assert any("/spanish/" in address for address in addresses) is spanish
+    assert texts(lang)["guidance.unreviewed"] in text_of(page)
+    growth = look(research, submit(research, *IMAGES, **GROWTH), lang=lang)
+    expect(growth.get_by_role("heading", name=texts(lang)["care.routine"])).to_have_count(0)
+
+
 def test_an_abstention_soothes_nobody_and_keeps_its_guesses_for_the_doctor(research: System, look: Any) -> None:
     case = submit(research, unlike())
     assert (case["outcome"]["kind"], case["guidance"]["urgency"]) == ("ABSTENTION", None)
