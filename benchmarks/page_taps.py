@@ -170,7 +170,14 @@ def main() -> int:
 
 
 def _rows(
-    browser: Browser, system: str, photo: Path, name: str, journey: Callable[[PageWalk], None], *, slow: bool, walks: int
+    browser: Browser,
+    system: str,
+    photo: Path,
+    name: str,
+    journey: Callable[[PageWalk], None],
+    *,
+    slow: bool,
+    walks: int,
 ) -> list[tuple[str, ...]]:
     label, _, url = system.partition("=")
     stops = [_walk(browser, url, photo, journey, slow=slow) for _ in range(1 if slow else walks)]

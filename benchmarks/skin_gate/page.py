@@ -129,8 +129,10 @@ def _after(groups: Sequence[tuple[str, Sequence[Scored]]], limit: float) -> str:
     rows = []
     for name, part in groups:
         left = [view for view, score in part if score >= limit and QUALITY not in view.refused_by]
-        for bundle in BUNDLES:
-            rows.append((name, bundle, f"{len(left):,}", *_share(sum(bundle in v.refused_by for v in left), len(left))))
+        rows += [
+            (name, bundle, f"{len(left):,}", *_share(sum(bundle in view.refused_by for view in left), len(left)))
+            for bundle in BUNDLES
+        ]
     return markdown_table(("", "rule of", "n", "refused", "share", "95 % interval"), rows)
 
 

@@ -130,7 +130,7 @@ def test_the_camera_opens_with_the_frame_of_the_shot(with_camera: Browser, syste
         page.locator("#slot-CLOSE_UP .take").click()
         finder = page.get_by_role("dialog", name="Close up")
         expect(finder.locator("svg .corners")).to_be_visible()
-        page.wait_for_function("document.querySelector('video').videoWidth > 0")
+        page.wait_for_function("() => document.querySelector('video').videoWidth > 0")
         finder.get_by_role("button", name="Take it").click()
         expect(finder).to_be_hidden()
         expect(page.locator("#slot-CLOSE_UP.filled .mark")).to_be_visible()

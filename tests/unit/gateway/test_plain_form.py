@@ -11,7 +11,7 @@ from dermis.shared.case import ModelRef, Outcome, OutcomeKind, RankedCondition, 
 from dermis.shared.stores.memory import MemoryStore
 from tests.unit.gateway.test_cases import NOW
 
-BOTH = {"agree": "TRUE", "consent": "KEEP_FOR_IMPROVEMENT"}
+BOTH: dict[str, Any] = {"agree": "TRUE", "consent": "KEEP_FOR_IMPROVEMENT"}
 
 
 def sent(gateway: Any, *images: bytes, headers: dict[str, str] | None = None, **fields: Any) -> Any:
@@ -26,7 +26,11 @@ def stored(store: MemoryStore, response: Any) -> Any:
 
 
 def test_each_answer_is_a_field_and_the_result_a_page(gateway: Any, jpeg: bytes) -> None:
-    answers = {"warning_signs": ["NO_WARNING_SIGNS", "VERY_ILL"], "body_parts": ["ARM", "LEG"], "sex_at_birth": ""}
+    answers: dict[str, Any] = {
+        "warning_signs": ["NO_WARNING_SIGNS", "VERY_ILL"],
+        "body_parts": ["ARM", "LEG"],
+        "sex_at_birth": "",
+    }
     response = sent(gateway, jpeg, age_group="AGE_30_TO_39", **answers, **BOTH)
     assert response.status_code == 303
     case = stored(gateway.store, response)
@@ -46,10 +50,11 @@ def test_under_18_is_an_age_of_the_form(gateway: Any) -> None:
     ("fields", "status"),
     [({"warning_signs": "VERY_ILL"}, 422), ({"agree": "TRUE"}, 422), ({"agree": "TRUE", "textures": "SLIMY"}, 422)],
 )
-def test_what_is_wrong_is_a_page_and_nothing_is_stored(gateway: Any, fields: dict[str, str], status: int) -> None:
+def test_what_is_wrong_is_a_page_and_nothing_is_stored(gateway: Any, fields: dict[str, Any], status: int) -> None:
     response = sent(gateway, **fields)
     assert response.status_code == status
     assert response.headers["content-type"].startswith("text/html")
+    assert (texts("en")("refusal.AGREE") in response.text) is ("agree" not in fields)
     assert gateway.keys == []
 
 

@@ -70,7 +70,10 @@ class Heads:
         target, _ = targets(training.samples, self._conditions)
         with threadpool_limits(1):
             weightings = resampled([sample.group for sample in training.samples], recipe.heads)
-            return np.mean([fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0)
+            logits: Floats = np.mean(
+                [fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0
+            )
+            return logits
 
     def _space(self, recipe: Recipe, training: Dataset, tested: Dataset) -> RowSpace:
         ids = (tuple(sample.id for sample in part.samples) for part in (training, tested))

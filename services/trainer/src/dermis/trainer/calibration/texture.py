@@ -31,7 +31,8 @@ def fit_textures(
     Training's images are stored in each of the ways in turn. Every image of a case of calibration is stored in all of
     them, and the worst of all counts.
     """
-    rows, cases = [], []
+    rows: list[Floats] = []
+    cases: list[int] = []
     for number, images in enumerate(_images(training)):
         for image in images:
             quality = QUALITIES[len(rows) % len(QUALITIES)]

@@ -3,7 +3,7 @@ import { $, el, has, icon, list, t, time } from "../dom.js";
 import { after } from "./after.js";
 import { conditions, isLimit } from "./conditions.js";
 import { demo, showBanner } from "./demo.js";
-import { doctor } from "./doctor.js";
+import { lazyFold } from "./fold.js";
 import { guidance } from "./guidance.js";
 import { photos, verdicts } from "./photos.js";
 import { sheet } from "./sheet.js";
@@ -49,7 +49,7 @@ function answer(known) {
   return [
     ...inOrder(known, soon),
     ...model,
-    kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
+    kind === "REJECTION" || !known.images.length ? null : card(t("images.title"), verdicts(known)),
     others(notices.filter((each) => !isLimit(each))),
     answers(known),
     about(known),
@@ -70,6 +70,9 @@ function lead(known) {
   if (kind === "REJECTION") return [first, rejected(known)];
   return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
 }
+
+const doctor = (known) =>
+  lazyFold(t("doctor.title"), async () => (await import("./doctor.js")).doctor(known), { className: "card", id: "doctor" });
 
 /** A made-up case, answered as by a real model. */
 async function sample() {
@@ -103,7 +106,7 @@ function answers({ self_report: report }) {
 }
 
 const about = (known) => card(t("about.title"), el("dl", {}, el("dt", {}, t("about.case")), el("dd", {}, known.id), el("dt", {}, t("about.time")), el("dd", {}, time(known.received_at))),
-  el("p", {}, t("notice")), el("p", { className: "quiet" }, t("result.private")));
+  el("p", {}, t("notice")), known.access === "READ" ? null : el("p", { className: "quiet" }, t("result.private")));
 
 /** Say what became of a case that can't be shown; the heading says that it can't. */
 export function message(text, ...nodes) {
