@@ -245,9 +245,9 @@ def drawn(data: Path, pictures: Path | None, gate: Gate) -> str:
     return "\n\n".join(
         (
             "## The drawings' bundle",
-            "Drawings that nothing learned from; all but the last column are wrong refusals, and so is it:",
+            "Drawings that nothing learned from; every refusal is wrong here:",
             table("unseen drawings", [*by(drawings, lambda one: one.kind), ("all drawings", drawings)]),
-            "Real photos, of which none is to be answered; none has a part in the rule or its threshold:",
+            "Real photos, of which none is to be answered; none sets the threshold:",
             table("photos", [*by(real, lambda one: one.kind), ("all photos", real), *_in_view(real)]),
             "Fitzpatrick17k by type, as its annotators label it:",
             table("type", by_type(real, "Fitzpatrick17k")),
