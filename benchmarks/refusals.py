@@ -37,7 +37,7 @@ from dermis.worker.core.prepare import Image, fit, shrink
 from dermis.worker.core.skin import Gate
 
 PAGE = Path(__file__).parents[1] / "docs/reference/refusals.md"
-DRAWINGS = ("generated:21:300", "generated:22:250:256", "generated:23:150:512")
+DRAWINGS = ("generated:21:200", "generated:22:100:256", "generated:23:30:512")
 """Unseen: no seed of theirs trains or calibrates a bundle, its rule or the skin gate."""
 LONGEST, JPEG_QUALITY, FOLDS = 512, 85, 5
 TYPES = {"1": "I-II", "2": "I-II", "3": "III-IV", "4": "III-IV", "5": "V-VI", "6": "V-VI"}

@@ -266,7 +266,7 @@ def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, s
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
     # Fetched when a result needs them, by other pages, or in place of the scripts; the red flags are part of the page.
-    later = re.compile(r"guidance\..*|sample\.json|red_flags\.json|pages\.css|plain\.css")
+    later = re.compile(r"guidance\..*|sample\.json|doctor\.js|red_flags\.json|pages\.css|plain\.css")
     files = [path for path in WEB.glob("assets/**/*") if path.is_file() and not later.fullmatch(path.name)]
     assets = [path.read_bytes() for path in files]
     page = gateway.get(f"/?lang={language}").content
@@ -324,7 +324,7 @@ IN_GENERAL_WORDS = {
     "JSON",
     "JUDGING_TOO_MANY",
     "KEY_INVALID",
-    "LINK_NOT_FOUND",
+    "LINKS_FULL",
     "KEY_NEEDED",
     "LISTING_OFF",
     "NOT_FINISHED",
@@ -332,6 +332,13 @@ IN_GENERAL_WORDS = {
     "NO_PREPARED_IMAGE",
     "QUEUE_BUSY",
     "SCOPE",
+    "TAKEN_BACK",
+    "IDEMPOTENCY_KEY_REUSED",
+    "IMAGE_COUNT",
+    "UPLOAD_USED",
+    "UPLOAD_NOT_FOUND",
+    "UPLOAD_EXPIRED",
+    "TRUE",
     "UPLOADS_BUSY",
     "UPLOADS_TOO_MANY",
 }
@@ -343,9 +350,12 @@ WAY_OF_A_CASE = (
     "door.py",
     "facts.py",
     "form.py",
+    "image_uploads.py",
     "pipeline.py",
+    "plain_form.py",
     "routes/cases.py",
     "routes/images.py",
+    "shares.py",
     "submission.py",
     "uploads.py",
 )

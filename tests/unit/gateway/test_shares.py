@@ -99,7 +99,7 @@ class TestOpening:
     def test_what_it_costs_is_two_looks_at_the_store(self, browser: Browser, jpeg: bytes) -> None:
         token = token_of(share(browser, browser.case(jpeg))["url"].removeprefix("/shared/"))
         assert token
-        store = browser.gateway.store
+        store: Any = browser.gateway.store
         looks: list[str] = []
         get, written_at = store.get, store.written_at
         store.list = None
@@ -217,7 +217,8 @@ class TestManaging:
             assert problem(browser.get(f"/v1/cases/{place}/shares")) == (404, reason)
 
     def test_one_that_is_made_while_the_case_is_erased_does_not_stay(self, browser: Browser, jpeg: bytes) -> None:
-        case_id, store = browser.case(jpeg), browser.gateway.store
+        case_id = browser.case(jpeg)
+        store: Any = browser.gateway.store
         put_once = store.put_once
 
         def erased_meanwhile(key: str, data: bytes, **options: Any) -> bool:

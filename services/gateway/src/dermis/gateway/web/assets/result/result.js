@@ -3,7 +3,7 @@ import { $, el, has, icon, list, t, time } from "../dom.js";
 import { after } from "./after.js";
 import { conditions, isLimit } from "./conditions.js";
 import { demo, showBanner } from "./demo.js";
-import { doctor } from "./doctor.js";
+import { lazyFold } from "./fold.js";
 import { guidance } from "./guidance.js";
 import { photos, verdicts } from "./photos.js";
 import { sheet } from "./sheet.js";
@@ -70,6 +70,9 @@ function lead(known) {
   if (kind === "REJECTION") return [first, rejected(known)];
   return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
 }
+
+const doctor = (known) =>
+  lazyFold(t("doctor.title"), async () => (await import("./doctor.js")).doctor(known), { className: "card", id: "doctor" });
 
 /** A made-up case, answered as by a real model. */
 async function sample() {
