@@ -87,7 +87,9 @@ coverage: ## the same tests with lines counted, then a table by part (lines run 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
 
-.PHONY: page-cost screenshots
+.PHONY: page-cost page-taps screenshots
+page-taps: .venv/.dev ## count taps and seconds on running pages (SYSTEMS="name=url ...", OUT=file)
+	.venv/bin/python -m benchmarks.page_taps $(addprefix --system ,$(SYSTEMS)) --write $(or $(OUT),docs/reference/page-taps.md)
 page-cost: .venv/.dev ## measure the page, write docs/reference/page-cost.md (TAPS=10, OUT=file, ARGS=--noisy)
 	.venv/bin/python -m benchmarks.page_cost --taps $(or $(TAPS),10) $(ARGS) --write $(or $(OUT),docs/reference/page-cost.md)
 
@@ -133,7 +135,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
+.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -154,6 +156,9 @@ scin-size: .venv-trainer/.dev ## time and most memory of data tools and training
 
 skin-gate: .venv-trainer/.dev ## build the skin gate's network, or measure it (WAY=train|page, ARGS=...); needs REAL_DATA and the packages' pictures
 	.venv-trainer/bin/python -m benchmarks.skin_gate $(or $(WAY),page) $(ARGS)
+
+refusals: .venv-trainer/.dev ## what the shipped bundles answer and what they refuse, write docs/reference/refusals.md (needs REAL_DATA; ARGS="--pictures FOLDER")
+	.venv-trainer/bin/python -m benchmarks.refusals --write $(ARGS)
 
 duplicates: .venv-trainer/.dev ## what a radius of near-duplicates finds and confuses (REAL_DATA=folder, ARGS="--bundle FOLDER")
 	.venv-trainer/bin/python -m benchmarks.duplicates --radius $(ARGS)

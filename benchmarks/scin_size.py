@@ -3,14 +3,16 @@
     make scin-size TABLES=FOLDER [CASES="5033 20000"] [OUT=scin-size.md]
 
 Rows of the tables are repeated under new names until there are enough; cases that share an image do so in each
-repetition. Painted images stand under every name, so that what is measured is the work and never the skill. Memory is
-the sum over a command and its children of the pages that each has for itself and its part of the shared ones (PSS).
+repetition. Painted images stand under every name: what is measured is the work, never the skill. `train again`
+finds their features in the cache. Memory is the sum over a command and its children of the pages that each has for
+itself and its part of the shared ones (PSS).
 """
 
 import argparse
 import csv
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,7 @@ from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
 DERMIS = Path(sys.executable).with_name("dermis")
 MOST_MB, MOST_MINUTES = 2500, 9.4
 LOOK_S = 0.25
+STEPS = ("profile", "images", "split", "train", "train again")
 IMAGES = tuple(f"image_{n}_path" for n in (1, 2, 3))
 HEAD = f"""# SCIN at full size
 
@@ -38,8 +41,9 @@ What each command takes on SCIN's tables with painted images, at two numbers of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class CommandCost:
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -47,14 +51,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, required=True, help="folder with SCIN's two tables")
     parser.add_argument("--cases", type=int, nargs="+", default=(5033, 20000), help="how many cases")
-    parser.add_argument("--longest", type=int, default=160, help="longer side of the painted images, in pixels")
+    parser.add_argument("--longest", type=int, default=96, help="longer side of the painted images, in pixels")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="which commands; paint is always one")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="a setting of training, NAME=VALUE")
     parser.add_argument("--write", type=Path, help="write the page, Markdown, here")
     options = parser.parse_args()
     load, rows = os.getloadavg(), []
     for count in options.cases:
         with tempfile.TemporaryDirectory(prefix="dermis-scin-") as folder:
-            costs = measure(options.tables, Path(folder), count, longest=options.longest)
-        rows += [[f"{count:,}", step, f"{cost.seconds:,.0f}", f"{cost.peak_mb:,.0f}"] for step, cost in costs.items()]
+            costs = measure(Path(folder), options, count)
+        rows += [_cells(count, step, cost) for step, cost in costs.items()]
         print(table(rows), flush=True)
     packages = ("tensorflow-cpu", "keras", "pandas")
     page = f"{HEAD}\n{about('benchmarks.scin_size', load, packages=packages)}\n{table(rows)}\n"
@@ -63,27 +69,31 @@ def main() -> int:
     return 0
 
 
+def _cells(count: int, step: str, cost: CommandCost) -> list[str]:
+    numbers = (cost.seconds, cost.cpu_seconds, cost.peak_mb)
+    return [f"{count:,}", step, *(f"{number:,.0f}" for number in numbers)]
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
-    return markdown_table(["cases", "command", "seconds", "most memory, MB"], rows)
+    return markdown_table(["cases", "command", "seconds", "CPU seconds", "most memory, MB"], rows)
 
 
-def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str, Cost]:
+def measure(folder: Path, options: argparse.Namespace, count: int) -> dict[str, CommandCost]:
     """Return what each command costs on `count` cases; everything that they write lies in `folder`."""
-    multiply(tables, folder / "tables", count)
-    data, store = (folder / "scin").as_uri(), (folder / "store").as_uri()
-    cache, split = str(folder / "cache"), str(folder / "split.json")
-    source = (folder / "tables").as_uri()
+    multiply(options.tables, folder / "tables", count)
+    data, tables, store = ((folder / name).as_uri() for name in ("scin", "tables", "store"))
+    split = str(folder / "split.json")
+    train: tuple[str, ...] = ("train", "scin", "--data", data, "--store", store, "--cache", str(folder / "cache"))
+    train += tuple(part for setting in options.settings for part in ("--set", setting))
     commands = {
-        "data paint": ("data", "paint", "--source", source, "--longest", str(longest), str(folder / "scin")),
-        "data profile": ("data", "profile", "--data", data, "--out", str(folder / "profile")),
-        "data images": ("data", "images", "--data", data, "--local", "--processes", "2", "--out", str(folder / "look")),
-        "data split": ("data", "split", "--data", data, "--out", split),
-        "train scin": ("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache),
-        "train scin, features cached": (
-            *("train", "scin", "--data", data, "--split", split, "--store", store, "--cache", cache),
-            *("--set", "seed=1"),
-        ),
+        "paint": ("data", "paint", "--source", tables, "--longest", str(options.longest), str(folder / "scin")),
+        "profile": ("data", "profile", "--data", data, "--out", str(folder / "profile")),
+        "images": ("data", "images", "--data", data, "--local", "--processes", "2", "--out", str(folder / "look")),
+        "split": ("data", "split", "--data", data, "--out", split),
+        "train": train,
+        "train again": (*train, "--set", "seed=1"),
     }
+    commands = {step: command for step, command in commands.items() if step in ("paint", *options.steps)}
     costs = {}
     for step, arguments in commands.items():
         costs[step] = run(arguments, folder)
@@ -91,21 +101,26 @@ def measure(tables: Path, folder: Path, count: int, *, longest: int) -> dict[str
     return costs
 
 
-def run(arguments: Sequence[str], folder: Path) -> Cost:
+def run(arguments: Sequence[str], folder: Path) -> CommandCost:
     """Run a `dermis` command and return its cost; CalledProcessError with its words where it fails."""
-    start = time.monotonic()
+    start, cpu = time.monotonic(), _cpu_of_children()
     with (folder / "log.txt").open("w+", encoding="utf-8") as log:
         process = psutil.Popen([str(DERMIS), *arguments], stdout=log, stderr=log, cwd=folder)
         peak = [0.0]
         watcher = threading.Thread(target=lambda: peak.append(max(looks(process), default=0.0)))
         watcher.start()
         code = process.wait()
-        seconds = time.monotonic() - start
+        seconds, cpu_seconds = time.monotonic() - start, _cpu_of_children() - cpu
         watcher.join()
         log.seek(0)
         if code:
             raise subprocess.CalledProcessError(code, arguments, stderr=log.read()[-2000:])
-    return Cost(seconds=seconds, peak_mb=max(peak) / 2**20)
+    return CommandCost(seconds=seconds, cpu_seconds=cpu_seconds, peak_mb=max(peak) / 2**20)
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def looks(process: psutil.Process) -> Iterator[float]:

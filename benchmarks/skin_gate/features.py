@@ -1,4 +1,4 @@
-"""The gate's features: the pooled ends of some of EfficientNet-Lite0's first blocks, as one Keras model."""
+"""The gate's features: EfficientNet-Lite0, pooled at the ends of some blocks and at its last layer, as one model."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import numpy.typing as npt
 
 from dermis.trainer.model.backbones.lite import lite, load_published, published_weights
 
-BLOCKS = (2, 4, 7, 10)
+BLOCKS = (2, 4, 7, 10, 14, 15)
 _NAME = "efficientnet-lite0"
 
 
@@ -14,7 +14,8 @@ def extractor(size: int) -> keras.Model:
     """Return float32[N,S,S,3] pixels of 0-255 -> float32[N,F]."""
     model = lite(_NAME, size)
     load_published(model, published_weights(_NAME))
-    pooled = [keras.layers.GlobalAveragePooling2D()(model.get_layer(f"block_{block}").output) for block in BLOCKS]
+    ends = [*(model.get_layer(f"block_{block}").output for block in BLOCKS), model.output]
+    pooled = [keras.layers.GlobalAveragePooling2D()(end) for end in ends]
     return keras.Model(model.input, keras.layers.Concatenate()(pooled))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from benchmarks.skin_gate import plotted, textures
 from dermis.data.generated.skin import LOOKS, scene
 from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.core.prepare import Image
@@ -157,6 +158,11 @@ TRAIN: dict[str, Draw] = {
     "charts": bars,
     "stripes": repeated_row,
     "gradients": gradient,
+    "plotted charts": plotted.chart,
+    "wood": textures.wood,
+    "sand": textures.sand,
+    "cloth": textures.cloth,
+    "things": textures.thing,
 }
 TEST: dict[str, Draw] = {
     "documents": handwriting,

@@ -5,7 +5,7 @@ with attribution, public domain, BSD and Apache-2.0. The others are read in plac
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from dermis.worker.core.prepare import Image, shrink
 
+WHITE = (255, 255, 255)
+Colour = tuple[int, int, int]
 LEAST_BYTES = 12_000
 """Smaller files are icons."""
 _READ = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
@@ -44,16 +46,30 @@ TRAIN = (
     Package(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0"),
     Package(kind="patterns", package="gnome-backgrounds", licence="CC BY-SA 3.0"),
     Package(
-        kind="things", package="opencv-doc", under=_OPENCV, licence="Apache-2.0", without=("messi", "lena", "hand")
+        kind="things",
+        package="opencv-doc",
+        under=_OPENCV,
+        licence="Apache-2.0",
+        most=100,
+        without=("messi", "lena", "hand"),
     ),
-    Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
+    Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=120),
     Package(
-        kind="charts", package="python-skimage-doc", licence="BSD-3-Clause", most=150, without=("face", "astronaut")
+        kind="charts", package="python-skimage-doc", licence="BSD-3-Clause", most=60, without=("face", "astronaut")
     ),
-    Package(kind="screens", package="gnome-user-docs", licence="CC BY-SA 3.0", most=200),
+    Package(kind="food", package="GroceryStoreDataset", under="dataset/train", licence="MIT", most=350),
+    Package(
+        kind="food",
+        package="GroceryStoreDataset",
+        under="dataset/iconic-images-and-descriptions",
+        licence="MIT",
+        most=80,
+    ),
+    Package(kind="cloth", package="clothing-dataset-small", under="train", licence="CC0 1.0", most=250),
+    Package(kind="screens", package="gnome-user-docs", licence="CC BY-SA 3.0", most=60),
     *(
         Package(kind="clip art", package="openclipart-png", under=f"{_CLIPART}/{part}", licence="public domain", most=n)
-        for part, n in (("animals", 250), ("food", 200), ("buildings", 60), ("transportation", 60), ("plants", 100))
+        for part, n in (("animals", 150), ("food", 120), ("buildings", 30), ("transportation", 40), ("plants", 70))
     ),
 )
 TEST = (
@@ -84,6 +100,22 @@ TEST = (
     Package(kind="sky", package="kstars-data", licence="GPL-2+", most=60),
 )
 
+FACES = (
+    Package(
+        kind="faces",
+        package="python3-skimage",
+        under="usr/lib/python3/dist-packages/skimage/data/astronaut.png",
+        licence="public domain (NASA)",
+    ),
+    Package(
+        kind="faces",
+        package="face_recognition",
+        under="face_recognition-1.3.0/tests/test_images",
+        licence="public domain (portraits of US officials)",
+        without=("32bit",),
+    ),
+)
+
 
 def carve(folder: Path) -> None:
     """Write the pictures inside of an unpacked package's Qt resource files (`.rcc`) beside them, by resource."""
@@ -95,11 +127,15 @@ def carve(folder: Path) -> None:
             (into / f"{n:03}.webp").write_bytes(data[start.start() : end])
 
 
-def read(source: Package, folder: Path) -> Iterator[tuple[str, Image]]:
-    """Yield name and RGB pixels of each picture of a source; what is transparent lies on white."""
+def _below(place: Path) -> Iterable[Path]:
+    return (place,) if place.is_file() else place.rglob("*")
+
+
+def read(source: Package, folder: Path, grounds: Sequence[Colour] = (WHITE,)) -> Iterator[tuple[str, Image]]:
+    """Yield name and RGB pixels of each picture of a source; what is transparent lies on each ground in turn."""
     files = sorted(
         file
-        for file in (folder / source.package / source.under).rglob("*")
+        for file in _below(folder / source.package / source.under)
         if file.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}
         and file.stat().st_size >= LEAST_BYTES
         and not any(part in f"/{file.relative_to(folder)}" for part in source.without)
@@ -107,10 +143,12 @@ def read(source: Package, folder: Path) -> Iterator[tuple[str, Image]]:
     for file in files[:: -(-len(files) // source.most) or 1]:
         pixels = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), _READ)
         if pixels is not None and min(pixels.shape[:2]) >= 100:
-            yield file.name, on_white(pixels)
+            transparent = pixels.ndim == 3 and pixels.shape[2] == 4 and int(pixels[..., 3].min()) < 255
+            for ground in grounds if transparent else (WHITE,):
+                yield file.name, on_ground(pixels, ground)
 
 
-def on_white(pixels: npt.NDArray[Any]) -> Image:
+def on_ground(pixels: npt.NDArray[Any], ground: Colour = WHITE) -> Image:
     """Return RGB, at most 1,024 pixels long, of grey, BGR or BGRA samples of 8 or 16 bits."""
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
@@ -119,5 +157,5 @@ def on_white(pixels: npt.NDArray[Any]) -> Image:
     pixels = shrink(pixels, 1024)
     if pixels.shape[2] == 4:
         alpha = pixels[..., 3:].astype(np.float32) / 255
-        pixels = np.rint(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+        pixels = np.rint(pixels[..., :3] * alpha + np.array(ground[::-1]) * (1 - alpha)).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., 2::-1])

@@ -2,8 +2,8 @@
 
 import csv
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,17 +15,25 @@ from dermis.worker.core.decode import decode
 from dermis.worker.core.prepare import Image, shrink
 from dermis.worker.core.skin import gate_input
 
-SIZE = 96
+SIZE = 128
 LONGEST = 256
 """Longest side at which views are changed, in pixels."""
 DRAWN, FIRST_UNSEEN = 25, 1000
 """Drawings of each tone; those of the test have seeds of their own."""
 _PHOTOS = ("landscapes and places", "things")
+_GROUND_KINDS = (*_PHOTOS, "cloth", "food")
+"""Kinds of photos before which limbs lie."""
+_GENERATED, _PLOTTED, _IN_SCENE = 60, 150, 1200
+_GROUNDS = (sources.WHITE, (215, 189, 150))
+"""What clip art lies on: white, and the colour of some skin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateView:
-    """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred."""
+    """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred.
+
+    `refused_by`: what else refuses it, as `Look` tells.
+    """
 
     kind: str
     source: str
@@ -35,14 +43,24 @@ class GateView:
     name: str = ""
     part: str = ""
     changed: bool = False
+    refused_by: tuple[str, ...] = ()
 
 
-def training_skin(data: Path) -> Iterator[GateView]:
+Look = Callable[[Image], tuple[str, ...]]
+"""Names what refuses a working image, uint8[H,W,3], besides the gate."""
+
+
+def _nothing(_: Image) -> tuple[str, ...]:
+    return ()
+
+
+def training_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
     """Yield the skin that the gate learns from: PAD-UFES-20, as it is and as if darker, and drawings."""
     for row, image in _photos(data, "pad_ufes_20_large"):
         group, photo = f"pad {row['patient_id']}", shrink(image, LONGEST)
         rng = _random(row["file"])
-        yield from _views("photos", "PAD-UFES-20", group, photo, rng, skin=True, changed=1)
+        first, *changed = _views("photos", "PAD-UFES-20", group, photo, rng, skin=True, changed=1)
+        yield from (replace(first, refused_by=look(image)), *changed)
         for density in rng.uniform(0.3, 4.5, 2):
             dark = rendered.darkened(photo, density)
             pixels = gate_input(_change(dark, rng, least=0.5), SIZE)
@@ -55,45 +73,61 @@ def training_skin(data: Path) -> Iterator[GateView]:
 
 
 def training_everyday(pictures: Path) -> Iterator[GateView]:
-    """Yield what the gate learns from that is no skin: pictures of packages and of generators."""
+    """Yield pictures of packages that the gate learns from."""
     for source in sources.TRAIN:
-        changed = 14 if source.kind in _PHOTOS else 2
-        for name, image in sources.read(source, pictures):
-            group = f"{source.package} {name}"
-            yield from _views(
-                source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
-            )
+        yield from _of_package(source, pictures)
+
+
+def training_drawn() -> Iterator[GateView]:
+    """Yield what is drawn for the gate to learn from, and is no skin."""
     for place, (kind, draw) in enumerate(rendered.TRAIN.items()):
-        for n in range(60):
+        for n in range(_PLOTTED if kind == "plotted charts" else _GENERATED):
             group = f"{kind} {n}"
             image = draw(np.random.default_rng([place, n, 0]))
             yield from _views(kind, "generated", group, image, _random(group), skin=False, changed=1, least=0.3)
+
+
+def _of_package(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    changed = 6 if source.kind in _PHOTOS else 1
+    for name, image in sources.read(source, pictures, _GROUNDS):
+        group = f"{source.package} {name}"
+        yield from _views(
+            source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
+        )
 
 
 def _random(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def unseen_skin(data: Path) -> Iterator[GateView]:
+def unseen_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
     """Yield photos of SCIN and Fitzpatrick17k (`part`: the type) and unseen drawings (`part`: the Monk tone)."""
     for folder, source in (("scin", "SCIN"), ("fitzpatrick17k", "Fitzpatrick17k")):
         for row, photo in _photos(data, folder):
             part = row.get("fitzpatrick_scale") or ""
-            yield _view("photos", source, photo, skin=True, name=row["file"], part=part)
+            yield _view("photos", source, photo, skin=True, name=row["file"], part=part, refused_by=look(photo))
     for tone in MonkSkinTone:
         for seed in range(FIRST_UNSEEN, FIRST_UNSEEN + DRAWN):
             yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
 
 
-def everyday(pictures: Path) -> Iterator[GateView]:
+def faces(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
+    """Yield photos of faces, which are skin, of packages; none trains."""
+    for source in sources.FACES:
+        for name, picture in sources.read(source, pictures):
+            yield _view("faces", source.package, picture, skin=True, name=name, refused_by=look(_working(picture)))
+
+
+def everyday(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
     """Yield pictures that show no skin, of packages and generators that did not train."""
     for source in sources.TEST:
         for name, picture in sources.read(source, pictures):
-            yield _view(source.kind, source.package, picture, skin=False, name=name)
+            by = look(_working(picture))
+            yield _view(source.kind, source.package, picture, skin=False, name=name, refused_by=by)
     for place, (kind, draw) in enumerate(rendered.TEST.items()):
         for n in range(25):
             picture = draw(np.random.default_rng([place, n, 1]))
-            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}")
+            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}", refused_by=look(picture))
 
 
 def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
@@ -102,9 +136,24 @@ def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
             yield row, decode((data / "photos" / folder / row["file"]).read_bytes()).image
 
 
-def _view(kind: str, source: str, image: Image, *, skin: bool, name: str = "", part: str = "") -> GateView:
-    pixels = gate_input(shrink(image, 512), SIZE)
-    return GateView(kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels)
+def _working(picture: Image) -> Image:
+    return shrink(picture, 512)
+
+
+def _view(
+    kind: str,
+    source: str,
+    image: Image,
+    *,
+    skin: bool,
+    name: str = "",
+    part: str = "",
+    refused_by: tuple[str, ...] = (),
+) -> GateView:
+    pixels = gate_input(_working(image), SIZE)
+    return GateView(
+        kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels, refused_by=refused_by
+    )
 
 
 def _views(
@@ -118,7 +167,7 @@ def _views(
     changed: int,
     least: float = 0.5,
 ) -> Iterator[GateView]:
-    yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(shrink(image, 512), SIZE))
+    yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=gate_input(_working(image), SIZE))
     for _ in range(changed):
         pixels = gate_input(_change(image, rng, least=least), SIZE)
         yield GateView(kind=kind, source=source, group=group, skin=skin, pixels=pixels, changed=True)
@@ -147,23 +196,51 @@ def in_scene(skin: Sequence[GateView], everyday: Sequence[GateView], n: int) -> 
     for _ in range(n):
         body, ground = skin[int(rng.integers(len(skin)))], everyday[int(rng.integers(len(everyday)))].pixels
         if rng.random() < 0.4:
-            ground = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), ground.shape)
+            ground = _plain(rng)
         mask = np.zeros((SIZE, SIZE), np.float32)
         centre, angle = rng.uniform(0.3, 0.7, 2) * SIZE, float(rng.uniform(0, 180))
         half = (float(rng.uniform(0.35, 0.8) * SIZE), float(rng.uniform(0.22, 0.5) * SIZE))
         place = (float(centre[0]), float(centre[1]))
         cv2.ellipse(mask, (place, (2 * half[0], 2 * half[1]), angle), 1, -1)
         shape = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2)))[..., None]
-        pixels = np.rint(shape * body.pixels + (1 - shape) * ground).astype(np.uint8)
-        yield GateView(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
+        yield _in_scene(body, "in a scene", shape * body.pixels + (1 - shape) * ground)
 
 
-def training(data: Path, pictures: Path) -> list[GateView]:
-    """Return all that the gate learns from."""
-    skin, other = list(training_skin(data)), list(training_everyday(pictures))
-    return [*skin, *other, *in_scene(skin, other, 2000)]
+def limbs(skin: Sequence[GateView], grounds: Sequence[GateView], n: int) -> Iterator[GateView]:
+    """Yield `n` views of one or two shaded limbs of skin that cross the frame before a photo or a plain ground."""
+    rng = np.random.default_rng(11)
+    for _ in range(n):
+        body, ground = skin[int(rng.integers(len(skin)))], grounds[int(rng.integers(len(grounds)))].pixels
+        pixels = np.asarray(ground if rng.random() < 0.75 else _plain(rng), np.float32)
+        for _ in range(int(rng.integers(1, 3))):
+            shape, light = _limb(rng)
+            pixels = shape * light * body.pixels + (1 - shape) * pixels
+        yield _in_scene(body, "limbs", pixels)
 
 
-def kept_by_quality(views: Sequence[GateView]) -> list[GateView]:
-    """Return SCIN's photos but the one that is masked black, which quality refuses before the gate."""
-    return [view for view in views if view.source == "SCIN" and view.name != "unmapped_mostly_black.png"]
+def _limb(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a bar of some width and direction lies, which may end in the frame, and its light, [S,S,1]."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    angle, centre, half = rng.uniform(0, np.pi), rng.uniform(0.2, 0.8, 2) * SIZE, rng.uniform(0.12, 0.32) * SIZE
+    across = ((x - centre[0]) * np.cos(angle) + (y - centre[1]) * np.sin(angle)) / half
+    along = (y - centre[1]) * np.cos(angle) - (x - centre[0]) * np.sin(angle)
+    shape = 1 / (1 + np.exp((np.abs(across) - 1) * half / rng.uniform(0.5, 1.5)))
+    if rng.random() < 0.5:
+        shape = shape * (along > -rng.uniform(0.1, 0.5) * SIZE)
+    light = 1 - rng.uniform(0.1, 0.6) * np.clip(np.abs(across - rng.uniform(-0.4, 0.4)), 0, 1) ** 2
+    return shape[..., None], light[..., None]
+
+
+def _plain(rng: np.random.Generator) -> Image:
+    return np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), (SIZE, SIZE, 3))
+
+
+def _in_scene(body: GateView, kind: str, pixels: np.ndarray) -> GateView:
+    levels = np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
+    return GateView(kind=kind, source=body.source, group=body.group, skin=True, pixels=levels, changed=True)
+
+
+def training(skin: list[GateView], other: list[GateView]) -> list[GateView]:
+    """Return all that the gate learns from: skin, the rest, and skin in scenes."""
+    grounds = [view for view in other if view.kind in _GROUND_KINDS and view.source != "generated"]
+    return [*skin, *other, *in_scene(skin, other, _IN_SCENE), *limbs(skin, grounds, _IN_SCENE)]

@@ -11,6 +11,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     if url:
         yield System(url, os.environ["DERMIS_TEST_READ_STORE"])
         return
-    state = tmp_path_factory.mktemp("state")
+    with running(tmp_path_factory.mktemp("state")) as started:
+        yield started
+
+
+@contextmanager
+def running(state: Path) -> Iterator[System]:
+    """Run `dermis up` in a folder, with the model that its store holds, or the demo's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "dermis.standalone", "up", "--state", str(state), "--port", "0"],

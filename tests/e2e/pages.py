@@ -1,5 +1,6 @@
 """What tests do on the page, as a person would."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,10 @@ from dermis.standalone import demo
 
 IMAGES = [demo.CASE / f"{name}.jpg" for name in ("close_up", "at_an_angle", "at_distance")]
 SIZES: dict[str, Any] = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SMALL: Any = {"width": 390, "height": 664}
+"""What a phone of 390 x 844 shows below its browser's own bars."""
 expect.set_options(timeout=20_000)  # for what is slow on a busy machine; what is wrong fails all the same
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _QUIET = ("quic", "extensions", "background-networking", "component-update", "sync", "dev-shm-usage", "gpu")
 _CUT = re.compile(r"net::ERR_|Failed to load resource|the server responded with a status of")
 
@@ -67,20 +71,33 @@ def wait_until_it_works(page: Page) -> None:
 
     Files can be set on it before, unlike a person's.
     """
-    expect(page.locator("#case[inert]")).to_have_count(0)
+    expect(page.locator("#case.waiting")).to_have_count(0)
+
+
+def step(page: Page, name: str) -> None:
+    """Go to a step of the form by its address; whoever has not answered the first one has none of its signs."""
+    wait_until_it_works(page)
+    if name != "warning_signs" and page.locator("[name=warning_signs]:checked").count() == 0:
+        page.locator("#next").click()
+    page.evaluate("name => { location.hash = name; }", name)
+    expect(page.locator(f".step.now[data-step={name}]")).to_be_visible()
 
 
 def choose(page: Page, *images: Path, slot: str = "CLOSE_UP") -> None:
-    wait_until_it_works(page)
+    step(page, "photo")
     page.locator(f"#slot-{slot} .from-files").set_input_files(images)
 
 
 def answer(page: Page, **answers: str) -> None:
     for field, value in answers.items():
+        step(page, field)
+        if field == "body_parts":
+            page.evaluate("document.getElementById('parts').open = true")
         page.locator(f"[name={field}][value={value}]").check()
 
 
 def send(page: Page) -> None:
+    step(page, "send")
     page.locator("#agree").check()
     page.locator("#send").click()
 

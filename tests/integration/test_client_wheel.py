@@ -57,6 +57,18 @@ def test_no_file_is_in_both_wheels(wheels: Path) -> None:
     assert "dermis/__init__.py" not in client | system
 
 
+def test_the_systems_wheel_carries_weights_with_their_licences(wheels: Path) -> None:
+    with zipfile.ZipFile(wheel(wheels, "dermis")) as archive:
+        names = set(archive.namelist())
+        (notice,) = (name for name in names if name.endswith(".dist-info/licenses/NOTICE"))
+        assert archive.read(notice) == (ROOT / "NOTICE").read_bytes()
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    for bundle in ("demo", "lesions"):
+        folder = f"dermis/standalone/{bundle}/bundle"
+        assert {f"{folder}/model_card.md", f"{folder}/variables/variables.data-00000-of-00001"} <= names
+    assert "dermis/worker/skin_gate.tflite" in names
+
+
 def test_the_systems_wheel_says_whose_the_bundle_of_growths_is(wheels: Path) -> None:
     with zipfile.ZipFile(wheel(wheels, "dermis")) as system:
         (about,) = (name for name in system.namelist() if name.endswith(".dist-info/METADATA"))

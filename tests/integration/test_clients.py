@@ -21,7 +21,12 @@ from tests.support.curls import blocks, route_of
 
 pytestmark = pytest.mark.timeout(240)
 IMAGE = demo.CASE / "close_up.jpg"
-MADE = {("post", "/v1/cases"): "CASE", ("post", "/v1/uploads"): "UPLOAD", ("post", "/v1/batches"): "BATCH"}
+MADE = {
+    ("post", "/v1/cases"): "CASE",
+    ("post", "/v1/cases/{case_id}/shares"): "SHARE",
+    ("post", "/v1/uploads"): "UPLOAD",
+    ("post", "/v1/batches"): "BATCH",
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
 _NAMED = {
     "$CASE": "{case_id}",
     "$BATCH": "{batch_id}",
+    "$SHARE": "{share_id}",
     "$UPLOAD": "{upload_id}",
     "images/1": "images/{n}",
     "models/1": "models/{version}",

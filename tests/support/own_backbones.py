@@ -31,7 +31,7 @@ def derm_foundation(
         image = tf.image.per_image_standardization(image) if pixels == "standardised" else image
         return tf.ensure_shape(image / (255 if pixels == "unit" else 1), (size, size, 3))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])  # type: ignore[untyped-decorator]
     def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         images = tf.map_fn(decode, inputs, fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32))
         images = images if pixels == "unit" else images / 255

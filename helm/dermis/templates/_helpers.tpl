@@ -36,7 +36,7 @@ labels:
 
 {{- /* What is reached from outside, the page and the API: neither /metrics nor /readyz. A test holds it together with the routes. */}}
 {{- define "dermis.paths" -}}
-{{- dict "/" "Exact" "/assets" "Prefix" "/cases" "Prefix" "/compare" "Exact" "/data" "Exact" "/livez" "Exact" "/models" "Prefix" "/openapi.json" "Exact" "/system" "Exact" "/v1" "Prefix" | toJson }}
+{{- dict "/" "Exact" "/assets" "Prefix" "/cases" "Prefix" "/compare" "Exact" "/data" "Exact" "/livez" "Exact" "/models" "Prefix" "/openapi.json" "Exact" "/ops" "Prefix" "/privacy" "Exact" "/shared" "Prefix" "/system" "Exact" "/v1" "Prefix" | toJson }}
 {{- end }}
 
 {{- define "dermis.redisHost" -}}

@@ -1,12 +1,14 @@
 """Intervals and agreement against independent implementations and their laws."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from dermis.data.statistics import agreement, mean_interval, share_difference, wilson
+from dermis.data.statistics import agreement, holm_differences, mean_interval, share_difference, wilson
 
 
 def test_wilsons_interval_has_its_textbook_values() -> None:
@@ -60,3 +62,22 @@ def test_a_mean_lies_in_its_interval() -> None:
     value, low, high = mean_interval(np.array([0.0, 1.0] * 50))
     assert value == 0.5
     assert (low, high) == pytest.approx((0.4, 0.6), abs=0.03)
+
+
+def test_intervals_of_several_differences_are_wider_and_the_most_certain_is_the_widest() -> None:
+    pairs = {"none": (5, 100, 6, 100), "clear": (2, 200, 40, 200), "some": (5, 100, 20, 100)}
+    together = holm_differences(pairs)
+    assert list(together) == list(pairs)
+    alone = {name: [float(each) for each in share_difference(*pair)] for name, pair in pairs.items()}
+    wider = {name: (together[name][2] - together[name][1]) / (alone[name][2] - alone[name][1]) for name in pairs}
+    assert wider["clear"] > wider["some"] > 1
+    assert wider["none"] == pytest.approx(1)
+    assert together["clear"][1] > 0 > together["none"][1]
+
+
+def test_a_level_stays_from_the_first_difference_that_may_be_none() -> None:
+    pairs = {"a": (5, 100, 6, 100), "b": (5, 100, 7, 100)}
+    z = NormalDist().inv_cdf(1 - 0.05 / 4)
+    assert holm_differences(pairs) == {
+        name: tuple(map(float, share_difference(*pair, z=z))) for name, pair in pairs.items()
+    }

@@ -16,10 +16,12 @@ from dermis.gateway.hub import Hub
 from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.pipeline import CasePipeline, now
 from dermis.gateway.ports import QueueLoad, Rate
+from dermis.gateway.sessions import session_owner
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
+from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, fact_key, heatmap_key, image_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob
 from dermis.shared.stores.memory import MemoryStore
@@ -27,6 +29,8 @@ from tests.support.photos import exif, jpeg, png, webp  # noqa: F401 - fixtures
 
 MAX_IMAGE_BYTES = 200_000
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+MODEL = ModelRef(name="m", version=1, purpose="demo")
+HEATMAP = Heatmap(n=1, condition="ECZEMA", place=0)
 ALL = (Scope.CASES_READ, Scope.CASES_WRITE, Scope.MODELS_READ)
 
 
@@ -124,8 +128,10 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, hub=self.hub, clock=self.clock)
-        self.guard = self.guard or AccessGuard(self.store, self.rates, settings, clock=lambda: self.now)
+        pipeline = CasePipeline(store=self.store, hub=self.hub, clock=lambda: self.clock())
+        self.guard = self.guard or AccessGuard(
+            self.store, self.rates, settings, shares=pipeline.shares, clock=lambda: self.now
+        )
         app = create_app(
             Dependencies(
                 settings=settings,
@@ -179,3 +185,65 @@ def new_key(gateway: Gateway, *scopes: Scope, owner: str | None = None) -> tuple
 def gateway() -> Iterator[Gateway]:
     with asyncio.Runner() as runner:
         yield Gateway(runner)
+
+
+class Browser:
+    """Keeps cookies as a browser does, by their path."""
+
+    def __init__(self, gateway: Gateway, **headers: str) -> None:
+        self.gateway = gateway
+        self.jar = httpx.Cookies()
+        self.headers = headers
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def run() -> httpx.Response:
+            async with self.gateway.client() as client:
+                client.cookies = self.jar
+                headers = self.headers | options.pop("headers", {})
+                response = await client.request(method, path, headers=headers, **options)
+                self.jar = client.cookies
+                return response
+
+        return self.gateway.runner.run(run())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.call("GET", path, **options)
+
+    @property
+    def owner(self) -> str:
+        return session_owner(self.jar["dermis_session"]) or ""
+
+    def case(self, image: bytes) -> str:
+        """Return the id of a finished case of this browser's, with a heatmap."""
+        response = self.call("POST", "/v1/cases", files={"images": image})
+        assert response.status_code == 202, response.text
+        case_id: str = response.json()["id"]
+        outcome = Outcome(
+            case_id=case_id, finished_at=NOW, kind=OutcomeKind.DIFFERENTIAL, model=MODEL, heatmaps=(HEATMAP,)
+        )
+        store = self.gateway.store
+        assessed = Assessed(case_id=case_id, assessed_at=NOW, images=())
+        store.put_once(fact_key(self.owner, case_id, "assessed"), assessed.model_dump_json().encode())
+        store.put_once(fact_key(self.owner, case_id, "outcome"), outcome.model_dump_json().encode())
+        store.put_once(image_key(self.owner, case_id, 1, "prepared"), image)
+        store.put_once(heatmap_key(self.owner, case_id, HEATMAP, MODEL), b"heatmap")
+        return case_id
+
+
+@pytest.fixture
+def offered(gateway: Any) -> Any:
+    """A gateway that offers people the page, and serves no other caller without a key."""
+    gateway.settings |= {"keyless": False, "sessions": True}
+    return gateway
+
+
+@pytest.fixture
+def browser(offered: Any) -> Browser:
+    return visiting(offered)
+
+
+def visiting(gateway: Any) -> Browser:
+    """Return a browser that has opened the page."""
+    browser = Browser(gateway)
+    assert browser.get("/").status_code == 200
+    return browser

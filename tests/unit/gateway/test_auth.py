@@ -27,8 +27,6 @@ from dermis.shared.batches import (
 from dermis.shared.bundles import point, publish
 from dermis.shared.case import (
     Assessed,
-    Heatmap,
-    ModelRef,
     Outcome,
     OutcomeKind,
     case_key,
@@ -41,7 +39,7 @@ from dermis.shared.ids import new_id
 from dermis.shared.manifest import VersionRef
 from dermis.shared.uploads import UPLOADS_PREFIX, upload_key
 from dermis.standalone import demo
-from tests.unit.gateway.conftest import ALL, NOW, new_key
+from tests.unit.gateway.conftest import ALL, HEATMAP, MODEL, NOW, new_key
 
 DESCRIBED = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
@@ -57,9 +55,8 @@ PREFLIGHT = {
     "Access-Control-Request-Method": "GET",
     "Access-Control-Request-Headers": "authorization",
 }
-MODEL = ModelRef(name="m", version=1, purpose="demo")
-HEATMAP = Heatmap(n=1, condition="ECZEMA", place=0)
 ROW = "A row of somebody"
+SHARE = "share_01k9x4q7e8f3rtw5m2c6b0dvza"
 UPLOAD = "upload_01k9x4q7e8f3rtw5m2c6b0dvza"
 JUDGED = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
 SOURCE = "gs://source"
@@ -100,7 +97,8 @@ def whole_batch(gateway: Any, owner: str) -> str:
 
 def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza") -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
-    return path.format_map({"case_id": case_id, "batch_id": batch_id, "n": 1, "version": 1, "upload_id": UPLOAD})
+    ids = {"case_id": case_id, "batch_id": batch_id, "upload_id": UPLOAD, "share_id": SHARE}
+    return path.format_map({**ids, "n": 1, "version": 1})
 
 
 def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
@@ -110,6 +108,7 @@ def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
     bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("POST", "/v1/cases"): {"files": {"images": jpeg}},
         ("POST", "/v1/cases/{case_id}/feedback"): {"json": {"helpful": True}},
+        ("POST", "/v1/cases/{case_id}/shares"): {"json": {}},
         ("POST", "/v1/images:assess"): {"files": {"image": jpeg}},
         ("POST", "/v1/uploads"): {"content": jpeg, "headers": {"Content-Type": "image/jpeg"}},
         ("POST", "/v1/batches"): {
@@ -126,7 +125,8 @@ def scope_of(method: str, path: str) -> Scope:
         return Scope.ADMIN
     if path.startswith(("/v1/models", "/v1/conditions", "/v1/promotions")):
         return Scope.MODELS_READ
-    return Scope.CASES_READ if method in READS else Scope.CASES_WRITE
+    reads = method in READS and not path.endswith("/shares")
+    return Scope.CASES_READ if reads else Scope.CASES_WRITE
 
 
 def test_every_route_needs_the_scope_that_fits_what_it_does_or_is_listed_as_open() -> None:
@@ -227,7 +227,8 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
         assert mine.is_success
         signs = {"/v1/cases": case_id, "/v1/batches": ROW if path.endswith("/results") else batch_id}
         shown = [sign for start, sign in signs.items() if path.startswith(start)]
-        assert all(sign in mine.text for sign in shown) or mine.content in (b"heatmap", jpeg)
+        whole = (b"heatmap", jpeg, b'{"shares":[]}')
+        assert all(sign in mine.text for sign in shown) or mine.content in whole
 
 
 def _shape(response: httpx.Response, *ids: str) -> str:
@@ -371,11 +372,13 @@ class TestRates:
             _, header = new_key(keyed)
             assert keyed.get("/v1/cases", headers=header).status_code == 200
 
-    def test_without_a_key_addresses_are_counted_only_if_that_is_set(self, gateway: Any) -> None:
+    def test_without_a_key_addresses_are_counted_unless_that_is_off(self, gateway: Any) -> None:
         gateway.settings["list_public"] = True
+        assert gateway.get("/v1/cases").headers["ratelimit-policy"] == '"address";q=600;w=60'
+        gateway.guard, gateway.settings["keyless_rate_per_minute"] = None, 0
         for _ in range(3):
             assert "ratelimit" not in gateway.get("/v1/cases").headers
-        gateway.guard, gateway.settings["keyless_rate_per_minute"] = None, 1
+        gateway.guard, gateway.settings["keyless_rate_per_minute"] = None, 2
         assert [gateway.get("/v1/cases").status_code for _ in range(2)] == [200, 429]
 
     def test_refused_callers_and_probes_are_not_counted(self, keyed: Any) -> None:

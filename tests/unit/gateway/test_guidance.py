@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -67,6 +68,7 @@ MAPPED = sorted(
     }
 )
 DEMO = Manifest.model_validate_json((demo.BUNDLE / MANIFEST_FILE).read_bytes())
+BODIES = {"www.nhs.uk", "dermnetnz.org", "medlineplus.gov", "www.aad.org", "www.cdc.gov"}
 TREATMENTS = (
     "steroid cortison antibiotic antifungal antihistamine cream ointment tablet pill dose ibuprofen paracetamol "
     "retinoid surgery laser"
@@ -123,6 +125,75 @@ def test_each_entry_is_complete_short_and_names_no_treatment() -> None:
         assert all(text.endswith(".") and len(text) < 320 for text in texts), entry.id
         assert entry.on_lighter_skin != entry.on_darker_skin
         assert not [word for word in TREATMENTS.split() if word in " ".join(texts).lower()], entry.id
+
+
+def test_self_care_is_complete_and_names_no_treatment() -> None:
+    for care in guidance().of_everyone():
+        lines = [*care.do, *care.avoid, *care.routine]
+        assert all(2 <= len(part) <= 4 for part in (care.do, care.avoid, care.routine)), care.id
+        assert all(line.endswith(".") and len(line) < 110 for line in lines), care.id
+        assert not [word for word in TREATMENTS.split() if word in " ".join(lines).lower().split()], care.id
+
+
+def test_every_source_has_an_address_of_a_public_body() -> None:
+    entries = [guidance().of_condition("X", entry.names[0]).guidance for entry in guidance().entries]
+    links = [link for entry in (*entries, guidance().of_general()) for link in entry.links]
+    links += [link for care in guidance().of_everyone() for link in care.links]
+    assert {urlsplit(link.url).hostname for link in links} <= BODIES
+    assert {link.name for link in links} == set(guidance().addresses)
+    broken = guidance().model_dump()
+    del broken["addresses"]["NHS, Acne"]
+    with pytest.raises(ValidationError, match="'NHS, Acne' has no address"):
+        Guidance.model_validate(broken)
+
+
+def test_each_condition_has_self_care_but_growths_and_what_no_one_should_treat_alone() -> None:
+    without = {entry.id for entry in guidance().entries if entry.self_care is None}
+    assert {entry.id for entry in guidance().entries if entry.growth} == {"BENIGN_GROWTH", "CANCER_OR_PRECURSOR"}
+    assert without == {
+        "BENIGN_GROWTH",
+        "CANCER_OR_PRECURSOR",
+        "BLISTERING_DISEASE",
+        "BRUISE_OR_PURPURA",
+        "GRANULOMA_ANNULARE",
+    }
+    broken = guidance().model_dump()
+    broken["entries"][0]["self_care"] = "NONE_OF_THESE"
+    with pytest.raises(ValidationError, match="'NONE_OF_THESE' is not in the file"):
+        Guidance.model_validate(broken)
+
+
+def _care(shown: Outcome) -> list[str]:
+    return [care.id for care in guidance().self_care_of(shown)]
+
+
+def test_self_care_is_that_of_the_prediction_set_each_once() -> None:
+    shown = outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Irritant Contact Dermatitis", "Psoriasis")
+    assert _care(shown) == ["ECZEMA", "PSORIASIS"]
+    told = guidance().of_outcome(shown, SelfReport())
+    assert [care.id for care in told.self_care] == ["ECZEMA", "PSORIASIS"]
+    assert told.skin_care == guidance().skin_care
+    assert [link.name for link in told.conditions[0].guidance.links] == told.conditions[0].guidance.sources
+
+
+FLAG = RedFlag(flag="GROWTH", text="Soon.", urgency=Urgency.SOON)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Melanoma"),
+        outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Benign growth"),
+        outcome(OutcomeKind.DIFFERENTIAL, "Eczema", red_flags=(FLAG,)),
+        outcome(OutcomeKind.ABSTENTION, "Eczema"),
+        outcome(OutcomeKind.REJECTION),
+        outcome(OutcomeKind.DIFFERENTIAL, "Eczema", purpose="demo"),
+    ],
+    ids=["cancer", "growth", "red flag", "abstention", "rejection", "demo"],
+)
+def test_there_is_no_self_care_where_it_could_keep_someone_from_a_doctor_or_has_no_ground(shown: Outcome) -> None:
+    assert _care(shown) == []
+    assert guidance().of_outcome(shown, SelfReport()).skin_care == []
 
 
 def test_a_name_may_stand_in_one_entry_only() -> None:

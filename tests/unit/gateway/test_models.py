@@ -26,8 +26,8 @@ from dermis.shared.case import (
     image_key,
     open_key,
 )
-from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, VersionRef
-from dermis.standalone import demo
+from dermis.shared.manifest import CURRENT_KEY, EVALUATION_FILE, MANIFEST_FILE, VersionRef
+from dermis.standalone import demo, lesions
 from tests.support import evaluations
 from tests.unit.gateway.conftest import Gateway
 
@@ -216,6 +216,20 @@ def test_models_are_listed_with_the_current_one_marked(gateway: Gateway) -> None
 
 
 @pytest.mark.usefixtures("published")
+def test_a_model_says_what_it_knows_and_for_whom_it_was_measured(gateway: Gateway) -> None:
+    publish(gateway.store, lesions.BUNDLE)
+    drawings, growths = sorted(gateway.get("/v1/models").json()["models"], key=lambda model: model["name"])
+    for model, bundle in ((drawings, demo.BUNDLE), (growths, lesions.BUNDLE)):
+        manifest = json.loads((bundle / MANIFEST_FILE).read_bytes())
+        assert {**manifest["knowledge"], "not_measured": model["knowledge"]["not_measured"]} == model["knowledge"]
+        assert model["declines_unlike"] is True
+        assert any("skin cancer" in each for each in model["knowledge"]["unknown"])
+    assert drawings["knowledge"]["not_measured"] == drawings["malignant"] == []
+    assert growths["knowledge"]["not_measured"] == ["FST_V_VI"]
+    assert {"MELANOMA", "BASAL_CELL_CARCINOMA"} <= set(growths["malignant"])
+
+
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("path", ["2/evaluation", "1/evaluation?name=other"])
 def test_a_model_that_is_not_there_is_not_found(gateway: Gateway, path: str) -> None:
     response = gateway.get(f"/v1/models/{path}")
@@ -255,7 +269,7 @@ def test_promotions_are_listed_the_newest_first_page_by_page(gateway: Gateway) -
 
 @pytest.mark.usefixtures("published")
 def test_the_models_page_tells_what_was_promoted_why_and_what_was_waived(gateway: Gateway) -> None:
-    assert "No promotion is recorded" in gateway.get("/ops/models").text
+    assert "No promotion is noted" in gateway.get("/ops/models").text
     ids = [promotion(gateway.store, n) for n in range(10)]
     ids.append(
         promotion(
@@ -302,8 +316,8 @@ def test_a_model_is_shown_on_each_data_set_that_it_was_measured_on(gateway: Gate
     assert links == ["ab" * 8, "cd" * 8]
     other, remembered = (gateway.get(f"/ops/models/dermis/1?data={on}") for on in links)
     assert "another clinic&#39;s" in other.text
-    assert "how well it remembers" not in other.text
-    assert "how well it remembers" in remembered.text
+    assert "how well it recalls" not in other.text
+    assert "how well it recalls" in remembered.text
     assert gateway.get(f"/ops/models/dermis/1?data={'ef' * 8}").status_code == 404
     gateway.store.put_once(f"evaluations/{'12' * 8}/dermis/1/evaluation.json", b"{")
     assert gateway.get(f"/ops/models/dermis/1?data={'12' * 8}").status_code == 404

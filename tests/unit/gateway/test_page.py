@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import string
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +13,15 @@ import pytest
 
 from dermis.gateway.guidance import guidance
 from dermis.gateway.web.languages import LANGUAGES, language_of, texts
-from dermis.gateway.web.page import QUESTIONS, SEVERAL
+from dermis.gateway.web.page import _SAID_BY_TEMPLATES, QUESTIONS, SEVERAL
 from dermis.gateway.web.reports import read, words
+from dermis.shared.bundles import point, publish
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, Notice, OutcomeKind, Status, Urgency
+from dermis.shared.images.formats import ImageRefusal
+from dermis.shared.manifest import CURRENT_KEY, MANIFEST_FILE, VersionRef
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import SelfReport, ShotType
+from dermis.standalone import demo
 from dermis.worker.core import notices
 from dermis.worker.core.quality import Reason
 from dermis.worker.core.red_flags import RULES
@@ -58,6 +63,16 @@ def test_the_guidance_is_there_in_every_other_language(language: str) -> None:
     groups = {node["name"] for node in taxonomy["parents"] + taxonomy["groups"]}
     assert set(other["names"]) == {name for entry in entries for name in entry.names} | groups
     assert len(other["skin_care"]) == len(english.skin_care)
+    assert set(other["self_care"]) == {care.id for care in english.self_care}
+    for care in english.self_care:
+        texts_of = other["self_care"][care.id]
+        assert set(texts_of) == {"name", "do", "avoid", "routine"}
+        assert [len(texts_of[part]) for part in ("do", "avoid", "routine")] == [
+            len(care.do),
+            len(care.avoid),
+            len(care.routine),
+        ]
+    assert set(other["addresses"]) <= set(english.addresses)
     for entry in other["entries"].values():
         assert set(entry) == {"text", "next_step", "on_lighter_skin", "on_darker_skin"}
         assert all(entry.values())
@@ -91,6 +106,15 @@ def test_no_text_is_left_that_nobody_says() -> None:
         if key not in built and not any(key.startswith(start) for start in built if start.endswith("."))
     ]
     assert unsaid == []
+
+
+def test_what_templates_alone_say_is_said_by_no_script() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in WEB.glob("assets/**/*.js"))
+    assert [
+        key
+        for key in _SAID_BY_TEMPLATES
+        if key not in texts("en") or re.search(rf"""["'`]{re.escape(key)}["'`]""", code)
+    ] == []
 
 
 @pytest.mark.parametrize("field", QUESTIONS)
@@ -138,8 +162,10 @@ def test_a_page_is_compressed_for_those_who_take_that(gateway: Any, accepted: st
 
 
 def test_a_page_says_to_HEAD_what_it_says_to_GET(gateway: Any) -> None:
+    gateway.settings |= {"session_rate_per_minute": 0, "keyless_rate_per_minute": 0}
     for path in PAGES:
-        head, page = gateway.call("HEAD", path), gateway.get(path)
+        session = {"Cookie": f"dermis_session={'s' * 43}"}
+        head, page = (gateway.call(method, path, headers=session) for method in ("HEAD", "GET"))
         assert (head.status_code, head.headers) == (page.status_code, page.headers)
     refused = gateway.call("DELETE", "/ops/models")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
@@ -210,7 +236,7 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [path for path in PAGES if path != "/cases/case_x"])
 def test_where_every_caller_needs_a_key_the_page_says_so(gateway: Any, path: str) -> None:
     gateway.settings["keyless"] = False
     response = gateway.get(path)
@@ -222,10 +248,10 @@ def test_where_every_caller_needs_a_key_the_page_says_so(gateway: Any, path: str
 @pytest.mark.parametrize(
     ("days", "english", "spanish"),
     [
-        (30, "erased by itself after 30 days", "se borra solo a los 30 días"),
-        (1, "erased by itself after a day", "se borra solo al cabo de un día"),
+        (30, "we delete it after 30 days", "lo borramos a los 30 días"),
+        (1, "we delete it after a day", "lo borramos al cabo de un día"),
         (0, "kept until you erase it", "se guarda hasta que usted lo borre"),
-        (0.5, "erased by itself after 0.5 days", "se borra solo a los 0.5 días"),
+        (0.5, "we delete it after 0.5 days", "lo borramos a los 0.5 días"),
     ],
 )
 def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, spanish: str, gateway: Any) -> None:
@@ -239,7 +265,8 @@ def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, s
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
-    later = re.compile(r"guidance\..*|sample\.json")  # fetched when a result needs them
+    # Fetched when a result needs them, by other pages, or in place of the scripts; the red flags are part of the page.
+    later = re.compile(r"guidance\..*|sample\.json|doctor\.js|red_flags\.json|pages\.css|plain\.css")
     files = [path for path in WEB.glob("assets/**/*") if path.is_file() and not later.fullmatch(path.name)]
     assets = [path.read_bytes() for path in files]
     page = gateway.get(f"/?lang={language}").content
@@ -252,3 +279,91 @@ def test_an_interval_that_does_not_hold_its_value_is_not_shown_as_its_own() -> N
         intervals={"top_1": [0.4, 0.6], "expected_calibration_error": [0.024, 0.067]},
     )
     assert [figure.interval for figure in read(report).overall] == [(0.4, 0.6), None]
+
+
+@pytest.mark.parametrize(("purpose", "shown"), [("demo", True), ("research", False), (None, False)])
+def test_the_page_says_before_the_first_tap_that_a_demo_answers(
+    gateway: Any, tmp_path: Path, purpose: str | None, shown: bool
+) -> None:
+    if purpose:
+        bundle = tmp_path / "bundle"
+        shutil.copytree(demo.BUNDLE, bundle)
+        manifest = json.loads((bundle / MANIFEST_FILE).read_text(encoding="utf-8")) | {"purpose": purpose}
+        (bundle / MANIFEST_FILE).write_text(json.dumps(manifest), encoding="utf-8")
+        publish(gateway.store, bundle)
+        point(gateway.store, VersionRef(name="dermis", version=1))
+    for path in ("/", "/cases/case_x", "/?lang=es"):
+        banner = re.search(r'<p class="demo-banner"[^>]*>', gateway.get(path).text)
+        assert banner is not None
+        assert ("hidden" not in banner[0]) is shown
+
+
+def test_a_store_that_can_not_be_read_leaves_the_page_as_it_is(gateway: Any) -> None:
+    gateway.store.put_once(CURRENT_KEY, b"no JSON")
+    page = gateway.get("/")
+    assert page.status_code == 200
+    assert "<form" in page.text
+
+
+# What the page never asks for, what only another client gets wrong, and what asks to wait as every 429 and 503 does.
+IN_GENERAL_WORDS = {
+    "BODY",
+    "BODY_TOO_LARGE",
+    "BROKER_UNAVAILABLE",
+    "CASE_NOT_FOUND",
+    "CONDITION",
+    "CONTENT_TYPE",
+    "CROSS_SITE",
+    "ERASED",
+    "FACT_BROKEN",
+    "FEEDBACK_FULL",
+    "FIELD_TOO_LARGE",
+    "FORM_BROKEN",
+    "FORM_FIELD",
+    "HOST",
+    "JSON",
+    "JUDGING_TOO_MANY",
+    "KEY_INVALID",
+    "LINKS_FULL",
+    "KEY_NEEDED",
+    "LISTING_OFF",
+    "NOT_FINISHED",
+    "NO_HEATMAP",
+    "NO_PREPARED_IMAGE",
+    "QUEUE_BUSY",
+    "SCOPE",
+    "TAKEN_BACK",
+    "IDEMPOTENCY_KEY_REUSED",
+    "IMAGE_COUNT",
+    "UPLOAD_USED",
+    "UPLOAD_NOT_FOUND",
+    "UPLOAD_EXPIRED",
+    "TRUE",
+    "UPLOADS_BUSY",
+    "UPLOADS_TOO_MANY",
+}
+WAY_OF_A_CASE = (
+    "adapters/broker.py",
+    "auth.py",
+    "body.py",
+    "dependencies.py",
+    "door.py",
+    "facts.py",
+    "form.py",
+    "image_uploads.py",
+    "pipeline.py",
+    "plain_form.py",
+    "routes/cases.py",
+    "routes/images.py",
+    "shares.py",
+    "submission.py",
+    "uploads.py",
+)
+
+
+def test_people_read_the_pages_own_words_on_every_refusal_that_they_may_meet() -> None:
+    code = "".join((WEB.parent / file).read_text(encoding="utf-8") for file in WAY_OF_A_CASE)
+    reasons = set(re.findall(r'"((?!DERMIS_)[A-Z]{2,}(?:_[A-Z]+)*)"', code)) | set(ImageRefusal)
+    worded = {key.removeprefix("refusal.") for key in texts("en") if key.startswith("refusal.")} - {"busy", "other"}
+    assert worded <= reasons
+    assert reasons - worded == IN_GENERAL_WORDS

@@ -227,6 +227,16 @@ class SeenInTraining(ReportModel):
     how: str
 
 
+class AnsweredByType(ReportModel):
+    """
+    The share answered of the `n` cases whose Fitzpatrick type is known: where people tell it, and where nobody does.
+    """
+
+    n: int
+    with_type: Figure
+    without_type: Figure
+
+
 class EvaluationReport(ReportModel):
     """
     How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`.
@@ -261,6 +271,7 @@ class EvaluationReport(ReportModel):
     human_agreement: GraderAgreement = GraderAgreement(n=0)
     seen_in_training: SeenInTraining | None = None
     malignant: tuple[MalignantRow, ...] = ()
+    answered_by_type: AnsweredByType | None = None
     benign_with_malignant: Figure | None = None
     """The share of benign cases whose set holds a malignant condition."""
     grouped_answers: tuple[GroupedAnswersRow, ...] = ()

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 
 from typeid import TypeID
+from uuid_utils import UUID
 
 _LAST_MS = datetime.max.replace(tzinfo=UTC).timestamp() * 1000
 _ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -14,6 +15,11 @@ _CASE_ID = re.compile(r"case_[0-7][0-9a-hjkmnp-tv-z]{25}")
 def new_id(kind: str) -> str:
     """Return a new id of `kind`, for example "case"; ids made later sort later."""
     return str(TypeID(prefix=kind))
+
+
+def id_of_digest(kind: str, digest: bytes) -> str:
+    """Return the id of `kind` that the first 16 bytes of a digest make; it tells no time."""
+    return str(TypeID.from_uuid(UUID(bytes=digest[:16]), prefix=kind))
 
 
 def made_at(text: str) -> datetime:

@@ -10,9 +10,10 @@ from dermis.data.generated.as_scin import write_as_scin
 from dermis.data.scin.taxonomy import load_taxonomy
 from dermis.shared.stores.disk import DiskStore
 from dermis.trainer.benchmarks import scin
-from dermis.trainer.benchmarks.grouped_answers import FLAT, GROUPED, PRIOR, run_grouped_answers
+from dermis.trainer.benchmarks.grouped_answers import PRIOR, run_grouped_answers
 from dermis.trainer.benchmarks.scin import ANSWERS
 from dermis.trainer.cli.benchmark import benchmark
+from dermis.trainer.evaluation.grouped_answers import FLAT, GROUPED
 
 pytestmark = pytest.mark.trainer
 

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from dermis.shared.errors import DermisError
 from dermis.shared.evaluation import EvaluationReport
-from dermis.shared.manifest import MalignantRule, OutlierRule, PredictionSets
+from dermis.shared.manifest import Knowledge, MalignantRule, OutlierRule, PredictionSets, TextureRule
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.fit import CalibrationTargets
 from dermis.trainer.calibration.outliers import fit_outliers
@@ -21,6 +21,7 @@ from dermis.trainer.calibration.temperature import temperature
 from dermis.trainer.evaluation import comparison as module
 from dermis.trainer.evaluation.decisions import at, by_other_folds, decided
 from dermis.trainer.evaluation.page import as_html
+from dermis.trainer.evaluation.predictions import from_bytes, to_bytes
 from dermis.trainer.evaluation.report import evaluate
 from dermis.trainer.evaluation.slices import slices
 from dermis.trainer.model.bundle import as_json
@@ -147,6 +148,38 @@ def test_strangers_are_abstained_on_and_a_case_without_an_image_is_not_scored(ma
     found = document_of(dataclasses.replace(made, embedding=embedding), of=knowing, outliers=fitted)
     assert found["overall"]["out_of_distribution"]["value"] == pytest.approx(strange.mean(), abs=1e-4)
     assert isinstance(rule, OutlierRule)
+
+
+def test_cases_of_strange_texture_are_abstained_on_and_counted_by_tone(made: Any) -> None:
+    score = np.zeros(len(made))
+    score[:40], score[40:50] = 9, np.nan
+    knowing = manifest(textures=TextureRule(threshold=1, false_alarms=0.02, calibrated_on=100))
+    scored = dataclasses.replace(made, texture_score=score)
+    judged, strange = decided(knowing, scored)
+    assert strange.tolist() == [True] * 40 + [False] * 360
+    assert not judged.answered[:40].any()
+    assert judged.answered[50:].any()
+    report = document_of(scored, of=knowing)
+    assert report["overall"]["out_of_distribution"]["value"] == pytest.approx(0.1)
+    for scale in ("monk_bin", "fitzpatrick_self"):
+        for row in report["slices"][scale]:
+            here = np.array(made.slices[scale]) == row["value"]
+            assert row["out_of_distribution"] == pytest.approx(strange[here].mean(), abs=1e-4)
+    assert from_bytes(to_bytes(scored)).texture_score == pytest.approx(score, nan_ok=True)
+    assert from_bytes(to_bytes(made)).texture_score is None
+
+
+def test_the_share_answered_is_stated_with_and_without_a_type(made: Any) -> None:
+    few = Knowledge(kind="drawings", measured_on={"FST_I_II": 100, "FST_III_IV": 100, "FST_V_VI": 4})
+    shares = document_of(made, of=manifest(knowledge=few))["answered_by_type"]
+    types = np.array(made.slices["fitzpatrick_self"])
+    reported = types != "NOT_GIVEN"
+    assert shares["n"] == reported.sum()
+    dark = np.isin(types, ("FST5", "FST6"))
+    without, _ = decided(manifest(), made, types=[None] * len(made))
+    assert shares["without_type"]["value"] == pytest.approx(without.answered[reported].mean(), abs=1e-4)
+    assert shares["with_type"]["value"] < shares["without_type"]["value"] - dark[reported].mean() / 2
+    assert shares["with_type"]["interval"] is not None
 
 
 def test_what_has_no_known_condition_is_counted_and_left_out(made: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dermis.shared.bundles import point, read_current, versions
+from dermis.shared.bundles import point, publish, read_current, versions
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import (
     CURRENT_KEY,
@@ -24,6 +24,7 @@ from dermis.shared.manifest import (
 from dermis.shared.ports import BlobConflict
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
+from dermis.standalone import lesions
 from dermis.trainer.cli.models import models
 from dermis.trainer.cli.models import promote as promote_command
 from dermis.trainer.cli.models import rollback as rollback_command
@@ -385,6 +386,18 @@ def test_the_commands_promote_list_show_and_roll_back(on_disk: tuple[DiskStore, 
     said = run(rollback_command, *where, "--json")
     assert json.loads(said.output)["action"] == "ROLLED_BACK"
     assert read_current(store).current == ref(1)
+
+
+def test_show_says_what_a_version_knows(tmp_path: Path) -> None:
+    disk = DiskStore(tmp_path / "store")
+    manifest = publish(disk, lesions.BUNDLE)
+    said = run(models, "--store", (tmp_path / "store").as_uri(), "show", "lesions/1").output
+    assert f"knows: {manifest.knowledge.kind}\n" in said
+    assert "it can't rule out skin cancer" in said
+    assert "measured on (Fitzpatrick, estimated): FST_I_II " in said
+    assert "no answer for: FST_V_VI\n" in said
+    assert "declines photos unlike those of training: by embedding\n" in said
+    assert manifest.knowledge.kind in run(models, "--store", (tmp_path / "store").as_uri()).output
 
 
 @pytest.mark.parametrize("seen", [{"cases": "some"}, {"of": 3}, [1]])

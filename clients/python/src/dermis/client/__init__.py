@@ -1,24 +1,20 @@
 """Client of the dermis HTTP API, `Client` and `AsyncClient`; dermis is not a medical device."""
 
 from dermis.client.answers import (
-    Batch,
-    BatchResult,
-    BatchSummary,
     Case,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
-    ModelSummary,
     Outcome,
-    Promotion,
     QualityReport,
 )
 from dermis.client.asynchronous import AsyncClient
+from dermis.client.batches import Batch, BatchResult, BatchSummary
 from dermis.client.blocking import Client
 from dermis.client.errors import ApiError, FieldFault
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import Event
 from dermis.client.images import Image
+from dermis.client.models import ConditionList, ModelSummary, Promotion
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 __all__ = [

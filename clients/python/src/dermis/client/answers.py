@@ -54,14 +54,6 @@ class CaseImage(ResponseModel):
     quality: QualityReport | None
 
 
-class ImageUpload(ResponseModel):
-    """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
-
-    id: str
-    expires_at: datetime
-    quality: QualityReport | None
-
-
 class Failure(ResponseModel):
     """Why a case could not be finished: a fault of the system, not of the images."""
 
@@ -205,6 +197,22 @@ class Outcome(ResponseModel):
     urgency_threshold: float | None = None
 
 
+class SourceLink(ResponseModel):
+    name: str
+    url: str
+
+
+class SelfCare(ResponseModel):
+    """What people can do themselves for a group of conditions, and a routine of skin care."""
+
+    id: str
+    name: str
+    do: list[str]
+    avoid: list[str]
+    routine: list[str]
+    links: list[SourceLink] = []
+
+
 class GuidanceEntry(ResponseModel):
     """What may be said of a condition in plain words, without any treatment."""
 
@@ -215,6 +223,8 @@ class GuidanceEntry(ResponseModel):
     on_lighter_skin: str
     on_darker_skin: str
     sources: list[str]
+    links: list[SourceLink] = []
+    self_care: str | None = None
 
 
 class ConditionGuidance(ResponseModel):
@@ -251,6 +261,7 @@ class CaseGuidance(ResponseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = []
     clinical_review: str
 
 
@@ -271,6 +282,7 @@ class Case(ResponseModel):
     guidance: CaseGuidance | None
     failure: Failure | None
     notice: str
+    access: str = "OWNER"
 
     @property
     def is_closed(self) -> bool:
@@ -298,134 +310,3 @@ class FeedbackKept(ResponseModel):
     helpful: bool | None = None
     condition: str | None = None
     confirmed_by: str | None = None
-
-
-class Condition(ResponseModel):
-    id: str
-    name: str
-
-
-class ModelSummary(ResponseModel):
-    """A version of a model; cases are answered with the `current` one.
-
-    `coverage`: share of cases whose set is made to hold the condition.
-    """
-
-    name: str
-    version: int
-    purpose: str
-    current: bool
-    conditions: list[Condition]
-    image_size: int
-    coverage: float
-    evaluation: str
-
-
-class ModelList(ResponseModel):
-    models: list[ModelSummary]
-
-
-class ConditionList(ResponseModel):
-    """The conditions of the current model with their guidance; `model` is its name and version, None without one."""
-
-    model: str | None
-    conditions: list[ConditionGuidance]
-    general: GuidanceEntry
-    skin_care: list[str]
-    clinical_review: str
-    notice: str
-
-
-class ComparedGroup(ResponseModel):
-    """How a version did beside another one, on the same `n` cases of a group (`overall`, or SCALE=GROUP)."""
-
-    name: str
-    n: int
-    independent: int
-    current: float | None
-    candidate: float | None
-    gain: float | None
-    interval: Interval | None
-    verdict: str
-
-
-class Waived(ResponseModel):
-    """A group with too few cases to judge that someone let pass, and why."""
-
-    group: str
-    reason: str
-
-
-class Promotion(ResponseModel):
-    """A change of the current model that was asked for; `action` PROMOTED, ROLLED_BACK or REFUSED (with `reasons`)."""
-
-    id: str
-    at: datetime
-    action: str
-    model: str
-    over: str | None
-    data: str | None
-    compared_with: str | None
-    measure: str
-    overall: ComparedGroup | None
-    tones: list[ComparedGroup]
-    waivers: list[Waived]
-    lower_purpose: bool
-    reasons: list[str]
-
-
-class PromotionList(ResponseModel):
-    promotions: list[Promotion]
-    next_cursor: str | None
-
-
-class Batch(ResponseModel):
-    """A batch.
-
-    `status` RUNNING or FINISHED, `rows_done` grows in steps of `step`, `failed` names steps that can't be done and why.
-    """
-
-    id: str
-    status: str
-    created_at: datetime
-    rows: int
-    rows_done: int
-    step: int
-    failed: dict[int, str]
-    results: str
-
-
-class BatchSummary(ResponseModel):
-    id: str
-    created_at: datetime
-    rows: int
-
-
-class BatchList(ResponseModel):
-    batches: list[BatchSummary]
-    next_cursor: str | None
-
-
-class AssessedImage(ResponseModel):
-    """`phash`: 64 bits as 16 hex digits, None if the image could not be decoded."""
-
-    n: int
-    quality: QualityReport
-    phash: str | None = None
-
-
-class RowFault(ResponseModel):
-    """Why a row has no outcome, and what to do about it."""
-
-    reason: str
-    detail: str
-
-
-class BatchResult(ResponseModel):
-    """What became of a row: `outcome`, or `fault` where its images could not be read from the source."""
-
-    row: int
-    name: str
-    images: list[AssessedImage] = []
-    outcome: Outcome | None = None
-    fault: RowFault | None = None

@@ -13,26 +13,19 @@ from pydantic import BaseModel, ValidationError
 
 from dermis.client import retry
 from dermis.client.answers import (
-    Batch,
-    BatchList,
-    BatchResult,
-    BatchSummary,
     Case,
     CaseList,
     CaseSummary,
-    ConditionList,
     FeedbackKept,
-    ModelList,
-    ModelSummary,
-    Promotion,
-    PromotionList,
     QualityReport,
 )
+from dermis.client.batches import Batch, BatchList, BatchResult, BatchSummary
 from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
 from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
+from dermis.client.models import ConditionList, ModelList, ModelSummary, Promotion, PromotionList
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 M = TypeVar("M", bound=BaseModel)

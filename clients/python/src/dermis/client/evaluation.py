@@ -175,6 +175,32 @@ class SeenInTraining(ResponseModel):
     how: str
 
 
+class GroupedAnswersRow(ResponseModel):
+    """Answers of one kind (over groups, flat sets, the prior's) to `n` cases, all or one `value` of a `slice`.
+
+    `coverage`: the weight of the reference differential under the answer; `answered`: the share that is no abstention;
+    `leaves`: how many conditions an answer holds, an abstention all; `levels`: the share answered at each level.
+    """
+
+    answers: str
+    slice: str = ""
+    value: str = ""
+    n: int
+    groups: int
+    coverage: Figure
+    answered: Figure
+    leaves: Figure
+    levels: dict[str, float]
+
+
+class AnsweredByType(ResponseModel):
+    """The share answered of the `n` cases whose Fitzpatrick type is known: where people tell it, where nobody does."""
+
+    n: int
+    with_type: Figure
+    without_type: Figure
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -210,7 +236,9 @@ class EvaluationReport(ResponseModel):
     human_agreement: GraderAgreement = GraderAgreement(n=0)
     seen_in_training: SeenInTraining | None = None
     malignant: tuple[MalignantRow, ...] = ()
+    answered_by_type: AnsweredByType | None = None
     benign_with_malignant: Figure | None = None
+    grouped_answers: list[GroupedAnswersRow] = Field(default_factory=list)
 
 
 class Evaluation(ResponseModel):

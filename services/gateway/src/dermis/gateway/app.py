@@ -16,7 +16,7 @@ from dermis.gateway import openapi, problems
 from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.door import Door
 from dermis.gateway.middleware import Edge
-from dermis.gateway.routes import batches, cases, health, images, models, ops, page, uploads
+from dermis.gateway.routes import batches, cases, health, images, models, ops, page, shares, uploads
 from dermis.shared.audit import EVERY_SECONDS, Audit
 
 _ASSETS = Path(__file__).parent / "web" / "assets"
@@ -65,6 +65,7 @@ def create_app(parts: Dependencies) -> FastAPI:
     for router in (
         cases.router,
         images.router,
+        shares.router,
         uploads.router,
         batches.router,
         models.router,

@@ -1,21 +1,27 @@
-"""Who calls, what they may do, and how often: API keys (RFC 6750), held for half a minute, and a rate for each."""
+"""Who calls, what they may do, and how often: API keys (RFC 6750), sessions and links, and a rate for each.
+
+Keys are held for half a minute.
+"""
 
 import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.ports import Rates
 from dermis.gateway.problems import RefusedError
+from dermis.gateway.sessions import session_owner
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.shares import Shares, token_of
 from dermis.shared.api_keys import ApiKey, Scope, id_of, matches, read_key, read_revoked
-from dermis.shared.case import PUBLIC_OWNER
-from dermis.shared.errors import Kind
-from dermis.shared.ports import BlobStore
+from dermis.shared.case import PUBLIC_OWNER, fact_key
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import is_id
+from dermis.shared.ports import BlobStore, has
 from dermis.shared.telemetry import log
 
 _MOST_HELD = 10_000
@@ -24,49 +30,67 @@ KEYLESS_SCOPES = frozenset({Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_RE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a request shows of who sends it: the header of a key, a session's secret, a link's token, its address."""
+
+    authorization: str | None = None
+    session: str | None = None
+    link: str | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """`key_id` is the owner of all cases without a key where nobody named one."""
+    """`key_id` is whoever calls: a key, a session, a link, or the owner of all cases where nobody is named."""
 
     key_id: str
     owner: str
     scope: str
+    scopes: frozenset[str] = KEYLESS_SCOPES
+    by_key: bool = False
+    read_only: bool = False
+    """Comes by a link that lets see a case and nothing else."""
     address: str = ""
     rate_headers: tuple[tuple[str, str], ...] = ()
 
     @property
-    def keyless(self) -> bool:
-        return self.key_id == PUBLIC_OWNER
-
-    @property
     def line(self) -> str:
         """Who shares with others: a key's owner, or an address, which is kept as a digest."""
-        return (
-            f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}" if self.keyless else self.owner
-        )
+        return self.owner if self.by_key else f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
 
 
 class AccessGuard:
     """Lets a call in or says why not; what it knows of a key it knows for `key_cache_seconds`, of unknown keys too."""
 
     def __init__(
-        self, store: BlobStore, rates: Rates, settings: GatewaySettings, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: BlobStore,
+        rates: Rates,
+        settings: GatewaySettings,
+        *,
+        shares: Shares,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._rates = rates
         self._settings = settings
+        self._shares = shares
         self._clock = clock
         self._keys: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
 
-    async def admit(self, authorization: str | None, *, scope: str, address: str) -> Caller:
-        """Return who calls.
+    async def admit(self, credentials: Credentials, *, scope: str, case_id: str | None = None) -> Caller:
+        """Return who calls; `case_id` is the case that the call is about.
 
-        UNAUTHENTICATED without a valid key, PERMISSION without the scope, EXHAUSTED for too many calls.
-
-        `authorization` is the header; `address` the client's, for the rate of those without a key.
+        UNAUTHENTICATED without a valid key, PERMISSION without the scope, EXHAUSTED for too many calls, NOT_FOUND by a
+        link that opens this case no more.
         """
-        key = await self._key(authorization, address)
-        if not (key.may(scope) if key else scope in KEYLESS_SCOPES):
-            scopes_of_key = f"this key holds {', '.join(key.scopes)}" if key else "no key was sent"
+        caller = await self._caller(credentials, scope=scope, case_id=case_id)
+        if scope not in caller.scopes:
+            scopes_of_key = "no key was sent"
+            if caller.by_key:
+                scopes_of_key = f"this key holds {', '.join(sorted(caller.scopes))}"
+            elif caller.read_only:
+                scopes_of_key = "this link lets see one case, and nothing else"
             challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
             raise RefusedError(
                 Kind.PERMISSION,
@@ -74,32 +98,73 @@ class AccessGuard:
                 f"this needs the scope {scope}; {scopes_of_key}",
                 {"WWW-Authenticate": challenge},
             )
-        headers = await self._count(key, address)
-        if key is None:
-            return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, address=address, rate_headers=headers)
-        return Caller(key_id=key.key_id, owner=key.owner, scope=scope, rate_headers=headers)
+        return replace(caller, rate_headers=await self._count(caller))
 
-    async def check(self, authorization: str | None, address: str) -> None:
-        """Raise UNAUTHENTICATED if what let a long call in doesn't hold any more."""
-        await self._key(authorization, address)
+    async def check(self, credentials: Credentials, *, case_id: str | None = None) -> None:
+        """Raise UNAUTHENTICATED, or NOT_FOUND for a link, if what let a long call in doesn't hold any more."""
+        await self._caller(credentials, scope=Scope.CASES_READ, case_id=case_id)
 
     async def close(self) -> None:
         await self._rates.close()
 
-    async def _key(self, authorization: str | None, address: str) -> ApiKey | None:
-        """Return the key that a call carries, or None for one without where that is allowed."""
-        if authorization is None:
-            if self._settings.keyless:
-                return None
-            detail = "send an API key as `Authorization: Bearer <key>`; `dermis keys create` makes one"
-            raise RefusedError(Kind.UNAUTHENTICATED, "KEY_NEEDED", detail, {"WWW-Authenticate": _REALM})
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip()
-        key_id = id_of(token) if scheme.lower() == "bearer" else None
+    async def _caller(self, credentials: Credentials, *, scope: str, case_id: str | None) -> Caller:
+        """Return who calls: by a key or link in the header, by a link's cookie, by a session, or without any."""
+        authorization, address = credentials.authorization, credentials.address
+        if authorization is not None:
+            token = _bearer(authorization)
+            if token.startswith("share_"):
+                return await self._by_link(token, scope=scope, case_id=case_id, address=address)
+            key = await self._key(token, address)
+            scopes = frozenset(Scope if Scope.ADMIN in key.scopes else key.scopes)
+            return Caller(key_id=key.key_id, owner=key.owner, scope=scope, scopes=scopes, by_key=True, address=address)
+        if credentials.link is not None:
+            return await self._by_link(credentials.link, scope=scope, case_id=case_id, address=address)
+        if self._settings.offers_page and (session := session_owner(credentials.session or "")):
+            owner = session if await self._owns(case_id) else PUBLIC_OWNER
+            return Caller(key_id=session, owner=owner, scope=scope, address=address)
+        # Who may open the page may read of the models: it takes a cookie that anyone gets.
+        if self._settings.keyless or (self._settings.sessions and scope == Scope.MODELS_READ):
+            return Caller(key_id=PUBLIC_OWNER, owner=PUBLIC_OWNER, scope=scope, address=address)
+        detail = "send an API key as `Authorization: Bearer <key>`; `dermis keys create` makes one" + (
+            ", or open the page first and let it keep its cookie" if self._settings.sessions else ""
+        )
+        raise RefusedError(Kind.UNAUTHENTICATED, "KEY_NEEDED", detail, {"WWW-Authenticate": _REALM})
+
+    async def _owns(self, case_id: str | None) -> bool:
+        """Return whether a call by a session is about its own, and not about a case of callers without one."""
+        if case_id is None or not self._settings.keyless or not is_id("case", case_id):
+            return True
+        public = [fact_key(PUBLIC_OWNER, case_id, name) for name in ("received", "erased")]
+        return not any([await run_in_threadpool(has, self._store, key) for key in public])
+
+    async def _by_link(self, text: str, *, scope: str, case_id: str | None, address: str) -> Caller:
+        token, link = token_of(text), None
+        await self._check_unknown(address)
+        if token:
+            link = await run_in_threadpool(self._shares.open, token)
+        if token is None or link is None:
+            await self._note_unknown(address)
+            raise DermisError(
+                Kind.NOT_FOUND, "LINK_NOT_FOUND", "this link opens nothing; what it showed may have been erased"
+            )
+        if case_id is not None and case_id != token.case_id:
+            raise DermisError(Kind.NOT_FOUND, "CASE_NOT_FOUND", f"there is no case {case_id[:64]!r}")
+        scopes = {Scope.CASES_READ, Scope.CASES_WRITE} if link.may_erase else {Scope.CASES_READ}
+        return Caller(
+            key_id=link.share_id,
+            owner=token.owner,
+            scope=scope,
+            scopes=frozenset(scopes) if case_id else frozenset(),
+            read_only=not link.may_erase,
+            address=address,
+        )
+
+    async def _key(self, token: str, address: str) -> ApiKey:
+        """Return the key that a call carries."""
+        key_id = id_of(token)
         key = await self._find(key_id, address) if key_id else None
         if key is None or not matches(key, token):
-            if self._settings.unknown_keys_per_minute:
-                await self._rates.hit(f"unknown:{address}", per_minute=self._settings.unknown_keys_per_minute)
+            await self._note_unknown(address)
             detail = "the API key is not known, or was revoked; send a valid one as `Authorization: Bearer <key>`"
             raise RefusedError(
                 Kind.UNAUTHENTICATED, "KEY_INVALID", detail, {"WWW-Authenticate": f'{_REALM}, error="invalid_token"'}
@@ -124,12 +189,15 @@ class AccessGuard:
                 self._keys.popitem(last=False)
         return key
 
+    async def _note_unknown(self, address: str) -> None:
+        if self._settings.unknown_keys_per_minute:
+            await self._rates.hit(f"unknown:{address}", per_minute=self._settings.unknown_keys_per_minute)
+
     async def _check_unknown(self, address: str) -> None:
         most = self._settings.unknown_keys_per_minute
         if most and (wait := await self._rates.wait(f"unknown:{address}", per_minute=most)):
-            detail = (
-                f"this address sent more than {most} unknown API keys a minute; come again in {wait} s with a valid one"
-            )
+            what = f"this address sent more than {most} unknown API keys or links a minute"
+            detail = f"{what}; come again in {wait} s with a valid one"
             raise RefusedError(Kind.EXHAUSTED, "RATE_LIMIT", detail, {"Retry-After": str(wait)})
 
     def _read(self, key_id: str) -> ApiKey | None:
@@ -140,17 +208,23 @@ class AccessGuard:
             return None
         return None if key is None or read_revoked(self._store, key_id) else key
 
-    async def _count(self, key: ApiKey | None, address: str) -> tuple[tuple[str, str], ...]:
-        """Count the call and return the headers that say how many are left.
+    async def _count(self, caller: Caller) -> tuple[tuple[str, str], ...]:
+        """Count the call and return the headers that say how many are left, of the last of its limits.
 
         Source: draft-ietf-httpapi-ratelimit-headers-10.
         """
-        name, most = (
-            ("key", self._settings.rate_per_minute) if key else ("address", self._settings.keyless_rate_per_minute)
-        )
-        if not most:
-            return ()
-        rate = await self._rates.hit(f"{name}:{key.key_id if key else address}", per_minute=most)
+        limits = [("address", caller.address, self._settings.keyless_rate_per_minute)]
+        if caller.by_key:
+            limits = [("key", caller.key_id, self._settings.rate_per_minute)]
+        elif is_id("session", caller.key_id):
+            limits.append(("session", caller.key_id, self._settings.session_rate_per_minute))
+        headers: tuple[tuple[str, str], ...] = ()
+        for name, who, most in limits:
+            headers = await self._hit(name, who, most) if most else headers
+        return headers
+
+    async def _hit(self, name: str, who: str, most: int) -> tuple[tuple[str, str], ...]:
+        rate = await self._rates.hit(f"{name}:{who}", per_minute=most)
         headers = (
             ("RateLimit-Policy", f'"{name}";q={most};w=60'),
             ("RateLimit", f'"{name}";r={rate.left};t={rate.reset_s}'),
@@ -161,3 +235,9 @@ class AccessGuard:
                 Kind.EXHAUSTED, "RATE_LIMIT", detail, {"Retry-After": str(rate.reset_s), **dict(headers)}
             )
         return headers
+
+
+def _bearer(authorization: str) -> str:
+    """Return the token of an Authorization header (RFC 6750), empty for another scheme."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -16,11 +16,12 @@ from dermis.shared.stores import open_store
 def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
     store = open_store(settings.store_url)
-    guard = AccessGuard(store, SharedRates(settings.broker_url), settings)
+    pipeline = CasePipeline(store=store)
+    guard = AccessGuard(store, SharedRates(settings.broker_url), settings, shares=pipeline.shares)
     return create_app(
         Dependencies(
             settings=settings,
-            pipeline=CasePipeline(store=store),
+            pipeline=pipeline,
             broker=RedisBroker(settings.broker_url),
             guard=guard,
             audit=Audit(store, "gateway"),

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from dermis.gateway.guidance import guidance
-from dermis.gateway.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion
+from dermis.gateway.http import ConditionList, Evaluation, ModelList, ModelSummary, Promotion, VersionKnowledge
 from dermis.gateway.web.reports import DataReport, ReportView, read, read_data
 from dermis.shared.bundles import read_current, read_manifest, versions
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE
@@ -75,6 +75,7 @@ class Catalog:
             conditions=[texts.of_condition(condition, name) for condition, name in conditions],
             general=texts.of_general(),
             skin_care=texts.skin_care,
+            self_care=texts.of_everyone(),
             clinical_review=texts.clinical_review,
             notice=NOT_A_MEDICAL_DEVICE,
         )
@@ -200,7 +201,17 @@ def _summary(manifest: Manifest, current: VersionRef | None) -> ModelSummary:
         image_size=manifest.image_size,
         coverage=manifest.prediction_sets.coverage,
         evaluation=f"/v1/models/{manifest.version}/evaluation?name={manifest.name}",
+        knowledge=_knowledge(manifest),
+        malignant=list(manifest.malignant.conditions) if manifest.malignant else [],
+        declines_unlike=bool(manifest.outliers or manifest.textures),
     )
+
+
+def _knowledge(manifest: Manifest) -> VersionKnowledge | None:
+    if manifest.knowledge is None:
+        return None
+    knows = manifest.knowledge
+    return VersionKnowledge.model_validate(knows.model_dump() | {"not_measured": knows.not_measured})
 
 
 def _no_model(version: int, name: str | None) -> DermisError:

@@ -11,7 +11,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.auth import AccessGuard, Caller
+from dermis.gateway import sessions
+from dermis.gateway.auth import AccessGuard, Caller, Credentials
 from dermis.gateway.core.admission import refused_for, too_little
 from dermis.gateway.form import Form, FormReading, FormRules, check_length, read_form
 from dermis.gateway.metrics import GatewayMetrics
@@ -46,7 +47,7 @@ class Dependencies:
         most = self.settings.max_image_bytes
         check_length(request.headers, rules=rules, max_image_bytes=most)
         caller: Caller = request.scope[CALLER_KEY]
-        with self.uploads.open(caller.line, by_key=not caller.keyless) as upload:
+        with self.uploads.open(caller.line, by_key=caller.by_key) as upload:
             with span("read form"):
                 form = await upload.read(
                     read(request.headers, upload.booked(request.stream()), rules=rules, max_image_bytes=most)
@@ -117,6 +118,8 @@ def _parts(request: Request) -> Dependencies:
 
 
 PartsOf = Annotated[Dependencies, Depends(_parts)]
+LINK_COOKIE = "dermis_link"
+"""A link's token, which a browser sends about the link's case alone (Path)."""
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name="api_key", bearerFormat="key id.secret", description="made by `dermis keys create`"
 )
@@ -130,18 +133,24 @@ async def _owner(
     The guard reads the header and refuses other schemes.
     """
     (scope,) = needed.scopes
-    caller = await parts.guard.admit(request.headers.get("authorization"), scope=scope, address=_address(request))
+    case_id = request.path_params.get("case_id")
+    caller = await parts.guard.admit(credentials_of(request), scope=scope, case_id=case_id)
     request.scope[CALLER_KEY] = caller
     return caller.owner
 
 
 def _still_valid(request: Request, parts: PartsOf) -> Callable[[], Awaitable[None]]:
-    """Return what a long call asks before it says more: a key may have been revoked since it was let in."""
-    return functools.partial(parts.guard.check, request.headers.get("authorization"), _address(request))
+    """Return what a long call asks before it says more: a key or link may have been revoked since it was let in."""
+    return functools.partial(parts.guard.check, credentials_of(request), case_id=request.path_params.get("case_id"))
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def credentials_of(request: Request) -> Credentials:
+    return Credentials(
+        authorization=request.headers.get("authorization"),
+        session=sessions.cookie_of(request),
+        link=request.cookies.get(LINK_COOKIE),
+        address=request.client.host if request.client else "",
+    )
 
 
 Owner = Annotated[str, Security(_owner, scopes=[Scope.CASES_READ])]

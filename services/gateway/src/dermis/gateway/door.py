@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermis.gateway.core.address import client_address
 from dermis.gateway.core.origin import is_cross_site, is_served
 from dermis.gateway.problems import respond
+from dermis.gateway.sessions import has_session
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.uploads import Pace
 from dermis.shared.telemetry import log
@@ -54,6 +55,9 @@ class Door:
             longest=self._settings.upload_seconds,
         )
         scope["client"] = (address, port)
+        scheme = headers.get("x-forwarded-proto", "").rpartition(",")[2].strip()
+        if self._settings.trusted_proxies and scheme == "https":
+            scope["scheme"] = "https"
 
         async def answer(message: Message) -> None:
             pace.ends()
@@ -77,7 +81,8 @@ class Door:
             host=host,
             origin=headers.get("origin"),
             fetch_site=headers.get("sec-fetch-site"),
-            allowed_origins=self._origins,
+            # With a session it must be this very page, whatever other pages may do without.
+            allowed_origins=() if has_session(headers.get("cookie", "")) else self._origins,
         ):
             detail = (
                 "a page of another site sends this; whoever runs the server names its origin in "

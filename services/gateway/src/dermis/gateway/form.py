@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _MOST_TEXT_BYTES = 64 * 1024
-_MOST_PARTS = 16
 _MOST_HEADER_BYTES = 8 * 1024
 _MOST_NAME = 80
 _SMALLER = "set the camera to 12 megapixels, or save the photo as a JPEG of lower quality, and send that"
@@ -32,6 +31,7 @@ class FormRules:
     images: str
     most_images: int
     texts: tuple[str, ...] = ()
+    most_parts: int = 16
 
     def pointer(self, index: int) -> str:
         return f"/{self.images}/{index}" if self.most_images > 1 else f"/{self.images}"
@@ -117,7 +117,7 @@ def check_length(headers: Headers, *, rules: FormRules, max_image_bytes: int) ->
 
 
 def _most_bytes(rules: FormRules, max_image_bytes: int) -> int:
-    return rules.most_images * max_image_bytes + _MOST_PARTS * _MOST_TEXT_BYTES
+    return rules.most_images * max_image_bytes + rules.most_parts * _MOST_TEXT_BYTES
 
 
 def _body_too_large(size: str, most: int) -> DermisError:
@@ -156,9 +156,11 @@ class _FormReader:
 
     def _begin(self) -> None:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
+        if self._parts > self._rules.most_parts:
             raise DermisError(
-                Kind.INVALID, "FORM_BROKEN", f"the form has more than {_MOST_PARTS} parts; send each field once"
+                Kind.INVALID,
+                "FORM_BROKEN",
+                f"the form has more than {self._rules.most_parts} parts; send each field once",
             )
         self._disposition = b""
         self._header_bytes = 0

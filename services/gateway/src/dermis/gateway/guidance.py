@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry, UrgencyReason
+from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry, SelfCare, SourceLink, UrgencyReason
 from dermis.shared.case import Failed, Outcome, OutcomeKind, RankedCondition, RedFlag, Urgency
 from dermis.shared.manifest import URGENCY_THRESHOLD
 from dermis.shared.vocabulary import RelatedCategory, SelfReport
@@ -23,24 +23,44 @@ _GROWTH_REASONS = {
 
 
 class Entry(GuidanceEntry):
-    """An entry of the file; `names` are the conditions that it is said of, whatever the case of their letters."""
+    """An entry of the file; `names` are the conditions that it is said of, whatever the case of their letters.
+
+    Beside a condition that is a `growth` no self-care is named.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     sources: Annotated[list[str], Field(min_length=1)]
+    growth: bool = False
 
 
-class Guidance(BaseModel):
-    """The file; `clinical_review` names who reviewed these very texts, "none" as long as no clinician has."""
+class Care(SelfCare):
+    """Self-care of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["dermis.guidance/1"]
+    do: Annotated[list[str], Field(min_length=1)]
+    avoid: Annotated[list[str], Field(min_length=1)]
+    routine: Annotated[list[str], Field(min_length=1)]
+    sources: Annotated[list[str], Field(min_length=1)]
+
+
+class Guidance(BaseModel):
+    """The file; `clinical_review` names who reviewed these very texts, "none" as long as no clinician has.
+
+    `addresses` holds that of each source by its name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["dermis.guidance/2"]
     version: Annotated[int, Field(ge=1)]
     clinical_review: Annotated[str, Field(min_length=1)]
+    addresses: dict[str, Annotated[str, Field(pattern=r"^https://\S+$")]]
     general: Entry
     skin_care: Annotated[list[str], Field(min_length=1)]
+    self_care: tuple[Care, ...]
     entries: Annotated[tuple[Entry, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -49,9 +69,20 @@ class Guidance(BaseModel):
         for what, seen in (
             ("name", [n.casefold() for e in everything for n in e.names]),
             ("id", [e.id for e in everything]),
+            ("self_care", [care.id for care in self.self_care]),
         ):
             if twice := sorted({each for each in seen if seen.count(each) > 1}):
                 raise ValueError(f"{what} {twice[0]!r} stands twice; give each condition one entry")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> "Guidance":
+        everything = (self.general, *self.entries)
+        named = [*(n for entry in everything for n in entry.sources), *(n for c in self.self_care for n in c.sources)]
+        if unknown := set(named) - set(self.addresses):
+            raise ValueError(f"source {min(unknown)!r} has no address; add it to `addresses`")
+        if missing := {entry.self_care for entry in everything if entry.self_care} - {c.id for c in self.self_care}:
+            raise ValueError(f"self_care {min(missing)!r} is not in the file; add it, or set null")
         return self
 
     def entry(self, name: str) -> Entry:
@@ -64,11 +95,27 @@ class Guidance(BaseModel):
     def of_condition(self, condition: str, name: str) -> ConditionGuidance:
         entry = self.entry(name)
         return ConditionGuidance(
-            condition=condition, name=name, is_general=entry is self.general, guidance=_entry_of(entry)
+            condition=condition, name=name, is_general=entry is self.general, guidance=self._entry(entry)
         )
 
     def of_general(self) -> GuidanceEntry:
-        return _entry_of(self.general)
+        return self._entry(self.general)
+
+    def of_everyone(self) -> list[SelfCare]:
+        """Return all self-care of the file."""
+        return [self._care(care) for care in self.self_care]
+
+    def self_care_of(self, outcome: Outcome) -> list[SelfCare]:
+        """Return the self-care for the conditions of the prediction set, each once.
+
+        None where it could keep someone from a doctor or has no ground: beside a growth or a red flag, and where no
+        model gave an answer that means something for a person.
+        """
+        entries = [self.entry(ranked.name) for ranked in outcome.differential if ranked.in_prediction_set]
+        if not _is_answer(outcome) or outcome.red_flags or any(entry.growth for entry in entries):
+            return []
+        ids = {entry.self_care for entry in entries}
+        return [care for care in self.of_everyone() if care.id in ids]
 
     def of_outcome(self, outcome: Outcome, report: SelfReport) -> CaseGuidance:
         """Return what a person may do now.
@@ -87,11 +134,12 @@ class Guidance(BaseModel):
                 for each in inside
                 if alone is None or each.condition in alone
             ],
+            self.self_care_of(outcome),
         )
 
     def of_failure(self, failed: Failed, report: SelfReport) -> CaseGuidance:
         """Return what a person may do whose case could not be finished: what the answers alone say."""
-        return self._of(_reasons_of_flags(failed.red_flags, report), [])
+        return self._of(_reasons_of_flags(failed.red_flags, report), [], [])
 
     def _reasons_of_model(self, outcome: Outcome) -> Iterator[UrgencyReason]:
         threshold = URGENCY_THRESHOLD if outcome.urgency_threshold is None else outcome.urgency_threshold
@@ -100,7 +148,9 @@ class Guidance(BaseModel):
             if ranked.probability >= threshold and entry is not self.general:
                 yield _reason_of_model(ranked, entry)
 
-    def _of(self, reasons: Iterable[UrgencyReason], conditions: list[ConditionGuidance]) -> CaseGuidance:
+    def _of(
+        self, reasons: Iterable[UrgencyReason], conditions: list[ConditionGuidance], self_care: list[SelfCare]
+    ) -> CaseGuidance:
         leading = most_urgent(reasons)
         return CaseGuidance(
             urgency=leading[0].urgency if leading else None,
@@ -108,9 +158,19 @@ class Guidance(BaseModel):
             next_step=leading[0].next_step if leading else COULD_NOT_TELL,
             conditions=conditions,
             general=self.of_general(),
-            skin_care=self.skin_care,
+            skin_care=self.skin_care if self_care else [],
+            self_care=self_care,
             clinical_review=self.clinical_review,
         )
+
+    def _entry(self, entry: Entry) -> GuidanceEntry:
+        return GuidanceEntry(**entry.model_dump(exclude={"names", "growth", "links"}), links=self._links(entry.sources))
+
+    def _care(self, care: Care) -> SelfCare:
+        return SelfCare(**care.model_dump(exclude={"sources", "links"}), links=self._links(care.sources))
+
+    def _links(self, sources: Iterable[str]) -> list[SourceLink]:
+        return [SourceLink(name=name, url=self.addresses[name]) for name in sources]
 
 
 def most_urgent(reasons: Iterable[UrgencyReason]) -> list[UrgencyReason]:
@@ -156,7 +216,3 @@ def in_ten(probability: float) -> str:
     """Return a probability as a person says it: about 6 in 10, less than 1 in 10."""
     tenths = round(10 * probability)
     return f"about {min(tenths, 9)} in 10" if tenths else "less than 1 in 10"
-
-
-def _entry_of(entry: Entry) -> GuidanceEntry:
-    return GuidanceEntry.model_validate(entry.model_dump(exclude={"names"}))

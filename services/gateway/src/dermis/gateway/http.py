@@ -45,6 +45,24 @@ class Failure(BaseModel):
     detail: str
 
 
+class SourceLink(BaseModel):
+    """A public text that guidance rests on, and its address."""
+
+    name: str
+    url: str
+
+
+class SelfCare(BaseModel):
+    """What people can do themselves for a group of conditions, and a routine of skin care; no treatment."""
+
+    id: str
+    name: str
+    do: list[str]
+    avoid: list[str]
+    routine: list[str]
+    links: list[SourceLink] = []
+
+
 class GuidanceEntry(BaseModel):
     """What may be said of a condition in plain words: neutral, without any treatment."""
 
@@ -55,6 +73,8 @@ class GuidanceEntry(BaseModel):
     on_lighter_skin: str
     on_darker_skin: str
     sources: list[str]
+    links: list[SourceLink] = Field([], description="the sources with their addresses")
+    self_care: str | None = Field(None, description="id of the self-care for it; null: there is none")
 
 
 class ConditionGuidance(BaseModel):
@@ -93,7 +113,12 @@ class CaseGuidance(BaseModel):
     next_step: str
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
-    skin_care: list[str]
+    skin_care: list[str] = Field(description="care that is good for any skin; empty where `self_care` must be")
+    self_care: list[SelfCare] = Field(
+        [],
+        description="for the conditions of the prediction set; empty beside a growth, a red flag, an abstention, a "
+        "rejection and a demo model",
+    )
     clinical_review: str = Field(description="who reviewed these texts; `none`: no clinician has")
 
 
@@ -113,6 +138,9 @@ class Case(BaseModel):
     guidance: CaseGuidance | None
     failure: Failure | None
     notice: str
+    access: Literal["OWNER", "READ"] = Field(
+        "OWNER", description="what the caller may do: `READ` for who came by a link that lets see the case alone"
+    )
 
 
 class CaseSummary(BaseModel):
@@ -158,6 +186,55 @@ class FeedbackKept(Feedback):
     consent: Consent
 
 
+class LinkRequest(BaseModel):
+    """What a link to a case is to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_in_seconds: Annotated[int, Field(ge=60, le=400 * 24 * 3600)] = Field(
+        7 * 24 * 3600, description="time after which the link ends; the case's own end comes first"
+    )
+    may_erase: StrictBool = Field(False, description="the owner's link for another device: may erase the case")
+
+
+class NewCaseLink(BaseModel):
+    """A link with its secret, which is shown this once: `url` is below the address that was asked."""
+
+    id: str
+    url: str
+    expires_at: datetime
+    may_erase: bool
+
+
+class CaseLink(BaseModel):
+    """A link without its secret; `revoked_at` once it is revoked."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    may_erase: bool
+    revoked_at: datetime | None
+
+
+class CaseLinkList(BaseModel):
+    """All links of a case, the oldest first."""
+
+    shares: list[CaseLink]
+
+
+class VersionKnowledge(BaseModel):
+    """What a version knows, beside its conditions, and for whom it was measured."""
+
+    kind: str = Field(description="what a photo has to show for an answer to mean anything")
+    unknown: list[str] = Field(description="what it can't tell")
+    data: str
+    licence: str
+    scale: str = Field(description="who told the skin types: self_reported, estimated or painted")
+    measured_on: dict[str, int] = Field(description="independent cases by Fitzpatrick group")
+    needed: int = Field(description="cases under which a group counts as not measured")
+    not_measured: list[str] = Field(description="groups whose people get an abstention, or by a setting a warning")
+
+
 class ModelSummary(BaseModel):
     """A version of a model; cases are answered with the `current` one."""
 
@@ -169,6 +246,13 @@ class ModelSummary(BaseModel):
     image_size: int
     coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
     evaluation: str = Field(description="where its evaluation report is")
+    knowledge: VersionKnowledge | None = Field(default=None, description="null where its bundle does not say")
+    malignant: list[str] = Field(
+        default_factory=list, description="ids of its malignant conditions; it can't rule out skin cancer in any case"
+    )
+    declines_unlike: bool = Field(
+        default=False, description="whether photos unlike those that it learned from get an abstention"
+    )
 
 
 class ModelList(BaseModel):
@@ -182,6 +266,7 @@ class ConditionList(BaseModel):
     conditions: list[ConditionGuidance]
     general: GuidanceEntry
     skin_care: list[str]
+    self_care: list[SelfCare] = []
     clinical_review: str
     notice: str
 

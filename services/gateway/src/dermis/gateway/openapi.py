@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from dermis.gateway.http import BatchSource, Feedback
+from dermis.gateway.http import BatchSource, Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.vocabulary import SelfReport
@@ -142,6 +142,10 @@ FEEDBACK_BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": {"$ref": _REF.format(model="Feedback")}}},
 }
+LINK_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": _REF.format(model="LinkRequest")}}},
+}
 BATCH_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -203,7 +207,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, definitions = models_json_schema(
-            [(model, "validation") for model in (Problem, SelfReport, Feedback, BatchSource)], ref_template=_REF
+            [(model, "validation") for model in (Problem, SelfReport, Feedback, LinkRequest, BatchSource)],
+            ref_template=_REF,
         )
         for field in (
             field for definition in definitions["$defs"].values() for field in definition.get("properties", {}).values()

@@ -16,6 +16,7 @@ from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
 from dermis.gateway.image_uploads import ImageUploads
 from dermis.gateway.problems import fault
+from dermis.gateway.shares import Shares
 from dermis.gateway.submission import Retry, Submissions
 from dermis.shared.case import (
     Assessed,
@@ -199,6 +200,10 @@ class CasePipeline:
     @property
     def uploads(self) -> ImageUploads:
         return ImageUploads(store=self.store, clock=self.clock)
+
+    @property
+    def shares(self) -> Shares:
+        return Shares(store=self.store, clock=self.clock)
 
     @property
     def _submissions(self) -> Submissions:

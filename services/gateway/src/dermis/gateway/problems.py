@@ -198,7 +198,13 @@ def respond(
 def _answer(request: Request, problem: Problem, headers: Mapping[str, str], *, as_page: bool) -> Response:
     request.scope[SCOPE_KEY] = {"reason": problem.reason, "instance": problem.instance}
     if as_page:
-        page = fault_page(request, status=problem.status, detail=problem.detail, instance=problem.instance)
+        page = fault_page(
+            request,
+            status=problem.status,
+            reason=problem.reason,
+            detail=problem.detail,
+            instance=problem.instance,
+        )
         page.headers.update({**headers, "Vary": f"Accept, {page.headers['Vary']}"})
         return page
     content = problem.model_dump_json()

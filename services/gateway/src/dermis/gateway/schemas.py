@@ -12,8 +12,8 @@ from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport
 
 
-def case_of(state: CaseState) -> Case:
-    """Return what is shown of a case that was received and not erased."""
+def case_of(state: CaseState, *, read_only: bool = False) -> Case:
+    """Return what is shown of a case that was received and not erased, to its owner or to who may only see it."""
     received = cast(Received, state.received)
     quality = {image.n: image.quality for image in state.assessed.images} if state.assessed else {}
     return Case(
@@ -27,6 +27,7 @@ def case_of(state: CaseState) -> Case:
         guidance=_guidance(state, received.self_report),
         failure=_failure(state.failed) if state.failed and not state.outcome else None,
         notice=NOT_A_MEDICAL_DEVICE,
+        access="READ" if read_only else "OWNER",
     )
 
 

@@ -1,5 +1,7 @@
 """The gateway's settings, from variables DERMIS_GATEWAY_<NAME>."""
 
+from pathlib import Path
+
 from pydantic import Field, model_validator
 
 from dermis.shared.settings import RetentionSettings
@@ -9,6 +11,10 @@ from dermis.shared.stores import is_store_url, overlap
 class GatewaySettings(RetentionSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with a certificate: the gateway speaks TLS itself, without a proxy; with tls_key"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's key")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")
     max_upload_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
@@ -95,8 +101,19 @@ class GatewaySettings(RetentionSettings):
     list_public: bool = Field(False, description="let anyone list the cases that were submitted without an API key")
     keyless: bool = Field(
         False,
-        description="serve callers without an API key, all as one owner: whoever knows a case's id may see and erase "
-        "it",
+        description="serve callers without an API key or a session, all as one owner: whoever knows a case's id may "
+        "see and erase it",
+    )
+    sessions: bool = Field(
+        False,
+        description="offer people the page without an API key: each browser gets a session, a cookie, and sees and "
+        "erases its own cases alone; the page has sessions wherever callers without a key are served, too",
+    )
+    session_days: int = Field(
+        30, ge=1, le=400, description="time for which a browser keeps its session after it last opened the page"
+    )
+    session_rate_per_minute: int = Field(
+        240, ge=0, description="calls a minute of one session; more are refused with 429; 0: no limit"
     )
     key_cache_seconds: float = Field(
         30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it"
@@ -105,10 +122,10 @@ class GatewaySettings(RetentionSettings):
         600, ge=0, description="calls a minute of one API key; more are refused with 429; 0: no limit"
     )
     keyless_rate_per_minute: int = Field(
-        0,
+        600,
         ge=0,
-        description="calls a minute of one client address without an API key; 0: no limit, as behind a proxy all have "
-        "one address",
+        description="calls a minute of one client address without an API key, with a session or not; behind a proxy "
+        "all have one address unless trusted_proxies say whose it is; 0: no limit",
     )
     unknown_keys_per_minute: int = Field(
         60,
@@ -152,6 +169,16 @@ class GatewaySettings(RetentionSettings):
                     "cases and keys; name a folder or bucket of its own"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> "GatewaySettings":
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("DERMIS_GATEWAY_TLS_CERTIFICATE and DERMIS_GATEWAY_TLS_KEY belong together; set both")
+        return self
+
+    @property
+    def offers_page(self) -> bool:
+        return self.keyless or self.sessions
 
     @property
     def hosts(self) -> list[str]:

@@ -73,7 +73,7 @@ async def submit_case(
     )
     await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
-    return _case_response(state, status_code=200 if state.closed else 202, headers=headers)
+    return _case_response(request, state, status_code=200 if state.closed else 202, headers=headers)
 
 
 @router.get("", summary="List cases, the oldest first", responses=problems(403, 422, 503))
@@ -104,7 +104,9 @@ async def get_case(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    response = _case_response(await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds))
+    response = _case_response(
+        request, await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds)
+    )
     await still_valid()
     tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if tags & {response.headers["ETag"], "*"}:
@@ -141,7 +143,8 @@ async def follow_case(
         return Response(status_code=204)  # tells EventSource not to connect again
     if connection := getattr(request.state, "connection", None):
         connection.may_give_way()
-    return StreamingResponse(_stream(first, states, still_valid, case_id, seen), media_type="text/event-stream")
+    stream = _stream(first, states, still_valid, case_id, seen, read_only=request.scope[CALLER_KEY].read_only)
+    return StreamingResponse(stream, media_type="text/event-stream")
 
 
 @router.get(
@@ -226,7 +229,13 @@ async def _waited(request: Request, case_id: str, *, owner: str, seconds: float)
 
 
 async def _stream(
-    first: CaseState, states: AsyncIterator[CaseState], still_valid: StillValid, case_id: str, seen: int
+    first: CaseState,
+    states: AsyncIterator[CaseState],
+    still_valid: StillValid,
+    case_id: str,
+    seen: int,
+    *,
+    read_only: bool,
 ) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     state: CaseState | None = first
@@ -235,7 +244,7 @@ async def _stream(
             for event in events_of(state) if state else ():
                 if event.ordinal > seen:
                     seen = event.ordinal
-                    yield _event(seen, event.fact, case_of(event.state).model_dump_json())
+                    yield _event(seen, event.fact, case_of(event.state, read_only=read_only).model_dump_json())
             if look % _QUIET_LOOKS == 0:
                 yield b":\n\n"
             state = await anext(states, None)
@@ -255,8 +264,10 @@ def _applied(seconds: float) -> dict[str, str]:
     return {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else {}
 
 
-def _case_response(state: CaseState, *, status_code: int = 200, headers: Mapping[str, str]) -> Response:
-    body = case_of(state).model_dump_json().encode()
+def _case_response(
+    request: Request, state: CaseState, *, status_code: int = 200, headers: Mapping[str, str]
+) -> Response:
+    body = case_of(state, read_only=request.scope[CALLER_KEY].read_only).model_dump_json().encode()
     sent = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', **headers}
     if not state.closed:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)

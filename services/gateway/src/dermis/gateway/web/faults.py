@@ -18,7 +18,8 @@ def reads_pages(request: Request) -> bool:
     return liked.get("text/html", 0) > max(liked.get(each, 0) for each in _PROBLEM_TYPES)
 
 
-def fault_page(request: Request, *, status: int, detail: str, instance: str) -> HTMLResponse:
+def fault_page(request: Request, *, status: int, reason: str, detail: str, instance: str) -> HTMLResponse:
     """Return the page of a problem; `detail` is the problem's own English, `instance` what a person can quote."""
+    values = {"code": status, "reason": reason, "detail": detail, "instance": instance}
     kind = str(status) if f"fault.{status}.title" in texts("en") else "other"
-    return respond(request, "fault.html", status=status, code=status, kind=kind, detail=detail, instance=instance)
+    return respond(request, "fault.html", status=status, kind=kind, **values)

@@ -11,11 +11,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
+from dermis.gateway.schemas import case_of
 from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.web.languages import LANGUAGES, language_of, likings, texts
 from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
-from dermis.shared.case import Consent
+from dermis.shared.case import CaseState, Consent
 from dermis.shared.vocabulary import (
     AgeGroup,
     BodyPart,
@@ -58,9 +59,12 @@ _NOT_FOR_SCRIPTS = (
     "compare",
     "consent",
     "data",
+    "emergency",
     "fault",
     "group",
+    "language",
     "measure",
+    "menu",
     "model",
     "models",
     "nav",
@@ -71,8 +75,43 @@ _NOT_FOR_SCRIPTS = (
     "slice",
     "step",
     "system",
+    "tagline",
 )
 """Parts of the catalogue that templates alone say."""
+_SAID_BY_TEMPLATES = (
+    "assess.title",
+    "camera.no",
+    "camera.other",
+    "camera.yes",
+    "demo.banner",
+    "draft.clear",
+    "erase.no",
+    "erase.text",
+    "erase.title",
+    "erase.yes",
+    "error.status",
+    "images.formats",
+    "images.hint",
+    "last.link",
+    "map.back",
+    "map.front",
+    "map.list",
+    "questions.none",
+    "questions.several",
+    "refusal.AGREE",
+    "refusal.LINK_EXPIRED",
+    "refusal.LINK_NOT_FOUND",
+    "refusal.LINK_REVOKED",
+    "send.button",
+    "send.title",
+    "send.what",
+    "send.who",
+    "send.who.text",
+    "way.back",
+    "way.skip_all",
+    "way.title",
+)
+"""The same of other parts."""
 
 _RED_FLAGS = Path(__file__).parent / "assets/red_flags.json"
 _TEMPLATES = Environment(
@@ -98,9 +137,17 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
     return _respond(request, language, *_case_page(language, keep, settings, demo))
 
 
+def plain_case_page(request: Request, state: CaseState) -> HTMLResponse:
+    """Return what there is to say of a case, for a browser without scripts."""
+    settings: GatewaySettings = request.app.state.parts.settings
+    return respond(
+        request, "plain.html", case=case_of(state), closed=state.closed, emergency_number=settings.emergency_number
+    )
+
+
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
-    return respond(request, "privacy.html", ends=_ends(settings))
+    return respond(request, "privacy.html", ends=_ends(settings), session_days=settings.session_days)
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -123,8 +170,8 @@ def render(template: str, language: str, **values: Any) -> str:
 
 @cache
 def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) -> tuple[bytes, bytes]:
-    words = {key: text for key, text in texts(language).items() if key.partition(".")[0] not in _NOT_FOR_SCRIPTS}
-    script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
+    words = {key: text for key, text in texts(language).items() if not _is_for_templates_alone(key)}
+    script_texts = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     values = {
         "path": "/",
         "keep": keep,
@@ -133,12 +180,28 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
         "ends": _ends(settings),
         "operator": operator_of(settings),
         "script_texts": script_texts,
-        "red_flags": _RED_FLAGS.read_text(encoding="utf-8"),
+        "red_flags": _red_flags(language),
         "demo": demo,
         "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()
     return body, gzip.compress(body)
+
+
+def _red_flags(language: str) -> str:
+    """Return the worker's table without what the language's catalogue says in its own words."""
+    catalogue = texts(language)
+    rules = [
+        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in catalogue}
+        for rule in json.loads(_RED_FLAGS.read_text(encoding="utf-8"))
+    ]
+    return json.dumps(rules, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _is_for_templates_alone(key: str) -> bool:
+    """Tell whether no script says a text; what the form calls an answer, scripts read from the form."""
+    is_answer = key.startswith("answer.") and key.count(".") > 1
+    return is_answer or key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
 
 
 def _ends(settings: GatewaySettings) -> dict[Consent, float]:

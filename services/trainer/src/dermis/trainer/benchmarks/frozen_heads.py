@@ -43,7 +43,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
+class RowSpace:
     """Training rows [N,R] and tested rows [M,R] along the R directions in which the training cases differ."""
 
     training: Floats
@@ -55,7 +55,7 @@ class Heads:
 
     def __init__(self, features_of: FrozenFeatures, conditions: Conditions) -> None:
         self._features, self._conditions = features_of, conditions
-        self._spaces: OrderedDict[object, Space] = OrderedDict()
+        self._spaces: OrderedDict[object, RowSpace] = OrderedDict()
         self._logits: dict[object, Floats] = {}
 
     def logits(self, recipe: Recipe, training: Dataset, tested: Dataset) -> Floats:
@@ -70,9 +70,12 @@ class Heads:
         target, _ = targets(training.samples, self._conditions)
         with threadpool_limits(1):
             weightings = resampled([sample.group for sample in training.samples], recipe.heads)
-            return np.mean([fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0)
+            logits: Floats = np.mean(
+                [fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0
+            )
+            return logits
 
-    def _space(self, recipe: Recipe, training: Dataset, tested: Dataset) -> Space:
+    def _space(self, recipe: Recipe, training: Dataset, tested: Dataset) -> RowSpace:
         ids = (tuple(sample.id for sample in part.samples) for part in (training, tested))
         key = recipe.blocks, recipe.answers, *ids
         if key not in self._spaces:
@@ -91,7 +94,7 @@ class Heads:
         return blocks
 
 
-def row_space(training: Sequence[tuple[Floats, float]], tested: Sequence[tuple[Floats, float]]) -> Space:
+def row_space(training: Sequence[tuple[Floats, float]], tested: Sequence[tuple[Floats, float]]) -> RowSpace:
     """Return the cases along the principal directions of standardised blocks [N,C] and [M,C], each of its spread."""
     left, right = [], []
     for (block, spread), (other, _) in zip(training, tested, strict=True):
@@ -102,7 +105,7 @@ def row_space(training: Sequence[tuple[Floats, float]], tested: Sequence[tuple[F
     variances, directions = np.linalg.eigh(np.asarray(rows @ rows.T, np.float64))
     kept = variances > variances[-1] * 1e-4  # what is left out, every penalty shrinks to nothing
     lengths = np.sqrt(variances[kept])
-    return Space(training=directions[:, kept] * lengths, tested=(others @ rows.T) @ directions[:, kept] / lengths)
+    return RowSpace(training=directions[:, kept] * lengths, tested=(others @ rows.T) @ directions[:, kept] / lengths)
 
 
 def resampled(groups: Sequence[str], heads: int) -> list[Floats]:
@@ -113,7 +116,7 @@ def resampled(groups: Sequence[str], heads: int) -> list[Floats]:
     return [np.asarray(count[place], float) for count in counts] if heads else [np.ones(len(place))]
 
 
-def fit_head(space: Space, target: Floats, weights: Floats, penalty: float) -> Floats:
+def fit_head(space: RowSpace, target: Floats, weights: Floats, penalty: float) -> Floats:
     """Return logits [M,K] of the tested cases by multinomial logistic regression, L2 on all but the bias.
 
     The search is in the unit of each direction's curvature, so that it needs few steps.

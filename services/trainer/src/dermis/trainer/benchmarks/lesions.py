@@ -43,7 +43,9 @@ def figures_part(report: EvaluationReport) -> str:
     rows = [[name, as_cell(report.overall[name])] for name in OVERALL]
     error = as_cell(report.overall["expected_calibration_error"])
     rows.append(["expected_calibration_error", f"{error}; a perfect model's {perfect[0]:.3f}, up to {perfect[1]:.3f}"])
-    shown = [[what, *(as_cell(row.figures[name]) for name in ("top_1", "top_3"))] for what, row in report.shown.items()]
+    by_what = [
+        [what, *(as_cell(row.figures[name]) for name in ("top_1", "top_3"))] for what, row in report.shown.items()
+    ]
     floor = ["floor: always the most frequent", f"{report.floors.top_1:.3f}", f"{report.floors.top_3:.3f}"]
     missed = [
         [
@@ -61,7 +63,7 @@ def figures_part(report: EvaluationReport) -> str:
         [
             f"n = {report.n} cases, {report.groups} patients.",
             markdown_table(["figure", "value"], rows),
-            markdown_table(["shown", "top-1", "top-3"], [*shown, floor]),
+            markdown_table(["shown", "top-1", "top-3"], [*by_what, floor]),
             "## Cancers missed",
             markdown_table(
                 ["condition", "n", "missed per 100", "set holds a malignant condition", "benign first"], missed

@@ -13,6 +13,7 @@ from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import as_text, from_text
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
+from dermis.trainer.benchmarks.calibration import MEANING, calibration_table
 from dermis.trainer.benchmarks.contenders import Conditions, case_model, l2_of, regression
 from dermis.trainer.benchmarks.cross_validation import Contender, cross_validate
 from dermis.trainer.benchmarks.figures import figures_of, of_all_but_the_last
@@ -91,7 +92,8 @@ def run_scin(
     say(f"{len(dataset.labelled()):,} labelled cases of {len(dataset):,}, {fold_file.folds} folds: {', '.join(names)}")
     held_out = cross_validate(dataset, contenders, cache / "folds", split=fold_file, conditions=conditions, say=say)
     pairs = [pair for pair in PAIRS if set(pair) <= set(names)]
-    return report_of(figures_of(held_out, of_all_but_the_last, pairs=pairs), by_tone=("soft top 3",))
+    report = report_of(figures_of(held_out, of_all_but_the_last, pairs=pairs), by_tone=("soft top 3",))
+    return replace(report, tables=f"{report.tables}\n\n{MEANING}\n\n{calibration_table(held_out)}")
 
 
 def contenders_of(conditions: Conditions, cache: Path, *, images: bool) -> list[Contender]:

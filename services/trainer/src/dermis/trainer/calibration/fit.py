@@ -7,6 +7,7 @@ import numpy as np
 
 from dermis.data.scin.taxonomy import load_taxonomy
 from dermis.shared.manifest import (
+    URGENCY_THRESHOLD,
     AbstentionRule,
     Calibration,
     Condition,
@@ -19,6 +20,7 @@ from dermis.trainer.calibration.calibrate import Groups, abstention_rule, malign
 from dermis.trainer.calibration.grouped_answers import fit_grouped_answers
 from dermis.trainer.calibration.outliers import fit_outliers
 from dermis.trainer.calibration.temperature import temperature
+from dermis.trainer.calibration.urgency import urgency_threshold
 from dermis.trainer.metrics import Floats, Ints
 from dermis.worker.core.differential import calibrate, prediction_set
 from dermis.worker.core.outliers import Outliers
@@ -57,6 +59,7 @@ class Trust:
     outlier_statistics: Outliers | None
     malignant: MalignantRule | None = None
     grouped_answers: GroupedAnswers | None = None
+    urgency_threshold: float = URGENCY_THRESHOLD
 
 
 def fit_trust(
@@ -106,6 +109,7 @@ def fit_trust(
         prediction_sets=sets,
         abstention=rule or wanted.abstention,
         grouped_answers=grouped,
+        urgency_threshold=urgency_threshold(probabilities, target),
         outliers=outliers[1] if outliers else None,
         outlier_statistics=outliers[0] if outliers else None,
         malignant=malignant_rule(

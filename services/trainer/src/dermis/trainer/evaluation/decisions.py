@@ -1,7 +1,7 @@
 """The cases of an evaluation: each decided as the worker decides it, and what they are cut by."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +9,10 @@ import numpy as np
 from dermis.shared.case import OutcomeKind
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Manifest
+from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer.calibration.fit import CalibrationTargets, fit_trust
 from dermis.trainer.evaluation.predictions import SERVED, Predictions
-from dermis.trainer.evaluation.slices import _types, fitzpatrick_groups
+from dermis.trainer.evaluation.slices import fitzpatrick_groups, fitzpatrick_types
 from dermis.trainer.metrics import Hits, Judged
 from dermis.worker.core.differential import decide
 from dermis.worker.core.outliers import Outliers
@@ -29,6 +30,7 @@ def at(predictions: Predictions, here: Hits) -> Predictions:
         embedding=predictions.embedding[here],
         slices={name: tuple(itertools.compress(values, here)) for name, values in predictions.slices.items()},
         fold=predictions.fold[here],
+        texture_score=None if predictions.texture_score is None else predictions.texture_score[here],
     )
 
 
@@ -56,6 +58,7 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             "abstention": trust.abstention,
             "malignant": trust.malignant,
             "grouped_answers": trust.grouped_answers,
+            "urgency_threshold": trust.urgency_threshold,
         }
         decided[fold] = manifest.model_copy(update=update)
     return decided
@@ -67,10 +70,12 @@ def decided(
     outliers: Outliers | None = None,
     *,
     by_fold: Mapping[int, Manifest] | None = None,
+    types: Sequence[FitzpatrickSkinType | None] | None = None,
 ) -> tuple[Judged, Hits | None]:
     """Return the cases as the worker decides them, and which it calls out of distribution, None without such a rule.
 
-    A case without an image has an embedding of zeros, which says nothing: it is not scored.
+    A case without an image has an embedding of zeros, which says nothing: it is not scored. `types`: the skin types
+    that people tell, else those of the predictions.
     """
     if predictions.conditions != manifest.conditions:
         raise DermisError(
@@ -78,12 +83,8 @@ def decided(
             "CONDITIONS",
             f"the predictions are of other conditions than {manifest.key}'s: predict again with it",
         )
-    scores = None
-    if manifest.outliers and outliers:
-        scores = [
-            float(score) if row.any() else None
-            for score, row in zip(outliers.score(predictions.embedding), predictions.embedding, strict=True)
-        ]
+    none = [None] * len(predictions)
+    scores, textures = _outlier_scores(manifest, predictions, outliers), _texture_scores(manifest, predictions)
     column = {condition.id: k for k, condition in enumerate(manifest.conditions)}
     probabilities = np.zeros((len(predictions), len(column)))
     sets, answered, strange = (
@@ -91,9 +92,11 @@ def decided(
         np.zeros(len(predictions), bool),
         np.zeros(len(predictions), bool),
     )
-    for row, (raw, fitzpatrick) in enumerate(zip(predictions.raw[SERVED], _types(predictions), strict=True)):
+    reported = fitzpatrick_types(predictions) if types is None else types
+    rows = zip(predictions.raw[SERVED], reported, scores or none, textures or none, strict=True)
+    for row, (raw, fitzpatrick, outlier_score, texture_score) in enumerate(rows):
         of = by_fold[int(predictions.fold[row])] if by_fold else manifest
-        decision = decide(raw, of, fitzpatrick, outlier_score=scores[row] if scores else None)
+        decision = decide(raw, of, fitzpatrick, outlier_score=outlier_score, texture_score=texture_score)
         answered[row], strange[row] = (
             decision.kind is OutcomeKind.DIFFERENTIAL,
             decision.reason == "OUT_OF_DISTRIBUTION",
@@ -109,4 +112,19 @@ def decided(
         answered=answered,
         fold=predictions.fold,
     )
-    return judged, strange if scores else None
+    return judged, strange if scores or textures else None
+
+
+def _outlier_scores(
+    manifest: Manifest, predictions: Predictions, outliers: Outliers | None
+) -> list[float | None] | None:
+    if not manifest.outliers or not outliers:
+        return None
+    scores = outliers.score(predictions.embedding)
+    return [float(score) if row.any() else None for score, row in zip(scores, predictions.embedding, strict=True)]
+
+
+def _texture_scores(manifest: Manifest, predictions: Predictions) -> list[float | None] | None:
+    if not manifest.textures or predictions.texture_score is None:
+        return None
+    return [None if np.isnan(score) else float(score) for score in predictions.texture_score]

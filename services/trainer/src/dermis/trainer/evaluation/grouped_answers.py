@@ -57,13 +57,9 @@ def answer_each(
     return Answered(inside=inside, level=level, entries=entries)
 
 
-def flat(sets: Hits, answered: Hits | None = None) -> Answered:
-    """Return prediction sets bool[N,K] as answers; those of cases that were not `answered` hold all."""
-    kept = np.ones(len(sets), bool) if answered is None else answered
-    inside = np.where(kept[:, None], sets, True)
-    return Answered(
-        inside=inside, level=np.where(kept, 0, LEVELS.index("abstained")), entries=np.where(kept, sets.sum(1), 0)
-    )
+def flat(sets: Hits) -> Answered:
+    """Return prediction sets bool[N,K] as answers; they never abstain."""
+    return Answered(inside=sets, level=np.zeros(len(sets), int), entries=sets.sum(1))
 
 
 def grouped_rows(

@@ -39,12 +39,14 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config
 from dermis.trainer.evaluation.predictions import Modality, Predictions
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
-from dermis.worker.core import quality
+from dermis.worker.core import quality, texture
 from dermis.worker.core.decode import decode
 from dermis.worker.core.outliers import Outliers, from_bytes
 from dermis.worker.core.prepare import Image, fit
+from dermis.worker.core.texture import Textures
 
-BATCH = 16
+BATCH = 4
+"""Cases at once: each has three places for images, whose activations are most of the memory that is held."""
 _READERS = 2
 _VERDICTS = (Verdict.UNUSABLE, Verdict.MARGINAL, Verdict.USABLE)
 MEASURES = ("sharpness", "brightness_mean", "brightness_std", "underexp", "overexp", "contrast", "shadow")
@@ -63,6 +65,7 @@ class Bundle:
     manifest: Manifest
     schema: FeatureSchema
     outliers: Outliers | None
+    textures: Textures | None = None
     model: openvino.CompiledModel
 
     def run(
@@ -92,8 +95,9 @@ def open_bundle(folder: Path) -> Bundle:
                 f"{folder.name}: {path} is not as the manifest says: fetch the bundle again",
             )
     outliers = from_bytes((folder / manifest.outliers.file).read_bytes()) if manifest.outliers else None
+    textures = texture.from_bytes((folder / manifest.textures.file).read_bytes()) if manifest.textures else None
     compiled = core().compile_model(str(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return Bundle(manifest=manifest, schema=schema, outliers=outliers, model=compiled)
+    return Bundle(manifest=manifest, schema=schema, outliers=outliers, textures=textures, model=compiled)
 
 
 def fetch_bundle(store: BlobStore, ref: VersionRef, folder: Path) -> Path:
@@ -140,6 +144,7 @@ def predict(
     silent = bundle.run(*nothing, encode_batch(bundle.schema, [SelfReport()]))[2]
     batches: dict[Modality, list[Floats]] = {what: [] for what in modalities}
     embeddings: list[Floats] = []
+    scores: list[float] = []
     reports: list[tuple[QualityReport, ...]] = []
     lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
     with ThreadPoolExecutor(_READERS) as pool:
@@ -156,6 +161,8 @@ def predict(
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
             embeddings.append(embedding)
+            if bundle.textures:
+                scores += _texture_scores(bundle.textures, images, mask)
             raw_probabilities: dict[Modality, Floats] = {
                 "images and answers": probabilities,
                 "images alone": softmax(np.log(np.maximum(probabilities, 1e-37)) - answers + silent, axis=1),
@@ -178,7 +185,19 @@ def predict(
         embedding=np.concatenate(embeddings),
         model=name or f"{bundle.manifest.name}/{bundle.manifest.version}",
     )
-    return replace(whole, slices={**whole.slices, **quality_slices(reports)})
+    return replace(
+        whole,
+        slices={**whole.slices, **quality_slices(reports)},
+        texture_score=np.array(scores) if bundle.textures else None,
+    )
+
+
+def _texture_scores(textures: Textures, images: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> list[float]:
+    """Return the score of each case [N] by its images uint8[N,3,S,S,3], NaN where it has none."""
+    return [
+        textures.case_score(case[there]) if there.any() else float("nan")
+        for case, there in zip(images, mask, strict=True)
+    ]
 
 
 def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, conditions: Sequence[Condition]) -> Predictions:

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ class Predictions:
     `target` float64[N,K]: reference differentials, rows adding up to 1; `labels` int64[N]: the place of the top
     condition. `raw`: probabilities float32[N,K] before calibration, by what the model was shown. `embedding`
     float32[N,E]. `slices`: name -> N values (`samples.SLICES` and more).
-    `fold` int64[N]: the fold whose model spoke, 0 where there is but one.
+    `fold` int64[N]: the fold whose model spoke, 0 where there is but one. `texture_score` float64[N], by the bundle's
+    textures, NaN for a case without an image; None where it has none.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Predictions:
     embedding: npt.NDArray[np.float32]
     slices: Mapping[str, tuple[str, ...]]
     fold: npt.NDArray[np.int64]
+    texture_score: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,6 +49,7 @@ class Predictions:
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
     """Return several predictions of one model or its folds as one, in their order."""
     first = parts[0]
+    scores = [one.texture_score for one in parts if one.texture_score is not None]
     return replace(
         first,
         ids=tuple(name for one in parts for name in one.ids),
@@ -57,6 +60,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         embedding=np.concatenate([one.embedding for one in parts]),
         slices={name: tuple(value for one in parts for value in one.slices[name]) for name in first.slices},
         fold=np.concatenate([one.fold for one in parts]),
+        texture_score=np.concatenate(scores) if len(scores) == len(parts) else None,
     )
 
 
@@ -71,6 +75,9 @@ def to_bytes(predictions: Predictions) -> bytes:
         "conditions": [condition.model_dump() for condition in predictions.conditions],
         "slices": dict(predictions.slices),
     }
+    arrays: dict[str, npt.NDArray[Any]] = {f"raw {modality}": values for modality, values in predictions.raw.items()}
+    if predictions.texture_score is not None:
+        arrays["texture_score"] = predictions.texture_score
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -79,7 +86,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         labels=predictions.labels,
         embedding=predictions.embedding,
         fold=predictions.fold,
-        **{f"raw {modality}": values for modality, values in predictions.raw.items()},  # type: ignore[arg-type]
+        **arrays,  # type: ignore[arg-type]
     )
     return buffer.getvalue()
 
@@ -107,6 +114,7 @@ def from_bytes(data: bytes) -> Predictions:
                 embedding=arrays["embedding"],
                 slices={name: tuple(values) for name, values in head["slices"].items()},
                 fold=arrays["fold"],
+                texture_score=arrays.get("texture_score"),
             )
     except (ValueError, KeyError, OSError) as error:
         raise DermisError(

@@ -14,8 +14,10 @@ from dermis.data.samples import NOT_GIVEN
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import (
     FORMAT,
+    AnsweredByType,
     Confusion,
     EvaluationReport,
+    Figure,
     Figures,
     Floors,
     Gap,
@@ -28,14 +30,16 @@ from dermis.shared.evaluation import (
     Slice,
 )
 from dermis.shared.manifest import Manifest
+from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import metrics as measures
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.grouped_answers import grouped_rows
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
 from dermis.trainer.evaluation.predictions import Predictions
-from dermis.trainer.evaluation.slices import cut_by, slices
+from dermis.trainer.evaluation.slices import TYPE_SCALES, cut_by, fitzpatrick_types, slices
 from dermis.trainer.metrics import Floats, Judged
+from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import Outliers
 
 COMPARED_GROUPS = (
@@ -128,21 +132,39 @@ def evaluate(
         slices=rows,
         gaps=_gaps(judged, predictions.groups, cut, weights, rng),
         reliability=_reliability(confidence, mass, judged, weights, predictions.groups),
-        risk_coverage={
-            "overall": _curve(judged, weights, predictions.groups),
-            **{
-                value: _curve(
-                    judged.at(here), weights[:, here], [g for g, h in zip(predictions.groups, here, strict=True) if h]
-                )
-                for value, here in cut_by(cut["monk_bin"])
-                if value != NOT_GIVEN
-            },
-        },
+        risk_coverage=_curves(judged, weights, predictions.groups, cut["monk_bin"]),
         confusion=_confusion(manifest, judged),
         human_agreement=_human(graders, predictions.groups, rng),
         malignant=malignant_rows(manifest, judged, weights, predictions.groups),
         benign_with_malignant=benign_alarms(manifest, judged, weights, predictions.groups),
+        answered_by_type=_answered_by_type(manifest, predictions, outliers, weights, by_fold=by_fold),
         grouped_answers=grouped_rows(manifest, judged, weights, predictions.groups, cut, prior=prior, by_fold=by_fold),
+    )
+
+
+def _answered_by_type(
+    manifest: Manifest,
+    predictions: Predictions,
+    outliers: Outliers | None,
+    weights: Floats,
+    *,
+    by_fold: Mapping[int, Manifest] | None,
+) -> AnsweredByType | None:
+    """Return what telling the type changes; by the scale that the bundle counts people by, as if they had told it."""
+    types = fitzpatrick_types(predictions, TYPE_SCALES[manifest.knowledge.scale if manifest.knowledge else "painted"])
+    here = np.array([FITZPATRICK_GROUPS.get(each) is not None for each in types])
+    if not here.any():
+        return None
+    groups, among = list(itertools.compress(predictions.groups, here)), at(predictions, here)
+
+    def answered(reported: Sequence[FitzpatrickSkinType | None]) -> Figure:
+        judged, _ = decided(manifest, among, outliers, by_fold=by_fold, types=reported)
+        return with_interval(measures.mean(judged.answered, weights[:, here]), groups)
+
+    return AnsweredByType(
+        n=len(among),
+        with_type=answered(list(itertools.compress(types, here))),
+        without_type=answered([None] * len(among)),
     )
 
 
@@ -322,6 +344,17 @@ def _reliability(
                 )
             )
     return tuple(bins)
+
+
+def _curves(
+    judged: Judged, weights: Floats, groups: Sequence[str], tones: Sequence[str]
+) -> dict[str, tuple[RiskPoint, ...]]:
+    of_tones = {
+        value: _curve(judged.at(here), weights[:, here], list(itertools.compress(groups, here)))
+        for value, here in cut_by(tones)
+        if value != NOT_GIVEN
+    }
+    return {"overall": _curve(judged, weights, groups), **of_tones}
 
 
 def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[RiskPoint, ...]:

@@ -16,17 +16,23 @@ TONE_SCALES = ("monk_bin", "fitzpatrick_group", "fitzpatrick_estimated_group")
 """Each scale stands for itself: none is converted into another."""
 
 
+TYPE_SCALES = {
+    "self_reported": "fitzpatrick_self",
+    "painted": "fitzpatrick_self",
+    "estimated": "fitzpatrick_estimated",
+}
+"""The slice that a manifest's knowledge counts people by, by its scale."""
 _GROUPS: tuple[str, ...] = ("", *get_args(FitzpatrickGroup))
 
 
-def _types(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickSkinType | None]:
+def fitzpatrick_types(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickSkinType | None]:
     types = set(FitzpatrickSkinType)
     return [FitzpatrickSkinType(value) if value in types else None for value in predictions.slices[scale]]
 
 
 def fitzpatrick_groups(predictions: Predictions, scale: str = "fitzpatrick_self") -> list[FitzpatrickGroup | None]:
     """Return each case's Fitzpatrick group, None where no type is given."""
-    return [FITZPATRICK_GROUPS.get(fitzpatrick) for fitzpatrick in _types(predictions, scale)]
+    return [FITZPATRICK_GROUPS.get(fitzpatrick) for fitzpatrick in fitzpatrick_types(predictions, scale)]
 
 
 def slices(manifest: Manifest, predictions: Predictions) -> dict[str, tuple[str, ...]]:

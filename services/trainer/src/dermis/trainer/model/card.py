@@ -32,7 +32,7 @@ def model_card(manifest: Manifest, report: EvaluationReport) -> str:
 absent. No answer on
   race or ethnicity is read.
 - Output: calibrated probabilities of {len(manifest.conditions)} conditions: \
-{", ".join(c.name for c in manifest.conditions)}.
+{", ".join(c.name for c in manifest.conditions)}. It knows no other.
 - Data: {report.data}
 {_knowledge(manifest)}
 ## Measured on {report.n} test cases
@@ -62,7 +62,8 @@ Abstained: {_number(metrics["abstained"], ".1%")}.
 | | measured |
 |---|---|
 {_more(report.overall)}
-{_malignant(manifest, report)}{_grouped_answers(report)}What each figure means: docs/explanation/evaluation.md.
+{_answered(report)}{_malignant(manifest, report)}{_grouped_answers(report)}\
+What each figure means: docs/explanation/evaluation.md.
 
 {_slices("Monk skin tone (as painted or graded)", report.slices["monk_skin_tone"])}
 {_slices("Fitzpatrick skin type (as answered)", report.slices["fitzpatrick_self"])}
@@ -97,10 +98,10 @@ def _promises(manifest: Manifest) -> str:
             f"the first {chosen.top}, with {chosen.confidence:.0%} confidence on {chosen.calibrated_on} calibration "
             f"cases, {chosen.answered:.0%} of which were answered."
         )
-    if rule := manifest.outliers:
-        lines.append(
-            f"Cases unlike those of training are declined, at a cost of {rule.false_alarms:.0%} of cases like them."
-        )
+    for what, rule in (("Cases", manifest.outliers), ("Images of a texture", manifest.textures)):
+        if rule:
+            cost = f"at a cost of {rule.false_alarms:.1%} of cases like them"
+            lines.append(f"{what} unlike those of training are declined, {cost}.")
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -117,7 +118,7 @@ def _knowledge(manifest: Manifest) -> str:
         lines.append(f"- No answer for people who report a type of {groups}: fewer than {knows.needed} were measured.")
     if knows.licence:
         lines.append(f"- Licence: {knows.licence}.")
-    if manifest.outliers:
+    if manifest.outliers or manifest.textures:
         lines.append("- Photos unlike those of training get no answer.")
     return "\n".join(lines) + "\n"
 
@@ -143,6 +144,15 @@ get one. Missed is a case that was answered by a set without any.
 {rows}
 {_alarms(report)}
 """
+
+
+def _answered(report: EvaluationReport) -> str:
+    if (by_type := report.answered_by_type) is None:
+        return ""
+    return (
+        f"Answered of the {by_type.n} cases whose Fitzpatrick type is known: {_figure(by_type.with_type)} where it is "
+        f"told, {_figure(by_type.without_type)} where it is not.\n\n"
+    )
 
 
 def _grouped_answers(report: EvaluationReport) -> str:
@@ -171,11 +181,13 @@ def _stored(report: EvaluationReport) -> str:
 def _slices(title: str, rows: Sequence[Slice]) -> str:
     lines = (
         f"| {row.value} | {row.n} | "
-        + " | ".join(_figure(row.figures[name]) for name in ("top_1", "top_3", "set_coverage"))
+        + " | ".join(_figure(row.figures[name]) for name in ("top_1", "top_3", "set_coverage", "abstained"))
         + " |\n"
         for row in rows
     )
-    return f"## {title}\n\n| | n | top-1 | top-3 | set coverage |\n|---|---|---|---|---|\n{''.join(lines)}"
+    return (
+        f"## {title}\n\n| | n | top-1 | top-3 | set coverage | no answer |\n|---|---|---|---|---|---|\n{''.join(lines)}"
+    )
 
 
 def _figure(figure: Figure) -> str:

@@ -131,10 +131,10 @@ class Standardise(layers.Layer):  # type: ignore[misc]
     def call(self, x: Any) -> Any:
         return (x - self.mean) / self.spread
 
-    def measure(self, features: Floats) -> None:
-        """Take mean and spread of features [N,C]."""
-        self.mean.assign(features.mean(0))
-        self.spread.assign(np.maximum(features.std(0), 1e-3))
+    def assign(self, mean: Floats, spread: Floats) -> None:
+        """Take a mean [C] and a spread [C], which is at least 0.001."""
+        self.mean.assign(mean)
+        self.spread.assign(np.maximum(spread, 1e-3))
 
 
 def join(backbone: keras.Model, head: keras.Model) -> keras.Model:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dermis.shared.bundles import read_manifest, versions
 from dermis.shared.evaluation import Figure, read_report
-from dermis.shared.manifest import EVALUATION_FILE, VersionRef
+from dermis.shared.manifest import EVALUATION_FILE, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.records.facts import RunState, RunStatus
 from dermis.trainer.records.layout import evaluated_on, evaluation_key
@@ -33,6 +33,7 @@ def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any
                 "version": f"{ref.name}/{ref.version}",
                 "is": place.get(ref, ""),
                 "purpose": manifest.purpose,
+                "knows": manifest.knowledge.kind if manifest.knowledge else "",
                 "conditions": len(manifest.conditions),
                 "evaluated on": ", ".join(evaluated_on(store, ref)),
                 "config": manifest.lineage.get("config", ""),
@@ -80,6 +81,7 @@ def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
             "version": f"{ref.name}/{ref.version}",
             "purpose": manifest.purpose,
             "conditions": ", ".join(condition.name for condition in manifest.conditions),
+            **_knowledge(manifest),
             "image size": manifest.image_size,
             "feature schema": manifest.feature_schema,
             "files": "; ".join(faults) or f"{len(manifest.files)}, all with the digests of the manifest",
@@ -97,6 +99,23 @@ def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
             }
             for record in records
         ],
+    }
+
+
+def _knowledge(manifest: Manifest) -> dict[str, str]:
+    """Return what a model knows and what not, for whom it was measured and on what it gives no answer."""
+    rules = [name for name, rule in (("embedding", manifest.outliers), ("texture", manifest.textures)) if rule]
+    declines = {"declines photos unlike those of training": f"by {' and '.join(rules)}" if rules else "no"}
+    if (knows := manifest.knowledge) is None:
+        return {"knows": "not said", **declines}
+    measured = ", ".join(f"{group} {n}" for group, n in knows.measured_on.items())
+    return {
+        "knows": knows.kind,
+        "does not know": "; ".join(knows.unknown),
+        f"measured on (Fitzpatrick, {knows.scale.replace('_', '-')})": measured or "not said",
+        "no answer for": ", ".join(knows.not_measured) or "nobody",
+        **declines,
+        "licence": knows.licence,
     }
 
 

@@ -3,6 +3,7 @@
 The problem is convex and small, so L-BFGS on all cases at once ends where steps on batches only come near to.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,27 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.trainer.config import Config
 from dermis.trainer.model.head import Floats
 from dermis.trainer.training.batches import Cases
-from dermis.trainer.training.loop import TrainedPart
+from dermis.trainer.training.loop import TrainedPart, TrainState, validate
 
 MOST_ITERATIONS = 2000
 TOLERANCE = 1e-7
+
+
+def fit_at_once(
+    part: TrainedPart,
+    training: Cases,
+    validation: Cases | None,
+    *,
+    config: Config,
+    state: TrainState,
+    on_epoch: Callable[[TrainState, Mapping[str, float]], None],
+) -> None:
+    """Fit the answers branch alone, which is one epoch."""
+    metrics = {"loss": fit_answers(part, training, config)}
+    state.epoch += 1
+    state.total += 1
+    metrics |= validate(part, validation, state, batch=config.batch) if validation else {}
+    on_epoch(state, metrics)
 
 
 def fit_answers(part: TrainedPart, training: Cases, config: Config) -> float:

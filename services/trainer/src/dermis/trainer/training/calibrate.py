@@ -1,5 +1,7 @@
 """Fits what a bundle says of its probabilities, on predictions of cases that the model did not learn from."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 
@@ -9,6 +11,17 @@ from dermis.trainer.config import Config
 from dermis.trainer.evaluation.predict import keras_outputs
 from dermis.trainer.evaluation.predictions import SERVED, Predictions
 from dermis.trainer.evaluation.slices import fitzpatrick_groups
+
+MOST_EMBEDDED = 4096
+"""Training cases that the outlier rule is fitted to; more would cost time and memory, and move no axis."""
+
+
+def at_most(dataset: Dataset, most: int) -> Dataset:
+    """Return the data set, or as many of its cases, evenly taken."""
+    if len(dataset) <= most:
+        return dataset
+    places = np.linspace(0, len(dataset) - 1, most).astype(int)
+    return replace(dataset, samples=tuple(dataset.samples[place] for place in places))
 
 
 def calibrate(
@@ -26,6 +39,7 @@ def calibrate(
     outlier rule every other group of the training cases stands in for them.
     """
     embedding = training_embedding = calibration.embedding
+    training = at_most(training, MOST_EMBEDDED)
     if config.false_alarms:
         training_embedding = keras_outputs(model, config, training, names=("embedding",))["embedding"]
     if config.false_alarms and pooled_folds:

@@ -20,11 +20,11 @@ from dermis.trainer.calibration.fit import Trust
 from dermis.trainer.calibration.texture import fit_textures
 from dermis.trainer.config import Config
 from dermis.trainer.evaluation.predictions import Predictions
+from dermis.trainer.evaluation.slices import TYPE_SCALES
+from dermis.trainer.model.bundle import write_manifest
 from dermis.trainer.registry.gate import N_MIN
 from dermis.worker.core import texture
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
-
-_SCALES = {"self_reported": "self", "painted": "self", "estimated": "estimated"}
 
 
 def make_manifest(
@@ -56,6 +56,7 @@ def make_manifest(
         malignant=trust.malignant,
         knowledge=knowledge,
         grouped_answers=trust.grouped_answers,
+        urgency_threshold=trust.urgency_threshold,
         lineage=dict(lineage),
         files={},
     )
@@ -65,10 +66,10 @@ def measured_knowledge(config: Config, measured: Predictions | Dataset) -> Knowl
     """Return the config's knowledge with the independent cases that each Fitzpatrick group was measured on."""
     if config.knowledge is None:
         return None
+    scale = TYPE_SCALES[config.knowledge.scale]
     if isinstance(measured, Predictions):
-        types, groups = measured.slices[f"fitzpatrick_{_SCALES[config.knowledge.scale]}"], measured.groups
+        types, groups = measured.slices[scale], measured.groups
     else:
-        scale = f"fitzpatrick_{_SCALES[config.knowledge.scale]}"
         types = tuple(sample.slices[scale] for sample in measured.samples)
         groups = tuple(sample.group for sample in measured.samples)
     independent: dict[FitzpatrickGroup, set[str]] = {group: set() for group in get_args(FitzpatrickGroup)}
@@ -82,7 +83,7 @@ def measured_knowledge(config: Config, measured: Predictions | Dataset) -> Knowl
 def add_textures(
     config: Config, manifest: Manifest, textures: tuple[Sequence[Dataset], Sequence[Dataset]], folder: Path
 ) -> Manifest:
-    """Write the bundle's texture file and return the manifest with its rule."""
+    """Write the bundle's texture file and its manifest with the rule, which is returned."""
     fitted, rule = fit_textures(
         *textures,
         image_size=config.image_size,
@@ -90,4 +91,4 @@ def add_textures(
         false_alarms=config.texture_alarms,
     )
     (folder / TEXTURES_FILE).write_bytes(texture.to_bytes(fitted))
-    return manifest.model_copy(update={"textures": rule})
+    return write_manifest(manifest.model_copy(update={"textures": rule}), folder)

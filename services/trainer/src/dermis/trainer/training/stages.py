@@ -81,11 +81,14 @@ def measure_features(plan: StagePlan, training: Cases) -> None:
     """Give a standardised head mean and spread of the training features; INVALID where these are trained too."""
     if plan.part.rest is not None:
         raise DermisError(Kind.INVALID, "STAGES", "a standardised head needs a first stage with after=None: add one")
-    pooled = []
+    count, sums, squares = 0, 0.0, 0.0  # a batch at a time: all features at once would grow with the cases
     for start in range(0, len(training), MEASURED_AT_ONCE):
         maps, mask = training.source.load(np.arange(start, min(start + MEASURED_AT_ONCE, len(training))), None)
-        pooled.append(maps[mask].mean((1, 2)))
-    plan.part.head.get_layer("standardise").measure(np.concatenate(pooled))
+        pooled = maps[mask].mean((1, 2), dtype=np.float64)
+        count, sums, squares = count + len(pooled), sums + pooled.sum(0), squares + (pooled**2).sum(0)
+    mean = sums / count
+    spread = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    plan.part.head.get_layer("standardise").assign(mean, spread)
 
 
 def with_pseudo_labels(

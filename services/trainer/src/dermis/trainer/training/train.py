@@ -44,12 +44,12 @@ from dermis.trainer.model.head import with_middle, with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.runs import Run
 from dermis.trainer.registry.publish import publish_next
-from dermis.trainer.training.answers import fit_answers
+from dermis.trainer.training.answers import fit_at_once
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.calibrate import calibrate
 from dermis.trainer.training.epoch_log import EpochLog
 from dermis.trainer.training.grid_search import grid_search
-from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch, validate
+from dermis.trainer.training.loop import TrainedPart, TrainState, devices, fit, steps_per_epoch
 from dermis.trainer.training.losses import cross_entropy
 from dermis.trainer.training.manifest import add_textures, make_manifest, measured_knowledge
 from dermis.trainer.training.optimizer import make_optimizer
@@ -281,23 +281,6 @@ def fit_stage(
         on_epoch=on_epoch,
         save=save,
     )
-
-
-def fit_at_once(
-    part: TrainedPart,
-    training: Cases,
-    validation: Cases | None,
-    *,
-    config: Config,
-    state: TrainState,
-    on_epoch: Callable[[TrainState, Mapping[str, float]], None],
-) -> None:
-    """Fit the answers branch alone, which is one epoch."""
-    metrics = {"loss": fit_answers(part, training, config)}
-    state.epoch += 1
-    state.total += 1
-    metrics |= validate(part, validation, state, batch=config.batch) if validation else {}
-    on_epoch(state, metrics)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -20,33 +20,43 @@ SCALES = 4
 _LEAST = 2e-4
 _SMALLEST = 24
 """Pixels of a side under which there is no texture to measure."""
-_ARRAYS = ("shift", "scale", "means", "whitening", "constants")
+NEIGHBOURS = 16
+"""Training images that an image is compared with; Breunig et al. advise 10 to 20."""
+_ARRAYS = ("shift", "whitening", "rows", "spacing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Textures:
-    """A mixture of K Gaussians over standardised statistics [E] of training images.
+    """Statistics of N training images, and how far apart they lie.
 
-    `shift`, `scale` [E]; `means` [K,E]; `whitening` [K,E,E], triangular; `constants` [K]: log weight and log volume.
+    `shift` [E] and `whitening` [E,E] make a metric in which images that are alike differ by as much in every direction;
+    `rows` [N,E] in it; `spacing` [N]: the mean distance of each to its nearest `NEIGHBOURS` of other cases.
     """
 
     shift: Floats
-    scale: Floats
-    means: Floats
     whitening: Floats
-    constants: Floats
+    rows: Floats
+    spacing: Floats
 
     def score(self, statistics: Floats) -> npt.NDArray[np.float64]:
-        """Return [N]: how far the log density of statistics [N,E] lies below a bound on its peak, by dimension."""
-        rows = (np.asarray(statistics, np.float64) - self.shift) / self.scale
-        whitened = np.einsum("kne,kef->knf", rows[None] - self.means[:, None], self.whitening)
-        logs = self.constants[:, None] - 0.5 * (whitened**2).sum(-1)
-        peak = self.constants.max() + np.log(len(self.constants))
-        return np.asarray((peak - np.logaddexp.reduce(logs, axis=0)) / rows.shape[1])
+        """Return [M] of statistics [M,E]: how much farther their neighbours in training are than these have theirs.
+
+        About 1 for another training image, wherever they lie thick or thin. Source: the local outlier factor (Breunig
+        et al. 2000) in its simplified form (Schubert et al. 2014).
+        """
+        distances = distances_to(self.rows, (np.asarray(statistics, np.float64) - self.shift) @ self.whitening)
+        nearest = np.argpartition(distances, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+        return np.asarray((np.take_along_axis(distances, nearest, 1) / self.spacing[nearest]).mean(1))
 
     def case_score(self, images: npt.NDArray[np.uint8]) -> float:
         """Return the score of a case: that of the least usual of its images uint8[N,S,S,3], as the model sees them."""
         return float(self.score(np.stack([statistics(image) for image in images])).max())
+
+
+def distances_to(rows: Floats, others: Floats) -> npt.NDArray[np.float64]:
+    """Return the Euclidean distance [M,N] of each of `others` [M,E] to each of `rows` [N,E]."""
+    squared = (others**2).sum(1)[:, None] + (rows**2).sum(1) - 2 * others @ rows.T
+    return np.asarray(np.sqrt(np.maximum(squared, 0)))
 
 
 def statistics(image: Image) -> npt.NDArray[np.float64]:
@@ -118,15 +128,14 @@ def _evenness(size: Floats, finer: Floats | None) -> list[float]:
 
 
 def to_bytes(textures: Textures) -> bytes:
-    """Return an .npz without pickles, in single precision."""
+    """Return an .npz without pickles, the rows in half precision."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         shift=np.asarray(textures.shift, np.float32),
-        scale=np.asarray(textures.scale, np.float32),
-        means=np.asarray(textures.means, np.float32),
         whitening=np.asarray(textures.whitening, np.float32),
-        constants=np.asarray(textures.constants, np.float32),
+        rows=np.asarray(textures.rows, np.float16),
+        spacing=np.asarray(textures.spacing, np.float32),
     )
     return buffer.getvalue()
 
@@ -135,17 +144,16 @@ def from_bytes(data: bytes) -> Textures:
     """Read what `to_bytes` wrote; INVALID if it is something else."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            shift, scale, means, whitening, constants = (np.asarray(arrays[name], np.float64) for name in _ARRAYS)
+            shift, whitening, rows, spacing = (np.asarray(arrays[name], np.float64) for name in _ARRAYS)
     except Exception as error:  # a damaged file raises nearly anything
         raise _invalid(str(error)) from error
     size = len(statistics(np.zeros((96, 96, 3), np.uint8)))
-    parts = constants.size
-    read = (shift, scale, means, whitening, constants)
-    shapes = tuple(array.shape for array in read)
-    fit = shapes == ((size,), (size,), (parts, size), (parts, size, size), (parts,))
-    if not fit or not all(np.isfinite(array).all() for array in read) or scale.min() <= 0:
-        raise _invalid("its arrays don't fit each other, or a scale is not above 0")
-    return Textures(shift=shift, scale=scale, means=means, whitening=whitening, constants=constants)
+    shapes = (shift.shape, whitening.shape, rows.shape, spacing.shape)
+    if shapes != ((size,), (size, size), (spacing.size, size), (spacing.size,)) or spacing.size <= NEIGHBOURS:
+        raise _invalid("its arrays don't fit each other")
+    if not all(np.isfinite(array).all() for array in (shift, whitening, rows, spacing)) or spacing.min() <= 0:
+        raise _invalid("a number is not finite, or a spacing is not above 0")
+    return Textures(shift=shift, whitening=whitening, rows=rows, spacing=spacing)
 
 
 def _invalid(detail: str) -> DermisError:

@@ -1,11 +1,10 @@
 /** The gateway's HTTP API. A problem (RFC 9457) is thrown; one without a status means that nothing was answered. */
-import { language, online, pause, t } from "./dom.js";
+import { has, online, pause, t } from "./dom.js";
 
 const lost = () => ({ detail: t("error.offline") });
-/** What the API calls an image is a photo to the person who reads it. */
-export const asRead = (detail) => detail?.replace(/\bAn image\b/g, "A photo").replace(/\ban image\b/g, "a photo").replace(/\bimage(s?)\b/g, "photo$1");
-/** A problem's own words are English. */
-const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: (language === "en" && asRead(problem?.detail)) || t("error.status", { status }) });
+/** A problem's own words are English and for programs: people read the page's, by its reason. */
+const words = (status, reason) => t(has(`refusal.${reason}`) ? `refusal.${reason}` : status === 429 || status >= 500 ? "refusal.busy" : "refusal.other");
+const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: words(status, problem?.reason) });
 const retryAfter = (value) => Math.max(1, Number(value) || 1);
 
 async function ask(path, options = {}) {
@@ -15,18 +14,17 @@ async function ask(path, options = {}) {
   throw refused(response.status, problem, retryAfter(response.headers.get("Retry-After")));
 }
 
-export async function judge(blob, signal) {
-  const form = new FormData();
-  form.append("image", blob);
-  return (await ask("/v1/images:assess", { method: "POST", body: form, signal })).json();
-}
-
 /** Send a photo ahead of its case; resolves with `{ id, expires_at, quality }`, `quality` null where nobody judged it in time. */
 export async function upload(blob, signal) {
   return (await ask("/v1/uploads", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: blob, signal })).json();
 }
 
 export const discard = (id) => ask(`/v1/uploads/${id}`, { method: "DELETE" });
+
+export const links = async (id) => (await ask(`/v1/cases/${id}/shares`)).json();
+export const makeLink = async (id, asked) =>
+  (await ask(`/v1/cases/${id}/shares`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) })).json();
+export const endLink = (id, link) => ask(`/v1/cases/${id}/shares/${link}`, { method: "DELETE" });
 
 /** Send a case; `progress` gets the share of its bytes that went out. XMLHttpRequest, as fetch tells nothing of that. */
 export function submit(form, key, progress) {

@@ -2,7 +2,7 @@
 import { alarm } from "./alarm.js";
 import { submit } from "./api.js";
 import * as store from "./draft.js";
-import { $, date, el, online, pause, percent, random, t } from "./dom.js";
+import { $, answerLabel, date, el, online, pause, percent, random, t } from "./dom.js";
 import { Slots } from "./images.js";
 import { Steps } from "./steps.js";
 
@@ -36,6 +36,7 @@ export async function begin(sent) {
     if (event.target.type === "file") return;
     exclude(event.target);
     changed();
+    if (draft.answers.under_18) slots.takeBack(); // nobody's photos who is under 18 stay
   });
   form.addEventListener("click", ({ target, detail }) => {
     const { name } = steps;
@@ -44,6 +45,7 @@ export async function begin(sent) {
   form.addEventListener("submit", (event) => { event.preventDefault(); steps.name === "send" ? send(sent) : steps.next(); });
   $("next").addEventListener("click", forward);
   $("skip").addEventListener("click", skip);
+  $("skip-all").addEventListener("click", () => steps.go("send"));
   $("alarm-send").addEventListener("click", () => steps.go("send"));
   $("clear").addEventListener("click", async () => { await reset(); $("assess").querySelector("h1").focus(); });
   form.classList.remove("waiting"); // before, a tap would have been lost
@@ -60,7 +62,7 @@ function fill() {
   steps.show(steps.asked || draft.step);
 }
 
-const chosen = (name) => (name === "age_group" && draft.answers.under_18 ? [UNDER_18] : [draft.answers[name] ?? ""].flat());
+const chosen = (name) => (name === "age_group" && draft.answers.under_18 ? [UNDER_18] : [draft.answers[name] ?? []].flat());
 
 /** Whatever is changed makes it another case: the key of one that may have been sent is dropped. */
 function changed() {
@@ -125,7 +127,7 @@ function paint() {
   $("skip").textContent = t(name === "photo" ? "way.no_photo" : "way.skip");
   $("more").hidden = name !== "photo" || slots.full;
   $("next").hidden = name === "send" || (name === "photo" && !slots.filled.length);
-  $("next").textContent = name === "warning_signs" && !signs.some((sign) => sign !== NONE) ? t(`answer.warning_signs.${NONE}`) : t("way.next");
+  $("next").textContent = name === "warning_signs" && !signs.some((sign) => sign !== NONE) ? answerLabel("warning_signs", NONE) : t("way.next");
   button.hidden = name !== "send";
   $("agree-adult").hidden = !images().length;
   $("sent-what").textContent = t("send.counts", { photos: images().length, answers: Object.keys(draft.answers).length });
@@ -143,7 +145,7 @@ function tick(input) {
 
 /** Go on without an answer to what is in view. */
 function skip() {
-  for (const each of boxes) if (each.name === steps.name) each.checked = each.type === "radio" && !each.value;
+  for (const each of boxes) if (each.name === steps.name) each.checked = false;
   changed();
   steps.next();
 }
@@ -177,10 +179,11 @@ async function send(sent) {
   performance.mark("tapped");
   lock(true);
   try {
-    const photos = images().map(({ blob, opaque, shot }) => ({ blob, opaque, shot }));
+    const photos = images().map((slot) => slot.kept);
     Object.assign(draft, { key: draft.key ?? random(), sending: true });
     await store.save(draft);
-    const known = await tried(body(photos), draft.key);
+    const known = await tried(photos, draft.key);
+    slots.handOver();
     const given = draft.answers;
     await store.clear(); // first: a draft that is left behind is sent again when the form is opened next
     sent(known, { images: photos, answers: given });
@@ -205,11 +208,13 @@ function lock(yes) {
 }
 
 /** Send until it is through: a lost connection is waited for, and the key makes sure that it stays one case. */
-async function tried(data, key) {
+async function tried(photos, key) {
+  let ahead = photos.every(({ sent }) => sent && Date.parse(sent.expires_at) > Date.now());
   for (let tries = 1; ; tries += 1) {
     try {
-      return await submit(data, key, (share) => { progress.value = share; say(t("send.sending", { percent: percent(share) })); });
+      return await submit(body(photos, ahead), key, (share) => { progress.value = share; say(t("send.sending", { percent: percent(share) })); });
     } catch (error) {
+      if (ahead && error.reason?.startsWith("UPLOAD_")) { ahead = false; continue; } // they are gone: the photos come with the case
       const busy = error.status === 429 || error.status === 503;
       if ((error.status && !busy) || tries >= MOST_TRIES) throw error;
       say(busy ? t("send.busy", { s: error.wait }) : t(navigator.onLine ? "send.lost" : "send.offline"));
@@ -219,11 +224,11 @@ async function tried(data, key) {
   }
 }
 
-function body(photos) {
+function body(photos, ahead) {
   const data = new FormData(), report = structuredClone(draft.answers);
   const symptoms = (report.warning_signs ?? []).map((sign) => SYMPTOMS[sign]).filter(Boolean);
   if (symptoms.length) report.other_symptoms = [...new Set([...(report.other_symptoms ?? []).filter((each) => !each.startsWith("NO_")), ...symptoms])];
-  for (const { blob } of photos) data.append("images", blob, "image");
+  for (const { blob, sent } of photos) ahead ? data.append("uploads", sent.id) : data.append("images", blob, "image");
   for (const { shot } of photos) data.append("shot_types", shot);
   data.append("consent", draft.consent ?? form.querySelector("[name=consent]:checked").value);
   data.append("self_report", JSON.stringify(report));

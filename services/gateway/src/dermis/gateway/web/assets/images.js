@@ -1,7 +1,7 @@
 /** The three places for images: chosen or taken, drawn anew small, upright and without metadata, judged, turned, taken again. */
-import { judge } from "./api.js";
+import { discard, upload } from "./api.js";
 import { canFrame, photograph } from "./camera.js";
-import { $, drawing, el, icon, language, said, t } from "./dom.js";
+import { $, drawing, el, icon, said, t } from "./dom.js";
 
 /** Longest side that is sent: four times the working image that is judged, so that shrinking twice judges as shrinking once. */
 const LONGEST = 2048;
@@ -40,7 +40,6 @@ function drawn(bitmap, turns) {
 }
 
 /** A refusal's own words, which name the field for programs. */
-const sentence = (detail) => detail.replace(/^the photo: (.)/, (_, first) => first.toUpperCase());
 
 export class Slots {
   /** `changed` is told after every change; `fault` takes a text for what can't be done. */
@@ -77,8 +76,14 @@ export class Slots {
   }
 
   restore(images) {
-    for (const { shot, blob, report } of images) this.slots.find((slot) => slot.shot === shot)?.restore(blob, report);
+    for (const image of images) this.slots.find((slot) => slot.shot === image.shot)?.restore(image);
   }
+
+  /** A case has taken what was sent ahead. */
+  handOver() { for (const slot of this.slots) slot.sent = null; }
+
+  /** Take back what was sent ahead. */
+  takeBack() { for (const slot of this.slots) slot.takeBack(); }
 
   clear() {
     for (const slot of this.slots) slot.empty();
@@ -112,10 +117,16 @@ class Slot {
   }
 
   /** What the draft keeps. */
-  get kept() { return { shot: this.shot, blob: this.blob, report: this.report }; }
+  get kept() { return { shot: this.shot, blob: this.blob, opaque: this.opaque, report: this.report, sent: this.sent }; }
+
+  takeBack() {
+    this.request?.abort();
+    if (this.sent) discard(this.sent.id).catch(() => {}); // else it is gone within the hour
+    this.sent = null;
+  }
 
   empty() {
-    this.request?.abort();
+    this.takeBack();
     Object.assign(this, { blob: null, file: null, report: null, turns: 0, preparing: false, turnable: false });
     this.draw();
     this.say();
@@ -134,13 +145,13 @@ class Slot {
     Object.assign(this, { file, blob: blob ?? file, opaque: !blob, turnable: Boolean(blob) && turnable });
     this.draw();
     this.changed();
-    await this.judge();
+    await this.send();
   }
 
-  restore(blob, report) {
-    Object.assign(this, { file: blob, blob, report, turns: 0, opaque: !/^image\/(jpeg|png|webp)$/.test(blob.type), turnable: false });
+  restore({ blob, report, sent = null }) {
+    Object.assign(this, { file: blob, blob, report, sent, turns: 0, opaque: !/^image\/(jpeg|png|webp)$/.test(blob.type), turnable: false });
     this.draw();
-    report ? this.tell() : this.judge();
+    report ? this.tell() : this.send();
     canvasIsTrue().then((yes) => { this.turnable = yes && !this.opaque && this.file === blob; this.buttons(); });
   }
 
@@ -154,22 +165,24 @@ class Slot {
     this.preparing = false;
     this.draw();
     this.announce(t("slot.rotated", { slot: this.name }));
+    this.takeBack();
     this.changed();
   }
 
-  async judge() {
+  /** Send the photo ahead of its case, which answers what it is good for. */
+  async send() {
     const request = (this.request = new AbortController());
     this.say(t("verdict.checking"), "checking");
     try {
-      this.report = await judge(this.blob, request.signal);
+      this.sent = await upload(this.blob, request.signal);
     } catch (error) {
       if (request.signal.aborted) return;
       const refused = error.status === 415 || error.status === 422;
-      const why = language === "en" ? sentence(error.detail) : t("slot.unreadable");
-      return refused ? (this.empty(), this.say(why, "fault"), this.changed()) : this.say(t("verdict.unchecked"));
+      return refused ? (this.empty(), this.say(error.detail, "fault"), this.changed()) : this.say(t("verdict.unchecked"));
     }
-    if (request.signal.aborted) return;
-    this.tell();
+    if (request.signal.aborted) return this.takeBack();
+    this.report = this.sent.quality;
+    this.report ? this.tell() : this.say(t("verdict.unchecked"));
     this.changed();
   }
 

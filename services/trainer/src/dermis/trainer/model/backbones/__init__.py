@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -112,7 +113,7 @@ def frozen(url: str, image_size: int) -> keras.Model:
     return model
 
 
-def _of_folder(folder: Path, url: str, image_size: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+def _of_folder(folder: Path, url: str, image_size: int) -> Any:
     if (folder / "saved_model.pb").is_file():
         return SavedModelLayer(folder, image_size, name="saved_model")
     if all((folder / file).is_file() for file in (CONFIG_FILE, WEIGHTS_FILE)):

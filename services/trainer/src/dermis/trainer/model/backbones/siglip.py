@@ -52,8 +52,8 @@ def vision_config(folder: Path) -> Mapping[str, Any]:
     return vision
 
 
-@keras.saving.register_keras_serializable("dermis")  # type: ignore[untyped-decorator]
-class Learned(layers.Layer):  # type: ignore[misc]
+@keras.saving.register_keras_serializable("dermis")
+class LearnedArray(layers.Layer):  # type: ignore[misc]
     """Adds an array of its own, of the shape of one input."""
 
     def build(self, shape: Any) -> None:
@@ -70,14 +70,14 @@ def build_tower(config: Mapping[str, Any]) -> keras.Model:
     x = layers.Rescaling(1 / 127.5, offset=-1)(image)
     x = layers.Conv2D(channels, patch, strides=patch, name="embeddings.patch_embedding")(x)
     x = layers.Reshape(((size // patch) ** 2, channels))(x)
-    x = Learned(name="embeddings.position_embedding")(x)
+    x = LearnedArray(name="embeddings.position_embedding")(x)
     for n in range(config["num_hidden_layers"]):
         at = f"encoder.layers.{n}"
         inner = _norm(config, f"{at}.layer_norm1")(x)
         x = x + _attention(config, f"{at}.self_attn")(inner, inner)
         x = x + _mlp(config, f"{at}.mlp", _norm(config, f"{at}.layer_norm2")(x))
     x = _norm(config, "post_layernorm")(x)
-    probe = Learned(name="head.probe")(ops.zeros_like(x[:, :1]))
+    probe = LearnedArray(name="head.probe")(ops.zeros_like(x[:, :1]))
     x = _attention(config, "head.attention")(probe, x)
     x = x + _mlp(config, "head.mlp", _norm(config, "head.layernorm")(x))
     return keras.Model(image, layers.Reshape((channels,))(x), name="siglip")

@@ -1,6 +1,6 @@
 /** What it may be, in words; how far that can be trusted; and what the model does not know. */
 import { el, icon, list, t } from "../dom.js";
-import { chance, conditionName, noticeText } from "./words.js";
+import { chance, conditionName, knowledgeText, noticeText } from "./words.js";
 
 const SHOWN_FIRST = 3;
 /** Notices on what the model knows, which stand before its list. */
@@ -29,7 +29,7 @@ function groupRow({ level, name, probability, conditions: members }) {
 }
 
 function row(name, probability, note, inside) {
-  const bar = el("i", { className: "bar" });
+  const bar = el("i", { className: "probability" });
   bar.style.setProperty("--p", probability);
   return el("li", { className: inside ? "in" : "" }, el("span", { className: "name" }, name), el("span", { className: "chance" }, chance(probability)),
     bar, note ? el("span", { className: "word" }, note) : "");
@@ -41,7 +41,7 @@ function rightFirst({ measured, knowledge }) {
 
 /** What it knows and does not know, in the manifest's own words. */
 function limits({ differential, knowledge, notices }) {
-  const lines = [t("knows.only", { n: differential.length }), ...notices.filter(isLimit).map(noticeText), ...(knowledge?.unknown ?? []).map((text) => el("span", { lang: "en" }, t("knows.not"), " ", text))];
+  const lines = [t("knows.only", { n: differential.length }), ...notices.filter(isLimit).map(noticeText), ...(knowledge?.unknown ?? []).map((text) => [t("knows.not"), " ", knowledgeText(text)])];
   return el("div", { className: "limits" }, el("h3", {}, icon("MARGINAL"), t("knows.title")), list(lines));
 }
 

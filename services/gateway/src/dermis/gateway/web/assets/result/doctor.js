@@ -1,15 +1,14 @@
-/** Details for a doctor: numbers, intervals, heatmaps and what the answers counted. */
+/** Details for a doctor: numbers, intervals, heatmaps and what the answers counted; fetched when they are opened. */
 import { heatmap } from "../api.js";
 import { el, list, percent, said, t } from "../dom.js";
 import { photo } from "./photos.js";
-import { answerText, conditionName, questionText } from "./words.js";
+import { answerText, conditionName, knowledgeText, questionText } from "./words.js";
 
 const HARDLY = 0.05;
 
 export function doctor(known) {
   const { outcome } = known;
-  return el("details", { className: "card", id: "doctor" }, el("summary", {}, t("doctor.title")),
-    numbers(outcome), heatmaps(known), counted(outcome), measured(outcome), knowledge(outcome), model(outcome));
+  return [numbers(outcome), heatmaps(known), counted(outcome), measured(outcome), knowledge(outcome), model(outcome)];
 }
 
 const part = (title, ...nodes) => el("section", {}, el("h3", {}, title), ...nodes);
@@ -92,7 +91,7 @@ function measured({ measured: figures }) {
 /** The manifest's own words on what the model was made for and of. */
 function knowledge({ knowledge: words }) {
   if (!words) return null;
-  return part(t("doctor.knowledge"), el("div", { lang: "en" }, el("p", {}, words.kind), words.unknown.length ? list(words.unknown) : null, el("p", {}, words.data)));
+  return part(t("doctor.knowledge"), el("p", {}, knowledgeText(words.kind)), words.unknown.length ? list(words.unknown.map(knowledgeText)) : null, el("p", {}, knowledgeText(words.data)));
 }
 
 const model = ({ model: ref }) => ref && pairs([

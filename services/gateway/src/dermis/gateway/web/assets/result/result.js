@@ -1,15 +1,14 @@
 /** A case as far as it has come, and its result: the photos, how soon and why, then what it may be. */
-import { asRead } from "../api.js";
 import { $, el, has, icon, list, t, time } from "../dom.js";
 import { after } from "./after.js";
 import { conditions, isLimit } from "./conditions.js";
 import { demo, showBanner } from "./demo.js";
-import { doctor } from "./doctor.js";
+import { lazyFold } from "./fold.js";
 import { guidance } from "./guidance.js";
 import { photos, verdicts } from "./photos.js";
 import { sheet } from "./sheet.js";
 import { urgency } from "./urgency.js";
-import { answersOf, isDemo, noticeText, questionText } from "./words.js";
+import { answersOf, failureText, isDemo, noticeText, questionText } from "./words.js";
 
 const STAGES = ["received", "assessed", "outcome"];
 
@@ -46,24 +45,34 @@ export function finished(known, { again, gone }) {
 
 function answer(known) {
   const { notices, kind } = known.outcome;
+  const [soon, ...model] = lead(known);
   return [
-    photos(known),
-    ...lead(known),
-    kind === "REJECTION" ? null : card(t("images.title"), verdicts(known)),
+    ...inOrder(known, soon),
+    ...model,
+    kind === "REJECTION" || !known.images.length ? null : card(t("images.title"), verdicts(known)),
     others(notices.filter((each) => !isLimit(each))),
     answers(known),
     about(known),
   ];
 }
 
-/** How soon, and what a model says that may say something. */
-function lead(known) {
-  const { kind } = known.outcome;
-  if (kind === "REJECTION") return [urgency(known), rejected(known)];
-  if (isDemo(known)) return [known.guidance.urgency ? urgency(known) : null, demo(sample)];
-  if (kind === "ABSTENTION") return [declined(known.outcome), urgency(known), known.outcome.model ? doctor(known) : null];
-  return [urgency(known), conditions(known), guidance(known), doctor(known)];
+/** The photos lead, but for what can't wait. */
+function inOrder(known, soon) {
+  const urgent = ["EMERGENCY", "TODAY"].includes(known.guidance?.urgency);
+  return urgent ? [soon, photos(known)] : [photos(known), soon];
 }
+
+/** How soon, and what a model says that may say something; without an answer the words on it say what silence means. */
+function lead(known) {
+  const { kind, model } = known.outcome, soon = urgency(known);
+  if (kind === "DIFFERENTIAL" && !isDemo(known)) return [soon, conditions(known), guidance(known), doctor(known)];
+  const first = known.guidance.urgency ? soon : null;
+  if (kind === "REJECTION") return [first, rejected(known)];
+  return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
+}
+
+const doctor = (known) =>
+  lazyFold(t("doctor.title"), async () => (await import("./doctor.js")).doctor(known), { className: "card", id: "doctor" });
 
 /** A made-up case, answered as by a real model. */
 async function sample() {
@@ -82,9 +91,10 @@ const rejected = (known) => el("section", { className: "card declined" }, el("h2
   el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
 
 const failure = (known) => [
+  urgency(known),
   el("section", { className: "card problem" }, el("h2", {}, t("failed.title")), el("p", {}, t("failed.text")),
-    el("p", { className: "quiet" }, `${asRead(known.failure?.detail) ?? ""} (${known.failure?.reason ?? known.status})`)),
-  urgency(known), photos(known), answers(known), about(known),
+    el("p", { className: "quiet" }, `${failureText(known.failure?.reason)} (${known.failure?.reason ?? known.status})`)),
+  photos(known), answers(known), about(known),
 ];
 
 const others = (notices) => (notices.length ? card(t("notices.title"), list(notices.map(noticeText))) : null);
@@ -96,7 +106,7 @@ function answers({ self_report: report }) {
 }
 
 const about = (known) => card(t("about.title"), el("dl", {}, el("dt", {}, t("about.case")), el("dd", {}, known.id), el("dt", {}, t("about.time")), el("dd", {}, time(known.received_at))),
-  el("p", {}, t("notice")), el("p", { className: "quiet" }, t("result.private")));
+  el("p", {}, t("notice")), known.access === "READ" ? null : el("p", { className: "quiet" }, t("result.private")));
 
 /** Say what became of a case that can't be shown; the heading says that it can't. */
 export function message(text, ...nodes) {

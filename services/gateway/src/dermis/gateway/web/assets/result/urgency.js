@@ -13,7 +13,7 @@ export function urgency(known) {
   return el("section", { className: `card urgency ${level}` }, el("h2", {}, t("urgency.title")),
     el("p", { className: "when" }, icon(level === "EMERGENCY" || level === "TODAY" ? "flag" : "MARGINAL"), el("strong", {}, t(`urgency.${level}`))),
     el("p", { className: "why-soon" }, el("strong", {}, t("urgency.why"))), list(because.map((reason) => reasonText(known, reason))),
-    nextStep(guidance), callButton(level), others.length ? list(others.map(flagText), "others") : null);
+    nextStep(guidance), level === "EMERGENCY" ? callLink("call.now", "button main call") : null, others.length ? list(others.map(flagText), "others") : null);
 }
 
 export function reasonText({ outcome }, reason) {
@@ -35,9 +35,8 @@ function nextStep({ because, next_step: english, conditions }) {
   return el("p", {}, source ? guidanceEntry(source.guidance).next_step : english);
 }
 
-export function callButton(level) {
+/** A link that dials the emergency number. */
+export function callLink(key, className) {
   const number = $("result").dataset.emergencyNumber;
-  if (level !== "EMERGENCY") return null;
-  return el("p", { className: "no-print" },
-    el("a", { className: "button main call", href: `tel:${number.replaceAll(" ", "")}` }, icon("phone"), t("call.now", { number })));
+  return el("p", {}, el("a", { className, href: `tel:${number.replaceAll(" ", "")}` }, icon("phone"), t(key, { number })));
 }

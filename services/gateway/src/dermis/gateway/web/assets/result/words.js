@@ -1,5 +1,5 @@
 /** Words that a result brings in English, in the page's language. */
-import { has, language, said, t } from "../dom.js";
+import { answerLabel, el, has, language, said, t } from "../dom.js";
 
 let catalogue = null;
 
@@ -12,10 +12,17 @@ export async function translate() {
 
 export const conditionName = (name) => catalogue?.names[name] ?? name;
 export const guidanceEntry = (entry) => ({ ...entry, ...catalogue?.entries[entry.id] });
+export const careEntry = (care) => ({ ...care, ...catalogue?.self_care[care.id] });
+/** A link to a source, in the page's language where the source speaks it. */
+export const sourceLink = ({ name, url }) =>
+  el("a", { href: catalogue?.addresses[name] ?? url, hreflang: catalogue?.addresses[name] ? language : "en", rel: "noreferrer" }, name);
 export const skinCare = (english) => catalogue?.skin_care ?? english;
+/** A manifest's own words on its model; where the catalogue has none of them, marked as English. */
+export const knowledgeText = (english) => catalogue?.knowledge[english] ?? el("span", { lang: "en" }, english);
 export const answerText = (field, value) =>
-  typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : said(`answer.${field}.${value}`, value);
+  typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : answerLabel(field, value);
 export const questionText = (field) => said(`question.${field}`, field);
+export const failureText = (reason) => t(has(`refusal.${reason}`) ? `refusal.${reason}` : "failure.other");
 export const flagText = ({ flag, text }) => said(`flag.${flag}`, text);
 export const noticeText = ({ notice, text }) => said(`notice.${notice}`, text);
 

@@ -68,11 +68,12 @@ def test_the_operators_own_notice_is_linked_and_must_be_an_address(gateway: Any)
     ],
 )
 def test_the_privacy_page_says_how_long_by_the_settings(gateway: Any, days: float, english: str, spanish: str) -> None:
-    gateway.settings |= {"retention_days": days, "improvement_retention_days": 77}
+    gateway.settings |= {"retention_days": days, "improvement_retention_days": 77, "session_days": 41}
     for language, end, other in (("en", english, "after 77 days"), ("es", spanish, "a los 77 días")):
         shown = page(gateway, "/privacy", language)
         assert end in shown
         assert other in shown
+        assert texts(language)("privacy.cookies", n=41) in shown
 
 
 def test_no_page_of_a_person_leads_to_operators_pages(gateway: Any) -> None:
