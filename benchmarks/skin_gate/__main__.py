@@ -104,7 +104,7 @@ def _list(draw: Callable[..., Iterable[views.GateView]], *values: Any) -> list[v
 
 
 def _unseen(data: Path, pictures: Path) -> list[views.GateView]:
-    return [*views.unseen_skin(data, look), *views.faces(pictures, look), *views.everyday(pictures, look)]
+    return [*views.unseen_skin(data, look), *views.faces(pictures, look), *views.everyday(pictures)]
 
 
 def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> Measured:

@@ -92,6 +92,7 @@ def test_there_are_words_for_all_that_a_case_may_say() -> None:
     assert known["notice"] == NOT_A_MEDICAL_DEVICE
     assert f"status.{Status.RECEIVED}" in known
     assert f"status.{Status.ASSESSED}" in known
+    assert f"rejection.{Reason.NOT_SKIN}" in known
 
 
 def test_no_text_is_left_that_nobody_says() -> None:
