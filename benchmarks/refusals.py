@@ -8,6 +8,7 @@ as for `benchmarks.skin_gate`.
 import argparse
 import csv
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -36,7 +37,7 @@ from dermis.worker.core.prepare import Image, fit, shrink
 from dermis.worker.core.skin import Gate
 
 PAGE = Path(__file__).parents[1] / "docs/reference/refusals.md"
-DRAWINGS = ("generated:21:300", "generated:22:250:256", "generated:23:150:512")
+DRAWINGS = ("generated:21:200", "generated:22:100:256", "generated:23:30:512")
 """Unseen: no seed of theirs trains or calibrates a bundle, its rule or the skin gate."""
 LONGEST, JPEG_QUALITY, FOLDS = 512, 85, 5
 TYPES = {"1": "I-II", "2": "I-II", "3": "III-IV", "4": "III-IV", "5": "V-VI", "6": "V-VI"}
@@ -47,12 +48,16 @@ _OTHERS = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A case to show. `kind`: the row that counts it; `part`: its Fitzpatrick group; `group`: connected cases."""
+    """A case to show. `kind`: the row that counts it; `part`: its Fitzpatrick group; `group`: connected cases.
+
+    `in_view`: of the half of the real photos by which the drawings' rule was chosen among others (decision 41).
+    """
 
     kind: str
     images: tuple[Image, ...]
     part: str = NOT_KNOWN
     group: str = ""
+    in_view: bool = False
     report: SelfReport = field(default_factory=SelfReport)
 
 
@@ -62,6 +67,7 @@ class Seen:
 
     kind: str
     part: str
+    in_view: bool
     gate: bool
     rule: bool
     either: bool
@@ -86,7 +92,11 @@ def photos(folder: Path, kind: Callable[[dict[str, str]], str], scale: str = "")
     with (folder / "manifest.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             part = TYPES.get(row.get(scale, "").removesuffix(".0"), NOT_KNOWN)
-            yield Shown(kind=kind(row), images=(decode((folder / row["file"]).read_bytes()).image,), part=part)
+            group = row.get("patient_id", "").removeprefix("PAT_") or row["file"]
+            images = (decode((folder / row["file"]).read_bytes()).image,)
+            yield Shown(
+                kind=kind(row), images=images, part=part, group=group, in_view=zlib.crc32(group.encode()) % 2 == 0
+            )
 
 
 def no_skin(pictures: Path | None) -> Iterator[Shown]:
@@ -124,6 +134,7 @@ class Judge:
         seen = Seen(
             kind=case.kind,
             part=case.part,
+            in_view=case.in_view,
             gate=gate,
             rule=strange,
             either=gate or served_strange,
@@ -212,6 +223,12 @@ def by_type(seen: Sequence[Seen], kind: str) -> list[tuple[str, list[Seen]]]:
     return [(part, [one for one in here if one.part == part]) for part in (*dict.fromkeys(TYPES.values()), NOT_KNOWN)]
 
 
+def _in_view(seen: Sequence[Seen]) -> list[tuple[str, list[Seen]]]:
+    """Return the half of the photos by which the rule was not chosen among others, and the half by which it was."""
+    halves = ((False, "not in view when the rule was chosen"), (True, "in view then"))
+    return [(name, [one for one in seen if one.in_view is flag]) for flag, name in halves]
+
+
 def drawn(data: Path, pictures: Path | None, gate: Gate) -> str:
     """Return the tables of the drawings' bundle."""
     judge = Judge(open_bundle(demo.BUNDLE), gate)
@@ -228,10 +245,10 @@ def drawn(data: Path, pictures: Path | None, gate: Gate) -> str:
     return "\n\n".join(
         (
             "## The drawings' bundle",
-            "Drawings that nothing learned from; all but the last column are wrong refusals, and so is it:",
+            "Drawings that nothing learned from; every refusal is wrong here:",
             table("unseen drawings", [*by(drawings, lambda one: one.kind), ("all drawings", drawings)]),
-            "Real photos, of which none is to be answered; none has a part in the rule or its threshold:",
-            table("photos", [*by(real, lambda one: one.kind), ("all photos", real)]),
+            "Real photos, of which none is to be answered; none sets the threshold:",
+            table("photos", [*by(real, lambda one: one.kind), ("all photos", real), *_in_view(real)]),
             "Fitzpatrick17k by type, as its annotators label it:",
             table("type", by_type(real, "Fitzpatrick17k")),
             "PAD-UFES-20 by type, as clinicians estimated it:",

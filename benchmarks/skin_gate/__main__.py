@@ -1,4 +1,4 @@
-"""`python -m benchmarks.skin_gate train|page --pictures FOLDER --data FOLDER`: the gate's weights, and its page.
+"""`python -m benchmarks.skin_gate train|page|both --pictures FOLDER --data FOLDER`: the gate's weights, and its page.
 
 `--pictures` holds what `sources.py` lists, each in a folder of its name: Debian packages (`apt-get download NAME` and
 `dpkg-deb -x FILE NAME`), checkouts of GitHub repositories, and a source archive of PyPI. `--data` is the folder of real
@@ -7,14 +7,20 @@ data (REAL_DATA).
 
 import argparse
 import os
-from collections.abc import Iterable
+import pickle
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import cv2
 
 from benchmarks.skin_gate import rules, views
 from benchmarks.skin_gate.features import extract, extractor
 from benchmarks.skin_gate.page import QUALITY, Measured, Scored, contact_sheet, cost, tables
 from benchmarks.skin_gate.sources import carve
-from benchmarks.skin_gate.train import out_of_fold, train
+from benchmarks.skin_gate.train import out_of_fold, threshold, write
 from dermis.data.images.gate import load_gate
 from dermis.data.report.markdown import with_measured
 from dermis.shared.report import Verdict
@@ -30,18 +36,24 @@ PAGE = ROOT / "docs/reference/skin-gate.md"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.skin_gate", description=__doc__)
-    parser.add_argument("do", choices=("train", "page"))
+    parser.add_argument("do", choices=("train", "page", "both"))
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps the small views, so that a next run is quick")
     options = parser.parse_args()
-    data, pictures = Path(options.data), options.pictures
-    carve(pictures / "gcompris-qt-data")
+    carve(options.pictures / "gcompris-qt-data")
+    skin, other, unseen = _read(options)
+    seen = views.training(skin, other)
+    features = extract(extractor(views.SIZE), [view.pixels for view in seen])
+    scores = out_of_fold(features, seen)
+    if options.do != "page":
+        write(WORKER, features, seen, limit=threshold(scores, seen))
     if options.do == "train":
-        train(WORKER, views.training(data, pictures))
         return
     gate = load_gate()
-    measured = measure(gate, data, pictures)
+    scored = [(view, gate.score(view.pixels)) for view in unseen]
+    measured = _measured(gate, scored, list(zip(seen, scores.tolist(), strict=True)))
     median, least = cost(gate, measured.photos[0][0].pixels)
     text = (
         f"{tables(measured)}\n\n## Cost\n\n{median:.1f} ms of processor time a photo (median of 60, least {least:.1f})."
@@ -51,29 +63,61 @@ def main() -> None:
         write_sheets(options.sheets, gate, [*measured.photos, *measured.faces], measured.everyday)
 
 
-def measure(gate: Gate, data: Path, pictures: Path) -> Measured:
-    """Return every view with its score; training's by heads that did not see its patient or picture."""
-    policy, shipped = load_policy(), rules.shipped()
+def quality(working: Image) -> tuple[str, ...]:
+    return (QUALITY,) if assess(working, load_policy()).verdict is Verdict.UNUSABLE else ()
 
-    def quality(working: Image) -> tuple[str, ...]:
-        return (QUALITY,) if assess(working, policy).verdict is Verdict.UNUSABLE else ()
 
-    def look(working: Image) -> tuple[str, ...]:
-        return (*quality(working), *rules.refusing(shipped, working))
+def look(working: Image) -> tuple[str, ...]:
+    return (*quality(working), *rules.refusing(working))
 
-    def scored(unseen: Iterable[views.GateView]) -> list[Scored]:
-        return [(view, gate.score(view.pixels)) for view in unseen]
 
-    seen = views.training(data, pictures, quality)
-    scores = out_of_fold(extract(extractor(views.SIZE), [view.pixels for view in seen]), seen)
-    skin = scored(views.unseen_skin(data, look))
+def _read(options: argparse.Namespace) -> tuple[list[views.GateView], ...]:
+    """Return training's skin, its everyday pictures, and what did not train; two processes read them."""
+    data, pictures = Path(options.data), options.pictures
+    tasks = {
+        "packages": partial(_list, views.training_everyday, pictures),
+        "unseen": partial(_unseen, data, pictures),
+        "skin": partial(_list, views.training_skin, data, quality),
+        "drawn": partial(_list, views.training_drawn),
+    }
+    if options.do == "train":
+        del tasks["unseen"]
+    cv2.setNumThreads(1)
+    with ProcessPoolExecutor(2) as pool:
+        pending = {name: pool.submit(_cached, options.cache, name, task) for name, task in tasks.items()}
+        read = {name: each.result() for name, each in pending.items()}
+    return read["skin"], [*read["packages"], *read["drawn"]], read.get("unseen", [])
+
+
+def _cached(folder: Path | None, name: str, task: Callable[[], list[views.GateView]]) -> list[views.GateView]:
+    if folder is None:
+        return task()
+    file = folder / f"{name}.pickle"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(pickle.dumps(task()))
+    return list(pickle.loads(file.read_bytes()))  # noqa: S301 -- of this command itself
+
+
+def _list(draw: Callable[..., Iterable[views.GateView]], *values: Any) -> list[views.GateView]:
+    return list(draw(*values))
+
+
+def _unseen(data: Path, pictures: Path) -> list[views.GateView]:
+    return [*views.unseen_skin(data, look), *views.faces(pictures, look), *views.everyday(pictures)]
+
+
+def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> Measured:
+    def of(kind: str) -> list[Scored]:
+        return [one for one in scored if one[0].skin and one[0].kind == kind]
+
     return Measured(
         limit=gate.spec.threshold.value,
-        photos=[one for one in skin if one[0].kind == "photos"],
-        drawings=[one for one in skin if one[0].kind == "drawings"],
-        faces=scored(views.faces(pictures, look)),
-        everyday=scored(views.everyday(pictures, look)),
-        folds=list(zip(seen, scores.tolist(), strict=True)),
+        photos=of("photos"),
+        drawings=of("drawings"),
+        faces=of("faces"),
+        everyday=[one for one in scored if not one[0].skin],
+        folds=folds,
     )
 
 

@@ -1,4 +1,4 @@
-"""The gate's features: the pooled ends of some of EfficientNet-Lite0's blocks and of its last layer, as one Keras model."""
+"""The gate's features: EfficientNet-Lite0, pooled at the ends of some blocks and at its last layer, as one model."""
 
 import keras
 import numpy as np

@@ -71,17 +71,18 @@ def _skin(measured: Measured) -> Iterable[str]:
 
 def _everyday(measured: Measured) -> Iterable[str]:
     limit, pictures = measured.limit, measured.everyday
+    kinds = dict.fromkeys((f"{view.kind}, {view.source}", view.kind, view.source) for view, _ in pictures)
+    parts = [
+        (name, [one for one in pictures if one[0].kind == kind and one[0].source == source])
+        for name, kind, source in kinds
+    ]
+    parts += [("all of packages", [one for one in pictures if one[0].source != "generated"]), ("all", list(pictures))]
     yield "## Everyday pictures that are refused"
+    yield "By the gate alone; what quality and a bundle's rule refuse comes on top."
     yield markdown_table(
-        HEAD,
-        [
-            *_groups(pictures, lambda view: f"{view.kind}, {view.source}", limit),
-            _row("all of packages", [one for one in pictures if one[0].source != "generated"], limit),
-            _row("all", pictures, limit),
-        ],
+        HEAD[:5],
+        [(name, f"{len(part):,}", *_share(sum(score < limit for _, score in part), len(part))) for name, part in parts],
     )
-    yield "What the bundles' out-of-distribution rules refuse of the pictures that quality and the gate let through:"
-    yield _after([("pictures", pictures)], limit)
 
 
 def _sources() -> Iterable[str]:
@@ -129,8 +130,10 @@ def _after(groups: Sequence[tuple[str, Sequence[Scored]]], limit: float) -> str:
     rows = []
     for name, part in groups:
         left = [view for view, score in part if score >= limit and QUALITY not in view.refused_by]
-        for bundle in BUNDLES:
-            rows.append((name, bundle, f"{len(left):,}", *_share(sum(bundle in v.refused_by for v in left), len(left))))
+        rows += [
+            (name, bundle, f"{len(left):,}", *_share(sum(bundle in view.refused_by for view in left), len(left)))
+            for bundle in BUNDLES
+        ]
     return markdown_table(("", "rule of", "n", "refused", "share", "95 % interval"), rows)
 
 

@@ -1,4 +1,4 @@
-"""Charts that matplotlib plots for the skin gate's training: bars, pies, rings, lines, areas and maps of many styles."""
+"""Charts that matplotlib plots for the skin gate's training: bars, pies, rings, lines, areas, boxes and heat maps."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,7 @@
 """What the out-of-distribution rules of the bundles that ship with dermis refuse, photo by photo, after the gate."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources import as_file
 from pathlib import Path
@@ -31,15 +32,16 @@ class Rules:
         size = manifest.image_size
         images, mask = np.zeros((1, MAX_IMAGES, size, size, 3), np.uint8), np.zeros((1, MAX_IMAGES), np.bool_)
         images[0, 0], mask[0, 0] = fit(working, size, manifest.image_fit), True
-        if manifest.textures and self.textures:
-            if self.textures.case_score(images[mask]) > manifest.textures.threshold:
-                return True
+        rule = manifest.textures
+        if rule and self.textures and self.textures.case_score(images[mask]) > rule.threshold:
+            return True
         if manifest.outliers and self.bundle.outliers:
             embedding = self.bundle.run(images, mask, encode_batch(self.bundle.schema, [SelfReport()]))[1][0]
             return float(self.bundle.outliers.score(embedding)) > manifest.outliers.threshold
         return False
 
 
+@cache
 def shipped() -> dict[str, Rules]:
     """Return the rules of each bundle that ships, by its name."""
     rules = {}
@@ -55,5 +57,6 @@ def _rules(folder: Path) -> Rules:
     return Rules(bundle=bundle, textures=texture.from_bytes((folder / rule.file).read_bytes()) if rule else None)
 
 
-def refusing(rules: dict[str, Rules], working: Image) -> tuple[str, ...]:
-    return tuple(name for name, each in rules.items() if each.refuse(working))
+def refusing(working: Image) -> tuple[str, ...]:
+    """Name the bundles whose rule refuses a working image, uint8[H,W,3]."""
+    return tuple(name for name, each in shipped().items() if each.refuse(working))

@@ -53,7 +53,7 @@ TRAIN = (
         most=100,
         without=("messi", "lena", "hand"),
     ),
-    Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=120),
+    Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
     Package(
         kind="charts", package="python-skimage-doc", licence="BSD-3-Clause", most=60, without=("face", "astronaut")
     ),

@@ -21,7 +21,9 @@ LONGEST = 256
 DRAWN, FIRST_UNSEEN = 25, 1000
 """Drawings of each tone; those of the test have seeds of their own."""
 _PHOTOS = ("landscapes and places", "things")
-_GENERATED, _PLOTTED = 60, 150
+_GROUND_KINDS = (*_PHOTOS, "cloth", "food")
+"""Kinds of photos before which limbs lie."""
+_GENERATED, _PLOTTED, _IN_SCENE = 60, 150, 1200
 _GROUNDS = (sources.WHITE, (215, 189, 150))
 """What clip art lies on: white, and the colour of some skin."""
 
@@ -71,9 +73,13 @@ def training_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
 
 
 def training_everyday(pictures: Path) -> Iterator[GateView]:
-    """Yield what the gate learns from that is no skin: pictures of packages and of generators."""
+    """Yield pictures of packages that the gate learns from."""
     for source in sources.TRAIN:
         yield from _of_package(source, pictures)
+
+
+def training_drawn() -> Iterator[GateView]:
+    """Yield what is drawn for the gate to learn from, and is no skin."""
     for place, (kind, draw) in enumerate(rendered.TRAIN.items()):
         for n in range(_PLOTTED if kind == "plotted charts" else _GENERATED):
             group = f"{kind} {n}"
@@ -112,16 +118,15 @@ def faces(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
             yield _view("faces", source.package, picture, skin=True, name=name, refused_by=look(_working(picture)))
 
 
-def everyday(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
+def everyday(pictures: Path) -> Iterator[GateView]:
     """Yield pictures that show no skin, of packages and generators that did not train."""
     for source in sources.TEST:
         for name, picture in sources.read(source, pictures):
-            by = look(_working(picture))
-            yield _view(source.kind, source.package, picture, skin=False, name=name, refused_by=by)
+            yield _view(source.kind, source.package, picture, skin=False, name=name)
     for place, (kind, draw) in enumerate(rendered.TEST.items()):
         for n in range(25):
             picture = draw(np.random.default_rng([place, n, 1]))
-            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}", refused_by=look(picture))
+            yield _view(kind, "generated", picture, skin=False, name=f"{kind} {n}")
 
 
 def _photos(data: Path, folder: str) -> Iterator[tuple[dict[str, str], Image]]:
@@ -190,18 +195,51 @@ def in_scene(skin: Sequence[GateView], everyday: Sequence[GateView], n: int) -> 
     for _ in range(n):
         body, ground = skin[int(rng.integers(len(skin)))], everyday[int(rng.integers(len(everyday)))].pixels
         if rng.random() < 0.4:
-            ground = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), ground.shape)
+            ground = _plain(rng)
         mask = np.zeros((SIZE, SIZE), np.float32)
         centre, angle = rng.uniform(0.3, 0.7, 2) * SIZE, float(rng.uniform(0, 180))
         half = (float(rng.uniform(0.35, 0.8) * SIZE), float(rng.uniform(0.22, 0.5) * SIZE))
         place = (float(centre[0]), float(centre[1]))
         cv2.ellipse(mask, (place, (2 * half[0], 2 * half[1]), angle), 1, -1)
         shape = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2)))[..., None]
-        pixels = np.rint(shape * body.pixels + (1 - shape) * ground).astype(np.uint8)
-        yield GateView(kind="in a scene", source=body.source, group=body.group, skin=True, pixels=pixels, changed=True)
+        yield _in_scene(body, "in a scene", shape * body.pixels + (1 - shape) * ground)
 
 
-def training(data: Path, pictures: Path, look: Look = _nothing) -> list[GateView]:
-    """Return all that the gate learns from."""
-    skin, other = list(training_skin(data, look)), list(training_everyday(pictures))
-    return [*skin, *other, *in_scene(skin, other, 2000)]
+def limbs(skin: Sequence[GateView], grounds: Sequence[GateView], n: int) -> Iterator[GateView]:
+    """Yield `n` views of one or two shaded limbs of skin that cross the frame before a photo or a plain ground."""
+    rng = np.random.default_rng(11)
+    for _ in range(n):
+        body, ground = skin[int(rng.integers(len(skin)))], grounds[int(rng.integers(len(grounds)))].pixels
+        pixels = np.asarray(ground if rng.random() < 0.75 else _plain(rng), np.float32)
+        for _ in range(int(rng.integers(1, 3))):
+            shape, light = _limb(rng)
+            pixels = shape * light * body.pixels + (1 - shape) * pixels
+        yield _in_scene(body, "limbs", pixels)
+
+
+def _limb(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a bar of some width and direction lies, which may end in the frame, and its light, [S,S,1]."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    angle, centre, half = rng.uniform(0, np.pi), rng.uniform(0.2, 0.8, 2) * SIZE, rng.uniform(0.12, 0.32) * SIZE
+    across = ((x - centre[0]) * np.cos(angle) + (y - centre[1]) * np.sin(angle)) / half
+    along = (y - centre[1]) * np.cos(angle) - (x - centre[0]) * np.sin(angle)
+    shape = 1 / (1 + np.exp((np.abs(across) - 1) * half / rng.uniform(0.5, 1.5)))
+    if rng.random() < 0.5:
+        shape = shape * (along > -rng.uniform(0.1, 0.5) * SIZE)
+    light = 1 - rng.uniform(0.1, 0.6) * np.clip(np.abs(across - rng.uniform(-0.4, 0.4)), 0, 1) ** 2
+    return shape[..., None], light[..., None]
+
+
+def _plain(rng: np.random.Generator) -> Image:
+    return np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), (SIZE, SIZE, 3))
+
+
+def _in_scene(body: GateView, kind: str, pixels: np.ndarray) -> GateView:
+    levels = np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
+    return GateView(kind=kind, source=body.source, group=body.group, skin=True, pixels=levels, changed=True)
+
+
+def training(skin: list[GateView], other: list[GateView]) -> list[GateView]:
+    """Return all that the gate learns from: skin, the rest, and skin in scenes."""
+    grounds = [view for view in other if view.kind in _GROUND_KINDS and view.source != "generated"]
+    return [*skin, *other, *in_scene(skin, other, _IN_SCENE), *limbs(skin, grounds, _IN_SCENE)]

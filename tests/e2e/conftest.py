@@ -135,6 +135,16 @@ def dark(tmp_path: Path) -> Path:
     return tmp_path / "dark.png"
 
 
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """A page of text, which shows no skin."""
+    page = np.full((480, 640, 3), 250, np.uint8)
+    for y in range(30, 480, 24):
+        cv2.putText(page, "lorem ipsum dolor sit amet consectetur", (20, y), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (20,) * 3)
+    cv2.imwrite(str(tmp_path / "document.png"), page)
+    return tmp_path / "document.png"
+
+
 def finish(client: httpx.Client, response: httpx.Response, *, within_s: float = 60) -> dict:  # type: ignore[type-arg]
     """Follow an accepted case to its end and return it."""
     assert response.status_code == 202, response.text

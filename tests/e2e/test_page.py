@@ -108,6 +108,19 @@ def test_dark_images_alone_are_a_rejection_that_says_what_to_do(page: Page, dark
     expect(page.get_by_role("button", name="None of these")).to_be_visible()
 
 
+def test_documents_alone_are_a_rejection_that_may_be_wrong(page: Page, document: Path) -> None:
+    choose(page, document)
+    expect(page.locator("#slot-CLOSE_UP")).to_contain_text("Doesn't look like skin")
+    answer(page, other_symptoms="FEVER")
+    send(page)
+    expect(page.locator("#send-status")).to_contain_text("None of your photos can be used")
+    page.locator("#send").click()
+    wait_for_result(page)
+    expect(page.locator("#answer")).to_contain_text("None of the photos looks like skin")
+    expect(page.locator("#answer")).to_contain_text("the check was wrong")
+    expect(page.locator("#answer")).not_to_contain_text("No photo showed enough")
+
+
 def unlike() -> bytes:
     """Return a drawing under a grain that no drawing has: skin, but like nothing that the model learned from."""
     drawing = cv2.imread(str(IMAGES[0]))

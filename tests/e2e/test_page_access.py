@@ -161,7 +161,7 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
                     f"reports/{'0' * 16}/report.json", (TESTS / "support/data_report.json").read_bytes()
                 )
             gateway.settings["keyless"] = keyless
-            return thread.submit(gateway.get, path).result()
+            return thread.submit(gateway.get, path, headers={"Accept": "text/html"}).result()
 
         yield get
         thread.submit(runner.close).result()
@@ -170,6 +170,9 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
 @pytest.mark.parametrize(
     ("path", "asked"),
     [
+        ("/privacy", {}),
+        ("/nothing", {}),
+        ("/ops", {}),
         ("/ops/data", {"report": False}),
         ("/ops/data", {}),
         ("/ops/data?report=x", {}),
@@ -185,7 +188,7 @@ def ask() -> Iterator[Callable[..., httpx.Response]]:
     ],
     ids=str,
 )
-def test_no_page_of_researchers_and_operators_has_a_fault(
+def test_no_page_beside_the_form_and_the_result_has_a_fault(
     page: Page, system: System, ask: Callable[..., httpx.Response], path: str, asked: dict[str, Any]
 ) -> None:
     answered = ask(path, **asked)

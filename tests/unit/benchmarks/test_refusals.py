@@ -17,7 +17,7 @@ refusals: Any = pytest.importorskip("benchmarks.refusals")
 
 
 def seen(kind: str, part: str = "I-II", **flags: bool) -> Any:
-    every = {"gate": False, "rule": False, "either": False, "unanswered": False} | flags
+    every = {"in_view": False, "gate": False, "rule": False, "either": False, "unanswered": False} | flags
     return refusals.Seen(kind=kind, part=part, **every)
 
 

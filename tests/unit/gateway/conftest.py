@@ -21,7 +21,7 @@ from dermis.gateway.settings import GatewaySettings
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
-from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, fact_key, heatmap_key
+from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind, fact_key, heatmap_key, image_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob
 from dermis.shared.stores.memory import MemoryStore
@@ -225,6 +225,7 @@ class Browser:
         assessed = Assessed(case_id=case_id, assessed_at=NOW, images=())
         store.put_once(fact_key(self.owner, case_id, "assessed"), assessed.model_dump_json().encode())
         store.put_once(fact_key(self.owner, case_id, "outcome"), outcome.model_dump_json().encode())
+        store.put_once(image_key(self.owner, case_id, 1, "prepared"), image)
         store.put_once(heatmap_key(self.owner, case_id, HEATMAP, MODEL), b"heatmap")
         return case_id
 

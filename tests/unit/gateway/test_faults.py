@@ -39,6 +39,8 @@ def _down(gateway: Any, jpeg: bytes, _patch: Any) -> Any:
     return gateway.call("POST", "/v1/images:assess", files=[("image", ("a.jpg", jpeg, "image/jpeg"))], headers=OPEN)
 
 
+REASONS = {413: "IMAGE_TOO_LARGE", 429: "RATE_LIMIT"}
+"""Those that the page has words of their own for."""
 FAULTS = {
     403: _foreign,
     404: lambda gateway, _jpeg, _patch: gateway.get("/nothing", headers=OPEN),
@@ -58,7 +60,7 @@ def test_each_fault_has_a_page_of_its_own(
     assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
     shown = html.unescape(response.text)
     assert texts("en")(f"fault.{status}.title") in shown
-    assert texts("en")(f"fault.{status}.text") in shown
+    assert texts("en")(f"refusal.{REASONS[status]}" if status in REASONS else f"fault.{status}.text") in shown
     assert "a name of a person" not in shown
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import string
 from enum import StrEnum
 from pathlib import Path
@@ -14,10 +15,13 @@ from dermis.gateway.guidance import guidance
 from dermis.gateway.web.languages import LANGUAGES, language_of, texts
 from dermis.gateway.web.page import _SAID_BY_TEMPLATES, QUESTIONS, SEVERAL
 from dermis.gateway.web.reports import read, words
+from dermis.shared.bundles import point, publish
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, Notice, OutcomeKind, Status, Urgency
 from dermis.shared.images.formats import ImageRefusal
+from dermis.shared.manifest import CURRENT_KEY, MANIFEST_FILE, VersionRef
 from dermis.shared.report import Verdict
 from dermis.shared.vocabulary import SelfReport, ShotType
+from dermis.standalone import demo
 from dermis.worker.core import notices
 from dermis.worker.core.quality import Reason
 from dermis.worker.core.red_flags import RULES
@@ -88,6 +92,7 @@ def test_there_are_words_for_all_that_a_case_may_say() -> None:
     assert known["notice"] == NOT_A_MEDICAL_DEVICE
     assert f"status.{Status.RECEIVED}" in known
     assert f"status.{Status.ASSESSED}" in known
+    assert f"rejection.{Reason.NOT_SKIN}" in known
 
 
 def test_no_text_is_left_that_nobody_says() -> None:
@@ -262,7 +267,7 @@ def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, s
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
     # Fetched when a result needs them, by other pages, or in place of the scripts; the red flags are part of the page.
-    later = re.compile(r"guidance\..*|sample\.json|red_flags\.json|pages\.css|plain\.css")
+    later = re.compile(r"guidance\..*|sample\.json|doctor\.js|red_flags\.json|pages\.css|plain\.css")
     files = [path for path in WEB.glob("assets/**/*") if path.is_file() and not later.fullmatch(path.name)]
     assets = [path.read_bytes() for path in files]
     page = gateway.get(f"/?lang={language}").content
@@ -275,6 +280,30 @@ def test_an_interval_that_does_not_hold_its_value_is_not_shown_as_its_own() -> N
         intervals={"top_1": [0.4, 0.6], "expected_calibration_error": [0.024, 0.067]},
     )
     assert [figure.interval for figure in read(report).overall] == [(0.4, 0.6), None]
+
+
+@pytest.mark.parametrize(("purpose", "shown"), [("demo", True), ("research", False), (None, False)])
+def test_the_page_says_before_the_first_tap_that_a_demo_answers(
+    gateway: Any, tmp_path: Path, purpose: str | None, shown: bool
+) -> None:
+    if purpose:
+        bundle = tmp_path / "bundle"
+        shutil.copytree(demo.BUNDLE, bundle)
+        manifest = json.loads((bundle / MANIFEST_FILE).read_text(encoding="utf-8")) | {"purpose": purpose}
+        (bundle / MANIFEST_FILE).write_text(json.dumps(manifest), encoding="utf-8")
+        publish(gateway.store, bundle)
+        point(gateway.store, VersionRef(name="dermis", version=1))
+    for path in ("/", "/cases/case_x", "/?lang=es"):
+        banner = re.search(r'<p class="demo-banner"[^>]*>', gateway.get(path).text)
+        assert banner is not None
+        assert ("hidden" not in banner[0]) is shown
+
+
+def test_a_store_that_can_not_be_read_leaves_the_page_as_it_is(gateway: Any) -> None:
+    gateway.store.put_once(CURRENT_KEY, b"no JSON")
+    page = gateway.get("/")
+    assert page.status_code == 200
+    assert "<form" in page.text
 
 
 # What the page never asks for, what only another client gets wrong, and what asks to wait as every 429 and 503 does.
@@ -296,7 +325,7 @@ IN_GENERAL_WORDS = {
     "JSON",
     "JUDGING_TOO_MANY",
     "KEY_INVALID",
-    "LINK_NOT_FOUND",
+    "LINKS_FULL",
     "KEY_NEEDED",
     "LISTING_OFF",
     "NOT_FINISHED",
@@ -304,6 +333,13 @@ IN_GENERAL_WORDS = {
     "NO_PREPARED_IMAGE",
     "QUEUE_BUSY",
     "SCOPE",
+    "TAKEN_BACK",
+    "IDEMPOTENCY_KEY_REUSED",
+    "IMAGE_COUNT",
+    "UPLOAD_USED",
+    "UPLOAD_NOT_FOUND",
+    "UPLOAD_EXPIRED",
+    "TRUE",
     "UPLOADS_BUSY",
     "UPLOADS_TOO_MANY",
 }
@@ -316,9 +352,12 @@ WAY_OF_A_CASE = (
     "door.py",
     "facts.py",
     "form.py",
+    "image_uploads.py",
     "pipeline.py",
+    "plain_form.py",
     "routes/cases.py",
     "routes/images.py",
+    "shares.py",
     "submission.py",
     "uploads.py",
 )

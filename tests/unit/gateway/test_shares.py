@@ -99,7 +99,7 @@ class TestOpening:
     def test_what_it_costs_is_two_looks_at_the_store(self, browser: Browser, jpeg: bytes) -> None:
         token = token_of(share(browser, browser.case(jpeg))["url"].removeprefix("/shared/"))
         assert token
-        store = browser.gateway.store
+        store: Any = browser.gateway.store
         looks: list[str] = []
         get, written_at = store.get, store.written_at
         store.list = None
@@ -119,6 +119,17 @@ class TestMatrix:
             assert response.is_success, (path, response.text)
         assert visitor.get(f"/v1/cases/{case_id}").json()["access"] == "READ"
         assert '"access":"READ"' in visitor.get(f"/v1/cases/{case_id}/events").text
+
+    def test_a_browser_without_scripts_sees_it_and_is_offered_no_erasure(
+        self, browser: Browser, jpeg: bytes, way: str
+    ) -> None:
+        case_id = browser.case(jpeg)
+        page = asked_by(browser.gateway, way, share(browser, case_id)).get(f"/cases/{case_id}/plain")
+        assert page.status_code == 200
+        assert "/erase" not in page.text
+        assert "/erase" in browser.get(f"/cases/{case_id}/plain").text
+        erased = asked_by(browser.gateway, way, share(browser, case_id)).call("POST", f"/cases/{case_id}/erase")
+        assert erased.status_code == 403
 
     @pytest.mark.parametrize(("method", "path"), CHANGES)
     def test_and_changes_nothing(self, browser: Browser, jpeg: bytes, way: str, method: str, path: str) -> None:
@@ -217,7 +228,8 @@ class TestManaging:
             assert problem(browser.get(f"/v1/cases/{place}/shares")) == (404, reason)
 
     def test_one_that_is_made_while_the_case_is_erased_does_not_stay(self, browser: Browser, jpeg: bytes) -> None:
-        case_id, store = browser.case(jpeg), browser.gateway.store
+        case_id = browser.case(jpeg)
+        store: Any = browser.gateway.store
         put_once = store.put_once
 
         def erased_meanwhile(key: str, data: bytes, **options: Any) -> bool:

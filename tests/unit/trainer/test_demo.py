@@ -1,13 +1,15 @@
 """The committed demo: a bundle that can be published, and a case that it answers convincingly."""
 
 import json
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from dermis.data.generated.cases import CONDITIONS
+from dermis.data.generated.cases import CONDITIONS, cases
 from dermis.metadata.core.encode import encode
 from dermis.shared.bundles import publish
 from dermis.shared.case import MAX_IMAGES, OutcomeKind
@@ -19,6 +21,7 @@ from dermis.standalone import demo
 from dermis.trainer.model.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.worker.core import decode, differential, prepare, quality
+from dermis.worker.core.texture import from_bytes
 
 IMAGES = sorted(demo.CASE.glob("*.jpg"))
 
@@ -71,6 +74,33 @@ def test_the_report_beats_its_floors_and_the_card_says_what_it_is() -> None:
     )
     assert [row["value"] for row in report["slices"]["monk_skin_tone"]] == [f"MST{tone}" for tone in range(1, 11)]
     assert "without any clinical meaning" in (demo.BUNDLE / MODEL_CARD_FILE).read_text()
+
+
+def strange(images: Iterable[Any]) -> Any:
+    """Return of each image whether the bundle's textures call it strange, once it was stored as JPEG."""
+    manifest = read_manifest(demo.BUNDLE)
+    textures = from_bytes((demo.BUNDLE / manifest.textures.file).read_bytes())
+    stored = (
+        cv2.imencode(".jpg", cv2.cvtColor(each, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+        for each in images
+    )
+    fitted = (prepare.fit(decode.decode(each.tobytes()).image, manifest.image_size) for each in stored)
+    return np.array([textures.case_score(each[None]) > manifest.textures.threshold for each in fitted])
+
+
+def test_nearly_every_unseen_drawing_has_a_usual_texture() -> None:
+    drawings = (image for longest in (112, 256) for each in cases(61, 60, longest=longest) for image in each.images)
+    assert strange(drawings).mean() <= 0.05
+
+
+def test_nearly_every_real_photo_has_a_strange_texture(real_data: Any) -> None:
+    files = [
+        path
+        for name in ("fitzpatrick17k", "pad_ufes_20_large")
+        for path in sorted(real_data.glob(f"photos/{name}/*.jpg"))
+    ]
+    assert len(files) > 1500
+    assert strange(decode.decode(path.read_bytes()).image for path in files[::8]).mean() >= 0.97
 
 
 def test_the_case_has_an_image_a_shot_type() -> None:

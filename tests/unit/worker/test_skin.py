@@ -44,6 +44,14 @@ def chart() -> Pixels:
     return image
 
 
+def pie() -> Pixels:
+    image = np.full((*SIZE, 3), 255, np.uint8)
+    colours = ((200, 80, 60), (90, 140, 70), (230, 190, 120), (120, 90, 160))
+    for place, colour in enumerate(colours):
+        cv2.ellipse(image, (256, 192), (150, 150), 0, 90 * place, 90 * place + 90, colour, -1, cv2.LINE_AA)
+    return image
+
+
 def test_the_gate_is_the_same_in_serving_and_in_tables() -> None:
     assert load_gate_of_data().id == GATE.id
 
@@ -58,7 +66,7 @@ def test_drawings_of_skin_pass_on_every_tone(tone: MonkSkinTone) -> None:
     assert [key for key, score in scores.items() if GATE.refuses(Verdict.USABLE, score)] == []
 
 
-@pytest.mark.parametrize("image", [page(), chart()], ids=["page", "chart"])
+@pytest.mark.parametrize("image", [page(), chart(), pie()], ids=["page", "chart", "pie"])
 def test_what_shows_no_skin_is_refused_with_advice(image: Pixels) -> None:
     report = GATE.judge(assess(image, POLICY), GATE.score(image))
     assert (report.verdict, report.reasons[0]) == (Verdict.UNUSABLE, Reason.NOT_SKIN)

@@ -33,7 +33,7 @@ def of(rows: Any) -> Textures:
     distances = distances_to(standard, standard)
     np.fill_diagonal(distances, np.inf)
     spacing = np.sort(distances, axis=1)[:, :NEIGHBOURS].mean(1)
-    return Textures(shift=rows.mean(0), scale=scale, rows=standard, spacing=spacing)
+    return Textures(shift=rows.mean(0), whitening=np.diag(1 / scale), rows=standard, spacing=spacing)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_the_score_is_the_distance_to_neighbours_by_theirs() -> None:
     usual = [both.score(rng.normal(middle, spread, (50, size))).mean() for middle, spread in ((0, 1), (40, 10))]
     assert usual == pytest.approx([1, 1], abs=0.1)  # alike, though one cloud is ten times as wide
     assert both.score(np.full((1, size), 8.0))[0] > 2  # nearer to the thick cloud than thin's are to each other
-    row = both.shift + both.scale * rng.normal(size=size)
-    away = np.linalg.norm((row - both.shift) / both.scale - both.rows, axis=1)
+    row = both.shift + rng.normal(size=size) / both.whitening.diagonal()
+    away = np.linalg.norm((row - both.shift) @ both.whitening - both.rows, axis=1)
     nearest = np.argsort(away)[:NEIGHBOURS]
     assert both.score(row[None])[0] == pytest.approx((away[nearest] / both.spacing[nearest]).mean())
 

@@ -201,4 +201,6 @@ def test_the_command_writes_page_figures_and_folds_and_the_same_again(tmp_path: 
         assert "macro auroc (n = 60)" in run.output
         assert page.read_text().startswith("# A page\n\nWhat is measured.\n\n<!-- measured: dermis benchmark scin -->")
         assert page.read_text().count(from_text(folds.read_bytes()).digest) == 1
-        assert set(json.loads(figures_file.read_text())["overall"]) == {REGRESSION, ANSWERS, FLOOR}
+        assert set(json.loads(figures_file.read_text())["overall"]) == {
+            *(REGRESSION, ANSWERS, FLOOR, scin.MISSING, scin.MISSING_IN_TABLE)
+        }

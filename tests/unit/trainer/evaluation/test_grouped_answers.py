@@ -11,7 +11,7 @@ from dermis.trainer.evaluation.grouped_answers import FLAT, GROUPED, LEVELS, OF_
 from dermis.trainer.evaluation.page import as_html
 from dermis.trainer.evaluation.predictions import SERVED
 from dermis.trainer.evaluation.report import evaluate
-from dermis.trainer.evaluation.slices import _types
+from dermis.trainer.evaluation.slices import fitzpatrick_types
 from dermis.trainer.model.card import model_card
 from dermis.worker.core.differential import decide
 from tests.unit.trainer.made import CONDITIONS, manifest, predictions
@@ -40,7 +40,7 @@ def test_rows_count_what_the_worker_answers() -> None:
     made = predictions()
     of = grouped()
     report, rows = rows_of(of, made)
-    answers = [decide(raw, of, skin) for raw, skin in zip(made.raw[SERVED], _types(made), strict=True)]
+    answers = [decide(raw, of, skin) for raw, skin in zip(made.raw[SERVED], fitzpatrick_types(made), strict=True)]
     row = rows[GROUPED, "", ""]
     assert row.n == report.n == len(made)
     level = {"CONDITION": "conditions", "GROUP": "groups", "BROAD_GROUP": "broad groups", None: "abstained"}

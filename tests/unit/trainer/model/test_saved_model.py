@@ -35,8 +35,9 @@ def test_derm_foundation_takes_pixels_and_answers_as_it_did_for_photos(pixels: A
     np.testing.assert_allclose(backbone(images.astype(np.float32))[:, 0, 0], wanted, atol=1e-4)
 
 
-def test_a_graph_that_is_no_longer_of_pixels_is_refused(tmp_path: Path) -> None:
-    folder = own_backbones.derm_foundation(tmp_path / "model", pixels="standardised", size=64)
+@pytest.mark.parametrize(("pixels", "size"), [("standardised", 64), ("bytes", 96)], ids=["standardised", "other size"])
+def test_a_graph_that_takes_no_pixels_of_this_size_is_refused(pixels: Any, size: int, tmp_path: Path) -> None:
+    folder = own_backbones.derm_foundation(tmp_path / "model", pixels=pixels, size=size)
     with pytest.raises(DermisError, match="no tensor of this SavedModel holds the pixels of a decoded photo of 64 px"):
         make_backbone(folder.as_uri(), 64)
 

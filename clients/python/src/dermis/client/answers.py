@@ -54,37 +54,6 @@ class CaseImage(ResponseModel):
     quality: QualityReport | None
 
 
-class NewCaseLink(ResponseModel):
-    """A link with its secret, which is shown this once: `url` is below the gateway's address."""
-
-    id: str
-    url: str
-    expires_at: datetime
-    may_erase: bool
-
-
-class CaseLink(ResponseModel):
-    """A link without its secret; `revoked_at` once it is revoked."""
-
-    id: str
-    created_at: datetime
-    expires_at: datetime
-    may_erase: bool
-    revoked_at: datetime | None
-
-
-class CaseLinkList(ResponseModel):
-    shares: list[CaseLink]
-
-
-class ImageUpload(ResponseModel):
-    """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
-
-    id: str
-    expires_at: datetime
-    quality: QualityReport | None
-
-
 class Failure(ResponseModel):
     """Why a case could not be finished: a fault of the system, not of the images."""
 

@@ -60,6 +60,8 @@ def main() -> None:
         http=functools.partial(BoundedConnection, connections),  # type: ignore[arg-type]
         ws="none",
         proxy_headers=False,  # uvicorn would believe whoever comes from loopback; see trusted_proxies
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         host=settings.host,
         port=settings.port,
         log_config=None,

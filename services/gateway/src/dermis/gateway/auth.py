@@ -86,7 +86,11 @@ class AccessGuard:
         """
         caller = await self._caller(credentials, scope=scope, case_id=case_id)
         if scope not in caller.scopes:
-            scopes_of_key = f"this key holds {', '.join(sorted(caller.scopes))}" if caller.by_key else "no key was sent"
+            scopes_of_key = "no key was sent"
+            if caller.by_key:
+                scopes_of_key = f"this key holds {', '.join(sorted(caller.scopes))}"
+            elif caller.read_only:
+                scopes_of_key = "this link lets see one case, and nothing else"
             challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
             raise RefusedError(
                 Kind.PERMISSION,

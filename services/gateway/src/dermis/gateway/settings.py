@@ -1,5 +1,7 @@
 """The gateway's settings, from variables DERMIS_GATEWAY_<NAME>."""
 
+from pathlib import Path
+
 from pydantic import Field, model_validator
 
 from dermis.shared.settings import RetentionSettings
@@ -9,6 +11,10 @@ from dermis.shared.stores import is_store_url, overlap
 class GatewaySettings(RetentionSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with a certificate: the gateway speaks TLS itself, without a proxy; with tls_key"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's key")
     max_image_bytes: int = Field(20 * 1024 * 1024, ge=1024, description="largest image, in bytes")
     max_upload_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="uploads that are read at a time, in bytes; more are refused with 503"
@@ -162,6 +168,12 @@ class GatewaySettings(RetentionSettings):
                     f"DERMIS_GATEWAY_BATCH_SOURCES: {source} and the store share objects, so that a batch could read "
                     "cases and keys; name a folder or bucket of its own"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> "GatewaySettings":
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("DERMIS_GATEWAY_TLS_CERTIFICATE and DERMIS_GATEWAY_TLS_KEY belong together; set both")
         return self
 
     @property

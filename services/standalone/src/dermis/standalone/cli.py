@@ -25,14 +25,18 @@ _OWN = (*GROUPS["Run"], *GROUPS["Keep"])
 
 
 class CommandError(click.ClickException):
-    """One clear line and an exit code: RETRY where the same command may succeed later, else USAGE."""
+    """One clear line and an exit code: something must be changed first."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.exit_code = ExitCode.RETRY if retryable else ExitCode.USAGE
+    exit_code = ExitCode.USAGE
 
     def show(self, file: Any = None) -> None:
         click.echo(f"dermis: {self.message}", file=file, err=True)
+
+
+class LaterError(CommandError):
+    """The same command may succeed later."""
+
+    exit_code = ExitCode.RETRY
 
 
 class Commands(click.Group):
@@ -73,9 +77,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except DermisError as error:
-            raise CommandError(error.detail, retryable=error.retryable) from error
+            raise (LaterError if error.retryable else CommandError)(error.detail) from error
         except ApiError as error:
-            raise CommandError(str(error), retryable=error.retryable) from error
+            raise (LaterError if error.retryable else CommandError)(str(error)) from error
         except OSError as fault:
             if fault.filename is None:  # no file that was named to us: a fault of ours, or a reader who left
                 raise

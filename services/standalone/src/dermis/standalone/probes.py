@@ -4,7 +4,9 @@ The clients of Redis and gRPC are imported where they are used: by then the part
 """
 
 import http.client
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 Probe = Callable[[], bool]
 _WAIT_S = 1.0
@@ -31,11 +33,17 @@ def serves(address: str) -> Probe:
     return probe
 
 
-def answers_ok(host: str, port: int, path: str) -> Probe:
-    """Ready once GET `path` is answered 200."""
+def answers_ok(host: str, port: int, path: str, *, certificate: Path | None = None) -> Probe:
+    """Ready once GET `path` is answered 200, under TLS with this very `certificate` where one is stated."""
 
     def probe() -> bool:
-        connection = http.client.HTTPConnection(host, port, timeout=_WAIT_S)
+        connection = (
+            http.client.HTTPSConnection(
+                host, port, timeout=_WAIT_S, context=ssl.create_default_context(cafile=str(certificate))
+            )
+            if certificate
+            else http.client.HTTPConnection(host, port, timeout=_WAIT_S)
+        )
         try:
             connection.request("GET", path)
             return connection.getresponse().status == 200

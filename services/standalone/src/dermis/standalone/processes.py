@@ -3,13 +3,14 @@
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.standalone import extras
 from dermis.standalone.addresses import LOOPBACK, free_ports, ip_is_loopback, is_free
 from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_config, write_redis_config
+from dermis.standalone.lan import LanFace
 from dermis.standalone.probes import Probe, always, answers_ok, queue_is_read, redis_answers, serves
 from dermis.standalone.settings import StandaloneSettings
 from dermis.standalone.state import make_folder
@@ -25,6 +26,8 @@ class Part:
     leaves: int
     prepare: Callable[[], None] = lambda: None
     """Called before each start."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Those that this part has in place of the plan's."""
     mend: Callable[[], str] = lambda: ""
     """Called when it ended with an error soon after its start; says what was done about it."""
 
@@ -41,8 +44,10 @@ class ProcessPlan:
     """Variables that name a part which runs elsewhere and is not started here."""
 
 
-def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> ProcessPlan:
+def make_plan(settings: StandaloneSettings, environ: Mapping[str, str], lan: LanFace | None = None) -> ProcessPlan:
     """Plan the parts: Redis, metadata and serving at free loopback ports, unless `environ` says where they run already.
+
+    With `lan` a second gateway, which phones of the same network reach.
 
     CONFLICT if the gateway's port is taken, NOT_FOUND if a package or redis-server is missing.
     """
@@ -59,9 +64,9 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Proce
     host = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK)
     port = _port(environ.get("DERMIS_GATEWAY_PORT", "8080")) or gateway_port
     here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
-    for owner, address, wanted in (("gateway", host, port), ("redis", LOOPBACK, redis_port)):
+    wanted_ports = [("--port", host, port), ("DERMIS_STANDALONE_REDIS_PORT", LOOPBACK, redis_port)]
+    for option, address, wanted in [*wanted_ports, *([("--lan-port", lan.address, lan.port)] if lan else [])]:
         if not is_free(address, wanted):
-            option = "--port" if owner == "gateway" else "DERMIS_STANDALONE_REDIS_PORT"
             raise DermisError(
                 Kind.CONFLICT,
                 "PORT_TAKEN",
@@ -87,6 +92,8 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Proce
         _python("sweep", always, leaves=0),
         _python("worker", queue_is_read(broker_url), leaves=1),
     ]
+    if lan:
+        parts.append(_lan_part(lan))
     if "DERMIS_METADATA_ADDRESS" not in environ:
         parts.append(_python("metadata", serves(variables["DERMIS_METADATA_ADDRESS"]), leaves=2))
     if "DERMIS_SERVING_ADDRESS" not in environ:
@@ -108,6 +115,16 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str]) -> Proce
     )
     url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     return ProcessPlan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, external=external)
+
+
+def _lan_part(lan: LanFace) -> Part:
+    return Part(
+        name="lan",
+        command=(sys.executable, "-m", "dermis.gateway"),
+        ready=answers_ok(lan.address, lan.port, "/readyz", certificate=lan.certificate),
+        leaves=0,
+        variables=lan.variables,
+    )
 
 
 def _python(name: str, ready: Probe, *, leaves: int) -> Part:

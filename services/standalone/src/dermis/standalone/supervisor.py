@@ -77,7 +77,7 @@ class Child:
             self.part.prepare()
             self._process = subprocess.Popen(  # noqa: S603
                 self.part.command,
-                env=self._environ,
+                env={**self._environ, **self.part.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -108,9 +108,9 @@ def answer(
 
 def _knowledge(manifest: Manifest) -> ModelKnowledge | None:
     words = manifest.knowledge
-    return words and ModelKnowledge(
-        kind=words.kind, unknown=words.unknown, data=words.data, painted=words.scale == "painted"
-    )
+    if words is None:
+        return None
+    return ModelKnowledge(kind=words.kind, unknown=words.unknown, data=words.data, painted=words.scale == "painted")
 
 
 def _shares(

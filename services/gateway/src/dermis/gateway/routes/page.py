@@ -115,7 +115,7 @@ async def plain_case(request: Request, case_id: str, parts: PartsOf, owner: Owne
     """Show a case without scripts: what to do, and what came of it."""
     async for state in parts.pipeline.follow(case_id, owner=owner, seconds=_PLAIN_WAIT_S):
         latest = state
-    return plain_case_page(request, latest)
+    return plain_case_page(request, latest, read_only=request.scope[CALLER_KEY].read_only)
 
 
 @router.post("/cases/{case_id}/erase")

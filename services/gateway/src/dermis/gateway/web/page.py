@@ -98,6 +98,10 @@ _SAID_BY_TEMPLATES = (
     "map.list",
     "questions.none",
     "questions.several",
+    "refusal.AGREE",
+    "refusal.LINK_EXPIRED",
+    "refusal.LINK_NOT_FOUND",
+    "refusal.LINK_REVOKED",
     "send.button",
     "send.title",
     "send.what",
@@ -133,12 +137,11 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
     return _respond(request, language, *_case_page(language, keep, settings, demo))
 
 
-def plain_case_page(request: Request, state: CaseState) -> HTMLResponse:
-    """Return what there is to say of a case, for a browser without scripts."""
+def plain_case_page(request: Request, state: CaseState, *, read_only: bool = False) -> HTMLResponse:
+    """Return what there is to say of a case, for a browser without scripts; who may only see it isn't asked to erase."""
     settings: GatewaySettings = request.app.state.parts.settings
-    return respond(
-        request, "plain.html", case=case_of(state), closed=state.closed, emergency_number=settings.emergency_number
-    )
+    values = {"case": case_of(state, read_only=read_only), "closed": state.closed}
+    return respond(request, "plain.html", emergency_number=settings.emergency_number, **values)
 
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
@@ -167,7 +170,7 @@ def render(template: str, language: str, **values: Any) -> str:
 @cache
 def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) -> tuple[bytes, bytes]:
     words = {key: text for key, text in texts(language).items() if not _is_for_templates_alone(key)}
-    script_texts = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
+    script_texts = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     values = {
         "path": "/",
         "keep": keep,
@@ -186,16 +189,18 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
 
 def _red_flags(language: str) -> str:
     """Return the worker's table without what the language's catalogue says in its own words."""
-    known = texts(language)
+    catalogue = texts(language)
     rules = [
-        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in known}
+        {name: value for name, value in rule.items() if name != "text" or f"flag.{rule['flag']}" not in catalogue}
         for rule in json.loads(_RED_FLAGS.read_text(encoding="utf-8"))
     ]
     return json.dumps(rules, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _is_for_templates_alone(key: str) -> bool:
-    return key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
+    """Tell whether no script says a text; what the form calls an answer, scripts read from the form."""
+    is_answer = key.startswith("answer.") and key.count(".") > 1
+    return is_answer or key in _SAID_BY_TEMPLATES or key.partition(".")[0] in _NOT_FOR_SCRIPTS
 
 
 def _ends(settings: GatewaySettings) -> dict[Consent, float]:

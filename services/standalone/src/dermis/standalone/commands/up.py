@@ -11,6 +11,7 @@ import click
 
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
+from dermis.standalone.lan import describe, make_face, own_address
 from dermis.standalone.logs import Prefixed
 from dermis.standalone.processes import make_plan
 from dermis.standalone.settings import load_standalone
@@ -34,7 +35,20 @@ from dermis.standalone.supervisor import Supervisor
     show_default=True,
     help="Seconds that the parts get to finish their work.",
 )
-def command(wait_s: float, drain_s: float, model: str | None, **option_values: Any) -> None:
+@click.option("--lan", is_flag=True, help="Offer the page to phones of this network too, with TLS and a QR code.")
+@click.option("--lan-address", metavar="ADDRESS", help="This machine's address for --lan, where it has several.")
+@click.option(
+    "--lan-port", type=click.IntRange(1, 65535), default=8443, show_default=True, help="Port of --lan's address."
+)
+def command(
+    wait_s: float,
+    drain_s: float,
+    lan: bool,
+    lan_address: str | None,
+    lan_port: int,
+    model: str | None,
+    **option_values: Any,
+) -> None:
     """Run all parts on this machine until Ctrl-C.
 
     Starts Redis, metadata, serving, worker, sweep and gateway as processes with the variables that a pod has, and
@@ -46,6 +60,7 @@ def command(wait_s: float, drain_s: float, model: str | None, **option_values: A
     Examples:
       dermis up
       dermis up --model lesions
+      dermis up --lan
       dermis up --port 9000 --state ./state
       DERMIS_BROKER_URL=redis://10.0.0.5/0 dermis up --store gs://bucket/dermis
     """
@@ -59,7 +74,8 @@ def command(wait_s: float, drain_s: float, model: str | None, **option_values: A
         signal.signal(number, on_signal)
     environ = options.overlay(option_values)
     settings = load_standalone(environ)
-    plan = make_plan(settings, environ)
+    face = make_face(settings.state, address=lan_address or own_address(), port=lan_port) if lan else None
+    plan = make_plan(settings, environ, face)
     logs = Prefixed(sys.stderr)
     for variable in plan.external:
         logs("up", f"{variable} is set: what it names is used and not started")
@@ -76,6 +92,8 @@ def command(wait_s: float, drain_s: float, model: str | None, **option_values: A
                     f"ready in {time.monotonic() - begun:.1f} s: {plan.url} "
                     f"(model {manifest.name} version {manifest.version}, purpose: {manifest.purpose}); Ctrl-C stops"
                 )
+                if face:
+                    click.echo(describe(face))
             stop.wait()
         finally:
             stop.set()

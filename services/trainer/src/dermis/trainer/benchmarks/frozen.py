@@ -10,7 +10,7 @@ import numpy as np
 from dermis.data.report.markdown import markdown_table
 from dermis.shared.manifest import ImageFit
 from dermis.trainer import metrics as measures
-from dermis.trainer.benchmarks.comparisons import PROBE_STRENGTHS, labelled
+from dermis.trainer.benchmarks.comparisons import labelled
 from dermis.trainer.benchmarks.contenders import Conditions, regression
 from dermis.trainer.benchmarks.cross_validation import Contender, cross_validate
 from dermis.trainer.benchmarks.features import LAST, POOLS, Block, FrozenFeatures, Look, milliseconds
@@ -32,6 +32,8 @@ CROP = Look(backbone="efficientnet-lite0", size=224, cropped_from=288)
 EVERY_DEPTH = tuple(range(LAST + 1))
 HEADS = 10
 ANSWERS_SPREADS = (0.5, 1.0)
+PROBE_PENALTIES = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+"""Six strengths that bracket what the inner folds choose."""
 Blocks = tuple[Block, ...]
 ONE_CHANGE: Mapping[str, Blocks] = {
     "four depths": (Block(look=LITE0, depths=EVERY_DEPTH),),
@@ -116,13 +118,11 @@ def compare_features(
 ) -> FeatureReport:
     """Return the figures of every row on one data set, nested: five outer folds, three inner ones."""
     dataset, conditions = labelled(data, mapping)
-    frozen = FrozenFeatures(dataset, cache, how=how)
-    heads = Heads(frozen, conditions)
-    (last,) = (Block(look=LITE0),)
-    probe = regression(
-        PROBE, lambda part: frozen.rows([last], part)[0], conditions, strengths=PROBE_STRENGTHS, standardised=True
-    )
-    rows: dict[Contender, Sequence[Blocks]] = {probe: [(last,)], **rows_of_images(heads, conditions, largest)}
+    heads = Heads(FrozenFeatures(dataset, cache, how=how), conditions)
+    last: Blocks = (Block(look=LITE0),)
+    tuned = [Recipe(blocks=last, penalty=penalty) for penalty in PROBE_PENALTIES]
+    probe = frozen_head(PROBE, heads, conditions, tuned)
+    rows: dict[Contender, Sequence[Blocks]] = {probe: [last], **rows_of_images(heads, conditions, largest)}
     if with_answers:
         floor = regression(ANSWERS, answers, conditions, strengths=STRENGTHS, sees=("answers",))
         rows |= {floor: [], **rows_with_answers(heads, conditions)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import recall_score
 from threadpoolctl import threadpool_limits
 
 from dermis.data.dataset import Dataset
@@ -18,7 +18,7 @@ from dermis.trainer.metrics import Floats
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.model.inputs import features, targets
 
-PENALTIES = (1e-3, 3e-4, 1e-4)
+PENALTIES = (3e-4, 1e-4, 3e-5)
 """Strengths of L2 on weights of features that are standardised and share one unit of variance within a block."""
 _KEPT_SPACES = 24
 
@@ -70,7 +70,10 @@ class Heads:
         target, _ = targets(training.samples, self._conditions)
         with threadpool_limits(1):
             weightings = resampled([sample.group for sample in training.samples], recipe.heads)
-            return np.mean([fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0)
+            logits: Floats = np.mean(
+                [fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0
+            )
+            return logits
 
     def _space(self, recipe: Recipe, training: Dataset, tested: Dataset) -> RowSpace:
         ids = (tuple(sample.id for sample in part.samples) for part in (training, tested))
@@ -156,7 +159,8 @@ def frozen_head(
 
     def unbalanced(recipe: Recipe, training: Dataset, checked: Dataset) -> float:
         labels = targets(checked.samples, conditions)[1]
-        return 1 - float(balanced_accuracy_score(labels, fit(recipe, training, checked).argmax(1)))
+        first = fit(recipe, training, checked).argmax(1)
+        return 1 - float(recall_score(labels, first, labels=np.unique(labels), average="macro"))
 
     loss: Callable[[Recipe, Dataset, Dataset], float] | None = unbalanced if adjusted else None
     return Contender(name=name, choices=tuple(recipes), fit=fit, loss=loss, sees=sees, settings=f"adjusted {adjusted}")

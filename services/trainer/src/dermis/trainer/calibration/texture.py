@@ -17,6 +17,10 @@ Floats = npt.NDArray[np.float64]
 QUALITIES = (None, 85, 60)
 """As they come, and as JPEG of two qualities: an image's way of storage must not count."""
 _AT_ONCE = 512
+_ALIKE = 4
+"""Neighbours whose differences make the metric."""
+_LEAST_VARIANCE = 0.005
+"""Of standardised statistics, added to that of alike images: no direction counts without bound."""
 
 
 def fit_textures(
@@ -27,7 +31,8 @@ def fit_textures(
     Training's images are stored in each of the ways in turn. Every image of a case of calibration is stored in all of
     them, and the worst of all counts.
     """
-    rows, cases = [], []
+    rows: list[Floats] = []
+    cases: list[int] = []
     for number, images in enumerate(_images(training)):
         for image in images:
             quality = QUALITIES[len(rows) % len(QUALITIES)]
@@ -52,14 +57,26 @@ def fit_textures(
 def _fit(rows: Floats, cases: npt.NDArray[np.int64]) -> Textures:
     """Return the textures of statistics [N,E] of images of the cases [N], which are no neighbours of themselves."""
     shift, scale = rows.mean(0), rows.std(0) + 1e-6
-    rows = np.asarray((rows - shift) / scale, np.float16).astype(np.float64)
-    spacing = np.empty(len(rows))
+    standard = (rows - shift) / scale
+    _, alike = _neighbours(standard, cases, _ALIKE)
+    differences = (standard[:, None] - standard[alike]).reshape(-1, rows.shape[1])
+    within = differences.T @ differences / (2 * len(differences)) + _LEAST_VARIANCE * np.eye(rows.shape[1])
+    whitening = np.linalg.cholesky(np.linalg.inv(within)) / scale[:, None]
+    whitened = np.asarray((rows - shift) @ whitening, np.float16).astype(np.float64)
+    distances, _ = _neighbours(whitened, cases, NEIGHBOURS)
+    return Textures(shift=shift, whitening=whitening, rows=whitened, spacing=distances.mean(1))
+
+
+def _neighbours(rows: Floats, cases: npt.NDArray[np.int64], count: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return distances and places [N,count] of each row's nearest ones of other cases."""
+    distances, places = np.empty((len(rows), count)), np.empty((len(rows), count), np.int64)
     for start in range(0, len(rows), _AT_ONCE):
         here = slice(start, start + _AT_ONCE)
-        distances = distances_to(rows, rows[here])
-        distances[cases[here, None] == cases] = np.inf
-        spacing[here] = np.partition(distances, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS].mean(1)
-    return Textures(shift=shift, scale=scale, rows=rows, spacing=spacing)
+        away = distances_to(rows, rows[here])
+        away[cases[here, None] == cases] = np.inf
+        places[here] = np.argpartition(away, count - 1, axis=1)[:, :count]
+        distances[here] = np.take_along_axis(away, places[here], 1)
+    return distances, places
 
 
 def _images(datasets: Sequence[Dataset]) -> Iterator[list[Image]]:

@@ -45,7 +45,8 @@ from dermis.worker.core.outliers import Outliers, from_bytes
 from dermis.worker.core.prepare import Image, fit
 from dermis.worker.core.texture import Textures
 
-BATCH = 16
+BATCH = 4
+"""Cases at once: each has three places for images, whose activations are most of the memory that is held."""
 _READERS = 2
 _VERDICTS = (Verdict.UNUSABLE, Verdict.MARGINAL, Verdict.USABLE)
 MEASURES = ("sharpness", "brightness_mean", "brightness_std", "underexp", "overexp", "contrast", "shadow")

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,9 @@ def to_bytes(predictions: Predictions) -> bytes:
         "conditions": [condition.model_dump() for condition in predictions.conditions],
         "slices": dict(predictions.slices),
     }
+    arrays: dict[str, npt.NDArray[Any]] = {f"raw {modality}": values for modality, values in predictions.raw.items()}
+    if predictions.texture_score is not None:
+        arrays["texture_score"] = predictions.texture_score
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -83,8 +86,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         labels=predictions.labels,
         embedding=predictions.embedding,
         fold=predictions.fold,
-        **({} if predictions.texture_score is None else {"texture_score": predictions.texture_score}),
-        **{f"raw {modality}": values for modality, values in predictions.raw.items()},  # type: ignore[arg-type]
+        **arrays,  # type: ignore[arg-type]
     )
     return buffer.getvalue()
 

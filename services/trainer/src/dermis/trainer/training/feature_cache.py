@@ -24,7 +24,7 @@ from dermis.worker.core.prepare import Image
 View = Callable[[Image], Image]
 VIEWS: dict[str, View] = {"plain": lambda image: image, "mirror": lambda image: np.ascontiguousarray(image[:, ::-1])}
 """What an image is also looked at as; a view changes no colour, so no tone."""
-BATCH = 32
+BATCH = 16
 Rows = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]
 

@@ -22,19 +22,19 @@ _SMALLEST = 24
 """Pixels of a side under which there is no texture to measure."""
 NEIGHBOURS = 16
 """Training images that an image is compared with; Breunig et al. advise 10 to 20."""
-_ARRAYS = ("shift", "scale", "rows", "spacing")
+_ARRAYS = ("shift", "whitening", "rows", "spacing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Textures:
     """Statistics of N training images, and how far apart they lie.
 
-    `shift`, `scale` [E]; `rows` [N,E], standardised by them; `spacing` [N]: the mean distance of each to its nearest
-    `NEIGHBOURS` of other cases.
+    `shift` [E] and `whitening` [E,E] make a metric in which images that are alike differ by as much in every direction;
+    `rows` [N,E] in it; `spacing` [N]: the mean distance of each to its nearest `NEIGHBOURS` of other cases.
     """
 
     shift: Floats
-    scale: Floats
+    whitening: Floats
     rows: Floats
     spacing: Floats
 
@@ -44,7 +44,7 @@ class Textures:
         About 1 for another training image, wherever they lie thick or thin. Source: the local outlier factor (Breunig
         et al. 2000) in its simplified form (Schubert et al. 2014).
         """
-        distances = distances_to(self.rows, (np.asarray(statistics, np.float64) - self.shift) / self.scale)
+        distances = distances_to(self.rows, (np.asarray(statistics, np.float64) - self.shift) @ self.whitening)
         nearest = np.argpartition(distances, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
         return np.asarray((np.take_along_axis(distances, nearest, 1) / self.spacing[nearest]).mean(1))
 
@@ -133,7 +133,7 @@ def to_bytes(textures: Textures) -> bytes:
     np.savez_compressed(
         buffer,
         shift=np.asarray(textures.shift, np.float32),
-        scale=np.asarray(textures.scale, np.float32),
+        whitening=np.asarray(textures.whitening, np.float32),
         rows=np.asarray(textures.rows, np.float16),
         spacing=np.asarray(textures.spacing, np.float32),
     )
@@ -144,16 +144,16 @@ def from_bytes(data: bytes) -> Textures:
     """Read what `to_bytes` wrote; INVALID if it is something else."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            shift, scale, rows, spacing = (np.asarray(arrays[name], np.float64) for name in _ARRAYS)
+            shift, whitening, rows, spacing = (np.asarray(arrays[name], np.float64) for name in _ARRAYS)
     except Exception as error:  # a damaged file raises nearly anything
         raise _invalid(str(error)) from error
     size = len(statistics(np.zeros((96, 96, 3), np.uint8)))
-    shapes = (shift.shape, scale.shape, rows.shape, spacing.shape)
-    if shapes != ((size,), (size,), (spacing.size, size), (spacing.size,)) or spacing.size <= NEIGHBOURS:
+    shapes = (shift.shape, whitening.shape, rows.shape, spacing.shape)
+    if shapes != ((size,), (size, size), (spacing.size, size), (spacing.size,)) or spacing.size <= NEIGHBOURS:
         raise _invalid("its arrays don't fit each other")
-    if not all(np.isfinite(array).all() for array in (shift, scale, rows, spacing)) or min(*scale, *spacing) <= 0:
-        raise _invalid("a number is not finite, or a scale or spacing is not above 0")
-    return Textures(shift=shift, scale=scale, rows=rows, spacing=spacing)
+    if not all(np.isfinite(array).all() for array in (shift, whitening, rows, spacing)) or spacing.min() <= 0:
+        raise _invalid("a number is not finite, or a spacing is not above 0")
+    return Textures(shift=shift, whitening=whitening, rows=rows, spacing=spacing)
 
 
 def _invalid(detail: str) -> DermisError:

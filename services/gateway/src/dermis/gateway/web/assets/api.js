@@ -21,6 +21,11 @@ export async function upload(blob, signal) {
 
 export const discard = (id) => ask(`/v1/uploads/${id}`, { method: "DELETE" });
 
+export const links = async (id) => (await ask(`/v1/cases/${id}/shares`)).json();
+export const makeLink = async (id, asked) =>
+  (await ask(`/v1/cases/${id}/shares`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) })).json();
+export const endLink = (id, link) => ask(`/v1/cases/${id}/shares/${link}`, { method: "DELETE" });
+
 /** Send a case; `progress` gets the share of its bytes that went out. XMLHttpRequest, as fetch tells nothing of that. */
 export function submit(form, key, progress) {
   return new Promise((done, fail) => {

@@ -2,7 +2,7 @@
 import { alarm } from "./alarm.js";
 import { submit } from "./api.js";
 import * as store from "./draft.js";
-import { $, date, el, online, pause, percent, random, t } from "./dom.js";
+import { $, answerLabel, date, el, online, pause, percent, random, t } from "./dom.js";
 import { Slots } from "./images.js";
 import { Steps } from "./steps.js";
 
@@ -127,7 +127,7 @@ function paint() {
   $("skip").textContent = t(name === "photo" ? "way.no_photo" : "way.skip");
   $("more").hidden = name !== "photo" || slots.full;
   $("next").hidden = name === "send" || (name === "photo" && !slots.filled.length);
-  $("next").textContent = name === "warning_signs" && !signs.some((sign) => sign !== NONE) ? t(`answer.warning_signs.${NONE}`) : t("way.next");
+  $("next").textContent = name === "warning_signs" && !signs.some((sign) => sign !== NONE) ? answerLabel("warning_signs", NONE) : t("way.next");
   button.hidden = name !== "send";
   $("agree-adult").hidden = !images().length;
   $("sent-what").textContent = t("send.counts", { photos: images().length, answers: Object.keys(draft.answers).length });

@@ -12,6 +12,9 @@ export function t(key, values = {}) {
 /** What came with the result in English, in the page's language where its catalogue has it. */
 export const said = (key, english) => (has(key) ? t(key) : english);
 
+/** What the form calls an answer; form and result are one document. */
+export const answerLabel = (field, value) => document.querySelector(`[name="${field}"][value="${value}"] + span`)?.textContent ?? value;
+
 /** Make an element; children are nodes or text, never HTML. */
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

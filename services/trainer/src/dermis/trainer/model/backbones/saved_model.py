@@ -97,7 +97,10 @@ def from_pixels(frozen: Any, place: int, image_size: int) -> tuple[Any, float, f
     pixels = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3)).astype(np.uint8)
     pixels[1] //= 4  # a dark one: what is standardised photo by photo is no straight line of both
     examples = tf.constant([as_example(image) for image in pixels])
-    wanted = frozen(examples)[place].numpy()
+    try:
+        wanted = frozen(examples)[place].numpy()
+    except tf.errors.OpError as error:
+        raise _no_pixels(image_size) from error
     for name in passages(placeholder, output):
         values = _value(wrapped, placeholder.name, name, examples)
         if values is None or values.shape != pixels.shape:
@@ -110,11 +113,15 @@ def from_pixels(frozen: Any, place: int, image_size: int) -> tuple[Any, float, f
         again = rest(tf.cast(pixels * slope + offset, rest.inputs[0].dtype))[0].numpy()
         if np.abs(again - wanted).max() <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
             return rest, slope, offset
+    raise _no_pixels(image_size)
+
+
+def _no_pixels(image_size: int) -> DermisError:
     detail = (
         f"no tensor of this SavedModel holds the pixels of a decoded photo of {image_size} px: set image_size to what "
         "it was made for, or export a SavedModel that takes pixels"
     )
-    raise DermisError(Kind.INVALID, "BACKBONE", detail)
+    return DermisError(Kind.INVALID, "BACKBONE", detail)
 
 
 def as_example(image: np.ndarray) -> bytes:

@@ -1,16 +1,18 @@
 /** What can be done with a result: print it, say what became of it, erase it. */
 import { erase, feedback } from "../api.js";
 import { $, el, icon, t } from "../dom.js";
+import { share } from "../share.js";
 import { conditionName, isDemo } from "./words.js";
 
 export function after(known, { again, gone }) {
   const print = el("button", { type: "button" }, t("print"));
-  const erasing = el("button", { type: "button", className: "danger" }, icon("remove"), t("erase.button"));
   print.addEventListener("click", () => window.print());
+  if (known.access === "READ") return [el("p", {}, t("share.read")), el("p", { className: "buttons" }, print)];
+  const erasing = el("button", { type: "button", className: "danger" }, icon("remove"), t("erase.button"));
   erasing.addEventListener("click", () => ask(known.id, gone));
   const anew = el("a", { className: "button", href: `/${location.search}` }, t("again"));
   anew.addEventListener("click", again);
-  return [...(known.outcome ? [opinion(known)] : []), el("p", { className: "buttons" }, print, anew, erasing)];
+  return [...(known.outcome ? [opinion(known)] : []), el("p", { className: "buttons" }, print, share(known), anew, erasing)];
 }
 
 function ask(id, gone) {

@@ -29,7 +29,7 @@ function groupRow({ level, name, probability, conditions: members }) {
 }
 
 function row(name, probability, note, inside) {
-  const bar = el("i", { className: "bar" });
+  const bar = el("i", { className: "probability" });
   bar.style.setProperty("--p", probability);
   return el("li", { className: inside ? "in" : "" }, el("span", { className: "name" }, name), el("span", { className: "chance" }, chance(probability)),
     bar, note ? el("span", { className: "word" }, note) : "");

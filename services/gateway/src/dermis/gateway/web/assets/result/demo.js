@@ -1,5 +1,6 @@
 /** What a demo model may say: that it is one. */
 import { $, el, icon, t } from "../dom.js";
+import { lazyFold } from "./fold.js";
 import { callLink } from "./urgency.js";
 
 const banner = $("demo-banner");
@@ -12,12 +13,5 @@ export function showBanner(demo = false) { banner.hidden = !(current || demo); }
 export function demo(sample) {
   return el("section", { className: "card demo" }, el("h2", {}, icon("MARGINAL"), t("demo.title")),
     el("p", {}, t("demo.drawings")), el("p", {}, el("strong", {}, t("demo.worried"))), callLink("demo.help", "button"),
-    fold("demo.how", () => [el("p", {}, t("demo.how.text"))]), fold("demo.sample", sample));
-}
-
-/** A fold that is filled when it is opened first. */
-function fold(key, content) {
-  const details = el("details", { className: key.replace(".", "-") }, el("summary", {}, t(key)));
-  details.addEventListener("toggle", async () => details.append(...(await content())), { once: true });
-  return details;
+    lazyFold(t("demo.how"), () => [el("p", {}, t("demo.how.text"))]), lazyFold(t("demo.sample"), sample));
 }

@@ -1,4 +1,4 @@
-/** Details for a doctor: numbers, intervals, heatmaps and what the answers counted. */
+/** Details for a doctor: numbers, intervals, heatmaps and what the answers counted; fetched when they are opened. */
 import { heatmap } from "../api.js";
 import { el, list, percent, said, t } from "../dom.js";
 import { photo } from "./photos.js";
@@ -8,8 +8,7 @@ const HARDLY = 0.05;
 
 export function doctor(known) {
   const { outcome } = known;
-  return el("details", { className: "card", id: "doctor" }, el("summary", {}, t("doctor.title")),
-    numbers(outcome), heatmaps(known), counted(outcome), measured(outcome), knowledge(outcome), model(outcome));
+  return [numbers(outcome), heatmaps(known), counted(outcome), measured(outcome), knowledge(outcome), model(outcome)];
 }
 
 const part = (title, ...nodes) => el("section", {}, el("h3", {}, title), ...nodes);

@@ -3,7 +3,7 @@ import { $, el, has, icon, list, t, time } from "../dom.js";
 import { after } from "./after.js";
 import { conditions, isLimit } from "./conditions.js";
 import { demo, showBanner } from "./demo.js";
-import { doctor } from "./doctor.js";
+import { lazyFold } from "./fold.js";
 import { guidance } from "./guidance.js";
 import { photos, verdicts } from "./photos.js";
 import { sheet } from "./sheet.js";
@@ -71,6 +71,9 @@ function lead(known) {
   return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
 }
 
+const doctor = (known) =>
+  lazyFold(t("doctor.title"), async () => (await import("./doctor.js")).doctor(known), { className: "card", id: "doctor" });
+
 /** A made-up case, answered as by a real model. */
 async function sample() {
   const known = await fetch("/assets/sample.json").then((response) => response.json());
@@ -103,7 +106,7 @@ function answers({ self_report: report }) {
 }
 
 const about = (known) => card(t("about.title"), el("dl", {}, el("dt", {}, t("about.case")), el("dd", {}, known.id), el("dt", {}, t("about.time")), el("dd", {}, time(known.received_at))),
-  el("p", {}, t("notice")), el("p", { className: "quiet" }, t("result.private")));
+  el("p", {}, t("notice")), known.access === "READ" ? null : el("p", { className: "quiet" }, t("result.private")));
 
 /** Say what became of a case that can't be shown; the heading says that it can't. */
 export function message(text, ...nodes) {

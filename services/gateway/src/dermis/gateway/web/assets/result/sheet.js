@@ -1,5 +1,5 @@
 /** The one page that is printed for a doctor's visit. */
-import { el, icon, list, t, time } from "../dom.js";
+import { answerLabel, el, icon, list, t, time } from "../dom.js";
 import { trialText } from "./conditions.js";
 import { photo } from "./photos.js";
 import { reasonText } from "./urgency.js";
@@ -16,7 +16,7 @@ export function sheet(known) {
 function answers({ self_report: report }) {
   const began = report?.condition_duration;
   const rows = answersOf(report).filter(([field]) => field !== "condition_duration");
-  const text = began ? t(`answer.condition_duration.${began}`) : t("sheet.not_answered");
+  const text = began ? answerLabel("condition_duration", began) : t("sheet.not_answered");
   return el("dl", {}, el("dt", {}, t("sheet.began")), el("dd", {}, el("strong", {}, text)),
     ...rows.flatMap(([field, value]) => [el("dt", {}, t(`question.${field}`)), el("dd", {}, value)]));
 }

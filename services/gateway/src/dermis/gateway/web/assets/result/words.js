@@ -1,5 +1,5 @@
 /** Words that a result brings in English, in the page's language. */
-import { el, has, language, said, t } from "../dom.js";
+import { answerLabel, el, has, language, said, t } from "../dom.js";
 
 let catalogue = null;
 
@@ -20,9 +20,9 @@ export const skinCare = (english) => catalogue?.skin_care ?? english;
 /** A manifest's own words on its model; where the catalogue has none of them, marked as English. */
 export const knowledgeText = (english) => catalogue?.knowledge[english] ?? el("span", { lang: "en" }, english);
 export const answerText = (field, value) =>
-  typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : said(`answer.${field}.${value}`, value);
+  typeof value === "boolean" ? t(value ? "answer.yes" : "answer.no") : answerLabel(field, value);
 export const questionText = (field) => said(`question.${field}`, field);
-export const failureText = (reason) => t(has(`failure.${reason}`) ? `failure.${reason}` : "failure.other");
+export const failureText = (reason) => t(has(`refusal.${reason}`) ? `refusal.${reason}` : "failure.other");
 export const flagText = ({ flag, text }) => said(`flag.${flag}`, text);
 export const noticeText = ({ notice, text }) => said(`notice.${notice}`, text);
 
