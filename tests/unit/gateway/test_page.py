@@ -344,6 +344,7 @@ IN_GENERAL_WORDS = {
     "UPLOADS_TOO_MANY",
 }
 WAY_OF_A_CASE = (
+    "plain_form.py",
     "adapters/broker.py",
     "auth.py",
     "body.py",

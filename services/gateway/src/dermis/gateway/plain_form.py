@@ -30,12 +30,12 @@ def case_form_of(form: Form) -> Form:
     return Form(images=form.images, texts={**texts, "self_report": [bytearray(report)]})
 
 
-def _self_report(texts: Mapping[str, Sequence[bytearray]]) -> dict[str, str | list[str]]:
-    report: dict[str, str | list[str]] = {}
+def _self_report(texts: Mapping[str, Sequence[bytearray]]) -> dict[str, str | list[str] | bool]:
+    report: dict[str, str | list[str] | bool] = {}
     for name in SelfReport.model_fields:
         values = [text for value in texts.get(name, ()) if (text := value.decode(errors="replace").strip())]
         if name == "age_group" and UNDER_18 in values:
-            report["under_18"] = "TRUE"
+            report["under_18"] = True
         elif values:
             report[name] = values if name in _SEVERAL else values[0]
     return report
