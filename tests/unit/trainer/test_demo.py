@@ -62,11 +62,8 @@ def test_the_bundle_is_of_this_code() -> None:
     assert [(condition.id, condition.name) for condition in manifest.conditions] == [(c.id, c.name) for c in CONDITIONS]
     assert manifest.feature_schema == every_answer().id
     assert every_answer().promotable
-    assert {field.name for field in every_answer().fields} == SelfReport.model_fields.keys() - {
-        "race_ethnicity",
-        "warning_signs",
-        "under_18",
-    }
+    never_learned = {"race_ethnicity", "warning_signs", "under_18"}
+    assert {field.name for field in every_answer().fields} == SelfReport.model_fields.keys() - never_learned
 
 
 def test_the_report_beats_its_floors_and_the_card_says_what_it_is() -> None:
