@@ -8,7 +8,7 @@ data (REAL_DATA).
 import argparse
 import os
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -121,7 +121,7 @@ def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> Measured
     )
 
 
-def write_sheets(folder: Path, gate: Gate, unseen: list[Scored], pictures: list[Scored]) -> None:
+def write_sheets(folder: Path, gate: Gate, unseen: Sequence[Scored], pictures: Sequence[Scored]) -> None:
     limit = gate.spec.threshold.value
     wrongly_refused = sorted((one for one in unseen if one[1] < limit), key=lambda one: one[1])
     let_through = sorted((one for one in pictures if one[1] >= limit), key=lambda one: -one[1])

@@ -79,5 +79,6 @@ def _coloured(levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _lit(levels: np.ndarray, rng: np.random.Generator) -> Image:
-    light = np.linspace(*rng.uniform(0.7, 1.1, 2), SIZE[1])[None, :, None]
+    left, right = rng.uniform(0.7, 1.1, 2)
+    light = np.linspace(left, right, SIZE[1])[None, :, None]
     return np.asarray(np.clip(levels * light + rng.normal(0, rng.uniform(0, 5), (*SIZE, 3)), 0, 255), np.uint8)

@@ -28,7 +28,8 @@ ADVICE = (
     "nothing in front of it, and take it again. If something on your skin worries you, show it to a doctor whatever "
     "this page says."
 )
-Floats, Features = npt.NDArray[np.float64], npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Features = npt.NDArray[np.float32]
 
 
 def fit(features: Features, views: Sequence[GateView]) -> Pipeline:

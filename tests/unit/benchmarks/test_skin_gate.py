@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -86,7 +87,7 @@ def test_limbs_of_skin_keep_their_group_and_show_what_is_around_them() -> None:
 
 
 def test_the_page_counts_the_gate_and_quality_once_each() -> None:
-    blurred = {"refused_by": (QUALITY,)}
+    blurred: dict[str, Any] = {"refused_by": (QUALITY,)}
     photos = [
         (view("photos", skin=True, source="Fitzpatrick17k", part="5"), -1.0),
         (view("photos", skin=True, source="Fitzpatrick17k", part="6", **blurred), -1.0),
