@@ -138,9 +138,9 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
 
 
 def plain_case_page(request: Request, state: CaseState, *, read_only: bool = False) -> HTMLResponse:
-    """Return what there is to say of a case, for a browser without scripts; who may only see it isn't asked to erase."""
+    """Return what there is to say of a case without scripts; who may only see it isn't asked to erase."""
     settings: GatewaySettings = request.app.state.parts.settings
-    values = {"case": case_of(state, read_only=read_only), "closed": state.closed}
+    values: dict[str, Any] = {"case": case_of(state, read_only=read_only), "closed": state.closed}
     return respond(request, "plain.html", emergency_number=settings.emergency_number, **values)
 
 
