@@ -25,8 +25,8 @@ def chart(rng: np.random.Generator) -> Image:
         _KINDS[rng.integers(len(_KINDS))](axes, rng, colours)
         if rng.random() < 0.5:
             axes.set_title("".join(chr(code) for code in rng.integers(97, 123, 14)))
-        canvas.draw()  # type: ignore[no-untyped-call]
-        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
+        canvas.draw()
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _pie(axes: Axes, rng: np.random.Generator, colours: np.ndarray) -> None:

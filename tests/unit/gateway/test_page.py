@@ -339,12 +339,10 @@ IN_GENERAL_WORDS = {
     "UPLOAD_USED",
     "UPLOAD_NOT_FOUND",
     "UPLOAD_EXPIRED",
-    "TRUE",
     "UPLOADS_BUSY",
     "UPLOADS_TOO_MANY",
 }
 WAY_OF_A_CASE = (
-    "plain_form.py",
     "adapters/broker.py",
     "auth.py",
     "body.py",
