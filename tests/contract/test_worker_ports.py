@@ -105,6 +105,7 @@ def test_a_prediction_has_the_shapes_of_the_manifest(ports: Ports) -> None:
 def test_what_the_answers_say_follows_from_their_weights(ports: Ports) -> None:
     manifest, inputs = ports.models.pinned(), inputs_of(ports)
     weights = ports.classifier.answer_weights(manifest, len(inputs.features))
+    assert weights is not None
     assert weights.weights.shape == (len(inputs.features), len(manifest.conditions))
     for features in (inputs.features, np.zeros_like(inputs.features)):
         logits = ports.classifier.predict(manifest, replace(inputs, features=features)).answers_logits

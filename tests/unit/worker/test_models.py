@@ -1,5 +1,6 @@
 """What the worker asks serving for, and where it reads the outlier file."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import CURRENT_KEY, MANIFEST_FILE, Current, OutlierRule, VersionRef
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.tensors import from_proto, to_proto
+from dermis.worker.adapters import rpc
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import ServingClient
 from dermis.worker.core.outliers import Outliers, to_bytes
@@ -80,6 +82,28 @@ def test_what_answers_count_is_probed_once_a_version() -> None:
     np.testing.assert_allclose(found.bias, bias)
     assert serving.answer_weights(manifest(), 40) is found
     assert sum(calls) == 41
+
+
+@pytest.mark.parametrize("late", [DermisError(Kind.DEADLINE, "SERVING_DEADLINE", "serving took too long"), None])
+def test_a_slow_model_is_probed_over_several_cases_and_costs_none_its_outcome(
+    late: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def slow(features: Any) -> Any:
+        calls.append(len(features))
+        if len(calls) == 2 and late:
+            raise late
+        return np.zeros((len(features), 4), np.float32)
+
+    monkeypatch.setattr(rpc, "_PROBING_S", 5.0 if late else 0.0)
+    ticks = itertools.count()
+    monkeypatch.setattr(rpc.time, "monotonic", lambda: float(next(ticks)))
+    serving = client(Channel(answers_logits=slow))
+    answers = [serving.answer_weights(manifest(), 40) for _ in range(5)]
+    assert answers[0] is None
+    assert answers[-1] is not None
+    assert sum(calls) == 41 + (16 if late else 0), "what was found out is kept"
 
 
 def test_a_version_that_is_not_told_of_soon_is_not_waited_for_as_long_as_a_prediction() -> None:

@@ -120,8 +120,10 @@ def _shares(
     outputs: Outputs,
     conditions: Sequence[tuple[int, str]],
 ) -> tuple[AnswerShare, ...]:
-    """Return what counted in the answers; nothing if the model is not linear in them."""
+    """Return what counted in the answers; nothing if the model is not linear in them, or not known well enough yet."""
     weights = ports.classifier.answer_weights(manifest, len(features))
+    if weights is None:
+        return ()
     if not weights.explain(features, outputs.answers_logits):
         log.warning("answers not explained", model=manifest.key)
         return ()

@@ -87,8 +87,11 @@ class Classifier(Protocol):
         """
         ...
 
-    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
-        """Return how this version's answers_logits follow from a feature vector of so many columns."""
+    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights | None:
+        """Return how this version's answers_logits follow from a feature vector of so many columns.
+
+        None as long as it would take too long to find out.
+        """
         ...
 
 

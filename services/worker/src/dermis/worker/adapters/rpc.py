@@ -1,5 +1,6 @@
 """The metadata service and TensorFlow Serving (or the twin) over kept gRPC channels, opened after fork."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from dermis.worker.core.answer_shares import AnswerWeights, from_probes, probes
 from dermis.worker.ports import Inputs, Outputs
 
 _PROBED_AT_ONCE = 16
+_PROBING_S = 5.0
 _STATUS_S = 2.0
 """Longest wait for a version's state, which serving has at hand.
 
@@ -50,6 +52,7 @@ class ServingClient:
         self._deadline_s = deadline_s
         self._peer = Peer("serving")
         self._weights: tuple[str, AnswerWeights] | None = None
+        self._probed: tuple[str, list[npt.NDArray[np.float32]]] = ("", [])
         self._predict = _method(channel, "PredictionService/Predict", serving.PredictResponse)
         self._status = _method(channel, "ModelService/GetModelStatus", serving.GetModelStatusResponse)
 
@@ -66,22 +69,38 @@ class ServingClient:
         outputs = self._call(manifest, {name: tensor_of(value[None]) for name, value in tensors.items()}, shapes)
         return Outputs(**{name: value[0] for name, value in outputs.items()})
 
-    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights:
+    def answer_weights(self, manifest: Manifest, columns: int) -> AnswerWeights | None:
         """Probed once a version: one row for no answer and one for each column.
 
-        The images are zeros that no mask shows.
+        The images are zeros that no mask shows. A case waits `_PROBING_S` for it at most, and the next one goes on from
+        there: None until then, as a slow backbone must not cost a case its outcome.
         """
         if self._weights is None or self._weights[0] != manifest.key:
-            rows = probes(columns)
-            shapes = {"answers_logits": (len(manifest.conditions),)}
-            weights = [
-                self._call(manifest, _imageless(manifest, rows[start : start + _PROBED_AT_ONCE]), shapes)[
-                    "answers_logits"
-                ]
-                for start in range(0, len(rows), _PROBED_AT_ONCE)
-            ]
-            self._weights = manifest.key, from_probes(np.concatenate(weights))
+            logits = self._probe(manifest, probes(columns))
+            if logits is None:
+                return None
+            self._weights = manifest.key, from_probes(logits)
         return self._weights[1]
+
+    def _probe(self, manifest: Manifest, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        if self._probed[0] != manifest.key:
+            self._probed = manifest.key, []
+        parts, end = self._probed[1], time.monotonic() + _PROBING_S
+        starts = range(0, len(rows), _PROBED_AT_ONCE)
+        shapes = {"answers_logits": (len(manifest.conditions),)}
+        for start in starts[len(parts) :]:
+            try:
+                outputs = self._call(manifest, _imageless(manifest, rows[start : start + _PROBED_AT_ONCE]), shapes)
+            except DermisError as error:
+                if not error.retryable:
+                    raise
+                return None
+            parts.append(outputs["answers_logits"])
+            if time.monotonic() > end:
+                break
+        if len(parts) < len(starts):
+            return None
+        return np.concatenate(parts)
 
     def _call(
         self, manifest: Manifest, tensors: Mapping[str, serving.TensorProto], shapes: Mapping[str, tuple[int, ...]]
