@@ -98,7 +98,7 @@ def test_a_slow_model_is_probed_over_several_cases_and_costs_none_its_outcome(
 
     monkeypatch.setattr(rpc, "_PROBING_S", 5.0 if late else 0.0)
     ticks = itertools.count()
-    monkeypatch.setattr(rpc.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("dermis.worker.adapters.rpc.time.monotonic", lambda: float(next(ticks)))
     serving = client(Channel(answers_logits=slow))
     answers = [serving.answer_weights(manifest(), 40) for _ in range(5)]
     assert answers[0] is None
