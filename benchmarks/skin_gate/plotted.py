@@ -1,6 +1,7 @@
 """Charts that matplotlib plots for the skin gate's training: bars, pies, rings, lines, areas, boxes and heat maps."""
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.style
@@ -19,7 +20,7 @@ def chart(rng: np.random.Generator) -> Image:
     """Return one chart of a kind, style and colours drawn by lot."""
     with mpl.style.context(_STYLES[rng.integers(len(_STYLES))]):
         figure = Figure(figsize=(3.84, 2.88), dpi=100)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         axes = figure.subplots()
         colours = mpl.colormaps[_MAPS[rng.integers(len(_MAPS))]](rng.uniform(0, 1, 12))
         _KINDS[rng.integers(len(_KINDS))](axes, rng, colours)
