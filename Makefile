@@ -73,7 +73,7 @@ test-runtime: .venv/.dev
 
 test-trainer: .venv-trainer/.dev .venv/.dev
 	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m "trainer and not nightly" \
-	  tests/unit/trainer tests/unit/data tests/integration/data tests/contract/test_t*.py
+	  tests/unit/trainer tests/unit/data tests/unit/benchmarks tests/integration/data tests/contract/test_t*.py
 
 test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it
 	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m nightly tests/integration/test_tutorial.py tests/unit/trainer

@@ -18,7 +18,7 @@ import cv2
 
 from benchmarks.skin_gate import rules, views
 from benchmarks.skin_gate.features import extract, extractor
-from benchmarks.skin_gate.page import QUALITY, Measured, Scored, contact_sheet, cost, tables
+from benchmarks.skin_gate.page import QUALITY, GateScores, Scored, contact_sheet, cost, tables
 from benchmarks.skin_gate.sources import carve
 from benchmarks.skin_gate.train import out_of_fold, threshold, write
 from dermis.data.images.gate import load_gate
@@ -107,11 +107,11 @@ def _unseen(data: Path, pictures: Path) -> list[views.GateView]:
     return [*views.unseen_skin(data, look), *views.faces(pictures, look), *views.everyday(pictures)]
 
 
-def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> Measured:
+def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> GateScores:
     def of(kind: str) -> list[Scored]:
         return [one for one in scored if one[0].skin and one[0].kind == kind]
 
-    return Measured(
+    return GateScores(
         limit=gate.spec.threshold.value,
         photos=of("photos"),
         drawings=of("drawings"),

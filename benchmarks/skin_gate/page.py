@@ -24,7 +24,7 @@ Scored = tuple[GateView, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class GateScores:
     """Views with their scores. `folds`: training's, each by a head that did not see its patient or picture."""
 
     limit: float
@@ -35,12 +35,12 @@ class Measured:
     folds: Sequence[Scored]
 
 
-def tables(measured: Measured) -> str:
+def tables(measured: GateScores) -> str:
     """Return the page's measured part."""
     return "\n\n".join((*_skin(measured), *_everyday(measured), *_sources()))
 
 
-def _skin(measured: Measured) -> Iterable[str]:
+def _skin(measured: GateScores) -> Iterable[str]:
     limit, photos = measured.limit, measured.photos
     plain = [one for one in measured.folds if one[0].kind == "photos" and not one[0].changed]
     darker = [one for one in measured.folds if one[0].kind == "photos, darkened"]
@@ -69,7 +69,7 @@ def _skin(measured: Measured) -> Iterable[str]:
     yield markdown_table(HEAD, _groups(measured.drawings, lambda view: view.part, limit))
 
 
-def _everyday(measured: Measured) -> Iterable[str]:
+def _everyday(measured: GateScores) -> Iterable[str]:
     limit, pictures = measured.limit, measured.everyday
     kinds = dict.fromkeys((f"{view.kind}, {view.source}", view.kind, view.source) for view, _ in pictures)
     parts = [

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-pytest.importorskip("keras")
-
 from benchmarks.skin_gate import rendered, sources
-from benchmarks.skin_gate.page import QUALITY, Measured, tables
+from benchmarks.skin_gate.page import QUALITY, GateScores, tables
 from benchmarks.skin_gate.sources import Package
 from benchmarks.skin_gate.train import out_of_fold, threshold
 from benchmarks.skin_gate.views import SIZE, GateView, limbs
@@ -95,7 +93,7 @@ def test_the_page_counts_the_gate_and_quality_once_each() -> None:
     ]
     folds = [(view("photos", skin=True, source="PAD-UFES-20"), 3.0)]
     cat = [(view("animals", skin=False, source="zoo"), 1.0)]
-    text = tables(Measured(limit=0.0, photos=photos, drawings=[], faces=photos[:1], everyday=cat, folds=folds))
+    text = tables(GateScores(limit=0.0, photos=photos, drawings=[], faces=photos[:1], everyday=cat, folds=folds))
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     rows = {tuple(row[:2]): row for row in cells}
     assert rows["all photos", "4"][2:4] == ["1", "25.0%"]

@@ -13,7 +13,8 @@ def test_the_figures_of_a_slice_are_read_by_name() -> None:
     report = EvaluationReport.model_validate(raw)
     for mine, theirs in zip(report.slices["monk_bin"], raw["slices"]["monk_bin"], strict=True):
         assert (mine.value, mine.n) == (theirs["value"], theirs["n"])
-        assert mine.figure("top_3") == Figure(value=theirs["top_3"], interval=tuple(theirs["top_3_interval"]))
+        top_3 = Figure(value=theirs["top_3"], interval=tuple(theirs["top_3_interval"]), floor=theirs.get("top_3_floor"))
+        assert mine.figure("top_3") == top_3
         assert mine.figure("top_9") is None
 
 

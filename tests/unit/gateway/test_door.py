@@ -70,7 +70,7 @@ class TestRedirects:
             "/assets",
             "/assets/",
             "/models/",
-            "//v1/cases",
+            "http://gateway//v1/cases",
         ],
     )
     def test_no_path_is_redirected(self, gateway: Any, jpeg: bytes, method: str, path: str) -> None:

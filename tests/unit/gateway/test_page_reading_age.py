@@ -22,8 +22,9 @@ from dermis.worker.core import notices
 from dermis.worker.core.red_flags import RULES
 
 # It asks setuptools, which has no such module any more, for the word lists of formulas that are not used here.
-sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
-textstat = importlib.import_module("textstat").textstat
+with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(sys.modules, "pkg_resources", types.ModuleType("pkg_resources"))
+    textstat = importlib.import_module("textstat").textstat
 
 HIGHEST_GRADE = 6.0
 LEAST_EASE = 70.0

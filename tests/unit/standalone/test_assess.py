@@ -15,6 +15,7 @@ CASE: dict[str, Any] = {
     "received_at": "2026-01-02T03:04:05Z",
     "assessed_at": None,
     "images": [],
+    "self_report": {},
     "outcome": None,
     "guidance": None,
     "failure": None,
@@ -110,7 +111,7 @@ def test_the_outcome_is_the_exit_code(
     assert reports == [{"sex_at_birth": "MALE", "textures": ["FLAT"]}]
 
 
-def test_a_problem_of_the_gateway_is_one_clear_line_and_exit_code_2(
+def test_a_problem_of_the_gateway_is_one_clear_line_and_an_exit_code(
     image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> Case:
@@ -118,7 +119,7 @@ def test_a_problem_of_the_gateway_is_one_clear_line_and_exit_code_2(
 
     monkeypatch.setattr(Client, "submit", refuse)
     result = assess(str(image))
-    assert (result.exit_code, result.stderr) == (2, "dermis: nothing answers at http://gateway\n")
+    assert (result.exit_code, result.stderr) == (75, "dermis: nothing answers at http://gateway\n")
 
 
 def test_a_case_that_is_not_finished_in_time_is_shown_as_it_is(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def command(
 
     \b
     Exit code: 0 differential, 3 abstention, 4 rejection (no image was usable),
-    5 failed or not finished in time, 2 wrong use or a problem.
+    5 failed or not finished in time, 2 wrong use or a problem, 75 a problem that may pass.
 
     \b
     Examples:

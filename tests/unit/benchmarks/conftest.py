@@ -1,0 +1,5 @@
+"""Benchmarks of what the trainer makes are tested where its packages are."""
+
+from importlib.util import find_spec
+
+collect_ignore = [] if find_spec("tensorflow") else ["test_refusals.py", "test_scin_size.py", "test_skin_gate.py"]
