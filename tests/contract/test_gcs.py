@@ -115,7 +115,7 @@ def test_a_delete_with_a_generation_asks_for_it_and_another_one_is_left(refusing
 
     refusing[0] = 412  # what Google answers where the object has another generation
     GcsStore(BUCKET).delete("k", generation=17)
-    assert "ifGenerationMatch=17" in TARGETS[-1]
+    assert any("ifGenerationMatch=17" in target for target in TARGETS), "other stores' retries may come in between"
 
 
 # Google's library drops the answers to its retried downloads unread, so their sockets wait for the collector.
