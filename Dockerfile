@@ -20,9 +20,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/venv \
     && python3 -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile --require-hashes -r /requirements.txt \
     && find /opt/venv -name tests -type d -path '*/site-packages/*' -prune -exec rm -rf {} +
+# The gateway runs no model: the weights of the skin gate and the bundles stay out of it.
 RUN python3 -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile --no-index /wheel/*.whl \
     && mkdir /sbom \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --of JSON -o "/sbom/dermis-$SERVICE.cdx.json" /opt/venv/bin/python \
+    && if [ "$SERVICE" = gateway ]; then cd /opt/venv/lib/python3*/site-packages/dermis \
+       && rm -r worker/skin_gate.tflite standalone/demo/bundle standalone/lesions/bundle; fi \
     && python3 -m compileall -q /opt/venv
 
 FROM ${BASE}
