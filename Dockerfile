@@ -24,8 +24,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN python3 -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile --no-index /wheel/*.whl \
     && mkdir /sbom \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --of JSON -o "/sbom/dermis-$SERVICE.cdx.json" /opt/venv/bin/python \
-    && if [ "$SERVICE" = gateway ]; then cd /opt/venv/lib/python3*/site-packages/dermis \
-       && rm -r worker/skin_gate.tflite standalone/demo/bundle standalone/lesions/bundle; fi \
+    && if [ "$SERVICE" = gateway ]; then find /opt/venv -path '*/dermis/*' \( -name skin_gate.tflite -o -name bundle -type d \) -prune -exec rm -r {} +; fi \
     && python3 -m compileall -q /opt/venv
 
 FROM ${BASE}
