@@ -6,7 +6,7 @@ import numpy as np
 from dermis.data.generated.cases import CONDITIONS, case, cases
 from dermis.data.generated.skin import LOOKS
 from dermis.shared.manifest import AUDIT_ONLY
-from dermis.shared.vocabulary import MonkSkinTone, SelfReport
+from dermis.shared.vocabulary import MonkSkinTone, ScinAnswers, SelfReport
 
 SOME = [case(7, index, longest=24) for index in range(600)]
 
@@ -51,7 +51,7 @@ def test_conditions_are_drawable() -> None:
 
 
 def test_every_question_is_answered_by_some_and_left_out_by_some() -> None:
-    for name in SelfReport.model_fields.keys() - AUDIT_ONLY:
+    for name in ScinAnswers.model_fields.keys() - AUDIT_ONLY:
         answered = sum(getattr(one.self_report, name) is not None for one in SOME) / len(SOME)
         assert 0.4 < answered < 0.8, name
     assert any(one.self_report == SelfReport() for one in SOME)
