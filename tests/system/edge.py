@@ -274,7 +274,9 @@ def main() -> int:
     else:
         folder = Path(tempfile.mkdtemp(prefix="dermis-edge-"))
         try:
-            with stack.running(folder, quick=False, own_mount=False) as parts:
+            with stack.running(
+                folder, quick=False, own_mount=False, DERMIS_GATEWAY_KEYLESS_RATE_PER_MINUTE="600"
+            ) as parts:
                 edge.url = parts.url
                 run(edge)
         finally:

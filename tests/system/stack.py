@@ -30,6 +30,8 @@ QUICK = {
     "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "5",
     "DERMIS_SWEEP_INCOMPLETE_AFTER_SECONDS": "20",
 }
+MANY_CALLERS = {"DERMIS_GATEWAY_KEYLESS_RATE_PER_MINUTE": "0"}
+"""One address stands for many callers; what is not about a caller's rate must not meet it."""
 SMALL = {
     "DERMIS_GATEWAY_MIN_FREE_BYTES": str(8 << 20),
     "DERMIS_GATEWAY_MIN_FREE_INODES": "1000",
@@ -190,6 +192,7 @@ def _plan(folder: Path, volume: Volume, *, quick: bool, settings: dict[str, str]
         **(SMALL if volume.mounted else {}),
         **(QUICK if quick else {}),
         **_switches(folder / "controls"),
+        **MANY_CALLERS,
         **settings,
     }
     return make_plan(load_standalone(environ), environ)

@@ -85,7 +85,10 @@ def test_a_browser_gets_a_page_and_its_language(gateway: Any, language: str, acc
     assert "urn:uuid:" in response.text
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/problem+json, text/html;q=0.5", ""])
+@pytest.mark.parametrize(
+    "accept",
+    ["*/*", "application/json", "application/problem+json, text/html;q=0.5", "text/html;q=2", "text/html;q=nan", ""],
+)
 def test_a_program_gets_problem_details(gateway: Any, accept: str) -> None:
     response = gateway.get("/nothing", headers={"Accept": accept})
     assert response.headers["content-type"] == "application/problem+json"

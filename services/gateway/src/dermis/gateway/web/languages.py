@@ -38,9 +38,9 @@ def language_of(chosen: str, accepted: str) -> str:
 def likings(accepted: str) -> list[tuple[str, float]]:
     """Return what a header of weighted values accepts, each with its weight.
 
-    What weighs nothing or can't be read is left out.
+    What weighs nothing, more than 1 (RFC 9110, 12.4.2) or can't be read is left out.
     """
-    return [(value, weight) for value, weight in map(_liking, accepted.lower().split(",")) if weight > 0]
+    return [(value, weight) for value, weight in map(_liking, accepted.lower().split(",")) if 0 < weight <= 1]
 
 
 def _liking(part: str) -> tuple[str, float]:
