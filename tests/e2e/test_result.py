@@ -112,13 +112,13 @@ def test_a_demo_names_no_condition_and_gives_neither_urgency_nor_accuracy(system
     assert (case["guidance"]["urgency"], case["guidance"]["conditions"]) == (None, [])
     page = look(system, case)
     expect_photos(page, 3)
-    shown = text_of(page)
-    assert [name for name in NAMES if name in shown] == []
-    assert "This demo has only ever seen drawings. It can't judge a photo of a person." in shown
-    assert "It was never tested on people." in shown
-    assert "test cases of people" not in shown
-    assert "How soon" not in shown
-    assert re.findall(r"\d+ ?%|\d in 10", shown) == []
+    page_text = text_of(page)
+    assert [name for name in NAMES if name in page_text] == []
+    assert "This demo has only ever seen drawings. It can't judge a photo of a person." in page_text
+    assert "It was never tested on people." in page_text
+    assert "test cases of people" not in page_text
+    assert "How soon" not in page_text
+    assert re.findall(r"\d+ ?%|\d in 10", page_text) == []
     expect(page.locator("#doctor")).to_have_count(0)
     page.get_by_text("See what a real result looks like").click()
     sample = page.locator(".sample")
@@ -143,13 +143,13 @@ def test_a_research_model_says_how_soon_and_why_then_what_in_words(research: Sys
     headings = page.locator("#answer > .card > h2").all_inner_texts()
     assert headings[:2] == ["How soon to get it checked", "It could be"]
     expect(page.locator(".urgency")).to_contain_text(re.compile(r"It may be \w+ \(about \d in 10\)"))
-    shown = text_of(page)
-    assert "about 9 in 10" in shown
-    assert re.search(r"Tested on 248 people with skin like yours: right 20\d times\.", shown)
-    assert "It knows only 8 conditions." in shown
-    assert "it can't rule out skin cancer" in shown
+    page_text = text_of(page)
+    assert "about 9 in 10" in page_text
+    assert re.search(r"Tested on 248 people with skin like yours: right 20\d times\.", page_text)
+    assert "It knows only 8 conditions." in page_text
+    assert "it can't rule out skin cancer" in page_text
     for jargon in ("prediction set", "logits", "95 %", "%"):
-        assert jargon not in shown, jargon
+        assert jargon not in page_text, jargon
     page.get_by_text("Details for your doctor").click()
     for word in ("prediction set", "logits", "95 % interval"):
         expect(page.locator("#doctor")).to_contain_text(word)
@@ -182,9 +182,9 @@ def test_an_abstention_soothes_nobody_and_keeps_its_guesses_for_the_doctor(resea
     page = look(research, case)
     expect_photos(page, 1)
     expect(page.get_by_role("heading", name="We can't tell")).to_be_visible()
-    shown = text_of(page)
-    assert NOT_HARMLESS in shown
-    assert [name for name in NAMES if name in shown] == []
+    page_text = text_of(page)
+    assert NOT_HARMLESS in page_text
+    assert [name for name in NAMES if name in page_text] == []
     page.get_by_text("Details for your doctor").click()
     expect(page.get_by_text(texts("en")["abstention.ranking"])).to_be_visible()
 
@@ -225,11 +225,11 @@ def test_a_failure_keeps_what_the_answers_call_for(research: System, browser: Br
 
 def test_spanish_says_the_same_and_nothing_in_english(research: System, look: Any) -> None:
     page = look(research, submit(research, *IMAGES, **RASH), lang="es")
-    shown = text_of(page)
-    assert "Se probó con 248 personas con piel como la suya" in shown
-    assert "puede descartar un cáncer de piel" in shown
+    page_text = text_of(page)
+    assert "Se probó con 248 personas con piel como la suya" in page_text
+    assert "puede descartar un cáncer de piel" in page_text
     english = [text for text in texts("en").values() if len(text) > 20 and "{" not in text]
-    assert [text for text in english if text in shown] == []
+    assert [text for text in english if text in page_text] == []
 
 
 @pytest.mark.parametrize("paper", ["A4", "Letter"])

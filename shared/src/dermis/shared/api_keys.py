@@ -1,12 +1,5 @@
-"""API keys: how one is kept, and how a client's token is compared with it.
+"""API keys: how one is kept, and how a client's token is compared with it."""
 
-A key's secret is 32 random bytes, so a plain SHA-256 is the right hash: there is nothing to guess, and a slow hash
-(argon2, bcrypt), which protects what people choose, would only cost each request its time.
-"""
-
-import hashlib
-import hmac
-import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from dermis.shared import secret
 from dermis.shared.case import Fact
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -43,8 +37,10 @@ class ApiKey(Fact):
     created_at: datetime
     secret_sha256: str
 
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+    @property
+    def rights(self) -> frozenset[str]:
+        """The scopes that the key has, those that ADMIN stands for too."""
+        return frozenset(Scope if Scope.ADMIN in self.scopes else self.scopes)
 
 
 class Revoked(Fact):
@@ -56,11 +52,10 @@ class Revoked(Fact):
 
 def make_key(*, name: str, scopes: tuple[Scope, ...], at: datetime, owner: str | None = None) -> tuple[ApiKey, str]:
     """Return a new key and its token, `<id>.<secret>`, which is shown once and kept nowhere."""
-    key_id, secret = new_id("key"), secrets.token_urlsafe(32)
-    key = ApiKey(
-        key_id=key_id, owner=owner or key_id, name=name, scopes=scopes, created_at=at, secret_sha256=_digest(secret)
-    )
-    return key, f"{key_id}.{secret}"
+    key_id, text = new_id("key"), secret.new_secret()
+    digest = secret.digest_of(text)
+    key = ApiKey(key_id=key_id, owner=owner or key_id, name=name, scopes=scopes, created_at=at, secret_sha256=digest)
+    return key, f"{key_id}.{text}"
 
 
 def id_of(token: str) -> str | None:
@@ -71,7 +66,7 @@ def id_of(token: str) -> str | None:
 
 def matches(key: ApiKey, token: str) -> bool:
     """Return whether the token holds the key's secret, in a time that tells nothing of it."""
-    return hmac.compare_digest(_digest(token.partition(".")[2]), key.secret_sha256)
+    return secret.matches(token.partition(".")[2], key.secret_sha256)
 
 
 def put_key(store: BlobStore, key: ApiKey) -> None:
@@ -110,7 +105,3 @@ def read_revoked(store: BlobStore, key_id: str) -> Revoked | None:
 
 def _revoked_key(key_id: str) -> str:
     return f"{KEYS_PREFIX}{key_id}.revoked"
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

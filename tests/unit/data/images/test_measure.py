@@ -55,8 +55,8 @@ def test_reject_rate_by_tone_counts_images_that_can_be_decoded() -> None:
         for key in keys
     ]
     images = with_cases(images_frame(rows), scin_side(read))
-    found = {table.name: table.frame.set_index(table.frame.columns[0]) for table in image_tables(images)}
-    assert found["overview"]["n"].to_dict() == {
+    by_name = {table.name: table.frame.set_index(table.frame.columns[0]) for table in image_tables(images)}
+    assert by_name["overview"]["n"].to_dict() == {
         "Images listed": 9,
         "Missing": 1,
         "There, but can't be decoded": 1,
@@ -64,7 +64,7 @@ def test_reject_rate_by_tone_counts_images_that_can_be_decoded() -> None:
         "Images whose bytes are another image's too": 7,
         "Images of a case in the tables": 9,
     }
-    by_tone = found["rejected_by_monk_bin"]
+    by_tone = by_name["rejected_by_monk_bin"]
     # Tone 2: images 10, 20, 21 of which 20 is dark (10 is a case's of no tone, too, and counts once).
     # Tone 9: 30, 31, 41.
     assert by_tone.loc["MST_1_3", ["n", "of"]].tolist() == [1, 3]
@@ -72,11 +72,11 @@ def test_reject_rate_by_tone_counts_images_that_can_be_decoded() -> None:
     assert by_tone.loc["MST_NONE", ["n", "of"]].tolist() == [0, 1]
     low, high = wilson(2, 3)
     assert by_tone.loc["MST_7_10", ["low", "high"]].tolist() == [pytest.approx(float(low)), pytest.approx(float(high))]
-    assert found["rejected_by_monk_us"].loc["9", ["n", "of"]].tolist() == [2, 3]
-    cases = found["rejected_cases"]
+    assert by_name["rejected_by_monk_us"].loc["9", ["n", "of"]].tolist() == [2, 3]
+    cases = by_name["rejected_cases"]
     assert cases.loc["MST_7_10", ["n", "of"]].tolist() == [1, 2]
     assert cases.loc["MST_1_3", ["n", "of"]].tolist() == [0, 2]
-    histogram = found["histogram_brightness_mean"].reset_index()
+    histogram = by_name["histogram_brightness_mean"].reset_index()
     assert len(histogram) == BINS
     assert histogram[["all", "MST_1_3", "MST_7_10"]].sum().tolist() == [7, 3, 3]
     page = as_html(Report(name="images", title="Images", facts={}, tables=image_tables(images)))
@@ -118,8 +118,8 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_command_on_one_machine(source: Path, tmp_path: Path, processes: str) -> None:
     out = tmp_path / "out"
-    given = ("--data", source.as_uri(), "--local", "--processes", processes, "--shard-size", "3", "--out", str(out))
-    first = run(*given)
+    arguments = ("--data", source.as_uri(), "--local", "--processes", processes, "--shard-size", "3", "--out", str(out))
+    first = run(*arguments)
     assert first.exit_code == 0, first.output
     assert "20 images, 1 of them missing; 7 shards" in first.output
     rows = rows_of(out)
@@ -140,27 +140,27 @@ def test_the_command_on_one_machine(source: Path, tmp_path: Path, processes: str
 
 def test_it_goes_on_where_it_was_stopped(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    given = ("--data", source.as_uri(), "--local", "--shard-size", "3", "--out", str(out), "--no-pictures")
-    run(*given)
+    arguments = ("--data", source.as_uri(), "--local", "--shard-size", "3", "--out", str(out), "--no-pictures")
+    run(*arguments)
     before = (out / "images.csv").read_bytes()
     results = sorted((out / "shards").rglob("*.ndjson"))
     assert len(results) == 7
     results[2].unlink()
     stamps = {path: path.stat().st_mtime_ns for path in results if path.exists()}
-    assert run(*given).exit_code == 0
+    assert run(*arguments).exit_code == 0
     assert (out / "images.csv").read_bytes() == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, "what is measured is not measured again"
     assert "data:image" not in (out / "images.html").read_text()
 
 
 def test_results_that_do_not_fit_are_refused(source: Path, tmp_path: Path) -> None:
-    given = ("--data", source.as_uri(), "--local", "--out", str(tmp_path / "out"))
-    run(*given)
+    arguments = ("--data", source.as_uri(), "--local", "--out", str(tmp_path / "out"))
+    run(*arguments)
     result = next((tmp_path / "out" / "shards").rglob("0.ndjson"))
     lines = result.read_bytes().splitlines(keepends=True)
     result.write_bytes(b"".join([*lines, lines[0]]))
     with pytest.raises(DermisError, match="do not fit its list"):
-        run(*given)
+        run(*arguments)
 
 
 def test_every_image_below_a_prefix_with_tables_from_elsewhere(source: Path, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
     (photos / "0.png").write_bytes(cv2.imencode(".png", large)[1].tobytes())
     for n in range(1, 48):
         os.link(photos / "0.png", photos / f"{n}.png")
-    given = (
+    arguments = (
         "--data",
         photos.as_uri(),
         "--prefix",
@@ -245,7 +245,7 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
         "import signal; signal.signal(signal.SIGINT, "
         "signal.default_int_handler)"
     )  # a test run in the background ignores it
-    code = f"{heed}; from dermis.data.cli import data; data(['images', *{given!r}, '--processes', '2'])"
+    code = f"{heed}; from dermis.data.cli import data; data(['images', *{arguments!r}, '--processes', '2'])"
     with subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as stopped:
@@ -258,7 +258,7 @@ def test_an_interruption_keeps_what_is_measured_and_says_how_to_go_on(tmp_path: 
     assert stopped.returncode == 130
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.ndjson")}
     assert 5 <= len(done) < 24
-    assert run(*given).exit_code == 0
+    assert run(*arguments).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len({row["image"] for row in rows_of(out)}) == len(rows_of(out)) == 48
 

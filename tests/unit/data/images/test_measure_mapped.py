@@ -140,9 +140,9 @@ def clinic(tmp_path: Path) -> tuple[str, ...]:
 
 def test_a_mapping_of_ones_own_with_monk_tones(clinic: tuple[str, ...], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = run("images", *clinic, "--local", "--out", str(out)).output
-    assert "6 images, 1 of them missing" in said
-    assert "Rejected images: Monk skin tone" in said
+    output = run("images", *clinic, "--local", "--out", str(out)).output
+    assert "6 images, 1 of them missing" in output
+    assert "Rejected images: Monk skin tone" in output
     assert {row["image"]: row["fault"] for row in rows_of(out / "images.csv")}["photos/p2-1-1.jpg"] == "MISSING"
     assert {
         row["value"]: row["of"] for row in rows_of(out / "images/rejected_by_monk_bin.csv") if row["of"] != "0"
@@ -162,12 +162,12 @@ def test_a_mapping_of_ones_own_with_monk_tones(clinic: tuple[str, ...], tmp_path
 def test_where_picks_cases_of_a_mapped_set(
     clinic: tuple[str, ...], tmp_path: Path, where: str, wanted: list[str] | None
 ) -> None:
-    given = ("images", *clinic, "--where", where, "--local", "--no-pictures", "--out", str(tmp_path / "out"))
+    arguments = ("images", *clinic, "--where", where, "--local", "--no-pictures", "--out", str(tmp_path / "out"))
     if wanted is None:
         with pytest.raises(DermisError, match="no images in"):
-            run(*given)
+            run(*arguments)
         return
-    run(*given)
+    run(*arguments)
     assert [row["image"] for row in rows_of(tmp_path / "out/images.csv")] == [f"photos/{name}.jpg" for name in wanted]
 
 
@@ -176,8 +176,8 @@ def test_images_of_another_folder_belong_to_cases_by_name(clinic: tuple[str, ...
     photos.mkdir()
     for name in ("p2-1-0.jpg", "stranger.jpg"):
         (photos / name).write_bytes(jpeg(1))
-    given = ("--data", str(photos), "--prefix", "", "--tables", (tmp_path / "clinic").as_uri(), *clinic[2:])
-    run("images", *given, "--local", "--out", str(out))
+    arguments = ("--data", str(photos), "--prefix", "", "--tables", (tmp_path / "clinic").as_uri(), *clinic[2:])
+    run("images", *arguments, "--local", "--out", str(out))
     counted = {row["value"]: row["of"] for row in rows_of(out / "images/rejected_by_monk_bin.csv") if row["of"] != "0"}
     assert counted == {"MST_7_10": "1", "NO_CASE": "1"}
 
@@ -222,8 +222,8 @@ def test_a_published_profile_holds_no_warning(tmp_path: Path) -> None:
         as_table([{"image": image, "color_space": "ADOBE_RGB" if adobe else "SRGB"} for image, adobe in listed])
     )
     store = tmp_path / "store"
-    given = ("--images", str(table), "--out", str(tmp_path / "out"), "--publish", "--store", store.as_uri())
-    assert WARNING in run("profile", *source, *given).output
+    arguments = ("--images", str(table), "--out", str(tmp_path / "out"), "--publish", "--store", store.as_uri())
+    assert WARNING in run("profile", *source, *arguments).output
     (published,) = store.rglob("report.json")
     report = json.loads(published.read_text())
     assert "follow" not in published.read_text()
@@ -245,10 +245,10 @@ def test_the_profile_of_scin_warns_by_the_condition_that_was_weighted_most(tmp_p
     adobe = {*range(1, 23), 25, 26}
     listed = [{"image": f"images/{n}.png", "color_space": "ADOBE_RGB" if n in adobe else "SRGB"} for n in range(1, 49)]
     (tmp_path / "images.csv").write_text(as_table(listed))
-    given = ("profile", "--data", str(tmp_path), "--policy", "scin-all", "--out", str(tmp_path / "out"))
-    assert f"warning: {WARNING}" in run(*given, "--images", str(tmp_path / "images.csv")).output
+    arguments = ("profile", "--data", str(tmp_path), "--policy", "scin-all", "--out", str(tmp_path / "out"))
+    assert f"warning: {WARNING}" in run(*arguments, "--images", str(tmp_path / "images.csv")).output
     assert (tmp_path / "out/profile/color_spaces_by_monk_bin.csv").exists()
-    assert "warning" not in run(*given).output
+    assert "warning" not in run(*arguments).output
 
 
 def test_compare_takes_the_mapping_that_fits(tmp_path: Path) -> None:

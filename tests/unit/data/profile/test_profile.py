@@ -30,7 +30,7 @@ def numbers(table: ReportTable, column: str = "n") -> dict[str, int]:
 
 
 def test_by_hand() -> None:
-    found = profiled(
+    report = profiled(
         [
             labelled(
                 1,
@@ -44,7 +44,7 @@ def test_by_hand() -> None:
             case(3, images=(), image_1_shot_type="CLOSE_UP", dermatologist_gradable_for_skin_condition_1=NO_PATHOLOGY),
         ]
     )
-    overview = numbers(found["overview"])
+    overview = numbers(report["overview"])
     assert overview["Cases"] == 3
     assert overview["Cases with a label under the policy"] == 1
     assert overview["Cases gradable but unlabelled"] == 1
@@ -55,7 +55,7 @@ def test_by_hand() -> None:
     assert overview["Listings of those"] == 3
     assert overview["Cases that share an image"] == 2
     assert overview["Shot types without an image"] == 1
-    assert numbers(found["textures"]) | {} == {
+    assert numbers(report["textures"]) | {} == {
         "TEXTURE_UNSPECIFIED": 0,
         "RAISED_OR_BUMPY": 0,
         "FLAT": 2,
@@ -63,10 +63,10 @@ def test_by_hand() -> None:
         "FLUID_FILLED": 1,
         NO: 1,
     }
-    assert numbers(found["monk_us"])["2"] == 2
-    assert numbers(found["monk_us"])[NO] == 1
-    assert numbers(found["labelled_by_monk_us"], "lost") == {**{str(tone): 0 for tone in range(1, 11)}, "2": 1, NO: 1}
-    assert numbers(found["status"]) == {
+    assert numbers(report["monk_us"])["2"] == 2
+    assert numbers(report["monk_us"])[NO] == 1
+    assert numbers(report["labelled_by_monk_us"], "lost") == {**{str(tone): 0 for tone in range(1, 11)}, "2": 1, NO: 1}
+    assert numbers(report["status"]) == {
         "LABELLED": 1,
         "HEALTHY": 0,
         "NO_PATHOLOGY": 1,
@@ -74,7 +74,7 @@ def test_by_hand() -> None:
         "NOT_GRADABLE": 0,
         "DROPPED": 0,
     }
-    pools = found["monk_pools"].frame
+    pools = report["monk_pools"].frame
     assert pools.loc[pools["n"] > 0, ["US", "India", "n"]].to_numpy().tolist() == [[2, 3, 1]]
 
 
@@ -114,21 +114,21 @@ def report_of(real_data: Path) -> tuple[dict[str, dict[str, dict[str, Any]]], La
     scin = open_scin(f"file://{real_data}/scin")
     labels = scin.labels("scin-all")
     document = json.loads(as_json(Report(name="p", title="t", facts={}, tables=profile(scin.tables, labels))))
-    found = {
+    report = {
         table["name"]: {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
         for table in document["tables"]
     }
-    return found, labels
+    return report, labels
 
 
 def test_the_real_numbers_equal_independent_counts(real_data: Path) -> None:
     cases = read_csv(real_data / "scin" / "scin_cases.csv")
     labels = {row["case_id"]: row for row in read_csv(real_data / "scin" / "scin_labels.csv")}
-    found, _ = report_of(real_data)
+    report, _ = report_of(real_data)
 
     def check(name: str, expected: Counter[str], column: str = "n") -> None:
-        told = {value: row[column] for value, row in found[name].items() if row[column]}
-        assert told == {value: n for value, n in expected.items() if n}, name
+        counted = {value: row[column] for value, row in report[name].items() if row[column]}
+        assert counted == {value: n for value, n in expected.items() if n}, name
 
     for table, column in {
         "age_group": "age_group",
@@ -176,7 +176,7 @@ def test_the_real_numbers_equal_independent_counts(real_data: Path) -> None:
         if not differential
         and any(row[f"dermatologist_gradable_for_skin_condition_{n}"].startswith("DEFAULT_YES") for n in (1, 2, 3))
     ]
-    overview = {measure: row["n"] for measure, row in found["overview"].items()}
+    overview = {measure: row["n"] for measure, row in report["overview"].items()}
     assert overview["Cases"] == len(cases)
     assert overview["Images listed"] == len(images)
     assert overview["Distinct images"] == len(set(images))
@@ -196,7 +196,7 @@ def test_the_real_numbers_equal_independent_counts(real_data: Path) -> None:
     ]
     check("confidences", Counter(map(str, confidences)))
     named = Counter(name for differential in differentials for name in {name.casefold() for name in differential})
-    told = {name.casefold(): row["n"] for name, row in found["conditions"].items()}
-    assert told == {name: n for name, n in named.items() if name != "remove from labeling tool"}
+    counted = {name.casefold(): row["n"] for name, row in report["conditions"].items()}
+    assert counted == {name: n for name, n in named.items() if name != "remove from labeling tool"}
     if len(cases) == PUBLISHED["Cases"]:
         assert {measure: overview[measure] for measure in PUBLISHED} == PUBLISHED

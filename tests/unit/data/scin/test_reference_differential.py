@@ -46,8 +46,8 @@ def test_the_order_in_which_conditions_are_listed_does_not_count() -> None:
 
 
 def test_a_dermatologist_who_wrote_nothing_is_found() -> None:
-    found = grader_lists(["A", "B", "C"], [4, 2, 1], graders=3, published={"A": 0.4, "B": 0.4, "C": 0.2})
-    assert found == [((("A", 4),), (("B", 2), ("C", 1)))]
+    lists = grader_lists(["A", "B", "C"], [4, 2, 1], graders=3, published={"A": 0.4, "B": 0.4, "C": 0.2})
+    assert lists == [((("A", 4),), (("B", 2), ("C", 1)))]
 
 
 def test_weights_that_do_not_follow_from_the_lists_have_no_cut() -> None:
@@ -57,21 +57,21 @@ def test_weights_that_do_not_follow_from_the_lists_have_no_cut() -> None:
 
 def test_what_can_be_cut_in_two_ways_comes_back_in_both() -> None:
     names = ["CD", "Acne", "Miliaria", "ACD"]
-    found = grader_lists(
+    lists = grader_lists(
         names, [4, 2, 1, 3], graders=2, published=rounded(((("CD", 4),), (("Acne", 2), ("Miliaria", 1), ("ACD", 3))))
     )
-    assert len(found) == 2
-    assert len({tuple(sorted(weigh(way).items())) for way in found}) == 1
+    assert len(lists) == 2
+    assert len({tuple(sorted(weigh(way).items())) for way in lists}) == 1
 
 
 @given(st.lists(one_list, min_size=1, max_size=3).map(tuple).filter(any))
 def test_weights_are_found_again_whoever_wrote_what(lists: tuple[GraderList, ...]) -> None:
     written = [item for graded in lists for item in graded]
-    found = grader_lists(
+    lists = grader_lists(
         [name for name, _ in written], [c for _, c in written], graders=len(lists), published=rounded(lists)
     )
-    assert found
-    for way in found:
+    assert lists
+    for way in lists:
         assert [item for graded in way for item in graded] == written
         assert rounded(way) == rounded(lists)
         assert sum(weigh(way).values()) == pytest.approx(1)
@@ -81,9 +81,9 @@ def test_every_real_case_is_reproduced_exactly(real_data: Path) -> None:
     cases = read_tables(*((real_data / "scin" / name).read_bytes() for name in (CASES_FILE, LABELS_FILE))).cases
     by_graders = dict.fromkeys((1, 3), 0)
     for case in cases[cases["weights"].map(bool)].itertuples():
-        found = grader_lists(case.names, case.confidences, graders=case.gradable.count(YES), published=case.weights)
-        assert found, case.case_id
-        assert rounded(found[0]) == case.weights
+        lists = grader_lists(case.names, case.confidences, graders=case.gradable.count(YES), published=case.weights)
+        assert lists, case.case_id
+        assert rounded(lists[0]) == case.weights
         by_graders[len(case.gradable)] += 1
     assert by_graders[1] > 700
     assert by_graders[3] > 200

@@ -115,8 +115,9 @@ class AccessGuard:
             if token.startswith("share_"):
                 return await self._by_link(token, scope=scope, case_id=case_id, address=address)
             key = await self._key(token, address)
-            scopes = frozenset(Scope if Scope.ADMIN in key.scopes else key.scopes)
-            return Caller(key_id=key.key_id, owner=key.owner, scope=scope, scopes=scopes, by_key=True, address=address)
+            return Caller(
+                key_id=key.key_id, owner=key.owner, scope=scope, scopes=key.rights, by_key=True, address=address
+            )
         if credentials.link is not None:
             return await self._by_link(credentials.link, scope=scope, case_id=case_id, address=address)
         if self._settings.offers_page and (session := session_owner(credentials.session or "")):

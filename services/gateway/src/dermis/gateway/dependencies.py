@@ -24,7 +24,9 @@ from dermis.gateway.settings import GatewaySettings
 from dermis.gateway.uploads import Uploads
 from dermis.shared.api_keys import Scope
 from dermis.shared.audit import Audit
+from dermis.shared.case import Received
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import AssessJob
 from dermis.shared.tracing import span
 
 
@@ -110,6 +112,12 @@ class Dependencies:
                     f"all; come again in {wait} s"
                 )
                 raise BusyError("QUEUE_BUSY", detail, retry_after=wait)
+
+    async def enqueue(self, received: Received, request: Request) -> None:
+        """Send the job of a case that came in; where the broker is away, the sweep sends it later."""
+        caller: Caller = request.scope[CALLER_KEY]
+        job = AssessJob(case_id=received.case_id, owner=received.owner, line=caller.line)
+        self.metrics.cases.labels(await self.broker.send(job)).inc()
 
 
 def _parts(request: Request) -> Dependencies:

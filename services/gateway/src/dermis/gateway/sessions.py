@@ -1,15 +1,11 @@
 """A browser's session: a cookie with a secret, of which the owner of its cases is a digest; the store holds neither."""
 
-import hashlib
-import re
-import secrets
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dermis.shared.ids import id_of_digest
+from dermis.shared.secret import digest_of, is_secret, new_secret
 
-_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _NAME = "dermis_session"
 
 
@@ -19,9 +15,9 @@ def session_owner(secret: str) -> str | None:
     The secret is 32 random bytes and the owner 16 bytes of its SHA-256: who sees the owner, in a key of the store or in
     an audit record, can't tell the secret.
     """
-    if not _SECRET.fullmatch(secret):
+    if not is_secret(secret):
         return None
-    return id_of_digest("session", hashlib.sha256(secret.encode()).digest())
+    return id_of_digest("session", bytes.fromhex(digest_of(secret)))
 
 
 def cookie_of(request: Request) -> str | None:
@@ -38,7 +34,7 @@ def keep_session(request: Request, response: Response, *, days: int) -> None:
     if request.headers.get("sec-fetch-dest", "document") != "document":
         return
     kept = cookie_of(request) or ""
-    secret = kept if session_owner(kept) else secrets.token_urlsafe(32)
+    secret = kept if session_owner(kept) else new_secret()
     response.set_cookie(
         _cookie_name(request),
         secret,

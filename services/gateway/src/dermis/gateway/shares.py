@@ -1,9 +1,5 @@
 """Links to a case: who has one may see the case, or erase it too, until the link ends or is revoked."""
 
-import hashlib
-import hmac
-import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,10 +9,10 @@ from dermis.shared.case import PUBLIC_OWNER, Fact, case_key, fact_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.ports import BlobStore, has
+from dermis.shared.secret import digest_of, is_secret, matches, new_secret
 
 MOST_LINKS = 20
 """Of one case, revoked ones among them."""
-_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class SharedLink(Fact):
@@ -57,7 +53,7 @@ def token_of(text: str) -> LinkToken | None:
         return None
     share_id, case_part, owner, secret = parts
     case_id, owned = f"case_{case_part}", owner == PUBLIC_OWNER or is_id("key", owner) or is_id("session", owner)
-    if not (is_id("share", share_id) and is_id("case", case_id) and owned and _SECRET.fullmatch(secret)):
+    if not (is_id("share", share_id) and is_id("case", case_id) and owned and is_secret(secret)):
         return None
     return LinkToken(share_id=share_id, case_id=case_id, owner=owner, secret=secret)
 
@@ -78,14 +74,14 @@ class Shares:
         if len(self.of(case_id, owner=owner)) >= MOST_LINKS:
             detail = f"case {case_id} has had {MOST_LINKS} links; no more are made"
             raise DermisError(Kind.CONFLICT, "LINKS_FULL", detail)
-        token = LinkToken(share_id=new_id("share"), case_id=case_id, owner=owner, secret=secrets.token_urlsafe(32))
+        token = LinkToken(share_id=new_id("share"), case_id=case_id, owner=owner, secret=new_secret())
         at = self.clock()
         link = SharedLink(
             share_id=token.share_id,
             created_at=at,
             expires_at=at + lasts,
             may_erase=may_erase,
-            secret_sha256=_digest(token.secret),
+            secret_sha256=digest_of(token.secret),
         )
         put_fact(self.store, _link_key(token), link)
         if has(self.store, fact_key(owner, case_id, "erased")):  # meanwhile: nothing may stay
@@ -118,7 +114,7 @@ class Shares:
         NOT_FOUND, with the reason, once it has ended or is revoked.
         """
         link = get_fact(self.store, _link_key(token), SharedLink)
-        if link is None or not hmac.compare_digest(_digest(token.secret), link.secret_sha256):
+        if link is None or not matches(token.secret, link.secret_sha256):
             return None
         if has(self.store, _revoked_key(_link_key(token))):
             raise DermisError(Kind.NOT_FOUND, "LINK_REVOKED", "this link was revoked; ask whoever sent it for another")
@@ -143,7 +139,3 @@ def _link_key(token: LinkToken) -> str:
 
 def _revoked_key(link_key: str) -> str:
     return f"{link_key.removesuffix('.json')}.revoked.json"
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

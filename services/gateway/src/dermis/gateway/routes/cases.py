@@ -27,7 +27,6 @@ from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, fold
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.jobs import AssessJob
 
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
@@ -61,10 +60,7 @@ async def submit_case(
     await parts.admit(request)
     received, new = await _take_in(request, parts, owner, idempotency_key)
     if new:
-        queued = await parts.broker.send(
-            AssessJob(case_id=received.case_id, owner=owner, line=request.scope[CALLER_KEY].line)
-        )
-        parts.metrics.cases.labels(queued).inc()
+        await parts.enqueue(received, request)
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
     state = (
         await _waited(request, received.case_id, owner=owner, seconds=seconds)

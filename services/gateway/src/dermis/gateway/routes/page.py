@@ -22,7 +22,6 @@ from dermis.gateway.shares import token_of
 from dermis.gateway.web.page import case_page, plain_case_page, privacy_page, respond
 from dermis.shared.api_keys import Scope
 from dermis.shared.errors import DermisError
-from dermis.shared.jobs import AssessJob
 
 _PLAIN_WAIT_S = 10
 """A page without scripts waits this long for its result before it is loaded again."""
@@ -105,8 +104,7 @@ async def submit_plain_form(request: Request, parts: PartsOf, owner: WritingOwne
     async with parts.upload(request, PLAIN_FORM) as form:
         case = await run_in_threadpool(new_case_of, case_form_of(form))
         received = await parts.pipeline.submit(case, owner=owner, line=line)
-    queued = await parts.broker.send(AssessJob(case_id=received.case_id, owner=owner, line=line))
-    parts.metrics.cases.labels(queued).inc()
+    await parts.enqueue(received, request)
     return RedirectResponse(f"/cases/{received.case_id}/plain{_query(request)}", status_code=303)
 
 
