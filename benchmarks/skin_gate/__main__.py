@@ -16,9 +16,9 @@ from typing import Any
 
 import cv2
 
-from benchmarks.skin_gate import rules, views
+from benchmarks.skin_gate import views
 from benchmarks.skin_gate.features import extract, extractor
-from benchmarks.skin_gate.page import QUALITY, GateScores, Scored, contact_sheet, cost, tables
+from benchmarks.skin_gate.page import GateScores, Scored, contact_sheet, cost, tables
 from benchmarks.skin_gate.sources import carve
 from benchmarks.skin_gate.train import out_of_fold, threshold, write
 from dermis.data.images.gate import load_gate
@@ -63,12 +63,8 @@ def main() -> None:
         write_sheets(options.sheets, gate, [*measured.photos, *measured.faces], measured.everyday)
 
 
-def quality(working: Image) -> tuple[str, ...]:
-    return (QUALITY,) if assess(working, load_policy()).verdict is Verdict.UNUSABLE else ()
-
-
-def look(working: Image) -> tuple[str, ...]:
-    return (*quality(working), *rules.refusing(working))
+def is_unusable(working: Image) -> bool:
+    return assess(working, load_policy()).verdict is Verdict.UNUSABLE
 
 
 def _read(options: argparse.Namespace) -> tuple[list[views.GateView], ...]:
@@ -77,7 +73,7 @@ def _read(options: argparse.Namespace) -> tuple[list[views.GateView], ...]:
     tasks = {
         "packages": partial(_list, views.training_everyday, pictures),
         "unseen": partial(_unseen, data, pictures),
-        "skin": partial(_list, views.training_skin, data, quality),
+        "skin": partial(_list, views.training_skin, data, is_unusable),
         "drawn": partial(_list, views.training_drawn),
     }
     if options.do == "train":
@@ -104,7 +100,7 @@ def _list(draw: Callable[..., Iterable[views.GateView]], *values: Any) -> list[v
 
 
 def _unseen(data: Path, pictures: Path) -> list[views.GateView]:
-    return [*views.unseen_skin(data, look), *views.faces(pictures, look), *views.everyday(pictures)]
+    return [*views.unseen_skin(data, is_unusable), *views.faces(pictures, is_unusable), *views.everyday(pictures)]
 
 
 def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> GateScores:

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.skin_gate.rules import BUNDLES
 from benchmarks.skin_gate.sources import FACES, TEST, TRAIN
 from benchmarks.skin_gate.views import GateView
 from dermis.data.report.markdown import markdown_table
@@ -18,8 +17,6 @@ from dermis.worker.core.skin import Gate
 
 HEAD = ("", "n", "NOT_SKIN", "share", "95 % interval", "or unusable", "share", "95 % interval")
 TYPES = {"I-II": {"1", "2"}, "III-IV": {"3", "4"}, "V-VI": {"5", "6"}, "not known": {"-1", ""}}
-QUALITY = "quality"
-"""The name in `GateView.refused_by` for what quality calls UNUSABLE."""
 Scored = tuple[GateView, float]
 
 
@@ -63,8 +60,7 @@ def _skin(measured: GateScores) -> Iterable[str]:
     yield markdown_table(HEAD, [_row(name, part, limit) for name, part in types])
     yield "Each type less all others, NOT_SKIN alone; intervals hold together at 95 % (Holm):"
     yield _differences(types, limit)
-    yield "What the bundles' out-of-distribution rules refuse of the photos that quality and the gate let through:"
-    yield _after(types, limit)
+    yield "What the bundles' out-of-distribution rules refuse of the same photos: [refusals](refusals.md)."
     yield "By Monk tone, on drawings that were not trained on (rendered, no photos):"
     yield markdown_table(HEAD, _groups(measured.drawings, lambda view: view.part, limit))
 
@@ -78,7 +74,7 @@ def _everyday(measured: GateScores) -> Iterable[str]:
     ]
     parts += [("all of packages", [one for one in pictures if one[0].source != "generated"]), ("all", list(pictures))]
     yield "## Everyday pictures that are refused"
-    yield "By the gate alone; what quality and a bundle's rule refuse comes on top."
+    yield "By the gate alone; what quality refuses, and [a bundle's rule](refusals.md), comes on top."
     yield markdown_table(
         HEAD[:5],
         [(name, f"{len(part):,}", *_share(sum(score < limit for _, score in part), len(part))) for name, part in parts],
@@ -101,8 +97,8 @@ def _groups(scored: Sequence[Scored], name: Callable[[GateView], str], limit: fl
 
 
 def _row(name: str, scored: Sequence[Scored], limit: float) -> tuple[str, ...]:
-    gate = sum(score < limit and QUALITY not in view.refused_by for view, score in scored)
-    either = sum(score < limit or QUALITY in view.refused_by for view, score in scored)
+    gate = sum(score < limit and not view.unusable for view, score in scored)
+    either = sum(score < limit or view.unusable for view, score in scored)
     return name, f"{len(scored):,}", *_share(gate, len(scored)), *_share(either, len(scored))
 
 
@@ -114,8 +110,7 @@ def _share(k: int, n: int) -> tuple[str, str, str]:
 def _differences(types: Sequence[tuple[str, Sequence[Scored]]], limit: float) -> str:
     """Return each type's share of NOT_SKIN less that of all others, with Newcombe's intervals corrected by Holm."""
     counts = {
-        name: (sum(score < limit and QUALITY not in view.refused_by for view, score in part), len(part))
-        for name, part in types
+        name: (sum(score < limit and not view.unusable for view, score in part), len(part)) for name, part in types
     }
     refused, n = (sum(count[place] for count in counts.values()) for place in (0, 1))
     pairs = {name: (refused - k, n - size, k, size) for name, (k, size) in counts.items()}
@@ -123,18 +118,6 @@ def _differences(types: Sequence[tuple[str, Sequence[Scored]]], limit: float) ->
     for name, (difference, low, high) in holm_differences(pairs).items():
         rows.append((name, f"{difference:+.1%}", f"{low:+.1%} to {high:+.1%}"))
     return markdown_table(("type", "less all others", "95 % interval, corrected"), rows)
-
-
-def _after(groups: Sequence[tuple[str, Sequence[Scored]]], limit: float) -> str:
-    """Return by group how many of those that come so far each bundle's rule refuses."""
-    rows = []
-    for name, part in groups:
-        left = [view for view, score in part if score >= limit and QUALITY not in view.refused_by]
-        rows += [
-            (name, bundle, f"{len(left):,}", *_share(sum(bundle in view.refused_by for view in left), len(left)))
-            for bundle in BUNDLES
-        ]
-    return markdown_table(("", "rule of", "n", "refused", "share", "95 % interval"), rows)
 
 
 def cost(gate: Gate, image: np.ndarray, rounds: int = 60) -> tuple[float, float]:

@@ -32,7 +32,7 @@ _GROUNDS = (sources.WHITE, (215, 189, 150))
 class GateView:
     """A picture as the gate takes it. `group`: views that may not be parted; `changed`: cropped, tinted or blurred.
 
-    `refused_by`: what else refuses it, as `Look` tells.
+    `unusable`: as quality, which comes before the gate, judges it.
     """
 
     kind: str
@@ -43,24 +43,24 @@ class GateView:
     name: str = ""
     part: str = ""
     changed: bool = False
-    refused_by: tuple[str, ...] = ()
+    unusable: bool = False
 
 
-Look = Callable[[Image], tuple[str, ...]]
-"""Names what refuses a working image, uint8[H,W,3], besides the gate."""
+Judge = Callable[[Image], bool]
+"""Whether quality calls a working image, uint8[H,W,3], unusable."""
 
 
-def _nothing(_: Image) -> tuple[str, ...]:
-    return ()
+def _usable(_: Image) -> bool:
+    return False
 
 
-def training_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
+def training_skin(data: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
     """Yield the skin that the gate learns from: PAD-UFES-20, as it is and as if darker, and drawings."""
     for row, image in _photos(data, "pad_ufes_20_large"):
         group, photo = f"pad {row['patient_id']}", shrink(image, LONGEST)
         rng = _random(row["file"])
         first, *changed = _views("photos", "PAD-UFES-20", group, photo, rng, skin=True, changed=1)
-        yield from (replace(first, refused_by=look(image)), *changed)
+        yield from (replace(first, unusable=is_unusable(image)), *changed)
         for density in rng.uniform(0.3, 4.5, 2):
             dark = rendered.darkened(photo, density)
             pixels = gate_input(_change(dark, rng, least=0.5), SIZE)
@@ -100,22 +100,22 @@ def _random(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def unseen_skin(data: Path, look: Look = _nothing) -> Iterator[GateView]:
+def unseen_skin(data: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
     """Yield photos of SCIN and Fitzpatrick17k (`part`: the type) and unseen drawings (`part`: the Monk tone)."""
     for folder, source in (("scin", "SCIN"), ("fitzpatrick17k", "Fitzpatrick17k")):
         for row, photo in _photos(data, folder):
             part = row.get("fitzpatrick_scale") or ""
-            yield _view("photos", source, photo, skin=True, name=row["file"], part=part, refused_by=look(photo))
+            yield _view("photos", source, photo, skin=True, name=row["file"], part=part, unusable=is_unusable(photo))
     for tone in MonkSkinTone:
         for seed in range(FIRST_UNSEEN, FIRST_UNSEEN + DRAWN):
             yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
 
 
-def faces(pictures: Path, look: Look = _nothing) -> Iterator[GateView]:
+def faces(pictures: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
     """Yield photos of faces, which are skin, of packages; none trains."""
     for source in sources.FACES:
         for name, picture in sources.read(source, pictures):
-            yield _view("faces", source.package, picture, skin=True, name=name, refused_by=look(_working(picture)))
+            yield _view("faces", source.package, picture, skin=True, name=name, unusable=is_unusable(_working(picture)))
 
 
 def everyday(pictures: Path) -> Iterator[GateView]:
@@ -147,11 +147,11 @@ def _view(
     skin: bool,
     name: str = "",
     part: str = "",
-    refused_by: tuple[str, ...] = (),
+    unusable: bool = False,
 ) -> GateView:
     pixels = gate_input(_working(image), SIZE)
     return GateView(
-        kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels, refused_by=refused_by
+        kind=kind, source=source, group=name, name=name, part=part, skin=skin, pixels=pixels, unusable=unusable
     )
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.skin_gate import rendered, sources
-from benchmarks.skin_gate.page import QUALITY, GateScores, tables
+from benchmarks.skin_gate.page import GateScores, tables
 from benchmarks.skin_gate.sources import Package
 from benchmarks.skin_gate.train import out_of_fold, threshold
 from benchmarks.skin_gate.views import SIZE, GateView, limbs
@@ -85,11 +84,10 @@ def test_limbs_of_skin_keep_their_group_and_show_what_is_around_them() -> None:
 
 
 def test_the_page_counts_the_gate_and_quality_once_each() -> None:
-    blurred: dict[str, Any] = {"refused_by": (QUALITY,)}
     photos = [
         (view("photos", skin=True, source="Fitzpatrick17k", part="5"), -1.0),
-        (view("photos", skin=True, source="Fitzpatrick17k", part="6", **blurred), -1.0),
-        (view("photos", skin=True, source="Fitzpatrick17k", part="1", refused_by=("lesions bundle",)), 2.0),
+        (view("photos", skin=True, source="Fitzpatrick17k", part="6", unusable=True), -1.0),
+        (view("photos", skin=True, source="Fitzpatrick17k", part="1"), 2.0),
     ]
     folds = [(view("photos", skin=True, source="PAD-UFES-20"), 3.0)]
     cat = [(view("animals", skin=False, source="zoo"), 1.0)]
@@ -99,5 +97,4 @@ def test_the_page_counts_the_gate_and_quality_once_each() -> None:
     assert rows["all photos", "4"][2:4] == ["1", "25.0%"]
     assert rows["all photos", "4"][5:7] == ["2", "50.0%"]
     assert rows["V-VI", "2"][2] == "1"
-    assert rows["I-II", "lesions bundle"][2:5] == ["1", "1", "100.0%"]
     assert rows["animals, zoo", "1"][2] == "0"
