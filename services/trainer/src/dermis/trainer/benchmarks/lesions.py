@@ -1,40 +1,30 @@
-"""The page on the bundle of six growths, from its own evaluation, the floors of its data, and what else it answers.
+"""The page on the bundle of six growths, from its own evaluation and the floors of its data.
 
-python -m dermis.trainer.benchmarks.lesions --bundle FOLDER --data FOLDER [--other FOLDER] --write PAGE
+python -m dermis.trainer.benchmarks.lesions --bundle FOLDER --data FOLDER --write PAGE
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from dermis.data.dataset import Dataset, open_dataset
+from dermis.data.dataset import open_dataset
 from dermis.data.report.markdown import markdown_table
-from dermis.shared.case import OutcomeKind
 from dermis.shared.evaluation import EvaluationReport, Figure
-from dermis.trainer import metrics as measures
 from dermis.trainer.benchmarks.shortcuts import table as floors_table
-from dermis.trainer.evaluation.intervals import with_interval
-from dermis.trainer.evaluation.predict import Bundle, open_bundle, predict
-from dermis.trainer.evaluation.predictions import SERVED
 from dermis.trainer.model.bundle import EVALUATION_FILE
-from dermis.worker.core.differential import decide
 
 OVERALL = ("top_1", "top_3", "balanced_accuracy", "macro_auroc", "set_coverage", "set_size", "abstained")
 HEAD = """# The bundle of six growths, measured
 
     python -m dermis.trainer.configs.pad_ufes_20 --data FOLDER --out FOLDER   # not run here: needs the photos
-    python -m dermis.trainer.benchmarks.lesions --bundle FOLDER --data FOLDER --other FOLDER --write PAGE   # not run \
+    python -m dermis.trainer.benchmarks.lesions --bundle FOLDER --data FOLDER --write PAGE   # not run \
 here: needs the photos
 
 The first command builds the bundle, the second writes this page. Five folds of patients; each case by a model, and by
 thresholds, that did not see it. The card in the bundle has the rest."""
 LAST = """The slice of cases without a Fitzpatrick type is a class mix, not a group of people: no malignant lesion is
-in it. [Features](features.md) compares what else could be read of the photos."""
-REFUSED = """Rashes and other conditions, as photos alone; the less the better. The skin gate is not asked here: these
-photos are of skin."""
+in it. [Features](features.md) compares what else could be read of the photos; [refusals](refusals.md) says what it
+answers of photos that it does not know."""
 
 
 def figures_part(report: EvaluationReport) -> str:
@@ -85,49 +75,20 @@ def as_cell(figure: Figure) -> str:
     return interval(figure.value, figure.interval)
 
 
-def answered(bundle: Bundle, dataset: Dataset) -> tuple[int, Figure]:
-    """Return how many cases of another data set there are, and the share that the bundle answers, as the worker does.
-
-    Answers are left out, as their words may not be those of the bundle's data.
-    """
-    predicted = predict(bundle, dataset, quality_filter=False, modalities=(SERVED,))
-    scores = bundle.outliers.score(predicted.embedding) if bundle.outliers else [None] * len(predicted)
-    kinds = [
-        decide(raw, bundle.manifest, None, outlier_score=score).kind
-        for raw, score in zip(predicted.raw[SERVED], scores, strict=True)
-    ]
-    hits = np.array([kind is OutcomeKind.DIFFERENTIAL for kind in kinds])
-    weights = measures.draw_weights(predicted.groups, np.random.default_rng(0))
-    return len(predicted), with_interval(measures.mean(hits, weights), predicted.groups)
-
-
-def page(bundle: Path, data: str, others: Sequence[str]) -> str:
+def page(bundle: Path, data: str) -> str:
     """Return the page, Markdown."""
     report = EvaluationReport.model_validate_json((bundle / EVALUATION_FILE).read_bytes())
-    parts = [HEAD, figures_part(report)]
-    if others:
-        served = open_bundle(bundle)
-        rows = []
-        for dataset in map(open_dataset, others):
-            n, share = answered(served, dataset)
-            rows.append([dataset.name, n, as_cell(share)])
-        parts += [
-            "## What it answers of photos that it does not know",
-            REFUSED,
-            markdown_table(["photos", "n", "answered"], rows),
-        ]
     floors = ["## Floors: what labels can be told from without looking at skin", floors_table(open_dataset(data)), LAST]
-    return "\n\n".join([*parts, *floors]) + "\n"
+    return "\n\n".join([HEAD, figures_part(report), *floors]) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write the page on the bundle of six growths.")
     parser.add_argument("--bundle", required=True, type=Path, metavar="FOLDER")
     parser.add_argument("--data", required=True, metavar="FOLDER", help="the photos and manifest.csv of PAD-UFES-20")
-    parser.add_argument("--other", default=[], action="append", metavar="FOLDER", help="photos of something else")
     parser.add_argument("--write", required=True, type=Path, metavar="PAGE")
     arguments = parser.parse_args()
-    arguments.write.write_text(page(arguments.bundle, arguments.data, arguments.other), encoding="utf-8")
+    arguments.write.write_text(page(arguments.bundle, arguments.data), encoding="utf-8")
     return 0
 
 
