@@ -23,7 +23,7 @@ const steps = new Steps(form, {
   entered: () => { draft.step = steps.name; paint(); },
 });
 
-/** Take up the draft that is kept; `sent` is told of the case that it becomes, its images and its answers. */
+/** Take up the draft that is kept; `sent` is told of the case that it becomes. */
 export async function begin(sent) {
   draft = await store.load();
   const kept = draft.images.length > 0 || Object.keys(draft.answers).length > 0;
@@ -184,9 +184,8 @@ async function send(sent) {
     await store.save(draft);
     const known = await tried(photos, draft.key);
     slots.handOver();
-    const given = draft.answers;
     await store.clear(); // first: a draft that is left behind is sent again when the form is opened next
-    sent(known, { images: photos, answers: given });
+    sent(known);
     await reset();
   } catch (error) {
     Object.assign(draft, { key: error.status ? null : draft.key, sending: false });
