@@ -67,11 +67,11 @@ def test_what_can_be_cut_in_two_ways_comes_back_in_both() -> None:
 @given(st.lists(one_list, min_size=1, max_size=3).map(tuple).filter(any))
 def test_weights_are_found_again_whoever_wrote_what(lists: tuple[GraderList, ...]) -> None:
     written = [item for graded in lists for item in graded]
-    lists = grader_lists(
+    ways = grader_lists(
         [name for name, _ in written], [c for _, c in written], graders=len(lists), published=rounded(lists)
     )
-    assert lists
-    for way in lists:
+    assert ways
+    for way in ways:
         assert [item for graded in way for item in graded] == written
         assert rounded(way) == rounded(lists)
         assert sum(weigh(way).values()) == pytest.approx(1)
