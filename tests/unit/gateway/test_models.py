@@ -521,3 +521,38 @@ def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_m
     assert "<td>demostraci\u00f3n</td>" in models
     assert "soft top-3" not in models
     assert '<q lang="en">' in models
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_titles_axes_greys_few_cases_and_states_gaps_with_intervals(gateway: Gateway) -> None:
+    report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())
+    page = gateway.get("/ops/models/dermis/1").text
+    charts = re.findall(r'<figure class="chart">(.*?)</figure>', page, re.DOTALL)
+    assert len(charts) == 2
+    for chart in charts:
+        across, up = re.findall(r'<text class="title"[^>]*>([^<]+)<', chart)
+        assert across.endswith("(%)")
+        assert up.endswith("(%)")
+    few = [row["n"] for name in report["slices"] for row in report["slices"][name] if row["n"] < 72]
+    tables = page.split('id="gaps"')[0]
+    assert tables.count('<tr class="few">') == len(few) > 0
+    assert "Grey: fewer than 72 cases." in page
+    gap = report["gaps"][0]
+    low, high = (f"{100 * end:+.1f}".replace("-", "\u2212") for end in gap["difference_interval"])
+    assert f"{low} \u2013 {high}" in page
+    for measure in ("mean sensitivity", "AUROC, mean of conditions (0 to 1)", "calibration error (ECE)"):
+        assert f">{measure}<span" in page, measure
+    assert "This is not in this report." in page.split('id="grouped"')[1]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_shows_answers_over_groups(gateway: Gateway) -> None:
+    path = Path(__file__).parents[2] / "contract/facts/EvaluationReport-grouped_answers.json"
+    report = json.loads(path.read_bytes())
+    gateway.store.put_once(f"evaluations/{'ab' * 8}/dermis/1/{EVALUATION_FILE}", path.read_bytes())
+    page = gateway.get(f"/ops/models/dermis/1?data={'ab' * 8}&lang=es").text
+    grouped = page.split('id="grouped"')[1].split("</section>")[0]
+    assert grouped.count("<tr") == 1 + len(report["grouped_answers"])
+    assert "<td>por grupos</td>" in grouped
+    leaves = report["grouped_answers"][0]["leaves"]["value"]
+    assert f"<td>{leaves:.1f}" in grouped

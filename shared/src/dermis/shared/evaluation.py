@@ -275,6 +275,8 @@ class EvaluationReport(ReportModel):
     benign_with_malignant: Figure | None = None
     """The share of benign cases whose set holds a malignant condition."""
     grouped_answers: tuple[GroupedAnswersRow, ...] = ()
+    n_min: int = 72
+    """Cases under which a group counts as not measured (the promotion gate's fewest)."""
 
     @model_validator(mode="before")
     @classmethod

@@ -239,6 +239,7 @@ class EvaluationReport(ResponseModel):
     answered_by_type: AnsweredByType | None = None
     benign_with_malignant: Figure | None = None
     grouped_answers: list[GroupedAnswersRow] = Field(default_factory=list)
+    n_min: int = 72
 
 
 class Evaluation(ResponseModel):

@@ -39,6 +39,7 @@ from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
 from dermis.trainer.evaluation.predictions import Predictions
 from dermis.trainer.evaluation.slices import TYPE_SCALES, cut_by, fitzpatrick_types, slices
 from dermis.trainer.metrics import Floats, Judged
+from dermis.trainer.registry.gate import N_MIN
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import Outliers
 
@@ -139,6 +140,7 @@ def evaluate(
         benign_with_malignant=benign_alarms(manifest, judged, weights, predictions.groups),
         answered_by_type=_answered_by_type(manifest, predictions, outliers, weights, by_fold=by_fold),
         grouped_answers=grouped_rows(manifest, judged, weights, predictions.groups, cut, prior=prior, by_fold=by_fold),
+        n_min=N_MIN,
     )
 
 
