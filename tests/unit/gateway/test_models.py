@@ -530,7 +530,7 @@ def test_a_models_page_titles_axes_greys_few_cases_and_states_gaps_with_interval
     charts = re.findall(r'<figure class="chart">(.*?)</figure>', page, re.DOTALL)
     assert len(charts) == 2
     for chart in charts:
-        across, up = re.findall(r'<text class="title"[^>]*>([^<]+)<', chart)
+        _, across, up = re.findall(r'<text class="title"[^>]*>([^<]+)<', chart)
         assert across.endswith("(%)")
         assert up.endswith("(%)")
     few = [row["n"] for name in report["slices"] for row in report["slices"][name] if row["n"] < 72]
@@ -556,3 +556,23 @@ def test_a_models_page_shows_answers_over_groups(gateway: Gateway) -> None:
     assert "<td>por grupos</td>" in grouped
     leaves = report["grouped_answers"][0]["leaves"]["value"]
     assert f"<td>{leaves:.1f}" in grouped
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_shows_each_condition_and_its_curves(gateway: Gateway) -> None:
+    path = Path(__file__).parents[2] / "contract/facts/EvaluationReport-by_condition.json"
+    gateway.store.put_once(f"evaluations/{'ab' * 8}/dermis/1/{EVALUATION_FILE}", path.read_bytes())
+    page = gateway.get(f"/ops/models/dermis/1?data={'ab' * 8}").text
+    table = page.split('id="by-condition"')[1].split("</section>")[0]
+    assert "0.910 <small>" in table
+    assert '<tr class="few"><th scope="row" lang="en">Acne</th>' in table
+    curves = page.split('id="curves"')[1].split("</section>")[0]
+    titles = re.findall(r"<title>([^<]+)</title>", curves)
+    assert titles == ["Eczema, n = 80", "macro, n = 89"] * 2
+    assert re.findall(r'<text class="title"[^>]*>([^<]+) \(%\)<', curves) == [
+        *("False alarms", "Sensitivity"),
+        *("Sensitivity", "Precision"),
+    ]
+    older = gateway.get("/ops/models/dermis/1").text
+    for part in ("by-condition", "curves"):
+        assert "This is not in this report." in older.split(f'id="{part}"')[1].split("</section>")[0]

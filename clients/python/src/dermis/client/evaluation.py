@@ -201,6 +201,32 @@ class AnsweredByType(ResponseModel):
     without_type: Figure
 
 
+class ConditionRow(ResponseModel):
+    """A condition's `n` cases, in `groups` of connected ones, against all others.
+
+    `sensitivity`: the share that has it first; AUROC and average precision are of its probability.
+    """
+
+    condition: str
+    n: int
+    groups: int
+    sensitivity: Figure
+    auroc: Figure
+    average_precision: Figure
+
+
+class RankingCurve(ResponseModel):
+    """Curves of one condition against the rest, or of all (`macro`: the mean over conditions); `n` cases have it.
+
+    `roc`: (share of false alarms, sensitivity); `precision_recall`: (recall, precision). At most 50 points each.
+    """
+
+    of: str
+    n: int
+    roc: list[tuple[float, float]]
+    precision_recall: list[tuple[float, float]]
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -240,6 +266,8 @@ class EvaluationReport(ResponseModel):
     benign_with_malignant: Figure | None = None
     grouped_answers: list[GroupedAnswersRow] = Field(default_factory=list)
     n_min: int = 72
+    by_condition: list[ConditionRow] = Field(default_factory=list)
+    curves: list[RankingCurve] = Field(default_factory=list)
 
 
 class Evaluation(ResponseModel):

@@ -32,6 +32,7 @@ from dermis.shared.evaluation import (
 from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import metrics as measures
+from dermis.trainer.evaluation.conditions import condition_rows, ranking_curves
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.grouped_answers import grouped_rows
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
@@ -141,6 +142,8 @@ def evaluate(
         answered_by_type=_answered_by_type(manifest, predictions, outliers, weights, by_fold=by_fold),
         grouped_answers=grouped_rows(manifest, judged, weights, predictions.groups, cut, prior=prior, by_fold=by_fold),
         n_min=N_MIN,
+        by_condition=condition_rows(manifest, judged, weights, predictions.groups),
+        curves=ranking_curves(manifest, judged, n_min=N_MIN),
     )
 
 
