@@ -332,7 +332,7 @@ def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(g
     for report_id, text in (
         ("0" * 16, document),
         ("1" * 16, "{"),
-        ("2" * 16, document.replace("SCIN: data profile", "Other <b>")),
+        ("2" * 16, document.replace("generated drawings: data profile", "Other <b>")),
     ):
         gateway.store.put_once(f"reports/{report_id}/report.json", text.encode())
     page = gateway.get("/ops/data").text
