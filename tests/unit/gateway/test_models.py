@@ -576,3 +576,19 @@ def test_a_models_page_shows_each_condition_and_its_curves(gateway: Gateway) -> 
     older = gateway.get("/ops/models/dermis/1").text
     for part in ("by-condition", "curves"):
         assert "This is not in this report." in older.split(f'id="{part}"')[1].split("</section>")[0]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_lists_the_worst_mistakes_by_case_of_the_evaluation_data(gateway: Gateway) -> None:
+    path = Path(__file__).parents[2] / "contract/facts/EvaluationReport-mistakes.json"
+    report = json.loads(path.read_bytes())
+    for on, rows in (("ab" * 8, report["mistakes"]), ("cd" * 8, [])):
+        text = json.dumps(report | {"mistakes": rows})
+        gateway.store.put_once(f"evaluations/{on}/dermis/1/{EVALUATION_FILE}", text.encode())
+    some, none, older = (
+        gateway.get(f"/ops/models/dermis/1{query}").text.split('id="mistakes"')[1].split("</section>")[0]
+        for query in (f"?data={'ab' * 8}", f"?data={'cd' * 8}", "")
+    )
+    assert '<th scope="row" class="id">17</th><td lang="en">Eczema</td><td lang="en">Acne</td><td>97.0' in some
+    assert "There are none." in none
+    assert "This is not in this report." in older

@@ -263,6 +263,19 @@ class RankingCurve(ReportModel):
     precision_recall: tuple[tuple[float, float], ...]
 
 
+class Mistake(ReportModel):
+    """A `case` of the evaluation data whose answer no grader named: its `first` condition, beside the `reference`.
+
+    `probability` is of the first condition, `of_reference` of the reference's. Never a client's case.
+    """
+
+    case: str
+    reference: str
+    first: str
+    probability: float
+    of_reference: float
+
+
 class EvaluationReport(ReportModel):
     """
     How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`.
@@ -306,6 +319,8 @@ class EvaluationReport(ReportModel):
     by_condition: tuple[ConditionRow, ...] = ()
     curves: tuple[RankingCurve, ...] = ()
     """The mean of all conditions, then each condition of at least `n_min` cases."""
+    mistakes: tuple[Mistake, ...] | None = None
+    """The most confident first; None of a report that did not look for them."""
 
     @model_validator(mode="before")
     @classmethod

@@ -227,6 +227,19 @@ class RankingCurve(ResponseModel):
     precision_recall: list[tuple[float, float]]
 
 
+class Mistake(ResponseModel):
+    """A `case` of the evaluation data whose answer no grader named: its `first` condition, beside the `reference`.
+
+    `probability` is of the first condition, `of_reference` of the reference's. Never a client's case.
+    """
+
+    case: str
+    reference: str
+    first: str
+    probability: float
+    of_reference: float
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -268,6 +281,7 @@ class EvaluationReport(ResponseModel):
     n_min: int = 72
     by_condition: list[ConditionRow] = Field(default_factory=list)
     curves: list[RankingCurve] = Field(default_factory=list)
+    mistakes: list[Mistake] | None = None
 
 
 class Evaluation(ResponseModel):

@@ -49,8 +49,8 @@ def write_as_scin(
         step()
     columns = {LABELS_FILE: LABEL_COLUMNS, CASES_FILE: CASE_COLUMNS}
     tables = {file: _as_csv(rows, list(names)) for file, names in columns.items()}
-    for file, data in tables.items():
-        store.put_once(file, data)
+    for file, content in tables.items():
+        store.put_once(file, content)
     write_data_source(store, DRAWINGS, tables)
     return images
 

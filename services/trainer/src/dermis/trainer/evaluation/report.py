@@ -37,6 +37,7 @@ from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.grouped_answers import grouped_rows
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
+from dermis.trainer.evaluation.mistakes import worst_mistakes
 from dermis.trainer.evaluation.predictions import Predictions
 from dermis.trainer.evaluation.slices import TYPE_SCALES, cut_by, fitzpatrick_types, slices
 from dermis.trainer.metrics import Floats, Judged
@@ -144,6 +145,7 @@ def evaluate(
         n_min=N_MIN,
         by_condition=condition_rows(manifest, judged, weights, predictions.groups),
         curves=ranking_curves(manifest, judged, n_min=N_MIN),
+        mistakes=worst_mistakes(manifest, predictions, judged),
     )
 
 
