@@ -73,7 +73,7 @@ def run() -> Result:
 
 
 class _EveryTime:
-    """The seed's way: an image is read, prepared and run through the frozen backbone each time that it is asked for."""
+    """An earlier project's way: an image is read, prepared and run through the frozen backbone each time anew."""
 
     def __init__(self, dataset: Dataset, backbone: keras.Model) -> None:
         self._dataset = dataset

@@ -332,7 +332,7 @@ def test_the_data_page_shows_the_report_that_was_published_and_how_to_make_one(g
     for report_id, text in (
         ("0" * 16, document),
         ("1" * 16, "{"),
-        ("2" * 16, document.replace("SCIN: data profile", "Other <b>")),
+        ("2" * 16, document.replace("generated drawings: data profile", "Other <b>")),
     ):
         gateway.store.put_once(f"reports/{report_id}/report.json", text.encode())
     page = gateway.get("/ops/data").text
@@ -521,3 +521,74 @@ def test_a_spanish_page_names_cuts_groups_purposes_and_measures_in_spanish_and_m
     assert "<td>demostraci\u00f3n</td>" in models
     assert "soft top-3" not in models
     assert '<q lang="en">' in models
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_titles_axes_greys_few_cases_and_states_gaps_with_intervals(gateway: Gateway) -> None:
+    report = json.loads((demo.BUNDLE / EVALUATION_FILE).read_bytes())
+    page = gateway.get("/ops/models/dermis/1").text
+    charts = re.findall(r'<figure class="chart">(.*?)</figure>', page, re.DOTALL)
+    assert len(charts) == 2
+    for chart in charts:
+        _, across, up = re.findall(r'<text class="title"[^>]*>([^<]+)<', chart)
+        assert across.endswith("(%)")
+        assert up.endswith("(%)")
+    few = [row["n"] for name in report["slices"] for row in report["slices"][name] if row["n"] < 72]
+    tables = page.split('id="gaps"')[0]
+    assert tables.count('<tr class="few">') == len(few) > 0
+    assert "Grey: fewer than 72 cases." in page
+    gap = report["gaps"][0]
+    low, high = (f"{100 * end:+.1f}".replace("-", "\u2212") for end in gap["difference_interval"])
+    assert f"{low} \u2013 {high}" in page
+    for measure in ("mean sensitivity", "AUROC, mean of conditions (0 to 1)", "calibration error (ECE)"):
+        assert f">{measure}<span" in page, measure
+    assert "This is not in this report." in page.split('id="grouped"')[1]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_shows_answers_over_groups(gateway: Gateway) -> None:
+    path = Path(__file__).parents[2] / "contract/facts/EvaluationReport-grouped_answers.json"
+    report = json.loads(path.read_bytes())
+    gateway.store.put_once(f"evaluations/{'ab' * 8}/dermis/1/{EVALUATION_FILE}", path.read_bytes())
+    page = gateway.get(f"/ops/models/dermis/1?data={'ab' * 8}&lang=es").text
+    grouped = page.split('id="grouped"')[1].split("</section>")[0]
+    assert grouped.count("<tr") == 1 + len(report["grouped_answers"])
+    assert "<td>por grupos</td>" in grouped
+    leaves = report["grouped_answers"][0]["leaves"]["value"]
+    assert f"<td>{leaves:.1f}" in grouped
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_shows_each_condition_and_its_curves(gateway: Gateway) -> None:
+    path = Path(__file__).parents[2] / "contract/facts/EvaluationReport-by_condition.json"
+    gateway.store.put_once(f"evaluations/{'ab' * 8}/dermis/1/{EVALUATION_FILE}", path.read_bytes())
+    page = gateway.get(f"/ops/models/dermis/1?data={'ab' * 8}").text
+    table = page.split('id="by-condition"')[1].split("</section>")[0]
+    assert "0.910 <small>" in table
+    assert '<tr class="few"><th scope="row" lang="en">Acne</th>' in table
+    curves = page.split('id="curves"')[1].split("</section>")[0]
+    titles = re.findall(r"<title>([^<]+)</title>", curves)
+    assert titles == ["Eczema, n = 80", "macro, n = 89"] * 2
+    assert re.findall(r'<text class="title"[^>]*>([^<]+) \(%\)<', curves) == [
+        *("False alarms", "Sensitivity"),
+        *("Sensitivity", "Precision"),
+    ]
+    older = gateway.get("/ops/models/dermis/1").text
+    for part in ("by-condition", "curves"):
+        assert "This is not in this report." in older.split(f'id="{part}"')[1].split("</section>")[0]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_models_page_lists_the_worst_mistakes_by_case_of_the_evaluation_data(gateway: Gateway) -> None:
+    path = Path(__file__).parents[2] / "contract/facts/EvaluationReport-mistakes.json"
+    report = json.loads(path.read_bytes())
+    for on, rows in (("ab" * 8, report["mistakes"]), ("cd" * 8, [])):
+        text = json.dumps(report | {"mistakes": rows})
+        gateway.store.put_once(f"evaluations/{on}/dermis/1/{EVALUATION_FILE}", text.encode())
+    some, none, older = (
+        gateway.get(f"/ops/models/dermis/1{query}").text.split('id="mistakes"')[1].split("</section>")[0]
+        for query in (f"?data={'ab' * 8}", f"?data={'cd' * 8}", "")
+    )
+    assert '<th scope="row" class="id">17</th><td lang="en">Eczema</td><td lang="en">Acne</td><td>97.0' in some
+    assert "There are none." in none
+    assert "This is not in this report." in older

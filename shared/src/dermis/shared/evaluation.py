@@ -237,6 +237,45 @@ class AnsweredByType(ReportModel):
     without_type: Figure
 
 
+class ConditionRow(ReportModel):
+    """A condition's `n` cases, in `groups` of connected ones, against all others.
+
+    `sensitivity`: the share that has it first; AUROC and average precision are of its probability.
+    """
+
+    condition: str
+    n: int
+    groups: int
+    sensitivity: Figure
+    auroc: Figure
+    average_precision: Figure
+
+
+class RankingCurve(ReportModel):
+    """Curves of one condition against the rest, or of all (`macro`: the mean over conditions); `n` cases have it.
+
+    `roc`: (share of false alarms, sensitivity); `precision_recall`: (recall, precision). At most 50 points each.
+    """
+
+    of: str
+    n: int
+    roc: tuple[tuple[float, float], ...]
+    precision_recall: tuple[tuple[float, float], ...]
+
+
+class Mistake(ReportModel):
+    """A `case` of the evaluation data whose answer no grader named: its `first` condition, beside the `reference`.
+
+    `probability` is of the first condition, `of_reference` of the reference's. Never a client's case.
+    """
+
+    case: str
+    reference: str
+    first: str
+    probability: float
+    of_reference: float
+
+
 class EvaluationReport(ReportModel):
     """
     How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`.
@@ -275,6 +314,13 @@ class EvaluationReport(ReportModel):
     benign_with_malignant: Figure | None = None
     """The share of benign cases whose set holds a malignant condition."""
     grouped_answers: tuple[GroupedAnswersRow, ...] = ()
+    n_min: int = 72
+    """Cases under which a group counts as not measured (the promotion gate's fewest)."""
+    by_condition: tuple[ConditionRow, ...] = ()
+    curves: tuple[RankingCurve, ...] = ()
+    """The mean of all conditions, then each condition of at least `n_min` cases."""
+    mistakes: tuple[Mistake, ...] | None = None
+    """The most confident first; None of a report that did not look for them."""
 
     @model_validator(mode="before")
     @classmethod

@@ -12,9 +12,9 @@ class Verdict(StrEnum):
 
 
 class QualityMeasures(BaseModel):
-    """The seed project's eight measures, under its column names; formulas in docs/reference/quality-measures.md.
+    """An earlier project's eight measures, under its column names; formulas in docs/reference/quality-measures.md.
 
-    `blur` and `sharpness` are one number, as in every row that the seed shows; both columns are kept.
+    `blur` and `sharpness` are one number, as in every row that it shows; both columns are kept.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -201,6 +201,45 @@ class AnsweredByType(ResponseModel):
     without_type: Figure
 
 
+class ConditionRow(ResponseModel):
+    """A condition's `n` cases, in `groups` of connected ones, against all others.
+
+    `sensitivity`: the share that has it first; AUROC and average precision are of its probability.
+    """
+
+    condition: str
+    n: int
+    groups: int
+    sensitivity: Figure
+    auroc: Figure
+    average_precision: Figure
+
+
+class RankingCurve(ResponseModel):
+    """Curves of one condition against the rest, or of all (`macro`: the mean over conditions); `n` cases have it.
+
+    `roc`: (share of false alarms, sensitivity); `precision_recall`: (recall, precision). At most 50 points each.
+    """
+
+    of: str
+    n: int
+    roc: list[tuple[float, float]]
+    precision_recall: list[tuple[float, float]]
+
+
+class Mistake(ResponseModel):
+    """A `case` of the evaluation data whose answer no grader named: its `first` condition, beside the `reference`.
+
+    `probability` is of the first condition, `of_reference` of the reference's. Never a client's case.
+    """
+
+    case: str
+    reference: str
+    first: str
+    probability: float
+    of_reference: float
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -239,6 +278,10 @@ class EvaluationReport(ResponseModel):
     answered_by_type: AnsweredByType | None = None
     benign_with_malignant: Figure | None = None
     grouped_answers: list[GroupedAnswersRow] = Field(default_factory=list)
+    n_min: int = 72
+    by_condition: list[ConditionRow] = Field(default_factory=list)
+    curves: list[RankingCurve] = Field(default_factory=list)
+    mistakes: list[Mistake] | None = None
 
 
 class Evaluation(ResponseModel):

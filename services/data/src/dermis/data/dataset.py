@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import cv2
 
+from dermis.data.data_source import DRAWINGS, DataSource, digest_of_tables, read_data_source, scin_source
 from dermis.data.defaults import FRACTIONS, POLICY
 from dermis.data.generated import cases as generated
 from dermis.data.mapping import DataMapping, choose_mapping, read_mapped_table, read_rows
@@ -36,7 +37,8 @@ class Dataset:
     """Samples and where their images are.
 
     `digest` names the whole data set, also where only some of its samples are held. `tables`, `policy`, `duplicates`:
-    what a fold file of `dermis data split` says it was made from. `url`: what it was opened by.
+    what a fold file of `dermis data split` says it was made from. `url`: what it was opened by. `source`: what it calls
+    itself, for people; `name`: for ids and records.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Dataset:
     policy: str = "none"
     duplicates: str | None = None
     url: str = ""
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -136,15 +139,16 @@ def open_dataset(
         scin = open_scin(url)
         labels = scin.labels(policy)
         samples = scin_samples(scin.tables, labels, duplicates=duplicates)
-        return _dataset(
-            "SCIN", samples, scin.store, tables=scin.tables.digests, policy=labels.policy.reference, **about
-        )
+        source = scin_source(store, scin.tables)
+        about |= {"tables": scin.tables.digests, "policy": labels.policy.reference, "source": str(source)}
+        return _dataset(source.name.replace("/", "_"), samples, scin.store, **about)
     data = read_mapped_table(chosen, store, url)
     samples = mapped_samples(chosen, read_rows(chosen, data), duplicates=duplicates)
     rules = json.dumps(chosen.model_dump(mode="json"), sort_keys=True)
     tables = {chosen.table: hashlib.sha256(data).hexdigest()}
+    source = read_data_source(store, tables) or DataSource(name=chosen.table, digest=digest_of_tables(tables))
     policy_name = f"mapping {chosen.name} sha256:{hashlib.sha256(rules.encode()).hexdigest()}"
-    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, **about)
+    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, source=str(source), **about)
 
 
 def _dataset(
@@ -156,6 +160,7 @@ def _dataset(
     policy: str,
     duplicates: str | None = None,
     url: str = "",
+    source: str = "",
 ) -> Dataset:
     return Dataset(
         name=name,
@@ -166,6 +171,7 @@ def _dataset(
         policy=policy,
         duplicates=duplicates,
         url=url,
+        source=source,
     )
 
 
@@ -188,7 +194,14 @@ def _generated(seed: int, count: int, longest: int) -> Dataset:
         for case in generated.cases(seed, count, longest=longest, painted=False)
     ]
     tables = {"generated": f"seed {seed}, {count} cases, {longest} px"}
-    return _dataset("generated", samples, _Painted(seed, longest), tables=tables, policy="generated")
+    return _dataset(
+        "generated",
+        samples,
+        _Painted(seed, longest),
+        tables=tables,
+        policy="generated",
+        source=f"{DRAWINGS}, {tables['generated']}",
+    )
 
 
 class _Several:
@@ -223,8 +236,8 @@ def mix(*sources: Dataset) -> Dataset:
         if any(source.duplicates for source in sources)
         else None
     )
-    policy, url = (" + ".join(getattr(source, name) for source in sources) for name in ("policy", "url"))
-    return _dataset("+".join(names), samples, store, tables=tables, policy=policy, duplicates=groups, url=url)
+    about = {name: " + ".join(getattr(source, name) for source in sources) for name in ("policy", "url", "source")}
+    return _dataset("+".join(names), samples, store, tables=tables, duplicates=groups, **about)
 
 
 def conditions_of(samples: Iterable[Sample]) -> tuple[Condition, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from dermis.data import shipped
+from dermis.data.data_source import read_data_source, scin_source
 from dermis.data.scin.attributes import REPORTED, WHO, Answers, Attribute, monk_bins
 from dermis.data.scin.columns import CASES_FILE, MONK
 from dermis.data.scin.label_policy import Labels, PolicyModel
@@ -273,9 +274,12 @@ def open_side(url: str, mapping: str | None, policy: str | None = None, *, per: 
         raise DermisError(Kind.INVALID, "DATA_TABLE", detail)
     store = open_store(url)
     if (rules := choose_mapping(store, mapping)) is not None:
-        return read_mapped(rules, read_mapped_table(rules, store, url), per=per)
+        read = read_mapped(rules, read_mapped_table(rules, store, url), per=per)
+        source = read_data_source(store, read.tables)
+        return replace(read, name=source.name) if source else read
     scin = open_scin(url)
-    return replace(scin_side(scin.tables, None if policy is None else scin.labels(policy)), scin=scin)
+    labels = None if policy is None else scin.labels(policy)
+    return replace(scin_side(scin.tables, labels, name=scin_source(store, scin.tables).name), scin=scin)
 
 
 def side(tables: str | None, mapping: str | None, policy: str) -> DataSide | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from dermis.data.data_source import DRAWINGS, GENERATED_CELL, write_data_source
 from dermis.data.generated.cases import GeneratedCase, cases
 from dermis.data.scin.columns import (
     ANY_OF,
@@ -46,14 +47,17 @@ def write_as_scin(
             store.put_once(f"images/{number}.png", data.tobytes())
             images += 1
         step()
-    for file, columns in ((LABELS_FILE, LABEL_COLUMNS), (CASES_FILE, CASE_COLUMNS)):
-        store.put_once(file, _as_csv(rows, list(columns)))
+    columns = {LABELS_FILE: LABEL_COLUMNS, CASES_FILE: CASE_COLUMNS}
+    tables = {file: _as_csv(rows, list(names)) for file, names in columns.items()}
+    for file, content in tables.items():
+        store.put_once(file, content)
+    write_data_source(store, DRAWINGS, tables)
     return images
 
 
 def _row(case: GeneratedCase, case_id: int, images: Sequence[int]) -> Row:
     report = case.self_report
-    cells = {"case_id": str(case_id), "source": "GENERATED", "release": "1.0.0", "year": "2023"}
+    cells = {"case_id": str(case_id), "source": GENERATED_CELL, "release": "1.0.0", "year": "2023"}
     for question in ONE_OF:
         if (answer := getattr(report, question)) is not None:
             cells[question] = str(answer)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import cv2
 
+from dermis.data.data_source import DRAWINGS, scin_source, write_data_source
 from dermis.data.generated.cases import case
 from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
 from dermis.data.scin.source import Scin
@@ -28,6 +29,8 @@ def paint_images(
         pixels = cv2.cvtColor(case(seed, index, longest=longest).images[0], cv2.COLOR_RGB2BGR)
         store.put_once(key, cv2.imencode(".png", pixels)[1].tobytes())
         step()
-    for file in (LABELS_FILE, CASES_FILE):
-        store.put_once(file, scin.store.get(file))
+    tables = {file: scin.store.get(file) for file in (LABELS_FILE, CASES_FILE)}
+    for file, data in tables.items():
+        store.put_once(file, data)
+    write_data_source(store, f"{scin_source(scin.store, scin.tables).name}'s tables with {DRAWINGS}", tables)
     return len(keys)

@@ -17,9 +17,9 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 
-SEED = (
-    "The seed project counted 598 near-duplicates on the full set of 10,379 images and did not say how. What compares "
-    "with it is the count of images that would go if one of each group stayed."
+EARLIER_COUNT = (
+    "An earlier project on SCIN counted 598 near-duplicates on the full set of 10,379 images and did not say how. What "
+    "compares with it is the count of images that would go if one of each group stayed."
 )
 _SHOWN = 12
 _OF_ONE = 3
@@ -60,7 +60,7 @@ def write_duplicates(
         "ReportTable": table.name,
         "Images": f"{len(frame):,}",
         "Hamming radius": f"{radius} of 64 bits",
-        "The seed's count": SEED,
+        "An earlier project's count": EARLIER_COUNT,
     }
     if embeddings:
         facts["Embeddings"] = f"{embeddings.name}, cosine of at least {cosine:g}"

@@ -136,7 +136,7 @@ def _percent(axes: Axes) -> None:
 
 def _bars(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
-    figure, axes = _axes(labels, foot=0.27)
+    figure, axes = _axes(labels, foot=0.45)
     monk = "monk" in table.name
     colours = [
         MONK_COLOURS[int(value) - 1] if monk and str(value).isdecimal() else _ACCENT for value in frame.iloc[:, 0]
@@ -160,6 +160,7 @@ def _bars(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
         )
     axes.set_xlim(0, min(1.0, frame["high"].max() * 1.02) * (1.22 if several_totals else 1.14))
     _percent(axes)
+    axes.set_xlabel("share (%) with its 95 % interval; count")
     texts = [
         f"{label} {share:.1%} of {of:,}" for label, share, of in zip(labels, frame["share"], frame["of"], strict=True)
     ]
@@ -196,7 +197,7 @@ def _matrix(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
 
 def _sides(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame["value"]]
-    figure, axes = _axes(labels, foot=0.5)
+    figure, axes = _axes(labels, foot=0.65)
     for side, colour, marker, shift in (("a", _ACCENT, "o", -0.16), ("b", _SECOND, "s", 0.16)):
         share, low, high = (frame[f"{part}_{side}"] for part in ("share", "low", "high"))
         axes.errorbar(
@@ -211,6 +212,7 @@ def _sides(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
         )
     axes.set_xlim(left=-0.01)
     _percent(axes)
+    axes.set_xlabel("share (%) with its 95 % interval")
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
     texts = [
         f"{label} {a:.1%} and {b:.1%}" for label, a, b in zip(labels, frame["share_a"], frame["share_b"], strict=True)
@@ -221,9 +223,9 @@ def _sides(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
 _LINES = (("-", _SECOND), ("--", _ACCENT), (":", _INK))
 
 
-def _histogram(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
-    figure = Figure(figsize=(WIDTH, 2.4))
-    axes = figure.add_axes((0.12, 0.3, 0.85, 0.67))
+def _histogram(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
+    figure = Figure(figsize=(WIDTH, 2.6))
+    axes = figure.add_axes((0.15, 0.36, 0.82, 0.61))
     edges = [*frame["low"], frame["high"].iloc[-1]]
     groups = [name for name in frame.columns if name not in ("low", "high", "all")]
     axes.stairs(
@@ -246,6 +248,7 @@ def _histogram(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
         axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set(xlabel=table.title, ylabel="share of images (%)")
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
     middle = frame["all"].cumsum().searchsorted(frame["all"].sum() / 2)
     peak = frame["all"].idxmax()
@@ -259,7 +262,7 @@ def _histogram(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
 
 def _points(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     labels = [words(value) for value in frame.iloc[:, 0]]
-    figure, axes = _axes([f"{label}, n = {n:,}" for label, n in zip(labels, frame["n"], strict=True)], foot=0.27)
+    figure, axes = _axes([f"{label}, n = {n:,}" for label, n in zip(labels, frame["n"], strict=True)], foot=0.45)
     rows = range(len(frame))
     gaps = [
         (frame["estimate"] - frame["low"]).clip(lower=0).fillna(0),
@@ -269,6 +272,7 @@ def _points(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     if "floor" in frame:
         axes.plot(frame["floor"], rows, linestyle="none", marker="|", markersize=11, color=_SECOND)
     axes.set_xlim(-0.01, max(1.01, frame["high"].max()))
+    axes.set_xlabel("estimate with its 95 % interval (share of cases)")
     texts = [
         f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)
     ]

@@ -70,7 +70,13 @@ async def model_page(
         report = await run_in_threadpool(catalog.report_at, others[data]) if data in others else None
     else:
         report = await _report(parts, name, version)
-    values = {"others": list(others), "data": data, "name": model, "address": f"/ops/models/{quote(name)}/{version}"}
+    values: dict[str, Any] = {
+        "others": list(others),
+        "data": data,
+        "name": model,
+        "address": f"/ops/models/{quote(name)}/{version}",
+    }
+    values |= {"columns": reports.SHOWN}
     return respond(request, "ops/model.html", status=200 if report else 404, report=report, **values)
 
 

@@ -24,7 +24,8 @@ TONES = (
 )
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI")
 _LAST = 99
-_SHOWN = ("top_1", "top_3", "set_coverage")
+SHOWN = ("top_1", "top_3", "set_coverage", "balanced_accuracy", "macro_auroc", "expected_calibration_error")
+"""The figures of a group, in the order of a table's columns; balanced accuracy is the mean sensitivity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +44,18 @@ class FigureView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupView:
-    """The figures of `n` cases of one value of a cut, by name."""
+    """The figures of `n` cases of one value of a cut, by name; `few`: too few to count as measured."""
 
     value: str
     n: int
+    few: bool
     figures: dict[str, FigureView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
+    """What a page shows of a report; `measured` is the report itself, for what needs no preparing."""
+
     data: str
     remembered: bool
     """Cases were in the model's training or calibration: the figures tell how well it remembers."""
@@ -60,6 +64,7 @@ class ReportView:
     floor_meaning: str
     tones: dict[str, tuple[GroupView, ...]]
     others: dict[str, tuple[GroupView, ...]]
+    measured: EvaluationReport
 
     def figure(self, name: str) -> FigureView | None:
         """Return an overall figure, None if the report has none of that name."""
@@ -69,7 +74,7 @@ class ReportView:
 def read(report: EvaluationReport) -> ReportView:
     """Return what a page shows of a report, whatever of it is there."""
     floors, perfect = report.floors, report.perfect_model_at_this_n
-    cuts = {name: tuple(_group(row, floors) for row in rows) for name, rows in report.slices.items()}
+    cuts = {name: tuple(_group(row, floors, report.n_min) for row in rows) for name, rows in report.slices.items()}
     cuts |= {name: tuple(sorted(cuts[name], key=_place)) for name in TONES if name in cuts}
     return ReportView(
         data=report.data,
@@ -80,13 +85,14 @@ def read(report: EvaluationReport) -> ReportView:
                 None,
                 (
                     _figure(name, _around(report.figure(name)), floor=floors.of(name), perfect=perfect.of(name))
-                    for name in report.metrics
+                    for name in dict.fromkeys((*report.metrics, *(name for name in SHOWN if name in report.overall)))
                 ),
             )
         ),
         floor_meaning=floors.meaning,
         tones={name: cuts[name] for name in TONES if name in cuts},
         others={name: rows for name, rows in cuts.items() if name not in TONES},
+        measured=report,
     )
 
 
@@ -122,9 +128,14 @@ def _place(group: GroupView) -> int:
     return int(number[1]) if number[1].isdigit() else _ROMAN.index(number[1])
 
 
-def _group(row: Slice, floors: Floors) -> GroupView:
-    figures = {name: _figure(name, row.figures.get(name), floor=floors.of(name)) for name in _SHOWN}
-    return GroupView(value=row.value, n=row.n, figures={name: figure for name, figure in figures.items() if figure})
+def _group(row: Slice, floors: Floors, n_min: int) -> GroupView:
+    figures = {name: _figure(name, _around(row.figures.get(name)), floor=floors.of(name)) for name in SHOWN}
+    return GroupView(
+        value=row.value,
+        n=row.n,
+        few=row.n < n_min,
+        figures={name: figure for name, figure in figures.items() if figure},
+    )
 
 
 def _around(figure: Measured | None) -> Measured | None:

@@ -90,10 +90,10 @@ def by_image(dataset: Dataset, *, torn: bool) -> Dataset:
 
 
 def run_leak(data: str, *, cache: Path) -> BenchmarkReport:
-    """Compare how the seed's network scores by either split, in five folds each."""
+    """Compare how an earlier project's network scores by either split, in five folds each."""
     dataset, conditions = labelled(data)
     by_case = by_image(dataset, torn=False)
-    network = case_model("the seed's CNN", replace(cnn.CONFIG, patience=None), conditions, cache)
+    network = case_model("an earlier project's CNN", replace(cnn.CONFIG, patience=None), conditions, cache)
     reports = {}
     for torn, how in ((True, "Split at random, images of a case on both sides"), (False, "Split by case")):
         held_out = cross_validate(by_image(dataset, torn=torn), [network], cache / "folds")

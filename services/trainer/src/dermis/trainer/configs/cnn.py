@@ -1,4 +1,4 @@
-"""The seed's network, from random weights.
+"""An earlier project's network, from random weights.
 
 It has 32 and 64 filters, a dense layer of 128 on the image, and one of 32 on the answers.
 

@@ -58,6 +58,7 @@ def as_html(
         *_confusion(report),
         *_human(report),
         _gaps(report),
+        _by_condition(report),
         *_slices(report),
         *studies,
         *_evaluated(evaluated),
@@ -326,6 +327,19 @@ def _gaps(report: EvaluationReport) -> ReportTable:
     return ReportTable(
         name="gaps", section="Groups", title="Gaps between groups", note=note, frame=pd.DataFrame(rows, columns=columns)
     )
+
+
+def _by_condition(report: EvaluationReport) -> ReportTable:
+    rows = [
+        {
+            "condition": row.condition,
+            "n": row.n,
+            **{name: _text(getattr(row, name)) for name in ("sensitivity", "auroc", "average_precision")},
+        }
+        for row in report.by_condition
+    ]
+    title = "Each condition against the rest"
+    return ReportTable(name="by_condition", section="Groups", title=title, frame=pd.DataFrame(rows))
 
 
 def _slices(report: EvaluationReport) -> list[ReportTable]:

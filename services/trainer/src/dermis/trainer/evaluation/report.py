@@ -32,13 +32,16 @@ from dermis.shared.evaluation import (
 from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import metrics as measures
+from dermis.trainer.evaluation.conditions import condition_rows, ranking_curves
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.grouped_answers import grouped_rows
 from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
+from dermis.trainer.evaluation.mistakes import worst_mistakes
 from dermis.trainer.evaluation.predictions import Predictions
 from dermis.trainer.evaluation.slices import TYPE_SCALES, cut_by, fitzpatrick_types, slices
 from dermis.trainer.metrics import Floats, Judged
+from dermis.trainer.registry.gate import N_MIN
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import Outliers
 
@@ -139,6 +142,10 @@ def evaluate(
         benign_with_malignant=benign_alarms(manifest, judged, weights, predictions.groups),
         answered_by_type=_answered_by_type(manifest, predictions, outliers, weights, by_fold=by_fold),
         grouped_answers=grouped_rows(manifest, judged, weights, predictions.groups, cut, prior=prior, by_fold=by_fold),
+        n_min=N_MIN,
+        by_condition=condition_rows(manifest, judged, weights, predictions.groups),
+        curves=ranking_curves(manifest, judged, n_min=N_MIN),
+        mistakes=worst_mistakes(manifest, predictions, judged),
     )
 
 

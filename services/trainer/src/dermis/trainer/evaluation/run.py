@@ -82,7 +82,7 @@ def run(options: EvaluationOptions) -> None:
                 "its conditions",
             )
         other = _other(options.against, model, dataset, store, stack) if options.against else None
-        data = f"{whole.name}{f', part {options.part}' if options.split else ''}; label policy {whole.policy}"
+        data = f"{whole.source}{f', part {options.part}' if options.split else ''}; label policy {whole.policy}"
         _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
         predictions, report = _measure(model, dataset, train, data=data, store=store)
         report = report.model_copy(update={"seen_in_training": seen} if seen else {})

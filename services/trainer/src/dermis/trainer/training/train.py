@@ -92,7 +92,7 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
     # Train, calibrate, export, evaluate; publish
     with TemporaryDirectory() as scratch, failures_recorded(run):
         stop.on_signal = partial(record_stop, run, scratch)
-        folder, data = Path(scratch, "bundle"), f"{dataset.name}; {dataset.policy}"
+        folder, data = Path(scratch, "bundle"), f"{dataset.source}; label policy {dataset.policy}"
         build_bundle(config, parts, folder, workspace, folds=folds, data=data, lineage=lineage)
         version = publish_next(store, folder)
     run.finish(version)

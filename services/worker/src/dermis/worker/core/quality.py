@@ -162,7 +162,7 @@ def unreadable(policy: Policy, why: str = "") -> QualityReport:
 
 
 def measures(grey: Pixels) -> QualityMeasures:
-    """Return the seed's eight measures of a grey image, uint8[H,W], all but sharpness from one histogram."""
+    """Return an earlier project's eight measures of a grey image, uint8[H,W], all but sharpness from one histogram."""
     shares = np.asarray(cv2.calcHist([grey], [0], None, [256], [0, 256]), np.float64).ravel() / grey.size
     levels = np.arange(256)
     mean = float(shares @ levels)

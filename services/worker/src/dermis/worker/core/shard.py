@@ -19,7 +19,7 @@ from dermis.worker.core.skin import Gate
 Row = dict[str, str | int | float | None]
 """One image; the columns are `COLUMNS`, None where an image has no such value."""
 MEASURES = tuple(QualityMeasures.model_fields)
-"""The seed's eight, under its column names."""
+"""An earlier project's eight, under its column names."""
 SIGNALS = tuple(field.name for field in fields(quality.Signals))
 """What the verdict rests on: with these a row can be judged again under another policy."""
 COLUMNS = (

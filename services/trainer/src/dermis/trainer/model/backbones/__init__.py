@@ -30,7 +30,7 @@ def small(image_size: int) -> keras.Model:
 
 
 def cnn(image_size: int) -> keras.Model:
-    """Return the seed's net: 32 and 64 filters of 3 x 3, each followed by a maximum over 2 x 2."""
+    """Return an earlier project's net: 32 and 64 filters of 3 x 3, each followed by a maximum over 2 x 2."""
     image = keras.Input((image_size, image_size, 3))
     x = layers.Rescaling(1 / 255)(image)
     for filters in (32, 64):
