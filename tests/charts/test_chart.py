@@ -131,17 +131,18 @@ def from_outside(render: Render) -> dict[tuple[str, int], set[str]]:
         for rule in policy["spec"].get("ingress") or []:
             for peer in rule["from"]:
                 if "namespaceSelector" in peer:
+                    assert peer["namespaceSelector"]["matchLabels"], "an empty selector is every namespace"
                     key = (policy["metadata"]["name"].removeprefix("dermis-"), rule["ports"][0]["port"])
                     peers.setdefault(key, set()).update(peer["namespaceSelector"]["matchLabels"].values())
     return peers
 
 
 def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Render]) -> None:
-    assert from_outside(rendered("default")) == {("gateway", 8080): {"ingress-nginx"}}
+    assert from_outside(rendered("default")) == {}
+    assert from_outside(rendered("external-redis")) == {("gateway", 8080): {"traefik"}}
     assert from_outside(rendered("gpu-prod")) == {
-        ("gateway", 8080): {"ingress-nginx", "monitoring"},
         ("serving", 8501): {"monitoring"},
-        **{(part, 9100): {"monitoring"} for part in ("metadata", "sweep", "worker")},
+        **{(part, 9100): {"monitoring"} for part in ("gateway", "metadata", "sweep", "worker")},
         ("redis", 6379): {"keda"},
     }
 
@@ -149,7 +150,7 @@ def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Rend
 @pytest.mark.parametrize("kind", ["twin", "tensorflow"])
 def test_every_part_that_can_be_measured_is(rendered: Callable[..., Render], kind: str) -> None:
     render = rendered("default", {"monitoring": {"serviceMonitor": True}, "serving": {"kind": kind}})
-    own = {"metadata", "sweep", "worker"} | ({"serving"} if kind == "twin" else set())
+    own = {"gateway", "metadata", "sweep", "worker"} | ({"serving"} if kind == "twin" else set())
     assert {each["metadata"]["name"].removeprefix("dermis-") for each in render.of("PodMonitor")} == own
     for part in own:
         assert render.env(part)[f"DERMIS_{part.upper()}_METRICS_LISTEN"] == "0.0.0.0:9100"
@@ -321,13 +322,39 @@ def test_a_training_job_made_by_hand_outlives_the_third_that_follows(each: Rende
     assert min(cron["successfulJobsHistoryLimit"], cron["failedJobsHistoryLimit"]) >= 20
 
 
-def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
-    annotations = rendered("gpu-prod").one("Ingress", "gateway")["metadata"]["annotations"]
-    limit = int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")) * 2**20
-    settings = (ROOT / "docs/reference/settings.md").read_text()
-    image = re.search(r"`DERMIS_GATEWAY_MAX_IMAGE_BYTES` \| `(\d+)`", settings)
+def test_the_ingress_belongs_to_no_controller(rendered: Callable[..., Render]) -> None:
+    ingress: Manifest = {"enabled": True, "host": "a.org"}
+    network = {"clientNamespace": {"team": "edge"}}
+    plain = rendered("default", {"ingress": ingress, "network": network}).one("Ingress", "gateway")
+    assert "ingressClassName" not in plain["spec"]
+    assert "annotations" not in plain["metadata"]
+    ingress |= {"className": "nginx", "annotations": {"nginx.org/client-max-body-size": "61m"}}
+    named = rendered("default", {"ingress": ingress, "network": network}).one("Ingress", "gateway")
+    assert named["spec"]["ingressClassName"] == "nginx"
+    assert named["metadata"]["annotations"] == ingress["annotations"]
+
+
+def test_the_largest_body_that_is_documented_holds_three_whole_images() -> None:
+    limits = re.findall(r"`(\d+)m`", (ROOT / "docs/how-to/kubernetes.md").read_text())
+    image = re.search(r"`DERMIS_GATEWAY_MAX_IMAGE_BYTES` \| `(\d+)`", (ROOT / "docs/reference/settings.md").read_text())
     assert image is not None
-    assert 3 * int(image[1]) < limit < 4 * int(image[1])
+    assert limits
+    assert all(3 * int(image[1]) < int(limit) * 2**20 < 4 * int(image[1]) for limit in limits)
+
+
+@pytest.mark.parametrize("way", [{"httpRoute": {"enabled": True}}, {"ingress": {"enabled": True, "host": "a.org"}}])
+def test_a_way_in_that_no_policy_opens_is_refused(rendered: Callable[..., Render], way: Manifest) -> None:
+    with pytest.raises(Exception, match=r"network.clientNamespace, network.clientCidrs: both are empty"):
+        rendered("default", way)
+    rendered("default", way | {"network": {"clientCidrs": ["10.0.0.0/8"]}})
+    rendered("default", way | {"network": {"policies": False}})
+
+
+@pytest.mark.parametrize("name", ["gpu-prod", "external-redis"])
+def test_the_gateway_believes_the_proxies_of_the_way_in(rendered: Callable[..., Render], name: str) -> None:
+    proxies = rendered(name).env("gateway")["DERMIS_GATEWAY_TRUSTED_PROXIES"]
+    assert proxies == {"gpu-prod": "2", "external-redis": "1"}[name]
+    assert "DERMIS_GATEWAY_TRUSTED_PROXIES" not in rendered("default").env("gateway")
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -427,6 +454,7 @@ def test_kubernetes_takes_it(file: Any, version: str) -> None:
         "keda.sh/",
         "monitoring.coreos.com/",
         "gateway.networking.k8s.io/",
+        "networking.gke.io/",
     )  # not Kubernetes' own kinds: no schema is to be had
     for manifest in yaml.safe_load_all(file.read_text()):
         if not manifest["apiVersion"].startswith(own):
