@@ -444,7 +444,7 @@ def test_what_is_rendered_and_committed_is_fresh() -> None:
 @pytest.mark.parametrize("version", ["1.29", "1.32", "1.37"])
 @pytest.mark.parametrize(
     "file",
-    sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml")]),
+    sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml"), *ROOT.glob("k8s/claim/[!k]*.yaml")]),
     ids=lambda file: file.stem,
 )
 def test_kubernetes_takes_it(file: Any, version: str) -> None:
@@ -555,6 +555,7 @@ def test_notes_say_how_to_begin_and_what_an_uninstall_leaves(rendered: Callable[
     notes = rendered("default").texts["NOTES.txt"]
     assert "dermis keys create" in notes
     assert "volume claim of the store stays" in notes
+    assert "ends a training that runs" in notes
     assert "bucket stays" in rendered("gpu-prod").texts["NOTES.txt"]
 
 
