@@ -444,7 +444,13 @@ def test_what_is_rendered_and_committed_is_fresh() -> None:
 @pytest.mark.parametrize("version", ["1.29", "1.32", "1.37"])
 @pytest.mark.parametrize(
     "file",
-    sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml"), *ROOT.glob("k8s/claim/[!k]*.yaml")]),
+    sorted(
+        [
+            *ROOT.glob("tests/charts/golden/*.yaml"),
+            *ROOT.glob("k8s/base/[!k]*.yaml"),
+            *ROOT.glob("k8s/claim/[!k]*.yaml"),
+        ]
+    ),
     ids=lambda file: file.stem,
 )
 def test_kubernetes_takes_it(file: Any, version: str) -> None:
