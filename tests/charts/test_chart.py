@@ -205,6 +205,15 @@ def test_a_pod_has_longer_to_end_than_its_work_takes(each: Render) -> None:
     assert pods["gateway"]["terminationGracePeriodSeconds"] > int(gateway_drain[1]) + 5  # the wait before it is told
 
 
+@pytest.mark.parametrize("part", ["metadata", "serving"])
+def test_a_peer_still_answers_while_it_leaves_and_has_time_to_end(rendered: Callable[..., Render], part: str) -> None:
+    render = rendered("default", {part: {"leaveSeconds": 15}})
+    assert render.env(part)[f"DERMIS_{part.upper()}_LEAVE_SECONDS"] == "15"
+    assert render.pods()[part]["terminationGracePeriodSeconds"] >= 15 + 10  # running calls get ten seconds
+    (container,) = rendered("gpu-prod").pods()["serving"]["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
+
+
 @pytest.mark.parametrize("changes", [{"drainSeconds": 25}, {"taskLimitSeconds": 60}])
 def test_a_drain_that_would_cut_a_case_off_is_refused(rendered: Callable[..., Render], changes: Manifest) -> None:
     with pytest.raises(
