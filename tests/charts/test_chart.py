@@ -1,5 +1,6 @@
 """The chart's laws, on every example: who may do what, who may talk to whom, what must be there."""
 
+import base64
 import json
 import re
 import subprocess
@@ -441,6 +442,23 @@ def test_the_chart_has_the_projects_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert version is not None
     assert chart["version"] == chart["appVersion"] == version[1]
+
+
+def test_the_chart_has_the_projects_icon_and_names_who_keeps_it() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    kind, _, data = chart["icon"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data) == (ROOT / "services/gateway/src/dermis/gateway/web/assets/icon.svg").read_bytes()
+    assert chart["maintainers"] == [{"name": "The dermis maintainers"}]
+
+
+def test_a_training_has_shared_memory_and_asks_for_the_disk_it_may_fill(rendered: Callable[..., Render]) -> None:
+    pod = rendered("default", {"trainer": {"sharedMemory": "4Gi"}}).pods()["trainer"]
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "4Gi"}} in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in container["volumeMounts"]  # noqa: S108
+    (scratch,) = (volume for volume in pod["volumes"] if volume["name"] == "tmp")
+    assert container["resources"]["requests"]["ephemeral-storage"] == scratch["emptyDir"]["sizeLimit"]
 
 
 def test_what_is_rendered_and_committed_is_fresh() -> None:

@@ -113,6 +113,9 @@ securityContext:
 {{- /* The whole store, or those of its `folders` that a part needs. */}}
 {{- define "dermis.mounts" -}}
 - { name: tmp, mountPath: /tmp }
+{{- if .memory }}
+- { name: shm, mountPath: /dev/shm }
+{{- end }}
 {{- if not (include "dermis.inBucket" .root) }}
 {{- range .folders | default (list "") }}
 - { name: store, mountPath: /store{{ with . }}/{{ . }}, subPath: {{ . }}{{ end }}{{ if $.readOnly }}, readOnly: true{{ end }} }
@@ -166,6 +169,9 @@ topologySpreadConstraints:
 {{- if not .own }}
 volumes:
   - { name: tmp, emptyDir: { sizeLimit: {{ .scratch | default "1Gi" }} } }
+  {{- with .memory }}
+  - { name: shm, emptyDir: { medium: Memory, sizeLimit: {{ . }} } }
+  {{- end }}
   {{- if not (include "dermis.inBucket" .root) }}
   - name: store
     persistentVolumeClaim: { claimName: {{ .root.Values.store.volume.existingClaim | default (printf "%s-store" (include "dermis.name" .root)) }} }
