@@ -608,3 +608,23 @@ def test_redis_takes_no_more_than_it_may_and_is_ready_when_it_answers(rendered: 
     assert arguments[arguments.index("--maxmemory") + 1] == "400mb"
     assert arguments[arguments.index("--maxmemory-policy") + 1] == "noeviction"
     assert "PONG" in container["readinessProbe"]["exec"]["command"][-1]
+
+
+def test_each_row_of_the_operators_table_names_a_template_and_values_that_are_there() -> None:
+    rows = re.findall(
+        r"^\| .*? \| \[.*?\]\((.*?)\) \| (.*?) \|", (ROOT / "docs/reference/chart.md").read_text(), re.MULTILINE
+    )
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert len(rows) > 25
+    for link, named in rows:
+        template = ROOT / "docs/reference" / link
+        text = template.read_text()
+        for path in re.findall(r"`(.*?)`", named):
+            value: Any = values | {"global": {"imageRegistry": ""}}  # which a parent chart hands down
+            for key in path.split("."):
+                value = value[key]
+            last = path.rpartition(".")[2]
+            assert re.search(rf"\b{last}\b", text) or last in (CHART / "templates/_helpers.tpl").read_text(), (
+                path,
+                link,
+            )
