@@ -1,4 +1,4 @@
-"""Writes docs/reference/helm-values.md from the chart's values.yaml and schema.
+"""Writes docs/reference/helm-values.md and the chart's README.md from its Chart.yaml, values.yaml and schema.
 
 `.venv/bin/python scripts/generate_helm_values.py [--check]`
 """
@@ -17,11 +17,29 @@ ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm" / "dermis"
 PAGE = ROOT / "docs" / "reference" / "helm-values.md"
 KEY = re.compile(r"^( *)(\w+):")
+README = CHART / "README.md"
 HEAD = """# Values of the chart
 
 `helm/dermis` takes these values and no other: a name or a value that is not foreseen is refused before anything \
 reaches a cluster. The examples of `helm/dermis/examples` show which belong
 together; [how to use them](../how-to/kubernetes.md). This page is generated: `scripts/generate_helm_values.py`.
+"""
+README_HEAD = """# {name}
+
+{description} Chart {version}, dermis {appVersion}, Kubernetes {kubeVersion}. This page is generated: \
+`scripts/generate_helm_values.py`.
+
+```sh
+helm install dermis helm/dermis --namespace dermis --create-namespace --values helm/dermis/examples/cpu-dev.yaml
+helm test dermis --namespace dermis
+helm uninstall dermis --namespace dermis    # the claim of the store stays, with all cases
+```
+
+The examples in `examples/` are values for one node (`cpu-dev`), for GKE with GPUs, a bucket, KEDA and the Gateway API \
+(`gpu-prod`), and for a Redis that is run elsewhere (`external-redis`). An unknown value is refused.
+How to run dermis on Kubernetes, from the first key to an upgrade: `docs/how-to/kubernetes.md`.
+
+Maintainers: {maintainers}.
 """
 
 
@@ -74,7 +92,7 @@ def allowed(schema: dict[str, Any], path: str) -> str:
     return f"{node['type']}{limits}"
 
 
-def page() -> str:
+def tables() -> str:
     text = (CHART / "values.yaml").read_text()
     values, described = yaml.safe_load(text), descriptions(text)
     schema = json.loads((CHART / "values.schema.json").read_text())
@@ -86,13 +104,18 @@ def page() -> str:
         row = (f"`{path}`", f"`{default}`", allowed(schema, path), description)
         groups.setdefault(path.partition(".")[0] if "." in path else "all", []).append(row)
     head = ["value", "default", "may be", "what it is"]
-    tables = [f"\n## {name}\n\n{markdown_table(head, rows)}" for name, rows in groups.items()]
-    return HEAD + "\n".join(tables) + "\n"
+    return "\n".join(f"\n## {name}\n\n{markdown_table(head, rows)}" for name, rows in groups.items()) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    chart["maintainers"] = ", ".join(each["name"] for each in chart["maintainers"])
+    return {PAGE: HEAD + tables(), README: README_HEAD.format(**chart) + tables()}
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        if PAGE.read_text() != page():
-            sys.exit(f"{PAGE.name} is not fresh; run scripts/generate_helm_values.py")
-    else:
-        PAGE.write_text(page())
+    for path, text in pages().items():
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"{path.relative_to(ROOT)} is not fresh; run scripts/generate_helm_values.py")

@@ -1,4 +1,4 @@
-"""Renders the chart: its defaults to k8s/base, its examples to tests/charts/golden.
+"""Renders the chart: its defaults to k8s/base and k8s/claim, its examples to tests/charts/golden.
 
 `.venv-charts/bin/python scripts/render_k8s.py [--check]`.
 """
@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm" / "dermis"
 BASE = ROOT / "k8s" / "base"
+CLAIM = ROOT / "k8s" / "claim"
 GOLDEN = ROOT / "tests" / "charts" / "golden"
 
 
@@ -41,11 +42,14 @@ def wanted() -> dict[Path, str]:
     """Return what each file should hold."""
     base = render({})
     head = "# Rendered from helm/dermis by scripts/render_k8s.py: change the chart, not this.\n"
-    files = {BASE / name: head + text for name, text in base.items()}
-    listed = "".join(f"  - {name}\n" for name in base)
-    files[BASE / "kustomization.yaml"] = (
-        f"{head}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
-    )
+    # The claim of the store stands apart: who deletes what runs must not delete the cases.
+    folders = {CLAIM: {"claim.yaml": base.pop("claim.yaml")}, BASE: base}
+    files = {folder / name: head + text for folder, manifests in folders.items() for name, text in manifests.items()}
+    for folder, manifests in folders.items():
+        listed = "".join(f"  - {name}\n" for name in manifests)
+        files[folder / "kustomization.yaml"] = (
+            f"{head}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
+        )
     for example in sorted(CHART.glob("examples/*.yaml")):
         manifests = render(yaml.safe_load(example.read_text()))
         files[GOLDEN / example.name] = "---\n".join(manifests.values())
@@ -54,7 +58,7 @@ def wanted() -> dict[Path, str]:
 
 def main() -> None:
     files = wanted()
-    present = {*BASE.glob("*.yaml"), *GOLDEN.glob("*.yaml")}
+    present = {*BASE.glob("*.yaml"), *CLAIM.glob("*.yaml"), *GOLDEN.glob("*.yaml")}
     stale = sorted(
         str(path.relative_to(ROOT))
         for path in present | files.keys()

@@ -1,5 +1,6 @@
 """The chart's laws, on every example: who may do what, who may talk to whom, what must be there."""
 
+import base64
 import json
 import re
 import subprocess
@@ -131,17 +132,18 @@ def from_outside(render: Render) -> dict[tuple[str, int], set[str]]:
         for rule in policy["spec"].get("ingress") or []:
             for peer in rule["from"]:
                 if "namespaceSelector" in peer:
+                    assert peer["namespaceSelector"]["matchLabels"], "an empty selector is every namespace"
                     key = (policy["metadata"]["name"].removeprefix("dermis-"), rule["ports"][0]["port"])
                     peers.setdefault(key, set()).update(peer["namespaceSelector"]["matchLabels"].values())
     return peers
 
 
 def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Render]) -> None:
-    assert from_outside(rendered("default")) == {("gateway", 8080): {"ingress-nginx"}}
+    assert from_outside(rendered("default")) == {}
+    assert from_outside(rendered("external-redis")) == {("gateway", 8080): {"traefik"}}
     assert from_outside(rendered("gpu-prod")) == {
-        ("gateway", 8080): {"ingress-nginx", "monitoring"},
         ("serving", 8501): {"monitoring"},
-        **{(part, 9100): {"monitoring"} for part in ("metadata", "sweep", "worker")},
+        **{(part, 9100): {"monitoring"} for part in ("gateway", "metadata", "sweep", "worker")},
         ("redis", 6379): {"keda"},
     }
 
@@ -149,7 +151,7 @@ def test_other_namespaces_reach_only_what_they_need(rendered: Callable[..., Rend
 @pytest.mark.parametrize("kind", ["twin", "tensorflow"])
 def test_every_part_that_can_be_measured_is(rendered: Callable[..., Render], kind: str) -> None:
     render = rendered("default", {"monitoring": {"serviceMonitor": True}, "serving": {"kind": kind}})
-    own = {"metadata", "sweep", "worker"} | ({"serving"} if kind == "twin" else set())
+    own = {"gateway", "metadata", "sweep", "worker"} | ({"serving"} if kind == "twin" else set())
     assert {each["metadata"]["name"].removeprefix("dermis-") for each in render.of("PodMonitor")} == own
     for part in own:
         assert render.env(part)[f"DERMIS_{part.upper()}_METRICS_LISTEN"] == "0.0.0.0:9100"
@@ -202,6 +204,15 @@ def test_a_pod_has_longer_to_end_than_its_work_takes(each: Render) -> None:
         each.env("worker")["DERMIS_WORKER_HARD_TIME_LIMIT_SECONDS"]
     )
     assert pods["gateway"]["terminationGracePeriodSeconds"] > int(gateway_drain[1]) + 5  # the wait before it is told
+
+
+@pytest.mark.parametrize("part", ["metadata", "serving"])
+def test_a_peer_still_answers_while_it_leaves_and_has_time_to_end(rendered: Callable[..., Render], part: str) -> None:
+    render = rendered("default", {part: {"leaveSeconds": 15}})
+    assert render.env(part)[f"DERMIS_{part.upper()}_LEAVE_SECONDS"] == "15"
+    assert render.pods()[part]["terminationGracePeriodSeconds"] >= 15 + 10  # running calls get ten seconds
+    (container,) = rendered("gpu-prod").pods()["serving"]["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
 
 
 @pytest.mark.parametrize("changes", [{"drainSeconds": 25}, {"taskLimitSeconds": 60}])
@@ -321,13 +332,39 @@ def test_a_training_job_made_by_hand_outlives_the_third_that_follows(each: Rende
     assert min(cron["successfulJobsHistoryLimit"], cron["failedJobsHistoryLimit"]) >= 20
 
 
-def test_the_body_is_limited_at_the_edge_and_three_whole_images_pass(rendered: Callable[..., Render]) -> None:
-    annotations = rendered("gpu-prod").one("Ingress", "gateway")["metadata"]["annotations"]
-    limit = int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")) * 2**20
-    settings = (ROOT / "docs/reference/settings.md").read_text()
-    image = re.search(r"`DERMIS_GATEWAY_MAX_IMAGE_BYTES` \| `(\d+)`", settings)
+def test_the_ingress_belongs_to_no_controller(rendered: Callable[..., Render]) -> None:
+    ingress: Manifest = {"enabled": True, "host": "a.org"}
+    network = {"clientNamespace": {"team": "edge"}}
+    plain = rendered("default", {"ingress": ingress, "network": network}).one("Ingress", "gateway")
+    assert "ingressClassName" not in plain["spec"]
+    assert "annotations" not in plain["metadata"]
+    ingress |= {"className": "nginx", "annotations": {"nginx.org/client-max-body-size": "61m"}}
+    named = rendered("default", {"ingress": ingress, "network": network}).one("Ingress", "gateway")
+    assert named["spec"]["ingressClassName"] == "nginx"
+    assert named["metadata"]["annotations"] == ingress["annotations"]
+
+
+def test_the_largest_body_that_is_documented_holds_three_whole_images() -> None:
+    limits = re.findall(r"`(\d+)m`", (ROOT / "docs/how-to/kubernetes.md").read_text())
+    image = re.search(r"`DERMIS_GATEWAY_MAX_IMAGE_BYTES` \| `(\d+)`", (ROOT / "docs/reference/settings.md").read_text())
     assert image is not None
-    assert 3 * int(image[1]) < limit < 4 * int(image[1])
+    assert limits
+    assert all(3 * int(image[1]) < int(limit) * 2**20 < 4 * int(image[1]) for limit in limits)
+
+
+@pytest.mark.parametrize("way", [{"httpRoute": {"enabled": True}}, {"ingress": {"enabled": True, "host": "a.org"}}])
+def test_a_way_in_that_no_policy_opens_is_refused(rendered: Callable[..., Render], way: Manifest) -> None:
+    with pytest.raises(Exception, match=r"network.clientNamespace, network.clientCidrs: both are empty"):
+        rendered("default", way)
+    rendered("default", way | {"network": {"clientCidrs": ["10.0.0.0/8"]}})
+    rendered("default", way | {"network": {"policies": False}})
+
+
+@pytest.mark.parametrize("name", ["gpu-prod", "external-redis"])
+def test_the_gateway_believes_the_proxies_of_the_way_in(rendered: Callable[..., Render], name: str) -> None:
+    proxies = rendered(name).env("gateway")["DERMIS_GATEWAY_TRUSTED_PROXIES"]
+    assert proxies == {"gpu-prod": "2", "external-redis": "1"}[name]
+    assert "DERMIS_GATEWAY_TRUSTED_PROXIES" not in rendered("default").env("gateway")
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -407,6 +444,23 @@ def test_the_chart_has_the_projects_version() -> None:
     assert chart["version"] == chart["appVersion"] == version[1]
 
 
+def test_the_chart_has_the_projects_icon_and_names_who_keeps_it() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    kind, _, data = chart["icon"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data) == (ROOT / "services/gateway/src/dermis/gateway/web/assets/icon.svg").read_bytes()
+    assert chart["maintainers"] == [{"name": "The dermis maintainers"}]
+
+
+def test_a_training_has_shared_memory_and_asks_for_the_disk_it_may_fill(rendered: Callable[..., Render]) -> None:
+    pod = rendered("default", {"trainer": {"sharedMemory": "4Gi"}}).pods()["trainer"]
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "4Gi"}} in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in container["volumeMounts"]  # noqa: S108
+    (scratch,) = (volume for volume in pod["volumes"] if volume["name"] == "tmp")
+    assert container["resources"]["requests"]["ephemeral-storage"] == scratch["emptyDir"]["sizeLimit"]
+
+
 def test_what_is_rendered_and_committed_is_fresh() -> None:
     run = subprocess.run(
         [sys.executable, ROOT / "scripts/render_k8s.py", "--check"], check=False, capture_output=True, text=True
@@ -417,7 +471,13 @@ def test_what_is_rendered_and_committed_is_fresh() -> None:
 @pytest.mark.parametrize("version", ["1.29", "1.32", "1.37"])
 @pytest.mark.parametrize(
     "file",
-    sorted([*ROOT.glob("tests/charts/golden/*.yaml"), *ROOT.glob("k8s/base/[!k]*.yaml")]),
+    sorted(
+        [
+            *ROOT.glob("tests/charts/golden/*.yaml"),
+            *ROOT.glob("k8s/base/[!k]*.yaml"),
+            *ROOT.glob("k8s/claim/[!k]*.yaml"),
+        ]
+    ),
     ids=lambda file: file.stem,
 )
 def test_kubernetes_takes_it(file: Any, version: str) -> None:
@@ -427,6 +487,7 @@ def test_kubernetes_takes_it(file: Any, version: str) -> None:
         "keda.sh/",
         "monitoring.coreos.com/",
         "gateway.networking.k8s.io/",
+        "networking.gke.io/",
     )  # not Kubernetes' own kinds: no schema is to be had
     for manifest in yaml.safe_load_all(file.read_text()):
         if not manifest["apiVersion"].startswith(own):
@@ -527,6 +588,7 @@ def test_notes_say_how_to_begin_and_what_an_uninstall_leaves(rendered: Callable[
     notes = rendered("default").texts["NOTES.txt"]
     assert "dermis keys create" in notes
     assert "volume claim of the store stays" in notes
+    assert "ends a training that runs" in notes
     assert "bucket stays" in rendered("gpu-prod").texts["NOTES.txt"]
 
 
@@ -546,3 +608,23 @@ def test_redis_takes_no_more_than_it_may_and_is_ready_when_it_answers(rendered: 
     assert arguments[arguments.index("--maxmemory") + 1] == "400mb"
     assert arguments[arguments.index("--maxmemory-policy") + 1] == "noeviction"
     assert "PONG" in container["readinessProbe"]["exec"]["command"][-1]
+
+
+def test_each_row_of_the_operators_table_names_a_template_and_values_that_are_there() -> None:
+    rows = re.findall(
+        r"^\| .*? \| \[.*?\]\((.*?)\) \| (.*?) \|", (ROOT / "docs/reference/chart.md").read_text(), re.MULTILINE
+    )
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert len(rows) > 25
+    for link, named in rows:
+        template = ROOT / "docs/reference" / link
+        text = template.read_text()
+        for path in re.findall(r"`(.*?)`", named):
+            value: Any = values | {"global": {"imageRegistry": ""}}  # which a parent chart hands down
+            for key in path.split("."):
+                value = value[key]
+            last = path.rpartition(".")[2]
+            assert re.search(rf"\b{last}\b", text) or last in (CHART / "templates/_helpers.tpl").read_text(), (
+                path,
+                link,
+            )

@@ -43,13 +43,21 @@ def test_an_overlay_is_what_the_chart_makes_of_the_example(
     rendered: Callable[..., Render], overlay: str, example: str
 ) -> None:
     built, wanted = build(K8S / "overlays" / overlay), by_name(rendered(example).objects)
+    claim = K8S / "overlays" / overlay / "claim"
+    built |= build(claim) if claim.exists() else {}
     assert built.keys() == wanted.keys()
     for key in wanted:
         assert built[key] == wanted[key], key
 
 
 def test_the_base_is_the_chart(rendered: Callable[..., Render]) -> None:
-    assert build(K8S / "base") == by_name(rendered("default").objects)
+    assert build(K8S / "base") | build(K8S / "claim") == by_name(rendered("default").objects)
+
+
+@pytest.mark.parametrize("folder", ["base", *(f"overlays/{path.name}" for path in (K8S / "overlays").iterdir())])
+def test_who_deletes_what_runs_keeps_the_cases(folder: str) -> None:
+    assert not [name for kind, name in build(K8S / folder) if kind in ("PersistentVolumeClaim", "Namespace")]
+    assert [kind for kind, _ in build(K8S / "claim")] == ["PersistentVolumeClaim"]
 
 
 @pytest.mark.parametrize("component", sorted(path.name for path in (K8S / "components").iterdir()))

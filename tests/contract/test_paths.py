@@ -11,12 +11,12 @@ from dermis.gateway.settings import GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 INSIDE = {"/metrics", "/readyz"}
-INGRESS = ROOT / "k8s/overlays/prod-gpu/ingress.yaml"
+ROUTE = ROOT / "k8s/overlays/prod-gpu/http-route.yaml"
 
 
-def test_the_ingress_routes_every_path_but_those_for_the_inside() -> None:
-    (rule,) = yaml.safe_load(INGRESS.read_text())["spec"]["rules"]
-    paths = [(each["path"], each["pathType"]) for each in rule["http"]["paths"]]
+def test_the_route_leads_to_every_path_but_those_for_the_inside() -> None:
+    rules = next(yaml.safe_load_all(ROUTE.read_text()))["spec"]["rules"]
+    paths = [(match["path"]["value"], match["path"]["type"]) for rule in rules for match in rule["matches"]]
     app = build(GatewaySettings(store_url="file:///nowhere"))
     served = {re.sub(r"\{[^}]*\}", "x", path) for path in _paths(app.routes)}
     assert served >= {"/", "/v1/cases", "/assets", "/cases/x", *INSIDE}

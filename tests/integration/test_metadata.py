@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,9 @@ SCHEMA = FeatureSchema(
 REPORT = SelfReport.model_validate({"age_group": "AGE_18_TO_29", "textures": ["FLAT"], "race_ethnicity": ["ASIAN"]})
 
 
+LEAVE_S = 2
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[grpc.Channel, subprocess.Popen[bytes], Path]]:
     root = tmp_path_factory.mktemp("store")
@@ -38,7 +42,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[grpc.Cha
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    environment = {**os.environ, "DERMIS_STORE_URL": f"file://{root}", "DERMIS_METADATA_LISTEN": address}
+    environment = {
+        **os.environ,
+        "DERMIS_STORE_URL": f"file://{root}",
+        "DERMIS_METADATA_LISTEN": address,
+        "DERMIS_METADATA_LEAVE_SECONDS": str(LEAVE_S),
+    }
     process = subprocess.Popen([sys.executable, "-m", "dermis.metadata"], env=environment)
     with grpc.insecure_channel(address) as channel:
         grpc.channel_ready_future(channel).result(timeout=20)
@@ -100,6 +109,16 @@ def test_health_and_reflection(service: tuple[grpc.Channel, subprocess.Popen[byt
     assert name in ProtoReflectionDescriptorDatabase(service[0]).get_services()
 
 
-def test_sigterm_ends_the_process_cleanly(service: tuple[grpc.Channel, subprocess.Popen[bytes], Path]) -> None:
-    service[1].send_signal(signal.SIGTERM)
-    assert service[1].wait(timeout=15) == 0
+def test_one_that_leaves_says_so_and_answers_until_others_are_known(
+    service: tuple[grpc.Channel, subprocess.Popen[bytes], Path], stub: api.FeatureServiceStub
+) -> None:
+    channel, process, _ = service
+    process.send_signal(signal.SIGTERM)
+    begun, health = time.monotonic(), health_pb2_grpc.HealthStub(channel)
+    while health.Check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING:
+        assert time.monotonic() - begun < LEAVE_S
+        time.sleep(0.05)
+    request = pb.EncodeFeaturesRequest(feature_schema_id=SCHEMA.id, self_report=to_proto(REPORT))
+    assert stub.EncodeFeatures(request, timeout=1).features
+    assert process.wait(timeout=15) == 0
+    assert time.monotonic() - begun >= LEAVE_S

@@ -49,7 +49,7 @@ labels:
 
 {{- /* The parts that show metrics on a port of their own, where something looks at them. */}}
 {{- define "dermis.measured" -}}
-{{- if .Values.monitoring.serviceMonitor }}{{ concat (list "worker" "metadata" "sweep") (eq .Values.serving.kind "twin" | ternary (list "serving") list) | toJson }}{{ else }}[]{{ end -}}
+{{- if .Values.monitoring.serviceMonitor }}{{ concat (list "gateway" "worker" "metadata" "sweep") (eq .Values.serving.kind "twin" | ternary (list "serving") list) | toJson }}{{ else }}[]{{ end -}}
 {{- end }}
 
 {{- /* What every part knows. */}}
@@ -113,6 +113,9 @@ securityContext:
 {{- /* The whole store, or those of its `folders` that a part needs. */}}
 {{- define "dermis.mounts" -}}
 - { name: tmp, mountPath: /tmp }
+{{- if .memory }}
+- { name: shm, mountPath: /dev/shm }
+{{- end }}
 {{- if not (include "dermis.inBucket" .root) }}
 {{- range .folders | default (list "") }}
 - { name: store, mountPath: /store{{ with . }}/{{ . }}, subPath: {{ . }}{{ end }}{{ if $.readOnly }}, readOnly: true{{ end }} }
@@ -166,6 +169,9 @@ topologySpreadConstraints:
 {{- if not .own }}
 volumes:
   - { name: tmp, emptyDir: { sizeLimit: {{ .scratch | default "1Gi" }} } }
+  {{- with .memory }}
+  - { name: shm, emptyDir: { medium: Memory, sizeLimit: {{ . }} } }
+  {{- end }}
   {{- if not (include "dermis.inBucket" .root) }}
   - name: store
     persistentVolumeClaim: { claimName: {{ .root.Values.store.volume.existingClaim | default (printf "%s-store" (include "dermis.name" .root)) }} }

@@ -154,10 +154,10 @@ class World:
             noted=self.metrics.note,
         )
 
-    def work(self, *, redelivered: bool = False) -> None:
+    def work(self, *, redelivered: bool = False) -> bool:
         pipeline = self.pipeline()
         try:
-            tasks.work(pipeline, JOB, settings=SETTINGS, redelivered=redelivered, metrics=self.metrics)
+            return tasks.work(pipeline, JOB, settings=SETTINGS, redelivered=redelivered, metrics=self.metrics)
         finally:
             pipeline.strikes._thread.shutdown()
 
@@ -395,11 +395,30 @@ def days_later(made: World, days: float) -> None:
     made.store._clock = lambda: datetime.now(UTC) + timedelta(days=days)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason", "waits"),
+    [
+        (Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", True),
+        (Kind.UNAVAILABLE, "METADATA_CIRCUIT_OPEN", True),
+        (Kind.UNAVAILABLE, "MODEL_NOT_READY", True),
+        (Kind.DEADLINE, "SERVING_DEADLINE_EXCEEDED", False),
+        (Kind.UNAVAILABLE, "STORE", False),
+    ],
+)
+def test_a_case_waits_for_a_peer_that_is_away_and_for_nothing_else(kind: Kind, reason: str, waits: bool) -> None:
+    made = world(skin())
+    made.faults = [DermisError(kind, reason, "away")] * 3
+    assert made.work() is waits
+    assert list(made.store.list("open/")) == [open_key(JOB.case_id)]
+    assert made.work() is False
+    assert made.status() is Status.FINISHED
+
+
 def test_an_outage_of_a_day_fails_the_case() -> None:
     made = world(skin())
     days_later(made, 2)
     made.faults = [DermisError(Kind.UNAVAILABLE, "SERVING_UNAVAILABLE", "away")] * 3
-    made.work()
+    assert made.work() is False
     assert made.status() is Status.FAILED
 
 

@@ -169,6 +169,42 @@ def test_what_has_no_turn_is_given_back_at_once_where_somebody_else_may_work(
     assert sent["headers"] == {"sent_at": 1.5, "traceparent": "00-a-b-01"}
 
 
+class Lines:
+    """Turns that only remember who waits again."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.joined: list[tuple[str, str]] = []
+        self.fault = fault
+
+    def join(self, line: str, case_id: str) -> None:
+        if self.fault:
+            raise self.fault
+        self.joined.append((line, case_id))
+
+
+def test_a_case_whose_peer_is_away_waits_again_at_the_end_until_the_sweep_takes_it() -> None:
+    task, lines = FakeTask("cases.4"), Lines()
+    for times in range(turn_tasks.MOST_GIVEN_BACK):
+        turn_tasks.give_back(task, OWN, lines)  # type: ignore[arg-type]
+        sent = task.sent[-1]
+        assert (sent["name"], sent["queue"], sent["kwargs"]) == (ASSESS, "cases.4", {"job": OWN.model_dump()})
+        assert not {"eta", "countdown"} & sent.keys()
+        assert sent["headers"][turn_tasks.GIVEN_BACK] == times + 1
+        assert time.time() - sent["headers"]["sent_at"] < 60
+        assert sent["headers"]["traceparent"] == "00-a-b-01"
+        task.headers = sent["headers"]
+    turn_tasks.give_back(task, OWN, lines)  # type: ignore[arg-type]
+    assert len(task.sent) == len(lines.joined) == turn_tasks.MOST_GIVEN_BACK
+    assert set(lines.joined) == {("a", "case_3")}
+
+
+def test_the_sweep_takes_what_can_not_be_given_back() -> None:
+    lost, away = FakeTask("cases", redelivered=True), FakeTask("cases")
+    turn_tasks.give_back(lost, OWN, Lines())  # type: ignore[arg-type]
+    turn_tasks.give_back(away, OWN, Lines(redis.ConnectionError()))  # type: ignore[arg-type]
+    assert lost.sent == away.sent == []
+
+
 def test_two_that_can_not_be_done_do_not_chase_each_other(turns: Turns, client: FakeRedis) -> None:
     with contextlib.ExitStack() as held:
         assert [taken(turns, held, line) for line in "abc"] == [True] * 3

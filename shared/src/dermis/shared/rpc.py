@@ -167,9 +167,18 @@ def make_server(*, threads: int) -> grpc.Server:
 
 
 def serve(
-    server: grpc.Server, address: str, *, ready: Callable[[], None], leaving: Callable[[], None], grace_s: float = 10
+    server: grpc.Server,
+    address: str,
+    *,
+    ready: Callable[[], None],
+    leaving: Callable[[], None],
+    leave_s: float = 0,
+    grace_s: float = 10,
 ) -> None:
-    """Serve on `address` until SIGTERM or SIGINT, then refuse new calls and let running ones end within `grace_s`."""
+    """Serve on `address` until SIGTERM or SIGINT, then go on for `leave_s`, in which clients learn to go elsewhere.
+
+    After that new calls are refused, and running ones end within `grace_s`. A second signal ends the wait.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -185,6 +194,8 @@ def serve(
     ready()
     log.info("serving", address=address, port=port)
     stop.wait()
+    stop.clear()
     leaving()
+    stop.wait(leave_s)
     server.stop(grace_s).wait()
     log.info("stopped")

@@ -6,12 +6,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from dermis.data.dataset import conditions_of, open_dataset
 from dermis.data.generated.cases import CONDITIONS
 from dermis.shared.bundles import publish
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores.memory import MemoryStore
 from dermis.standalone.demo import BUNDLE, CASE
+from dermis.trainer.cli.train import train
 from dermis.trainer.config import Stage
 from dermis.trainer.configs import demo
 from dermis.trainer.model.bundle import EVALUATION_FILE, MODEL_CARD_FILE, differences, read_manifest
@@ -140,3 +143,13 @@ def test_the_committed_bundle_has_the_configs_signature(built: Any) -> None:
         name: spec.replace("48, 48", "96, 96").replace("6, 6", "12, 12") for name, spec in signature(built).items()
     }
     assert signature(BUNDLE) == at_size
+
+
+@pytest.mark.parametrize("option", ["--split", "--duplicates", "--mapping"])
+def test_the_files_of_a_training_may_lie_in_a_store(tmp_path: Path, option: str) -> None:
+    place = f"{tmp_path.as_uri()}/file.json"
+    data = ("--data", tmp_path.as_uri() if option == "--mapping" else "generated:1:20")
+    done = CliRunner().invoke(train, ["lite0", *data, "--store", f"{tmp_path.as_uri()}/store", option, place])
+    assert isinstance(done.exception, DermisError)
+    assert done.exception.kind is Kind.NOT_FOUND
+    assert place in done.exception.detail

@@ -1,11 +1,11 @@
 """What comes with dermis as a JSON file, label policies and mappings, or stands in a file of the user's own."""
 
 from importlib.resources import files
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from dermis.data.objects import read_object
 from dermis.shared.errors import DermisError, Kind
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -18,18 +18,21 @@ def names(folder: str) -> list[str]:
 
 
 def load(name: str, form: type[Form], *, folder: str, word: str) -> Form:
-    """Return the `form` that comes with dermis under `name`, or the one in the file of that name.
+    """Return the `form` that comes with dermis under `name`, or the one in the file of that name or URL.
 
     Errors call it `word`, as in "label policy".
     """
     available = names(folder)
-    path = files(__package__).joinpath(folder, f"{name}.json") if name in available else Path(name)
     reason = word.upper().replace(" ", "_")
     try:
-        return form.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        if name in available:
+            return form.model_validate_json(files(__package__).joinpath(folder, f"{name}.json").read_bytes())
+        return form.model_validate_json(read_object(name))
+    except DermisError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
         raise DermisError(
-            Kind.NOT_FOUND, reason, f"no {word} {name!r}: use {', '.join(available)} or a file"
+            Kind.NOT_FOUND, reason, f"no {word} {name!r}: use {', '.join(available)} or a file, by its path or URL"
         ) from error
     except ValidationError as error:
         raise DermisError(Kind.INVALID, reason, f"{word} {name}: {error}") from error

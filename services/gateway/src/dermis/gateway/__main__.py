@@ -13,30 +13,37 @@ import uvicorn
 from dermis.gateway.bootstrap import build
 from dermis.gateway.connection import BoundedConnection
 from dermis.gateway.connections import Bounds, Connections, most_connections
-from dermis.gateway.hub import Hub
+from dermis.gateway.dependencies import Dependencies
+from dermis.gateway.metrics import MetricsOfLoop
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.errors import DermisError
+from dermis.shared.metrics import serve_metrics
 from dermis.shared.settings import load
 from dermis.shared.telemetry import configure_logs
 from dermis.shared.tracing import configure_traces
 
 
 class Server(uvicorn.Server):
-    """Lets those who wait for news go as soon as the process is told to end; uvicorn would wait for them."""
+    """Shows metrics apart from the API, and lets those who wait for news go as soon as the process is told to end.
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    uvicorn would wait for them.
+    """
+
+    def __init__(self, config: uvicorn.Config, parts: Dependencies) -> None:
         super().__init__(config)
-        self._hub = hub
+        self._parts = parts
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        metrics = MetricsOfLoop(self._parts.metrics, self._loop, self._parts.broker.load)
+        serve_metrics(self._parts.settings.metrics_listen, metrics)
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         if self._loop:
-            self._loop.call_soon_threadsafe(self._hub.stop)
+            self._loop.call_soon_threadsafe(self._parts.pipeline.hub.stop)
 
 
 def main() -> None:
@@ -71,7 +78,10 @@ def main() -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has drained
         signal.signal(number, lambda *_: sys.exit(0))
-    Server(config, app.state.parts.pipeline.hub).run()
+    try:
+        Server(config, app.state.parts).run()
+    except DermisError as error:
+        sys.exit(f"gateway: {error.detail}")
 
 
 if __name__ == "__main__":

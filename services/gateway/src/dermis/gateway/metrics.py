@@ -1,11 +1,17 @@
 """The gateway's metrics, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from dermis.gateway.ports import QueueLoad
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+_SCRAPE_SECONDS = 10
+"""Prometheus' own limit of a look (scrape_timeout)."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -54,6 +60,27 @@ class GatewayMetrics:
 
     def render(self, load: QueueLoad | None) -> bytes:
         """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.with_queue(load))
+
+    def with_queue(self, load: QueueLoad | None) -> CollectorRegistry:
+        """Return the registry of all metrics, those of the queue by its `load`."""
         self._depth.set(load.depth if load else float("nan"))
         self._age.set(load.age if load else float("nan"))
-        return generate_latest(self._registry)
+        return self._registry
+
+
+class MetricsOfLoop(CollectorRegistry):
+    """The metrics for a thread of their own, which asks for the queue's load on the application's loop."""
+
+    def __init__(
+        self,
+        metrics: GatewayMetrics,
+        loop: asyncio.AbstractEventLoop,
+        load: Callable[[], Coroutine[Any, Any, QueueLoad | None]],
+    ) -> None:
+        super().__init__()
+        self._metrics, self._loop, self._load = metrics, loop, load
+
+    def collect(self) -> Iterable[Metric]:
+        load = asyncio.run_coroutine_threadsafe(self._load(), self._loop).result(timeout=_SCRAPE_SECONDS)
+        return self._metrics.with_queue(load).collect()

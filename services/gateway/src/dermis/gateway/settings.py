@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from dermis.shared.settings import RetentionSettings
+from dermis.shared.settings import LISTEN, RetentionSettings
 from dermis.shared.stores import is_store_url, overlap
 
 
@@ -157,6 +157,11 @@ class GatewaySettings(RetentionSettings):
     )
     cors_origins: str = Field(
         "", description="origins, separated by commas, whose pages may call the API; empty: none but its own page"
+    )
+    metrics_listen: str = Field(
+        "",
+        pattern=LISTEN,
+        description="host:port to show metrics on, apart from the API; empty: at /metrics beside the API",
     )
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
 

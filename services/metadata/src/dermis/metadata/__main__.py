@@ -27,7 +27,13 @@ def main() -> None:
         for name in ("", SERVICE):
             state.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    serve(server, settings.listen, ready=ready, leaving=state.enter_graceful_shutdown)
+    serve(
+        server,
+        settings.listen,
+        ready=ready,
+        leaving=state.enter_graceful_shutdown,
+        leave_s=settings.leave_seconds,
+    )
 
 
 if __name__ == "__main__":

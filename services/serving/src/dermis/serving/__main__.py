@@ -31,7 +31,13 @@ def main() -> None:
         stop.set()
         state.enter_graceful_shutdown()
 
-    serve(server, settings.listen, ready=threading.Thread(target=follow, name="models").start, leaving=leaving)
+    serve(
+        server,
+        settings.listen,
+        ready=threading.Thread(target=follow, name="models").start,
+        leaving=leaving,
+        leave_s=settings.leave_seconds,
+    )
 
 
 if __name__ == "__main__":

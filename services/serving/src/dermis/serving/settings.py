@@ -7,4 +7,10 @@ class ServingSettings(Settings):
     listen: str = Field("127.0.0.1:8500", description="host:port to serve on")
     threads: int = Field(8, ge=1, description="calls answered at once")
     poll_seconds: float = Field(2, gt=0, description="seconds between two looks at models/models.config")
+    leave_seconds: float = Field(
+        0,
+        ge=0,
+        le=60,
+        description="time after SIGTERM in which calls are still answered, so that clients learn to go elsewhere",
+    )
     metrics_listen: str = Field("", pattern=LISTEN, description="host:port to show metrics on; empty: nowhere")

@@ -10,7 +10,7 @@ from celery import Celery, Task
 from opentelemetry.trace import SpanKind
 from structlog.contextvars import bound_contextvars
 
-from dermis.shared.errors import DermisError
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SENT_AT, AssessImageJob, AssessJob
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span, tracer
@@ -20,12 +20,14 @@ from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.strikes import WORKER_LOST
-from dermis.worker.turn_tasks import turn
+from dermis.worker.turn_tasks import give_back, turn
 
 RETRY_AFTER_S = (0.5, 1.5)
-"""Waits between the tries inside one task; later ones are the sweep's."""
+"""Waits between the tries inside one task; later ones begin at the end of the queue or are the sweep's."""
 RETRY_WITHIN_S = 5.0
 """No try begins later than this after the first: what hangs is waited for by the sweep, not by a worker."""
+_PEERS = ("METADATA_", "SERVING_", "MODEL_NOT_READY")
+"""How the reasons of calls to other services begin, which are away for seconds where they are replaced by others."""
 _WAITED_FOR = {"read": "STORE_SLOW", "store": "STORE_SLOW", "features": "METADATA_SLOW", "predict": "SERVING_SLOW"}
 """What a stage waits for, by its name; a stage that is not here computes."""
 
@@ -50,11 +52,13 @@ def make_app(
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        worker_consumer="dermis.worker.adapters.consumer:PromptConsumer",
         broker_transport_options={
             "visibility_timeout": settings.visibility_timeout_seconds,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,  # kombu's own 10 would look for lost jobs every 100 s only
             "socket_keepalive": True,
+            "socket_connect_timeout": 2,
             "queue_order_strategy": "dermis.worker.adapters.queues:FirstsEverySecondTime",
         },
     )
@@ -66,7 +70,9 @@ def make_app(
             if may_work:
                 turns().leave(job.turn_of, job.case_id)
                 with taken_up(self, metrics, case_id=job.case_id, attempt=job.attempt):
-                    work(pipeline(), job, settings=settings, redelivered=redelivered, metrics=metrics)
+                    peer_away = work(pipeline(), job, settings=settings, redelivered=redelivered, metrics=metrics)
+                    if peer_away:
+                        give_back(self, job, turns())
 
     @app.task(name=ASSESS_IMAGE, bind=True, pydantic=True, acks_late=False)  # type: ignore[untyped-decorator]
     def assess_image(self: "Task[Any, Any]", job: AssessImageJob) -> None:
@@ -96,17 +102,17 @@ def taken_up(task: "Task[Any, Any]", metrics: Metrics, **ids: str | int) -> Iter
         yield
 
 
-def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
-    """Assess one case; what can't be done now is left to the sweep, what can never be done fails the case.
+def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> bool:
+    """Assess one case and return whether it waits for a peer that is away.
 
-    A case that computes for too long fails; a wait that is too long, for whatever it is, ends the task and leaves the
-    case open.
+    What can't be done now for another reason is left to the sweep, what can never be done fails the case. A case that
+    computes for too long fails; a wait that is too long, for whatever it is, ends the task and leaves the case open.
     """
     if redelivered:
         metrics.redeliveries.inc()
     try:
         with computing_limit(soft_s=settings.soft_time_limit_seconds, hard_s=settings.hard_time_limit_seconds):
-            _try(pipeline, job, settings=settings, redelivered=redelivered, metrics=metrics)
+            return _try(pipeline, job, settings=settings, redelivered=redelivered, metrics=metrics)
     except ComputedTooLong:
         log.error("time limit", limit_s=settings.soft_time_limit_seconds)
         detail = f"the case took more than {settings.soft_time_limit_seconds:g} s of computing"
@@ -117,9 +123,10 @@ def work(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
         log.warning("case left", reason=reason, stage=stage, limit_s=settings.soft_time_limit_seconds)
         metrics.retries.labels(reason).inc()
         _give_up_if_old(pipeline, job, settings=settings, reason=reason)
+    return False
 
 
-def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> None:
+def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redelivered: bool, metrics: Metrics) -> bool:
     begun = time.monotonic()
     for wait in (*RETRY_AFTER_S, None):
         try:
@@ -129,12 +136,12 @@ def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
                 log.error("case failed", reason=error.reason)
                 detail = error.detail if error.reason == WORKER_LOST else "the case could not be assessed"
                 pipeline.fail(job, reason=error.reason, detail=detail)
-                return
+                return False
             metrics.retries.labels(error.reason).inc()
             if wait is None or time.monotonic() - begun + wait > RETRY_WITHIN_S:
                 log.warning("case left", reason=error.reason, detail=error.detail)
-                _give_up_if_old(pipeline, job, settings=settings, reason=error.reason)
-                return
+                gave_up = _give_up_if_old(pipeline, job, settings=settings, reason=error.reason)
+                return not gave_up and error.kind is Kind.UNAVAILABLE and error.reason.startswith(_PEERS)
             log.warning("try again", reason=error.reason, detail=error.detail, wait_s=wait)
             time.sleep(wait)
         except (SoftTimeLimitExceeded, ComputedTooLong):
@@ -142,15 +149,18 @@ def _try(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, redeli
         except Exception:  # noqa: BLE001 - the last net of a task: whatever it is, the case gets its failed fact
             log.exception("case failed")
             pipeline.fail(job, reason="INTERNAL", detail="the case could not be assessed")
-            return
+            return False
         else:
             log.info("case done", status=state.status, outcome=state.outcome and state.outcome.kind)
-            return
+            return False
+    return False
 
 
-def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> None:
+def _give_up_if_old(pipeline: Pipeline, job: AssessJob, *, settings: WorkerSettings, reason: str) -> bool:
     marker = pipeline.marker(job)  # a replay opens the case anew
-    if marker and marker.attempt == job.attempt and pipeline.open_seconds(job) > settings.give_up_after_seconds:
+    old = marker and marker.attempt == job.attempt and pipeline.open_seconds(job) > settings.give_up_after_seconds
+    if old:
         pipeline.fail(
             job, reason=reason, detail=f"the case could not be finished within {settings.give_up_after_seconds:g} s"
         )
+    return bool(old)

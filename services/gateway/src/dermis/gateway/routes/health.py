@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, HTTPException, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -36,6 +36,8 @@ async def readyz(parts: PartsOf) -> Ready:
     return Ready(broker="OK" if await parts.broker.load() else "UNREACHABLE")
 
 
-@router.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses=METRICS)
+@router.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses=METRICS | problems(404))
 async def show_metrics(parts: PartsOf) -> Response:
+    if parts.settings.metrics_listen:  # they are shown there, and not where callers are
+        raise HTTPException(404)
     return Response(parts.metrics.render(await parts.broker.load()), media_type=metrics.MEDIA_TYPE)

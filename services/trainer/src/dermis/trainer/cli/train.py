@@ -13,7 +13,6 @@ for _package in ("openvino", "pandas", "tensorflow"):
     if find_spec(_package) is None:
         raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
 
 
@@ -28,11 +27,13 @@ _folder = click.Path(file_okay=False, path_type=Path)
     metavar="URL",
     help="Data set: store URL, folder, or generated:SEED:COUNT; several train together.",
 )
-@click.option("--mapping", help="Mapping of the data set: its name or a file; by default one that fits, else SCIN.")
+@click.option("--mapping", help="Mapping of the data set: its name or file; by default one that fits, else SCIN.")
 @click.option("--policy", help="Label policy for SCIN: its name, or a file.")
-@click.option("--duplicates", type=_file, help="Near-duplicate groups: CSV with columns image, group.")
+@click.option("--duplicates", metavar="FILE", help="Near-duplicate groups: CSV with columns image, group.")
 @click.option(
-    "--split", type=_file, help="Fold file of `dermis data split`; by default one is made with the config's seed."
+    "--split",
+    metavar="FILE",
+    help="Fold file of `dermis data split`; by default one is made with the config's seed.",
 )
 @click.option(
     "--on-all",
@@ -78,8 +79,8 @@ def train(
     data: tuple[str, ...],
     mapping: str | None,
     policy: str | None,
-    duplicates: Path | None,
-    split: Path | None,
+    duplicates: str | None,
+    split: str | None,
     on_all: int | None,
     settings: tuple[str, ...],
     grid: tuple[str, ...],
@@ -90,11 +91,11 @@ def train(
     quiet: bool,
 ) -> None:
     """Train a model by CONFIG, the name of a page in dermis/trainer/configs or a Python file with CONFIG, and publish
-    it as a version.
+    it as a version. Files are named by a path, or by the URL of an object: gs://bucket/split.json.
 
     \b
     Examples:
-      dermis train scin --data gs://bucket/scin --split split.json --store gs://bucket/dermis
+      dermis train scin --data gs://bucket/scin --split gs://bucket/split.json --store gs://bucket/dermis
       dermis train fitzpatrick17k --data photos/fitzpatrick17k --on-all 5 --store file:///srv/store
       dermis train lite0 --data generated:1:300 --store file:///srv/store --set head.dropout=0.3
       dermis train lite0 --data generated:1:300 --store file:///srv/store --grid stage.0.learning_rate=0.001,0.003 --grid features=baseline,symptoms

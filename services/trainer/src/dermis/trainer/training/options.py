@@ -16,8 +16,8 @@ class TrainOptions:
     data: Sequence[str] = ()
     mapping: str | None = None
     policy: str | None = None
-    duplicates: Path | None = None
-    split: Path | None = None
+    duplicates: str | None = None
+    split: str | None = None
     on_all: int | None = None
     settings: Sequence[str] = ()
     grid: Sequence[str] = ()

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from dermis.data.dataset import Dataset, mix, open_dataset
+from dermis.data.objects import read_object
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Split, from_text
 from dermis.shared.errors import DermisError, Kind
@@ -68,7 +69,7 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
     # Open the data, split it
     config = with_settings(load_config(options.config), dict(map(parse_setting, options.settings)))
     dataset = open_data(config, options)
-    split = from_text(options.split.read_bytes()) if options.split else dataset.split(seed=config.seed)
+    split = from_text(read_object(options.split)) if options.split else dataset.split(seed=config.seed)
     parts = split_parts(dataset, split)
     if options.grid and not options.resume:
         config = search_settings(config, parts, options)
@@ -163,7 +164,7 @@ def open_data(config: Config, options: TrainOptions) -> Dataset:
     urls = options.data or ((config.data,) if config.data else ())
     if not urls:
         raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
-    duplicates = read_duplicates(options.duplicates.read_bytes()) if options.duplicates else None
+    duplicates = read_duplicates(read_object(options.duplicates)) if options.duplicates else None
     mapping = options.mapping or (config.mapping if len(urls) == 1 else None)
     datasets = [
         open_dataset(url, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates)

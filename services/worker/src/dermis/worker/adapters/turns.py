@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from dermis.shared.lines import line_key
+from dermis.shared.lines import join, line_key
 from dermis.shared.telemetry import log
 from dermis.worker.adapters.queues import waiting_lines
 
@@ -56,6 +56,12 @@ class Turns:
             self._client.zrem(line_key(line), case_id)
         except redis.RedisError as fault:
             log.warning("line not left", fault=type(fault).__name__)
+
+    def join(self, line: str, case_id: str) -> None:
+        """Put a case that waits again into its line."""
+        with self._client.pipeline() as pipe:
+            join(pipe, line, case_id, now=time.time())
+            pipe.execute()
 
     def waited_for(self) -> bool:
         """Return whether a job waits that may be done at once, as its line has nothing in work here.
