@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dermis.data.mapping import CONDITION, DataSide
+from dermis.data.profile.flow import mapped_flow, scin_flow
 from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import (
     MONK_BINS,
@@ -70,6 +71,7 @@ def mapped_profile(side: DataSide) -> list[ReportTable]:
     sections = {"Whose skin": WHO, "What contributors report": REPORTED}
     return [
         ReportTable(name="overview", section="Extent", title="Cases and images", frame=overview),
+        *([mapped_flow(side)] if CONDITION in side.answers else []),
         _bars("images_per_case", "Extent", "Images per case", per_case, ("1", "2", "3")),
         *(
             _by_attribute(section, name, attribute, side.answers[name], note=side.notes.get(name, ""))
@@ -125,6 +127,7 @@ def _extent(cases: pd.DataFrame, labels: Labels) -> list[ReportTable]:
     shots = [(shot or NO_RESPONSE,) for listed in cases["images"] for _, shot in listed]
     return [
         ReportTable(name="overview", section=section, title="Cases and images", frame=overview),
+        scin_flow(cases, labels),
         _bars("images_per_case", section, "Images per case", per_case, ("1", "2", "3")),
         _bars("shot_types", section, "Shot types", shots, tuple(ShotType), note="Share of images listed."),
     ]
