@@ -7,7 +7,7 @@ MEASURES = {
     "top_1_soft": "Top-1, soft",
     "top_3_soft": "Top-3, soft",
     "top_5_soft": "Top-5, soft",
-    "balanced_accuracy": "Balanced accuracy",
+    "balanced_accuracy": "Mean sensitivity (balanced accuracy)",
     "macro_precision": "Macro precision",
     "macro_recall": "Macro recall",
     "macro_f1": "Macro F1",
@@ -55,3 +55,7 @@ SLICES = {
     "quality_verdict": "Image quality, best verdict",
     "condition": "Condition",
 }
+MALIGNANT = (
+    "Missed: of a hundred such cases those that are answered by a set without any malignant condition, with its "
+    "interval; in the set and benign first: shares of the cases."
+)
