@@ -28,7 +28,12 @@ def reliability(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
         axes.annotate(
             f"{row.n:,}", (row.confidence, row.estimate), xytext=(5, -9), textcoords="offset points", fontsize=7
         )
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the first condition", ylabel="share right")
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel="probability of the first condition (0\N{EN DASH}1)",
+        ylabel="share right (0\N{EN DASH}1)",
+    )
     texts = [f"{row.confidence:.2f} said, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
     return figure, "Reliability: " + "; ".join(texts) + "."
 
@@ -49,7 +54,12 @@ def risk_curves(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
             band = rows.dropna(subset=["low", "high"])
             axes.fill_between(band["answered"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
         texts.append(f"{words(name)} {rows['risk'].iloc[-1]:.3f} where all {rows['n'].max():,} are answered")
-    axes.set(xlim=(0, 1), ylim=(0, None), xlabel="share answered, most confident first", ylabel="share wrong")
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, None),
+        xlabel="share answered, most confident first (0\N{EN DASH}1)",
+        ylabel="share wrong (0\N{EN DASH}1)",
+    )
     figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
     return figure, "Risk by share answered: " + "; ".join(texts) + "."
 

@@ -108,7 +108,7 @@ def _matrix(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     of = frame.groupby(columns)["of"].first() if value == "share" else {}
     axes.set_xticks(range(len(heads)), [words(head) + (f"\nn = {of[head]:,}" if head in of else "") for head in heads])
     axes.set_xlim(-0.5, len(heads) - 0.5)
-    axes.set_xlabel(f"{columns} (rows: {rows})" if value == "n" else "")
+    axes.set_xlabel(f"{columns} (rows: {rows}); cells: {'cases' if value == 'n' else 'share (%)'}")
     largest = frame.loc[frame[value].idxmax()]
     peak = f"{largest[value]:.0%}" if value == "share" else f"{largest[value]:,}"
     return (

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from dermis.data.report.table import ReportTable
+from dermis.data.report.words import words
 from dermis.data.samples import NOT_GIVEN
 from dermis.shared.evaluation import EvaluationReport, Slice
 from dermis.trainer.evaluation.page_figures import figure_text
@@ -29,8 +30,8 @@ def gaps_table(report: EvaluationReport) -> ReportTable:
                 "between": SLICES.get(gap.slice, gap.slice),
                 "measure": MEASURES.get(gap.measure, gap.measure),
                 "n": gap.n,
-                "lowest": f"{gap.lowest} {gap.lowest_value:.3f}",
-                "highest": f"{gap.highest} {gap.highest_value:.3f}",
+                "lowest": f"{words(gap.lowest)} {gap.lowest_value:.3f}",
+                "highest": f"{words(gap.highest)} {gap.highest_value:.3f}",
                 "estimate": gap.difference,
                 "low": low,
                 "high": high,
@@ -52,15 +53,16 @@ def condition_table(report: EvaluationReport) -> ReportTable:
         {
             "condition": row.condition,
             "n": row.n,
-            **{name: figure_text(getattr(row, name)) for name in ("sensitivity", "auroc", "average_precision")},
+            "sensitivity": figure_text(row.sensitivity),
+            "AUROC": figure_text(row.auroc),
+            "average precision": figure_text(row.average_precision),
         }
         for row in report.by_condition
     ]
-    title = "Each condition against the rest"
     return ReportTable(
         name="by_condition",
         section="Conditions",
-        title=title,
+        title="Each condition against the rest",
         note=_grey(report),
         frame=pd.DataFrame(rows),
         n_min=report.n_min,

@@ -27,7 +27,7 @@ def reliability_table(report: EvaluationReport) -> ReportTable:
         )
     note = (
         f"{report.n:,} cases. Squares: what the reference differential gives to the first condition. On the "
-        "dotted line said and right agree."
+        "dotted line probability and share right agree."
     )
     columns = ["bin", "n", "confidence", "estimate", "low", "high", "soft"]
     frame = pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
@@ -146,7 +146,7 @@ def malignant_tables(report: EvaluationReport) -> list[ReportTable]:
             {
                 "condition": row.condition,
                 "n": row.n,
-                "missed of 100": row.missed_per_100,
+                "estimate": row.missed_per_100,
                 "low": low,
                 "high": high,
                 "in the set": row.in_set,
@@ -157,7 +157,7 @@ def malignant_tables(report: EvaluationReport) -> list[ReportTable]:
         ReportTable(
             name="malignant",
             section="Trust",
-            title="Malignant conditions that an answer misses",
+            title="Malignant conditions that an answer misses, of 100",
             note=MALIGNANT,
             frame=pd.DataFrame(rows),
             n_min=report.n_min,

@@ -24,6 +24,7 @@ MEASURES = {
     "risk_at_50_percent": "Risk, half answered",
     "risk_at_80_percent": "Risk, 80 % answered",
     "abstained": "Abstained",
+    "answered": "Answered",
     "out_of_distribution": "Out of distribution",
     "top_1_answered": "Top-1 of those answered",
     "top_3_answered": "Top-3 of those answered",
@@ -56,6 +57,6 @@ SLICES = {
     "condition": "Condition",
 }
 MALIGNANT = (
-    "Missed: of a hundred such cases those that are answered by a set without any malignant condition, with its "
-    "interval; in the set and benign first: shares of the cases."
+    "Estimate: of a hundred such cases those that are answered by a set without any malignant condition; in the set "
+    "and benign first: shares of the cases."
 )
