@@ -8,6 +8,8 @@ from dermis.data.report.canvas import ACCENT, INK, LINES, SECOND, square
 from dermis.data.report.table import ReportTable
 from dermis.data.report.words import words
 
+_EDGE = 0.1
+"""So near to the right or the lower edge a count stands on the other side of its point."""
 _FEW_EPOCHS = 12
 """Up to which each epoch is marked by a dot."""
 
@@ -25,8 +27,14 @@ def reliability(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     if "soft" in frame:
         axes.plot(frame["confidence"], frame["soft"], linestyle="none", marker="s", markersize=4, color=SECOND)
     for row in frame.itertuples():
+        right, low = row.confidence > 1 - _EDGE, row.estimate < _EDGE
         axes.annotate(
-            f"{row.n:,}", (row.confidence, row.estimate), xytext=(5, -9), textcoords="offset points", fontsize=7
+            f"{row.n:,}",
+            (row.confidence, row.estimate),
+            xytext=(-5 if right else 5, 5 if low else -9),
+            ha="right" if right else "left",
+            textcoords="offset points",
+            fontsize=7,
         )
     axes.set(
         xlim=(0, 1),
@@ -34,7 +42,7 @@ def reliability(_table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
         xlabel="probability of the first condition (0\N{EN DASH}1)",
         ylabel="share right (0\N{EN DASH}1)",
     )
-    texts = [f"{row.confidence:.2f} said, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
+    texts = [f"{row.confidence:.2f} probable, {row.estimate:.2f} right, n = {row.n:,}" for row in frame.itertuples()]
     return figure, "Reliability: " + "; ".join(texts) + "."
 
 
