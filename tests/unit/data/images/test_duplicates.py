@@ -120,7 +120,7 @@ def test_only_beside_scins_tables_stands_what_was_counted_on_scin(
     for name, data_of in zip(("scin_cases.csv", "scin_labels.csv"), files([case(1, source=source)]), strict=True):
         (tmp_path / name).write_bytes(data_of)
     out = tmp_path / "out"
-    done = CliRunner().invoke(data, ["duplicates", str(table), "--tables", tmp_path.as_uri(), "--out", str(out)])
+    done = CliRunner().invoke(data, ["duplicates", str(table), "--data", tmp_path.as_uri(), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert ("598" in (out / "duplicates.html").read_text()) == stated
 
