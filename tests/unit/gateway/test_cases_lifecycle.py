@@ -515,7 +515,7 @@ class TestListing:
         keys = sorted(
             f"p/{case_id}/failed/1.json" if name == "failed" else f"p/{case_id}/{name}.json" for name in names
         )
-        found = fold_keys(keys, prefix="p/", size=9)
+        found = fold_keys(keys, prefix="p/")
         state = CaseState(
             received=RECEIVED if "received" in names else None,
             assessed=assessed(case_id) if "assessed" in names else None,

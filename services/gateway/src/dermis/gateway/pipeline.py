@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice, takewhile
+from operator import gt
 
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import NewCase
-from dermis.gateway.core.listing import Listed, fold_keys
+from dermis.gateway.core.listing import ANY_CASE, Filter, Listed, Order, fold_keys, window_starts
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
@@ -37,7 +39,7 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import is_id, new_id
+from dermis.shared.ids import first_id, is_id, made_at, new_id
 from dermis.shared.jobs import scratch_key
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 
@@ -182,10 +184,31 @@ class CasePipeline:
         detail = f"feedback on case {fact.case_id} was given {MOST_FEEDBACK} times; no more is taken"
         raise DermisError(Kind.CONFLICT, "FEEDBACK_FULL", detail)
 
-    def page(self, *, owner: str, after: str, size: int) -> Sequence[Listed]:
-        """Return up to `size` cases with ids above `after`, in order; told by the names of their facts alone."""
+    def page(
+        self, *, owner: str, after: str, size: int, order: Order = Order.OLDEST, wanted: Filter = ANY_CASE
+    ) -> Sequence[Listed]:
+        """Return up to `size` cases that `wanted` takes, in `order`, which follow the case `after`, if that is given.
+
+        They are told by the names of their facts alone.
+        """
+        cases = self._oldest(owner, after, wanted) if order == Order.OLDEST else self._newest(owner, after, wanted)
+        return list(islice(filter(wanted.takes, cases), size))
+
+    def _oldest(self, owner: str, after: str, wanted: Filter) -> Iterator[Listed]:
         prefix = f"cases/{owner}/"
-        return fold_keys(self.store.list(prefix, after=f"{prefix}{after}/~" if after else ""), prefix=prefix, size=size)
+        start = max(f"{after}/~" if after else "", first_id("case", wanted.start) if wanted.start else "")
+        cases = fold_keys(self.store.list(prefix, after=f"{prefix}{start}" if start else ""), prefix=prefix)
+        return takewhile(wanted.ends_after, cases)
+
+    def _newest(self, owner: str, after: str, wanted: Filter) -> Iterator[Listed]:
+        prefix = f"cases/{owner}/"
+        end = f"{prefix}{after or '~'}"
+        for start in window_starts(made_at(after) if after else wanted.end or self.clock()):
+            keys = self.store.list(prefix, after=f"{prefix}{start}" if start else "")
+            yield from reversed(list(fold_keys(takewhile(partial(gt, end), keys), prefix=prefix)))
+            end = f"{prefix}{start}"
+            if wanted.start and start < first_id("case", wanted.start):
+                return
 
     @contextlib.asynccontextmanager
     async def scratch(self, data: bytes) -> AsyncIterator[str]:
