@@ -2,17 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice, takewhile
-from operator import gt
+from itertools import islice
 
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import NewCase
-from dermis.gateway.core.listing import ANY_CASE, Filter, Listed, Order, fold_keys, window_starts
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
@@ -39,8 +37,9 @@ from dermis.shared.case import (
 )
 from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import first_id, is_id, made_at, new_id
+from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
+from dermis.shared.listing import ANY_CASE, Filter, Listed, Order, list_cases
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 
 MOST_FEEDBACK = 10
@@ -187,28 +186,9 @@ class CasePipeline:
     def page(
         self, *, owner: str, after: str, size: int, order: Order = Order.OLDEST, wanted: Filter = ANY_CASE
     ) -> Sequence[Listed]:
-        """Return up to `size` cases that `wanted` takes, in `order`, which follow the case `after`, if that is given.
-
-        They are told by the names of their facts alone.
-        """
-        cases = self._oldest(owner, after, wanted) if order == Order.OLDEST else self._newest(owner, after, wanted)
-        return list(islice(filter(wanted.takes, cases), size))
-
-    def _oldest(self, owner: str, after: str, wanted: Filter) -> Iterator[Listed]:
-        prefix = f"cases/{owner}/"
-        start = max(f"{after}/~" if after else "", first_id("case", wanted.start) if wanted.start else "")
-        cases = fold_keys(self.store.list(prefix, after=f"{prefix}{start}" if start else ""), prefix=prefix)
-        return takewhile(wanted.ends_after, cases)
-
-    def _newest(self, owner: str, after: str, wanted: Filter) -> Iterator[Listed]:
-        prefix = f"cases/{owner}/"
-        end = f"{prefix}{after or '~'}"
-        for start in window_starts(made_at(after) if after else wanted.end or self.clock()):
-            keys = self.store.list(prefix, after=f"{prefix}{start}" if start else "")
-            yield from reversed(list(fold_keys(takewhile(partial(gt, end), keys), prefix=prefix)))
-            end = f"{prefix}{start}"
-            if wanted.start and start < first_id("case", wanted.start):
-                return
+        """Return up to `size` cases that `wanted` takes, in `order`, which follow the case `after` if one is given."""
+        cases = list_cases(self.store, owner, now=self.clock(), after=after, order=order, wanted=wanted)
+        return list(islice(cases, size))
 
     @contextlib.asynccontextmanager
     async def scratch(self, data: bytes) -> AsyncIterator[str]:

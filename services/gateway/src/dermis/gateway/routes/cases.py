@@ -15,7 +15,6 @@ from starlette.concurrency import run_in_threadpool
 from dermis.gateway.body import read_case, read_json
 from dermis.gateway.convert import NewCase, digest_of, new_case_of, upload_ids_of
 from dermis.gateway.core.events import ERASED, events_of
-from dermis.gateway.core.listing import Filter, Order
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
@@ -29,6 +28,7 @@ from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, Status, fold
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.listing import Filter, Order
 
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
