@@ -213,10 +213,14 @@ def test_the_photos_of_anyone_under_18_are_taken_back(page: Page) -> None:
 
 def test_an_adult_says_so_and_a_report_of_the_form_is_one_of_the_vocabulary(page: Page, system: System) -> None:
     answer(page, warning_signs="FAST_SPREADING", body_parts="ARM", condition_duration="ONE_DAY")
+    answer(page, age_group="AGE_40_TO_49")
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_be_visible()
     step(page, "send")
     expect(page.locator("#agree-adult")).to_be_visible()
     send(page)
     wait_for_result(page)
-    SelfReport.model_validate(received(system, page)["self_report"])
+    assert SelfReport.model_validate(received(system, page)["self_report"]).under_18 is False
+    page.locator("details.card summary", has_text="What you told us").click()
+    expect(page.locator("#answer dt", has_text="How old are you?")).to_be_visible()
+    expect(page.locator("#answer dt", has_text="Under 18")).to_have_count(0)

@@ -37,13 +37,18 @@ def test_each_answer_is_a_field_and_the_result_a_page(gateway: Any, jpeg: bytes)
     assert case["consent"] == "KEEP_FOR_IMPROVEMENT"
     assert len(case["images"]) == 1
     report = {name: value for name, value in case["self_report"].items() if value is not None}
-    assert report == {"warning_signs": ["VERY_ILL"], "body_parts": ["ARM", "LEG"], "age_group": "AGE_30_TO_39"}
+    answered = {"warning_signs": ["VERY_ILL"], "body_parts": ["ARM", "LEG"], "age_group": "AGE_30_TO_39"}
+    assert report == {**answered, "under_18": False}
     assert [job.case_id for job in gateway.broker.jobs] == [case["case_id"]]
 
 
-def test_under_18_is_an_age_of_the_form(gateway: Any) -> None:
-    case = stored(gateway.store, sent(gateway, age_group="UNDER_18", agree="TRUE"))
-    assert (case["self_report"]["under_18"], case["self_report"]["age_group"]) == (True, None)
+@pytest.mark.parametrize(
+    ("age", "under_18"), [("UNDER_18", True), ("AGE_18_TO_29", False), ("AGE_UNKNOWN", None), ("", None)]
+)
+def test_the_age_of_the_form_says_who_is_under_18(gateway: Any, age: str, under_18: bool | None) -> None:
+    case = stored(gateway.store, sent(gateway, age_group=age, warning_signs="VERY_ILL", agree="TRUE"))
+    told = None if under_18 else age or None
+    assert (case["self_report"]["under_18"], case["self_report"]["age_group"]) == (under_18, told)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ const failure = (known) => [
   photos(known), answers(known), about(known),
 ];
 
-const others = (notices) => (notices.length ? card(t("notices.title"), list(notices.map(noticeText))) : null);
+const others = (notices) => (notices.length ? el("section", { className: "card notices" }, el("h2", {}, t("notices.title")), list(notices.map(noticeText))) : null);
 
 function answers({ self_report: report }) {
   const rows = answersOf(report);
