@@ -9,6 +9,13 @@ LANGUAGES = ("en", "es")
 """The first is spoken where none that a person reads is known."""
 
 
+@cache
+def condition_names(language: str) -> dict[str, str]:
+    """Return what conditions are called in a language, by their English names; none in English."""
+    path = Path(__file__).parent / f"assets/guidance.{language}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))["names"]) if path.exists() else {}
+
+
 class Texts(dict[str, str]):
     """One language's catalogue: a text by its key, `{name}` standing for a value."""
 
