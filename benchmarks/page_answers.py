@@ -161,7 +161,7 @@ def tables(bundle: str, readings: Sequence[Reading]) -> str:
     notes: dict[str, int] = {}
 
     def cell(texts: Iterable[str]) -> str:
-        return " ".join(text if len(text) < LONG else f"[{notes.setdefault(text, len(notes) + 1)}]" for text in texts)
+        return "; ".join(text if len(text) < LONG else f"[{notes.setdefault(text, len(notes) + 1)}]" for text in texts)
 
     rows = []
     for kind in dict.fromkeys(each.kind for each in readings):
@@ -173,18 +173,23 @@ def tables(bundle: str, readings: Sequence[Reading]) -> str:
                 (
                     kind,
                     f"{len(same)} of {len(here)}",
-                    first.verdict or "no photo",
+                    cell(filter(None, [first.alarm, first.verdict or "no photo"])),
                     cell([first.heading, *first.says]),
-                    cell([first.urgency, *first.why]) or "nothing",
-                    f"{sizes[0]} to {sizes[-1]} conditions" if sizes[-1] else "none",
+                    cell(filter(None, [first.urgency, *first.why])) or "nothing",
+                    _sizes(sizes),
                     cell(dict.fromkeys(text for each in same for text in each.warnings)) or "none",
                 )
             )
-    head = ("sent", "n", "of the photo", "heading and text", "how soon, and why", "list", "warnings")
+    head = ("sent", "n", "on the form", "heading and text", "how soon, and why", "list", "warnings")
     legend = "\n".join(f"{number}. {text}" for text, number in notes.items())
     return "\n\n".join(
         (f"## {BUNDLES[bundle]}", markdown_table(head, rows), "The longer texts:", legend, *aims(bundle, readings))
     )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    least, most = sizes[0], sizes[-1]
+    return (f"{least} to {most} conditions" if least < most else f"{most} conditions") if most else "none"
 
 
 def aims(bundle: str, readings: Sequence[Reading]) -> list[str]:

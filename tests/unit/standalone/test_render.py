@@ -65,7 +65,7 @@ CASE: dict[str, Any] = {
 def test_a_finished_case_shows_all_that_matters() -> None:
     lines = render(CASE).splitlines()
     assert lines[0] == "case case_1: FINISHED"
-    assert lines[2:4] == ["image 2  64 x 48  UNUSABLE (TOO_DARK)", "         Use more light."]
+    assert lines[2:4] == ["photo 2  64 x 48  UNUSABLE (TOO_DARK)", "         Use more light."]
     assert "! See a doctor today." in lines
     assert "  * Condition 0  0.500  " + "█" * 15 in lines
     assert "    Condition 2  0.100  " + "█" * 3 in lines

@@ -48,7 +48,7 @@ def _image(image: Mapping[str, Any]) -> Iterator[str]:
     quality = image.get("quality") or {}
     verdict = quality.get("verdict", "not assessed")
     reasons = f" ({', '.join(quality['reasons'])})" if quality.get("reasons") else ""
-    yield f"image {image['n']}  {image['width']} x {image['height']}  {verdict}{reasons}"
+    yield f"photo {image['n']}  {image['width']} x {image['height']}  {verdict}{reasons}"
     for advice in quality.get("advice", ()):
         yield f"         {advice}"
 
