@@ -62,6 +62,7 @@ def test_nobody_under_18_is_asked_for_a_photo(page: Page, system: System) -> Non
     send(page)
     wait_for_result(page)
     expect(page.locator("#answer")).to_contain_text("gives no answer for anyone under 18")
+    expect(page.get_by_role("link", name="Try with other photos")).to_have_count(0)
     stored = received(system, page)
     assert (stored["images"], stored["self_report"]["under_18"]) == ([], True)
     assert stored["self_report"]["age_group"] is None

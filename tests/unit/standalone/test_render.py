@@ -88,6 +88,14 @@ def test_a_finished_case_shows_all_that_matters() -> None:
     assert lines[-1] == "dermis is not a medical device."
 
 
+def test_what_an_abstention_thought_of_claims_nothing() -> None:
+    outcome = CASE["outcome"] | {"kind": "ABSTENTION", "reason": "OUT_OF_DISTRIBUTION"}
+    lines = render(CASE | {"outcome": outcome}).splitlines()
+    place = lines.index("what the model thought of, not to be relied on:")
+    assert lines[place + 1] == "    Condition 0  0.500  " + "█" * 15
+    assert [line for line in lines if "prediction set" in line or "measured on" in line] == []
+
+
 def test_no_urgency_is_called_none() -> None:
     guidance = CASE["guidance"] | {"urgency": None, "because": [], "next_step": "We could not tell."}
     assert "what to do (no urgency): We could not tell." in render(CASE | {"guidance": guidance}).splitlines()

@@ -11,9 +11,10 @@ LANGUAGES = ("en", "es")
 
 @cache
 def condition_names(language: str) -> dict[str, str]:
-    """Return what conditions are called in a language, by their English names; none in English."""
+    """Return what people read of conditions in a language, by the names that models use, where that is another name."""
     path = Path(__file__).parent / f"assets/guidance.{language}.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["names"]) if path.exists() else {}
+    names = {key.removeprefix("name."): text for key, text in texts(language).items() if key.startswith("name.")}
+    return names | (json.loads(path.read_text(encoding="utf-8"))["names"] if path.exists() else {})
 
 
 class Texts(dict[str, str]):

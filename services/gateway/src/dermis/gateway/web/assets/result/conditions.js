@@ -40,12 +40,12 @@ function rightFirst({ measured, knowledge }) {
   return measured && !knowledge?.painted ? t("differential.right", { n: Math.round(10 * measured.top_1) }) : "";
 }
 
-/** What it knows and does not know, in the manifest's own words, but for those on skin cancer that a notice has said. */
+/** What it knows and does not know, in the manifest's own words, but for what a notice on skin cancer has said. */
 function limits({ differential, knowledge, notices }) {
   const isSaid = notices.some(({ notice }) => notice === CANCER);
   const unknown = (knowledge?.unknown ?? []).filter((text) => !(isSaid && text.includes("skin cancer")));
-  const lines = [t("knows.only", { n: differential.length }), ...notices.filter(isLimit).map(noticeText), ...unknown.map((text) => [t("knows.not"), " ", knowledgeText(text)])];
-  return el("div", { className: "limits" }, el("h3", {}, icon("MARGINAL"), t("knows.title")), list(lines));
+  const lines = [isSaid ? null : t("knows.only", { n: differential.length }), ...notices.filter(isLimit).map(noticeText), ...unknown.map((text) => [t("knows.not"), " ", knowledgeText(text)])];
+  return el("div", { className: "limits" }, el("h3", {}, icon("MARGINAL"), t("knows.title")), list(lines.filter(Boolean)));
 }
 
 /** On whom it was tested, and how often it was right: counts, never a bare percentage. */

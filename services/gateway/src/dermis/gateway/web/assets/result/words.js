@@ -10,7 +10,7 @@ export async function translate() {
   if (response?.ok) catalogue = await response.json();
 }
 
-export const conditionName = (name) => catalogue?.names[name] ?? name;
+export const conditionName = (name) => catalogue?.names[name] ?? said(`name.${name}`, name);
 export const guidanceEntry = (entry) => ({ ...entry, ...catalogue?.entries[entry.id] });
 export const careEntry = (care) => ({ ...care, ...catalogue?.self_care[care.id] });
 /** A link to a source, in the page's language where the source speaks it. */
