@@ -88,7 +88,9 @@ coverage: ## the same tests with lines counted, then a table by part (lines run 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
 
-.PHONY: page-cost page-taps screenshots
+.PHONY: page-answers page-cost page-taps screenshots
+page-answers: .venv/.dev ## what a person reads of pictures, real photos and answers, write docs/reference/page-answers.md (needs REAL_DATA; ARGS="--pictures FOLDER")
+	.venv/bin/python -m benchmarks.page_answers --write $(ARGS)
 page-taps: .venv/.dev ## count taps and seconds on running pages (SYSTEMS="name=url ...", OUT=file)
 	.venv/bin/python -m benchmarks.page_taps $(addprefix --system ,$(SYSTEMS)) --write $(or $(OUT),docs/reference/page-taps.md)
 page-cost: .venv/.dev ## measure the page, write docs/reference/page-cost.md (TAPS=10, OUT=file, ARGS=--noisy)
