@@ -14,10 +14,10 @@ from dermis.gateway.convert import NewCase
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
-from dermis.gateway.image_uploads import ImageUploads
 from dermis.gateway.problems import fault
 from dermis.gateway.shares import Shares
 from dermis.gateway.submission import Retry, Submissions
+from dermis.gateway.uploads import ImageUploads
 from dermis.shared.case import (
     Assessed,
     CaseState,

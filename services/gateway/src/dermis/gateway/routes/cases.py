@@ -19,13 +19,13 @@ from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
-from dermis.gateway.image_uploads import UPLOAD_USED
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, PREPARED_IMAGE, SHOWN, TAKEN_IN, problems
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
+from dermis.gateway.uploads import UPLOAD_USED
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, Status, fold
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.listing import Filter, Order
@@ -203,7 +203,7 @@ async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: W
 async def _take_in(request: Request, parts: Dependencies, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
     pipeline, line = parts.pipeline, request.scope[CALLER_KEY].line
-    async with parts.upload(request, CASE_FORM, read=read_case) as form:
+    async with parts.form(request, CASE_FORM, read=read_case) as form:
         uploads = await pipeline.uploads.show(upload_ids_of(form), owner=owner)
         retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form, uploads)) if key else None
         try:
