@@ -60,6 +60,7 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             "malignant": trust.malignant,
             "grouped_answers": trust.grouped_answers,
             "urgency_threshold": trust.urgency_threshold,
+            "urgency_calibrated_on": trust.urgency_calibrated_on,
         }
         decided[fold] = manifest.model_copy(update=update)
     return decided
