@@ -156,11 +156,11 @@ def predict(
                 if one.lost:
                     lost[one.lost].append(case)
             of_cases = _of_cases(samples, looked)
-            images, mask, shown = _slots(
+            images, mask, seen = _slots(
                 of_cases, size=size, how=bundle.manifest.image_fit, quality_filter=quality_filter
             )
             reports += [tuple(one.report for one in case) for case in of_cases]
-            fates += shown
+            fates += seen
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
             embeddings.append(embedding)
@@ -328,10 +328,10 @@ def _slots(
     return images, mask, fates
 
 
-def _fate(looked: _Looked, shown: bool) -> ImageFate:
+def _fate(looked: _Looked, chosen: bool) -> ImageFate:
     if looked.lost:
         return "MISSING" if looked.lost == "missing" else "UNDECODABLE"
-    return "SHOWN" if shown else "UNUSABLE"
+    return "SHOWN" if chosen else "UNUSABLE"
 
 
 def predictions(
