@@ -322,8 +322,8 @@ def _slots(
         read = [one for one in looked if one.image is not None]
         usable = [one for one in read if one.report.verdict is not Verdict.UNUSABLE]
         chosen = usable if usable and quality_filter else read
-        for slot, one in enumerate(chosen):
-            images[row, slot], mask[row, slot] = fit(one.image, size, how), True
+        for slot, working in enumerate(one.image for one in chosen if one.image is not None):
+            images[row, slot], mask[row, slot] = fit(working, size, how), True
         fates.append(tuple(_fate(one, any(one is other for other in chosen)) for one in looked))
     return images, mask, fates
 
