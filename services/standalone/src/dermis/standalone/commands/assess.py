@@ -13,6 +13,7 @@ from dermis.client import ApiError, Case, Client, ShotType
 from dermis.shared.api_keys import id_of
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.options import SECONDS
 from dermis.standalone.answers_file import read_answers
 from dermis.standalone.commands import options
 from dermis.standalone.core.answers import as_sent, from_settings, self_report
@@ -55,7 +56,7 @@ from dermis.standalone.temporary_run import temporary_run
     help="File that holds an API key: on the command line other users could see it.",
 )
 @click.option(
-    "--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome."
+    "--timeout", "timeout_s", type=SECONDS, default=120, show_default=True, help="Seconds to wait for the outcome."
 )
 @click.option(
     "--heatmaps",
