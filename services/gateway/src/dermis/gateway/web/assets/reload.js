@@ -2,7 +2,10 @@
 (() => {
   const MOST = 3, tries = Number(sessionStorage.getItem("reloads"));
   const again = () => { sessionStorage.setItem("reloads", tries + 1); location.reload(); };
-  document.querySelector("script[type=module]").addEventListener("error", () => {
-    if (tries < MOST) navigator.onLine ? setTimeout(again, 1000 * (tries + 1)) : addEventListener("online", again, { once: true });
-  });
+  let lost = false;
+  addEventListener("error", ({ target }) => {
+    if (lost || tries >= MOST || !target.matches?.("script")) return;
+    lost = true;
+    navigator.onLine ? setTimeout(again, 1000 * (tries + 1)) : addEventListener("online", again, { once: true });
+  }, true);
 })();
