@@ -276,3 +276,51 @@ def test_nothing_of_an_upload_but_ids_and_numbers_is_in_its_fact(gateway: Any, j
     fact = json.loads(gateway.store.get(upload_key("public", upload_id, "uploaded.json")))
     assert set(fact) == set(UploadedImage.model_fields)
     assert fact["sent_sha256"] == hashlib.sha256(jpeg).hexdigest()
+
+
+class TestJson:
+    """A case as one JSON object, for whoever uploaded the images before."""
+
+    def test_it_is_the_case_of_the_same_form(self, gateway: Any, jpeg: bytes, png: bytes) -> None:
+        body = {
+            "uploads": uploaded(gateway, jpeg, png),
+            "shot_types": ["CLOSE_UP", None],
+            "self_report": {"related_category": "RASH", "body_parts": ["ARM"]},
+            "consent": "KEEP_FOR_IMPROVEMENT",
+        }
+        response = gateway.call("POST", "/v1/cases", json=body, headers=KEY)
+        assert response.status_code == 202, response.text
+        case = response.json()
+        assert [image["shot_type"] for image in case["images"]] == ["CLOSE_UP", None]
+        assert case["self_report"]["related_category"] == "RASH"
+        again = gateway.call("POST", "/v1/cases", json=dict(reversed(body.items())), headers=KEY)
+        assert (again.json()["id"], again.headers["idempotent-replayed"]) == (case["id"], "true")
+        assert "idempotent-replayed" not in response.headers
+        received = Received.model_validate_json(gateway.store.get(fact_key("public", case["id"], "received")))
+        assert received.consent == "KEEP_FOR_IMPROVEMENT"
+
+    def test_answers_alone_need_no_upload(self, gateway: Any) -> None:
+        body = {"self_report": {"warning_signs": ["VERY_ILL"]}}
+        assert gateway.call("POST", "/v1/cases", json=body).status_code == 202
+
+    @pytest.mark.parametrize(
+        ("body", "status", "reason", "pointer"),
+        [
+            ({}, 422, "IMAGE_COUNT", "/images"),
+            ([], 422, "BODY", ""),
+            ({"images": []}, 422, "BODY", "/images"),
+            ({"uploads": "upload_x"}, 422, "BODY", "/uploads"),
+            ({"uploads": ["upload_x"]}, 422, "UPLOAD_NOT_FOUND", "/uploads/0"),
+            ({"uploads": ["a", "b", "c", "d"]}, 422, "IMAGE_COUNT", "/uploads"),
+            ({"self_report": {"body_parts": ["TOE"]}}, 422, "SELF_REPORT", "/self_report/body_parts/0"),
+            ({"self_report": {"x": "y" * 70_000}}, 413, "BODY_TOO_LARGE", ""),
+        ],
+    )
+    def test_a_refusal_says_what_and_where(
+        self, gateway: Any, body: Any, status: int, reason: str, pointer: str
+    ) -> None:
+        response = gateway.call("POST", "/v1/cases", json=body)
+        got = response.json()
+        place = got["errors"][0]["pointer"] if got["errors"] else ""
+        assert (response.status_code, got["reason"], place) == (status, reason, pointer)
+        assert gateway.kept == []

@@ -91,7 +91,7 @@ def case_model(
     def loss(choice: Any, training: Dataset, checked: Dataset) -> float:
         parts = Parts(train=training, calibration=checked, test=checked, validation=checked)
         chosen = changed(config, settings_of(choice, training))
-        return fit_model(chosen, parts, conditions, workspace)[1]["validation_loss"]
+        return fit_model(chosen, parts, conditions, workspace)[1][-1].metrics["validation_loss"]
 
     settings = f"{config} {stops_early}"
     return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss, sees=sees, settings=settings)
