@@ -64,6 +64,14 @@ def test_a_thousand_black_images_are_one_group_and_not_half_a_million_pairs() ->
     assert set(grouped(1000, [pairs])) == {0}
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff", b'image\na,b,c\n"', b"hi\n"])
+def test_a_table_that_is_none_of_images_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(content)
+    with pytest.raises(DermisError, match=r"photo\.jpg .* `dermis data images` wrote"):
+        read_hashes(file)
+
+
 def test_embeddings_pair_by_cosine() -> None:
     rows = np.array([[1.0, 0], [0.999, 0.02], [0, 1], [0, 0]])
     pairs, cosines = similar_pairs(rows, 0.98)

@@ -430,7 +430,7 @@ def test_settings_are_named_and_typed() -> None:
     assert as_json(made)["head"]["l2"] == 0.1
     for settings, part in (
         ({"bach": "8"}, "no setting"),
-        ({"batch": "many"}, "not understood"),
+        ({"batch": "many"}, "batch='many' is not understood; write a whole number"),
         ({"stage.7.epochs": "1"}, "no stage"),
     ):
         with pytest.raises(DermisError, match=part):

@@ -39,6 +39,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config
 from dermis.trainer.evaluation.predictions import ImageFate, Modality, Predictions
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
+from dermis.trainer.records.layout import read_version
 from dermis.worker.core import quality, texture
 from dermis.worker.core.decode import decode
 from dermis.worker.core.outliers import Outliers, from_bytes
@@ -101,13 +102,11 @@ def open_bundle(folder: Path) -> Bundle:
 
 
 def fetch_bundle(store: BlobStore, ref: VersionRef, folder: Path) -> Path:
-    """Bring a version's files from the store into `folder`; `BlobNotFound` if it is not published."""
-    key = f"models/{ref.name}/{ref.version}"
-    data = store.get(f"{key}/{MANIFEST_FILE}")
-    for path in Manifest.model_validate_json(data).files:
+    """Bring a version's files from the store into `folder`; NOT_FOUND if it is not published."""
+    manifest = read_version(store, ref)
+    for path in (*manifest.files, MANIFEST_FILE):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(store.get(f"{key}/{path}"))
-    (folder / MANIFEST_FILE).write_bytes(data)
+        (folder / path).write_bytes(store.get(f"{manifest.key}/{path}"))
     return folder
 
 
