@@ -125,6 +125,10 @@ test-compose-trainer: .venv/.dev ## train in Compose, stop half-way, resume, eva
 	docker compose -f docker-compose.yml -f compose.twin.yaml --profile trainer build -q
 	.venv/bin/python -m tests.system.compose_trainer --project $(PROJECT)
 
+.PHONY: cluster
+cluster: .venv/.dev ## a day on the cluster of KUBECONFIG: install, roll under load, kill, drain, train, promote, restore (TAG=version of its images; DERMIS_CLUSTER_FILTER=command for one older than the chart)
+	.venv/bin/python -m tests.system.cluster --tag $(or $(TAG),$(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' helm/dermis/Chart.yaml)) $(ARGS)
+
 DOCKERFILES = Dockerfile services/trainer/Dockerfile services/serving/tfserving/Dockerfile tests/support/gcs.Dockerfile
 .PHONY: charts render
 charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Dockerfiles (needs kubectl; no cluster)

@@ -34,16 +34,21 @@ class Roll:
 
     @property
     def p50_s(self) -> float:
-        return statistics.median(wait for _, wait in self.waits)
+        return self._percentile(50)
 
     @property
     def p99_s(self) -> float:
-        waits = [wait for _, wait in self.waits]
-        return statistics.quantiles(waits, n=100)[98] if len(waits) > 1 else waits[0]
+        return self._percentile(99)
 
     @property
     def longest_s(self) -> float:
-        return max(wait for _, wait in self.waits)
+        return max((wait for _, wait in self.waits), default=0.0)
+
+    def _percentile(self, percent: int) -> float:
+        waits = [wait for _, wait in self.waits]
+        if len(waits) < 2:
+            return self.longest_s
+        return statistics.quantiles(waits, n=100, method="inclusive")[percent - 1]
 
     def figures(self) -> str:
         return (
@@ -71,7 +76,7 @@ def draw(rolls: Sequence[Roll]) -> str:
     """Return an SVG; the same scales in all columns, so that they can be compared."""
     seconds = max(max((*roll.ends, *roll.refusals, roll.done[1])) for roll in rolls) + 1
     waits = max(5.0, *(roll.longest_s for roll in rolls)) * 1.05
-    counts = max(5, *(max(Counter(map(int, roll.ends)).values()) for roll in rolls))
+    counts = max(5, *(max(Counter(map(int, roll.ends)).values(), default=0) for roll in rolls))
     refusals = max(5, *(max(Counter(map(int, roll.refusals)).values(), default=0) for roll in rolls))
     width = LEFT + len(rolls) * (WIDTH + LEFT)
     height = TOP + 3 * (HEIGHT + GAP) + 10
