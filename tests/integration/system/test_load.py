@@ -1,6 +1,7 @@
 """The load's own eyes: a refusal, a cut and a lost case are seen."""
 
 import http.server
+import itertools
 import json
 import threading
 import time
@@ -33,7 +34,7 @@ def answering(*answers: tuple[int, object]) -> Iterator[tuple[str, list[tuple[st
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        do_GET = do_POST  # noqa: N815
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             pass
@@ -92,5 +93,5 @@ def test_cases_come_at_the_rate_whether_earlier_ones_are_answered_or_not(
     load.offer("http://x", [b"a", b"b"], rate=50, seconds=0.1)
     said = sorted(map(json.loads, capsys.readouterr().out.splitlines()), key=lambda case: case["due"])
     assert [case["photo"] for case in said] == ["a", "b", "a", "b", "a", "b"]
-    gaps = [round(later["due"] - earlier["due"], 3) for earlier, later in zip(said, said[1:], strict=False)]
+    gaps = [round(later["due"] - earlier["due"], 3) for earlier, later in itertools.pairwise(said)]
     assert gaps == [0.02] * 5

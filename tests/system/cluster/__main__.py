@@ -40,8 +40,7 @@ def perform(day: Day, stages: dict[str, Callable[[Day], str]]) -> list[str]:
 
 
 def clean_up(*namespaces: str) -> None:
-    for namespace in namespaces:
-        kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
+    kubectl("delete", "namespace", *namespaces, "--ignore-not-found", "--timeout=180s")
 
 
 def main() -> int:

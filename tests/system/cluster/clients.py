@@ -62,6 +62,7 @@ class ClientPods:
             "command": command,
             "env": [{"name": "KEY", "value": self.key}],
             "securityContext": RESTRICTED,
+            "resources": {"requests": {"cpu": "200m"}},  # without, what starts on a busy node leaves it none
             "volumeMounts": [{"name": "load", "mountPath": "/load"}, {"name": "tmp", "mountPath": str(STOP.parent)}],
         }
         spec = {

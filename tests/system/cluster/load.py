@@ -28,11 +28,12 @@ WAIT = {"Prefer": "wait=10"}
 def follow(url: str, photo: bytes, due: float) -> dict[str, Any]:
     """Send one case and wait until it is finished.
 
-    `due` and `at` are seconds since the epoch, `wait_s` counts from `due`; `cut` counts connections that ended without
+    `due` and `at` are seconds since the epoch, `wait_s` counts from `due`, after which the load began by `late_s`; `cut` counts connections that ended without
     an answer, `refused` has each answer that was none and each connection that was not taken.
     """
     headers = {"Authorization": f"Bearer {os.environ['KEY']}"}
-    case: dict[str, Any] = {"due": due, "id": "", "wait_s": None, "refused": [], "cut": 0}
+    late_s = round(time.time() - due, 3)
+    case: dict[str, Any] = {"due": due, "late_s": late_s, "id": "", "wait_s": None, "refused": [], "cut": 0}
     again = {"Idempotency-Key": uuid.uuid4().hex, **WAIT}
     while time.time() < due + PATIENCE_S and case["wait_s"] is None:
         try:
@@ -70,6 +71,19 @@ def _refused(case: dict[str, Any], why: str) -> None:
     time.sleep(AGAIN_S)
 
 
+def reach(url: str) -> None:
+    """Wait until the gateway answers: a network plugin lets a new pod through only after a moment."""
+    end = time.time() + 60
+    while True:
+        try:
+            httpx.get(f"{url}/livez", timeout=5).raise_for_status()
+            return
+        except httpx.HTTPError as fault:
+            if time.time() > end:
+                raise SystemExit(f"{url} is not to be reached: {fault}") from fault
+            time.sleep(AGAIN_S)
+
+
 def offer(url: str, photos: list[bytes], *, rate: float, seconds: float) -> None:
     said = threading.Lock()
 
@@ -98,6 +112,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="longest time (600)")
     options = parser.parse_args()
     photos = [path.read_bytes() for path in sorted(options.photos.glob("photo-*"))]
+    reach(options.url)
     offer(options.url, photos, rate=options.rate, seconds=options.seconds)
     return 0
 

@@ -29,6 +29,8 @@ class Roll:
     refusals: tuple[float, ...]
     lost: int
     cut: int
+    late_s: float
+    """By which the load itself was late, at most."""
     done: tuple[float, float]
     """When what was done to the system began and was over."""
 
@@ -53,7 +55,8 @@ class Roll:
     def figures(self) -> str:
         return (
             f"{len(self.waits)} cases, wait p50 {self.p50_s:.1f} s, p99 {self.p99_s:.1f} s, longest "
-            f"{self.longest_s:.1f} s; {len(self.refusals)} refusals, {self.lost} lost; {self.cut} connections cut"
+            f"{self.longest_s:.1f} s; {len(self.refusals)} refusals, {self.lost} lost; {self.cut} connections cut; "
+            f"load late by {self.late_s:.1f} s at most"
         )
 
 
@@ -68,6 +71,7 @@ def roll_of(title: str, cases: Sequence[dict[str, Any]], begun: float, over: flo
         refusals=tuple(refusal["at"] - start for case in cases for refusal in case["refused"]),
         lost=len(cases) - len(ended),
         cut=sum(case["cut"] for case in cases),
+        late_s=max(case["late_s"] for case in cases),
         done=(begun - start, over - start),
     )
 

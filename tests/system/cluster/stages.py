@@ -88,12 +88,15 @@ def policies(day: Day) -> str:
         "redis": (f"dermis-redis.{day.release.namespace}:6379", False),
     }
     script = (
-        "import json,socket,sys\n"
-        "def let_in(at):\n"
+        "import json,socket,sys,time\n"
+        "def let_in(at):\n"  # a network plugin lets a new pod through only after a moment
         "    host, port = at.split(':')\n"
-        "    try: socket.create_connection((host, int(port)), 4).close()\n"
-        "    except OSError: return False\n"
-        "    return True\n"
+        "    end = time.time() + 5\n"
+        "    while time.time() < end:\n"
+        "        try: socket.create_connection((host, int(port)), 4).close()\n"
+        "        except OSError: time.sleep(0.2)\n"
+        "        else: return True\n"
+        "    return False\n"
         "print(json.dumps({at: let_in(at) for at in sys.argv[1:]}))"
     )
     day.clients.pod("knock", ["python3", "-c", script, *(at for at, _ in tries.values())])

@@ -9,7 +9,13 @@ from tests.system.cluster.picture import draw, roll_of
 
 
 def case(due: float, wait_s: float | None, *, refused: int = 0) -> dict[str, Any]:
-    return {"due": due, "wait_s": wait_s, "cut": 1, "refused": [{"at": due + 0.1, "why": "503"}] * refused}
+    return {
+        "due": due,
+        "wait_s": wait_s,
+        "late_s": 0.2,
+        "cut": 1,
+        "refused": [{"at": due + 0.1, "why": "503"}] * refused,
+    }
 
 
 CASES = [*(case(1000 + n / 3, 0.5) for n in range(98)), case(1033, 9.5, refused=2), case(1034, None)]
