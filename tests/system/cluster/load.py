@@ -28,8 +28,9 @@ WAIT = {"Prefer": "wait=10"}
 def follow(url: str, photo: bytes, due: float) -> dict[str, Any]:
     """Send one case and wait until it is finished.
 
-    `due` and `at` are seconds since the epoch, `wait_s` counts from `due`, after which the load began by `late_s`; `cut` counts connections that ended without
-    an answer, `refused` has each answer that was none and each connection that was not taken.
+    `due` and `at` are seconds since the epoch; `wait_s` counts from `due`, and `late_s` says how much later the load
+    itself was; `cut` counts connections that ended without an answer, `refused` has each answer that was none and each
+    connection that was not taken.
     """
     headers = {"Authorization": f"Bearer {os.environ['KEY']}"}
     late_s = round(time.time() - due, 3)
