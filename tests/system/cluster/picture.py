@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, TOP, GAP = 420, 110, 46, 44, 34
+WIDTH, HEIGHT, LEFT, TOP, GAP = 420, 110, 46, 58, 34
 OUTCOME, REFUSAL, WAIT, MARK, GRID = "#2b8a3e", "#c92a2a", "#1864ab", "#e6770033", "#ced4da"
 
 
@@ -98,8 +98,9 @@ def draw(rolls: Sequence[Roll]) -> str:
 
 
 def _column(roll: Roll, seconds: float, tops: tuple[float, float, float]) -> Iterator[str]:
-    yield f'<text y="-26" font-weight="bold" font-size="13">{escape(roll.title)}</text>'
-    yield f'<text y="-10">{escape(roll.figures())}</text>'
+    waits, _, rest = roll.figures().partition("; ")
+    yield f'<text y="-40" font-weight="bold" font-size="13">{escape(roll.title)}</text>'
+    yield f'<text y="-24">{escape(waits)}</text><text y="-9">{escape(rest)}</text>'
     names = ("outcomes a second", "refusals a second", "wait of a case that was due then, s")
     for n, (name, top) in enumerate(zip(names, tops, strict=True)):
         yield f'<g transform="translate(0,{n * (HEIGHT + GAP) + 8})">{_axes(name, top, seconds, roll.done)}'
