@@ -191,7 +191,9 @@ def drain(day: Day) -> str:
     node = day.release.kubectl("get", "pods", "-l", "app.kubernetes.io/component=worker", "-o", f"jsonpath={name}")
 
     def empty() -> None:
-        selector = "app.kubernetes.io/instance=dermis,app.kubernetes.io/component!=redis"
+        mine = "app.kubernetes.io/instance=dermis,app.kubernetes.io/component!=redis"
+        selector = f"drained={day.release.namespace}"  # a drain knows no namespace
+        day.release.kubectl("label", "pods", "-l", mine, selector)
         flags = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=120s")
         try:
             kubectl("drain", node, f"--pod-selector={selector}", *flags)
