@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 STOP = Path("/tmp/stop")  # noqa: S108
-PATIENCE_S = 150
+PATIENCE_S = 240
 """After which a case counts as lost."""
 AGAIN_S = 0.2
 WAIT = {"Prefer": "wait=10"}
