@@ -13,8 +13,8 @@ from tests.system import prove_gpu, prove_serving
 from tests.system.proofs import NotProven, Proofs
 
 LOG = """I tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc:241] Finished reading warmup data for \
-model at /store/models/dermis/{version}/assets.extra/tf_serving_warmup_requests. Number of warmup records read: {count}. \
-Elapsed time (microseconds): 9."""
+model at /store/models/dermis/{version}/assets.extra/tf_serving_warmup_requests. Number of warmup records read: {count}\
+. Elapsed time (microseconds): 9."""
 
 
 @pytest.fixture
