@@ -69,14 +69,15 @@ CORES = $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if h
 PARALLEL = --dist loadfile --no-loadscope-reorder -n
 NOT_HERE = not browser and not charts and not containers and not site
 test-runtime: .venv/.dev
-	.venv/bin/pytest $(PARALLEL) $(or $(WORKERS),$(shell expr $(CORES) + 1)) $(COV) -m "not trainer and $(NOT_HERE)"
+	.venv/bin/pytest $(PARALLEL) $(or $(WORKERS),$(shell expr $(CORES) + 1)) $(COV) -m "not trainer and not nightly and $(NOT_HERE)"
 
 test-trainer: .venv-trainer/.dev .venv/.dev
 	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m "trainer and not nightly" \
 	  tests/unit/trainer tests/unit/data tests/unit/benchmarks tests/integration/data tests/contract/test_t*.py
 
-test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it
+test-nightly: .venv-trainer/.dev .venv/.dev ## the tests that take minutes: whole trainings, the tutorial as a reader types it, every growth of REAL_DATA
 	TF_NUM_INTRAOP_THREADS=1 .venv-trainer/bin/pytest $(PARALLEL) $(or $(WORKERS),$(CORES)) $(COV) -m nightly tests/integration/test_tutorial.py tests/unit/trainer
+	.venv/bin/pytest -m "nightly and not trainer" tests/integration
 
 .PHONY: coverage
 coverage: ## the same tests with lines counted, then a table by part (lines run in processes that tests start don't count)
@@ -87,7 +88,9 @@ coverage: ## the same tests with lines counted, then a table by part (lines run 
 test-browser: .venv/.dev ## drive the page in a real Chromium (CHROMIUM=path, default /usr/bin/chromium)
 	.venv/bin/pytest -m browser
 
-.PHONY: page-cost page-taps screenshots
+.PHONY: page-answers page-cost page-taps screenshots
+page-answers: .venv/.dev ## what a person reads of pictures, real photos and answers, write docs/reference/page-answers.md (needs REAL_DATA; ARGS="--pictures FOLDER")
+	.venv/bin/python -m benchmarks.page_answers --write $(ARGS)
 page-taps: .venv/.dev ## count taps and seconds on running pages (SYSTEMS="name=url ...", OUT=file)
 	.venv/bin/python -m benchmarks.page_taps $(addprefix --system ,$(SYSTEMS)) --write $(or $(OUT),docs/reference/page-taps.md)
 page-cost: .venv/.dev ## measure the page, write docs/reference/page-cost.md (TAPS=10, OUT=file, ARGS=--noisy)

@@ -1,6 +1,6 @@
 """Rows on training, in the environment that has TensorFlow: prints them as JSON.
 
-(i) an epoch of the head on cached embeddings against decoding and running every image every epoch, as the seed did;
+(i) an epoch of the head on cached embeddings against decoding and running every image every epoch;
 embedding against the bare graph; a step of fine-tuning; the most memory that each takes, in a process of its own.
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermis.shared.manifest import MANIFEST_FILE, Manifest
+from dermis.shared.manifest import MANIFEST_FILE, URGENCY_THRESHOLD, Manifest
 
 ROOT = Path(__file__).parents[2]
 NOTICE = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").replace("Apache License 2.0", "Apache-2.0").split())
@@ -50,6 +50,11 @@ def test_a_card_says_what_its_model_knows(folder: Path) -> None:
     expected += [f"{group} {n}" for group, n in knows.measured_on.items()]
     if knows.not_measured:
         expected.append(f"No answer for people who report a type of {', '.join(knows.not_measured)}")
+    chosen = manifest.urgency_calibrated_on
+    default = "dermis' default, not chosen on cases of this model"
+    expected.append(f"from a probability of {manifest.urgency_threshold:g}: ")
+    expected.append(f"chosen on {chosen} calibration cases" if chosen else default)
+    assert chosen or manifest.urgency_threshold == URGENCY_THRESHOLD
     if manifest.outliers or manifest.textures:
         expected.append("- Photos unlike those of training get no answer.")
     assert [part for part in expected if part not in card] == []

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from dermis.worker.core.notices import FACE, INTIMATE_AREA, UNDER_18
+from dermis.shared.case import Notice
+from dermis.standalone.commands.assess import command as assess
+from dermis.worker.core import notices
 from dermis.worker.core.red_flags import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +45,8 @@ def texts() -> dict[str, list[str]]:
         read[file.name] = list(strings(json.loads(file.read_text(encoding="utf-8"))))
     policy = json.loads((files("dermis.worker") / "quality_policy.json").read_text(encoding="utf-8"))
     read["advice"] = list(policy["advice"].values())
-    read["notices"] = [notice.text for notice in (UNDER_18, INTIMATE_AREA, FACE)]
+    read["notices"] = [each.text for each in vars(notices).values() if isinstance(each, Notice)]
+    read["assess --help"] = [assess.get_help(assess.make_context("assess", [], resilient_parsing=True))]
     read["red flags"] = [rule.text for rule in RULES]
     for file in sorted((WEB / "templates").glob("**/*.html")):
         read[file.name] = [visible(file.read_text(encoding="utf-8"))]

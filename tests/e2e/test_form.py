@@ -62,6 +62,7 @@ def test_nobody_under_18_is_asked_for_a_photo(page: Page, system: System) -> Non
     send(page)
     wait_for_result(page)
     expect(page.locator("#answer")).to_contain_text("gives no answer for anyone under 18")
+    expect(page.get_by_role("link", name="Try with other photos")).to_have_count(0)
     stored = received(system, page)
     assert (stored["images"], stored["self_report"]["under_18"]) == ([], True)
     assert stored["self_report"]["age_group"] is None
@@ -213,10 +214,15 @@ def test_the_photos_of_anyone_under_18_are_taken_back(page: Page) -> None:
 
 def test_an_adult_says_so_and_a_report_of_the_form_is_one_of_the_vocabulary(page: Page, system: System) -> None:
     answer(page, warning_signs="FAST_SPREADING", body_parts="ARM", condition_duration="ONE_DAY")
+    answer(page, age_group="AGE_40_TO_49")
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_be_visible()
     step(page, "send")
     expect(page.locator("#agree-adult")).to_be_visible()
     send(page)
     wait_for_result(page)
-    SelfReport.model_validate(received(system, page)["self_report"])
+    assert SelfReport.model_validate(received(system, page)["self_report"]).under_18 is False
+    page.locator("details.card summary", has_text="What you told us").click()
+    answers = page.locator("#answer > details dt")
+    expect(answers.filter(has_text="How old are you?")).to_be_visible()
+    expect(answers.filter(has_text="Under 18")).to_have_count(0)

@@ -198,8 +198,10 @@ def test_a_rejection_soothes_nobody_either(research: System, look: Any) -> None:
 
 def test_an_emergency_leads_and_dials(research: System, look: Any) -> None:
     page = look(research, submit(research, IMAGES[0], warning_signs=["SHORTNESS_OF_BREATH"]))
+    expect(page.locator("#status")).to_have_text("Now: this is an emergency")
     card = page.locator("#answer > .card").first
     expect(card).to_contain_text("Now: this is an emergency")
+    expect(page.get_by_role("link", name="Try with other photos")).to_have_count(0)
     expect(card).to_contain_text("you report shortness of breath")
     expect(card.get_by_role("link", name="Call 112")).to_have_attribute("href", "tel:112")
 

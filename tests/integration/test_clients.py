@@ -140,6 +140,10 @@ def test_the_python_client_does_all_of_it(variables: dict[str, str]) -> None:
         assert case.guidance is not None
         assert [image.n for image in case.images] == [1, 2, 3]
         assert case.id in [each.id for each in client.cases()]
+        at = next(each for each in client.cases() if each.id == case.id).received_at
+        newest = client.cases(order="newest", status=["FINISHED"], received_from=at)
+        assert case.id in [each.id for each in newest]
+        assert case.id not in [each.id for each in client.cases(received_before=at)]
         assert client.case(case.id) == case
         assert [event.name for event in client.events(case.id)] == ["received", "assessed", "outcome"]
         raw = httpx.get(

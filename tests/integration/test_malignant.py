@@ -88,6 +88,7 @@ def malignant_lesions(folder: Path) -> Iterator[tuple[Path, SelfReport]]:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("folder", [demo.BUNDLE, lesions.BUNDLE], ids=["demo", "lesions"])
 def test_none_is_shown_below_soon(folder: Path, real_data: Path) -> None:
     pipeline, kinds, below = Bundle(folder).pipeline(), Counter[OutcomeKind](), []

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 WATCH = ROOT / "observability"
 CHART_FILES = ROOT / "helm" / "dermis" / "files"
 PARTS = ("gateway", "worker", "metadata", "serving", "sweep")
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 CANARY = "kanarie7vogel"
 """Put wherever a person could write something; it must come out nowhere."""
 ANSWERS = {

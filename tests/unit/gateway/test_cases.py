@@ -169,7 +169,12 @@ REFUSALS: dict[str, tuple[Callable[[Any, bytes, bytes], Any], int, str, str]] = 
     "long answers": (lambda g, j, _p: g.submit(j, self_report=" " * 70_000), 413, "FIELD_TOO_LARGE", "/self_report"),
     "unknown field": (lambda g, j, _p: g.submit(j, age="3"), 422, "FORM_FIELD", ""),
     "20 fields": (lambda g, j, _p: g.submit(j, shot_types=["CLOSE_UP"] * 20), 422, "FORM_BROKEN", ""),
-    "JSON body": (lambda g, _j, _p: g.call("POST", "/v1/cases", json={}), 415, "CONTENT_TYPE", ""),
+    "text body": (
+        lambda g, _j, _p: g.call("POST", "/v1/cases", content=b"{}", headers={"Content-Type": "text/plain"}),
+        415,
+        "CONTENT_TYPE",
+        "",
+    ),
     "no body": (lambda g, _j, _p: g.call("POST", "/v1/cases"), 415, "CONTENT_TYPE", ""),
     "no boundary": (
         lambda g, _j, _p: g.call("POST", "/v1/cases", content=b"x", headers={"Content-Type": "multipart/form-data"}),

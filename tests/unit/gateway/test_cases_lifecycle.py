@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermis.gateway.core.listing import after, cursor, fold_keys
+from dermis.gateway.core.listing import after, cursor
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.shared.case import (
     Assessed,
@@ -33,6 +33,7 @@ from dermis.shared.case import (
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessJob
+from dermis.shared.listing import fold_keys
 from dermis.shared.ports import BlobConflict, BlobNotFound
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -515,7 +516,7 @@ class TestListing:
         keys = sorted(
             f"p/{case_id}/failed/1.json" if name == "failed" else f"p/{case_id}/{name}.json" for name in names
         )
-        found = fold_keys(keys, prefix="p/", size=9)
+        found = fold_keys(keys, prefix="p/")
         state = CaseState(
             received=RECEIVED if "received" in names else None,
             assessed=assessed(case_id) if "assessed" in names else None,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import is_id
 
 
 def test_it_lives_and_is_ready_with_the_store_whatever_the_broker_does(gateway: Any) -> None:
@@ -43,11 +44,30 @@ def test_the_frameworks_own_errors_are_problems_too(
     assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_head_is_get_without_the_body(gateway: Any, jpeg: bytes) -> None:
+    path = f"/v1/cases/{gateway.submit(jpeg).json()['id']}"
+    for place in (path, f"{path}/events", "/", "/assets/style.css", "/v1/cases/x", "/openapi.json"):
+        head, get = gateway.call("HEAD", place), gateway.get(place) if "events" not in place else None
+        assert head.content == b""
+        assert get is None or head.status_code == get.status_code
+        assert get is None or head.headers.get("content-length") == get.headers.get("content-length")
+        assert get is None or head.headers.get("etag") == get.headers.get("etag")
+    assert gateway.call("HEAD", f"{path}/events").headers["content-type"].startswith("text/event-stream")
+    assert gateway.call("HEAD", "/v1/images:assess").status_code == 405
+
+
+def test_every_answer_and_its_line_in_the_log_have_one_id(gateway: Any, capsys: Any) -> None:
+    for path in ("/", "/v1/cases/x", "/nowhere"):
+        request_id = gateway.get(path).headers["x-request-id"]
+        assert is_id("request", request_id)
+        assert capsys.readouterr().out.count(request_id) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/v1/cases", {"GET", "POST"}),
-        ("/v1/cases/x", {"GET", "DELETE"}),
+        ("/v1/cases", {"GET", "HEAD", "POST"}),
+        ("/v1/cases/x", {"GET", "HEAD", "DELETE"}),
         ("/v1/images:assess", {"POST"}),
         ("/", {"GET", "HEAD"}),
     ],

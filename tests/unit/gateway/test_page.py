@@ -345,12 +345,12 @@ IN_GENERAL_WORDS = {
 WAY_OF_A_CASE = (
     "adapters/broker.py",
     "auth.py",
+    "bodies.py",
     "body.py",
     "dependencies.py",
     "door.py",
     "facts.py",
     "form.py",
-    "image_uploads.py",
     "pipeline.py",
     "plain_form.py",
     "routes/cases.py",

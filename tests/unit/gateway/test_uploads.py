@@ -1,244 +1,326 @@
-"""Bodies while they come in: their pace, the room that they share, and forms whose parts' headers never end."""
+"""An image that is sent ahead of its case: kept for its owner for an hour, taken once, never lost on the way."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from dermis.gateway.problems import BusyError, RefusedError
-from dermis.gateway.uploads import Pace, Upload, Uploads
-from tests.support.clocks import run_jumping
-from tests.unit.gateway.conftest import new_key
+from dermis.shared.case import Received, fact_key, image_key
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import is_id, made_at
+from dermis.shared.report import QualityReport, Verdict
+from dermis.shared.uploads import UploadedImage, upload_key
+from tests.unit.gateway.conftest import MAX_IMAGE_BYTES, new_key
 
-HEAD = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+KEY = {"Idempotency-Key": "k"}
+REPORT = QualityReport(verdict=Verdict.USABLE, reasons=(), advice=(), measures=None, policy="1")
+BYTES = {"Content-Type": "application/octet-stream"}
 
 
-def post(gateway: Any, content: AsyncIterator[bytes], headers: dict[str, str]) -> httpx.Response:
-    async def run() -> httpx.Response:
-        async with gateway.client() as client:
-            response: httpx.Response = await client.post("/v1/cases", content=content, headers=FORM | headers)
-            return response
-
-    response: httpx.Response = gateway.runner.run(run())
+def upload(gateway: Any, image: bytes, **headers: str) -> httpx.Response:
+    response: httpx.Response = gateway.call("POST", "/v1/uploads", content=image, headers=BYTES | headers)
     return response
 
 
-class TestPace:
-    @pytest.mark.parametrize("setting", ["upload_pause_seconds", "upload_seconds"])
-    def test_an_upload_that_pauses_or_lasts_too_long_is_cut_off_and_its_room_given_back(
-        self, gateway: Any, jpeg: bytes, setting: str
+def uploaded(gateway: Any, *images: bytes, **headers: str) -> list[str]:
+    return [upload(gateway, image, **headers).json()["id"] for image in images]
+
+
+def submit(gateway: Any, ids: list[str], headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    form = [("uploads", (None, each)) for each in ids]
+    response: httpx.Response = gateway.call("POST", "/v1/cases", files=form, data=fields, headers=headers or {})
+    return response
+
+
+def problem(response: httpx.Response) -> tuple[int, str, str]:
+    body = response.json()
+    return response.status_code, body["reason"], body["errors"][0]["pointer"]
+
+
+def images_in(gateway: Any) -> list[str]:
+    return [key for key in gateway.keys if key.startswith("uploads/") and not key.endswith("uploaded.json")]
+
+
+class TestSending:
+    @pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream", "image/heic; x=y"])
+    def test_it_is_kept_without_metadata_judged_and_kept_for_an_hour(
+        self, gateway: Any, jpeg: bytes, content_type: str
     ) -> None:
-        gateway.settings[setting] = 0.2
+        gateway.broker.reply = REPORT.model_dump_json().encode()
+        response = gateway.call("POST", "/v1/uploads", content=jpeg, headers={"Content-Type": content_type})
+        assert response.status_code == 201, response.text
+        body = response.json()
+        assert is_id("upload", body["id"])
+        assert QualityReport.model_validate(body["quality"]) == REPORT
+        assert datetime.fromisoformat(body["expires_at"]) == made_at(body["id"]) + timedelta(hours=1)
+        assert gateway.keys == [
+            upload_key("public", body["id"], "original"),
+            upload_key("public", body["id"], "uploaded.json"),
+        ]
+        assert not any(b"SECRET" in gateway.store.get(key) for key in gateway.keys)
 
-        async def trickle() -> AsyncIterator[bytes]:
-            yield HEAD + jpeg
-            await asyncio.sleep(60)
-
-        refused = post(gateway, trickle(), {})
-        assert (refused.status_code, refused.json()["reason"]) == (408, "REQUEST_TIMEOUT")
-        assert "0.2 s" in refused.json()["detail"]
-        assert gateway.keys == []
-        assert "dermis_gateway_upload_bytes 0.0" in gateway.get("/metrics").text
+    @pytest.mark.parametrize("up", [True, False])
+    def test_it_is_kept_although_no_worker_judges_it(self, gateway: Any, jpeg: bytes, up: bool) -> None:
+        gateway.broker.up = up
+        response = upload(gateway, jpeg)
+        assert (response.status_code, response.json()["quality"]) == (201, None)
+        gateway.broker.up = True
+        assert submit(gateway, [response.json()["id"]]).status_code == 202
 
     @pytest.mark.parametrize(
-        ("path", "body"),
-        [("/v1/cases/case_01k9x4q7e8f3rtw5m2c6b0dvza/feedback", "application/json"), ("/v1/batches", "text/csv")],
+        ("body", "content_type", "expected"),
+        [
+            (b"%PDF-1.7 ...", "image/jpeg", (415, "IMAGE_FORMAT", "/body")),
+            (b"", "image/jpeg", (422, "IMAGE_DAMAGED", "/body")),
+            (bytes(MAX_IMAGE_BYTES + 1), "image/jpeg", (413, "IMAGE_TOO_LARGE", "/body")),
+        ],
     )
-    def test_no_other_body_may_trickle_either(self, gateway: Any, path: str, body: str) -> None:
-        gateway.settings["upload_pause_seconds"] = 0.2
-        _, key = new_key(gateway, "admin")  # type: ignore[arg-type]
-
-        async def run() -> httpx.Response:
-            async def trickle() -> AsyncIterator[bytes]:
-                while True:
-                    yield b" "
-                    await asyncio.sleep(0.02)
-
-            async with gateway.client() as client:
-                response: httpx.Response = await client.post(
-                    path, content=trickle(), headers=key | {"Content-Type": body}
-                )
-                return response
-
-        assert gateway.runner.run(run()).status_code == 408
-
-    @pytest.mark.parametrize(("rate", "ends"), [(900, "whole"), (100, "408")])
-    def test_slow_bodies_pass_down_to_the_least_rate(self, rate: int, ends: str) -> None:
-        async def run() -> str:
-            left = 60
-
-            async def receive() -> Any:
-                nonlocal left
-                await asyncio.sleep(10 / rate)
-                left -= 1
-                return {"type": "http.request", "body": bytes(10), "more_body": left > 0}
-
-            pace = Pace(receive, least_rate=300, patience=0.2, longest=60)
-            try:
-                while (await pace())["more_body"]:
-                    pass
-            except Exception as error:  # noqa: BLE001
-                return str(getattr(error, "status_code", error))
-            return "whole"
-
-        assert run_jumping(run()) == ends
-
-    def test_once_the_answer_is_under_way_the_clients_end_may_be_waited_for(self) -> None:
-        async def run() -> Any:
-            async def receive() -> Any:
-                await asyncio.sleep(0.2)
-                return {"type": "http.disconnect"}
-
-            pace = Pace(receive, least_rate=1, patience=0.05, longest=60)
-            asyncio.get_running_loop().call_later(0.01, pace.ends)
-            return await pace()
-
-        assert run_jumping(run()) == {"type": "http.disconnect"}
-
-
-def uploads(**bounds: int) -> Uploads:
-    return Uploads(
-        **({"most_bytes": 100, "most_bytes_per_key": 80, "most_per_address": 2} | bounds), show=lambda _: None
-    )
-
-
-class TestRoom:
-    def test_what_is_only_declared_takes_no_room(self, gateway: Any, jpeg: bytes) -> None:
-        gateway.settings["max_upload_bytes"] = 1_500_000
-
-        async def run() -> list[int]:
-            begun, go = asyncio.Semaphore(0), asyncio.Event()
-
-            async def silent() -> AsyncIterator[bytes]:
-                yield HEAD
-                begun.release()
-                await go.wait()
-
-            async with gateway.client() as client:
-                declared = FORM | {"Content-Length": "1400000"}
-                held = [
-                    asyncio.ensure_future(client.post("/v1/cases", content=silent(), headers=declared))
-                    for _ in range(20)
-                ]
-                for _ in held:
-                    await begun.acquire()
-                answer = await client.post("/v1/cases", files=[("images", jpeg)])
-                go.set()
-                return [answer.status_code, *{(await each).status_code for each in held}]
-
-        assert gateway.runner.run(run()) == [202, 422]
-
-    def test_where_there_is_no_room_the_largest_that_is_still_read_gives_way(self) -> None:
-        async def run() -> None:
-            shared = uploads()
-            with shared.open("a", by_key=True) as large, shared.open("b", by_key=True) as small:
-                reading = asyncio.ensure_future(large.read(asyncio.sleep(60)))
-                await asyncio.sleep(0)
-                shared.book(large, 70)
-                shared.book(small, 25)
-                shared.book(small, 25)
-                with pytest.raises(BusyError):
-                    await reading
-                assert (large.bytes, small.bytes) == (0, 50)
-
-        asyncio.run(run())
-
-    def test_what_is_read_already_or_smaller_keeps_its_room(self) -> None:
-        async def run() -> None:
-            shared = uploads()
-            with (
-                shared.open("a", by_key=True) as whole,
-                shared.open("b", by_key=True) as small,
-                shared.open("c", by_key=True) as late,
-            ):
-                shared.book(whole, 70)  # it is being stored: nobody reads it any more
-                reading = asyncio.ensure_future(small.read(asyncio.sleep(0.01)))
-                await asyncio.sleep(0)
-                shared.book(small, 20)
-                with pytest.raises(BusyError):
-                    shared.book(late, 21)
-                await reading
-
-        asyncio.run(run())
-
-    def test_one_upload_may_be_larger_than_the_room(self) -> None:
-        async def run() -> None:
-            shared = uploads(most_bytes=10)
-            with shared.open("a", by_key=True) as upload:
-                shared.book(upload, 70)
-
-        asyncio.run(run())
-
-    def test_a_key_has_a_share_and_all_room_is_given_back(self) -> None:
-        async def run() -> None:
-            shared = uploads()
-            for _ in range(3):
-                with shared.open("a", by_key=True) as first, shared.open("a", by_key=True) as second:
-                    shared.book(first, 60)
-                    with pytest.raises(RefusedError) as refused:
-                        shared.book(second, 30)
-                    assert refused.value.headers["Retry-After"]
-                    with shared.open("b", by_key=True) as other:
-                        shared.book(other, 40)
-
-        asyncio.run(run())
-
-    def test_an_address_without_a_key_has_so_many_bodies(self) -> None:
-        shared = uploads()
-        with contextlib.ExitStack() as held:
-            for caller in ("public:1", "public:1", "public:2"):
-                held.enter_context(shared.open(caller, by_key=False))
-            with pytest.raises(RefusedError):
-                held.enter_context(shared.open("public:1", by_key=False))
-        with shared.open("public:1", by_key=False) as upload:
-            assert isinstance(upload, Upload)
-
-    @pytest.mark.parametrize(("proxies", "refused"), [(0, False), (1, True)])
-    def test_addresses_count_only_behind_proxies_that_are_trusted(
-        self, gateway: Any, jpeg: bytes, proxies: int, refused: bool
+    def test_what_is_no_image_is_refused_and_nothing_stays(
+        self, gateway: Any, body: bytes, content_type: str, expected: tuple[int, str, str]
     ) -> None:
-        gateway.settings |= {"trusted_proxies": proxies, "max_address_uploads": 1}
+        response = gateway.call("POST", "/v1/uploads", content=body, headers={"Content-Type": content_type})
+        assert problem(response) == expected
+        assert gateway.keys == []
 
-        async def run() -> int:
-            begun, go = asyncio.Event(), asyncio.Event()
+    def test_a_form_is_refused_with_what_to_send(self, gateway: Any, jpeg: bytes) -> None:
+        response = gateway.call("POST", "/v1/uploads", files={"image": jpeg})
+        assert (response.status_code, response.json()["reason"]) == (415, "CONTENT_TYPE")
+        assert "application/octet-stream" in response.json()["detail"]
 
-            async def slow() -> AsyncIterator[bytes]:
-                yield HEAD
-                begun.set()
-                await go.wait()
+    @pytest.mark.parametrize("part", ["original", "uploaded.json"])
+    def test_one_that_breaks_off_leaves_nothing(self, gateway: Any, jpeg: bytes, part: str) -> None:
+        put_once = gateway.store.put_once
 
+        def broken(key: str, data: bytes, *, reserved: bool = False) -> bool:
+            put_once(key, data, reserved=reserved)
+            if key.endswith(part):
+                raise DermisError(Kind.UNAVAILABLE, "STORE_AWAY", "the store does not answer")
+            return True
+
+        gateway.store.put_once = broken
+        assert upload(gateway, jpeg).status_code == 503
+        assert gateway.keys == []
+
+    def test_it_can_be_deleted_by_its_owner_alone(self, gateway: Any, jpeg: bytes) -> None:
+        _, mine = new_key(gateway)
+        _, others = new_key(gateway)
+        (upload_id,) = uploaded(gateway, jpeg, **mine)
+        kept = gateway.kept
+        for each in (upload_id, "nothing"):
+            assert gateway.call("DELETE", f"/v1/uploads/{each}", headers=others).status_code == 204
+        assert gateway.kept == kept
+        assert gateway.call("DELETE", f"/v1/uploads/{upload_id}", headers=mine).status_code == 204
+        assert gateway.kept == []
+
+
+class TestTaking:
+    def test_a_case_of_uploads_is_the_case_of_their_images(
+        self, gateway: Any, jpeg: bytes, png: bytes, webp: bytes
+    ) -> None:
+        shots = ["CLOSE_UP", "", "AT_DISTANCE"]
+        by_ids = submit(gateway, uploaded(gateway, jpeg, png, webp), shot_types=shots)
+        by_images = gateway.submit(jpeg, png, webp, shot_types=shots)
+        assert by_ids.status_code == by_images.status_code == 202, by_ids.text
+        cases = [
+            Received.model_validate_json(gateway.store.get(fact_key("public", each.json()["id"], "received")))
+            for each in (by_ids, by_images)
+        ]
+        assert cases[0].images == cases[1].images
+        for image in cases[0].images:
+            copy = gateway.store.get(image_key("public", cases[0].case_id, image.n, "original"))
+            assert hashlib.sha256(copy).hexdigest() == image.sha256
+        assert images_in(gateway) == []
+
+    def test_without_its_upload_the_case_stands(self, gateway: Any, jpeg: bytes) -> None:
+        ids = uploaded(gateway, jpeg)
+        case_id = submit(gateway, ids).json()["id"]
+        gateway.call("DELETE", f"/v1/uploads/{ids[0]}")
+        assert gateway.get(f"/v1/cases/{case_id}").status_code == 200
+        assert image_key("public", case_id, 1, "original") in gateway.keys
+
+    def test_one_that_is_unknown_anothers_over_or_taken_is_refused_by_its_place(
+        self, gateway: Any, jpeg: bytes
+    ) -> None:
+        _, mine = new_key(gateway)
+        (first,) = uploaded(gateway, jpeg)
+        (others,) = uploaded(gateway, jpeg, **mine)
+        over = "upload_01h00000000000000000000000"
+        for wrong, reason in (
+            ("", "UPLOAD_NOT_FOUND"),
+            ("../" + first, "UPLOAD_NOT_FOUND"),
+            ("upload_7zzzzzzzzzzzzzzzzzzzzzzzzz", "UPLOAD_NOT_FOUND"),
+            (others, "UPLOAD_NOT_FOUND"),
+            (over, "UPLOAD_EXPIRED"),
+        ):
+            assert problem(submit(gateway, [first, wrong])) == (422, reason, "/uploads/1")
+        assert submit(gateway, [first]).status_code == 202
+        assert problem(submit(gateway, [first])) == (422, "UPLOAD_USED", "/uploads/0")
+        assert len([key for key in gateway.keys if key.endswith("received.json")]) == 1
+
+    def test_images_and_uploads_or_too_many_are_refused(self, gateway: Any, jpeg: bytes) -> None:
+        (first,) = uploaded(gateway, jpeg)
+        both = [("images", ("a.jpg", jpeg)), ("uploads", (None, first))]
+        assert problem(gateway.call("POST", "/v1/cases", files=both)) == (422, "IMAGES_AND_UPLOADS", "/uploads")
+        assert problem(submit(gateway, [first] * 4)) == (422, "IMAGE_COUNT", "/uploads")
+        assert images_in(gateway) == [upload_key("public", first, "original")]
+
+    def test_a_refused_form_takes_none(self, gateway: Any, jpeg: bytes) -> None:
+        ids = uploaded(gateway, jpeg)
+        assert submit(gateway, ids, consent="MAYBE").status_code == 422
+        assert submit(gateway, ids).status_code == 202
+
+    def test_what_can_not_be_deleted_keeps_no_case_from_its_answer(self, gateway: Any, jpeg: bytes) -> None:
+        ids = uploaded(gateway, jpeg)
+
+        def away(key: str, **_: Any) -> None:
+            raise DermisError(Kind.UNAVAILABLE, "STORE_AWAY", key)
+
+        gateway.store.delete = away
+        assert submit(gateway, ids).status_code == 202
+
+
+class TestSentAgain:
+    def test_it_is_the_same_case_by_uploads_by_others_of_the_same_images_and_by_the_images(
+        self, gateway: Any, jpeg: bytes
+    ) -> None:
+        ids = uploaded(gateway, jpeg)
+        answers = [
+            submit(gateway, ids, KEY),
+            submit(gateway, ids, KEY),
+            submit(gateway, uploaded(gateway, jpeg), KEY),
+            gateway.submit(jpeg, headers=KEY),
+        ]
+        assert {each.status_code for each in answers} == {202}
+        assert len({each.json()["id"] for each in answers}) == 1
+        assert len(gateway.broker.jobs) == 1
+        assert images_in(gateway) == []
+
+    def test_other_uploads_under_the_same_key_are_refused(self, gateway: Any, jpeg: bytes, png: bytes) -> None:
+        ids = uploaded(gateway, jpeg)
+        submit(gateway, ids, KEY)
+        for other in (uploaded(gateway, png), ids + ids):
+            assert submit(gateway, other, KEY).json()["reason"] == "IDEMPOTENCY_KEY_REUSED"
+        assert submit(gateway, ids, KEY, consent="KEEP_FOR_IMPROVEMENT").status_code == 422
+
+    @pytest.mark.parametrize("at", ["idempotency/", "images/1/original", "received.json"])
+    def test_one_that_broke_off_is_brought_to_its_end_by_the_next(self, gateway: Any, jpeg: bytes, at: str) -> None:
+        ids = uploaded(gateway, jpeg)
+        broken: list[str] = []
+        put_once = gateway.store.put_once
+
+        def breaks_off(key: str, data: bytes, *, reserved: bool = False) -> bool:
+            if at in key and not broken:
+                broken.append(key)
+                raise DermisError(Kind.UNAVAILABLE, "STORE_AWAY", "the store does not answer")
+            return bool(put_once(key, data, reserved=reserved))
+
+        gateway.store.put_once = breaks_off
+        assert submit(gateway, ids, KEY).status_code == 503
+        again = submit(gateway, ids, KEY)
+        assert again.status_code == 202
+        assert [key for key in gateway.keys if key.endswith("received.json")] == [
+            fact_key("public", again.json()["id"], "received")
+        ]
+
+    def test_equal_requests_at_once_make_one_case(self, gateway: Any, jpeg: bytes) -> None:
+        ids = uploaded(gateway, jpeg)
+
+        async def race() -> list[httpx.Response]:
+            form = [("uploads", (None, each)) for each in ids]
             async with gateway.client() as client:
-                client.headers["X-Forwarded-For"] = "192.0.2.9"
-                held = asyncio.ensure_future(client.post("/v1/cases", content=slow(), headers=FORM))
-                await begun.wait()
-                status: int = (await client.post("/v1/cases", files=[("images", jpeg)])).status_code
-                go.set()
-                await held
-                return status
+                return list(
+                    await asyncio.gather(*(client.post("/v1/cases", files=form, headers=KEY) for _ in range(8)))
+                )
 
-        assert gateway.runner.run(run()) == (429 if refused else 202)
+        answers = gateway.runner.run(race())
+        assert {each.status_code for each in answers} == {202}, [each.text for each in answers]
+        assert len({each.json()["id"] for each in answers}) == 1
+
+    def test_after_an_erasure_it_makes_no_case_of_what_is_gone(self, gateway: Any, jpeg: bytes) -> None:
+        ids = uploaded(gateway, jpeg)
+        case_id = submit(gateway, ids, KEY).json()["id"]
+        gateway.call("DELETE", f"/v1/cases/{case_id}")
+        assert problem(submit(gateway, ids, KEY)) == (422, "UPLOAD_USED", "/uploads/0")
+        assert not [key for key in gateway.keys if key.endswith(("original", "received.json"))]
 
 
-@pytest.mark.parametrize(
-    "start",
-    [b'--b\r\nContent-Disposition: form-data; name="images"; x=', b"--b\r\n", b"--b\r\nX: a\r\nY", b"\r\n" * 9000],
-    ids=["a value", "a name", "a second header", "what stands before the form"],
-)
-def test_a_parts_header_that_never_ends_is_refused_early(gateway: Any, start: bytes) -> None:
-    sent = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal sent
-        yield start
-        while sent < 50_000_000:
-            sent += 65536
-            yield b"a" * 65536
-
-    response = post(gateway, endless(), {})
-    assert (response.status_code, response.json()["reason"]) == (422, "FORM_BROKEN")
-    assert sent <= 2 * 65536
+def test_a_profile_that_may_name_a_person_goes_with_its_upload(gateway: Any) -> None:
+    fact = UploadedImage(
+        upload_id="upload_01k9x4q7e8f3rtw5m2c6b0dvza",
+        content_type="image/jpeg",
+        width=1,
+        height=1,
+        has_profile=True,
+        sent_sha256="",
+    )
+    for part, data in (("original", b"i"), ("profile", b"p"), ("uploaded.json", fact.model_dump_json().encode())):
+        gateway.store.put_once(upload_key("public", fact.upload_id, part), data)  # type: ignore[arg-type]
+    gateway.call("DELETE", f"/v1/uploads/{fact.upload_id}")
     assert gateway.keys == []
+
+
+def test_the_gateways_own_clock_ends_what_the_sweep_has_not_deleted(gateway: Any, jpeg: bytes) -> None:
+    (upload_id,) = uploaded(gateway, jpeg)
+    gateway.clock = lambda: datetime.now(UTC) + timedelta(minutes=61)
+    assert problem(submit(gateway, [upload_id])) == (422, "UPLOAD_EXPIRED", "/uploads/0")
+    gateway.clock = lambda: datetime.now(UTC) + timedelta(minutes=59)
+    assert submit(gateway, [upload_id]).status_code == 202
+
+
+def test_nothing_of_an_upload_but_ids_and_numbers_is_in_its_fact(gateway: Any, jpeg: bytes) -> None:
+    (upload_id,) = uploaded(gateway, jpeg)
+    fact = json.loads(gateway.store.get(upload_key("public", upload_id, "uploaded.json")))
+    assert set(fact) == set(UploadedImage.model_fields)
+    assert fact["sent_sha256"] == hashlib.sha256(jpeg).hexdigest()
+
+
+class TestJson:
+    """A case as one JSON object, for whoever uploaded the images before."""
+
+    def test_it_is_the_case_of_the_same_form(self, gateway: Any, jpeg: bytes, png: bytes) -> None:
+        body = {
+            "uploads": uploaded(gateway, jpeg, png),
+            "shot_types": ["CLOSE_UP", None],
+            "self_report": {"related_category": "RASH", "body_parts": ["ARM"]},
+            "consent": "KEEP_FOR_IMPROVEMENT",
+        }
+        response = gateway.call("POST", "/v1/cases", json=body, headers=KEY)
+        assert response.status_code == 202, response.text
+        case = response.json()
+        assert [image["shot_type"] for image in case["images"]] == ["CLOSE_UP", None]
+        assert case["self_report"]["related_category"] == "RASH"
+        again = gateway.call("POST", "/v1/cases", json=dict(reversed(body.items())), headers=KEY)
+        assert (again.json()["id"], again.headers["idempotent-replayed"]) == (case["id"], "true")
+        assert "idempotent-replayed" not in response.headers
+        received = Received.model_validate_json(gateway.store.get(fact_key("public", case["id"], "received")))
+        assert received.consent == "KEEP_FOR_IMPROVEMENT"
+
+    def test_answers_alone_need_no_upload(self, gateway: Any) -> None:
+        body = {"self_report": {"warning_signs": ["VERY_ILL"]}}
+        assert gateway.call("POST", "/v1/cases", json=body).status_code == 202
+
+    @pytest.mark.parametrize(
+        ("body", "status", "reason", "pointer"),
+        [
+            ({}, 422, "IMAGE_COUNT", "/images"),
+            ([], 422, "BODY", ""),
+            ({"images": []}, 422, "BODY", "/images"),
+            ({"uploads": "upload_x"}, 422, "BODY", "/uploads"),
+            ({"uploads": ["upload_x"]}, 422, "UPLOAD_NOT_FOUND", "/uploads/0"),
+            ({"uploads": ["a", "b", "c", "d"]}, 422, "IMAGE_COUNT", "/uploads"),
+            ({"self_report": {"body_parts": ["TOE"]}}, 422, "SELF_REPORT", "/self_report/body_parts/0"),
+            ({"self_report": {"x": "y" * 70_000}}, 413, "BODY_TOO_LARGE", ""),
+        ],
+    )
+    def test_a_refusal_says_what_and_where(
+        self, gateway: Any, body: Any, status: int, reason: str, pointer: str
+    ) -> None:
+        response = gateway.call("POST", "/v1/cases", json=body)
+        got = response.json()
+        place = got["errors"][0]["pointer"] if got["errors"] else ""
+        assert (response.status_code, got["reason"], place) == (status, reason, pointer)
+        assert gateway.kept == []

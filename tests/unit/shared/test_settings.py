@@ -58,9 +58,7 @@ def test_a_broker_that_is_understood(url: str) -> None:
     ],
 )
 def test_a_broker_that_is_not_understood_is_told_with_what_would_be(url: str) -> None:
-    assert f"DERMIS_BROKER_URL={url!r}: Value error, not understood; use redis://" in faults(
-        {**STORE, "DERMIS_BROKER_URL": url}
-    )
+    assert f"DERMIS_BROKER_URL={url!r}: not understood; use redis://" in faults({**STORE, "DERMIS_BROKER_URL": url})
 
 
 def test_a_fault_does_not_show_a_password() -> None:

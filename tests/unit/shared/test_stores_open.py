@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.stores import is_store_url, open_store, overlap
+from dermis.shared.stores import is_store_url, open_source, open_store, overlap
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,16 @@ def test_the_url_of_any_folder_opens_that_folder(tmp_path: Path) -> None:
     odd = tmp_path / "a b%20c?d#e"
     open_store(odd.as_uri()).put_once("k", b"1")
     assert (odd / "k").read_bytes() == b"1"
+
+
+def test_the_url_of_a_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(b"")
+    for place in (file, file / "store"):
+        for opens in (open_store, open_source):
+            with pytest.raises(DermisError, match=r"photo\.jpg is a file; name a folder") as refused:
+                opens(place.as_uri())
+            assert refused.value.kind is Kind.INVALID
 
 
 @pytest.mark.parametrize(

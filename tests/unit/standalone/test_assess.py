@@ -56,9 +56,9 @@ def assess(*arguments: str, stdin: str = "") -> Result:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Missing argument 'IMAGES...'"),
+        ([], "Missing argument 'PHOTOS...'"),
         (["none.jpg"], "does not exist"),
-        (["{image}"] * 4, "there are 4 images; give 1 to 3"),
+        (["{image}"] * 4, "there are 4 photos; give 1 to 3"),
         (["{image}", "--shot-type", "CLOSE_UP", "--shot-type", "CLOSE_UP"], "give one for each"),
         (["{image}", "--shot-type", "FAR"], "Invalid value for '--shot-type'"),
         (["{image}", "--set", "textures=FLATT"], "did you mean FLAT?"),

@@ -39,6 +39,16 @@ def test_every_command_has_examples_and_explains_its_options(command: str) -> No
     assert [option.name for option in loaded.params if isinstance(option, click.Option) and not option.help] == []
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+@pytest.mark.parametrize(
+    ("command", "option"), [("demo", "--timeout"), ("assess", "--timeout"), ("up", "--wait"), ("up", "--drain")]
+)
+def test_a_time_that_never_comes_is_refused_by_its_option(command: str, option: str, seconds: str) -> None:
+    result = run(command, option, seconds, *([__file__] if command == "assess" else []))
+    assert (result.exit_code, f"Invalid value for '{option}': " in result.stderr) == (2, True)
+    assert seconds in result.stderr
+
+
 def test_a_fault_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dermis.standalone", "doctor", "--state", str(tmp_path)]
     command[3:] = ["config", "--state", str(tmp_path)]

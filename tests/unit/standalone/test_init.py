@@ -33,6 +33,15 @@ def test_a_store_on_disk_gets_a_model_and_the_folders_once(tmp_path: Path) -> No
     assert all(key.startswith("models/") for key in DiskStore(root).list(""))
 
 
+def test_a_shipped_model_becomes_current_in_a_store_that_has_another(tmp_path: Path) -> None:
+    store = ["--store", (tmp_path / "store").as_uri()]
+    for arguments, model in (([], "dermis"), (["--model", "lesions"], "lesions"), ([], "lesions")):
+        ran = CliRunner().invoke(
+            command, [*store, *arguments], env={"DERMIS_STANDALONE_STATE": str(tmp_path)}, catch_exceptions=False
+        )
+        assert ran.output.startswith(f"the store's model is {model} version 1, purpose: ")
+
+
 def test_the_trainer_mounts_the_folders_that_are_made_and_nothing_of_cases_and_keys() -> None:
     volumes = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["trainer"]["volumes"]
     mounted = [

@@ -28,6 +28,12 @@ def test_the_certificate_names_the_address_and_its_key_is_its_owners_alone(tmp_p
     ssl.create_default_context().load_cert_chain(offered.certificate, offered.key)
 
 
+def test_what_is_no_ip_address_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(DermisError, match=r"--lan-address 'phone\.local' is no IP address"):
+        face(tmp_path / "state", "phone.local")
+    assert not (tmp_path / "state").exists()
+
+
 def test_it_is_kept_from_start_to_start_so_that_a_browser_warns_once(tmp_path: Path) -> None:
     assert face(tmp_path).fingerprint == face(tmp_path).fingerprint
 

@@ -94,6 +94,12 @@ def test_a_taken_port_is_named_with_the_option(tmp_path: Path, redis_path: str) 
             plan(tmp_path, PATH=redis_path, DERMIS_STANDALONE_REDIS_PORT=str(port))
 
 
+def test_an_address_of_another_machine_is_named_with_the_option(tmp_path: Path, redis_path: str) -> None:
+    for host in ("192.0.2.7", "300.1.1.1"):
+        with pytest.raises(DermisError, match=f"--host '{host}' is no address of this machine"):
+            plan(tmp_path, PATH=redis_path, DERMIS_GATEWAY_HOST=host)
+
+
 def test_an_open_address_is_shown_as_one_that_can_be_called(tmp_path: Path, redis_path: str) -> None:
     planned = plan(tmp_path, PATH=redis_path, DERMIS_GATEWAY_HOST="0.0.0.0")  # noqa: S104
     assert planned.environ["DERMIS_GATEWAY_HOST"] == "0.0.0.0"  # noqa: S104

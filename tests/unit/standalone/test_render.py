@@ -65,7 +65,7 @@ CASE: dict[str, Any] = {
 def test_a_finished_case_shows_all_that_matters() -> None:
     lines = render(CASE).splitlines()
     assert lines[0] == "case case_1: FINISHED"
-    assert lines[2:4] == ["image 2  64 x 48  UNUSABLE (TOO_DARK)", "         Use more light."]
+    assert lines[2:4] == ["photo 2  64 x 48  UNUSABLE (TOO_DARK)", "         Use more light."]
     assert "! See a doctor today." in lines
     assert "  * Condition 0  0.500  " + "█" * 15 in lines
     assert "    Condition 2  0.100  " + "█" * 3 in lines
@@ -86,6 +86,14 @@ def test_a_finished_case_shows_all_that_matters() -> None:
     assert "    on darker skin: Purplish." in lines
     assert "  clinical review of these texts: none" in lines
     assert lines[-1] == "dermis is not a medical device."
+
+
+def test_what_an_abstention_thought_of_claims_nothing() -> None:
+    outcome = CASE["outcome"] | {"kind": "ABSTENTION", "reason": "OUT_OF_DISTRIBUTION"}
+    lines = render(CASE | {"outcome": outcome}).splitlines()
+    place = lines.index("what the model thought of, not to be relied on:")
+    assert lines[place + 1] == "    Condition 0  0.500  " + "█" * 15
+    assert [line for line in lines if "prediction set" in line or "measured on" in line] == []
 
 
 def test_no_urgency_is_called_none() -> None:

@@ -57,8 +57,10 @@ def test_whoever_comes_first_makes_it_for_its_owner_alone(tmp_path: Path, comman
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DermisError, match="name another one with --state"), hold(tmp_path / "file" / "state", RUNNING):
-        pass
+    for state in (tmp_path / "file", tmp_path / "file" / "state"):
+        with pytest.raises(DermisError, match="name another one with --state") as refused, hold(state, RUNNING):
+            pass
+        assert not refused.value.retryable, "a file stays one, however often it is tried"
 
 
 def test_the_store_is_in_the_state_folder_unless_it_is_named() -> None:

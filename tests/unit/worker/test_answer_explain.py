@@ -195,6 +195,8 @@ def test_a_report_without_such_figures_tells_nothing(report: EvaluationReport | 
         ({}, ["UNDER_18"]),
         ({"age_group": "AGE_UNKNOWN"}, ["UNDER_18"]),
         ({"age_group": "AGE_18_TO_29"}, []),
+        ({"under_18": False}, []),
+        ({"under_18": True}, []),
         ({"age_group": "AGE_40_TO_49", "body_parts": ["GENITALIA_OR_GROIN"]}, ["INTIMATE_AREA"]),
         ({"age_group": "AGE_40_TO_49", "body_parts": ["BUTTOCKS", "HEAD_OR_NECK"]}, ["INTIMATE_AREA", "FACE"]),
         ({"body_parts": ["HEAD_OR_NECK"]}, ["UNDER_18", "FACE"]),
@@ -218,4 +220,8 @@ def test_what_the_model_does_not_know_is_told_before_its_list() -> None:
     assert told(of_growths) == ["CANNOT_RULE_OUT_SKIN_CANCER", "TESTED_ON_LIGHT_SKIN"]
     assert told(of_growths, fitzpatrick_skin_type="FST2") == ["CANNOT_RULE_OUT_SKIN_CANCER"]
     assert told(of_growths, fitzpatrick_skin_type="FST6") == ["CANNOT_RULE_OUT_SKIN_CANCER", "NOT_MEASURED_FOR_GROUP"]
-    assert told(drawings) == []
+    rash = told(of_growths, fitzpatrick_skin_type="FST2", related_category="RASH")
+    assert rash == ["NOT_A_GROWTH", "CANNOT_RULE_OUT_SKIN_CANCER"]
+    for growth in ("GROWTH_OR_MOLE", "PIGMENTARY_PROBLEM", "OTHER_ISSUE_DESCRIPTION"):
+        assert "NOT_A_GROWTH" not in told(of_growths, related_category=growth)
+    assert told(drawings, related_category="RASH") == []

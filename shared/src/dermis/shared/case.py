@@ -363,8 +363,11 @@ def fold(facts: Iterable[AnyFact | None]) -> CaseState:
 FactName = Literal["received", "assessed", "outcome", "erased"]
 
 
+CASES_PREFIX = "cases/"
+
+
 def case_key(owner: str, case_id: str) -> str:
-    return f"cases/{owner}/{case_id}"
+    return f"{CASES_PREFIX}{owner}/{case_id}"
 
 
 def fact_key(owner: str, case_id: str, name: FactName) -> str:

@@ -276,6 +276,31 @@ class Mistake(ReportModel):
     of_reference: float
 
 
+class CohortDrop(ReportModel):
+    """The `cases` that leave a cohort for one `reason`, and their `images`; images that go alone are of 0 cases."""
+
+    reason: str
+    cases: int
+    images: int
+
+
+class CohortStep(ReportModel):
+    """What a step leaves of the cohort, and what it leaves out; `images` is None where nobody counted them."""
+
+    name: str
+    cases: int
+    images: int | None
+    dropped: tuple[CohortDrop, ...] = ()
+
+
+class LearnedEpoch(ReportModel):
+    """What one epoch of training came to: its number from 1, its stage from 1, and losses and accuracies by name."""
+
+    epoch: int
+    stage: int
+    metrics: dict[str, float]
+
+
 class EvaluationReport(ReportModel):
     """
     How a model was measured: figures with n, interval, floor and what a perfect model shows, overall and by `slices`.
@@ -321,6 +346,10 @@ class EvaluationReport(ReportModel):
     """The mean of all conditions, then each condition of at least `n_min` cases."""
     mistakes: tuple[Mistake, ...] | None = None
     """The most confident first; None of a report that did not look for them."""
+    cohort: tuple[CohortStep, ...] = ()
+    """From the tables to the cases that were answered."""
+    learning: tuple[LearnedEpoch, ...] = ()
+    """The epochs of the training that the model comes from; none where its bundle does not tell them."""
 
     @model_validator(mode="before")
     @classmethod

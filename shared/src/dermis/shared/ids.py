@@ -22,6 +22,11 @@ def id_of_digest(kind: str, digest: bytes) -> str:
     return str(TypeID.from_uuid(UUID(bytes=digest[:16]), prefix=kind))
 
 
+def first_id(kind: str, at: datetime) -> str:
+    """Return the id of `kind` that sorts before all others made at `at` or later, to the millisecond; `at` is aware."""
+    return str(TypeID.from_uuid(UUID(int=int(at.timestamp() * 1000) << 80), prefix=kind))
+
+
 def made_at(text: str) -> datetime:
     """Return when a well-formed id was made, to the millisecond (UUIDv7's first 48 bits).
 

@@ -256,6 +256,8 @@ class Manifest(ManifestModel):
     grouped_answers: GroupedAnswers | None = None
     urgency_threshold: Annotated[float, Field(gt=0, le=1)] = URGENCY_THRESHOLD
     """Probability from which a condition says how soon to have it looked at; below it, it says nothing of that."""
+    urgency_calibrated_on: int | None = None
+    """Cases on which the trainer chose `urgency_threshold`; None: it chose none, and the default stands."""
     lineage: dict[str, str] = {}
     files: dict[str, str]
     """Path in the bundle -> SHA-256 of its bytes, the manifest itself apart."""

@@ -1,5 +1,6 @@
 """Options of commands that several parts have: one name for one thing, wherever it is typed."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,24 @@ from dermis.shared.settings import with_state_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Seconds(click.FloatRange):
+    """A time in seconds, finite and above 0."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds; write one above 0, such as 60.", param, ctx)
+        return seconds
+
+
+SECONDS = Seconds()
 
 
 def default_store_url() -> str:

@@ -127,8 +127,9 @@ def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:
     except ValidationError as error:
         variable = {field: name for name, field in variables.items()}
         for fault in error.errors():
+            problem = fault["msg"].removeprefix("Value error, ")  # which pydantic puts before our words
             named = [variable[str(place)] for place in fault["loc"][:1]]
-            faults.append("".join(f"{name}={masked(values.get(name, ''))!r}: " for name in named) + fault["msg"])
+            faults.append("".join(f"{name}={masked(values.get(name, ''))!r}: " for name in named) + problem)
     if faults:
         raise DermisError(Kind.INVALID, "SETTINGS", "; ".join(faults))
     return settings

@@ -15,6 +15,7 @@ from dermis.data.images.duplicates import read_hashes
 from dermis.data.images.near_duplicates import grouped, near_pairs, similar_pairs
 from dermis.data.split.groups import read_duplicates
 from dermis.shared.errors import DermisError
+from tests.unit.data.scin_rows import case, files
 
 HASHES = st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 63), max_size=9)), max_size=40)
 
@@ -109,7 +110,19 @@ def test_the_command_writes_what_the_split_takes(table: Path, tmp_path: Path) ->
     counts = pd.read_csv(out / "duplicates" / "overview.csv").set_index("measure")["n"]
     assert counts["Groups"] == 2
     assert counts["Images that would go if one of each group stayed"] == 3
-    assert "598" in (out / "duplicates.html").read_text()
+    assert "598" not in (out / "duplicates.html").read_text()
+
+
+@pytest.mark.parametrize(("source", "stated"), [("SCIN", True), ("A_CLINIC", False)])
+def test_only_beside_scins_tables_stands_what_was_counted_on_scin(
+    table: Path, tmp_path: Path, source: str, stated: bool
+) -> None:
+    for name, data_of in zip(("scin_cases.csv", "scin_labels.csv"), files([case(1, source=source)]), strict=True):
+        (tmp_path / name).write_bytes(data_of)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(data, ["duplicates", str(table), "--tables", tmp_path.as_uri(), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert ("598" in (out / "duplicates.html").read_text()) == stated
 
 
 def test_a_table_or_embeddings_of_another_kind_are_refused(table: Path, tmp_path: Path) -> None:

@@ -74,8 +74,18 @@ def test_by_hand() -> None:
         "NOT_GRADABLE": 0,
         "DROPPED": 0,
     }
+    flow = report["cohort"].frame
+    assert flow["cases"].tolist() == [3, 1, 1, 1]
+    assert flow["photos"].tolist() == [4, 0, 2, 2]
+    assert flow["left out because"].tolist()[0] == flow["left out because"].tolist()[-1] == ""
     pools = report["monk_pools"].frame
     assert pools.loc[pools["n"] > 0, ["US", "India", "n"]].to_numpy().tolist() == [[2, 3, 1]]
+
+
+@pytest.mark.parametrize(("source", "stated"), [("SCIN", True), ("GENERATED", False)])
+def test_the_whole_release_stands_beside_scins_own_cases_alone(source: str, stated: bool) -> None:
+    overview = profiled([case(1, source=source)])["overview"]
+    assert ("whole release 1.0.0" in overview.frame) == stated
 
 
 def test_agreement_between_three_dermatologists() -> None:

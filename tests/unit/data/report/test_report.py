@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from dermis.data.profile.profile import profile
-from dermis.data.report.plots import words
 from dermis.data.report.report import Report, as_html, write_report
 from dermis.data.report.table import ReportTable
+from dermis.data.report.words import words
 from dermis.data.scin.label_policy import apply_policy
 from dermis.data.scin.source import load_policy
 from tests.unit.data.scin_rows import case, labelled, tables

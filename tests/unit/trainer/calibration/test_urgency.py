@@ -60,3 +60,4 @@ def test_it_is_part_of_what_is_fitted_on_calibration_cases() -> None:
     )
     probabilities = calibrate(raw, trust.calibration.temperature)
     assert trust.urgency_threshold == urgency_threshold(probabilities, target) < probabilities.max()
+    assert trust.urgency_calibrated_on == 40

@@ -53,6 +53,15 @@ def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url: Any
     assert (report["model"], report["n"]) == ("dermis/1", 24)
     assert "top_1" in done.output
     assert "floor" in done.output
+    page = (tmp_path / "one" / "evaluation.html").read_text()
+    assert '<article id="cohort"' in page
+    steps = {step["name"]: step for step in report["cohort"]}
+    assert (
+        steps["evaluated"]["cases"]
+        == 24
+        == steps["answered"]["cases"] + sum(drop["cases"] for drop in steps["answered"]["dropped"])
+    )
+    assert bool(report["mistakes"]) == ("data:image/jpeg" in page)
     store = open_store(store_url)
     (data,) = evaluated_on(store, FIRST)
     kept = read_predictions(store, data, FIRST)
@@ -64,6 +73,7 @@ def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url: Any
         "evaluation.json",
         "evaluation.html",
     }
+    assert b"data:image/jpeg" not in store.get(f"{key}/evaluation.html")
 
 
 def test_it_can_be_asked_again_and_beside_another_bundle(store_url: Any, tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_of_two_first_versions_the_one_that_came_first_stays() -> None:
 def test_asking_for_what_is_current_or_not_there_changes_nothing(store: MemoryStore) -> None:
     with pytest.raises(DermisError, match="is current already"):
         promote(store, wish(1), models_root=ROOT)
-    with pytest.raises(DermisError, match="no object"):
+    with pytest.raises(DermisError, match="version dermis/9 is not in this store; `dermis models` lists"):
         promote(store, wish(9), models_root=ROOT)
     with pytest.raises(DermisError, match="there is nothing before it"):
         rollback(store, models_root=ROOT)

@@ -12,7 +12,7 @@ from dermis.shared.errors import DermisError
 from dermis.trainer.config import Config, Stage
 from dermis.trainer.model.head import Head, build_head
 from dermis.trainer.model.inputs import features, targets
-from dermis.trainer.training.answers import fit_answers, loss_and_gradient
+from dermis.trainer.training.answers import fit_answers
 from dermis.trainer.training.batches import Cases
 from dermis.trainer.training.loop import TrainedPart, TrainState
 from dermis.trainer.training.train import fit_stage
@@ -66,17 +66,6 @@ def test_it_is_scikit_learns_logistic_regression() -> None:
     np.testing.assert_allclose(ours / ours.sum(1, keepdims=True), peer.predict_proba(training.features), atol=2e-3)
     assert state.epoch == state.total == 1
     assert seen[0]["loss"] > seen[0]["validation_loss"], "the penalty is part of the loss alone"
-
-
-def test_the_gradient_is_that_of_the_loss() -> None:
-    rng = np.random.default_rng(0)
-    inputs, target, weight = rng.normal(size=(9, 4)), rng.dirichlet(np.ones(3), 9), rng.uniform(size=9)
-    at = rng.normal(size=15)
-    _, gradient = loss_and_gradient(at, inputs, target, weight, 0.1)
-    for place in range(15):
-        step = 1e-6 * np.eye(15)[place]
-        higher, lower = (loss_and_gradient(at + sign * step, inputs, target, weight, 0.1)[0] for sign in (1, -1))
-        assert gradient[place] == pytest.approx((higher - lower) / 2e-6, abs=1e-6)
 
 
 def test_a_problem_that_is_not_convex_is_refused() -> None:

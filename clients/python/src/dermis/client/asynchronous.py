@@ -5,8 +5,9 @@ import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -148,9 +149,22 @@ class Api:
         """Return a case as far as it has come."""
         return await self._get(f"/v1/cases/{case_id}", Case)
 
-    async def cases(self) -> AsyncGenerator[CaseSummary, None]:
-        """Yield all cases of this key, the oldest first."""
-        async for page in self._pages("/v1/cases", CaseList):
+    async def cases(
+        self,
+        *,
+        order: Literal["oldest", "newest"] = "oldest",
+        status: Sequence[str] = (),
+        received_from: datetime | None = None,
+        received_before: datetime | None = None,
+    ) -> AsyncGenerator[CaseSummary, None]:
+        """Yield the cases of this key: those of one of `status`, any if empty, received in the stretch of time.
+
+        Times have a time zone.
+        """
+        times = {"received_from": received_from, "received_before": received_before}
+        params = {name: at.isoformat() for name, at in times.items() if at}
+        wanted = {"order": order, "status": list(status), **params}
+        async for page in self._pages("/v1/cases", CaseList, **wanted):
             for each in page.cases:
                 yield each
 
@@ -262,10 +276,10 @@ class Api:
         """Erase a batch and its results."""
         await self._call("DELETE", f"/v1/batches/{batch_id}")
 
-    async def _pages(self, path: str, kind: type[M]) -> AsyncGenerator[M, None]:
+    async def _pages(self, path: str, kind: type[M], **params: Any) -> AsyncGenerator[M, None]:
         cursor: str | None = ""
         while cursor is not None:
-            page = _read(await self._call("GET", path, params={"cursor": cursor} if cursor else {}), kind)
+            page = _read(await self._call("GET", path, params=params | ({"cursor": cursor} if cursor else {})), kind)
             yield page
             cursor = getattr(page, "next_cursor", None)
 

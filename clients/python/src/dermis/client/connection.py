@@ -98,7 +98,7 @@ def base_url(text: str) -> str:
     except httpx.InvalidURL as fault:
         raise ApiError("URL", f"{text!r} is no URL ({fault}); write http://host:port") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ApiError("URL", f"{text!r} is no address of a gateway; write http://host:port")
+        raise ApiError("URL", f"url {text!r} is no address of a gateway; write http://host:port")
     return text.rstrip("/")
 
 

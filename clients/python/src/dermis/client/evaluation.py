@@ -240,6 +240,31 @@ class Mistake(ResponseModel):
     of_reference: float
 
 
+class CohortDrop(ResponseModel):
+    """The `cases` that leave a cohort for one `reason`, and their `images`; images that go alone are of 0 cases."""
+
+    reason: str
+    cases: int
+    images: int
+
+
+class CohortStep(ResponseModel):
+    """What a step leaves of the cohort, and what it leaves out; `images` is None where nobody counted them."""
+
+    name: str
+    cases: int
+    images: int | None
+    dropped: list[CohortDrop] = Field(default_factory=list)
+
+
+class LearnedEpoch(ResponseModel):
+    """What one epoch of training came to: its number from 1, its stage from 1, and losses and accuracies by name."""
+
+    epoch: int
+    stage: int
+    metrics: dict[str, float]
+
+
 class EvaluationReport(ResponseModel):
     """How a model was measured, overall and by `slices`.
 
@@ -282,6 +307,8 @@ class EvaluationReport(ResponseModel):
     by_condition: list[ConditionRow] = Field(default_factory=list)
     curves: list[RankingCurve] = Field(default_factory=list)
     mistakes: list[Mistake] | None = None
+    cohort: list[CohortStep] = Field(default_factory=list)
+    learning: list[LearnedEpoch] = Field(default_factory=list)
 
 
 class Evaluation(ResponseModel):

@@ -29,7 +29,8 @@ class Sample:
     `id` is unique in its data set. Samples of one `group` stay together in a split and are drawn together by a
     bootstrap. `images`: 0-3 keys in the data set's store. `target`: reference differential, condition -> weight, adds
     up to 1; empty where unlabelled, and then `top` is None. `graders`: each grader's own differential, where they can
-    be told apart. `slices`: a value for each of `SLICES`; no model reads them.
+    be told apart. `slices`: a value for each of `SLICES`; no model reads them. `unlabelled`: why it has no target, ""
+    with one.
     """
 
     id: str
@@ -40,3 +41,4 @@ class Sample:
     top: str | None
     slices: Mapping[str, str]
     graders: tuple[Mapping[str, float], ...] = field(default=())
+    unlabelled: str = ""

@@ -87,6 +87,7 @@ def scin_samples(tables: ScinTables, labels: Labels, *, duplicates: Mapping[str,
                 report=report,
                 target=dict(label.differential),
                 top=label.top if has_label else None,
+                unlabelled="" if has_label else str(label.status),
                 graders=tuple(named for graded in label.lists or () if (named := _merged(weigh((graded,)), label_of))),
                 slices=slices(
                     report,
@@ -177,6 +178,7 @@ def mapped_samples(
                 report=report,
                 target={top: 1.0} if top else {},
                 top=top,
+                unlabelled="" if top else "NO_CONDITION",
                 slices=slices(
                     report, len(of_case), **{key: value for key, value in attributes.items() if key in SLICES}
                 )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,7 +15,8 @@ from starlette.staticfiles import StaticFiles
 from dermis.gateway import openapi, problems
 from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.door import Door
-from dermis.gateway.middleware import Edge
+from dermis.gateway.middleware import Edge, HeadAsGet
+from dermis.gateway.parameters import check_query
 from dermis.gateway.routes import batches, cases, health, images, models, ops, page, shares, uploads
 from dermis.shared.audit import EVERY_SECONDS, Audit
 
@@ -60,19 +61,12 @@ def create_app(parts: Dependencies) -> FastAPI:
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
         )
     app.add_middleware(Door, settings=parts.settings)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
-    for router in (
-        cases.router,
-        images.router,
-        shares.router,
-        uploads.router,
-        batches.router,
-        models.router,
-        health.router,
-        page.router,
-        ops.router,
-    ):
+    for router in (cases.router, images.router, shares.router, uploads.router, batches.router, models.router):
+        app.include_router(router, dependencies=[Depends(check_query)])
+    for router in (health.router, page.router, ops.router):
         app.include_router(router)
     app.mount("/assets", GZipMiddleware(StaticFiles(directory=_ASSETS)), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

@@ -1,6 +1,6 @@
 """Who calls, what they may do, and how often: API keys (RFC 6750), sessions and links, and a rate for each.
 
-Keys are held for half a minute.
+Keys are cached for half a minute by default.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobStore, has
 from dermis.shared.telemetry import log
 
-_MOST_HELD = 10_000
+_MOST_CACHED = 10_000
 _REALM = 'Bearer realm="dermis"'
 KEYLESS_SCOPES = frozenset({Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ})
 
@@ -49,18 +49,18 @@ class Caller:
     scopes: frozenset[str] = KEYLESS_SCOPES
     by_key: bool = False
     read_only: bool = False
-    """Comes by a link that lets see a case and nothing else."""
+    """Comes by a link that opens one case to read, and nothing else."""
     address: str = ""
     rate_headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def line(self) -> str:
-        """Who shares with others: a key's owner, or an address, which is kept as a digest."""
+        """Whose share of the queue and of bodies' room a call takes: a key's owner's, or an address's, as a digest."""
         return self.owner if self.by_key else f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
 
 
 class AccessGuard:
-    """Lets a call in or says why not; what it knows of a key it knows for `key_cache_seconds`, of unknown keys too."""
+    """Lets a call in or says why not; it caches keys for `key_cache_seconds`, and that a key is unknown."""
 
     def __init__(
         self,
@@ -86,16 +86,16 @@ class AccessGuard:
         """
         caller = await self._caller(credentials, scope=scope, case_id=case_id)
         if scope not in caller.scopes:
-            scopes_of_key = "no key was sent"
+            allowed = "no key was sent"
             if caller.by_key:
-                scopes_of_key = f"this key holds {', '.join(sorted(caller.scopes))}"
+                allowed = f"this key holds {', '.join(sorted(caller.scopes))}"
             elif caller.read_only:
-                scopes_of_key = "this link lets see one case, and nothing else"
+                allowed = "this link opens one case to read, and nothing else"
             challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
             raise RefusedError(
                 Kind.PERMISSION,
                 "SCOPE",
-                f"this needs the scope {scope}; {scopes_of_key}",
+                f"this needs the scope {scope}; {allowed}",
                 {"WWW-Authenticate": challenge},
             )
         return replace(caller, rate_headers=await self._count(caller))
@@ -175,8 +175,8 @@ class AccessGuard:
     async def _find(self, key_id: str, address: str) -> ApiKey | None:
         """Return a key.
 
-        EXHAUSTED before any look into the store where the address sent too many unknown ones, and this is none that was
-        known.
+        EXHAUSTED, before the store is read, where the address has sent too many unknown keys and this one is not in the
+        cache.
         """
         now = self._clock()
         until, key = self._keys.get(key_id, (0.0, None))
@@ -186,7 +186,7 @@ class AccessGuard:
             key = await run_in_threadpool(self._read, key_id)
             self._keys[key_id] = (now + self._settings.key_cache_seconds, key)
             self._keys.move_to_end(key_id)
-            while len(self._keys) > _MOST_HELD:
+            while len(self._keys) > _MOST_CACHED:
                 self._keys.popitem(last=False)
         return key
 

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway import sessions
 from dermis.gateway.auth import AccessGuard, Caller, Credentials
+from dermis.gateway.bodies import Bodies
 from dermis.gateway.core.admission import refused_for, too_little
 from dermis.gateway.form import Form, FormReading, FormRules, check_length, read_form
 from dermis.gateway.metrics import GatewayMetrics
@@ -21,7 +22,6 @@ from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError, RefusedError
 from dermis.gateway.settings import GatewaySettings
-from dermis.gateway.uploads import Uploads
 from dermis.shared.api_keys import Scope
 from dermis.shared.audit import Audit
 from dermis.shared.case import Received
@@ -41,30 +41,30 @@ class Dependencies:
     _judging: Counter[str] = field(default_factory=Counter, init=False)
 
     @contextlib.asynccontextmanager
-    async def upload(self, request: Request, rules: FormRules, read: FormReading = read_form) -> AsyncIterator[Form]:
-        """Read a body by `read` and hold it in memory for as long as the context lasts.
+    async def form(self, request: Request, rules: FormRules, read: FormReading = read_form) -> AsyncIterator[Form]:
+        """Give what `read` makes of a body, and hold it in memory for as long as the context lasts.
 
         BusyError if there is no room for it.
         """
         most = self.settings.max_image_bytes
         check_length(request.headers, rules=rules, max_image_bytes=most)
         caller: Caller = request.scope[CALLER_KEY]
-        with self.uploads.open(caller.line, by_key=caller.by_key) as upload:
+        with self.bodies.open(caller.line, by_key=caller.by_key) as body:
             with span("read form"):
-                form = await upload.read(
-                    read(request.headers, upload.booked(request.stream()), rules=rules, max_image_bytes=most)
+                form = await body.read(
+                    read(request.headers, body.booked(request.stream()), rules=rules, max_image_bytes=most)
                 )
             yield form
 
     @functools.cached_property
-    def uploads(self) -> Uploads:
+    def bodies(self) -> Bodies:
         settings = self.settings
-        return Uploads(
+        return Bodies(
             most_bytes=settings.max_upload_bytes,
             most_bytes_per_key=settings.max_key_upload_bytes,
             # Without a proxy that is trusted, all of them may have one address.
             most_per_address=settings.max_address_uploads if settings.trusted_proxies else 0,
-            show=self.metrics.uploads.set,
+            show=self.metrics.body_bytes.set,
         )
 
     async def check_room(self) -> None:

@@ -6,12 +6,12 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermis.gateway.bodies import Pace
 from dermis.gateway.core.address import client_address
 from dermis.gateway.core.origin import is_cross_site, is_served
 from dermis.gateway.problems import respond
 from dermis.gateway.sessions import has_session
 from dermis.gateway.settings import GatewaySettings
-from dermis.gateway.uploads import Pace
 from dermis.shared.telemetry import log
 
 

@@ -232,4 +232,5 @@ def image_too_large(name: str, most: int, *, pointer: str) -> DermisError:
 def image_count(what: str, rules: FormRules) -> DermisError:
     """Return the refusal of a form with too few or too many images."""
     due = f"1 to {rules.most_images} images" if rules.most_images > 1 else "one image"
-    return fault("IMAGE_COUNT", f"{what}; send {due} as '{rules.images}'", pointer=f"/{rules.images}")
+    uploads = ", or their ids as 'uploads'" if "uploads" in rules.texts else ""
+    return fault("IMAGE_COUNT", f"{what}; send {due} as '{rules.images}'{uploads}", pointer=f"/{rules.images}")

@@ -4,7 +4,7 @@
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
@@ -149,6 +149,18 @@ class CaseSummary(BaseModel):
     id: str
     status: Status
     received_at: datetime
+
+
+class UploadedCase(BaseModel):
+    """A new case as a JSON body: its images were uploaded before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uploads: list[str] = []
+    shot_types: list[ShotType | None] = []
+    self_report: dict[str, Any] = {}
+    """Checked as the form's is, whose faults say more (`convert.new_case_of`)."""
+    consent: Consent = Consent.ASSESS_ONLY
 
 
 class CaseList(BaseModel):

@@ -32,7 +32,7 @@ class GatewayMetrics:
         )
         self._problems = Counter("dermis_gateway_problems", "problems by reason", ("reason",), registry=self._registry)
         self.cases = Counter("dermis_gateway_cases", "cases taken in", ("queued",), registry=self._registry)
-        self.uploads = Gauge(
+        self.body_bytes = Gauge(
             "dermis_gateway_upload_bytes", "bytes of the uploads that are read now", registry=self._registry
         )
         self._refused = Counter(

@@ -12,6 +12,7 @@ from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.problems import SCOPE_KEY, internal_problem
 from dermis.shared.api_keys import Scope as KeyScope
 from dermis.shared.audit import Act, Audit
+from dermis.shared.ids import new_id
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span
 
@@ -32,6 +33,39 @@ _CACHEABLE = ("/", "/assets", "/openapi.json")
 _AUDITED = {"GET": Act.READ, "HEAD": Act.READ, "DELETE": Act.ERASE}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PROBES = ("/livez", "/readyz", "/metrics")
+_REQUEST_ID = "dermis.request_id"
+
+
+class HeadAsGet:
+    """ASGI middleware: HEAD is answered as GET is, without the body (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            scope["method"] = "HEAD"  # the server asks for it when it frames the answer
+            if message["type"] == "http.response.start":
+                await send(message)
+                return
+            await send({"type": "http.response.body"})
+            raise _HeadSentError
+
+        scope["method"] = "GET"
+        try:
+            await self._app(scope, receive, send_head)
+        except (_HeadSentError, ClientDisconnect):
+            pass
+        finally:
+            scope["method"] = "HEAD"
+
+
+class _HeadSentError(OSError):
+    """Ends a response, a stream too, of which nothing more is to be sent."""
 
 
 class Edge:
@@ -52,6 +86,7 @@ class Edge:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, current: Span) -> None:
         start = time.perf_counter()
         status = 0
+        scope[_REQUEST_ID] = new_id("request")
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -77,7 +112,13 @@ class Edge:
         route, method = _route(scope), _method(scope)
         problem = scope.get(SCOPE_KEY, {})
         (log.debug if route in _PROBES else log.info)(
-            "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), **problem
+            "request",
+            id=scope[_REQUEST_ID],
+            method=method,
+            route=route,
+            status=status,
+            ms=round(seconds * 1000, 1),
+            **problem,
         )
         self._metrics.answered(method=method, route=route, status=status, seconds=seconds)
         caller = scope.get(CALLER_KEY)
@@ -108,6 +149,7 @@ def _complete(headers: MutableHeaders, scope: Scope) -> None:
     path, caller = scope["path"], scope.get(CALLER_KEY)
     for name, value in caller.rate_headers if caller else ():
         headers[name] = value
+    headers["X-Request-Id"] = scope[_REQUEST_ID]
     for name, value in _HEADERS.items():
         headers[name] = value
     headers.setdefault("Cache-Control", "no-cache" if path in _CACHEABLE or path.startswith("/assets/") else "no-store")

@@ -1,5 +1,6 @@
 """Adds to FastAPI's OpenAPI description the multipart form, and a problem for every error."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,7 +18,13 @@ _RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "in
 _RATE = ("RateLimit", "RateLimit-Policy")
 _ETAG = {"ETag": {"schema": {"type": "string"}}}
 _CHALLENGE = {"WWW-Authenticate": {"description": "RFC 6750", "schema": {"type": "string"}}}
-_LOCATION = {"Location": {"description": "where the case is", "schema": {"type": "string"}}}
+_LOCATION = {
+    "Location": {"description": "where the case is", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "`true` where an earlier call with this `Idempotency-Key` made the case",
+        "schema": {"type": "string"},
+    },
+}
 _TOLD: dict[int, dict[str, Any]] = {
     401: {"headers": _CHALLENGE},
     403: {"headers": _CHALLENGE},
@@ -97,6 +104,32 @@ UPLOAD_BODY: dict[str, Any] = {
         for media_type in (*_IMAGE_TYPES.split(", "), "application/octet-stream")
     },
 }
+_SHOT_TYPES = ["CLOSE_UP", "AT_AN_ANGLE", "AT_DISTANCE"]
+_CASE_FIELDS: dict[str, Any] = {
+    "self_report": {"$ref": _REF.format(model="SelfReport")},
+    "consent": {
+        "type": "string",
+        "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
+        "default": "ASSESS_ONLY",
+        "description": "what the case may be used for",
+    },
+}
+
+
+def _uploads(*, least: int, description: str) -> dict[str, Any]:
+    items = {"type": "string"}
+    return {"type": "array", "minItems": least, "maxItems": MAX_IMAGES, "items": items, "description": description}
+
+
+def _shot_types(unknown: str | None) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "maxItems": MAX_IMAGES,
+        "items": {"enum": [unknown, *_SHOT_TYPES]},
+        "description": f"one for each image, in the same order; {json.dumps(unknown)} where it is not known",
+    }
+
+
 CASE_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -105,13 +138,10 @@ CASE_BODY: dict[str, Any] = {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {
-                    "uploads": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MAX_IMAGES,
-                        "items": {"type": "string"},
-                        "description": "ids of images that were sent to `/v1/uploads`, in order, in place of `images`",
-                    },
+                    "uploads": _uploads(
+                        least=1,
+                        description="ids of images that were sent to `/v1/uploads`, in order, in place of `images`",
+                    ),
                     "images": {
                         "type": "array",
                         "maxItems": MAX_IMAGES,
@@ -119,23 +149,27 @@ CASE_BODY: dict[str, Any] = {
                         "description": "JPEG, PNG, WebP, HEIC or AVIF, told by content; metadata is dropped before "
                         "anything is stored; none where self_report has an answer: red flags need no image",
                     },
-                    "shot_types": {
-                        "type": "array",
-                        "maxItems": MAX_IMAGES,
-                        "items": {"type": "string", "enum": ["", "CLOSE_UP", "AT_AN_ANGLE", "AT_DISTANCE"]},
-                        "description": "one for each image, in the same order; empty where it is not known",
-                    },
-                    "self_report": {"$ref": _REF.format(model="SelfReport")},
-                    "consent": {
-                        "type": "string",
-                        "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
-                        "default": "ASSESS_ONLY",
-                        "description": "what the case may be used for",
-                    },
+                    "shot_types": _shot_types(""),
+                    **_CASE_FIELDS,
                 },
             },
             "encoding": {"self_report": {"contentType": "application/json"}, "images": {"contentType": _IMAGE_TYPES}},
-        }
+        },
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "uploads": _uploads(
+                        least=0,
+                        description="ids of images that were sent to `/v1/uploads`, in order; none where self_report "
+                        "has an answer",
+                    ),
+                    "shot_types": _shot_types(None),
+                    **_CASE_FIELDS,
+                },
+            }
+        },
     },
 }
 FEEDBACK_BODY: dict[str, Any] = {

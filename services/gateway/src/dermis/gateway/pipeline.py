@@ -6,18 +6,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.convert import NewCase
-from dermis.gateway.core.listing import Listed, fold_keys
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
-from dermis.gateway.image_uploads import ImageUploads
 from dermis.gateway.problems import fault
 from dermis.gateway.shares import Shares
 from dermis.gateway.submission import Retry, Submissions
+from dermis.gateway.uploads import ImageUploads
 from dermis.shared.case import (
     Assessed,
     CaseState,
@@ -39,6 +39,7 @@ from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
+from dermis.shared.listing import ANY_CASE, Filter, Listed, Order, list_cases
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 
 MOST_FEEDBACK = 10
@@ -182,10 +183,12 @@ class CasePipeline:
         detail = f"feedback on case {fact.case_id} was given {MOST_FEEDBACK} times; no more is taken"
         raise DermisError(Kind.CONFLICT, "FEEDBACK_FULL", detail)
 
-    def page(self, *, owner: str, after: str, size: int) -> Sequence[Listed]:
-        """Return up to `size` cases with ids above `after`, in order; told by the names of their facts alone."""
-        prefix = f"cases/{owner}/"
-        return fold_keys(self.store.list(prefix, after=f"{prefix}{after}/~" if after else ""), prefix=prefix, size=size)
+    def page(
+        self, *, owner: str, after: str, size: int, order: Order = Order.OLDEST, wanted: Filter = ANY_CASE
+    ) -> Sequence[Listed]:
+        """Return up to `size` cases that `wanted` takes, in `order`, which follow the case `after` if one is given."""
+        cases = list_cases(self.store, owner, now=self.clock(), after=after, order=order, wanted=wanted)
+        return list(islice(cases, size))
 
     @contextlib.asynccontextmanager
     async def scratch(self, data: bytes) -> AsyncIterator[str]:

@@ -7,7 +7,7 @@ from typing import get_args, get_origin
 from dermis.gateway.form import Form, FormRules
 from dermis.gateway.problems import fault
 from dermis.shared.case import MAX_IMAGES
-from dermis.shared.vocabulary import SelfReport
+from dermis.shared.vocabulary import AgeGroup, SelfReport
 
 UNDER_18 = "UNDER_18"
 """An age group of the form alone: `under_18` of the self-report."""
@@ -38,4 +38,6 @@ def _self_report(texts: Mapping[str, Sequence[bytearray]]) -> dict[str, str | li
             report["under_18"] = True
         elif values:
             report[name] = values if name in _SEVERAL else values[0]
+    if report.get("age_group", AgeGroup.AGE_UNKNOWN) != AgeGroup.AGE_UNKNOWN:
+        report["under_18"] = False
     return report

@@ -167,9 +167,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405 and (path := getattr(request.scope.get("route"), "path", None)):
         # The framework names the methods of one route; a path has several.
-        headers["Allow"] = ", ".join(
-            method.upper() for method in request.app.openapi()["paths"].get(path, ("get", "head"))
-        )
+        methods = [method.upper() for method in request.app.openapi()["paths"].get(path, ("get",))]
+        headers["Allow"] = ", ".join([*methods, *(["HEAD"] if "GET" in methods else ())])
     return respond(request, error.status_code, reason, detail, headers=headers)
 
 

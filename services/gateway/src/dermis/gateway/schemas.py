@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import cast
 
-from dermis.gateway.core.listing import Listed, next_cursor
+from dermis.gateway.core.listing import next_cursor
 from dermis.gateway.guidance import guidance
 from dermis.gateway.http import Case, CaseGuidance, CaseImage, CaseList, CaseSummary, Failure
 from dermis.shared.case import NOT_A_MEDICAL_DEVICE, CaseState, Failed, Received, ReceivedImage, Status
 from dermis.shared.ids import made_at
+from dermis.shared.listing import Listed
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport
 

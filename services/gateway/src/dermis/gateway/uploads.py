@@ -1,173 +1,107 @@
-"""Reads request bodies: books each byte, gives each caller a share, and ends a body that comes too slowly."""
+"""Images that are sent ahead of a case: kept for an hour, taken by copying."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive
+from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.problems import BusyError, RefusedError
-from dermis.shared.errors import Kind
+from dermis.gateway.facts import as_json, get_fact
+from dermis.gateway.problems import fault
+from dermis.shared.errors import DermisError
+from dermis.shared.ids import is_id, made_at, new_id
+from dermis.shared.images.formats import CleanImage, Format, ImageHeader
+from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.telemetry import log
+from dermis.shared.uploads import UPLOADS_KEPT_FOR, UploadedImage, UploadPart, upload_key
 
-T = TypeVar("T")
-RETRY_AFTER_SECONDS = 2
+_IMAGE_PARTS: tuple[UploadPart, ...] = ("original", "profile")
+_ALL_PARTS: tuple[UploadPart, ...] = ("uploaded.json", *_IMAGE_PARTS)
+UPLOAD_USED = "UPLOAD_USED"
 
 
-class Pace:
-    """Receives a body, and answers 408 once the client was waited for too long.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUploads:
+    """The uploads of all owners; each sees its own alone."""
 
-    A wait counts against `patience` seconds, which come back as bytes do: no pause may be longer, and no body slower
-    than `least_rate` bytes a second on the whole. `longest` seconds are the end in any case.
-    """
+    store: BlobStore
+    clock: Callable[[], datetime]
 
-    def __init__(self, receive: Receive, *, least_rate: float, patience: float, longest: float) -> None:
-        self._receive = receive
-        self._least_rate = least_rate
-        self._patience = self._left = patience
-        self._longest = longest
-        self._ends: float | None = None
-        self._whole = False
-
-    async def __call__(self) -> Message:
-        if self._whole:
-            return await self._receive()
-        begun = _now()
-        self._ends = begun + self._longest if self._ends is None else self._ends
-        try:
-            async with asyncio.timeout_at(min(begun + self._left, self._ends)):
-                message = await self._receive()
-        except TimeoutError:
-            if self._whole:
-                return await self._receive()
-            raise HTTPException(408, self._detail(), headers={"Connection": "close"}) from None
-        self._left = min(
-            self._patience, self._left - (_now() - begun) + len(message.get("body", b"")) / self._least_rate
+    async def keep(self, image: CleanImage, *, sent_sha256: str, owner: str) -> UploadedImage:
+        """Store an image, then the fact that it is there; on an error nothing of it stays, or the sweep removes it."""
+        header, profile = image.header, image.header.color if isinstance(image.header.color, bytes) else None
+        fact = UploadedImage(
+            upload_id=new_id("upload"),
+            content_type=header.format,
+            width=header.width,
+            height=header.height,
+            orientation=header.orientation,
+            color=None if isinstance(header.color, bytes) else header.color,
+            has_profile=profile is not None,
+            sent_sha256=sent_sha256,
         )
-        self._whole |= not message.get("more_body", False)
-        return message
+        parts: dict[UploadPart, bytes | None] = {"original": image.data, "profile": profile}
+        try:
+            for part, data in {**parts, "uploaded.json": as_json(fact)}.items():
+                if data is not None:
+                    await run_in_threadpool(self.store.put_once, upload_key(owner, fact.upload_id, part), data)
+        except DermisError:
+            with contextlib.suppress(DermisError):
+                await run_in_threadpool(self._delete, owner, fact.upload_id, _ALL_PARTS)
+            raise
+        return fact
 
-    def ends(self) -> None:
-        """Stop measuring the pace: the answer is under way, and only the client's disconnect can still come."""
-        self._whole = True
+    async def show(self, ids: Sequence[str], *, owner: str) -> tuple[UploadedImage, ...]:
+        """Return what is kept of uploads; INVALID, pointing to the first that is unknown, another's or over."""
+        return tuple([await run_in_threadpool(self._show, index, each, owner) for index, each in enumerate(ids)])
 
-    def _detail(self) -> str:
-        return (
-            f"the body came slower than {self._least_rate:,.0f} bytes a second for {self._patience:g} s, or not within "
-            f"{self._longest:g} s; send smaller images, or try again over a better connection"
+    async def read(self, uploads: Sequence[UploadedImage], *, owner: str) -> tuple[CleanImage, ...]:
+        """Return the images of uploads; UPLOAD_USED, pointing to the first that a case has taken."""
+        return tuple([await run_in_threadpool(self._read, index, each, owner) for index, each in enumerate(uploads)])
+
+    async def end(self, uploads: Sequence[UploadedImage], *, owner: str) -> None:
+        """Delete the images of uploads that a case has taken; where that fails, the sweep does so within the hour."""
+        for each in uploads:
+            try:
+                await run_in_threadpool(self._delete, owner, each.upload_id, _IMAGE_PARTS)
+            except DermisError as error:
+                log.warning("a used upload stays until its hour is over", reason=error.reason)
+
+    def discard(self, upload_id: str, *, owner: str) -> None:
+        """Delete an upload; nothing happens if there is none."""
+        if is_id("upload", upload_id):
+            self._delete(owner, upload_id, _ALL_PARTS)
+
+    def _show(self, index: int, upload_id: str, owner: str) -> UploadedImage:
+        pointer, name = f"/uploads/{index}", f"upload {index + 1}"
+        if is_id("upload", upload_id):
+            if self.clock() - UPLOADS_KEPT_FOR >= made_at(upload_id):
+                detail = f"{name}: {upload_id} was kept for an hour, which is over; send the image again"
+                raise fault("UPLOAD_EXPIRED", detail, pointer=pointer)
+            if fact := get_fact(self.store, upload_key(owner, upload_id, "uploaded.json"), UploadedImage):
+                return fact
+        detail = f"{name}: there is no upload {upload_id[:64]!r} of yours; send the image to /v1/uploads and use its id"
+        raise fault("UPLOAD_NOT_FOUND", detail, pointer=pointer)
+
+    def _read(self, index: int, upload: UploadedImage, owner: str) -> CleanImage:
+        try:
+            data = self.store.get(upload_key(owner, upload.upload_id, "original"))
+            color = (
+                self.store.get(upload_key(owner, upload.upload_id, "profile")) if upload.has_profile else upload.color
+            )
+        except BlobNotFound:
+            detail = f"upload {index + 1}: a case has taken {upload.upload_id} already; send the image again"
+            raise fault(UPLOAD_USED, detail, pointer=f"/uploads/{index}") from None
+        header = ImageHeader(
+            format=Format(upload.content_type),
+            width=upload.width,
+            height=upload.height,
+            orientation=upload.orientation,
+            color=color,
         )
+        return CleanImage(header=header, data=data)
 
-
-class Upload:
-    """One body: what it holds is booked as it comes, until the block of `Uploads.open` ends."""
-
-    def __init__(self, uploads: "Uploads", caller: str, *, by_key: bool) -> None:
-        self.caller = caller
-        self.by_key = by_key
-        self.bytes = 0
-        self._uploads = uploads
-        self._reading: asyncio.Timeout | None = None
-        self._gave_way = False
-
-    async def read(self, reading: Awaitable[T]) -> T:
-        """Return what `reading` does; BusyError if it had to give way meanwhile."""
-        try:
-            async with asyncio.timeout(None) as self._reading:
-                return await reading
-        except TimeoutError:
-            raise _busy() from None
-        finally:
-            self._reading = None
-
-    async def booked(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield the stream's chunks once there is room for them."""
-        async for chunk in stream:
-            self._uploads.book(self, len(chunk))
-            yield chunk
-
-    @property
-    def may_give_way(self) -> bool:
-        return self._reading is not None and not self._gave_way
-
-    def give_way(self) -> None:
-        """End the reading at its next await."""
-        self._gave_way = True
-        if self._reading:
-            self._reading.reschedule(_now())
-
-
-class Uploads:
-    """All bodies that are read now, `most_bytes` at most.
-
-    Where there is no room, the largest that is still being read gives way.
-
-    A key has `most_bytes_per_key` of them, an address without a key `most_per_address` bodies (0: any number).
-    """
-
-    def __init__(
-        self, *, most_bytes: int, most_bytes_per_key: int, most_per_address: int, show: Callable[[int], object]
-    ) -> None:
-        self._most_bytes = most_bytes
-        self._most_bytes_per_key = most_bytes_per_key
-        self._most_per_address = most_per_address
-        self._show = show
-        self._open: set[Upload] = set()
-        self._bytes = 0
-
-    @contextlib.contextmanager
-    def open(self, caller: str, *, by_key: bool) -> Iterator[Upload]:
-        """Give a place for a body; EXHAUSTED if the caller has too many."""
-        if (
-            not by_key
-            and self._most_per_address
-            and sum(each.caller == caller for each in self._open) >= self._most_per_address
-        ):
-            raise _too_many(f"this address sends {self._most_per_address} bodies at once; wait for one to end")
-        upload = Upload(self, caller, by_key=by_key)
-        self._open.add(upload)
-        try:
-            yield upload
-        finally:
-            self._open.discard(upload)
-            self._add(upload, -upload.bytes)
-
-    def book(self, upload: Upload, count: int) -> None:
-        """Book `count` more bytes of a body.
-
-        BusyError if there is no room and no larger body, EXHAUSTED beyond the key's share.
-        """
-        if (
-            upload.by_key
-            and count + sum(each.bytes for each in self._open if each.caller == upload.caller)
-            > self._most_bytes_per_key
-        ):
-            raise _too_many(
-                f"this key sends more than {self._most_bytes_per_key:,} bytes at once; wait for a body to end"
-            )
-        while self._bytes > upload.bytes and self._bytes + count > self._most_bytes:
-            largest = max(
-                (each for each in self._open if each.may_give_way), key=lambda each: each.bytes, default=upload
-            )
-            if largest.bytes <= upload.bytes + count:
-                raise _busy()
-            largest.give_way()
-            self._add(largest, -largest.bytes)
-        self._add(upload, count)
-
-    def _add(self, upload: Upload, count: int) -> None:
-        upload.bytes += count
-        self._bytes += count
-        self._show(self._bytes)
-
-
-def _busy() -> BusyError:
-    return BusyError("UPLOADS_BUSY", "too many uploads are being read; come again", retry_after=RETRY_AFTER_SECONDS)
-
-
-def _too_many(detail: str) -> RefusedError:
-    return RefusedError(Kind.EXHAUSTED, "UPLOADS_TOO_MANY", detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    def _delete(self, owner: str, upload_id: str, parts: Sequence[UploadPart]) -> None:
+        for part in parts:
+            self.store.delete(upload_key(owner, upload_id, part))

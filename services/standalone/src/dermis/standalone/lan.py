@@ -62,11 +62,14 @@ def own_address() -> str:
 def make_face(state: Path, *, address: str, port: int, now: datetime | None = None) -> LanFace:
     """Return the face of this machine at `address`, with a certificate that is made where none in `state` fits.
 
-    NOT_FOUND if a package is missing.
+    NOT_FOUND if a package is missing, INVALID for what is no IP address.
     """
     if lacking := extras.missing(("lan",)):
         detail = f"not installed: {', '.join(lacking['lan'])}; {extras.remedy(lacking)}"
         raise DermisError(Kind.NOT_FOUND, "EXTRA_MISSING", detail)
+    if not _is_ip(address):
+        detail = f"--lan-address {address!r} is no IP address; write one of this machine's, such as 192.168.1.20"
+        raise DermisError(Kind.INVALID, "LAN_ADDRESS", detail)
     folder, now = state / "tls", now or datetime.now(UTC)
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     if not _fits(certificate, key, address, now):
@@ -91,6 +94,14 @@ def describe(face: LanFace) -> str:
         f"if its SHA-256 fingerprint is\n{face.fingerprint}\n"
         "Each browser sees its own cases alone. Who is on this network can open the page; Ctrl-C closes it."
     )
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _fits(certificate: Path, key: Path, address: str, now: datetime) -> bool:

@@ -64,8 +64,12 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str], lan: Lan
     host = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK)
     port = _port(environ.get("DERMIS_GATEWAY_PORT", "8080")) or gateway_port
     here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
-    wanted_ports = [("--port", host, port), ("DERMIS_STANDALONE_REDIS_PORT", LOOPBACK, redis_port)]
-    for option, address, wanted in [*wanted_ports, *([("--lan-port", lan.address, lan.port)] if lan else [])]:
+    wanted_ports = [("--host", host, "--port", port), ("", LOOPBACK, "DERMIS_STANDALONE_REDIS_PORT", redis_port)]
+    wanted_ports += [("--lan-address", lan.address, "--lan-port", lan.port)] if lan else []
+    for host_option, address, option, wanted in wanted_ports:
+        if not is_free(address, 0):
+            detail = f"{host_option} {address!r} is no address of this machine; name one that it has, or 127.0.0.1"
+            raise DermisError(Kind.INVALID, "ADDRESS", detail)
         if not is_free(address, wanted):
             raise DermisError(
                 Kind.CONFLICT,

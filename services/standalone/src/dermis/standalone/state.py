@@ -26,7 +26,7 @@ class Running(BaseModel):
 def make_folder(folder: Path) -> None:
     """Make the state folder, or one in it, for its owner alone: images of people are kept below.
 
-    UNAVAILABLE if it can't be made.
+    INVALID if it never can be made, UNAVAILABLE if it can't now.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,9 +72,9 @@ def find_running(state: Path) -> Running | None:
 
 
 def _unusable(folder: Path, fault: OSError) -> DermisError:
-    return DermisError(
-        Kind.UNAVAILABLE, "STATE", f"state folder {folder}: {fault.strerror}; name another one with --state"
-    )
+    lasts = isinstance(fault, FileExistsError | NotADirectoryError | PermissionError)
+    kind = Kind.INVALID if lasts else Kind.UNAVAILABLE
+    return DermisError(kind, "STATE", f"state folder {folder}: {fault.strerror}; name another one with --state")
 
 
 def _lock(descriptor: int, *, tries: int = 1) -> bool:

@@ -5,6 +5,7 @@ holds R weightings of the N cases at once, and each measure returns [R]. docs/ex
 means and where it is from.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,8 @@ class Judged:
 
     Calibrated `probabilities` [N,K], `labels` [N], `target` [N,K], `sets` bool[N,K], `answered` bool[N].
 
-    `fold` [N]: whose model spoke; only cases of one fold are ranked against each other.
+    `fold` [N]: whose model spoke; only cases of one fold are ranked against each other. `reasons` [N]: why each got no
+    answer, "" where it got one; None where nothing was decided.
     """
 
     probabilities: Floats
@@ -39,6 +41,7 @@ class Judged:
     sets: Hits
     answered: Hits
     fold: Ints
+    reasons: tuple[str, ...] | None = None
 
     @classmethod
     def undecided(cls, probabilities: Floats, *, labels: Ints, target: Floats, fold: Ints) -> "Judged":
@@ -57,6 +60,7 @@ class Judged:
             sets=self.sets[here],
             answered=self.answered[here],
             fold=self.fold[here],
+            reasons=None if self.reasons is None else tuple(itertools.compress(self.reasons, here)),
         )
 
 

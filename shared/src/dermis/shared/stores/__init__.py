@@ -1,5 +1,6 @@
 """Object stores by URL."""
 
+import contextlib
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -24,7 +25,7 @@ def open_source(url: str) -> BlobStore:
     INVALID as for `open_store`.
     """
     if match := _FILE.fullmatch(url):
-        return DiskStore(Path(unquote(match[1])), links=False)
+        return DiskStore(_folder(match[1], url), links=False)
     return open_store(url)
 
 
@@ -42,15 +43,24 @@ def _place(url: str) -> tuple[str, ...]:
 
 
 def open_store(url: str) -> BlobStore:
-    """Open the store at `file:///folder`, `gs://bucket` or `gs://bucket/prefix`; INVALID for any other URL.
+    """Open the store at `file:///folder`, `gs://bucket` or `gs://bucket/prefix`; INVALID for another URL, or a file's.
 
     `?anonymous=true` is for a public bucket: no credentials are looked for. A gs:// store connects on first use.
     """
     if match := _FILE.fullmatch(url):
-        return DiskStore(Path(unquote(match[1])))
+        return DiskStore(_folder(match[1], url))
     if match := _GS.fullmatch(url):
         from dermis.shared.stores.gcs import GcsStore  # here, as file:// should not pay a second of imports
 
         prefix = unquote(match[2] or "").strip("/")
         return GcsStore(match[1], prefix=prefix and checked(prefix), anonymous=bool(match[3]))
     raise DermisError(Kind.INVALID, "STORE_URL", f"store URL {url!r} is not understood; use {URL_FORMS}")
+
+
+def _folder(path: str, url: str) -> Path:
+    """Return the folder of a file:// URL's path, which may not be there yet."""
+    folder = Path(unquote(path))
+    with contextlib.suppress(OSError):  # what can't be looked at, the first use tells better
+        if file := next((place for place in (folder, *folder.parents) if place.is_file()), None):
+            raise DermisError(Kind.INVALID, "STORE_URL", f"store URL {url!r}: {file} is a file; name a folder")
+    return folder

@@ -35,7 +35,9 @@ def _faults() -> Iterator[None]:
         yield
     except (IsADirectoryError, NotADirectoryError) as fault:
         raise DermisError(
-            Kind.INVALID, "BLOB_KEY", "on disk no key may be the beginning of another and a slash"
+            Kind.INVALID,
+            "BLOB_KEY",
+            "a folder lies where this key needs a file, or a file where it needs a folder; use another key",
         ) from fault
     except OSError as fault:
         if fault.errno in _FULL:

@@ -40,7 +40,7 @@ from dermis.shared import options
 @click.option("--shard-size", type=click.IntRange(1, 1000), default=16, show_default=True, help="Images of one task.")
 @click.option(
     "--resend-after",
-    type=float,
+    type=options.SECONDS,
     default=60,
     show_default=True,
     help="Seconds without a result until shards are sent again.",

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dermis.data.data_source import SCIN
 from dermis.data.embeddings import read_embeddings
 from dermis.data.images.near_duplicates import grouped, near_pairs, similar_pairs
 from dermis.data.images.tables import owners_of, read_images
@@ -57,11 +58,12 @@ def write_duplicates(
     tables_of_groups = _tables(pairs, group, owners, has_cases=side is not None)
     sheet = _sheet(names, group, pairs, open_store(source)) if source else []
     facts = {
-        "ReportTable": table.name,
+        "Table": table.name,
         "Images": f"{len(frame):,}",
         "Hamming radius": f"{radius} of 64 bits",
-        "An earlier project's count": EARLIER_COUNT,
     }
+    if side and side.name == SCIN:
+        facts["An earlier project's count"] = EARLIER_COUNT
     if embeddings:
         facts["Embeddings"] = f"{embeddings.name}, cosine of at least {cosine:g}"
     report = Report(name="duplicates", title="Images: near-duplicates", facts=facts, tables=[*tables_of_groups, *sheet])

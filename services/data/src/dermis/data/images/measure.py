@@ -29,9 +29,9 @@ from dermis.data.images.shards import (
 from dermis.data.images.tables import ImageTable, image_tables, images_frame, with_cases
 from dermis.data.mapping import CONDITION, MONK_BIN, DataSide, open_side
 from dermis.data.report.pictures import picture
-from dermis.data.report.plots import words
 from dermis.data.report.report import Report, write_report
 from dermis.data.report.table import ReportTable
+from dermis.data.report.words import words
 from dermis.data.scin.attributes import Answers
 from dermis.data.scin.select import fields, parse_where, select
 from dermis.shared.errors import DermisError, Kind

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dermis.data.data_source import SCIN
 from dermis.data.mapping import CONDITION, DataSide
+from dermis.data.profile.flow import mapped_flow, scin_flow
 from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import (
     MONK_BINS,
@@ -36,14 +38,14 @@ PUBLISHED = {
     "Distinct images listed more than once": 15,
     "Listings of those": 42,
 }
-"""Counts of the whole release 1.0.0, so that a reader sees whether a copy is the whole."""
+"""Counts of SCIN's whole release 1.0.0, so that a reader sees whether a copy is the whole."""
 
 
 def profile(tables: ScinTables, labels: Labels) -> list[ReportTable]:
     """Return every table of the profile of `tables` under the policy of `labels`, in reading order."""
     cases = tables.cases
     return [
-        *_extent(cases, labels),
+        *_extent(tables, labels),
         *(_by_attribute("Whose skin", name, attribute, attribute.read(cases)) for name, attribute in WHO.items()),
         _all_estimates(cases),
         *(
@@ -70,6 +72,7 @@ def mapped_profile(side: DataSide) -> list[ReportTable]:
     sections = {"Whose skin": WHO, "What contributors report": REPORTED}
     return [
         ReportTable(name="overview", section="Extent", title="Cases and images", frame=overview),
+        *([mapped_flow(side)] if CONDITION in side.answers else []),
         _bars("images_per_case", "Extent", "Images per case", per_case, ("1", "2", "3")),
         *(
             _by_attribute(section, name, attribute, side.answers[name], note=side.notes.get(name, ""))
@@ -94,8 +97,8 @@ def _mapped_labels(conditions: Answers) -> ReportTable:
     )
 
 
-def _extent(cases: pd.DataFrame, labels: Labels) -> list[ReportTable]:
-    section = "Extent"
+def _extent(tables: ScinTables, labels: Labels) -> list[ReportTable]:
+    section, cases = "Extent", tables.cases
     images = [
         (case_id, key) for case_id, listed in zip(cases["case_id"], cases["images"], strict=True) for key, _ in listed
     ]
@@ -120,11 +123,13 @@ def _extent(cases: pd.DataFrame, labels: Labels) -> list[ReportTable]:
         "Shot types without an image": int(cases["loose_shot_types"].sum()),
     }
     overview = pd.DataFrame(measures.items(), columns=["measure", "n"])
-    overview["whole release 1.0.0"] = pd.array([PUBLISHED.get(measure) for measure in measures], dtype="Int64")
+    if set(tables.original["source"]) == {SCIN}:
+        overview["whole release 1.0.0"] = pd.array([PUBLISHED.get(measure) for measure in measures], dtype="Int64")
     per_case = [(str(len(listed)),) for listed in cases["images"]]
     shots = [(shot or NO_RESPONSE,) for listed in cases["images"] for _, shot in listed]
     return [
         ReportTable(name="overview", section=section, title="Cases and images", frame=overview),
+        scin_flow(cases, labels),
         _bars("images_per_case", section, "Images per case", per_case, ("1", "2", "3")),
         _bars("shot_types", section, "Shot types", shots, tuple(ShotType), note="Share of images listed."),
     ]

@@ -3,15 +3,16 @@
 import numpy as np
 import simplejpeg
 
+from dermis.data.dataset import ImageSource
 from dermis.data.report.table import Picture
 from dermis.shared.errors import DermisError
-from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.ports import BlobNotFound
 from dermis.worker.core import decode, prepare
 
 THUMBNAIL = 160
 
 
-def picture(source: BlobStore, key: str, caption: str) -> Picture | None:
+def picture(source: ImageSource, key: str, caption: str) -> Picture | None:
     """Return an image as a thumbnail; None if it was taken away or replaced by what is no image since it was listed."""
     try:
         small = prepare.shrink(decode.decode(source.get(key)).image, THUMBNAIL)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from dermis.data.report.plots import draw, words
+from dermis.data.report.plots import draw
 from dermis.data.report.table import ReportTable
+from dermis.data.report.words import words
 
 NOTICE = (
     "Intervals are 95 %: Wilson score intervals for shares, others as the table says. An answer that was not given is "
@@ -100,7 +101,7 @@ def _anchor(name: str) -> str:
 
 def _article(table: ReportTable) -> str:
     chart = draw(table)
-    numbers = f'<div class="scroll" tabindex="0">{_html_table(table.frame)}</div>'
+    numbers = f'<div class="scroll" tabindex="0">{_html_table(table.frame, table.n_min)}</div>'
     if table.chart == "scatter":
         numbers = ""
     elif chart or len(table.frame) > 2 * _SHORT:
@@ -122,7 +123,7 @@ def _sheet(table: ReportTable) -> str:
     return f'<div class="sheet">{figures}</div>' if figures else ""
 
 
-def _html_table(frame: pd.DataFrame) -> str:
+def _html_table(frame: pd.DataFrame, n_min: int) -> str:
     percent = set() if "estimate" in frame else _SHARES
     cells = pd.DataFrame(
         {str(name): [_text(value, percent=str(name) in percent) for value in frame[name]] for name in frame.columns}
@@ -136,13 +137,14 @@ def _html_table(frame: pd.DataFrame) -> str:
     head = "".join(
         f'<th scope="col"{_class(name, numeric)}>{escape(name.replace("_", " "))}</th>' for name in cells.columns
     )
+    few = frame["n"] < n_min if n_min else [False] * len(frame)
     body = "".join(
-        "<tr>"
+        ('<tr class="few">' if grey else "<tr>")
         + "".join(
             f"<td{_class(name, numeric)}>{escape(cell)}</td>" for name, cell in zip(cells.columns, row, strict=True)
         )
         + "</tr>"
-        for row in cells.itertuples(index=False)
+        for grey, row in zip(few, cells.itertuples(index=False), strict=True)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -16,9 +16,9 @@ from dermis.data.embeddings import Embeddings, read_embeddings
 from dermis.data.images.tables import owners_of
 from dermis.data.mapping import DataSide
 from dermis.data.report.pictures import picture
-from dermis.data.report.plots import words
 from dermis.data.report.report import Report, write_report
 from dermis.data.report.table import Picture, ReportTable
+from dermis.data.report.words import words
 from dermis.data.space.sorting import Ints, case_vectors, nearest
 from dermis.data.space.tables import Space, answers_of, farthest, medoids, neighbours_of, space_tables
 from dermis.data.split.groups import connected, links_of

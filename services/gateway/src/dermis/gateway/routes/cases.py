@@ -9,24 +9,26 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.body import read_json
+from dermis.gateway.body import read_case, read_json
 from dermis.gateway.convert import NewCase, digest_of, new_case_of, upload_ids_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
 from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
-from dermis.gateway.image_uploads import UPLOAD_USED
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, PREPARED_IMAGE, SHOWN, TAKEN_IN, problems
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
-from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, fold
+from dermis.gateway.uploads import UPLOAD_USED
+from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, Status, fold
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.listing import Filter, Order
 
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
@@ -69,15 +71,21 @@ async def submit_case(
     )
     await still_valid()
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
+    if not new:
+        headers["Idempotent-Replayed"] = "true"
     return _case_response(request, state, status_code=200 if state.closed else 202, headers=headers)
 
 
-@router.get("", summary="List cases, the oldest first", responses=problems(403, 422, 503))
+@router.get("", summary="List cases", responses=problems(403, 422, 503))
 async def list_cases(
     parts: PartsOf,
     owner: Owner,
     cursor: Cursor = "",
     limit: Limit = 20,
+    order: Annotated[Order, Query(description="by when cases were received")] = Order.OLDEST,
+    status: Annotated[list[Status] | None, Query(max_length=len(Status), description="cases of these alone")] = None,
+    received_from: Annotated[AwareDatetime | None, Query(description="cases received then or later")] = None,
+    received_before: Annotated[AwareDatetime | None, Query(description="cases received earlier")] = None,
 ) -> CaseList:
     if owner == PUBLIC_OWNER and not parts.settings.list_public:
         detail = (
@@ -86,7 +94,11 @@ async def list_cases(
         )
         raise DermisError(Kind.PERMISSION, "LISTING_OFF", detail)
     after = place_of(cursor, kind="case")
-    return list_of(await run_in_threadpool(parts.pipeline.page, owner=owner, after=after, size=limit + 1), limit)
+    wanted = Filter(statuses=status or (), start=received_from, end=received_before)
+    page = parts.pipeline.page
+    return list_of(
+        await run_in_threadpool(page, owner=owner, after=after, size=limit + 1, order=order, wanted=wanted), limit
+    )
 
 
 @router.get("/{case_id}", summary="Show a case", response_model=Case, responses={**SHOWN, **problems(404, 422, 503)})
@@ -191,7 +203,7 @@ async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: W
 async def _take_in(request: Request, parts: Dependencies, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
     pipeline, line = parts.pipeline, request.scope[CALLER_KEY].line
-    async with parts.upload(request, CASE_FORM) as form:
+    async with parts.form(request, CASE_FORM, read=read_case) as form:
         uploads = await pipeline.uploads.show(upload_ids_of(form), owner=owner)
         retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form, uploads)) if key else None
         try:

@@ -27,5 +27,5 @@ async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -
 
 
 async def _take_in(request: Request, parts: Dependencies) -> CleanImage:
-    async with parts.upload(request, IMAGE_FORM) as form:
+    async with parts.form(request, IMAGE_FORM) as form:
         return await run_in_threadpool(new_image_of, form, IMAGE_FORM)

@@ -101,7 +101,7 @@ async def submit_plain_form(request: Request, parts: PartsOf, owner: WritingOwne
     await parts.check_room()
     await parts.admit(request)
     line = request.scope[CALLER_KEY].line
-    async with parts.upload(request, PLAIN_FORM) as form:
+    async with parts.form(request, PLAIN_FORM) as form:
         case = await run_in_threadpool(new_case_of, case_form_of(form))
         received = await parts.pipeline.submit(case, owner=owner, line=line)
     await parts.enqueue(received, request)

@@ -46,5 +46,5 @@ async def delete_upload(upload_id: str, parts: PartsOf, owner: WritingOwner) -> 
 
 async def _take_in(request: Request, parts: Dependencies) -> tuple[CleanImage, str]:
     """Return the image without its metadata, and the SHA-256 of what was sent."""
-    async with parts.upload(request, BODY_RULES, read=read_image) as form:
+    async with parts.form(request, BODY_RULES, read=read_image) as form:
         return await run_in_threadpool(new_image_of, form, BODY_RULES), hashlib.sha256(form.images[0]).hexdigest()

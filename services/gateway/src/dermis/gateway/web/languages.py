@@ -9,6 +9,14 @@ LANGUAGES = ("en", "es")
 """The first is spoken where none that a person reads is known."""
 
 
+@cache
+def condition_names(language: str) -> dict[str, str]:
+    """Return what people read of conditions in a language, by the names that models use, where that is another name."""
+    path = Path(__file__).parent / f"assets/guidance.{language}.json"
+    names = {key.removeprefix("name."): text for key, text in texts(language).items() if key.startswith("name.")}
+    return names | (json.loads(path.read_text(encoding="utf-8"))["names"] if path.exists() else {})
+
+
 class Texts(dict[str, str]):
     """One language's catalogue: a text by its key, `{name}` standing for a value."""
 

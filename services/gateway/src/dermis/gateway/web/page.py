@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from dermis.gateway.schemas import case_of
 from dermis.gateway.settings import GatewaySettings
-from dermis.gateway.web.languages import LANGUAGES, language_of, likings, texts
+from dermis.gateway.web.languages import LANGUAGES, condition_names, language_of, likings, texts
 from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
 from dermis.shared.case import CaseState, Consent
@@ -140,7 +140,9 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
 def plain_case_page(request: Request, state: CaseState, *, read_only: bool = False) -> HTMLResponse:
     """Return what there is to say of a case, for a browser without scripts; to erase it is offered to its owner."""
     settings: GatewaySettings = request.app.state.parts.settings
+    language, _ = _spoken(request)
     values: dict[str, Any] = {"case": case_of(state, read_only=read_only), "closed": state.closed}
+    values["condition_names"] = condition_names(language)
     return respond(request, "plain.html", emergency_number=settings.emergency_number, **values)
 
 

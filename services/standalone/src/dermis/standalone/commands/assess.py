@@ -13,6 +13,7 @@ from dermis.client import ApiError, Case, Client, ShotType
 from dermis.shared.api_keys import id_of
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.options import SECONDS
 from dermis.standalone.answers_file import read_answers
 from dermis.standalone.commands import options
 from dermis.standalone.core.answers import as_sent, from_settings, self_report
@@ -22,7 +23,11 @@ from dermis.standalone.temporary_run import temporary_run
 
 @click.command("assess", short_help="Put photos and answers through a running dermis.")
 @click.argument(
-    "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+    "images",
+    metavar="PHOTOS...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
 )
 @click.option(
     "--answers",
@@ -41,7 +46,7 @@ from dermis.standalone.temporary_run import temporary_run
     "shot_types",
     multiple=True,
     type=click.Choice(get_args(ShotType), case_sensitive=False),
-    help="Shot type of each image, in their order.",
+    help="Shot type of each photo, in their order.",
 )
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the gateway is.")
 @options.model
@@ -51,12 +56,12 @@ from dermis.standalone.temporary_run import temporary_run
     help="File that holds an API key: on the command line other users could see it.",
 )
 @click.option(
-    "--timeout", "timeout_s", type=float, default=120, show_default=True, help="Seconds to wait for the outcome."
+    "--timeout", "timeout_s", type=SECONDS, default=120, show_default=True, help="Seconds to wait for the outcome."
 )
 @click.option(
     "--heatmaps",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to save heatmaps in, PNGs to lay over the images.",
+    help="Folder to save heatmaps in, PNGs to lay over the photos.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the case as the API gives it.")
 def command(
@@ -71,12 +76,12 @@ def command(
     heatmaps: Path | None,
     as_json: bool,
 ) -> None:
-    """Put 1 to 3 IMAGES of one skin concern, with a self-report, through a running dermis.
+    """Put 1 to 3 PHOTOS of one skin concern, with a self-report, through a running dermis.
 
     With --model nothing has to run: all parts are started in a temporary folder with that model, and stopped.
 
     \b
-    Exit code: 0 differential, 3 abstention, 4 rejection (no image was usable),
+    Exit code: 0 differential, 3 abstention, 4 rejection (no photo was usable),
     5 failed or not finished in time, 2 wrong use or a problem, 75 a problem that may pass.
 
     \b
@@ -88,12 +93,12 @@ def command(
       dermis assess arm.jpg --heatmaps ./heatmaps
     """
     if len(images) > MAX_IMAGES:
-        raise DermisError(Kind.INVALID, "IMAGE_COUNT", f"there are {len(images)} images; give 1 to {MAX_IMAGES}")
+        raise DermisError(Kind.INVALID, "IMAGE_COUNT", f"there are {len(images)} photos; give 1 to {MAX_IMAGES}")
     if shot_types and len(shot_types) != len(images):
         raise DermisError(
             Kind.INVALID,
             "SHOT_TYPES",
-            f"there are {len(shot_types)} shot types for {len(images)} images; give one for each, or none",
+            f"there are {len(shot_types)} shot types for {len(images)} photos; give one for each, or none",
         )
     report = self_report(
         {**(read_answers(answers) if answers else {}), **from_settings(settings)}, source=str(answers or "--set")
@@ -135,4 +140,4 @@ def _save_heatmaps(client: Client, case: Case, folder: Path) -> None:
     for heatmap in case.outcome.heatmaps if case.outcome else ():
         path = folder / f"{case.id}-image-{heatmap.n}-place-{heatmap.place}.png"
         path.write_bytes(client.heatmap(case.id, heatmap.n, condition=heatmap.condition))
-        click.echo(f"{path}: what speaks for {heatmap.condition} in image {heatmap.n}", err=True)
+        click.echo(f"{path}: what speaks for {heatmap.condition} in photo {heatmap.n}", err=True)

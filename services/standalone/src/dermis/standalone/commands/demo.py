@@ -5,6 +5,7 @@ import time
 import click
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.options import SECONDS
 from dermis.standalone import demo
 from dermis.standalone.core.render import render, stages
 from dermis.standalone.temporary_run import temporary_run
@@ -14,7 +15,7 @@ from dermis.standalone.temporary_run import temporary_run
 @click.option(
     "--timeout",
     "timeout_s",
-    type=float,
+    type=SECONDS,
     default=90,
     show_default=True,
     help="Seconds that start and case may take together.",

@@ -45,7 +45,9 @@ def reopen(store: BlobStore, case_id: str, owner: str, *, now: datetime) -> Asse
     """Put the marker of a failed case's next attempt and return its job; CONFLICT if the case has not failed."""
     if not is_id("case", case_id):
         raise DermisError(
-            Kind.INVALID, "CASE_ID", f"{case_id!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza"
+            Kind.INVALID,
+            "CASE_ID",
+            f"CASE_ID {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza",
         )
     folder = case_key(owner, case_id)
     if not _is_there(store, fact_key(owner, case_id, "received")):

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dermis.shared.options import SECONDS
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
 from dermis.standalone.lan import describe, make_face, own_address
@@ -25,12 +26,12 @@ from dermis.standalone.supervisor import Supervisor
 @options.port
 @options.model
 @click.option(
-    "--wait", "wait_s", type=float, default=60, show_default=True, help="Seconds that the parts get to become ready."
+    "--wait", "wait_s", type=SECONDS, default=60, show_default=True, help="Seconds that the parts get to become ready."
 )
 @click.option(
     "--drain",
     "drain_s",
-    type=float,
+    type=SECONDS,
     default=40,
     show_default=True,
     help="Seconds that the parts get to finish their work.",

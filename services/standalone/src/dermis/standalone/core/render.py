@@ -48,7 +48,7 @@ def _image(image: Mapping[str, Any]) -> Iterator[str]:
     quality = image.get("quality") or {}
     verdict = quality.get("verdict", "not assessed")
     reasons = f" ({', '.join(quality['reasons'])})" if quality.get("reasons") else ""
-    yield f"image {image['n']}  {image['width']} x {image['height']}  {verdict}{reasons}"
+    yield f"photo {image['n']}  {image['width']} x {image['height']}  {verdict}{reasons}"
     for advice in quality.get("advice", ()):
         yield f"         {advice}"
 
@@ -62,19 +62,21 @@ def _outcome(outcome: Mapping[str, Any]) -> Iterator[str]:
     yield outcome["kind"] + (f": {outcome['reason']}" if outcome.get("reason") else "")
     if answer := outcome.get("grouped_answer"):
         yield from _grouped(answer)
-    ranked = outcome["differential"]
+    ranked, answered = outcome["differential"], outcome["kind"] == "DIFFERENTIAL"
+    if ranked and not answered:
+        yield "what the model thought of, not to be relied on:"
     width = max((len(entry["name"]) for entry in ranked[:_MOST_CONDITIONS]), default=0)
     for entry in ranked[:_MOST_CONDITIONS]:
-        mark = "*" if entry["in_prediction_set"] else " "
+        mark = "*" if answered and entry["in_prediction_set"] else " "
         yield f"  {mark} {entry['name']:<{width}}  {entry['probability']:.3f}  {bar(entry['probability'])}".rstrip()
     if len(ranked) > _MOST_CONDITIONS:
         yield f"    and {len(ranked) - _MOST_CONDITIONS} more"
-    if ranked and outcome.get("coverage"):
+    if answered and outcome.get("coverage"):
         yield f"  * prediction set, made to hold the condition in {outcome['coverage']:.0%} of cases"
     if model := outcome.get("model"):
         meaning = "; its answers have no clinical meaning" if model["purpose"] == "demo" else ""
         yield f"model {model['name']} version {model['version']}, purpose: {model['purpose']}{meaning}"
-    if measured := outcome.get("measured"):
+    if answered and (measured := outcome.get("measured")):
         yield from _measured(measured)
     if shares := outcome.get("answer_shares"):
         yield from _shares(shares)

@@ -7,14 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from dermis.data.dataset import Dataset
 from dermis.shared.manifest import Condition
 from dermis.trainer.benchmarks.cross_validation import EVERYTHING, SEED, Contender, Input
+from dermis.trainer.benchmarks.regression import fit_regression
 from dermis.trainer.config import Config, changed
 from dermis.trainer.evaluation.predict import predict_uncalibrated
 from dermis.trainer.evaluation.predictions import SERVED
@@ -39,20 +36,13 @@ def regression(
 ) -> Contender:
     """Return multinomial logistic regression on rows [N,D] of the cases, against the reference differential.
 
-    A case stands once for each condition that it names, with that weight. `strengths`: inverse strengths of L2.
+    `strengths`: inverse strengths of L2 to choose from.
     """
 
     def fit(strength: float, training: Dataset, tested: Dataset) -> Floats:
         target, _ = targets(training.samples, conditions)
-        cases, labels = np.nonzero(target)
-        scaler = StandardScaler() if standardised else "passthrough"
-        model = make_pipeline(scaler, LogisticRegression(C=strength, max_iter=2000))
-        with threadpool_limits(1):
-            weights = {"logisticregression__sample_weight": target[cases, labels]}
-            model.fit(rows_of(training)[cases], labels, **weights)
-            probabilities = np.zeros((len(tested), len(conditions)))
-            probabilities[:, model.classes_] = model.predict_proba(rows_of(tested))
-        return probabilities
+        predict = fit_regression(rows_of(training), target, strength=strength, standardised=standardised)
+        return predict(rows_of(tested))
 
     return Contender(name=name, fit=fit, choices=tuple(strengths), sees=sees, settings=f"standardised {standardised}")
 
@@ -101,7 +91,7 @@ def case_model(
     def loss(choice: Any, training: Dataset, checked: Dataset) -> float:
         parts = Parts(train=training, calibration=checked, test=checked, validation=checked)
         chosen = changed(config, settings_of(choice, training))
-        return fit_model(chosen, parts, conditions, workspace)[1]["validation_loss"]
+        return fit_model(chosen, parts, conditions, workspace)[1][-1].metrics["validation_loss"]
 
     settings = f"{config} {stops_early}"
     return Contender(name=name, choices=tuple(choices), fit=fit, loss=loss, sees=sees, settings=settings)

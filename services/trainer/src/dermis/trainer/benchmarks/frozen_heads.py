@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.metrics import recall_score
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +16,7 @@ from dermis.trainer.benchmarks.features import Block, FrozenFeatures
 from dermis.trainer.metrics import Floats
 from dermis.trainer.model.feature_schema import every_answer
 from dermis.trainer.model.inputs import features, targets
+from dermis.trainer.training.logistic_regression import fit_logistic_regression
 
 PENALTIES = (3e-4, 1e-4, 3e-5)
 """Strengths of L2 on weights of features that are standardised and share one unit of variance within a block."""
@@ -68,12 +68,9 @@ class Heads:
     def _fit(self, recipe: Recipe, training: Dataset, tested: Dataset) -> Floats:
         space = self._space(recipe, training, tested)
         target, _ = targets(training.samples, self._conditions)
-        with threadpool_limits(1):
-            weightings = resampled([sample.group for sample in training.samples], recipe.heads)
-            logits: Floats = np.mean(
-                [fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0
-            )
-            return logits
+        weightings = resampled([sample.group for sample in training.samples], recipe.heads)
+        logits: Floats = np.mean([fit_head(space, target, weights, recipe.penalty) for weights in weightings], axis=0)
+        return logits
 
     def _space(self, recipe: Recipe, training: Dataset, tested: Dataset) -> RowSpace:
         ids = (tuple(sample.id for sample in part.samples) for part in (training, tested))
@@ -121,23 +118,19 @@ def fit_head(space: RowSpace, target: Floats, weights: Floats, penalty: float) -
 
     The search is in the unit of each direction's curvature, so that it needs few steps.
     """
-    rows, share = space.training, weights[:, None] / weights.sum()
+    rows = space.training
     unit = 1 / np.sqrt((rows**2).sum(0) / (4 * len(rows)) + penalty)
-    scaled, shape = rows * unit, (rows.shape[1] + 1, target.shape[1])
-
-    def loss(flat: Floats) -> tuple[float, Floats]:
-        weight, bias = np.split(flat.reshape(shape), [shape[0] - 1])
-        log = log_softmax(scaled @ weight + bias, axis=1)
-        off = share * (np.exp(log) - target)
-        shrunk = (penalty * unit**2)[:, None] * weight
-        gradient = np.vstack([scaled.T @ off + shrunk, off.sum(0)])
-        return -float((share * target * log).sum()) + float((shrunk * weight).sum()) / 2, gradient.ravel()
-
-    start = np.zeros(shape)
-    start[-1] = np.log((share * target).sum(0) + 1e-6)
-    solved = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200, "ftol": 1e-7})
-    weight, bias = np.split(solved.x.reshape(shape), [shape[0] - 1])
-    return np.asarray((space.tested * unit) @ weight + bias)
+    start = np.zeros((rows.shape[1] + 1, target.shape[1]))
+    start[-1] = np.log(np.average(target, axis=0, weights=weights) + 1e-6)
+    fitted, _ = fit_logistic_regression(
+        rows * unit,
+        target,
+        weights * (len(weights) / weights.sum()),
+        l2=penalty / 2 * unit[:, None] ** 2,
+        start=start,
+        options={"maxiter": 200, "ftol": 1e-7},
+    )
+    return np.asarray((space.tested * unit) @ fitted[:-1] + fitted[-1])
 
 
 def frozen_head(

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold
 
@@ -19,6 +18,7 @@ from dermis.data.samples import NOT_GIVEN, Sample
 from dermis.shared.errors import DermisError
 from dermis.shared.vocabulary import ScinAnswers
 from dermis.trainer import metrics as measures
+from dermis.trainer.benchmarks.regression import fit_regression
 from dermis.trainer.evaluation.intervals import with_interval
 from dermis.trainer.metrics import Floats, Ints
 from dermis.trainer.model.feature_schema import every_answer
@@ -83,29 +83,17 @@ def out_of_fold(rows: Floats, dataset: Dataset, target: Floats) -> Floats:
     for fold in range(FOLDS):
         kept, tested = folds != fold, folds == fold
         losses = {c: inner_loss(rows[kept], target[kept], groups[kept], c) for c in STRENGTHS}
-        whole[tested] = fit_regression(rows[kept], target[kept], min(losses, key=losses.__getitem__))(rows[tested])
+        strength = min(losses, key=losses.__getitem__)
+        whole[tested] = fit_regression(rows[kept], target[kept], strength=strength)(rows[tested])
     return whole
 
 
 def inner_loss(rows: Floats, target: Floats, groups: Ints, strength: float) -> float:
-    folds = GroupKFold(INNER_FOLDS).split(rows, groups=groups)
-    lost = [
-        -(target[checked] * np.log(np.maximum(fit_regression(rows[kept], target[kept], strength)(rows[checked]), 1e-9)))
-        for kept, checked in folds
-    ]
-    return float(sum(part.sum() for part in lost))
-
-
-def fit_regression(rows: Floats, target: Floats, strength: float) -> Callable[[Floats], Floats]:
-    cases, labels = np.nonzero(target)
-    model = LogisticRegression(C=strength, max_iter=2000).fit(rows[cases], labels, sample_weight=target[cases, labels])
-
-    def predict(tested: Floats) -> Floats:
-        probabilities = np.zeros((len(tested), target.shape[1]))
-        probabilities[:, model.classes_] = model.predict_proba(tested)
-        return probabilities
-
-    return predict
+    loss = 0.0
+    for kept, checked in GroupKFold(INNER_FOLDS).split(rows, groups=groups):
+        predicted = fit_regression(rows[kept], target[kept], strength=strength)(rows[checked])
+        loss -= float((target[checked] * np.log(np.maximum(predicted, 1e-9))).sum())
+    return loss
 
 
 def table(dataset: Dataset, names: Sequence[str] = tuple(FLOORS)) -> str:

@@ -60,6 +60,7 @@ class Trust:
     malignant: MalignantRule | None = None
     grouped_answers: GroupedAnswers | None = None
     urgency_threshold: float = URGENCY_THRESHOLD
+    urgency_calibrated_on: int | None = None
 
 
 def fit_trust(
@@ -110,6 +111,7 @@ def fit_trust(
         abstention=rule or wanted.abstention,
         grouped_answers=grouped,
         urgency_threshold=urgency_threshold(probabilities, target),
+        urgency_calibrated_on=len(target),
         outliers=outliers[1] if outliers else None,
         outlier_statistics=outliers[0] if outliers else None,
         malignant=malignant_rule(

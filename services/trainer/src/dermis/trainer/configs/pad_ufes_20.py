@@ -66,7 +66,7 @@ ATTRIBUTION = (
 
 def build(data: str, folder: Path, *, cache: Path | None = None, quiet: bool = False) -> None:
     """Build the bundle that ships, of the photos at a store URL or in a folder, in a new folder."""
-    dataset = open_dataset(data, mapping=CONFIG.mapping).labelled()
+    dataset = open_dataset(data, mapping=CONFIG.mapping)
     dataset.check_images()
     lineage = {"config": "pad_ufes_20", "data": dataset.digest}
     with tempfile.TemporaryDirectory() as scratch:

@@ -31,6 +31,7 @@ def at(predictions: Predictions, here: Hits) -> Predictions:
         slices={name: tuple(itertools.compress(values, here)) for name, values in predictions.slices.items()},
         fold=predictions.fold[here],
         texture_score=None if predictions.texture_score is None else predictions.texture_score[here],
+        images=None if predictions.images is None else tuple(itertools.compress(predictions.images, here)),
     )
 
 
@@ -59,6 +60,7 @@ def by_other_folds(manifest: Manifest, predictions: Predictions, wanted: Calibra
             "malignant": trust.malignant,
             "grouped_answers": trust.grouped_answers,
             "urgency_threshold": trust.urgency_threshold,
+            "urgency_calibrated_on": trust.urgency_calibrated_on,
         }
         decided[fold] = manifest.model_copy(update=update)
     return decided
@@ -92,6 +94,7 @@ def decided(
         np.zeros(len(predictions), bool),
         np.zeros(len(predictions), bool),
     )
+    reasons: list[str] = []
     reported = fitzpatrick_types(predictions) if types is None else types
     rows = zip(predictions.raw[SERVED], reported, scores or none, textures or none, strict=True)
     for row, (raw, fitzpatrick, outlier_score, texture_score) in enumerate(rows):
@@ -101,6 +104,7 @@ def decided(
             decision.kind is OutcomeKind.DIFFERENTIAL,
             decision.reason == "OUT_OF_DISTRIBUTION",
         )
+        reasons.append(decision.reason or "")
         for ranked in decision.differential:
             probabilities[row, column[ranked.condition]] = ranked.probability
             sets[row, column[ranked.condition]] = ranked.in_prediction_set
@@ -111,6 +115,7 @@ def decided(
         sets=sets,
         answered=answered,
         fold=predictions.fold,
+        reasons=tuple(reasons),
     )
     return judged, strange if scores or textures else None
 

@@ -1,7 +1,12 @@
 """The worst mistakes of an evaluation: answers of which the model was sure and that no grader named."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from dermis.data.dataset import Dataset
+from dermis.data.report.pictures import picture
+from dermis.data.report.table import Picture
 from dermis.shared.evaluation import Mistake
 from dermis.shared.manifest import Manifest
 from dermis.trainer.evaluation.predictions import Predictions
@@ -28,3 +33,14 @@ def worst_mistakes(manifest: Manifest, predictions: Predictions, judged: Judged)
         )
         for row in rows
     )
+
+
+def mistake_pictures(dataset: Dataset, mistakes: Sequence[Mistake]) -> tuple[Picture, ...]:
+    """Return the first photo of each mistake's case that can be read, small, of the data set that was evaluated."""
+    images = {sample.id: sample.images for sample in dataset.samples}
+    pictures = []
+    for mistake in mistakes:
+        caption = f"{mistake.reference}; answered {mistake.first}, {mistake.probability:.0%} (case {mistake.case})"
+        shown = (picture(dataset.store, key, caption) for key in images.get(mistake.case, ()))
+        pictures.append(next((each for each in shown if each), None))
+    return tuple(each for each in pictures if each)

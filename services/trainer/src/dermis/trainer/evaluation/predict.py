@@ -37,7 +37,7 @@ from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.report import QualityReport, Verdict
 from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config
-from dermis.trainer.evaluation.predictions import Modality, Predictions
+from dermis.trainer.evaluation.predictions import ImageFate, Modality, Predictions
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
 from dermis.worker.core import quality, texture
 from dermis.worker.core.decode import decode
@@ -146,6 +146,7 @@ def predict(
     embeddings: list[Floats] = []
     scores: list[float] = []
     reports: list[tuple[QualityReport, ...]] = []
+    fates: list[tuple[ImageFate, ...]] = []
     lost: dict[Lost, list[str]] = {"missing": [], "undecodable": []}
     with ThreadPoolExecutor(_READERS) as pool:
         for samples in _batches(dataset.samples):
@@ -154,10 +155,12 @@ def predict(
             for (case, _), one in zip(keys, looked, strict=True):
                 if one.lost:
                     lost[one.lost].append(case)
-            images, mask, judged = _slots(
-                samples, iter(looked), size=size, how=bundle.manifest.image_fit, quality_filter=quality_filter
+            of_cases = _of_cases(samples, looked)
+            images, mask, shown = _slots(
+                of_cases, size=size, how=bundle.manifest.image_fit, quality_filter=quality_filter
             )
-            reports += judged
+            reports += [tuple(one.report for one in case) for case in of_cases]
+            fates += shown
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
             embeddings.append(embedding)
@@ -189,6 +192,7 @@ def predict(
         whole,
         slices={**whole.slices, **quality_slices(reports)},
         texture_score=np.array(scores) if bundle.textures else None,
+        images=tuple(fates),
     )
 
 
@@ -216,17 +220,26 @@ def predict_uncalibrated(model: Any, config: Config, dataset: Dataset, condition
         "images alone": softmax(outputs["logits"] - outputs["answers_logits"] + no_answers, axis=1),
         "answers alone": softmax(outputs["answers_logits"], axis=1),
     }
-    return predictions(dataset, conditions, raw, embedding=outputs["embedding"], model=config.name)
+    whole = predictions(dataset, conditions, raw, embedding=outputs["embedding"], model=config.name)
+    return replace(whole, images=tuple(map(_read_or_not, dataset.samples, outputs["image_mask"])))
+
+
+def _read_or_not(sample: Sample, mask: npt.NDArray[np.bool_]) -> tuple[ImageFate, ...]:
+    return tuple("SHOWN" if read else "UNREADABLE" for read in mask[: len(sample.images)])
 
 
 def keras_outputs(model: Any, config: Config, dataset: Dataset, *, names: Sequence[str]) -> dict[str, Floats]:
-    """Return some outputs [N,...] of a trained Keras model; no more than a batch of images is in memory at once."""
-    rows: dict[str, list[Floats]] = {name: [] for name in names}
+    """Return some outputs [N,...] of a trained Keras model, and `image_mask`: which images could be read, [N,3].
+
+    No more than a batch of images is in memory at once.
+    """
+    rows: dict[str, list[Any]] = {name: [] for name in (*names, "image_mask")}
     for samples in _batches(dataset.samples):
         batch = arrays(replace(dataset, samples=tuple(samples)), config.schema, config.image_size, config.image_fit)
         outputs = model.predict_on_batch(batch)
         for name in names:
             rows[name].append(outputs[name])
+        rows["image_mask"].append(batch["image_mask"])
     return {name: np.concatenate(batches) for name, batches in rows.items()}
 
 
@@ -293,20 +306,32 @@ def _look(store: ImageSource, key: str, policy: quality.Policy, change: Change |
     return _Looked(gate.judge(report, gate.score(working)), working)
 
 
+def _of_cases(samples: Sequence[Sample], looked: Iterable[_Looked]) -> list[list[_Looked]]:
+    rest = iter(looked)
+    return [[next(rest) for _ in sample.images[:MAX_IMAGES]] for sample in samples]
+
+
 def _slots(
-    samples: Sequence[Sample], read: Iterator[_Looked], *, size: int, how: ImageFit, quality_filter: bool
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], list[tuple[QualityReport, ...]]]:
-    images = np.zeros((len(samples), MAX_IMAGES, size, size, 3), np.uint8)
-    mask = np.zeros((len(samples), MAX_IMAGES), bool)
-    reports = []
-    for row, sample in enumerate(samples):
-        looked = [next(read) for _ in sample.images[:MAX_IMAGES]]
-        reports.append(tuple(one.report for one in looked))
-        usable = [one.image for one in looked if one.image is not None and one.report.verdict is not Verdict.UNUSABLE]
-        chosen = usable if usable and quality_filter else [one.image for one in looked if one.image is not None]
-        for slot, image in enumerate(chosen):
-            images[row, slot], mask[row, slot] = fit(image, size, how), True
-    return images, mask, reports
+    of_cases: Sequence[Sequence[_Looked]], *, size: int, how: ImageFit, quality_filter: bool
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], list[tuple[ImageFate, ...]]]:
+    """Return what the model is shown of each case, uint8[N,3,S,S,3] and bool[N,3], and what became of its images."""
+    images = np.zeros((len(of_cases), MAX_IMAGES, size, size, 3), np.uint8)
+    mask = np.zeros((len(of_cases), MAX_IMAGES), bool)
+    fates = []
+    for row, looked in enumerate(of_cases):
+        read = [one for one in looked if one.image is not None]
+        usable = [one for one in read if one.report.verdict is not Verdict.UNUSABLE]
+        chosen = usable if usable and quality_filter else read
+        for slot, one in enumerate(chosen):
+            images[row, slot], mask[row, slot] = fit(one.image, size, how), True
+        fates.append(tuple(_fate(one, any(one is other for other in chosen)) for one in looked))
+    return images, mask, fates
+
+
+def _fate(looked: _Looked, shown: bool) -> ImageFate:
+    if looked.lost:
+        return "MISSING" if looked.lost == "missing" else "UNDECODABLE"
+    return "SHOWN" if shown else "UNUSABLE"
 
 
 def predictions(

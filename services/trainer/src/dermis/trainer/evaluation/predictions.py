@@ -15,6 +15,8 @@ from dermis.shared.manifest import Condition
 Modality = Literal["images and answers", "images alone", "answers alone"]
 SERVED: Modality = "images and answers"
 FORMAT = "dermis.predictions/1"
+ImageFate = Literal["SHOWN", "MISSING", "UNDECODABLE", "UNREADABLE", "UNUSABLE"]
+"""Shown to the model, or why not; UNREADABLE is missing or can't be decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,8 @@ class Predictions:
     condition. `raw`: probabilities float32[N,K] before calibration, by what the model was shown. `embedding`
     float32[N,E]. `slices`: name -> N values (`samples.SLICES` and more).
     `fold` int64[N]: the fold whose model spoke, 0 where there is but one. `texture_score` float64[N], by the bundle's
-    textures, NaN for a case without an image; None where it has none.
+    textures, NaN for a case without an image; None where it has none. `images`: what became of each of a case's images,
+    None where nobody counted.
     """
 
     model: str
@@ -41,6 +44,7 @@ class Predictions:
     slices: Mapping[str, tuple[str, ...]]
     fold: npt.NDArray[np.int64]
     texture_score: npt.NDArray[np.float64] | None = None
+    images: tuple[tuple[ImageFate, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,6 +65,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         slices={name: tuple(value for one in parts for value in one.slices[name]) for name in first.slices},
         fold=np.concatenate([one.fold for one in parts]),
         texture_score=np.concatenate(scores) if len(scores) == len(parts) else None,
+        images=tuple(case for one in parts for case in one.images or ()) if all(one.images for one in parts) else None,
     )
 
 
@@ -74,6 +79,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         "groups": predictions.groups,
         "conditions": [condition.model_dump() for condition in predictions.conditions],
         "slices": dict(predictions.slices),
+        "images": predictions.images,
     }
     arrays: dict[str, npt.NDArray[Any]] = {f"raw {modality}": values for modality, values in predictions.raw.items()}
     if predictions.texture_score is not None:
@@ -115,6 +121,7 @@ def from_bytes(data: bytes) -> Predictions:
                 slices={name: tuple(values) for name, values in head["slices"].items()},
                 fold=arrays["fold"],
                 texture_score=arrays.get("texture_score"),
+                images=None if (images := head.get("images")) is None else tuple(map(tuple, images)),
             )
     except (ValueError, KeyError, OSError) as error:
         raise DermisError(

@@ -10,53 +10,40 @@ from typing import Any
 
 import numpy as np
 
-from dermis.data.samples import NOT_GIVEN
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import (
     FORMAT,
     AnsweredByType,
+    CohortStep,
     Confusion,
     EvaluationReport,
     Figure,
     Figures,
     Floors,
-    Gap,
     GraderAgreement,
     GroupCoverage,
     Interval,
     PerfectModel,
-    ReliabilityBin,
-    RiskPoint,
     Slice,
 )
 from dermis.shared.manifest import Manifest
 from dermis.shared.vocabulary import FitzpatrickSkinType
 from dermis.trainer import metrics as measures
+from dermis.trainer.evaluation.cohort import evaluated_steps
 from dermis.trainer.evaluation.conditions import condition_rows, ranking_curves
 from dermis.trainer.evaluation.decisions import at, decided
+from dermis.trainer.evaluation.gaps import gaps_between
 from dermis.trainer.evaluation.grouped_answers import grouped_rows
-from dermis.trainer.evaluation.intervals import interval_of, rounded, rounded_pair, with_interval, with_intervals
+from dermis.trainer.evaluation.intervals import rounded, rounded_pair, with_interval, with_intervals
 from dermis.trainer.evaluation.malignant import benign_alarms, malignant_rows
 from dermis.trainer.evaluation.mistakes import worst_mistakes
 from dermis.trainer.evaluation.predictions import Predictions
 from dermis.trainer.evaluation.slices import TYPE_SCALES, cut_by, fitzpatrick_types, slices
+from dermis.trainer.evaluation.trust import reliability_bins, risk_curves, soft_band
 from dermis.trainer.metrics import Floats, Judged
 from dermis.trainer.registry.gate import N_MIN
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 from dermis.worker.core.outliers import Outliers
-
-COMPARED_GROUPS = (
-    "monk_bin",
-    "fitzpatrick_group",
-    "fitzpatrick_estimated_group",
-    "age_group",
-    "sex_at_birth",
-    "race_ethnicity",
-)
-"""Slices between which gaps are stated."""
-FEWEST_IN_GAP = 30
-"""Cases under which a slice takes no part in a gap: its own scatter would be the gap."""
-_CURVE = tuple(n / 20 for n in range(1, 21))
 
 
 def evaluate(
@@ -68,15 +55,16 @@ def evaluate(
     data: str,
     outliers: Outliers | None = None,
     graders: Sequence[Sequence[Mapping[str, float]]] | None = None,
+    cohort: Sequence[CohortStep] = (),
     draws: int = measures.DRAWS,
     by_fold: Mapping[int, Manifest] | None = None,
 ) -> EvaluationReport:
     """Return the report; each case is decided as the worker decides it, and the same input gives the same report.
 
     `prior` [K]: the conditions' shares in training. `calibrated_on`: cases behind the thresholds, None if unknown.
-    `graders`: of each case each grader's differential, where they can be told apart.
-    `by_fold`: of pooled predictions the manifest of each fold's model (`by_other_folds`). Cases without a condition
-    that the model knows are counted and left out.
+    `graders`: of each case each grader's differential, where they can be told apart. `cohort`: the steps from the data
+    set to these cases. `by_fold`: of pooled predictions the manifest of each fold's model (`by_other_folds`). Cases
+    without a condition that the model knows are counted and left out.
     """
     labelled = predictions.labels >= 0
     if not labelled.any():
@@ -84,7 +72,7 @@ def evaluate(
         raise DermisError(Kind.INVALID, "NO_LABEL", detail)
     unlabelled = int((~labelled).sum())
     graders = None if graders is None else list(itertools.compress(graders, labelled))
-    predictions = at(predictions, labelled)
+    every, predictions = predictions, at(predictions, labelled)
     judged, strange = decided(manifest, predictions, outliers, by_fold=by_fold)
     rng = np.random.default_rng(0)
     weights = measures.draw_weights(predictions.groups, rng, draws=draws)
@@ -126,16 +114,16 @@ def evaluate(
         shown=_by_input(predictions, weights),
         perfect_model_at_this_n=PerfectModel(
             expected_calibration_error=rounded_pair(measures.perfect_calibration_error(confidence, rng, draws=draws)),
-            expected_calibration_error_soft=rounded_pair(_soft_band(confidence, mass, rng, draws)),
+            expected_calibration_error_soft=rounded_pair(soft_band(confidence, mass, rng, draws)),
             set_coverage=_exact_coverage(manifest, rng, calibrated_on=calibrated_on, n=len(judged)),
             meaning="calibration error: mean and 95th percentile; coverage: middle 95 %, one threshold for all; "
             "sets hold at least the most probable condition, so coverage is at least top-1",
         ),
         coverage=_coverage(manifest, rows["fitzpatrick_group"], rng),
         slices=rows,
-        gaps=_gaps(judged, predictions.groups, cut, weights, rng),
-        reliability=_reliability(confidence, mass, judged, weights, predictions.groups),
-        risk_coverage=_curves(judged, weights, predictions.groups, cut["monk_bin"]),
+        gaps=gaps_between(judged, predictions.groups, cut, weights, rng),
+        reliability=reliability_bins(confidence, mass, judged, weights, predictions.groups),
+        risk_coverage=risk_curves(judged, weights, predictions.groups, cut["monk_bin"]),
         confusion=_confusion(manifest, judged),
         human_agreement=_human(graders, predictions.groups, rng),
         malignant=malignant_rows(manifest, judged, weights, predictions.groups),
@@ -146,6 +134,7 @@ def evaluate(
         by_condition=condition_rows(manifest, judged, weights, predictions.groups),
         curves=ranking_curves(manifest, judged, n_min=N_MIN),
         mistakes=worst_mistakes(manifest, predictions, judged),
+        cohort=(*cohort, *evaluated_steps(every, labelled, judged)),
     )
 
 
@@ -173,12 +162,6 @@ def _answered_by_type(
         with_type=answered(list(itertools.compress(types, here))),
         without_type=answered([None] * len(among)),
     )
-
-
-def _soft_band(confidence: Floats, mass: Floats, rng: np.random.Generator, draws: int) -> tuple[float, float]:
-    if np.isin(mass, (0, 1)).all():  # every reference differential is one condition: soft is hard
-        return measures.perfect_calibration_error(confidence, rng, draws=draws)
-    return measures.perfect_soft_calibration_error(confidence, mass, rng, draws=draws)
 
 
 def _rows(
@@ -283,100 +266,6 @@ def _coverage(manifest: Manifest, rows: Sequence[Slice], rng: np.random.Generato
             )
         )
     return tuple(groups)
-
-
-def _gaps(
-    judged: Judged, groups: Sequence[str], cut: Mapping[str, Sequence[str]], weights: Floats, rng: np.random.Generator
-) -> tuple[Gap, ...]:
-    """Return the largest difference between slices of each kind.
-
-    Beside it stands what slices that are alike would show by chance.
-    """
-    per_case = {
-        "top_1": measures.hits(judged.probabilities, judged.labels, top=1).astype(float),
-        "top_3": measures.hits(judged.probabilities, judged.labels, top=3).astype(float),
-        "set_coverage": judged.sets[np.arange(len(judged)), judged.labels].astype(float),
-        "answered": judged.answered.astype(float),
-    }
-    gaps = []
-    for name in COMPARED_GROUPS:
-        values = np.asarray(cut.get(name, ()), str)
-        sizes = dict(zip(*np.unique(values, return_counts=True), strict=True)) if len(values) else {}
-        kept = [str(value) for value, size in sizes.items() if size >= FEWEST_IN_GAP and value != NOT_GIVEN]
-        if len(kept) < 2:
-            continue
-        here = np.isin(values, kept)
-        own = list(itertools.compress(groups, here))
-        for measure, hit in per_case.items():
-            by_value = np.stack([measures.mean(hit[values == value], weights[:, values == value]) for value in kept])
-            means, spread = by_value[:, 0], by_value.max(0) - by_value.min(0)
-            gaps.append(
-                Gap(
-                    slice=name,
-                    measure=measure,
-                    n=int(here.sum()),
-                    lowest=kept[means.argmin()],
-                    lowest_value=rounded(means.min()),
-                    highest=kept[means.argmax()],
-                    highest_value=rounded(means.max()),
-                    difference=rounded(spread[0]),
-                    difference_interval=interval_of(spread, own),
-                    by_chance=rounded_pair(
-                        measures.chance_gap(hit[here], own, list(values[here]), rng, draws=len(weights) - 1)
-                    ),
-                    left_out=tuple(sorted(str(value) for value in set(sizes) - set(kept))),
-                )
-            )
-    return tuple(gaps)
-
-
-def _reliability(
-    confidence: Floats, mass: Floats, judged: Judged, weights: Floats, groups: Sequence[str]
-) -> tuple[ReliabilityBin, ...]:
-    right = measures.hits(judged.probabilities, judged.labels, top=1)
-    place, bins = measures.bin_of(confidence), []
-    for b in range(measures.BINS):
-        here = place == b
-        if here.any():
-            share = with_interval(measures.mean(right[here], weights[:, here]), list(itertools.compress(groups, here)))
-            bins.append(
-                ReliabilityBin(
-                    low=b / measures.BINS,
-                    high=(b + 1) / measures.BINS,
-                    n=int(here.sum()),
-                    confidence=rounded(confidence[here].mean()),
-                    right=share.value,
-                    interval=share.interval,
-                    right_soft=rounded(mass[here].mean()),
-                )
-            )
-    return tuple(bins)
-
-
-def _curves(
-    judged: Judged, weights: Floats, groups: Sequence[str], tones: Sequence[str]
-) -> dict[str, tuple[RiskPoint, ...]]:
-    of_tones = {
-        value: _curve(judged.at(here), weights[:, here], list(itertools.compress(groups, here)))
-        for value, here in cut_by(tones)
-        if value != NOT_GIVEN
-    }
-    return {"overall": _curve(judged, weights, groups), **of_tones}
-
-
-def _curve(judged: Judged, weights: Floats, groups: Sequence[str]) -> tuple[RiskPoint, ...]:
-    """Return the top-1 risk at each share answered, most confident first, and n: of how many cases it is."""
-    wrong = ~measures.hits(judged.probabilities, judged.labels, top=1)
-    share, risk = measures.risk_curve(judged.probabilities.max(1), wrong, weights)
-    points = []
-    for answered in _CURVE:
-        place = (share < answered - 1e-9).sum(1).clip(max=len(judged) - 1)
-        samples = risk[np.arange(len(risk)), place]
-        n = round(float(share[0, place[0]]) * len(judged))
-        points.append(
-            RiskPoint(answered=answered, n=n, risk=rounded(samples[0]), interval=interval_of(samples, groups))
-        )
-    return tuple(points)
 
 
 def _confusion(manifest: Manifest, judged: Judged) -> Confusion:

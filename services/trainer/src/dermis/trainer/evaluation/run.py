@@ -10,17 +10,19 @@ from typing import Any
 import click
 import numpy as np
 
+from dermis.data.cohort import cohort
 from dermis.data.dataset import Dataset, open_dataset
 from dermis.data.sources import digest_of_samples
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Part, from_text
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.evaluation import EvaluationReport, Interval, SeenInTraining, read_report
+from dermis.shared.evaluation import CohortStep, EvaluationReport, Interval, SeenInTraining, read_report
 from dermis.shared.manifest import EVALUATION_FILE, MANIFEST_FILE, MODEL_NAME, VersionRef
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
 from dermis.trainer.evaluation import robustness as studies
 from dermis.trainer.evaluation.comparison import Comparison, compare
+from dermis.trainer.evaluation.mistakes import mistake_pictures
 from dermis.trainer.evaluation.page import as_html
 from dermis.trainer.evaluation.predict import Bundle, fetch_bundle, open_bundle, predict
 from dermis.trainer.evaluation.predictions import Predictions, from_bytes, to_bytes
@@ -69,11 +71,13 @@ class _Model:
 def run(options: EvaluationOptions) -> None:
     """Evaluate and say what was written; INVALID where model and data have nothing in common."""
     store = open_store(options.store) if options.store else None
-    whole, dataset, train = _data(options)
+    whole, dataset, train, part_of = _data(options)
     split = from_text(options.split.read_bytes()).digest if options.split else None
     with ExitStack() as stack:
         model = _model(options.model, dataset, store, stack)
-        dataset = dataset.labelled([condition.name for condition in model.bundle.manifest.conditions])
+        conditions = [condition.name for condition in model.bundle.manifest.conditions]
+        flow = cohort(whole.samples, conditions, part_of=part_of, part=options.part)
+        dataset = dataset.labelled(conditions)
         if not len(dataset):
             raise DermisError(
                 Kind.INVALID,
@@ -84,13 +88,13 @@ def run(options: EvaluationOptions) -> None:
         other = _other(options.against, model, dataset, store, stack) if options.against else None
         data = f"{whole.source}{f', part {options.part}' if options.split else ''}; label policy {whole.policy}"
         _warn(seen := seen_in_training(model.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
-        predictions, report = _measure(model, dataset, train, data=data, store=store)
+        predictions, report = _measure(model, dataset, train, flow, data=data, store=store)
         report = report.model_copy(update={"seen_in_training": seen} if seen else {})
         studied = _studies(options, model.bundle, dataset, predictions)
         against = comparison = None
         if other:
             _warn(seen_in_training(other.bundle.manifest, dataset, whole=whole.digest, split=split, store=store))
-            theirs, against = _measure(other, dataset, train, data=data, store=store)
+            theirs, against = _measure(other, dataset, train, flow, data=data, store=store)
             comparison = compare(model.bundle.manifest, predictions, other.bundle.manifest, theirs)
     options.out.mkdir(parents=True, exist_ok=True)
     beside = {**(dict(studied) if studied else {}), **({"comparison": comparison} if comparison else {})}
@@ -108,7 +112,14 @@ def run(options: EvaluationOptions) -> None:
         )
     evaluated = [*(_evaluated(store) if store else ()), *([against] if against else ()), report]
     tables = studies.as_tables(studied) if studied else ()
-    page = as_html(report, against=against, comparison=comparison, evaluated=_once(evaluated), studies=tables)
+    page = as_html(
+        report,
+        against=against,
+        comparison=comparison,
+        evaluated=_once(evaluated),
+        studies=tables,
+        pictures=mistake_pictures(dataset, report.mistakes or ()),
+    )
     (options.out / PAGE_FILE).write_text(page, encoding="utf-8")
     _say(options, report, comparison, studied)
     _warn(seen)
@@ -124,15 +135,16 @@ def _alert(line: str) -> None:
     click.secho(f"WARNING: {line}", err=True, fg="red", bold=True)
 
 
-def _data(options: EvaluationOptions) -> tuple[Dataset, Dataset, Dataset | None]:
-    """Return the data set, the cases to measure on, and those of training where a split tells them."""
+def _data(options: EvaluationOptions) -> tuple[Dataset, Dataset, Dataset | None, dict[str, str] | None]:
+    """Return the data set, the cases to measure on, and where a split tells them those of training and each's part."""
     duplicates = read_duplicates(options.duplicates.read_bytes()) if options.duplicates else None
     chosen: dict[str, Any] = {"policy": options.policy} if options.policy else {}
     whole = open_dataset(options.data, mapping=options.mapping, duplicates=duplicates, **chosen)
     if not options.split:
-        return whole, whole, None
+        return whole, whole, None, None
     split = from_text(options.split.read_bytes())
-    return whole, whole.part(split, options.part), whole.part(split, "train")
+    part_of = {case.case_id: case.part for case in split.cases}
+    return whole, whole.part(split, options.part), whole.part(split, "train"), part_of
 
 
 def _model(text: str, dataset: Dataset, store: BlobStore | None, stack: ExitStack) -> _Model:
@@ -175,7 +187,13 @@ def _other(text: str, model: _Model, dataset: Dataset, store: BlobStore | None, 
 
 
 def _measure(
-    model: _Model, dataset: Dataset, train: Dataset | None, *, data: str, store: BlobStore | None
+    model: _Model,
+    dataset: Dataset,
+    train: Dataset | None,
+    flow: Sequence[CohortStep],
+    *,
+    data: str,
+    store: BlobStore | None,
 ) -> tuple[Predictions, EvaluationReport]:
     manifest = model.bundle.manifest
     dataset = replace(dataset, digest=digest_of_samples(dataset.samples))
@@ -188,7 +206,8 @@ def _measure(
             _alert(line)
         if store and model.key:  # first of all, so that a stopped evaluation goes on from here
             store.put_once(f"{model.key}/{PREDICTIONS_FILE}", to_bytes(predictions))
-    prior, calibrated_on = _trained_on(model, train, dataset)
+    own = _own_report(model)
+    prior, calibrated_on = _trained_on(model, own, train, dataset)
     report = evaluate(
         manifest,
         predictions,
@@ -197,8 +216,9 @@ def _measure(
         data=data,
         outliers=model.bundle.outliers,
         graders=[sample.graders for sample in dataset.samples],
+        cohort=flow,
     )
-    return predictions, report
+    return predictions, report.model_copy(update={"learning": own.learning} if own and own.learning else {})
 
 
 def _stored_predictions(store: BlobStore | None, key: str | None) -> Predictions | None:
@@ -210,14 +230,19 @@ def _stored_predictions(store: BlobStore | None, key: str | None) -> Predictions
         return None
 
 
-def _trained_on(model: _Model, train: Dataset | None, dataset: Dataset) -> tuple[Floats, int | None]:
+def _own_report(model: _Model) -> EvaluationReport | None:
+    file = model.folder / EVALUATION_FILE
+    return EvaluationReport.model_validate_json(file.read_bytes()) if file.is_file() else None
+
+
+def _trained_on(
+    model: _Model, own: EvaluationReport | None, train: Dataset | None, dataset: Dataset
+) -> tuple[Floats, int | None]:
     """Return the prior [K] and the calibration cases.
 
     As the bundle's own evaluation says, else from the split, else from these cases.
     """
     conditions = model.bundle.manifest.conditions
-    file = model.folder / EVALUATION_FILE
-    own = EvaluationReport.model_validate_json(file.read_bytes()) if file.is_file() else None
     calibrated_on = (
         (own and own.calibrated_on) or sum(model.bundle.manifest.prediction_sets.calibrated_on.values()) or None
     )

@@ -7,7 +7,7 @@ MEASURES = {
     "top_1_soft": "Top-1, soft",
     "top_3_soft": "Top-3, soft",
     "top_5_soft": "Top-5, soft",
-    "balanced_accuracy": "Balanced accuracy",
+    "balanced_accuracy": "Mean sensitivity (balanced accuracy)",
     "macro_precision": "Macro precision",
     "macro_recall": "Macro recall",
     "macro_f1": "Macro F1",
@@ -24,6 +24,7 @@ MEASURES = {
     "risk_at_50_percent": "Risk, half answered",
     "risk_at_80_percent": "Risk, 80 % answered",
     "abstained": "Abstained",
+    "answered": "Answered",
     "out_of_distribution": "Out of distribution",
     "top_1_answered": "Top-1 of those answered",
     "top_3_answered": "Top-3 of those answered",
@@ -55,3 +56,7 @@ SLICES = {
     "quality_verdict": "Image quality, best verdict",
     "condition": "Condition",
 }
+MALIGNANT = (
+    "Estimate: of a hundred such cases those that are answered by a set without any malignant condition; in the set "
+    "and benign first: shares of the cases."
+)

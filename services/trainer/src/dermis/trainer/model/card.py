@@ -34,6 +34,7 @@ absent. No answer on
 - Output: calibrated probabilities of {len(manifest.conditions)} conditions: \
 {", ".join(c.name for c in manifest.conditions)}. It knows no other.
 - Data: {report.data}
+{_urgency(manifest)}
 {_knowledge(manifest)}
 ## Measured on {report.n} test cases
 
@@ -103,6 +104,16 @@ def _promises(manifest: Manifest) -> str:
             cost = f"at a cost of {rule.false_alarms:.1%} of cases like them"
             lines.append(f"{what} unlike those of training are declined, {cost}.")
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _urgency(manifest: Manifest) -> str:
+    """Return from which probability a condition says how soon to have it looked at, and where that comes from."""
+    n = manifest.urgency_calibrated_on
+    chosen = f"chosen on {n} calibration cases" if n else "dermis' default, not chosen on cases of this model"
+    return (
+        f"- A condition says how soon to have it looked at from a probability of {manifest.urgency_threshold:g}: "
+        f"{chosen}."
+    )
 
 
 def _knowledge(manifest: Manifest) -> str:

@@ -1,12 +1,11 @@
-"""Keys under which runs, versions and evaluations lie in the store."""
+"""Keys under which runs, versions and evaluations lie in the store, and a version by its name."""
 
+from dermis.shared.bundles import read_manifest
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.manifest import VersionRef
-from dermis.shared.ports import BlobStore
+from dermis.shared.manifest import Manifest, VersionRef
+from dermis.shared.ports import BlobNotFound, BlobStore
 
 EVALUATIONS = "evaluations/"
-
-
 DIGEST_LENGTH = 16
 
 
@@ -16,6 +15,15 @@ def parse_ref(text: str, *, name: str) -> VersionRef:
     if not version.isdigit() or int(version) < 1 or "/" in model:
         raise DermisError(Kind.INVALID, "VERSION", f"version {text!r} is not understood; write 3, or {name}/3")
     return VersionRef(name=model or name, version=int(version))
+
+
+def read_version(store: BlobStore, ref: VersionRef) -> Manifest:
+    """Return the manifest of a version; NOT_FOUND if the store has none of that name and number."""
+    try:
+        return read_manifest(store, ref)
+    except BlobNotFound:
+        detail = f"version {ref.name}/{ref.version} is not in this store; `dermis models` lists those that are"
+        raise DermisError(Kind.NOT_FOUND, "VERSION_NOT_FOUND", detail) from None
 
 
 def next_version(store: BlobStore, name: str) -> int:

@@ -192,6 +192,11 @@ class Run:
         fact = Epoch(run_id=self.id, epoch=k, ended_at=_now(), metrics=values, stage=stage, of=of)
         self._put_first(f"epochs/{k}.json", fact)
 
+    def epochs(self) -> list[Epoch]:
+        """Return every epoch that is recorded, of earlier attempts too, in order."""
+        keys = sorted(self._store.list(self._key("epochs/")), key=_number)
+        return [Epoch.model_validate_json(self._store.get(key)) for key in keys]
+
     def checkpoint(self, k: int, files: Mapping[str, bytes]) -> None:
         """Keep what is needed to go on after epoch `k`, then drop older checkpoints; call it after `epoch`.
 

@@ -9,7 +9,7 @@ from dermis.shared.evaluation import Figure, read_report
 from dermis.shared.manifest import EVALUATION_FILE, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.records.facts import RunState, RunStatus
-from dermis.trainer.records.layout import evaluated_on, evaluation_key
+from dermis.trainer.records.layout import evaluated_on, evaluation_key, read_version
 from dermis.trainer.records.runs import read_run, run_ids
 from dermis.trainer.registry import promote as registry
 
@@ -71,9 +71,9 @@ def _ago(passed: timedelta) -> str:
 def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
     """Return a version's lineage, what its evaluations say by tone, and the records that name it.
 
-    `BlobNotFound` if there is none.
+    NOT_FOUND if there is none.
     """
-    manifest = read_manifest(store, ref)
+    manifest = read_version(store, ref)
     faults = registry.check_files(store, manifest)
     records = [record for record in registry.promotions(store) if ref in (record.ref, record.over)]
     return {

@@ -21,7 +21,7 @@ from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRe
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_bytes
 from dermis.trainer.metrics import Floats, Ints, soft_hits
-from dermis.trainer.records.layout import evaluated_on, evaluation_key
+from dermis.trainer.records.layout import evaluated_on, evaluation_key, read_version
 from dermis.trainer.registry import gate
 from dermis.trainer.registry.gate import Compared, GateVerdict, Judgement, Paired, judge
 
@@ -132,7 +132,7 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
 
     NOT_FOUND without such a version; CONFLICT if it is current already, or another promotion came in between.
     """
-    manifest = read_manifest(store, request.ref)
+    manifest = read_version(store, request.ref)
     current = current_or_none(store)
     over = current.current if current else None
     if over == request.ref:
@@ -176,7 +176,7 @@ def rollback(store: BlobStore, *, models_root: str) -> PromotionFact:
         raise DermisError(
             Kind.CONFLICT,
             "NO_PREVIOUS",
-            f"{pointer.current.name} {pointer.current.version} is the first: there is nothing before it",
+            f"{pointer.current.name} {pointer.current.version} is the first: there is nothing before it; promote one",
         )
     faults = check_files(store, read_manifest(store, pointer.previous))
     record = PromotionFact(

@@ -1,20 +1,13 @@
-"""The answers branch alone, fitted to the end of its problem: multinomial logistic regression on the answers.
-
-The problem is convex and small, so L-BFGS on all cases at once ends where steps on batches only come near to.
-"""
+"""The answers branch alone, fitted to the end of its problem: multinomial logistic regression on the answers."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax
-from threadpoolctl import threadpool_limits
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.trainer.config import Config
-from dermis.trainer.model.head import Floats
 from dermis.trainer.training.batches import Cases
+from dermis.trainer.training.logistic_regression import fit_logistic_regression
 from dermis.trainer.training.loop import TrainedPart, TrainState, validate
 
 MOST_ITERATIONS = 2000
@@ -51,32 +44,13 @@ def fit_answers(part: TrainedPart, training: Cases, config: Config) -> float:
     kernel, bias = (np.asarray(weight, float) for weight in layer.get_weights())
     smooth = config.smoothing / training.target.shape[1]
     target = training.target * (1 - config.smoothing) + smooth
-    problem = (np.asarray(training.features, float), target, np.asarray(training.weight, float), config.head.l2)
-    with threadpool_limits(1):
-        result = minimize(
-            loss_and_gradient,
-            np.vstack([kernel, bias]).ravel(),
-            args=problem,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": MOST_ITERATIONS, "maxfun": 2 * MOST_ITERATIONS, "ftol": 1e-14, "gtol": TOLERANCE},
-        )
-    weights = result.x.reshape(-1, kernel.shape[1])
+    weights, loss = fit_logistic_regression(
+        np.asarray(training.features, float),
+        target,
+        np.asarray(training.weight, float),
+        l2=config.head.l2,
+        start=np.vstack([kernel, bias]),
+        options={"maxiter": MOST_ITERATIONS, "maxfun": 2 * MOST_ITERATIONS, "ftol": 1e-14, "gtol": TOLERANCE},
+    )
     layer.set_weights([weights[:-1].astype(np.float32), weights[-1].astype(np.float32)])
-    return float(result.fun)
-
-
-def loss_and_gradient(
-    values: Floats, features: Floats, target: Floats, weight: Floats, l2: float
-) -> tuple[float, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Return the mean loss and its gradient at kernel and bias [(F+1)*K], for features [N,F], target [N,K], weight [N].
-
-    loss = mean(weight * cross-entropy) + l2 * sum(kernel^2).
-    """
-    weights = values.reshape(-1, target.shape[1])
-    kernel, bias = weights[:-1], weights[-1]
-    log_probabilities = log_softmax(features @ kernel + bias, axis=1)
-    loss = -(weight * (target * log_probabilities).sum(1)).mean() + l2 * (kernel**2).sum()
-    off = (np.exp(log_probabilities) * target.sum(1, keepdims=True) - target) * (weight / len(weight))[:, None]
-    gradient = np.vstack([features.T @ off + 2 * l2 * kernel, off.sum(0)])
-    return float(loss), gradient.ravel()
+    return loss

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import tensorflow as tf
 
+from dermis.shared.evaluation import LearnedEpoch
 from dermis.trainer.config import Config
 from dermis.trainer.records.runs import Run
 from dermis.trainer.training.loop import TrainState
@@ -22,17 +23,17 @@ _COLUMNS = {
 
 
 class EpochLog:
-    """Says what came of each epoch; `last` holds the metrics of the last one."""
+    """Says what came of each epoch, and remembers it."""
 
     def __init__(self, config: Config, *, run: Run | None, tensorboard: Path | None, quiet: bool) -> None:
-        self.last: dict[str, float] = {}
+        self._epochs: list[LearnedEpoch] = []
         self._stages, self._run, self._quiet = config.stages, run, quiet
         self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
         self._began = time.monotonic()
 
     def __call__(self, state: TrainState, metrics: Mapping[str, float]) -> None:
         """Say that an epoch has ended; CONFLICT if another process has resumed the run."""
-        self.last = dict(metrics)
+        self._epochs.append(LearnedEpoch(epoch=state.total, stage=state.stage + 1, metrics=dict(metrics)))
         if not self._quiet:
             click.echo(f"{epoch_line(state, metrics, self._stages)}  {time.monotonic() - self._began:.1f} s")
         if self._writer:
@@ -42,6 +43,15 @@ class EpochLog:
                 state.total, metrics, stage=str(state.stage), of=sum(stage.epochs for stage in self._stages)
             )
         self._began = time.monotonic()
+
+    def epochs(self) -> tuple[LearnedEpoch, ...]:
+        """Return what each epoch came to, of a run's earlier attempts too."""
+        if self._run is None:
+            return tuple(self._epochs)
+        return tuple(
+            LearnedEpoch(epoch=fact.epoch, stage=int(fact.stage or 0) + 1, metrics=fact.metrics)
+            for fact in self._run.epochs()
+        )
 
 
 def epoch_line(state: TrainState, metrics: Mapping[str, float], stages: Any) -> str:

@@ -57,6 +57,7 @@ def make_manifest(
         knowledge=knowledge,
         grouped_answers=trust.grouped_answers,
         urgency_threshold=trust.urgency_threshold,
+        urgency_calibrated_on=trust.urgency_calibrated_on,
         lineage=dict(lineage),
         files={},
     )

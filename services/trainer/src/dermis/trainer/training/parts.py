@@ -1,10 +1,14 @@
 """The cases of a run by what they are for, and the conditions that a model can learn from them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dermis.data.cohort import cohort
 from dermis.data.dataset import Dataset, conditions_of
+from dermis.data.samples import Sample
 from dermis.data.split.split import Split
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import CohortStep
 from dermis.shared.manifest import Condition
 from dermis.trainer.config import Config
 from dermis.trainer.evaluation.seen_in_training import case_keys
@@ -14,7 +18,8 @@ from dermis.trainer.evaluation.seen_in_training import case_keys
 class Parts:
     """The cases of a run.
 
-    Without `validation` each stage runs to its end; `unlabelled` cases teach only where a stage says so.
+    Without `validation` each stage runs to its end; `unlabelled` cases teach only where a stage says so. `samples`:
+    every case of the data set; `part_of`: case id -> part of the split, None where all cases are in every part.
     """
 
     train: Dataset
@@ -22,6 +27,8 @@ class Parts:
     test: Dataset
     validation: Dataset | None = None
     unlabelled: Dataset | None = None
+    samples: tuple[Sample, ...] = ()
+    part_of: Mapping[str, str] | None = None
 
     def of(self, conditions: tuple[Condition, ...]) -> "Parts":
         """Return the cases that name one of these conditions."""
@@ -34,6 +41,10 @@ class Parts:
             validation=self.validation.labelled(names) if self.validation else None,
         )
 
+    def cohort(self, conditions: Sequence[str]) -> tuple[CohortStep, ...]:
+        """Return the steps from the data set to the test cases that name one of these conditions."""
+        return cohort(self.samples or self.test.samples, conditions, part_of=self.part_of, part="test")
+
 
 def split_parts(dataset: Dataset, split: Split) -> Parts:
     """Return the parts of an audited split; only training cases teach without a label."""
@@ -45,12 +56,15 @@ def split_parts(dataset: Dataset, split: Split) -> Parts:
         test=labelled["test"],
         validation=labelled["validation"] if len(labelled["validation"]) else None,
         unlabelled=unlabelled if len(unlabelled) else None,
+        samples=dataset.samples,
+        part_of={case.case_id: case.part for case in split.cases},
     )
 
 
 def whole(dataset: Dataset) -> Parts:
-    """Return every case as training case; `build_bundle` then calibrates and evaluates by folds."""
-    return Parts(train=dataset, calibration=dataset, test=dataset)
+    """Return every labelled case as training case; `build_bundle` then calibrates and evaluates by folds."""
+    labelled = dataset.labelled()
+    return Parts(train=labelled, calibration=labelled, test=labelled, samples=dataset.samples)
 
 
 def training_record(parts: Parts, *, on_all: bool) -> dict[str, list[str]]:

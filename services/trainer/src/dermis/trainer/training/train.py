@@ -21,6 +21,7 @@ from dermis.data.objects import read_object
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Split, from_text
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.evaluation import LearnedEpoch
 from dermis.shared.manifest import (
     FEATURE_SCHEMA_FILE,
     MODEL_NAME,
@@ -75,7 +76,7 @@ def train(options: TrainOptions, *, stop: Stop) -> None:
         config = search_settings(config, parts, options)
     folds = options.on_all or (None if options.split else config.folds)
     if folds:
-        parts = whole(dataset.labelled())
+        parts = whole(dataset)
 
     # Start a run, or resume one
     store = open_store(options.store)
@@ -130,7 +131,7 @@ def build_bundle(
         unseen = out_of_fold(config, parts.train, split, conditions, workspace, folds=folds)
         data = f"{data}; {folds}-fold, each case by a model that did not see it; the model of this bundle saw all"
         lineage |= {"split": split.digest, "learned": EVERY_CASE}
-    model, _ = fit_model(config, parts, conditions, workspace)
+    model, epochs = fit_model(config, parts, conditions, workspace)
 
     # Calibrate, export, evaluate
     calibration = unseen or predict_uncalibrated(model, config, parts.calibration, conditions)
@@ -151,7 +152,13 @@ def build_bundle(
     export_bundle(model, config, manifest, trust, parts.test, folder, quiet=workspace.quiet)
     if textures:
         manifest = add_textures(config, manifest, textures, folder)
-    write_evaluation(wanted, manifest, trust, parts, folder, unseen=unseen, calibrated_on=len(calibration), data=data)
+    write_evaluation(
+        *(wanted, manifest, trust, parts, folder),
+        unseen=unseen,
+        learning=epochs,
+        calibrated_on=len(calibration),
+        data=data,
+    )
     return bundle.write_manifest(manifest.model_copy(update={"files": bundle.digests(folder)}), folder)
 
 
@@ -186,7 +193,9 @@ def search_settings(config: Config, parts: Parts, options: TrainOptions) -> Conf
     if not parts.validation:
         raise DermisError(Kind.INVALID, "GRID", "a grid needs validation cases: split with a share for them")
     return grid_search(
-        config, list(map(parse_setting, options.grid)), lambda one: fit_model(one, parts, conditions, workspace)[1]
+        config,
+        list(map(parse_setting, options.grid)),
+        lambda one: fit_model(one, parts, conditions, workspace)[1][-1].metrics,
     )
 
 
@@ -196,8 +205,8 @@ def search_settings(config: Config, parts: Parts, options: TrainOptions) -> Conf
 
 def fit_model(
     config: Config, parts: Parts, conditions: tuple[Condition, ...], workspace: Workspace
-) -> tuple[keras.Model, dict[str, float]]:
-    """Return the trained model with the manifest's signature, batch norm folded, and the last epoch's metrics."""
+) -> tuple[keras.Model, tuple[LearnedEpoch, ...]]:
+    """Return the trained model with the manifest's signature, batch norm folded, and what each epoch came to."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
@@ -206,10 +215,10 @@ def fit_model(
     )
     try:
         backbone = new_backbone(config)
-        head, metrics = fit_stages(config, parts, conditions, backbone, workspace)
+        head, epochs = fit_stages(config, parts, conditions, backbone, workspace)
     finally:
         keras.config.set_dtype_policy("float32")
-    return serving_model(backbone, head, settings=config.head, mirror=config.mirrored), metrics
+    return serving_model(backbone, head, settings=config.head, mirror=config.mirrored), epochs
 
 
 def new_backbone(config: Config) -> keras.Model:
@@ -227,8 +236,8 @@ def new_backbone(config: Config) -> keras.Model:
 
 def fit_stages(
     config: Config, parts: Parts, conditions: tuple[Condition, ...], backbone: keras.Model, workspace: Workspace
-) -> tuple[keras.Model, dict[str, float]]:
-    """Train a new head, and `backbone` in place as the stages say; return head and the last epoch's metrics."""
+) -> tuple[keras.Model, tuple[LearnedEpoch, ...]]:
+    """Train a new head, and `backbone` in place as the stages say; return head and what each epoch came to."""
     check_order(config, backbone)
     plans = [plan_stage(config, number, backbone, len(conditions)) for number in range(len(config.stages))]
     log = EpochLog(config, run=workspace.run, tensorboard=workspace.tensorboard, quiet=workspace.quiet)
@@ -244,7 +253,7 @@ def fit_stages(
         state = state.next_stage(plan.part.values())
         if plan is not plans[-1]:
             save(state)
-    return plans[-1].part.head, log.last
+    return plans[-1].part.head, log.epochs()
 
 
 def fit_stage(
@@ -365,6 +374,7 @@ def write_evaluation(
     folder: Path,
     *,
     unseen: Predictions | None,
+    learning: tuple[LearnedEpoch, ...],
     calibrated_on: int,
     data: str,
 ) -> None:
@@ -384,6 +394,7 @@ def write_evaluation(
         outliers=None if unseen else trust.outlier_statistics,
         by_fold=by_other_folds(manifest, unseen, wanted) if unseen else None,
         graders=[graders[case] for case in tested.ids],
-    )
+        cohort=parts.cohort([condition.name for condition in manifest.conditions]),
+    ).model_copy(update={"learning": learning})
     bundle.write_json(folder / bundle.EVALUATION_FILE, report)
     (folder / bundle.MODEL_CARD_FILE).write_text(model_card(manifest, report), encoding="utf-8")

@@ -10,7 +10,7 @@ const form = $("case"), button = $("send"), status = $("send-status"), progress 
 const boxes = [...form.querySelectorAll("[id^=q-] input")];
 const MOST_TRIES = 60;
 const AT_ONCE_MS = 250; // long enough to see what was tapped
-const NONE = "NO_WARNING_SIGNS", UNDER_18 = "UNDER_18";
+const NONE = "NO_WARNING_SIGNS", UNDER_18 = "UNDER_18", AGE_UNKNOWN = "AGE_UNKNOWN";
 /** Symptoms that a warning sign says as well, in the words that models learned from. */
 const SYMPTOMS = { SHORTNESS_OF_BREATH: "SHORTNESS_OF_BREATH", MOUTH_SORES: "MOUTH_SORES", FEVER_WITH_RASH: "FEVER" };
 let draft = { answers: {} }, flags = [], sending = false;
@@ -226,6 +226,7 @@ async function tried(photos, key) {
 function body(photos, ahead) {
   const data = new FormData(), report = structuredClone(draft.answers);
   const symptoms = (report.warning_signs ?? []).map((sign) => SYMPTOMS[sign]).filter(Boolean);
+  if (report.age_group && report.age_group !== AGE_UNKNOWN) report.under_18 = false; // the question asks both
   if (symptoms.length) report.other_symptoms = [...new Set([...(report.other_symptoms ?? []).filter((each) => !each.startsWith("NO_")), ...symptoms])];
   for (const { blob, sent } of photos) ahead ? data.append("uploads", sent.id) : data.append("images", blob, "image");
   for (const { shot } of photos) data.append("shot_types", shot);

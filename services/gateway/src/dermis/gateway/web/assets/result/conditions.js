@@ -3,8 +3,9 @@ import { el, icon, list, t } from "../dom.js";
 import { chance, conditionName, knowledgeText, noticeText } from "./words.js";
 
 const SHOWN_FIRST = 3;
+const CANCER = "CANNOT_RULE_OUT_SKIN_CANCER";
 /** Notices on what the model knows, which stand before its list. */
-const LIMITS = new Set(["TESTED_ON_LIGHT_SKIN", "NOT_MEASURED_FOR_GROUP", "CANNOT_RULE_OUT_SKIN_CANCER"]);
+const LIMITS = new Set(["NOT_A_GROWTH", "TESTED_ON_LIGHT_SKIN", "NOT_MEASURED_FOR_GROUP", CANCER]);
 
 export const isLimit = ({ notice }) => LIMITS.has(notice);
 
@@ -39,10 +40,12 @@ function rightFirst({ measured, knowledge }) {
   return measured && !knowledge?.painted ? t("differential.right", { n: Math.round(10 * measured.top_1) }) : "";
 }
 
-/** What it knows and does not know, in the manifest's own words. */
+/** What it knows and does not know, in the manifest's own words, but for what a notice on skin cancer has said. */
 function limits({ differential, knowledge, notices }) {
-  const lines = [t("knows.only", { n: differential.length }), ...notices.filter(isLimit).map(noticeText), ...(knowledge?.unknown ?? []).map((text) => [t("knows.not"), " ", knowledgeText(text)])];
-  return el("div", { className: "limits" }, el("h3", {}, icon("MARGINAL"), t("knows.title")), list(lines));
+  const isSaid = notices.some(({ notice }) => notice === CANCER);
+  const unknown = (knowledge?.unknown ?? []).filter((text) => !(isSaid && text.includes("skin cancer")));
+  const lines = [isSaid ? null : t("knows.only", { n: differential.length }), ...notices.filter(isLimit).map(noticeText), ...unknown.map((text) => [t("knows.not"), " ", knowledgeText(text)])];
+  return el("div", { className: "limits" }, el("h3", {}, icon("MARGINAL"), t("knows.title")), list(lines.filter(Boolean)));
 }
 
 /** On whom it was tested, and how often it was right: counts, never a bare percentage. */

@@ -11,6 +11,9 @@ import { urgency } from "./urgency.js";
 import { answersOf, failureText, isDemo, noticeText, questionText } from "./words.js";
 
 const STAGES = ["received", "assessed", "outcome"];
+/** Why no answer is given where other photos would change nothing. */
+const WHATEVER_PHOTOS = new Set(["UNDER_18", "NO_IMAGE", "NOT_MEASURED_FOR_GROUP"]);
+const isUrgent = ({ guidance }) => ["EMERGENCY", "TODAY"].includes(guidance?.urgency);
 
 /** Show how far a case is. */
 export function working(known, text) {
@@ -34,7 +37,7 @@ function stages(known) {
 export function finished(known, { again, gone }) {
   const { outcome } = known;
   $("stages").hidden = true;
-  $("status").textContent = t(outcome ? `outcome.${isDemo(known) ? "demo" : outcome.kind}` : "failed.title");
+  $("status").textContent = t(isUrgent(known) ? `urgency.${known.guidance.urgency}` : outcome ? `outcome.${isDemo(known) ? "demo" : outcome.kind}` : "failed.title");
   showBanner(isDemo(known));
   const parts = [...(outcome ? answer(known) : failure(known)), sheet(known)];
   $("answer").replaceChildren(...parts.filter(Boolean));
@@ -57,10 +60,7 @@ function answer(known) {
 }
 
 /** The photos lead, but for what can't wait. */
-function inOrder(known, soon) {
-  const urgent = ["EMERGENCY", "TODAY"].includes(known.guidance?.urgency);
-  return urgent ? [soon, photos(known)] : [photos(known), soon];
-}
+const inOrder = (known, soon) => (isUrgent(known) ? [soon, photos(known)] : [photos(known), soon]);
 
 /** How soon, and what a model says that may say something; without an answer the words on it say what silence means. */
 function lead(known) {
@@ -68,7 +68,7 @@ function lead(known) {
   if (kind === "DIFFERENTIAL" && !isDemo(known)) return [soon, conditions(known), guidance(known), doctor(known)];
   const first = known.guidance.urgency ? soon : null;
   if (kind === "REJECTION") return [first, rejected(known)];
-  return isDemo(known) ? [first, demo(sample)] : [first, declined(known.outcome), model && doctor(known)];
+  return isDemo(known) ? [first, demo(sample)] : [first, declined(known), model && doctor(known)];
 }
 
 const doctor = (known) =>
@@ -84,8 +84,11 @@ const card = (title, ...nodes) => el("section", { className: "card" }, el("h2", 
 const fold = (title, ...nodes) => el("details", { className: "card" }, el("summary", {}, title), ...nodes);
 const againLink = (key) => el("p", { className: "no-print" }, el("a", { className: "button main", href: `/${location.search}` }, icon("camera"), t(key)));
 
-const declined = ({ reason }) => el("section", { className: "card declined" }, el("h2", {}, icon("MARGINAL"), t("outcome.ABSTENTION")),
-  has(`abstention.${reason}`) ? el("p", {}, el("strong", {}, t(`abstention.${reason}`))) : null, el("p", {}, t("abstention.text")), againLink("abstention.again"));
+function declined(known) {
+  const { reason } = known.outcome, why = has(`abstention.${reason}`) ? el("p", {}, el("strong", {}, t(`abstention.${reason}`))) : null;
+  return el("section", { className: "card declined" }, el("h2", {}, icon("MARGINAL"), t("outcome.ABSTENTION")), why, el("p", {}, t("abstention.text")),
+    isUrgent(known) || WHATEVER_PHOTOS.has(reason) ? null : againLink("abstention.again"));
+}
 
 const rejected = (known) => el("section", { className: "card declined" }, el("h2", {}, icon("UNUSABLE"), t("outcome.REJECTION")),
   el("p", {}, t(has(`rejection.${known.outcome.reason}`) ? `rejection.${known.outcome.reason}` : "rejection.text")), verdicts(known), againLink("rejection.again"));
@@ -97,7 +100,7 @@ const failure = (known) => [
   photos(known), answers(known), about(known),
 ];
 
-const others = (notices) => (notices.length ? card(t("notices.title"), list(notices.map(noticeText))) : null);
+const others = (notices) => (notices.length ? el("section", { className: "card notices" }, el("h2", {}, t("notices.title")), list(notices.map(noticeText))) : null);
 
 function answers({ self_report: report }) {
   const rows = answersOf(report);

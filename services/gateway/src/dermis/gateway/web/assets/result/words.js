@@ -10,7 +10,7 @@ export async function translate() {
   if (response?.ok) catalogue = await response.json();
 }
 
-export const conditionName = (name) => catalogue?.names[name] ?? name;
+export const conditionName = (name) => catalogue?.names[name] ?? said(`name.${name}`, name);
 export const guidanceEntry = (entry) => ({ ...entry, ...catalogue?.entries[entry.id] });
 export const careEntry = (care) => ({ ...care, ...catalogue?.self_care[care.id] });
 /** A link to a source, in the page's language where the source speaks it. */
@@ -26,9 +26,10 @@ export const failureText = (reason) => t(has(`refusal.${reason}`) ? `refusal.${r
 export const flagText = ({ flag, text }) => said(`flag.${flag}`, text);
 export const noticeText = ({ notice, text }) => said(`notice.${notice}`, text);
 
-/** The answers that were given, as [field, text] in the order of the form. */
+/** The answers that were given, as [field, text] in the order of the form; an adult's age says that they are not under 18. */
 export function answersOf(report) {
-  const asked = Object.entries(report ?? {}).filter(([field, value]) => value !== null && has(`question.${field}`));
+  const isTold = (field, value) => value !== null && !(field === "under_18" && value === false && report.age_group);
+  const asked = Object.entries(report ?? {}).filter(([field, value]) => isTold(field, value) && has(`question.${field}`));
   return asked.map(([field, value]) => [field, [value].flat().map((each) => answerText(field, each)).join(", ")]);
 }
 

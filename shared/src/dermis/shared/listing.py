@@ -1,0 +1,125 @@
+"""The cases of an owner, by the names of their objects alone."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from itertools import groupby, takewhile
+from operator import gt
+
+from dermis.shared.case import CASES_PREFIX, Status
+from dermis.shared.ids import first_id, is_id, made_at
+from dermis.shared.ports import BlobStore
+
+_WINDOW_MINUTES = tuple(10**k for k in range(6))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    case_id: str
+    status: Status
+
+
+class Order(StrEnum):
+    """By the time at which cases were received."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which cases of an owner are listed: of one of `statuses` (any if empty), received in [start, end)."""
+
+    statuses: Collection[Status] = ()
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def takes(self, listed: Listed) -> bool:
+        """Return whether a case is among them."""
+        at = made_at(listed.case_id)
+        early = self.start is not None and at < self.start
+        late = self.end is not None and at >= self.end
+        return not early and not late and (not self.statuses or listed.status in self.statuses)
+
+    def ends_after(self, listed: Listed) -> bool:
+        """Return whether cases that were received later than this one may be among them."""
+        return self.end is None or made_at(listed.case_id) < self.end
+
+
+ANY_CASE = Filter()
+
+
+def fold_keys(keys: Iterable[str], *, prefix: str) -> Iterator[Listed]:
+    """Yield the cases of sorted `keys` (`<prefix><case id>/<fact>`); erased and half-stored ones are left out."""
+    names = (key.removeprefix(prefix).partition("/") for key in keys)
+    for case_id, group in groupby(names, key=lambda parts: parts[0]):
+        status = _status({name for _, _, name in group})
+        if status and is_id("case", case_id):
+            yield Listed(case_id=case_id, status=status)
+
+
+def _window_starts(newest: datetime) -> Iterator[str]:
+    """Yield ids at which windows begin, back in time from `newest` to the first case of all, which is "".
+
+    Each window is ten times as wide as the one after it: a page of new cases reads few old ones, and a page of an owner
+    who has only old ones needs few listings.
+    """
+    for minutes in _WINDOW_MINUTES:
+        start = newest - timedelta(minutes=minutes)
+        if start.timestamp() > 0:
+            yield first_id("case", start)
+    yield ""
+
+
+def _status(names: set[str]) -> Status | None:
+    """The same order as in `CaseState.status`."""
+    if "received.json" not in names or "erased.json" in names:
+        return None
+    if "outcome.json" in names:
+        return Status.FINISHED
+    if any(name.startswith("failed/") for name in names):
+        return Status.FAILED
+    return Status.ASSESSED if "assessed.json" in names else Status.RECEIVED
+
+
+def owners(store: BlobStore) -> Iterator[str]:
+    """Yield all who have cases, in order, by a listing each."""
+    after = ""
+    while key := next(store.list(CASES_PREFIX, after=after), None):
+        owner = key.removeprefix(CASES_PREFIX).partition("/")[0]
+        yield owner
+        after = f"{CASES_PREFIX}{owner}0"  # what follows all keys below OWNER/
+
+
+def list_cases(
+    store: BlobStore,
+    owner: str,
+    *,
+    now: datetime,
+    after: str = "",
+    order: Order = Order.OLDEST,
+    wanted: Filter = ANY_CASE,
+) -> Iterator[Listed]:
+    """Yield the cases of `owner` that `wanted` takes, in `order`, which follow the case `after` if one is given."""
+    cases = _oldest(store, owner, after, wanted) if order == Order.OLDEST else _newest(store, owner, after, wanted, now)
+    return filter(wanted.takes, cases)
+
+
+def _oldest(store: BlobStore, owner: str, after: str, wanted: Filter) -> Iterator[Listed]:
+    prefix = f"{CASES_PREFIX}{owner}/"
+    start = max(f"{after}/~" if after else "", first_id("case", wanted.start) if wanted.start else "")
+    cases = fold_keys(store.list(prefix, after=f"{prefix}{start}" if start else ""), prefix=prefix)
+    return takewhile(wanted.ends_after, cases)
+
+
+def _newest(store: BlobStore, owner: str, after: str, wanted: Filter, now: datetime) -> Iterator[Listed]:
+    prefix = f"{CASES_PREFIX}{owner}/"
+    end = f"{prefix}{after or '~'}"
+    for start in _window_starts(made_at(after) if after else wanted.end or now):
+        keys = store.list(prefix, after=f"{prefix}{start}" if start else "")
+        yield from reversed(list(fold_keys(takewhile(partial(gt, end), keys), prefix=prefix)))
+        end = f"{prefix}{start}"
+        if wanted.start and start < first_id("case", wanted.start):
+            return

@@ -1,0 +1,106 @@
+"""`dermis cases`"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dermis.shared.case import Consent, fact_key
+from dermis.shared.erasing import RetentionMark, retention_key
+from dermis.shared.ids import first_id, new_id
+from dermis.shared.stores.disk import DiskStore
+from dermis.standalone import cli
+
+OLD, NEW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+OWNERS = ("key_a", "public", "session_b")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path / "store")
+
+
+@pytest.fixture
+def ids(store: DiskStore) -> list[str]:
+    """Cases of three owners in turn, an hour between them, the oldest first; the second failed."""
+    ids = [first_id("case", OLD + timedelta(hours=n)) for n in range(6)]
+    for n, case_id in enumerate(ids):
+        owner = OWNERS[n % 3]
+        store.put_once(fact_key(owner, case_id, "received"), b'{"self_report": {}}')
+        store.put_once(f"cases/{owner}/{case_id}/images/1/original", b"image")
+        mark = RetentionMark(owner=owner).model_dump_json().encode()
+        store.put_once(retention_key(Consent.ASSESS_ONLY, case_id), mark)
+    store.put_once(f"cases/public/{ids[1]}/failed/1.json", b"{}")
+    return ids
+
+
+def cases(tmp_path: Path, *arguments: str, answer: str = "") -> Result:
+    store = (tmp_path / "store").as_uri()
+    return CliRunner().invoke(cli.main, ["cases", *arguments, "--store", store], input=answer)
+
+
+def listed(tmp_path: Path, *arguments: str) -> list[str]:
+    result = cases(tmp_path, "list", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line)["id"] for line in result.stdout.splitlines()]
+
+
+def test_the_cases_of_all_owners_come_in_one_order(tmp_path: Path, ids: list[str]) -> None:
+    assert listed(tmp_path) == ids
+    assert listed(tmp_path, "--newest", "--limit", "4") == ids[:1:-1]
+    assert listed(tmp_path, "--owner", "public") == [ids[1], ids[4]]
+    assert listed(tmp_path, "--status", "FAILED") == [ids[1]]
+    assert listed(tmp_path, "--from", "2026-01-01T02:00:00", "--before", "2026-01-01T04:00:00") == ids[2:4]
+    result = cases(tmp_path, "list", "--limit", "1")
+    assert result.stdout == f"2026-01-01T00:00:00+00:00  RECEIVED  {ids[0]}  key_a\n"
+    assert result.stderr == "1 cases\n"
+
+
+def test_one_case_is_shown_with_its_facts_and_the_audit_says_so(
+    tmp_path: Path, store: DiskStore, ids: list[str]
+) -> None:
+    result = cases(tmp_path, "show", ids[1])
+    assert json.loads(result.stdout) == {
+        "id": ids[1],
+        "owner": "public",
+        "status": "FAILED",
+        "facts": {"failed/1.json": {}, "received.json": {"self_report": {}}},
+    }
+    (audit,) = (json.loads(store.get(key)) for key in store.list("audit/"))
+    assert (audit["act"], audit["by"], audit["case_id"]) == ("READ", "operator", ids[1])
+
+
+def test_cases_are_erased_by_id_or_by_owner(tmp_path: Path, store: DiskStore, ids: list[str]) -> None:
+    assert cases(tmp_path, "erase", ids[0], answer="n\n").exit_code == 1
+    assert listed(tmp_path) == ids
+    assert cases(tmp_path, "erase", ids[0], answer="y\n").stdout.endswith("1 cases erased\n")
+    assert cases(tmp_path, "erase", "--owner", "public", "--yes").stdout == "2 cases erased\n"
+    assert listed(tmp_path) == [ids[2], ids[3], ids[5]]
+    kept = [key for key in store.list("cases/") if any(ids[n] in key for n in (0, 1, 4))]
+    assert all(key.endswith("erased.json") for key in kept)
+    assert len(kept) == 3
+    erased = [json.loads(line) for key in store.list("audit/") for line in store.get(key).splitlines()]
+    assert sorted(each["case_id"] for each in erased if each["act"] == "ERASE") == sorted([ids[0], ids[1], ids[4]])
+    assert json.loads(cases(tmp_path, "show", ids[1]).stdout)["status"] == "ERASED"
+    assert cases(tmp_path, "erase", ids[1], "--yes").exit_code == 0
+
+
+@pytest.mark.usefixtures("ids")
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (("show", new_id("case")), "look at --store"),
+        (("show", "../x"), "it looks like case_"),
+        (("erase",), "name the cases to erase, or their --owner"),
+        (("erase", "--owner", "public", new_id("case")), "one or the other"),
+        (("erase", "--owner", "key_x"), "`dermis cases list` shows all"),
+        (("list", "--limit", "0"), "--limit"),
+        (("list", "--status", "DONE"), "RECEIVED"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_remedy(tmp_path: Path, arguments: tuple[str, ...], remedy: str) -> None:
+    result = cases(tmp_path, *arguments)
+    assert result.exit_code == 2
+    assert remedy in result.stderr
