@@ -218,6 +218,13 @@ promote-load: .venv/.dev ## promote and roll back while cases come: none may fai
 kill-training: .venv/.dev .venv-trainer/.dev ## kill -9 a training in its midst, let it go on, compare with runs left alone (KILLS=3, ARGS="--seeds 3")
 	.venv/bin/python -m tests.system.kill_training --kills $(or $(KILLS),3) $(ARGS)
 
+.PHONY: prove-serving prove-gpu
+prove-serving: .venv/.dev ## prove what only TensorFlow Serving shows: PROVEN or NOT, row by row (needs Docker and its image; IMAGE=...)
+	.venv/bin/python -m tests.system.prove_serving $(if $(IMAGE),--image $(IMAGE))
+
+prove-gpu: .venv/.dev ## prove that the trainer's image trains on a GPU: PROVEN or NOT, row by row (needs Docker and a GPU; IMAGE=...)
+	.venv/bin/python -m tests.system.prove_gpu $(if $(IMAGE),--image $(IMAGE))
+
 .PHONY: client
 client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, build it, and run it against a running system (needs npm)
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build

@@ -30,13 +30,12 @@ compile uv - <<<"uv"
 compile build - <<<$'cyclonedx-bom\nhatchling'
 compile charts - <<<$'checkov\nhadolint-bin\nhelm-python-sdk\nhypothesis\nkubernetes-validate\npytest\npytest-timeout'
 compile docs - <<<$'mkdocstrings-python\nzensical'
-compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra local --extra lan
+compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra models --extra local --extra lan
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"
 done
-for service in sweep standalone; do # what every part needs, no more
-  compile $service pyproject.toml -c "$out/runtime.txt"
-done
+compile standalone pyproject.toml -c "$out/runtime.txt" # what every part needs, no more
+compile sweep pyproject.toml --extra models -c "$out/runtime.txt" # an operator's commands run in its pod
 compile trainer pyproject.toml --extra trainer -c "$out/runtime.txt"
 compile dev pyproject.toml --extra dev -c "$out/runtime.txt" -c "$out/trainer.txt" --override "$override"
 if [[ $out != requirements ]]; then diff -ru requirements "$out" && echo "requirements are fresh"; fi

@@ -598,6 +598,31 @@ def test_alerts_and_dashboard_come_with_the_chart(rendered: Callable[..., Render
     )
 
 
+def cores(render: Render, *, but: str = "") -> float:
+    """Return the cores that all pods ask for, with the trainer's one Job, of as many pods as there are at first."""
+    total = 0.0
+    for each in render.objects:
+        spec = each.get("spec") or {}
+        template = spec.get("template") or spec.get("jobTemplate", {}).get("spec", {}).get("template")
+        part = each["metadata"]["labels"].get("app.kubernetes.io/component") if template else but
+        if part == but:
+            continue
+        asked = str(template["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+        one = float(asked[:-1]) / 1000 if asked.endswith("m") else float(asked)
+        total += one * (spec.get("replicas") or (2 if each["kind"] == "Deployment" else 1))
+    return total
+
+
+def test_what_pods_ask_for_is_near_what_they_were_measured_to_use(rendered: Callable[..., Render]) -> None:
+    """About 0.07 core seconds a case: 0.8 cores at 12 cases a second (docs/reference/benchmarks.md)."""
+    assert cores(rendered("default"), but="trainer") < 3
+
+
+def test_a_node_of_two_cores_holds_the_small_example_and_a_training(rendered: Callable[..., Render]) -> None:
+    """What is left is for the cluster's own pods."""
+    assert cores(rendered("cpu-dev")) <= 1.5
+
+
 def test_notes_say_how_to_begin_and_what_an_uninstall_leaves(rendered: Callable[..., Render]) -> None:
     notes = rendered("default").texts["NOTES.txt"]
     assert "dermis keys create" in notes
@@ -614,6 +639,7 @@ def test_helm_test_reaches_the_gateway_through_a_policy_of_its_own(rendered: Cal
     gateway = render.one("Deployment", "gateway")["spec"]["selector"]
     assert policy["spec"]["podSelector"] == gateway
     assert all(each["metadata"]["annotations"]["helm.sh/hook"] == "test" for each in (pod, policy))
+    assert "except OSError" in pod["spec"]["containers"][0]["command"][-1], "a policy is in force a moment later"
 
 
 def test_redis_takes_no_more_than_it_may_and_is_ready_when_it_answers(rendered: Callable[..., Render]) -> None:
@@ -624,12 +650,33 @@ def test_redis_takes_no_more_than_it_may_and_is_ready_when_it_answers(rendered: 
     assert "PONG" in container["readinessProbe"]["exec"]["command"][-1]
 
 
+ALWAYS = {
+    "spread over zones and nodes": "topologySpreadConstraints",
+    "non-root, read-only root, no capabilities, seccomp": "readOnlyRootFilesystem: true",
+    "no service-account token in pods": "automountServiceAccountToken: false",
+    "probes: start, life, readiness": "startupProbe",
+    "disruption budgets": "kind: PodDisruptionBudget",
+    "a kind that the cluster lacks is refused in words": "this cluster does not know",
+    "values held to a schema": '"additionalProperties": false',
+    "data kept on uninstall": "helm.sh/resource-policy: keep",
+    "notes after an install": "dermis keys create",
+    "`helm test`, or a check of the install": "helm.sh/hook: test",
+    "README made of the values": "| `worker.replicas` |",
+    "names of at most 63 letters": "trunc 43",
+    "replicas left to an autoscaler": "dermis.replicas",
+    "a change that would fail is refused in words": "a StatefulSet's volume can't be changed",
+}
+"""What stands in the template of a row that can't be switched off."""
+
+
 def test_each_row_of_the_operators_table_names_a_template_and_values_that_are_there() -> None:
-    rows = re.findall(
-        r"^\| .*? \| \[.*?\]\((.*?)\) \| (.*?) \|", (ROOT / "docs/reference/chart.md").read_text(), re.MULTILINE
-    )
+    page = (ROOT / "docs/reference/chart.md").read_text()
+    rows = re.findall(r"^\| .*? \| \[.*?\]\((.*?)\) \| (.*?) \|", page, re.MULTILINE)
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert len(rows) > 25
+    for title, link, named in re.findall(r"^\| (.*?) \| \[.*?\]\((.*?)\) \| (.*?) \|", page, re.MULTILINE):
+        if named == "always":
+            assert ALWAYS[title] in (ROOT / "docs/reference" / link).read_text(), title
     for link, named in rows:
         template = ROOT / "docs/reference" / link
         text = template.read_text()

@@ -92,6 +92,19 @@ def test_a_missing_extra_fails_with_the_command_to_install_it(tmp_path: Path, mo
     assert (found.level, found.remedy) == (Level.FAIL, "pip install 'dermis[worker]'")
 
 
+@pytest.mark.parametrize(
+    ("part", "extra"), [("sweep", "models"), ("worker", "worker"), ("gateway", "gateway"), ("standalone", "standalone")]
+)
+def test_an_image_needs_what_its_part_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, extra: str
+) -> None:
+    looked = []
+    monkeypatch.setattr("dermis.standalone.extras.missing", lambda names: looked.append(tuple(names)) or {})
+    packages = findings(tmp_path, PART=part)["packages"]
+    assert (packages.level, looked) == (Level.OK, [(extra,)])
+    assert packages.text.endswith(f"as the image of {part} has it")
+
+
 @pytest.mark.parametrize(("ready", "level"), [(True, Level.OK), (False, Level.FAIL)])
 def test_a_running_dermis_is_asked_whether_it_is_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool, level: Level

@@ -194,6 +194,24 @@ def test_a_standardised_head_with_large_features_is_exported(tmp_path: Path, inp
     assert export.check_agreement(tmp_path, model, inputs) <= 1e-4
 
 
+def test_an_export_is_compared_in_full_float32(folder: Any, inputs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU would round products to TensorFloat-32, and an export of a long training be refused for it."""
+    rounded = []
+
+    def run(folder: Path, inputs: Any) -> Any:
+        rounded.append(tf.config.experimental.tensor_float_32_execution_enabled())
+        return export.run_tensorflow(folder, inputs)
+
+    class Model:
+        def predict(self, inputs: Any, **_: object) -> Any:
+            return run(folder, inputs)
+
+    monkeypatch.setattr(export, "run_openvino", run)
+    export.check_agreement(folder, Model(), inputs)
+    assert rounded == [False, False]
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
+
+
 def test_warm_up_is_a_prediction_log_that_the_signature_takes(folder: Any) -> None:
     (record,) = tf.data.TFRecordDataset(str(folder / export.WARM_UP))
     log = prediction_log_pb2.PredictionLog.FromString(record.numpy())

@@ -29,6 +29,8 @@ from dermis.standalone.state import find_running, open_store_of
 _LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
 _TO_RUN = ("gateway", "metadata", "serving", "worker")
 _TO_TRAIN = ("data", "trainer")
+_EXTRA_OF_IMAGE = {"sweep": "models"}
+"""Images whose extra has another name than their part."""
 
 
 class Level(StrEnum):
@@ -70,12 +72,17 @@ def _python(_: Mapping[str, str]) -> Finding:
     return _fail("python", f"{version} is not supported", "make the environment with Python 3.11, 3.12 or 3.13")
 
 
-def _packages(_: Mapping[str, str]) -> Finding:
-    lacking = extras.missing(_TO_RUN)
+def _packages(environ: Mapping[str, str]) -> Finding:
+    part = environ.get("PART")  # an image, which holds one part
+    wanted = (_EXTRA_OF_IMAGE.get(part, part),) if part else _TO_RUN
+    lacking = extras.missing(wanted)
     if lacking:
         names = sorted({name for missing in lacking.values() for name in missing})
-        return _fail("packages", f"to run all parts, missing or too old: {', '.join(names)}", extras.remedy(lacking))
-    text = f"dermis {metadata.version(extras.DISTRIBUTION)} with {', '.join(_TO_RUN)}"
+        whole = f"the part {part}" if part else "all parts"
+        return _fail("packages", f"to run {whole}, missing or too old: {', '.join(names)}", extras.remedy(lacking))
+    text = f"dermis {metadata.version(extras.DISTRIBUTION)} with {', '.join(wanted)}"
+    if part:
+        return _ok("packages", f"{text}, as the image of {part} has it")
     untrained = extras.missing(_TO_TRAIN)
     return _ok(
         "packages",
