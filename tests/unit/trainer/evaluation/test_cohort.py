@@ -20,12 +20,9 @@ def test_what_is_evaluated_and_answered_adds_up() -> None:
     made = predictions(n=60)
     labels = made.labels.copy()
     labels[:3] = -1
-    fates: tuple[tuple[ImageFate, ...], ...] = (
-        ("SHOWN", "MISSING"),
-        *[("SHOWN",)] * 58,
-        ("UNUSABLE", "SHOWN", "SHOWN"),
-    )
-    made = replace(made, labels=labels, images=fates)
+    fates: list[tuple[ImageFate, ...]] = [("SHOWN",)] * 60
+    fates[0], fates[-1] = ("SHOWN", "MISSING"), ("UNUSABLE", "SHOWN", "SHOWN")
+    made = replace(made, labels=labels, images=tuple(fates))
     labelled = labels >= 0
     judged, _ = decided(manifest(), at(made, labelled))
     evaluated, answered = evaluated_steps(made, labelled, judged)
