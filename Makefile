@@ -128,6 +128,16 @@ test-compose-trainer: .venv/.dev ## train in Compose, stop half-way, resume, eva
 	docker compose -f docker-compose.yml -f compose.twin.yaml --profile trainer build -q
 	.venv/bin/python -m tests.system.compose_trainer --project $(PROJECT)
 
+CLUSTER_TAG = $(or $(TAG),$(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' helm/dermis/Chart.yaml))
+CLUSTER_IMAGES = $(foreach name,gateway worker metadata serving sweep standalone trainer,dermis-$(name):$(CLUSTER_TAG))
+.PHONY: cluster cluster-images
+cluster: .venv/.dev ## a day on the cluster of KUBECONFIG: install, roll under load, kill, drain, train, promote, restore (TAG=version of its images; DERMIS_CLUSTER_FILTER=command for one older than the chart)
+	.venv/bin/python -m tests.system.cluster --tag $(CLUSTER_TAG) $(ARGS)
+
+cluster-images: ## build what `make cluster` runs, and load it into the nodes (LOAD="kind load docker-image": a command that takes the names)
+	DERMIS_TAG=$(CLUSTER_TAG) docker compose -f docker-compose.yml -f compose.twin.yaml --profile trainer build -q init gateway worker metadata serving sweep trainer
+	$(or $(LOAD),@echo load them into the nodes:) $(CLUSTER_IMAGES)
+
 DOCKERFILES = Dockerfile services/trainer/Dockerfile services/serving/tfserving/Dockerfile tests/support/gcs.Dockerfile
 .PHONY: charts render
 charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Dockerfiles (needs kubectl; no cluster)

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -30,11 +31,11 @@ from uuid_utils import UUID
 
 from benchmarks.machine import about
 from dermis.data.report.markdown import markdown_table
-from dermis.gateway.core.listing import fold_keys
 from dermis.shared.batches import BatchJob
 from dermis.shared.case import Consent, Outcome, OutcomeKind, Received, ReceivedImage, fact_key, image_key
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.jobs import AssessJob
+from dermis.shared.listing import fold_keys
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 from dermis.shared.stores.disk_layout import path_of
@@ -149,7 +150,8 @@ def milliseconds(call: Callable[[], object], times: int = TIMES) -> float:
 
 def page(store: BlobStore, after: str) -> None:
     prefix = f"cases/{OWNER}/"
-    rows = fold_keys(store.list(prefix, after=f"{prefix}{after}/~" if after else ""), prefix=prefix, size=PAGE)
+    keys = store.list(prefix, after=f"{prefix}{after}/~" if after else "")
+    rows = list(islice(fold_keys(keys, prefix=prefix), PAGE))
     assert len(rows) == PAGE, rows
 
 

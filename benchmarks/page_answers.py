@@ -51,7 +51,7 @@ _Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class PageReading:
     """What a person reads of a case: on the form, and on the result."""
 
     kind: str
@@ -79,7 +79,7 @@ class Reading:
         return tuple(dict.fromkeys(named))
 
 
-def read(browser: Browser, url: str, case: PageCase) -> Reading:
+def read(browser: Browser, url: str, case: PageCase) -> PageReading:
     """Send a case as a person does and return what they read; a fault of the page is an error."""
     with pages.opened(browser, url, size="phone", scheme="light") as page:
         answers = dict(case.answers)
@@ -93,7 +93,7 @@ def read(browser: Browser, url: str, case: PageCase) -> Reading:
         pages.send(page)
         _insist(page)
         pages.wait_for_result(page)
-        return Reading(kind=case.kind, alarm=alarm, verdict=verdict, **_tuples(page.evaluate(_READ)))
+        return PageReading(kind=case.kind, alarm=alarm, verdict=verdict, **_tuples(page.evaluate(_READ)))
 
 
 def _photos(page: Page, case: PageCase) -> str:
@@ -125,16 +125,16 @@ def _tuples(values: _Values) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-class Progress:
+class KeptReadings:
     """What was read before a run was stopped, by bundle, kind and place; of this commit alone."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.commit = path, commit()
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [each for each in map(json.loads, lines) if each["commit"] == self.commit]
-        self.readings = {each["case"]: Reading(**_tuples(each["reading"])) for each in kept}
+        self.readings = {each["case"]: PageReading(**_tuples(each["reading"])) for each in kept}
 
-    def add(self, name: str, reading: Reading) -> None:
+    def add(self, name: str, reading: PageReading) -> None:
         self.readings[name] = reading
         line = json.dumps({"commit": self.commit, "case": name, "reading": asdict(reading)})
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ class Progress:
             file.write(f"{line}\n")
 
 
-def read_all(bundle: str, cases: Sequence[PageCase], progress: Progress) -> list[Reading]:
+def read_all(bundle: str, cases: Sequence[PageCase], progress: KeptReadings) -> list[PageReading]:
     """Return what is read of each case with a bundle; those that are done already are not sent again."""
     names = [f"{bundle}/{case.kind}/{case.n}" for case in cases]
     if any(name not in progress.readings for name in names):
@@ -156,7 +156,7 @@ def read_all(bundle: str, cases: Sequence[PageCase], progress: Progress) -> list
     return [progress.readings[name] for name in names]
 
 
-def tables(bundle: str, readings: Sequence[Reading]) -> str:
+def tables(bundle: str, readings: Sequence[PageReading]) -> str:
     """Return a bundle's table, a row for each kind and what its people read, and the long texts below it."""
     notes: dict[str, int] = {}
 
@@ -192,7 +192,7 @@ def _sizes(sizes: Sequence[int]) -> str:
     return (f"{least} to {most} conditions" if least < most else f"{most} conditions") if most else "none"
 
 
-def aims(bundle: str, readings: Sequence[Reading]) -> list[str]:
+def aims(bundle: str, readings: Sequence[PageReading]) -> list[str]:
     """Return what may not be, with counts; what is all the same says MISSED."""
     malignant = [each for each in readings if each.kind == "a malignant growth, reported as a growth"]
     skin = [each for each in readings if "growth" in each.kind or each.kind.startswith("a rash")]
@@ -222,7 +222,7 @@ def main() -> int:
         parser.error("give --data, or set REAL_DATA to the folder that holds photos/")
     os.environ.update(KEYLESS)
     cases = all_cases(Path(options.data, "photos"), options.pictures)
-    progress, missed = Progress(options.progress), False
+    progress, missed = KeptReadings(options.progress), False
     for bundle in options.bundle or BUNDLES:
         text = f"{tables(bundle, read_all(bundle, cases, progress))}\n\n{measured_at()}."
         print(text)

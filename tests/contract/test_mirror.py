@@ -9,6 +9,7 @@ ROOMS = {
     "shared": ROOT / "shared/src/dermis/shared",
     "client": ROOT / "clients/python/src/dermis/client",
     "benchmarks": ROOT / "benchmarks",
+    "system": ROOT / "tests/system",
 }
 RINGS = ("core", "adapters", "routes", "web", "commands", "stores", "backbones")
 """Folders of a room whose tests lie with the room's own: a module's name says which one is meant."""

@@ -68,6 +68,37 @@ def test_nothing_can_be_tapped_that_would_be_lost(page: Page, system: System) ->
     expect(box).to_be_checked()
 
 
+@pytest.mark.parametrize("lost", ["app.js", "result/sheet.js"])
+def test_a_page_that_lost_a_script_on_its_way_is_loaded_again(page: Page, system: System, lost: str) -> None:
+    asked: list[Route] = []
+
+    def answer_the_second(route: Route) -> None:
+        asked.append(route)
+        route.abort("connectionreset") if len(asked) < 2 else route.continue_()
+
+    page.route(f"**/assets/{lost}", answer_the_second)
+    page.goto(system.url, wait_until="commit")
+    expect(page.locator("#case:not(.waiting)")).to_be_attached()
+    assert len(asked) == 2
+    assert page.evaluate("sessionStorage.getItem('reloads')") is None
+
+
+def test_a_page_whose_script_never_comes_is_not_loaded_for_ever(page: Page, system: System) -> None:
+    asked: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route)
+        route.abort("connectionreset")
+
+    page.route("**/assets/app.js", refuse)
+    page.goto(system.url, wait_until="commit")
+    for _ in range(60):
+        if len(asked) < 4:
+            page.wait_for_timeout(1000)
+    page.wait_for_timeout(5000)  # longer than it waited before the last time
+    assert len(asked) == 4
+
+
 @pytest.mark.parametrize("database", ["{ open: () => ({}) }", "undefined"], ids=["never opens", "is not there"])
 def test_without_a_place_for_a_draft_a_case_is_sent_all_the_same(page: Page, system: System, database: str) -> None:
     page.add_init_script(f"Object.defineProperty(window, 'indexedDB', {{ value: {database} }})")

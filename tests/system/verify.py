@@ -28,18 +28,20 @@ def files_by_case(store: BlobStore) -> dict[str, set[str]]:
     return found
 
 
-def wrong_cases(store: BlobStore, accepted: Collection[str], erased: Collection[str]) -> list[str]:
+def wrong_cases(
+    store: BlobStore, accepted: Collection[str], erased: Collection[str], *, owner: str = PUBLIC_OWNER
+) -> list[str]:
     """Return one line per case that is not as it must be.
 
-    It must be an outcome with its model, or a tombstone and nothing else.
+    It must be an outcome with its model, or a tombstone and nothing else. `owner` is whose cases all are.
     """
     found = files_by_case(store)
     bad = [f"{case_id}: in the store, but no client knows it" for case_id in found.keys() - set(accepted) - set(erased)]
     for case_id in accepted:
         files = {name for name in found.get(case_id, set()) if not name.startswith("redelivered/")}
-        folder = case_key(PUBLIC_OWNER, case_id)
+        folder = case_key(owner, case_id)
         outcome = Outcome.model_validate_json(store.get(f"{folder}/outcome.json")) if "outcome.json" in files else None
-        wanted = _EACH_CASE | (_heatmaps(outcome) if outcome else set())
+        wanted = _EACH_CASE | (_heatmaps(outcome, owner) if outcome else set())
         if files != wanted or outcome is None:
             bad.append(f"{case_id}: missing {sorted(wanted - files)}, too many {sorted(files - wanted)}")
             continue
@@ -61,12 +63,12 @@ def without_mark(store: BlobStore, accepted: Collection[str]) -> list[str]:
     return [f"{case_id}: kept without a retention mark" for case_id in accepted if case_id not in marks]
 
 
-def _heatmaps(outcome: Outcome) -> set[str]:
+def _heatmaps(outcome: Outcome, owner: str) -> set[str]:
     """Return the heatmaps that an outcome names, as they lie in its case's folder."""
     if outcome.model is None:
         return set()
-    keys = (heatmap_key(PUBLIC_OWNER, outcome.case_id, heatmap, outcome.model) for heatmap in outcome.heatmaps)
-    return {key.removeprefix(f"{case_key(PUBLIC_OWNER, outcome.case_id)}/") for key in keys}
+    keys = (heatmap_key(owner, outcome.case_id, heatmap, outcome.model) for heatmap in outcome.heatmaps)
+    return {key.removeprefix(f"{case_key(owner, outcome.case_id)}/") for key in keys}
 
 
 def left_of(erased: Collection[str], found: dict[str, set[str]]) -> list[str]:

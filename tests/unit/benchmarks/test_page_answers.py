@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.page_answers import Progress, Reading, aims, tables
+from benchmarks.page_answers import KeptReadings, PageReading, aims, tables
 from benchmarks.page_cases import choose
 
 LONG = "A photo can't rule out skin cancer, whatever comes first in this list or in any other."
-GROWTH = Reading(
+GROWTH = PageReading(
     kind="a malignant growth, reported as a growth",
     alarm="",
     verdict="Good",
@@ -63,7 +63,7 @@ def test_a_run_goes_on_where_it_was_stopped_but_not_on_other_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "build/progress.ndjson"
-    Progress(path).add("lesions/a cat/0", GROWTH)
-    assert Progress(path).readings == {"lesions/a cat/0": GROWTH}
+    KeptReadings(path).add("lesions/a cat/0", GROWTH)
+    assert KeptReadings(path).readings == {"lesions/a cat/0": GROWTH}
     monkeypatch.setattr("benchmarks.page_answers.commit", lambda: "another")
-    assert Progress(path).readings == {}
+    assert KeptReadings(path).readings == {}

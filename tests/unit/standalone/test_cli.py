@@ -1,8 +1,11 @@
 """The `dermis` command as a whole: help, errors, sub-commands of other parts."""
 
+import inspect
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -37,6 +40,27 @@ def test_every_command_has_examples_and_explains_its_options(command: str) -> No
     loaded = cli.main.get_command(click.Context(cli.main), command)
     assert loaded
     assert [option.name for option in loaded.params if isinstance(option, click.Option) and not option.help] == []
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from commands(each, f"{path} {name}")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, id=point.name, marks=[pytest.mark.trainer] if point.name == "train" else [])
+        for point in metadata.entry_points(group=cli.GROUP)
+    ],
+)
+def test_so_has_every_command_of_another_part(point: EntryPoint) -> None:
+    for path, command in commands(point.load(), f"dermis {point.name}"):
+        assert f"Examples:\n  {path}" in inspect.cleandoc(command.help or ""), path
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        assert [option.name for option in options if not option.help] == [], path
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])

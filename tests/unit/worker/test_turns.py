@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import pytest
 import redis
+from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 
 from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUES, AssessImageJob, AssessJob, cases_queue
@@ -167,6 +168,21 @@ def test_what_has_no_turn_is_given_back_at_once_where_somebody_else_may_work(
     assert sent["queue"] == "cases.4"
     assert sent["kwargs"] == {"job": job.model_dump()}
     assert sent["headers"] == {"sent_at": 1.5, "traceparent": "00-a-b-01"}
+
+
+def test_what_can_not_be_given_back_as_redis_is_away_is_done_and_not_left_to_the_sweep(
+    turns: Turns, client: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, client.gone = FakeTask("cases.4"), True
+
+    def away(*_: Any, **_options: Any) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(task, "send_task", away)
+    with contextlib.ExitStack() as held:
+        assert [taken(turns, held, "a") for _ in range(2)] == [True, True]
+        with turn_tasks.turn(task, OWN, turns, line="a") as may_work:  # type: ignore[arg-type]
+            assert may_work
 
 
 class Lines:

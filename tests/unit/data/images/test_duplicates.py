@@ -64,6 +64,14 @@ def test_a_thousand_black_images_are_one_group_and_not_half_a_million_pairs() ->
     assert set(grouped(1000, [pairs])) == {0}
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff", b'image\na,b,c\n"', b"hi\n"])
+def test_a_table_that_is_none_of_images_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(content)
+    with pytest.raises(DermisError, match=r"photo\.jpg .* `dermis data images` wrote"):
+        read_hashes(file)
+
+
 def test_embeddings_pair_by_cosine() -> None:
     rows = np.array([[1.0, 0], [0.999, 0.02], [0, 1], [0, 0]])
     pairs, cosines = similar_pairs(rows, 0.98)
@@ -120,7 +128,7 @@ def test_only_beside_scins_tables_stands_what_was_counted_on_scin(
     for name, data_of in zip(("scin_cases.csv", "scin_labels.csv"), files([case(1, source=source)]), strict=True):
         (tmp_path / name).write_bytes(data_of)
     out = tmp_path / "out"
-    done = CliRunner().invoke(data, ["duplicates", str(table), "--tables", tmp_path.as_uri(), "--out", str(out)])
+    done = CliRunner().invoke(data, ["duplicates", str(table), "--data", tmp_path.as_uri(), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert ("598" in (out / "duplicates.html").read_text()) == stated
 

@@ -76,7 +76,7 @@ def test_by_hand() -> None:
     }
     flow = report["cohort"].frame
     assert flow["cases"].tolist() == [3, 1, 1, 1]
-    assert flow["photos"].tolist() == [4, 0, 2, 2]
+    assert flow["photos"].tolist() == [4, 2, 0, 2]
     assert flow["left out because"].tolist()[0] == flow["left out because"].tolist()[-1] == ""
     pools = report["monk_pools"].frame
     assert pools.loc[pools["n"] > 0, ["US", "India", "n"]].to_numpy().tolist() == [[2, 3, 1]]

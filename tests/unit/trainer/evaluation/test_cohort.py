@@ -9,7 +9,7 @@ import pytest
 from dermis.trainer.evaluation.cohort import evaluated_steps
 from dermis.trainer.evaluation.decisions import at, decided
 from dermis.trainer.evaluation.page import as_html
-from dermis.trainer.evaluation.predictions import concatenate, from_bytes, to_bytes
+from dermis.trainer.evaluation.predictions import ImageFate, concatenate, from_bytes, to_bytes
 from dermis.trainer.evaluation.report import evaluate
 from tests.unit.trainer.made import manifest, predictions
 
@@ -20,7 +20,11 @@ def test_what_is_evaluated_and_answered_adds_up() -> None:
     made = predictions(n=60)
     labels = made.labels.copy()
     labels[:3] = -1
-    fates = (("SHOWN", "MISSING"), *[("SHOWN",)] * 58, ("UNUSABLE", "SHOWN", "SHOWN"))
+    fates: tuple[tuple[ImageFate, ...], ...] = (
+        ("SHOWN", "MISSING"),
+        *[("SHOWN",)] * 58,
+        ("UNUSABLE", "SHOWN", "SHOWN"),
+    )
     made = replace(made, labels=labels, images=fates)
     labelled = labels >= 0
     judged, _ = decided(manifest(), at(made, labelled))

@@ -168,10 +168,13 @@ def test_split_and_part_choose_the_cases(tmp_path: Path) -> None:
     [
         (
             ("--model", "1", "--data", DATA),
-            "models/dermis/1/manifest.json",
-        ),  # in the state folder's store, which is empty
+            "version dermis/1 is not in this store",
+        ),
         (("--model", "soon", "--data", DATA, "--store", "STORE"), "write 3, or dermis/3"),
-        (("--model", "7", "--data", DATA, "--store", "STORE"), "models/dermis/7/manifest.json"),
+        (
+            ("--model", "7", "--data", DATA, "--store", "STORE"),
+            "version dermis/7 is not in this store",
+        ),
         (("--model", BUNDLE, "--data", "nowhere"), "nowhere"),
     ],
 )

@@ -39,14 +39,14 @@ from dermis.trainer.training.calibrate import calibrate
 from dermis.trainer.training.feature_cache import Cache, embed, gather
 from dermis.trainer.training.loop import TrainState
 from dermis.trainer.training.options import Workspace
-from dermis.trainer.training.parts import Parts
+from dermis.trainer.training.parts import split_parts
 from dermis.trainer.training.sources import CachedViews
 from dermis.trainer.training.train import fit_model, fit_stages, new_backbone
 
 pytestmark = pytest.mark.trainer
 DATA = open_dataset("generated:5:60:40")
 SPLIT = DATA.split(seed=0)
-PARTS = Parts(**{name: DATA.part(SPLIT, name) for name in ("train", "validation", "calibration", "test")})
+PARTS = split_parts(DATA, SPLIT)
 CONDITIONS = conditions_of(PARTS.train.samples)
 TARGETS = CalibrationTargets(
     coverage=0.9, abstention=AbstentionRule(min_probability=0, max_set_size=9), false_alarms=0.1
@@ -430,7 +430,7 @@ def test_settings_are_named_and_typed() -> None:
     assert as_json(made)["head"]["l2"] == 0.1
     for settings, part in (
         ({"bach": "8"}, "no setting"),
-        ({"batch": "many"}, "not understood"),
+        ({"batch": "many"}, "batch='many' is not understood; write a whole number"),
         ({"stage.7.epochs": "1"}, "no stage"),
     ):
         with pytest.raises(DermisError, match=part):

@@ -186,4 +186,13 @@ def _parsed(hint: Any, text: str, name: str) -> Any:
                 return kind(text)
             except ValueError:
                 continue
-    raise DermisError(Kind.INVALID, "SETTING", f"{name}={text!r} is not understood; it is {hint}")
+    forms = " or ".join(_form(kind) for kind in kinds)
+    raise DermisError(Kind.INVALID, "SETTING", f"{name}={text!r} is not understood; write {forms}")
+
+
+def _form(kind: Any) -> str:
+    """Return how a value of a type is written on the command line."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    words = {int: "a whole number", float: "a number", bool: "true or false", type(None): "none"}
+    return words.get(kind, "names joined by +" if get_origin(kind) is tuple else "text")

@@ -30,6 +30,7 @@ def turn(task: "Task[Any, Any]", job: BaseModel, turns: Turns, *, line: str = ""
     """Give whether the job may be done now; if not, it is at the end of its queue again.
 
     One that comes a second time, as its worker was lost, is always done: given back, it would no longer count as lost.
+    So is one that can't be given back as Redis is away, which would be left to the sweep.
     """
     delivery = task.request.delivery_info or {}
     if delivery.get("redelivered"):
@@ -44,8 +45,13 @@ def turn(task: "Task[Any, Any]", job: BaseModel, turns: Turns, *, line: str = ""
         if turns.waited_for():
             break
         time.sleep(LOOK_S)
+    try:
+        _send_again(task, job, queue)
+    except OperationalError as fault:
+        log.warning("job not given back, done out of turn", fault=type(fault).__name__)
+        yield True
+        return
     yield False
-    _send_again(task, job, queue)
 
 
 def give_back(task: "Task[Any, Any]", job: AssessJob, turns: Turns) -> None:

@@ -45,7 +45,7 @@ def fetch(source: str, policy: str, where: tuple[str, ...], dry_run: bool, folde
 
 
 @click.command()
-@click.option("--cases", "count", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--cases", "count", type=click.IntRange(min=1), default=60, show_default=True, help="How many.")
 @seed
 @longest
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))

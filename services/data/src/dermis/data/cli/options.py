@@ -15,7 +15,9 @@ data = click.option(
     help="Data set: a folder or store URL that holds the tables and images/.",
 )
 policy = click.option("--policy", default=defaults.POLICY, show_default=True, help="Label policy: its name, or a file.")
-seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+seed = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is drawn at random."
+)
 longest = click.option(
     "--longest",
     type=click.IntRange(32, 2048),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dermis.data.cli.options import data, policy
+from dermis.data.cli.options import data, policy, seed
 from dermis.shared import options
 
 
@@ -76,7 +76,7 @@ def embed(
 @click.option("--least", type=click.IntRange(2), default=10, show_default=True, help="Cases of a cluster at least.")
 @click.option("--case", "cases", multiple=True, help="Show this case's neighbours. Repeated: several.")
 @click.option("--pictures-from", metavar="URL", help="Store URL of the images, to show some as thumbnails.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed
 @options.out("map")
 def map_(
     embeddings: Path,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dermis.data import defaults
-from dermis.data.cli.options import data, policy
+from dermis.data.cli.options import data, policy, seed
 from dermis.shared import options
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ def _open(source: str, mapping: str | None, policy: str, duplicates: Path | None
 @options.mapping
 @policy
 @options.duplicates
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
+@seed
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds, drawn apart from the parts."
+)
 @click.option(
     "--fractions",
     default=":".join(map(str, defaults.FRACTIONS.values())),

@@ -81,8 +81,12 @@ def images_frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def read_images(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a table of images as text; INVALID if it lacks one of the columns."""
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    """Read a table of images as text; INVALID if it is no CSV or lacks one of the columns."""
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # empty, of other bytes than text, or with rows of different lengths
+        detail = f"{path} is no CSV in UTF-8 ({error}); give the images.csv that `dermis data images` wrote"
+        raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail) from error
     if missing := [name for name in columns if name not in frame]:
         detail = f"{path.name} has no column {missing[0]!r}: give the images.csv that `dermis data images` wrote"
         raise DermisError(Kind.INVALID, "IMAGE_TABLE", detail)

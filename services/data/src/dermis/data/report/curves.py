@@ -100,8 +100,8 @@ def epoch_lines(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     figure, axes = square(foot=0.75)
     texts = []
     for (name, rows), (style, colour) in zip(frame.groupby("of", sort=False), LINES, strict=False):
-        line = {"color": colour, "linestyle": style, "marker": "o" if len(rows) < _FEW_EPOCHS else None}
-        axes.plot(rows["epoch"], rows["value"], markersize=3.5, label=name, **line)
+        drawn = axes.plot(rows["epoch"], rows["value"], color=colour, linestyle=style, markersize=3.5, label=name)
+        drawn[0].set_marker("o" if len(rows) < _FEW_EPOCHS else "")
         texts.append(f"{name} {rows['value'].iloc[0]:.3f} first, {rows['value'].iloc[-1]:.3f} last")
     stages = frame.groupby("stage")["epoch"].min()
     for stage, epoch in stages.iloc[1:].items():

@@ -22,13 +22,26 @@ _CACHE = click.option(
     show_default=True,
     help="Features of images and the folds that are done: a run that was stopped goes on there.",
 )
+_COVERAGE = click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.9,
+    show_default=True,
+    help="Share of the cases whose condition the answers are to hold.",
+)
 _WRITE = click.option("--write", type=_FILE, help="Put the figures into this page, Markdown, in place of earlier ones.")
 _JSON = click.option("--json", "as_json", type=_FILE, help="Write the figures, JSON, here.")
 
 
 @click.group(short_help="Measure models beside floors and simple baselines.")
 def benchmark() -> None:
-    """Measure models under a stated protocol, beside floors and simple baselines."""
+    """Measure models under a stated protocol, beside floors and simple baselines.
+
+    \b
+    Examples:
+      dermis benchmark scin --data file:///data/scin
+      dermis benchmark pad_ufes_20 --help
+    """
 
 
 def _finish(name: str, report: "BenchmarkReport", write: Path | None, as_json: Path | None) -> None:
@@ -59,7 +72,7 @@ def _url(default: str) -> Callable[[options.F], options.F]:
 @click.option("--split", type=_FILE, help="Fold file; written if it is not there yet.")
 @options.duplicates
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of a new split.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of a new split.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of a new split.")
 @click.option("--images/--no-images", default=True, show_default=True, help="Let models see images, if there are some.")
 @_CACHE
 @_WRITE
@@ -82,7 +95,7 @@ def scin(write: Path | None, as_json: Path | None, source: str, **settings: Any)
 
 @benchmark.command("grouped-answers")
 @_url(defaults.PUBLIC)
-@click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9, show_default=True)
+@_COVERAGE
 @_CACHE
 @click.option(
     "--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the page, Markdown, here, its plot beside."
@@ -206,7 +219,7 @@ def out_of_distribution(predictions: tuple[Path, ...], false_alarms: float) -> N
 @click.option(
     "--data", metavar="URL", callback=options.as_url, help="Data set: a folder, store URL or generated:SEED:COUNT."
 )
-@click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9, show_default=True)
+@_COVERAGE
 @click.option(
     "--splits", type=click.IntRange(2), default=50, show_default=True, help="Halves to calibrate and to test on."
 )

@@ -26,7 +26,11 @@ from dermis.shared import options
 @options.duplicates
 @options.split
 @click.option(
-    "--part", type=click.Choice(["train", "validation", "calibration", "test"]), default="test", show_default=True
+    "--part",
+    type=click.Choice(["train", "validation", "calibration", "test"]),
+    default="test",
+    show_default=True,
+    help="Part of the split that is measured.",
 )
 @options.store
 @click.option(

@@ -43,9 +43,10 @@ SAMPLE_LONGEST = 1200
 
 
 def parts() -> Parts:
-    return Parts(
-        **{name: open_dataset(f"generated:{seed}:{count}") for name, (seed, count) in SEEDS_AND_COUNTS.items()}
+    train, calibration, test = (
+        open_dataset("generated:{}:{}".format(*SEEDS_AND_COUNTS[name])) for name in ("train", "calibration", "test")
     )
+    return Parts(train=train, calibration=calibration, test=test)
 
 
 def textures() -> tuple[list[Dataset], list[Dataset]]:

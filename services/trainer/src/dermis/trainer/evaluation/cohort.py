@@ -14,11 +14,11 @@ def evaluated_steps(every: Predictions, labelled: Hits, judged: Judged) -> tuple
     A photo that was not shown to the model goes alone; its case stays.
     """
     listed = [len(fates) for fates in every.images or [()] * len(every)]
-    shown = [fates.count("SHOWN") for fates in every.images or [()] * len(every)]
+    visible = [fates.count("SHOWN") for fates in every.images or [()] * len(every)]
     unknown = [STAYS if here else "UNKNOWN_FIRST_CONDITION" for here in labelled]
     (evaluated,) = narrowed(listed, {"evaluated": unknown})
     reasons = iter(judged.reasons or [STAYS] * len(judged))
-    (answered,) = narrowed([n for n, here in zip(shown, labelled, strict=True) if here], {"answered": list(reasons)})
+    (answered,) = narrowed([n for n, here in zip(visible, labelled, strict=True) if here], {"answered": list(reasons)})
     if every.images is None:
         return evaluated.model_copy(update={"images": None}), answered.model_copy(update={"images": None})
     fates = Counter(fate for case, here in zip(every.images, labelled, strict=True) if here for fate in case)

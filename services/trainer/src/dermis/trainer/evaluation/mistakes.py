@@ -41,6 +41,6 @@ def mistake_pictures(dataset: Dataset, mistakes: Sequence[Mistake]) -> tuple[Pic
     pictures = []
     for mistake in mistakes:
         caption = f"{mistake.reference}; answered {mistake.first}, {mistake.probability:.0%} (case {mistake.case})"
-        shown = (picture(dataset.store, key, caption) for key in images.get(mistake.case, ()))
-        pictures.append(next((each for each in shown if each), None))
+        photos = (picture(dataset.store, key, caption) for key in images.get(mistake.case, ()))
+        pictures.append(next((each for each in photos if each), None))
     return tuple(each for each in pictures if each)

@@ -39,6 +39,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.config import Config
 from dermis.trainer.evaluation.predictions import ImageFate, Modality, Predictions
 from dermis.trainer.model.inputs import arrays, targets, without_answers, without_images
+from dermis.trainer.records.layout import read_version
 from dermis.worker.core import quality, texture
 from dermis.worker.core.decode import decode
 from dermis.worker.core.outliers import Outliers, from_bytes
@@ -101,13 +102,11 @@ def open_bundle(folder: Path) -> Bundle:
 
 
 def fetch_bundle(store: BlobStore, ref: VersionRef, folder: Path) -> Path:
-    """Bring a version's files from the store into `folder`; `BlobNotFound` if it is not published."""
-    key = f"models/{ref.name}/{ref.version}"
-    data = store.get(f"{key}/{MANIFEST_FILE}")
-    for path in Manifest.model_validate_json(data).files:
+    """Bring a version's files from the store into `folder`; NOT_FOUND if it is not published."""
+    manifest = read_version(store, ref)
+    for path in (*manifest.files, MANIFEST_FILE):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(store.get(f"{key}/{path}"))
-    (folder / MANIFEST_FILE).write_bytes(data)
+        (folder / path).write_bytes(store.get(f"{manifest.key}/{path}"))
     return folder
 
 
@@ -156,11 +155,11 @@ def predict(
                 if one.lost:
                     lost[one.lost].append(case)
             of_cases = _of_cases(samples, looked)
-            images, mask, shown = _slots(
+            images, mask, seen = _slots(
                 of_cases, size=size, how=bundle.manifest.image_fit, quality_filter=quality_filter
             )
             reports += [tuple(one.report for one in case) for case in of_cases]
-            fates += shown
+            fates += seen
             features = encode_batch(bundle.schema, [without(sample.report, hidden) for sample in samples])
             probabilities, embedding, answers = bundle.run(images, mask, features)
             embeddings.append(embedding)
@@ -322,16 +321,16 @@ def _slots(
         read = [one for one in looked if one.image is not None]
         usable = [one for one in read if one.report.verdict is not Verdict.UNUSABLE]
         chosen = usable if usable and quality_filter else read
-        for slot, one in enumerate(chosen):
-            images[row, slot], mask[row, slot] = fit(one.image, size, how), True
+        for slot, working in enumerate(one.image for one in chosen if one.image is not None):
+            images[row, slot], mask[row, slot] = fit(working, size, how), True
         fates.append(tuple(_fate(one, any(one is other for other in chosen)) for one in looked))
     return images, mask, fates
 
 
-def _fate(looked: _Looked, shown: bool) -> ImageFate:
+def _fate(looked: _Looked, chosen: bool) -> ImageFate:
     if looked.lost:
         return "MISSING" if looked.lost == "missing" else "UNDECODABLE"
-    return "SHOWN" if shown else "UNUSABLE"
+    return "SHOWN" if chosen else "UNUSABLE"
 
 
 def predictions(

@@ -143,7 +143,7 @@ def _data(options: EvaluationOptions) -> tuple[Dataset, Dataset, Dataset | None,
     if not options.split:
         return whole, whole, None, None
     split = from_text(options.split.read_bytes())
-    part_of = {case.case_id: case.part for case in split.cases}
+    part_of: dict[str, str] = {case.case_id: case.part for case in split.cases}
     return whole, whole.part(split, options.part), whole.part(split, "train"), part_of
 
 

@@ -6,6 +6,7 @@ import { showBanner } from "./result/demo.js";
 import { finished, message, working } from "./result/result.js";
 import { translate } from "./result/words.js";
 
+sessionStorage.removeItem("reloads"); // all scripts are there
 const SLOW_SECONDS = 20;
 let following = new AbortController();
 let shown = null; // the path that is in view

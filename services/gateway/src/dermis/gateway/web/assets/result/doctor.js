@@ -91,7 +91,7 @@ function measured({ measured: figures }) {
 /** The manifest's own words on what the model was made for and of. */
 function knowledge({ knowledge: words }) {
   if (!words) return null;
-  return part(t("doctor.knowledge"), el("p", {}, knowledgeText(words.kind)), words.unknown.length ? list(words.unknown.map(knowledgeText)) : null, el("p", {}, knowledgeText(words.data)));
+  return part(t("doctor.knowledge"), el("p", {}, knowledgeText(words.kind)), ...(words.unknown.length ? [el("p", {}, t("knows.not")), list(words.unknown.map(knowledgeText))] : []), el("p", {}, knowledgeText(words.data)));
 }
 
 const model = ({ model: ref }) => ref && pairs([
