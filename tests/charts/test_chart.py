@@ -538,6 +538,14 @@ def test_a_parent_chart_may_hand_down_its_globals(rendered: Callable[..., Render
     assert pods["worker"]["containers"][0]["image"] == f"mirror.example.org/d/dermis-worker@{digest}"
 
 
+def test_what_runs_on_gpus_has_an_image_of_its_own(rendered: Callable[..., Render]) -> None:
+    """The trainer's image for processors would train without the GPU that it asks for, or refuse."""
+    pods = rendered("gpu-prod").pods()
+    images = {part: pod["containers"][0]["image"].rpartition("/")[2] for part, pod in pods.items()}
+    assert {part for part, image in images.items() if image.endswith("-gpu")} == {"serving", "trainer"}
+    assert not [1 for pod in rendered("cpu-dev").pods().values() if pod["containers"][0]["image"].endswith("-gpu")]
+
+
 def test_names_can_be_set_and_are_never_too_long(rendered: Callable[..., Render]) -> None:
     longest = rendered("default", name_of_release="r" * 53)
     assert all(len(each["metadata"]["name"]) <= 63 for each in longest.objects)

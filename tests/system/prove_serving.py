@@ -19,10 +19,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from dermis.api.serving.v1 import serving_pb2 as pb
@@ -155,7 +157,7 @@ def equals_twin(server: Server) -> str:
 
 def _difference(name: str, theirs: Array, ours: Array) -> float:
     scale = 1.0 if name == "probabilities" else max(1.0, float(np.abs(ours).max()))
-    return float(np.abs(theirs - ours).max()) / scale
+    return float(np.abs(theirs.astype(np.float32) - ours.astype(np.float32)).max()) / scale
 
 
 def follows_versions(server: Server, folder: Path) -> str:
@@ -183,7 +185,7 @@ def follows_versions(server: Server, folder: Path) -> str:
             for version in range(2, LAST_VERSION + 1):
                 started = time.monotonic()
                 roll_out(folder, version)
-                until(lambda wanted=f"v{version}": server.states().get(wanted), "AVAILABLE", within_s=POLL_S)
+                until(partial(_is_available, server, version), True, within_s=POLL_S)
                 took.append(time.monotonic() - started)
             until(lambda: server.states().get("v1", "END"), "END", within_s=POLL_S)
         finally:
@@ -194,6 +196,10 @@ def follows_versions(server: Server, folder: Path) -> str:
     waits = ", ".join(f"{seconds:.1f} s" for seconds in took)
     loaded = f"versions 2 to {LAST_VERSION} AVAILABLE after {waits}, version 1 unloaded"
     return f"{loaded}, {answered} calls answered, none refused"
+
+
+def _is_available(server: Server, version: int) -> bool:
+    return server.states().get(f"v{version}") == "AVAILABLE"
 
 
 def warm_up_ran(log: str) -> str:
@@ -212,8 +218,8 @@ def batches(server: Server, subject: Subject) -> str:
     if str(LARGEST_BATCH) not in limit or not limit.startswith("INVALID_ARGUMENT"):
         raise NotProven(f"{len(cases)} rows in one call: {limit}")
 
-    def probabilities(case: dict[str, Array]) -> Array:
-        return from_proto(server.predict(make_request(case)).outputs["probabilities"])
+    def probabilities(case: dict[str, Array]) -> npt.NDArray[np.float32]:
+        return from_proto(server.predict(make_request(case)).outputs["probabilities"]).astype(np.float32)
 
     alone = [probabilities(case) for case in cases]
     with ThreadPoolExecutor(len(cases)) as pool:

@@ -22,7 +22,7 @@ labels:
 
 {{- define "dermis.image" -}}
 {{- with .root.Values.global.imageRegistry | default .root.Values.image.registry }}{{ . | trimSuffix "/" }}/{{ end }}dermis-{{ .image -}}
-{{- with index .root.Values.image.digests .image }}@{{ . }}{{ else }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- with index .root.Values.image.digests .image }}@{{ . }}{{ else }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}{{ if gt (int (dig "gpus" 0 .values)) 0 }}-gpu{{ end }}{{ end }}
 {{- end }}
 
 {{- define "dermis.inBucket" -}}
