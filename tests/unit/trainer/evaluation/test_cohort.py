@@ -20,9 +20,10 @@ def test_what_is_evaluated_and_answered_adds_up() -> None:
     made = predictions(n=60)
     labels = made.labels.copy()
     labels[:3] = -1
-    fates: list[tuple[ImageFate, ...]] = [("SHOWN",)] * 60
-    fates[0], fates[-1] = ("SHOWN", "MISSING"), ("UNUSABLE", "SHOWN", "SHOWN")
-    made = replace(made, labels=labels, images=tuple(fates))
+    several: list[tuple[ImageFate, ...]] = [("SHOWN",)] * 60
+    several[0], several[-1] = ("SHOWN", "MISSING"), ("UNUSABLE", "SHOWN", "SHOWN")
+    fates = tuple(several)
+    made = replace(made, labels=labels, images=fates)
     labelled = labels >= 0
     judged, _ = decided(manifest(), at(made, labelled))
     evaluated, answered = evaluated_steps(made, labelled, judged)
