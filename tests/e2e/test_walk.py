@@ -153,7 +153,8 @@ BAD: dict[str, tuple[dict[str, Any], set[int]]] = {
     "a 60,000 x 60,000 PNG": ({"files": files(("a.png", huge_png_header(), "image/png"))}, {413, 422}),
     "an unknown answer": ({"files": files(GOOD), "data": {"self_report": '{"textures": ["FLAT", "SCALY"]}'}}, {422}),
     "malformed JSON": ({"files": files(GOOD), "data": {"self_report": '{"textures": '}}, {422}),
-    "the wrong content type": ({"content": b"{}", "headers": {"content-type": "application/json"}}, {415}),
+    "the wrong content type": ({"content": b"{}", "headers": {"content-type": "text/plain"}}, {415}),
+    "a JSON object without images or answers": ({"json": {}}, {422}),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dermis.data.data_source import DATASET_FILE
 from dermis.data.generated.as_scin import write_as_scin
 from dermis.data.scin.columns import LABELS_FILE
 from dermis.shared.bundles import read_feature_schema, read_manifest
@@ -107,6 +108,7 @@ def scin_tables(folder: Any) -> Any:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    (folder / DATASET_FILE).unlink()  # it is of the tables as they were drawn
     return ["--data", folder.as_uri(), "--policy", "scin-all", "--set", "least_cases=2"]
 
 
