@@ -35,6 +35,10 @@ class TestRoute:
 
         assert ids(status=Status.ASSESSED) == [first]
         assert ids(status=[Status.ASSESSED, Status.RECEIVED]) == [first, second]
+        assert ids(order="newest", received_before="0001-01-01T00:00:00Z") == []
+        assert ids(order="newest", received_from="0001-01-01T00:00:00Z") == [second, first]
+        assert ids(received_before="9999-12-31T23:59:59.999+00:00") == [first, second]
+        assert ids(order="newest", received_before="9999-12-31T23:59:59Z") == [second, first]
         now = datetime.now(UTC)
         assert ids(received_from=(now - timedelta(minutes=1)).isoformat()) == [first, second]
         assert ids(received_before=(now - timedelta(minutes=1)).isoformat()) == []
@@ -44,7 +48,10 @@ class TestRoute:
         [
             ("status=DONE", "/query/status/0", "'RECEIVED', 'ASSESSED'"),
             ("order=up", "/query/order", "'oldest' or 'newest'"),
-            ("received_from=2026-01-01T00:00:00", "/query/received_from", "timezone"),
+            ("received_from=2026-01-01T00:00:00", "/query/received_from", "2026-01-31T09:00:00Z"),
+            ("received_from=0.5", "/query/received_from", "2026-01-31T09:00:00Z"),
+            ("received_before=2026-01-01", "/query/received_before", "2026-01-31T09:00:00Z"),
+            ("received_before=2026-13-01T00:00:00Z", "/query/received_before", "month"),
             ("stauts=FINISHED", "/query/stauts", "did you mean status?"),
             ("x=1&cursor=", "/query/x", "use cursor, limit, order"),
         ],

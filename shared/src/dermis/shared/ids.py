@@ -24,7 +24,8 @@ def id_of_digest(kind: str, digest: bytes) -> str:
 
 def first_id(kind: str, at: datetime) -> str:
     """Return the id of `kind` that sorts before all others made at `at` or later, to the millisecond; `at` is aware."""
-    return str(TypeID.from_uuid(UUID(int=int(at.timestamp() * 1000) << 80), prefix=kind))
+    milliseconds = max(0, int(at.timestamp() * 1000))
+    return str(TypeID.from_uuid(UUID(int=milliseconds << 80), prefix=kind))
 
 
 def made_at(text: str) -> datetime:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from itertools import groupby, takewhile
@@ -67,9 +67,8 @@ def _window_starts(newest: datetime) -> Iterator[str]:
     who has only old ones needs few listings.
     """
     for minutes in _WINDOW_MINUTES:
-        start = newest - timedelta(minutes=minutes)
-        if start.timestamp() > 0:
-            yield first_id("case", start)
+        if (seconds := newest.timestamp() - minutes * 60) > 0:
+            yield first_id("case", datetime.fromtimestamp(seconds, UTC))
     yield ""
 
 
@@ -116,7 +115,7 @@ def _oldest(store: BlobStore, owner: str, after: str, wanted: Filter) -> Iterato
 
 def _newest(store: BlobStore, owner: str, after: str, wanted: Filter, now: datetime) -> Iterator[Listed]:
     prefix = f"{CASES_PREFIX}{owner}/"
-    end = f"{prefix}{after or '~'}"
+    end = f"{prefix}{after or (first_id('case', wanted.end) if wanted.end else '~')}"
     for start in _window_starts(made_at(after) if after else wanted.end or now):
         keys = store.list(prefix, after=f"{prefix}{start}" if start else "")
         yield from reversed(list(fold_keys(takewhile(partial(gt, end), keys), prefix=prefix)))

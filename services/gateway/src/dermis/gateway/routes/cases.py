@@ -9,7 +9,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.body import read_case, read_json
@@ -22,7 +21,7 @@ from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import CASE_BODY, EVENTS, FEEDBACK_BODY, HEATMAP, PREPARED_IMAGE, SHOWN, TAKEN_IN, problems
 from dermis.gateway.pipeline import CasePipeline
-from dermis.gateway.routes.paging import Cursor, Limit, place_of
+from dermis.gateway.routes.paging import Cursor, Limit, Time, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
 from dermis.gateway.uploads import UPLOAD_USED
@@ -84,8 +83,8 @@ async def list_cases(
     limit: Limit = 20,
     order: Annotated[Order, Query(description="by when cases were received")] = Order.OLDEST,
     status: Annotated[list[Status] | None, Query(max_length=len(Status), description="cases of these alone")] = None,
-    received_from: Annotated[AwareDatetime | None, Query(description="cases received then or later")] = None,
-    received_before: Annotated[AwareDatetime | None, Query(description="cases received earlier")] = None,
+    received_from: Annotated[Time | None, Query(description="cases received then or later")] = None,
+    received_before: Annotated[Time | None, Query(description="cases received earlier")] = None,
 ) -> CaseList:
     if owner == PUBLIC_OWNER and not parts.settings.list_public:
         detail = (
