@@ -27,7 +27,7 @@ from tests.support.images import encode
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left processes in /proc"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
 ]
 IMAGES = sorted(demo.CASE.glob("*.jpg"))
 QUICK_SWEEP = {"DERMIS_SWEEP_INTERVAL_SECONDS": "1", "DERMIS_SWEEP_RESEND_AFTER_SECONDS": "2"}
@@ -288,7 +288,7 @@ def test_a_decoding_process_past_the_hard_limit_is_killed_and_its_case_fails(tmp
     ) as up:
         files = {"images": ("large.png", encode(np.zeros((7900, 8000, 3), np.uint8), "PNG"), "image/png")}
         case_id = httpx.post(f"{up.url}/v1/cases", files=files, timeout=30).json()["id"]
-        until(lambda: up.status(case_id) == "FAILED", 90)
+        until(lambda: up.status(case_id) == "FAILED", 240)
         failed = Failed.model_validate_json(up.store.get(failed_key("public", case_id, 1)))
         assert failed.reason == "WORKER_LOST"
         assert up.facts(case_id) >= {"received.json", "1.json"}

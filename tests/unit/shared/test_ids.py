@@ -1,6 +1,12 @@
-import pytest
+from datetime import UTC, datetime, timedelta
 
-from dermis.shared.ids import is_id, new_id
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typeid import TypeID
+from uuid_utils import UUID
+
+from dermis.shared.ids import after_ids, first_id, is_id, made_at, new_id
 
 
 def test_ids_are_typed_unique_and_in_order_of_time() -> None:
@@ -49,3 +55,12 @@ def test_the_example_is_an_id() -> None:
 )
 def test_what_is_no_id(text: str) -> None:
     assert not is_id("case", text)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))
+def test_ids_of_a_millisecond_stand_between_its_first_and_what_comes_after_them(at: datetime) -> None:
+    first, end = first_id("case", at), after_ids("case", at)
+    last = str(TypeID.from_uuid(UUID(int=(int(at.timestamp() * 1000) << 80) | ((1 << 80) - 1)), prefix="case"))
+    later = first_id("case", at + timedelta(milliseconds=1))
+    assert first <= last < end < later
+    assert abs(made_at(first) - at) < timedelta(milliseconds=1)

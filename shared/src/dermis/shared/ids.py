@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typeid import TypeID
 from uuid_utils import UUID
 
+_RANDOM = 16
+"""The last characters of an id, which hold no time."""
 _LAST_MS = datetime.max.replace(tzinfo=UTC).timestamp() * 1000
 _ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 _CASE_ID = re.compile(r"case_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -26,6 +28,11 @@ def first_id(kind: str, at: datetime) -> str:
     """Return the id of `kind` that sorts before all others made at `at` or later, to the millisecond; `at` is aware."""
     milliseconds = max(0, int(at.timestamp() * 1000))
     return str(TypeID.from_uuid(UUID(int=milliseconds << 80), prefix=kind))
+
+
+def after_ids(kind: str, at: datetime) -> str:
+    """Return text that sorts after all ids of `kind` that were made in the millisecond of `at` or before."""
+    return f"{first_id(kind, at)[:-_RANDOM]}~"
 
 
 def made_at(text: str) -> datetime:

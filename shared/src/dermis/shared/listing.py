@@ -9,7 +9,7 @@ from itertools import groupby, takewhile
 from operator import gt
 
 from dermis.shared.case import CASES_PREFIX, Status
-from dermis.shared.ids import first_id, is_id, made_at
+from dermis.shared.ids import after_ids, first_id, is_id, made_at
 from dermis.shared.ports import BlobStore
 
 _WINDOW_MINUTES = tuple(10**k for k in range(6))
@@ -115,7 +115,7 @@ def _oldest(store: BlobStore, owner: str, after: str, wanted: Filter) -> Iterato
 
 def _newest(store: BlobStore, owner: str, after: str, wanted: Filter, now: datetime) -> Iterator[Listed]:
     prefix = f"{CASES_PREFIX}{owner}/"
-    end = f"{prefix}{after or (first_id('case', wanted.end) if wanted.end else '~')}"
+    end = f"{prefix}{after or (after_ids('case', wanted.end) if wanted.end else '~')}"
     for start in _window_starts(made_at(after) if after else wanted.end or now):
         keys = store.list(prefix, after=f"{prefix}{start}" if start else "")
         yield from reversed(list(fold_keys(takewhile(partial(gt, end), keys), prefix=prefix)))
