@@ -22,7 +22,6 @@ FIRST = ("look", "install")
 
 def perform(day: Day, stages: dict[str, Callable[[Day], str]]) -> list[str]:
     """Do each stage and print its time and verdict; return what is not as it must be."""
-    bad: list[str] = []
     begun = time.monotonic()
     for name, stage in stages.items():
         start, before = time.monotonic(), len(day.bad)
@@ -35,9 +34,8 @@ def perform(day: Day, stages: dict[str, Callable[[Day], str]]) -> list[str]:
         print(f"{well} {time.monotonic() - start:6.1f} s  {name:<22} {verdict}", flush=True)
         if name in FIRST and len(day.bad) > before:
             break
-    bad += day.bad
     print(f"{time.monotonic() - begun:.0f} s in all", flush=True)
-    return bad
+    return day.bad
 
 
 def clean_up(*namespaces: str) -> None:

@@ -47,10 +47,10 @@ def run(*arguments: str) -> Result:
 
 def test_split_then_audit(source: str, tmp_path: Path) -> None:
     out = tmp_path / "new" / "split.json"
-    said = run("split", "--data", source, "--policy", "scin-all", "--out", str(out)).output
-    assert all(part in said for part in PARTS)
-    assert "0 of" in said  # one image a case: a split by image has no sibling to leak
-    assert json.loads(out.read_text())["digest"] in said
+    output = run("split", "--data", source, "--policy", "scin-all", "--out", str(out)).output
+    assert all(part in output for part in PARTS)
+    assert "0 of" in output  # one image a case: a split by image has no sibling to leak
+    assert json.loads(out.read_text())["digest"] in output
     assert "no leak in 40 cases" in run("audit", "--data", source, "--policy", "scin-all", str(out)).output
     with pytest.raises(DermisError, match="label policy"):
         run("audit", "--data", source, str(out))
@@ -80,9 +80,9 @@ def test_fetch_brings_a_part_home(source: str, tmp_path: Path) -> None:
         in run("fetch", "--data", source, "--where", "monk_us>=8", "--dry-run", str(home)).output
     )
     assert not home.exists()
-    said = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
-    assert "19 fetched, 0 were there, 1 missing in the source" in said.output
-    assert "missing: images/40.png" in said.output
+    result = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
+    assert "19 fetched, 0 were there, 1 missing in the source" in result.output
+    assert "missing: images/40.png" in result.output
     assert len(list((home / "images").glob("*.png"))) == 19
     again = run("fetch", "--data", source, "--policy", "scin-all", "--where", "label=|A", str(home))
     assert "0 fetched, 19 were there" in again.output
@@ -128,10 +128,10 @@ def test_generated_cases_are_a_source_like_scin(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
     with pytest.raises(DermisError, match="is there with other content"):
         run("generate", "--cases", "30", "--seed", "8", str(home))
-    told = list(open_dataset(home.as_uri(), policy="scin-all").samples)
-    made = list(generated.cases(7, 30, longest=64))
-    assert len(told) == len(made)
-    for sample, drawn in zip(told, made, strict=True):
+    samples = list(open_dataset(home.as_uri(), policy="scin-all").samples)
+    drawings = list(generated.cases(7, 30, longest=64))
+    assert len(samples) == len(drawings)
+    for sample, drawn in zip(samples, drawings, strict=True):
         assert (sample.top, dict(sample.target), len(sample.images)) == (
             drawn.condition,
             {drawn.condition: 1.0},
@@ -198,10 +198,10 @@ EXAMPLES = sorted(
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_name_options_that_there_are(example: str) -> None:
     _, _, name, *words = shlex.split(example)
-    known = {
+    options = {
         option for parameter in data.commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    assert {word for word in words if word.startswith("--")} <= known
+    assert {word for word in words if word.startswith("--")} <= options
 
 
 def test_every_command_has_an_example() -> None:

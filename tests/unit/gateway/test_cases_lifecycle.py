@@ -69,18 +69,18 @@ async def somebody_waits(gateway: Any) -> None:
 
 
 def events(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]]]:
-    found = []
+    got = []
     for block in response.text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
         if "data" in fields:
-            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
-    return found
+            got.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return got
 
 
 @pytest.fixture
 def case_id(gateway: Any, jpeg: bytes) -> str:
-    found: str = gateway.submit(jpeg).json()["id"]
-    return found
+    got: str = gateway.submit(jpeg).json()["id"]
+    return got
 
 
 class TestWaiting:
@@ -188,10 +188,10 @@ class TestEvents:
         gateway.hub.fed = True
         response = gateway.runner.run(both())
         assert response.headers["content-type"].startswith("text/event-stream")
-        found = events(response)
-        assert [(ordinal, name) for ordinal, name, _ in found] == [(1, "received"), (2, "assessed"), (1000, "outcome")]
-        assert [data["status"] for _, _, data in found] == ["RECEIVED", "ASSESSED", "FINISHED"]
-        assert found[-1][2] == gateway.get(f"/v1/cases/{case_id}").json()
+        got = events(response)
+        assert [(ordinal, name) for ordinal, name, _ in got] == [(1, "received"), (2, "assessed"), (1000, "outcome")]
+        assert [data["status"] for _, _, data in got] == ["RECEIVED", "ASSESSED", "FINISHED"]
+        assert got[-1][2] == gateway.get(f"/v1/cases/{case_id}").json()
 
     def test_who_comes_late_gets_each_event_as_it_was(self, gateway: Any, case_id: str) -> None:
         put(gateway, case_id, "assessed", assessed(case_id))
@@ -448,12 +448,12 @@ class TestErasing:
         key = f"cases/public/{case_id}/{name}"
         gateway.store.delete(key)
         gateway.store.put_once(key, b'{"SECRET')
-        shown = gateway.get(f"/v1/cases/{case_id}")
+        response = gateway.get(f"/v1/cases/{case_id}")
         if name != "idempotency.json":
-            assert (shown.status_code, shown.json()["reason"]) == (500, "FACT_BROKEN")
+            assert (response.status_code, response.json()["reason"]) == (500, "FACT_BROKEN")
             log = capsys.readouterr()
             assert key in log.out + log.err
-            assert "SECRET" not in log.out + log.err + shown.text
+            assert "SECRET" not in log.out + log.err + response.text
         assert gateway.call("DELETE", f"/v1/cases/{case_id}").status_code == 204
         assert list(gateway.store.list("cases/")) == [fact_key("public", case_id, "erased")]
 
@@ -476,17 +476,17 @@ class TestListing:
         put(gateway, ids[2], "outcome", outcome(ids[2]))
         gateway.call("DELETE", f"/v1/cases/{ids[3]}")
         gateway.store.put_once(image_key("public", new_id("case"), 1, "original"), b"half-stored")
-        found, cursor_, pages = [], "", 0
+        got, cursor_, pages = [], "", 0
         while cursor_ is not None:
             page = gateway.get("/v1/cases", params={"limit": 2, "cursor": cursor_}).json()
-            found += [(case["id"], case["status"]) for case in page["cases"]]
+            got += [(case["id"], case["status"]) for case in page["cases"]]
             cursor_, pages = page["next_cursor"], pages + 1
         status = {ids[1]: "ASSESSED", ids[2]: "FINISHED"}
-        assert found == [(each, status.get(each, "RECEIVED")) for each in ids if each != ids[3]]
+        assert got == [(each, status.get(each, "RECEIVED")) for each in ids if each != ids[3]]
         assert pages == 3
-        shown = gateway.get(f"/v1/cases/{ids[0]}").json()
+        case = gateway.get(f"/v1/cases/{ids[0]}").json()
         listed = gateway.get("/v1/cases").json()["cases"][0]
-        times = [datetime.fromisoformat(case["received_at"]) for case in (shown, listed)]
+        times = [datetime.fromisoformat(case["received_at"]) for case in (case, listed)]
         assert abs((times[0] - times[1]).total_seconds()) < 0.1
 
     @pytest.mark.parametrize(
@@ -505,8 +505,8 @@ class TestListing:
 
     @given(st.text(max_size=60))
     def test_a_cursor_is_ours_or_none(self, text: str) -> None:
-        found = after(text)
-        assert found is None or cursor(found) == text
+        got = after(text)
+        assert got is None or cursor(got) == text
         case_id = new_id("case")
         assert after(cursor(case_id)) == case_id
 
@@ -516,7 +516,7 @@ class TestListing:
         keys = sorted(
             f"p/{case_id}/failed/1.json" if name == "failed" else f"p/{case_id}/{name}.json" for name in names
         )
-        found = fold_keys(keys, prefix="p/")
+        got = fold_keys(keys, prefix="p/")
         state = CaseState(
             received=RECEIVED if "received" in names else None,
             assessed=assessed(case_id) if "assessed" in names else None,
@@ -526,8 +526,8 @@ class TestListing:
             else None,
             erased=Erased(case_id=case_id, erased_at=NOW) if "erased" in names else None,
         )
-        shown = state.status if state.received and state.status is not Status.ERASED else None
-        assert [each.status for each in found] == ([shown] if shown else [])
+        expected = state.status if state.received and state.status is not Status.ERASED else None
+        assert [each.status for each in got] == ([expected] if expected else [])
 
 
 RECEIVED = Received.model_validate(

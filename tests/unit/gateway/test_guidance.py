@@ -110,8 +110,8 @@ def test_every_condition_has_an_entry_of_its_own(name: str) -> None:
 
 def test_what_fits_no_label_gets_the_general_entry_which_says_so() -> None:
     for name in (POLICY["other"], "something never heard of"):
-        shown = guidance().of_condition("X", name)
-        assert (shown.is_general, shown.guidance.id) == (True, "GENERAL")
+        guided = guidance().of_condition("X", name)
+        assert (guided.is_general, guided.guidance.id) == (True, "GENERAL")
     assert not guidance().of_condition("X", "Eczema").is_general
 
 
@@ -163,24 +163,24 @@ def test_each_condition_has_self_care_but_growths_and_what_no_one_should_treat_a
         Guidance.model_validate(broken)
 
 
-def _care(shown: Outcome) -> list[str]:
-    return [care.id for care in guidance().self_care_of(shown)]
+def _care(answered: Outcome) -> list[str]:
+    return [care.id for care in guidance().self_care_of(answered)]
 
 
 def test_self_care_is_that_of_the_prediction_set_each_once() -> None:
-    shown = outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Irritant Contact Dermatitis", "Psoriasis")
-    assert _care(shown) == ["ECZEMA", "PSORIASIS"]
-    told = guidance().of_outcome(shown, SelfReport())
-    assert [care.id for care in told.self_care] == ["ECZEMA", "PSORIASIS"]
-    assert told.skin_care == guidance().skin_care
-    assert [link.name for link in told.conditions[0].guidance.links] == told.conditions[0].guidance.sources
+    answered = outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Irritant Contact Dermatitis", "Psoriasis")
+    assert _care(answered) == ["ECZEMA", "PSORIASIS"]
+    advice = guidance().of_outcome(answered, SelfReport())
+    assert [care.id for care in advice.self_care] == ["ECZEMA", "PSORIASIS"]
+    assert advice.skin_care == guidance().skin_care
+    assert [link.name for link in advice.conditions[0].guidance.links] == advice.conditions[0].guidance.sources
 
 
 FLAG = RedFlag(flag="GROWTH", text="Soon.", urgency=Urgency.SOON)
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "answered",
     [
         outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Melanoma"),
         outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Benign growth"),
@@ -191,9 +191,9 @@ FLAG = RedFlag(flag="GROWTH", text="Soon.", urgency=Urgency.SOON)
     ],
     ids=["cancer", "growth", "red flag", "abstention", "rejection", "demo"],
 )
-def test_there_is_no_self_care_where_it_could_keep_someone_from_a_doctor_or_has_no_ground(shown: Outcome) -> None:
-    assert _care(shown) == []
-    assert guidance().of_outcome(shown, SelfReport()).skin_care == []
+def test_there_is_no_self_care_where_it_could_keep_someone_from_a_doctor_or_has_no_ground(answered: Outcome) -> None:
+    assert _care(answered) == []
+    assert guidance().of_outcome(answered, SelfReport()).skin_care == []
 
 
 def test_a_name_may_stand_in_one_entry_only() -> None:
@@ -204,11 +204,11 @@ def test_a_name_may_stand_in_one_entry_only() -> None:
 
 
 def test_a_condition_that_is_probable_enough_says_how_soon_and_why() -> None:
-    shown = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster"), SILENT)
-    assert [each.name for each in shown.conditions] == ["Eczema", "Herpes Zoster"]
-    assert shown.urgency is Urgency.TODAY
-    assert shown.next_step == guidance().entry("Herpes Zoster").next_step
-    (reason,) = shown.because
+    guided = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster"), SILENT)
+    assert [each.name for each in guided.conditions] == ["Eczema", "Herpes Zoster"]
+    assert guided.urgency is Urgency.TODAY
+    assert guided.next_step == guidance().entry("Herpes Zoster").next_step
+    (reason,) = guided.because
     assert (reason.source, reason.condition) == ("MODEL", "HERPES ZOSTER")
     assert reason.text == "it may be Herpes Zoster (about 4 in 10)"
 
@@ -217,9 +217,9 @@ def test_a_condition_below_the_bundles_threshold_says_nothing_of_urgency() -> No
     both = outcome(OutcomeKind.DIFFERENTIAL, "Eczema", "Herpes Zoster", urgency_threshold=0.4)
     assert guidance().of_outcome(both, SILENT).urgency is Urgency.TODAY
     neither = both.model_copy(update={"urgency_threshold": 0.41})
-    shown = guidance().of_outcome(neither, SILENT)
-    assert (shown.urgency, shown.because, shown.next_step) == (None, [], COULD_NOT_TELL)
-    assert [each.name for each in shown.conditions] == ["Eczema", "Herpes Zoster"], "what can't be ruled out stays"
+    guided = guidance().of_outcome(neither, SILENT)
+    assert (guided.urgency, guided.because, guided.next_step) == (None, [], COULD_NOT_TELL)
+    assert [each.name for each in guided.conditions] == ["Eczema", "Herpes Zoster"], "what can't be ruled out stays"
 
 
 def test_an_older_outcome_goes_by_the_threshold_that_bundles_have_by_default() -> None:
@@ -234,16 +234,16 @@ def test_an_older_outcome_goes_by_the_threshold_that_bundles_have_by_default() -
 
 
 def test_a_condition_without_a_text_of_its_own_is_no_reason() -> None:
-    shown = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Never heard of"), SILENT)
-    assert (shown.urgency, shown.because) == (None, [])
+    guided = guidance().of_outcome(outcome(OutcomeKind.DIFFERENTIAL, "Never heard of"), SILENT)
+    assert (guided.urgency, guided.because) == (None, [])
 
 
 def test_a_red_flag_leads_over_conditions_that_are_less_urgent() -> None:
     flag = RedFlag(flag="F", text="Emergency: now.", urgency=Urgency.EMERGENCY)
     zoster = outcome(OutcomeKind.DIFFERENTIAL, "Herpes Zoster", red_flags=(flag,))
-    shown = guidance().of_outcome(zoster, SILENT)
-    assert (shown.urgency, shown.next_step) == (Urgency.EMERGENCY, "Emergency: now.")
-    assert [(each.source, each.flag) for each in shown.because] == [("RED_FLAG", "F")]
+    guided = guidance().of_outcome(zoster, SILENT)
+    assert (guided.urgency, guided.next_step) == (Urgency.EMERGENCY, "Emergency: now.")
+    assert [(each.source, each.flag) for each in guided.because] == [("RED_FLAG", "F")]
 
 
 SILENT_MODELS = [(OutcomeKind.ABSTENTION, "research"), (OutcomeKind.REJECTION, "research")] + [
@@ -253,9 +253,9 @@ SILENT_MODELS = [(OutcomeKind.ABSTENTION, "research"), (OutcomeKind.REJECTION, "
 
 @pytest.mark.parametrize(("kind", "purpose"), SILENT_MODELS)
 def test_a_demo_an_abstention_and_a_rejection_give_no_urgency_and_no_text(kind: OutcomeKind, purpose: str) -> None:
-    shown = guidance().of_outcome(outcome(kind, "Herpes Zoster", purpose=purpose), SILENT)
-    assert (shown.urgency, shown.because, shown.conditions) == (None, [], [])
-    assert shown.next_step == COULD_NOT_TELL
+    guided = guidance().of_outcome(outcome(kind, "Herpes Zoster", purpose=purpose), SILENT)
+    assert (guided.urgency, guided.because, guided.conditions) == (None, [], [])
+    assert guided.next_step == COULD_NOT_TELL
     assert "does not mean it's harmless" in COULD_NOT_TELL
     flag = RedFlag(flag="F", text="Urgent: today.")  # of a fact from before urgency was noted
     raised = outcome(kind, "Eczema", purpose=purpose, red_flags=(flag,))
@@ -266,17 +266,17 @@ def test_a_demo_an_abstention_and_a_rejection_give_no_urgency_and_no_text(kind: 
 @pytest.mark.parametrize("purpose", ["demo", "research"])
 def test_a_reported_growth_is_at_least_soon_in_every_outcome(kind: OutcomeKind, purpose: str) -> None:
     case = outcome(kind, "Insect Bite", purpose=purpose, red_flags=red_flags(GROWTH))
-    shown = guidance().of_outcome(case, GROWTH)
-    assert shown.urgency is Urgency.SOON
-    assert [each.source for each in shown.because] == ["ANSWERS"]
-    assert "can't rule out skin cancer" in shown.because[0].text
-    assert shown.next_step.startswith("Soon:")
+    guided = guidance().of_outcome(case, GROWTH)
+    assert guided.urgency is Urgency.SOON
+    assert [each.source for each in guided.because] == ["ANSWERS"]
+    assert "can't rule out skin cancer" in guided.because[0].text
+    assert guided.next_step.startswith("Soon:")
 
 
 def test_an_answer_of_a_model_of_growths_is_its_reason_where_no_growth_was_reported() -> None:
     case = outcome(OutcomeKind.DIFFERENTIAL, "Melanocytic Nevus", red_flags=with_growth(()))
-    shown = guidance().of_outcome(case, SILENT)
-    assert (shown.urgency, [each.source for each in shown.because]) == (Urgency.SOON, ["MODEL"])
+    guided = guidance().of_outcome(case, SILENT)
+    assert (guided.urgency, [each.source for each in guided.because]) == (Urgency.SOON, ["MODEL"])
 
 
 def test_a_failure_keeps_what_the_answers_say() -> None:
@@ -300,6 +300,6 @@ def test_of_an_answer_over_groups_only_named_conditions_have_texts_and_the_urgen
         AnswerEntry(level="GROUP", id="VIRAL", name="A viral infection", probability=0.4),
     )
     answer = GroupedAnswer(level="GROUP", entries=entries, coverage=0.9)
-    shown = guidance().of_outcome(plain.model_copy(update={"grouped_answer": answer}), SILENT)
-    assert [each.condition for each in shown.conditions] == ["ECZEMA"]
-    assert shown.urgency == guidance().of_outcome(plain, SILENT).urgency == Urgency.TODAY
+    guided = guidance().of_outcome(plain.model_copy(update={"grouped_answer": answer}), SILENT)
+    assert [each.condition for each in guided.conditions] == ["ECZEMA"]
+    assert guided.urgency == guidance().of_outcome(plain, SILENT).urgency == Urgency.TODAY

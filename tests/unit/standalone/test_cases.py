@@ -72,6 +72,12 @@ def test_one_case_is_shown_with_its_facts_and_the_audit_says_so(
     assert (audit["act"], audit["by"], audit["case_id"]) == ("READ", "operator", ids[1])
 
 
+def test_a_mark_that_cant_be_read_hides_no_case(tmp_path: Path, store: DiskStore, ids: list[str]) -> None:
+    store.delete(retention_key(Consent.ASSESS_ONLY, ids[2]))
+    store.put_once(retention_key(Consent.ASSESS_ONLY, ids[2]), b"{")
+    assert json.loads(cases(tmp_path, "show", ids[2]).stdout)["owner"] == "session_b"
+
+
 def test_cases_are_erased_by_id_or_by_owner(tmp_path: Path, store: DiskStore, ids: list[str]) -> None:
     assert cases(tmp_path, "erase", ids[0], answer="n\n").exit_code == 1
     assert listed(tmp_path) == ids

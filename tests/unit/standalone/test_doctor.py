@@ -36,10 +36,10 @@ def findings(tmp_path: Path, **environ: str) -> dict[str, Finding]:
 
 
 def test_a_good_machine_fails_nothing(tmp_path: Path) -> None:
-    found = findings(tmp_path)
-    assert {about: f.text for about, f in found.items() if f.level is Level.FAIL and about != "bundle"} == {}
-    assert "Redis server v=9.9" in found["redis"].text
-    assert found["bundle"].remedy
+    result = findings(tmp_path)
+    assert {about: f.text for about, f in result.items() if f.level is Level.FAIL and about != "bundle"} == {}
+    assert "Redis server v=9.9" in result["redis"].text
+    assert result["bundle"].remedy
     assert list(DiskStore(tmp_path / "state/store").list("")) == []
 
 
@@ -59,14 +59,14 @@ def test_a_good_machine_fails_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_found(tmp_path: Path, about: str, environ: dict[str, str], said: str) -> None:
-    found = findings(tmp_path, **environ)[about]
-    assert (found.level, said in found.text) == (Level.FAIL, True)
+    result = findings(tmp_path, **environ)[about]
+    assert (result.level, said in result.text) == (Level.FAIL, True)
 
 
 def test_a_taken_port_fails(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        found = findings(tmp_path, DERMIS_GATEWAY_PORT=str(taken.getsockname()[1]))["gateway"]
-    assert (found.level, "DERMIS_GATEWAY_PORT" in found.remedy) == (Level.FAIL, True)
+        result = findings(tmp_path, DERMIS_GATEWAY_PORT=str(taken.getsockname()[1]))["gateway"]
+    assert (result.level, "DERMIS_GATEWAY_PORT" in result.remedy) == (Level.FAIL, True)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_a_full_disk_is_noticed_before_it_is_full(
 def test_a_store_that_can_not_be_written_fails(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "store").write_text("a file where a folder should be")
-    found = findings(tmp_path)["store"]
-    assert found.level is Level.FAIL
+    result = findings(tmp_path)["store"]
+    assert result.level is Level.FAIL
 
 
 def test_a_missing_extra_fails_with_the_command_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dermis.standalone.extras.missing", lambda _: {"worker": ["opencv-python-headless>=4"]})
-    found = findings(tmp_path)["packages"]
-    assert (found.level, found.remedy) == (Level.FAIL, "pip install 'dermis[worker]'")
+    result = findings(tmp_path)["packages"]
+    assert (result.level, result.remedy) == (Level.FAIL, "pip install 'dermis[worker]'")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_a_running_dermis_is_asked_whether_it_is_ready(
 
     monkeypatch.setattr(doctor, "answers_ok", answers_ok)
     with hold(tmp_path / "state", Running(pid=7, url="http://127.0.0.1:9", broker_url="nonsense")):
-        found = findings(tmp_path)["gateway"]
-    assert (found.level, "process 7" in found.text) == (level, True)
+        result = findings(tmp_path)["gateway"]
+    assert (result.level, "process 7" in result.text) == (level, True)
     assert asked == [("127.0.0.1", 9, "/readyz")]
 
 
@@ -136,7 +136,7 @@ def test_the_exit_code_says_whether_anything_failed(tmp_path: Path, monkeypatch:
 
 def test_what_can_not_be_looked_at_keeps_nothing_else_from_being_looked_at(tmp_path: Path) -> None:
     (tmp_path / "bin" / "redis-server").write_bytes(b"\x7fELF no program")
-    found = findings(tmp_path)
-    assert found["redis"].level is Level.FAIL
-    assert "redis-server" in found["redis"].text
-    assert found["store"].level is Level.OK
+    result = findings(tmp_path)
+    assert result["redis"].level is Level.FAIL
+    assert "redis-server" in result["redis"].text
+    assert result["store"].level is Level.OK

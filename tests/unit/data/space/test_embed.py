@@ -40,18 +40,18 @@ def put(folder: Path) -> None:
     """Write cases as a SCIN source: image 10 n of case n, and 10 n + 1 of every third."""
     (folder / "images").mkdir(parents=True)
     rows = []
-    for made in cases(3, CASES):
-        n = made.index + 1
-        numbers = [10 * n, 10 * n + 1][: 2 if n % 3 == 0 and len(made.images) > 1 else 1]
+    for drawn in cases(3, CASES):
+        n = drawn.index + 1
+        numbers = [10 * n, 10 * n + 1][: 2 if n % 3 == 0 and len(drawn.images) > 1 else 1]
         rows.append(
             labelled(
                 n,
-                {made.condition: 1.0},
+                {drawn.condition: 1.0},
                 images=numbers,
-                monk_skin_tone_label_us=made.monk_skin_tone.removeprefix("MST"),
+                monk_skin_tone_label_us=drawn.monk_skin_tone.removeprefix("MST"),
             )
         )
-        for number, image in zip(numbers, made.images, strict=False):
+        for number, image in zip(numbers, drawn.images, strict=False):
             (folder / f"images/{number}.png").write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
     for name, table in zip((CASES_FILE, LABELS_FILE), files(rows), strict=True):
         (folder / name).write_bytes(table)
@@ -76,32 +76,32 @@ def embeddings(source: Path) -> Path:
 
 
 def arrays(path: Path) -> Mapping[str, np.ndarray]:
-    with np.load(path) as found:
-        return {name: found[name] for name in found}
+    with np.load(path) as loaded:
+        return {name: loaded[name] for name in loaded}
 
 
 def test_an_embedding_is_what_the_bundle_makes_of_the_prepared_image(embeddings: Path, source: Path) -> None:
-    found = arrays(embeddings)
+    loaded = arrays(embeddings)
     listed = [path.name for path in (source / "images").glob("*.png")]
-    assert {Path(key).name for key in found["image"]} == set(listed) - {Path(BROKEN).name}
-    assert str(found["bundle"]) == "models/dermis/1 (demo)"
+    assert {Path(key).name for key in loaded["image"]} == set(listed) - {Path(BROKEN).name}
+    assert str(loaded["bundle"]) == "models/dermis/1 (demo)"
     assert not list(embeddings.parent.glob("parts*"))
     embedder = module.open_embedder(str(BUNDLE), None)
-    some = [0, 17, len(found["image"]) - 1]
+    some = [0, 17, len(loaded["image"]) - 1]
     images = np.zeros((3, 3, 96, 96, 3), np.uint8)
-    images[:, 0] = [embedder.prepared((source / found["image"][place]).read_bytes()) for place in some]
+    images[:, 0] = [embedder.prepared((source / loaded["image"][place]).read_bytes()) for place in some]
     mask = np.array([[True, False, False]] * 3)
     features = np.ones((3, embedder.columns), np.float32)  # answers make no difference
     wanted = run_tensorflow(BUNDLE, {"images": images, "image_mask": mask, "features": features})["embedding"]
-    assert found["embedding"][some] == pytest.approx(wanted, abs=1e-4)
-    assert found["embedding"].dtype == np.float32
+    assert loaded["embedding"][some] == pytest.approx(wanted, abs=1e-4)
+    assert loaded["embedding"].dtype == np.float32
 
 
 def test_it_goes_on_where_it_was_stopped(
     source: Path, embeddings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PART", 20)
-    given = (
+    arguments = (
         "embed",
         "--data",
         source.as_uri(),
@@ -122,18 +122,18 @@ def test_it_goes_on_where_it_was_stopped(
 
     calls: list[int] = []
     monkeypatch.setattr(module.Embedder, "embed", stop_at)
-    stopped = run(*given)
+    stopped = run(*arguments)
     assert stopped.exit_code == 130
     assert "run the same command to go on" in stopped.output
     assert len(list(tmp_path.rglob("parts/*/*.npz"))) == 2
     assert not (tmp_path / "embeddings.npz").exists()
     done: list[int] = []
     monkeypatch.setattr(module.Embedder, "embed", lambda self, images: done.append(len(images)) or whole(self, images))
-    assert run(*given).exit_code == 0
-    found, wanted = arrays(tmp_path / "embeddings.npz"), arrays(embeddings)
-    assert found["image"].tolist() == wanted["image"].tolist()
-    assert found["embedding"] == pytest.approx(wanted["embedding"], abs=1e-6)
-    assert 0 < sum(done) <= len(found["image"]) - 38  # two parts of 20, of which two images have none
+    assert run(*arguments).exit_code == 0
+    loaded, wanted = arrays(tmp_path / "embeddings.npz"), arrays(embeddings)
+    assert loaded["image"].tolist() == wanted["image"].tolist()
+    assert loaded["embedding"] == pytest.approx(wanted["embedding"], abs=1e-6)
+    assert 0 < sum(done) <= len(loaded["image"]) - 38  # two parts of 20, of which two images have none
 
 
 def test_a_bundle_is_a_folder_or_a_version_in_a_store(source: Path, embeddings: Path, tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_a_bundle_is_a_folder_or_a_version_in_a_store(source: Path, embeddings: 
     for name in ("current", "dermis/1"):
         out = tmp_path / name
         run("embed", *there, "--store", (tmp_path / "store").as_uri(), "--bundle", name, "--out", str(out))
-        found, wanted = arrays(out / "embeddings.npz"), arrays(embeddings)
-        assert len(found["image"]) > 5
+        loaded, wanted = arrays(out / "embeddings.npz"), arrays(embeddings)
+        assert len(loaded["image"]) > 5
         place = wanted["image"].tolist().index("images/100.png")
-        assert found["embedding"][found["image"].tolist().index("100.png")] == pytest.approx(
+        assert loaded["embedding"][loaded["image"].tolist().index("100.png")] == pytest.approx(
             wanted["embedding"][place], abs=1e-5
         )
     with pytest.raises(DermisError, match="write NAME/VERSION or current"):
@@ -165,7 +165,7 @@ def mapped(source: Path, embeddings: Path) -> Path:
     duplicates = source.parent / "groups.csv"
     duplicates.write_text("image,group\nimages/10.png,a\nimages/20.png,a\n")
     out = source.parent / "map"
-    given = (
+    arguments = (
         "--data",
         source.as_uri(),
         "--policy",
@@ -175,7 +175,7 @@ def mapped(source: Path, embeddings: Path) -> Path:
         "--pictures-from",
         source.as_uri(),
     )
-    run("map", str(embeddings), *given, "--least", "5", "--case", "3", "--out", str(out))
+    run("map", str(embeddings), *arguments, "--least", "5", "--case", "3", "--out", str(out))
     return out
 
 
@@ -213,8 +213,8 @@ def test_the_map_has_every_case_its_neighbours_and_pictures(mapped: Path, source
 
 def test_without_tables_every_image_is_a_case_and_two_runs_are_equal(embeddings: Path, tmp_path: Path) -> None:
     for name in "ab":
-        said = run("map", str(embeddings), "--out", str(tmp_path / name)).output
-        assert "map.html" in said
+        output = run("map", str(embeddings), "--out", str(tmp_path / name)).output
+        assert "map.html" in output
     assert (tmp_path / "a/map.html").read_bytes() == (tmp_path / "b/map.html").read_bytes()
     assert len(pd.read_csv(tmp_path / "a/map.csv")) == len(arrays(embeddings)["image"])
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from dermis.shared.audit import Act, Audit
 from dermis.shared.case import CASES_PREFIX, Consent, Status, case_key, fact_key
@@ -90,7 +91,7 @@ def show(case_id: str, **option_values: Any) -> None:
     \b
     Examples:
       dermis cases show case_01k9x4q7e8f3rtw5m2c6b0dvza
-      dermis cases show case_01k9x4q7e8f3rtw5m2c6b0dvza | jq .outcome.differential
+      dermis cases show case_01k9x4q7e8f3rtw5m2c6b0dvza | jq '.facts["outcome.json"].differential'
     """
     store = _store(option_values)
     owner = find_owner(store, case_id)
@@ -143,7 +144,7 @@ def find_owner(store: BlobStore, case_id: str) -> str:
         detail = f"{case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza"
         raise DermisError(Kind.INVALID, "CASE_ID", detail)
     for consent in Consent:
-        with contextlib.suppress(BlobNotFound):
+        with contextlib.suppress(BlobNotFound, ValidationError):  # one that can't be read says nothing
             return RetentionMark.model_validate_json(store.get(retention_key(consent, case_id))).owner
     for owner in owners(store):  # an erased one has no mark
         if has(store, fact_key(owner, case_id, "received")) or has(store, fact_key(owner, case_id, "erased")):
