@@ -21,6 +21,7 @@ from dermis.shared.erasing import (
     clear,
     erase,
     erase_batch,
+    first_put,
     retention_key,
     retention_prefix,
 )
@@ -100,7 +101,7 @@ class RetentionSweep:
                 break
             with self._faults.survived(key), suppress(BlobNotFound):
                 # An id of a gateway whose clock lags says too early a time; a mark that was put later says so.
-                if is_over(self._store.written_at(key), kept_as, now=now, policy=self._policy):
+                if is_over(first_put(self._store, key), kept_as, now=now, policy=self._policy):
                     yield Due(key=key, thing_id=thing_id, consent=consent)
 
     def end_retention(self, now: datetime, *, in_doubt: bool = False) -> int:
