@@ -101,7 +101,7 @@ def objects_of(store: BlobStore, backup: Backup) -> Iterator[Copied]:
         yield from read_part(data)
 
 
-def known_objects(store: BlobStore) -> dict[str, Copied]:
+def indexed_objects(store: BlobStore) -> dict[str, Copied]:
     """Return by key what all indexes of `store` name, those of unfinished backups too."""
     parts = [key for key in store.list(BACKUPS) if key.endswith(".ndjson")]
     return {each.key: each for key in parts for each in read_part(store.get(key))}

@@ -1,6 +1,7 @@
 """Puts a backup into a store; nothing that was erased since comes back."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from itertools import groupby
 
 from dermis.shared.batches import OPEN_BATCHES, BatchErased
 from dermis.shared.case import CASES_PREFIX, Erased, OpenCase, open_key
+from dermis.shared.erasing import RETENTION_PREFIX
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.standalone.backup.erased import erased_by_audit
@@ -24,11 +26,13 @@ from dermis.standalone.backup.index import (
     objects_of,
 )
 from dermis.standalone.backup.parallel import each
-from dermis.standalone.backup.rules import AUDIT, LEFT, OPEN, POINTERS, Folder, folder_of, in_order, next_attempt
+from dermis.standalone.backup.rules import AUDIT, LEFT, OPEN, POINTERS, Folder, folder_of, goes, in_order, next_attempt
 from dermis.standalone.backup.save import Say, clear_folder, put_over
 
 RESTORING_KEY = f"{BACKUPS}restoring"
 """Stands in a store that was fresh, until it is restored: then the backup's pointers count, not the store's own."""
+_ID = re.compile(r"(?:case|batch)_[0-7][0-9a-hjkmnp-tv-z]{25}")
+_MOST_OF_A_RECORD = 4096
 _USED = (CASES_PREFIX, "batches/", "keys/")
 
 
@@ -56,6 +60,7 @@ class Restorer:
         self._fresh = fresh
         self._lock = threading.Lock()
         self._open: dict[str, str] = {}
+        self._unchecked: set[str] = set(POINTERS)
         self.done = Restored()
 
     def restore(self, objects: list[Copied]) -> None:
@@ -63,8 +68,6 @@ class Restorer:
         folder = folder_of(objects[0].key)
         if folder and self._is_erased(folder, objects):
             self._bury(folder)
-            return
-        if objects[0].key.removeprefix(OPEN) in self._erased:
             return
         for wanted in objects:
             self._put(wanted, folder)
@@ -84,7 +87,7 @@ class Restorer:
 
     def check(self, wanted: Copied) -> None:
         """Read a restored object back; what goes with time, or was changed since by a running system, is no damage."""
-        if wanted.key.startswith((OPEN, OPEN_BATCHES)) or wanted.key in (*POINTERS, *self.done.kept):
+        if wanted.key.startswith((OPEN, OPEN_BATCHES)) or wanted.key in self._unchecked:
             return
         folder = folder_of(wanted.key)
         try:
@@ -115,16 +118,29 @@ class Restorer:
         try:
             data = self._source.get(wanted.key)
         except BlobNotFound:
-            self._damage(wanted.key)
+            if self.done.erased and goes(wanted.key):  # a mark or record that went with its case
+                self._unchecked.add(wanted.key)
+            else:
+                self._damage(wanted.key)
             return
         if wanted.sha256 and copied(wanted.key, data) != wanted:
             self._damage(wanted.key)
+            return
+        if folder is None and self._names_erased(wanted.key, data):
+            self._unchecked.add(wanted.key)
             return
         new = self._put_data(wanted.key, data, folder)
         with self._lock:
             self.done.objects += 1
             self.done.bytes += len(data)
             self.done.new += new
+
+    def _names_erased(self, key: str, data: bytes) -> bool:
+        """Return whether a marker, a mark or a client's record is of an erased case; the audit keeps its records."""
+        if key.startswith(AUDIT) or len(data) > _MOST_OF_A_RECORD:
+            return False
+        named = set(_ID.findall(f"{key} {data.decode(errors='replace')}"))
+        return not named.isdisjoint(self._erased) or not named.isdisjoint(self.done.erased)
 
     def _put_data(self, key: str, data: bytes, folder: Folder | None) -> bool:
         if self._fresh and folder is None:
@@ -133,11 +149,14 @@ class Restorer:
             return self._target.put_once(key, data)
         except BlobConflict:
             with self._lock:
-                self.done.kept.append(key)
+                self._unchecked.add(key)
+                if not key.startswith(RETENTION_PREFIX):  # a copy says when the mark was first put, the mark does not
+                    self.done.kept.append(key)
             return False
 
     def _damage(self, key: str) -> None:
         with self._lock:
+            self._unchecked.add(key)
             self.done.damaged.append(key)
 
 
@@ -157,8 +176,9 @@ def restore(
     fresh = _prepare(source, target)
     gone = {*erased, *erased_by_audit(source), *erased_by_audit(target)}
     restorer = Restorer(source, target, erased=gone, fresh=fresh)
-    for _ in each(restorer.restore, _groups(source, backup)):
-        say(restorer.done.objects, restorer.done.bytes)
+    for in_folders in (True, False):  # which cases are erased is known before what names them comes
+        for _ in each(restorer.restore, _groups(source, backup, in_folders=in_folders)):
+            say(restorer.done.objects, restorer.done.bytes)
     restorer.open_cases(target.clock())
     for _ in each(restorer.check, objects_of(source, backup) if backup else ()):
         pass
@@ -185,23 +205,27 @@ def _prepare(source: BlobStore, target: BlobStore) -> bool:
     return has(target, RESTORING_KEY)
 
 
-def _groups(source: BlobStore, backup: Backup | None) -> Iterator[list[Copied]]:
-    """Yield the objects to restore, those of a case or batch together, pointers last.
+def _groups(source: BlobStore, backup: Backup | None, *, in_folders: bool) -> Iterator[list[Copied]]:
+    """Yield the objects to restore, those of a case or batch together, or all others one by one, pointers last.
 
     The index names them with their digests; of an unfinished backup, and of the audit that came after one, the keys
     alone are known.
     """
-    indexed = objects_of(source, backup) if backup else iter(())
-    for _, group in groupby(indexed, key=lambda each_object: folder_of(each_object.key) or each_object.key):
-        yield list(group)
-    keys = (key for key in source.list(AUDIT if backup else "") if not key.startswith(LEFT) and key not in POINTERS)
-    for folder, group_of_keys in groupby(keys, key=folder_of):
-        if folder:
-            yield [Copied(key, "", 0) for key in in_order(group_of_keys, folder)]
-        else:
-            yield from ([Copied(key, "", 0)] for key in group_of_keys)
-    if backup is None:
-        yield from ([Copied(key, "", 0)] for key in POINTERS if has(source, key))
+    objects = objects_of(source, backup) if backup else _keys_alone(source, "")
+    for folder, group in groupby(objects, key=lambda each_object: folder_of(each_object.key)):
+        if folder is not None and in_folders:
+            yield list(group)
+        elif folder is None and not in_folders:
+            yield from ([each_object] for each_object in group)
+    if backup and not in_folders:
+        yield from ([each_object] for each_object in _keys_alone(source, AUDIT))
+
+
+def _keys_alone(source: BlobStore, prefix: str) -> Iterator[Copied]:
+    keys = (key for key in source.list(prefix) if not key.startswith(LEFT) and key not in POINTERS)
+    for folder, group in groupby(keys, key=folder_of):
+        yield from (Copied(key, "", 0) for key in (in_order(group, folder) if folder else group))
+    yield from (Copied(key, "", 0) for key in POINTERS if not prefix and has(source, key))
 
 
 def _tombstone(store: BlobStore, folder: Folder, at: datetime) -> bytes:

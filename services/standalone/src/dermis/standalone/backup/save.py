@@ -27,7 +27,7 @@ from dermis.standalone.backup.index import (
     backup_key,
     copied,
     deployment_of,
-    known_objects,
+    indexed_objects,
     name_deployment,
     part_key,
 )
@@ -62,7 +62,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class CopiedGroup:
     """What became of a group. `names`: of the facts of a whole case or batch."""
 
     objects: list[Copied] = field(default_factory=list)
@@ -103,14 +103,14 @@ class Index:
 class Saver:
     """Copies groups of objects; safe to use from several threads. `new` and `new_bytes`: what was not there before."""
 
-    def __init__(self, source: BlobStore, target: BlobStore, known: Mapping[str, Copied]) -> None:
+    def __init__(self, source: BlobStore, target: BlobStore, indexed: Mapping[str, Copied]) -> None:
         self._source = source
         self._target = target
-        self._known = known
+        self._indexed = indexed
         self._lock = threading.Lock()
         self.new = self.new_bytes = self.removed = 0
 
-    def copy(self, group: Group) -> Result:
+    def copy(self, group: Group) -> CopiedGroup:
         """Copy a group; what the source no longer has goes from the target, where that may be."""
         if group.folder:
             return self._copy_folder(group.folder, group)
@@ -118,13 +118,13 @@ class Saver:
         if not group.keys:
             if goes(key):
                 self._remove(key)
-            return Result()
-        return Result(objects=[each for each in [self.copy_object(key, standing=bool(group.standing))] if each])
+            return CopiedGroup()
+        return CopiedGroup(objects=[each for each in [self.copy_object(key, standing=bool(group.standing))] if each])
 
     def copy_object(self, key: str, *, standing: bool) -> Copied | None:
         """Copy an object, which is not read again if the target and its index have it; None if the source lost it."""
-        if standing and key in self._known:
-            return self._known[key]
+        if standing and key in self._indexed:
+            return self._indexed[key]
         try:
             data = copy_of_mark(self._source, key) if key.startswith(RETENTION_PREFIX) else self._source.get(key)
         except BlobNotFound:
@@ -139,12 +139,12 @@ class Saver:
                 self.new_bytes += len(data)
         return copied(key, data)
 
-    def _copy_folder(self, folder: Folder, group: Group) -> Result:
+    def _copy_folder(self, folder: Folder, group: Group) -> CopiedGroup:
         names = frozenset(key.removeprefix(folder.prefix) for key in group.keys)
         if folder.tombstone in group.keys:
             return self._bury(folder, group)
         if not is_whole(names):  # being stored, or lost at the source
-            return Result()
+            return CopiedGroup()
         objects = []
         for key in in_order(group.keys, folder):
             if each_object := self.copy_object(key, standing=key in group.standing):
@@ -153,14 +153,14 @@ class Saver:
                 return self._bury(folder, group)
         for key in group.standing.difference(group.keys):
             self._remove(key)
-        return Result(objects=objects, folder=folder, names=names)
+        return CopiedGroup(objects=objects, folder=folder, names=names)
 
-    def _bury(self, folder: Folder, group: Group) -> Result:
+    def _bury(self, folder: Folder, group: Group) -> CopiedGroup:
         """Leave nothing of an erased case or batch in the target but its tombstone."""
         tombstone = self.copy_object(folder.tombstone, standing=folder.tombstone in group.standing)
         if group.standing - {folder.tombstone} or tombstone is None or folder.tombstone not in group.standing:
             clear_folder(self._target, folder)
-        return Result(objects=[tombstone] if tombstone else [], folder=folder, erased=True)
+        return CopiedGroup(objects=[tombstone] if tombstone else [], folder=folder, erased=True)
 
     def _remove(self, key: str) -> None:
         self._target.delete(key)
@@ -177,9 +177,9 @@ def save(source: BlobStore, target: BlobStore, *, dermis: str, say: Say) -> tupl
         raise DermisError(Kind.NOT_FOUND, "STORE_EMPTY", "the store is empty; look at --store")
     begun_at = source.clock()
     deployment = _deployment(source, target)
-    saver = Saver(source, target, known_objects(target))
+    saver = Saver(source, target, indexed_objects(target))
     index = Index(target=target, id=new_id("backup"), say=say)
-    pointers = {key: found.data for key in POINTERS if (found := source.get_versioned(key)).generation}
+    pointers = {key: versioned.data for key in POINTERS if (versioned := source.get_versioned(key)).generation}
     markers = _read_markers(source)
     open_batches = list(source.list(OPEN_BATCHES))
     cases, erased, unfinished = _copy_all(saver, index, source, target, markers, begun_at)

@@ -11,7 +11,7 @@ from dermis.shared.stores import open_store, overlap
 from dermis.standalone.backup.erasures import forget
 from dermis.standalone.backup.save import save
 from dermis.standalone.commands import options
-from dermis.standalone.commands.progress import Progress
+from dermis.standalone.commands.progress import ProgressLine
 from dermis.standalone.settings import load_standalone
 
 
@@ -42,7 +42,7 @@ def command(dest_url: str, erasures: bool, **option_values: Any) -> None:
         erased = forget(source, target)
         click.echo(f"{len(erased)} cases and batches erased in the backup")
         return
-    with Progress("backup") as say:
+    with ProgressLine("backup") as say:
         backup, saver = save(source, target, dermis=version("dermis"), say=say)
     seconds = time.monotonic() - begun
     click.echo(

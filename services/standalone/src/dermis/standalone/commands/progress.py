@@ -8,7 +8,7 @@ from typing import Self
 _EVERY_S = 2.0
 
 
-class Progress:
+class ProgressLine:
     """A line on standard error every two seconds; on a terminal in place of the one before."""
 
     def __init__(self, what: str) -> None:

@@ -12,7 +12,7 @@ from dermis.shared.ids import is_id
 from dermis.shared.stores import open_source, overlap
 from dermis.standalone.backup.restore import restore
 from dermis.standalone.commands import options
-from dermis.standalone.commands.progress import Progress
+from dermis.standalone.commands.progress import ProgressLine
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import open_store_of
 
@@ -45,7 +45,7 @@ def command(src_url: str, erased_file: Path | None, partial: bool, **option_valu
     if overlap(settings.store_url, src_url):
         raise DermisError(Kind.INVALID, "BACKUP_SOURCE", f"SRC_URL {src_url!r} lies in the store or around it")
     erased = read_ids(erased_file) if erased_file else frozenset()
-    with Progress("restore") as say:
+    with ProgressLine("restore") as say:
         done = restore(open_source(src_url), open_store_of(settings), erased=erased, partial=partial, say=say)
     seconds = time.monotonic() - begun
     click.echo(
