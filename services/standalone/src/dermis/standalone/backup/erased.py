@@ -1,21 +1,16 @@
 """Which cases were erased, as the audit tells it: the journal by which a backup forgets what its store forgot."""
 
-import json
 from collections.abc import Iterator
 
-from dermis.shared.audit import AUDIT_PREFIX, Act
+from dermis.shared.audit import AUDIT_PREFIX, Act, records_of
 from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobStore
 
 
 def erased_in(data: bytes) -> Iterator[str]:
-    """Yield the ids of cases and batches that an object of the audit says were erased; a line that is none is none."""
-    for line in data.splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(record, dict) or record.get("act") not in (Act.ERASE, Act.EXPIRE):
+    """Yield the ids of cases and batches that an object of the audit says were erased."""
+    for record in records_of(data):
+        if record["act"] not in (Act.ERASE, Act.EXPIRE):
             continue
         for kind in ("case", "batch"):
             # A link of a case that is revoked has the case's id beside its own.

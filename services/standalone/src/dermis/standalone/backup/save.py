@@ -11,6 +11,7 @@ from itertools import groupby
 
 from pydantic import ValidationError
 
+from dermis.shared.audit import last_checkpoint
 from dermis.shared.batches import OPEN_BATCHES
 from dermis.shared.case import OpenCase, open_key
 from dermis.shared.erasing import RETENTION_PREFIX, clear, clear_batch, copy_of_mark
@@ -107,6 +108,8 @@ class Saver:
         self._source = source
         self._target = target
         self._indexed = indexed
+        last = last_checkpoint(source)
+        self._checkpoint = last[0] if last else None
         self._lock = threading.Lock()
         self.new = self.new_bytes = self.removed = 0
 
@@ -116,7 +119,8 @@ class Saver:
             return self._copy_folder(group.folder, group)
         (key,) = {*group.keys, *group.standing}
         if not group.keys:
-            if goes(key):
+            over = self._checkpoint and self._checkpoint.ends(key) if key.startswith(AUDIT) else goes(key)
+            if over:
                 self._remove(key)
             return CopiedGroup()
         return CopiedGroup(objects=[each for each in [self.copy_object(key, standing=bool(group.standing))] if each])
@@ -189,6 +193,7 @@ def save(source: BlobStore, target: BlobStore, *, dermis: str, say: Say) -> tupl
     for result in each(saver.copy, _groups(source, target, prefix=AUDIT)):
         index.add(result.objects)
     index.flush()
+    head = last_checkpoint(target)
     backup = Backup(
         id=index.id,
         deployment=deployment.id,
@@ -200,6 +205,7 @@ def save(source: BlobStore, target: BlobStore, *, dermis: str, say: Say) -> tupl
         cases=cases,
         erased_cases=erased,
         parts=index.parts,
+        audit_head=head[1] if head else None,
     )
     _finish(source, target, backup)
     return backup, saver
