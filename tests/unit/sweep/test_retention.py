@@ -187,6 +187,14 @@ class TestRetention:
         policy = replace(POLICY, keep_for=timedelta(0))
         assert RetentionSweep(bench.store, policy, bench.audit).end_retention(NOW) == 0
 
+    def test_a_restored_case_ends_when_it_was_to(self, bench: Bench) -> None:
+        bench.put_at = NOW
+        case_id = self.case(bench, 31)
+        key = retention_key(Consent.ASSESS_ONLY, case_id)
+        bench.store.delete(key)
+        bench.put(key, RetentionMark(owner=OWNER, first_put_at=NOW - timedelta(days=31)))
+        assert bench.retention.end_retention(NOW) == 1
+
     def test_a_case_of_a_gateway_whose_clock_lags_is_kept_its_time_from_when_it_was_put(self, bench: Bench) -> None:
         bench.put_at = NOW
         self.case(bench, 31)

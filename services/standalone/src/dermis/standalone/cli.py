@@ -16,7 +16,7 @@ from dermis.standalone.extras import missing, remedy
 
 GROUP = "dermis.commands"
 GROUPS = {
-    "Run": ("up", "demo", "assess", "doctor", "config"),
+    "Run": ("up", "demo", "assess", "doctor", "config", "status"),
     "Keep": ("init", "keys", "cases", "replay", "export", "trace", "answers", "audit", "backup", "restore"),
     "Data and models": ("data", "train", "evaluate", "models", "promote", "rollback", "benchmark"),
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from pydantic import ValidationError
 
@@ -148,7 +149,7 @@ def _judge_chains(places: Iterable[_LinkedObject], verdict: AuditVerdict) -> Non
         first = chain[0]
         if first.link.sequence > 1 and not is_missing and not _began_before_what_is_kept(process, verdict.last):
             verdict.add(ChainFault.MISSING, first.key, f"before it, object {first.link.sequence - 1} of {process}")
-        for before, place in zip(chain, chain[1:], strict=False):
+        for before, place in pairwise(chain):
             if before.key in faulty or place.key in faulty:
                 continue
             if place.link.sequence > before.link.sequence + 1:
