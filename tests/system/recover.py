@@ -196,7 +196,7 @@ def describe(steps: list[Step]) -> str:
         (
             step.name,
             f"{step.seconds:.1f}",
-            step.number(r"([\d,]+) cases") or step.cases,
+            step.number(r"([\d,]+) cases") or step.cases or "",
             step.number(r"([\d,]+) objects"),
             step.number(r"([\d,]+) bytes"),
             step.number(r"new ([\d,]+) objects"),

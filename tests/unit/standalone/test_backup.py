@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from dermis.shared.audit import Act, Audit
+from dermis.shared.audit import Act, Audit, records_of
 from dermis.shared.batches import OPEN_BATCHES
 from dermis.shared.case import Consent, OpenCase, case_key, fact_key, open_key
 from dermis.shared.erasing import (
@@ -262,6 +262,34 @@ def test_what_is_there_is_not_read_again(source: MemoryStore) -> None:
     assert not [key for key in reads if key.startswith("cases/")]
 
 
+def test_what_may_change_is_read_again(source: MemoryStore) -> None:
+    backup = MemoryStore()
+    for data in (b"attempt 1", b"attempt 2"):
+        source.replace("deliveries/x", data, generation=source.get_versioned("deliveries/x").generation)
+        back_up(source, backup)
+        assert backup.get("deliveries/x") == data
+    source.delete("deliveries/x")
+    back_up(source, backup)
+    assert not has(backup, "deliveries/x")
+
+
+def test_of_two_backups_at_once_the_later_one_counts(source: MemoryStore) -> None:
+    backup, again = MemoryStore(), []
+    get = source.get
+
+    def meanwhile(key: str, *, most: int | None = None) -> bytes:
+        if key.startswith("cases/") and not again:
+            again.append(key)
+            back_up(source, backup)
+        return get(key, most=most)
+
+    source.get = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(DermisError, match="began meanwhile"):
+        back_up(source, backup)
+    back_up(source, backup)
+    assert bring_back(backup, MemoryStore()).damaged == []
+
+
 class TestRefused:
     def test_a_backup_without_its_index_is_unfinished(self, source: MemoryStore) -> None:
         backup = MemoryStore()
@@ -383,6 +411,9 @@ def test_the_command_says_what_it_did_and_up_to_when(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "7 objects" in result.stdout
     assert "every case that was accepted before 20" in result.stdout
+    store = DiskStore(tmp_path / "store")
+    (record,) = (record for key in store.list("audit/") for record in records_of(store.get(key)))
+    assert (record["act"], record["by"]) == ("BACKUP", "operator")
     result = dermis("backup", (tmp_path / "backup").as_uri(), "--erasures", store=tmp_path / "store")
     assert result.stdout == "0 cases and batches erased in the backup\n"
     receipt = last_backup(DiskStore(tmp_path / "store"))

@@ -36,6 +36,8 @@ class Act(StrEnum):
     EXPIRE = "EXPIRE"
     EXPORT = "EXPORT"
     PROMOTE = "PROMOTE"
+    BACKUP = "BACKUP"
+    RESTORE = "RESTORE"
 
 
 class ChainLink(BaseModel):

@@ -33,6 +33,7 @@ LEAST_ROOM = 200 * 10**6
 _MOST_COUNTED = 10_000
 _MOST_READ = 1_000
 _TIMEOUT_S = 3.0
+_DEAD_LETTERS = "deliveries/dead/"
 
 
 class PartStatus(BaseModel):
@@ -59,6 +60,7 @@ class SystemStatus(BaseModel):
     overdue_cases: int = 0
     unfinished_erasures: int = 0
     clock_in_doubt: bool = False
+    dead_letters: int = 0
     last_backup_at: datetime | None = None
     last_backup_head: str | None = None
     last_checkpoint_at: datetime | None = None
@@ -119,6 +121,9 @@ def _read_work(store: BlobStore, queue: Queue, status: SystemStatus, now: dateti
     for key in islice(opened, 1):
         with suppress(BlobNotFound):  # closed just now
             status.oldest_open_s = max((now - store.written_at(key)).total_seconds(), 0.0)
+    status.dead_letters = sum(1 for _ in islice(store.list(_DEAD_LETTERS), _MOST_COUNTED))
+    if status.dead_letters:
+        status.faults.append(f"{status.dead_letters} webhooks were given up; see `dermis webhooks`")
     if (status.oldest_open_s or 0) > LONGEST_OPEN.total_seconds():
         status.faults.append(f"a case is open for {status.oldest_open_s or 0:.0f} s; see the logs of worker and sweep")
     try:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dermis.shared.case import CASES_PREFIX
+from dermis.shared.erasing import RETENTION_PREFIX
 from dermis.shared.ids import is_id
 from dermis.shared.manifest import CURRENT_KEY, SERVER_CONFIG_KEY
 
@@ -30,6 +31,7 @@ LASTING = (
     "runs/",
 )
 """Of these nothing goes from a backup because it is gone from the store; only a tombstone takes cases and batches."""
+_PUT_ONCE = (*LASTING, AUDIT, "idempotency/", "references/", RETENTION_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ def folder_of(key: str) -> Folder | None:
 def is_copied(key: str) -> bool:
     """Return whether a key is copied in its turn: it is not left out, and neither pointer, marker nor audit."""
     return key not in POINTERS and not key.startswith((*LEFT, OPEN, AUDIT))
+
+
+def is_put_once(key: str) -> bool:
+    """Return whether a key's object never changes, so that the one in the backup is the one in the store."""
+    return key.startswith(_PUT_ONCE)
 
 
 def goes(key: str) -> bool:

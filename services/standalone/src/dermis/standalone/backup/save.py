@@ -42,6 +42,7 @@ from dermis.standalone.backup.rules import (
     goes,
     in_order,
     is_copied,
+    is_put_once,
     is_whole,
     next_attempt,
 )
@@ -127,7 +128,7 @@ class Saver:
 
     def copy_object(self, key: str, *, standing: bool) -> Copied | None:
         """Copy an object, which is not read again if the target and its index have it; None if the source lost it."""
-        if standing and key in self._indexed:
+        if standing and is_put_once(key) and key in self._indexed:
             return self._indexed[key]
         try:
             data = copy_of_mark(self._source, key) if key.startswith(RETENTION_PREFIX) else self._source.get(key)
@@ -308,10 +309,16 @@ def _put_markers(saver: Saver, index: Index, target: BlobStore, unfinished: list
 
 
 def _finish(source: BlobStore, target: BlobStore, backup: Backup) -> None:
-    """Put the index's head last, the receipt into the source, and remove the indexes of earlier backups."""
+    """Put the index's head last, the receipt into the source, and remove the indexes of earlier backups.
+
+    CONFLICT if another backup to this target runs or ran at the same time and began later.
+    """
+    if any(key > f"{BACKUPS}{backup.id}0" for key in target.list(BACKUPS)):
+        detail = "another backup to this target began meanwhile; let one run at a time, and run it again"
+        raise DermisError(Kind.CONFLICT, "BACKUP_OVERTAKEN", detail)
     data = backup.model_dump_json().encode()
     for store in (target, source):
         store.put_once(backup_key(backup.id), data)
     for key in list(target.list(BACKUPS)):
-        if not key.startswith(f"{BACKUPS}{backup.id}/"):
+        if key < f"{BACKUPS}{backup.id}/":
             target.delete(key)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dermis.shared.audit import Act, Audit
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import open_store, overlap
 from dermis.standalone.backup.erasures import forget
@@ -44,6 +45,9 @@ def command(dest_url: str, erasures: bool, **option_values: Any) -> None:
         return
     with ProgressLine("backup") as say:
         backup, saver = save(source, target, dermis=version("dermis"), say=say)
+    audit = Audit(source, "backup")
+    audit.note(Act.BACKUP, by="operator", backup_id=backup.id)
+    audit.flush()
     seconds = time.monotonic() - begun
     click.echo(
         f"{backup.id}: {backup.objects:,} objects, {backup.bytes:,} bytes, {backup.cases:,} cases; "

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from dermis.shared.audit import Act, Audit
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id
 from dermis.shared.stores import open_source, overlap
+from dermis.standalone.backup.index import last_backup
 from dermis.standalone.backup.restore import restore
 from dermis.standalone.commands import options
 from dermis.standalone.commands.progress import ProgressLine
@@ -45,8 +47,12 @@ def command(src_url: str, erased_file: Path | None, partial: bool, **option_valu
     if overlap(settings.store_url, src_url):
         raise DermisError(Kind.INVALID, "BACKUP_SOURCE", f"SRC_URL {src_url!r} lies in the store or around it")
     erased = read_ids(erased_file) if erased_file else frozenset()
+    source, target = open_source(src_url), open_store_of(settings)
     with ProgressLine("restore") as say:
-        done = restore(open_source(src_url), open_store_of(settings), erased=erased, partial=partial, say=say)
+        done = restore(source, target, erased=erased, partial=partial, say=say)
+    backup, audit = last_backup(source), Audit(target, "restore")
+    audit.note(Act.RESTORE, by="operator", backup_id=backup.id if backup else "unfinished")
+    audit.flush()
     seconds = time.monotonic() - begun
     click.echo(
         f"{done.objects:,} objects, {done.bytes:,} bytes, {done.cases:,} cases restored; new {done.new:,} objects; "

@@ -58,6 +58,7 @@ def describe(status: SystemStatus, now: datetime) -> str:
         ("model", f"{status.current_model or 'none'}; before: {status.previous_model or 'none'}"),
         ("cases", f"{status.open_cases} open{_age(status.oldest_open_s)}; {status.open_batches} open batches"),
         ("queue", "unknown" if status.waiting_jobs is None else f"{status.waiting_jobs} jobs wait"),
+        ("webhooks", f"{status.dead_letters} given up"),
         ("store", "no bound" if status.room_bytes is None else f"{status.room_bytes / 1e9:,.1f} GB free"),
         ("erasing", _erasing(status)),
         ("backup", _since(status.last_backup_at, now)),
