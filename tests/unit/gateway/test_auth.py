@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from dermis.shared.api_keys import Scope, revoke
+from dermis.shared.audit import records_of
 from dermis.shared.batches import (
     BatchManifest,
     BatchResult,
@@ -420,7 +421,7 @@ def test_reads_and_erasures_are_audited_by_key_and_case_and_refusals_and_models_
     keyed.call("DELETE", f"/v1/batches/{batch_id}", headers=header)
     keyed.audit.flush()
     (written,) = (key for key in keyed.keys if key.startswith("audit/"))
-    records = [json.loads(line) for line in keyed.store.get(written).splitlines()]
+    records = records_of(keyed.store.get(written))
     assert {record["by"] for record in records} == {owner}
     assert [(record["act"], record["route"], record["times"], record.get("case_id")) for record in records] == [
         ("READ", "/v1/cases/{case_id}", 2, case_id),
