@@ -26,7 +26,7 @@ from dermis.shared.telemetry import log
 
 _MOST_CACHED = 10_000
 _REALM = 'Bearer realm="dermis"'
-KEYLESS_SCOPES = frozenset({Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ})
+KEYLESS_SCOPES = frozenset({Scope.CASES_CREATE, Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,12 +28,25 @@ class CaseImage(BaseModel):
     quality: QualityReport | None
 
 
+class UploadRefusal(BaseModel):
+    """Why what was uploaded is no image that is taken: as the problem that its sender got."""
+
+    reason: str
+    detail: str
+
+
 class ImageUpload(BaseModel):
     """An image that is kept ahead of its case; `quality` null where no worker judged it in time: its case will have it."""  # noqa: E501 - a text of the OpenAPI file
 
     id: str
     expires_at: datetime
     quality: QualityReport | None
+    status: Literal["UPLOADING", "COMPLETE", "TAKEN", "REFUSED"] = Field(
+        "COMPLETE", description="UPLOADING: bytes are missing; TAKEN: a case has taken it; REFUSED: see `refusal`"
+    )
+    offset: int | None = Field(None, description="bytes that have come")
+    length: int | None = Field(None, description="bytes that are to come in all")
+    refusal: UploadRefusal | None = None
 
 
 class Failure(BaseModel):

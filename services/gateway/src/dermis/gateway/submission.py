@@ -24,7 +24,7 @@ from dermis.shared.erasing import (
     retention_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import new_id
+from dermis.shared.ids import new_secret_id
 from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import span
@@ -52,7 +52,7 @@ class Submissions:
 
         On an error nothing of it stays, or the sweep finds its marker and removes it.
         """
-        received = await run_in_threadpool(self._received, case, new_id("case"), owner)
+        received = await run_in_threadpool(self._received, case, new_secret_id("case"), owner)
         try:
             await self._store(case, received, self._opened(received.case_id, owner, line))
             if await run_in_threadpool(has, self.store, fact_key(owner, received.case_id, "erased")):
@@ -98,7 +98,7 @@ class Submissions:
         """Return the record of a client's key: the standing one, else a new one whose case has a marker already."""
         if standing := get_fact(self.store, key, IdempotencyRecord):
             return standing
-        fresh = IdempotencyRecord(case_id=new_id("case"), digest=digest)
+        fresh = IdempotencyRecord(case_id=new_secret_id("case"), digest=digest)
         put_fact(self.store, open_key(fresh.case_id), self._opened(fresh.case_id, owner, line, key))
         record = self._put_record(key, fresh)
         if record != fresh:

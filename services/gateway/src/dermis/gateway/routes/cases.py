@@ -15,7 +15,7 @@ from dermis.gateway.body import read_case, read_json
 from dermis.gateway.convert import NewCase, digest_of, new_case_of, upload_ids_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
-from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
+from dermis.gateway.dependencies import CreatingOwner, Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
@@ -52,7 +52,7 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
 async def submit_case(
     request: Request,
     parts: PartsOf,
-    owner: WritingOwner,
+    owner: CreatingOwner,
     still_valid: StillValid,
     prefer: Prefer = None,
     idempotency_key: Key = None,
