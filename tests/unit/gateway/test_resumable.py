@@ -1,4 +1,4 @@
-"""An upload in parts (tus 1.0.0): what came stays, bytes have one place, and the whole is taken in as one sent at once."""
+"""An upload in parts (tus 1.0.0): what came stays, each byte has one place, and the whole is an upload like any."""
 
 import asyncio
 import hashlib

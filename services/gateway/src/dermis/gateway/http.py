@@ -154,6 +154,12 @@ class Case(BaseModel):
     access: Literal["OWNER", "READ"] = Field(
         "OWNER", description="what the caller may do: `READ` for who came by a link that lets see the case alone"
     )
+    client_reference: str | None = Field(None, description="what its client called it; null to who may only see it")
+    client_secret: str | None = Field(
+        None,
+        description="to who submitted it with an API key, this once: as `Authorization: Bearer`, it reads, follows, "
+        "shares and erases this case alone and gives feedback on it",
+    )
 
 
 class CaseSummary(BaseModel):
@@ -174,6 +180,7 @@ class UploadedCase(BaseModel):
     self_report: dict[str, Any] = {}
     """Checked as the form's is, whose faults say more (`convert.new_case_of`)."""
     consent: Consent = Consent.ASSESS_ONLY
+    client_reference: str | None = None
 
 
 class CaseList(BaseModel):

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from dermis.gateway.http import BatchSource, Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.shared.case import MAX_IMAGES
+from dermis.shared.references import REFERENCE_PATTERN
 from dermis.shared.vocabulary import SelfReport
 
 _REF = "#/components/schemas/{model}"
@@ -142,6 +143,11 @@ _CASE_FIELDS: dict[str, Any] = {
         "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
         "default": "ASSESS_ONLY",
         "description": "what the case may be used for",
+    },
+    "client_reference": {
+        "type": "string",
+        "pattern": f"^{REFERENCE_PATTERN}$",
+        "description": "what the client calls the case, to find it again; opaque, and nothing that names a person",
     },
 }
 
