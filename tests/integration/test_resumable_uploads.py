@@ -1,4 +1,4 @@
-"""A client of tus from elsewhere (tuspy) against a running gateway: cut three times, and over the gateway's own death."""
+"""A tus client from elsewhere (tuspy) against a running gateway: cut three times, and over the gateway's own death."""
 
 import contextlib
 import hashlib
