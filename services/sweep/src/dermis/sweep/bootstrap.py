@@ -20,6 +20,7 @@ from dermis.sweep.faults import Faults
 from dermis.sweep.look import CaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
+from dermis.sweep.waits import Waits
 
 
 class Sweep:
@@ -31,8 +32,9 @@ class Sweep:
         self._store = store
         self._reserve_bytes = settings.reserve_bytes
         self._clock = Clock(store)
-        self._cases = CaseSweep(store, queue, policy, self._faults)
-        self._batches = BatchSweep(store, queue, policy, self._faults)
+        self._waits = Waits()
+        self._cases = CaseSweep(store, queue, policy, self._faults, self._waits)
+        self._batches = BatchSweep(store, queue, policy, self._faults, self._waits)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
@@ -41,7 +43,9 @@ class Sweep:
         """Look once; return whether every part of it came to its end."""
         begun, self._done, self._faults.count = time.monotonic(), Counter(), 0
         self._scratch = self._uploads = self._ended = self._mended = 0
-        whole = self._each(self._steps(now or datetime.now(UTC)))
+        now = now or datetime.now(UTC)
+        whole = self._each(self._steps(now))
+        self._waits.show(now)
         if whole:
             metrics.looked(
                 seconds=time.monotonic() - begun,
@@ -68,6 +72,7 @@ class Sweep:
 
         def end_retention() -> None:
             self._ended = self._retention.end_retention(now, in_doubt=doubt is not None)
+            metrics.retention_overdue_seconds.set(self._retention.overdue(now).total_seconds())
 
         def end_by_the_clock() -> None:
             if doubt is None:
