@@ -245,7 +245,7 @@ def test_what_happened_was_counted(watched: Watched, part: str, sample: str) -> 
 
 
 def test_the_files_of_prometheus_hold_and_each_alert_fires_where_it_should() -> None:
-    subprocess.run([ROOT / "scripts" / "install_promtool.sh", sys.prefix], check=True)
+    subprocess.run([ROOT / "scripts" / "install_prometheus.sh", sys.prefix], check=True)
     promtool = shutil.which("promtool", path=str(Path(sys.prefix) / "bin"))
     assert promtool
     for command in (("check", "config", "prometheus.yaml"), ("test", "rules", *TESTS)):

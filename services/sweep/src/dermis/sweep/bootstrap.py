@@ -45,7 +45,6 @@ class Sweep:
         self._scratch = self._uploads = self._ended = self._mended = 0
         now = now or datetime.now(UTC)
         whole = self._each(self._steps(now))
-        self._waits.show(now)
         if whole:
             metrics.looked(
                 seconds=time.monotonic() - begun,
@@ -88,6 +87,7 @@ class Sweep:
             ("clock", read_clocks),
             ("cases", lambda: self._done.update(self._cases.look(store_now, in_doubt=doubt is not None))),
             ("batches", lambda: self._done.update(self._batches.look(store_now, in_doubt=doubt is not None))),
+            ("waits", lambda: self._waits.show(store_now)),
             ("retention", end_retention),
             ("scratch and audit", end_by_the_clock),
             ("marks", mend_marks),

@@ -67,7 +67,7 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
         # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
-        for reason in ("INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
+        for reason in ("FACT_BROKEN", "INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
             self._failures.labels(reason)
         for reason in ("METADATA_UNAVAILABLE", "SERVING_UNAVAILABLE", "STORE_UNAVAILABLE"):
             self.retries.labels(reason)
