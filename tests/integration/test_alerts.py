@@ -173,10 +173,10 @@ def the_gateway_is_starved(scene: Scene) -> None:
 
     def starve() -> None:
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(1.8)
+        time.sleep(1.4)
         os.kill(pid, signal.SIGCONT)
 
-    scene.meanwhile(starve, every_s=0.2)
+    scene.meanwhile(starve, every_s=0.8)
 
 
 def the_worker_hangs(scene: Scene) -> None:
@@ -365,5 +365,8 @@ def test_an_alert_fires_and_its_runbook_ends_it(scene: Scene, fault: Callable[[S
                 print(ROWS[-1])
         finally:
             scene.ends = kept
+            for pid in processes_of(scene.up.state):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
     whole = scene.finished()  # the system is well again
     assert scene.up.status(whole) == "FINISHED"

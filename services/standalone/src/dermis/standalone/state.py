@@ -21,6 +21,9 @@ class Running(BaseModel):
     pid: int
     url: str
     broker_url: str
+    metadata_address: str = ""
+    serving_address: str = ""
+    lan_url: str = ""
 
 
 def make_folder(folder: Path) -> None:

@@ -80,7 +80,15 @@ def command(
     logs = Prefixed(sys.stderr)
     for variable in plan.external:
         logs("up", f"{variable} is set: what it names is used and not started")
-    with hold(settings.state, Running(pid=os.getpid(), url=plan.url, broker_url=plan.broker_url)):
+    place = Running(
+        pid=os.getpid(),
+        url=plan.url,
+        broker_url=plan.broker_url,
+        metadata_address=plan.environ["DERMIS_METADATA_ADDRESS"],
+        serving_address=plan.environ["DERMIS_SERVING_ADDRESS"],
+        lan_url=face.url if face else "",
+    )
+    with hold(settings.state, place):
         supervisor = Supervisor(plan.parts, plan.environ, logs)
         supervisor.start()
         try:
