@@ -168,15 +168,21 @@ def a_fact_is_damaged(scene: Scene) -> None:
     scene.meanwhile(lambda: httpx.get(f"{scene.up.url}/v1/cases/{case_id}", timeout=30), every_s=0.1)
 
 
-def the_gateway_is_starved(scene: Scene) -> None:
-    pid = scene.up.pid("gateway")
+def something_else_loads_the_store(scene: Scene) -> None:
+    """For as long as another process runs each operation of the store takes half a second longer."""
+    other = subprocess.Popen(["sleep", "1000"])  # noqa: S603, S607
+    scene.names["LOAD"] = str(other.pid)
+    switch = scene.controls / "slow_s"
 
-    def starve() -> None:
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(1.4)
-        os.kill(pid, signal.SIGCONT)
+    def load() -> None:
+        if other.poll() is None:
+            switch.write_text("0.5")
+        else:
+            switch.unlink(missing_ok=True)
 
-    scene.meanwhile(starve, every_s=0.8)
+    scene.ends.callback(switch.unlink, missing_ok=True)
+    scene.ends.callback(other.kill)
+    scene.meanwhile(load, every_s=0.2)
 
 
 def the_worker_hangs(scene: Scene) -> None:
@@ -309,7 +315,7 @@ def the_clock_of_the_sweep_jumps(scene: Scene) -> None:
 FAULTS: dict[Callable[[Scene], None], list[str]] = {
     metadata_stands_still: ["DermisPartDown"],
     a_fact_is_damaged: ["DermisErrors", "DermisErrorBudgetBurnsFast", "DermisErrorBudgetBurnsSlowly"],
-    the_gateway_is_starved: ["DermisAnswersSlow"],
+    something_else_loads_the_store: ["DermisAnswersSlow"],
     the_worker_hangs: ["DermisQueueOld", "DermisCasesStuck", "DermisCaseOverdue", "DermisRefusesCases"],
     the_worker_hangs_for_half_a_minute: ["DermisCasesSlow"],
     redis_stands_still: ["DermisBrokerDown"],
