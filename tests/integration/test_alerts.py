@@ -170,7 +170,7 @@ def a_fact_is_damaged(scene: Scene) -> None:
 
 def something_else_loads_the_store(scene: Scene) -> None:
     """For as long as another process runs each operation of the store takes half a second longer."""
-    other = subprocess.Popen(["sleep", "1000"])  # noqa: S603, S607
+    other = subprocess.Popen(["sleep", "1000"])
     scene.names["LOAD"] = str(other.pid)
     switch = scene.controls / "slow_s"
 
