@@ -169,14 +169,14 @@ def a_fact_is_damaged(scene: Scene) -> None:
 
 
 def something_else_loads_the_store(scene: Scene) -> None:
-    """For as long as another process runs each operation of the store takes half a second longer."""
+    """For as long as another process runs each operation of the store takes 1.5 s longer."""
     other = subprocess.Popen(["sleep", "1000"])
     scene.names["LOAD"] = str(other.pid)
     switch = scene.controls / "slow_s"
 
     def load() -> None:
         if other.poll() is None:
-            switch.write_text("0.5")
+            switch.write_text("1.5")
         else:
             switch.unlink(missing_ok=True)
 

@@ -176,7 +176,12 @@ class Release:
         with tempfile.TemporaryFile() as archive:
             subprocess.run(["tar", "-C", str(folder), "-cf", "-", "."], stdout=archive, check=True)
             archive.seek(0)
-            subprocess.run([*command, "tar", "--no-overwrite-dir", "-C", "/store", "-mxf", "-"], stdin=archive, check=True, timeout=300)
+            subprocess.run(
+                [*command, "tar", "--no-overwrite-dir", "-C", "/store", "-mxf", "-"],
+                stdin=archive,
+                check=True,
+                timeout=300,
+            )
 
 
 def chosen_filter() -> str:
