@@ -11,6 +11,7 @@ from dermis.shared.audit import records_of
 from dermis.shared.case import Consent, fact_key
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.ids import first_id, new_id
+from dermis.shared.references import reference_key
 from dermis.shared.stores.disk import DiskStore
 from dermis.standalone import cli
 
@@ -54,6 +55,9 @@ def test_the_cases_of_all_owners_come_in_one_order(tmp_path: Path, ids: list[str
     assert listed(tmp_path, "--owner", "public") == [ids[1], ids[4]]
     assert listed(tmp_path, "--status", "FAILED") == [ids[1]]
     assert listed(tmp_path, "--from", "2026-01-01T02:00:00", "--before", "2026-01-01T04:00:00") == ids[2:4]
+    DiskStore(tmp_path / "store").put_once(reference_key("public", "visit-7", ids[4]), b"{}")
+    assert listed(tmp_path, "--reference", "visit-7") == [ids[4]]
+    assert listed(tmp_path, "--reference", "visit-8") == []
     result = cases(tmp_path, "list", "--limit", "1")
     assert result.stdout == f"2026-01-01T00:00:00+00:00  RECEIVED  {ids[0]}  key_a\n"
     assert result.stderr == "1 cases\n"

@@ -10,9 +10,10 @@ from datetime import datetime
 from pydantic import BaseModel, ValidationError
 
 from dermis.shared.batches import BatchErased, batch_erased_key, batch_key, open_batch_key
-from dermis.shared.case import Consent, Erased, Fact, OpenCase, case_key, fact_key, open_key
+from dermis.shared.case import Consent, Erased, Fact, OpenCase, Received, case_key, fact_key, open_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.references import reference_key
 
 RETENTION_PREFIX = "retention/"
 RETAINED_BATCHES = f"{RETENTION_PREFIX}batches/"
@@ -111,6 +112,10 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
     with suppress(BlobNotFound, ValidationError):  # one that can't be read must not keep the rest
         link = IdempotencyLink.model_validate_json(store.get(link_key(owner, case_id)))
         delete_record(store, link.key, case_id=case_id)
+    with suppress(BlobNotFound, ValidationError):
+        received = Received.model_validate_json(store.get(fact_key(owner, case_id, "received")))
+        if received.client_reference:
+            store.delete(reference_key(owner, received.client_reference, case_id))
     for key in list(store.list(f"{case_key(owner, case_id)}/")):
         if key != fact_key(owner, case_id, "erased"):
             store.delete(key)

@@ -26,6 +26,7 @@ class Running(BaseModel):
     broker_url: str
     variables: dict[str, str] = {}
     sources: dict[str, str] = {}
+    lan_url: str = ""
 
 
 def make_folder(folder: Path) -> None:

@@ -21,6 +21,7 @@ from dermis.sweep.faults import Faults
 from dermis.sweep.look import CaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
+from dermis.sweep.waits import Waits
 
 
 class Sweep:
@@ -32,8 +33,9 @@ class Sweep:
         self._store = store
         self._reserve_bytes = settings.reserve_bytes
         self._clock = Clock(store)
-        self._cases = CaseSweep(store, queue, policy, self._faults)
-        self._batches = BatchSweep(store, queue, policy, self._faults)
+        self._waits = Waits()
+        self._cases = CaseSweep(store, queue, policy, self._faults, self._waits)
+        self._batches = BatchSweep(store, queue, policy, self._faults, self._waits)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
         self._checkpoints = CheckpointSweep(store, policy, self._faults)
         self._done: Counter[CaseAction] = Counter()
@@ -43,7 +45,8 @@ class Sweep:
         """Look once; return whether every part of it came to its end."""
         begun, self._done, self._faults.count = time.monotonic(), Counter(), 0
         self._scratch = self._uploads = self._ended = self._mended = 0
-        whole = self._each(self._steps(now or datetime.now(UTC)))
+        now = now or datetime.now(UTC)
+        whole = self._each(self._steps(now))
         if whole:
             metrics.looked(
                 seconds=time.monotonic() - begun,
@@ -70,6 +73,7 @@ class Sweep:
 
         def end_retention() -> None:
             self._ended = self._retention.end_retention(now, in_doubt=doubt is not None)
+            metrics.retention_overdue_seconds.set(self._retention.overdue(now).total_seconds())
 
         def end_by_the_clock() -> None:
             if doubt is None:
@@ -84,6 +88,7 @@ class Sweep:
             ("clock", read_clocks),
             ("cases", lambda: self._done.update(self._cases.look(store_now, in_doubt=doubt is not None))),
             ("batches", lambda: self._done.update(self._batches.look(store_now, in_doubt=doubt is not None))),
+            ("waits", lambda: self._waits.show(store_now)),
             ("retention", end_retention),
             ("scratch", end_by_the_clock),
             ("marks", mend_marks),

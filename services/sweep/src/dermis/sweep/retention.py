@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from pydantic import ValidationError
 
 from dermis.shared.audit import Act, Audit
-from dermis.shared.case import Consent, OpenCase, Received, fact_key, open_key
+from dermis.shared.case import Consent, OpenCase, Received, fact_key, failed_key, open_key
 from dermis.shared.erasing import (
     RETAINED_BATCHES,
     IdempotencyRecord,
@@ -29,7 +29,8 @@ from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.shared.uploads import UPLOADS_KEPT_FOR, UPLOADS_PREFIX
-from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over
+from dermis.sweep import metrics
+from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over, over_by
 from dermis.sweep.faults import Faults
 
 _MOST_ENDED = 200
@@ -104,6 +105,16 @@ class RetentionSweep:
                 if is_over(first_put(self._store, key), kept_as, now=now, policy=self._policy):
                     yield Due(key=key, thing_id=thing_id, consent=consent)
 
+    def overdue(self, now: datetime) -> timedelta:
+        """Return how far the oldest case or batch is past its time, or zero."""
+        late = timedelta(0)
+        for consent in (*Consent, None):
+            prefix, kind = (retention_prefix(consent), "case") if consent else (RETAINED_BATCHES, "batch")
+            for due in islice(self._due(prefix, kind, consent, now), 1):
+                kept_as = consent or Consent.ASSESS_ONLY
+                late = max(late, over_by(made_at(due.thing_id), kept_as, now=now, policy=self._policy))
+        return late
+
     def end_retention(self, now: datetime, *, in_doubt: bool = False) -> int:
         """Erase the cases and batches whose time is over, the oldest first, as many as a look should take.
 
@@ -155,9 +166,24 @@ class RetentionSweep:
             self._place = f"cases/{owner}/{case_id}/~"
             if is_id("case", case_id) and names - {"erased.json"}:
                 with self._faults.survived(f"cases/{owner}/{case_id}"):
+                    self._reopen_if_lost(owner, case_id, names, now)
                     mended += self._mend_mark(owner, case_id, names, now)
         self._place, self._pass_ended = "", now
         return mended
+
+    def _reopen_if_lost(self, owner: str, case_id: str, names: set[str], now: datetime) -> None:
+        """Put the marker of an accepted case that has neither one nor an end, so that the look sends it again."""
+        ends = [fact_key(owner, case_id, "outcome"), fact_key(owner, case_id, "erased"), failed_key(owner, case_id, 1)]
+        if "received.json" not in names or any(name.startswith(("outcome", "erased", "failed/")) for name in names):
+            return
+        if not is_expired(case_id, now=now, after=self._policy.incomplete_after) or has(self._store, open_key(case_id)):
+            return
+        if any(has(self._store, end) for end in ends):
+            return  # it was closed since it was listed
+        marker = OpenCase(case_id=case_id, owner=owner, opened_at=now)
+        self._store.put_once(open_key(case_id), marker.model_dump_json().encode(), reserved=True)
+        metrics.lost_cases.inc()
+        log.error("an accepted case had neither an outcome nor a marker, and is opened again", case_id=case_id)
 
     def _mend_mark(self, owner: str, case_id: str, names: set[str], now: datetime) -> bool:
         marks = [retention_key(consent, case_id) for consent in Consent]

@@ -87,6 +87,7 @@ def command(
         variables={name: value for name, value in plan.environ.items() if name.startswith("DERMIS_")},
         sources={name: "environment" for name in os.environ if name.startswith("DERMIS_")}
         | dict.fromkeys(options.as_variables(option_values), "option"),
+        lan_url=face.url if face else "",
     )
     with hold(settings.state, running):
         supervisor = Supervisor(plan.parts, plan.environ, logs)

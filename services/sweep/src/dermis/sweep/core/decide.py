@@ -106,5 +106,10 @@ def is_over(since: datetime, consent: Consent, *, now: datetime, policy: SweepPo
 
     A retention of 0 has no end.
     """
+    return over_by(since, consent, now=now, policy=policy) >= timedelta(0)
+
+
+def over_by(since: datetime, consent: Consent, *, now: datetime, policy: SweepPolicy) -> timedelta:
+    """Return how far what was taken in at `since` is past its time, less than zero before it."""
     keep = policy.keep_for if consent is Consent.ASSESS_ONLY else policy.keep_for_improvement
-    return bool(keep) and now - since >= keep
+    return now - since - keep if keep else timedelta.min
