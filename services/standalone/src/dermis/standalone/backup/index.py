@@ -51,7 +51,7 @@ class Backup(BaseModel):
     audit_head: str | None = None
 
 
-class Deployment(BaseModel):
+class StoreDeployment(BaseModel):
     """`deployment.json`: by it a store and its backups know that they belong together."""
 
     id: str
@@ -107,10 +107,10 @@ def indexed_objects(store: BlobStore) -> dict[str, Copied]:
     return {each.key: each for key in parts for each in read_part(store.get(key))}
 
 
-def deployment_of(store: BlobStore) -> Deployment | None:
+def deployment_of(store: BlobStore) -> StoreDeployment | None:
     """Return what `deployment.json` says, None without one; INVALID if it can't be read."""
     try:
-        return Deployment.model_validate_json(store.get(DEPLOYMENT_KEY))
+        return StoreDeployment.model_validate_json(store.get(DEPLOYMENT_KEY))
     except BlobNotFound:
         return None
     except ValidationError as error:
@@ -118,10 +118,10 @@ def deployment_of(store: BlobStore) -> Deployment | None:
         raise DermisError(Kind.INVALID, "DEPLOYMENT", detail) from error
 
 
-def name_deployment(store: BlobStore) -> Deployment:
+def name_deployment(store: BlobStore) -> StoreDeployment:
     """Return a store's deployment, which is named now if it was not before."""
     if standing := deployment_of(store):
         return standing
-    deployment = Deployment(id=new_id("deployment"), made_at=store.clock())
+    deployment = StoreDeployment(id=new_id("deployment"), made_at=store.clock())
     store.put_once(DEPLOYMENT_KEY, deployment.model_dump_json().encode())
     return deployment

@@ -23,7 +23,7 @@ from dermis.standalone.backup.index import (
     DEPLOYMENT_KEY,
     Backup,
     Copied,
-    Deployment,
+    StoreDeployment,
     as_part,
     backup_key,
     copied,
@@ -231,7 +231,7 @@ def clear_folder(store: BlobStore, folder: Folder) -> None:
         clear_batch(store, folder.thing_id)
 
 
-def _deployment(source: BlobStore, target: BlobStore) -> Deployment:
+def _deployment(source: BlobStore, target: BlobStore) -> StoreDeployment:
     there = deployment_of(target)
     if there is None and (key := next(target.list(""), None)):
         detail = f"the target holds {key!r} and is no backup; name an empty folder or prefix"
