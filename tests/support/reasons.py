@@ -14,7 +14,7 @@ _COMPUTED = {"CONSENT": {422}, "NOT_FOUND": {404}, "METHOD_NOT_ALLOWED": {405}, 
 ROOT = Path(__file__).parents[2]
 GATEWAY = ROOT / "services/gateway/src/dermis/gateway"
 SHARED = ROOT / "shared/src/dermis/shared"
-_MADE = {
+_MADE: dict[str, tuple[Kind | int, int]] = {
     "DermisError": (0, 1),
     "RefusedError": (0, 1),
     "BusyError": (Kind.UNAVAILABLE, 0),

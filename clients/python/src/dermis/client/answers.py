@@ -283,6 +283,7 @@ class Case(ResponseModel):
     failure: Failure | None
     notice: str
     access: str = "OWNER"
+    livemode: bool = True
 
     @property
     def is_closed(self) -> bool:
@@ -294,6 +295,7 @@ class CaseSummary(ResponseModel):
     id: str
     status: str
     received_at: datetime
+    livemode: bool = True
 
 
 class CaseList(ResponseModel):

@@ -26,7 +26,15 @@ from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
-from dermis.client.models import ConditionList, ModelList, ModelSummary, Promotion, PromotionList
+from dermis.client.models import (
+    ConditionList,
+    ModelList,
+    ModelSummary,
+    Promotion,
+    PromotionList,
+    PublishedTestImage,
+    PublishedTestImages,
+)
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 M = TypeVar("M", bound=BaseModel)
@@ -206,6 +214,14 @@ class Api:
     async def conditions(self) -> ConditionList:
         """Return the conditions that the current model knows, with their guidance."""
         return await self._get("/v1/conditions", ConditionList)
+
+    async def test_images(self) -> list[PublishedTestImage]:
+        """Return the images that force an outcome with a test key."""
+        return (await self._get("/v1/test-images", PublishedTestImages)).test_images
+
+    async def test_image(self, name: str) -> bytes:
+        """Return a test image, a PNG, to be sent as an image of a case."""
+        return (await self._call("GET", f"/v1/test-images/{name}")).content
 
     async def models(self) -> list[ModelSummary]:
         """Return the models that can be had, the current one among them."""

@@ -85,6 +85,8 @@ class Client:
     give_feedback = _call(Api.give_feedback)
     check_image = _call(Api.check_image)
     conditions = _call(Api.conditions)
+    test_images = _call(Api.test_images)
+    test_image = _call(Api.test_image)
     models = _call(Api.models)
     evaluation = _call(Api.evaluation)
     promotions = _iterate(Api.promotions)

@@ -10,6 +10,7 @@ from dermis.gateway.convert import new_image_of
 from dermis.gateway.dependencies import Dependencies, PartsOf, WritingOwner
 from dermis.gateway.http import ImageUpload
 from dermis.gateway.judging import judge
+from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import UPLOAD_BODY, problems
 from dermis.shared.errors import DermisError
 from dermis.shared.images.formats import CleanImage
@@ -31,7 +32,7 @@ async def upload_image(request: Request, parts: PartsOf, owner: WritingOwner) ->
         image, sent_sha256 = await _take_in(request, parts)
         kept = await parts.pipeline.uploads.keep(image, sent_sha256=sent_sha256, owner=owner)
         try:
-            quality = await judge(parts, image, line=line)
+            quality = await judge(parts, image, line=line, livemode=request.scope[CALLER_KEY].livemode)
         except DermisError as error:
             log.warning("an upload was kept unjudged", reason=error.reason)
             quality = None
