@@ -18,7 +18,7 @@ def wait_before(attempt: int) -> float:
 
 
 def retry_after(response: httpx.Response, otherwise: float) -> float:
-    """Return the seconds that `Retry-After` asks for, a number or a date, at most 30; `otherwise` where it is absent."""
+    """Return the seconds that `Retry-After` asks for, a number or a date, at most 30; `otherwise` where it is none."""
     text = response.headers.get("Retry-After", "")
     if text.isdecimal():
         return min(float(text), LONGEST_WAIT_S)
