@@ -215,9 +215,11 @@ def test_the_status_of_what_runs_is_read_where_it_runs(up: Up) -> None:
     assert {part["name"]: part["ok"] for part in status["parts"]} == {
         "gateway": True,
         "worker": True,
+        "sweep": True,
         "metadata": True,
         "serving": True,
     }
+    assert [part["name"] for part in status["parts"] if part["version"]] == ["gateway", "worker", "sweep"]
     assert status["current_model"].startswith("dermis/")
     away = dermis("status", "--url", "http://127.0.0.1:9", state=up.state)
     assert (away.returncode, "gateway does not answer" in away.stdout) == (1, True)

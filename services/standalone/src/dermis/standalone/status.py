@@ -9,6 +9,7 @@ from itertools import islice
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import redis
 from pydantic import BaseModel, ValidationError
 from typeid.errors import TypeIDException
 
@@ -21,10 +22,11 @@ from dermis.shared.errors import DermisError
 from dermis.shared.ids import made_at
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore, has
+from dermis.shared.presence import Present, read_presence
 from dermis.shared.queue import Queue
 from dermis.shared.settings import RetentionSettings
 from dermis.standalone.backup.index import last_backup
-from dermis.standalone.probes import queue_is_read, serves
+from dermis.standalone.probes import serves
 
 LONGEST_OPEN = timedelta(minutes=15)
 OVERDUE = timedelta(hours=1)
@@ -80,16 +82,30 @@ def look(
 
 
 def ask_parts(url: str, settings: RetentionSettings) -> Iterator[PartStatus]:
-    """Ask each part whether it answers, the gateway at `url` for its version too."""
+    """Ask each part whether it is there; gateway, worker and sweep tell their version."""
     yield _gateway(url)
-    yield PartStatus(
-        name="worker", ok=queue_is_read(settings.broker_url)(), detail="somebody takes jobs from the queue"
-    )
+    present = _presence(settings.broker_url)
+    for name in ("worker", "sweep"):
+        processes = [each for each in present or () if each.part == name]
+        versions = ", ".join(sorted({each.version for each in processes}))
+        ok = None if present is None else bool(processes)
+        yield PartStatus(
+            name=name, ok=ok, version=versions or None, detail=f"{len(processes)} processes show themselves"
+        )
     for name, address in (("metadata", settings.metadata_address), ("serving", settings.serving_address)):
         try:
             yield PartStatus(name=name, ok=serves(address)(), detail=address)
         except ModuleNotFoundError as fault:
             yield PartStatus(name=name, ok=None, detail=f"{fault.name} is not installed here")
+
+
+def _presence(broker_url: str) -> list[Present] | None:
+    """Return the processes that show themselves in Redis, None if it can't be asked."""
+    try:
+        with redis.Redis.from_url(broker_url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as client:
+            return read_presence(client)
+    except redis.RedisError:
+        return None
 
 
 def _gateway(url: str) -> PartStatus:
