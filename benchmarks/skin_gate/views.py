@@ -15,7 +15,7 @@ from dermis.worker.core.decode import decode
 from dermis.worker.core.prepare import Image, shrink
 from dermis.worker.core.skin import gate_input
 
-SIZE = 128
+SIZE = 160
 LONGEST = 256
 """Longest side at which views are changed, in pixels."""
 DRAWN, FIRST_UNSEEN = 25, 1000
@@ -23,6 +23,8 @@ DRAWN, FIRST_UNSEEN = 25, 1000
 _PHOTOS = ("landscapes and places", "things")
 _GROUND_KINDS = (*_PHOTOS, "cloth", "food")
 """Kinds of photos before which limbs lie."""
+_BODIES = ("PAD-UFES-20", "generated")
+"""Sources whose photos are skin from edge to edge, and lie before grounds too."""
 _GENERATED, _PLOTTED, _IN_SCENE = 60, 150, 1200
 _GROUNDS = (sources.WHITE, (215, 189, 150))
 """What clip art lies on: white, and the colour of some skin."""
@@ -72,10 +74,16 @@ def training_skin(data: Path, is_unusable: Judge = _usable) -> Iterator[GateView
             yield from _views("drawings", "generated", group, image, _random(group), skin=True, changed=1)
 
 
-def training_everyday(pictures: Path) -> Iterator[GateView]:
-    """Yield pictures of packages that the gate learns from."""
-    for source in sources.TRAIN:
-        yield from _of_package(source, pictures)
+def training_people(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    """Yield hands or faces of a package that the gate learns from, as they are and as if darker."""
+    for name, image in sources.read(source, pictures):
+        group, rng = source.group(name), _random(f"{source.package} {name}")
+        photo = shrink(image, LONGEST)
+        yield from _views(source.kind, source.package, group, photo, rng, skin=True, changed=1, least=0.6)
+        dark = rendered.darkened(photo, float(rng.uniform(0.3, 4.5)))
+        pixels = gate_input(_change(dark, rng, least=0.6), SIZE)
+        kind = f"{source.kind}, darkened"
+        yield GateView(kind=kind, source=source.package, group=group, skin=True, pixels=pixels, changed=True)
 
 
 def training_drawn() -> Iterator[GateView]:
@@ -87,10 +95,11 @@ def training_drawn() -> Iterator[GateView]:
             yield from _views(kind, "generated", group, image, _random(group), skin=False, changed=1, least=0.3)
 
 
-def _of_package(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+def training_everyday(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    """Yield pictures of a package that show no skin and that the gate learns from."""
     changed = 6 if source.kind in _PHOTOS else 1
     for name, image in sources.read(source, pictures, _GROUNDS):
-        group = f"{source.package} {name}"
+        group = source.group(name)
         yield from _views(
             source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
         )
@@ -111,18 +120,20 @@ def unseen_skin(data: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
             yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
 
 
-def faces(pictures: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
-    """Yield photos of faces, which are skin, of packages; none trains."""
-    for source in sources.FACES:
-        for name, picture in sources.read(source, pictures):
-            yield _view("faces", source.package, picture, skin=True, name=name, unusable=is_unusable(_working(picture)))
+def faces(source: sources.Package, pictures: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
+    """Yield photos of faces, which are skin, of a package that does not train."""
+    for name, picture in sources.read(source, pictures):
+        yield _view("faces", source.package, picture, skin=True, name=name, unusable=is_unusable(_working(picture)))
 
 
-def everyday(pictures: Path) -> Iterator[GateView]:
-    """Yield pictures that show no skin, of packages and generators that did not train."""
-    for source in sources.TEST:
-        for name, picture in sources.read(source, pictures):
-            yield _view(source.kind, source.package, picture, skin=False, name=name)
+def everyday(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    """Yield pictures that show no skin, of a package that does not train."""
+    for name, picture in sources.read(source, pictures):
+        yield _view(source.kind, source.package, picture, skin=False, name=name)
+
+
+def drawn_everyday() -> Iterator[GateView]:
+    """Yield pictures that show no skin, of generators that do not train."""
     for place, (kind, draw) in enumerate(rendered.TEST.items()):
         for n in range(25):
             picture = draw(np.random.default_rng([place, n, 1]))
@@ -239,7 +250,9 @@ def _in_scene(body: GateView, kind: str, pixels: np.ndarray) -> GateView:
     return GateView(kind=kind, source=body.source, group=body.group, skin=True, pixels=levels, changed=True)
 
 
-def training(skin: list[GateView], other: list[GateView]) -> list[GateView]:
-    """Return all that the gate learns from: skin, the rest, and skin in scenes."""
+def training(read: Sequence[GateView]) -> list[GateView]:
+    """Return all that the gate learns from: what was read, and its skin in scenes."""
+    skin = [view for view in read if view.skin and view.source in _BODIES]
+    other = [view for view in read if not view.skin]
     grounds = [view for view in other if view.kind in _GROUND_KINDS and view.source != "generated"]
-    return [*skin, *other, *in_scene(skin, other, _IN_SCENE), *limbs(skin, grounds, _IN_SCENE)]
+    return [*read, *in_scene(skin, other, _IN_SCENE), *limbs(skin, grounds, _IN_SCENE)]
