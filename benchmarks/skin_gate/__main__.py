@@ -46,7 +46,7 @@ def main() -> None:
     chosen = choose(features, seen)
     scores = out_of_fold(features, seen, chosen.c)
     if options.do != "page":
-        write(WORKER, features, seen, chosen.c, limit=threshold(scores, seen))
+        write(WORKER, features, seen, chosen.c, limit=threshold(scores, chosen.unseen, seen))
     if options.do == "train":
         return
     gate = load_gate()
@@ -145,8 +145,8 @@ def write_sheets(folder: Path, gate: Gate, unseen: Sequence[Scored], pictures: S
     limit = gate.spec.threshold.value
     wrongly_refused = sorted((one for one in unseen if one[1] < limit), key=lambda one: one[1])
     let_through = sorted((one for one in pictures if one[1] >= limit), key=lambda one: -one[1])
-    contact_sheet(wrongly_refused, folder / "skin_refused.jpg")
-    contact_sheet(let_through, folder / "pictures_let_through.jpg")
+    contact_sheet(wrongly_refused, folder / "skin_refused.png")
+    contact_sheet(let_through, folder / "pictures_let_through.png")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def tables(measured: GateScores) -> str:
 def _skin(measured: GateScores) -> Iterable[str]:
     limit, photos = measured.limit, measured.photos
     plain = [one for one in measured.folds if one[0].kind == "photos" and not one[0].changed]
-    people = [one for one in measured.folds if one[0].kind in ("hands", "faces") and not one[0].changed]
+    people = [one for one in measured.folds if one[0].kind in ("hands", "faces", "portraits") and not one[0].changed]
     darker = [one for one in measured.folds if one[0].kind == "photos, darkened"]
     types = [
         (name, [one for one in photos if one[0].part in parts and one[0].source == "Fitzpatrick17k"])
@@ -56,8 +56,8 @@ def _skin(measured: GateScores) -> Iterable[str]:
             *_groups(plain, lambda _: "PAD-UFES-20, out of fold by patient", limit),
             _row("all photos", [*photos, *plain], limit),
             *_groups(darker, lambda _: "PAD-UFES-20 as if darker, out of fold", limit),
-            *_groups(measured.faces, lambda _: "faces of packages, unseen", limit),
-            *_groups(people, lambda view: f"{view.kind} of {view.source}, out of fold by person", limit),
+            *_groups(measured.faces, lambda view: f"{view.part} of packages, unseen", limit),
+            *_groups(people, lambda view: f"{view.kind} of {view.source}, out of fold", limit),
         ],
     )
     yield "By Fitzpatrick type as Fitzpatrick17k labels it:"

@@ -35,6 +35,8 @@ class Package:
     without: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     """Names of the folders that hold the files; none: any."""
+    changed: int = 1
+    """How many crops, tinted and lit otherwise, train beside each picture as it is."""
     least_bytes: int = LEAST_BYTES
     first: int = 0
     person: int = 0
@@ -72,10 +74,20 @@ _CLIPART = "usr/share/openclipart/png"
 _STAMPS = "usr/share/tuxpaint/stamps"
 _DRAWN = ("cartoon", "asl", "/faces/", "medical")
 TRAIN = (
-    Package(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0"),
-    Package(kind="landscapes and places", package="lomiri-wallpapers-16.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
-    Package(kind="landscapes and places", package="lomiri-wallpapers-20.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
-    Package(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0"),
+    Package(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0", changed=6),
+    Package(
+        kind="landscapes and places",
+        package="lomiri-wallpapers-16.04",
+        licence="CC BY 4.0, CC BY-SA 3.0 and 4.0",
+        changed=6,
+    ),
+    Package(
+        kind="landscapes and places",
+        package="lomiri-wallpapers-20.04",
+        licence="CC BY 4.0, CC BY-SA 3.0 and 4.0",
+        changed=6,
+    ),
+    Package(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0", changed=6),
     Package(kind="patterns", package="gnome-backgrounds", licence="CC BY-SA 3.0"),
     Package(
         kind="things",
@@ -83,6 +95,7 @@ TRAIN = (
         under=_OPENCV,
         licence="Apache-2.0",
         most=100,
+        changed=6,
         without=("messi", "lena", "hand"),
     ),
     Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
@@ -135,6 +148,16 @@ SKIN = (
         least_bytes=4000,
         person=20,
     ),
+    Package(
+        kind="portraits",
+        package=_CALTECH,
+        under=f"{_OBJECTS}/Faces",
+        licence="CC BY 4.0",
+        most=220,
+        changed=0,
+        least_bytes=4000,
+        person=20,
+    ),
 )
 """People's skin that trains beside PAD-UFES-20."""
 TEST = (
@@ -180,6 +203,17 @@ FACES = (
         without=("32bit",),
     ),
 )
+
+HEADS = {
+    "astronaut.png": (0.0, 0.42, 0.24, 0.58),
+    "biden.jpg": (0.0, 0.45, 0.3, 0.65),
+    "obama.jpg": (0.05, 0.45, 0.35, 0.75),
+    "obama2.jpg": (0.12, 0.68, 0.2, 0.75),
+    "obama3.jpg": (0.2, 0.45, 0.35, 0.65),
+    "obama_partial_face.jpg": (0.02, 0.42, 0.0, 0.45),
+    "obama_partial_face2.jpg": (0.02, 0.42, 0.6, 1.0),
+}
+"""Where the heads are in `FACES`, by eye: top, bottom, left and right as shares of the picture."""
 
 
 def carve(folder: Path) -> None:
