@@ -69,7 +69,7 @@ def by_source(features: Features, views: Sequence[GateView], c: float) -> Floats
     folds |= {source: place % n for place, (source, _) in enumerate(rest)}
     of = np.array([folds[source] for source in sources])
     for fold in range(n):
-        train = np.flatnonzero(of != fold)
+        train = np.flatnonzero(of != fold).tolist()
         head = fit(features[train], [views[place] for place in train], c)
         scores[of == fold] = head.decision_function(features[of == fold])
     return scores

@@ -253,7 +253,7 @@ def portraits(faces: Sequence[GateView], grounds: Sequence[GateView], n: int) ->
     clothes = [view for view in grounds if view.kind == "cloth"] or grounds
     for _ in range(n):
         face, ground, cloth = (part[int(rng.integers(len(part)))] for part in (faces, grounds, clothes))
-        pixels = np.asarray(ground.pixels if rng.random() < 0.6 else _plain(rng), np.float32)
+        pixels: np.ndarray = np.asarray(ground.pixels if rng.random() < 0.6 else _plain(rng), np.float32)
         x, y, half = SIZE * rng.uniform(0.35, 0.65), SIZE * rng.uniform(0.3, 0.5), SIZE * rng.uniform(0.2, 0.4)
         body = _ellipse((x, y + 2.4 * half), (1.7 * half, 1.6 * half))
         pixels = body * (cloth.pixels if rng.random() < 0.6 else _plain(rng)) + (1 - body) * pixels
