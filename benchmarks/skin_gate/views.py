@@ -23,7 +23,9 @@ DRAWN, FIRST_UNSEEN = 25, 1000
 _PHOTOS = ("landscapes and places", "things")
 _GROUND_KINDS = (*_PHOTOS, "cloth", "food")
 """Kinds of photos before which limbs lie."""
-_GENERATED, _PLOTTED, _IN_SCENE = 60, 150, 1200
+_BODIES = ("PAD-UFES-20", "generated")
+"""Sources whose photos are skin from edge to edge, and lie before grounds too."""
+_GENERATED, _PLOTTED, _IN_SCENE, _PORTRAITS = 60, 150, 1200, 600
 _GROUNDS = (sources.WHITE, (215, 189, 150))
 """What clip art lies on: white, and the colour of some skin."""
 
@@ -72,10 +74,18 @@ def training_skin(data: Path, is_unusable: Judge = _usable) -> Iterator[GateView
             yield from _views("drawings", "generated", group, image, _random(group), skin=True, changed=1)
 
 
-def training_everyday(pictures: Path) -> Iterator[GateView]:
-    """Yield pictures of packages that the gate learns from."""
-    for source in sources.TRAIN:
-        yield from _of_package(source, pictures)
+def training_people(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    """Yield hands or faces of a package that the gate learns from, as they are and as if darker."""
+    for name, image in sources.read(source, pictures):
+        group, rng = source.group(name), _random(f"{source.package} {name}")
+        photo = shrink(image, LONGEST)
+        yield from _views(source.kind, source.package, group, photo, rng, skin=True, changed=source.changed, least=0.6)
+        if not source.changed:
+            continue  # a part of a portrait may show no face
+        dark = rendered.darkened(photo, float(rng.uniform(0.3, 4.5)))
+        pixels = gate_input(_change(dark, rng, least=0.6), SIZE)
+        kind = f"{source.kind}, darkened"
+        yield GateView(kind=kind, source=source.package, group=group, skin=True, pixels=pixels, changed=True)
 
 
 def training_drawn() -> Iterator[GateView]:
@@ -87,12 +97,12 @@ def training_drawn() -> Iterator[GateView]:
             yield from _views(kind, "generated", group, image, _random(group), skin=False, changed=1, least=0.3)
 
 
-def _of_package(source: sources.Package, pictures: Path) -> Iterator[GateView]:
-    changed = 6 if source.kind in _PHOTOS else 1
+def training_everyday(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    """Yield pictures of a package that show no skin and that the gate learns from."""
     for name, image in sources.read(source, pictures, _GROUNDS):
-        group = f"{source.package} {name}"
+        group = source.group(name)
         yield from _views(
-            source.kind, source.package, group, image, _random(group), skin=False, changed=changed, least=0.15
+            source.kind, source.package, group, image, _random(group), skin=False, changed=source.changed, least=0.15
         )
 
 
@@ -111,18 +121,25 @@ def unseen_skin(data: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
             yield _view("drawings", "generated", rendered.skin(tone, seed), skin=True, part=tone)
 
 
-def faces(pictures: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
-    """Yield photos of faces, which are skin, of packages; none trains."""
-    for source in sources.FACES:
-        for name, picture in sources.read(source, pictures):
-            yield _view("faces", source.package, picture, skin=True, name=name, unusable=is_unusable(_working(picture)))
+def faces(source: sources.Package, pictures: Path, is_unusable: Judge = _usable) -> Iterator[GateView]:
+    """Yield portraits of a package that does not train, as they are and cut to the head; `part` says which."""
+    for name, picture in sources.read(source, pictures):
+        height, width = picture.shape[:2]
+        top, bottom, left, right = sources.HEADS[Path(name).name]
+        head = picture[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+        for part, image in (("portraits", picture), ("heads of these portraits", np.ascontiguousarray(head))):
+            unusable = is_unusable(_working(image))
+            yield _view("faces", source.package, image, skin=True, name=name, part=part, unusable=unusable)
 
 
-def everyday(pictures: Path) -> Iterator[GateView]:
-    """Yield pictures that show no skin, of packages and generators that did not train."""
-    for source in sources.TEST:
-        for name, picture in sources.read(source, pictures):
-            yield _view(source.kind, source.package, picture, skin=False, name=name)
+def everyday(source: sources.Package, pictures: Path) -> Iterator[GateView]:
+    """Yield pictures that show no skin, of a package that does not train."""
+    for name, picture in sources.read(source, pictures):
+        yield _view(source.kind, source.package, picture, skin=False, name=name)
+
+
+def drawn_everyday() -> Iterator[GateView]:
+    """Yield pictures that show no skin, of generators that do not train."""
     for place, (kind, draw) in enumerate(rendered.TEST.items()):
         for n in range(25):
             picture = draw(np.random.default_rng([place, n, 1]))
@@ -230,6 +247,29 @@ def _limb(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return shape[..., None], light[..., None]
 
 
+def portraits(faces: Sequence[GateView], grounds: Sequence[GateView], n: int) -> Iterator[GateView]:
+    """Yield `n` views of a face that fills a part of the frame, in front of a ground, with clothes below it."""
+    rng = np.random.default_rng(13)
+    clothes = [view for view in grounds if view.kind == "cloth"] or grounds
+    for _ in range(n):
+        face, ground, cloth = (part[int(rng.integers(len(part)))] for part in (faces, grounds, clothes))
+        pixels: np.ndarray = np.asarray(ground.pixels if rng.random() < 0.6 else _plain(rng), np.float32)
+        x, y, half = SIZE * rng.uniform(0.35, 0.65), SIZE * rng.uniform(0.3, 0.5), SIZE * rng.uniform(0.2, 0.4)
+        body = _ellipse((x, y + 2.4 * half), (1.7 * half, 1.6 * half))
+        pixels = body * (cloth.pixels if rng.random() < 0.6 else _plain(rng)) + (1 - body) * pixels
+        scale = np.array([[2 * half / SIZE, 0, x - half], [0, 2 * half / SIZE, y - half]])
+        over = cv2.warpAffine(face.pixels, scale, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+        shape = _ellipse((x, y), (0.72 * half, 0.95 * half))
+        yield _in_scene(face, "portraits", shape * over + (1 - shape) * pixels)
+
+
+def _ellipse(centre: tuple[float, float], half: tuple[float, float]) -> np.ndarray:
+    """Return 1 within an ellipse and 0 around it, softly, [S,S,1]."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    away = np.hypot((x - centre[0]) / half[0], (y - centre[1]) / half[1])
+    return np.asarray(1 / (1 + np.exp((away - 1) * half[0] / 1.2)), np.float32)[..., None]
+
+
 def _plain(rng: np.random.Generator) -> Image:
     return np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), (SIZE, SIZE, 3))
 
@@ -239,7 +279,11 @@ def _in_scene(body: GateView, kind: str, pixels: np.ndarray) -> GateView:
     return GateView(kind=kind, source=body.source, group=body.group, skin=True, pixels=levels, changed=True)
 
 
-def training(skin: list[GateView], other: list[GateView]) -> list[GateView]:
-    """Return all that the gate learns from: skin, the rest, and skin in scenes."""
+def training(read: Sequence[GateView]) -> list[GateView]:
+    """Return all that the gate learns from: what was read, and its skin in scenes."""
+    skin = [view for view in read if view.skin and view.source in _BODIES]
+    other = [view for view in read if not view.skin]
     grounds = [view for view in other if view.kind in _GROUND_KINDS and view.source != "generated"]
-    return [*skin, *other, *in_scene(skin, other, _IN_SCENE), *limbs(skin, grounds, _IN_SCENE)]
+    faces = [view for view in read if view.kind == "faces"]
+    scenes = [*in_scene(skin, other, _IN_SCENE), *limbs(skin, grounds, _IN_SCENE)]
+    return [*read, *scenes, *portraits(faces, grounds, _PORTRAITS if faces else 0)]
