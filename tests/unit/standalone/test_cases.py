@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.shared.audit import records_of
 from dermis.shared.case import Consent, fact_key
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.ids import first_id, new_id
@@ -72,7 +73,7 @@ def test_one_case_is_shown_with_its_facts_and_the_audit_says_so(
         "status": "FAILED",
         "facts": {"failed/1.json": {}, "received.json": {"self_report": {}}},
     }
-    (audit,) = (json.loads(store.get(key)) for key in store.list("audit/"))
+    (audit,) = (record for key in store.list("audit/") for record in records_of(store.get(key)))
     assert (audit["act"], audit["by"], audit["case_id"]) == ("READ", "operator", ids[1])
 
 
@@ -91,7 +92,7 @@ def test_cases_are_erased_by_id_or_by_owner(tmp_path: Path, store: DiskStore, id
     kept = [key for key in store.list("cases/") if any(ids[n] in key for n in (0, 1, 4))]
     assert all(key.endswith("erased.json") for key in kept)
     assert len(kept) == 3
-    erased = [json.loads(line) for key in store.list("audit/") for line in store.get(key).splitlines()]
+    erased = [record for key in store.list("audit/") for record in records_of(store.get(key))]
     assert sorted(each["case_id"] for each in erased if each["act"] == "ERASE") == sorted([ids[0], ids[1], ids[4]])
     assert json.loads(cases(tmp_path, "show", ids[1]).stdout)["status"] == "ERASED"
     assert cases(tmp_path, "erase", ids[1], "--yes").exit_code == 0

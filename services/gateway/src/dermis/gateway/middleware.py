@@ -36,6 +36,7 @@ _HEADERS = {
 _CACHEABLE = ("/", "/assets", "/openapi.json")
 _AUDITED = {"GET": Act.READ, "HEAD": Act.READ, "DELETE": Act.ERASE}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_UPLOADING = ("POST", "PUT", "PATCH")
 _PROBES = ("/livez", "/readyz", "/metrics")
 _REQUEST_ID = "dermis.request_id"
 
@@ -89,14 +90,16 @@ class Edge:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, current: Span) -> None:
         start = time.perf_counter()
-        status = 0
+        status, streams = 0, False
         scope[_REQUEST_ID] = new_id("request")
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete(MutableHeaders(scope=message), scope)
+                headers = MutableHeaders(scope=message)
+                streams = headers.get("content-type", "").startswith("text/event-stream")
+                _complete(headers, scope)
             await send(message)
 
         try:
@@ -110,9 +113,9 @@ class Edge:
         finally:
             current.update_name(f"{_method(scope)} {_route(scope)}")
             current.set_attribute("http.response.status_code", status)
-            self._note(scope, status, time.perf_counter() - start)
+            self._note(scope, status, time.perf_counter() - start, paced_by=_paced_by(scope, streams=streams))
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, *, paced_by: str) -> None:
         route, method = _route(scope), _method(scope)
         problem = scope.get(SCOPE_KEY, {})
         (log.debug if route in _PROBES else log.info)(
@@ -124,10 +127,11 @@ class Edge:
             ms=round(seconds * 1000, 1),
             **problem,
         )
-        self._metrics.answered(method=method, route=route, status=status, seconds=seconds)
+        self._metrics.answered(method=method, route=route, status=status, seconds=seconds, paced_by=paced_by)
         caller = scope.get(CALLER_KEY)
         if caller and caller.scope != KeyScope.MODELS_READ and method in _AUDITED and 200 <= status < 400:
-            self._audit.note(_AUDITED[method], by=caller.key_id, route=route, **scope.get("path_params", {}))
+            mode = {} if caller.livemode else {"mode": "test"}
+            self._audit.note(_AUDITED[method], by=caller.key_id, route=route, **mode, **scope.get("path_params", {}))
         if problem:
             self._metrics.problem(problem["reason"])
 
@@ -143,6 +147,15 @@ def _traced(scope: Scope) -> AbstractContextManager[Span]:
 
 def _route(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "none"))
+
+
+def _paced_by(scope: Scope, *, streams: bool) -> str:
+    """Return whether the time of an answer is the server's alone.
+
+    An upload takes as long as the client's line, and who prefers to wait, or reads events, waits for the case.
+    """
+    waits = streams or "prefer" in Headers(scope=scope)
+    return "client" if waits or scope["method"] in _UPLOADING else "server"
 
 
 def _method(scope: Scope) -> str:
