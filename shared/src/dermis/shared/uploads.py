@@ -55,8 +55,8 @@ UploadPart = Literal["upload.json", "uploaded.json", "refused.json", "quality.js
 
 def expires_at(upload_id: str) -> datetime:
     """Return when an upload's hour is over."""
-    made, last = made_at(upload_id), datetime.max.replace(tzinfo=UTC)
-    return made + UPLOADS_KEPT_FOR if made < last - UPLOADS_KEPT_FOR else last
+    at, last = made_at(upload_id), datetime.max.replace(tzinfo=UTC)
+    return at + UPLOADS_KEPT_FOR if at < last - UPLOADS_KEPT_FOR else last
 
 
 def upload_folder(owner: str, upload_id: str) -> str:

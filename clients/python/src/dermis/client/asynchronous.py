@@ -165,13 +165,16 @@ class Api:
         status: Sequence[str] = (),
         received_from: datetime | None = None,
         received_before: datetime | None = None,
+        client_reference: str | None = None,
     ) -> AsyncGenerator[CaseSummary, None]:
         """Yield the cases of this key: those of one of `status`, any if empty, received in the stretch of time.
 
-        Times have a time zone.
+        Times have a time zone. `client_reference`: those that were submitted with it alone.
         """
         times = {"received_from": received_from, "received_before": received_before}
         params = {name: at.isoformat() for name, at in times.items() if at}
+        if client_reference is not None:
+            params["client_reference"] = client_reference
         wanted = {"order": order, "status": list(status), **params}
         async for page in self._pages("/v1/cases", CaseList, **wanted):
             for each in page.cases:

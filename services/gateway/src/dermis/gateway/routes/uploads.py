@@ -70,7 +70,7 @@ async def upload_image(
     else:
         state = await _sent_at_once(request, parts, owner)
     response.headers["Location"] = f"/v1/uploads/{state.upload_id}"
-    return _shown(response, state)
+    return _answer(response, state)
 
 
 @router.get(
@@ -84,7 +84,7 @@ async def get_upload(
     state = await _settled(request, parts, await _state(parts, upload_id, owner), owner)
     if HEAD_KEY not in request.scope:
         state = await _judged(request, parts, state, owner)
-    return _shown(response, state)
+    return _answer(response, state)
 
 
 @router.patch(
@@ -224,7 +224,7 @@ def _headers(state: UploadState) -> dict[str, str]:
     return {name: str(count) for name, count in counts.items() if count is not None} | expires
 
 
-def _shown(response: Response, state: UploadState) -> ImageUpload:
+def _answer(response: Response, state: UploadState) -> ImageUpload:
     response.headers.update(_headers(state))
     refused = state.refused
     return ImageUpload(
