@@ -71,6 +71,12 @@ class Scene:
         answer = httpx.post(f"{self.up.url}/v1/cases", files=files[:1], data={"self_report": "{}"}, timeout=60)
         return str(answer.json()["id"]) if answer.status_code in (200, 202) else None
 
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.up.url}/readyz", timeout=30).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def accepted(self) -> str:
         case_id = self.submit()
         assert case_id
@@ -374,5 +380,6 @@ def test_an_alert_fires_and_its_runbook_ends_it(scene: Scene, fault: Callable[[S
             for pid in processes_of(scene.up.state):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+    until(scene.is_ready, 60)
     whole = scene.finished()  # the system is well again
     assert scene.up.status(whole) == "FINISHED"
