@@ -21,6 +21,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from dermis.shared.audit import records_of
 from dermis.shared.case import case_key, fact_key, open_key
 from dermis.shared.ids import without_case_ids
 from dermis.standalone import demo
@@ -300,7 +301,7 @@ def test_an_erased_case_is_nowhere_and_a_revoked_key_stops(watched: Watched) -> 
     left = [key for key in store.list("") if not key.startswith("audit/")]
     left = [key for key in left if watched.case_id in key or watched.case_id.encode() in store.get(key)]
     assert left == [fact_key(watched.owner, watched.case_id, "erased")]
-    records = [json.loads(line) for key in store.list("audit/") for line in store.get(key).splitlines()]
+    records = [record for key in store.list("audit/") for record in records_of(store.get(key))]
     assert set().union(*records) <= {"at", "last_at", "times", "act", "by", "part", "route", "case_id", "n"}
     assert set(json.loads(store.get(left[0]))) == {"case_id", "erased_at"}
     assert not any(key.startswith("idempotency/") and folder.encode() in store.get(key) for key in store.list(""))

@@ -150,7 +150,8 @@ def test_a_gateway_elsewhere_is_asked_whether_it_lives(
 
 def test_where_the_parts_are_is_known_by_dermis_up_by_a_pods_variables_or_by_a_url() -> None:
     pod = {"DERMIS_BROKER_URL": "r", "DERMIS_METADATA_ADDRESS": "m", "DERMIS_SERVING_ADDRESS": "s"}
-    running = Running(pid=1, url="http://h", broker_url="b", serving_address="t", lan_url="https://l")
+    variables = {"DERMIS_BROKER_URL": "b", "DERMIS_SERVING_ADDRESS": "t"}
+    running = Running(pid=1, url="http://h", broker_url="b", variables=variables, lan_url="https://l")
 
     def place(*where: Any) -> tuple[str, ...]:
         there = find_deployment(*where)

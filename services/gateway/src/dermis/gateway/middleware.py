@@ -16,8 +16,12 @@ from dermis.shared.ids import new_id
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span
 
+TUS_VERSION = "1.0.0"
+"""Of the protocol by which uploads are resumed (https://tus.io/protocols/resumable-upload)."""
 CALLER_KEY = "dermis.caller"
 """Where the request's scope holds who calls."""
+HEAD_KEY = "dermis.head"
+"""In the request's scope where HEAD is answered as GET."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -56,7 +60,7 @@ class HeadAsGet:
             await send({"type": "http.response.body"})
             raise _HeadSentError
 
-        scope["method"] = "GET"
+        scope["method"], scope[HEAD_KEY] = "GET", True
         try:
             await self._app(scope, receive, send_head)
         except (_HeadSentError, ClientDisconnect):
@@ -162,6 +166,8 @@ def _complete(headers: MutableHeaders, scope: Scope) -> None:
     for name, value in caller.rate_headers if caller else ():
         headers[name] = value
     headers["X-Request-Id"] = scope[_REQUEST_ID]
+    if path.startswith("/v1/uploads"):
+        headers["Tus-Resumable"] = TUS_VERSION
     for name, value in _HEADERS.items():
         headers[name] = value
     headers.setdefault("Cache-Control", "no-cache" if path in _CACHEABLE or path.startswith("/assets/") else "no-store")

@@ -55,11 +55,8 @@ def find_deployment(environ: Mapping[str, str], running: Running | None, url: st
     names = ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS")
     if running is None and not url and not all(name in environ for name in names):
         return None
-    broker, metadata, serving = (
-        (running.broker_url, running.metadata_address, running.serving_address)
-        if running
-        else tuple(environ.get(name, "") for name in names)
-    )
+    variables = running.variables if running else environ
+    broker, metadata, serving = (variables.get(name, "") for name in names)
     address = url or (running.url if running else "")
     faces = (address, running.lan_url if running else "")
     return Deployment(

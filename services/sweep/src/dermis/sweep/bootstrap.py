@@ -13,6 +13,7 @@ from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
 from dermis.sweep import metrics
 from dermis.sweep.batches import BatchSweep
+from dermis.sweep.checkpoints import CheckpointSweep
 from dermis.sweep.clock import Clock
 from dermis.sweep.core.clock import Doubt
 from dermis.sweep.core.decide import CaseAction
@@ -36,6 +37,7 @@ class Sweep:
         self._cases = CaseSweep(store, queue, policy, self._faults, self._waits)
         self._batches = BatchSweep(store, queue, policy, self._faults, self._waits)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
+        self._checkpoints = CheckpointSweep(store, policy, self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 
@@ -77,7 +79,6 @@ class Sweep:
             if doubt is None:
                 self._scratch = self._retention.clear_scratch(store_now)
                 self._uploads = self._retention.clear_uploads(store_now)
-                self._retention.end_audit(now)
 
         def mend_marks() -> None:
             self._mended = self._retention.mend_marks(store_now)
@@ -89,10 +90,11 @@ class Sweep:
             ("batches", lambda: self._done.update(self._batches.look(store_now, in_doubt=doubt is not None))),
             ("waits", lambda: self._waits.show(store_now)),
             ("retention", end_retention),
-            ("scratch and audit", end_by_the_clock),
+            ("scratch", end_by_the_clock),
             ("marks", mend_marks),
             ("store", lambda: self._store.tend(reserve_bytes=self._reserve_bytes, busy=self._busy())),
             ("audit", self.audit.flush),
+            ("checkpoints", lambda: doubt is None and self._checkpoints.look(store_now)),
         ]
 
     def _each(self, steps: Iterable[tuple[str, Callable[[], object]]]) -> bool:

@@ -170,4 +170,6 @@ class CaseSweep:
     def _clear(self, marker: OpenCase) -> None:
         if marker.record:
             delete_record(self._store, marker.record, case_id=marker.case_id)
+        if marker.reference:
+            self._store.delete(marker.reference)
         clear(self._store, owner=marker.owner, case_id=marker.case_id)

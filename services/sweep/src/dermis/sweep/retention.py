@@ -1,4 +1,4 @@
-"""Erases what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit.
+"""Erases what may not be kept any longer: cases and batches whose time is over, images to judge at once.
 
 Everything is deleted by its retention mark, so a case without one would stay for ever: such cases are looked for and
 given one.
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice
 
 from pydantic import ValidationError
 
-from dermis.shared.audit import AUDIT_PREFIX, Act, Audit
+from dermis.shared.audit import Act, Audit
 from dermis.shared.case import Consent, OpenCase, Received, fact_key, failed_key, open_key
 from dermis.shared.erasing import (
     RETAINED_BATCHES,
@@ -21,6 +21,7 @@ from dermis.shared.erasing import (
     clear,
     erase,
     erase_batch,
+    first_put,
     retention_key,
     retention_prefix,
 )
@@ -101,7 +102,7 @@ class RetentionSweep:
                 break
             with self._faults.survived(key), suppress(BlobNotFound):
                 # An id of a gateway whose clock lags says too early a time; a mark that was put later says so.
-                if is_over(self._store.written_at(key), kept_as, now=now, policy=self._policy):
+                if is_over(first_put(self._store, key), kept_as, now=now, policy=self._policy):
                     yield Due(key=key, thing_id=thing_id, consent=consent)
 
     def overdue(self, now: datetime) -> timedelta:
@@ -238,13 +239,3 @@ class RetentionSweep:
             return False
         marker = OpenCase(case_id=case_id, owner=owner, opened_at=now, record=key)
         return self._store.put_once(open_key(case_id), marker.model_dump_json().encode(), reserved=True)
-
-    def end_audit(self, now: datetime) -> int:
-        """Delete the audit of days that need not be kept any more; return how many objects."""
-        last = f"{AUDIT_PREFIX}{(now - self._policy.audit_for).date()}"
-        ended = 0
-        for key in takewhile(lambda key: key < last, self._store.list(AUDIT_PREFIX)):
-            with self._faults.survived(key):
-                self._store.delete(key)
-                ended += 1
-        return ended
