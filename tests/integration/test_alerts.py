@@ -42,8 +42,8 @@ SETTINGS = {
     "DERMIS_SWEEP_INCOMPLETE_AFTER_SECONDS": "8",
     "DERMIS_SWEEP_RESERVE_BYTES": "1000000",
     "DERMIS_GATEWAY_MIN_FREE_BYTES": str(LEAST),
-    "DERMIS_GATEWAY_MAX_QUEUE_DEPTH": "8",
-    "DERMIS_GATEWAY_MAX_QUEUE_SECONDS": "5",
+    "DERMIS_GATEWAY_MAX_QUEUE_DEPTH": "12",
+    "DERMIS_GATEWAY_MAX_QUEUE_SECONDS": "20",
     "DERMIS_GATEWAY_KEYLESS_RATE_PER_MINUTE": "0",
     "DERMIS_WORKER_SERVING_DEADLINE_SECONDS": "0.5",
     "PYTHONPATH": str(ROOT / "tests" / "system" / "fault_switches"),
@@ -71,10 +71,17 @@ class Scene:
         answer = httpx.post(f"{self.up.url}/v1/cases", files=files[:1], data={"self_report": "{}"}, timeout=60)
         return str(answer.json()["id"]) if answer.status_code in (200, 202) else None
 
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.up.url}/readyz", timeout=30).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def accepted(self) -> str:
-        case_id = self.submit()
-        assert case_id
-        return case_id
+        """Send a case until it is taken; what waited before may have to be worked off first."""
+        taken: list[str] = []
+        until(lambda: taken or taken.extend(filter(None, [self.submit()])), 90)
+        return taken[0]
 
     def finished(self) -> str:
         case_id = self.accepted()
@@ -279,19 +286,20 @@ def accepted_cases_are_damaged(scene: Scene) -> None:
 
 
 def workers_are_killed_in_the_middle(scene: Scene) -> None:
-    scene.stop("serving")
     main = scene.up.pid("worker")
-    for _ in range(4):
+    for _ in range(6):
         scene.accepted()
+    switch = scene.controls / "slow_s"
+    switch.write_text("1")  # so that each case is in work for long
+    scene.ends.callback(switch.unlink, missing_ok=True)
     begun = time.monotonic()
     while "DermisWorkersLost" not in scene.prometheus.firing():
         assert time.monotonic() - begun < FIRES_WITHIN_S
-        for pid in processes_of(scene.up.state):
-            if parent_of(pid) == main:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        time.sleep(1)
-    scene.goes_on("serving")
+        child = min((pid for pid in processes_of(scene.up.state) if parent_of(pid) == main), default=None)
+        if child:  # one at a time, as a kernel does that is out of memory
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        time.sleep(1.5)
 
 
 def serving_stands_still(scene: Scene) -> None:
@@ -374,5 +382,6 @@ def test_an_alert_fires_and_its_runbook_ends_it(scene: Scene, fault: Callable[[S
             for pid in processes_of(scene.up.state):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+    until(scene.is_ready, 60)
     whole = scene.finished()  # the system is well again
     assert scene.up.status(whole) == "FINISHED"

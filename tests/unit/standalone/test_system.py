@@ -14,10 +14,10 @@ from dermis.shared.stores.memory import MemoryStore
 from dermis.standalone import system
 from dermis.standalone.finding import Finding, Level
 from dermis.standalone.state import Running
-from dermis.standalone.system import Deployment, examine_system, find_deployment
+from dermis.standalone.system import System, examine_system, find_system
 from tests.unit.shared.test_presence import FakeRedis
 
-HERE = Deployment(broker_url="redis://x", metadata_address="m:1", serving_address="")
+HERE = System(broker_url="redis://x", metadata_address="m:1", serving_address="")
 
 
 class Redis(FakeRedis):
@@ -63,9 +63,9 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Redis:
     return client
 
 
-def look(store: Store | None = None, deployment: Deployment = HERE) -> dict[str, Finding]:
+def look(store: Store | None = None, there: System = HERE) -> dict[str, Finding]:
     stored = store or Store()
-    findings = {finding.about: finding for finding in examine_system(deployment, lambda: stored)}
+    findings = {finding.about: finding for finding in examine_system(there, lambda: stored)}
     assert list(stored.list("scratch/")) == []
     assert all(finding.remedy for finding in findings.values() if finding.level is not Level.OK)
     return findings
@@ -143,7 +143,7 @@ def test_a_gateway_elsewhere_is_asked_whether_it_lives(
 
     assert broker.up
     monkeypatch.setattr(system, "answers_ok", answers_ok)
-    findings = look(deployment=Deployment(broker_url="r", metadata_address="m", serving_address="", url="https://h"))
+    findings = look(there=System(broker_url="r", metadata_address="m", serving_address="", url="https://h"))
     assert findings["gateway"].level is level
     assert asked == [("h", 443, "/livez", True)]
 
@@ -154,12 +154,12 @@ def test_where_the_parts_are_is_known_by_dermis_up_by_a_pods_variables_or_by_a_u
     running = Running(pid=1, url="http://h", broker_url="b", variables=variables, lan_url="https://l")
 
     def place(*where: Any) -> tuple[str, ...]:
-        there = find_deployment(*where)
+        there = find_system(*where)
         assert there
         return (there.broker_url, there.serving_address, there.url, *there.certificate_urls)
 
-    assert find_deployment({}, None) is None
-    assert find_deployment({"DERMIS_BROKER_URL": "r"}, None) is None
+    assert find_system({}, None) is None
+    assert find_system({"DERMIS_BROKER_URL": "r"}, None) is None
     assert place(pod, None) == ("r", "s", "")
     assert place(pod, running) == ("b", "t", "http://h", "https://l")
     assert place({}, None, "https://u") == ("", "", "https://u", "https://u")

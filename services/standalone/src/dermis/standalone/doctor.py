@@ -21,7 +21,7 @@ from dermis.standalone.broker import find_redis_server
 from dermis.standalone.finding import Finding, Level, fail, ok
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running, open_store_of
-from dermis.standalone.system import OF_A_SYSTEM, Deployment, examine_system, find_deployment, redis_finding
+from dermis.standalone.system import OF_A_SYSTEM, System, examine_system, find_system, redis_finding
 
 _LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
 _TO_RUN = ("gateway", "metadata", "serving", "worker")
@@ -36,9 +36,9 @@ def examine(environ: Mapping[str, str], url: str = "") -> Iterator[Finding]:
     A running system is that of `dermis up` with the same state, else that which the variables of a pod name, with its
     gateway at `url`. A fault of one does not keep the others from being looked at.
     """
-    deployment = _deployment(environ, url)
+    there = _system(environ, url)
     for about, check in _CHECKS.items():
-        if deployment and about in OF_A_SYSTEM:
+        if there and about in OF_A_SYSTEM:
             continue
         try:
             yield check(environ)
@@ -50,13 +50,13 @@ def examine(environ: Mapping[str, str], url: str = "") -> Iterator[Finding]:
                 f"could not be looked at: {fault}",
                 "look at the path or program that is named, and who may use it",
             )
-    if deployment:
-        yield from examine_system(deployment, lambda: open_store(load_standalone(environ).store_url))
+    if there:
+        yield from examine_system(there, lambda: open_store(load_standalone(environ).store_url))
 
 
-def _deployment(environ: Mapping[str, str], url: str) -> Deployment | None:
+def _system(environ: Mapping[str, str], url: str) -> System | None:
     try:
-        return find_deployment(environ, find_running(load_standalone(environ).state), url)
+        return find_system(environ, find_running(load_standalone(environ).state), url)
     except DermisError:  # `_settings` says what is wrong with them
         return None
 

@@ -36,7 +36,7 @@ _STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class System:
     """Where the parts of a running system are; an empty address is not looked at."""
 
     broker_url: str
@@ -50,7 +50,7 @@ class Deployment:
     least_free_bytes: int = int(_LEAST_FREE_BYTES)
 
 
-def find_deployment(environ: Mapping[str, str], running: Running | None, url: str = "") -> Deployment | None:
+def find_system(environ: Mapping[str, str], running: Running | None, url: str = "") -> System | None:
     """Return where the parts are: of a `dermis up`, else by the variables of a pod or `url`; None if none is named."""
     names = ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS")
     if running is None and not url and not all(name in environ for name in names):
@@ -59,7 +59,7 @@ def find_deployment(environ: Mapping[str, str], running: Running | None, url: st
     broker, metadata, serving = (variables.get(name, "") for name in names)
     address = url or (running.url if running else "")
     faces = (address, running.lan_url if running else "")
-    return Deployment(
+    return System(
         broker_url=broker,
         metadata_address=metadata,
         serving_address=serving,
@@ -70,18 +70,18 @@ def find_deployment(environ: Mapping[str, str], running: Running | None, url: st
     )
 
 
-def examine_system(deployment: Deployment, open_it: Callable[[], BlobStore]) -> Iterator[Finding]:
+def examine_system(there: System, open_it: Callable[[], BlobStore]) -> Iterator[Finding]:
     """Yield a finding for each part; a fault of one does not keep the others from being looked at."""
     checks: dict[str, Callable[[], Finding]] = {
-        "redis": lambda: redis_finding(deployment.broker_url),
-        "gateway": lambda: _gateway(deployment),
-        "worker": lambda: _present(deployment, "worker", "no case comes to an outcome"),
-        "sweep": lambda: _present(deployment, "sweep", "lost jobs stay lost and nothing is erased by its time"),
-        "metadata": lambda: _answers("metadata", deployment.metadata_address),
-        "serving": lambda: _serving(deployment.serving_address, open_it()),
-        "store": lambda: _store(deployment, open_it()),
+        "redis": lambda: redis_finding(there.broker_url),
+        "gateway": lambda: _gateway(there),
+        "worker": lambda: _present(there, "worker", "no case comes to an outcome"),
+        "sweep": lambda: _present(there, "sweep", "lost jobs stay lost and nothing is erased by its time"),
+        "metadata": lambda: _answers("metadata", there.metadata_address),
+        "serving": lambda: _serving(there.serving_address, open_it()),
+        "store": lambda: _store(there, open_it()),
     }
-    for n, url in enumerate(deployment.certificate_urls):
+    for n, url in enumerate(there.certificate_urls):
         checks[f"certificate {n}"] = lambda url=url: _certificate(url)  # type: ignore[misc]
     for about, check in checks.items():
         try:
@@ -94,8 +94,8 @@ def examine_system(deployment: Deployment, open_it: Callable[[], BlobStore]) -> 
             yield fail(about, f"could not be looked at: {fault}", "look at what is named, and who may reach it")
 
 
-def _client(deployment: Deployment) -> "redis.Redis":
-    return redis.Redis.from_url(deployment.broker_url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
+def _client(there: System) -> "redis.Redis":
+    return redis.Redis.from_url(there.broker_url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
 
 
 def redis_finding(url: str) -> Finding:
@@ -133,34 +133,34 @@ def _timed(act: Callable[[], object]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def _gateway(deployment: Deployment) -> Finding:
+def _gateway(there: System) -> Finding:
     """Whether the API answers, where its address is named, and which versions of it are there."""
-    process = f" (process {deployment.pid})" if deployment.pid else ""
-    if deployment.url and not _is_ready(deployment):
-        what = f"runs at {deployment.url}{process} but is not ready"
+    process = f" (process {there.pid})" if there.pid else ""
+    if there.url and not _is_ready(there):
+        what = f"runs at {there.url}{process} but is not ready"
         return fail("gateway", what, "see its log, or the logs of `dermis up`; docs/runbooks/DermisPartDown.md")
     try:
-        present = _present(deployment, "gateway", "nobody is served")
+        present = _present(there, "gateway", "nobody is served")
     except (redis.RedisError, ValueError):
-        if not deployment.url:
+        if not there.url:
             raise
-        return ok("gateway", f"runs and is ready at {deployment.url}{process}")
-    if not deployment.url:
+        return ok("gateway", f"runs and is ready at {there.url}{process}")
+    if not there.url:
         return present
-    text = f"runs and is ready at {deployment.url}{process}; {present.text}"
+    text = f"runs and is ready at {there.url}{process}; {present.text}"
     return ok("gateway", text) if present.level is Level.OK else warn("gateway", text, present.remedy)
 
 
-def _is_ready(deployment: Deployment) -> bool:
+def _is_ready(there: System) -> bool:
     """Whether the gateway is ready; from elsewhere, whether it lives: proxies show no readiness."""
-    parts = urlsplit(deployment.url)
+    parts = urlsplit(there.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    path = "/readyz" if deployment.pid else "/livez"
+    path = "/readyz" if there.pid else "/livez"
     return answers_ok(parts.hostname or "", port, path, tls=parts.scheme == "https")()
 
 
-def _present(deployment: Deployment, part: str, without: str) -> Finding:
-    with _client(deployment) as client:
+def _present(there: System, part: str, without: str) -> Finding:
+    with _client(there) as client:
         present = [each for each in read_presence(client) if each.part == part]
     if not present:
         remedy = f"start {part}, or end it if it hangs: {without}; docs/runbooks/DermisPartDown.md"
@@ -224,7 +224,7 @@ def _serving(address: str, store: BlobStore) -> Finding:
     return fail("serving", text, "wait while it loads; else see its log, or `dermis rollback`")
 
 
-def _store(deployment: Deployment, store: BlobStore) -> Finding:
+def _store(there: System, store: BlobStore) -> Finding:
     """Put, read and delete an object, compare the clocks, look at the room."""
     key, data = f"scratch/{new_id('doctor')}", b"dermis doctor"
 
@@ -238,11 +238,11 @@ def _store(deployment: Deployment, store: BlobStore) -> Finding:
     skew = abs(store.clock() - datetime.now(UTC))
     free = f", {room.bytes / 1e9:.1f} GB free" if room else ""
     text = f"put, read and deleted in {took_ms:.0f} ms{free}, clocks {skew.total_seconds():.1f} s apart"
-    if room and room.bytes < deployment.least_free_bytes:
+    if room and room.bytes < there.least_free_bytes:
         return fail("store", text, "make room: new cases are refused; docs/runbooks/DermisStoreFull.md")
     if skew > _CLOCK_FAIL:
         return fail("store", text, "set the clock: nothing is erased by its time; docs/runbooks/DermisClockInDoubt.md")
-    if room and room.bytes < 2 * deployment.least_free_bytes:
+    if room and room.bytes < 2 * there.least_free_bytes:
         return warn("store", text, "make room soon; docs/runbooks/DermisStoreFilling.md")
     if skew > _CLOCK_WARN:
         return warn("store", text, "look at the time service of this machine and of the store's")
