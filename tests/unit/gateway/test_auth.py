@@ -98,7 +98,7 @@ def whole_batch(gateway: Any, owner: str) -> str:
 def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza") -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
     ids = {"case_id": case_id, "batch_id": batch_id, "upload_id": UPLOAD, "share_id": SHARE}
-    return path.format_map({**ids, "n": 1, "version": 1})
+    return path.format_map({**ids, "n": 1, "version": 1, "name": "failed"})
 
 
 def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
 def scope_of(method: str, path: str) -> Scope:
     if path.startswith("/v1/batches"):
         return Scope.ADMIN
-    if path.startswith(("/v1/models", "/v1/conditions", "/v1/promotions")):
+    if path.startswith(("/v1/models", "/v1/conditions", "/v1/promotions", "/v1/test-images")):
         return Scope.MODELS_READ
     reads = method in READS and not path.endswith("/shares")
     return Scope.CASES_READ if reads else Scope.CASES_WRITE
