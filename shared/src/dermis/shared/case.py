@@ -63,6 +63,7 @@ class Received(Fact):
     consent: Consent = Consent.ASSESS_ONLY
     livemode: bool = True
     """False of a case that came with a test key: it is no person's, and counts nowhere."""
+    client_reference: str | None = None
 
 
 class AssessedImage(Fact):
@@ -296,6 +297,8 @@ class OpenCase(Fact):
     attempt: int = 1
     record: str | None = None
     """Key of a client's idempotency record, which goes with a case that is never wholly stored."""
+    reference: str | None = None
+    """Key of the index object by which the case is found by its client's reference, likewise."""
     line: str = ""
     """Whose turn the case takes, where that is not its owner's."""
 

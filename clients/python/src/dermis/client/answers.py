@@ -284,6 +284,8 @@ class Case(ResponseModel):
     notice: str
     access: str = "OWNER"
     livemode: bool = True
+    client_reference: str | None = None
+    client_secret: str | None = None
 
     @property
     def is_closed(self) -> bool:

@@ -30,6 +30,7 @@ def case_of(state: CaseState, *, read_only: bool = False) -> Case:
         notice=NOT_A_MEDICAL_DEVICE,
         access="READ" if read_only else "OWNER",
         livemode=received.livemode,
+        client_reference=None if read_only else received.client_reference,
     )
 
 
