@@ -28,9 +28,20 @@ class CaseLinkList(ResponseModel):
     shares: list[CaseLink]
 
 
+class UploadRefusal(ResponseModel):
+    """Why an upload that came whole was refused."""
+
+    reason: str
+    detail: str
+
+
 class ImageUpload(ResponseModel):
     """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
 
     id: str
     expires_at: datetime
     quality: QualityReport | None
+    status: str = "COMPLETE"
+    offset: int | None = None
+    length: int | None = None
+    refusal: UploadRefusal | None = None
