@@ -3,18 +3,25 @@
 `make client` has to build it first.
 """
 
+import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+import cv2
 
 from dermis.shared.api_keys import Scope, make_key, put_key
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
 from tests.support.client_scenarios import CLIENTS, SCENARIOS, scenario_runner
 from tests.system import stack
+from tests.system.proxy import Proxy
 
 CLIENT = CLIENTS / "typescript"
 IMAGE = demo.CASE / "close_up.jpg"
@@ -38,6 +45,57 @@ def run_scenarios(url: str, key: str, folder: Path) -> int:
     return failed
 
 
+def build_app() -> None:
+    """Compile the blocks of docs/how-to/mobile.md as one file, which imports the client by its name."""
+    page = (CLIENTS.parent / "docs" / "how-to" / "mobile.md").read_text(encoding="utf-8")
+    app = CLIENT / "dist" / "app" / "mobile.ts"
+    app.parent.mkdir(exist_ok=True)
+    app.write_text("\n".join(re.findall(r"```ts\n(.*?)```", page, re.DOTALL)), encoding="utf-8")
+    options = [
+        "--strict",
+        "--target",
+        "es2022",
+        "--module",
+        "nodenext",
+        "--types",
+        "node",
+        "--lib",
+        "es2022,dom,dom.iterable",
+    ]
+    subprocess.run(["npx", "tsc", *options, str(app)], check=True, cwd=CLIENT)
+
+
+def run_app(target: str, key: str, folder: Path) -> int:
+    """Run the app over a network that is slow and cut three times while the photo goes up; return 1 if it fails."""
+    photo = folder / "photo.jpg"
+    pixels = cv2.resize(cv2.imread(str(IMAGE)), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(photo), pixels, [cv2.IMWRITE_JPEG_QUALITY, 97])
+    proxy = Proxy(target)
+    proxy.slow_s = 0.02
+    cutter = threading.Thread(target=_cut_three_times, args=(proxy,))
+    try:
+        cutter.start()
+        command = ["node", str(CLIENT / "mobile.mjs"), f"http://{proxy.address}", key, str(photo)]
+        done = subprocess.run(command, check=False, timeout=120, capture_output=True, text=True)
+        cutter.join()
+    finally:
+        proxy.stop()
+    print(f"the app of mobile.md, {photo.stat().st_size:,} bytes of photo: {done.stdout.strip() or done.stderr}")
+    if done.returncode:
+        return 1
+    result = json.loads(done.stdout)
+    ends = (result["verdict"], bool(result["kind"]), result["shared"], result["gone"])
+    return int(ends != ("USABLE", True, 303, 404) or result["cuts"] < 3)
+
+
+def _cut_three_times(proxy: Proxy) -> None:
+    for _ in range(3):
+        time.sleep(0.8)
+        proxy.cut_now()
+        time.sleep(0.3)
+        proxy.cut = False
+
+
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="dermis-typescript-"))
     try:
@@ -45,7 +103,9 @@ def main() -> int:
             token = new_token(parts.store_url, livemode=True)
             command = ["node", str(CLIENT / "smoke.mjs"), parts.url, str(IMAGE), token]
             smoke = subprocess.run(command, check=False, timeout=120).returncode
-            return smoke or run_scenarios(parts.url, new_token(parts.store_url, livemode=False), folder)
+            failed = run_scenarios(parts.url, new_token(parts.store_url, livemode=False), folder)
+            build_app()
+            return smoke or failed or run_app(parts.url.partition("//")[2], token, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

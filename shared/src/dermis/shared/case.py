@@ -273,7 +273,7 @@ class ConfirmedBy(StrEnum):
 
 
 class GivenFeedback(Fact):
-    """`feedback/<k>.json`: what became of an outcome.
+    """`feedback/<k>.json`: what became of an outcome; nothing may be learned from a test case's (`livemode` false).
 
     Part of the case: erased with it, and kept for improvement by its consent alone.
     """
@@ -285,7 +285,6 @@ class GivenFeedback(Fact):
     confirmed_by: ConfirmedBy | None = None
     model: ModelRef | None = None
     livemode: bool = True
-    """False of a test case: nothing may be learned from it."""
 
 
 class OpenCase(Fact):

@@ -50,6 +50,7 @@ def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
         raise image_count("there is neither an image nor an answer in self_report", CASE_FORM)
     consent = faults.of(lambda: _value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"))
     shot_types = faults.of(lambda: _shot_types(form.texts.get("shot_types", []), count))
+    reference = faults.of(lambda: _reference(form))
     images = [faults.of(partial(_image, form, index, CASE_FORM)) for index in range(len(form.images))] or uploaded
     reference = faults.of(lambda: _reference(form))
     faults.check()
