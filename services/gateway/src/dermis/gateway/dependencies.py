@@ -118,6 +118,7 @@ class Dependencies:
         caller: Caller = request.scope[CALLER_KEY]
         job = AssessJob(case_id=received.case_id, owner=received.owner, line=caller.line)
         self.metrics.cases.labels(await self.broker.send(job)).inc()
+        await self.broker.send_deliveries(self.pipeline.outbox.jobs(received, owner=received.owner))
 
 
 def _parts(request: Request) -> Dependencies:
@@ -164,5 +165,6 @@ def credentials_of(request: Request) -> Credentials:
 Owner = Annotated[str, Security(_owner, scopes=[Scope.CASES_READ])]
 WritingOwner = Annotated[str, Security(_owner, scopes=[Scope.CASES_WRITE])]
 ModelsReader = Annotated[str, Security(_owner, scopes=[Scope.MODELS_READ])]
+WebhookOwner = Annotated[str, Security(_owner, scopes=[Scope.WEBHOOKS_WRITE])]
 Operator = Annotated[str, Security(_owner, scopes=[Scope.ADMIN])]
 StillValid = Annotated[Callable[[], Awaitable[None]], Depends(_still_valid)]

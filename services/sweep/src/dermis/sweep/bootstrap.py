@@ -20,6 +20,7 @@ from dermis.sweep.faults import Faults
 from dermis.sweep.look import CaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
+from dermis.sweep.webhooks import WebhookSweep
 
 
 class Sweep:
@@ -34,6 +35,7 @@ class Sweep:
         self._cases = CaseSweep(store, queue, policy, self._faults)
         self._batches = BatchSweep(store, queue, policy, self._faults)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
+        self._webhooks = WebhookSweep(store, queue, self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 
@@ -74,6 +76,7 @@ class Sweep:
                 self._scratch = self._retention.clear_scratch(store_now)
                 self._uploads = self._retention.clear_uploads(store_now)
                 self._retention.end_audit(now)
+                self._webhooks.end(now)
 
         def mend_marks() -> None:
             self._mended = self._retention.mend_marks(store_now)
@@ -83,6 +86,7 @@ class Sweep:
             ("clock", read_clocks),
             ("cases", lambda: self._done.update(self._cases.look(store_now, in_doubt=doubt is not None))),
             ("batches", lambda: self._done.update(self._batches.look(store_now, in_doubt=doubt is not None))),
+            ("webhooks", lambda: self._webhooks.look(now)),
             ("retention", end_retention),
             ("scratch and audit", end_by_the_clock),
             ("marks", mend_marks),
