@@ -101,7 +101,7 @@ screenshots: .venv/.dev ## make the README's pictures of the page, of generated 
 
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
-.PHONY: test-compose test-compose-gcs test-compose-faults test-compose-trainer
+.PHONY: test-compose test-compose-gcs test-compose-tls test-compose-faults test-compose-trainer
 test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, press on its edge, take it down
 	trap '$(COMPOSE) down -v -t 5' EXIT; \
 	$(COMPOSE) build -q; \
@@ -119,6 +119,14 @@ test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator
 	DERMIS_TEST_URL=http://$$($(GCS) port gateway 8080) \
 	DERMIS_TEST_READ_STORE="docker compose -p $(PROJECT) exec -T gcs tar -C /data/dermis/dev -cf - ." \
 	.venv/bin/pytest tests/e2e/test_walk.py || { $(GCS) logs --tail 40; exit 1; }
+
+TLS = DERMIS_TLS_PORT=$(or $(TLS_PORT),18443) docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml -f compose.tls.yaml
+test-compose-tls: .venv/.dev ## the page for people behind Caddy's TLS: sessions, a case, its events, what is private (TLS_PORT=18443)
+	trap '$(TLS) down -v -t 5' EXIT; \
+	$(TLS) build -q; \
+	$(TLS) up -d --wait tls worker sweep || { $(TLS) logs --tail 40; exit 1; }; \
+	ca=$$(mktemp); $(TLS) exec -T tls cat /data/caddy/pki/authorities/local/root.crt > $$ca; \
+	.venv/bin/python -m tests.system.compose_tls --port $(or $(TLS_PORT),18443) --ca $$ca || { $(TLS) logs --tail 40; exit 1; }
 
 test-compose-faults: .venv/.dev ## the same with two workers, while each part is killed and Redis is cut off (CASES=10 for each fault)
 	docker compose -f docker-compose.yml -f compose.twin.yaml build -q
