@@ -49,7 +49,7 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             status = receiver.take({name.lower(): value for name, value in self.headers.items()}, body)
             self.send_response(status)
@@ -63,6 +63,9 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
     class Server(ThreadingHTTPServer):
         request_queue_size = 128
         daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Say nothing of a sender that was killed."""
 
     server = Server(("127.0.0.1", receiver.port), Handler)
     receiver.port = server.server_address[1]

@@ -58,8 +58,8 @@ def check_webhook_url(url: str, networks: Sequence[Network]) -> None:
 
 
 def _refused(url: str, remedy: str) -> DermisError:
-    shown = url.partition("?")[0][:100]
-    return DermisError(Kind.INVALID, "WEBHOOK_URL", f"url: {shown!r} can't be delivered to: {remedy}", pointer="/url")
+    plain = url.partition("?")[0][:100]
+    return DermisError(Kind.INVALID, "WEBHOOK_URL", f"url: {plain!r} can't be delivered to: {remedy}", pointer="/url")
 
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

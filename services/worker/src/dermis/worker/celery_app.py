@@ -28,6 +28,7 @@ def make_celery(settings: WorkerSettings) -> Celery:
             "visibility_timeout": settings.visibility_timeout_seconds,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,  # kombu's own 10 would look for lost jobs every 100 s only
+            "client_name": f"dermis-worker-{settings.queues.replace(',', '-')}",
             "socket_keepalive": True,
             "socket_connect_timeout": 2,
             "queue_order_strategy": "dermis.worker.adapters.queues:FirstsEverySecondTime",

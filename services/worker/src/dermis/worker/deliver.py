@@ -33,7 +33,7 @@ from dermis.worker.core.webhooks import (
     LONGEST_WAIT_S,
     TRIED_FOR,
     Answer,
-    Verdict,
+    Reaction,
     fault_of,
     headers,
     is_dead,
@@ -60,7 +60,7 @@ class Poster(Protocol):
         ...
 
 
-class Result(Enum):
+class TryResult(Enum):
     DONE = auto()
     """Delivered, or there is nothing to deliver any more."""
     LATER = auto()
@@ -128,7 +128,7 @@ class Deliveries:
         size = 1
         while (some := list(islice(waiting, size))) and self.monotonic() < ends:
             results = list(threads.map(self._try, some))
-            if Result.BUSY in results:
+            if TryResult.BUSY in results:
                 self._bury_old(endpoint_id)
                 return False
             size = AT_ONCE
@@ -139,31 +139,31 @@ class Deliveries:
         keys = takewhile(lambda key: due_of(key) <= latest, self.store.list(f"{PENDING_PREFIX}{endpoint_id}/"))
         return list(islice((key for key in keys if key not in self._busy), _LOOK))
 
-    def _try(self, key: str) -> Result:
+    def _try(self, key: str) -> TryResult:
         """Try a delivery that nobody else in this process tries; it survives whatever one object does."""
         with self._lock:
             if key in self._busy:
-                return Result.LATER
+                return TryResult.LATER
             self._busy.add(key)
         try:
             return self._attempt(key)
         except ValidationError as error:
             log.error("delivery can't be read and is dropped", reason=f"no {error.title}")
             self.store.delete(key)
-            return Result.DONE
+            return TryResult.DONE
         finally:
             with self._lock:
                 self._busy.discard(key)
 
-    def _attempt(self, key: str) -> Result:
+    def _attempt(self, key: str) -> TryResult:
         try:
             delivery = Delivery.model_validate_json(self.store.get(key))
         except BlobNotFound:
-            return Result.DONE
+            return TryResult.DONE
         standing = self.endpoints.one(delivery.owner, delivery.endpoint_id)
         if standing is None or has(self.store, delivered_key(delivery.endpoint_id, delivery.event_id)):
             self.store.delete(key)
-            return Result.DONE
+            return TryResult.DONE
         if standing.disabled:
             return self._bury(key, delivery, "the endpoint is disabled")
         if delivery.type is EventType.CASE_RECEIVED and not self._accepted(delivery):
@@ -175,7 +175,7 @@ class Deliveries:
         secrets = signing_secrets(standing.secrets, now=at)
         return self.poster.post(standing.endpoint.url, headers(delivery.event_id, secrets, at=at, body=body), body)
 
-    def _settle(self, key: str, delivery: Delivery, standing: StoredEndpoint, answer: Answer) -> Result:
+    def _settle(self, key: str, delivery: Delivery, standing: StoredEndpoint, answer: Answer) -> TryResult:
         """Write down what became of a try: the receipt or the next time first, then the pending one goes."""
         decided = verdict(answer)
         self.counted(decided)
@@ -188,17 +188,17 @@ class Deliveries:
             fault=answer.fault,
             tries=delivery.tries + 1,
         )
-        if decided is Verdict.DELIVERED:
+        if decided is Reaction.DELIVERED:
             self._rests.pop(delivery.endpoint_id, None)
             self._put(delivered_key(delivery.endpoint_id, delivery.event_id), delivery)
             self.store.delete(key)
-            return Result.DONE
-        if decided is Verdict.GONE:
+            return TryResult.DONE
+        if decided is Reaction.GONE:
             disable_endpoint(self.store, standing.endpoint, reason="it answered 410", at=self.now())
             self.endpoints.forget(delivery.owner)
             self._bury(key, delivery, "HTTP 410")
-            return Result.BUSY
-        if decided is Verdict.BUSY:
+            return TryResult.BUSY
+        if decided is Reaction.BUSY:
             asked = answer.retry_after or 0.0
             ends = self.monotonic() + max(_REST_S, min(asked, LONGEST_WAIT_S))
             self._rests[delivery.endpoint_id] = Rest(ends=ends, asked=asked > 0)
@@ -206,7 +206,7 @@ class Deliveries:
             self._bury(key, delivery, fault_of(answer))
         else:
             self._again(key, delivery, answer)
-        return Result.BUSY if decided is Verdict.BUSY else Result.LATER
+        return TryResult.BUSY if decided is Reaction.BUSY else TryResult.LATER
 
     def _again(self, key: str, delivery: Delivery, answer: Answer) -> None:
         tries = delivery.tries + 1
@@ -214,12 +214,12 @@ class Deliveries:
         put_pending(self.store, later, self.now() + wait_after(tries, delivery.event_id, answer.retry_after))
         self.store.delete(key)
 
-    def _bury(self, key: str, delivery: Delivery, fault: str) -> Result:
+    def _bury(self, key: str, delivery: Delivery, fault: str) -> TryResult:
         dead = delivery.model_copy(update={"tries": delivery.tries + 1, "last_fault": fault})
         self._put(dead_key(delivery.endpoint_id, delivery.event_id), dead)
         self.store.delete(key)
         log.warning("webhook given up", event_id=delivery.event_id, endpoint_id=delivery.endpoint_id, fault=fault)
-        return Result.DONE
+        return TryResult.DONE
 
     def _bury_old(self, endpoint_id: str) -> None:
         """Give up what has waited for a day while its endpoint was away, though its own turn never came."""
@@ -242,11 +242,11 @@ class Deliveries:
         owner, case_id = delivery.owner, delivery.case_id
         return any(has(self.store, fact_key(owner, case_id, name)) for name in ("received", "erased"))
 
-    def _wait_for_case(self, key: str, delivery: Delivery) -> Result:
+    def _wait_for_case(self, key: str, delivery: Delivery) -> TryResult:
         if self.now() - delivery.at < _ACCEPTED_WITHIN:
             put_pending(self.store, delivery, self.now() + timedelta(seconds=60))
         self.store.delete(key)
-        return Result.DONE
+        return TryResult.DONE
 
     def _reference(self, delivery: Delivery) -> str | None:
         """Return how the client calls the case, from the case itself: with it the reference is erased."""

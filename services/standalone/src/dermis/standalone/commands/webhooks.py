@@ -68,9 +68,9 @@ def create(
     """
     webhooks = _webhooks(option_values, networks)
     chosen = tuple(map(EventType, events)) or CASE_EVENTS
-    made = webhooks.create(owner=owner, url=url, events=chosen, description=description)
-    click.echo(made.secrets[0].secret)
-    click.echo(f"{made.endpoint.endpoint_id} gets events of {owner}; the line above is its secret", err=True)
+    created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
+    click.echo(created.secrets[0].secret)
+    click.echo(f"{created.endpoint.endpoint_id} gets events of {owner}; the line above is its secret", err=True)
 
 
 @command.command("list")
@@ -175,9 +175,7 @@ def test(webhook_id: str, owner: str, **option_values: Any) -> None:
 @_owner
 @options.state
 @options.store
-def deliveries(
-    webhook_id: str, wanted: str, limit: int, as_json: bool, owner: str, **option_values: Any
-) -> None:
+def deliveries(webhook_id: str, wanted: str, limit: int, as_json: bool, owner: str, **option_values: Any) -> None:
     """List deliveries: those that wait, that were given up (dead), or that were taken within three days (delivered).
 
     \b
@@ -203,9 +201,7 @@ def deliveries(
 @_owner
 @options.state
 @options.store
-def replay(
-    webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, owner: str, **option_values: Any
-) -> None:
+def replay(webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, owner: str, **option_values: Any) -> None:
     """Deliver events again, within a minute, with the same ids; for another day where that fails.
 
     \b

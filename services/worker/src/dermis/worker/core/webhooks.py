@@ -18,7 +18,7 @@ TRIED_FOR = timedelta(hours=24)
 """A delivery that fails after this time is a dead letter."""
 
 
-class Verdict(StrEnum):
+class Reaction(StrEnum):
     DELIVERED = "DELIVERED"
     LATER = "LATER"
     """Not this event: others may go."""
@@ -67,14 +67,14 @@ def headers(event_id: str, secrets: Sequence[str], *, at: datetime, body: bytes)
     }
 
 
-def verdict(answer: Answer) -> Verdict:
+def verdict(answer: Answer) -> Reaction:
     if 200 <= answer.status < 300:
-        return Verdict.DELIVERED
+        return Reaction.DELIVERED
     if answer.status == 410:
-        return Verdict.GONE
+        return Reaction.GONE
     if answer.status in (0, 408, 429) or answer.status >= 500:
-        return Verdict.BUSY
-    return Verdict.LATER
+        return Reaction.BUSY
+    return Reaction.LATER
 
 
 def fault_of(answer: Answer) -> str:
