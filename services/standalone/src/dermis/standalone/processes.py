@@ -128,7 +128,7 @@ def _webhooks_part(broker_url: str) -> Part:
     return Part(
         name="webhooks",
         command=(sys.executable, "-m", "dermis.worker"),
-        ready=queue_is_read(broker_url),
+        ready=queue_is_read(broker_url, of_webhooks=True),
         leaves=1,
         variables={
             "DERMIS_WORKER_QUEUES": WEBHOOKS_QUEUE,

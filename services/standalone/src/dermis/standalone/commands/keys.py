@@ -52,7 +52,7 @@ def command() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do; repeatable [default: all but admin].",
+    help="What it may do; repeatable [default: cases and models].",
 )
 @click.option(
     "--replaces",
