@@ -73,7 +73,7 @@ def redis_answers(url: str) -> Probe:
 
 
 def queue_is_read(url: str, *, of_webhooks: bool = False) -> Probe:
-    """Ready once a worker waits for jobs, of webhooks or of all else; where Redis lets nobody look, it counts as ready."""
+    """Ready once a worker waits for jobs, of webhooks or of all else; ready too where Redis lets nobody look."""
 
     def probe() -> bool:
         import redis
