@@ -156,7 +156,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load kill-training
+.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load recover kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -222,6 +222,9 @@ webhooks-outage: .venv/.dev ## a receiver of webhooks is down while events gathe
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)
+
+recover: .venv/.dev ## back up under load, destroy everything, restore: every case has its one outcome, erased ones are gone (CASES=200, ARGS="--write docs/how-to/backup.md")
+	.venv/bin/python -m tests.system.recover --cases $(or $(CASES),200) $(ARGS)
 
 promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
 	.venv/bin/python -m tests.system.promote --rounds $(or $(ROUNDS),10)

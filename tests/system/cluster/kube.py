@@ -174,9 +174,12 @@ class Release:
         """Put what `copy_store` copied into the store, beside what is there."""
         command = ["kubectl", "-n", self.namespace, "exec", "-i", "deployment/dermis-gateway", "--"]
         with tempfile.TemporaryFile() as archive:
-            subprocess.run(["tar", "-C", str(folder), "-cf", "-", "."], stdout=archive, check=True)
+            # Files alone: the folders that stand already belong to whoever made them.
+            pack = "find . -type f -print0 | tar --null --files-from=- -cf -"
+            subprocess.run(["sh", "-c", pack], cwd=folder, stdout=archive, check=True)
             archive.seek(0)
-            subprocess.run([*command, "tar", "--no-overwrite-dir", "-C", "/store", "-mxf", "-"], stdin=archive, check=True, timeout=300)
+            extract = ("tar", "-C", "/store", "-mxf", "-")
+            subprocess.run([*command, *extract], stdin=archive, check=True, timeout=300)
 
 
 def chosen_filter() -> str:

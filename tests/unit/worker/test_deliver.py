@@ -245,9 +245,15 @@ def test_a_case_that_was_never_accepted_is_not_told_of(world: World) -> None:
 
 
 def test_the_clients_reference_comes_from_the_case_itself(world: World) -> None:
-    received = Received(case_id=new_id("case"), owner=OWNER, received_at=NOW, images=(), self_report=SelfReport())
-    text = received.model_dump_json().replace("{", '{"client_reference":"visit 7",', 1)
-    world.store.put_once(fact_key(OWNER, received.case_id, "received"), text.encode())
+    received = Received(
+        case_id=new_id("case"),
+        owner=OWNER,
+        received_at=NOW,
+        images=(),
+        self_report=SelfReport(),
+        client_reference="visit 7",
+    )
+    world.store.put_once(fact_key(OWNER, received.case_id, "received"), received.model_dump_json().encode())
     (job,) = world.outbox.put(received, owner=OWNER)
     assert b"visit 7" not in world.store.get(job.key)
     world.worker.deliver(job.key)

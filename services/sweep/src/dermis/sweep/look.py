@@ -29,6 +29,7 @@ from dermis.shared.webhook_store import CACHE_SECONDS, Outbox
 from dermis.sweep import metrics
 from dermis.sweep.core.decide import CaseAction, Resent, SweepPolicy, decide, is_due, most_resends
 from dermis.sweep.faults import Faults
+from dermis.sweep.waits import Waits
 
 F = TypeVar("F", bound=Fact)
 _READERS = 8
@@ -38,7 +39,15 @@ _READERS = 8
 class CaseSweep:
     """Looks at all open cases each time; remembers, while it runs, which it sent again."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: SweepPolicy, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        queue: Queue,
+        policy: SweepPolicy,
+        faults: Faults | None = None,
+        waits: Waits | None = None,
+    ) -> None:
+        self.waits = waits or Waits()
         self._store = store
         self._queue = queue
         self._policy = policy
@@ -55,6 +64,7 @@ class CaseSweep:
         keys = list(self._store.list("open/"))
         metrics.open_cases.set(len(keys))
         still_open = set(keys)
+        self.waits.keep("open/", still_open)
         self._resent = {key: resent for key, resent in self._resent.items() if key in still_open}
         budget = self._budget(len(keys))
         done: Counter[CaseAction] = Counter()
@@ -68,6 +78,7 @@ class CaseSweep:
                     action is CaseAction.DISCARD and in_doubt and state.erased is None
                 ):
                     action = CaseAction.WAIT
+                self.waits.note(key, marker, state)
                 with self._faults.survived(key):
                     done[self._do(action, key, marker, state, now)] += 1
         return done
@@ -123,6 +134,7 @@ class CaseSweep:
                 self._outbox.put(state.erased, owner=marker.owner)
                 self._clear(marker)
                 self._store.delete(key)
+                self.waits.cleared(key, now)
             case CaseAction.CLOSE:
                 self._outbox.put(state.outcome or state.failed, owner=marker.owner)
                 if state.outcome:
@@ -162,4 +174,6 @@ class CaseSweep:
     def _clear(self, marker: OpenCase) -> None:
         if marker.record:
             delete_record(self._store, marker.record, case_id=marker.case_id)
+        if marker.reference:
+            self._store.delete(marker.reference)
         clear(self._store, owner=marker.owner, case_id=marker.case_id)

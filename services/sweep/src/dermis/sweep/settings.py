@@ -33,6 +33,11 @@ class SweepSettings(RetentionSettings):
         "confirm` ends the doubt",
     )
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
+    checkpoint_seconds: float = Field(
+        3600,
+        gt=0,
+        description="time between two checkpoints of the audit, by which `dermis audit verify` knows it whole",
+    )
 
     @property
     def policy(self) -> SweepPolicy:
@@ -42,5 +47,6 @@ class SweepSettings(RetentionSettings):
             keep_for=timedelta(days=self.retention_days),
             keep_for_improvement=timedelta(days=self.improvement_retention_days),
             audit_for=timedelta(days=self.audit_days),
+            checkpoint_every=timedelta(seconds=self.checkpoint_seconds),
             erased_in_doubt=self.erased_in_doubt,
         )

@@ -12,9 +12,9 @@ from enum import Enum, auto
 from itertools import islice, takewhile
 from typing import Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from dermis.shared.case import fact_key
+from dermis.shared.case import Received, fact_key
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.shared.webhook_store import Endpoints, StoredEndpoint, disable_endpoint, put_pending
@@ -66,10 +66,6 @@ class TryResult(Enum):
     LATER = auto()
     BUSY = auto()
     """The endpoint takes nothing now."""
-
-
-class _Reference(BaseModel):
-    client_reference: str | None = None
 
 
 @dataclass
@@ -254,7 +250,7 @@ class Deliveries:
             return None
         try:
             data = self.store.get(fact_key(delivery.owner, delivery.case_id, "received"))
-            return _Reference.model_validate_json(data).client_reference
+            return Received.model_validate_json(data).client_reference
         except (BlobNotFound, ValidationError):
             return None
 

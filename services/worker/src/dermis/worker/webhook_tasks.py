@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_ready
 from kombu.exceptions import OperationalError
 
 from dermis.shared.errors import DermisError
 from dermis.shared.jobs import WEBHOOK_DELIVER, WEBHOOK_DRAIN, WEBHOOKS_QUEUE
 from dermis.shared.metrics import serve_metrics
+from dermis.shared.presence import Presence
 from dermis.shared.stores import open_store
 from dermis.shared.telemetry import configure_logs, log
 from dermis.shared.tracing import configure_traces
@@ -47,7 +48,11 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
         configure_traces(part="worker", url=settings.traces_url)
         serve_metrics(settings.metrics_listen, OfAllProcesses(folder))
 
+    def show_presence(**_: object) -> None:
+        Presence(settings.broker_url, "webhooks").keep_shown()
+
     worker_init.connect(started, weak=False)
+    worker_ready.connect(show_presence, weak=False)
     app = make_celery(settings)
     app.conf.update(task_time_limit=None, task_soft_time_limit=None)  # threads have none: a request has its deadline
     add_webhook_tasks(app, deliveries)
