@@ -51,7 +51,7 @@ def test_dead_letters_are_listed_and_replayed(store: DiskStore) -> None:
     dead = delivery.model_copy(update={"last_fault": "HTTP 500", "tries": 30})
     store.put_once(dead_key(hook, delivery.event_id), dead.model_dump_json().encode())
     store.delete(job.key)
-    (row,) = json.loads(run(store, "deliveries", hook, "--state", "dead", "--json").stdout)
+    (row,) = json.loads(run(store, "deliveries", hook, "--status", "dead", "--json").stdout)
     assert (row["id"], row["case_id"], row["last_fault"]) == (delivery.event_id, CASE, "HTTP 500")
     assert run(store, "replay", hook, "--dead").exit_code == 0
     assert not list(store.list(DEAD_PREFIX))

@@ -32,7 +32,7 @@ def command() -> None:
     Examples:
       dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
-      dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --state dead
+      dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
 
 
@@ -163,7 +163,7 @@ def test(webhook_id: str, owner: str, **option_values: Any) -> None:
 @command.command("deliveries")
 @click.argument("webhook_id")
 @click.option(
-    "--state",
+    "--status",
     "wanted",
     type=click.Choice([state.value.lower() for state in DeliveryState]),
     default="pending",
@@ -180,7 +180,7 @@ def deliveries(webhook_id: str, wanted: str, limit: int, as_json: bool, owner: s
 
     \b
     Examples:
-      dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --state dead
+      dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
     every = _webhooks(option_values).deliveries(owner, webhook_id, state=DeliveryState(wanted.upper()))
     rows = [_delivery_row(each) for each in islice(every, limit)]
