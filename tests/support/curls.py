@@ -13,6 +13,7 @@ _NAMED = {
     "$DELIVERY": "{delivery_id}",
     "images/1": "images/{n}",
     "models/1": "models/{version}",
+    "test-images/abstention-low-probability": "test-images/{name}",
 }
 
 

@@ -49,11 +49,11 @@ class World:
         self.outbox = Outbox(self.store)
 
     def new_worker(self) -> Deliveries:
-        clock = Endpoints(self.store)
+        endpoints = Endpoints(self.store, keep_seconds=2, clock=lambda: self.now.timestamp())
         return Deliveries(
             store=self.store,
             poster=self,
-            endpoints=clock,
+            endpoints=endpoints,
             now=lambda: self.now,
             monotonic=lambda: self.now.timestamp(),
         )
@@ -119,6 +119,7 @@ def test_the_signature_is_the_librarys_own() -> None:
 def test_an_outage_of_half_an_hour_loses_none_of_ten_thousand(world: World) -> None:
     """In simulated time: 10,000 events gather while the receiver is away for 30 minutes; each has one effect."""
     world.answer = Answer(fault="ConnectError")
+    world.outbox = Outbox(world.store, keep_seconds=60)
     keys = []
     for minute in range(30):
         keys += [world.finish() for _ in range(334 if minute < 10 else 333)]

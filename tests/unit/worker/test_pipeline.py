@@ -157,6 +157,7 @@ class World:
             strikes=Strikes(store=self.store),
             outbox=Outbox(self.store, send=self.sent.append),
             noted=self.metrics.note,
+            noted_test=self.metrics.note_test,
         )
 
     def work(self, *, redelivered: bool = False) -> bool:

@@ -58,6 +58,7 @@ class AssessImageJob(BaseModel):
     line: str = ""
     color: ColorProfile | None = None
     profile_id: str | None = None
+    livemode: bool = True
 
 
 class ShardJob(BaseModel):

@@ -9,10 +9,12 @@ from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelKnowled
 from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
+from dermis.shared.test_images import ForcedEnd
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core import differential, heatmap, notices, prepare, red_flags
 from dermis.worker.core.answer_shares import answer_shares
 from dermis.worker.core.differential import Decision
+from dermis.worker.core.forced import forced_decision
 from dermis.worker.core.measured import measured_for
 from dermis.worker.core.quality import Reason
 from dermis.worker.facts import now
@@ -33,13 +35,15 @@ def answer(
     stages: Stages,
     *,
     keep: Keep | None,
+    forced: ForcedEnd | None = None,
 ) -> Outcome:
     """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them.
 
-    No model is asked where no image can be used, nor for anyone under 18.
+    No model is asked where no image can be used, nor for anyone under 18, nor of a test image that forces an answer.
     """
     reports = [image.quality for image in assessed]
-    kind, reason = _without_model(report, reports)
+    minor = bool(report.under_18) or (forced is not None and forced.reason == "UNDER_18")
+    kind, reason = _without_model(reports, under_18=minor)
     outcome = Outcome(
         case_id=case_id,
         finished_at=now(),
@@ -53,6 +57,8 @@ def answer(
     if not images or kind is OutcomeKind.ABSTENTION:
         return outcome
     manifest = ports.models.pinned()
+    if forced:
+        return _concluded(ports, outcome, manifest, report, forced_decision(forced, manifest), images, stages)
     with stages("features"):
         features = ports.features.encode(manifest.feature_schema, report)
     with stages("fit"):
@@ -81,6 +87,20 @@ def answer(
             heatmaps = list(_heatmaps(images, outputs, conditions, manifest.image_fit))
         with stages("store"):
             keep(model, heatmaps)
+    explained = outcome.model_copy(update={"answer_shares": shares, "heatmaps": tuple(drawn for drawn, _ in heatmaps)})
+    return _concluded(ports, explained, manifest, report, decision, images, stages)
+
+
+def _concluded(
+    ports: Ports,
+    outcome: Outcome,
+    manifest: Manifest,
+    report: SelfReport,
+    decision: Decision,
+    images: dict[int, Image],
+    stages: Stages,
+) -> Outcome:
+    """Return an outcome with what a model decided, and what is to be said of that model."""
     return outcome.model_copy(
         update={
             "finished_at": now(),
@@ -89,16 +109,14 @@ def answer(
             "differential": decision.differential,
             "coverage": decision.coverage,
             "grouped_answer": decision.grouped_answer,
-            "model": model,
+            "model": ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
             "feature_schema": manifest.feature_schema,
             "images_used": tuple(images),
-            "answer_shares": shares,
-            "heatmaps": tuple(drawn for drawn, _ in heatmaps),
             "red_flags": red_flags.with_growth(outcome.red_flags)
             if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
             else outcome.red_flags,
             "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
-            "measured": measured_for(ports.models.evaluation(manifest), fitzpatrick),
+            "measured": measured_for(ports.models.evaluation(manifest), report.fitzpatrick_skin_type),
             "knowledge": _knowledge(manifest),
             "urgency_threshold": manifest.urgency_threshold,
             "stages": stages.taken(),
@@ -159,9 +177,9 @@ def _explained_conditions(decision: Decision, manifest: Manifest) -> list[tuple[
     return [(places[condition], condition) for condition in inside[:_MOST_EXPLAINED]]
 
 
-def _without_model(report: SelfReport, reports: Sequence[QualityReport]) -> tuple[OutcomeKind, str]:
+def _without_model(reports: Sequence[QualityReport], *, under_18: bool) -> tuple[OutcomeKind, str]:
     """Return the outcome, and its reason, of a case about which no model is asked."""
-    if report.under_18:
+    if under_18:
         return OutcomeKind.ABSTENTION, "UNDER_18"
     if not reports:
         return OutcomeKind.ABSTENTION, "NO_IMAGE"

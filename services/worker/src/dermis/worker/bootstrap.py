@@ -82,6 +82,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             strikes=strikes(),
             outbox=Outbox(store, send=partial(send_delivery, app), keep_seconds=CACHE_SECONDS),
             noted=metrics.note,
+            noted_test=metrics.note_test,
             max_redeliveries=settings.max_redeliveries,
             answer_unmeasured=settings.answer_unmeasured,
             guard=CpuGuard(settings.decode_cpu_seconds),
