@@ -156,7 +156,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load recover kill-training
+.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load recover kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -216,6 +216,9 @@ overload: .venv/.dev ## four times the sustainable rate: refusals, p99 of accept
 
 fairness: .venv/.dev ## one key sends the costliest images as fast as it may: how long does another wait? (SECONDS=60, ROUNDS=1)
 	.venv/bin/python -m tests.system.fairness --seconds $(or $(SECONDS),60) --rounds $(or $(ROUNDS),1)
+
+webhooks-outage: .venv/.dev ## a receiver of webhooks is down while events gather, the worker is killed: each has one effect (EVENTS=10000)
+	.venv/bin/python -m tests.system.webhooks_outage --events $(or $(EVENTS),10000)
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)

@@ -40,6 +40,7 @@ from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 from dermis.shared.stores.disk_layout import path_of
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhooks import DrainJob
 from dermis.sweep.bootstrap import Sweep
 from dermis.sweep.settings import SweepSettings
 from tests.support.servers import BUCKET, fake_gcs, free_port, redis_server
@@ -76,6 +77,12 @@ class NoQueue:
         raise AssertionError(job)
 
     waiting_steps = waiting
+
+    def waiting_drains(self) -> int:
+        return 0
+
+    def send_drain(self, job: DrainJob) -> None:
+        raise AssertionError(job)
 
     def send_step(self, job: BatchJob) -> None:
         raise AssertionError(job)

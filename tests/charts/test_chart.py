@@ -710,3 +710,21 @@ def test_each_row_of_the_operators_table_names_a_template_and_values_that_are_th
                 path,
                 link,
             )
+
+
+def test_webhooks_have_pods_of_their_own_that_call_public_addresses_alone(rendered: Callable[..., Render]) -> None:
+    assert "webhooks" not in rendered("default").pods()
+    values = {"webhooks": {"enabled": True, "networks": ["10.1.0.0/16"], "ports": [443, 8443]}}
+    render = rendered("default", values)
+    assert render.env("webhooks")["DERMIS_WORKER_QUEUES"] == "webhooks"
+    for part in ("webhooks", "gateway"):
+        assert render.env(part)["DERMIS_WORKER_WEBHOOK_NETWORKS"] == "10.1.0.0/16"
+    assert ("webhooks", "redis", 6379) in arrows(render.of("NetworkPolicy"), "Ingress")
+    egress = render.one("NetworkPolicy", "webhooks")["spec"]["egress"]
+    (receivers,) = (rule for rule in egress if {"port": 8443} in rule.get("ports", []))
+    blocks = [peer["ipBlock"] for peer in receivers["to"]]
+    assert "169.254.0.0/16" in blocks[0]["except"]
+    assert blocks[-1] == {"cidr": "10.1.0.0/16"}
+    for policy in render.of("NetworkPolicy"):
+        if policy["metadata"]["name"] != "dermis-webhooks":
+            assert "0.0.0.0/0" not in str(policy)

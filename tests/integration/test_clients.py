@@ -25,6 +25,8 @@ MADE = {
     ("post", "/v1/cases"): "CASE",
     ("post", "/v1/cases/{case_id}/shares"): "SHARE",
     ("post", "/v1/uploads"): "UPLOAD",
+    ("post", "/v1/webhooks"): "WEBHOOK",
+    ("post", "/v1/webhooks/{webhook_id}:test"): "DELIVERY",
     ("post", "/v1/batches"): "BATCH",
 }
 

@@ -18,6 +18,7 @@ from dermis.shared.case import OutcomeKind, Urgency
 from dermis.shared.manifest import Manifest, VersionRef
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhook_store import Outbox
 from dermis.standalone import demo, lesions
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.bootstrap import load_gate, load_policy
@@ -72,6 +73,7 @@ class Bundle:
             announcer=self,
             policy=load_policy(),
             strikes=Strikes(store=store),
+            outbox=Outbox(store),
             gate=load_gate(),
         )
 

@@ -9,6 +9,8 @@ _NAMED = {
     "$BATCH": "{batch_id}",
     "$SHARE": "{share_id}",
     "$UPLOAD": "{upload_id}",
+    "$WEBHOOK": "{webhook_id}",
+    "$DELIVERY": "{delivery_id}",
     "images/1": "images/{n}",
     "models/1": "models/{version}",
     "test-images/abstention-low-probability": "test-images/{name}",

@@ -49,7 +49,7 @@ labels:
 
 {{- /* The parts that show metrics on a port of their own, where something looks at them. */}}
 {{- define "dermis.measured" -}}
-{{- if .Values.monitoring.serviceMonitor }}{{ concat (list "gateway" "worker" "metadata" "sweep") (eq .Values.serving.kind "twin" | ternary (list "serving") list) | toJson }}{{ else }}[]{{ end -}}
+{{- if .Values.monitoring.serviceMonitor }}{{ concat (list "gateway" "worker" "metadata" "sweep") (eq .Values.serving.kind "twin" | ternary (list "serving") list) (.Values.webhooks.enabled | ternary (list "webhooks") list) | toJson }}{{ else }}[]{{ end -}}
 {{- end }}
 
 {{- /* What every part knows. */}}

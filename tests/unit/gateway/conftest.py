@@ -25,6 +25,8 @@ from dermis.shared.case import Assessed, Heatmap, ModelRef, Outcome, OutcomeKind
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessImageJob, AssessJob
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.webhook_store import Outbox
+from dermis.shared.webhooks import DeliverJob
 from tests.support.photos import exif, jpeg, png, webp  # noqa: F401 - fixtures
 
 MAX_IMAGE_BYTES = 200_000
@@ -49,6 +51,7 @@ class FakeBroker:
     reply: bytes | None = None
     jobs: list[AssessJob] = field(default_factory=list)
     steps: list[BatchJob] = field(default_factory=list)
+    deliveries: list[DeliverJob] = field(default_factory=list)
     asked: list[AssessImageJob] = field(default_factory=list)
     worker: Callable[[AssessJob], Awaitable[None]] | None = None
     tasks: list[Any] = field(default_factory=list)
@@ -62,6 +65,9 @@ class FakeBroker:
 
     async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
         self.steps += jobs if self.up else []
+
+    async def send_deliveries(self, jobs: Sequence[DeliverJob]) -> None:
+        self.deliveries += jobs if self.up else []
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:  # noqa: ARG002 - the port's name
         if not self.up:
@@ -128,7 +134,7 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, hub=self.hub, clock=lambda: self.clock())
+        pipeline = CasePipeline(store=self.store, outbox=Outbox(self.store), hub=self.hub, clock=lambda: self.clock())
         self.guard = self.guard or AccessGuard(
             self.store, self.rates, settings, shares=pipeline.shares, clock=lambda: self.now
         )

@@ -40,6 +40,7 @@ from dermis.shared.ids import new_id, new_secret_id
 from dermis.shared.manifest import VersionRef
 from dermis.shared.test_images import FORCED_ENDS
 from dermis.shared.uploads import UPLOADS_PREFIX, UploadedImage, upload_key
+from dermis.shared.webhook_admin import Webhooks
 from dermis.standalone import demo
 from tests.unit.gateway.conftest import ALL, HEATMAP, MODEL, NOW, new_key
 
@@ -61,6 +62,8 @@ ROW = "A row of somebody"
 SHARE = "share_01k9x4q7e8f3rtw5m2c6b0dvza"
 UPLOAD = new_secret_id("upload")
 """Kept for an hour from now on."""
+WEBHOOK = "hook_01k9x4q7e8f3rtw5m2c6b0dvza"
+DELIVERY = "msg_01k9x4q7e8f3rtw5m2c6b0dvza"
 JUDGED = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
 SOURCE = "gs://source"
 
@@ -106,21 +109,37 @@ def whole_batch(gateway: Any, owner: str) -> str:
     return batch_id
 
 
-def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza", upload_id: str = UPLOAD) -> str:
+def whole_webhook(gateway: Any, owner: str) -> tuple[str, str]:
+    """Return the ids of a webhook and of a delivery that waits for it."""
+    webhooks = Webhooks(store=gateway.store)
+    webhook_id = webhooks.create(owner=owner, url="https://example.org/hook").endpoint.endpoint_id
+    return webhook_id, webhooks.test(owner, webhook_id).delivery.event_id
+
+
+def fill(
+    path: str,
+    case_id: str,
+    batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza",
+    webhook_id: str = WEBHOOK,
+    delivery_id: str = DELIVERY,
+    upload_id: str = UPLOAD,
+) -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
     ids = {"case_id": case_id, "batch_id": batch_id, "upload_id": upload_id, "share_id": SHARE}
+    ids |= {"webhook_id": webhook_id, "delivery_id": delivery_id}
     return path.format_map({**ids, "n": 1, "version": 1, "name": FORCED_ENDS[0].name})
 
 
 def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
     """Return what a call sends that is to succeed; a KeyError here asks whoever added a route what that is."""
-    if method in (*READS, "DELETE"):
+    if method in (*READS, "DELETE") or "{webhook_id}" in path:
         return {}
     bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("POST", "/v1/cases"): {"files": {"images": jpeg}},
         ("POST", "/v1/cases/{case_id}/feedback"): {"json": {"helpful": True}},
         ("POST", "/v1/cases/{case_id}/shares"): {"json": {}},
         ("POST", "/v1/images:assess"): {"files": {"image": jpeg}},
+        ("POST", "/v1/webhooks"): {"json": {"url": "https://example.org/hook"}},
         ("POST", "/v1/uploads"): {"content": jpeg, "headers": {"Content-Type": "image/jpeg"}},
         ("PATCH", "/v1/uploads/{upload_id}"): {
             "content": jpeg,
@@ -138,6 +157,8 @@ def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
 def scope_of(method: str, path: str) -> Scope:
     if path.startswith("/v1/batches"):
         return Scope.ADMIN
+    if path.startswith("/v1/webhooks"):
+        return Scope.WEBHOOKS_WRITE
     if path.startswith(("/v1/models", "/v1/conditions", "/v1/promotions", "/v1/test-images")):
         return Scope.MODELS_READ
     if path.startswith("/v1/uploads") or (method, path) == ("POST", "/v1/cases"):
@@ -214,8 +235,14 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
     point(gateway.store, VersionRef(name="dermis", version=1))
     owner, case_id, header = whole_case(gateway, jpeg)
     batch_id = whole_batch(gateway, owner)
+    webhook_id, delivery_id = whole_webhook(gateway, owner)
     _, other = (None, {}) if keyless else new_key(gateway, *ALL, Scope.ADMIN)
-    folders = (f"{case_key(owner, case_id)}/", f"{batch_key(batch_id)}/", f"{UPLOADS_PREFIX}{owner}/")
+    folders = (
+        f"{case_key(owner, case_id)}/",
+        f"{batch_key(batch_id)}/",
+        f"{UPLOADS_PREFIX}{owner}/",
+        f"webhooks/{owner}/",
+    )
     before = {key: gateway.store.get(key) for folder in folders for key in gateway.store.list(folder)}
     body = body_of(method, path, jpeg)
     sent = body.pop("headers", {})
@@ -224,15 +251,17 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
         answer: httpx.Response = gateway.call(method, fill(path, *ids), headers={**sent, **who}, **body)
         return answer
 
-    response = call({**other, "Idempotency-Key": "k", "If-None-Match": "*"}, case_id, batch_id)
-    if keyless and scope_of(method, path) == Scope.ADMIN:
+    ids = (case_id, batch_id, webhook_id, delivery_id)
+    response = call({**other, "Idempotency-Key": "k", "If-None-Match": "*"}, *ids)
+    if keyless and scope_of(method, path) in (Scope.ADMIN, Scope.WEBHOOKS_WRITE):
         assert (response.status_code, response.json()["reason"]) == (403, "SCOPE")
-    elif "{case_id}" in path or "{batch_id}" in path or ("{upload_id}" in path and method != "DELETE"):
-        never = call(other, *(unknown := (new_id("case"), new_id("batch"), new_id("upload"))))
+    elif any(name in path for name in ("{case_id}", "{batch_id}", "{webhook_id}")) or (
+        "{upload_id}" in path and method != "DELETE"
+    ):
+        never = call(other, *(unknown := tuple(map(new_id, ("case", "batch", "hook", "msg", "upload")))))
         assert response.status_code == never.status_code == 404
-        assert _shape(response, case_id, batch_id, UPLOAD) == _shape(
-            never, *unknown
-        )  # nothing tells that there is such a case or batch
+        # nothing tells that there is such a case or batch
+        assert _shape(response, *ids, UPLOAD) == _shape(never, *unknown)
     else:
         assert response.is_success, response.text
     if "{case_id}" not in path and "{batch_id}" not in path:
@@ -241,9 +270,10 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
     assert ROW not in response.text
     assert {key: gateway.store.get(key) for folder in folders for key in gateway.store.list(folder)} == before
     if method in READS:  # who owns it does see it, so the above is no empty promise
-        mine = call(header, case_id, batch_id)
+        mine = call(header, *ids)
         assert mine.is_success
         signs = {"/v1/cases": case_id, "/v1/batches": ROW if path.endswith("/results") else batch_id}
+        signs["/v1/webhooks"] = delivery_id if path.endswith("/deliveries") else webhook_id
         shown = [sign for start, sign in signs.items() if path.startswith(start)]
         if path.startswith("/v1/uploads"):
             shown = [UPLOAD]

@@ -13,6 +13,7 @@ from dermis.shared.batches import BatchJob
 from dermis.shared.case import OpenCase, open_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
+from dermis.shared.webhooks import DrainJob
 from dermis.sweep.core.decide import CaseAction, SweepPolicy
 from dermis.sweep.look import CaseSweep
 
@@ -25,6 +26,12 @@ class NoQueue:
         return 0
 
     def send(self, job: AssessJob) -> None:
+        raise AssertionError(job)
+
+    def waiting_drains(self) -> int:
+        return 0
+
+    def send_drain(self, job: DrainJob) -> None:
         raise AssertionError(job)
 
     def send_step(self, job: BatchJob) -> None:

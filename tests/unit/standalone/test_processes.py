@@ -46,10 +46,13 @@ def test_everything_is_started_with_the_variables_of_a_pod(tmp_path: Path, redis
         "gateway": 0,
         "sweep": 0,
         "worker": 1,
+        "webhooks": 1,
         "metadata": 2,
         "serving": 2,
     }
     commands = {part.name: part.command for part in planned.parts}
+    (webhooks,) = (part for part in planned.parts if part.name == "webhooks")
+    assert webhooks.variables["DERMIS_WORKER_QUEUES"] == "webhooks"
     assert commands["worker"] == (sys.executable, "-m", "dermis.worker")
     assert commands["sweep"] == (sys.executable, "-m", "dermis.sweep")
     environ = planned.environ
@@ -80,7 +83,7 @@ def test_a_part_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
         "DERMIS_SERVING_ADDRESS": "elsewhere:2",
     }
     planned = plan(tmp_path, PATH="", **given)
-    assert {part.name for part in planned.parts} == {"gateway", "sweep", "worker"}
+    assert {part.name for part in planned.parts} == {"gateway", "sweep", "worker", "webhooks"}
     assert planned.environ.items() >= given.items()
     assert planned.external == tuple(given)
 

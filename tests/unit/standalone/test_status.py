@@ -12,6 +12,7 @@ from dermis.shared.ids import first_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.settings import RetentionSettings
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.webhooks import DrainJob
 from dermis.standalone.backup.save import save
 from dermis.standalone.bundle import ensure_bundle
 from dermis.standalone.commands.status import describe
@@ -37,6 +38,12 @@ class Waiting:
 
     def send(self, job: AssessJob) -> None:
         raise NotImplementedError
+
+    def waiting_drains(self) -> int:
+        return 0
+
+    def send_drain(self, job: DrainJob) -> None:
+        raise AssertionError(job)
 
     def send_step(self, job: BatchJob) -> None:
         raise NotImplementedError

@@ -20,6 +20,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import made_at, new_id
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.webhooks import DrainJob
 from dermis.sweep.batches import BatchSweep
 from dermis.sweep.core.decide import CaseAction, SweepPolicy
 
@@ -47,6 +48,12 @@ class FakeQueue:
         if self.down:
             raise DermisError(Kind.UNAVAILABLE, "BROKER", "gone")
         return self.steps
+
+    def waiting_drains(self) -> int:
+        return 0
+
+    def send_drain(self, job: DrainJob) -> None:
+        raise AssertionError(job)
 
     def send_step(self, job: BatchJob) -> None:
         assert job.batch_id == ID

@@ -14,6 +14,7 @@ from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.webhooks import DrainJob
 from dermis.sweep.bootstrap import Sweep
 from dermis.sweep.settings import SweepSettings
 from tests.unit.sweep.test_look import OWNER, FakeQueue, received
@@ -23,6 +24,12 @@ FAR_AHEAD = "scratch_7zzzzzzzzzzzzzzzzzzzzzzzzz"
 
 
 class Queue(FakeQueue):
+    def waiting_drains(self) -> int:
+        return 0
+
+    def send_drain(self, job: DrainJob) -> None:
+        raise AssertionError(job)
+
     def waiting_steps(self) -> int:
         return 0
 

@@ -31,6 +31,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhooks import DrainJob
 from dermis.sweep.core.decide import CaseAction, Resent, SweepPolicy, decide, is_due, most_resends
 from dermis.sweep.look import CaseSweep
 from dermis.sweep.retention import RetentionSweep
@@ -132,6 +133,12 @@ class FakeQueue:
 
     def waiting_steps(self) -> int:
         raise AssertionError("no batch is looked at here")
+
+    def waiting_drains(self) -> int:
+        return 0
+
+    def send_drain(self, job: DrainJob) -> None:
+        raise AssertionError(job)
 
     def send_step(self, job: BatchJob) -> None:
         raise AssertionError(job)

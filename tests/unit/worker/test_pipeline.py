@@ -46,6 +46,8 @@ from dermis.shared.manifest import (
 from dermis.shared.report import QualityReport
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhook_store import Outbox
+from dermis.shared.webhooks import DeliverJob
 from dermis.worker import tasks
 from dermis.worker.bootstrap import load_policy
 from dermis.worker.core.answer_shares import AnswerWeights
@@ -84,6 +86,7 @@ class World:
     faults: list[Exception] = field(default_factory=list)
     seen: list[Inputs] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
+    sent: list[DeliverJob] = field(default_factory=list)
     meanwhile: list[tuple[str, bytes]] = field(default_factory=list)
     manifest: Manifest = MANIFEST
     known: Outliers | None = None
@@ -152,6 +155,7 @@ class World:
             announcer=self,
             policy=load_policy(),
             strikes=Strikes(store=self.store),
+            outbox=Outbox(self.store, send=self.sent.append),
             noted=self.metrics.note,
             noted_test=self.metrics.note_test,
         )

@@ -26,6 +26,7 @@ class Scope(StrEnum):
     CASES_WRITE = "cases:write"
     CASES_READ = "cases:read"
     MODELS_READ = "models:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     ADMIN = "admin"
 
 

@@ -14,6 +14,8 @@ from dermis.shared.case import Consent, Erased, Fact, OpenCase, Received, case_k
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.references import reference_key
+from dermis.shared.webhook_store import Outbox
+from dermis.shared.webhooks import DeliverJob
 
 RETENTION_PREFIX = "retention/"
 RETAINED_BATCHES = f"{RETENTION_PREFIX}batches/"
@@ -78,10 +80,10 @@ def link_key(owner: str, case_id: str) -> str:
     return f"{case_key(owner, case_id)}/idempotency.json"
 
 
-def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
-    """Leave nothing of a case but its tombstone and the open marker.
+def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> list[DeliverJob]:
+    """Leave nothing of a case but its tombstone and the open marker; return what its webhooks are to be told.
 
-    By the marker the sweep looks again for what a worker adds later.
+    By the marker the sweep looks again for what a worker adds later, and tells the webhooks where this is broken off.
 
     On a disk without space the two take what the store keeps back. Where that is used up as well, all else goes before
     the tombstone comes, as nothing else could make room for it.
@@ -93,7 +95,18 @@ def erase(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:
             raise
         clear(store, owner=owner, case_id=case_id)
         _entomb(store, owner=owner, case_id=case_id, at=at)
+    jobs = _tell(store, owner=owner, case_id=case_id)
     clear(store, owner=owner, case_id=case_id)
+    return jobs
+
+
+def _tell(store: BlobStore, *, owner: str, case_id: str) -> list[DeliverJob]:
+    """Put the event for the webhooks; what can't be put now, the sweep puts: no fault of it keeps a case."""
+    try:
+        tombstone = Erased.model_validate_json(store.get(fact_key(owner, case_id, "erased")))
+        return Outbox(store).put(tombstone, owner=owner)
+    except (DermisError, ValidationError):
+        return []
 
 
 def _entomb(store: BlobStore, *, owner: str, case_id: str, at: datetime) -> None:

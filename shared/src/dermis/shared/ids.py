@@ -44,6 +44,13 @@ def first_id(kind: str, at: datetime) -> str:
     return str(TypeID.from_uuid(UUID(int=milliseconds << 80), prefix=kind))
 
 
+def id_at(kind: str, at: datetime, digest: bytes) -> str:
+    """Return the id of `kind` that a time and the first 10 bytes of a digest make; `at` is aware."""
+    milliseconds = max(0, int(at.timestamp() * 1000))
+    number = milliseconds << 80 | int.from_bytes(digest[:10])
+    return str(TypeID.from_uuid(UUID(int=number), prefix=kind))
+
+
 def after_ids(kind: str, at: datetime) -> str:
     """Return text that sorts after all ids of `kind` that were made in the millisecond of `at` or before."""
     return f"{first_id(kind, at)[:-_RANDOM]}~"

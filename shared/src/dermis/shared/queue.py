@@ -10,8 +10,18 @@ from opentelemetry.trace import SpanKind
 from dermis.shared import lines
 from dermis.shared.batches import BATCHES_QUEUE, RUN_BATCH, BatchJob
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.jobs import ASSESS, CASES_QUEUE, CASES_QUEUES, SENT_AT, AssessJob, cases_queue
+from dermis.shared.jobs import (
+    ASSESS,
+    CASES_QUEUE,
+    CASES_QUEUES,
+    SENT_AT,
+    WEBHOOK_DRAIN,
+    WEBHOOKS_QUEUE,
+    AssessJob,
+    cases_queue,
+)
 from dermis.shared.tracing import sent_along, span
+from dermis.shared.webhooks import DrainJob
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -34,6 +44,12 @@ class Queue(Protocol):
 
     def send_step(self, job: BatchJob) -> None: ...
 
+    def waiting_drains(self) -> int:
+        """Return how many jobs of webhooks no worker has taken yet."""
+        ...
+
+    def send_drain(self, job: DrainJob) -> None: ...
+
 
 class CeleryQueue:
     """Queue over Celery on Redis, a producer by task name."""
@@ -54,6 +70,12 @@ class CeleryQueue:
     def send_step(self, job: BatchJob) -> None:
         self._send(RUN_BATCH, job, BATCHES_QUEUE)
 
+    def waiting_drains(self) -> int:
+        return self._length(WEBHOOKS_QUEUE)
+
+    def send_drain(self, job: DrainJob) -> None:
+        self._send(WEBHOOK_DRAIN, job, WEBHOOKS_QUEUE)
+
     def _place(self, job: AssessJob) -> int:
         try:
             with self._redis.pipeline() as pipe:
@@ -68,13 +90,12 @@ class CeleryQueue:
         except redis.RedisError as fault:
             raise _unavailable(fault) from fault
 
-    def _send(self, task: str, job: AssessJob | BatchJob, queue: str) -> None:
+    def _send(self, task: str, job: AssessJob | BatchJob | DrainJob, queue: str) -> None:
         from kombu.exceptions import OperationalError
 
         try:
-            with span(
-                f"send {task} again", kind=SpanKind.PRODUCER, **job.model_dump(include={"case_id", "batch_id", "step"})
-            ):
+            ids = job.model_dump(include={"case_id", "batch_id", "step", "endpoint_id"})
+            with span(f"send {task} again", kind=SpanKind.PRODUCER, **ids):
                 headers = {SENT_AT: time.time(), **sent_along()}
                 self._app.send_task(task, kwargs={"job": job.model_dump()}, queue=queue, headers=headers, retry=False)
         except (OperationalError, redis.RedisError) as fault:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from dermis.shared.addresses import Network, networks_of
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.stores import URL_FORMS, is_store_url
 from dermis.shared.tracing import URL_FORMS as URL_FORMS_OF_TRACES
@@ -88,6 +89,33 @@ class RetentionSettings(Settings):
     )
 
 
+class WebhookSettings(Settings):
+    """Where webhooks may go. The worker's variable, which the gateway reads as well, to refuse at once what can't."""
+
+    webhook_networks: str = Field(
+        "",
+        description="private networks that webhooks may go to, also by http, as 10.1.0.0/16,fd00::/8; empty: public "
+        "addresses by https alone",
+    )
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks_are_understood(cls, text: str) -> str:
+        try:
+            networks_of(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; use networks as 10.1.0.0/16,fd00::/8") from None
+        return text
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return networks_of(self.webhook_networks)
+
+
+_OTHERS = {RetentionSettings: "SWEEP", WebhookSettings: "WORKER"}
+"""Whose variables they are that several parts read."""
+
+
 def names(model: type[Settings], part: str) -> dict[str, str]:
     """Map each variable that `part` reads to its field."""
     return {_variable(name, part): name for name in model.model_fields}
@@ -96,7 +124,8 @@ def names(model: type[Settings], part: str) -> dict[str, str]:
 def _variable(field: str, part: str) -> str:
     if field in Settings.model_fields:
         return f"DERMIS_{field.upper()}"
-    return f"DERMIS_{'SWEEP' if field in RetentionSettings.model_fields else part}_{field.upper()}"
+    owner = next((owner for shared, owner in _OTHERS.items() if field in shared.model_fields), part)
+    return f"DERMIS_{owner}_{field.upper()}"
 
 
 def load(model: type[S], part: str, environ: Mapping[str, str]) -> S:

@@ -12,12 +12,13 @@ from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.audit import Audit
 from dermis.shared.stores import open_store
+from dermis.shared.webhook_store import CACHE_SECONDS, Outbox
 
 
 def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
     store = open_store(settings.store_url)
-    pipeline = CasePipeline(store=store)
+    pipeline = CasePipeline(store=store, outbox=Outbox(store, keep_seconds=CACHE_SECONDS))
     metrics = GatewayMetrics()
     metrics.watch_room(store.room, least_bytes=settings.min_free_bytes, least_inodes=settings.min_free_inodes)
     if settings.tls_certificate:

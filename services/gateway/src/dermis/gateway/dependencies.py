@@ -122,6 +122,7 @@ class Dependencies:
         slow = forced is not None and forced.kind is ForcedKind.SLOW
         queued = not slow and await self.broker.send(job)
         (self.metrics.cases if received.livemode else self.metrics.test_cases).labels(queued).inc()
+        await self.broker.send_deliveries(self.pipeline.outbox.jobs(received, owner=received.owner))
 
 
 def _parts(request: Request) -> Dependencies:
@@ -169,5 +170,6 @@ Owner = Annotated[str, Security(_owner, scopes=[Scope.CASES_READ])]
 CreatingOwner = Annotated[str, Security(_owner, scopes=[Scope.CASES_CREATE])]
 WritingOwner = Annotated[str, Security(_owner, scopes=[Scope.CASES_WRITE])]
 ModelsReader = Annotated[str, Security(_owner, scopes=[Scope.MODELS_READ])]
+WebhookOwner = Annotated[str, Security(_owner, scopes=[Scope.WEBHOOKS_WRITE])]
 Operator = Annotated[str, Security(_owner, scopes=[Scope.ADMIN])]
 StillValid = Annotated[Callable[[], Awaitable[None]], Depends(_still_valid)]

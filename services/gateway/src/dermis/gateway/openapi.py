@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from dermis.gateway.http import BatchSource, Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
+from dermis.gateway.webhook_schemas import WebhookRequest
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.references import REFERENCE_PATTERN
 from dermis.shared.vocabulary import SelfReport
@@ -222,6 +223,10 @@ LINK_BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": {"$ref": _REF.format(model="LinkRequest")}}},
 }
+WEBHOOK_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": _REF.format(model="WebhookRequest")}}},
+}
 BATCH_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -281,9 +286,10 @@ def _add_refusals(schema: dict[str, Any]) -> None:
 def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description of `app`, made once."""
     if app.openapi_schema is None:
+        bodies = (Problem, SelfReport, Feedback, LinkRequest, BatchSource, WebhookRequest)
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, definitions = models_json_schema(
-            [(model, "validation") for model in (Problem, SelfReport, Feedback, LinkRequest, BatchSource)],
+            [(model, "validation") for model in bodies],
             ref_template=_REF,
         )
         for field in (

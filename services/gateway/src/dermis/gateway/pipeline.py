@@ -42,6 +42,8 @@ from dermis.shared.ids import is_id, new_id
 from dermis.shared.jobs import scratch_key
 from dermis.shared.listing import ANY_CASE, Filter, Listed, Order, list_cases
 from dermis.shared.ports import BlobNotFound, BlobStore, has
+from dermis.shared.webhook_store import Outbox
+from dermis.shared.webhooks import DeliverJob
 
 MOST_FEEDBACK = 10
 
@@ -55,6 +57,7 @@ class CasePipeline:
     """The use-cases of the gateway over the store."""
 
     store: BlobStore
+    outbox: Outbox
     hub: Hub = field(default_factory=Hub)
     clock: Callable[[], datetime] = now
 
@@ -101,8 +104,10 @@ class CasePipeline:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.hub.wait(event), left)
 
-    def erase(self, case_id: str, *, owner: str) -> None:
-        """Leave nothing of a case but its tombstone; NOT_FOUND if there never was such a case.
+    def erase(self, case_id: str, *, owner: str) -> list[DeliverJob]:
+        """Leave nothing of a case but its tombstone; return what its webhooks are to be told.
+
+        NOT_FOUND if there never was such a case.
 
         The marker is put anew and left: what a running worker adds later, or what a crash leaves here, the sweep
         removes.
@@ -110,7 +115,7 @@ class CasePipeline:
         _check_id(case_id)
         if not any(has(self.store, fact_key(owner, case_id, name)) for name in ("erased", "received")):
             raise _no_case(case_id)
-        erase(self.store, owner=owner, case_id=case_id, at=self.clock())
+        return erase(self.store, owner=owner, case_id=case_id, at=self.clock())
 
     async def image(self, case_id: str, *, owner: str, n: int) -> bytes:
         """Return image `n` as it was prepared, a JPEG; NOT_FOUND as long as there is none, or if it can't be read."""
@@ -223,7 +228,7 @@ class CasePipeline:
 
     @property
     def _submissions(self) -> Submissions:
-        return Submissions(store=self.store, clock=self.clock)
+        return Submissions(store=self.store, outbox=self.outbox, clock=self.clock)
 
     def _failure(self, case_id: str, owner: str) -> Failed | None:
         """Return how the last attempt failed, unless a later one is open."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from dermis.gateway.hub import Hub
 from dermis.shared.batches import BatchJob
 from dermis.shared.jobs import AssessImageJob, AssessJob
+from dermis.shared.webhooks import DeliverJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,10 @@ class Broker(Protocol):
 
     async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
         """Send the steps of a batch; no error if that doesn't work, as the sweep sends those that are missing."""
+        ...
+
+    async def send_deliveries(self, jobs: Sequence[DeliverJob]) -> None:
+        """Send word of deliveries to webhooks; no error if that doesn't work, as the sweep does so later."""
         ...
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from dermis.shared.settings import LISTEN, RetentionSettings
+from dermis.shared.settings import LISTEN, RetentionSettings, WebhookSettings
 from dermis.shared.stores import is_store_url, overlap
 
 
-class GatewaySettings(RetentionSettings):
+class GatewaySettings(RetentionSettings, WebhookSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     tls_certificate: Path | None = Field(

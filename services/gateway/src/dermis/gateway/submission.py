@@ -29,6 +29,7 @@ from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.shared.references import reference_key
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import span
+from dermis.shared.webhook_store import Outbox
 
 _FORMS_RECEIVED: tuple[Literal["original", "profile"], ...] = ("original", "profile")
 
@@ -46,6 +47,7 @@ class Submissions:
     """Stores cases, each in the order that the sweep relies on."""
 
     store: BlobStore
+    outbox: Outbox
     clock: Callable[[], datetime]
 
     async def submit(self, case: NewCase, *, owner: str, line: str, livemode: bool = True) -> Received:
@@ -209,6 +211,8 @@ class Submissions:
             parts[opened.reference] = b"{}"
         await self._all(partial(self.store.put_once, key, data) for key, data in parts.items())
         fact = fact_key(owner, case_id, "received")
+        # The webhooks' event comes before the fact, so that no crash loses it; who delivers looks for the fact first.
+        await run_in_threadpool(partial(self.outbox.put, received, owner=owner))
         await run_in_threadpool(self.store.put_once, fact, as_json(received))
         # Of a gateway that was stopped on the way the sweep may have taken all this for lost. Its tombstone is looked
         # for first: as long as none is there, what is there stays.

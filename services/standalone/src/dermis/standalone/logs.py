@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TextIO
 
-_COLOURS = {"gateway": 36, "worker": 32, "metadata": 35, "serving": 34, "sweep": 33, "redis": 31}
+_COLOURS = {"gateway": 36, "worker": 32, "metadata": 35, "serving": 34, "sweep": 33, "webhooks": 36, "redis": 31}
 
 
 class Prefixed:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 Probe = Callable[[], bool]
 _WAIT_S = 1.0
+_OF_WEBHOOKS = "dermis-worker-webhooks"
+"""How the connections of the worker that delivers webhooks are named in Redis."""
 
 
 def always() -> bool:
@@ -73,15 +75,18 @@ def redis_answers(url: str) -> Probe:
     return probe
 
 
-def queue_is_read(url: str) -> Probe:
-    """Ready once somebody waits for jobs; where Redis does not let one look, it counts as ready."""
+def queue_is_read(url: str, *, of_webhooks: bool = False) -> Probe:
+    """Ready once a worker waits for jobs, of webhooks or of all else; ready too where Redis lets nobody look."""
 
     def probe() -> bool:
         import redis
 
         try:
             with redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S) as client:
-                return any(other["cmd"] == "brpop" for other in client.client_list())
+                return any(
+                    other["cmd"] == "brpop" and (other["name"] == _OF_WEBHOOKS) is of_webhooks
+                    for other in client.client_list()
+                )
         except redis.exceptions.NoPermissionError:
             return True
         except redis.RedisError:

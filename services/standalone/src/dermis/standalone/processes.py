@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import WEBHOOKS_QUEUE
 from dermis.standalone import extras
 from dermis.standalone.addresses import LOOPBACK, free_ports, ip_is_loopback, is_free
 from dermis.standalone.broker import find_redis_server, move_queue_aside, redis_config, write_redis_config
@@ -95,6 +96,7 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str], lan: Lan
         _python("gateway", answers_ok(here, port, "/readyz"), leaves=0),
         _python("sweep", always, leaves=0),
         _python("worker", queue_is_read(broker_url), leaves=1),
+        _webhooks_part(broker_url),
     ]
     if lan:
         parts.append(_lan_part(lan))
@@ -119,6 +121,20 @@ def make_plan(settings: StandaloneSettings, environ: Mapping[str, str], lan: Lan
     )
     url = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     return ProcessPlan(parts=tuple(parts), environ=variables, url=url, broker_url=broker_url, external=external)
+
+
+def _webhooks_part(broker_url: str) -> Part:
+    """Return the worker that delivers webhooks: one of its own, so that no slow receiver takes a case's turn."""
+    return Part(
+        name="webhooks",
+        command=(sys.executable, "-m", "dermis.worker"),
+        ready=queue_is_read(broker_url, of_webhooks=True),
+        leaves=1,
+        variables={
+            "DERMIS_WORKER_QUEUES": WEBHOOKS_QUEUE,
+            "DERMIS_WORKER_METRICS_LISTEN": "",
+        },
+    )
 
 
 def _lan_part(lan: LanFace) -> Part:

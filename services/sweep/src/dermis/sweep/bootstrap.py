@@ -22,6 +22,7 @@ from dermis.sweep.look import CaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
 from dermis.sweep.waits import Waits
+from dermis.sweep.webhooks import WebhookSweep
 
 
 class Sweep:
@@ -37,6 +38,7 @@ class Sweep:
         self._cases = CaseSweep(store, queue, policy, self._faults, self._waits)
         self._batches = BatchSweep(store, queue, policy, self._faults, self._waits)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
+        self._webhooks = WebhookSweep(store, queue, self._faults)
         self._checkpoints = CheckpointSweep(store, policy, self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
@@ -79,6 +81,7 @@ class Sweep:
             if doubt is None:
                 self._scratch = self._retention.clear_scratch(store_now)
                 self._uploads = self._retention.clear_uploads(store_now)
+                self._webhooks.end(now)
 
         def mend_marks() -> None:
             self._mended = self._retention.mend_marks(store_now)
@@ -88,6 +91,7 @@ class Sweep:
             ("clock", read_clocks),
             ("cases", lambda: self._done.update(self._cases.look(store_now, in_doubt=doubt is not None))),
             ("batches", lambda: self._done.update(self._batches.look(store_now, in_doubt=doubt is not None))),
+            ("webhooks", lambda: self._webhooks.look(now)),
             ("waits", lambda: self._waits.show(store_now)),
             ("retention", end_retention),
             ("scratch", end_by_the_clock),

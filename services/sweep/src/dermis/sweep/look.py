@@ -25,6 +25,7 @@ from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
+from dermis.shared.webhook_store import CACHE_SECONDS, Outbox
 from dermis.sweep import metrics
 from dermis.sweep.core.decide import CaseAction, Resent, SweepPolicy, decide, is_due, most_resends
 from dermis.sweep.faults import Faults
@@ -52,6 +53,7 @@ class CaseSweep:
         self._policy = policy
         self._faults = faults or Faults()
         self._resent: dict[str, Resent] = {}
+        self._outbox = Outbox(store, keep_seconds=CACHE_SECONDS)
 
     def look(self, now: datetime, *, in_doubt: bool = False) -> Counter[CaseAction]:
         """Look once, the oldest cases first, and return what was done; `now` is the time by the store.
@@ -129,10 +131,12 @@ class CaseSweep:
             case CaseAction.DISCARD if state.erased is None:
                 return self._take_back(key, marker, now)
             case CaseAction.DISCARD:
+                self._outbox.put(state.erased, owner=marker.owner)
                 self._clear(marker)
                 self._store.delete(key)
                 self.waits.cleared(key, now)
             case CaseAction.CLOSE:
+                self._outbox.put(state.outcome or state.failed, owner=marker.owner)
                 if state.outcome:
                     self._store.delete(key)
                 else:

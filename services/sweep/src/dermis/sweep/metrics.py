@@ -8,6 +8,9 @@ from dermis.sweep.core.decide import CaseAction
 
 open_cases = Gauge("dermis_sweep_open_cases", "markers of cases that are not closed")
 in_doubt = Gauge("dermis_sweep_clock_in_doubt", "1 while nothing is erased by its time, as the clock is in doubt")
+webhooks_behind = Gauge(
+    "dermis_sweep_webhooks_behind_seconds", "by how much the delivery to a webhook that is most overdue is so"
+)
 _last_look = Gauge("dermis_sweep_last_look_timestamp_seconds", "when the last look ended without a fault")
 _look_seconds = Histogram(
     "dermis_sweep_look_seconds", "time of a look", buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300)

@@ -22,9 +22,11 @@ def main() -> None:
     configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
     with held_folder("dermis-worker-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-        from dermis.worker.bootstrap import (
-            build,
-        )  # not before: the client of Prometheus reads the variable when it is imported
+        # Not before: the client of Prometheus reads the variable when it is imported.
+        if settings.delivers:
+            from dermis.worker.webhook_tasks import build
+        else:
+            from dermis.worker.bootstrap import build
 
         run(build(settings, folder), settings)
 
@@ -39,7 +41,7 @@ def run(app: Celery, settings: WorkerSettings) -> None:
         [
             "--quiet",
             "worker",
-            "--pool=prefork",
+            f"--pool={'threads' if settings.delivers else 'prefork'}",
             f"--queues={','.join(settings.celery_queues)}",
             "--without-gossip",
             "--without-mingle",

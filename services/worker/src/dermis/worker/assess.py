@@ -97,6 +97,7 @@ def _look(
     assessed = Assessed(case_id=received.case_id, assessed_at=now(), images=tuple(judged), stages=stages.taken())
     with stages("store"):
         standing = put(ports, job, "assessed", assessed)
+        ports.outbox.put(standing, owner=job.owner)
         _remove_originals(ports, received)
         return images, standing
 

@@ -11,15 +11,19 @@ import cv2
 import redis
 from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready
+from kombu.exceptions import OperationalError
 
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.jobs import WEBHOOK_DELIVER, WEBHOOKS_QUEUE
 from dermis.shared.metrics import serve_metrics
 from dermis.shared.ports import BlobStore
 from dermis.shared.presence import Presence
 from dermis.shared.rpc import open_channel
 from dermis.shared.stores import open_source, open_store, overlap
-from dermis.shared.telemetry import configure_logs
+from dermis.shared.telemetry import configure_logs, log
 from dermis.shared.tracing import configure_traces, flush_traces
+from dermis.shared.webhook_store import CACHE_SECONDS, Outbox
+from dermis.shared.webhooks import DeliverJob
 from dermis.worker.adapters.alive import signs_of_life
 from dermis.worker.adapters.announcer import RedisAnnouncer
 from dermis.worker.adapters.cpu_guard import CpuGuard
@@ -76,6 +80,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             policy=load_policy(),
             gate=load_gate() if settings.skin_gate else None,
             strikes=strikes(),
+            outbox=Outbox(store, send=partial(send_delivery, app), keep_seconds=CACHE_SECONDS),
             noted=metrics.note,
             noted_test=metrics.note_test,
             max_redeliveries=settings.max_redeliveries,
@@ -123,6 +128,14 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
     if settings.alive_file:
         app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app
+
+
+def send_delivery(app: Celery, job: DeliverJob) -> None:
+    """Send word of a delivery; without Redis the sweep does so later."""
+    try:
+        app.send_task(WEBHOOK_DELIVER, kwargs={"job": job.model_dump()}, queue=WEBHOOKS_QUEUE, retry=False)
+    except OperationalError as fault:
+        log.warning("webhook not sent at once", fault=type(fault).__name__)
 
 
 def open_source_of(store_url: str, source_url: str) -> BlobStore:

@@ -106,6 +106,7 @@ def close(ports: Ports, job: AssessJob, state: CaseState) -> CaseState:
     if state.erased:
         clear(ports.store, owner=job.owner, case_id=job.case_id)
     if state.closed:
+        ports.outbox.put(state.erased or state.outcome or state.failed, owner=job.owner)
         if state.erased or state.outcome:
             ports.store.delete(open_key(job.case_id))
         else:

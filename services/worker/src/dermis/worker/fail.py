@@ -7,7 +7,7 @@ from dermis.shared.closing import close_attempt
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict
 from dermis.worker.core.red_flags import red_flags
-from dermis.worker.facts import FactBroken, close, now, read
+from dermis.worker.facts import FactBroken, close, get, now, read
 from dermis.worker.ports import Ports
 
 
@@ -17,6 +17,8 @@ def fail(ports: Ports, job: AssessJob, *, reason: str, detail: str) -> CaseState
         state = read(ports, job)
     except FactBroken:  # there is nothing to go on with, at no later time either; its retention ends it
         _put_failed(ports, job, (), reason=reason, detail=detail)
+        with suppress(FactBroken):  # its own can't be read either
+            ports.outbox.put(get(ports, failed_key(job.owner, job.case_id, job.attempt), Failed), owner=job.owner)
         close_attempt(ports.store, case_id=job.case_id, attempt=job.attempt)
         return fold(())
     if state.received is not None and not state.closed:

@@ -18,6 +18,18 @@ _CASE_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 86400)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
+class WebhookMetrics:
+    """Counts what became of tries to deliver webhooks."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.tries = Counter(
+            "dermis_worker_webhook_tries",
+            "tries to deliver a webhook, by what became of them",
+            ("verdict",),
+            registry=registry,
+        )
+
+
 class Metrics:
     """Counters of cases, images and stages; labels hold codes of ours, never a case."""
 

@@ -14,6 +14,7 @@ from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import FeatureSchema, Manifest
 from dermis.shared.ports import BlobStore
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhook_store import Outbox
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
 from dermis.worker.core.quality import Policy
@@ -116,6 +117,8 @@ class Ports:
     announcer: Announcer
     policy: Policy
     strikes: Strikes
+    outbox: Outbox
+    """Tells the webhooks of the case's owner."""
     gate: Gate | None = None
     """Refuses what is no photo of skin; None where it is switched off."""
     noted: Callable[[Fact], None] = lambda _: None

@@ -3,11 +3,11 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from dermis.shared.jobs import CASES_QUEUE, CASES_QUEUES
-from dermis.shared.settings import LISTEN, Settings
+from dermis.shared.jobs import CASES_QUEUE, CASES_QUEUES, WEBHOOKS_QUEUE
+from dermis.shared.settings import LISTEN, WebhookSettings
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(WebhookSettings):
     concurrency: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
@@ -15,8 +15,9 @@ class WorkerSettings(Settings):
     )
     queues: str = Field(
         "cases,scratch,shards,batches",
-        pattern="^(cases|scratch|shards|batches)(,(cases|scratch|shards|batches))*$",
-        description="where work is taken from; profiles of images (shards) and batches can have workers of their own",
+        pattern="^(webhooks|(cases|scratch|shards|batches)(,(cases|scratch|shards|batches))*)$",
+        description="where work is taken from; profiles of images (shards) and batches can have workers of their own, "
+        "webhooks alone must, as it waits for receivers",
     )
     memory_limit_bytes: int = Field(
         1536 * 1024 * 1024,
@@ -57,6 +58,10 @@ class WorkerSettings(Settings):
         description="answer people of a skin type for which the model was not measured, with a warning; else abstain",
     )
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
+    webhook_threads: int = Field(
+        16, ge=1, le=256, description="webhooks that are delivered at once; one endpoint takes 8 at most"
+    )
+    webhook_seconds: float = Field(10, gt=0, le=25, description="time in which a receiver must have answered")
     alive_file: Path | None = Field(
         None, description="a file that is touched every 5 s while jobs are taken, for probes"
     )
@@ -72,8 +77,15 @@ class WorkerSettings(Settings):
         return self
 
     @property
+    def delivers(self) -> bool:
+        """Whether this worker delivers webhooks, and nothing else."""
+        return self.queues == WEBHOOKS_QUEUE
+
+    @property
     def processes(self) -> int:
-        """One is kept free for cases; a worker of other queues alone needs none."""
+        """One is kept free for cases; a worker of other queues alone needs none. For webhooks, its threads."""
+        if self.delivers:
+            return self.webhook_threads
         return self.concurrency + (CASES_QUEUE in self.queues.split(","))
 
     @property

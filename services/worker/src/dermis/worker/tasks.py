@@ -11,10 +11,11 @@ from opentelemetry.trace import SpanKind
 from structlog.contextvars import bound_contextvars
 
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, CASES_QUEUE, SENT_AT, AssessImageJob, AssessJob
+from dermis.shared.jobs import ASSESS, ASSESS_IMAGE, SENT_AT, AssessImageJob, AssessJob
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span, tracer
 from dermis.worker.adapters.turns import Turns
+from dermis.worker.celery_app import make_celery
 from dermis.worker.limits import ComputedTooLong, computing_limit
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
@@ -36,32 +37,7 @@ def make_app(
     settings: WorkerSettings, pipeline: Callable[[], Pipeline], metrics: Metrics, *, turns: Callable[[], Turns]
 ) -> Celery:
     """Return the app with its tasks; `pipeline` and `turns` give each process its own, made after fork."""
-    app = Celery("dermis", broker=settings.broker_url)
-    app.conf.update(
-        task_default_queue=CASES_QUEUE,
-        task_acks_late=True,
-        task_acks_on_failure_or_timeout=False,
-        task_reject_on_worker_lost=True,
-        task_ignore_result=True,
-        task_time_limit=settings.hard_time_limit_seconds,
-        task_soft_time_limit=settings.soft_time_limit_seconds,
-        worker_prefetch_multiplier=1,
-        worker_concurrency=settings.processes,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_send_task_events=False,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        worker_consumer="dermis.worker.adapters.consumer:PromptConsumer",
-        broker_transport_options={
-            "visibility_timeout": settings.visibility_timeout_seconds,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,  # kombu's own 10 would look for lost jobs every 100 s only
-            "socket_keepalive": True,
-            "socket_connect_timeout": 2,
-            "queue_order_strategy": "dermis.worker.adapters.queues:FirstsEverySecondTime",
-        },
-    )
+    app = make_celery(settings)
 
     @app.task(name=ASSESS, bind=True, pydantic=True)  # type: ignore[untyped-decorator]
     def assess(self: "Task[Any, Any]", job: AssessJob) -> None:

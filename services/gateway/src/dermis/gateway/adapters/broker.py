@@ -25,6 +25,8 @@ from dermis.shared.jobs import (
     CASES_QUEUES,
     SCRATCH_QUEUE,
     SENT_AT,
+    WEBHOOK_DELIVER,
+    WEBHOOKS_QUEUE,
     AssessImageJob,
     AssessJob,
     cases_queue,
@@ -33,6 +35,7 @@ from dermis.shared.jobs import (
 )
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import sent_along, span
+from dermis.shared.webhooks import DeliverJob
 
 _SOCKET_SECONDS = 1.0
 _PAUSE_SECONDS = 2.0
@@ -90,6 +93,12 @@ class RedisBroker:
         for job in jobs:
             if not await self._send(RUN_BATCH, BATCHES_QUEUE, job.model_dump()):
                 log.warning("batch not queued whole", batch_id=job.batch_id, step=job.step)
+                return
+
+    async def send_deliveries(self, jobs: Sequence[DeliverJob]) -> None:
+        for job in jobs:
+            if not await self._send(WEBHOOK_DELIVER, WEBHOOKS_QUEUE, job.model_dump()):
+                log.warning("webhook not sent at once")
                 return
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:

@@ -133,9 +133,10 @@ async def get_case(
 
 @router.delete("/{case_id}", summary="Erase a case", status_code=204, responses=problems(404, 422, 503))
 async def erase_case(case_id: str, parts: PartsOf, owner: WritingOwner) -> Response:
-    await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
+    jobs = await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
     parts.pipeline.hub.wake(case_id)
     await parts.broker.announce(case_id, "erased")
+    await parts.broker.send_deliveries(jobs)
     return Response(status_code=204)
 
 

@@ -118,9 +118,10 @@ async def plain_case(request: Request, case_id: str, parts: PartsOf, owner: Owne
 
 @router.post("/cases/{case_id}/erase")
 async def erase_plain_case(request: Request, case_id: str, parts: PartsOf, owner: WritingOwner) -> HTMLResponse:
-    await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
+    jobs = await run_in_threadpool(parts.pipeline.erase, case_id, owner=owner)
     parts.pipeline.hub.wake(case_id)
     await parts.broker.announce(case_id, "erased")
+    await parts.broker.send_deliveries(jobs)
     return respond(request, "erased.html")
 
 

@@ -1,0 +1,251 @@
+"""dermis webhooks"""
+
+import json
+from itertools import islice
+from typing import Any
+
+import click
+
+from dermis.shared.addresses import networks_of
+from dermis.shared.case import PUBLIC_OWNER
+from dermis.shared.webhook_admin import Webhooks
+from dermis.shared.webhook_store import StoredEndpoint
+from dermis.shared.webhooks import CASE_EVENTS, DeliveryState, EventType, StoredDelivery
+from dermis.standalone.commands import options
+from dermis.standalone.settings import load_standalone
+from dermis.standalone.state import open_store_of
+
+_owner = click.option(
+    "--owner",
+    default=PUBLIC_OWNER,
+    show_default=True,
+    help="Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("webhooks", short_help="Make, list, rotate and delete webhooks, and replay their deliveries.")
+def command() -> None:
+    """Webhooks tell a server of yours what becomes of cases, signed as Standard Webhooks says.
+
+    \b
+    Examples:
+      dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
+    """
+
+
+@command.command("create")
+@click.argument("url")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice([event.value for event in EventType]),
+    help="Event to send; repeatable [default: all of cases].",
+)
+@click.option("--description", default="", help="What it is for; no name of a person.")
+@click.option(
+    "--networks",
+    default="",
+    envvar="DERMIS_WORKER_WEBHOOK_NETWORKS",
+    show_envvar=True,
+    help="Private networks that webhooks may go to, as the workers have them.",
+)
+@_owner
+@options.state
+@options.store
+def create(
+    url: str, events: tuple[str, ...], description: str, networks: str, owner: str, **option_values: Any
+) -> None:
+    """Make a webhook and print its secret: it is shown this once.
+
+    \b
+    Examples:
+      dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis webhooks create http://10.1.2.3/hook --networks 10.1.0.0/16 --event case.finished
+    """
+    webhooks = _webhooks(option_values, networks)
+    chosen = tuple(map(EventType, events)) or CASE_EVENTS
+    created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
+    click.echo(created.secrets[0].secret)
+    click.echo(f"{created.endpoint.endpoint_id} gets events of {owner}; the line above is its secret", err=True)
+
+
+@command.command("list")
+@_json
+@_owner
+@options.state
+@options.store
+def list_webhooks(as_json: bool, owner: str, **option_values: Any) -> None:
+    """List an owner's webhooks, the oldest first; never a secret.
+
+    \b
+    Examples:
+      dermis webhooks list
+    """
+    rows = [_row(each) for each in _webhooks(option_values).of(owner)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        state = f"disabled: {row['disabled']}" if row["disabled"] else "enabled"
+        click.echo(f"{row['id']}  {state}  {','.join(row['events'])}  {row['url']}")
+    if not rows:
+        click.echo(f"{owner} has no webhook; `dermis webhooks create` makes one")
+
+
+@command.command("delete")
+@click.argument("webhook_id")
+@_owner
+@options.state
+@options.store
+def delete(webhook_id: str, owner: str, **option_values: Any) -> None:
+    """Delete a webhook, its secrets and what waits for it.
+
+    \b
+    Examples:
+      dermis webhooks delete hook_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+    _webhooks(option_values).delete(owner, webhook_id)
+    click.echo(f"{webhook_id} is deleted")
+
+
+@command.command("rotate")
+@click.argument("webhook_id")
+@_owner
+@options.state
+@options.store
+def rotate(webhook_id: str, owner: str, **option_values: Any) -> None:
+    """Make another secret and print it; for 24 hours the one before signs beside it.
+
+    \b
+    Examples:
+      dermis webhooks rotate hook_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+    secret, until = _webhooks(option_values).rotate(owner, webhook_id)
+    click.echo(secret.secret)
+    click.echo(f"the secret before signs beside it until {until.isoformat(timespec='seconds')}", err=True)
+
+
+@command.command("enable")
+@click.argument("webhook_id")
+@_owner
+@options.state
+@options.store
+def enable(webhook_id: str, owner: str, **option_values: Any) -> None:
+    """Send to a webhook again that was disabled, as its receiver had answered 410.
+
+    \b
+    Examples:
+      dermis webhooks enable hook_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+    _webhooks(option_values).enable(owner, webhook_id)
+    click.echo(f"{webhook_id} is enabled")
+
+
+@command.command("test")
+@click.argument("webhook_id")
+@_owner
+@options.state
+@options.store
+def test(webhook_id: str, owner: str, **option_values: Any) -> None:
+    """Send an event that tells of no case, within a minute.
+
+    \b
+    Examples:
+      dermis webhooks test hook_01k9x4q7e8f3rtw5m2c6b0dvza
+    """
+    click.echo(_webhooks(option_values).test(owner, webhook_id).delivery.event_id)
+
+
+@command.command("deliveries")
+@click.argument("webhook_id")
+@click.option(
+    "--status",
+    "wanted",
+    type=click.Choice([state.value.lower() for state in DeliveryState]),
+    default="pending",
+    show_default=True,
+    help="Which ones.",
+)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most that are listed.")
+@_json
+@_owner
+@options.state
+@options.store
+def deliveries(webhook_id: str, wanted: str, limit: int, as_json: bool, owner: str, **option_values: Any) -> None:
+    """List deliveries: those that wait, that were given up (dead), or that were taken within three days (delivered).
+
+    \b
+    Examples:
+      dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
+    """
+    every = _webhooks(option_values).deliveries(owner, webhook_id, state=DeliveryState(wanted.upper()))
+    rows = [_delivery_row(each) for each in islice(every, limit)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        case_id, fault = row["case_id"] or "-", row["last_fault"] or "-"
+        click.echo(f"{row['id']}  {row['type']}  {case_id}  tries {row['tries']}  {fault}")
+    if not rows:
+        click.echo(f"{webhook_id} has no {wanted} delivery")
+
+
+@command.command("replay")
+@click.argument("webhook_id")
+@click.argument("delivery_ids", nargs=-1)
+@click.option("--dead", "every_dead", is_flag=True, help="All that were given up.")
+@_owner
+@options.state
+@options.store
+def replay(webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, owner: str, **option_values: Any) -> None:
+    """Deliver events again, within a minute, with the same ids; for another day where that fails.
+
+    \b
+    Examples:
+      dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza msg_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza --dead
+    """
+    webhooks = _webhooks(option_values)
+    chosen = list(delivery_ids)
+    if every_dead:
+        dead = webhooks.deliveries(owner, webhook_id, state=DeliveryState.DEAD)
+        chosen += [each.delivery.event_id for each in dead]
+    for event_id in chosen:
+        webhooks.replay(owner, webhook_id, event_id)
+    click.echo(f"{len(chosen)} to be delivered again")
+
+
+def _webhooks(option_values: dict[str, Any], networks: str = "") -> Webhooks:
+    try:
+        allowed = networks_of(networks)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; use networks as 10.1.0.0/16,fd00::/8", param_hint="--networks") from None
+    return Webhooks(store=open_store_of(load_standalone(options.overlay(option_values))), networks=allowed)
+
+
+def _row(standing: StoredEndpoint) -> dict[str, Any]:
+    endpoint, disabled = standing.endpoint, standing.disabled
+    return {
+        "id": endpoint.endpoint_id,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "created_at": endpoint.created_at.isoformat(timespec="seconds"),
+        "disabled": disabled.reason if disabled else None,
+    }
+
+
+def _delivery_row(stored: StoredDelivery) -> dict[str, Any]:
+    delivery = stored.delivery
+    return {
+        "id": delivery.event_id,
+        "type": delivery.type,
+        "case_id": delivery.case_id or None,
+        "tries": delivery.tries,
+        "next_try_at": stored.due.isoformat(timespec="seconds") if stored.due else None,
+        "last_fault": delivery.last_fault or None,
+    }

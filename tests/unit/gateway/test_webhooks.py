@@ -1,0 +1,140 @@
+"""Webhooks over HTTP: who may make them, what they are told of, and what is on its way."""
+
+from typing import Any
+
+import pytest
+
+from dermis.shared.api_keys import Scope
+from dermis.shared.webhooks import Delivery, EventType
+from tests.unit.gateway.conftest import Gateway, new_key
+
+URL = "https://receiver.example/hook"
+
+
+@pytest.fixture
+def owner(gateway: Gateway) -> str:
+    """The owner of the key that the gateway is called with from then on."""
+    key_id, gateway.headers = new_key(gateway, Scope.WEBHOOKS_WRITE, Scope.CASES_WRITE, Scope.CASES_READ)
+    return key_id
+
+
+def make(gateway: Gateway, **fields: Any) -> dict[str, Any]:
+    response = gateway.call("POST", "/v1/webhooks", json={"url": URL, **fields})
+    assert response.status_code == 201, response.text
+    made: dict[str, Any] = response.json()
+    assert response.headers["Location"] == f"/v1/webhooks/{made['id']}"
+    return made
+
+
+def pending(gateway: Gateway) -> list[Delivery]:
+    keys = gateway.store.list("deliveries/pending/")
+    return [Delivery.model_validate_json(gateway.store.get(key)) for key in keys]
+
+
+def test_a_secret_is_shown_once(gateway: Gateway, owner: str) -> None:
+    made = make(gateway, description="our server")
+    assert made["secret"].startswith("whsec_")
+    shown = gateway.get(f"/v1/webhooks/{made['id']}")
+    listed = gateway.get("/v1/webhooks").json()["webhooks"]
+    assert listed == [shown.json()]
+    assert made["secret"] not in shown.text
+    assert owner in "".join(gateway.store.list("webhooks/"))
+
+
+def test_no_one_without_the_scope_makes_or_sees_one(gateway: Gateway, owner: str) -> None:
+    made = make(gateway)
+    for headers, status in (({}, 403), (new_key(gateway)[1], 403), (new_key(gateway, Scope.ADMIN)[1], 404)):
+        gateway.headers = headers
+        assert gateway.get(f"/v1/webhooks/{made['id']}").status_code == status
+        assert gateway.call("DELETE", f"/v1/webhooks/{made['id']}").status_code == status
+    assert len(list(gateway.store.list(f"webhooks/{owner}/"))) == 2
+
+
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("url", ["http://receiver.example/", "https://10.0.0.1/", "https://localhost/", "no url"])
+def test_a_url_inside_is_refused_at_once(gateway: Gateway, url: str) -> None:
+    response = gateway.call("POST", "/v1/webhooks", json={"url": url})
+    assert (response.status_code, response.json()["reason"]) == (422, "WEBHOOK_URL")
+    assert response.json()["errors"][0]["pointer"] == "/url"
+
+
+@pytest.mark.usefixtures("owner")
+def test_an_allowed_network_may_be_named(gateway: Gateway) -> None:
+    gateway.settings["webhook_networks"] = "10.0.0.0/8"
+    make(gateway, url="http://10.0.0.1/hook")
+
+
+@pytest.mark.usefixtures("owner")
+def test_an_unknown_event_or_field_is_refused(gateway: Gateway) -> None:
+    for body in ({"url": URL, "events": ["case.lost"]}, {"url": URL, "events": []}, {"url": URL, "secret": "mine"}):
+        assert gateway.call("POST", "/v1/webhooks", json=body).status_code == 422
+
+
+def test_a_case_is_told_of_when_it_comes_in_and_when_it_is_erased(gateway: Gateway, owner: str, jpeg: bytes) -> None:
+    make(gateway)
+    case_id = gateway.submit(jpeg).json()["id"]
+    assert gateway.call("DELETE", f"/v1/cases/{case_id}").status_code == 204
+    told = pending(gateway)
+    assert [(each.type, each.case_id, each.owner) for each in told] == [
+        (EventType.CASE_RECEIVED, case_id, owner),
+        (EventType.CASE_ERASED, case_id, owner),
+    ]
+    assert [job.key for job in gateway.broker.deliveries] == list(gateway.store.list("deliveries/pending/"))
+
+
+@pytest.mark.usefixtures("owner")
+def test_another_owners_case_is_not_told_of(gateway: Gateway, jpeg: bytes) -> None:
+    make(gateway)
+    gateway.headers = new_key(gateway)[1]
+    assert gateway.submit(jpeg).status_code == 202
+    assert not pending(gateway)
+
+
+@pytest.mark.usefixtures("owner")
+def test_only_the_events_that_were_asked_for_are_put(gateway: Gateway, jpeg: bytes) -> None:
+    make(gateway, events=["case.erased"])
+    gateway.submit(jpeg)
+    assert not pending(gateway)
+
+
+@pytest.mark.usefixtures("owner")
+def test_a_request_that_comes_again_is_told_of_once(gateway: Gateway, jpeg: bytes) -> None:
+    make(gateway, events=["case.received"])
+    for _ in range(3):
+        gateway.submit(jpeg, headers={"Idempotency-Key": "one"})
+    assert len(pending(gateway)) == 1
+
+
+@pytest.mark.usefixtures("owner")
+def test_secret_rotation_test_event_replay_and_deletion(gateway: Gateway) -> None:
+    made = make(gateway)
+    path = f"/v1/webhooks/{made['id']}"
+    rotated = gateway.call("POST", f"{path}/secret:rotate").json()
+    assert rotated["secret"] not in ("", made["secret"])
+    sent = gateway.call("POST", f"{path}:test")
+    assert (sent.status_code, sent.json()["type"], sent.json()["state"]) == (202, "webhook.test", "PENDING")
+    again = gateway.call("POST", f"{path}/deliveries/{sent.json()['id']}:replay")
+    assert (again.status_code, again.json()["id"]) == (202, sent.json()["id"])
+    assert gateway.call("POST", f"{path}/deliveries/msg_no:replay").status_code == 404
+    assert gateway.call("DELETE", path).status_code == 204
+    assert gateway.get(path).status_code == 404
+    assert not [key for key in gateway.kept if key.startswith(("webhooks/", "deliveries/"))]
+
+
+@pytest.mark.usefixtures("owner")
+def test_deliveries_are_listed_in_pages(gateway: Gateway) -> None:
+    path = f"/v1/webhooks/{make(gateway)['id']}"
+    ids = [gateway.call("POST", f"{path}:test").json()["id"] for _ in range(5)]
+    first = gateway.get(f"{path}/deliveries", params={"limit": 3}).json()
+    second = gateway.get(f"{path}/deliveries", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    assert sorted(each["id"] for page in (first, second) for each in page["deliveries"]) == sorted(ids)
+    assert second["next_cursor"] is None
+    assert gateway.get(f"{path}/deliveries", params={"state": "DEAD"}).json()["deliveries"] == []
+    assert gateway.get(f"{path}/deliveries", params={"cursor": "../.."}).status_code == 422
+
+
+@pytest.mark.usefixtures("owner")
+def test_there_are_twenty_at_most(gateway: Gateway) -> None:
+    for _ in range(20):
+        make(gateway)
+    assert gateway.call("POST", "/v1/webhooks", json={"url": URL}).json()["reason"] == "WEBHOOKS_FULL"

@@ -1,0 +1,65 @@
+"""dermis webhooks, over a store on disk."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dermis.shared.case import Outcome, OutcomeKind
+from dermis.shared.stores.disk import DiskStore
+from dermis.shared.webhook_store import Outbox
+from dermis.shared.webhooks import DEAD_PREFIX, PENDING_PREFIX, Delivery, dead_key
+from dermis.standalone import cli
+from tests.unit.worker.test_deliver import NOW, OWNER, URL
+
+CASE = "case_01m82nmrzdescb95c4e8msawzy"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path)
+
+
+def run(store: DiskStore, *words: str) -> Result:
+    return CliRunner().invoke(cli.main, ["webhooks", *words, "--owner", OWNER, "--store", store._root.as_uri()])
+
+
+def hook_of(store: DiskStore) -> str:
+    """Make a webhook and return its id."""
+    created = run(store, "create", URL)
+    assert created.exit_code == 0, created.output
+    assert created.stdout.startswith("whsec_")
+    (row,) = json.loads(run(store, "list", "--json").stdout)
+    assert row["url"] == URL
+    return str(row["id"])
+
+
+def test_a_webhook_is_made_rotated_and_deleted(store: DiskStore) -> None:
+    hook = hook_of(store)
+    assert "secret" not in run(store, "list").output
+    assert run(store, "rotate", hook).stdout.startswith("whsec_")
+    assert run(store, "delete", hook).exit_code == 0
+    assert json.loads(run(store, "list", "--json").stdout) == []
+    assert run(store, "rotate", hook).exit_code != 0
+
+
+def test_dead_letters_are_listed_and_replayed(store: DiskStore) -> None:
+    hook = hook_of(store)
+    (job,) = Outbox(store).put(Outcome(case_id=CASE, finished_at=NOW, kind=OutcomeKind.REJECTION), owner=OWNER)
+    delivery = Delivery.model_validate_json(store.get(job.key))
+    dead = delivery.model_copy(update={"last_fault": "HTTP 500", "tries": 30})
+    store.put_once(dead_key(hook, delivery.event_id), dead.model_dump_json().encode())
+    store.delete(job.key)
+    (row,) = json.loads(run(store, "deliveries", hook, "--status", "dead", "--json").stdout)
+    assert (row["id"], row["case_id"], row["last_fault"]) == (delivery.event_id, CASE, "HTTP 500")
+    assert run(store, "replay", hook, "--dead").exit_code == 0
+    assert not list(store.list(DEAD_PREFIX))
+    assert len(list(store.list(PENDING_PREFIX))) == 1
+
+
+def test_a_private_address_needs_its_network(store: DiskStore) -> None:
+    private = "http://10.1.2.3/hook"
+    assert run(store, "create", private).exit_code != 0
+    assert run(store, "create", private, "--networks", "10.1.0.0/16").exit_code == 0
+    assert run(store, "create", private, "--networks", "ten").exit_code != 0
