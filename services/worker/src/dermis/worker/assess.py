@@ -24,10 +24,11 @@ from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import Verdict
 from dermis.worker.answer import answer
 from dermis.worker.core import phash, prepare
-from dermis.worker.facts import close, get, now, put, put_all, read
+from dermis.worker.facts import close, get, now, put, put_all, put_hint, read
 from dermis.worker.fail import fail
 from dermis.worker.judge import TOO_COSTLY, Image, Original, judge
 from dermis.worker.ports import Ports
+from dermis.worker.shadow import shadow
 from dermis.worker.stages import Stages
 
 _FORMS: tuple[Literal["original", "profile", "prepared"], ...] = ("original", "profile", "prepared")
@@ -40,26 +41,28 @@ def assess(ports: Ports, job: AssessJob, *, redelivered: bool) -> CaseState:
     `DermisError` leaves the case open. One whose images cost too many workers raises `WorkerLost`.
     """
     state = read(ports, job)
-    if state.received is None or state.closed:
+    received = state.received
+    if received is None or state.closed:
         return close(ports, job, state)
     stages = Stages()
-    images, assessed = _look(ports, job, state.received, stages, redelivered=redelivered)
-    outcome = put(
+    images, assessed = _look(ports, job, received, stages, redelivered=redelivered)
+    answered = answer(
         ports,
-        job,
-        "outcome",
-        answer(
-            ports,
-            job.case_id,
-            state.received.self_report,
-            assessed.images,
-            images,
-            stages,
-            keep=partial(_keep_heatmaps, ports, job),
-        ),
+        job.case_id,
+        received.self_report,
+        assessed.images,
+        images,
+        stages,
+        keep=partial(_keep_heatmaps, ports, job),
     )
+    outcome = put(ports, job, "outcome", answered.outcome)
     erased = get(ports, fact_key(job.owner, job.case_id, "erased"), Erased)
-    return close(ports, job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
+    state = close(ports, job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
+    if answered.mark:
+        put_hint(ports, answered.mark)
+    if answered.shadow and not state.erased:
+        shadow(ports, job, answered.shadow, received, images)
+    return state
 
 
 def _look(

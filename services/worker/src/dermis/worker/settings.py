@@ -57,6 +57,11 @@ class WorkerSettings(Settings):
         description="answer people of a skin type for which the model was not measured, with a warning; else abstain",
     )
     serving_deadline_seconds: float = Field(10, gt=0, description="longest wait for a prediction")
+    candidate_deadline_seconds: float = Field(
+        3,
+        gt=0,
+        description="longest wait for a prediction of a canary, after which the current version answers, or a shadow",
+    )
     alive_file: Path | None = Field(
         None, description="a file that is touched every 5 s while jobs are taken, for probes"
     )
