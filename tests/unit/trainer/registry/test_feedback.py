@@ -1,5 +1,6 @@
 """A version on trial is judged by confirmed cases: simulated people, the gate's own code."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,7 @@ from dermis.trainer.registry.feedback import (
     JudgedGroup,
     judge_feedback,
     judge_trials,
+    needed,
     rows,
 )
 from dermis.trainer.registry.gate import Paired, Randomised
@@ -79,13 +81,17 @@ def randomised(n: int, *, lost: float, seed: int) -> FeedbackJudgement:
     return judge_feedback(cases, {"fitzpatrick_self": types}, waived=UNSTATED)
 
 
-def until_concluded(judged: Any, *, lost: float, seed: int, step: int, most: int) -> tuple[int, FeedbackJudgement]:
-    """Look again with every `step` cases more, as a timer does, until the verdict is not that they are too few."""
+DARK_GROUP = "fitzpatrick_self=FST_V_VI"
+
+
+def looked_at(judged: Any, *, lost: float, seed: int, step: int, most: int) -> Iterator[tuple[int, FeedbackJudgement]]:
+    """Yield what is said with every `step` cases more, as a timer looks."""
     for n in range(step, most + 1, step):
-        judgement = judged(n, lost=lost, seed=seed)
-        if judgement.verdict is not FeedbackVerdict.NOT_ENOUGH_CASES:
-            return n, judgement
-    return most, judgement
+        yield n, judged(n, lost=lost, seed=seed)
+
+
+def is_open(verdict: FeedbackVerdict) -> bool:
+    return verdict is FeedbackVerdict.NOT_ENOUGH_CASES
 
 
 @pytest.mark.parametrize(("judged", "step", "most"), [(shadowed, 150, 3_000), (randomised, 1_500, 12_000)])
@@ -93,20 +99,24 @@ def test_ten_points_worse_on_dark_skin_alone_is_refused_within_the_n_that_the_ga
     judged: Any, step: int, most: int
 ) -> None:
     """In 10 of 10 simulated trials; of as many versions that are no worse most pass."""
-    stated, passed = [], 0
+    refusals, passed = [], 0
     for seed in range(10):
-        n, judgement = until_concluded(judged, lost=0.10, seed=seed, step=step, most=most)
-        dark = group_of(judgement, "fitzpatrick_self=FST_V_VI")
-        assert judgement.verdict is FeedbackVerdict.REFUSED, (seed, n, judgement.reasons)
-        assert dark.verdict is FeedbackVerdict.REFUSED, (seed, judgement.reasons)
-        stated.append((n, dark.compared.independent, dark.needed))
-        assert dark.compared.independent <= dark.needed + step / 3
-        _, equal = until_concluded(judged, lost=0.0, seed=seed, step=step, most=most)
-        passed += equal.verdict is FeedbackVerdict.PASSED
+        for n, judgement in looked_at(judged, lost=0.10, seed=seed, step=step, most=most):
+            dark = group_of(judgement, DARK_GROUP)
+            if not is_open(dark.verdict):
+                break
+        assert (judgement.verdict, dark.verdict) == (FeedbackVerdict.REFUSED, FeedbackVerdict.REFUSED), seed
+        stated = needed(dark.compared)
+        assert dark.compared.independent <= stated + step / 3, "no later than at the first look with that many"
+        refusals.append((n, dark.compared.independent, stated))
+        for _, judgement in looked_at(judged, lost=0.0, seed=seed, step=step, most=most):
+            if not is_open(judgement.verdict):
+                break
+        passed += judgement.verdict is FeedbackVerdict.PASSED
     print(
-        f"refused on V-VI after (cases, of them V-VI, stated as needed): {stated}; equal versions passed: {passed}/20"
+        f"REFUSED by V-VI, (cases, of them V-VI, stated as needed): {refusals}; PASSED, of 10 equal versions: {passed}"
     )
-    assert passed >= 10
+    assert passed >= 7
 
 
 def test_few_cases_are_no_verdict_and_say_how_many_it_takes() -> None:

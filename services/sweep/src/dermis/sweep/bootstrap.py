@@ -18,6 +18,7 @@ from dermis.sweep.core.clock import Doubt
 from dermis.sweep.core.decide import CaseAction
 from dermis.sweep.faults import Faults
 from dermis.sweep.look import CaseSweep
+from dermis.sweep.release import ReleaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
 
@@ -34,6 +35,7 @@ class Sweep:
         self._cases = CaseSweep(store, queue, policy, self._faults)
         self._batches = BatchSweep(store, queue, policy, self._faults)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
+        self._release = ReleaseSweep(store, self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 
@@ -86,6 +88,7 @@ class Sweep:
             ("retention", end_retention),
             ("scratch and audit", end_by_the_clock),
             ("marks", mend_marks),
+            ("release", lambda: self._release.look(store_now)),
             ("store", lambda: self._store.tend(reserve_bytes=self._reserve_bytes, busy=self._busy())),
             ("audit", self.audit.flush),
         ]

@@ -157,7 +157,8 @@ def judge_canary(
 def judge_feedback(
     cases: Paired | Randomised, slices: Mapping[str, Sequence[str]], *, waived: Collection[str] = ()
 ) -> FeedbackJudgement:
-    """Return the verdict. REFUSED: a loss that is certain at any n, or one that can't be ruled out at the n needed.
+    """Return the verdict. REFUSED: a loss that is certain at any n, or shown by the mean at the n that is needed, or
+    that twice as many can't rule out.
 
     PASSED: every group has the cases that it needs, or is waived, and none may lose more than the gate lets it.
     """
@@ -194,16 +195,19 @@ def needed(compared: Compared) -> int:
 
 
 def _judged(compared: Compared) -> JudgedGroup:
-    most, enough = needed(compared), FeedbackVerdict.NOT_ENOUGH_CASES
-    if compared.interval is not None:
-        least_loss = -compared.interval[1]
-        if compared.independent >= FEWEST_GROUPS and least_loss > MOST_LOSS:
-            enough = FeedbackVerdict.REFUSED
-        elif compared.independent >= most:
-            worse = compared.name == "overall" and least_loss > 0
-            passed = verdict(compared) is GateVerdict.PASSED and not worse
-            enough = FeedbackVerdict.PASSED if passed else FeedbackVerdict.REFUSED
-    return JudgedGroup(compared=compared, needed=most, verdict=enough)
+    """Judge a group. With the cases needed, a loss that is neither shown nor ruled out waits for as many again."""
+    most = needed(compared)
+    if compared.interval is None or compared.gain is None or compared.independent < FEWEST_GROUPS:
+        return JudgedGroup(compared=compared, needed=most, verdict=FeedbackVerdict.NOT_ENOUGH_CASES)
+    least_loss, enough = -compared.interval[1], compared.independent >= most
+    worse = enough and (-compared.gain > MOST_LOSS or (compared.name == "overall" and least_loss > 0))
+    if least_loss > MOST_LOSS or worse:
+        made = FeedbackVerdict.REFUSED
+    elif enough and verdict(compared) is GateVerdict.PASSED:
+        made = FeedbackVerdict.PASSED
+    else:
+        made = FeedbackVerdict.REFUSED if compared.independent >= 2 * most else FeedbackVerdict.NOT_ENOUGH_CASES
+    return JudgedGroup(compared=compared, needed=2 * most if enough else most, verdict=made)
 
 
 def _nothing() -> tuple[Compared, list[Compared]]:
