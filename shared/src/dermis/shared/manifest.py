@@ -280,6 +280,9 @@ class VersionRef(ManifestModel):
     version: int
 
 
+VersionRole = Literal["current", "canary", "shadow", "previous"]
+
+
 class Canary(ManifestModel):
     """A version that answers `percent` of the cases; `promotion` is the id of the record that began it."""
 
@@ -302,10 +305,15 @@ class Current(ManifestModel):
     canary: Canary | None = None
 
     @property
-    def roles(self) -> dict[VersionRef, str]:
+    def roles(self) -> dict[VersionRef, VersionRole]:
         """Return what each version is that the pointer names; of two roles of one version the first counts."""
         canary = self.canary.ref if self.canary else None
-        names = {"current": self.current, "canary": canary, "shadow": self.shadow, "previous": self.previous}
+        names: dict[VersionRole, VersionRef | None] = {
+            "current": self.current,
+            "canary": canary,
+            "shadow": self.shadow,
+            "previous": self.previous,
+        }
         return {ref: role for role, ref in reversed(names.items()) if ref}
 
 

@@ -248,12 +248,17 @@ class VersionKnowledge(BaseModel):
 
 
 class ModelSummary(BaseModel):
-    """A version of a model; cases are answered with the `current` one."""
+    """A version of a model; cases are answered with the `current` one, a share of them with a canary if there is one."""
 
     name: str
     version: int
     purpose: str
     current: bool
+    role: Literal["current", "canary", "shadow", "previous"] | None = Field(
+        default=None,
+        description="what it does now: a canary answers a share of the cases, a shadow is asked and never shown",
+    )
+    percent: int | None = Field(default=None, description="share of the cases that a canary answers")
     conditions: list[Condition]
     image_size: int
     coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
@@ -315,8 +320,16 @@ class Promotion(BaseModel):
 
     id: str
     at: datetime
-    action: Literal["PROMOTED", "ROLLED_BACK", "REFUSED"]
-    model: str = Field(description="name and version that was to become current")
+    action: Literal[
+        "PROMOTED",
+        "ROLLED_BACK",
+        "REFUSED",
+        "SHADOW_STARTED",
+        "SHADOW_ENDED",
+        "CANARY_STARTED",
+        "CANARY_ENDED",
+    ]
+    model: str = Field(description="name and version that was to become current, a shadow or a canary, or was one")
     over: str | None = Field(description="what was current")
     data: str | None = Field(description="digest of the data set of the evaluation")
     compared_with: str | None
@@ -325,7 +338,9 @@ class Promotion(BaseModel):
     tones: list[ComparedGroup]
     waivers: list[Waived]
     lower_purpose: bool = Field(description="a model of a lower purpose, such as a demo, was let in on purpose")
-    reasons: list[str] = Field(description="why it was refused")
+    reasons: list[str] = Field(description="why it was refused or ended")
+    percent: int | None = Field(default=None, description="share of the cases that a canary answered")
+    by: str = Field(default="operator", description="the part of dermis that did so, where no person asked")
 
 
 class PromotionList(BaseModel):
