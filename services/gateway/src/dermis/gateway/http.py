@@ -248,7 +248,7 @@ class VersionKnowledge(BaseModel):
 
 
 class ModelSummary(BaseModel):
-    """A version of a model; cases are answered with the `current` one, a share of them with a canary if there is one."""
+    """A version of a model; cases are answered with the `current` one, a share of them with a canary."""
 
     name: str
     version: int
