@@ -13,9 +13,10 @@ from dermis.shared.releases import RELEASES, Arm, ReleaseAnswer, mark_key
 from dermis.shared.stores.memory import MemoryStore
 from dermis.sweep import release
 from dermis.sweep.core.release import FEWEST, MOST_FAILURES, difference, rates, wilson
-from dermis.sweep.release import EVERY, ReleaseSweep
+from dermis.sweep.release import ReleaseSweep
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+EVERY = timedelta(minutes=2)
 PROMOTION = new_id("promotion")
 OLD = new_id("promotion")
 CURRENT, TRIED, SHADOW = (VersionRef(name="dermis", version=version) for version in (1, 2, 3))
@@ -40,7 +41,7 @@ def pointer(store: MemoryStore) -> Current:
 def test_a_canary_that_fails_is_ended_with_a_record_of_why_and_the_shadow_goes_on() -> None:
     store = marked(CANARY_FAILED=20, CANARY_ANSWERED=80, CONTROL_ANSWERED=100)
     ended = release.metrics.canaries_ended._value.get()
-    assert ReleaseSweep(store).look(NOW)
+    assert ReleaseSweep(store, EVERY).look(NOW)
     assert pointer(store) == Current(current=CURRENT, shadow=SHADOW)
     (record,) = promotions(store)
     assert (record.action, record.by, record.ref, record.over) == (
@@ -60,7 +61,7 @@ def test_a_canary_that_fails_is_ended_with_a_record_of_why_and_the_shadow_goes_o
 
 def test_a_canary_that_abstains_too_often_is_ended() -> None:
     store = marked(CANARY_ABSTAINED=50, CANARY_ANSWERED=50, CONTROL_ABSTAINED=20, CONTROL_ANSWERED=80)
-    assert ReleaseSweep(store).look(NOW)
+    assert ReleaseSweep(store, EVERY).look(NOW)
     (record,) = promotions(store)
     assert record.reasons[0].startswith("ABSTAINED")
 
@@ -77,20 +78,20 @@ def test_a_canary_that_abstains_too_often_is_ended() -> None:
 )
 def test_few_cases_and_chance_end_nothing_and_marks_stay(counts: dict[str, int]) -> None:
     store = marked(**counts)
-    assert not ReleaseSweep(store).look(NOW)
+    assert not ReleaseSweep(store, EVERY).look(NOW)
     assert (pointer(store), list(promotions(store))) == (POINTER, [])
     assert len(list(store.list(RELEASES))) == sum(counts.values())
 
 
 def test_marks_of_a_canary_that_is_over_are_cleared() -> None:
     store = marked(promotion=OLD, CANARY_FAILED=50, CONTROL_ANSWERED=50)
-    assert not ReleaseSweep(store).look(NOW)
+    assert not ReleaseSweep(store, EVERY).look(NOW)
     assert list(store.list(RELEASES)) == []
 
 
 def test_marks_are_listed_every_two_minutes_only_and_again_once_a_clock_was_set_back() -> None:
     store = marked()
-    sweep = ReleaseSweep(store)
+    sweep = ReleaseSweep(store, EVERY)
     sweep.look(NOW)
     for n in range(100):
         store.put_once(mark_key(PROMOTION, Arm.CANARY, ReleaseAnswer.FAILED, str(n)), b"")
@@ -118,12 +119,12 @@ def test_a_pointer_that_moved_meanwhile_is_left_alone() -> None:
     for key, data in ((key, marked(CANARY_FAILED=50, CONTROL_ANSWERED=50)) for key in ("",)):
         for name in data.list(key):
             store.put_once(name, data.get(name))
-    assert not ReleaseSweep(store).look(NOW)
+    assert not ReleaseSweep(store, EVERY).look(NOW)
     assert pointer(store) == MOVED
 
 
 def test_without_a_model_there_is_nothing_to_end() -> None:
-    assert not ReleaseSweep(MemoryStore()).look(NOW)
+    assert not ReleaseSweep(MemoryStore(), EVERY).look(NOW)
 
 
 def test_intervals_are_newcombes() -> None:

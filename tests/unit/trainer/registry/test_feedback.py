@@ -117,7 +117,8 @@ def test_ten_points_worse_on_dark_skin_alone_is_refused_within_the_n_that_the_ga
                 break
         passed += judgement.verdict is FeedbackVerdict.PASSED
     print(
-        f"REFUSED by V-VI, (cases, of them V-VI, stated as needed): {refusals}; PASSED, of {trials} equal versions: {passed}"
+        f"REFUSED by V-VI, (cases, of them V-VI, stated as needed): {refusals}; "
+        f"PASSED, of {trials} equal versions: {passed}"
     )
     assert passed >= least
 

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dermis.shared.audit import Audit
 from dermis.shared.batches import OPEN_BATCHES
@@ -35,7 +35,7 @@ class Sweep:
         self._cases = CaseSweep(store, queue, policy, self._faults)
         self._batches = BatchSweep(store, queue, policy, self._faults)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
-        self._release = ReleaseSweep(store, self._faults)
+        self._release = ReleaseSweep(store, timedelta(seconds=settings.canary_interval_seconds), self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 

@@ -15,21 +15,19 @@ from dermis.sweep import metrics
 from dermis.sweep.core.release import Rate, rates
 from dermis.sweep.faults import Faults
 
-EVERY = timedelta(minutes=2)
-"""Between two looks at the marks, whose list grows with the canary's cases."""
-
 
 class ReleaseSweep:
-    """Looks at the canary's marks; remembers when it did."""
+    """Looks at the canary's marks, whose list grows with its cases; remembers when it did."""
 
-    def __init__(self, store: BlobStore, faults: Faults | None = None) -> None:
+    def __init__(self, store: BlobStore, every: timedelta, faults: Faults | None = None) -> None:
+        self._every = every
         self._store = store
         self._faults = faults or Faults()
         self._looked: datetime | None = None
 
     def look(self, now: datetime) -> bool:
         """Look once if it is time; return whether a canary was ended."""
-        if self._looked and timedelta(0) <= now - self._looked < EVERY:
+        if self._looked and timedelta(0) <= now - self._looked < self._every:
             return False
         self._looked = now
         try:
