@@ -101,7 +101,7 @@ screenshots: .venv/.dev ## make the README's pictures of the page, of generated 
 
 PROJECT = dermis-test
 COMPOSE = DERMIS_PORT=0 docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml
-.PHONY: test-compose test-compose-gcs test-compose-faults test-compose-trainer
+.PHONY: test-compose test-compose-gcs test-compose-tls test-compose-faults test-compose-trainer
 test-compose: .venv/.dev ## build the images, bring Compose up with the twin, put real cases through, press on its edge, take it down
 	trap '$(COMPOSE) down -v -t 5' EXIT; \
 	$(COMPOSE) build -q; \
@@ -119,6 +119,14 @@ test-compose-gcs: .venv/.dev ## the same with the store in a bucket (an emulator
 	DERMIS_TEST_URL=http://$$($(GCS) port gateway 8080) \
 	DERMIS_TEST_READ_STORE="docker compose -p $(PROJECT) exec -T gcs tar -C /data/dermis/dev -cf - ." \
 	.venv/bin/pytest tests/e2e/test_walk.py || { $(GCS) logs --tail 40; exit 1; }
+
+TLS = DERMIS_TLS_PORT=$(or $(TLS_PORT),18443) docker compose -p $(PROJECT) -f docker-compose.yml -f compose.twin.yaml -f compose.tls.yaml
+test-compose-tls: .venv/.dev ## the page for people behind Caddy's TLS: sessions, a case, its events, what is private (TLS_PORT=18443)
+	trap '$(TLS) down -v -t 5' EXIT; \
+	$(TLS) build -q; \
+	$(TLS) up -d --wait tls worker sweep || { $(TLS) logs --tail 40; exit 1; }; \
+	ca=$$(mktemp); $(TLS) exec -T tls cat /data/caddy/pki/authorities/local/root.crt > $$ca; \
+	.venv/bin/python -m tests.system.compose_tls --port $(or $(TLS_PORT),18443) --ca $$ca || { $(TLS) logs --tail 40; exit 1; }
 
 test-compose-faults: .venv/.dev ## the same with two workers, while each part is killed and Redis is cut off (CASES=10 for each fault)
 	docker compose -f docker-compose.yml -f compose.twin.yaml build -q
@@ -148,7 +156,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load kill-training
+.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace erase-load recover kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -211,6 +219,9 @@ fairness: .venv/.dev ## one key sends the costliest images as fast as it may: ho
 
 erase-load: .venv/.dev ## erase cases at any moment of their way, then search store, Redis and logs for them (CASES=60)
 	.venv/bin/python -m tests.system.erase --cases $(or $(CASES),60)
+
+recover: .venv/.dev ## back up under load, destroy everything, restore: every case has its one outcome, erased ones are gone (CASES=200, ARGS="--write docs/how-to/backup.md")
+	.venv/bin/python -m tests.system.recover --cases $(or $(CASES),200) $(ARGS)
 
 promote-load: .venv/.dev ## promote and roll back while cases come: none may fail or mix two vocabularies (ROUNDS=10)
 	.venv/bin/python -m tests.system.promote --rounds $(or $(ROUNDS),10)

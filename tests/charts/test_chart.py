@@ -86,6 +86,8 @@ ARROWS = {
     ("sweep", "redis", 6379),
     ("trainer", "redis", 6379),
     ("worker", "redis", 6379),
+    ("sweep", "metadata", 50051),
+    ("sweep", "serving", 8500),
     ("worker", "metadata", 50051),
     ("worker", "serving", 8500),
 }
@@ -604,6 +606,17 @@ def test_alerts_and_dashboard_come_with_the_chart(rendered: Callable[..., Render
     assert jobs == {f"dermis-{part}" for part in ("gateway", "worker", "metadata", "serving", "sweep")}, (
         "the alert DermisPartDown looks for these"
     )
+
+
+def test_alerts_and_dashboard_lead_to_the_runbooks_where_they_are_published(rendered: Callable[..., Render]) -> None:
+    base = "https://docs.example.org/runbooks"
+    render = rendered("default", {"monitoring": {"rules": True, "dashboard": True, "runbookBaseUrl": f"{base}/"}})
+    groups = render.one("PrometheusRule", "alerts")["spec"]["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    assert [rule["annotations"]["runbook_url"] for rule in alerts] == [f"{base}/{rule['alert']}/" for rule in alerts]
+    board = render.one("ConfigMap", "dashboard")["data"]["dermis.json"]
+    assert f'"url": "{base}/DermisErrors/"' in board
+    assert "docs/runbooks/Dermis" not in board
 
 
 def cores(render: Render, *, but: str = "") -> float:

@@ -58,7 +58,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, **settings: str) -> Iterator[System]:
+def running(folder: Path, *, ends: int = 0, **settings: str) -> Iterator[System]:
+    """Run a gateway that ends with `ends`."""
     port, redis_port = free_port(), free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
     environment |= {
@@ -79,7 +80,7 @@ def running(folder: Path, **settings: str) -> Iterator[System]:
             yield System(http, DiskStore(folder), process, redis_port)
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(30) == ends
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left processes in /proc"),
     pytest.mark.timeout(400),
 ]
-IMAGE = sorted(demo.CASE.glob("*.jpg"))[0]
+IMAGE = min(demo.CASE.glob("*.jpg"))
 UNJUDGED = ("--waive", "evaluation", "--reason", "a trial of the demo's own bundle")
 
 
@@ -84,7 +84,6 @@ def test_a_canary_answers_its_share_of_the_cases_and_is_judged(up: Up) -> None:
     (trial,) = judged(up)
     assert (trial["role"], trial["verdict"]) == ("canary", "NOT_ENOUGH_CASES")
     assert int(trial["groups"][0]["cases"]) == 20
-    assert 'version="dermis/2"' in "".join(up.lines) or read_current(up.store).canary is not None
     print(promote(up, "--end-canary"))
     assert read_current(up.store).canary is None
 

@@ -199,8 +199,28 @@ def test_the_doctor_and_config_find_what_runs(up: Up) -> None:
     result = dermis("doctor", state=up.state)
     assert result.returncode == 0, result.stdout
     assert f"runs and is ready at {up.url}" in result.stdout
-    shown = {row["name"]: row for row in json.loads(dermis("config", "--json", state=up.state).stdout)}
+    result = dermis("config", "--json", state=up.state, DERMIS_SERVING_ADDRESS="elsewhere:1")
+    shown = {row["name"]: row for row in json.loads(result.stdout)}
     assert shown["DERMIS_BROKER_URL"]["source"] == "dermis up"
+    assert shown["DERMIS_GATEWAY_PORT"]["value"] == up.url.rpartition(":")[2]
+    assert shown["DERMIS_SERVING_ADDRESS"]["value"].startswith("127.0.0.1:")
+    assert f"answers at {up.url}" in result.stderr
+    assert "not in use there, though this shell sets it: DERMIS_SERVING_ADDRESS" in result.stderr
+
+
+def test_the_status_of_what_runs_is_read_where_it_runs(up: Up) -> None:
+    result = dermis("status", "--json", state=up.state)
+    status = json.loads(result.stdout)
+    assert (result.returncode, status["faults"]) == (0, []), result.stdout
+    assert {part["name"]: part["ok"] for part in status["parts"]} == {
+        "gateway": True,
+        "worker": True,
+        "metadata": True,
+        "serving": True,
+    }
+    assert status["current_model"].startswith("dermis/")
+    away = dermis("status", "--url", "http://127.0.0.1:9", state=up.state)
+    assert (away.returncode, "gateway does not answer" in away.stdout) == (1, True)
 
 
 def test_a_second_dermis_in_the_same_folder_is_refused(up: Up) -> None:

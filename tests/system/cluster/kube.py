@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "helm/dermis"
 NAME_LABEL = "kubernetes.io/metadata.name"
+TRAININGS = "app.kubernetes.io/instance=dermis,app.kubernetes.io/component=trainer"
 """What a cluster since 1.21 writes on each namespace by itself."""
 
 
@@ -85,12 +86,15 @@ class Release:
         self.kubectl("apply", "-f", "-", text=self.manifests[-1])
 
     def uninstall(self) -> None:
-        if not self.filter:
+        """Uninstall, and wait until the pods are gone; those of trainings that were made by hand stay."""
+        if self.filter:
+            kept = "helm.sh/resource-policy: keep"
+            parts = [each for each in self.manifests[-1].split("\n---\n") if kept not in each]
+            self.kubectl("delete", "--ignore-not-found", "-f", "-", text="\n---\n".join(parts))
+        else:
             self._helm("uninstall", "dermis")
-            return
-        kept = "helm.sh/resource-policy: keep"
-        parts = [each for each in self.manifests[-1].split("\n---\n") if kept not in each]
-        self.kubectl("delete", "--ignore-not-found", "-f", "-", text="\n---\n".join(parts))
+        label = "app.kubernetes.io/instance=dermis,app.kubernetes.io/component!=trainer"
+        self.kubectl("wait", "--for=delete", "pod", "-l", label, "--timeout=90s")
 
     def _helm(self, verb: str, *words: str) -> str:
         return run(["helm", "--namespace", self.namespace, verb, *words])
@@ -170,9 +174,12 @@ class Release:
         """Put what `copy_store` copied into the store, beside what is there."""
         command = ["kubectl", "-n", self.namespace, "exec", "-i", "deployment/dermis-gateway", "--"]
         with tempfile.TemporaryFile() as archive:
-            subprocess.run(["tar", "-C", str(folder), "-cf", "-", "."], stdout=archive, check=True)
+            # Files alone: the folders that stand already belong to whoever made them.
+            pack = "find . -type f -print0 | tar --null --files-from=- -cf -"
+            subprocess.run(["sh", "-c", pack], cwd=folder, stdout=archive, check=True)
             archive.seek(0)
-            subprocess.run([*command, "tar", "-C", "/store", "-xf", "-"], stdin=archive, check=True, timeout=300)
+            extract = ("tar", "-C", "/store", "-mxf", "-")
+            subprocess.run([*command, *extract], stdin=archive, check=True, timeout=300)
 
 
 def chosen_filter() -> str:

@@ -12,7 +12,7 @@ from dermis.shared.stores.disk import DiskStore
 from tests.system import verify
 from tests.system.cluster import training
 from tests.system.cluster.clients import ClientPods, RunningLoad
-from tests.system.cluster.kube import NAME_LABEL, Release, kubectl, make_namespace, node_images
+from tests.system.cluster.kube import NAME_LABEL, TRAININGS, Release, kubectl, make_namespace, node_images
 from tests.system.cluster.picture import Roll, draw, roll_of
 
 IMAGES = ("gateway", "worker", "metadata", "serving", "sweep", "standalone", "trainer")
@@ -231,8 +231,8 @@ def restore(day: Day) -> str:
         copied = time.monotonic() - begun
         day.bad += verify.wrong_cases(DiskStore(Path(folder)), day.accepted, [], owner=day.owner)
         release.uninstall()
-        release.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/instance=dermis", "--timeout=90s")
         claims = release.kubectl("get", "pvc", "-o", "name").split()
+        release.kubectl("delete", "jobs", "-l", TRAININGS)  # a claim stays while a pod names it, one that ended too
         release.kubectl("delete", "pvc", *(name.rpartition("/")[2] for name in claims))
         release.install()
         release.wait_rolled("statefulset/dermis-redis", *release.parts())
@@ -248,17 +248,18 @@ def restore(day: Day) -> str:
 
 
 def uninstall(day: Day) -> str:
-    """Uninstall: the store's claim stays, nothing else."""
+    """Uninstall: the store's claim stays, and the trainings that were made by hand; nothing else."""
     day.release.uninstall()
-    day.release.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/instance=dermis", "--timeout=90s")
     label = "app.kubernetes.io/instance=dermis"
-    kinds = "deployments,statefulsets,services,pods,jobs,configmaps,networkpolicies,serviceaccounts"
+    kinds = "deployments,statefulsets,services,pods,jobs,cronjobs,configmaps,networkpolicies,serviceaccounts"
     left = day.release.kubectl("get", kinds, "-l", label, "-o", "name").split()
+    trainings = day.release.kubectl("get", "pods,jobs", "-l", TRAININGS, "-o", "name").split()
     claims = day.release.kubectl("get", "pvc", "-o", "name").split()
-    day.bad += [f"uninstall: {name} is left" for name in left]
+    day.bad += [f"uninstall: {name} is left" for name in left if name not in trainings]
     if "persistentvolumeclaim/dermis-store" not in claims:
         day.bad.append("uninstall: the store's claim is gone, with all cases")
-    return f"left: {', '.join(claims)}"
+    jobs = [name for name in trainings if name.startswith("job")]
+    return f"left: {', '.join(claims + jobs)}"
 
 
 STAGES: dict[str, Callable[[Day], str]] = {

@@ -35,9 +35,9 @@ from dermis.shared.case import (
     image_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import new_id
+from dermis.shared.ids import new_id, new_secret_id
 from dermis.shared.manifest import VersionRef
-from dermis.shared.uploads import UPLOADS_PREFIX, upload_key
+from dermis.shared.uploads import UPLOADS_PREFIX, UploadedImage, upload_key
 from dermis.standalone import demo
 from tests.unit.gateway.conftest import ALL, HEATMAP, MODEL, NOW, new_key
 
@@ -48,7 +48,7 @@ OPERATIONS = [
     for method, operation in operations.items()
 ]
 GUARDED = [(method, path) for method, path, operation in OPERATIONS if "security" in operation]
-OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")}
+OPEN = {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics"), ("OPTIONS", "/v1/uploads")}
 READS = ("GET", "HEAD")
 PREFLIGHT = {
     "Origin": "https://app.example",
@@ -57,7 +57,8 @@ PREFLIGHT = {
 }
 ROW = "A row of somebody"
 SHARE = "share_01k9x4q7e8f3rtw5m2c6b0dvza"
-UPLOAD = "upload_01k9x4q7e8f3rtw5m2c6b0dvza"
+UPLOAD = new_secret_id("upload")
+"""Kept for an hour from now on."""
 JUDGED = b'{"verdict":"USABLE","reasons":[],"advice":[],"measures":null,"policy":"1"}'
 SOURCE = "gs://source"
 
@@ -72,6 +73,14 @@ def keyed(gateway: Any) -> Any:
     return gateway
 
 
+def keep_upload(store: Any, owner: str, jpeg: bytes) -> None:
+    """Put the upload UPLOAD, judged."""
+    fact = UploadedImage(upload_id=UPLOAD, content_type="image/jpeg", width=9, height=9, sent_sha256="00")
+    store.put_once(upload_key(owner, UPLOAD, "original"), jpeg)
+    store.put_once(upload_key(owner, UPLOAD, "uploaded.json"), fact.model_dump_json().encode())
+    store.put_once(upload_key(owner, UPLOAD, "quality.json"), JUDGED)
+
+
 def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
     """Return owner, id and header of a case with all its facts."""
     owner, header = new_key(gateway, *ALL, Scope.ADMIN)
@@ -80,7 +89,7 @@ def whole_case(gateway: Any, jpeg: bytes) -> tuple[str, str, dict[str, str]]:
     for name, fact in (("assessed", Assessed(case_id=case_id, assessed_at=NOW, images=())), ("outcome", outcome)):
         gateway.store.put_once(fact_key(owner, case_id, name), fact.model_dump_json().encode())  # type: ignore[arg-type]
     gateway.store.put_once(image_key(owner, case_id, 1, "prepared"), jpeg)
-    gateway.store.put_once(upload_key(owner, UPLOAD, "original"), jpeg)
+    keep_upload(gateway.store, owner, jpeg)
     gateway.store.put_once(heatmap_key(owner, case_id, HEATMAP, MODEL), b"heatmap")
     return owner, case_id, header
 
@@ -95,9 +104,9 @@ def whole_batch(gateway: Any, owner: str) -> str:
     return batch_id
 
 
-def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza") -> str:
+def fill(path: str, case_id: str, batch_id: str = "batch_01k9x4q7e8f3rtw5m2c6b0dvza", upload_id: str = UPLOAD) -> str:
     """Return a path with its parameters; a KeyError here asks whoever added a route what belongs in it."""
-    ids = {"case_id": case_id, "batch_id": batch_id, "upload_id": UPLOAD, "share_id": SHARE}
+    ids = {"case_id": case_id, "batch_id": batch_id, "upload_id": upload_id, "share_id": SHARE}
     return path.format_map({**ids, "n": 1, "version": 1})
 
 
@@ -111,6 +120,10 @@ def body_of(method: str, path: str, jpeg: bytes) -> dict[str, Any]:
         ("POST", "/v1/cases/{case_id}/shares"): {"json": {}},
         ("POST", "/v1/images:assess"): {"files": {"image": jpeg}},
         ("POST", "/v1/uploads"): {"content": jpeg, "headers": {"Content-Type": "image/jpeg"}},
+        ("PATCH", "/v1/uploads/{upload_id}"): {
+            "content": jpeg,
+            "headers": {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"},
+        },
         ("POST", "/v1/batches"): {
             "params": {"url": SOURCE},
             "content": b"images\na.jpg\n",
@@ -125,6 +138,8 @@ def scope_of(method: str, path: str) -> Scope:
         return Scope.ADMIN
     if path.startswith(("/v1/models", "/v1/conditions", "/v1/promotions")):
         return Scope.MODELS_READ
+    if path.startswith("/v1/uploads") or (method, path) == ("POST", "/v1/cases"):
+        return Scope.CASES_CREATE
     reads = method in READS and not path.endswith("/shares")
     return Scope.CASES_READ if reads else Scope.CASES_WRITE
 
@@ -173,7 +188,8 @@ def test_a_key_without_the_scope_is_refused(keyed: Any, jpeg: bytes, method: str
     ((needed,),) = (requirement["api_key"] for requirement in DESCRIBED["paths"][path][method.lower()]["security"])
     owner, case_id, _ = whole_case(keyed, jpeg)
     before = keyed.keys
-    _, other = new_key(keyed, *(scope for scope in ALL if scope != needed), owner=owner)
+    lacking = {needed, Scope.CASES_WRITE} if needed == Scope.CASES_CREATE else {needed}
+    _, other = new_key(keyed, *(scope for scope in ALL if scope not in lacking), owner=owner)
     response = keyed.call(method, fill(path, case_id), headers=other)
     assert (response.status_code, response.json()["reason"]) == (403, "SCOPE")
     assert (
@@ -209,10 +225,10 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
     response = call({**other, "Idempotency-Key": "k", "If-None-Match": "*"}, case_id, batch_id)
     if keyless and scope_of(method, path) == Scope.ADMIN:
         assert (response.status_code, response.json()["reason"]) == (403, "SCOPE")
-    elif "{case_id}" in path or "{batch_id}" in path:
-        never = call(other, *(unknown := (new_id("case"), new_id("batch"))))
+    elif "{case_id}" in path or "{batch_id}" in path or ("{upload_id}" in path and method != "DELETE"):
+        never = call(other, *(unknown := (new_id("case"), new_id("batch"), new_id("upload"))))
         assert response.status_code == never.status_code == 404
-        assert _shape(response, case_id, batch_id) == _shape(
+        assert _shape(response, case_id, batch_id, UPLOAD) == _shape(
             never, *unknown
         )  # nothing tells that there is such a case or batch
     else:
@@ -227,6 +243,8 @@ def test_a_key_and_a_call_without_one_see_nothing_of_another_keys_case_or_batch(
         assert mine.is_success
         signs = {"/v1/cases": case_id, "/v1/batches": ROW if path.endswith("/results") else batch_id}
         shown = [sign for start, sign in signs.items() if path.startswith(start)]
+        if path.startswith("/v1/uploads"):
+            shown = [UPLOAD]
         whole = (b"heatmap", jpeg, b'{"shares":[]}')
         assert all(sign in mine.text for sign in shown) or mine.content in whole
 

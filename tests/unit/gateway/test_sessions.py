@@ -9,9 +9,8 @@ import pytest
 from dermis.gateway.sessions import session_owner
 from dermis.shared.case import case_key
 from dermis.shared.ids import is_id, new_id
-from dermis.shared.uploads import upload_key
 from tests.unit.gateway.conftest import Browser, visiting
-from tests.unit.gateway.test_auth import GUARDED, SHARE, UPLOAD, body_of, fill, scope_of
+from tests.unit.gateway.test_auth import GUARDED, SHARE, body_of, fill, keep_upload, scope_of
 
 OF_CASES = [(method, path) for method, path in GUARDED if path.startswith(("/v1/cases", "/v1/uploads"))]
 
@@ -84,7 +83,7 @@ class TestOwnership:
     ) -> None:
         mine, other = visiting(offered), visiting(offered)
         case_id = mine.case(jpeg)
-        offered.store.put_once(upload_key(mine.owner, UPLOAD, "original"), jpeg)
+        keep_upload(offered.store, mine.owner, jpeg)
         share_id = mine.call("POST", f"/v1/cases/{case_id}/shares", json={}).json()["id"]
         folders = (f"{case_key(mine.owner, case_id)}/", f"uploads/{mine.owner}/")
         before = [key for folder in folders for key in offered.store.list(folder)]

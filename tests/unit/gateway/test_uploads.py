@@ -42,7 +42,7 @@ def problem(response: httpx.Response) -> tuple[int, str, str]:
 
 
 def images_in(gateway: Any) -> list[str]:
-    return [key for key in gateway.keys if key.startswith("uploads/") and not key.endswith("uploaded.json")]
+    return [key for key in gateway.keys if key.startswith("uploads/") and not key.endswith(".json")]
 
 
 class TestSending:
@@ -59,6 +59,7 @@ class TestSending:
         assert datetime.fromisoformat(body["expires_at"]) == made_at(body["id"]) + timedelta(hours=1)
         assert gateway.keys == [
             upload_key("public", body["id"], "original"),
+            upload_key("public", body["id"], "quality.json"),
             upload_key("public", body["id"], "uploaded.json"),
         ]
         assert not any(b"SECRET" in gateway.store.get(key) for key in gateway.keys)

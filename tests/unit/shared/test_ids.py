@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from typeid import TypeID
 from uuid_utils import UUID
 
-from dermis.shared.ids import after_ids, first_id, is_id, made_at, new_id
+from dermis.shared.ids import after_ids, first_id, is_id, made_at, new_id, new_secret_id
 
 
 def test_ids_are_typed_unique_and_in_order_of_time() -> None:
@@ -15,6 +15,20 @@ def test_ids_are_typed_unique_and_in_order_of_time() -> None:
     assert len(set(ids)) == len(ids)
     assert ids == sorted(ids)
     assert new_id("batch").startswith("batch_")
+
+
+def test_all_of_a_secret_id_but_its_time_is_random() -> None:
+    ids = [new_secret_id("upload") for _ in range(2000)]
+    assert all(is_id("upload", each) for each in ids)
+    assert all(abs(made_at(each) - datetime.now(UTC)) < timedelta(minutes=1) for each in ids)
+    numbers = [TypeID.from_string(each).uuid.int for each in ids]
+    assert {number >> 76 & 0xF for number in numbers} == {7}
+    assert {number >> 62 & 0x3 for number in numbers} == {2}
+    free = [bit for bit in range(76) if bit not in (62, 63)]
+    for bit in free:
+        assert 800 < sum(number >> bit & 1 for number in numbers) < 1200, bit
+    stems = [number >> 32 & (1 << 44) - 1 for number in numbers]
+    assert len(set(stems)) == len(stems), "of one millisecond, too"
 
 
 def test_an_id_of_another_kind_is_none_of_this_kind() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.shared.audit import records_of
 from dermis.shared.case import Consent, fact_key
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.ids import first_id, new_id
+from dermis.shared.references import reference_key
 from dermis.shared.stores.disk import DiskStore
 from dermis.standalone import cli
 
@@ -53,6 +55,9 @@ def test_the_cases_of_all_owners_come_in_one_order(tmp_path: Path, ids: list[str
     assert listed(tmp_path, "--owner", "public") == [ids[1], ids[4]]
     assert listed(tmp_path, "--status", "FAILED") == [ids[1]]
     assert listed(tmp_path, "--from", "2026-01-01T02:00:00", "--before", "2026-01-01T04:00:00") == ids[2:4]
+    DiskStore(tmp_path / "store").put_once(reference_key("public", "visit-7", ids[4]), b"{}")
+    assert listed(tmp_path, "--reference", "visit-7") == [ids[4]]
+    assert listed(tmp_path, "--reference", "visit-8") == []
     result = cases(tmp_path, "list", "--limit", "1")
     assert result.stdout == f"2026-01-01T00:00:00+00:00  RECEIVED  {ids[0]}  key_a\n"
     assert result.stderr == "1 cases\n"
@@ -68,7 +73,7 @@ def test_one_case_is_shown_with_its_facts_and_the_audit_says_so(
         "status": "FAILED",
         "facts": {"failed/1.json": {}, "received.json": {"self_report": {}}},
     }
-    (audit,) = (json.loads(store.get(key)) for key in store.list("audit/"))
+    (audit,) = (record for key in store.list("audit/") for record in records_of(store.get(key)))
     assert (audit["act"], audit["by"], audit["case_id"]) == ("READ", "operator", ids[1])
 
 
@@ -87,7 +92,7 @@ def test_cases_are_erased_by_id_or_by_owner(tmp_path: Path, store: DiskStore, id
     kept = [key for key in store.list("cases/") if any(ids[n] in key for n in (0, 1, 4))]
     assert all(key.endswith("erased.json") for key in kept)
     assert len(kept) == 3
-    erased = [json.loads(line) for key in store.list("audit/") for line in store.get(key).splitlines()]
+    erased = [record for key in store.list("audit/") for record in records_of(store.get(key))]
     assert sorted(each["case_id"] for each in erased if each["act"] == "ERASE") == sorted([ids[0], ids[1], ids[4]])
     assert json.loads(cases(tmp_path, "show", ids[1]).stdout)["status"] == "ERASED"
     assert cases(tmp_path, "erase", ids[1], "--yes").exit_code == 0

@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from dermis.shared.stores.disk import DiskStore
-from dermis.standalone import doctor
+from dermis.standalone import system
 from dermis.standalone.cli import main
-from dermis.standalone.doctor import Finding, Level, examine
+from dermis.standalone.doctor import examine
+from dermis.standalone.finding import Finding, Level
 from dermis.standalone.state import Running, hold
 
 ENOUGH = SimpleNamespace(free=10**12)
@@ -111,11 +112,12 @@ def test_a_running_dermis_is_asked_whether_it_is_ready(
 ) -> None:
     asked = []
 
-    def answers_ok(*where: object) -> Callable[[], bool]:
+    def answers_ok(*where: object, tls: bool) -> Callable[[], bool]:
+        assert not tls
         asked.append(where)
         return lambda: ready
 
-    monkeypatch.setattr(doctor, "answers_ok", answers_ok)
+    monkeypatch.setattr(system, "answers_ok", answers_ok)
     with hold(tmp_path / "state", Running(pid=7, url="http://127.0.0.1:9", broker_url="nonsense")):
         result = findings(tmp_path)["gateway"]
     assert (result.level, "process 7" in result.text) == (level, True)
@@ -126,7 +128,7 @@ def test_the_exit_code_says_whether_anything_failed(tmp_path: Path, monkeypatch:
     for level, code in ((Level.OK, 0), (Level.WARN, 0), (Level.FAIL, 1)):
         monkeypatch.setattr(
             "dermis.standalone.commands.doctor.examine",
-            lambda _, level=level: [Finding(level=level, about="x", text="t", remedy="do it")],
+            lambda _, _url, level=level: [Finding(level=level, about="x", text="t", remedy="do it")],
         )
         result = CliRunner().invoke(main, ["doctor", "--state", str(tmp_path)])
         assert result.exit_code == code

@@ -1,12 +1,12 @@
 """`dermis export`"""
 
-import json
 import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from dermis.shared.audit import records_of
 from dermis.shared.ids import new_id
 from dermis.shared.stores.disk import DiskStore
 from dermis.standalone import cli
@@ -37,7 +37,7 @@ def test_all_of_a_case_and_nothing_else_is_given_out_and_the_audit_says_so(tmp_p
         assert {name: archive.read(name) for name in archive.namelist()} == FILES
     assert out.stat().st_mode & 0o777 == 0o600
     (audit,) = store.list("audit/")
-    record = json.loads(store.get(audit))
+    (record,) = records_of(store.get(audit))
     assert (record["act"], record["by"], record["case_id"]) == ("EXPORT", "operator", CASE)
     assert export(tmp_path, "--case", CASE, "--out", str(out)).exit_code == 2
 

@@ -52,6 +52,17 @@ def test_scopes_are_chosen_and_a_key_replaces_another(tmp_path: Path, store: Dis
     assert keys(tmp_path, "create", "--name", "d", "--scope", "everything").exit_code == 2
 
 
+def test_a_publishable_key_creates_alone(tmp_path: Path, store: DiskStore) -> None:
+    key_id = keys(tmp_path, "create", "--name", "phones", "--publishable").stdout.partition(".")[0]
+    key = read_key(store, key_id)
+    assert key is not None
+    assert key.scopes == ("cases:create",)
+    assert key.rights == {"cases:create"}
+    both = keys(tmp_path, "create", "--name", "phones", "--publishable", "--scope", "admin")
+    assert both.exit_code != 0
+    assert "one or the other" in both.output
+
+
 def test_a_key_is_revoked_for_good_and_stays_in_the_list(tmp_path: Path) -> None:
     key_id = keys(tmp_path, "create", "--name", "a").stdout.partition(".")[0]
     for _ in range(2):

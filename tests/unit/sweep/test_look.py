@@ -305,6 +305,14 @@ def test_a_clients_record_goes_with_its_case_that_was_never_stored(bench: Bench,
     assert bench.keys == ({record} if stays else set())
 
 
+def test_the_index_of_a_clients_reference_goes_with_its_case_that_was_never_stored(bench: Bench) -> None:
+    reference = "references/public/hash/c"
+    bench.put(open_key("c"), marker(900).model_copy(update={"reference": reference}))
+    bench.store.put_once(reference, b"{}")
+    bench.look()
+    assert bench.keys == set()
+
+
 def test_a_case_is_sent_again_in_the_line_that_it_was_in(bench: Bench) -> None:
     bench.put(open_key("c"), marker().model_copy(update={"line": "public:0123"}))
     bench.put(fact_key(OWNER, "c", "received"), received())

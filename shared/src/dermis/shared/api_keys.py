@@ -16,8 +16,13 @@ KEYS_PREFIX = "keys/"
 
 
 class Scope(StrEnum):
-    """What a key may do; ADMIN may do everything, with its own cases only."""
+    """What a key may do; ADMIN may do everything, with its own cases only, and CASES_WRITE holds CASES_CREATE.
 
+    A key with CASES_CREATE alone may upload images and submit cases, and read none: it may lie in an app that anyone
+    can take apart.
+    """
+
+    CASES_CREATE = "cases:create"
     CASES_WRITE = "cases:write"
     CASES_READ = "cases:read"
     MODELS_READ = "models:read"
@@ -39,8 +44,10 @@ class ApiKey(Fact):
 
     @property
     def rights(self) -> frozenset[str]:
-        """The scopes that the key has, those that ADMIN stands for too."""
-        return frozenset(Scope if Scope.ADMIN in self.scopes else self.scopes)
+        """The scopes that the key has, those that it stands for too."""
+        if Scope.ADMIN in self.scopes:
+            return frozenset(Scope)
+        return frozenset(self.scopes) | ({Scope.CASES_CREATE} if Scope.CASES_WRITE in self.scopes else frozenset())
 
 
 class Revoked(Fact):

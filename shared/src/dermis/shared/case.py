@@ -62,6 +62,7 @@ class Received(Fact):
     images: Annotated[tuple[ReceivedImage, ...], Field(max_length=MAX_IMAGES)]
     self_report: SelfReport
     consent: Consent = Consent.ASSESS_ONLY
+    client_reference: str | None = None
 
 
 class AssessedImage(Fact):
@@ -293,6 +294,8 @@ class OpenCase(Fact):
     attempt: int = 1
     record: str | None = None
     """Key of a client's idempotency record, which goes with a case that is never wholly stored."""
+    reference: str | None = None
+    """Key of the index object by which the case is found by its client's reference, likewise."""
     line: str = ""
     """Whose turn the case takes, where that is not its owner's."""
 

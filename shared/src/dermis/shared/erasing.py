@@ -3,27 +3,32 @@
 Every part that erases calls it. Retention marks say when a case's time ends.
 """
 
+import json
 from contextlib import suppress
 from datetime import datetime
 
 from pydantic import BaseModel, ValidationError
 
 from dermis.shared.batches import BatchErased, batch_erased_key, batch_key, open_batch_key
-from dermis.shared.case import Consent, Erased, Fact, OpenCase, case_key, fact_key, open_key
+from dermis.shared.case import Consent, Erased, Fact, OpenCase, Received, case_key, fact_key, open_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.references import reference_key
 
-RETAINED_BATCHES = "retention/batches/"
+RETENTION_PREFIX = "retention/"
+RETAINED_BATCHES = f"{RETENTION_PREFIX}batches/"
 """A mark for each batch, put with it, as for a case."""
 
 
 class RetentionMark(Fact):
     """`retention/<consent>/<case id>`.
 
-    It is put with the case, so that who ends its time lists what is oldest and nothing else.
+    It is put with the case, so that who ends its time lists what is oldest and nothing else. `first_put_at`: when that
+    was, where the mark is a copy, as of a restored case, whose time goes on.
     """
 
     owner: str
+    first_put_at: datetime | None = None
 
 
 class IdempotencyRecord(BaseModel):
@@ -40,11 +45,33 @@ class IdempotencyLink(Fact):
 
 
 def retention_prefix(consent: Consent) -> str:
-    return f"retention/{consent}/"
+    return f"{RETENTION_PREFIX}{consent}/"
 
 
 def retention_key(consent: Consent, case_id: str) -> str:
     return f"{retention_prefix(consent)}{case_id}"
+
+
+def first_put(store: BlobStore, key: str) -> datetime:
+    """Return when the mark of a case or batch was first put, whatever copies were made of it since."""
+    written_at = store.written_at(key)
+    try:
+        mark = json.loads(store.get(key))
+        return min(written_at, datetime.fromisoformat(mark["first_put_at"]))
+    except (ValueError, KeyError, TypeError):  # no copy, or one that can't be read
+        return written_at
+
+
+def copy_of_mark(store: BlobStore, key: str) -> bytes:
+    """Return a mark's content for another store, which would tell by its own clock when it was put."""
+    data = store.get(key)
+    try:
+        mark = json.loads(data)
+    except ValueError:
+        return data
+    if not isinstance(mark, dict):
+        return data
+    return json.dumps(mark | {"first_put_at": first_put(store, key).isoformat()}).encode()
 
 
 def link_key(owner: str, case_id: str) -> str:
@@ -85,6 +112,10 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
     with suppress(BlobNotFound, ValidationError):  # one that can't be read must not keep the rest
         link = IdempotencyLink.model_validate_json(store.get(link_key(owner, case_id)))
         delete_record(store, link.key, case_id=case_id)
+    with suppress(BlobNotFound, ValidationError):
+        received = Received.model_validate_json(store.get(fact_key(owner, case_id, "received")))
+        if received.client_reference:
+            store.delete(reference_key(owner, received.client_reference, case_id))
     for key in list(store.list(f"{case_key(owner, case_id)}/")):
         if key != fact_key(owner, case_id, "erased"):
             store.delete(key)

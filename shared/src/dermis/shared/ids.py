@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+import secrets
+import time
 from datetime import UTC, datetime
 
 from typeid import TypeID
@@ -17,6 +19,18 @@ _CASE_ID = re.compile(r"case_[0-7][0-9a-hjkmnp-tv-z]{25}")
 def new_id(kind: str) -> str:
     """Return a new id of `kind`, for example "case"; ids made later sort later."""
     return str(TypeID(prefix=kind))
+
+
+def new_secret_id(kind: str) -> str:
+    """Return a new id of `kind` that nobody can guess, for what its id alone opens: all 74 bits beside time are random.
+
+    Ids of `new_id` that are made in one millisecond differ in 32 random bits and a counter (RFC 9562, 6.2). In order of
+    time to the millisecond.
+    """
+    bits = secrets.randbits(74)
+    variant, version = 0b10 << 62, 0x7 << 76
+    number = time.time_ns() // 1_000_000 << 80 | version | bits >> 62 << 64 | variant | bits & (1 << 62) - 1
+    return str(TypeID.from_uuid(UUID(int=number), prefix=kind))
 
 
 def id_of_digest(kind: str, digest: bytes) -> str:

@@ -11,6 +11,7 @@ from operator import gt
 from dermis.shared.case import CASES_PREFIX, Status
 from dermis.shared.ids import after_ids, first_id, is_id, made_at
 from dermis.shared.ports import BlobStore
+from dermis.shared.references import reference_prefix
 
 _WINDOW_MINUTES = tuple(10**k for k in range(6))
 
@@ -30,8 +31,12 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which cases of an owner are listed: of one of `statuses` (any if empty), received in [start, end)."""
+    """Which cases of an owner are listed: of one of `statuses` (any if empty), received in [start, end).
 
+    `reference`: what their client calls them, looked up in an index; None for any.
+    """
+
+    reference: str | None = None
     statuses: Collection[Status] = ()
     start: datetime | None = None
     end: datetime | None = None
@@ -102,8 +107,20 @@ def list_cases(
     wanted: Filter = ANY_CASE,
 ) -> Iterator[Listed]:
     """Yield the cases of `owner` that `wanted` takes, in `order`, which follow the case `after` if one is given."""
+    if wanted.reference is not None:
+        return filter(wanted.takes, _of_reference(store, owner, wanted.reference, after, order))
     cases = _oldest(store, owner, after, wanted) if order == Order.OLDEST else _newest(store, owner, after, wanted, now)
     return filter(wanted.takes, cases)
+
+
+def _of_reference(store: BlobStore, owner: str, reference: str, after: str, order: Order) -> Iterator[Listed]:
+    index, prefix = reference_prefix(owner, reference), f"{CASES_PREFIX}{owner}/"
+    ids = [key.removeprefix(index) for key in store.list(index)]
+    if order == Order.NEWEST:
+        ids = [each for each in reversed(ids) if not after or each < after]
+    for case_id in ids:
+        if order == Order.NEWEST or case_id > after:
+            yield from fold_keys(store.list(f"{prefix}{case_id}/"), prefix=prefix)
 
 
 def _oldest(store: BlobStore, owner: str, after: str, wanted: Filter) -> Iterator[Listed]:

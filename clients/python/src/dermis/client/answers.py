@@ -283,6 +283,8 @@ class Case(ResponseModel):
     failure: Failure | None
     notice: str
     access: str = "OWNER"
+    client_reference: str | None = None
+    client_secret: str | None = None
 
     @property
     def is_closed(self) -> bool:

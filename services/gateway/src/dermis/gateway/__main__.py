@@ -18,6 +18,7 @@ from dermis.gateway.metrics import MetricsOfLoop
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.errors import DermisError
 from dermis.shared.metrics import serve_metrics
+from dermis.shared.presence import Presence
 from dermis.shared.settings import load
 from dermis.shared.telemetry import configure_logs
 from dermis.shared.tracing import configure_traces
@@ -54,6 +55,7 @@ def main() -> None:
         sys.exit(f"gateway: {error.detail}")
     configure_logs(part="gateway", level=settings.log_level, form=settings.log_format)
     configure_traces(part="gateway", url=settings.traces_url)
+    Presence(settings.broker_url, "gateway").keep_shown()
     connections = Connections(
         Bounds(
             most=most_connections(settings.max_connections),

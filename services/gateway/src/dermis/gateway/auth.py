@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +27,7 @@ from dermis.shared.telemetry import log
 
 _MOST_CACHED = 10_000
 _REALM = 'Bearer realm="dermis"'
-KEYLESS_SCOPES = frozenset({Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ})
+KEYLESS_SCOPES = frozenset({Scope.CASES_CREATE, Scope.CASES_WRITE, Scope.CASES_READ, Scope.MODELS_READ})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,26 @@ class Caller:
     by_key: bool = False
     read_only: bool = False
     """Comes by a link that opens one case to read, and nothing else."""
+    ends_at: datetime | None = None
+    """When the link by which it comes ends."""
     address: str = ""
     rate_headers: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_publishable(self) -> bool:
+        """Whether the call comes by a key that many people's devices hold."""
+        reads_or_erases = {Scope.CASES_READ, Scope.CASES_WRITE} & self.scopes
+        return self.by_key and Scope.CASES_CREATE in self.scopes and not reads_or_erases
+
+    @property
     def line(self) -> str:
-        """Whose share of the queue and of bodies' room a call takes: a key's owner's, or an address's, as a digest."""
-        return self.owner if self.by_key else f"{PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
+        """Whose share of the queue and of bodies' room a call takes: a key's owner's, or an address's, as a digest.
+
+        Of a key that many devices hold each address has its own.
+        """
+        if self.by_key and not self.is_publishable:
+            return self.owner
+        return f"{self.owner if self.by_key else PUBLIC_OWNER}:{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
 
 
 class AccessGuard:
@@ -150,13 +164,13 @@ class AccessGuard:
             )
         if case_id is not None and case_id != token.case_id:
             raise DermisError(Kind.NOT_FOUND, "CASE_NOT_FOUND", f"there is no case {case_id[:64]!r}")
-        scopes = {Scope.CASES_READ, Scope.CASES_WRITE} if link.may_erase else {Scope.CASES_READ}
         return Caller(
             key_id=link.share_id,
             owner=token.owner,
             scope=scope,
-            scopes=frozenset(scopes) if case_id else frozenset(),
-            read_only=not link.may_erase,
+            scopes=link.rights if case_id else frozenset(),
+            read_only=Scope.CASES_WRITE not in link.rights,
+            ends_at=link.expires_at,
             address=address,
         )
 
@@ -216,7 +230,8 @@ class AccessGuard:
         """
         limits = [("address", caller.address, self._settings.keyless_rate_per_minute)]
         if caller.by_key:
-            limits = [("key", caller.key_id, self._settings.rate_per_minute)]
+            who = f"{caller.key_id}:{caller.address}" if caller.is_publishable else caller.key_id
+            limits = [("key", who, self._settings.rate_per_minute)]
         elif is_id("session", caller.key_id):
             limits.append(("session", caller.key_id, self._settings.session_rate_per_minute))
         headers: tuple[tuple[str, str], ...] = ()

@@ -86,6 +86,10 @@ class Body:
             self._bodies.book(self, len(chunk))
             yield chunk
 
+    def release(self, count: int) -> None:
+        """Free `count` bytes that are in memory no more."""
+        self._bodies.release(self, count)
+
     @property
     def may_give_way(self) -> bool:
         return self._reading is not None and not self._gave_way
@@ -147,6 +151,10 @@ class Bodies:
             largest.give_way()
             self._add(largest, -largest.bytes)
         self._add(body, count)
+
+    def release(self, body: Body, count: int) -> None:
+        """Free `count` bytes of a body, as many as it holds at most."""
+        self._add(body, -min(count, body.bytes))
 
     def _add(self, body: Body, count: int) -> None:
         body.bytes += count

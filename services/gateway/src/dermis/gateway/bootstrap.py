@@ -7,6 +7,7 @@ from dermis.gateway.adapters.rates import SharedRates
 from dermis.gateway.app import create_app
 from dermis.gateway.auth import AccessGuard
 from dermis.gateway.dependencies import Dependencies
+from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.settings import GatewaySettings
 from dermis.shared.audit import Audit
@@ -17,6 +18,10 @@ def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
     store = open_store(settings.store_url)
     pipeline = CasePipeline(store=store)
+    metrics = GatewayMetrics()
+    metrics.watch_room(store.room, least_bytes=settings.min_free_bytes, least_inodes=settings.min_free_inodes)
+    if settings.tls_certificate:
+        metrics.watch_certificate(settings.tls_certificate)
     guard = AccessGuard(store, SharedRates(settings.broker_url), settings, shares=pipeline.shares)
     return create_app(
         Dependencies(
@@ -25,5 +30,6 @@ def build(settings: GatewaySettings) -> FastAPI:
             broker=RedisBroker(settings.broker_url),
             guard=guard,
             audit=Audit(store, "gateway"),
+            metrics=metrics,
         )
     )

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from dermis.shared.case import MAX_IMAGES, Consent
 from dermis.shared.errors import DermisError
 from dermis.shared.images import cost
 from dermis.shared.images.header import CleanImage, clean, damaged
+from dermis.shared.references import REFERENCE_PATTERN
 from dermis.shared.uploads import UploadedImage
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -31,6 +33,7 @@ class NewCase:
     shot_types: tuple[ShotType | None, ...]
     self_report: SelfReport
     consent: Consent
+    client_reference: str | None = None
 
 
 def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
@@ -48,6 +51,7 @@ def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
         consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
         shot_types=_shot_types(form.texts.get("shot_types", []), count),
         images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))) or tuple(uploaded),
+        client_reference=_reference(form),
     )
 
 
@@ -100,6 +104,14 @@ def _text(name: str, value: bytearray) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise fault("FORM_FIELD", f"{name} is not UTF-8 text; send it as such", pointer=f"/{name}") from None
+
+
+def _reference(form: Form) -> str | None:
+    text = _one(form, "client_reference", default="")
+    if text and not re.fullmatch(REFERENCE_PATTERN, text):
+        detail = "client_reference: use 1 to 64 of A-Z, a-z, 0-9 and ._:- and nothing that names a person"
+        raise fault("CLIENT_REFERENCE", detail, pointer="/client_reference")
+    return text or None
 
 
 def _value(kind: type[E], value: str, *, pointer: str) -> E:

@@ -162,6 +162,7 @@ def credentials_of(request: Request) -> Credentials:
 
 
 Owner = Annotated[str, Security(_owner, scopes=[Scope.CASES_READ])]
+CreatingOwner = Annotated[str, Security(_owner, scopes=[Scope.CASES_CREATE])]
 WritingOwner = Annotated[str, Security(_owner, scopes=[Scope.CASES_WRITE])]
 ModelsReader = Annotated[str, Security(_owner, scopes=[Scope.MODELS_READ])]
 Operator = Annotated[str, Security(_owner, scopes=[Scope.ADMIN])]

@@ -28,12 +28,25 @@ class CaseImage(BaseModel):
     quality: QualityReport | None
 
 
+class UploadRefusal(BaseModel):
+    """Why what was uploaded is no image that is taken: as the problem that its sender got."""
+
+    reason: str
+    detail: str
+
+
 class ImageUpload(BaseModel):
     """An image that is kept ahead of its case; `quality` null where no worker judged it in time: its case will have it."""  # noqa: E501 - a text of the OpenAPI file
 
     id: str
     expires_at: datetime
     quality: QualityReport | None
+    status: Literal["UPLOADING", "COMPLETE", "TAKEN", "REFUSED"] = Field(
+        "COMPLETE", description="UPLOADING: bytes are missing; TAKEN: a case has taken it; REFUSED: see `refusal`"
+    )
+    offset: int | None = Field(None, description="bytes that have come")
+    length: int | None = Field(None, description="bytes that are to come in all")
+    refusal: UploadRefusal | None = None
 
 
 class Failure(BaseModel):
@@ -141,6 +154,12 @@ class Case(BaseModel):
     access: Literal["OWNER", "READ"] = Field(
         "OWNER", description="what the caller may do: `READ` for who came by a link that lets see the case alone"
     )
+    client_reference: str | None = Field(None, description="what its client called it; null to who may only see it")
+    client_secret: str | None = Field(
+        None,
+        description="to who submitted it with an API key, this once: as `Authorization: Bearer`, it reads, follows, "
+        "shares and erases this case alone and gives feedback on it",
+    )
 
 
 class CaseSummary(BaseModel):
@@ -161,6 +180,7 @@ class UploadedCase(BaseModel):
     self_report: dict[str, Any] = {}
     """Checked as the form's is, whose faults say more (`convert.new_case_of`)."""
     consent: Consent = Consent.ASSESS_ONLY
+    client_reference: str | None = None
 
 
 class CaseList(BaseModel):

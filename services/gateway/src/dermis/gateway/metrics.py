@@ -1,13 +1,18 @@
 """The gateway's metrics, for Prometheus."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from dermis.gateway.ports import QueueLoad
+from dermis.shared.errors import DermisError
+from dermis.shared.ports import Room
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 _SCRAPE_SECONDS = 10
@@ -25,8 +30,8 @@ class GatewayMetrics:
         )
         self._seconds = Histogram(
             "dermis_gateway_request_seconds",
-            "time to the last byte of an answer",
-            ("route",),
+            "time to the last byte of an answer; paced_by client: it uploads, waits for a case or reads events",
+            ("route", "paced_by"),
             buckets=_SECONDS,
             registry=self._registry,
         )
@@ -47,10 +52,49 @@ class GatewayMetrics:
             registry=self._registry,
         )
         self._age = Gauge("dermis_queue_oldest_seconds", "wait of the oldest case that waits", registry=self._registry)
+        self._broker = Gauge("dermis_gateway_broker_up", "1 while Redis answers, else 0", registry=self._registry)
+        # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
+        for queued in (True, False):
+            self.cases.labels(queued)
 
-    def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
+    def watch_room(self, room: Callable[[], Room | None], *, least_bytes: int, least_inodes: int) -> None:
+        """Show what the store has free and below what no new case is taken, NaN where it has no bound."""
+
+        def free(of: Callable[[Room], float | None]) -> float:
+            try:
+                now = room()
+            except DermisError:
+                return math.nan
+            value = of(now) if now else None
+            return math.nan if value is None else value
+
+        for name, of, least in (
+            ("bytes", lambda now: now.bytes, least_bytes),
+            ("inodes", lambda now: now.inodes, least_inodes),
+        ):
+            Gauge(f"dermis_store_free_{name}", f"free {name} of the store", registry=self._registry).set_function(
+                partial(free, of)
+            )
+            Gauge(
+                f"dermis_gateway_least_free_{name}",
+                f"free {name} of the store below which no new case is taken",
+                registry=self._registry,
+            ).set(least)
+
+    def watch_certificate(self, file: Path) -> None:
+        """Show when the certificate ends that callers see, as it was when the gateway began to use it."""
+        from cryptography import x509  # here, as few gateways serve TLS themselves
+
+        ends = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+        Gauge(
+            "dermis_gateway_certificate_end_timestamp_seconds",
+            "when the certificate ends that the gateway serves TLS with",
+            registry=self._registry,
+        ).set(ends.timestamp())
+
+    def answered(self, *, method: str, route: str, status: int, seconds: float, paced_by: str) -> None:
         self._requests.labels(method, route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._seconds.labels(route, paced_by).observe(seconds)
 
     def connection_refused(self, reason: str) -> None:
         self._refused.labels(reason).inc()
@@ -64,6 +108,7 @@ class GatewayMetrics:
 
     def with_queue(self, load: QueueLoad | None) -> CollectorRegistry:
         """Return the registry of all metrics, those of the queue by its `load`."""
+        self._broker.set(load is not None)
         self._depth.set(load.depth if load else float("nan"))
         self._age.set(load.age if load else float("nan"))
         return self._registry

@@ -16,8 +16,12 @@ from dermis.shared.ids import new_id
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, span
 
+TUS_VERSION = "1.0.0"
+"""Of the protocol by which uploads are resumed (https://tus.io/protocols/resumable-upload)."""
 CALLER_KEY = "dermis.caller"
 """Where the request's scope holds who calls."""
+HEAD_KEY = "dermis.head"
+"""In the request's scope where HEAD is answered as GET."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -32,6 +36,7 @@ _HEADERS = {
 _CACHEABLE = ("/", "/assets", "/openapi.json")
 _AUDITED = {"GET": Act.READ, "HEAD": Act.READ, "DELETE": Act.ERASE}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_UPLOADING = ("POST", "PUT", "PATCH")
 _PROBES = ("/livez", "/readyz", "/metrics")
 _REQUEST_ID = "dermis.request_id"
 
@@ -55,7 +60,7 @@ class HeadAsGet:
             await send({"type": "http.response.body"})
             raise _HeadSentError
 
-        scope["method"] = "GET"
+        scope["method"], scope[HEAD_KEY] = "GET", True
         try:
             await self._app(scope, receive, send_head)
         except (_HeadSentError, ClientDisconnect):
@@ -85,14 +90,16 @@ class Edge:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, current: Span) -> None:
         start = time.perf_counter()
-        status = 0
+        status, streams = 0, False
         scope[_REQUEST_ID] = new_id("request")
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete(MutableHeaders(scope=message), scope)
+                headers = MutableHeaders(scope=message)
+                streams = headers.get("content-type", "").startswith("text/event-stream")
+                _complete(headers, scope)
             await send(message)
 
         try:
@@ -106,9 +113,9 @@ class Edge:
         finally:
             current.update_name(f"{_method(scope)} {_route(scope)}")
             current.set_attribute("http.response.status_code", status)
-            self._note(scope, status, time.perf_counter() - start)
+            self._note(scope, status, time.perf_counter() - start, paced_by=_paced_by(scope, streams=streams))
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, *, paced_by: str) -> None:
         route, method = _route(scope), _method(scope)
         problem = scope.get(SCOPE_KEY, {})
         (log.debug if route in _PROBES else log.info)(
@@ -120,7 +127,7 @@ class Edge:
             ms=round(seconds * 1000, 1),
             **problem,
         )
-        self._metrics.answered(method=method, route=route, status=status, seconds=seconds)
+        self._metrics.answered(method=method, route=route, status=status, seconds=seconds, paced_by=paced_by)
         caller = scope.get(CALLER_KEY)
         if caller and caller.scope != KeyScope.MODELS_READ and method in _AUDITED and 200 <= status < 400:
             self._audit.note(_AUDITED[method], by=caller.key_id, route=route, **scope.get("path_params", {}))
@@ -141,6 +148,15 @@ def _route(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "none"))
 
 
+def _paced_by(scope: Scope, *, streams: bool) -> str:
+    """Return whether the time of an answer is the server's alone.
+
+    An upload takes as long as the client's line, and who prefers to wait, or reads events, waits for the case.
+    """
+    waits = streams or "prefer" in Headers(scope=scope)
+    return "client" if waits or scope["method"] in _UPLOADING else "server"
+
+
 def _method(scope: Scope) -> str:
     return str(scope["method"]) if scope["method"] in _METHODS else "OTHER"
 
@@ -150,6 +166,8 @@ def _complete(headers: MutableHeaders, scope: Scope) -> None:
     for name, value in caller.rate_headers if caller else ():
         headers[name] = value
     headers["X-Request-Id"] = scope[_REQUEST_ID]
+    if path.startswith("/v1/uploads"):
+        headers["Tus-Resumable"] = TUS_VERSION
     for name, value in _HEADERS.items():
         headers[name] = value
     headers.setdefault("Cache-Control", "no-cache" if path in _CACHEABLE or path.startswith("/assets/") else "no-store")

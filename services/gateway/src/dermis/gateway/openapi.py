@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from dermis.gateway.http import BatchSource, Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.shared.case import MAX_IMAGES
+from dermis.shared.references import REFERENCE_PATTERN
 from dermis.shared.vocabulary import SelfReport
 
 _REF = "#/components/schemas/{model}"
@@ -104,6 +105,36 @@ UPLOAD_BODY: dict[str, Any] = {
         for media_type in (*_IMAGE_TYPES.split(", "), "application/octet-stream")
     },
 }
+PART_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+_TEXT = {"schema": {"type": "string"}}
+_COUNT = {"schema": {"type": "integer"}}
+_UPLOAD_HEADERS = {
+    "Tus-Resumable": {"description": "1.0.0", **_TEXT},
+    "Upload-Offset": {"description": "bytes that have come", **_COUNT},
+    "Upload-Length": {"description": "bytes that are to come in all", **_COUNT},
+    "Upload-Expires": {"description": "when the upload is deleted (RFC 9110 date)", **_TEXT},
+}
+UPLOAD_PLACE: dict[int | str, dict[str, Any]] = {
+    201: {
+        "description": "The image is kept; or, with `Tus-Resumable`, its bytes are to come by PATCH to `Location`.",
+        "headers": {"Location": {"description": "where the upload is", **_TEXT}, **_UPLOAD_HEADERS},
+    }
+}
+UPLOAD_STATE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The upload as far as it has come", "headers": _UPLOAD_HEADERS},
+}
+PART_TAKEN: dict[int | str, dict[str, Any]] = {
+    204: {"description": "The bytes are kept.", "headers": _UPLOAD_HEADERS},
+}
+TUS_OPTIONS: dict[int | str, dict[str, Any]] = {
+    204: {
+        "description": "What of tus 1.0.0 (https://tus.io/protocols/resumable-upload) this server speaks",
+        "headers": {"Tus-Version": _TEXT, "Tus-Extension": _TEXT, "Tus-Max-Size": {"description": "bytes", **_COUNT}},
+    }
+}
 _SHOT_TYPES = ["CLOSE_UP", "AT_AN_ANGLE", "AT_DISTANCE"]
 _CASE_FIELDS: dict[str, Any] = {
     "self_report": {"$ref": _REF.format(model="SelfReport")},
@@ -112,6 +143,11 @@ _CASE_FIELDS: dict[str, Any] = {
         "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
         "default": "ASSESS_ONLY",
         "description": "what the case may be used for",
+    },
+    "client_reference": {
+        "type": "string",
+        "pattern": f"^{REFERENCE_PATTERN}$",
+        "description": "what the client calls the case, to find it again; opaque, and nothing that names a person",
     },
 }
 

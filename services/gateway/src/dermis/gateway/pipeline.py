@@ -15,6 +15,7 @@ from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
 from dermis.gateway.hub import Hub
 from dermis.gateway.problems import fault
+from dermis.gateway.resumable import ResumableUploads
 from dermis.gateway.shares import Shares
 from dermis.gateway.submission import Retry, Submissions
 from dermis.gateway.uploads import ImageUploads
@@ -203,6 +204,10 @@ class CasePipeline:
     @property
     def uploads(self) -> ImageUploads:
         return ImageUploads(store=self.store, clock=self.clock)
+
+    @property
+    def resumable(self) -> ResumableUploads:
+        return ResumableUploads(store=self.store, clock=self.clock)
 
     @property
     def shares(self) -> Shares:

@@ -29,6 +29,7 @@ def case_of(state: CaseState, *, read_only: bool = False) -> Case:
         failure=_failure(state.failed) if state.failed and not state.outcome else None,
         notice=NOT_A_MEDICAL_DEVICE,
         access="READ" if read_only else "OWNER",
+        client_reference=None if read_only else received.client_reference,
     )
 
 

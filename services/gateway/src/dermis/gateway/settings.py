@@ -115,6 +115,13 @@ class GatewaySettings(RetentionSettings):
     session_rate_per_minute: int = Field(
         240, ge=0, description="calls a minute of one session; more are refused with 429; 0: no limit"
     )
+    client_secret_days: int = Field(
+        7,
+        ge=1,
+        le=400,
+        description="time for which the client_secret of a case that came by an API key opens it; its own end comes "
+        "first",
+    )
     key_cache_seconds: float = Field(
         30, gt=0, le=30, description="time that an API key is held for; a revoked one stops within it"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
+from dermis.shared.api_keys import Scope
 from dermis.shared.case import PUBLIC_OWNER, Fact, case_key, fact_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id, new_id
@@ -13,6 +14,8 @@ from dermis.shared.secret import digest_of, is_secret, matches, new_secret
 
 MOST_LINKS = 20
 """Of one case, revoked ones among them."""
+_READERS = (Scope.CASES_READ,)
+_OWNERS = (Scope.CASES_READ, Scope.CASES_WRITE)
 
 
 class SharedLink(Fact):
@@ -23,6 +26,13 @@ class SharedLink(Fact):
     expires_at: datetime
     may_erase: bool = False
     secret_sha256: str
+    scopes: tuple[Scope, ...] = ()
+    """What it lets do with its case; empty in links from before it, which `may_erase` tells."""
+
+    @property
+    def rights(self) -> frozenset[Scope]:
+        """The scopes that the link has for its case."""
+        return frozenset(self.scopes or (_OWNERS if self.may_erase else _READERS))
 
 
 class LinkRevoked(Fact):
@@ -81,6 +91,7 @@ class Shares:
             created_at=at,
             expires_at=at + lasts,
             may_erase=may_erase,
+            scopes=_OWNERS if may_erase else _READERS,
             secret_sha256=digest_of(token.secret),
         )
         put_fact(self.store, _link_key(token), link)

@@ -24,8 +24,9 @@ from dermis.shared.erasing import (
     retention_key,
 )
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import new_id
+from dermis.shared.ids import new_secret_id
 from dermis.shared.ports import BlobConflict, BlobStore, has
+from dermis.shared.references import reference_key
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import span
 
@@ -52,9 +53,11 @@ class Submissions:
 
         On an error nothing of it stays, or the sweep finds its marker and removes it.
         """
-        received = await run_in_threadpool(self._received, case, new_id("case"), owner)
+        received = await run_in_threadpool(self._received, case, new_secret_id("case"), owner)
         try:
-            await self._store(case, received, self._opened(received.case_id, owner, line))
+            await self._store(
+                case, received, self._opened(received.case_id, owner, line, reference=case.client_reference)
+            )
             if await run_in_threadpool(has, self.store, fact_key(owner, received.case_id, "erased")):
                 raise _taken_back()
         except Exception:
@@ -70,14 +73,16 @@ class Submissions:
         marker that comes before the record and names it.
         """
         record_key = _record_key(owner, retry)
-        record = await run_in_threadpool(self._claim, record_key, retry.digest, owner=owner, line=line)
+        record = await run_in_threadpool(self._claim, record_key, case, retry.digest, owner=owner, line=line)
         _check_digest(record, retry)
         received_key = fact_key(owner, record.case_id, "received")
         if standing := await run_in_threadpool(get_fact, self.store, received_key, Received):
             return standing, False
         received = await run_in_threadpool(self._received, case, record.case_id, owner)
         try:
-            await self._store(case, received, self._opened(record.case_id, owner, line, record_key))
+            await self._store(
+                case, received, self._opened(record.case_id, owner, line, record_key, case.client_reference)
+            )
         except BlobConflict:
             await run_in_threadpool(self._clear_if_erased, case_id=received.case_id, owner=owner)
             if standing := await run_in_threadpool(get_fact, self.store, received_key, Received):
@@ -94,12 +99,13 @@ class Submissions:
         _check_digest(record, retry)
         return await run_in_threadpool(get_fact, self.store, fact_key(owner, record.case_id, "received"), Received)
 
-    def _claim(self, key: str, digest: str, *, owner: str, line: str) -> IdempotencyRecord:
+    def _claim(self, key: str, case: NewCase, digest: str, *, owner: str, line: str) -> IdempotencyRecord:
         """Return the record of a client's key: the standing one, else a new one whose case has a marker already."""
         if standing := get_fact(self.store, key, IdempotencyRecord):
             return standing
-        fresh = IdempotencyRecord(case_id=new_id("case"), digest=digest)
-        put_fact(self.store, open_key(fresh.case_id), self._opened(fresh.case_id, owner, line, key))
+        fresh = IdempotencyRecord(case_id=new_secret_id("case"), digest=digest)
+        opened = self._opened(fresh.case_id, owner, line, key, case.client_reference)
+        put_fact(self.store, open_key(fresh.case_id), opened)
         record = self._put_record(key, fresh)
         if record != fresh:
             self.store.delete(open_key(fresh.case_id))
@@ -126,12 +132,15 @@ class Submissions:
             return other, False
         raise _taken_back()
 
-    def _opened(self, case_id: str, owner: str, line: str, record: str | None = None) -> OpenCase:
+    def _opened(
+        self, case_id: str, owner: str, line: str, record: str | None = None, reference: str | None = None
+    ) -> OpenCase:
         return OpenCase(
             case_id=case_id,
             owner=owner,
             opened_at=self.clock(),
             record=record,
+            reference=reference_key(owner, reference, case_id) if reference else None,
             line="" if line == owner else line,
         )
 
@@ -166,6 +175,7 @@ class Submissions:
             ),
             self_report=case.self_report,
             consent=case.consent,
+            client_reference=case.client_reference,
         )
 
     async def _store(self, case: NewCase, received: Received, opened: OpenCase) -> None:
@@ -192,6 +202,8 @@ class Submissions:
         parts[retention_key(received.consent, case_id)] = as_json(RetentionMark(owner=owner))
         if opened.record:
             parts[link_key(owner, case_id)] = as_json(IdempotencyLink(key=opened.record))
+        if opened.reference:
+            parts[opened.reference] = b"{}"
         await self._all(partial(self.store.put_once, key, data) for key, data in parts.items())
         fact = fact_key(owner, case_id, "received")
         await run_in_threadpool(self.store.put_once, fact, as_json(received))
@@ -231,10 +243,13 @@ class Submissions:
     def _undo(self, received: Received) -> None:
         owner, case_id = received.owner, received.case_id
         images = [image_key(owner, case_id, image.n, form) for image in received.images for form in _FORMS_RECEIVED]
+        reference = received.client_reference
+        index = [reference_key(owner, reference, case_id)] if reference else []
         with contextlib.suppress(Exception):
             for key in (
                 fact_key(owner, case_id, "received"),
                 *images,
+                *index,
                 retention_key(received.consent, case_id),
                 open_key(case_id),
             ):

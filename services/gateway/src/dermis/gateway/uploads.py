@@ -1,24 +1,46 @@
 """Images that are sent ahead of a case: kept for an hour, taken by copying."""
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.concurrency import run_in_threadpool
 
-from dermis.gateway.facts import as_json, get_fact
+from dermis.gateway.facts import as_json, get_fact, put_fact
 from dermis.gateway.problems import fault
 from dermis.shared.errors import DermisError
-from dermis.shared.ids import is_id, made_at, new_id
+from dermis.shared.ids import is_id, new_secret_id
 from dermis.shared.images.formats import CleanImage, Format, ImageHeader
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
-from dermis.shared.uploads import UPLOADS_KEPT_FOR, UploadedImage, UploadPart, upload_key
+from dermis.shared.uploads import (
+    RefusedUpload,
+    StartedUpload,
+    UploadedImage,
+    UploadPart,
+    expires_at,
+    upload_folder,
+    upload_key,
+)
 
 _IMAGE_PARTS: tuple[UploadPart, ...] = ("original", "profile")
-_ALL_PARTS: tuple[UploadPart, ...] = ("uploaded.json", *_IMAGE_PARTS)
+_WHOLE_PARTS: tuple[UploadPart, ...] = ("uploaded.json", *_IMAGE_PARTS)
 UPLOAD_USED = "UPLOAD_USED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBytes:
+    """What is kept of an image as it was sent."""
+
+    sha256: str
+    count: int
+
+    @classmethod
+    def of(cls, data: bytes | bytearray) -> "SentBytes":
+        return cls(sha256=hashlib.sha256(data).hexdigest(), count=len(data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,29 +50,42 @@ class ImageUploads:
     store: BlobStore
     clock: Callable[[], datetime]
 
-    async def keep(self, image: CleanImage, *, sent_sha256: str, owner: str) -> UploadedImage:
-        """Store an image, then the fact that it is there; on an error nothing of it stays, or the sweep removes it."""
+    async def keep(self, image: CleanImage, sent: SentBytes, *, owner: str) -> UploadedImage:
+        """Store an image that was sent at once; on an error nothing of it stays, or the sweep removes it."""
+        upload_id = new_secret_id("upload")
+        try:
+            return await self.put(image, sent, upload_id=upload_id, owner=owner)
+        except DermisError:
+            with contextlib.suppress(DermisError):
+                await run_in_threadpool(self._delete, owner, upload_id, _WHOLE_PARTS)
+            raise
+
+    async def put(self, image: CleanImage, sent: SentBytes, *, upload_id: str, owner: str) -> UploadedImage:
+        """Store an image, then the fact that it is there; may be done again with the same."""
         header, profile = image.header, image.header.color if isinstance(image.header.color, bytes) else None
         fact = UploadedImage(
-            upload_id=new_id("upload"),
+            upload_id=upload_id,
             content_type=header.format,
             width=header.width,
             height=header.height,
             orientation=header.orientation,
             color=None if isinstance(header.color, bytes) else header.color,
             has_profile=profile is not None,
-            sent_sha256=sent_sha256,
+            sent_sha256=sent.sha256,
+            sent_bytes=sent.count,
         )
         parts: dict[UploadPart, bytes | None] = {"original": image.data, "profile": profile}
-        try:
-            for part, data in {**parts, "uploaded.json": as_json(fact)}.items():
-                if data is not None:
-                    await run_in_threadpool(self.store.put_once, upload_key(owner, fact.upload_id, part), data)
-        except DermisError:
-            with contextlib.suppress(DermisError):
-                await run_in_threadpool(self._delete, owner, fact.upload_id, _ALL_PARTS)
-            raise
+        for part, data in {**parts, "uploaded.json": as_json(fact)}.items():
+            if data is not None:
+                await run_in_threadpool(self.store.put_once, upload_key(owner, upload_id, part), data)
         return fact
+
+    async def keep_verdict(self, quality: QualityReport, *, upload_id: str, owner: str) -> None:
+        """Keep what a worker said of an image, so that nobody has to be asked again."""
+        try:
+            await run_in_threadpool(put_fact, self.store, upload_key(owner, upload_id, "quality.json"), quality)
+        except DermisError as error:
+            log.warning("a verdict was not kept", reason=error.reason)
 
     async def show(self, ids: Sequence[str], *, owner: str) -> tuple[UploadedImage, ...]:
         """Return what is kept of uploads; INVALID, pointing to the first that is unknown, another's or over."""
@@ -71,16 +106,22 @@ class ImageUploads:
     def discard(self, upload_id: str, *, owner: str) -> None:
         """Delete an upload; nothing happens if there is none."""
         if is_id("upload", upload_id):
-            self._delete(owner, upload_id, _ALL_PARTS)
+            for key in list(self.store.list(upload_folder(owner, upload_id))):
+                self.store.delete(key)
 
     def _show(self, index: int, upload_id: str, owner: str) -> UploadedImage:
         pointer, name = f"/uploads/{index}", f"upload {index + 1}"
         if is_id("upload", upload_id):
-            if self.clock() - UPLOADS_KEPT_FOR >= made_at(upload_id):
+            if self.clock() >= expires_at(upload_id):
                 detail = f"{name}: {upload_id} was kept for an hour, which is over; send the image again"
                 raise fault("UPLOAD_EXPIRED", detail, pointer=pointer)
             if fact := get_fact(self.store, upload_key(owner, upload_id, "uploaded.json"), UploadedImage):
                 return fact
+            if refused := get_fact(self.store, upload_key(owner, upload_id, "refused.json"), RefusedUpload):
+                raise DermisError(refused.kind, refused.reason, f"{name}: {refused.detail}", pointer=pointer)
+            if get_fact(self.store, upload_key(owner, upload_id, "upload.json"), StartedUpload):
+                detail = f"{name}: {upload_id} is not whole; ask by HEAD for its offset and send the rest"
+                raise fault("UPLOAD_UNFINISHED", detail, pointer=pointer)
         detail = f"{name}: there is no upload {upload_id[:64]!r} of yours; send the image to /v1/uploads and use its id"
         raise fault("UPLOAD_NOT_FOUND", detail, pointer=pointer)
 

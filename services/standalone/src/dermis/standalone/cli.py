@@ -16,8 +16,8 @@ from dermis.standalone.extras import missing, remedy
 
 GROUP = "dermis.commands"
 GROUPS = {
-    "Run": ("up", "demo", "assess", "doctor", "config"),
-    "Keep": ("init", "keys", "cases", "replay", "export", "trace", "answers"),
+    "Run": ("up", "demo", "assess", "doctor", "config", "status"),
+    "Keep": ("init", "keys", "cases", "replay", "export", "trace", "answers", "audit", "backup", "restore"),
     "Data and models": ("data", "train", "evaluate", "models", "promote", "rollback", "benchmark"),
 }
 """Commands as `dermis --help` lists them; those that stand in no group come last."""

@@ -5,11 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
-
-import redis
 
 from dermis.shared.bundles import read_current, read_manifest
 from dermis.shared.errors import DermisError
@@ -22,9 +18,10 @@ from dermis.shared.urls import masked
 from dermis.standalone import demo, extras, variables
 from dermis.standalone.addresses import LOOPBACK, is_free
 from dermis.standalone.broker import find_redis_server
-from dermis.standalone.probes import answers_ok
+from dermis.standalone.finding import Finding, Level, fail, ok
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running, open_store_of
+from dermis.standalone.system import OF_A_SYSTEM, Deployment, examine_system, find_deployment, redis_finding
 
 _LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
 _TO_RUN = ("gateway", "metadata", "serving", "worker")
@@ -33,43 +30,42 @@ _EXTRA_OF_IMAGE = {"sweep": "models"}
 """Images whose extra has another name than their part."""
 
 
-class Level(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
+def examine(environ: Mapping[str, str], url: str = "") -> Iterator[Finding]:
+    """Yield a finding for each thing that was looked at: of this machine, and of the parts of a system that runs.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    level: Level
-    about: str
-    text: str
-    remedy: str = ""
-
-
-def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield a finding for each thing that was looked at.
-
-    A fault of one does not keep the others from being looked at.
+    A running system is that of `dermis up` with the same state, else that which the variables of a pod name, with its
+    gateway at `url`. A fault of one does not keep the others from being looked at.
     """
+    deployment = _deployment(environ, url)
     for about, check in _CHECKS.items():
+        if deployment and about in OF_A_SYSTEM:
+            continue
         try:
             yield check(environ)
         except DermisError as error:
             yield Finding(level=Level.FAIL, about=about, text=error.detail)
         except (OSError, subprocess.SubprocessError) as fault:
-            yield _fail(
+            yield fail(
                 about,
                 f"could not be looked at: {fault}",
                 "look at the path or program that is named, and who may use it",
             )
+    if deployment:
+        yield from examine_system(deployment, lambda: open_store(load_standalone(environ).store_url))
+
+
+def _deployment(environ: Mapping[str, str], url: str) -> Deployment | None:
+    try:
+        return find_deployment(environ, find_running(load_standalone(environ).state), url)
+    except DermisError:  # `_settings` says what is wrong with them
+        return None
 
 
 def _python(_: Mapping[str, str]) -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
-        return _ok("python", f"{version}, {sys.platform}")
-    return _fail("python", f"{version} is not supported", "make the environment with Python 3.11, 3.12 or 3.13")
+        return ok("python", f"{version}, {sys.platform}")
+    return fail("python", f"{version} is not supported", "make the environment with Python 3.11, 3.12 or 3.13")
 
 
 def _packages(environ: Mapping[str, str]) -> Finding:
@@ -79,12 +75,12 @@ def _packages(environ: Mapping[str, str]) -> Finding:
     if lacking:
         names = sorted({name for missing in lacking.values() for name in missing})
         whole = f"the part {part}" if part else "all parts"
-        return _fail("packages", f"to run {whole}, missing or too old: {', '.join(names)}", extras.remedy(lacking))
+        return fail("packages", f"to run {whole}, missing or too old: {', '.join(names)}", extras.remedy(lacking))
     text = f"dermis {metadata.version(extras.DISTRIBUTION)} with {', '.join(wanted)}"
     if part:
-        return _ok("packages", f"{text}, as the image of {part} has it")
+        return ok("packages", f"{text}, as the image of {part} has it")
     untrained = extras.missing(_TO_TRAIN)
-    return _ok(
+    return ok(
         "packages",
         text + (f"; without {', '.join(sorted(untrained))} (only needed to profile and train)" if untrained else ""),
     )
@@ -98,45 +94,28 @@ def _settings(environ: Mapping[str, str]) -> Finding:
         except DermisError as error:
             faults.extend(error.detail.split("; "))
     if faults:
-        return _fail(
+        return fail(
             "settings", "; ".join(dict.fromkeys(faults)), "correct or unset these variables; `dermis config` shows all"
         )
-    return _ok("settings", "every DERMIS_* variable is understood; `dermis config` shows them")
+    return ok("settings", "every DERMIS_* variable is understood; `dermis config` shows them")
 
 
 def _redis(environ: Mapping[str, str]) -> Finding:
-    running = find_running(load_standalone(environ).state)
-    url = environ.get("DERMIS_BROKER_URL") or (running.broker_url if running else None)
-    if url is None:
-        executable = find_redis_server(environ)
-        version = subprocess.run(  # noqa: S603
-            [executable, "--version"], capture_output=True, text=True, timeout=10, check=False
-        ).stdout
-        return _ok(
-            "redis", f"{executable} ({' '.join(version.split()[:3]) or 'version unknown'}), started by `dermis up`"
-        )
-    try:
-        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
-            return _ok("redis", f"{masked(url)} answers, version {client.info('server')['redis_version']}")
-    except (redis.RedisError, ValueError) as fault:
-        return _fail(
-            "redis", f"{masked(url)} does not answer ({type(fault).__name__})", "start it, or correct DERMIS_BROKER_URL"
-        )
+    load_standalone(environ)
+    if "DERMIS_BROKER_URL" in environ:
+        return redis_finding(environ["DERMIS_BROKER_URL"])
+    executable = find_redis_server(environ)
+    version = subprocess.run(  # noqa: S603
+        [executable, "--version"], capture_output=True, text=True, timeout=10, check=False
+    ).stdout
+    return ok("redis", f"{executable} ({' '.join(version.split()[:3]) or 'version unknown'}), started by `dermis up`")
 
 
 def _gateway(environ: Mapping[str, str]) -> Finding:
-    running = find_running(load_standalone(environ).state)
-    if running:
-        host, _, port = running.url.removeprefix("http://").rpartition(":")
-        if answers_ok(host.strip("[]"), int(port), "/readyz")():
-            return _ok("gateway", f"runs and is ready at {running.url} (process {running.pid})")
-        return _fail(
-            "gateway", f"runs at {running.url} (process {running.pid}) but is not ready", "see the logs of `dermis up`"
-        )
     host, text = environ.get("DERMIS_GATEWAY_HOST", LOOPBACK), environ.get("DERMIS_GATEWAY_PORT", "8080")
     if text.isdigit() and is_free(host, int(text)):
-        return _ok("gateway", f"{host}:{text} is free")
-    return _fail(
+        return ok("gateway", f"{host}:{text} is free")
+    return fail(
         "gateway", f"{host}:{text} is taken or can't be listened on", "stop what is there, or set DERMIS_GATEWAY_PORT"
     )
 
@@ -146,7 +125,7 @@ def _disk(environ: Mapping[str, str]) -> Finding:
     there = next(folder for folder in (state, *state.parents) if folder.exists())
     free = shutil.disk_usage(there).free // 10**6
     if free >= _ENOUGH_DISK_MB:
-        return _ok("disk", f"{free:,} MB free at {there}")
+        return ok("disk", f"{free:,} MB free at {there}")
     level = Level.WARN if free >= _LEAST_DISK_MB else Level.FAIL
     return Finding(
         level=level,
@@ -162,7 +141,7 @@ def _store(environ: Mapping[str, str]) -> Finding:
     key = f"scratch/{new_id('doctor')}"
     store.put_once(key, b"dermis doctor")
     store.delete(key)
-    return _ok("store", f"{masked(settings.store_url)} can be written")
+    return ok("store", f"{masked(settings.store_url)} can be written")
 
 
 def _bundle(environ: Mapping[str, str]) -> Finding:
@@ -179,9 +158,7 @@ def _bundle(environ: Mapping[str, str]) -> Finding:
                 text="the store has no model",
                 remedy="`dermis up` installs the demo bundle; else promote one",
             )
-        return _fail(
-            "bundle", "the store has no model, and this installation carries no demo bundle", "promote a model"
-        )
+        return fail("bundle", "the store has no model, and this installation carries no demo bundle", "promote a model")
     manifest = read_manifest(store, current)
     broken = []
     for path, digest in manifest.files.items():
@@ -192,7 +169,7 @@ def _bundle(environ: Mapping[str, str]) -> Finding:
             broken.append(f"{path} is missing")
     text = f"{manifest.name} version {manifest.version}, purpose {manifest.purpose}"
     if broken:
-        return _fail(
+        return fail(
             "bundle", f"{text}: {', '.join(broken)}", "publish that version again, or point to the previous one"
         )
     if manifest.purpose == "demo":
@@ -202,15 +179,7 @@ def _bundle(environ: Mapping[str, str]) -> Finding:
             text=f"{text}: its answers have no clinical meaning",
             remedy="promote a trained model",
         )
-    return _ok("bundle", f"{text}, all {len(manifest.files)} files whole")
-
-
-def _ok(about: str, text: str) -> Finding:
-    return Finding(level=Level.OK, about=about, text=text)
-
-
-def _fail(about: str, text: str, remedy: str) -> Finding:
-    return Finding(level=Level.FAIL, about=about, text=text, remedy=remedy)
+    return ok("bundle", f"{text}, all {len(manifest.files)} files whole")
 
 
 _CHECKS: dict[str, Callable[[Mapping[str, str]], Finding]] = {

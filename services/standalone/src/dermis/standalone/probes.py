@@ -33,15 +33,18 @@ def serves(address: str) -> Probe:
     return probe
 
 
-def answers_ok(host: str, port: int, path: str, *, certificate: Path | None = None) -> Probe:
-    """Ready once GET `path` is answered 200, under TLS with this very `certificate` where one is stated."""
+def answers_ok(host: str, port: int, path: str, *, certificate: Path | None = None, tls: bool = False) -> Probe:
+    """Ready once GET `path` is answered 200, under `tls` or with this very `certificate` where one is stated."""
 
     def probe() -> bool:
         connection = (
             http.client.HTTPSConnection(
-                host, port, timeout=_WAIT_S, context=ssl.create_default_context(cafile=str(certificate))
+                host,
+                port,
+                timeout=_WAIT_S,
+                context=ssl.create_default_context(cafile=str(certificate) if certificate else None),
             )
-            if certificate
+            if certificate or tls
             else http.client.HTTPConnection(host, port, timeout=_WAIT_S)
         )
         try:

@@ -16,11 +16,17 @@ from dermis.standalone.settings import StandaloneSettings
 
 
 class Running(BaseModel):
-    """Where the parts of a running `dermis up` are to be found."""
+    """Where the parts of a running `dermis up` are to be found, and the variables that they were started with.
+
+    `sources`: for each variable that was given, "option" or "environment"; `dermis up` chose the others itself.
+    """
 
     pid: int
     url: str
     broker_url: str
+    variables: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    lan_url: str = ""
 
 
 def make_folder(folder: Path) -> None:

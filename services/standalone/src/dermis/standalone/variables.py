@@ -11,6 +11,7 @@ from importlib import metadata
 from dermis.shared.settings import Settings, names, with_state_folder
 from dermis.shared.urls import masked
 from dermis.standalone.settings import StandaloneSettings
+from dermis.standalone.state import Running
 
 GROUP = "dermis.settings"
 SHARED = "all parts"
@@ -34,6 +35,15 @@ def models() -> dict[str, type[Settings]]:
         except ModuleNotFoundError:
             continue  # that part's extra is not installed
     return by_prefix
+
+
+def running_sources(running: Running) -> dict[str, dict[str, str]]:
+    """Return the variables of a running `dermis up`, by who set them."""
+    sources: dict[str, dict[str, str]] = {}
+    for name, value in running.variables.items():
+        source = running.sources.get(name)
+        sources.setdefault(f"dermis up ({source})" if source else "dermis up", {})[name] = value
+    return sources
 
 
 def effective(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Variable]:

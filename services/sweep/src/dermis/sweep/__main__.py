@@ -10,6 +10,7 @@ import threading
 
 from dermis.shared.errors import DermisError
 from dermis.shared.metrics import serve_metrics
+from dermis.shared.presence import LASTS_S, Presence
 from dermis.shared.queue import CeleryQueue
 from dermis.shared.settings import load
 from dermis.shared.stores import open_store
@@ -26,6 +27,7 @@ def main() -> None:
     configure_traces(part="sweep", url=settings.traces_url)
     serve_metrics(settings.metrics_listen)
     sweep = Sweep(open_store(settings.store_url), CeleryQueue(settings.broker_url), settings)
+    presence = Presence(settings.broker_url, "sweep", lasts_s=max(LASTS_S, 3 * settings.interval_seconds))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -34,6 +36,7 @@ def main() -> None:
         if settings.alive_file:
             settings.alive_file.touch()
         sweep.look()
+        presence.show()
         if stop.wait(settings.interval_seconds):
             sweep.audit.flush()
             return

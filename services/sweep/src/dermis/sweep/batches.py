@@ -29,6 +29,7 @@ from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
 from dermis.sweep.core.decide import CaseAction, SweepPolicy, is_expired
 from dermis.sweep.faults import Faults
+from dermis.sweep.waits import Waits
 
 M = TypeVar("M", bound=BaseModel)
 _LONGEST_WAIT_S = 900.0
@@ -46,7 +47,15 @@ class Progress:
 class BatchSweep:
     """Looks at all open batches each time; remembers, while it runs, how far each was."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: SweepPolicy, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        queue: Queue,
+        policy: SweepPolicy,
+        faults: Faults | None = None,
+        waits: Waits | None = None,
+    ) -> None:
+        self._waits = waits or Waits()
         self._store = store
         self._queue = queue
         self._policy = policy
@@ -59,7 +68,9 @@ class BatchSweep:
         Nothing is discarded while the clock is `in_doubt`.
         """
         done: Counter[CaseAction] = Counter()
-        ids = [key.removeprefix(OPEN_BATCHES) for key in self._store.list(OPEN_BATCHES)]
+        keys = set(self._store.list(OPEN_BATCHES))
+        self._waits.keep(OPEN_BATCHES, keys)
+        ids = sorted(key.removeprefix(OPEN_BATCHES) for key in keys)
         self._progress = {batch_id: progress for batch_id, progress in self._progress.items() if batch_id in ids}
         for batch_id in ids:
             with self._faults.survived(batch_manifest_key(batch_id)):
@@ -69,9 +80,12 @@ class BatchSweep:
     def _look_at(self, batch_id: str, now: datetime, in_doubt: bool) -> CaseAction:
         erased = self._get(batch_erased_key(batch_id), BatchErased)
         if erased:  # kept for so long, as a worker may be at a step, and be lost after its last put
-            return (
-                self._discard(batch_id) if abs(now - erased.erased_at) >= self._policy.resend_after else CaseAction.WAIT
-            )
+            self._waits.note_erased(open_batch_key(batch_id), erased.erased_at)
+            if abs(now - erased.erased_at) < self._policy.resend_after:
+                return CaseAction.WAIT
+            action = self._discard(batch_id)
+            self._waits.cleared(open_batch_key(batch_id), now)
+            return action
         manifest = self._get(batch_manifest_key(batch_id), BatchManifest)
         if manifest is None:
             after, opened_at = self._policy.incomplete_after, self._store.written_at(open_batch_key(batch_id))

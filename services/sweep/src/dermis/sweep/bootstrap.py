@@ -13,6 +13,7 @@ from dermis.shared.queue import Queue
 from dermis.shared.telemetry import log
 from dermis.sweep import metrics
 from dermis.sweep.batches import BatchSweep
+from dermis.sweep.checkpoints import CheckpointSweep
 from dermis.sweep.clock import Clock
 from dermis.sweep.core.clock import Doubt
 from dermis.sweep.core.decide import CaseAction
@@ -21,6 +22,7 @@ from dermis.sweep.look import CaseSweep
 from dermis.sweep.release import ReleaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
+from dermis.sweep.waits import Waits
 
 
 class Sweep:
@@ -32,10 +34,15 @@ class Sweep:
         self._store = store
         self._reserve_bytes = settings.reserve_bytes
         self._clock = Clock(store)
-        self._cases = CaseSweep(store, queue, policy, self._faults)
-        self._batches = BatchSweep(store, queue, policy, self._faults)
+        self._waits = Waits()
+        self._cases = CaseSweep(store, queue, policy, self._faults, self._waits)
+        self._batches = BatchSweep(store, queue, policy, self._faults, self._waits)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
+<<<<<<< HEAD
         self._release = ReleaseSweep(store, timedelta(seconds=settings.canary_interval_seconds), self._faults)
+=======
+        self._checkpoints = CheckpointSweep(store, policy, self._faults)
+>>>>>>> int
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 
@@ -43,7 +50,8 @@ class Sweep:
         """Look once; return whether every part of it came to its end."""
         begun, self._done, self._faults.count = time.monotonic(), Counter(), 0
         self._scratch = self._uploads = self._ended = self._mended = 0
-        whole = self._each(self._steps(now or datetime.now(UTC)))
+        now = now or datetime.now(UTC)
+        whole = self._each(self._steps(now))
         if whole:
             metrics.looked(
                 seconds=time.monotonic() - begun,
@@ -70,12 +78,12 @@ class Sweep:
 
         def end_retention() -> None:
             self._ended = self._retention.end_retention(now, in_doubt=doubt is not None)
+            metrics.retention_overdue_seconds.set(self._retention.overdue(now).total_seconds())
 
         def end_by_the_clock() -> None:
             if doubt is None:
                 self._scratch = self._retention.clear_scratch(store_now)
                 self._uploads = self._retention.clear_uploads(store_now)
-                self._retention.end_audit(now)
 
         def mend_marks() -> None:
             self._mended = self._retention.mend_marks(store_now)
@@ -85,12 +93,14 @@ class Sweep:
             ("clock", read_clocks),
             ("cases", lambda: self._done.update(self._cases.look(store_now, in_doubt=doubt is not None))),
             ("batches", lambda: self._done.update(self._batches.look(store_now, in_doubt=doubt is not None))),
+            ("waits", lambda: self._waits.show(store_now)),
             ("retention", end_retention),
-            ("scratch and audit", end_by_the_clock),
+            ("scratch", end_by_the_clock),
             ("marks", mend_marks),
             ("release", lambda: self._release.look(store_now)),
             ("store", lambda: self._store.tend(reserve_bytes=self._reserve_bytes, busy=self._busy())),
             ("audit", self.audit.flush),
+            ("checkpoints", lambda: doubt is None and self._checkpoints.look(store_now)),
         ]
 
     def _each(self, steps: Iterable[tuple[str, Callable[[], object]]]) -> bool:

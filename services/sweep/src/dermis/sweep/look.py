@@ -28,6 +28,7 @@ from dermis.shared.telemetry import log
 from dermis.sweep import metrics
 from dermis.sweep.core.decide import CaseAction, Resent, SweepPolicy, decide, is_due, most_resends
 from dermis.sweep.faults import Faults
+from dermis.sweep.waits import Waits
 
 F = TypeVar("F", bound=Fact)
 _READERS = 8
@@ -37,7 +38,15 @@ _READERS = 8
 class CaseSweep:
     """Looks at all open cases each time; remembers, while it runs, which it sent again."""
 
-    def __init__(self, store: BlobStore, queue: Queue, policy: SweepPolicy, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        queue: Queue,
+        policy: SweepPolicy,
+        faults: Faults | None = None,
+        waits: Waits | None = None,
+    ) -> None:
+        self.waits = waits or Waits()
         self._store = store
         self._queue = queue
         self._policy = policy
@@ -53,6 +62,7 @@ class CaseSweep:
         keys = list(self._store.list("open/"))
         metrics.open_cases.set(len(keys))
         still_open = set(keys)
+        self.waits.keep("open/", still_open)
         self._resent = {key: resent for key, resent in self._resent.items() if key in still_open}
         budget = self._budget(len(keys))
         done: Counter[CaseAction] = Counter()
@@ -66,6 +76,7 @@ class CaseSweep:
                     action is CaseAction.DISCARD and in_doubt and state.erased is None
                 ):
                     action = CaseAction.WAIT
+                self.waits.note(key, marker, state)
                 with self._faults.survived(key):
                     done[self._do(action, key, marker, state, now)] += 1
         return done
@@ -120,6 +131,7 @@ class CaseSweep:
             case CaseAction.DISCARD:
                 self._clear(marker)
                 self._store.delete(key)
+                self.waits.cleared(key, now)
             case CaseAction.CLOSE:
                 if state.outcome:
                     self._store.delete(key)
@@ -158,4 +170,6 @@ class CaseSweep:
     def _clear(self, marker: OpenCase) -> None:
         if marker.record:
             delete_record(self._store, marker.record, case_id=marker.case_id)
+        if marker.reference:
+            self._store.delete(marker.reference)
         clear(self._store, owner=marker.owner, case_id=marker.case_id)

@@ -29,6 +29,29 @@ def canary(version: str, rates: Iterable[Rate]) -> None:
         _canary.labels(version, rate.name).set(rate.canary / rate.canary_n if rate.canary_n else 0)
 
 
+oldest_open_seconds = Gauge(
+    "dermis_sweep_oldest_open_seconds", "how long the oldest accepted case has been open, 0 where none is due"
+)
+erasure_overdue_seconds = Gauge(
+    "dermis_sweep_erasure_overdue_seconds",
+    "how long ago the oldest of the cases was erased of which something may be left, 0 where none is due",
+)
+retention_overdue_seconds = Gauge(
+    "dermis_sweep_retention_overdue_seconds",
+    "how far the oldest case or batch is past its time, after what a look erased; 0 where none is",
+)
+lost_cases = Counter("dermis_sweep_lost_cases", "accepted cases without marker and outcome, which were opened again")
+_erasures = Histogram(
+    "dermis_sweep_erasure_seconds",
+    "time from a case's erasure to when nothing more of it can be left",
+    buckets=(60, 120, 300, 900, 3600, 86400),
+)
+
+
+def erased(seconds: float) -> None:
+    _erasures.observe(seconds)
+
+
 def looked(
     *, seconds: float, actions: Mapping[CaseAction, int], scratch: int, uploads: int, ended: int, faults: int
 ) -> None:

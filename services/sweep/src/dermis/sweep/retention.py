@@ -1,4 +1,4 @@
-"""Erases what may not be kept any longer: cases and batches whose time is over, images to judge at once, the audit.
+"""Erases what may not be kept any longer: cases and batches whose time is over, images to judge at once.
 
 Everything is deleted by its retention mark, so a case without one would stay for ever: such cases are looked for and
 given one.
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice
 
 from pydantic import ValidationError
 
-from dermis.shared.audit import AUDIT_PREFIX, Act, Audit
-from dermis.shared.case import Consent, OpenCase, Received, fact_key, open_key
+from dermis.shared.audit import Act, Audit
+from dermis.shared.case import Consent, OpenCase, Received, fact_key, failed_key, open_key
 from dermis.shared.erasing import (
     RETAINED_BATCHES,
     IdempotencyRecord,
@@ -21,6 +21,7 @@ from dermis.shared.erasing import (
     clear,
     erase,
     erase_batch,
+    first_put,
     retention_key,
     retention_prefix,
 )
@@ -28,7 +29,8 @@ from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.shared.telemetry import log
 from dermis.shared.uploads import UPLOADS_KEPT_FOR, UPLOADS_PREFIX
-from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over
+from dermis.sweep import metrics
+from dermis.sweep.core.decide import SweepPolicy, is_expired, is_over, over_by
 from dermis.sweep.faults import Faults
 
 _MOST_ENDED = 200
@@ -100,8 +102,18 @@ class RetentionSweep:
                 break
             with self._faults.survived(key), suppress(BlobNotFound):
                 # An id of a gateway whose clock lags says too early a time; a mark that was put later says so.
-                if is_over(self._store.written_at(key), kept_as, now=now, policy=self._policy):
+                if is_over(first_put(self._store, key), kept_as, now=now, policy=self._policy):
                     yield Due(key=key, thing_id=thing_id, consent=consent)
+
+    def overdue(self, now: datetime) -> timedelta:
+        """Return how far the oldest case or batch is past its time, or zero."""
+        late = timedelta(0)
+        for consent in (*Consent, None):
+            prefix, kind = (retention_prefix(consent), "case") if consent else (RETAINED_BATCHES, "batch")
+            for due in islice(self._due(prefix, kind, consent, now), 1):
+                kept_as = consent or Consent.ASSESS_ONLY
+                late = max(late, over_by(made_at(due.thing_id), kept_as, now=now, policy=self._policy))
+        return late
 
     def end_retention(self, now: datetime, *, in_doubt: bool = False) -> int:
         """Erase the cases and batches whose time is over, the oldest first, as many as a look should take.
@@ -154,9 +166,24 @@ class RetentionSweep:
             self._place = f"cases/{owner}/{case_id}/~"
             if is_id("case", case_id) and names - {"erased.json"}:
                 with self._faults.survived(f"cases/{owner}/{case_id}"):
+                    self._reopen_if_lost(owner, case_id, names, now)
                     mended += self._mend_mark(owner, case_id, names, now)
         self._place, self._pass_ended = "", now
         return mended
+
+    def _reopen_if_lost(self, owner: str, case_id: str, names: set[str], now: datetime) -> None:
+        """Put the marker of an accepted case that has neither one nor an end, so that the look sends it again."""
+        ends = [fact_key(owner, case_id, "outcome"), fact_key(owner, case_id, "erased"), failed_key(owner, case_id, 1)]
+        if "received.json" not in names or any(name.startswith(("outcome", "erased", "failed/")) for name in names):
+            return
+        if not is_expired(case_id, now=now, after=self._policy.incomplete_after) or has(self._store, open_key(case_id)):
+            return
+        if any(has(self._store, end) for end in ends):
+            return  # it was closed since it was listed
+        marker = OpenCase(case_id=case_id, owner=owner, opened_at=now)
+        self._store.put_once(open_key(case_id), marker.model_dump_json().encode(), reserved=True)
+        metrics.lost_cases.inc()
+        log.error("an accepted case had neither an outcome nor a marker, and is opened again", case_id=case_id)
 
     def _mend_mark(self, owner: str, case_id: str, names: set[str], now: datetime) -> bool:
         marks = [retention_key(consent, case_id) for consent in Consent]
@@ -212,13 +239,3 @@ class RetentionSweep:
             return False
         marker = OpenCase(case_id=case_id, owner=owner, opened_at=now, record=key)
         return self._store.put_once(open_key(case_id), marker.model_dump_json().encode(), reserved=True)
-
-    def end_audit(self, now: datetime) -> int:
-        """Delete the audit of days that need not be kept any more; return how many objects."""
-        last = f"{AUDIT_PREFIX}{(now - self._policy.audit_for).date()}"
-        ended = 0
-        for key in takewhile(lambda key: key < last, self._store.list(AUDIT_PREFIX)):
-            with self._faults.survived(key):
-                self._store.delete(key)
-                ended += 1
-        return ended

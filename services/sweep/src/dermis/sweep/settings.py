@@ -36,6 +36,11 @@ class SweepSettings(RetentionSettings):
         120, gt=0, description="time between two looks at how often a canary fails and abstains"
     )
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
+    checkpoint_seconds: float = Field(
+        3600,
+        gt=0,
+        description="time between two checkpoints of the audit, by which `dermis audit verify` knows it whole",
+    )
 
     @property
     def policy(self) -> SweepPolicy:
@@ -45,5 +50,6 @@ class SweepSettings(RetentionSettings):
             keep_for=timedelta(days=self.retention_days),
             keep_for_improvement=timedelta(days=self.improvement_retention_days),
             audit_for=timedelta(days=self.audit_days),
+            checkpoint_every=timedelta(seconds=self.checkpoint_seconds),
             erased_in_doubt=self.erased_in_doubt,
         )

@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import redis
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready
 
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.metrics import serve_metrics
 from dermis.shared.ports import BlobStore
+from dermis.shared.presence import Presence
 from dermis.shared.rpc import open_channel
 from dermis.shared.stores import open_source, open_store, overlap
 from dermis.shared.telemetry import configure_logs
@@ -113,7 +114,11 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
     def show_metrics(**_: object) -> None:
         close_metrics.append(serve_metrics(settings.metrics_listen, OfAllProcesses(folder)))
 
+    def show_presence(**_: object) -> None:
+        Presence(settings.broker_url, "worker").keep_shown()
+
     worker_init.connect(show_metrics, weak=False)
+    worker_ready.connect(show_presence, weak=False)
     worker_process_init.connect(started, weak=False)
     worker_process_shutdown.connect(leaving, weak=False)
     app = make_app(settings, pipeline, metrics, turns=turns)

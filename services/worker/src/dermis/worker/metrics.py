@@ -11,11 +11,13 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from dermis.shared.case import Assessed, Fact, Failed, Outcome
+from dermis.shared.ids import is_id, made_at
 from dermis.shared.manifest import Manifest
 from dermis.shared.releases import ReleaseAnswer
 from dermis.shared.report import Verdict
 from dermis.worker.ports import Role
 
+_CASE_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 86400)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -48,6 +50,12 @@ class Metrics:
         self._outcomes = Counter(
             "dermis_worker_outcomes", "outcomes by kind and reason", ("kind", "reason"), registry=registry
         )
+        self._case_seconds = Histogram(
+            "dermis_worker_case_seconds",
+            "time from a case's id to its outcome; a case that was replayed counts from its first id, too",
+            buckets=_CASE_SECONDS,
+            registry=registry,
+        )
         self._first = Counter(
             "dermis_worker_first_conditions", "the most probable condition", ("condition",), registry=registry
         )
@@ -68,7 +76,7 @@ class Metrics:
             registry=registry,
         )
         # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
-        for reason in ("INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
+        for reason in ("FACT_BROKEN", "INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
             self._failures.labels(reason)
         for reason in ("METADATA_UNAVAILABLE", "SERVING_UNAVAILABLE", "STORE_UNAVAILABLE"):
             self.retries.labels(reason)
@@ -92,6 +100,8 @@ class Metrics:
                         self._reasons.labels(reason).inc()
             case Outcome():
                 self._outcomes.labels(fact.kind, fact.reason or "").inc()
+                if is_id("case", fact.case_id):
+                    self._case_seconds.observe(max(0.0, (fact.finished_at - made_at(fact.case_id)).total_seconds()))
                 for stage in fact.stages:
                     self._stages.labels(stage.name).observe(stage.ms / 1000)
                 if fact.differential:

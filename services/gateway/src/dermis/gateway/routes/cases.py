@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Annotated
 
@@ -11,11 +13,12 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway.auth import Caller
 from dermis.gateway.body import read_case, read_json
 from dermis.gateway.convert import NewCase, digest_of, new_case_of, upload_ids_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
-from dermis.gateway.dependencies import Dependencies, Owner, PartsOf, StillValid, WritingOwner
+from dermis.gateway.dependencies import CreatingOwner, Dependencies, Owner, PartsOf, StillValid, WritingOwner
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
@@ -28,6 +31,8 @@ from dermis.gateway.uploads import UPLOAD_USED
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, Status, fold
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.listing import Filter, Order
+from dermis.shared.references import REFERENCE_PATTERN
+from dermis.shared.telemetry import log
 
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
@@ -52,7 +57,7 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
 async def submit_case(
     request: Request,
     parts: PartsOf,
-    owner: WritingOwner,
+    owner: CreatingOwner,
     still_valid: StillValid,
     prefer: Prefer = None,
     idempotency_key: Key = None,
@@ -72,7 +77,9 @@ async def submit_case(
     headers = {"Location": f"/v1/cases/{received.case_id}", **_applied(seconds)}
     if not new:
         headers["Idempotent-Replayed"] = "true"
-    return _case_response(request, state, status_code=200 if state.closed else 202, headers=headers)
+    client_secret = await _client_secret(request, received, new=new)
+    status_code = 200 if state.closed else 202
+    return _case_response(request, state, status_code=status_code, headers=headers, client_secret=client_secret)
 
 
 @router.get("", summary="List cases", responses=problems(403, 422, 503))
@@ -85,6 +92,9 @@ async def list_cases(
     status: Annotated[list[Status] | None, Query(max_length=len(Status), description="cases of these alone")] = None,
     received_from: Annotated[Time | None, Query(description="cases received then or later")] = None,
     received_before: Annotated[Time | None, Query(description="cases received earlier")] = None,
+    client_reference: Annotated[
+        str | None, Query(pattern=f"^{REFERENCE_PATTERN}$", description="cases of this reference alone")
+    ] = None,
 ) -> CaseList:
     if owner == PUBLIC_OWNER and not parts.settings.list_public:
         detail = (
@@ -93,7 +103,7 @@ async def list_cases(
         )
         raise DermisError(Kind.PERMISSION, "LISTING_OFF", detail)
     after = place_of(cursor, kind="case")
-    wanted = Filter(statuses=status or (), start=received_from, end=received_before)
+    wanted = Filter(statuses=status or (), start=received_from, end=received_before, reference=client_reference)
     page = parts.pipeline.page
     return list_of(
         await run_in_threadpool(page, owner=owner, after=after, size=limit + 1, order=order, wanted=wanted), limit
@@ -271,11 +281,38 @@ def _applied(seconds: float) -> dict[str, str]:
     return {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else {}
 
 
+async def _client_secret(request: Request, received: Received, *, new: bool) -> str | None:
+    """Return what opens this case alone to whoever submitted it by a key.
+
+    None where the case was there before, unless the caller's key reads none: an answer that was lost would be a lost
+    case. None where a case has too many links.
+    """
+    caller: Caller = request.scope[CALLER_KEY]
+    if not caller.by_key or not (new or caller.is_publishable):
+        return None
+    parts: Dependencies = request.app.state.parts
+    lasts = timedelta(days=parts.settings.client_secret_days)
+    create = partial(parts.pipeline.shares.create, owner=received.owner, lasts=lasts, may_erase=True)
+    try:
+        _, token = await run_in_threadpool(create, received.case_id)
+    except DermisError as error:
+        log.warning("a case has no client_secret", reason=error.reason)
+        return None
+    return token.text
+
+
 def _case_response(
-    request: Request, state: CaseState, *, status_code: int = 200, headers: Mapping[str, str]
+    request: Request,
+    state: CaseState,
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str],
+    client_secret: str | None = None,
 ) -> Response:
-    body = case_of(state, read_only=request.scope[CALLER_KEY].read_only).model_dump_json().encode()
-    sent = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', **headers}
+    case = case_of(state, read_only=request.scope[CALLER_KEY].read_only)
+    tag = hashlib.sha256(case.model_dump_json().encode()).hexdigest()[:32]
+    body = case.model_copy(update={"client_secret": client_secret}).model_dump_json().encode()
+    sent = {"ETag": f'"{tag}"', **headers}
     if not state.closed:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(body, status_code=status_code, media_type="application/json", headers=sent)

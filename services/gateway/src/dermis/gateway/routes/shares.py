@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from dermis.gateway.body import read_json
 from dermis.gateway.dependencies import PartsOf, WritingOwner
 from dermis.gateway.http import CaseLink, CaseLinkList, LinkRequest, NewCaseLink
+from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import LINK_BODY, problems
 
 router = APIRouter(prefix="/v1/cases/{case_id}/shares", tags=["links"])
@@ -22,11 +23,14 @@ router = APIRouter(prefix="/v1/cases/{case_id}/shares", tags=["links"])
 )
 async def make_link(case_id: str, request: Request, parts: PartsOf, owner: WritingOwner) -> NewCaseLink:
     asked = await read_json(request, LinkRequest)
+    lasts = timedelta(seconds=asked.expires_in_seconds)
+    if ends_at := request.scope[CALLER_KEY].ends_at:  # a link makes none that outlasts it
+        lasts = min(lasts, ends_at - parts.pipeline.clock())
     link, token = await run_in_threadpool(
         parts.pipeline.shares.create,
         case_id,
         owner=owner,
-        lasts=timedelta(seconds=asked.expires_in_seconds),
+        lasts=lasts,
         may_erase=asked.may_erase,
     )
     url = f"/shared/{token.text}"

@@ -25,6 +25,7 @@ from dermis.standalone.settings import load_standalone
 
 _LISTED = [status.value for status in Status if status is not Status.ERASED]
 _owner = click.option("--owner", metavar="ID", help="Whose cases: a key's id, a session's, or public [default: all].")
+_reference = click.option("--reference", metavar="REF", help="Cases that their client called so.")
 _time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -47,6 +48,7 @@ def command() -> None:
 )
 @click.option("--from", "start", type=_time, help="Received then or later, in UTC.")
 @click.option("--before", "end", type=_time, help="Received earlier, in UTC.")
+@_reference
 @click.option("--newest", is_flag=True, help="The newest first.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many [default: all].")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
@@ -57,6 +59,7 @@ def list_(
     statuses: tuple[str, ...],
     start: datetime | None,
     end: datetime | None,
+    reference: str | None,
     newest: bool,
     limit: int | None,
     as_json: bool,
@@ -68,9 +71,11 @@ def list_(
     Examples:
       dermis cases list
       dermis cases list --newest --limit 20 --status FAILED
+      dermis cases list --reference visit-7
       dermis cases list --owner public --from 2026-11-01 --before 2026-12-01 --json
     """
-    wanted = Filter(statuses=tuple(map(Status, statuses)), start=_in_utc(start), end=_in_utc(end))
+    states = tuple(map(Status, statuses))
+    wanted = Filter(statuses=states, start=_in_utc(start), end=_in_utc(end), reference=reference)
     order = Order.NEWEST if newest else Order.OLDEST
     count = 0
     for each, whose in islice(_list(_store(option_values), owner, order, wanted), limit):

@@ -52,7 +52,10 @@ def command() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do; repeatable [default: all but admin].",
+    help="What it may do; repeatable [default: cases and models].",
+)
+@click.option(
+    "--publishable", is_flag=True, help="A key for an app: it uploads images and submits cases, and reads none."
 )
 @click.option(
     "--replaces",
@@ -61,17 +64,21 @@ def command() -> None:
 )
 @options.state
 @options.store
-def create(name: str, scopes: tuple[str, ...], replaces: str | None, **option_values: Any) -> None:
+def create(name: str, scopes: tuple[str, ...], publishable: bool, replaces: str | None, **option_values: Any) -> None:
     """Make a key and print it: it is shown this once, and only its hash is kept.
 
     \b
     Examples:
       dermis keys create --name "clinic app"
       dermis keys create --name dashboard --scope models:read
+      dermis keys create --name "phones" --publishable
       dermis keys create --name "clinic app" --replaces key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
     if not name.strip() or len(name) > 100:
         raise DermisError(Kind.INVALID, "KEY_NAME", f"--name has {len(name)} characters; use 1 to 100")
+    if publishable and scopes:
+        raise DermisError(Kind.INVALID, "KEY_SCOPES", "--publishable and --scope: give one or the other")
+    scopes = (Scope.CASES_CREATE,) if publishable else scopes
     store = open_store_of(load_standalone(options.overlay(option_values)))
     owner = _read_key(store, replaces).owner if replaces else None
     key, token = make_key(

@@ -80,7 +80,16 @@ def command(
     logs = Prefixed(sys.stderr)
     for variable in plan.external:
         logs("up", f"{variable} is set: what it names is used and not started")
-    with hold(settings.state, Running(pid=os.getpid(), url=plan.url, broker_url=plan.broker_url)):
+    running = Running(
+        pid=os.getpid(),
+        url=plan.url,
+        broker_url=plan.broker_url,
+        variables={name: value for name, value in plan.environ.items() if name.startswith("DERMIS_")},
+        sources={name: "environment" for name in os.environ if name.startswith("DERMIS_")}
+        | dict.fromkeys(options.as_variables(option_values), "option"),
+        lan_url=face.url if face else "",
+    )
+    with hold(settings.state, running):
         supervisor = Supervisor(plan.parts, plan.environ, logs)
         supervisor.start()
         try:

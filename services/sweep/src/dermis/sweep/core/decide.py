@@ -25,8 +25,8 @@ class SweepPolicy:
     """`resend_after`: a case that has been open for so long may have lost its job. `incomplete_after`: one without
     `received.json` for so long was never wholly submitted. Resends of one case are at most `longest_wait` apart. An
     image to judge at once is kept for `scratch_for` at most, a case for `keep_for`, or for `keep_for_improvement` if
-    that was agreed to, the audit for `audit_for`. While the clock is in doubt at most `erased_in_doubt` cases and
-    batches are erased by their time.
+    that was agreed to, the audit for `audit_for`; each `checkpoint_every` a checkpoint names what was added. While the
+    clock is in doubt at most `erased_in_doubt` cases and batches are erased by their time.
     """
 
     resend_after: timedelta = timedelta(seconds=45)
@@ -36,6 +36,7 @@ class SweepPolicy:
     keep_for: timedelta = timedelta(days=30)
     keep_for_improvement: timedelta = timedelta(days=365)
     audit_for: timedelta = timedelta(days=365)
+    checkpoint_every: timedelta = timedelta(hours=1)
     erased_in_doubt: int = 0
 
 
@@ -105,5 +106,10 @@ def is_over(since: datetime, consent: Consent, *, now: datetime, policy: SweepPo
 
     A retention of 0 has no end.
     """
+    return over_by(since, consent, now=now, policy=policy) >= timedelta(0)
+
+
+def over_by(since: datetime, consent: Consent, *, now: datetime, policy: SweepPolicy) -> timedelta:
+    """Return how far what was taken in at `since` is past its time, less than zero before it."""
     keep = policy.keep_for if consent is Consent.ASSESS_ONLY else policy.keep_for_improvement
-    return bool(keep) and now - since >= keep
+    return now - since - keep if keep else timedelta.min

@@ -1,0 +1,57 @@
+"""dermis backup"""
+
+import time
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from dermis.shared.audit import Act, Audit
+from dermis.shared.errors import DermisError, Kind
+from dermis.shared.stores import open_store, overlap
+from dermis.standalone.backup.erasures import forget
+from dermis.standalone.backup.save import save
+from dermis.standalone.commands import options
+from dermis.standalone.commands.progress import ProgressLine
+from dermis.standalone.settings import load_standalone
+
+
+@click.command("backup", short_help="Copy the store into another one, while it is in use.")
+@click.argument("dest_url")
+@click.option(
+    "--erasures", is_flag=True, help="Only have the backup forget what was erased since; quick, for every minute."
+)
+@options.state
+@options.store
+def command(dest_url: str, erasures: bool, **option_values: Any) -> None:
+    """Copy the store to DEST_URL, file:///folder or gs://bucket/prefix, while cases come in.
+
+    What DEST_URL has is not copied again; a backup that is broken off or killed goes on where it was, by the same
+    command. What was erased goes from the backup too. Encrypt DEST_URL at rest: it holds photos.
+
+    \b
+    Examples:
+      dermis backup file:///mnt/backup/dermis
+      dermis backup gs://bucket-elsewhere/dermis --store gs://bucket/dermis
+      dermis backup file:///mnt/backup/dermis --erasures
+    """
+    store_url = load_standalone(options.overlay(option_values)).store_url
+    if overlap(store_url, dest_url):
+        raise DermisError(Kind.INVALID, "BACKUP_TARGET", f"DEST_URL {dest_url!r} lies in the store or around it")
+    source, target, begun = open_store(store_url), open_store(dest_url), time.monotonic()
+    if erasures:
+        erased = forget(source, target)
+        click.echo(f"{len(erased)} cases and batches erased in the backup")
+        return
+    with ProgressLine("backup") as say:
+        backup, saver = save(source, target, dermis=version("dermis"), say=say)
+    audit = Audit(source, "backup")
+    audit.note(Act.BACKUP, by="operator", backup_id=backup.id)
+    audit.flush()
+    seconds = time.monotonic() - begun
+    click.echo(
+        f"{backup.id}: {backup.objects:,} objects, {backup.bytes:,} bytes, {backup.cases:,} cases; "
+        f"new {saver.new:,} objects, {saver.new_bytes:,} bytes; {seconds:.1f} s"
+    )
+    click.echo(f"it holds every case that was accepted before {backup.begun_at.isoformat(timespec='milliseconds')}")
+    click.echo(f"audit head {backup.audit_head}" if backup.audit_head else "no audit head: no checkpoint was made yet")
