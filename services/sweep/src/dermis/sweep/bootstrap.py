@@ -38,11 +38,8 @@ class Sweep:
         self._cases = CaseSweep(store, queue, policy, self._faults, self._waits)
         self._batches = BatchSweep(store, queue, policy, self._faults, self._waits)
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
-<<<<<<< HEAD
-        self._release = ReleaseSweep(store, timedelta(seconds=settings.canary_interval_seconds), self._faults)
-=======
         self._checkpoints = CheckpointSweep(store, policy, self._faults)
->>>>>>> int
+        self._release = ReleaseSweep(store, timedelta(seconds=settings.canary_interval_seconds), self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 
