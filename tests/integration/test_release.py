@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from dermis.shared.bundles import publish, read_current
-from dermis.shared.case import Outcome, shadow_key
+from dermis.shared.case import Outcome
 from dermis.shared.manifest import MANIFEST_FILE
 from dermis.shared.promotions import PromotionAction, promotions
+from dermis.shared.releases import shadow_key
 from dermis.standalone import demo
 from dermis.worker.core.release import arm_of
 from tests.integration.test_up import QUICK_SWEEP, Up, dermis, running, until
@@ -61,8 +62,8 @@ def assess(up: Up) -> dict[str, Any]:
 
 
 def confirm(up: Up, case: dict[str, Any]) -> None:
-    said = {"condition": case["outcome"]["differential"][0]["condition"], "confirmed_by": "DERMATOLOGIST"}
-    answer = httpx.post(f"{up.url}/v1/cases/{case['id']}/feedback", json=said, timeout=30)
+    body = {"condition": case["outcome"]["differential"][0]["condition"], "confirmed_by": "DERMATOLOGIST"}
+    answer = httpx.post(f"{up.url}/v1/cases/{case['id']}/feedback", json=body, timeout=30)
     assert answer.is_success, answer.text
 
 

@@ -10,11 +10,11 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermis.shared.case import Consent, Erased, Outcome, Received, case_key, fact_key, shadow_key
+from dermis.shared.case import Consent, Erased, Outcome, Received, case_key, fact_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import CURRENT_KEY, MANIFEST_FILE, Canary, Current, Manifest, VersionRef
-from dermis.shared.releases import Arm, ReleaseAnswer, release_prefix, tally
+from dermis.shared.releases import Arm, ReleaseAnswer, release_prefix, shadow_key, tally
 from dermis.shared.stores.memory import MemoryStore
 from dermis.worker.adapters import models as adapter
 from dermis.worker.adapters.models import StoreModels
@@ -51,13 +51,13 @@ class Trial:
 
 
 def on_trial(staged: Candidates, *faults: Exception, consent: Consent = Consent.KEEP_FOR_IMPROVEMENT) -> World:
-    made = world(skin())
+    tried = world(skin())
     key = fact_key(JOB.owner, JOB.case_id, "received")
-    received = Received.model_validate_json(made.store.get(key)).model_copy(update={"consent": consent})
-    made.store.delete(key)
-    made.store.put_once(key, received.model_dump_json().encode())
-    made.staged, made.candidate_classifier = staged, Trial(made, list(faults))
-    return made
+    received = Received.model_validate_json(tried.store.get(key)).model_copy(update={"consent": consent})
+    tried.store.delete(key)
+    tried.store.put_once(key, received.model_dump_json().encode())
+    tried.staged, tried.candidate_classifier = staged, Trial(tried, list(faults))
+    return tried
 
 
 def canary_of(arm: Arm) -> Candidates:
@@ -66,14 +66,14 @@ def canary_of(arm: Arm) -> Candidates:
     return Candidates(canary=CANARY, percent=percent, promotion=PROMOTION)
 
 
-def outcome_of(made: World) -> Outcome:
-    outcome = read(made.pipeline(), JOB).outcome
+def outcome_of(tried: World) -> Outcome:
+    outcome = read(tried.pipeline(), JOB).outcome
     assert outcome is not None
     return outcome
 
 
-def marks(made: World) -> dict[tuple[Arm, ReleaseAnswer], int]:
-    return dict(tally(made.store.list(release_prefix(PROMOTION))))
+def marks(tried: World) -> dict[tuple[Arm, ReleaseAnswer], int]:
+    return dict(tally(tried.store.list(release_prefix(PROMOTION))))
 
 
 @given(st.integers(1, 50), st.integers(0, 2**32))
@@ -101,124 +101,124 @@ def test_no_case_falls_to_a_canary_of_no_percent() -> None:
 
 
 def test_a_canary_answers_wholly() -> None:
-    made = on_trial(canary_of(Arm.CANARY))
-    made.work()
-    outcome = outcome_of(made)
+    tried = on_trial(canary_of(Arm.CANARY))
+    tried.work()
+    outcome = outcome_of(tried)
     assert (outcome.model and outcome.model.version, outcome.differential[0].condition) == (8, "urticaria")
-    assert [key for key in made.store.list(case_key(JOB.owner, JOB.case_id)) if "/heatmaps/dermis-8-" in key]
-    assert marks(made) == {(Arm.CANARY, ReleaseAnswer.ANSWERED): 1}
-    assert made.counted("version_answers_total", version="dermis/8", role="canary", answer="ANSWERED") == 1
-    assert made.counted("version_answers_total", version="dermis/7", role="current", answer="ANSWERED") == 0
+    assert [key for key in tried.store.list(case_key(JOB.owner, JOB.case_id)) if "/heatmaps/dermis-8-" in key]
+    assert marks(tried) == {(Arm.CANARY, ReleaseAnswer.ANSWERED): 1}
+    assert tried.counted("version_answers_total", version="dermis/8", role="canary", answer="ANSWERED") == 1
+    assert tried.counted("version_answers_total", version="dermis/7", role="current", answer="ANSWERED") == 0
 
 
 def test_a_case_of_the_control_arm_is_the_current_versions_and_counts() -> None:
-    made = on_trial(canary_of(Arm.CONTROL))
-    made.work()
-    model = outcome_of(made).model
-    assert (model and model.version, made.candidate_classifier.asked) == (7, [])
-    assert marks(made) == {(Arm.CONTROL, ReleaseAnswer.ANSWERED): 1}
+    tried = on_trial(canary_of(Arm.CONTROL))
+    tried.work()
+    model = outcome_of(tried).model
+    assert (model and model.version, tried.candidate_classifier.asked) == (7, [])
+    assert marks(tried) == {(Arm.CONTROL, ReleaseAnswer.ANSWERED): 1}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_where_the_canary_fails_the_current_version_answers(fault: Exception) -> None:
-    made = on_trial(canary_of(Arm.CANARY), fault)
-    made.work()
-    model = outcome_of(made).model
+    tried = on_trial(canary_of(Arm.CANARY), fault)
+    tried.work()
+    model = outcome_of(tried).model
     assert (model and model.version) == 7
-    assert marks(made) == {(Arm.CANARY, ReleaseAnswer.FAILED): 1}
-    assert made.counted("version_answers_total", version="dermis/8", role="canary", answer="FAILED") == 1
+    assert marks(tried) == {(Arm.CANARY, ReleaseAnswer.FAILED): 1}
+    assert tried.counted("version_answers_total", version="dermis/8", role="canary", answer="FAILED") == 1
 
 
 def test_a_canary_with_an_unknown_schema_costs_no_case() -> None:
     staged = canary_of(Arm.CANARY)
-    made = on_trial(
+    tried = on_trial(
         Candidates(
             canary=CANARY.model_copy(update={"feature_schema": "sha256:other"}),
             percent=staged.percent,
             promotion=PROMOTION,
         )
     )
-    made.work()
-    model = outcome_of(made).model
+    tried.work()
+    model = outcome_of(tried).model
     assert (model and model.version) == 7
 
 
 def test_a_mark_leads_to_no_case_and_a_store_that_refuses_it_costs_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = on_trial(canary_of(Arm.CANARY))
-    made.work()
-    (key,) = made.store.list(release_prefix(PROMOTION))
+    tried = on_trial(canary_of(Arm.CANARY))
+    tried.work()
+    (key,) = tried.store.list(release_prefix(PROMOTION))
     assert key.endswith(hashlib.sha256(JOB.case_id.encode()).hexdigest()[:32])
     assert JOB.case_id not in key
-    made = on_trial(canary_of(Arm.CANARY))
-    put = made.store.put_once
+    tried = on_trial(canary_of(Arm.CANARY))
+    put = tried.store.put_once
 
     def full(key: str, data: bytes, *, reserved: bool = False) -> bool:
         if key.startswith("releases/"):
             raise DermisError(Kind.FULL, "STORE_FULL", "no space")
         return put(key, data, reserved=reserved)
 
-    monkeypatch.setattr(made.store, "put_once", full)
-    made.work()
-    assert (outcome_of(made).model, list(made.store.list("open/"))) == (outcome_of(made).model, [])
-    assert marks(made) == {}
+    monkeypatch.setattr(tried.store, "put_once", full)
+    tried.work()
+    assert (outcome_of(tried).model, list(tried.store.list("open/"))) == (outcome_of(tried).model, [])
+    assert marks(tried) == {}
 
 
 SHADOW = Candidates(shadow=CANARY)
 SHADOW_KEY = shadow_key(JOB.owner, JOB.case_id, "dermis", 8)
 
 
-def shadows(made: World) -> list[str]:
-    return [key for key in made.store.list(f"{case_key(JOB.owner, JOB.case_id)}/") if "/shadow/" in key]
+def shadows(tried: World) -> list[str]:
+    return [key for key in tried.store.list(f"{case_key(JOB.owner, JOB.case_id)}/") if "/shadow/" in key]
 
 
 def test_a_shadow_answers_after_the_outcome_and_is_announced_to_nobody() -> None:
-    made = on_trial(SHADOW)
-    made.work()
-    outcome, beside = outcome_of(made), Outcome.model_validate_json(made.store.get(SHADOW_KEY))
+    tried = on_trial(SHADOW)
+    tried.work()
+    outcome, beside = outcome_of(tried), Outcome.model_validate_json(tried.store.get(SHADOW_KEY))
     assert (outcome.model and outcome.model.version, outcome.differential[0].condition) == (7, "eczema")
     assert (beside.model and beside.model.version, beside.differential[0].condition) == (8, "urticaria")
     assert (beside.case_id, beside.finished_at >= outcome.finished_at) == (JOB.case_id, True)
-    assert made.announced == ["assessed", "outcome"]
-    assert made.counted("version_answers_total", version="dermis/8", role="shadow", answer="ANSWERED") == 1
+    assert tried.announced == ["assessed", "outcome"]
+    assert tried.counted("version_answers_total", version="dermis/8", role="shadow", answer="ANSWERED") == 1
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, SoftTimeLimitExceeded()])
 def test_a_shadow_that_fails_changes_nothing_of_the_case(fault: Exception) -> None:
-    made = on_trial(SHADOW, fault)
-    made.work()
-    assert (shadows(made), list(made.store.list("open/"))) == ([], [])
-    assert made.announced == ["assessed", "outcome"]
-    assert made.counted("version_answers_total", version="dermis/8", role="shadow", answer="FAILED") == 1
+    tried = on_trial(SHADOW, fault)
+    tried.work()
+    assert (shadows(tried), list(tried.store.list("open/"))) == ([], [])
+    assert tried.announced == ["assessed", "outcome"]
+    assert tried.counted("version_answers_total", version="dermis/8", role="shadow", answer="FAILED") == 1
 
 
 def test_a_shadow_is_dropped_while_others_wait() -> None:
-    made = on_trial(SHADOW)
-    made.idle = lambda: False
-    made.work()
-    assert (shadows(made), made.candidate_classifier.asked) == ([], [])
-    assert made.counted("version_answers_total", version="dermis/8", role="shadow", answer="DROPPED") == 1
+    tried = on_trial(SHADOW)
+    tried.idle = lambda: False
+    tried.work()
+    assert (shadows(tried), tried.candidate_classifier.asked) == ([], [])
+    assert tried.counted("version_answers_total", version="dermis/8", role="shadow", answer="DROPPED") == 1
 
 
 def test_nobody_who_agreed_to_an_assessment_alone_is_shown_to_a_shadow() -> None:
-    made = on_trial(SHADOW, consent=Consent.ASSESS_ONLY)
-    made.work()
-    assert (shadows(made), made.candidate_classifier.asked) == ([], [])
+    tried = on_trial(SHADOW, consent=Consent.ASSESS_ONLY)
+    tried.work()
+    assert (shadows(tried), tried.candidate_classifier.asked) == ([], [])
 
 
 def test_a_shadow_beside_an_erasure_leaves_nothing() -> None:
     """The tombstone comes while the shadow computes, after the case was closed and cleared."""
-    made = on_trial(SHADOW)
+    tried = on_trial(SHADOW)
 
     class Erasing(Trial):
         def predict(self, manifest: Manifest, inputs: Inputs) -> Outputs:
             key = fact_key(JOB.owner, JOB.case_id, "erased")
-            made.store.put_once(key, Erased(case_id=JOB.case_id, erased_at=now()).model_dump_json().encode())
+            tried.store.put_once(key, Erased(case_id=JOB.case_id, erased_at=now()).model_dump_json().encode())
             return super().predict(manifest, inputs)
 
-    made.candidate_classifier = Erasing(made)
-    made.work()
-    assert made.candidate_classifier.asked == [8]
-    assert shadows(made) == []
+    tried.candidate_classifier = Erasing(tried)
+    tried.work()
+    assert tried.candidate_classifier.asked == [8]
+    assert shadows(tried) == []
 
 
 def test_candidates_are_followed_once_serving_has_them_and_cost_no_look_at_the_current_one(
@@ -240,6 +240,8 @@ def test_candidates_are_followed_once_serving_has_them_and_cost_no_look_at_the_c
     assert models.candidates().canary is None
     ready |= {8, 9}  # of the shadow there is no bundle
     assert models.candidates() == Candidates(canary=CANARY, percent=10, promotion=PROMOTION)
-    held = store.get_versioned(CURRENT_KEY)
-    store.replace(CURRENT_KEY, Current(current=pointer.current).model_dump_json().encode(), generation=held.generation)
+    standing = store.get_versioned(CURRENT_KEY)
+    store.replace(
+        CURRENT_KEY, Current(current=pointer.current).model_dump_json().encode(), generation=standing.generation
+    )
     assert models.candidates() == Candidates()

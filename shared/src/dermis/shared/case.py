@@ -20,7 +20,6 @@ NOT_A_MEDICAL_DEVICE = (
 )
 PUBLIC_OWNER = "public"
 MAX_IMAGES = 3
-SHADOW_FOLDER = "shadow/"
 
 
 class Fact(BaseModel):
@@ -388,11 +387,6 @@ def image_key(owner: str, case_id: str, n: int, form: Literal["original", "prepa
 
 def heatmap_key(owner: str, case_id: str, heatmap: Heatmap, model: ModelRef) -> str:
     return f"{case_key(owner, case_id)}/images/{heatmap.n}/heatmaps/{model.name}-{model.version}-{heatmap.place}.png"
-
-
-def shadow_key(owner: str, case_id: str, name: str, version: int) -> str:
-    """Return the key of what a version made of a case beside the current one: an `Outcome` that no one is shown."""
-    return f"{case_key(owner, case_id)}/{SHADOW_FOLDER}{name}-{version}.json"
 
 
 def feedback_key(owner: str, case_id: str, k: int) -> str:

@@ -5,7 +5,11 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 
+from dermis.shared.case import case_key
+
 RELEASES = "releases/"
+SHADOW_FOLDER = "shadow/"
+"""Of a case: what versions on trial made of it, an `Outcome` each, which is shown to nobody."""
 
 
 class Arm(StrEnum):
@@ -44,3 +48,7 @@ def tally(keys: Iterable[str]) -> Tally:
         if len(parts) == 5 and parts[2] in set(Arm) and parts[3] in set(ReleaseAnswer):
             counts[Arm(parts[2]), ReleaseAnswer(parts[3])] += 1
     return counts
+
+
+def shadow_key(owner: str, case_id: str, name: str, version: int) -> str:
+    return f"{case_key(owner, case_id)}/{SHADOW_FOLDER}{name}-{version}.json"

@@ -20,13 +20,12 @@ from dermis.shared.case import (
     Received,
     fact_key,
     feedback_key,
-    shadow_key,
 )
 from dermis.shared.erasing import erase
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import Canary, Current, VersionRef
 from dermis.shared.promotions import PromotionAction, promotions
-from dermis.shared.releases import Arm
+from dermis.shared.releases import Arm, shadow_key
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import FitzpatrickSkinType, MonkSkinTone, SelfReport
 from dermis.trainer.registry import gate

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
 from dermis.shared.evaluation import EvaluationReport
-from dermis.shared.manifest import Condition
+from dermis.shared.manifest import Condition, VersionRole
+from dermis.shared.promotions import PromotionAction
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -274,7 +275,7 @@ class ModelSummary(BaseModel):
     version: int
     purpose: str
     current: bool
-    role: Literal["current", "canary", "shadow", "previous"] | None = Field(
+    role: VersionRole | None = Field(
         default=None,
         description="what it does now: a canary answers a share of the cases, a shadow is asked and never shown",
     )
@@ -340,15 +341,7 @@ class Promotion(BaseModel):
 
     id: str
     at: datetime
-    action: Literal[
-        "PROMOTED",
-        "ROLLED_BACK",
-        "REFUSED",
-        "SHADOW_STARTED",
-        "SHADOW_ENDED",
-        "CANARY_STARTED",
-        "CANARY_ENDED",
-    ]
+    action: PromotionAction
     model: str = Field(description="name and version that was to become current, a shadow or a canary, or was one")
     over: str | None = Field(description="what was current")
     data: str | None = Field(description="digest of the data set of the evaluation")

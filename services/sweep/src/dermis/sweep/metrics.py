@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 from dermis.sweep.core.decide import CaseAction
-from dermis.sweep.core.release import Rate
+from dermis.sweep.core.release import CanaryRate
 
 open_cases = Gauge("dermis_sweep_open_cases", "markers of cases that are not closed")
 in_doubt = Gauge("dermis_sweep_clock_in_doubt", "1 while nothing is erased by its time, as the clock is in doubt")
@@ -23,7 +23,7 @@ canaries_ended = Counter("dermis_sweep_canaries_ended", "canaries that failed or
 _canary = Gauge("dermis_sweep_canary_share", "share of a canary's cases", ("version", "answer"))
 
 
-def canary(version: str, rates: Iterable[Rate]) -> None:
+def canary(version: str, rates: Iterable[CanaryRate]) -> None:
     """Show how often a canary fails and abstains."""
     for rate in rates:
         _canary.labels(version, rate.name).set(rate.canary / rate.canary_n if rate.canary_n else 0)

@@ -12,7 +12,7 @@ from dermis.shared.promotions import PromotionAction, PromotionFact, RateRecord,
 from dermis.shared.releases import RELEASES, release_prefix, tally
 from dermis.shared.telemetry import log
 from dermis.sweep import metrics
-from dermis.sweep.core.release import Rate, rates
+from dermis.sweep.core.release import CanaryRate, rates
 from dermis.sweep.faults import Faults
 
 
@@ -80,7 +80,7 @@ class ReleaseSweep:
                         self._store.delete(key)
 
 
-def _recorded(rate: Rate) -> RateRecord:
+def _recorded(rate: CanaryRate) -> RateRecord:
     return RateRecord(
         name=rate.name,
         canary=rate.canary,
@@ -92,7 +92,7 @@ def _recorded(rate: Rate) -> RateRecord:
     )
 
 
-def _why(rate: Rate) -> str:
+def _why(rate: CanaryRate) -> str:
     return (
         f"{rate.name}: {rate.canary} of {rate.canary_n} cases of the canary, {rate.control} of {rate.control_n} of the "
         f"current version; at least {rate.interval[0]:.3f} more, over {rate.bound:g}"

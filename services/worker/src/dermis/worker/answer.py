@@ -76,10 +76,10 @@ def answer(
     if keep and finished.model:
         with stages("store"):
             keep(finished.model, heatmaps)
-    made = ReleaseAnswer.FAILED if arm is Arm.CANARY and by_canary is None else answer_of(finished)
+    result = ReleaseAnswer.FAILED if arm is Arm.CANARY and by_canary is None else answer_of(finished)
     if by_canary is None:
         ports.answered(manifest, "current", answer_of(finished))
-    mark = mark_key(candidates.promotion, arm, made, case_id) if arm else None
+    mark = mark_key(candidates.promotion, arm, result, case_id) if arm else None
     return Answer(
         outcome=finished.model_copy(update={"finished_at": now(), "stages": stages.taken()}),
         mark=mark,

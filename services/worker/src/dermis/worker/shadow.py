@@ -3,11 +3,11 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from dermis.shared.case import Consent, Erased, Outcome, Received, fact_key, shadow_key
+from dermis.shared.case import Consent, Erased, Outcome, Received, fact_key
 from dermis.shared.jobs import AssessJob
 from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict
-from dermis.shared.releases import ReleaseAnswer
+from dermis.shared.releases import ReleaseAnswer, shadow_key
 from dermis.shared.telemetry import log
 from dermis.worker.answer import answer_of, ask
 from dermis.worker.facts import get, now
@@ -26,11 +26,11 @@ def shadow(ports: Ports, job: AssessJob, manifest: Manifest, received: Received,
     if classifier is None or received.consent is not Consent.KEEP_FOR_IMPROVEMENT:
         return
     try:
-        made = _answer(ports, classifier, job, manifest, received, images) if ports.idle() else ReleaseAnswer.DROPPED
+        result = _answer(ports, classifier, job, manifest, received, images) if ports.idle() else ReleaseAnswer.DROPPED
     except Exception as fault:  # noqa: BLE001 - time limits too: the case is closed, and nothing may come of this
         log.warning("shadow can't answer", model=manifest.key, fault=getattr(fault, "reason", type(fault).__name__))
-        made = ReleaseAnswer.FAILED
-    ports.answered(manifest, "shadow", made)
+        result = ReleaseAnswer.FAILED
+    ports.answered(manifest, "shadow", result)
 
 
 def _answer(

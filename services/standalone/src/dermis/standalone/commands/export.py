@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from dermis.shared.audit import Act, Audit
-from dermis.shared.case import PUBLIC_OWNER, SHADOW_FOLDER, case_key, fact_key
+from dermis.shared.case import PUBLIC_OWNER, case_key, fact_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobStore
+from dermis.shared.releases import SHADOW_FOLDER
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
 from dermis.standalone.settings import load_standalone

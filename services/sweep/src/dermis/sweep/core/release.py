@@ -15,7 +15,7 @@ _Z = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class CanaryRate:
     """How many of each arm's cases it is. `interval`: of the canary's share less the control's, 95 %."""
 
     name: Literal["FAILED", "ABSTAINED"]
@@ -32,16 +32,16 @@ class Rate:
         return self.canary_n >= FEWEST and self.interval[0] > self.bound
 
 
-def rates(marks: Tally) -> tuple[Rate, Rate]:
+def rates(marks: Tally) -> tuple[CanaryRate, CanaryRate]:
     """Return the rates of failures and abstentions of a canary beside those of as large a share of the other cases.
 
     Each with Newcombe's hybrid score interval of the difference (1998, method 10).
     """
     n = {arm: sum(count for (of, _), count in marks.items() if of is arm) for arm in Arm}
 
-    def rate(name: Literal["FAILED", "ABSTAINED"], bound: float) -> Rate:
+    def rate(name: Literal["FAILED", "ABSTAINED"], bound: float) -> CanaryRate:
         canary, control = (marks[arm, ReleaseAnswer(name)] for arm in (Arm.CANARY, Arm.CONTROL))
-        return Rate(
+        return CanaryRate(
             name=name,
             canary=canary,
             canary_n=n[Arm.CANARY],

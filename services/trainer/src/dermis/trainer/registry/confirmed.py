@@ -14,11 +14,11 @@ from dermis.shared.case import (
     Received,
     fact_key,
     feedback_key,
-    shadow_key,
 )
 from dermis.shared.ids import is_id, made_at
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.releases import shadow_key
 from dermis.shared.vocabulary import MonkSkinTone, SelfReport
 from dermis.trainer.registry.gate import TOP
 

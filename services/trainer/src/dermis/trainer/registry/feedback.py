@@ -202,12 +202,12 @@ def _judged(compared: Compared) -> JudgedGroup:
     least_loss, enough = -compared.interval[1], compared.independent >= most
     worse = enough and (-compared.gain > MOST_LOSS or (compared.name == "overall" and least_loss > 0))
     if least_loss > MOST_LOSS or worse:
-        made = FeedbackVerdict.REFUSED
+        result = FeedbackVerdict.REFUSED
     elif enough and verdict(compared) is GateVerdict.PASSED:
-        made = FeedbackVerdict.PASSED
+        result = FeedbackVerdict.PASSED
     else:
-        made = FeedbackVerdict.REFUSED if compared.independent >= 2 * most else FeedbackVerdict.NOT_ENOUGH_CASES
-    return JudgedGroup(compared=compared, needed=2 * most if enough else most, verdict=made)
+        result = FeedbackVerdict.REFUSED if compared.independent >= 2 * most else FeedbackVerdict.NOT_ENOUGH_CASES
+    return JudgedGroup(compared=compared, needed=2 * most if enough else most, verdict=result)
 
 
 def _nothing() -> tuple[Compared, list[Compared]]:

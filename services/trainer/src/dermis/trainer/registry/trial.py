@@ -106,8 +106,8 @@ def _compare(store: BlobStore, request: PromotionRequest, pointer: Current) -> _
     return _Compared(reasons=reasons, data=data, opponent=opponent, judgement=judgement)
 
 
-def end_trial(store: BlobStore, trial: Trial, *, by: str = "operator", **found_out: Any) -> PromotionFact:
-    """End the shadow or the canary; `found_out` is what the record says of why. CONFLICT if there is none."""
+def end_trial(store: BlobStore, trial: Trial, *, by: str = "operator", **findings: Any) -> PromotionFact:
+    """End the shadow or the canary; `findings` is what the record says of why. CONFLICT if there is none."""
     pointer = read_current(store)
     canary = pointer.canary.ref if pointer.canary else None
     ref = pointer.shadow if trial == "shadow" else canary
@@ -121,7 +121,7 @@ def end_trial(store: BlobStore, trial: Trial, *, by: str = "operator", **found_o
         over=pointer.current,
         percent=pointer.canary.percent if trial == "canary" and pointer.canary else None,
         by=by,
-        **found_out,
+        **findings,
     )
     to = pointer.model_copy(update={trial: None})
     return do(store, record, partial(unstage, store, to, over=pointer))
