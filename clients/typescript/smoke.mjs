@@ -32,8 +32,8 @@ async function unsaid() {
     asked.push(headers.get("prefer"));
     return new Response("<html>", { status: 502, headers: { "Content-Type": "text/html" } });
   };
-  const refused = assess(dermis({ url }), [new Blob([])], { seconds: 3 });
-  await assert.rejects(refused, (error) => error instanceof DermisError && error.problem.status === 502 && error.problem.reason === "UNSAID");
-  assert.deepEqual(asked, ["wait=3"]);
+  const refused = assess(dermis({ url }), [new Blob([])], { timeout: 3 });
+  await assert.rejects(refused, (error) => error instanceof DermisError && error.problem.status === 502 && error.problem.reason === "NOT_DERMIS");
+  assert.deepEqual(asked, ["wait=2"]);
   globalThis.fetch = fetch;
 }

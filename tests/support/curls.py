@@ -11,6 +11,7 @@ _NAMED = {
     "$UPLOAD": "{upload_id}",
     "images/1": "images/{n}",
     "models/1": "models/{version}",
+    "test-images/abstention-low-probability": "test-images/{name}",
 }
 
 

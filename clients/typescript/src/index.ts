@@ -1,57 +1,86 @@
-/** Typed client of the dermis HTTP API; `schema.ts` is generated from the OpenAPI file, so no type here is written by hand. */
+/** Typed client of the dermis HTTP API; `schema.ts` is generated from the OpenAPI file, so no type of an answer is written by hand. */
 
 import createClient, { type Client } from "openapi-fetch";
+import { checked, own } from "./errors.js";
+import { retryAfter, retrying, sleep } from "./retry.js";
 import type { components, paths } from "./schema.js";
 
+export { DermisError, checked, type Problem } from "./errors.js";
+export { events, type CaseEvent } from "./events.js";
 export type { components, paths };
 export type Schemas = components["schemas"];
 export type Case = Schemas["Case"];
 export type SelfReport = Schemas["SelfReport"];
-export type Problem = Schemas["Problem"];
+/** An image: what it holds, or a stream of it, which is read once. */
+export type Image = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+
+export interface Submission {
+  report?: SelfReport;
+  consent?: Schemas["Consent"];
+  shotTypes?: Schemas["ShotType"][];
+  /** Seconds in which it must be done, waits between tries among them. */
+  timeout?: number;
+  /** The same key with the same case never makes a second one; without it each call has a new key. */
+  idempotencyKey?: string;
+}
 
 const LONGEST_WAIT = 20; // seconds
+const TIMEOUT = 30; // seconds
 
-/** A problem that the gateway answered (RFC 9457); `reason` is a stable code. */
-export class DermisError extends Error {
-  constructor(readonly problem: Problem) {
-    super(`${problem.reason}: ${problem.detail}`);
-  }
+/** Every route, typed: `dermis({ url }).GET("/v1/models")`; what is sent again for `timeout` seconds: `retrying`. */
+export function dermis({ url, key, timeout = TIMEOUT }: { url: string; key?: string; timeout?: number }): Client<paths> {
+  return createClient<paths>({ baseUrl: url, headers: key ? { Authorization: `Bearer ${key}` } : {}, fetch: retrying(timeout) });
 }
 
-/** Every route, typed: `dermis({ url }).GET("/v1/models")`. */
-export function dermis({ url, key }: { url: string; key?: string }): Client<paths> {
-  return createClient<paths>({ baseUrl: url, headers: key ? { Authorization: `Bearer ${key}` } : {} });
+/** Submit 1 to 3 images with what is known of them; resolves with the case when it is finished or failed; NOT_FINISHED after `timeout` seconds. */
+export async function assess(client: Client<paths>, images: Image[], { timeout = 120, ...rest }: Submission = {}): Promise<Case> {
+  const deadline = Date.now() + 1000 * timeout;
+  const submitted = await submit(client, images, { ...rest, timeout, wait: timeout });
+  return wait(client, submitted, { timeout: (deadline - Date.now()) / 1000 });
 }
 
-/** Submit 1 to 3 images with what is known of them; resolves with the case when it is finished or failed, or after `seconds`. */
-export async function assess(
+/** Submit a case and resolve with it as answered: at once, or finished if that takes no longer than `wait` seconds (at most 20). */
+export async function submit(
   client: Client<paths>,
-  images: Blob[],
-  { report = {}, consent = "ASSESS_ONLY", seconds = 120 }: { report?: SelfReport; consent?: Schemas["Consent"]; seconds?: number } = {},
+  images: Image[],
+  { report = {}, consent = "ASSESS_ONLY", shotTypes = [], timeout = TIMEOUT, wait = 0, idempotencyKey = crypto.randomUUID() }: Submission & { wait?: number } = {},
 ): Promise<Case> {
-  const deadline = Date.now() + 1000 * seconds;
-  const prefer = () => `wait=${Math.max(1, Math.min(LONGEST_WAIT, Math.ceil((deadline - Date.now()) / 1000)))}`;
   const form = new FormData();
-  for (const image of images) form.append("images", image, "image");
+  for (const image of images) form.append("images", await blobOf(image), "image");
+  for (const shotType of shotTypes) form.append("shot_types", shotType);
   form.append("self_report", JSON.stringify(report));
   form.append("consent", consent);
-  let known = checked(
-    await client.POST("/v1/cases", {
-      params: { header: { prefer: prefer(), "idempotency-key": globalThis.crypto?.randomUUID() } },
-      body: form as never, // the file says what the form holds; FormData has no types for its fields
-      bodySerializer: (body: unknown) => body as FormData,
-    }),
-  );
-  while (known.status !== "FINISHED" && known.status !== "FAILED" && Date.now() < deadline) {
-    known = checked(await client.GET("/v1/cases/{case_id}", { params: { path: { case_id: known.id }, header: { prefer: prefer() } } }));
-  }
-  return known as Case; // the client's own types know no tuples
+  const answer = await client.POST("/v1/cases", {
+    params: { header: { ...prefer(Math.min(wait, timeout - 1)), "idempotency-key": idempotencyKey } },
+    body: form as never, // the file says what the form holds; FormData has no types for its fields
+    bodySerializer: (body: unknown) => body as FormData,
+    fetch: retrying(timeout),
+  });
+  return checked(answer) as Case; // the client's own types know no tuples
 }
 
-/** Return the data of an answer, none of a 204, or throw the problem that it is; what stands between may answer with none. */
-export function checked<T>({ data, error, response }: { data?: T; error?: unknown; response: Response }): NonNullable<T> {
-  if (response.ok) return data as NonNullable<T>;
-  const { status, statusText: title } = response;
-  const unsaid = { type: "about:blank", title, status, detail: `the server answered ${status} and no problem`, instance: "", reason: "UNSAID", errors: [] };
-  throw new DermisError(error instanceof Object && "reason" in error ? (error as Problem) : unsaid);
+/** Resolve with a case, or that of an id, once it is finished or failed; NOT_FINISHED after `timeout` seconds. */
+export async function wait(client: Client<paths>, of: Case | string, { timeout = 120 }: { timeout?: number } = {}): Promise<Case> {
+  const deadline = Date.now() + 1000 * timeout;
+  const left = () => (deadline - Date.now()) / 1000;
+  let latest = typeof of === "string" ? undefined : of;
+  const id = typeof of === "string" ? of : of.id;
+  while (!latest || !["FINISHED", "FAILED"].includes(latest.status)) {
+    if (latest && left() <= 0) throw own("NOT_FINISHED", `case ${id} is ${latest.status} still; look again with GET /v1/cases/${id}`);
+    const params = { path: { case_id: id }, header: prefer(left() - 1) };
+    const answer = await client.GET("/v1/cases/{case_id}", { params, fetch: retrying(Math.max(1, left())) });
+    latest = checked(answer) as Case;
+    if (answer.response.headers.has("Retry-After")) await sleep(Math.max(0, Math.min(retryAfter(answer.response), left())));
+  }
+  return latest;
+}
+
+/** Return the header that asks to wait; callers leave a second for the answer to come. */
+function prefer(seconds: number): { prefer?: string } {
+  return seconds >= 1 ? { prefer: `wait=${Math.min(LONGEST_WAIT, Math.floor(seconds))}` } : {};
+}
+
+function blobOf(image: Image): Blob | Promise<Blob> {
+  if (image instanceof Blob) return image;
+  return image instanceof ReadableStream ? new Response(image).blob() : new Blob([image]);
 }

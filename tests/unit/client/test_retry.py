@@ -1,5 +1,8 @@
 """What is sent again, when, and what never is."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import httpx
 import pytest
 
@@ -28,8 +31,14 @@ def test_a_busy_gateway_is_asked_again_when_it_says_with_the_same_key(gateway: G
 
 
 def test_without_a_number_it_is_asked_after_a_second(gateway: Gateway) -> None:
-    gateway.call("submit", [b"jpeg"], replies=[busy(503, "Fri, 02 Jan 2026 03:04:05 GMT"), ACCEPTED])
+    gateway.call("submit", [b"jpeg"], replies=[busy(503, "soon"), ACCEPTED])
     assert gateway.slept == [1]
+
+
+def test_a_date_is_waited_for(gateway: Gateway) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=10), usegmt=True)
+    gateway.call("submit", [b"jpeg"], replies=[busy(503, soon), busy(503, "Fri, 02 Jan 2026 03:04:05 GMT"), ACCEPTED])
+    assert gateway.slept == [pytest.approx(9, abs=1.1), 0]
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -98,3 +98,13 @@ def test_a_fault_names_what_is_wrong_and_stores_nothing(
 @pytest.mark.parametrize("command", ["create", "list", "revoke"])
 def test_each_says_how_it_is_used(command: str) -> None:
     assert f"Examples:\n    dermis keys {command}" in CliRunner().invoke(cli.main, ["keys", command, "--help"]).stdout
+
+
+def test_a_test_key_is_marked_and_replaces_test_keys_alone(tmp_path: Path, store: DiskStore) -> None:
+    test = keys(tmp_path, "create", "--name", "a", "--test").stdout.partition(".")[0]
+    live = keys(tmp_path, "create", "--name", "b").stdout.partition(".")[0]
+    assert [key and key.livemode for key in (read_key(store, test), read_key(store, live))] == [False, True]
+    assert [row["mode"] for row in json.loads(keys(tmp_path, "list", "--json").stdout)] == ["test", "live"]
+    assert keys(tmp_path, "create", "--name", "c", "--test", "--replaces", test).exit_code == 0
+    for arguments in (("--test", "--replaces", live), ("--replaces", test)):
+        assert keys(tmp_path, "create", "--name", "d", *arguments).exit_code == 2

@@ -162,6 +162,7 @@ class World:
             policy=load_policy(),
             strikes=Strikes(store=self.store),
             noted=self.metrics.note,
+            noted_test=self.metrics.note_test,
         )
 
     def work(self, *, redelivered: bool = False) -> bool:

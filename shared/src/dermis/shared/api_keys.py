@@ -41,6 +41,8 @@ class ApiKey(Fact):
     scopes: tuple[Scope, ...]
     created_at: datetime
     secret_sha256: str
+    livemode: bool = True
+    """False of a test key: its cases are no person's."""
 
     @property
     def rights(self) -> frozenset[str]:
@@ -57,11 +59,21 @@ class Revoked(Fact):
     revoked_at: datetime
 
 
-def make_key(*, name: str, scopes: tuple[Scope, ...], at: datetime, owner: str | None = None) -> tuple[ApiKey, str]:
+def make_key(
+    *, name: str, scopes: tuple[Scope, ...], at: datetime, owner: str | None = None, livemode: bool = True
+) -> tuple[ApiKey, str]:
     """Return a new key and its token, `<id>.<secret>`, which is shown once and kept nowhere."""
     key_id, text = new_id("key"), secret.new_secret()
     digest = secret.digest_of(text)
-    key = ApiKey(key_id=key_id, owner=owner or key_id, name=name, scopes=scopes, created_at=at, secret_sha256=digest)
+    key = ApiKey(
+        key_id=key_id,
+        owner=owner or key_id,
+        name=name,
+        scopes=scopes,
+        created_at=at,
+        secret_sha256=digest,
+        livemode=livemode,
+    )
     return key, f"{key_id}.{text}"
 
 

@@ -62,6 +62,8 @@ class Received(Fact):
     self_report: SelfReport
     consent: Consent = Consent.ASSESS_ONLY
     client_reference: str | None = None
+    livemode: bool = True
+    """False of a case that came with a test key: it is no person's, and counts nowhere."""
 
 
 class AssessedImage(Fact):
@@ -282,6 +284,8 @@ class GivenFeedback(Fact):
     condition: str | None = None
     confirmed_by: ConfirmedBy | None = None
     model: ModelRef | None = None
+    livemode: bool = True
+    """False of a test case: nothing may be learned from it."""
 
 
 class OpenCase(Fact):

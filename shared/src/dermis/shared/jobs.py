@@ -55,6 +55,7 @@ class AssessImageJob(BaseModel):
     line: str = ""
     color: ColorProfile | None = None
     profile_id: str | None = None
+    livemode: bool = True
 
 
 class ShardJob(BaseModel):

@@ -285,6 +285,7 @@ class Case(ResponseModel):
     access: str = "OWNER"
     client_reference: str | None = None
     client_secret: str | None = None
+    livemode: bool = True
 
     @property
     def is_closed(self) -> bool:
@@ -296,6 +297,7 @@ class CaseSummary(ResponseModel):
     id: str
     status: str
     received_at: datetime
+    livemode: bool = True
 
 
 class CaseList(ResponseModel):

@@ -21,12 +21,20 @@ from dermis.client.answers import (
     QualityReport,
 )
 from dermis.client.batches import Batch, BatchList, BatchResult, BatchSummary
-from dermis.client.connection import LONG_POLL_S, AsyncConnection, Connection
+from dermis.client.connection import LONG_POLL_S, TIMEOUT_S, AsyncConnection, Connection, timeouts
 from dermis.client.errors import ApiError, error_of
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
-from dermis.client.models import ConditionList, ModelList, ModelSummary, Promotion, PromotionList
+from dermis.client.models import (
+    ConditionList,
+    ModelList,
+    ModelSummary,
+    Promotion,
+    PromotionList,
+    PublishedTestImage,
+    PublishedTestImages,
+)
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
 
 M = TypeVar("M", bound=BaseModel)
@@ -37,13 +45,14 @@ _AGAIN_S = 1.0
 class Api:
     """Every route of the gateway, over a connection. `timeout` is in seconds; every failure is an `ApiError`.
 
-    A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, 30 where a call
-    has no such argument; a connection that fails is tried three times more, within about 1.4 s. What could be done
-    twice by that is not sent again: a case has an Idempotency-Key for it, feedback and batches have none.
+    A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, the client's own
+    where a call has no such argument; a connection that fails is tried three times more, within about 1.4 s. What could
+    be done twice by that is not sent again: a case has an Idempotency-Key for it, feedback and batches have none.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, timeout: float) -> None:
         self._connection = connection
+        self._timeout = timeout
 
     async def assess(
         self,
@@ -90,7 +99,7 @@ class Api:
             "/v1/cases",
             files=[("images", upload_of(image)) for image in images],
             data={"self_report": json.dumps(report or {}), "shot_types": list(shot_types), "consent": consent},
-            headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4()), **_prefer(wait)},
+            headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4()), **_prefer(wait, timeout)},
         )
         return _read(await self._answer(request, timeout=timeout), Case)
 
@@ -106,7 +115,7 @@ class Api:
                     f"{self._connection.url}/v1/cases/{latest.id}"
                 )
                 raise ApiError("NOT_FINISHED", detail)
-            request = self._connection.request("GET", f"/v1/cases/{latest.id}", headers=_prefer(left))
+            request = self._connection.request("GET", f"/v1/cases/{latest.id}", headers=_prefer(left, left))
             response = await self._answer(request, timeout=left)
             latest = _read(response, Case)
             if not latest.is_closed:
@@ -207,6 +216,14 @@ class Api:
         """Return the conditions that the current model knows, with their guidance."""
         return await self._get("/v1/conditions", ConditionList)
 
+    async def test_images(self) -> list[PublishedTestImage]:
+        """Return the images that force an outcome with a test key."""
+        return (await self._get("/v1/test-images", PublishedTestImages)).test_images
+
+    async def test_image(self, name: str) -> bytes:
+        """Return a test image, a PNG, to be sent as an image of a case."""
+        return (await self._call("GET", f"/v1/test-images/{name}")).content
+
     async def models(self) -> list[ModelSummary]:
         """Return the models that can be had, the current one among them."""
         return (await self._get("/v1/models", ModelList)).models
@@ -287,13 +304,14 @@ class Api:
         return _read(await self._call("GET", path), kind)
 
     async def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        return await self._answer(self._connection.request(method, path, **arguments), timeout=30)
+        return await self._answer(self._connection.request(method, path, **arguments), timeout=self._timeout)
 
     async def _answer(self, request: httpx.Request, *, timeout: float) -> httpx.Response:
         """Return a successful answer with its body; see the class for what is sent again."""
         deadline = time.monotonic() + timeout
         attempt = 1
         while True:
+            request.extensions["timeout"] = timeouts(deadline - time.monotonic())
             try:
                 async with self._stream(request, checked=False) as response:
                     await self._connection.read(response)
@@ -342,8 +360,15 @@ class AsyncClient(Api):
     ...     case = await client.assess(["arm.jpg"], report={"related_category": "RASH"})
     """
 
-    def __init__(self, url: str, *, key: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        super().__init__(AsyncConnection(url, key, transport))
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(AsyncConnection(url, key, transport), timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -357,8 +382,10 @@ class AsyncClient(Api):
         await self._connection.close()
 
 
-def _prefer(wait: float) -> dict[str, str]:
-    return {"Prefer": f"wait={min(wait, LONG_POLL_S):.0f}"} if wait >= 1 else {}
+def _prefer(wait: float, timeout: float) -> dict[str, str]:
+    """Return the header that asks to wait; a second of `timeout` is left for the answer to come."""
+    seconds = int(min(wait, timeout - 1, LONG_POLL_S))
+    return {"Prefer": f"wait={seconds}"} if seconds >= 1 else {}
 
 
 def _read(response: httpx.Response, kind: type[M]) -> M:

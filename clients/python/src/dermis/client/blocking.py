@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 
 from dermis.client.asynchronous import Api
-from dermis.client.connection import BlockingConnection
+from dermis.client.connection import TIMEOUT_S, BlockingConnection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,9 +58,16 @@ class Client:
     ...     case = client.assess(["arm.jpg"], report={"related_category": "RASH"})
     """
 
-    def __init__(self, url: str, *, key: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self._connection = BlockingConnection(url, key, transport)
-        self._api = Api(self._connection)
+        self._api = Api(self._connection, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +92,8 @@ class Client:
     give_feedback = _call(Api.give_feedback)
     check_image = _call(Api.check_image)
     conditions = _call(Api.conditions)
+    test_images = _call(Api.test_images)
+    test_image = _call(Api.test_image)
     models = _call(Api.models)
     evaluation = _call(Api.evaluation)
     promotions = _iterate(Api.promotions)

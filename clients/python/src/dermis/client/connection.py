@@ -14,6 +14,8 @@ import httpx
 from dermis.client.errors import ApiError
 
 LONG_POLL_S = 20
+TIMEOUT_S = 30.0
+"""Of a call, tries and waits between them together, unless it or the client says otherwise."""
 TIMEOUT = httpx.Timeout(LONG_POLL_S + 10, connect=10)
 
 
@@ -89,6 +91,12 @@ class BlockingConnection:
 
     async def close(self) -> None:
         self._client.close()
+
+
+def timeouts(left: float) -> dict[str, float | None]:
+    """Return the limits of a request, as httpx has them, that has `left` seconds."""
+    usual = TIMEOUT.as_dict()
+    return {name: min(limit or left, max(0.001, left)) for name, limit in usual.items()}
 
 
 def base_url(text: str) -> str:

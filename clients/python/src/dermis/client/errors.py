@@ -9,11 +9,14 @@ import httpx
 class FieldFault(NamedTuple):
     """What is wrong at one place.
 
-    `pointer` is a JSON pointer (RFC 6901) into the form, or `/query/...`, `/header/...`, `/path/...`.
+    `pointer` is a JSON pointer (RFC 6901) into the form, or `/query/...`, `/header/...`, `/path/...`, and `parameter`
+    then the parameter's name. `code` is stable, UPPER_SNAKE.
     """
 
     pointer: str
     detail: str
+    code: str = ""
+    parameter: str | None = None
 
 
 class ApiError(Exception):
@@ -61,7 +64,9 @@ def error_of(response: httpx.Response) -> ApiError:
         str(problem.get("reason") or "NOT_DERMIS"),
         str(detail),
         pointers=tuple(
-            FieldFault(str(each.get("pointer")), str(each.get("detail")))
+            FieldFault(
+                str(each.get("pointer")), str(each.get("detail")), str(each.get("code", "")), each.get("parameter")
+            )
             for each in problem.get("errors") or ()
             if isinstance(each, dict)
         ),

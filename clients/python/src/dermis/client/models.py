@@ -111,3 +111,23 @@ class Promotion(ResponseModel):
 class PromotionList(ResponseModel):
     promotions: list[Promotion]
     next_cursor: str | None
+
+
+class ForcedOutcome(ResponseModel):
+    """How a case of a test key ends; `reason` of an abstention or a rejection."""
+
+    kind: str
+    reason: str | None
+
+
+class PublishedTestImage(ResponseModel):
+    """An image that forces an outcome where a test key sends it; `image` is its path below the gateway's address."""
+
+    name: str
+    forces: ForcedOutcome
+    sha256: str
+    image: str
+
+
+class PublishedTestImages(ResponseModel):
+    test_images: list[PublishedTestImage]

@@ -1,5 +1,8 @@
 """Whether a request may be sent again, and when."""
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
 import httpx
 
 FIRST_WAIT_S = 0.2
@@ -15,9 +18,15 @@ def wait_before(attempt: int) -> float:
 
 
 def retry_after(response: httpx.Response, otherwise: float) -> float:
-    """Return the seconds that `Retry-After` asks for, at most 30; `otherwise` where it is absent or a date."""
+    """Return the seconds that `Retry-After` asks for, a number or a date, at most 30; `otherwise` where it is none."""
     text = response.headers.get("Retry-After", "")
-    return min(float(text), LONGEST_WAIT_S) if text.isdecimal() else otherwise
+    if text.isdecimal():
+        return min(float(text), LONGEST_WAIT_S)
+    try:
+        seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return otherwise
+    return min(max(0.0, seconds), LONGEST_WAIT_S)
 
 
 def is_busy(request: httpx.Request, response: httpx.Response) -> bool:

@@ -17,7 +17,7 @@ from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.door import Door
 from dermis.gateway.middleware import Edge, HeadAsGet
 from dermis.gateway.parameters import check_query
-from dermis.gateway.routes import batches, cases, health, images, models, ops, page, shares, uploads
+from dermis.gateway.routes import batches, cases, health, images, models, ops, page, shares, test_images, uploads
 from dermis.shared.audit import EVERY_SECONDS, Audit
 
 _ASSETS = Path(__file__).parent / "web" / "assets"
@@ -64,8 +64,8 @@ def create_app(parts: Dependencies) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
-    for router in (cases.router, images.router, shares.router, uploads.router, batches.router, models.router):
-        app.include_router(router, dependencies=[Depends(check_query)])
+    for api in (cases, images, shares, uploads, batches, models, test_images):
+        app.include_router(api.router, dependencies=[Depends(check_query)])
     for router in (health.router, page.router, ops.router):
         app.include_router(router)
     app.mount("/assets", GZipMiddleware(StaticFiles(directory=_ASSETS)), name="assets")

@@ -49,6 +49,8 @@ class Caller:
     scope: str
     scopes: frozenset[str] = KEYLESS_SCOPES
     by_key: bool = False
+    livemode: bool = True
+    """False for a test key."""
     read_only: bool = False
     """Comes by a link that opens one case to read, and nothing else."""
     ends_at: datetime | None = None
@@ -130,7 +132,13 @@ class AccessGuard:
                 return await self._by_link(token, scope=scope, case_id=case_id, address=address)
             key = await self._key(token, address)
             return Caller(
-                key_id=key.key_id, owner=key.owner, scope=scope, scopes=key.rights, by_key=True, address=address
+                key_id=key.key_id,
+                owner=key.owner,
+                scope=scope,
+                scopes=key.rights,
+                by_key=True,
+                livemode=key.livemode,
+                address=address,
             )
         if credentials.link is not None:
             return await self._by_link(credentials.link, scope=scope, case_id=case_id, address=address)

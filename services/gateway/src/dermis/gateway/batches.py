@@ -219,9 +219,9 @@ def _of_csv(data: bytes, *, foreign: bool = False) -> list[BatchRow]:
             )
         except DermisError as error:
             detail = _OF_A_CELL.format(line) if foreign else f"line {line}: {error.detail}"
-            problems.append(FieldProblem(pointer=f"{place}/images", detail=detail))
+            problems.append(FieldProblem.at(f"{place}/images", error.reason, detail))
         if len(problems) >= _MOST_FAULTS:
             break
     if problems:
-        raise FieldsError("BATCH_CSV", "; ".join(each.detail for each in problems[:3]), problems[:_MOST_FAULTS])
+        raise FieldsError("BATCH_CSV", problems[:_MOST_FAULTS])
     return rows

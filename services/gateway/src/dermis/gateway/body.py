@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 
+from dermis.gateway.core.field_codes import code_of
 from dermis.gateway.form import Form, FormRules, image_too_large, read_form
 from dermis.gateway.http import UploadedCase
 from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
@@ -90,9 +91,10 @@ def parse_json(body: bytes, kind: type[M]) -> M:
     if faults[0]["type"] == "json_invalid":
         raise fault("JSON", f"the body is no JSON: {faults[0]['msg']}; send one JSON object")
     problems = [
-        FieldProblem(pointer=pointer_to("", each["loc"]), detail=_detail(each["loc"], each["msg"])) for each in faults
+        FieldProblem.at(pointer_to("", each["loc"]), code_of(each["type"]), _detail(each["loc"], each["msg"]))
+        for each in faults
     ]
-    raise FieldsError("BODY", "; ".join(problem.detail for problem in problems[:3]), problems)
+    raise FieldsError("BODY", problems)
 
 
 def _media_type(headers: Headers) -> str:

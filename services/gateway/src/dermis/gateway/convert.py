@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from dermis.gateway.core.field_codes import code_of
 from dermis.gateway.form import CASE_FORM, Form, FormRules, image_count
-from dermis.gateway.problems import FieldProblem, FieldsError, fault, pointer_to
+from dermis.gateway.problems import FieldProblem, FieldsError, RequestFaults, fault, pointer_to
 from dermis.shared.case import MAX_IMAGES, Consent
 from dermis.shared.errors import DermisError
 from dermis.shared.images import cost
@@ -39,19 +41,24 @@ class NewCase:
 def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
     """Return the new case that `form` describes, with the images of the uploads that it names.
 
-    Every fault is INVALID or UNSUPPORTED and points to its field. Answers may come without an image: red flags need
-    none.
+    All faults at once, each INVALID or UNSUPPORTED and pointing to its field. Answers may come without an image: red
+    flags need none.
     """
-    self_report = _self_report(_one(form, "self_report", default="{}"))
-    count = len(form.images) or len(uploaded)
-    if not count and self_report.is_empty:
+    faults, count = RequestFaults(), len(form.images) or len(uploaded)
+    self_report = faults.of(lambda: _self_report(_one(form, "self_report", default="{}")))
+    if not count and self_report and self_report.is_empty:
         raise image_count("there is neither an image nor an answer in self_report", CASE_FORM)
+    consent = faults.of(lambda: _value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"))
+    shot_types = faults.of(lambda: _shot_types(form.texts.get("shot_types", []), count))
+    images = [faults.of(partial(_image, form, index, CASE_FORM)) for index in range(len(form.images))] or uploaded
+    reference = faults.of(lambda: _reference(form))
+    faults.check()
     return NewCase(
-        self_report=self_report,
-        consent=_value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"),
-        shot_types=_shot_types(form.texts.get("shot_types", []), count),
-        images=tuple(_image(form, index, CASE_FORM) for index in range(len(form.images))) or tuple(uploaded),
-        client_reference=_reference(form),
+        self_report=cast(SelfReport, self_report),
+        consent=cast(Consent, consent),
+        shot_types=cast(tuple[ShotType | None, ...], shot_types),
+        images=tuple(cast(Sequence[CleanImage], images)),
+        client_reference=reference,
     )
 
 
@@ -132,9 +139,13 @@ def _shot_types(values: Sequence[bytearray], images: int) -> tuple[ShotType | No
         )
         raise fault("SHOT_TYPES", detail, pointer="/shot_types")
     texts = [_text("shot_types", value).strip() for value in values]
-    return tuple(
-        _value(ShotType, text, pointer=f"/shot_types/{index}") if text else None for index, text in enumerate(texts)
+    faults = RequestFaults()
+    shot_types = tuple(
+        faults.of(partial(_value, ShotType, text, pointer=f"/shot_types/{index}")) if text else None
+        for index, text in enumerate(texts)
     )
+    faults.check()
+    return shot_types
 
 
 def _image(form: Form, index: int, rules: FormRules) -> CleanImage:
@@ -161,7 +172,7 @@ def _self_report(text: str) -> SelfReport:
             pointer="/self_report",
         )
     problems = [_answer_problem(each, "/self_report", "self_report") for each in faults]
-    raise FieldsError("SELF_REPORT", "; ".join(problem.detail for problem in problems[:3]), problems)
+    raise FieldsError("SELF_REPORT", problems)
 
 
 def answer_problems(error: ValidationError, *, pointer: str, name: str) -> list[FieldProblem]:
@@ -171,8 +182,10 @@ def answer_problems(error: ValidationError, *, pointer: str, name: str) -> list[
 
 def _answer_problem(fault_at: ErrorDetails, place: str, name: str) -> FieldProblem:
     path = [str(part) for part in fault_at["loc"]]
-    return FieldProblem(
-        pointer=pointer_to(place, path), detail=f"{'.'.join([name, *path])[:200]}: {_remedy(fault_at, path)}"
+    return FieldProblem.at(
+        pointer_to(place, path),
+        code_of(fault_at["type"]),
+        f"{'.'.join([name, *path])[:200]}: {_remedy(fault_at, path)}",
     )
 
 

@@ -13,6 +13,7 @@ from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import Condition, VersionRole
 from dermis.shared.promotions import PromotionAction
 from dermis.shared.report import QualityReport
+from dermis.shared.test_images import ForcedKind
 from dermis.shared.vocabulary import SelfReport, ShotType
 
 OTHER_CONDITION = "OTHER"
@@ -161,6 +162,7 @@ class Case(BaseModel):
         description="to who submitted it with an API key, this once: as `Authorization: Bearer`, it reads, follows, "
         "shares and erases this case alone and gives feedback on it",
     )
+    livemode: bool = Field(True, description="false for a test key's case, which is no person's")
 
 
 class CaseSummary(BaseModel):
@@ -169,6 +171,27 @@ class CaseSummary(BaseModel):
     id: str
     status: Status
     received_at: datetime
+    livemode: bool = Field(True, description="false for a test key's cases")
+
+
+class ForcedOutcome(BaseModel):
+    """How a case ends: `kind` of its outcome and its `reason`, or FAILED; SLOW: a DIFFERENTIAL after a minute or so."""
+
+    kind: ForcedKind
+    reason: str | None = Field(description="of an ABSTENTION; of a REJECTION the image's")
+
+
+class PublishedTestImage(BaseModel):
+    """An image that forces an outcome where a test key sends it; for a live key it is an image as any."""
+
+    name: str
+    forces: ForcedOutcome
+    sha256: str = Field(description="of the image, a PNG")
+    image: str = Field(description="where it is")
+
+
+class PublishedTestImages(BaseModel):
+    test_images: list[PublishedTestImage]
 
 
 class UploadedCase(BaseModel):

@@ -12,7 +12,7 @@ from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
 
 
-async def judge(parts: Dependencies, image: CleanImage, *, line: str) -> QualityReport:
+async def judge(parts: Dependencies, image: CleanImage, *, line: str, livemode: bool = True) -> QualityReport:
     """Return an image's quality report.
 
     DEADLINE if no worker judged it in time, UNAVAILABLE if none can be asked or its answer can't be read.
@@ -25,6 +25,7 @@ async def judge(parts: Dependencies, image: CleanImage, *, line: str) -> Quality
             content_type=header.format,
             orientation=header.orientation,
             line=line,
+            livemode=livemode,
             color=None if isinstance(header.color, bytes) else header.color,
             profile_id=await stack.enter_async_context(parts.pipeline.scratch(whole)) if whole else None,
         )

@@ -37,6 +37,9 @@ class GatewayMetrics:
         )
         self._problems = Counter("dermis_gateway_problems", "problems by reason", ("reason",), registry=self._registry)
         self.cases = Counter("dermis_gateway_cases", "cases taken in", ("queued",), registry=self._registry)
+        self.test_cases = Counter(
+            "dermis_gateway_test_cases", "test keys' cases taken in", ("queued",), registry=self._registry
+        )
         self.body_bytes = Gauge(
             "dermis_gateway_upload_bytes", "bytes of the uploads that are read now", registry=self._registry
         )

@@ -130,7 +130,8 @@ class Edge:
         self._metrics.answered(method=method, route=route, status=status, seconds=seconds, paced_by=paced_by)
         caller = scope.get(CALLER_KEY)
         if caller and caller.scope != KeyScope.MODELS_READ and method in _AUDITED and 200 <= status < 400:
-            self._audit.note(_AUDITED[method], by=caller.key_id, route=route, **scope.get("path_params", {}))
+            mode = {} if caller.livemode else {"mode": "test"}
+            self._audit.note(_AUDITED[method], by=caller.key_id, route=route, **mode, **scope.get("path_params", {}))
         if problem:
             self._metrics.problem(problem["reason"])
 

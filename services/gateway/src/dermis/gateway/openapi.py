@@ -75,6 +75,12 @@ PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+TEST_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A PNG, generated, the same bytes everywhere.",
+        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from fastapi import Request
 
+from dermis.gateway.core.field_codes import FieldCode
 from dermis.gateway.problems import FieldProblem, FieldsError, pointer_to
 
 
@@ -15,12 +16,14 @@ async def check_query(request: Request) -> None:
     operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
     names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
     problems = [
-        FieldProblem(pointer=pointer_to("/query", [name]), detail=f"{name[:80]!r}: {_remedy(name, names)}")
+        FieldProblem.at(
+            pointer_to("/query", [name]), FieldCode.UNKNOWN_PARAMETER, f"{name[:80]!r}: {_remedy(name, names)}"
+        )
         for name in dict.fromkeys(request.query_params)
         if name not in names
     ]
     if problems:
-        raise FieldsError("PARAMETER", "; ".join(problem.detail for problem in problems[:3]), problems)
+        raise FieldsError("PARAMETER", problems)
 
 
 def _remedy(name: str, names: Collection[str]) -> str:

@@ -58,13 +58,15 @@ class CasePipeline:
     hub: Hub = field(default_factory=Hub)
     clock: Callable[[], datetime] = now
 
-    async def submit(self, case: NewCase, *, owner: str, line: str = "") -> Received:
+    async def submit(self, case: NewCase, *, owner: str, line: str = "", livemode: bool = True) -> Received:
         """Store a case and return its first fact; see `Submissions.submit`."""
-        return await self._submissions.submit(case, owner=owner, line=line)
+        return await self._submissions.submit(case, owner=owner, line=line, livemode=livemode)
 
-    async def submit_once(self, case: NewCase, retry: Retry, *, owner: str, line: str = "") -> tuple[Received, bool]:
+    async def submit_once(
+        self, case: NewCase, retry: Retry, *, owner: str, line: str = "", livemode: bool = True
+    ) -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; see `Submissions.submit_once`."""
-        return await self._submissions.submit_once(case, retry, owner=owner, line=line)
+        return await self._submissions.submit_once(case, retry, owner=owner, line=line, livemode=livemode)
 
     async def submitted(self, retry: Retry, *, owner: str) -> Received | None:
         """Return the case that `retry` has stored before, if it stands."""
@@ -163,7 +165,13 @@ class CasePipeline:
                 f"{', '.join(sorted(conditions))}"
             )
             raise fault("CONDITION", detail, pointer="/condition")
-        fact = GivenFeedback(case_id=case_id, given_at=self.clock(), model=state.outcome.model, **feedback.model_dump())
+        fact = GivenFeedback(
+            case_id=case_id,
+            given_at=self.clock(),
+            model=state.outcome.model,
+            livemode=state.received.livemode,
+            **feedback.model_dump(),
+        )
         kept = await run_in_threadpool(self._keep_feedback, fact, owner)
         return FeedbackKept(
             **feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent

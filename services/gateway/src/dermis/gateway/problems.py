@@ -3,10 +3,12 @@
 It has a stable `reason`, a sentence with the remedy, and JSON pointers to what is wrong.
 """
 
+import re
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from typing import Self, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,12 +16,15 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from dermis.gateway.core.field_codes import code_of
 from dermis.gateway.web.faults import fault_page, reads_pages
 from dermis.shared.errors import HTTP_STATUS, DermisError, Kind
 from dermis.shared.telemetry import log
 
+T = TypeVar("T")
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+_PARAMETER = re.compile(r"/(?:query|header|path)/([^/]+).*")
 SCOPE_KEY = "dermis.problem"
 """Where the request's scope holds what the log is to say of a problem."""
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python's names changed in 3.13
@@ -33,10 +38,18 @@ def title(status: int) -> str:
 class FieldProblem(BaseModel):
     """One field that is wrong."""
 
+    code: str = Field(description="stable code, UPPER_SNAKE: what is wrong with this field")
+    detail: str
     pointer: str = Field(
         description="JSON pointer (RFC 6901) into the form; or `/query/...`, `/header/...`, `/path/...`"
     )
-    detail: str
+    parameter: str | None = Field(None, description="name of the parameter, where a query, header or path has it")
+
+    @classmethod
+    def at(cls, pointer: str, code: str, detail: str) -> Self:
+        """Return what is wrong at `pointer`; a pointer to a parameter names it too."""
+        named = _PARAMETER.fullmatch(pointer)
+        return cls(code=code, detail=detail, pointer=pointer, parameter=named and named[1])
 
 
 class Problem(BaseModel):
@@ -78,14 +91,58 @@ def _busy(reason: str, detail: str, retry_after: int) -> BusyError:
 
 
 class FieldsError(DermisError):
-    """INVALID with a list of fields."""
+    """INVALID, or another kind, with a list of fields; without a `detail` it is that of the first three."""
 
-    def __init__(self, reason: str, detail: str, errors: Sequence[FieldProblem]) -> None:
-        super().__init__(Kind.INVALID, reason, detail)
+    def __init__(
+        self, reason: str, errors: Sequence[FieldProblem], *, detail: str = "", kind: Kind = Kind.INVALID
+    ) -> None:
+        super().__init__(kind, reason, detail or "; ".join(each.detail for each in errors[:3]))
         self.errors = tuple(errors)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (FieldsError, (self.reason, self.detail, self.errors))
+        return (_fields, (self.reason, self.errors, self.detail, self.kind))
+
+
+def _fields(reason: str, errors: Sequence[FieldProblem], detail: str, kind: Kind) -> FieldsError:
+    return FieldsError(reason, errors, detail=detail, kind=kind)
+
+
+class RequestFaults:
+    """Collects what is wrong with several parts of a request, so that a caller reads of all at once.
+
+    >>> faults = RequestFaults()
+    >>> faults.of(lambda: int("1"))
+    1
+    >>> faults.check()
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[DermisError] = []
+
+    def of(self, read: Callable[[], T]) -> T | None:
+        """Return what `read` returns, or None and keep what it raises of the caller's fault."""
+        try:
+            return read()
+        except DermisError as error:
+            self._errors.append(error)
+            return None
+
+    def check(self) -> None:
+        """Raise what was kept: kind and reason are those of the first, as if it were alone."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            first = self._errors[0]
+            raise FieldsError(
+                first.reason, [each for error in self._errors for each in _field_problems(error)], kind=first.kind
+            )
+
+
+def _field_problems(error: DermisError) -> list[FieldProblem]:
+    """Return the fields that an error is about; one that is about none stands at the whole body."""
+    if isinstance(error, FieldsError):
+        return list(error.errors)
+    return [FieldProblem.at(error.pointer or "", error.reason, error.detail)]
 
 
 def pointer_to(start: str, path: Sequence[int | str]) -> str:
@@ -95,8 +152,11 @@ def pointer_to(start: str, path: Sequence[int | str]) -> str:
 
 def parameters_error(error: RequestValidationError) -> FieldsError:
     """Return what FastAPI found wrong with a request's parameters."""
-    errors = [FieldProblem(pointer=pointer_to("", each["loc"]), detail=each["msg"]) for each in error.errors()]
-    return FieldsError("PARAMETER", "; ".join(f"{each.pointer[1:]}: {each.detail}" for each in errors), errors)
+    errors = [
+        FieldProblem.at(pointer_to("", each["loc"]), code_of(each["type"]), each["msg"]) for each in error.errors()
+    ]
+    detail = "; ".join(f"{each.pointer[1:]}: {each.detail}" for each in errors)
+    return FieldsError("PARAMETER", errors, detail=detail)
 
 
 def fault(reason: str, detail: str, *, pointer: str | None = None) -> DermisError:
@@ -115,9 +175,7 @@ def problem_response(request: Request, error: DermisError) -> Response:
 
 
 def _response(request: Request, error: DermisError, *, as_page: bool) -> Response:
-    errors = [FieldProblem(pointer=error.pointer, detail=error.detail)] if error.pointer else []
-    if isinstance(error, FieldsError):
-        errors = list(error.errors)
+    errors = _field_problems(error) if error.pointer or isinstance(error, FieldsError) else []
     wait = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER_SECONDS
     headers = {"Retry-After": str(wait)} if error.retryable else {}
     if isinstance(error, RefusedError):
@@ -206,5 +264,5 @@ def _answer(request: Request, problem: Problem, headers: Mapping[str, str], *, a
         )
         page.headers.update({**headers, "Vary": f"Accept, {page.headers['Vary']}"})
         return page
-    content = problem.model_dump_json()
+    content = problem.model_dump_json(exclude_none=True)
     return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers={"Vary": "Accept", **headers})

@@ -30,6 +30,7 @@ def case_of(state: CaseState, *, read_only: bool = False) -> Case:
         notice=NOT_A_MEDICAL_DEVICE,
         access="READ" if read_only else "OWNER",
         client_reference=None if read_only else received.client_reference,
+        livemode=received.livemode,
     )
 
 
@@ -39,11 +40,14 @@ def _guidance(state: CaseState, report: SelfReport) -> CaseGuidance | None:
     return guidance().of_failure(state.failed, report) if state.failed else None
 
 
-def list_of(listed: Sequence[Listed], limit: int) -> CaseList:
-    """Return a page of `limit` cases out of `found`, which holds one more if there is a next page."""
+def list_of(listed: Sequence[Listed], limit: int, *, livemode: bool) -> CaseList:
+    """Return a page of `limit` cases out of `listed`, which holds one more if there is a next page.
+
+    The cases of an owner are all live or all test cases.
+    """
     return CaseList(
         cases=[
-            CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id))
+            CaseSummary(id=each.case_id, status=each.status, received_at=made_at(each.case_id), livemode=livemode)
             for each in listed[:limit]
         ],
         next_cursor=next_cursor([each.case_id for each in listed], limit),

@@ -48,12 +48,12 @@ class Submissions:
     store: BlobStore
     clock: Callable[[], datetime]
 
-    async def submit(self, case: NewCase, *, owner: str, line: str) -> Received:
+    async def submit(self, case: NewCase, *, owner: str, line: str, livemode: bool = True) -> Received:
         """Store a case and return its first fact.
 
         On an error nothing of it stays, or the sweep finds its marker and removes it.
         """
-        received = await run_in_threadpool(self._received, case, new_secret_id("case"), owner)
+        received = await run_in_threadpool(self._received, case, new_secret_id("case"), owner, livemode)
         try:
             await self._store(
                 case, received, self._opened(received.case_id, owner, line, reference=case.client_reference)
@@ -65,7 +65,9 @@ class Submissions:
             raise
         return received
 
-    async def submit_once(self, case: NewCase, retry: Retry, *, owner: str, line: str) -> tuple[Received, bool]:
+    async def submit_once(
+        self, case: NewCase, retry: Retry, *, owner: str, line: str, livemode: bool = True
+    ) -> tuple[Received, bool]:
         """Store a case unless `retry` did so before; return its first fact and whether it is new.
 
         The record comes before the case, so of several equal requests each stores the same objects of the same case,
@@ -78,7 +80,7 @@ class Submissions:
         received_key = fact_key(owner, record.case_id, "received")
         if standing := await run_in_threadpool(get_fact, self.store, received_key, Received):
             return standing, False
-        received = await run_in_threadpool(self._received, case, record.case_id, owner)
+        received = await run_in_threadpool(self._received, case, record.case_id, owner, livemode)
         try:
             await self._store(
                 case, received, self._opened(record.case_id, owner, line, record_key, case.client_reference)
@@ -153,7 +155,7 @@ class Submissions:
             clear(self.store, owner=owner, case_id=case_id)
             raise erased_problem(case_id)
 
-    def _received(self, case: NewCase, case_id: str, owner: str) -> Received:
+    def _received(self, case: NewCase, case_id: str, owner: str, livemode: bool) -> Received:
         return Received(
             case_id=case_id,
             owner=owner,
@@ -176,6 +178,7 @@ class Submissions:
             self_report=case.self_report,
             consent=case.consent,
             client_reference=case.client_reference,
+            livemode=livemode,
         )
 
     async def _store(self, case: NewCase, received: Received, opened: OpenCase) -> None:

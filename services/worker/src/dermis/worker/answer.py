@@ -13,10 +13,12 @@ from dermis.shared.manifest import ImageFit, Manifest
 from dermis.shared.releases import Arm, ReleaseAnswer, mark_key
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
+from dermis.shared.test_images import ForcedEnd
 from dermis.shared.vocabulary import SelfReport
 from dermis.worker.core import differential, heatmap, notices, prepare, red_flags
 from dermis.worker.core.answer_shares import answer_shares
 from dermis.worker.core.differential import Decision
+from dermis.worker.core.forced import forced_decision
 from dermis.worker.core.measured import measured_for
 from dermis.worker.core.quality import Reason
 from dermis.worker.core.release import arm_of
@@ -48,14 +50,16 @@ def answer(
     stages: Stages,
     *,
     keep: Keep | None,
+    forced: ForcedEnd | None = None,
 ) -> Answer:
     """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them.
 
-    No model is asked where no image can be used, nor for anyone under 18. A canary answers its share of the cases, and
-    of what is no case nothing. Where it can't, the current version answers.
+    No model is asked where no image can be used, nor for anyone under 18, nor of a test image that forces an answer. A
+    canary answers its share of the cases, and of what is no case nothing. Where it can't, the current version answers.
     """
     reports = [image.quality for image in assessed]
-    kind, reason = _without_model(report, reports)
+    minor = bool(report.under_18) or (forced is not None and forced.reason == "UNDER_18")
+    kind, reason = _without_model(reports, under_18=minor)
     outcome = Outcome(
         case_id=case_id,
         finished_at=now(),
@@ -70,6 +74,9 @@ def answer(
         return Answer(outcome=outcome)
     manifest, candidates = ports.models.pinned(), ports.models.candidates() if keep else Candidates()
     case = _Case(outcome=outcome, report=report, images=images, stages=stages, draws=keep is not None)
+    if forced:
+        finished = _concluded(ports, case, manifest, forced_decision(forced, manifest))
+        return Answer(outcome=finished.model_copy(update={"finished_at": now(), "stages": stages.taken()}))
     arm = arm_of(case_id, candidates.percent) if candidates.canary else None
     by_canary = _by_canary(ports, candidates.canary, case) if candidates.canary and arm is Arm.CANARY else None
     finished, heatmaps = by_canary or _finished(ports, manifest, case)
@@ -121,30 +128,32 @@ class _Case:
 def _finished(ports: Ports, manifest: Manifest, case: _Case) -> tuple[Outcome, list[tuple[Heatmap, bytes]]]:
     """Return what a version makes of a case, explained, and its heatmaps."""
     asked = ask(ports, manifest, case.report, case.images, case.stages)
-    decision, outputs, outcome = asked.decision, asked.outputs, case.outcome
-    conditions = _explained_conditions(decision, manifest)
+    conditions = _explained_conditions(asked.decision, manifest)
     with case.stages("explain"):
-        shares = _shares(ports, manifest, asked.features, outputs, conditions)
+        shares = _shares(ports, manifest, asked.features, asked.outputs, conditions)
     heatmaps: list[tuple[Heatmap, bytes]] = []
     if case.draws:
         with case.stages("heatmap"):
-            heatmaps = list(_heatmaps(case.images, outputs, conditions, manifest.image_fit))
-    finished = outcome.model_copy(
+            heatmaps = list(_heatmaps(case.images, asked.outputs, conditions, manifest.image_fit))
+    explained = {"answer_shares": shares, "heatmaps": tuple(drawn for drawn, _ in heatmaps)}
+    return _concluded(ports, case, manifest, asked.decision).model_copy(update=explained), heatmaps
+
+
+def _concluded(ports: Ports, case: _Case, manifest: Manifest, decision: Decision) -> Outcome:
+    """Return an outcome with what a model decided, and what is to be said of that model."""
+    return case.outcome.model_copy(
         update={
-            **asked.facts(),
+            **facts_of(manifest, decision),
             "images_used": tuple(case.images),
-            "answer_shares": shares,
-            "heatmaps": tuple(drawn for drawn, _ in heatmaps),
-            "red_flags": red_flags.with_growth(outcome.red_flags)
+            "red_flags": red_flags.with_growth(case.outcome.red_flags)
             if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
-            else outcome.red_flags,
-            "notices": (*notices.notices_of_model(manifest, case.report), *outcome.notices),
+            else case.outcome.red_flags,
+            "notices": (*notices.notices_of_model(manifest, case.report), *case.outcome.notices),
             "measured": measured_for(ports.models.evaluation(manifest), case.report.fitzpatrick_skin_type),
             "knowledge": _knowledge(manifest),
             "urgency_threshold": manifest.urgency_threshold,
         }
     )
-    return finished, heatmaps
 
 
 def ask(
@@ -168,28 +177,27 @@ def ask(
         texture_score=None if textures is None else textures.case_score(inputs.images[inputs.image_mask]),
         answer_unmeasured=ports.answer_unmeasured,
     )
-    return AskedVersion(manifest=manifest, features=features, outputs=outputs, decision=decision)
+    return AskedVersion(features=features, outputs=outputs, decision=decision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedVersion:
-    manifest: Manifest
     features: npt.NDArray[np.float32]
     outputs: Outputs
     decision: Decision
 
-    def facts(self) -> dict[str, Any]:
-        """Return the fields of an outcome that say what was decided, and by whom."""
-        manifest, decision = self.manifest, self.decision
-        return {
-            "kind": decision.kind,
-            "reason": decision.reason,
-            "differential": decision.differential,
-            "coverage": decision.coverage,
-            "grouped_answer": decision.grouped_answer,
-            "model": ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
-            "feature_schema": manifest.feature_schema,
-        }
+
+def facts_of(manifest: Manifest, decision: Decision) -> dict[str, Any]:
+    """Return the fields of an outcome that say what was decided, and by whom."""
+    return {
+        "kind": decision.kind,
+        "reason": decision.reason,
+        "differential": decision.differential,
+        "coverage": decision.coverage,
+        "grouped_answer": decision.grouped_answer,
+        "model": ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
+        "feature_schema": manifest.feature_schema,
+    }
 
 
 def _knowledge(manifest: Manifest) -> ModelKnowledge | None:
@@ -245,9 +253,9 @@ def _explained_conditions(decision: Decision, manifest: Manifest) -> list[tuple[
     return [(places[condition], condition) for condition in inside[:_MOST_EXPLAINED]]
 
 
-def _without_model(report: SelfReport, reports: Sequence[QualityReport]) -> tuple[OutcomeKind, str]:
+def _without_model(reports: Sequence[QualityReport], *, under_18: bool) -> tuple[OutcomeKind, str]:
     """Return the outcome, and its reason, of a case about which no model is asked."""
-    if report.under_18:
+    if under_18:
         return OutcomeKind.ABSTENTION, "UNDER_18"
     if not reports:
         return OutcomeKind.ABSTENTION, "NO_IMAGE"

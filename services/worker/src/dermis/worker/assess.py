@@ -22,11 +22,12 @@ from dermis.shared.images.header import ImageRefusal
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobNotFound
 from dermis.shared.report import Verdict
+from dermis.shared.test_images import ForcedKind, forced_by
 from dermis.worker.answer import answer
 from dermis.worker.core import phash, prepare
 from dermis.worker.facts import close, get, now, put, put_all, put_hint, read
 from dermis.worker.fail import fail
-from dermis.worker.judge import TOO_COSTLY, Image, Original, judge
+from dermis.worker.judge import TOO_COSTLY, Image, Original, forced_report, judge
 from dermis.worker.ports import Ports
 from dermis.worker.shadow import shadow
 from dermis.worker.stages import Stages
@@ -44,8 +45,10 @@ def assess(ports: Ports, job: AssessJob, *, redelivered: bool) -> CaseState:
     received = state.received
     if received is None or state.closed:
         return close(ports, job, state)
-    stages = Stages()
+    ports, stages, forced = ports.for_case(received), Stages(), forced_by(received)
     images, assessed = _look(ports, job, received, stages, redelivered=redelivered)
+    if forced and forced.kind is ForcedKind.FAILED:
+        return fail(ports, job, reason="TEST_IMAGE", detail="a test image forced this failure")
     answered = answer(
         ports,
         job.case_id,
@@ -54,13 +57,14 @@ def assess(ports: Ports, job: AssessJob, *, redelivered: bool) -> CaseState:
         images,
         stages,
         keep=partial(_keep_heatmaps, ports, job),
+        forced=forced,
     )
     outcome = put(ports, job, "outcome", answered.outcome)
     erased = get(ports, fact_key(job.owner, job.case_id, "erased"), Erased)
     state = close(ports, job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
-    if answered.mark:
+    if answered.mark and received.livemode:
         put_hint(ports, answered.mark)
-    if answered.shadow and not state.erased:
+    if answered.shadow and received.livemode and not state.erased:
         shadow(ports, job, answered.shadow, received, images)
     return state
 
@@ -78,6 +82,8 @@ def _look(
         for image, original in zip(received.images, originals, strict=True):
             exceeded = partial(fail, ports, job, reason=ImageRefusal.COST, detail=f"image {image.n}: {TOO_COSTLY}")
             report, working = judge(ports, original, stages, exceeded)
+            if forced := forced_by(received):
+                report = forced_report(ports, forced, report)
             hash_text = None
             if working is not None:
                 with stages("hash"):

@@ -81,6 +81,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             gate=load_gate() if settings.skin_gate else None,
             strikes=strikes(),
             noted=metrics.note,
+            noted_test=metrics.note_test,
             max_redeliveries=settings.max_redeliveries,
             answer_unmeasured=settings.answer_unmeasured,
             guard=CpuGuard(settings.decode_cpu_seconds),

@@ -20,7 +20,8 @@ def fail(ports: Ports, job: AssessJob, *, reason: str, detail: str) -> CaseState
         close_attempt(ports.store, case_id=job.case_id, attempt=job.attempt)
         return fold(())
     if state.received is not None and not state.closed:
-        _put_failed(ports, job, red_flags(state.received.self_report), reason=reason, detail=detail)
+        of_case = ports.for_case(state.received)
+        _put_failed(of_case, job, red_flags(state.received.self_report), reason=reason, detail=detail)
     return close(ports, job, read(ports, job))
 
 

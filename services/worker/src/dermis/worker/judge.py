@@ -9,11 +9,14 @@ from dermis.shared.errors import DermisError
 from dermis.shared.images.color_profile import Color
 from dermis.shared.images.header import is_refusal
 from dermis.shared.report import QualityReport, Verdict
-from dermis.worker.core import decode, quality
+from dermis.shared.test_images import ForcedEnd
+from dermis.worker.core import decode, forced, quality
 from dermis.worker.ports import Exceeded, Ports
 from dermis.worker.stages import Stages
 
 Image = npt.NDArray[np.uint8]
+NOT_SKIN_ADVICE = "Take a photo of the skin itself."
+"""Of a test image where the skin gate, whose advice it is, is switched off."""
 TOO_COSTLY = "the photo takes too long to decode: save it as an ordinary (baseline) JPEG, or send a smaller copy"
 
 
@@ -47,3 +50,9 @@ def judge(ports: Ports, original: Original, stages: Stages, exceeded: Exceeded) 
         return report, working
     with stages("skin"):
         return ports.gate.judge(report, ports.gate.score(working)), working
+
+
+def forced_report(ports: Ports, end: ForcedEnd, report: QualityReport) -> QualityReport:
+    """Return the report that a test image forces."""
+    not_skin = ports.gate.spec.advice if ports.gate else NOT_SKIN_ADVICE
+    return forced.forced_report(end, report, ports.policy, not_skin=not_skin)

@@ -56,6 +56,12 @@ class Metrics:
             buckets=_CASE_SECONDS,
             registry=registry,
         )
+        self._test_facts = Counter(
+            "dermis_worker_test_facts",
+            "facts of test cases, which no other counter of facts has",
+            ("fact",),
+            registry=registry,
+        )
         self._first = Counter(
             "dermis_worker_first_conditions", "the most probable condition", ("condition",), registry=registry
         )
@@ -89,6 +95,10 @@ class Metrics:
         for each in ReleaseAnswer:  # shown as 0 with the first of them, so that its first step is seen
             self._answers.labels(version, role, each)
         self._answers.labels(version, role, answer).inc()
+
+    def note_test(self, fact: Fact) -> None:
+        """Count a fact of a test case that this worker was the first to put."""
+        self._test_facts.labels(type(fact).__name__.lower()).inc()
 
     def note(self, fact: Fact) -> None:
         """Count a fact that this worker was the first to put."""

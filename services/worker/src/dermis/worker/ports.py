@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from dermis.shared.case import Fact
+from dermis.shared.case import Fact, Received
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import FeatureSchema, Manifest
 from dermis.shared.ports import BlobStore
@@ -139,6 +139,8 @@ class Ports:
     """Refuses what is no photo of skin; None where it is switched off."""
     noted: Callable[[Fact], None] = lambda _: None
     """Told of each fact that this worker was the first to put."""
+    noted_test: Callable[[Fact], None] = lambda _: None
+    """Told of those of test cases in its place."""
     guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
     """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
@@ -154,3 +156,7 @@ class Ports:
         default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="store")
     )
     """For calls of the store that don't wait for each other."""
+
+    def for_case(self, received: Received) -> Self:
+        """Return these ports, with which a test case's facts are counted apart."""
+        return self if received.livemode else replace(self, noted=self.noted_test)

@@ -9,7 +9,7 @@ from dermis.shared.manifest import Manifest
 from dermis.shared.ports import BlobConflict
 from dermis.shared.releases import ReleaseAnswer, shadow_key
 from dermis.shared.telemetry import log
-from dermis.worker.answer import answer_of, ask
+from dermis.worker.answer import answer_of, ask, facts_of
 from dermis.worker.facts import get, now
 from dermis.worker.judge import Image
 from dermis.worker.ports import Classifier, Ports
@@ -42,7 +42,9 @@ def _answer(
     images: dict[int, Image],
 ) -> ReleaseAnswer:
     asked = ask(replace(ports, classifier=classifier), manifest, received.self_report, images, Stages())
-    outcome = Outcome(case_id=job.case_id, finished_at=now(), images_used=tuple(images), **asked.facts())
+    outcome = Outcome(
+        case_id=job.case_id, finished_at=now(), images_used=tuple(images), **facts_of(manifest, asked.decision)
+    )
     key = shadow_key(job.owner, job.case_id, manifest.name, manifest.version)
     with suppress(BlobConflict):  # another worker's, or that of a try before
         ports.store.put_once(key, outcome.model_dump_json().encode())

@@ -84,6 +84,7 @@ async def submit_case(
 
 @router.get("", summary="List cases", responses=problems(403, 422, 503))
 async def list_cases(
+    request: Request,
     parts: PartsOf,
     owner: Owner,
     cursor: Cursor = "",
@@ -105,9 +106,8 @@ async def list_cases(
     after = place_of(cursor, kind="case")
     wanted = Filter(statuses=status or (), start=received_from, end=received_before, reference=client_reference)
     page = parts.pipeline.page
-    return list_of(
-        await run_in_threadpool(page, owner=owner, after=after, size=limit + 1, order=order, wanted=wanted), limit
-    )
+    listed = await run_in_threadpool(page, owner=owner, after=after, size=limit + 1, order=order, wanted=wanted)
+    return list_of(listed, limit, livemode=request.scope[CALLER_KEY].livemode)
 
 
 @router.get("/{case_id}", summary="Show a case", response_model=Case, responses={**SHOWN, **problems(404, 422, 503)})
@@ -211,7 +211,7 @@ async def give_feedback(case_id: str, request: Request, parts: PartsOf, owner: W
 
 async def _take_in(request: Request, parts: Dependencies, owner: str, key: str | None) -> tuple[Received, bool]:
     """Return the case's first fact and whether it is new; what was uploaded is let go at the end."""
-    pipeline, line = parts.pipeline, request.scope[CALLER_KEY].line
+    pipeline, caller = parts.pipeline, request.scope[CALLER_KEY]
     async with parts.form(request, CASE_FORM, read=read_case) as form:
         uploads = await pipeline.uploads.show(upload_ids_of(form), owner=owner)
         retry = Retry(key=key, digest=await run_in_threadpool(digest_of, form, uploads)) if key else None
@@ -221,17 +221,16 @@ async def _take_in(request: Request, parts: Dependencies, owner: str, key: str |
             if error.reason != UPLOAD_USED or not retry or not (case := await pipeline.submitted(retry, owner=owner)):
                 raise
             return case, False  # it was this very case that took them
-        taken = await _store(pipeline, await run_in_threadpool(new_case_of, form, images), retry, owner, line)
+        taken = await _store(pipeline, await run_in_threadpool(new_case_of, form, images), retry, caller)
     await pipeline.uploads.end(uploads, owner=owner)
     return taken
 
 
-async def _store(
-    pipeline: CasePipeline, case: NewCase, retry: Retry | None, owner: str, line: str
-) -> tuple[Received, bool]:
+async def _store(pipeline: CasePipeline, case: NewCase, retry: Retry | None, caller: Caller) -> tuple[Received, bool]:
+    owner, line, livemode = caller.owner, caller.line, caller.livemode
     if retry is None:
-        return await pipeline.submit(case, owner=owner, line=line), True
-    return await pipeline.submit_once(case, retry, owner=owner, line=line)
+        return await pipeline.submit(case, owner=owner, line=line, livemode=livemode), True
+    return await pipeline.submit_once(case, retry, owner=owner, line=line, livemode=livemode)
 
 
 async def _waited(request: Request, case_id: str, *, owner: str, seconds: float) -> CaseState:

@@ -7,6 +7,7 @@ from dermis.gateway.convert import new_image_of
 from dermis.gateway.dependencies import Dependencies, PartsOf, WritingOwner
 from dermis.gateway.form import IMAGE_FORM
 from dermis.gateway.judging import judge
+from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.openapi import IMAGE_BODY, problems
 from dermis.shared.images.formats import CleanImage
 from dermis.shared.report import QualityReport
@@ -23,7 +24,8 @@ router = APIRouter(prefix="/v1", tags=["images"])
 async def assess_image(request: Request, parts: PartsOf, _owner: WritingOwner) -> QualityReport:
     await parts.check_room()
     with parts.judging(request) as line:
-        return await judge(parts, await _take_in(request, parts), line=line)
+        image, livemode = await _take_in(request, parts), request.scope[CALLER_KEY].livemode
+        return await judge(parts, image, line=line, livemode=livemode)
 
 
 async def _take_in(request: Request, parts: Dependencies) -> CleanImage:

@@ -131,7 +131,9 @@ async def _sent_at_once(request: Request, parts: Dependencies, owner: str) -> Up
             image = await run_in_threadpool(new_image_of, form, BODY_RULES)
             sent = SentBytes.of(form.images[0])
         kept = await parts.pipeline.uploads.keep(image, sent, owner=owner)
-        quality = await _verdict(parts, image, kept.upload_id, owner=owner, line=line)
+        quality = await _verdict(
+            parts, image, kept.upload_id, owner=owner, line=line, livemode=request.scope[CALLER_KEY].livemode
+        )
     return UploadState(
         upload_id=kept.upload_id, length=kept.sent_bytes, offset=kept.sent_bytes, uploaded=kept, quality=quality
     )
@@ -165,18 +167,20 @@ async def _judged(request: Request, parts: Dependencies, state: UploadState, own
     (image,) = await parts.pipeline.uploads.read([state.uploaded], owner=owner)
     try:
         with parts.judging(request) as line:
-            quality = await _verdict(parts, image, state.upload_id, owner=owner, line=line)
+            quality = await _verdict(
+                parts, image, state.upload_id, owner=owner, line=line, livemode=request.scope[CALLER_KEY].livemode
+            )
     except RefusedError:  # too many of the caller's are being judged
         return state
     return replace(state, quality=quality)
 
 
 async def _verdict(
-    parts: Dependencies, image: CleanImage, upload_id: str, *, owner: str, line: str
+    parts: Dependencies, image: CleanImage, upload_id: str, *, owner: str, line: str, livemode: bool
 ) -> QualityReport | None:
     """Return what a worker says of an image, and keep it; None where none says it in time."""
     try:
-        quality = await judge(parts, image, line=line)
+        quality = await judge(parts, image, line=line, livemode=livemode)
     except DermisError as error:
         log.warning("an upload was kept unjudged", reason=error.reason)
         return None

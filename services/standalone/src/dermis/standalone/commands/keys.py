@@ -62,9 +62,14 @@ def command() -> None:
     metavar="KEY_ID",
     help="Key whose cases the new one sees too; revoke that one when its clients have the new one.",
 )
+@click.option(
+    "--test", is_flag=True, help="A test key: its cases are no person's, and test images force their outcomes."
+)
 @options.state
 @options.store
-def create(name: str, scopes: tuple[str, ...], publishable: bool, replaces: str | None, **option_values: Any) -> None:
+def create(
+    name: str, scopes: tuple[str, ...], publishable: bool, replaces: str | None, test: bool, **option_values: Any
+) -> None:
     """Make a key and print it: it is shown this once, and only its hash is kept.
 
     \b
@@ -72,6 +77,7 @@ def create(name: str, scopes: tuple[str, ...], publishable: bool, replaces: str 
       dermis keys create --name "clinic app"
       dermis keys create --name dashboard --scope models:read
       dermis keys create --name "phones" --publishable
+      dermis keys create --name "app under test" --test
       dermis keys create --name "clinic app" --replaces key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
     if not name.strip() or len(name) > 100:
@@ -80,13 +86,24 @@ def create(name: str, scopes: tuple[str, ...], publishable: bool, replaces: str 
         raise DermisError(Kind.INVALID, "KEY_SCOPES", "--publishable and --scope: give one or the other")
     scopes = (Scope.CASES_CREATE,) if publishable else scopes
     store = open_store_of(load_standalone(options.overlay(option_values)))
-    owner = _read_key(store, replaces).owner if replaces else None
+    replaced = _read_key(store, replaces) if replaces else None
+    if replaced and replaced.livemode is test:
+        kind = "live" if test else "test"
+        detail = f"--replaces {replaced.key_id} is a {kind} key; a key sees cases of its own kind alone"
+        raise DermisError(Kind.INVALID, "KEY_MODE", detail)
     key, token = make_key(
-        name=name, scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))), at=datetime.now(UTC), owner=owner
+        name=name,
+        scopes=tuple(sorted(map(Scope, scopes or DEFAULT_SCOPES))),
+        at=datetime.now(UTC),
+        owner=replaced.owner if replaced else None,
+        livemode=not test,
     )
     put_key(store, key)
     click.echo(token)
-    click.echo(f"{key.key_id} may {', '.join(key.scopes)}; the line above is the key, and is not shown again", err=True)
+    kind = ", a test key," if test else ""
+    click.echo(
+        f"{key.key_id}{kind} may {', '.join(key.scopes)}; the line above is the key, and is not shown again", err=True
+    )
 
 
 @command.command("list")
@@ -107,7 +124,7 @@ def list_keys(as_json: bool, **option_values: Any) -> None:
         return
     for row in rows:
         ended = f"revoked {row['revoked_at']}" if row["revoked_at"] else "valid"
-        click.echo(f"{row['key_id']}  {ended}  {','.join(row['scopes'])}  {row['name']}")
+        click.echo(f"{row['key_id']}  {ended}  {row['mode']}  {','.join(row['scopes'])}  {row['name']}")
     if not rows:
         click.echo("there is no key; `dermis keys create` makes one")
 
@@ -166,6 +183,7 @@ def _row(key: ApiKey, revoked: Revoked | None) -> dict[str, Any]:
         "name": key.name,
         "scopes": list(key.scopes),
         "owner": key.owner,
+        "mode": "live" if key.livemode else "test",
         "created_at": key.created_at.isoformat(timespec="seconds"),
         "revoked_at": revoked.revoked_at.isoformat(timespec="seconds") if revoked else None,
     }

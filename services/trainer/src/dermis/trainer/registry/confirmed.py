@@ -57,7 +57,9 @@ def _case(
     store: BlobStore, owner: str, case_id: str, names: set[str], versions: tuple[VersionRef, VersionRef]
 ) -> ConfirmedCase | None:
     received = Received.model_validate_json(store.get(fact_key(owner, case_id, "received")))
-    condition = _confirmed(store, owner, case_id, names) if received.consent is Consent.KEEP_FOR_IMPROVEMENT else None
+    if not received.livemode or received.consent is not Consent.KEEP_FOR_IMPROVEMENT:
+        return None
+    condition = _confirmed(store, owner, case_id, names)
     if condition is None:
         return None
     outcome = Outcome.model_validate_json(store.get(fact_key(owner, case_id, "outcome")))
