@@ -92,18 +92,18 @@ def test_a_canary_answers_its_share_of_the_cases_and_is_judged(up: Up) -> None:
 def test_a_shadow_answers_beside_and_no_route_shows_it(up: Up) -> None:
     print(promote(up, "2", "--shadow"))
     assert roles(up)[2] == ("shadow", None)
-    beside: list[dict[str, Any]] = []
+    cases: list[dict[str, Any]] = []
 
-    def shadowed() -> bool:
-        case = assess(up)
-        assert case["outcome"]["model"]["version"] == 1
-        key = shadow_key("public", case["id"], "dermis", 2)
-        done = key in set(up.store.list(f"cases/public/{case['id']}/"))
-        beside.extend([case] if done else [])
-        return done
+    def shadowed() -> list[dict[str, Any]]:
+        """Send one case more; return those that have a shadow's answer, which comes after the outcome."""
+        cases.append(assess(up))
+        assert cases[-1]["outcome"]["model"]["version"] == 1
+        keys = set(up.store.list("cases/public/"))
+        return [case for case in cases if shadow_key("public", case["id"], "dermis", 2) in keys]
 
     until(shadowed, 60)
-    (case, key) = beside[0], shadow_key("public", beside[0]["id"], "dermis", 2)
+    case = shadowed()[0]
+    key = shadow_key("public", case["id"], "dermis", 2)
     outcome = Outcome.model_validate_json(up.store.get(key))
     assert outcome.model is not None
     assert (outcome.model.version, outcome.case_id) == (2, case["id"])
