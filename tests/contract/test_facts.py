@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from dermis.shared import api_keys, batches, case, jobs, manifest
 from dermis.shared.case import Fact
 from dermis.shared.evaluation import EvaluationReport
+from dermis.shared.promotions import PromotionFact
 from dermis.trainer.records import facts
-from dermis.trainer.registry import promote as registry
 
 MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
@@ -24,7 +24,7 @@ MODELS: dict[str, type[BaseModel]] = {
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(facts.Started, facts.Resumed, facts.Epoch, facts.RunStopped, facts.RunFailed, facts.RunFinished),
         facts.Checkpoint,
-        *(registry.PromotionFact, EvaluationReport),
+        *(PromotionFact, EvaluationReport),
     )
 }
 EXAMPLES = sorted((Path(__file__).parent / "facts").glob("*.json"))
@@ -67,7 +67,7 @@ def test_a_field_from_the_future_is_kept_by_reports_ignored_by_facts_and_jobs_an
     newer = {**json.loads(example.read_text()), "from_the_future": 1}
     if issubclass(model, EvaluationReport):
         assert json.loads(model.model_validate(newer).model_dump_json(exclude_unset=True)) == newer
-    elif issubclass(model, Fact | jobs.AssessJob | batches.BatchModel):
+    elif issubclass(model, Fact | jobs.AssessJob | batches.BatchModel | manifest.Current):
         assert model.model_validate(newer) == model.model_validate_json(example.read_text())
     else:
         with pytest.raises(ValidationError, match="from_the_future"):

@@ -17,6 +17,8 @@ from dermis.shared.bundles import (
     read_current,
     read_feature_schema,
     read_manifest,
+    stage,
+    unstage,
     versions,
 )
 from dermis.shared.errors import DermisError, Kind
@@ -24,6 +26,7 @@ from dermis.shared.manifest import (
     CURRENT_KEY,
     SERVER_CONFIG_KEY,
     AbstentionRule,
+    Canary,
     Condition,
     Current,
     FeatureField,
@@ -291,3 +294,48 @@ def test_no_server_is_told_of_a_bundle_that_was_changed_in_the_store(tmp_path: P
         point(store, ref(1))
     assert fault.value.kind is Kind.INVALID
     assert set(store.list("models/")) & {CURRENT_KEY, SERVER_CONFIG_KEY} == set()
+
+
+CANARY = Canary(ref=ref(3), percent=10, promotion="promotion_01m82nmrzdescb95c4e8msawzy")
+
+
+def test_serving_is_told_of_versions_on_trial_before_workers_are(published: Recorded) -> None:
+    point(published, ref(1))
+    published.writes.clear()
+    staged = Current(current=ref(1), shadow=ref(2), canary=CANARY)
+    stage(published, staged, over=Current(current=ref(1)))
+    assert published.writes == [SERVER_CONFIG_KEY, CURRENT_KEY]
+    assert (read_current(published), configured(published)) == (staged, {"dermis": [1, 2, 3]})
+    assert staged.roles == {ref(1): "current", ref(2): "shadow", ref(3): "canary"}
+
+
+def test_a_trial_that_ends_leaves_its_version_to_who_still_uses_it(published: Recorded) -> None:
+    point(published, ref(1))
+    staged = Current(current=ref(1), canary=CANARY)
+    stage(published, staged, over=Current(current=ref(1)))
+    unstage(published, Current(current=ref(1)), over=staged)
+    assert (read_current(published), configured(published)) == (Current(current=ref(1)), {"dermis": [1, 3]})
+
+
+def test_a_canary_ends_with_what_it_was_compared_with_and_a_shadow_goes_on(published: Recorded) -> None:
+    point(published, ref(1))
+    stage(published, Current(current=ref(1), shadow=ref(2), canary=CANARY), over=Current(current=ref(1)))
+    assert point(published, ref(3)) == Current(current=ref(3), previous=ref(1), shadow=ref(2))
+    assert configured(published) == {"dermis": [1, 2, 3]}
+    assert point(published, ref(2)) == Current(current=ref(2), previous=ref(3))
+
+
+def test_of_two_that_stage_one_wins(published: Recorded) -> None:
+    point(published, ref(1))
+    over = Current(current=ref(1))
+    point(published, ref(2))
+    for move in (stage, unstage):
+        with pytest.raises(BlobConflict):
+            move(published, Current(current=ref(1), shadow=ref(3)), over=over)
+    assert read_current(published) == Current(current=ref(2), previous=ref(1))
+
+
+def test_a_pointer_without_a_trial_is_what_an_older_worker_can_read(published: Recorded) -> None:
+    point(published, ref(1))
+    assert json.loads(published.get(CURRENT_KEY)) == {"current": {"name": "dermis", "version": 1}}
+    assert Current.model_validate({"current": ref(1).model_dump(), "of_a_later_release": 1}) == Current(current=ref(1))

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from dermis.shared import jobs
 from dermis.shared.audit import AUDIT_PREFIX
 from dermis.shared.manifest import CURRENT_KEY
+from dermis.shared.promotions import PROMOTIONS
 from dermis.shared.stores.disk import DiskStore
 from dermis.standalone.commands.init import FOLDERS, command
 from dermis.trainer.records.layout import EVALUATIONS
 from dermis.trainer.records.runs import RUNS
-from dermis.trainer.registry.promote import PROMOTIONS
 
 ROOT = Path(__file__).parents[3]
 

@@ -56,12 +56,12 @@ from dermis.worker.core.texture import Textures
 from dermis.worker.facts import read
 from dermis.worker.metrics import Metrics
 from dermis.worker.pipeline import Pipeline
-from dermis.worker.ports import Inputs, Outputs
+from dermis.worker.ports import Candidates, Classifier, Inputs, Outputs
 from dermis.worker.settings import WorkerSettings
 from dermis.worker.strikes import Strikes
 from tests.support import evaluations
 
-JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzy", owner="public")
+JOB = AssessJob(case_id="case_01m82nmrzdescb95c4e8msawzz", owner="public")
 SETTINGS = WorkerSettings(store_url="file:///unused")
 SCHEMA = FeatureSchema(fields=(FeatureField(name="related_category", kind="ONE_OF", values=("RASH", "ACNE")),))
 MANIFEST = Manifest(
@@ -92,6 +92,9 @@ class World:
     known: Outliers | None = None
     seen_textures: Textures | None = None
     linear: bool = True
+    staged: Candidates = field(default_factory=Candidates)
+    candidate_classifier: Classifier | None = None
+    idle: Callable[[], bool] = lambda: True
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     metrics: Metrics = field(init=False)
 
@@ -103,6 +106,9 @@ class World:
 
     def pinned(self) -> Manifest:
         return self.manifest
+
+    def candidates(self) -> Candidates:
+        return self.staged
 
     def outliers(self, _manifest: Manifest) -> Outliers | None:
         return self.known
@@ -153,6 +159,9 @@ class World:
             features=self,
             classifier=self,
             announcer=self,
+            candidate_classifier=self.candidate_classifier,
+            idle=self.idle,
+            answered=self.metrics.answered,
             policy=load_policy(),
             strikes=Strikes(store=self.store),
             outbox=Outbox(self.store, send=self.sent.append),

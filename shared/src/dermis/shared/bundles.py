@@ -71,19 +71,52 @@ def point(
     `models_root` is where TensorFlow Serving sees the store's models/ folder: the store mounted at /store, or
     gs://bucket/prefix/models; the twin does not read it. `BlobNotFound` without such a bundle; INVALID if one of its
     files was changed; `BlobConflict` if someone else moved the pointer meanwhile, `over`, where given, is not what is
-    current, or `first` and any version is. Pointing back is pointing to the previous version.
+    current, or `first` and any version is. Pointing back is pointing to the previous version. A canary ends with it,
+    as it was compared with what was current; a shadow stays, unless it becomes current itself.
     """
     check_digests(store, read_manifest(store, ref))
     standing = store.get_versioned(CURRENT_KEY)
     pointer = _parse_current(standing.data) if standing.generation else None
     if (first and pointer) or (over is not None and (pointer is None or pointer.current != over)):
         raise BlobConflict(CURRENT_KEY)
-    _configure(store, {ref, *((pointer.current, pointer.previous or ref) if pointer else ())}, models_root)
+    _configure(store, {ref, *(pointer.roles if pointer else ())}, models_root)
     if pointer and pointer.current == ref:
         return pointer
-    current = Current(current=ref, previous=pointer.current if pointer else None)
-    store.replace(CURRENT_KEY, current.model_dump_json().encode(), generation=standing.generation)
+    shadow = pointer.shadow if pointer and pointer.shadow != ref else None
+    current = Current(current=ref, previous=pointer.current if pointer else None, shadow=shadow)
+    _replace(store, current, generation=standing.generation)
     return current
+
+
+def stage(store: BlobStore, pointer: Current, *, over: Current, models_root: str = "/store/models") -> None:
+    """Move the pointer from `over` to one with another shadow or canary; what is new is in models.config before.
+
+    INVALID if a file of a new version was changed; `BlobConflict` if the pointer is not `over`.
+    """
+    for ref in pointer.roles.keys() - over.roles.keys():
+        check_digests(store, read_manifest(store, ref))
+    standing = store.get_versioned(CURRENT_KEY)
+    if not standing.generation or _parse_current(standing.data) != over:
+        raise BlobConflict(CURRENT_KEY)
+    _configure(store, {*pointer.roles, *over.roles}, models_root)
+    _replace(store, pointer, generation=standing.generation)
+
+
+def unstage(store: BlobStore, pointer: Current, *, over: Current) -> None:
+    """Move the pointer from `over` to one with less in it.
+
+    models.config keeps what a worker may still be using until the next version comes. `BlobConflict` if the pointer is
+    not `over`.
+    """
+    standing = store.get_versioned(CURRENT_KEY)
+    if not standing.generation or _parse_current(standing.data) != over:
+        raise BlobConflict(CURRENT_KEY)
+    _replace(store, pointer, generation=standing.generation)
+
+
+def _replace(store: BlobStore, pointer: Current, *, generation: int) -> None:
+    """Write the pointer without what it lacks: a worker of an older release refuses fields that it does not know."""
+    store.replace(CURRENT_KEY, pointer.model_dump_json(exclude_none=True).encode(), generation=generation)
 
 
 def check_digests(store: BlobStore, manifest: Manifest) -> None:

@@ -280,11 +280,41 @@ class VersionRef(ManifestModel):
     version: int
 
 
+VersionRole = Literal["current", "canary", "shadow", "previous"]
+
+
+class Canary(ManifestModel):
+    """A version that answers `percent` of the cases; `promotion` is the id of the record that began it."""
+
+    ref: VersionRef
+    percent: Annotated[int, Field(ge=1, le=50)]
+    promotion: str
+
+
 class Current(ManifestModel):
-    """`models/current.json`: the one mutable object of the store."""
+    """`models/current.json`: the one mutable object of the store.
+
+    `shadow` answers beside `current` and is never shown; `canary` answers a share of the cases in its place.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     current: VersionRef
     previous: VersionRef | None = None
+    shadow: VersionRef | None = None
+    canary: Canary | None = None
+
+    @property
+    def roles(self) -> dict[VersionRef, VersionRole]:
+        """Return what each version is that the pointer names; of two roles of one version the first counts."""
+        canary = self.canary.ref if self.canary else None
+        names: dict[VersionRole, VersionRef | None] = {
+            "current": self.current,
+            "canary": canary,
+            "shadow": self.shadow,
+            "previous": self.previous,
+        }
+        return {ref: role for role, ref in reversed(names.items()) if ref}
 
 
 def bundle_key(name: str, version: int) -> str:

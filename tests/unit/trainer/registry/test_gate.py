@@ -3,10 +3,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dermis.shared.promotions import GateVerdict
 from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.metrics import soft_hits
 from dermis.trainer.registry import gate
-from dermis.trainer.registry.gate import Compared, GateVerdict, Judgement, Paired, judge
+from dermis.trainer.registry.gate import Compared, Judgement, Paired, judge
 
 SCALES = tuple(TONE_GROUPS)
 VALUES = {scale: [value for values in groups.values() for value in values] for scale, groups in TONE_GROUPS.items()}

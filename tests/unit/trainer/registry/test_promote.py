@@ -22,6 +22,7 @@ from dermis.shared.manifest import (
     VersionRef,
 )
 from dermis.shared.ports import BlobConflict
+from dermis.shared.promotions import PROMOTIONS, PromotionAction, PromotionFact, Waiver, promotions
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.stores.memory import MemoryStore
 from dermis.standalone import lesions
@@ -34,7 +35,7 @@ from dermis.trainer.records import layout
 from dermis.trainer.records.facts import RunConfig
 from dermis.trainer.records.runs import Run
 from dermis.trainer.registry import promote as registry
-from dermis.trainer.registry.promote import PromotionAction, PromotionRequest, Waiver, promote, rollback
+from dermis.trainer.registry.promote import PromotionRequest, promote, rollback
 from tests.support import evaluations
 
 CONDITIONS = tuple(
@@ -118,13 +119,13 @@ def wish(version: int = 2, **more: Any) -> PromotionRequest:
     return PromotionRequest(ref=ref(version), data=None, **more)
 
 
-def refused(store: Any, asked: PromotionRequest, text: str) -> registry.PromotionFact:
+def refused(store: Any, asked: PromotionRequest, text: str) -> PromotionFact:
     before = store.get(CURRENT_KEY) if store.get_versioned(CURRENT_KEY).generation else None
     record = promote(store, asked, models_root=ROOT)
     assert record.action is PromotionAction.REFUSED
     assert any(text in reason for reason in record.reasons), record.reasons
     assert (store.get(CURRENT_KEY) if before else None) == before
-    assert list(registry.promotions(store))[-1] == record
+    assert list(promotions(store))[-1] == record
     return record
 
 
@@ -140,7 +141,7 @@ def test_a_version_as_good_is_promoted_recorded_and_rolled_back(store: MemorySto
     back = rollback(store, models_root=ROOT)
     assert (back.action, back.ref, back.over) == (PromotionAction.ROLLED_BACK, ref(1), ref(2))
     assert read_current(store).current == ref(1)
-    assert list(registry.promotions(store)) == [record, back]
+    assert list(promotions(store)) == [record, back]
     assert all(f"versions: {version}".encode() in store.get(SERVER_CONFIG_KEY) for version in (1, 2))
 
 
@@ -266,7 +267,7 @@ def test_of_two_first_versions_the_one_that_came_first_stays() -> None:
 
         def put_once(self, key: str, data: bytes, *, reserved: bool = False) -> bool:
             done = super().put_once(key, data, reserved=reserved)
-            if key.startswith(registry.PROMOTIONS) and registry.current_or_none(self) is None:
+            if key.startswith(PROMOTIONS) and registry.current_or_none(self) is None:
                 point(self, ref(2))
             return done
 
@@ -277,7 +278,7 @@ def test_of_two_first_versions_the_one_that_came_first_stays() -> None:
     with pytest.raises(DermisError, match="the pointer was not moved"):
         promote(store, wish(1, first=True), models_root=ROOT)
     assert read_current(store).current == ref(2)
-    assert [record.action for record in registry.promotions(store)] == [
+    assert [record.action for record in promotions(store)] == [
         PromotionAction.PROMOTED,
         PromotionAction.REFUSED,
     ]
@@ -290,7 +291,7 @@ def test_asking_for_what_is_current_or_not_there_changes_nothing(store: MemorySt
         promote(store, wish(9), models_root=ROOT)
     with pytest.raises(DermisError, match="there is nothing before it"):
         rollback(store, models_root=ROOT)
-    assert list(registry.promotions(store)) == []
+    assert list(promotions(store)) == []
 
 
 class MovedMeanwhile(MemoryStore):
@@ -315,7 +316,7 @@ def test_a_promotion_that_came_in_between_wins_and_the_other_is_recorded_as_refu
     with pytest.raises(DermisError, match="the pointer was not moved"):
         promote(store, wish(), models_root=ROOT)
     assert read_current(store).current == ref(3)
-    assert [record.action for record in registry.promotions(store)] == [
+    assert [record.action for record in promotions(store)] == [
         PromotionAction.PROMOTED,
         PromotionAction.REFUSED,
     ]
@@ -443,4 +444,4 @@ def test_show_gives_each_tone_with_n_and_interval(on_disk: tuple[DiskStore, list
 def test_a_waiver_without_a_reason_is_no_waiver(on_disk: tuple[DiskStore, list[str]], arguments: list[str]) -> None:
     store, where = on_disk
     assert run(promote_command, "2", *where, *arguments).exit_code == 2
-    assert list(registry.promotions(store)) == []
+    assert list(promotions(store)) == []

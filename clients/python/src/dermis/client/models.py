@@ -30,7 +30,9 @@ class VersionKnowledge(ResponseModel):
 
 
 class ModelSummary(ResponseModel):
-    """A version of a model; cases are answered with the `current` one.
+    """A version of a model; cases are answered with the `current` one, `percent` of them with a canary.
+
+    `role`: current, previous, canary, shadow, or None.
 
     `coverage`: share of cases whose set is made to hold the condition.
     """
@@ -39,6 +41,8 @@ class ModelSummary(ResponseModel):
     version: int
     purpose: str
     current: bool
+    role: str | None = None
+    percent: int | None = None
     conditions: list[Condition]
     image_size: int
     coverage: float
@@ -85,7 +89,7 @@ class Waived(ResponseModel):
 
 
 class Promotion(ResponseModel):
-    """A change of the current model that was asked for; `action` PROMOTED, ROLLED_BACK or REFUSED (with `reasons`)."""
+    """A change of the current model, or of one on trial, and `reasons` why it was refused or ended."""
 
     id: str
     at: datetime
@@ -100,6 +104,8 @@ class Promotion(ResponseModel):
     waivers: list[Waived]
     lower_purpose: bool
     reasons: list[str]
+    percent: int | None = None
+    by: str = "operator"
 
 
 class PromotionList(ResponseModel):

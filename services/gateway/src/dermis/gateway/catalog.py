@@ -32,15 +32,15 @@ class Catalog:
     store: BlobStore
 
     def models(self) -> ModelList:
-        """Return every published version, the current one marked.
+        """Return every published version, with what the pointer has it do.
 
         A bundle that can't be read is left out and logged.
         """
-        current = self._current()
+        pointer = self.pointer()
         models = []
         for ref in versions(self.store):
             try:
-                models.append(_summary(read_manifest(self.store, ref), current))
+                models.append(_summary(read_manifest(self.store, ref), pointer))
             except DermisError as error:
                 if error.kind not in _UNREADABLE:
                     raise
@@ -151,7 +151,7 @@ class Catalog:
         raise DermisError(Kind.NOT_FOUND, "REPORT_NOT_FOUND", f"there is no data report {report_id[:64]!r}; see /data")
 
     def pointer(self) -> Current | None:
-        """Return which version is current and which was before it; None as long as none is."""
+        """Return what the pointer names; None as long as no version is current."""
         try:
             return read_current(self.store)
         except DermisError as error:
@@ -191,12 +191,16 @@ def _named(ref: dict[str, Any]) -> str:
     return f"{ref['name']} {ref['version']}"
 
 
-def _summary(manifest: Manifest, current: VersionRef | None) -> ModelSummary:
+def _summary(manifest: Manifest, pointer: Current | None) -> ModelSummary:
+    role = pointer.roles.get(VersionRef(name=manifest.name, version=manifest.version)) if pointer else None
+    canary = pointer.canary if pointer and role == "canary" else None
     return ModelSummary(
         name=manifest.name,
         version=manifest.version,
         purpose=manifest.purpose,
-        current=current == VersionRef(name=manifest.name, version=manifest.version),
+        current=role == "current",
+        role=role,
+        percent=canary.percent if canary else None,
         conditions=list(manifest.conditions),
         image_size=manifest.image_size,
         coverage=manifest.prediction_sets.coverage,

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
 from dermis.shared.evaluation import EvaluationReport
-from dermis.shared.manifest import Condition
+from dermis.shared.manifest import Condition, VersionRole
+from dermis.shared.promotions import PromotionAction
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
 
@@ -270,12 +271,17 @@ class VersionKnowledge(BaseModel):
 
 
 class ModelSummary(BaseModel):
-    """A version of a model; cases are answered with the `current` one."""
+    """A version of a model; cases are answered with the `current` one, a share of them with a canary."""
 
     name: str
     version: int
     purpose: str
     current: bool
+    role: VersionRole | None = Field(
+        default=None,
+        description="what it does now: a canary answers a share of the cases, a shadow is asked and never shown",
+    )
+    percent: int | None = Field(default=None, description="share of the cases that a canary answers")
     conditions: list[Condition]
     image_size: int
     coverage: float = Field(description="share of cases whose prediction set is made to hold the condition")
@@ -337,8 +343,8 @@ class Promotion(BaseModel):
 
     id: str
     at: datetime
-    action: Literal["PROMOTED", "ROLLED_BACK", "REFUSED"]
-    model: str = Field(description="name and version that was to become current")
+    action: PromotionAction
+    model: str = Field(description="name and version that was to become current, a shadow or a canary, or was one")
     over: str | None = Field(description="what was current")
     data: str | None = Field(description="digest of the data set of the evaluation")
     compared_with: str | None
@@ -347,7 +353,9 @@ class Promotion(BaseModel):
     tones: list[ComparedGroup]
     waivers: list[Waived]
     lower_purpose: bool = Field(description="a model of a lower purpose, such as a demo, was let in on purpose")
-    reasons: list[str] = Field(description="why it was refused")
+    reasons: list[str] = Field(description="why it was refused or ended")
+    percent: int | None = Field(default=None, description="share of the cases that a canary answered")
+    by: str = Field(default="operator", description="the part of dermis that did so, where no person asked")
 
 
 class PromotionList(BaseModel):

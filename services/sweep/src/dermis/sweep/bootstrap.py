@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dermis.shared.audit import Audit
 from dermis.shared.batches import OPEN_BATCHES
@@ -19,6 +19,7 @@ from dermis.sweep.core.clock import Doubt
 from dermis.sweep.core.decide import CaseAction
 from dermis.sweep.faults import Faults
 from dermis.sweep.look import CaseSweep
+from dermis.sweep.release import ReleaseSweep
 from dermis.sweep.retention import RetentionSweep
 from dermis.sweep.settings import SweepSettings
 from dermis.sweep.waits import Waits
@@ -40,6 +41,7 @@ class Sweep:
         self._retention = RetentionSweep(store, policy, self.audit, self._faults)
         self._webhooks = WebhookSweep(store, queue, self._faults)
         self._checkpoints = CheckpointSweep(store, policy, self._faults)
+        self._release = ReleaseSweep(store, timedelta(seconds=settings.canary_interval_seconds), self._faults)
         self._done: Counter[CaseAction] = Counter()
         self._scratch = self._uploads = self._ended = self._mended = 0
 
@@ -96,6 +98,7 @@ class Sweep:
             ("retention", end_retention),
             ("scratch", end_by_the_clock),
             ("marks", mend_marks),
+            ("release", lambda: self._release.look(store_now)),
             ("store", lambda: self._store.tend(reserve_bytes=self._reserve_bytes, busy=self._busy())),
             ("audit", self.audit.flush),
             ("checkpoints", lambda: doubt is None and self._checkpoints.look(store_now)),

@@ -1,10 +1,11 @@
 """The sweep's metrics, for Prometheus."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from dermis.sweep.core.decide import CaseAction
+from dermis.sweep.core.release import CanaryRate
 
 open_cases = Gauge("dermis_sweep_open_cases", "markers of cases that are not closed")
 in_doubt = Gauge("dermis_sweep_clock_in_doubt", "1 while nothing is erased by its time, as the clock is in doubt")
@@ -20,6 +21,15 @@ _scratch = Counter("dermis_sweep_scratch", "images to judge at once that nobody 
 _uploads = Counter("dermis_sweep_uploads", "objects of uploads whose hour was over")
 _faults = Counter("dermis_sweep_faults", "objects that could not be dealt with in a look")
 _ended = Counter("dermis_sweep_ended_cases", "cases erased as their time was over")
+
+canaries_ended = Counter("dermis_sweep_canaries_ended", "canaries that failed or abstained too often")
+_canary = Gauge("dermis_sweep_canary_share", "share of a canary's cases", ("version", "answer"))
+
+
+def canary(version: str, rates: Iterable[CanaryRate]) -> None:
+    """Show how often a canary fails and abstains."""
+    for rate in rates:
+        _canary.labels(version, rate.name).set(rate.canary / rate.canary_n if rate.canary_n else 0)
 
 
 oldest_open_seconds = Gauge(

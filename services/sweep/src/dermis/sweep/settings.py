@@ -32,6 +32,9 @@ class SweepSettings(RetentionSettings):
         description="cases and batches that may be erased by their time although the clock is in doubt; `dermis sweep "
         "confirm` ends the doubt",
     )
+    canary_interval_seconds: float = Field(
+        120, gt=0, description="time between two looks at how often a canary fails and abstains"
+    )
     audit_days: int = Field(365, ge=1, description="audit records are deleted after this time")
     checkpoint_seconds: float = Field(
         3600,

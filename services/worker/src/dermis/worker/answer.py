@@ -1,12 +1,16 @@
 """Answers a case: asks the model, decides, and explains the differential."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from billiard.exceptions import SoftTimeLimitExceeded
 
 from dermis.shared.case import AnswerShare, AssessedImage, Heatmap, ModelKnowledge, ModelRef, Outcome, OutcomeKind
 from dermis.shared.manifest import ImageFit, Manifest
+from dermis.shared.releases import Arm, ReleaseAnswer, mark_key
 from dermis.shared.report import QualityReport
 from dermis.shared.telemetry import log
 from dermis.shared.test_images import ForcedEnd
@@ -17,13 +21,24 @@ from dermis.worker.core.differential import Decision
 from dermis.worker.core.forced import forced_decision
 from dermis.worker.core.measured import measured_for
 from dermis.worker.core.quality import Reason
+from dermis.worker.core.release import arm_of
 from dermis.worker.facts import now
 from dermis.worker.judge import Image
-from dermis.worker.ports import Inputs, Outputs, Ports
+from dermis.worker.limits import ComputedTooLong
+from dermis.worker.ports import Candidates, Inputs, Outputs, Ports
 from dermis.worker.stages import Stages
 
 _MOST_EXPLAINED = 3
 Keep = Callable[[ModelRef, Sequence[tuple[Heatmap, bytes]]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The outcome of a case; `mark` is to be put where it counts for a canary, `shadow` to be asked after it."""
+
+    outcome: Outcome
+    mark: str | None = None
+    shadow: Manifest | None = None
 
 
 def answer(
@@ -36,10 +51,11 @@ def answer(
     *,
     keep: Keep | None,
     forced: ForcedEnd | None = None,
-) -> Outcome:
+) -> Answer:
     """Return the outcome of a case; `keep`, if given, gets the heatmaps before the outcome names them.
 
-    No model is asked where no image can be used, nor for anyone under 18, nor of a test image that forces an answer.
+    No model is asked where no image can be used, nor for anyone under 18, nor of a test image that forces an answer. A
+    canary answers its share of the cases, and of what is no case nothing. Where it can't, the current version answers.
     """
     reports = [image.quality for image in assessed]
     minor = bool(report.under_18) or (forced is not None and forced.reason == "UNDER_18")
@@ -55,73 +71,133 @@ def answer(
         stages=stages.taken(),
     )
     if not images or kind is OutcomeKind.ABSTENTION:
-        return outcome
-    manifest = ports.models.pinned()
+        return Answer(outcome=outcome)
+    manifest, candidates = ports.models.pinned(), ports.models.candidates() if keep else Candidates()
+    case = _Case(outcome=outcome, report=report, images=images, stages=stages, draws=keep is not None)
     if forced:
-        return _concluded(ports, outcome, manifest, report, forced_decision(forced, manifest), images, stages)
+        finished = _concluded(ports, case, manifest, forced_decision(forced, manifest))
+        return Answer(outcome=finished.model_copy(update={"finished_at": now(), "stages": stages.taken()}))
+    arm = arm_of(case_id, candidates.percent) if candidates.canary else None
+    by_canary = _by_canary(ports, candidates.canary, case) if candidates.canary and arm is Arm.CANARY else None
+    finished, heatmaps = by_canary or _finished(ports, manifest, case)
+    if keep and finished.model:
+        with stages("store"):
+            keep(finished.model, heatmaps)
+    result = ReleaseAnswer.FAILED if arm is Arm.CANARY and by_canary is None else answer_of(finished)
+    if by_canary is None:
+        ports.answered(manifest, "current", answer_of(finished))
+    mark = mark_key(candidates.promotion, arm, result, case_id) if arm else None
+    return Answer(
+        outcome=finished.model_copy(update={"finished_at": now(), "stages": stages.taken()}),
+        mark=mark,
+        shadow=None if by_canary else candidates.shadow,
+    )
+
+
+def answer_of(outcome: Outcome) -> ReleaseAnswer:
+    return ReleaseAnswer.ABSTAINED if outcome.kind is OutcomeKind.ABSTENTION else ReleaseAnswer.ANSWERED
+
+
+def _by_canary(ports: Ports, canary: Manifest, case: "_Case") -> tuple[Outcome, list[tuple[Heatmap, bytes]]] | None:
+    """Return what the canary makes of a case, None where it can't: a case never fails by a version on trial."""
+    if ports.candidate_classifier is None:
+        return None
+    try:
+        finished = _finished(replace(ports, classifier=ports.candidate_classifier), canary, case)
+    except (SoftTimeLimitExceeded, ComputedTooLong):
+        raise
+    except Exception as fault:  # noqa: BLE001 - whatever is wrong with it, the current version answers
+        log.warning("canary can't answer", model=canary.key, fault=getattr(fault, "reason", type(fault).__name__))
+        ports.answered(canary, "canary", ReleaseAnswer.FAILED)
+        return None
+    ports.answered(canary, "canary", answer_of(finished[0]))
+    return finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A case as every version takes it; `outcome` has what needs no model."""
+
+    outcome: Outcome
+    report: SelfReport
+    images: dict[int, Image]
+    stages: Stages
+    draws: bool
+
+
+def _finished(ports: Ports, manifest: Manifest, case: _Case) -> tuple[Outcome, list[tuple[Heatmap, bytes]]]:
+    """Return what a version makes of a case, explained, and its heatmaps."""
+    asked = ask(ports, manifest, case.report, case.images, case.stages)
+    conditions = _explained_conditions(asked.decision, manifest)
+    with case.stages("explain"):
+        shares = _shares(ports, manifest, asked.features, asked.outputs, conditions)
+    heatmaps: list[tuple[Heatmap, bytes]] = []
+    if case.draws:
+        with case.stages("heatmap"):
+            heatmaps = list(_heatmaps(case.images, asked.outputs, conditions, manifest.image_fit))
+    explained = {"answer_shares": shares, "heatmaps": tuple(drawn for drawn, _ in heatmaps)}
+    return _concluded(ports, case, manifest, asked.decision).model_copy(update=explained), heatmaps
+
+
+def _concluded(ports: Ports, case: _Case, manifest: Manifest, decision: Decision) -> Outcome:
+    """Return an outcome with what a model decided, and what is to be said of that model."""
+    return case.outcome.model_copy(
+        update={
+            **facts_of(manifest, decision),
+            "images_used": tuple(case.images),
+            "red_flags": red_flags.with_growth(case.outcome.red_flags)
+            if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
+            else case.outcome.red_flags,
+            "notices": (*notices.notices_of_model(manifest, case.report), *case.outcome.notices),
+            "measured": measured_for(ports.models.evaluation(manifest), case.report.fitzpatrick_skin_type),
+            "knowledge": _knowledge(manifest),
+            "urgency_threshold": manifest.urgency_threshold,
+        }
+    )
+
+
+def ask(
+    ports: Ports, manifest: Manifest, report: SelfReport, images: dict[int, Image], stages: Stages
+) -> "AskedVersion":
+    """Return what a version says of a case, and what follows from it by its manifest."""
     with stages("features"):
         features = ports.features.encode(manifest.feature_schema, report)
     with stages("fit"):
         inputs = _inputs(manifest, images, features)
     with stages("predict"):
         outputs = ports.classifier.predict(manifest, inputs)
-    fitzpatrick = report.fitzpatrick_skin_type
     outliers = ports.models.outliers(manifest)
     score = None if outliers is None or outputs.embedding is None else float(outliers.score(outputs.embedding))
     textures = ports.models.textures(manifest)
     decision = differential.decide(
         outputs.probabilities,
         manifest,
-        fitzpatrick,
+        report.fitzpatrick_skin_type,
         outlier_score=score,
         texture_score=None if textures is None else textures.case_score(inputs.images[inputs.image_mask]),
         answer_unmeasured=ports.answer_unmeasured,
     )
-    conditions = _explained_conditions(decision, manifest)
-    with stages("explain"):
-        shares = _shares(ports, manifest, features, outputs, conditions)
-    model = ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose)
-    heatmaps: list[tuple[Heatmap, bytes]] = []
-    if keep:
-        with stages("heatmap"):
-            heatmaps = list(_heatmaps(images, outputs, conditions, manifest.image_fit))
-        with stages("store"):
-            keep(model, heatmaps)
-    explained = outcome.model_copy(update={"answer_shares": shares, "heatmaps": tuple(drawn for drawn, _ in heatmaps)})
-    return _concluded(ports, explained, manifest, report, decision, images, stages)
+    return AskedVersion(features=features, outputs=outputs, decision=decision)
 
 
-def _concluded(
-    ports: Ports,
-    outcome: Outcome,
-    manifest: Manifest,
-    report: SelfReport,
-    decision: Decision,
-    images: dict[int, Image],
-    stages: Stages,
-) -> Outcome:
-    """Return an outcome with what a model decided, and what is to be said of that model."""
-    return outcome.model_copy(
-        update={
-            "finished_at": now(),
-            "kind": decision.kind,
-            "reason": decision.reason,
-            "differential": decision.differential,
-            "coverage": decision.coverage,
-            "grouped_answer": decision.grouped_answer,
-            "model": ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
-            "feature_schema": manifest.feature_schema,
-            "images_used": tuple(images),
-            "red_flags": red_flags.with_growth(outcome.red_flags)
-            if manifest.malignant and decision.kind is OutcomeKind.DIFFERENTIAL
-            else outcome.red_flags,
-            "notices": (*notices.notices_of_model(manifest, report), *outcome.notices),
-            "measured": measured_for(ports.models.evaluation(manifest), report.fitzpatrick_skin_type),
-            "knowledge": _knowledge(manifest),
-            "urgency_threshold": manifest.urgency_threshold,
-            "stages": stages.taken(),
-        }
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedVersion:
+    features: npt.NDArray[np.float32]
+    outputs: Outputs
+    decision: Decision
+
+
+def facts_of(manifest: Manifest, decision: Decision) -> dict[str, Any]:
+    """Return the fields of an outcome that say what was decided, and by whom."""
+    return {
+        "kind": decision.kind,
+        "reason": decision.reason,
+        "differential": decision.differential,
+        "coverage": decision.coverage,
+        "grouped_answer": decision.grouped_answer,
+        "model": ModelRef(name=manifest.name, version=manifest.version, purpose=manifest.purpose),
+        "feature_schema": manifest.feature_schema,
+    }
 
 
 def _knowledge(manifest: Manifest) -> ModelKnowledge | None:

@@ -25,10 +25,11 @@ from dermis.shared.report import Verdict
 from dermis.shared.test_images import ForcedKind, forced_by
 from dermis.worker.answer import answer
 from dermis.worker.core import phash, prepare
-from dermis.worker.facts import close, get, now, put, put_all, read
+from dermis.worker.facts import close, get, now, put, put_all, put_hint, read
 from dermis.worker.fail import fail
 from dermis.worker.judge import TOO_COSTLY, Image, Original, forced_report, judge
 from dermis.worker.ports import Ports
+from dermis.worker.shadow import shadow
 from dermis.worker.stages import Stages
 
 _FORMS: tuple[Literal["original", "profile", "prepared"], ...] = ("original", "profile", "prepared")
@@ -41,29 +42,31 @@ def assess(ports: Ports, job: AssessJob, *, redelivered: bool) -> CaseState:
     `DermisError` leaves the case open. One whose images cost too many workers raises `WorkerLost`.
     """
     state = read(ports, job)
-    if state.received is None or state.closed:
+    received = state.received
+    if received is None or state.closed:
         return close(ports, job, state)
-    ports, stages, forced = ports.for_case(state.received), Stages(), forced_by(state.received)
-    images, assessed = _look(ports, job, state.received, stages, redelivered=redelivered)
+    ports, stages, forced = ports.for_case(received), Stages(), forced_by(received)
+    images, assessed = _look(ports, job, received, stages, redelivered=redelivered)
     if forced and forced.kind is ForcedKind.FAILED:
         return fail(ports, job, reason="TEST_IMAGE", detail="a test image forced this failure")
-    outcome = put(
+    answered = answer(
         ports,
-        job,
-        "outcome",
-        answer(
-            ports,
-            job.case_id,
-            state.received.self_report,
-            assessed.images,
-            images,
-            stages,
-            keep=partial(_keep_heatmaps, ports, job),
-            forced=forced,
-        ),
+        job.case_id,
+        received.self_report,
+        assessed.images,
+        images,
+        stages,
+        keep=partial(_keep_heatmaps, ports, job),
+        forced=forced,
     )
+    outcome = put(ports, job, "outcome", answered.outcome)
     erased = get(ports, fact_key(job.owner, job.case_id, "erased"), Erased)
-    return close(ports, job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
+    state = close(ports, job, state.model_copy(update={"assessed": assessed, "outcome": outcome, "erased": erased}))
+    if answered.mark and received.livemode:
+        put_hint(ports, answered.mark)
+    if answered.shadow and received.livemode and not state.erased:
+        shadow(ports, job, answered.shadow, received, images)
+    return state
 
 
 def _look(

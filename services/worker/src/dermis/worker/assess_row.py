@@ -32,4 +32,4 @@ def assess_row(
             assessed.append(AssessedImage(n=n, quality=quality_report, phash=hash_text))
             if working is not None and quality_report.verdict is not Verdict.UNUSABLE:
                 images[n] = working
-    return answer(ports, name, report, assessed, images, stages, keep=None), tuple(assessed)
+    return answer(ports, name, report, assessed, images, stages, keep=None).outcome, tuple(assessed)

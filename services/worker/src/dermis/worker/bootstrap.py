@@ -68,7 +68,8 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
     @cache
     def pipeline() -> Pipeline:
         store = open_store(settings.store_url)
-        serving = ServingClient(open_channel(settings.serving_address), deadline_s=settings.serving_deadline_seconds)
+        channel = open_channel(settings.serving_address)
+        serving = ServingClient(channel, deadline_s=settings.serving_deadline_seconds)
         return Pipeline(
             store=store,
             models=StoreModels(store, serving.available),
@@ -76,6 +77,9 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
                 open_channel(settings.metadata_address), deadline_s=settings.metadata_deadline_seconds
             ),
             classifier=serving,
+            candidate_classifier=ServingClient(channel, deadline_s=settings.candidate_deadline_seconds),
+            idle=turns().idle,
+            answered=metrics.answered,
             announcer=RedisAnnouncer(client()),
             policy=load_policy(),
             gate=load_gate() if settings.skin_gate else None,

@@ -27,6 +27,7 @@ from dermis.shared.erasing import clear
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.jobs import AssessJob
 from dermis.shared.ports import BlobConflict, BlobNotFound
+from dermis.shared.telemetry import log
 from dermis.worker.ports import Ports
 
 F = TypeVar("F", bound=Fact)
@@ -96,6 +97,14 @@ def put_all(ports: Ports, objects: Mapping[str, bytes]) -> None:
             ports.store.put_once(*item, reserved=True)
 
     list(ports.threads.map(put, objects.items()))
+
+
+def put_hint(ports: Ports, key: str) -> None:
+    """Put an empty object that the case does not need: where the store can't take it now, it is lost."""
+    try:
+        ports.store.put_once(key, b"")
+    except DermisError as error:
+        log.warning("mark not put", reason=error.reason)
 
 
 def close(ports: Ports, job: AssessJob, state: CaseState) -> CaseState:

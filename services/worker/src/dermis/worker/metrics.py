@@ -12,7 +12,10 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from dermis.shared.case import Assessed, Fact, Failed, Outcome
 from dermis.shared.ids import is_id, made_at
+from dermis.shared.manifest import Manifest
+from dermis.shared.releases import ReleaseAnswer
 from dermis.shared.report import Verdict
+from dermis.worker.ports import Role
 
 _CASE_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 86400)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -84,6 +87,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+        self._answers = Counter(
+            "dermis_worker_version_answers",
+            "what a version made of cases; FAILED: tries",
+            ("version", "role", "answer"),
+            registry=registry,
+        )
         # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
         for reason in ("FACT_BROKEN", "INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
             self._failures.labels(reason)
@@ -91,6 +100,13 @@ class Metrics:
             self.retries.labels(reason)
         for verdict in Verdict:
             self._images.labels(verdict)
+
+    def answered(self, manifest: Manifest, role: Role, answer: ReleaseAnswer) -> None:
+        """Count what a version made of a case, as the current one, a canary or a shadow."""
+        version = f"{manifest.name}/{manifest.version}"
+        for each in ReleaseAnswer:  # shown as 0 with the first of them, so that its first step is seen
+            self._answers.labels(version, role, each)
+        self._answers.labels(version, role, answer).inc()
 
     def note_test(self, fact: Fact) -> None:
         """Count a fact of a test case that this worker was the first to put."""

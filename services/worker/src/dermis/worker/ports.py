@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from dermis.shared.case import Fact, Received
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import FeatureSchema, Manifest
 from dermis.shared.ports import BlobStore
+from dermis.shared.releases import ReleaseAnswer
 from dermis.shared.vocabulary import SelfReport
 from dermis.shared.webhook_store import Outbox
 from dermis.worker.core.answer_shares import AnswerWeights
@@ -25,13 +26,31 @@ from dermis.worker.strikes import Strikes
 _CALLS_AT_ONCE = 8
 Exceeded = Callable[[], object]
 """Called where an image takes more processor time to decode than it may; the process ends then."""
+Role = Literal["current", "canary", "shadow"]
 AtRisk = Callable[[], AbstractContextManager[None]]
 """Entered while images are looked at, which may take the process along."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Versions that are not current and may be asked, as serving has them ready.
+
+    `canary` answers `percent` of the cases, by the record `promotion`; `shadow` answers beside the current version.
+    """
+
+    canary: Manifest | None = None
+    percent: int = 0
+    promotion: str = ""
+    shadow: Manifest | None = None
 
 
 class Models(Protocol):
     def pinned(self) -> Manifest:
         """Return the manifest of the model that a case taken up now is to be answered with; UNAVAILABLE if none is."""
+        ...
+
+    def candidates(self) -> Candidates:
+        """Return the versions beside it; UNAVAILABLE as `pinned`."""
         ...
 
     def outliers(self, manifest: Manifest) -> Outliers | None:
@@ -128,6 +147,12 @@ class Ports:
     guard: Callable[[Exceeded], AbstractContextManager[None]] = lambda _: nullcontext()
     """Limits the processor time of what runs under it."""
     max_redeliveries: int = 2
+    candidate_classifier: Classifier | None = None
+    """Asks versions that are not current, with a deadline of its own; None: none is asked."""
+    idle: Callable[[], bool] = lambda: True
+    """Whether no case waits for a worker."""
+    answered: Callable[[Manifest, Role, ReleaseAnswer], None] = lambda *_: None
+    """Told what a version made of a case."""
     answer_unmeasured: bool = False
     """Answer people of a skin type for which the model was not measured, with a warning."""
     threads: ThreadPoolExecutor = field(

@@ -62,6 +62,11 @@ class WorkerSettings(WebhookSettings):
         16, ge=1, le=256, description="webhooks that are delivered at once; one endpoint takes 8 at most"
     )
     webhook_seconds: float = Field(10, gt=0, le=25, description="time in which a receiver must have answered")
+    candidate_deadline_seconds: float = Field(
+        3,
+        gt=0,
+        description="longest wait for a prediction of a canary, after which the current version answers, or a shadow",
+    )
     alive_file: Path | None = Field(
         None, description="a file that is touched every 5 s while jobs are taken, for probes"
     )

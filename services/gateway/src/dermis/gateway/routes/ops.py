@@ -34,19 +34,7 @@ async def models_page(request: Request, parts: PartsOf, _reader: ModelsReader, b
     catalog = _catalog(parts)
     records = await run_in_threadpool(catalog.promotions, before=before, size=_PROMOTIONS_SHOWN + 1)
     models, pointer = (await run_in_threadpool(catalog.models)).models, await run_in_threadpool(catalog.pointer)
-    states = (
-        {
-            (ref.name, ref.version): state
-            for state, ref in (("previous", pointer.previous), ("current", pointer.current))
-            if ref
-        }
-        if pointer
-        else {}
-    )
-    rows = [
-        (model, states.get((model.name, model.version), "older"), await _report(parts, model.name, model.version))
-        for model in models
-    ]
+    rows = [(model, model.role or "older", await _report(parts, model.name, model.version)) for model in models]
     recent, older = (
         records[:_PROMOTIONS_SHOWN],
         records[_PROMOTIONS_SHOWN - 1].id if len(records) > _PROMOTIONS_SHOWN else None,

@@ -11,13 +11,14 @@ from dermis.shared.case import CASES_PREFIX
 from dermis.shared.erasing import RETENTION_PREFIX
 from dermis.shared.ids import is_id
 from dermis.shared.manifest import CURRENT_KEY, SERVER_CONFIG_KEY
+from dermis.shared.releases import RELEASES
 
 OPEN = "open/"
 AUDIT = "audit/"
 POINTERS = (SERVER_CONFIG_KEY, CURRENT_KEY)
 """Read first and put last, in this order: serving loads a version before workers ask for it."""
-LEFT = ("backups/", "clock/", "scratch/", "sweep/", "uploads/")
-"""Not copied: indexes of backups, what ends within the hour, and what the sweep knows of its own machine."""
+LEFT = ("backups/", "clock/", RELEASES, "scratch/", "sweep/", "uploads/")
+"""Not copied: indexes of backups, what ends within the hour or with a canary, what the sweep knows of its machine."""
 LASTING = (
     CASES_PREFIX,
     "batches/",

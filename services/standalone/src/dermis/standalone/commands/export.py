@@ -11,6 +11,7 @@ from dermis.shared.case import PUBLIC_OWNER, case_key, fact_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobStore
+from dermis.shared.releases import SHADOW_FOLDER
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
 from dermis.standalone.settings import load_standalone
@@ -31,6 +32,8 @@ from dermis.standalone.settings import load_standalone
 def command(case_id: str, owner: str, out: Path | None, **option_values: Any) -> None:
     """Give out all that is kept of a case: its facts, the images as they were stored, and what was made of them.
 
+    What a version on trial made of it beside the current one is nobody's answer, and stays out.
+
     The file is personal: hand it to the person whose case it is, and delete it. That it was made is kept in the audit.
 
     \b
@@ -46,7 +49,8 @@ def command(case_id: str, owner: str, out: Path | None, **option_values: Any) ->
             "CASE_ID",
             f"--case {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza",
         )
-    keys = list(store.list(f"{case_key(owner, case_id)}/"))
+    prefix = f"{case_key(owner, case_id)}/"
+    keys = [key for key in store.list(prefix) if not key.startswith(f"{prefix}{SHADOW_FOLDER}")]
     if fact_key(owner, case_id, "erased") in keys:
         raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased: nothing of it is kept but that")
     if not keys:
@@ -55,7 +59,7 @@ def command(case_id: str, owner: str, out: Path | None, **option_values: Any) ->
             "CASE",
             f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner",
         )
-    pack(store, keys, prefix=f"{case_key(owner, case_id)}/", out=path)
+    pack(store, keys, prefix=prefix, out=path)
     audit = Audit(store, "export")
     audit.note(Act.EXPORT, by="operator", case_id=case_id)
     audit.flush()

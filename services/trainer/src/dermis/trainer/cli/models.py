@@ -15,7 +15,8 @@ from dermis.shared.stores import open_store
 from dermis.trainer.records import layout
 
 if TYPE_CHECKING:
-    from dermis.trainer.registry.promote import PromotionFact, Waiver
+    from dermis.shared.promotions import PromotionFact, Waiver
+    from dermis.trainer.registry.trial import Trial
 
 _models_root = click.option(
     "--models-root", help="Where TensorFlow Serving sees the store's models/ folder [default: by the store's URL]."
@@ -78,9 +79,53 @@ def show(context: click.Context, version: str, as_json: bool) -> None:
     click.echo("\nPromotions\n" + _table(description["promotions"]))
 
 
+@models.command()
+@click.option("--waive", "waived", multiple=True, metavar="SCALE=GROUP", help="Pass over a group of too few cases.")
+@click.option("--end", is_flag=True, help="End what is refused, and record why.")
+@options.as_json
+@click.pass_context
+def judge(context: click.Context, waived: tuple[str, ...], end: bool, as_json: bool) -> None:
+    """Judge the shadow and the canary by what doctors and laboratories confirmed, for each skin tone.
+
+    A version is REFUSED once a loss is certain, or can't be ruled out on as many cases as the gate needs; until then
+    the answer is NOT_ENOUGH_CASES, with how many there are and how many it takes. With --end it is fit for a timer.
+
+    \b
+    Examples:
+      dermis models judge
+      dermis models judge --waive monk_bin --waive fitzpatrick_estimated
+      dermis models judge --end --json
+    """
+    store_url, json_of_group = context.obj
+    from dermis.trainer.registry import feedback
+
+    trials = feedback.judge_trials(open_store(store_url), waived=waived, end=end)
+    if as_json or json_of_group:
+        click.echo(json.dumps([trial.summary() for trial in trials], indent=1))
+    for trial in () if as_json or json_of_group else trials:
+        click.echo(f"{trial.role} {trial.ref.name} {trial.ref.version}: {trial.judgement.verdict}")
+        click.echo(_table(list(feedback.rows(trial.judgement))) + "\n" + "\n".join(trial.judgement.reasons) + "\n")
+        if trial.ended:
+            click.echo(f"{trial.ended.action}; recorded as {trial.ended.id}")
+    if not trials and not (as_json or json_of_group):
+        click.echo("no version is a shadow or a canary: start one with `dermis promote VERSION --shadow`")
+    if any(trial.judgement.verdict == "REFUSED" for trial in trials):
+        raise click.exceptions.Exit(ExitCode.REFUSED)
+
+
 @click.command(short_help="Make a version current, if the gate lets it.")
-@click.argument("version")
+@click.argument("version", required=False)
 @options.store
+@click.option("--shadow", is_flag=True, help="Have it answer beside the current version; nobody is shown its answers.")
+@click.option(
+    "--canary",
+    "percent",
+    type=click.IntRange(1, 50),
+    metavar="PERCENT",
+    help="Have it answer this share of the cases, 1 to 50.",
+)
+@click.option("--end-shadow", "end", flag_value="shadow", help="End the shadow; names no VERSION.")
+@click.option("--end-canary", "end", flag_value="canary", help="End the canary; names no VERSION.")
 @click.option(
     "--data-digest",
     "data",
@@ -107,8 +152,11 @@ def show(context: click.Context, version: str, as_json: bool) -> None:
 @_models_root
 @options.as_json
 def promote(
-    version: str,
+    version: str | None,
     store_url: str,
+    shadow: bool,
+    percent: int | None,
+    end: "Trial | None",
     data: str | None,
     waived: tuple[str, ...],
     reasons: tuple[str, ...],
@@ -123,25 +171,43 @@ def promote(
     group may lose more than five points. A group with too few cases needs a waiver. Every answer is recorded under
     promotions/ in the store.
 
+    By degrees: as a shadow VERSION answers beside the current one and is never shown; as a canary it answers a share of
+    the cases. `dermis models judge` judges both by what people say became of their cases.
+
     \b
     Examples:
       dermis promote 4
       dermis promote dermis/4 --waive monk_bin=MST_7_10 --reason "50 cases in all of SCIN; reviewed by the clinic"
       dermis promote 2 --first --waive monk_bin --reason "this data set does not grade Monk tones"
+      dermis promote 4 --shadow
+      dermis promote 4 --canary 10
+      dermis promote --end-canary
     """
     from dermis.trainer.registry import promote as registry
+    from dermis.trainer.registry import trial
 
+    store, root = open_store(store_url), models_root or models_root_of(store_url)
+    if sum((shadow, percent is not None, end is not None)) > 1:
+        raise click.UsageError("--shadow, --canary, --end-shadow and --end-canary: name one of them")
+    if (version is None) is not bool(end):
+        raise click.UsageError(f"--end-{end} names no VERSION: leave it out" if end else "name a VERSION, such as 4")
+    if end:
+        _show(trial.end_trial(store, end), as_json=as_json)
+        return
     request = registry.PromotionRequest(
-        ref=layout.parse_ref(version, name=MODEL_NAME),
+        ref=layout.parse_ref(str(version), name=MODEL_NAME),
         data=data,
         waivers=_waivers(waived, reasons),
         first=first,
         lower_purpose=lower_purpose,
     )
-    _show(
-        registry.promote(open_store(store_url), request, models_root=models_root or models_root_of(store_url)),
-        as_json=as_json,
-    )
+    if shadow:
+        record = trial.start_shadow(store, request, models_root=root)
+    elif percent:
+        record = trial.start_canary(store, request, percent=percent, models_root=root)
+    else:
+        record = registry.promote(store, request, models_root=root)
+    _show(record, as_json=as_json)
 
 
 @click.command()
@@ -163,7 +229,7 @@ def rollback(store_url: str, models_root: str | None, as_json: bool) -> None:
 
 
 def _waivers(groups: tuple[str, ...], reasons: tuple[str, ...]) -> "tuple[Waiver, ...]":
-    from dermis.trainer.registry.promote import Waiver
+    from dermis.shared.promotions import Waiver
 
     if (groups and len(reasons) not in (1, len(groups))) or not all(reason.strip() for reason in reasons):
         raise click.UsageError(
@@ -176,7 +242,8 @@ def _waivers(groups: tuple[str, ...], reasons: tuple[str, ...]) -> "tuple[Waiver
 
 
 def _show(record: "PromotionFact", *, as_json: bool) -> None:
-    from dermis.trainer.registry.promote import PromotionAction, rows
+    from dermis.shared.promotions import PromotionAction
+    from dermis.trainer.registry.promote import rows
 
     refused = record.action == PromotionAction.REFUSED
     if as_json:
@@ -188,8 +255,11 @@ def _show(record: "PromotionFact", *, as_json: bool) -> None:
                 f"data set {record.data}"
             )
             click.echo(_table(list(rows((record.overall, *record.tones)))) + "\n")
-        over = f", in place of {record.over.name} {record.over.version}" if record.over else ""
-        click.echo(f"{record.action}: {record.ref.name} {record.ref.version}{over}; recorded as {record.id}")
+        trial = record.action not in (PromotionAction.PROMOTED, PromotionAction.ROLLED_BACK, PromotionAction.REFUSED)
+        place = "beside" if trial else "in place of"
+        over = f", {place} {record.over.name} {record.over.version}" if record.over else ""
+        share = f", {record.percent} % of the cases" if record.percent else ""
+        click.echo(f"{record.action}: {record.ref.name} {record.ref.version}{over}{share}; recorded as {record.id}")
         for waiver in record.waivers:
             click.echo(f"waived {waiver.group}: {waiver.reason}")
         for reason in record.reasons:

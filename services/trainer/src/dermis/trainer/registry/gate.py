@@ -8,10 +8,10 @@ name of the group and with a reason.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
+from dermis.shared.promotions import GateVerdict
 from dermis.trainer.evaluation.slices import TONE_GROUPS
 from dermis.trainer.metrics import FEWEST_GROUPS, Floats, Hits, draw_weights, interval, mean
 
@@ -25,12 +25,6 @@ _POWER = 0.8416
 """Standard normal quantile of 80 % power, beside 1.96 of the interval."""
 
 
-class GateVerdict(StrEnum):
-    PASSED = "PASSED"
-    REFUSED = "REFUSED"
-    INSUFFICIENT = "INSUFFICIENT"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     """N cases: what each version scores on each, float64[N] in [0, 1], and which of them belong together."""
@@ -38,6 +32,38 @@ class Paired:
     current: Floats
     candidate: Floats
     groups: tuple[str, ...]
+
+    def scores(self, here: Hits) -> tuple[Floats, Floats]:
+        return self.current[here], self.candidate[here]
+
+    def gains(self, weights: Floats, here: Hits) -> Floats:
+        return mean(self.candidate - self.current, weights, among=here)
+
+    def independent(self, here: Hits) -> int:
+        return _distinct(self.groups, here)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Randomised:
+    """N cases that one of the versions answered, by chance: its score, float64[N] in [0, 1], and whether it was the
+    candidate, bool[N].
+    """
+
+    score: Floats
+    by_candidate: Hits
+    groups: tuple[str, ...]
+
+    def scores(self, here: Hits) -> tuple[Floats, Floats]:
+        return self.score[here & ~self.by_candidate], self.score[here & self.by_candidate]
+
+    def gains(self, weights: Floats, here: Hits) -> Floats:
+        arms = (here & self.by_candidate, here & ~self.by_candidate)
+        candidate, current = (mean(self.score, weights, among=arm) for arm in arms)
+        return candidate - current
+
+    def independent(self, here: Hits) -> int:
+        """Of the smaller arm, which decides what can be seen."""
+        return min(_distinct(self.groups, here & arm) for arm in (self.by_candidate, ~self.by_candidate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +114,10 @@ def judge(
 
     A group is called SCALE=GROUP, and `waived` may name a scale.
     """
-    weights = draw_weights(paired.groups, np.random.default_rng(seed))
-    overall = _compare("overall", paired, np.ones(len(paired.groups), bool), weights)
+    overall, compared = compare(paired, slices, seed=seed)
     if overall.gain is None or overall.gain < 0:
         overall = _with(overall, GateVerdict.REFUSED)
-    tones = []
-    for scale, groups in TONE_GROUPS.items():
-        for group, values in groups.items():
-            here = np.array([value in values for value in slices.get(scale, ("",) * len(paired.groups))], bool)
-            compared = _compare(f"{scale}={group}", paired, here, weights)
-            tones.append(_with(compared, _verdict(compared)))
+    tones = [_with(each, verdict(each)) for each in compared]
     used = tuple(
         tone.name
         for tone in tones
@@ -108,7 +128,20 @@ def judge(
     return Judgement(overall=overall, tones=tuple(tones), waived=used, reasons=tuple(reasons))
 
 
-def _verdict(tone: Compared) -> GateVerdict:
+def compare(
+    cases: Paired | Randomised, slices: Mapping[str, Sequence[str]], *, seed: int = 0
+) -> tuple[Compared, list[Compared]]:
+    """Return how the candidate did on all cases, and on those of each tone group; not judged yet."""
+    weights, n = draw_weights(cases.groups, np.random.default_rng(seed)), len(cases.groups)
+    tones = []
+    for scale, groups in TONE_GROUPS.items():
+        for group, values in groups.items():
+            here = np.array([value in values for value in slices.get(scale, ("",) * n)], bool)
+            tones.append(_compare(f"{scale}={group}", cases, here, weights))
+    return _compare("overall", cases, np.ones(n, bool), weights), tones
+
+
+def verdict(tone: Compared) -> GateVerdict:
     """A loss that is certain is refused even in a group too small to rule one out: no one may waive it."""
     if tone.interval is None:
         return GateVerdict.INSUFFICIENT
@@ -119,21 +152,24 @@ def _verdict(tone: Compared) -> GateVerdict:
     return GateVerdict.REFUSED if most_loss > MOST_LOSS else GateVerdict.PASSED
 
 
-def _compare(name: str, paired: Paired, here: Hits, weights: Floats) -> Compared:
+def _distinct(groups: tuple[str, ...], here: Hits) -> int:
+    return len({group for group, kept in zip(groups, here, strict=True) if kept})
+
+
+def _compare(name: str, cases: Paired | Randomised, here: Hits, weights: Floats) -> Compared:
     """Return the comparison on the cases that are `here`, not judged yet."""
-    n, independent = int(here.sum()), len({group for group, kept in zip(paired.groups, here, strict=True) if kept})
-    if not n:
+    n, independent, (current, candidate) = int(here.sum()), cases.independent(here), cases.scores(here)
+    if not len(current) or not len(candidate):
         nothing = dict.fromkeys(("current", "candidate", "gain", "interval", "detectable"))
-        return Compared(name=name, n=0, independent=0, verdict=GateVerdict.PASSED, **nothing)
-    gains = mean(paired.candidate - paired.current, weights, among=here)
-    low, high = interval(gains) or (-1.0, 1.0)
+        return Compared(name=name, n=n, independent=0, verdict=GateVerdict.PASSED, **nothing)
+    low, high = interval(cases.gains(weights, here)) or (-1.0, 1.0)
     return Compared(
         name=name,
         n=n,
         independent=independent,
-        current=float(paired.current[here].mean()),
-        candidate=float(paired.candidate[here].mean()),
-        gain=float((paired.candidate - paired.current)[here].mean()),
+        current=float(current.mean()),
+        candidate=float(candidate.mean()),
+        gain=float(candidate.mean() - current.mean()),
         interval=(low, high),
         detectable=min(1.0, max((1.96 + _POWER) * (high - low) / (2 * 1.96), 1 - TAIL ** (1 / independent))),
         verdict=GateVerdict.PASSED,

@@ -6,8 +6,9 @@ from typing import Any
 
 from dermis.shared.bundles import read_manifest, versions
 from dermis.shared.evaluation import Figure, read_report
-from dermis.shared.manifest import EVALUATION_FILE, Manifest, VersionRef
+from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.promotions import promotions
 from dermis.trainer.records.facts import RunState, RunStatus
 from dermis.trainer.records.layout import evaluated_on, evaluation_key, read_version
 from dermis.trainer.records.runs import read_run, run_ids
@@ -22,16 +23,13 @@ _FIGURES = {"top_1": "top-1", "top_3_soft": "soft top-3"}
 def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return a row for each run and each version, the oldest first."""
     current = registry.current_or_none(store)
-    place = (
-        {current.current: "current", **({current.previous: "previous"} if current.previous else {})} if current else {}
-    )
     rows = []
     for ref in versions(store):
         manifest = read_manifest(store, ref)
         rows.append(
             {
                 "version": f"{ref.name}/{ref.version}",
-                "is": place.get(ref, ""),
+                "is": _role(ref, current),
                 "purpose": manifest.purpose,
                 "knows": manifest.knowledge.kind if manifest.knowledge else "",
                 "conditions": len(manifest.conditions),
@@ -40,6 +38,13 @@ def list_all(store: BlobStore, *, now: datetime) -> dict[str, list[dict[str, Any
             }
         )
     return {"runs": [_run(run_id, read_run(store, run_id), now) for run_id in run_ids(store)], "versions": rows}
+
+
+def _role(ref: VersionRef, pointer: Current | None) -> str:
+    if pointer is None:
+        return ""
+    role = pointer.roles.get(ref, "")
+    return f"canary, {pointer.canary.percent} %" if pointer.canary and role == "canary" else role
 
 
 def _run(run_id: str, state: RunState, now: datetime) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def describe(store: BlobStore, ref: VersionRef) -> dict[str, Any]:
     """
     manifest = read_version(store, ref)
     faults = registry.check_files(store, manifest)
-    records = [record for record in registry.promotions(store) if ref in (record.ref, record.over)]
+    records = [record for record in promotions(store) if ref in (record.ref, record.over)]
     return {
         "about": {
             "version": f"{ref.name}/{ref.version}",

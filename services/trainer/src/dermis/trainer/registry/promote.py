@@ -4,85 +4,32 @@ Versions lie below models/, their evaluations below evaluations/, records of pro
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from dermis.shared.audit import Act, Audit
 from dermis.shared.bundles import point, read_current, read_feature_schema, read_manifest
-from dermis.shared.case import Fact
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import read_report
 from dermis.shared.ids import new_id
 from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
+from dermis.shared.promotions import ComparisonRecord, PromotionAction, PromotionFact, Waiver, put_promotion
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_bytes
 from dermis.trainer.metrics import Floats, Ints, soft_hits
 from dermis.trainer.records.layout import evaluated_on, evaluation_key, read_version
 from dermis.trainer.registry import gate
-from dermis.trainer.registry.gate import Compared, GateVerdict, Judgement, Paired, judge
+from dermis.trainer.registry.gate import Compared, Judgement, Paired, judge
 
-PROMOTIONS = "promotions/"
 CONSTANT = "the best constant list"
+RULE: dict[str, Any] = {"measure": f"soft top-{gate.TOP}", "most_loss": gate.MOST_LOSS, "n_min": gate.N_MIN}
+"""What versions are compared by, as records state it."""
 _PURPOSES = ("demo", "research", "release")
 """From the least to the most; a version never takes the place of one of a higher purpose unless told to."""
-
-
-class PromotionAction(StrEnum):
-    PROMOTED = "PROMOTED"
-    ROLLED_BACK = "ROLLED_BACK"
-    REFUSED = "REFUSED"
-
-
-class Waiver(Fact):
-    """A person's statement that a group which is too small to judge may be passed over.
-
-    Written SCALE=GROUP, or a scale that the data don't know.
-    """
-
-    group: str
-    reason: str
-
-
-class ComparisonRecord(Fact):
-    """The comparison of one group (`gate.Compared`), as it is recorded."""
-
-    name: str
-    n: int
-    independent: int
-    current: float | None
-    candidate: float | None
-    gain: float | None
-    interval: tuple[float, float] | None
-    detectable: float | None
-    verdict: GateVerdict
-
-
-class PromotionFact(Fact):
-    """`promotions/<id>.json`: what was asked of the pointer, and why it was done or not.
-
-    `over`: what was current. `compared_with`: that, or the best constant list; on the data set whose digest is `data`.
-    It is put before the pointer moves; models/current.json says what is current.
-    """
-
-    id: str
-    at: datetime
-    action: PromotionAction
-    ref: VersionRef
-    over: VersionRef | None
-    data: str | None = None
-    compared_with: str | None = None
-    measure: str = f"soft top-{gate.TOP}"
-    most_loss: float = gate.MOST_LOSS
-    n_min: int = gate.N_MIN
-    overall: ComparisonRecord | None = None
-    tones: tuple[ComparisonRecord, ...] = ()
-    waivers: tuple[Waiver, ...] = ()
-    lower_purpose: bool = False
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +41,6 @@ class PromotionRequest:
     waivers: tuple[Waiver, ...] = ()
     first: bool = False
     lower_purpose: bool = False
-
-
-def promotions(store: BlobStore) -> Iterator[PromotionFact]:
-    """Yield every record, the oldest first."""
-    return (PromotionFact.model_validate_json(store.get(key)) for key in store.list(PROMOTIONS))
 
 
 def current_or_none(store: BlobStore) -> Current | None:
@@ -140,11 +82,11 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
             Kind.CONFLICT, "ALREADY_CURRENT", f"{request.ref.name} {request.ref.version} is current already"
         )
     below = read_manifest(store, over) if over else None
-    reasons = [*_bundle_faults(store, manifest), *_purpose_faults(manifest, below, request)]
+    reasons = [*bundle_faults(store, manifest), *purpose_faults(manifest, below, request)]
     judged: tuple[str, str, Judgement] | None = None
     if not reasons:
         try:
-            judged = _judge(store, request, None if request.first else over)
+            judged = judge_evaluations(store, request, None if request.first else over)
         except DermisError as error:
             if error.retryable:
                 raise
@@ -160,13 +102,15 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
         over=over,
         data=data,
         compared_with=opponent,
-        overall=_measured(judgement.overall) if judgement else None,
-        tones=tuple(map(_measured, judgement.tones)) if judgement else (),
+        **RULE,
+        overall=measured(judgement.overall) if judgement else None,
+        tones=tuple(map(measured, judgement.tones)) if judgement else (),
         waivers=request.waivers,
         lower_purpose=request.lower_purpose,
         reasons=tuple(reasons) or (judgement.reasons if judgement else ()),
     )
-    return _do(store, record, models_root=models_root)
+    move = partial(point, store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
+    return do(store, record, move)
 
 
 def rollback(store: BlobStore, *, models_root: str) -> PromotionFact:
@@ -185,42 +129,32 @@ def rollback(store: BlobStore, *, models_root: str) -> PromotionFact:
         action=PromotionAction.REFUSED if faults else PromotionAction.ROLLED_BACK,
         ref=pointer.previous,
         over=pointer.current,
+        **RULE,
         reasons=tuple(faults),
     )
-    return _do(store, record, models_root=models_root)
+    return do(store, record, partial(point, store, record.ref, models_root=models_root, over=record.over))
 
 
-def _do(store: BlobStore, record: PromotionFact, *, models_root: str) -> PromotionFact:
+def do(store: BlobStore, record: PromotionFact, move: Callable[[], object]) -> PromotionFact:
     """Record, then move the pointer: no promotion is without its record.
 
     If the pointer can't be moved that is recorded as well.
     """
-    _put(store, record)
+    put_promotion(store, record, part="trainer")
     if record.action is PromotionAction.REFUSED:
         return record
     try:
-        point(store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
+        move()
     except DermisError as error:
-        _put(
-            store,
-            record.model_copy(
-                update={"id": new_id("promotion"), "action": PromotionAction.REFUSED, "reasons": (error.detail,)}
-            ),
-        )
+        failed = {"id": new_id("promotion"), "action": PromotionAction.REFUSED, "reasons": (error.detail,)}
+        put_promotion(store, record.model_copy(update=failed), part="trainer")
         raise DermisError(
             error.kind, error.reason, f"the pointer was not moved: {error.detail}; look at `dermis models`"
         ) from error
     return record
 
 
-def _put(store: BlobStore, record: PromotionFact) -> None:
-    store.put_once(f"{PROMOTIONS}{record.id}.json", record.model_dump_json().encode())
-    audit = Audit(store, "trainer")
-    audit.note(Act.PROMOTE, by="operator", promotion=record.id, done=record.action.value)
-    audit.flush()
-
-
-def _bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:
+def bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:
     faults = check_files(store, manifest)
     if (
         not faults
@@ -230,7 +164,7 @@ def _bundle_faults(store: BlobStore, manifest: Manifest) -> list[str]:
     return faults
 
 
-def _purpose_faults(manifest: Manifest, below: Manifest | None, request: PromotionRequest) -> list[str]:
+def purpose_faults(manifest: Manifest, below: Manifest | None, request: PromotionRequest) -> list[str]:
     """Return why a version may not follow `below`, the current one, for what the two are made for."""
     faults = []
     if below and _PURPOSES.index(manifest.purpose) < _PURPOSES.index(below.purpose) and not request.lower_purpose:
@@ -254,7 +188,9 @@ def _same_conditions(one: Manifest, other: Manifest) -> bool:
     return {condition.id for condition in one.conditions} == {condition.id for condition in other.conditions}
 
 
-def _judge(store: BlobStore, request: PromotionRequest, opponent: VersionRef | None) -> tuple[str, str, Judgement]:
+def judge_evaluations(
+    store: BlobStore, request: PromotionRequest, opponent: VersionRef | None
+) -> tuple[str, str, Judgement]:
     """Return the data set's digest, who the candidate was compared with, and the judgement.
 
     INVALID if they can't be compared.
@@ -362,7 +298,7 @@ def _scores(predictions: Predictions) -> Floats:
     return soft_hits(predictions.raw[SERVED], predictions.target, top=gate.TOP)
 
 
-def _measured(compared: Compared) -> ComparisonRecord:
+def measured(compared: Compared) -> ComparisonRecord:
     return ComparisonRecord.model_validate({name: getattr(compared, name) for name in Compared.__slots__})
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from dermis.worker.ports import Inputs, Outputs
 
 _PROBED_AT_ONCE = 16
 _PROBING_S = 5.0
+_VERSIONS = 4
 _STATUS_S = 2.0
 """Longest wait for a version's state, which serving has at hand.
 
@@ -45,14 +47,21 @@ class MetadataClient:
         return np.array(response.features, np.float32)
 
 
+@dataclass(slots=True)
+class _Version:
+    """What a client keeps of one version; its own circuit breaker, so that a broken candidate opens no other's."""
+
+    peer: Peer = field(default_factory=lambda: Peer("serving"))
+    weights: AnswerWeights | None = None
+    probed: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+
 class ServingClient:
     """Classifier port over TensorFlow Serving's Predict, with messages of our own and TensorFlow's method paths."""
 
     def __init__(self, channel: grpc.Channel, *, deadline_s: float) -> None:
         self._deadline_s = deadline_s
-        self._peer = Peer("serving")
-        self._weights: tuple[str, AnswerWeights] | None = None
-        self._probed: tuple[str, list[npt.NDArray[np.float32]]] = ("", [])
+        self._versions: dict[str, _Version] = {}
         self._predict = _method(channel, "PredictionService/Predict", serving.PredictResponse)
         self._status = _method(channel, "ModelService/GetModelStatus", serving.GetModelStatusResponse)
 
@@ -75,17 +84,24 @@ class ServingClient:
         The images are zeros that no mask shows. A case waits `_PROBING_S` for it at most, and the next one goes on from
         there: None until then, as a slow backbone must not cost a case its outcome.
         """
-        if self._weights is None or self._weights[0] != manifest.key:
+        version = self._version(manifest)
+        if version.weights is None:
             logits = self._probe(manifest, probes(columns))
             if logits is None:
                 return None
-            self._weights = manifest.key, from_probes(logits)
-        return self._weights[1]
+            version.weights = from_probes(logits)
+        return version.weights
+
+    def _version(self, manifest: Manifest) -> "_Version":
+        """Return what is kept of a version: of the last four, as many as a pointer names."""
+        version = self._versions.pop(manifest.key, None) or _Version()
+        self._versions[manifest.key] = version
+        for key in list(self._versions)[:-_VERSIONS]:
+            del self._versions[key]
+        return version
 
     def _probe(self, manifest: Manifest, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-        if self._probed[0] != manifest.key:
-            self._probed = manifest.key, []
-        parts, end = self._probed[1], time.monotonic() + _PROBING_S
+        parts, end = self._version(manifest).probed, time.monotonic() + _PROBING_S
         starts = range(0, len(rows), _PROBED_AT_ONCE)
         shapes = {"answers_logits": (len(manifest.conditions),)}
         for start in starts[len(parts) :]:
@@ -114,7 +130,7 @@ class ServingClient:
         )
         request.model_spec.signature_name = "serving_default"
         with _bundle_lag():
-            response = self._peer.call(self._predict, request, deadline_s=self._deadline_s)
+            response = self._version(manifest).peer.call(self._predict, request, deadline_s=self._deadline_s)
         arrays = {name: array_of(response.outputs[name], name).astype(np.float32) for name in shapes}
         for name, value in arrays.items():
             if value.shape[1:] != shapes[name] or not np.isfinite(value).all():

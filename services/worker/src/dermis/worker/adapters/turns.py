@@ -73,6 +73,13 @@ class Turns:
         except (redis.RedisError, ValueError, KeyError):
             return False
 
+    def idle(self) -> bool:
+        """Return whether no first job of anyone waits; not, where Redis can't be asked or holds what can't be read."""
+        try:
+            return not any(True for _ in waiting_lines(self._client))
+        except (redis.RedisError, ValueError, KeyError):
+            return False
+
     def _is_idle(self, name: str) -> bool:
         with ExitStack() as locks:
             return all(self._lock(locks, each, fcntl.LOCK_SH) for each in self._own(name))
