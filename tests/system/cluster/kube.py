@@ -42,7 +42,7 @@ def make_namespace(name: str) -> None:
 def node_images() -> set[str]:
     """Return the names of the images that the nodes say they have, without registry."""
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
-    names = (name for node in nodes for image in node["status"].get("images", ()) for name in image["names"])
+    names = (name for node in nodes for image in node["status"].get("images", ()) for name in image["names"] or ())
     return {name.rpartition("/")[2] for name in names}
 
 

@@ -74,7 +74,7 @@ def test_what_is_no_id(text: str) -> None:
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))
 def test_ids_of_a_millisecond_stand_between_its_first_and_what_comes_after_them(at: datetime) -> None:
     first, end = first_id("case", at), after_ids("case", at)
-    last = str(TypeID.from_uuid(UUID(int=(int(at.timestamp() * 1000) << 80) | ((1 << 80) - 1)), prefix="case"))
+    last = str(TypeID.from_uuid(UUID(int=TypeID.from_string(first).uuid.int | ((1 << 80) - 1)), prefix="case"))
     later = first_id("case", at + timedelta(milliseconds=1))
     assert first <= last < end < later
     assert abs(made_at(first) - at) < timedelta(milliseconds=1)

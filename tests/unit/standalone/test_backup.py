@@ -274,7 +274,8 @@ def test_what_may_change_is_read_again(source: MemoryStore) -> None:
 
 
 def test_of_two_backups_at_once_the_later_one_counts(source: MemoryStore) -> None:
-    backup, again = MemoryStore(), []
+    backup = MemoryStore()
+    again: list[str] = []
     get = source.get
 
     def meanwhile(key: str, *, most: int | None = None) -> bytes:

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from dermis.shared.manifest import CURRENT_KEY, Canary, Current, VersionRef
 from dermis.shared.promotions import PromotionAction, promotions
 from dermis.shared.releases import RELEASES, Arm, ReleaseAnswer, mark_key
 from dermis.shared.stores.memory import MemoryStore
-from dermis.sweep import release
+from dermis.sweep import metrics
 from dermis.sweep.core.release import FEWEST, MOST_FAILURES, difference, rates, wilson
 from dermis.sweep.release import ReleaseSweep
 
@@ -40,7 +41,7 @@ def pointer(store: MemoryStore) -> Current:
 
 def test_a_canary_that_fails_is_ended_with_a_record_of_why_and_the_shadow_goes_on() -> None:
     store = marked(CANARY_FAILED=20, CANARY_ANSWERED=80, CONTROL_ANSWERED=100)
-    ended = release.metrics.canaries_ended._value.get()
+    ended = metrics.canaries_ended._value.get()
     assert ReleaseSweep(store, EVERY).look(NOW)
     assert pointer(store) == Current(current=CURRENT, shadow=SHADOW)
     (record,) = promotions(store)
@@ -54,7 +55,7 @@ def test_a_canary_that_fails_is_ended_with_a_record_of_why_and_the_shadow_goes_o
     assert (failed.canary, failed.canary_n, failed.current, failed.current_n) == (20, 100, 0, 100)
     assert (failed.interval[0] > failed.bound, abstained.interval[0] > abstained.bound) == (True, False)
     assert record.reasons[0].startswith("FAILED: 20 of 100 cases of the canary, 0 of 100 of the current version")
-    assert release.metrics.canaries_ended._value.get() == ended + 1
+    assert metrics.canaries_ended._value.get() == ended + 1
     assert list(store.list(RELEASES)) == []
     assert list(store.list("audit/"))
 
@@ -76,7 +77,7 @@ def test_a_canary_that_abstains_too_often_is_ended() -> None:
         {},
     ],
 )
-def test_few_cases_and_chance_end_nothing_and_marks_stay(counts: dict[str, int]) -> None:
+def test_few_cases_and_chance_end_nothing_and_marks_stay(counts: dict[str, Any]) -> None:
     store = marked(**counts)
     assert not ReleaseSweep(store, EVERY).look(NOW)
     assert (pointer(store), list(promotions(store))) == (POINTER, [])

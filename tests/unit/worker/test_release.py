@@ -50,6 +50,11 @@ class Trial:
         return self.world.answer_weights(manifest, columns)
 
 
+def versions_asked(tried: World) -> list[int]:
+    assert isinstance(tried.candidate_classifier, Trial)
+    return tried.candidate_classifier.asked
+
+
 def on_trial(staged: Candidates, *faults: Exception, consent: Consent = Consent.KEEP_FOR_IMPROVEMENT) -> World:
     tried = world(skin())
     key = fact_key(JOB.owner, JOB.case_id, "received")
@@ -115,7 +120,7 @@ def test_a_case_of_the_control_arm_is_the_current_versions_and_counts() -> None:
     tried = on_trial(canary_of(Arm.CONTROL))
     tried.work()
     model = outcome_of(tried).model
-    assert (model and model.version, tried.candidate_classifier.asked) == (7, [])
+    assert (model and model.version, versions_asked(tried)) == (7, [])
     assert marks(tried) == {(Arm.CONTROL, ReleaseAnswer.ANSWERED): 1}
 
 
@@ -195,14 +200,14 @@ def test_a_shadow_is_dropped_while_others_wait() -> None:
     tried = on_trial(SHADOW)
     tried.idle = lambda: False
     tried.work()
-    assert (shadows(tried), tried.candidate_classifier.asked) == ([], [])
+    assert (shadows(tried), versions_asked(tried)) == ([], [])
     assert tried.counted("version_answers_total", version="dermis/8", role="shadow", answer="DROPPED") == 1
 
 
 def test_nobody_who_agreed_to_an_assessment_alone_is_shown_to_a_shadow() -> None:
     tried = on_trial(SHADOW, consent=Consent.ASSESS_ONLY)
     tried.work()
-    assert (shadows(tried), tried.candidate_classifier.asked) == ([], [])
+    assert (shadows(tried), versions_asked(tried)) == ([], [])
 
 
 def test_a_shadow_beside_an_erasure_leaves_nothing() -> None:
@@ -217,7 +222,7 @@ def test_a_shadow_beside_an_erasure_leaves_nothing() -> None:
 
     tried.candidate_classifier = Erasing(tried)
     tried.work()
-    assert tried.candidate_classifier.asked == [8]
+    assert versions_asked(tried) == [8]
     assert shadows(tried) == []
 
 

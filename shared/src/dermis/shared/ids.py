@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from typeid import TypeID
 from uuid_utils import UUID
@@ -12,6 +12,7 @@ from uuid_utils import UUID
 _RANDOM = 16
 """The last characters of an id, which hold no time."""
 _LAST_MS = datetime.max.replace(tzinfo=UTC).timestamp() * 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID = re.compile(r"[a-z]{1,16}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 _CASE_ID = re.compile(r"case_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
@@ -40,14 +41,12 @@ def id_of_digest(kind: str, digest: bytes) -> str:
 
 def first_id(kind: str, at: datetime) -> str:
     """Return the id of `kind` that sorts before all others made at `at` or later, to the millisecond; `at` is aware."""
-    milliseconds = max(0, int(at.timestamp() * 1000))
-    return str(TypeID.from_uuid(UUID(int=milliseconds << 80), prefix=kind))
+    return str(TypeID.from_uuid(UUID(int=_milliseconds(at) << 80), prefix=kind))
 
 
 def id_at(kind: str, at: datetime, digest: bytes) -> str:
     """Return the id of `kind` that a time and the first 10 bytes of a digest make; `at` is aware."""
-    milliseconds = max(0, int(at.timestamp() * 1000))
-    number = milliseconds << 80 | int.from_bytes(digest[:10])
+    number = _milliseconds(at) << 80 | int.from_bytes(digest[:10])
     return str(TypeID.from_uuid(UUID(int=number), prefix=kind))
 
 
@@ -80,3 +79,8 @@ def without_case_ids(text: str) -> str:
     Without a key, an id is a case's only secret.
     """
     return _CASE_ID.sub(lambda match: f"case#{hashlib.sha256(match[0].encode()).hexdigest()[:12]}", text)
+
+
+def _milliseconds(at: datetime) -> int:
+    """Return the milliseconds since 1970, counted whole: a float of a late year is off by one."""
+    return max(0, (at - _EPOCH) // timedelta(milliseconds=1))

@@ -112,7 +112,7 @@ class WebhookSettings(Settings):
         return networks_of(self.webhook_networks)
 
 
-_OTHERS = {RetentionSettings: "SWEEP", WebhookSettings: "WORKER"}
+_OTHERS: dict[type[Settings], str] = {RetentionSettings: "SWEEP", WebhookSettings: "WORKER"}
 """Whose variables they are that several parts read."""
 
 

@@ -24,7 +24,7 @@ _owner = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("webhooks", short_help="Make, list, rotate and delete webhooks, and replay their deliveries.")
+@click.group("webhooks", short_help="Make, list and delete webhooks, and replay events.")
 def command() -> None:
     """Webhooks tell a server of yours what becomes of cases, signed as Standard Webhooks says.
 
