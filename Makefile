@@ -132,6 +132,10 @@ test-compose-faults: .venv/.dev ## the same with two workers, while each part is
 	docker compose -f docker-compose.yml -f compose.twin.yaml build -q
 	.venv/bin/python -m tests.system.compose_faults --project $(PROJECT) --cases $(or $(CASES),10) $(ARGS)
 
+.PHONY: alerts
+alerts: .venv/.dev ## fire each alert by a real fault beside a Prometheus, and follow its runbook (a disk to fill needs root)
+	.venv/bin/pytest -s -m nightly tests/integration/test_alerts.py
+
 test-compose-trainer: .venv/.dev ## train in Compose, stop half-way, resume, evaluate, promote, and have the next case answered by it
 	docker compose -f docker-compose.yml -f compose.twin.yaml --profile trainer build -q
 	.venv/bin/python -m tests.system.compose_trainer --project $(PROJECT)
