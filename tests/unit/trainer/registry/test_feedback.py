@@ -25,7 +25,8 @@ from dermis.shared.case import (
 from dermis.shared.erasing import erase
 from dermis.shared.ids import id_at, new_id
 from dermis.shared.manifest import Canary, Current, VersionRef
-from dermis.shared.promotions import PromotionAction, promotions
+from dermis.shared.ports import BlobStore
+from dermis.shared.promotions import GateVerdict, PromotionAction, promotions
 from dermis.shared.releases import Arm, shadow_key
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import FitzpatrickSkinType, MonkSkinTone, SelfReport
@@ -36,11 +37,11 @@ from dermis.trainer.registry.feedback import (
     FeedbackVerdict,
     JudgedGroup,
     judge_feedback,
-    judge_trials,
     needed,
     rows,
 )
 from dermis.trainer.registry.gate import Paired, Randomised
+from dermis.trainer.registry.trial import judge_trials
 from dermis.worker.core.release import arm_of
 from tests.unit.trainer.registry.test_promote import add_bundle, ref
 
@@ -173,7 +174,7 @@ def outcome(case_id: str, version: int, first: str) -> bytes:
 
 
 def add_case(
-    store: MemoryStore,
+    store: BlobStore,
     *,
     answered_by: int,
     first: str,
@@ -244,6 +245,8 @@ def test_a_refused_shadow_is_ended_with_a_record_of_why() -> None:
     assert record == trial.ended
     assert record.overall is not None
     assert record.overall.n == 20
+    dark = next(each for each in record.tones if each.name == "fitzpatrick_self=FST_V_VI")
+    assert (dark.n, dark.verdict) == (20, GateVerdict.REFUSED)
     assert any("fitzpatrick_self=FST_V_VI" in reason for reason in record.reasons)
 
 
