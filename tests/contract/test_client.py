@@ -4,11 +4,12 @@ import inspect
 import json
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from dermis.client import answers, evaluation, links, models, self_report
+from dermis.client import answers, evaluation, links, models, self_report, webhooks
 from dermis.client import batches as batch_answers
 from dermis.shared import batches
 
@@ -18,7 +19,7 @@ IN_LINES = ("AssessedImage", "BatchResult", "RowFault")
 """What comes in lines of ndjson and so has no schema in the OpenAPI file."""
 MODELS = {
     name: model
-    for module in (answers, links, batch_answers, evaluation, models)
+    for module in (answers, links, batch_answers, evaluation, models, webhooks)
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, answers.ResponseModel)
 }
@@ -67,6 +68,7 @@ def test_every_answer_of_the_api_has_its_model() -> None:
         "Feedback",
         "LinkRequest",
         "SelfReport",
+        "WebhookRequest",
         "Problem",
         "FieldProblem",
         "Live",
@@ -90,9 +92,13 @@ def test_the_self_report_has_the_words_of_the_api() -> None:
         ), name
 
 
-@pytest.mark.parametrize("code", ["ShotType", "ConfirmedBy", "Consent"])
-def test_a_code_that_is_sent_is_one_of_the_api(code: str) -> None:
-    assert get_args(getattr(self_report, code)) == tuple(SCHEMAS[code]["enum"])
+SENT = [(self_report, code) for code in ("ShotType", "ConfirmedBy", "Consent")]
+SENT += [(webhooks, code) for code in ("EventType", "DeliveryState")]
+
+
+@pytest.mark.parametrize(("module", "code"), SENT, ids=[code for _, code in SENT])
+def test_a_code_that_is_sent_is_one_of_the_api(module: ModuleType, code: str) -> None:
+    assert get_args(getattr(module, code)) == tuple(SCHEMAS[code]["enum"])
 
 
 def test_the_client_has_the_version_of_the_system() -> None:

@@ -15,7 +15,6 @@ RINGS = ("core", "adapters", "routes", "web", "commands", "stores", "backbones")
 """Folders of a room whose tests lie with the room's own: a module's name says which one is meant."""
 
 ELSEWHERE = {
-    "client/test_calls.py": "tests every call of the blocking and the asyncio client alike",
     "data/test_notebook.py": "runs the notebook of docs/how-to",
     "shared/test_tree.py": "holds laws of the whole tree",
     "trainer/test_lesions.py": "tests the committed lesions bundle, which several rooms make",

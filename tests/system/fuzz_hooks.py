@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dermis.gateway.http import BatchSource
+from dermis.gateway.batch_schemas import BatchSource
 from tests.support import images
 
 SOURCE = os.environ["DERMIS_FUZZ_SOURCE"]

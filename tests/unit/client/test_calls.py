@@ -23,7 +23,7 @@ def answer(status: int = 200, body: Any = None, **headers: str) -> httpx.Respons
 
 def test_both_clients_have_every_call() -> None:
     calls = {name for name, _ in inspect.getmembers(Api, inspect.isfunction) if not name.startswith("_")}
-    assert len(calls) == 23
+    assert len(calls) == 29
     assert calls <= set(dir(Client))
     assert calls <= set(dir(AsyncClient))
 
@@ -166,6 +166,12 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "batches": (),
     "batch_results": ("b",),
     "erase_batch": ("b",),
+    "create_webhook": ("https://receiver.example/hook",),
+    "webhooks": (),
+    "delete_webhook": ("w",),
+    "rotate_webhook_secret": ("w",),
+    "webhook_deliveries": ("w",),
+    "replay_delivery": ("w", "msg_1"),
 }
 
 

@@ -66,9 +66,18 @@ def test_in_the_end_no_answer_is_a_clear_error(gateway: Gateway, fault: Exceptio
 
 
 @pytest.mark.parametrize("reply", [*LOST, busy(503)])
-@pytest.mark.parametrize(("name", "arguments"), [("give_feedback", ("case_1",)), ("create_batch", ("file:///x",))])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("give_feedback", ("case_1",)),
+        ("create_batch", ("file:///x",)),
+        ("create_webhook", ("https://receiver.example/hook",)),
+        ("rotate_webhook_secret", ("w",)),
+        ("replay_delivery", ("w", "msg_1")),
+    ],
+)
 def test_what_could_be_done_twice_is_not_sent_again(
-    gateway: Gateway, name: str, arguments: tuple[str], reply: httpx.Response | Exception
+    gateway: Gateway, name: str, arguments: tuple[str, ...], reply: httpx.Response | Exception
 ) -> None:
     with pytest.raises(ApiError):
         gateway.call(name, *arguments, replies=[reply])

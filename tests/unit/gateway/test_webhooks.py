@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
+from dermis.client import AsyncClient
 from dermis.shared.api_keys import Scope
 from dermis.shared.webhooks import Delivery, EventType
 from tests.unit.gateway.conftest import Gateway, new_key
@@ -138,3 +140,26 @@ def test_there_are_twenty_at_most(gateway: Gateway) -> None:
     for _ in range(20):
         make(gateway)
     assert gateway.call("POST", "/v1/webhooks", json={"url": URL}).json()["reason"] == "WEBHOOKS_FULL"
+
+
+@pytest.mark.usefixtures("owner")
+def test_the_python_client_makes_rotates_replays_and_deletes_one(gateway: Gateway, jpeg: bytes) -> None:
+    async def use() -> None:
+        async with (
+            gateway.client() as http,
+            AsyncClient("http://test", key=key, transport=httpx.MockTransport(http.send)) as client,
+        ):
+            new = await client.create_webhook(URL, ["case.received", "case.erased"], description="our server")
+            (listed,) = await client.webhooks()
+            assert listed.model_dump() | {"secret": new.secret} == new.model_dump()
+            assert (await client.rotate_webhook_secret(new.id)).secret != new.secret
+            await client.submit([jpeg])
+            (delivery,) = [each async for each in client.webhook_deliveries(new.id)]
+            assert (delivery.type, delivery.state) == ("case.received", "PENDING")
+            assert [each async for each in client.webhook_deliveries(new.id, state="DEAD")] == []
+            assert (await client.replay_delivery(new.id, delivery.id)).id == delivery.id
+            await client.delete_webhook(new.id)
+            assert await client.webhooks() == []
+
+    key = gateway.headers["Authorization"].removeprefix("Bearer ")
+    gateway.runner.run(use())

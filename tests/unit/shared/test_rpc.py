@@ -6,6 +6,14 @@ import pytest
 from dermis.shared.errors import GRPC_CODE, DermisError, Kind
 from dermis.shared.rpc import answer_errors, error_of
 
+COARSER = {
+    Kind.FULL: Kind.EXHAUSTED,
+    Kind.PRECONDITION: Kind.INVALID,
+    Kind.TOO_LARGE: Kind.INVALID,
+    Kind.UNSUPPORTED: Kind.INVALID,
+}
+"""What a kind is after gRPC, which has fewer words."""
+
 
 class Failed(grpc.RpcError, grpc.Call):  # type: ignore[misc]
     """A call that ended as a real one does."""
@@ -26,7 +34,12 @@ Failed.__abstractmethods__ = frozenset()
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_survives_the_way_there_and_back(kind: Kind) -> None:
     error = error_of(Failed(grpc.StatusCode[GRPC_CODE[kind]], "text"), "metadata")  # type: ignore[abstract]
-    coarser = {Kind.TOO_LARGE: Kind.INVALID, Kind.UNSUPPORTED: Kind.INVALID, Kind.FULL: Kind.EXHAUSTED}
+    coarser = {
+        Kind.TOO_LARGE: Kind.INVALID,
+        Kind.UNSUPPORTED: Kind.INVALID,
+        Kind.FULL: Kind.EXHAUSTED,
+        Kind.PRECONDITION: Kind.INVALID,
+    }
     assert error.kind is coarser.get(kind, kind)
     assert error.retryable is DermisError(kind, "R", "").retryable
     assert error.reason == f"METADATA_{GRPC_CODE[kind]}"

@@ -14,10 +14,10 @@ from dermis.shared.stores.memory import MemoryStore
 from dermis.standalone import system
 from dermis.standalone.finding import Finding, Level
 from dermis.standalone.state import Running
-from dermis.standalone.system import System, examine_system, find_system
+from dermis.standalone.system import RunningSystem, examine_system, find_system
 from tests.unit.shared.test_presence import FakeRedis
 
-HERE = System(broker_url="redis://x", metadata_address="m:1", serving_address="")
+HERE = RunningSystem(broker_url="redis://x", metadata_address="m:1", serving_address="")
 
 
 class Redis(FakeRedis):
@@ -63,7 +63,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Redis:
     return client
 
 
-def look(store: Store | None = None, there: System = HERE) -> dict[str, Finding]:
+def look(store: Store | None = None, there: RunningSystem = HERE) -> dict[str, Finding]:
     stored = store or Store()
     findings = {finding.about: finding for finding in examine_system(there, lambda: stored)}
     assert list(stored.list("scratch/")) == []
@@ -143,7 +143,7 @@ def test_a_gateway_elsewhere_is_asked_whether_it_lives(
 
     assert broker.up
     monkeypatch.setattr(system, "answers_ok", answers_ok)
-    findings = look(there=System(broker_url="r", metadata_address="m", serving_address="", url="https://h"))
+    findings = look(there=RunningSystem(broker_url="r", metadata_address="m", serving_address="", url="https://h"))
     assert findings["gateway"].level is level
     assert asked == [("h", 443, "/livez", True)]
 

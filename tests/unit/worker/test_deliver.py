@@ -22,7 +22,7 @@ from dermis.shared.webhooks import (
     event_id_of,
 )
 from dermis.sweep.webhooks import WebhookSweep
-from dermis.worker.core.webhooks import Answer, headers, sign, wait_after
+from dermis.worker.core.webhooks import ReceiverAnswer, headers, sign, wait_after
 from dermis.worker.deliver import Deliveries
 
 OWNER = "key_01m82nmrzdescb95c4e8msawzy"
@@ -36,7 +36,7 @@ class World:
 
     store: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = NOW
-    answer: Answer = field(default_factory=lambda: Answer(status=200))
+    answer: ReceiverAnswer = field(default_factory=lambda: ReceiverAnswer(status=200))
     tries: Counter[str] = field(default_factory=Counter)
     effects: Counter[str] = field(default_factory=Counter)
     last: tuple[dict[str, str], bytes] = field(default_factory=lambda: ({}, b""))
@@ -58,7 +58,7 @@ class World:
             monotonic=lambda: self.now.timestamp(),
         )
 
-    def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: dict[str, str], body: bytes) -> ReceiverAnswer:
         assert url == URL
         self.last = (headers, body)
         self.tries[headers["webhook-id"]] += 1
@@ -118,7 +118,7 @@ def test_the_signature_is_the_librarys_own() -> None:
 
 def test_an_outage_of_half_an_hour_loses_none_of_ten_thousand(world: World) -> None:
     """In simulated time: 10,000 events gather while the receiver is away for 30 minutes; each has one effect."""
-    world.answer = Answer(fault="ConnectError")
+    world.answer = ReceiverAnswer(fault="ConnectError")
     world.outbox = Outbox(world.store, keep_seconds=60)
     keys = []
     for minute in range(30):
@@ -128,7 +128,7 @@ def test_an_outage_of_half_an_hour_loses_none_of_ten_thousand(world: World) -> N
         world.look()
     assert not world.effects
     tried_while_away = world.tries.total()
-    world.answer = Answer(status=200)
+    world.answer = ReceiverAnswer(status=200)
     for _ in range(240):
         world.look()
         if not world.count(PENDING_PREFIX):
@@ -173,7 +173,7 @@ def test_a_worker_that_is_lost_after_sending_sends_again_with_the_same_id(world:
 
 
 def test_after_a_day_it_is_a_dead_letter_which_can_be_replayed(world: World) -> None:
-    world.answer = Answer(status=500)
+    world.answer = ReceiverAnswer(status=500)
     key = world.finish()
     others = [world.finish() for _ in range(20)]
     for _ in range(26 * 60):
@@ -185,7 +185,7 @@ def test_after_a_day_it_is_a_dead_letter_which_can_be_replayed(world: World) -> 
     endpoint_id, event_id = world.endpoint.endpoint.endpoint_id, event_id_of(key)
     dead = list(world.webhooks.deliveries(OWNER, endpoint_id, state=DeliveryState.DEAD))
     assert {stored.delivery.last_fault for stored in dead} <= {"HTTP 500", "the endpoint was away"}
-    world.answer = Answer(status=204)
+    world.answer = ReceiverAnswer(status=204)
     world.worker = world.new_worker()
     world.worker.deliver(world.webhooks.replay(OWNER, endpoint_id, event_id).key)
     assert world.effects == {event_id: 1}
@@ -193,7 +193,7 @@ def test_after_a_day_it_is_a_dead_letter_which_can_be_replayed(world: World) -> 
 
 
 def test_410_disables_an_endpoint_and_keeps_what_was_on_its_way(world: World) -> None:
-    world.answer = Answer(status=410)
+    world.answer = ReceiverAnswer(status=410)
     world.finish()
     world.worker.deliver(world.finish())
     endpoint_id = world.endpoint.endpoint.endpoint_id
@@ -205,7 +205,7 @@ def test_410_disables_an_endpoint_and_keeps_what_was_on_its_way(world: World) ->
 
 
 def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
-    world.answer = Answer(status=503, retry_after=600)
+    world.answer = ReceiverAnswer(status=503, retry_after=600)
     world.worker.deliver(world.finish())
     world.finish()
     for _ in range(19):
@@ -217,7 +217,7 @@ def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
 
 
 def test_one_event_that_is_refused_holds_no_other(world: World) -> None:
-    world.answer = Answer(status=400)
+    world.answer = ReceiverAnswer(status=400)
     keys = [world.finish() for _ in range(5)]
     world.look()
     assert {event_id_of(key) for key in keys} == set(world.tries)

@@ -16,6 +16,7 @@ from dermis.client.events import Event
 from dermis.client.images import Image
 from dermis.client.models import ConditionList, ModelSummary, Promotion
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
+from dermis.client.webhooks import NewWebhook, Webhook, WebhookDelivery, WebhookSecretRotated
 
 __all__ = [
     "ApiError",
@@ -35,9 +36,13 @@ __all__ = [
     "FieldFault",
     "Image",
     "ModelSummary",
+    "NewWebhook",
     "Outcome",
     "Promotion",
     "QualityReport",
     "SelfReport",
     "ShotType",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookSecretRotated",
 ]

@@ -4,13 +4,12 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
 from dermis.client import retry
 from dermis.client.answers import (
@@ -21,8 +20,9 @@ from dermis.client.answers import (
     QualityReport,
 )
 from dermis.client.batches import Batch, BatchList, BatchResult, BatchSummary
-from dermis.client.connection import LONG_POLL_S, TIMEOUT_S, AsyncConnection, Connection, timeouts
-from dermis.client.errors import ApiError, error_of
+from dermis.client.calls import AGAIN_S, read
+from dermis.client.connection import LONG_POLL_S, TIMEOUT_S, AsyncConnection
+from dermis.client.errors import ApiError
 from dermis.client.evaluation import Evaluation
 from dermis.client.events import LAST, Event, EventParser
 from dermis.client.images import Image, upload_of
@@ -36,23 +36,17 @@ from dermis.client.models import (
     PublishedTestImages,
 )
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
-
-M = TypeVar("M", bound=BaseModel)
-_AGAIN_S = 1.0
-"""Seconds until a busy gateway is asked again where it does not say when, and between two looks at a batch."""
+from dermis.client.webhooks import WebhookCalls
 
 
-class Api:
+class Api(WebhookCalls):
     """Every route of the gateway, over a connection. `timeout` is in seconds; every failure is an `ApiError`.
 
     A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, the client's own
     where a call has no such argument; a connection that fails is tried three times more, within about 1.4 s. What could
-    be done twice by that is not sent again: a case has an Idempotency-Key for it, feedback and batches have none.
+    be done twice by that is not sent again: a case has an Idempotency-Key for it; feedback, batches and webhooks
+    have none.
     """
-
-    def __init__(self, connection: Connection, timeout: float) -> None:
-        self._connection = connection
-        self._timeout = timeout
 
     async def assess(
         self,
@@ -101,7 +95,7 @@ class Api:
             data={"self_report": json.dumps(report or {}), "shot_types": list(shot_types), "consent": consent},
             headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4()), **_prefer(wait, timeout)},
         )
-        return _read(await self._answer(request, timeout=timeout), Case)
+        return read(await self._answer(request, timeout=timeout), Case)
 
     async def wait(self, case: Case | str, *, timeout: float = 120) -> Case:
         """Return a case, or that of an id, once it is finished or failed; NOT_FINISHED after `timeout`."""
@@ -117,10 +111,10 @@ class Api:
                 raise ApiError("NOT_FINISHED", detail)
             request = self._connection.request("GET", f"/v1/cases/{latest.id}", headers=_prefer(left, left))
             response = await self._answer(request, timeout=left)
-            latest = _read(response, Case)
+            latest = read(response, Case)
             if not latest.is_closed:
                 await self._connection.sleep(
-                    max(0, min(retry.retry_after(response, _AGAIN_S), deadline - time.monotonic()))
+                    max(0, min(retry.retry_after(response, AGAIN_S), deadline - time.monotonic()))
                 )
         return latest
 
@@ -152,7 +146,7 @@ class Api:
                 failures += 1
                 if failures >= retry.MOST_ATTEMPTS:
                     raise self._lost(fault) from fault
-            await self._connection.sleep(_AGAIN_S)
+            await self._connection.sleep(AGAIN_S)
 
     async def case(self, case_id: str) -> Case:
         """Return a case as far as it has come."""
@@ -209,11 +203,11 @@ class Api:
         Give `helpful`, or `condition` (an id, or OTHER) and `confirmed_by`, or all of them.
         """
         body = {"helpful": helpful, "condition": condition, "confirmed_by": confirmed_by}
-        return _read(await self._call("POST", f"/v1/cases/{case_id}/feedback", json=body), FeedbackKept)
+        return read(await self._call("POST", f"/v1/cases/{case_id}/feedback", json=body), FeedbackKept)
 
     async def check_image(self, image: Image) -> QualityReport:
         """Return an image's quality report; nothing is kept."""
-        return _read(await self._call("POST", "/v1/images:assess", files={"image": upload_of(image)}), QualityReport)
+        return read(await self._call("POST", "/v1/images:assess", files={"image": upload_of(image)}), QualityReport)
 
     async def conditions(self) -> ConditionList:
         """Return the conditions that the current model knows, with their guidance."""
@@ -251,11 +245,9 @@ class Api:
         The CSV file is the key `csv` in the same store, or `rows`, which are sent along.
         """
         if rows is None:
-            return _read(
-                await self._call("POST", "/v1/batches", json={"url": url, "prefix": prefix, "csv": csv}), Batch
-            )
+            return read(await self._call("POST", "/v1/batches", json={"url": url, "prefix": prefix, "csv": csv}), Batch)
         headers = {"Content-Type": "text/csv"}
-        return _read(await self._call("POST", "/v1/batches", params={"url": url}, content=rows, headers=headers), Batch)
+        return read(await self._call("POST", "/v1/batches", params={"url": url}, content=rows, headers=headers), Batch)
 
     async def batch(self, batch_id: str) -> Batch:
         """Return a batch and how far it is."""
@@ -270,7 +262,7 @@ class Api:
                     "NOT_FINISHED",
                     f"batch {batch_id} has {batch.rows_done} of {batch.rows} rows done; look again later",
                 )
-            await self._connection.sleep(_AGAIN_S)
+            await self._connection.sleep(AGAIN_S)
         return batch
 
     async def batches(self) -> AsyncGenerator[BatchSummary, None]:
@@ -295,65 +287,6 @@ class Api:
     async def erase_batch(self, batch_id: str) -> None:
         """Erase a batch and its results."""
         await self._call("DELETE", f"/v1/batches/{batch_id}")
-
-    async def _pages(self, path: str, kind: type[M], **params: Any) -> AsyncGenerator[M, None]:
-        cursor: str | None = ""
-        while cursor is not None:
-            page = _read(await self._call("GET", path, params=params | ({"cursor": cursor} if cursor else {})), kind)
-            yield page
-            cursor = getattr(page, "next_cursor", None)
-
-    async def _get(self, path: str, kind: type[M]) -> M:
-        return _read(await self._call("GET", path), kind)
-
-    async def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        return await self._answer(self._connection.request(method, path, **arguments), timeout=self._timeout)
-
-    async def _answer(self, request: httpx.Request, *, timeout: float) -> httpx.Response:
-        """Return a successful answer with its body; see the class for what is sent again."""
-        deadline = time.monotonic() + timeout
-        attempt = 1
-        while True:
-            request.extensions["timeout"] = timeouts(deadline - time.monotonic())
-            try:
-                async with self._stream(request, checked=False) as response:
-                    await self._connection.read(response)
-            except httpx.RequestError as fault:
-                attempt += 1
-                wait = retry.wait_before(attempt)
-                if (
-                    attempt > retry.MOST_ATTEMPTS
-                    or not retry.is_lost(request, fault)
-                    or time.monotonic() + wait > deadline
-                ):
-                    raise self._lost(fault) from fault
-            else:
-                wait = retry.retry_after(response, _AGAIN_S)
-                if response.is_success:
-                    return response
-                if not retry.is_busy(request, response) or time.monotonic() + wait > deadline:
-                    raise error_of(response)
-            await self._connection.sleep(wait)
-
-    @contextlib.asynccontextmanager
-    async def _stream(self, request: httpx.Request, *, checked: bool = True) -> AsyncIterator[httpx.Response]:
-        """Send a request and give the answer before its body; `checked`: raise the problem that it may be."""
-        response = await self._connection.send(request)
-        try:
-            if checked and not response.is_success:
-                await self._connection.read(response)
-                raise error_of(response)
-            yield response
-        finally:
-            await self._connection.end(response)
-
-    def _lost(self, fault: httpx.RequestError) -> ApiError:
-        url = self._connection.url
-        if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
-            return ApiError(
-                "NO_GATEWAY", f"nothing answers at {url}; start dermis there (`dermis up`), or correct the address"
-            )
-        return ApiError("NO_ANSWER", f"{url}: {str(fault) or type(fault).__name__}")
 
 
 class AsyncClient(Api):
@@ -389,10 +322,3 @@ def _prefer(wait: float, timeout: float) -> dict[str, str]:
     """Return the header that asks to wait; a second of `timeout` is left for the answer to come."""
     seconds = int(min(wait, timeout - 1, LONG_POLL_S))
     return {"Prefer": f"wait={seconds}"} if seconds >= 1 else {}
-
-
-def _read(response: httpx.Response, kind: type[M]) -> M:
-    try:
-        return kind.model_validate_json(response.content)
-    except ValidationError:
-        raise error_of(response) from None

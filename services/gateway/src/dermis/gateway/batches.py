@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from dermis.gateway.batch_schemas import Batch, BatchSource, BatchSummary
 from dermis.gateway.convert import answer_problems
 from dermis.gateway.core import batch as rows_of
-from dermis.gateway.http import Batch, BatchSource, BatchSummary
 from dermis.gateway.pipeline import now
 from dermis.gateway.problems import FieldProblem, FieldsError, fault
 from dermis.shared.batches import (

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from dermis.gateway.http import BatchSource, Feedback, LinkRequest
+from dermis.gateway.batch_schemas import BatchSource
+from dermis.gateway.http import Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
 from dermis.gateway.webhook_schemas import WebhookRequest
 from dermis.shared.case import MAX_IMAGES

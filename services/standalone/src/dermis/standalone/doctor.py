@@ -21,7 +21,7 @@ from dermis.standalone.broker import find_redis_server
 from dermis.standalone.finding import Finding, Level, fail, ok
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running, open_store_of
-from dermis.standalone.system import OF_A_SYSTEM, System, examine_system, find_system, redis_finding
+from dermis.standalone.system import OF_A_SYSTEM, RunningSystem, examine_system, find_system, redis_finding
 
 _LEAST_DISK_MB, _ENOUGH_DISK_MB = 200, 2000
 _TO_RUN = ("gateway", "metadata", "serving", "worker")
@@ -54,7 +54,7 @@ def examine(environ: Mapping[str, str], url: str = "") -> Iterator[Finding]:
         yield from examine_system(there, lambda: open_store(load_standalone(environ).store_url))
 
 
-def _system(environ: Mapping[str, str], url: str) -> System | None:
+def _system(environ: Mapping[str, str], url: str) -> RunningSystem | None:
     try:
         return find_system(environ, find_running(load_standalone(environ).state), url)
     except DermisError:  # `_settings` says what is wrong with them

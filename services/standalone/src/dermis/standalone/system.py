@@ -36,7 +36,7 @@ _STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class RunningSystem:
     """Where the parts of a running system are; an empty address is not looked at."""
 
     broker_url: str
@@ -50,7 +50,7 @@ class System:
     least_free_bytes: int = int(_LEAST_FREE_BYTES)
 
 
-def find_system(environ: Mapping[str, str], running: Running | None, url: str = "") -> System | None:
+def find_system(environ: Mapping[str, str], running: Running | None, url: str = "") -> RunningSystem | None:
     """Return where the parts are: of a `dermis up`, else by the variables of a pod or `url`; None if none is named."""
     names = ("DERMIS_BROKER_URL", "DERMIS_METADATA_ADDRESS", "DERMIS_SERVING_ADDRESS")
     if running is None and not url and not all(name in environ for name in names):
@@ -59,7 +59,7 @@ def find_system(environ: Mapping[str, str], running: Running | None, url: str = 
     broker, metadata, serving = (variables.get(name, "") for name in names)
     address = url or (running.url if running else "")
     faces = (address, running.lan_url if running else "")
-    return System(
+    return RunningSystem(
         broker_url=broker,
         metadata_address=metadata,
         serving_address=serving,
@@ -70,7 +70,7 @@ def find_system(environ: Mapping[str, str], running: Running | None, url: str = 
     )
 
 
-def examine_system(there: System, open_it: Callable[[], BlobStore]) -> Iterator[Finding]:
+def examine_system(there: RunningSystem, open_it: Callable[[], BlobStore]) -> Iterator[Finding]:
     """Yield a finding for each part; a fault of one does not keep the others from being looked at."""
     checks: dict[str, Callable[[], Finding]] = {
         "redis": lambda: redis_finding(there.broker_url),
@@ -94,7 +94,7 @@ def examine_system(there: System, open_it: Callable[[], BlobStore]) -> Iterator[
             yield fail(about, f"could not be looked at: {fault}", "look at what is named, and who may reach it")
 
 
-def _client(there: System) -> "redis.Redis":
+def _client(there: RunningSystem) -> "redis.Redis":
     return redis.Redis.from_url(there.broker_url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
 
 
@@ -133,7 +133,7 @@ def _timed(act: Callable[[], object]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def _gateway(there: System) -> Finding:
+def _gateway(there: RunningSystem) -> Finding:
     """Whether the API answers, where its address is named, and which versions of it are there."""
     process = f" (process {there.pid})" if there.pid else ""
     if there.url and not _is_ready(there):
@@ -151,7 +151,7 @@ def _gateway(there: System) -> Finding:
     return ok("gateway", text) if present.level is Level.OK else warn("gateway", text, present.remedy)
 
 
-def _is_ready(there: System) -> bool:
+def _is_ready(there: RunningSystem) -> bool:
     """Whether the gateway is ready; from elsewhere, whether it lives: proxies show no readiness."""
     parts = urlsplit(there.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -159,7 +159,7 @@ def _is_ready(there: System) -> bool:
     return answers_ok(parts.hostname or "", port, path, tls=parts.scheme == "https")()
 
 
-def _present(there: System, part: str, without: str) -> Finding:
+def _present(there: RunningSystem, part: str, without: str) -> Finding:
     with _client(there) as client:
         present = [each for each in read_presence(client) if each.part == part]
     if not present:
@@ -224,7 +224,7 @@ def _serving(address: str, store: BlobStore) -> Finding:
     return fail("serving", text, "wait while it loads; else see its log, or `dermis rollback`")
 
 
-def _store(there: System, store: BlobStore) -> Finding:
+def _store(there: RunningSystem, store: BlobStore) -> Finding:
     """Put, read and delete an object, compare the clocks, look at the room."""
     key, data = f"scratch/{new_id('doctor')}", b"dermis doctor"
 

@@ -32,8 +32,8 @@ from dermis.shared.webhooks import (
 from dermis.worker.core.webhooks import (
     LONGEST_WAIT_S,
     TRIED_FOR,
-    Answer,
     Reaction,
+    ReceiverAnswer,
     fault_of,
     headers,
     is_dead,
@@ -55,7 +55,7 @@ _ACCEPTED_WITHIN = timedelta(minutes=10)
 
 
 class Poster(Protocol):
-    def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: dict[str, str], body: bytes) -> ReceiverAnswer:
         """Post once; whatever goes wrong is in the answer."""
         ...
 
@@ -166,12 +166,12 @@ class Deliveries:
             return self._wait_for_case(key, delivery)
         return self._settle(key, delivery, standing, self._post(delivery, standing))
 
-    def _post(self, delivery: Delivery, standing: StoredEndpoint) -> Answer:
+    def _post(self, delivery: Delivery, standing: StoredEndpoint) -> ReceiverAnswer:
         body, at = payload(delivery, self._reference(delivery)), self.now()
         secrets = signing_secrets(standing.secrets, now=at)
         return self.poster.post(standing.endpoint.url, headers(delivery.event_id, secrets, at=at, body=body), body)
 
-    def _settle(self, key: str, delivery: Delivery, standing: StoredEndpoint, answer: Answer) -> TryResult:
+    def _settle(self, key: str, delivery: Delivery, standing: StoredEndpoint, answer: ReceiverAnswer) -> TryResult:
         """Write down what became of a try: the receipt or the next time first, then the pending one goes."""
         decided = verdict(answer)
         self.counted(decided)
@@ -204,7 +204,7 @@ class Deliveries:
             self._again(key, delivery, answer)
         return TryResult.BUSY if decided is Reaction.BUSY else TryResult.LATER
 
-    def _again(self, key: str, delivery: Delivery, answer: Answer) -> None:
+    def _again(self, key: str, delivery: Delivery, answer: ReceiverAnswer) -> None:
         tries = delivery.tries + 1
         later = delivery.model_copy(update={"tries": tries, "last_fault": fault_of(answer)})
         put_pending(self.store, later, self.now() + wait_after(tries, delivery.event_id, answer.retry_after))

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
+from dermis.gateway.batch_schemas import Batch, BatchList, BatchSource
 from dermis.gateway.batches import BatchPipeline, to_csv
 from dermis.gateway.body import MOST_JSON_BYTES, parse_json, read_body
 from dermis.gateway.core.listing import next_cursor
 from dermis.gateway.dependencies import Dependencies, Operator, PartsOf
-from dermis.gateway.http import Batch, BatchList, BatchSource
 from dermis.gateway.openapi import BATCH_BODY, BATCH_RESULTS, BATCH_TAKEN_IN, problems
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
 from dermis.shared.batches import BatchManifest

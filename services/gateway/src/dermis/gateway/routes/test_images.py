@@ -1,35 +1,15 @@
 """Routes of test images, which force the outcome of a test key's case."""
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.dependencies import ModelsReader
 from dermis.gateway.openapi import TEST_IMAGE, problems
+from dermis.gateway.test_image_schemas import ForcedOutcome, PublishedTestImage, PublishedTestImages
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.test_images import FORCED_ENDS, ForcedEnd, ForcedKind, digest_of_drawing, drawing
+from dermis.shared.test_images import FORCED_ENDS, ForcedEnd, digest_of_drawing, drawing
 
 router = APIRouter(prefix="/v1/test-images", tags=["test images"])
-
-
-class ForcedOutcome(BaseModel):
-    """How a case ends: `kind` of its outcome and its `reason`, or FAILED; SLOW: a DIFFERENTIAL after a minute or so."""
-
-    kind: ForcedKind
-    reason: str | None = Field(description="of an ABSTENTION; of a REJECTION the image's")
-
-
-class PublishedTestImage(BaseModel):
-    """An image that forces an outcome where a test key sends it; for a live key it is an image as any."""
-
-    name: str
-    forces: ForcedOutcome
-    sha256: str = Field(description="of the image, a PNG")
-    image: str = Field(description="where it is")
-
-
-class PublishedTestImages(BaseModel):
-    test_images: list[PublishedTestImage]
 
 
 @router.get("", summary="List the images that force an outcome with a test key", responses=problems(503))

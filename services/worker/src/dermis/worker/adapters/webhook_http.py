@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from dermis.shared.addresses import Network, is_listed, may_be_reached
-from dermis.worker.core.webhooks import Answer
+from dermis.worker.core.webhooks import ReceiverAnswer
 
 MOST_ANSWER_BYTES = 1024
 _KEPT_OPEN_S = 5.0
@@ -113,7 +113,7 @@ class WebhookPoster:
             network_backend=_CheckedBackend(networks, self._call),
         )
 
-    def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: dict[str, str], body: bytes) -> ReceiverAnswer:
         """Return what became of it; no fault of the receiver's is raised."""
         self._call.ends = time.monotonic() + self._seconds
         self._call.secure = urlsplit(url).scheme == "https"
@@ -125,13 +125,13 @@ class WebhookPoster:
             ) as response:
                 _read_some(response)
                 names = {name.lower(): value for name, value in response.headers}
-                return Answer(status=response.status, retry_after=_seconds(names.get(b"retry-after", b"")))
+                return ReceiverAnswer(status=response.status, retry_after=_seconds(names.get(b"retry-after", b"")))
         except AddressRefused:
-            return Answer(fault="ADDRESS_REFUSED")
+            return ReceiverAnswer(fault="ADDRESS_REFUSED")
         except httpcore.TimeoutException:
-            return Answer(fault="TIMEOUT")
+            return ReceiverAnswer(fault="TIMEOUT")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, ssl.SSLError) as error:
-            return Answer(fault=_name(error))
+            return ReceiverAnswer(fault=_name(error))
 
     def close(self) -> None:
         self._pool.close()

@@ -29,7 +29,7 @@ class Reaction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ReceiverAnswer:
     """What became of a request: its status, 0 where there was none and `fault` says why; `retry_after` in seconds."""
 
     status: int = 0
@@ -67,7 +67,7 @@ def headers(event_id: str, secrets: Sequence[str], *, at: datetime, body: bytes)
     }
 
 
-def verdict(answer: Answer) -> Reaction:
+def verdict(answer: ReceiverAnswer) -> Reaction:
     if 200 <= answer.status < 300:
         return Reaction.DELIVERED
     if answer.status == 410:
@@ -77,7 +77,7 @@ def verdict(answer: Answer) -> Reaction:
     return Reaction.LATER
 
 
-def fault_of(answer: Answer) -> str:
+def fault_of(answer: ReceiverAnswer) -> str:
     return answer.fault or f"HTTP {answer.status}"
 
 
