@@ -1,8 +1,9 @@
 """A version on trial is judged by confirmed cases: simulated people, the gate's own code."""
 
-import time
+import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,23 +23,25 @@ from dermis.shared.case import (
     feedback_key,
 )
 from dermis.shared.erasing import erase
-from dermis.shared.ids import new_id
+from dermis.shared.ids import id_at, new_id
 from dermis.shared.manifest import Canary, Current, VersionRef
-from dermis.shared.promotions import PromotionAction, promotions
+from dermis.shared.ports import BlobStore
+from dermis.shared.promotions import GateVerdict, PromotionAction, promotions
 from dermis.shared.releases import Arm, shadow_key
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import FitzpatrickSkinType, MonkSkinTone, SelfReport
+from dermis.trainer.metrics import draw_weights
 from dermis.trainer.registry import gate
 from dermis.trainer.registry.feedback import (
     FeedbackJudgement,
     FeedbackVerdict,
     JudgedGroup,
     judge_feedback,
-    judge_trials,
     needed,
     rows,
 )
 from dermis.trainer.registry.gate import Paired, Randomised
+from dermis.trainer.registry.trial import judge_trials
 from dermis.worker.core.release import arm_of
 from tests.unit.trainer.registry.test_promote import add_bundle, ref
 
@@ -94,6 +97,14 @@ def is_open(verdict: FeedbackVerdict) -> bool:
     return verdict is FeedbackVerdict.NOT_ENOUGH_CASES
 
 
+@pytest.fixture
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the weights of as many cases once: the gate's seed and their number are all that they depend on."""
+    drawn = cache(lambda groups: draw_weights(groups, np.random.default_rng(0)))
+    monkeypatch.setattr(gate, "draw_weights", lambda groups, _: drawn(groups))
+
+
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize(
     ("judged", "step", "most", "trials", "least"), [(shadowed, 150, 3_000, 10, 7), (randomised, 4_000, 12_000, 3, 1)]
 )
@@ -163,7 +174,7 @@ def outcome(case_id: str, version: int, first: str) -> bytes:
 
 
 def add_case(
-    store: MemoryStore,
+    store: BlobStore,
     *,
     answered_by: int,
     first: str,
@@ -188,12 +199,20 @@ def add_case(
     return case_id
 
 
+BEGAN = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def id_of(kind: str, at: datetime) -> str:
+    """Return an id of its own of a stated time: new ids repeat a millisecond where the clock is set back."""
+    return id_at(kind, at, secrets.token_bytes(10))
+
+
 def on_trial(*, percent: int = 0) -> MemoryStore:
     store = MemoryStore()
     add_bundle(store, 1)
     add_bundle(store, 2)
     point(store, ref(1))
-    canary = Canary(ref=ref(2), percent=percent, promotion=new_id("promotion")) if percent else None
+    canary = Canary(ref=ref(2), percent=percent, promotion=id_of("promotion", BEGAN)) if percent else None
     shadow = None if percent else ref(2)
     stage(store, Current(current=ref(1), shadow=shadow, canary=canary), over=Current(current=ref(1)))
     return store
@@ -226,21 +245,21 @@ def test_a_refused_shadow_is_ended_with_a_record_of_why() -> None:
     assert record == trial.ended
     assert record.overall is not None
     assert record.overall.n == 20
+    dark = next(each for each in record.tones if each.name == "fitzpatrick_self=FST_V_VI")
+    assert (dark.n, dark.verdict) == (20, GateVerdict.REFUSED)
     assert any("fitzpatrick_self=FST_V_VI" in reason for reason in record.reasons)
 
 
-def case_ids(arm: Arm | None, n: int, *, percent: int) -> list[str]:
+def case_ids(arm: Arm | None, n: int, *, percent: int, at: datetime = BEGAN) -> list[str]:
     ids: list[str] = []
     while len(ids) < n:
-        case_id = new_id("case")
+        case_id = id_of("case", at)
         if arm_of(case_id, percent) is arm:
             ids.append(case_id)
     return ids
 
 
 def test_a_canary_is_judged_by_chance_alone_since_it_began() -> None:
-    old = [(case_id, 1) for case_id in case_ids(None, 3, percent=30)]
-    time.sleep(0.005)  # ids tell the time to the millisecond
     store = on_trial(percent=30)
     for case_id in case_ids(Arm.CANARY, 25, percent=30):
         add_case(store, answered_by=2, first="a", case_id=case_id)
@@ -248,8 +267,8 @@ def test_a_canary_is_judged_by_chance_alone_since_it_began() -> None:
         add_case(store, answered_by=1, first="f", case_id=case_id)
     for case_id in case_ids(Arm.CANARY, 4, percent=30):
         add_case(store, answered_by=1, first="f", case_id=case_id)  # the canary could not answer these
-    for case_id, version in old:
-        add_case(store, answered_by=version, first="f", case_id=case_id)
+    for case_id in case_ids(None, 3, percent=30, at=BEGAN - timedelta(milliseconds=1)):
+        add_case(store, answered_by=1, first="f", case_id=case_id)
     (trial,) = judge_trials(store, end=True)
     overall = trial.judgement.overall.compared
     assert (overall.n, overall.independent, overall.current, overall.candidate) == (65, 25, 1, 0)

@@ -105,13 +105,9 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
         )
 
     def started(**_: object) -> None:
-        configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
         for close in close_metrics:
             close()
-        configure_traces(part="worker", url=settings.traces_url)
-        if settings.memory_limit_bytes:
-            resource.setrlimit(resource.RLIMIT_DATA, (settings.memory_limit_bytes, settings.memory_limit_bytes))
-        cv2.setNumThreads(1)  # the processes share the cores; threads of their own would only contend
+        set_process_up(settings)
         pipeline()
 
     def leaving(**_: object) -> None:
@@ -132,6 +128,15 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
     if settings.alive_file:
         app.steps["worker"].add(signs_of_life(settings.alive_file))
     return app
+
+
+def set_process_up(settings: WorkerSettings) -> None:
+    """Set up what a process has for itself after fork: logs, traces, its memory limit and OpenCV's threads."""
+    configure_logs(part="worker", level=settings.log_level, form=settings.log_format)
+    configure_traces(part="worker", url=settings.traces_url)
+    if settings.memory_limit_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (settings.memory_limit_bytes, settings.memory_limit_bytes))
+    cv2.setNumThreads(1)  # the processes share the cores; threads of their own would only contend
 
 
 def send_delivery(app: Celery, job: DeliverJob) -> None:

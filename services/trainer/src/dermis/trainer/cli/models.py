@@ -97,14 +97,15 @@ def judge(context: click.Context, waived: tuple[str, ...], end: bool, as_json: b
       dermis models judge --end --json
     """
     store_url, json_of_group = context.obj
-    from dermis.trainer.registry import feedback
+    from dermis.trainer.registry.feedback import rows
+    from dermis.trainer.registry.trial import judge_trials
 
-    trials = feedback.judge_trials(open_store(store_url), waived=waived, end=end)
+    trials = judge_trials(open_store(store_url), waived=waived, end=end)
     if as_json or json_of_group:
         click.echo(json.dumps([trial.summary() for trial in trials], indent=1))
     for trial in () if as_json or json_of_group else trials:
         click.echo(f"{trial.role} {trial.ref.name} {trial.ref.version}: {trial.judgement.verdict}")
-        click.echo(_table(list(feedback.rows(trial.judgement))) + "\n" + "\n".join(trial.judgement.reasons) + "\n")
+        click.echo(_table(list(rows(trial.judgement))) + "\n" + "\n".join(trial.judgement.reasons) + "\n")
         if trial.ended:
             click.echo(f"{trial.ended.action}; recorded as {trial.ended.id}")
     if not trials and not (as_json or json_of_group):
@@ -172,7 +173,8 @@ def promote(
     promotions/ in the store.
 
     By degrees: as a shadow VERSION answers beside the current one and is never shown; as a canary it answers a share of
-    the cases. `dermis models judge` judges both by what people say became of their cases.
+    the cases. `dermis models judge` judges both by what people say became of their cases; a running canary that is
+    REFUSED by that does not become current, unless its loss is not certain and `--waive canary` says why.
 
     \b
     Examples:
@@ -250,10 +252,8 @@ def _show(record: "PromotionFact", *, as_json: bool) -> None:
         click.echo(record.model_dump_json(indent=1))
     else:
         if record.overall:
-            click.echo(
-                f"{record.ref.name} {record.ref.version} against {record.compared_with}, {record.measure}, "
-                f"data set {record.data}"
-            )
+            data = f", data set {record.data}" if record.data else ""
+            click.echo(f"{record.ref.name} {record.ref.version} against {record.compared_with}, {record.measure}{data}")
             click.echo(_table(list(rows((record.overall, *record.tones)))) + "\n")
         trial = record.action not in (PromotionAction.PROMOTED, PromotionAction.ROLLED_BACK, PromotionAction.REFUSED)
         place = "beside" if trial else "in place of"

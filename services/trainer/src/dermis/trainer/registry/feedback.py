@@ -9,21 +9,17 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
-from dermis.shared.bundles import read_current
 from dermis.shared.ids import made_at
 from dermis.shared.manifest import Canary, VersionRef
 from dermis.shared.ports import BlobStore
-from dermis.shared.promotions import GateVerdict, PromotionFact
+from dermis.shared.promotions import GateVerdict
 from dermis.shared.releases import Arm
 from dermis.trainer.metrics import FEWEST_GROUPS
 from dermis.trainer.registry.confirmed import ConfirmedCase, confirmed_cases
 from dermis.trainer.registry.gate import MOST_LOSS, N_MIN, Compared, Paired, Randomised, compare, verdict
-from dermis.trainer.registry.promote import RULE, measured
-from dermis.trainer.registry.trial import Trial, end_trial
 from dermis.worker.core.release import arm_of
 
 FEEDBACK = "confirmed cases"
@@ -36,6 +32,13 @@ class FeedbackVerdict(StrEnum):
     NOT_ENOUGH_CASES = "NOT_ENOUGH_CASES"
 
 
+_OF_THE_GATE = {
+    FeedbackVerdict.PASSED: GateVerdict.PASSED,
+    FeedbackVerdict.REFUSED: GateVerdict.REFUSED,
+    FeedbackVerdict.NOT_ENOUGH_CASES: GateVerdict.INSUFFICIENT,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedGroup:
     """`needed`: independent cases at which the gate would show in four of five comparisons that an equal version is."""
@@ -43,6 +46,16 @@ class JudgedGroup:
     compared: Compared
     needed: int
     verdict: FeedbackVerdict
+
+    @property
+    def judged(self) -> Compared:
+        """Return the comparison with its verdict in the gate's words."""
+        return replace(self.compared, verdict=_OF_THE_GATE[self.verdict])
+
+    @property
+    def loss_is_certain(self) -> bool:
+        low_high = self.compared.interval
+        return self.verdict is FeedbackVerdict.REFUSED and low_high is not None and -low_high[1] > MOST_LOSS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,57 +66,10 @@ class FeedbackJudgement:
     waived: tuple[str, ...]
     reasons: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedTrial:
-    """A version on trial, its judgement, and the record of its end if that ended it."""
-
-    role: Trial
-    ref: VersionRef
-    judgement: FeedbackJudgement
-    ended: PromotionFact | None = None
-
-    def summary(self) -> dict[str, Any]:
-        """Return it for machines."""
-        return {
-            "role": self.role,
-            "version": f"{self.ref.name}/{self.ref.version}",
-            "verdict": self.judgement.verdict.value,
-            "groups": list(rows(self.judgement)),
-            "waived": list(self.judgement.waived),
-            "reasons": list(self.judgement.reasons),
-            "ended": self.ended.id if self.ended else None,
-        }
-
-
-def judge_trials(store: BlobStore, *, waived: Collection[str] = (), end: bool = False) -> list[JudgedTrial]:
-    """Judge the shadow and the canary of a store; `end` those that are refused, with a record of why."""
-    pointer = read_current(store)
-    judged: list[JudgedTrial] = []
-    if pointer.shadow:
-        judgement = judge_shadow(store, pointer.current, pointer.shadow, waived=waived)
-        judged.append(JudgedTrial(role="shadow", ref=pointer.shadow, judgement=judgement))
-    if pointer.canary:
-        judgement = judge_canary(store, pointer.current, pointer.canary, waived=waived)
-        judged.append(JudgedTrial(role="canary", ref=pointer.canary.ref, judgement=judgement))
-    if not end:
-        return judged
-    return [_ended(store, each) if each.judgement.verdict is FeedbackVerdict.REFUSED else each for each in judged]
-
-
-def _ended(store: BlobStore, trial: JudgedTrial) -> JudgedTrial:
-    judgement, over = trial.judgement, read_current(store).current
-    record = end_trial(
-        store,
-        trial.role,
-        by="gate",
-        **RULE,
-        compared_with=f"{over.name} {over.version}, {FEEDBACK}",
-        overall=measured(judgement.overall.compared),
-        tones=tuple(measured(each.compared) for each in judgement.tones),
-        reasons=judgement.reasons,
-    )
-    return replace(trial, ended=record)
+    @property
+    def loss_is_certain(self) -> bool:
+        """Return whether a group surely loses more than it may, which no one may waive (the gate's rule)."""
+        return any(each.loss_is_certain for each in (self.overall, *self.tones))
 
 
 def rows(judgement: FeedbackJudgement) -> Iterator[dict[str, str]]:

@@ -37,7 +37,7 @@ class Paired:
         return self.current[here], self.candidate[here]
 
     def gains(self, weights: Floats, here: Hits) -> Floats:
-        return mean(self.candidate - self.current, weights, among=here)
+        return mean((self.candidate - self.current)[here], weights[:, here])
 
     def independent(self, here: Hits) -> int:
         return _distinct(self.groups, here)
@@ -58,7 +58,7 @@ class Randomised:
 
     def gains(self, weights: Floats, here: Hits) -> Floats:
         arms = (here & self.by_candidate, here & ~self.by_candidate)
-        candidate, current = (mean(self.score, weights, among=arm) for arm in arms)
+        candidate, current = (mean(self.score[arm], weights[:, arm]) for arm in arms)
         return candidate - current
 
     def independent(self, here: Hits) -> int:

@@ -5,7 +5,7 @@ Versions lie below models/, their evaluations below evaluations/, records of pro
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -23,11 +23,14 @@ from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_byte
 from dermis.trainer.metrics import Floats, Ints, soft_hits
 from dermis.trainer.records.layout import evaluated_on, evaluation_key, read_version
 from dermis.trainer.registry import gate
+from dermis.trainer.registry.feedback import FEEDBACK, FeedbackVerdict, judge_canary
 from dermis.trainer.registry.gate import Compared, Judgement, Paired, judge
 
 CONSTANT = "the best constant list"
 RULE: dict[str, Any] = {"measure": f"soft top-{gate.TOP}", "most_loss": gate.MOST_LOSS, "n_min": gate.N_MIN}
 """What versions are compared by, as records state it."""
+CANARY = "canary"
+"""The waiver under which a running canary is promoted though confirmed cases refuse it; of a certain loss none is."""
 _PURPOSES = ("demo", "research", "release")
 """From the least to the most; a version never takes the place of one of a higher purpose unless told to."""
 
@@ -83,10 +86,10 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
         )
     below = read_manifest(store, over) if over else None
     reasons = [*bundle_faults(store, manifest), *purpose_faults(manifest, below, request)]
-    judged: tuple[str, str, Judgement] | None = None
+    judged: tuple[str | None, str, Judgement] | None = None
     if not reasons:
         try:
-            judged = judge_evaluations(store, request, None if request.first else over)
+            judged = _judge(store, request, current)
         except DermisError as error:
             if error.retryable:
                 raise
@@ -111,6 +114,28 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
     )
     move = partial(point, store, record.ref, models_root=models_root, over=record.over, first=record.over is None)
     return do(store, record, move)
+
+
+def _judge(store: BlobStore, request: PromotionRequest, pointer: Current | None) -> tuple[str | None, str, Judgement]:
+    """Return what `judge_evaluations` does, or the refusal of a running canary by confirmed cases, on no data set."""
+    over = pointer.current if pointer else None
+    if pointer and pointer.canary and pointer.canary.ref == request.ref:
+        feedback = judge_canary(store, pointer.current, pointer.canary)
+        groups = tuple(waiver for waiver in request.waivers if waiver.group != CANARY)
+        if feedback.verdict is FeedbackVerdict.REFUSED and (groups == request.waivers or feedback.loss_is_certain):
+            remedy = f'more cases may clear it, or take it on yourself: --waive {CANARY} --reason "..."'
+            if feedback.loss_is_certain:
+                remedy = "that loss is certain, and no waiver helps: `dermis promote --end-canary`"
+            refusal = Judgement(
+                overall=feedback.overall.judged,
+                tones=tuple(each.judged for each in feedback.tones),
+                waived=(),
+                reasons=tuple(f"{reason}, as a canary; {remedy}" for reason in feedback.reasons),
+            )
+            return None, f"{pointer.current.name} {pointer.current.version}, {FEEDBACK}", refusal
+        if feedback.verdict is FeedbackVerdict.REFUSED:
+            request = replace(request, waivers=groups)
+    return judge_evaluations(store, request, None if request.first else over)
 
 
 def rollback(store: BlobStore, *, models_root: str) -> PromotionFact:

@@ -1,6 +1,6 @@
-"""Puts a version on trial beside the current one, as a shadow or as a canary, and ends that."""
+"""Puts a version on trial beside the current one, as a shadow or as a canary, has it judged, and ends that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -9,10 +9,18 @@ from typing import Any, Literal
 from dermis.shared.bundles import read_current, read_manifest, stage, unstage
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
-from dermis.shared.manifest import Canary, Current
+from dermis.shared.manifest import Canary, Current, VersionRef
 from dermis.shared.ports import BlobStore
 from dermis.shared.promotions import GateVerdict, PromotionAction, PromotionFact
 from dermis.trainer.records.layout import read_version
+from dermis.trainer.registry.feedback import (
+    FEEDBACK,
+    FeedbackJudgement,
+    FeedbackVerdict,
+    judge_canary,
+    judge_shadow,
+    rows,
+)
 from dermis.trainer.registry.gate import Judgement
 from dermis.trainer.registry.promote import (
     RULE,
@@ -141,3 +149,55 @@ def _start(
     if reasons:
         record = record.model_copy(update={"action": PromotionAction.REFUSED, "reasons": reasons})
     return do(store, record, move)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedTrial:
+    """A version on trial, its judgement, and the record of its end if that ended it."""
+
+    role: Trial
+    ref: VersionRef
+    judgement: FeedbackJudgement
+    ended: PromotionFact | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "role": self.role,
+            "version": f"{self.ref.name}/{self.ref.version}",
+            "verdict": self.judgement.verdict.value,
+            "groups": list(rows(self.judgement)),
+            "waived": list(self.judgement.waived),
+            "reasons": list(self.judgement.reasons),
+            "ended": self.ended.id if self.ended else None,
+        }
+
+
+def judge_trials(store: BlobStore, *, waived: Collection[str] = (), end: bool = False) -> list[JudgedTrial]:
+    """Judge the shadow and the canary of a store; `end` those that are refused, with a record of why."""
+    pointer = read_current(store)
+    judged: list[JudgedTrial] = []
+    if pointer.shadow:
+        judgement = judge_shadow(store, pointer.current, pointer.shadow, waived=waived)
+        judged.append(JudgedTrial(role="shadow", ref=pointer.shadow, judgement=judgement))
+    if pointer.canary:
+        judgement = judge_canary(store, pointer.current, pointer.canary, waived=waived)
+        judged.append(JudgedTrial(role="canary", ref=pointer.canary.ref, judgement=judgement))
+    if not end:
+        return judged
+    return [_ended(store, each) if each.judgement.verdict is FeedbackVerdict.REFUSED else each for each in judged]
+
+
+def _ended(store: BlobStore, trial: JudgedTrial) -> JudgedTrial:
+    judgement, over = trial.judgement, read_current(store).current
+    record = end_trial(
+        store,
+        trial.role,
+        by="gate",
+        **RULE,
+        compared_with=f"{over.name} {over.version}, {FEEDBACK}",
+        overall=measured(judgement.overall.judged),
+        tones=tuple(measured(each.judged) for each in judgement.tones),
+        reasons=judgement.reasons,
+    )
+    return replace(trial, ended=record)
