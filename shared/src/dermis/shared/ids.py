@@ -62,7 +62,7 @@ def made_at(text: str) -> datetime:
     """
     milliseconds = TypeID.from_string(text).uuid.int >> 80
     return (
-        datetime.fromtimestamp(milliseconds / 1000, UTC)
+        _EPOCH + timedelta(milliseconds=milliseconds)
         if milliseconds < _LAST_MS
         else datetime.max.replace(tzinfo=UTC)
     )
