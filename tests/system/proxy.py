@@ -10,7 +10,7 @@ class Proxy:
     """Forwards what comes to `address` on to `target` ("host:port").
 
     While `cut` is set every connection is dropped and no new one lives; `slow_s` is the time that each piece of data
-    waits.
+    waits; `passed` counts the bytes that came from clients.
     """
 
     def __init__(self, target: str) -> None:
@@ -22,6 +22,7 @@ class Proxy:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.cut = False
         self.slow_s = 0.0
+        self.passed = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
     def cut_now(self) -> None:
@@ -59,16 +60,19 @@ class Proxy:
             self.cut_now()
         back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
         back.start()
-        self._pump(client, server)
+        self._pump(client, server, counted=True)
         back.join()
         with self._lock:
             self._open -= {client, server}
         client.close()
         server.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, *, counted: bool = False) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if counted:
+                    with self._lock:
+                        self.passed += len(data)
                 if self.slow_s:
                     time.sleep(self.slow_s)
                 sink.sendall(data)

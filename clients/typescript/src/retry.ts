@@ -12,7 +12,7 @@ export const sleep = (seconds: number) => new Promise<void>((resolve) => setTime
 
 /**
  * Return a `fetch` that sends a request again for `timeout` seconds at most: where the gateway is busy (429, 503), when `Retry-After` says so; where the connection
- * fails, three times more. What could be done twice by that is not sent again: a case has an Idempotency-Key for it, feedback and batches have none.
+ * fails, three times more. What could be done twice by that is not sent again: a case has an Idempotency-Key for it, feedback, batches and webhooks have none.
  */
 export function retrying(timeout: number): (request: Request) => Promise<Response> {
   return async (request) => {
@@ -34,16 +34,28 @@ export function retrying(timeout: number): (request: Request) => Promise<Respons
   };
 }
 
-/** Return an answer with its whole body, so that what breaks off on the way is sent again too. */
+/**
+ * Return an answer with its whole body, so that what breaks off on the way is sent again too.
+ *
+ * `AbortSignal.any` of a timeout would be shorter, but Node 20 may collect its timer as garbage, after which nothing ends the wait.
+ */
 async function whole(request: Request, milliseconds: number): Promise<Response> {
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(Math.max(1, milliseconds))]);
-  const { status, statusText, headers, body } = await fetch(request, { signal }).then(async (response) => ({
-    status: response.status,
-    statusText: response.statusText,
-    headers: response.headers,
-    body: NULL_BODY.includes(response.status) ? null : await response.arrayBuffer(),
-  }));
-  return new Response(body, { status, statusText, headers });
+  const ending = new AbortController();
+  const stop = () => ending.abort(request.signal.reason);
+  const timer = setTimeout(() => ending.abort(new DOMException("no answer in time", "TimeoutError")), Math.max(1, milliseconds));
+  request.signal.addEventListener("abort", stop);
+  try {
+    const { status, statusText, headers, body } = await fetch(request, { signal: ending.signal }).then(async (response) => ({
+      status: response.status,
+      statusText: response.statusText,
+      headers: response.headers,
+      body: NULL_BODY.includes(response.status) ? null : await response.arrayBuffer(),
+    }));
+    return new Response(body, { status, statusText, headers });
+  } finally {
+    clearTimeout(timer);
+    request.signal.removeEventListener("abort", stop);
+  }
 }
 
 function isBusy(request: Request, response: Response): boolean {
