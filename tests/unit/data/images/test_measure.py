@@ -32,10 +32,11 @@ POLICY = load_quality_policy(None)
 
 
 def png(n: int, *, light: float = 1) -> bytes:
-    """Return a PNG of 240 x 180 with as much contrast in every octave, as an image has."""
+    """Return a PNG of 240 x 180 of skin's colour, with as much contrast in every octave, as an image has."""
     rng = np.random.default_rng(n)
-    octaves = (rng.normal(0, 12, (180 // step, 240 // step, 3)) for step in (1, 2, 4, 10, 20))
-    pixels = 120 + sum(cv2.resize(octave, (240, 180), interpolation=cv2.INTER_CUBIC) for octave in octaves)
+    octaves = (rng.normal(0, 12, (180 // step, 240 // step)) for step in (1, 2, 4, 10, 20))
+    shade = sum(cv2.resize(octave, (240, 180), interpolation=cv2.INTER_CUBIC) for octave in octaves)
+    pixels = np.array([105, 135, 185]) + np.asarray(shade)[..., None]
     return bytes(cv2.imencode(".png", (np.clip(pixels, 0, 255) * light).astype(np.uint8))[1].tobytes())
 
 
