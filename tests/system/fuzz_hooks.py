@@ -21,6 +21,7 @@ for _name, _image in _FORMS.items():
     schemathesis.openapi.media_type(
         _name, st.just(_image) | st.just(_image[: len(_image) // 2]) | st.binary(max_size=64)
     )
+schemathesis.openapi.media_type("application/offset+octet-stream", st.binary(max_size=64))
 schemathesis.openapi.media_type(
     "text/csv", st.sampled_from([b"images,name\na.jpg;b.jpg,one\nnone.jpg,two\n", b"images\n", b"nonsense"])
 )

@@ -68,7 +68,7 @@ def test_an_allowed_network_may_be_named(gateway: Gateway) -> None:
 
 @pytest.mark.usefixtures("owner")
 def test_an_unknown_event_or_field_is_refused(gateway: Gateway) -> None:
-    for body in ({"url": URL, "events": ["case.lost"]}, {"url": URL, "events": []}, {"url": URL, "secret": "mine"}):
+    for body in ({"url": URL, "events": ["case.lost"]}, {"url": URL, "events": []}, {"url": URL, "state": "mine"}):
         assert gateway.call("POST", "/v1/webhooks", json=body).status_code == 422
 
 

@@ -62,9 +62,7 @@ def made_at(text: str) -> datetime:
     """
     milliseconds = TypeID.from_string(text).uuid.int >> 80
     return (
-        _EPOCH + timedelta(milliseconds=milliseconds)
-        if milliseconds < _LAST_MS
-        else datetime.max.replace(tzinfo=UTC)
+        _EPOCH + timedelta(milliseconds=milliseconds) if milliseconds < _LAST_MS else datetime.max.replace(tzinfo=UTC)
     )
 
 

@@ -22,7 +22,7 @@ WEBHOOKS_PREFIX = "webhooks/"
 PENDING_PREFIX = "deliveries/pending/"
 DEAD_PREFIX = "deliveries/dead/"
 DELIVERED_PREFIX = "deliveries/delivered/"
-SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins, by Standard Webhooks
+SECRET_PREFIX = "whsec_"  # noqa: S105 - how one begins, by Standard Webhooks  # pragma: allowlist secret
 OVERLAP = timedelta(hours=24)
 """For so long after a rotation the secret before signs beside the new one."""
 DELIVERED_KEPT_FOR = timedelta(days=3)
