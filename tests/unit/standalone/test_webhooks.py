@@ -1,6 +1,7 @@
 """dermis webhooks, over a store on disk."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from dermis.shared.stores.disk import DiskStore
 from dermis.shared.webhook_store import Outbox
 from dermis.shared.webhooks import DEAD_PREFIX, PENDING_PREFIX, Delivery, dead_key
 from dermis.standalone import cli
-from tests.unit.worker.test_deliver import NOW, OWNER, URL
+from tests.unit.worker.test_deliver import OWNER, URL
 
 CASE = "case_01m82nmrzdescb95c4e8msawzy"
 
@@ -46,7 +47,9 @@ def test_a_webhook_is_made_rotated_and_deleted(store: DiskStore) -> None:
 
 def test_dead_letters_are_listed_and_replayed(store: DiskStore) -> None:
     hook = hook_of(store)
-    (job,) = Outbox(store).put(Outcome(case_id=CASE, finished_at=NOW, kind=OutcomeKind.REJECTION), owner=OWNER)
+    (job,) = Outbox(store).put(
+        Outcome(case_id=CASE, finished_at=datetime.now(UTC), kind=OutcomeKind.REJECTION), owner=OWNER
+    )
     delivery = Delivery.model_validate_json(store.get(job.key))
     dead = delivery.model_copy(update={"last_fault": "HTTP 500", "tries": 30})
     store.put_once(dead_key(hook, delivery.event_id), dead.model_dump_json().encode())
