@@ -23,9 +23,9 @@ def owner(gateway: Gateway) -> str:
 def make(gateway: Gateway, **fields: Any) -> dict[str, Any]:
     response = gateway.call("POST", "/v1/webhooks", json={"url": URL, **fields})
     assert response.status_code == 201, response.text
-    made: dict[str, Any] = response.json()
-    assert response.headers["Location"] == f"/v1/webhooks/{made['id']}"
-    return made
+    created: dict[str, Any] = response.json()
+    assert response.headers["Location"] == f"/v1/webhooks/{created['id']}"
+    return created
 
 
 def pending(gateway: Gateway) -> list[Delivery]:
@@ -34,21 +34,21 @@ def pending(gateway: Gateway) -> list[Delivery]:
 
 
 def test_a_secret_is_shown_once(gateway: Gateway, owner: str) -> None:
-    made = make(gateway, description="our server")
-    assert made["secret"].startswith("whsec_")
-    shown = gateway.get(f"/v1/webhooks/{made['id']}")
+    created = make(gateway, description="our server")
+    assert created["secret"].startswith("whsec_")
+    answer = gateway.get(f"/v1/webhooks/{created['id']}")
     listed = gateway.get("/v1/webhooks").json()["webhooks"]
-    assert listed == [shown.json()]
-    assert made["secret"] not in shown.text
+    assert listed == [answer.json()]
+    assert created["secret"] not in answer.text
     assert owner in "".join(gateway.store.list("webhooks/"))
 
 
 def test_no_one_without_the_scope_makes_or_sees_one(gateway: Gateway, owner: str) -> None:
-    made = make(gateway)
+    created = make(gateway)
     for headers, status in (({}, 403), (new_key(gateway)[1], 403), (new_key(gateway, Scope.ADMIN)[1], 404)):
         gateway.headers = headers
-        assert gateway.get(f"/v1/webhooks/{made['id']}").status_code == status
-        assert gateway.call("DELETE", f"/v1/webhooks/{made['id']}").status_code == status
+        assert gateway.get(f"/v1/webhooks/{created['id']}").status_code == status
+        assert gateway.call("DELETE", f"/v1/webhooks/{created['id']}").status_code == status
     assert len(list(gateway.store.list(f"webhooks/{owner}/"))) == 2
 
 
@@ -109,10 +109,10 @@ def test_a_request_that_comes_again_is_told_of_once(gateway: Gateway, jpeg: byte
 
 @pytest.mark.usefixtures("owner")
 def test_secret_rotation_test_event_replay_and_deletion(gateway: Gateway) -> None:
-    made = make(gateway)
-    path = f"/v1/webhooks/{made['id']}"
+    created = make(gateway)
+    path = f"/v1/webhooks/{created['id']}"
     rotated = gateway.call("POST", f"{path}/secret:rotate").json()
-    assert rotated["secret"] not in ("", made["secret"])
+    assert rotated["secret"] not in ("", created["secret"])
     sent = gateway.call("POST", f"{path}:test")
     assert (sent.status_code, sent.json()["type"], sent.json()["state"]) == (202, "webhook.test", "PENDING")
     again = gateway.call("POST", f"{path}/deliveries/{sent.json()['id']}:replay")

@@ -35,34 +35,34 @@ def failed(attempt: int) -> tuple[str, Fact]:
 
 
 def store(*facts: tuple[str, Fact], received: bool = True) -> MemoryStore:
-    made = MemoryStore()
+    blobs = MemoryStore()
     for key, fact in (*([(fact_key("public", ID, "received"), RECEIVED)] if received else []), *facts):
-        made.put_once(key, fact.model_dump_json().encode())
-    return made
+        blobs.put_once(key, fact.model_dump_json().encode())
+    return blobs
 
 
-def marker(made: MemoryStore) -> OpenCase:
-    return OpenCase.model_validate_json(made.get(open_key(ID)))
+def marker(blobs: MemoryStore) -> OpenCase:
+    return OpenCase.model_validate_json(blobs.get(open_key(ID)))
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 11])
 def test_the_next_attempt_is_opened(attempts: int) -> None:
-    made = store(*(failed(n) for n in range(1, attempts + 1)))
-    assert reopen(made, ID, "public", now=NOW) == AssessJob(case_id=ID, owner="public", attempt=attempts + 1)
-    assert marker(made) == OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=attempts + 1)
+    blobs = store(*(failed(n) for n in range(1, attempts + 1)))
+    assert reopen(blobs, ID, "public", now=NOW) == AssessJob(case_id=ID, owner="public", attempt=attempts + 1)
+    assert marker(blobs) == OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=attempts + 1)
 
 
 def test_the_marker_of_the_failed_attempt_gives_way() -> None:
-    made = store(failed(1), (open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=1)))
-    reopen(made, ID, "public", now=NOW)
-    assert marker(made).attempt == 2
+    blobs = store(failed(1), (open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=1)))
+    reopen(blobs, ID, "public", now=NOW)
+    assert marker(blobs).attempt == 2
 
 
 def test_the_case_keeps_its_line() -> None:
     opened = OpenCase(case_id=ID, owner="public", opened_at=NOW, line="public:0123")
-    made = store(failed(1), (open_key(ID), opened))
-    assert reopen(made, ID, "public", now=NOW).line == "public:0123"
-    assert marker(made).line == "public:0123"
+    blobs = store(failed(1), (open_key(ID), opened))
+    assert reopen(blobs, ID, "public", now=NOW).line == "public:0123"
+    assert marker(blobs).line == "public:0123"
 
 
 def test_a_marker_that_is_cleared_away_meanwhile_is_no_fault() -> None:
@@ -71,24 +71,24 @@ def test_a_marker_that_is_cleared_away_meanwhile_is_no_fault() -> None:
             self._objects.pop(key, None)
             return super().get_versioned(key)
 
-    made = Cleared()
+    blobs = Cleared()
     for key, fact in ((fact_key("public", ID, "received"), RECEIVED), failed(1)):
-        made.put_once(key, fact.model_dump_json().encode())
-    made.put_once(open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW).model_dump_json().encode())
-    assert reopen(made, ID, "public", now=NOW).attempt == 2
-    assert marker(made).attempt == 2
+        blobs.put_once(key, fact.model_dump_json().encode())
+    blobs.put_once(open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW).model_dump_json().encode())
+    assert reopen(blobs, ID, "public", now=NOW).attempt == 2
+    assert marker(blobs).attempt == 2
 
 
 def test_to_replay_twice_opens_one_attempt() -> None:
-    made = store(failed(1))
-    first = reopen(made, ID, "public", now=NOW)
+    blobs = store(failed(1))
+    first = reopen(blobs, ID, "public", now=NOW)
     later = NOW.replace(hour=1)
-    assert reopen(made, ID, "public", now=later) == first
-    assert marker(made).opened_at == NOW
+    assert reopen(blobs, ID, "public", now=later) == first
+    assert marker(blobs).opened_at == NOW
 
 
 @pytest.mark.parametrize(
-    ("made", "case_id", "said"),
+    ("blobs", "case_id", "said"),
     [
         (store(), ID, "has not failed"),
         (store(received=False), ID, "there is no case"),
@@ -104,7 +104,7 @@ def test_to_replay_twice_opens_one_attempt() -> None:
         (store(failed(1), (fact_key("public", ID, "erased"), Erased(case_id=ID, erased_at=NOW))), ID, "erased"),
     ],
 )
-def test_only_a_failed_case_is_replayed(made: MemoryStore, case_id: str, said: str) -> None:
+def test_only_a_failed_case_is_replayed(blobs: MemoryStore, case_id: str, said: str) -> None:
     with pytest.raises(DermisError, match=said):
-        reopen(made, case_id, "public", now=NOW)
-    assert list(made.list("open/")) == []
+        reopen(blobs, case_id, "public", now=NOW)
+    assert list(blobs.list("open/")) == []

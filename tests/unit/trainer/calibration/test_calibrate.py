@@ -52,8 +52,8 @@ def test_temperature_is_found_again(true: float, ambiguity: float | None) -> Non
 
 @pytest.mark.parametrize("ambiguity", [None, 1.0, 5.0])
 def test_sets_cover_as_promised(ambiguity: float | None) -> None:
-    known, new = draw(2000, seed=1, ambiguity=ambiguity), draw(20_000, seed=2, ambiguity=ambiguity)
-    least = set_threshold(*known, coverage=0.9)
+    calibration, new = draw(2000, seed=1, ambiguity=ambiguity), draw(20_000, seed=2, ambiguity=ambiguity)
+    least = set_threshold(*calibration, coverage=0.9)
     assert ((new[0] >= least) * new[1]).sum(1).mean() == pytest.approx(0.9, abs=0.02)
 
 
@@ -76,21 +76,21 @@ def test_one_hot_is_the_order_statistic(n: Any, seed: Any, coverage: Any) -> Non
 @given(seed=st.integers(0, 999), n=st.integers(20, 80))
 def test_a_higher_coverage_never_has_a_higher_threshold(seed: Any, n: Any) -> None:
     probabilities, target = draw(n, seed, ambiguity=2.0)
-    found = [set_threshold(probabilities, target, coverage=coverage) for coverage in (0.6, 0.7, 0.8, 0.9, 0.95)]
-    assert found == sorted(found, reverse=True)
+    sets = [set_threshold(probabilities, target, coverage=coverage) for coverage in (0.6, 0.7, 0.8, 0.9, 0.95)]
+    assert sets == sorted(sets, reverse=True)
 
 
 def test_each_group_has_its_own_threshold_and_a_small_one_that_of_all() -> None:
     probabilities, target = draw(400)
     groups = ["FST_I_II"] * 190 + ["FST_III_IV"] * 180 + ["FST_V_VI"] * 20 + [None] * 10
-    found = prediction_sets(probabilities, target, groups, coverage=0.9)  # type: ignore[arg-type]
-    assert found.thresholds["FST_I_II"] == pytest.approx(
+    sets = prediction_sets(probabilities, target, groups, coverage=0.9)  # type: ignore[arg-type]
+    assert sets.thresholds["FST_I_II"] == pytest.approx(
         set_threshold(probabilities[:190], target[:190], coverage=0.9), abs=1e-6
     )
-    assert found.thresholds["FST_V_VI"] == pytest.approx(set_threshold(probabilities, target, coverage=0.9), abs=1e-6)
-    assert found.thresholds["FST_I_II"] != found.thresholds["FST_III_IV"]
-    assert found.pooled == ("FST_V_VI",)
-    assert found.calibrated_on == {"FST_I_II": 190, "FST_III_IV": 180, "FST_V_VI": 20}
+    assert sets.thresholds["FST_V_VI"] == pytest.approx(set_threshold(probabilities, target, coverage=0.9), abs=1e-6)
+    assert sets.thresholds["FST_I_II"] != sets.thresholds["FST_III_IV"]
+    assert sets.pooled == ("FST_V_VI",)
+    assert sets.calibrated_on == {"FST_I_II": 190, "FST_III_IV": 180, "FST_V_VI": 20}
 
 
 def test_groups_are_the_workers() -> None:
@@ -114,13 +114,13 @@ def test_the_fewest_cases_are_those_that_hold_the_margin() -> None:
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
 def test_sets_are_those_of_crepes(coverage: float) -> None:
     crepes = pytest.importorskip("crepes")
-    known, new = draw(499, seed=3), draw(300, seed=4)
+    calibration, new = draw(499, seed=3), draw(300, seed=4)
     bins, new_bins = (np.random.default_rng(n).integers(0, 2, size) for n, size in ((5, 499), (6, 300)))
     reference = crepes.ConformalClassifier()
-    reference.fit(1 - known[0][known[1] > 0], bins=bins)
+    reference.fit(1 - calibration[0][calibration[1] > 0], bins=bins)
     theirs = reference.predict_set(1 - new[0], bins=new_bins, confidence=coverage, smoothing=False).astype(bool)
     names = np.array(["FST_I_II", "FST_III_IV"])
-    found = prediction_sets(*known, list(names[bins]), coverage=coverage).thresholds  # type: ignore[arg-type, misc]
+    found = prediction_sets(*calibration, list(names[bins]), coverage=coverage).thresholds  # type: ignore[arg-type, misc]
     ours = np.stack([row >= found[names[b]] - 5e-7 for row, b in zip(new[0], new_bins, strict=True)])
     assert np.array_equal(ours, theirs)
     assert (
@@ -135,15 +135,15 @@ def test_the_abstention_rule_keeps_its_risk_as_often_as_promised() -> None:
     wrong = ~hits(new, target.argmax(1), top=1)
     kept, answered = [], []
     for seed in range(60):
-        known, known_target = draw(1500, seed=seed)
+        calibration, known_target = draw(1500, seed=seed)
         rule = abstention_rule(
-            known, known_target.argmax(1), np.ones(1500, int), max_set_size=5, top=1, risk=0.3, confidence=0.9
+            calibration, known_target.argmax(1), np.ones(1500, int), max_set_size=5, top=1, risk=0.3, confidence=0.9
         )
         if rule is None:  # none claimed: nothing broken
             answered.append(0)
             continue
         kept.append(wrong[new.max(1) >= rule.min_probability].mean() <= 0.3)
-        answered.append((known.max(1) >= rule.min_probability).mean())
+        answered.append((calibration.max(1) >= rule.min_probability).mean())
         assert rule.chosen_for.answered == pytest.approx(answered[-1], abs=1e-4)
     assert np.mean(kept) >= 0.9 - 2 * np.sqrt(0.09 / 60)
     assert np.mean(answered) > 0.1
@@ -169,26 +169,28 @@ def test_trust_is_all_of_it_together() -> None:
     groups = [("FST_I_II", "FST_III_IV", "FST_V_VI", None)[n % 4] for n in range(1200)]
     embedding = np.random.default_rng(0).normal(size=(1200, 12))
     by_hand = AbstentionRule(min_probability=0.1, max_set_size=5)
-    known = {"raw": raw, "target": target, "labels": target.argmax(1), "groups": groups}
-    known |= {"embedding": embedding[600:], "training_embedding": embedding[:600]}
-    plain = fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand), **known)
+    calibration = {"raw": raw, "target": target, "labels": target.argmax(1), "groups": groups}
+    calibration |= {"embedding": embedding[600:], "training_embedding": embedding[:600]}
+    plain = fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand), **calibration)
     assert (plain.abstention, plain.outliers, plain.outlier_statistics) == (by_hand, None, None)
     assert plain.calibration.temperature == pytest.approx(1, abs=0.1)
     assert plain.prediction_sets.pooled == ()
-    whole = fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=0.2, false_alarms=0.05), **known)
+    whole = fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=0.2, false_alarms=0.05), **calibration)
     assert whole.abstention.chosen_for.top == 3
     answered = calibrate(raw, whole.calibration.temperature).max(1) >= whole.abstention.min_probability
     assert (~hits(raw, target.argmax(1), top=3))[answered].mean() <= 0.2
     assert (whole.outlier_statistics.score(embedding[600:]) > whole.outliers.threshold).mean() <= 0.05
-    assert fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=1e-4), **known).abstention == by_hand
+    assert (
+        fit_trust(CalibrationTargets(coverage=0.9, abstention=by_hand, risk=1e-4), **calibration).abstention == by_hand
+    )
 
 
 CONDITIONS = tuple(Condition(id=f"C{n}", name=f"c{n}") for n in range(5))
 
 
 def test_each_malignant_label_is_held_as_often_as_is_promised() -> None:
-    (known, target), (new, new_target) = draw(4000, seed=3), draw(20_000, seed=4)
-    rule = malignant_rule(known, target.argmax(1), CONDITIONS, ["c1", "c3"], coverage=0.95)
+    (calibration, target), (new, new_target) = draw(4000, seed=3), draw(20_000, seed=4)
+    rule = malignant_rule(calibration, target.argmax(1), CONDITIONS, ["c1", "c3"], coverage=0.95)
     assert rule.conditions == ("C1", "C3")
     for label in (1, 3):
         here = new_target.argmax(1) == label
