@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from dermis.shared import api_keys, batches, case, jobs, manifest
+from dermis.shared import api_keys, batches, case, jobs, manifest, reviews
 from dermis.shared.case import Fact
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.promotions import PromotionFact
@@ -24,7 +24,7 @@ MODELS: dict[str, type[BaseModel]] = {
         *(jobs.AssessJob, manifest.Manifest, manifest.FeatureSchema, manifest.Current),
         *(facts.Started, facts.Resumed, facts.Epoch, facts.RunStopped, facts.RunFailed, facts.RunFinished),
         facts.Checkpoint,
-        *(PromotionFact, EvaluationReport),
+        *(PromotionFact, EvaluationReport, reviews.Review, reviews.Adjudication),
     )
 }
 EXAMPLES = sorted((Path(__file__).parent / "facts").glob("*.json"))

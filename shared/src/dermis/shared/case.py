@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermis.shared.codes import Code
 from dermis.shared.images.color_profile import ColorProfile
 from dermis.shared.report import QualityReport
 from dermis.shared.vocabulary import SelfReport, ShotType
@@ -64,6 +65,8 @@ class Received(Fact):
     client_reference: str | None = None
     livemode: bool = True
     """False of a case that came with a test key: it is no person's, and counts nowhere."""
+    second_read: bool = False
+    """Whether its owner agreed that clinicians look at it and give their own reading."""
 
 
 class AssessedImage(Fact):
@@ -101,6 +104,7 @@ class RankedCondition(Fact):
     name: str
     probability: float
     in_prediction_set: bool
+    codes: tuple[Code, ...] = ()
 
 
 class AnswerEntry(Fact):
@@ -133,9 +137,7 @@ class ModelRef(Fact):
 
 
 class Urgency(StrEnum):
-    """
-    When to have it looked at, the most urgent first: now, today, within days, at an ordinary appointment, watch it.
-    """
+    """When to have it looked at, most urgent first: now, today, within days, at an ordinary appointment, watch it."""
 
     EMERGENCY = "EMERGENCY"
     TODAY = "TODAY"
@@ -168,9 +170,7 @@ class AnswerShare(Fact):
 
 
 class Heatmap(Fact):
-    """
-    Where in image `n` the model found what speaks for a condition; `place` is the condition's in the model's list.
-    """
+    """Where in image `n` the model saw what speaks for a condition; `place` is the condition's in the model's list."""
 
     n: int
     condition: str
@@ -367,8 +367,6 @@ def fold(facts: Iterable[AnyFact | None]) -> CaseState:
 
 
 FactName = Literal["received", "assessed", "outcome", "erased"]
-
-
 CASES_PREFIX = "cases/"
 
 

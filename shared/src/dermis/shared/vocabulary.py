@@ -146,6 +146,14 @@ class ConditionDuration(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Gradable(StrEnum):
+    """A dermatologist's answer to "is the quality sufficient for a diagnosis?": three values, not a bool."""
+
+    DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT = "DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT"
+    NO_IMAGE_QUALITY_INSUFFICIENT = "NO_IMAGE_QUALITY_INSUFFICIENT"
+    YES_IMAGE_QUALITY_SUFFICIENT_NO_DISCERNIBLE_PATHOLOGY = "YES_IMAGE_QUALITY_SUFFICIENT_NO_DISCERNIBLE_PATHOLOGY"
+
+
 class ShotType(StrEnum):
     CLOSE_UP = "CLOSE_UP"
     AT_AN_ANGLE = "AT_AN_ANGLE"

@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from dermis.data.images.tables import ImageTable, reject_rates
 from dermis.data.report.table import ReportTable
 from dermis.data.scin.attributes import MONK_BINS, monk_bin, with_share
-from dermis.data.scin.columns import Gradable
 from dermis.data.split.groups import connected, image_links
 from dermis.data.statistics import Z
 from dermis.shared.report import Verdict
+from dermis.shared.vocabulary import Gradable
 from dermis.worker.core.quality import Number, Policy, Reason, Signals, judge
 from dermis.worker.core.shard import MEASURES, SIGNALS
 

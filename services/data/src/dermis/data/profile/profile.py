@@ -24,11 +24,11 @@ from dermis.data.scin.attributes import (
     shares,
     with_share,
 )
-from dermis.data.scin.columns import FITZPATRICK, MONK, YES, Gradable
+from dermis.data.scin.columns import FITZPATRICK, MONK, YES
 from dermis.data.scin.label_policy import Labels, LabelStatus
 from dermis.data.scin.tables import ScinTables
 from dermis.data.statistics import Floats, agreement, mean_interval, share_difference
-from dermis.shared.vocabulary import ShotType
+from dermis.shared.vocabulary import Gradable, ShotType
 
 LABELS_BY_TONE = 12
 PUBLISHED = {

@@ -1,7 +1,5 @@
 """SCIN's two tables: the columns in their order and what each cell may hold (dataset_schema.md, release 1.0.0)."""
 
-from enum import StrEnum
-
 from dermis.data.scin import cells
 from dermis.data.scin.cells import Parser
 from dermis.shared.vocabulary import (
@@ -10,6 +8,7 @@ from dermis.shared.vocabulary import (
     ConditionDuration,
     ConditionSymptom,
     FitzpatrickSkinType,
+    Gradable,
     OtherSymptom,
     RaceEthnicity,
     RelatedCategory,
@@ -21,15 +20,6 @@ from dermis.shared.vocabulary import (
 CASES_FILE = "scin_cases.csv"
 LABELS_FILE = "scin_labels.csv"
 SLOTS = (1, 2, 3)
-
-
-class Gradable(StrEnum):
-    """A dermatologist's answer to "is the quality sufficient for a diagnosis?": three values, not a bool."""
-
-    DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT = "DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT"
-    NO_IMAGE_QUALITY_INSUFFICIENT = "NO_IMAGE_QUALITY_INSUFFICIENT"
-    YES_IMAGE_QUALITY_SUFFICIENT_NO_DISCERNIBLE_PATHOLOGY = "YES_IMAGE_QUALITY_SUFFICIENT_NO_DISCERNIBLE_PATHOLOGY"
-
 
 YES = Gradable.DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT
 NO_PATHOLOGY = Gradable.YES_IMAGE_QUALITY_SUFFICIENT_NO_DISCERNIBLE_PATHOLOGY
