@@ -43,6 +43,16 @@ def command(case_id: str, owner: str, out: Path | None, **option_values: Any) ->
     """
     store = open_store(load_standalone(options.overlay(option_values)).store_url)
     path = out or Path(f"{case_id}.zip")
+    keys = case_keys(store, owner=owner, case_id=case_id)
+    pack(store, keys, prefix=f"{case_key(owner, case_id)}/", out=path)
+    audit = Audit(store, "export")
+    audit.note(Act.EXPORT, by="operator", case_id=case_id)
+    audit.flush()
+    click.echo(f"{path}: {len(keys)} files")
+
+
+def case_keys(store: BlobStore, *, owner: str, case_id: str) -> list[str]:
+    """Return the keys of all that is kept of a case; NOT_FOUND where it is not there, or was erased."""
     if not is_id("case", case_id):
         raise DermisError(
             Kind.INVALID,
@@ -59,11 +69,11 @@ def command(case_id: str, owner: str, out: Path | None, **option_values: Any) ->
             "CASE",
             f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner",
         )
-    pack(store, keys, prefix=prefix, out=path)
-    audit = Audit(store, "export")
-    audit.note(Act.EXPORT, by="operator", case_id=case_id)
-    audit.flush()
-    click.echo(f"{path}: {len(keys)} files")
+    return keys
+
+
+def cannot_make(out: Path, fault: OSError) -> DermisError:
+    return DermisError(Kind.CONFLICT, "OUT", f"--out {out} can't be made ({fault.strerror}); name another one")
 
 
 def pack(store: BlobStore, keys: list[str], *, prefix: str, out: Path) -> None:
@@ -71,9 +81,7 @@ def pack(store: BlobStore, keys: list[str], *, prefix: str, out: Path) -> None:
     try:
         out.touch(mode=0o600, exist_ok=False)
     except OSError as fault:
-        raise DermisError(
-            Kind.CONFLICT, "OUT", f"--out {out} can't be made ({fault.strerror}); name another file"
-        ) from None
+        raise cannot_make(out, fault) from None
     try:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             for key in keys:
