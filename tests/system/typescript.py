@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import cv2
 from dermis.shared.api_keys import Scope, make_key, put_key
 from dermis.shared.stores import open_store
 from dermis.standalone import demo
-from tests.support.client_scenarios import CLIENTS, SCENARIOS, scenario_runner
+from tests.support.client_scenarios import CLIENTS, KEYS, SCENARIOS, scenario_runner
 from tests.system import stack
 from tests.system.proxy import Proxy
 
@@ -27,16 +28,23 @@ CLIENT = CLIENTS / "typescript"
 IMAGE = demo.CASE / "close_up.jpg"
 
 
-def new_token(store_url: str, *, livemode: bool) -> str:
-    key, token = make_key(name="smoke", scopes=(Scope.ADMIN,), at=datetime.now(UTC), livemode=livemode)
+def new_token(store_url: str, *, livemode: bool, scope: Scope = Scope.ADMIN, owner: str | None = None) -> str:
+    key, token = make_key(name="smoke", scopes=(scope,), at=datetime.now(UTC), livemode=livemode, owner=owner)
     put_key(open_store(store_url), key)
     return token
 
 
-def run_scenarios(url: str, key: str, folder: Path) -> int:
+def scenario_keys(store_url: str) -> dict[str, str]:
+    key, other = (new_token(store_url, livemode=False) for _ in range(2))
+    owner = key.partition(".")[0]
+    publishable = new_token(store_url, livemode=False, scope=Scope.CASES_CREATE, owner=owner)
+    return dict(zip(KEYS, (key, other, publishable), strict=True))
+
+
+def run_scenarios(url: str, keys: Mapping[str, str], folder: Path) -> int:
     """Return how many scenarios came out otherwise than expected, and say which."""
     failed = 0
-    with scenario_runner(["node", str(CLIENT / "scenarios.mjs")], url, key, folder, IMAGE) as runner:
+    with scenario_runner(["node", str(CLIENT / "scenarios.mjs")], url, keys, folder, IMAGE) as runner:
         for scenario in SCENARIOS:
             if problems := runner.faults_of(scenario):
                 failed += 1
@@ -105,7 +113,7 @@ def main() -> int:
             token = new_token(parts.store_url, livemode=True)
             command = ["node", str(CLIENT / "smoke.mjs"), parts.url, str(IMAGE), token]
             smoke = subprocess.run(command, check=False, timeout=120).returncode
-            failed = run_scenarios(parts.url, new_token(parts.store_url, livemode=False), folder)
+            failed = run_scenarios(parts.url, scenario_keys(parts.store_url), folder)
             build_app()
             return smoke or failed or run_app(parts.url.partition("//")[2], token, folder)
     finally:
