@@ -8,7 +8,21 @@ export const MOST_ATTEMPTS = 4;
 const BUSY = [429, 503];
 const NULL_BODY = [204, 205, 304];
 
-export const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, 1000 * seconds));
+/** Resolve after so many seconds; reject as soon as `signal` aborts. */
+export function sleep(seconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, 1000 * seconds);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
+  });
+}
 
 /** Return the seconds to wait before attempt number `attempt` (2, 3, ...) after a connection that failed. */
 export const waitBefore = (attempt: number) => FIRST_WAIT * 2 ** (attempt - 2);
@@ -33,7 +47,7 @@ export function retrying(timeout: number, { attempts = MOST_ATTEMPTS } = {}): (r
         if (request.signal.aborted) throw fault; // the caller's own wish
         if (attempt >= attempts || late(wait) || !(isUnsent(fault) || isRepeatable(request))) throw lost(request.url, fault);
       }
-      await sleep(wait);
+      await sleep(wait, request.signal);
     }
   };
 }
@@ -44,6 +58,7 @@ export function retrying(timeout: number, { attempts = MOST_ATTEMPTS } = {}): (r
  * `AbortSignal.any` of a timeout would be shorter, but Node 20 may collect its timer as garbage, after which nothing ends the wait.
  */
 async function whole(request: Request, milliseconds: number): Promise<Response> {
+  request.signal.throwIfAborted();
   const ending = new AbortController();
   const stop = () => ending.abort(request.signal.reason);
   const timer = setTimeout(() => ending.abort(new DOMException("no answer in time", "TimeoutError")), Math.max(1, milliseconds));

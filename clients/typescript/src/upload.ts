@@ -65,7 +65,7 @@ async function advance(calls: UploadCalls, begun: ImageUpload, blob: Blob, piece
     } catch (error) {
       const wait = Math.min(waitBefore(attempt + 1), LONGEST_WAIT);
       if (!(error instanceof DermisError) || !mayResume(error) || calls.left() < wait) throw error;
-      await sleep(wait);
+      await sleep(wait, calls.signal);
     }
   }
 }
@@ -74,7 +74,7 @@ class UploadCalls {
   constructor(
     private readonly client: Client<paths>,
     private readonly deadline: number,
-    private readonly signal: AbortSignal | undefined,
+    readonly signal: AbortSignal | undefined,
   ) {}
 
   left(): number {
