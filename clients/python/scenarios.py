@@ -74,23 +74,23 @@ class Call:
         return (client or self.client).upload(self.image, piece_bytes=self.piece_bytes, **timeout, **options)
 
     def upload(self) -> dict[str, Any]:
-        progress = Progress(self.piece_bytes)
+        progress = PieceCounter(self.piece_bytes)
         upload = self.send(on_progress=progress)
         return uploaded(upload) | {"progress": progress.pieces}
 
     def resumed(self) -> dict[str, Any]:
-        progress, ended = Progress(self.piece_bytes, stop_at=2), False
+        progress, ended = PieceCounter(self.piece_bytes, stop_at=2), False
         try:
             self.send(on_progress=progress)
         except InterruptedError:
             ended = True
-        rest = Progress(self.piece_bytes)
+        rest = PieceCounter(self.piece_bytes)
         upload = self.send(resume=progress.id, on_progress=rest)
         return uploaded(upload) | {"ended": ended, "progress": rest.pieces}
 
     def begun(self) -> str:
         """Begin an upload, end the call and return its id."""
-        progress = Progress(self.piece_bytes, stop_at=1)
+        progress = PieceCounter(self.piece_bytes, stop_at=1)
         with suppress(InterruptedError):
             self.send(on_progress=progress)
         return progress.id
@@ -141,7 +141,7 @@ class Call:
         return ended(self.other(secret).case(self.client.submit([self.image]).id))
 
 
-class Progress:
+class PieceCounter:
     """Notes how far an upload is, in pieces; ends it at piece `stop_at`."""
 
     def __init__(self, piece_bytes: int, *, stop_at: int | None = None) -> None:
