@@ -13,6 +13,7 @@ from dermis.standalone.backup.erasures import forget
 from dermis.standalone.backup.save import save
 from dermis.standalone.commands import options
 from dermis.standalone.commands.progress import ProgressLine
+from dermis.standalone.commands.resuming import resuming
 from dermis.standalone.settings import load_standalone
 
 
@@ -39,15 +40,15 @@ def command(dest_url: str, erasures: bool, **option_values: Any) -> None:
     if overlap(store_url, dest_url):
         raise DermisError(Kind.INVALID, "BACKUP_TARGET", f"DEST_URL {dest_url!r} lies in the store or around it")
     source, target, begun = open_store(store_url), open_store(dest_url), time.monotonic()
-    if erasures:
-        erased = forget(source, target)
-        click.echo(f"{len(erased)} cases and batches erased in the backup")
-        return
-    with ProgressLine("backup") as say:
+    with resuming("backup", source=store_url, target=dest_url), ProgressLine("backup") as say:
+        if erasures:
+            erased = forget(source, target)
+            click.echo(f"{len(erased)} cases and batches erased in the backup")
+            return
         backup, saver = save(source, target, dermis=version("dermis"), say=say)
-    audit = Audit(source, "backup")
-    audit.note(Act.BACKUP, by="operator", backup_id=backup.id)
-    audit.flush()
+        audit = Audit(source, "backup")
+        audit.note(Act.BACKUP, by="operator", backup_id=backup.id)
+        audit.flush()
     seconds = time.monotonic() - begun
     click.echo(
         f"{backup.id}: {backup.objects:,} objects, {backup.bytes:,} bytes, {backup.cases:,} cases; "

@@ -12,15 +12,12 @@ from dermis.shared.webhook_admin import Webhooks
 from dermis.shared.webhook_store import StoredEndpoint
 from dermis.shared.webhooks import CASE_EVENTS, DeliveryState, EventType, StoredDelivery
 from dermis.standalone.commands import options
+from dermis.standalone.owners import check_owner, find_webhook_owner, owners_of_webhooks
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import open_store_of
 
-_owner = click.option(
-    "--owner",
-    default=PUBLIC_OWNER,
-    show_default=True,
-    help="Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key.",
-)
+_OWNER_HELP = "Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key."
+_owner = click.option("--owner", metavar="ID", help=f"{_OWNER_HELP} [default: whose it is]")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -53,7 +50,7 @@ def command() -> None:
     show_envvar=True,
     help="Private networks that webhooks may go to, as the workers have them.",
 )
-@_owner
+@click.option("--owner", metavar="ID", default=PUBLIC_OWNER, show_default=True, help=_OWNER_HELP)
 @options.state
 @options.store
 def create(
@@ -67,6 +64,7 @@ def create(
       dermis webhooks create http://10.1.2.3/hook --networks 10.1.0.0/16 --event case.finished
     """
     webhooks = _webhooks(option_values, networks)
+    check_owner(webhooks.store, owner)
     chosen = tuple(map(EventType, events)) or CASE_EVENTS
     created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
     click.echo(created.secrets[0].secret)
@@ -75,25 +73,28 @@ def create(
 
 @command.command("list")
 @_json
-@_owner
+@click.option("--owner", metavar="ID", help=f"{_OWNER_HELP} [default: all]")
 @options.state
 @options.store
-def list_webhooks(as_json: bool, owner: str, **option_values: Any) -> None:
-    """List an owner's webhooks, the oldest first; never a secret.
+def list_webhooks(as_json: bool, owner: str | None, **option_values: Any) -> None:
+    """List webhooks, an owner's the oldest first; never a secret.
 
     \b
     Examples:
       dermis webhooks list
+      dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    rows = [_row(each) for each in _webhooks(option_values).of(owner)]
+    webhooks = _webhooks(option_values)
+    owners = [owner] if owner else dict.fromkeys(owners_of_webhooks(webhooks.store).values())
+    rows = [_row(standing) for whose in owners for standing in webhooks.of(whose)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         state = f"disabled: {row['disabled']}" if row["disabled"] else "enabled"
-        click.echo(f"{row['id']}  {state}  {','.join(row['events'])}  {row['url']}")
+        click.echo(f"{row['id']}  {row['owner']}  {state}  {','.join(row['events'])}  {row['url']}")
     if not rows:
-        click.echo(f"{owner} has no webhook; `dermis webhooks create` makes one")
+        click.echo(f"{owner or 'nobody'} has {'no' if owner else 'a'} webhook; `dermis webhooks create` makes one")
 
 
 @command.command("delete")
@@ -101,14 +102,15 @@ def list_webhooks(as_json: bool, owner: str, **option_values: Any) -> None:
 @_owner
 @options.state
 @options.store
-def delete(webhook_id: str, owner: str, **option_values: Any) -> None:
+def delete(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     """Delete a webhook, its secrets and what waits for it.
 
     \b
     Examples:
       dermis webhooks delete hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    _webhooks(option_values).delete(owner, webhook_id)
+    webhooks = _webhooks(option_values)
+    webhooks.delete(_whose(webhooks, owner, webhook_id), webhook_id)
     click.echo(f"{webhook_id} is deleted")
 
 
@@ -117,14 +119,15 @@ def delete(webhook_id: str, owner: str, **option_values: Any) -> None:
 @_owner
 @options.state
 @options.store
-def rotate(webhook_id: str, owner: str, **option_values: Any) -> None:
+def rotate(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     """Make another secret and print it; for 24 hours the one before signs beside it.
 
     \b
     Examples:
       dermis webhooks rotate hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    secret, until = _webhooks(option_values).rotate(owner, webhook_id)
+    webhooks = _webhooks(option_values)
+    secret, until = webhooks.rotate(_whose(webhooks, owner, webhook_id), webhook_id)
     click.echo(secret.secret)
     click.echo(f"the secret before signs beside it until {until.isoformat(timespec='seconds')}", err=True)
 
@@ -134,14 +137,15 @@ def rotate(webhook_id: str, owner: str, **option_values: Any) -> None:
 @_owner
 @options.state
 @options.store
-def enable(webhook_id: str, owner: str, **option_values: Any) -> None:
+def enable(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     """Send to a webhook again that was disabled, as its receiver had answered 410.
 
     \b
     Examples:
       dermis webhooks enable hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    _webhooks(option_values).enable(owner, webhook_id)
+    webhooks = _webhooks(option_values)
+    webhooks.enable(_whose(webhooks, owner, webhook_id), webhook_id)
     click.echo(f"{webhook_id} is enabled")
 
 
@@ -150,14 +154,15 @@ def enable(webhook_id: str, owner: str, **option_values: Any) -> None:
 @_owner
 @options.state
 @options.store
-def test(webhook_id: str, owner: str, **option_values: Any) -> None:
+def test(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     """Send an event that tells of no case, within a minute.
 
     \b
     Examples:
       dermis webhooks test hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    click.echo(_webhooks(option_values).test(owner, webhook_id).delivery.event_id)
+    webhooks = _webhooks(option_values)
+    click.echo(webhooks.test(_whose(webhooks, owner, webhook_id), webhook_id).delivery.event_id)
 
 
 @command.command("deliveries")
@@ -175,14 +180,18 @@ def test(webhook_id: str, owner: str, **option_values: Any) -> None:
 @_owner
 @options.state
 @options.store
-def deliveries(webhook_id: str, wanted: str, limit: int, as_json: bool, owner: str, **option_values: Any) -> None:
+def deliveries(
+    webhook_id: str, wanted: str, limit: int, as_json: bool, owner: str | None, **option_values: Any
+) -> None:
     """List deliveries: those that wait, that were given up (dead), or that were taken within three days (delivered).
 
     \b
     Examples:
       dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
-    every = _webhooks(option_values).deliveries(owner, webhook_id, state=DeliveryState(wanted.upper()))
+    webhooks = _webhooks(option_values)
+    whose = _whose(webhooks, owner, webhook_id)
+    every = webhooks.deliveries(whose, webhook_id, state=DeliveryState(wanted.upper()))
     rows = [_delivery_row(each) for each in islice(every, limit)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -201,7 +210,9 @@ def deliveries(webhook_id: str, wanted: str, limit: int, as_json: bool, owner: s
 @_owner
 @options.state
 @options.store
-def replay(webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, owner: str, **option_values: Any) -> None:
+def replay(
+    webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, owner: str | None, **option_values: Any
+) -> None:
     """Deliver events again, within a minute, with the same ids; for another day where that fails.
 
     \b
@@ -210,12 +221,14 @@ def replay(webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, own
       dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza --dead
     """
     webhooks = _webhooks(option_values)
-    chosen = list(delivery_ids)
+    whose, chosen = _whose(webhooks, owner, webhook_id), list(delivery_ids)
+    if not chosen and not every_dead:
+        raise click.UsageError("name the deliveries, or --dead for all that were given up")
     if every_dead:
-        dead = webhooks.deliveries(owner, webhook_id, state=DeliveryState.DEAD)
+        dead = webhooks.deliveries(whose, webhook_id, state=DeliveryState.DEAD)
         chosen += [each.delivery.event_id for each in dead]
     for event_id in chosen:
-        webhooks.replay(owner, webhook_id, event_id)
+        webhooks.replay(whose, webhook_id, event_id)
     click.echo(f"{len(chosen)} to be delivered again")
 
 
@@ -227,10 +240,15 @@ def _webhooks(option_values: dict[str, Any], networks: str = "") -> Webhooks:
     return Webhooks(store=open_store_of(load_standalone(options.overlay(option_values))), networks=allowed)
 
 
+def _whose(webhooks: Webhooks, owner: str | None, webhook_id: str) -> str:
+    return owner or find_webhook_owner(webhooks.store, webhook_id)
+
+
 def _row(standing: StoredEndpoint) -> dict[str, Any]:
     endpoint, disabled = standing.endpoint, standing.disabled
     return {
         "id": endpoint.endpoint_id,
+        "owner": endpoint.owner,
         "url": endpoint.url,
         "events": list(endpoint.events),
         "description": endpoint.description,
