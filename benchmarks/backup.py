@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 from benchmarks.growth import OWNER, id_at, objects_of, writes_files
 from benchmarks.machine import measured_at
@@ -59,17 +60,21 @@ def dermis(name: str, *arguments: str, store: Path) -> Step:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("DERMIS_")}
     command = [sys.executable, "-m", "dermis.standalone", *arguments, "--store", store.as_uri()]
     begun = time.monotonic()
-    with tempfile.TemporaryFile("w+") as output:
-        child = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as faults:
+        child = subprocess.Popen(command, env=environ, stdout=output, stderr=faults)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - begun
-        output.seek(0)
-        text = output.read()
+        text, fault = _text(output), _text(faults)
     if child.returncode:
-        raise RuntimeError(f"dermis {arguments[0]} ended with {child.returncode}: {text[-2000:]}")
+        raise RuntimeError(f"dermis {arguments[0]} ended with {child.returncode}: {fault[-2000:]}")
     print(f"$ dermis {' '.join(arguments[:3])}\n{text.splitlines()[-1]}  [{seconds:.1f} s]", flush=True)
     return Step(name=name, seconds=seconds, output=text, peak_mb=usage.ru_maxrss / 1024)
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def measure(folder: Path, count: int) -> list[Step]:

@@ -10,7 +10,7 @@ from benchmarks import backup
 def test_each_step_says_what_it_took_and_what_it_did(tmp_path: Path) -> None:
     first, again, forgotten, restored = (step.row() for step in backup.measure(tmp_path, 120))
     assert first[0] == "backup"
-    assert (first[2], first[5]) == ("120", "360")
+    assert (first[2], first[3], first[5]) == ("120", "361", "360")
     assert int(again[5]) < 5, "what is there is not copied again"
     assert forgotten[2] == "2"
     assert restored[2] == "118"
