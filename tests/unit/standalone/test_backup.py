@@ -431,6 +431,40 @@ def test_a_store_in_which_parts_looked_before_it_had_a_model_is_fresh(source: Me
     assert bring_back(backup, target).damaged == []
 
 
+def test_states_of_several_days_stand_side_by_side_and_none_keeps_what_was_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, target, day = DiskStore(tmp_path / "store"), tmp_path / "backup", datetime.now(UTC)
+    monkeypatch.setattr(DiskStore, "clock", lambda _: day)
+    cases = []
+
+    def back_up_today(*more: str) -> Result:
+        result = dermis("backup", target.as_uri(), "--states", "3", *more, store=tmp_path / "store")
+        assert result.exit_code == 0, result.output
+        return result
+
+    for _ in range(4):
+        cases.append(put_case(store))
+        folder = day.date().toordinal() % 3
+        assert f"restore it from {target.as_uri()}/{folder}\n" in back_up_today().stdout
+        day += timedelta(days=1)
+
+    def held() -> list[list[str]]:
+        """Return the cases of the states, the oldest state first."""
+        states = [DiskStore(target / str((day.date().toordinal() + n) % 3)) for n in range(3)]
+        return [[case for case in cases if has(state, fact_key(OWNER, case, "received"))] for state in states]
+
+    assert held() == [cases[:2], cases[:3], cases]
+    erase(store, owner=OWNER, case_id=cases[0], at=day)
+    audit = Audit(store, "gateway")
+    audit.note(Act.ERASE, by="operator", case_id=cases[0])
+    audit.flush()
+    assert back_up_today("--erasures").stdout == "1 cases and batches erased in the backup\n"
+    assert held() == [cases[1:2], cases[1:3], cases[1:]]
+    last = target / str((day.date().toordinal() - 1) % 3)
+    assert dermis("restore", last.as_uri(), store=tmp_path / "new").exit_code == 0
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_a_command_that_is_broken_off_says_that_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
