@@ -36,7 +36,7 @@ helm uninstall dermis --namespace dermis    # the claim of the store stays, with
 ```
 
 The examples in `examples/` are values for one node (`cpu-dev`), for GKE with GPUs, a bucket, KEDA and the Gateway API \
-(`gpu-prod`), for a Redis that is run elsewhere (`external-redis`), and for a backup each night (`nightly`). An unknown \
+(`gpu-prod`), a Redis that is run elsewhere (`external-redis`), or a backup each night (`nightly`). An unknown \
 value is refused.
 How to run dermis on Kubernetes, from the first key to an upgrade: `docs/how-to/kubernetes.md`.
 
