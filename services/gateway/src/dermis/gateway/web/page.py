@@ -148,7 +148,13 @@ def plain_case_page(request: Request, state: CaseState, *, read_only: bool = Fal
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
-    return respond(request, "privacy.html", ends=_ends(settings), session_days=settings.session_days)
+    return respond(
+        request,
+        "privacy.html",
+        ends=_ends(settings),
+        session_days=settings.session_days,
+        second_read=settings.offers_second_read,
+    )
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -183,6 +189,7 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
         "script_texts": script_texts,
         "red_flags": _red_flags(language),
         "demo": demo,
+        "second_read": settings.offers_second_read,
         "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()
