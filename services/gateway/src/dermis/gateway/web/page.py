@@ -23,6 +23,8 @@ from dermis.shared.vocabulary import (
     ConditionDuration,
     ConditionSymptom,
     FitzpatrickSkinType,
+    Gradable,
+    MonkSkinTone,
     OtherSymptom,
     RelatedCategory,
     SexAtBirth,
@@ -72,6 +74,7 @@ _NOT_FOR_SCRIPTS = (
     "ops",
     "plain",
     "privacy",
+    "reviews",
     "slice",
     "step",
     "system",
@@ -125,6 +128,11 @@ _TEMPLATES.globals.update(
     questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE
 )
 _TEMPLATES.globals.update(plain_only=PLAIN_ONLY)
+_TEMPLATES.globals.update(
+    gradables=list(Gradable),
+    skin_types=[each for each in FitzpatrickSkinType if each is not FitzpatrickSkinType.NONE_IDENTIFIED],
+    skin_tones=list(MonkSkinTone),
+)
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
@@ -163,7 +171,7 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
     also = "".join(
         f"&{urlencode({key: value})}"
         for key, value in request.query_params.items()
-        if key in ("first", "second", "before", "report", "data")
+        if key in ("first", "second", "before", "report", "data", "order")
     )
     operator = operator_of(request.app.state.parts.settings)
     shown_at = {"path": request.url.path, "keep": keep, "also": also, "operator": operator}
