@@ -28,7 +28,9 @@ def case_form_of(form: Form) -> Form:
     """Return the form as the API takes it; INVALID without the person's consent."""
     if not form.texts.get("agree"):
         raise fault("AGREE", "the consent is missing; tick its box above the button", pointer="/agree")
-    texts = {name: form.texts[name] for name in ("consent", "second_read") if name in form.texts}
+    texts: dict[str, list[bytearray]] = {
+        name: form.texts[name] for name in ("consent", "second_read") if name in form.texts
+    }
     report = json.dumps(_self_report(form.texts)).encode()
     return Form(images=form.images, texts={**texts, "self_report": [bytearray(report)]})
 
