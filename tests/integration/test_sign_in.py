@@ -114,7 +114,7 @@ def test_a_provider_that_is_away_is_named_as_such(gateway: Gateway) -> None:
 def test_a_provider_that_calls_itself_otherwise_is_not_taken(gateway: Gateway) -> None:
     class Impostor(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            address = f"http://127.0.0.1:{self.server.server_address[1]}"
+            address = f"http://{self.headers['Host']}"
             body = json.dumps({"issuer": "https://login.example.org", "authorization_endpoint": address}).encode()
             self.send_response(200)
             self.end_headers()

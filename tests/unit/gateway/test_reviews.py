@@ -263,7 +263,7 @@ def test_a_first_read_is_blind(ann: Desk, bea: Desk, jpeg: bytes) -> None:
 def test_a_reading_is_kept_once_with_what_it_says(ann: Desk, jpeg: bytes) -> None:
     gateway = ann.gateway
     case_id = finished(gateway, jpeg)
-    more = {"fitzpatrick_skin_type": "FST3", "monk_skin_tone": "MST10", "seconds": "12.5"}
+    more: dict[str, Any] = {"fitzpatrick_skin_type": "FST3", "monk_skin_tone": "MST10", "seconds": "12.5"}
     assert ann.read(case_id, (FIRST, 5), (SECOND, 2), **more).status_code == 303
     key = review_key("public", case_id, "reader_ann")
     review = Review.model_validate_json(gateway.store.get(key))
@@ -406,7 +406,8 @@ def test_all_goes_with_its_case_and_a_case_erased_in_the_midst_keeps_nothing(ann
 def test_a_reading_put_while_its_case_is_erased_is_taken_back(ann: Desk, jpeg: bytes) -> None:
     gateway = ann.gateway
     case_id = finished(gateway, jpeg)
-    put_once, erased = gateway.store.put_once, []
+    put_once = gateway.store.put_once
+    erased: list[str] = []
 
     def late(key: str, data: bytes, *, reserved: bool = False) -> bool:
         if "/reviews/" in key and not erased:

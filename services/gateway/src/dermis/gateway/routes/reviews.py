@@ -168,12 +168,12 @@ async def read_page(request: Request, case_id: str, parts: PartsOf, reader: _Rev
     review = await run_in_threadpool(parts.reviews.review, case, reader.reader_id)
     if review is None:
         await run_in_threadpool(parts.reviews.claim, case, reader.reader_id)
-        return respond(request, "ops/reviews/read.html", reader=reader, case=_shown(case), answers=_answers(case))
+        return respond(request, "ops/reviews/read.html", reader=reader, case=_blind(case), answers=_answers(case))
     return respond(
         request,
         "ops/reviews/compared.html",
         reader=reader,
-        case=_shown(case),
+        case=_blind(case),
         answers=case.received.self_report,
         review=review,
         result=case_of(fold((case.received, case.outcome))),
@@ -203,7 +203,7 @@ async def adjudication_page(request: Request, case_id: str, parts: PartsOf, read
         request,
         "ops/reviews/adjudicate.html",
         reader=reader,
-        case=_shown(case),
+        case=_blind(case),
         answers=_answers(case),
         reviews=await run_in_threadpool(parts.reviews.reviews, case),
         adjudication=await run_in_threadpool(parts.reviews.adjudication, case),
@@ -227,7 +227,7 @@ async def _check_form(request: Request, reader: Reader) -> dict[str, list[str]]:
     return fields
 
 
-def _shown(case: ReadableCase) -> dict[str, Any]:
+def _blind(case: ReadableCase) -> dict[str, Any]:
     """Return what a page names of a case before its reader's own reading: neither its owner nor its outcome."""
     return {"id": case.case_id, "images": case.images}
 
