@@ -1,5 +1,6 @@
 """Second reads in browsers: two clinicians, an adjudicator, a case that is erased in the midst of its reading."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from dermis.shared.codes import labels
 from dermis.standalone import demo
 from tests.e2e.conftest import System, files, finish, running
-from tests.e2e.pages import SIZES
+from tests.e2e.pages import SIZES, choose, opened, send, step, wait_for_result
 from tests.e2e.test_page_access import faults
 from tests.support import oidc
 
@@ -148,6 +149,24 @@ def test_the_form_says_what_is_missing_and_lets_a_choice_be_taken_back(browser: 
         expect(page.locator("#search")).to_be_disabled()
         page.get_by_role("button", name="Save the reading").click()
         expect(page.get_by_role("heading", name="The model's answer")).to_be_visible()
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_the_page_asks_and_keeps_the_word(browser: Browser, clinic: System, *, agreed: bool) -> None:
+    with opened(browser, clinic.url, size="phone", scheme="light") as page:
+        choose(page, min(demo.CASE.glob("*.jpg")))
+        step(page, "send")
+        box = page.get_by_role("checkbox", name="A clinician may look at my photos")
+        expect(box).not_to_be_checked()
+        box.set_checked(agreed)
+        assert faults(page) == []
+        page.reload()
+        expect(box).to_be_checked(checked=agreed)
+        send(page)
+        wait_for_result(page)
+        case_id = page.url.rpartition("/")[2].partition("?")[0]
+    assert json.loads(clinic.case(case_id)["received.json"])["second_read"] is agreed
+    assert (f"second-read/{case_id}" in clinic.objects()) is agreed
 
 
 @pytest.mark.parametrize("size", SIZES)
