@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from dermis.data.cli import data
 from dermis.data.dataset import open_dataset
+from dermis.data.reviews.cases import reviewed_cases
 from dermis.data.reviews.write import MANIFEST_FILE, ReviewsManifest, write_from_reviews
 from dermis.data.scin.columns import (
     CASE_COLUMNS,
@@ -40,7 +41,7 @@ def store() -> MemoryStore:
 
 
 def build(store: MemoryStore, folder: Path) -> ReviewsManifest:
-    return write_from_reviews(store, DiskStore(folder))
+    return write_from_reviews(reviewed_cases(store), store, DiskStore(folder))
 
 
 def test_readings_become_scins_rows(store: MemoryStore, tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_case_erased_while_the_set_is_built_is_left_out(store: MemoryStore, tm
         if len(steps) == 2:
             erase(store, owner=OWNER, case_id=case_ids[0], at=AT)
 
-    manifest = write_from_reviews(store, DiskStore(tmp_path), step=erase_first)
+    manifest = write_from_reviews(reviewed_cases(store), store, DiskStore(tmp_path), step=erase_first)
     assert (manifest.cases, manifest.images, manifest.left_out) == (1, 1, {"ERASED": 1})
     assert len(list((tmp_path / "images").glob("*.png"))) == 1
 
@@ -163,7 +164,7 @@ def test_a_stopped_build_goes_on_and_decodes_nothing_twice(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_from_reviews(store, DiskStore(tmp_path), step=stop)
+        write_from_reviews(reviewed_cases(store), store, DiskStore(tmp_path), step=stop)
     assert not json.loads((tmp_path / MANIFEST_FILE).read_text())["complete"]
     decoded = []
     monkeypatch.setattr(cv2, "imencode", lambda *image, real=cv2.imencode: decoded.append(1) or real(*image))

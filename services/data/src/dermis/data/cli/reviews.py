@@ -26,6 +26,7 @@ def from_reviews(store_url: str, out: str, name: str) -> None:
       dermis data from-reviews --store file:///srv/store --out reviews
       dermis train scin --data file:///data/scin --data reviews --store file:///srv/store
     """
+    from dermis.data.reviews.cases import reviewed_cases
     from dermis.data.reviews.write import write_from_reviews
     from dermis.shared.errors import DermisError, Kind
     from dermis.shared.stores import open_store, overlap
@@ -34,10 +35,10 @@ def from_reviews(store_url: str, out: str, name: str) -> None:
         raise DermisError(
             Kind.INVALID, "OUT", f"--out {out} lies in the store or around it: name a place apart from it"
         )
-    with click.progressbar(length=0, label="cases") as bar:
-        # How many there are shows only as they are read.
-        bar.length_known = False
-        manifest = write_from_reviews(open_store(store_url), open_store(out), name=name, step=lambda: bar.update(1))
+    store = open_store(store_url)
+    reviewed = reviewed_cases(store)
+    with click.progressbar(length=len(reviewed.cases), label="cases") as bar:
+        manifest = write_from_reviews(reviewed, store, open_store(out), name=name, step=lambda: bar.update(1))
     click.echo(
         f"{manifest.cases:,} cases of {manifest.persons:,} known persons, {manifest.images:,} images, "
         f"{manifest.readings:,} readings that count, {manifest.adjudicated:,} adjudicated; written to {out}"

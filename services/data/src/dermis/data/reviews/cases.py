@@ -1,7 +1,7 @@
 """The cases of a store that clinicians read and that may be learned from, as facts of their folders."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -36,11 +36,20 @@ class ReviewedCase:
     outcome: Outcome | None = None
 
 
-def reviewed_cases(store: BlobStore, left_out: Counter[LeftOut]) -> Iterator[ReviewedCase]:
-    """Yield the cases that clinicians read and whose owners agreed that theirs make dermis better, by key.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedCases:
+    """The cases that may be learned from, by key, and how many that were read may not be, by reason."""
 
-    Others that were read are counted in `left_out`. A case whose facts can't be read is one of them and stops nothing.
+    cases: tuple[ReviewedCase, ...]
+    left_out: Mapping[LeftOut, int]
+
+
+def reviewed_cases(store: BlobStore) -> ReviewedCases:
+    """Return the cases that clinicians read and whose owners agreed that theirs make dermis better.
+
+    A case whose facts can't be read is left out and stops nothing.
     """
+    cases, left_out = [], Counter[LeftOut]()
     for (owner, case_id), group in groupby(store.list(CASES_PREFIX), key=lambda key: tuple(key.split("/")[1:3])):
         names = {key.split("/", 3)[-1] for key in group}
         if not is_id("case", case_id) or not any(_is_reading(name) for name in names):
@@ -49,7 +58,8 @@ def reviewed_cases(store: BlobStore, left_out: Counter[LeftOut]) -> Iterator[Rev
         if isinstance(reviewed, LeftOut):
             left_out[reviewed] += 1
         else:
-            yield reviewed
+            cases.append(reviewed)
+    return ReviewedCases(cases=tuple(cases), left_out=left_out)
 
 
 def _is_reading(name: str) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dermis.data.data_source import DATASET_FILE, write_data_source
 from dermis.data.reviews.as_scin import Pseudonyms, person_of, row
-from dermis.data.reviews.cases import LeftOut, ReviewedCase, reviewed_cases
+from dermis.data.reviews.cases import LeftOut, ReviewedCase, ReviewedCases
 from dermis.data.scin.columns import CASE_COLUMNS, CASES_FILE, LABEL_COLUMNS, LABELS_FILE, PERSONS_FILE
 from dermis.data.scin.rows import Row, as_csv
 from dermis.shared.case import ReceivedImage, fact_key, image_key
@@ -30,7 +30,7 @@ _FILES = (CASES_FILE, LABELS_FILE, PERSONS_FILE)
 class ReviewsManifest(BaseModel):
     """`reviews.json`: what a build took and left out; `complete` is false while it writes.
 
-    `cases`, `images`, `persons` (who have more than one case here or not), `readings` (that count), `adjudicated`:
+    `cases`, `images`, `persons` (of the cases whose person is known), `readings` (that count), `adjudicated`:
     numbers. `left_out`: cases that were read and are not here, by reason. `images_lost`: photos that are gone or can't
     be decoded. `tables`: SHA-256 by file. `images_digest`: of the lines `SHA-256  key`, sorted.
     """
@@ -60,9 +60,14 @@ class _Entry:
 
 
 def write_from_reviews(
-    store: BlobStore, out: BlobStore, *, name: str = "reviews", step: Callable[[], None] = lambda: None
+    reviewed: ReviewedCases,
+    store: BlobStore,
+    out: BlobStore,
+    *,
+    name: str = "reviews",
+    step: Callable[[], None] = lambda: None,
 ) -> ReviewsManifest:
-    """Write the data set of a store's reviewed cases into `out`, and return its manifest.
+    """Write the data set of the reviewed cases of `store` into `out`, and return its manifest.
 
     Images that stand there are not decoded again, so a build that was stopped goes on. What is not in this build goes:
     a case that was erased, or whose consent ended, is in no table and its images are deleted. `step` is called once per
@@ -70,9 +75,9 @@ def write_from_reviews(
     """
     _claim(out, name)
     pseudonyms = Pseudonyms(_pseudonym_key(store))
-    left_out: Counter[LeftOut] = Counter()
+    left_out = Counter(reviewed.left_out)
     standing, lost, entries = set(out.list(IMAGES)), 0, []
-    for case in reviewed_cases(store, left_out):
+    for case in reviewed.cases:
         images = _images(store, out, case, pseudonyms, standing)
         lost += len(case.received.images) - len(images)
         entries.append(_Entry(case=case, images=images))
@@ -102,7 +107,7 @@ def _images(
     store: BlobStore, out: BlobStore, case: ReviewedCase, pseudonyms: Pseudonyms, standing: set[str]
 ) -> dict[str, ReceivedImage]:
     """Put a case's photos, upright, in sRGB and without metadata; leave out one that is gone or can't be decoded."""
-    images = {}
+    images: dict[str, ReceivedImage] = {}
     for image in case.received.images:
         key = f"{IMAGES}{pseudonyms.image(image)}.png"
         if key not in standing:

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -145,6 +146,16 @@ def apply_policy(policy: LabelPolicy, cases: pd.DataFrame) -> Labels:
     frame["top"] = frame["top"].astype("str")
     used = sorted({name for named in frame["differential"] for name in named})
     return Labels(policy=policy, frame=frame, conditions=_conditions(differentials, tops, label_of), labels=tuple(used))
+
+
+def apply_to_all(policy: LabelPolicy, sources: Sequence[pd.DataFrame]) -> list[Labels]:
+    """Label the cases of several sources by one space of labels: support and spelling count over all of them.
+
+    A condition of few cases in each source, and of enough in both, has one label in both.
+    """
+    every = apply_policy(policy, pd.concat(sources, ignore_index=True))
+    ends = list(accumulate(map(len, sources), initial=0))
+    return [replace(every, frame=every.frame.iloc[start:end].reset_index(drop=True)) for start, end in pairwise(ends)]
 
 
 def _spelling(names: Iterable[str]) -> dict[str, str]:

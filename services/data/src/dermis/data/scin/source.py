@@ -120,7 +120,8 @@ def open_scin(source: str = PUBLIC) -> Scin:
             "SCIN_TABLE",
             f"{error.detail} in {source}: name the folder that holds {CASES_FILE}, {LABELS_FILE} and images/",
         ) from error
-    return Scin(source=source, store=store, tables=read_tables(*data.values(), persons=read_persons(store)))
+    tables = read_tables(data[CASES_FILE], data[LABELS_FILE], persons=read_persons(store))
+    return Scin(source=source, store=store, tables=tables)
 
 
 def read_persons(store: BlobStore) -> bytes | None:
