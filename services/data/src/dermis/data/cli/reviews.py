@@ -1,4 +1,6 @@
-"""`dermis data from-reviews`: what clinicians' readings teach."""
+"""`dermis data from-reviews` and `agreement`: what clinicians' readings teach, and how far they agree."""
+
+from pathlib import Path
 
 import click
 
@@ -49,3 +51,26 @@ def from_reviews(store_url: str, out: str, name: str) -> None:
         click.echo(f"{manifest.images_lost:,} images are gone or can't be decoded", err=True)
     if not manifest.cases:
         click.echo("no case may be learned from: the data set is left empty", err=True)
+
+
+@click.command()
+@options.store
+@click.option(
+    "--policy",
+    default="scin-grouped",
+    show_default=True,
+    help="Label policy by which a reader's condition is found among the model's groups.",
+)
+@options.out("agreement")
+def agreement(store_url: str, policy: str, out: Path) -> None:
+    """Measure how far readers agree with each other and with the model, by skin type and tone; a table, and a report
+    with plots.
+
+    \b
+    Examples:
+      dermis data agreement --store file:///srv/store
+      dermis data agreement --store gs://clinic/dermis --out agreement
+    """
+    from dermis.data.reviews.agreement_report import write_agreement
+
+    click.echo(write_agreement(store_url, policy, out))

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dermis.data.reviews.cases import ReviewedCase
+from dermis.data.reviews.cases import ReviewedCase, estimated_tone
 from dermis.data.scin.columns import FITZPATRICK, SLOTS, TWO_OR_MORE, flag_column
 from dermis.data.scin.reference_differential import GraderList, weigh
 from dermis.data.scin.rows import Row, answer_cells, image_cells
@@ -114,9 +114,7 @@ def _tone_cells(readings: Sequence[CaseReading]) -> dict[str, str]:
             cells[f"dermatologist_gradable_for_fitzpatrick_skin_type_{slot}"] = "YES" if graded else "NO"
             if graded:
                 cells[f"dermatologist_fitzpatrick_skin_type_label_{slot}"] = str(skin_type)
-    scale = tuple(MonkSkinTone)
-    tones = sorted(scale.index(each.monk_skin_tone) + 1 for each in readings if each.monk_skin_tone)
-    if tones:
-        cells |= {"gradable_for_monk_skin_tone_us": "True"}
-        cells |= {"monk_skin_tone_label_us": str(tones[(len(tones) - 1) // 2])}
+    if (tone := estimated_tone(readings)) is not None:
+        number = tuple(MonkSkinTone).index(tone) + 1
+        cells |= {"gradable_for_monk_skin_tone_us": "True", "monk_skin_tone_label_us": str(number)}
     return cells

@@ -1,19 +1,39 @@
 """The cases of a store that clinicians read and that may be learned from, as facts of their folders."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from dermis.shared.case import CASES_PREFIX, Consent, Outcome, Received, fact_key
 from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.shared.reviews import Adjudication, Review, adjudication_key, review_key
+from dermis.shared.reviews import Adjudication, CaseReading, Review, adjudication_key, review_key
+from dermis.shared.vocabulary import FitzpatrickSkinType, MonkSkinTone
 
 _REVIEWS = "reviews/"
+Value = TypeVar("Value", FitzpatrickSkinType, MonkSkinTone)
+
+
+def estimated_type(readings: Sequence[CaseReading]) -> FitzpatrickSkinType | None:
+    """Return the lower median of the readers' estimates; None where none has one."""
+    types = [each.fitzpatrick_skin_type for each in readings if each.fitzpatrick_skin_type is not None]
+    return _lower_median([each for each in types if each is not FitzpatrickSkinType.NONE_IDENTIFIED])
+
+
+def estimated_tone(readings: Sequence[CaseReading]) -> MonkSkinTone | None:
+    """Return the lower median of the readers' estimates; None where none has one."""
+    return _lower_median([each.monk_skin_tone for each in readings if each.monk_skin_tone is not None])
+
+
+def _lower_median(values: Sequence[Value]) -> Value | None:
+    """Of FST1 to FST6, or of MST1 to MST10."""
+    ordered = sorted(values, key=lambda value: int(value.value[3:]))
+    return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
 class LeftOut(StrEnum):

@@ -187,7 +187,7 @@ def _merged(weights: Mapping[str, float], target: Mapping[str, str]) -> dict[str
 def _labels_of_conditions(policy: LabelPolicy, differentials: Sequence[Mapping[str, float]]) -> dict[str, str]:
     """Map each condition to its label. Support counts the cases that name it: no merging elsewhere can lower it."""
     label_of: dict[str, str | None] = {name: name for differential in differentials for name in differential}
-    for wider in (lambda name: _group(policy, name) or name, lambda _: policy.other):
+    for wider in (lambda name: coarse_group(policy, name) or name, lambda _: policy.other):
         support = Counter(
             label for differential in differentials for label in {label_of[name] for name in differential}
         )
@@ -197,7 +197,8 @@ def _labels_of_conditions(policy: LabelPolicy, differentials: Sequence[Mapping[s
     return {name: label for name, label in label_of.items() if label is not None}
 
 
-def _group(policy: LabelPolicy, name: str) -> str | None:
+def coarse_group(policy: LabelPolicy, name: str) -> str | None:
+    """Return the first coarse group that takes a condition, None where none does."""
     folded = name.casefold()
     return next(
         (group.name for group in policy.groups if any(part.casefold() in folded for part in group.contains)), None
