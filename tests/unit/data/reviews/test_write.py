@@ -20,6 +20,7 @@ from dermis.data.scin.columns import (
     PERSONS_FILE,
 )
 from dermis.data.scin.source import open_scin
+from dermis.shared.audit import records_of
 from dermis.shared.case import Consent, fact_key, image_key
 from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError
@@ -203,6 +204,16 @@ def test_a_case_that_cannot_be_read_hurts_itself_alone(store: MemoryStore, tmp_p
     manifest = build(store, tmp_path)
     assert (manifest.cases, manifest.images, manifest.images_lost) == (2, 1, 1)
     assert manifest.left_out == {"UNREADABLE": 1}
+
+
+def test_the_audit_says_which_cases_left_the_store(store: MemoryStore, tmp_path: Path) -> None:
+    case_id = put_case(store, images=[photo(60)])
+    put_review(store, case_id, READERS[0], ECZEMA)
+    put_review(store, put_case(store, livemode=False), READERS[0], ECZEMA)
+    build(store, tmp_path)
+    (key,) = store.list("audit/")
+    (record,) = records_of(store.get(key))
+    assert (record["act"], record["case_id"]) == ("EXPORT", case_id)
 
 
 def test_another_data_set_is_not_touched(store: MemoryStore, tmp_path: Path) -> None:

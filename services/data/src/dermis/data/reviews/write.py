@@ -15,6 +15,7 @@ from dermis.data.reviews.as_scin import Pseudonyms, person_of, row
 from dermis.data.reviews.cases import LeftOut, ReviewedCase, ReviewedCases
 from dermis.data.scin.columns import CASE_COLUMNS, CASES_FILE, LABEL_COLUMNS, LABELS_FILE, PERSONS_FILE
 from dermis.data.scin.rows import Row, as_csv
+from dermis.shared.audit import Act, Audit
 from dermis.shared.case import ReceivedImage, fact_key, image_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobStore, has
@@ -24,6 +25,7 @@ MANIFEST_FILE = "reviews.json"
 PSEUDONYM_KEY = "datasets/pseudonym-key"
 """In the store of the cases: who may read it may read them anyway, and the data set is nothing without it."""
 IMAGES = "images/"
+_RECORDS_AT_ONCE = 5_000
 _FILES = (CASES_FILE, LABELS_FILE, PERSONS_FILE)
 
 
@@ -83,6 +85,7 @@ def write_from_reviews(
         entries.append(_Entry(case=case, images=images))
         step()
     entries = list(_not_erased(store, entries, left_out))
+    _note_exports(store, entries)
     return _publish(out, name, entries, pseudonyms, left_out=left_out, lost=lost)
 
 
@@ -144,6 +147,16 @@ def _not_erased(store: BlobStore, entries: Iterable[_Entry], left_out: Counter[L
             left_out[LeftOut.ERASED] += 1
         else:
             yield entry
+
+
+def _note_exports(store: BlobStore, entries: Sequence[_Entry]) -> None:
+    """Write into the audit which cases leave the store, before the tables name them."""
+    audit = Audit(store, "from-reviews")
+    for place, entry in enumerate(entries, start=1):
+        audit.note(Act.EXPORT, by="operator", case_id=entry.case.received.case_id)
+        if place % _RECORDS_AT_ONCE == 0:
+            audit.flush()
+    audit.flush()
 
 
 def _publish(
