@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
@@ -177,12 +180,12 @@ def test_a_stopped_build_goes_on_and_decodes_nothing_twice(
 
 
 def test_cases_of_one_person_or_one_photo_share_a_group(store: MemoryStore, tmp_path: Path) -> None:
-    same = photo(70)
-    cases = [
+    same, other = photo(70), {"client_reference": "one", "owner": "another-owner"}
+    cases: list[tuple[npt.NDArray[np.uint8], dict[str, Any]]] = [
         *((photo(80 + n), {"client_reference": "one"}) for n in range(2)),  # without a photo in common
         *((same, {}) for _ in range(2)),
         *((photo(90 + n), {}) for n in range(2)),
-        (photo(100), {"client_reference": "one", "owner": "another-owner"}),
+        (photo(100), other),
     ]
     for pixels, fields in cases:
         owner = fields.get("owner", OWNER)
