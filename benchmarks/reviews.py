@@ -84,7 +84,7 @@ def main() -> int:
 
 def measure(plan: Plan) -> Measurement:
     """Run what has not run yet, and return what was measured."""
-    steps, folder, store = Steps(plan.folder), plan.folder, open_store(plan.store)
+    steps, folder, store = StepFiles(plan.folder), plan.folder, open_store(plan.store)
     base, reviews = str(folder / "base"), str(folder / "reviews")
     numbers = ("--cases", str(plan.base), "--seed", str(BASE_SEED), "--longest", str(LONGEST))
     steps.command("base", "data", "generate", *numbers, base)
@@ -128,7 +128,7 @@ def measure(plan: Plan) -> Measurement:
     )
 
 
-class Steps:
+class StepFiles:
     """Steps that run once: what each printed stands in a file, put there when it has ended well."""
 
     def __init__(self, folder: Path) -> None:
@@ -243,7 +243,7 @@ def _rates(count: int) -> dict[str, float]:
     return rates
 
 
-def _compared(plan: Plan, steps: Steps, versions: Mapping[str, VersionRef], names: tuple[str, str]) -> Comparison:
+def _compared(plan: Plan, steps: StepFiles, versions: Mapping[str, VersionRef], names: tuple[str, str]) -> Comparison:
     """Return the paired differences of two versions on the held-out cases, by `dermis evaluate`."""
     this, other = (f"{versions[name].name}/{versions[name].version}" for name in names)
     out = plan.folder / f"evaluation-{names[0]}"

@@ -96,7 +96,8 @@ def _set_up(result: Measurement) -> str:
     return (
         f"{table}\n\nA wrong first condition is the one that looks alike in {MIMICRY:.0%} of cases, else any. "
         f"Confidence follows being right; {SECOND:.0%} of readings name a second condition, which is the right one "
-        f"where the first is wrong. The adjudicator read the {result.adjudicated} cases on which they disagreed.\n\n"
+        f"where the first is wrong. Whether a case can be graded is drawn for each reader apart, so that kappa is "
+        f"about 0 there. The adjudicator read the {result.adjudicated} cases on which they disagreed.\n\n"
         f"`dermis data from-reviews` printed:\n\n```\n{_last_lines(result.taken)}\n```"
     )
 
@@ -104,7 +105,7 @@ def _set_up(result: Measurement) -> str:
 def _last_lines(words_printed: str) -> str:
     """Return what a command printed, without its progress and the place that it wrote to."""
     lines = [line.partition("; written to")[0] for line in words_printed.splitlines()]
-    return "\n".join(line for line in lines if line.strip() and "%" not in line)
+    return "\n".join(line for line in lines if "%" not in line and any(map(str.isdigit, line)))
 
 
 def _differences(comparison: Comparison, names: tuple[str, str]) -> str:

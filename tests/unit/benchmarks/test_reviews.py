@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import readers
-from benchmarks.reviews import Steps, case_id, put_read_cases
+from benchmarks.reviews import StepFiles, case_id, put_read_cases
 from benchmarks.reviews_page import MAIN, verdict
 from dermis.data.generated.cases import cases
 from dermis.data.reviews.cases import reviewed_cases
@@ -68,8 +68,8 @@ def test_a_step_that_ended_is_not_run_again_and_one_that_failed_is(tmp_path: Pat
         return "words"
 
     with pytest.raises(RuntimeError):
-        Steps(tmp_path).call("one", work)
-    assert [Steps(tmp_path).call("one", work) for _ in range(3)] == ["words"] * 3
+        StepFiles(tmp_path).call("one", work)
+    assert [StepFiles(tmp_path).call("one", work) for _ in range(3)] == ["words"] * 3
     assert len(runs) == 2
 
 
