@@ -21,7 +21,7 @@ async function answer(request) {
     {
       method: request.method,
       url: `${url.pathname}${url.search}`,
-      pathname: url.pathname,
+      pathname: '', // set by the router
       params: {},
       query: Object.fromEntries(url.searchParams),
       body: sent,

@@ -56,7 +56,7 @@ CASES = urn("cases")
 
 
 def concept(code: Concept, text: str) -> CodeableConcept:
-    return CodeableConcept(coding=(Coding(system=DERMIS, code=code, display=text),), text=text)
+    return CodeableConcept(coding=(Coding(system=DERMIS, code=code),), text=text)
 
 
 def standard(system: str, code: str, display: str, *, text: str | None = None) -> CodeableConcept:
