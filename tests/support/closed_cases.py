@@ -51,7 +51,7 @@ PIXEL = b"\xff\xd8\xff\xe0 a photo \xff\xd9"
 
 def random_facts(seed: int) -> ReportFacts:
     """Return the facts of a closed case, the same for the same seed."""
-    return _Draw(random.Random(seed), seed).facts()
+    return _Draw(random.Random(seed), seed).facts()  # noqa: S311 - no secret
 
 
 class _Draw:
@@ -148,7 +148,9 @@ class _Draw:
             coverage=self.maybe(0.9) if asked else None,
             advice=self.some(TEXTS, 2) if kind is OutcomeKind.REJECTION else (),
             red_flags=self.red_flags(),
-            model=ModelRef(name="lesions", version=self.rng.randint(1, 9), purpose=self.rng.choice(["demo", "research"]))
+            model=ModelRef(
+                name="lesions", version=self.rng.randint(1, 9), purpose=self.rng.choice(["demo", "research"])
+            )
             if asked
             else None,
             images_used=self.some([image.n for image in received.images]),
@@ -174,7 +176,9 @@ class _Draw:
                 name=self.rng.choice([*NAMES, *labels()]),
                 probability=weight / total,
                 in_prediction_set=k < inside,
-                codes=self.some([Code(system=ICD_11, code="EA90", display="Psoriasis"), Code(system=ICD_10, code="L40")]),
+                codes=self.some(
+                    [Code(system=ICD_11, code="EA90", display="Psoriasis"), Code(system=ICD_10, code="L40")]
+                ),
             )
             for k, weight in enumerate(weights)
         )

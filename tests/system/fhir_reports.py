@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 from fhirclient.models.bundle import Bundle
+from fhirclient.models.fhirabstractbase import FHIRValidationError
 
 from dermis.gateway.core.fhir.document import document_of
 from tests.support.closed_cases import random_facts
@@ -49,7 +50,7 @@ def faults_of(client: httpx.Client, report: Json) -> list[str]:
     try:
         if Bundle(report, strict=True).as_json() != report:
             faults.append("fhirclient reads something else than was sent")
-    except Exception as error:
+    except (FHIRValidationError, ValueError) as error:
         faults.append(f"fhirclient: {error}")
     return [*faults, *_document_faults(client, report), *_transaction_faults(client, report)]
 

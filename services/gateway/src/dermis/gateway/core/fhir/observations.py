@@ -62,7 +62,9 @@ def flags_of(facts: ReportFacts) -> tuple[RedFlag, ...]:
 def urgency_of(facts: ReportFacts) -> Observation:
     """Return how soon to have it looked at, or that nothing says so."""
     advice = facts.advice
-    code = Coding(system=urn("urgencies"), code=advice.urgency, display=words(advice.urgency)) if advice.urgency else None
+    code = (
+        Coding(system=urn("urgencies"), code=advice.urgency, display=words(advice.urgency)) if advice.urgency else None
+    )
     return observation(
         facts,
         "urgency",
@@ -92,10 +94,14 @@ def _why(outcome: Outcome) -> str:
 
 def _prediction_set(facts: ReportFacts, outcome: Outcome) -> Observation:
     inside = [ranked for ranked in outcome.differential if ranked.in_prediction_set]
-    coverage = Component(
-        code=concept(Concept.COVERAGE, "Share of cases for which such a set is made to hold the condition"),
-        value_quantity=Quantity(value=outcome.coverage),
-    ) if outcome.coverage is not None else None
+    coverage = (
+        Component(
+            code=concept(Concept.COVERAGE, "Share of cases for which such a set is made to hold the condition"),
+            value_quantity=Quantity(value=outcome.coverage),
+        )
+        if outcome.coverage is not None
+        else None
+    )
     return observation(
         facts,
         "prediction-set",

@@ -59,7 +59,9 @@ def _quality(facts: ReportFacts, image: AssessedImage) -> Observation:
         f"quality/{image.n}",
         concept(Concept.PHOTO_QUALITY, "Quality of the photo"),
         focus=(facts.to(photo_name(image.n)),),
-        value_codeable_concept=CodeableConcept(coding=tuple(codes), text=", ".join(map(words, [each.code for each in codes]))),
+        value_codeable_concept=CodeableConcept(
+            coding=tuple(codes), text=", ".join(map(words, [each.code for each in codes]))
+        ),
         note=(*facts.notes, *(Annotation(text=text) for text in quality.advice)),
         device=facts.to("software"),
     )

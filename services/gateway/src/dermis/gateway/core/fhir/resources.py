@@ -1,7 +1,4 @@
-"""FHIR R4's resources, as far as a report needs them (hl7.org/fhir/R4/resourcelist.html); fields in the standard's order.
-
-A field that the standard calls by a word of Python's own is called so here too, where Python allows it.
-"""
+"""FHIR R4's resources, as far as a report needs them (hl7.org/fhir/R4/resourcelist.html), in the standard's order."""
 
 from datetime import datetime
 from typing import Literal
