@@ -1,25 +1,35 @@
 """dermis webhooks"""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import click
+import redis
 
 from dermis.shared.addresses import networks_of
+from dermis.shared.audit import Act, Audit
 from dermis.shared.case import PUBLIC_OWNER
+from dermis.shared.presence import read_presence
 from dermis.shared.webhook_admin import Webhooks
 from dermis.shared.webhook_store import StoredEndpoint
 from dermis.shared.webhooks import CASE_EVENTS, DeliveryState, EventType, StoredDelivery
 from dermis.standalone.commands import options
 from dermis.standalone.settings import load_standalone
-from dermis.standalone.state import open_store_of
+from dermis.standalone.state import find_running, open_store_of
 
 _owner = click.option(
     "--owner",
     default=PUBLIC_OWNER,
     show_default=True,
     help="Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key.",
+)
+_WAIT_S = 2.0
+_NOBODY_DELIVERS = (
+    "warning: no worker that delivers webhooks shows itself, so events wait in the store until one runs; start one "
+    "with DERMIS_WORKER_QUEUES=webhooks, or set webhooks.enabled=true in the chart"
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -54,8 +64,7 @@ def command() -> None:
     help="Private networks that webhooks may go to, as the workers have them.",
 )
 @_owner
-@options.state
-@options.store
+@options.placement
 def create(
     url: str, events: tuple[str, ...], description: str, networks: str, owner: str, **option_values: Any
 ) -> None:
@@ -66,11 +75,14 @@ def create(
       dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis webhooks create http://10.1.2.3/hook --networks 10.1.0.0/16 --event case.finished
     """
-    webhooks = _webhooks(option_values, networks)
     chosen = tuple(map(EventType, events)) or CASE_EVENTS
-    created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
+    with _webhooks(option_values, owner, networks) as webhooks:
+        created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
     click.echo(created.secrets[0].secret)
-    click.echo(f"{created.endpoint.endpoint_id} gets events of {owner}; the line above is its secret", err=True)
+    kind = "" if created.livemode else "test "
+    click.echo(f"{created.endpoint.endpoint_id} gets {kind}events of {owner}; the line above is its secret", err=True)
+    if _delivers(option_values) is False:
+        click.echo(_NOBODY_DELIVERS, err=True)
 
 
 @command.command("list")
@@ -85,7 +97,8 @@ def list_webhooks(as_json: bool, owner: str, **option_values: Any) -> None:
     Examples:
       dermis webhooks list
     """
-    rows = [_row(each) for each in _webhooks(option_values).of(owner)]
+    with _webhooks(option_values, owner) as webhooks:
+        rows = [_row(each) for each in webhooks.of(owner)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -108,7 +121,8 @@ def delete(webhook_id: str, owner: str, **option_values: Any) -> None:
     Examples:
       dermis webhooks delete hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    _webhooks(option_values).delete(owner, webhook_id)
+    with _webhooks(option_values, owner) as webhooks:
+        webhooks.delete(owner, webhook_id)
     click.echo(f"{webhook_id} is deleted")
 
 
@@ -124,7 +138,8 @@ def rotate(webhook_id: str, owner: str, **option_values: Any) -> None:
     Examples:
       dermis webhooks rotate hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    secret, until = _webhooks(option_values).rotate(owner, webhook_id)
+    with _webhooks(option_values, owner) as webhooks:
+        secret, until = webhooks.rotate(owner, webhook_id)
     click.echo(secret.secret)
     click.echo(f"the secret before signs beside it until {until.isoformat(timespec='seconds')}", err=True)
 
@@ -141,15 +156,15 @@ def enable(webhook_id: str, owner: str, **option_values: Any) -> None:
     Examples:
       dermis webhooks enable hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    _webhooks(option_values).enable(owner, webhook_id)
+    with _webhooks(option_values, owner) as webhooks:
+        webhooks.enable(owner, webhook_id)
     click.echo(f"{webhook_id} is enabled")
 
 
 @command.command("test")
 @click.argument("webhook_id")
 @_owner
-@options.state
-@options.store
+@options.placement
 def test(webhook_id: str, owner: str, **option_values: Any) -> None:
     """Send an event that tells of no case, within a minute.
 
@@ -157,7 +172,10 @@ def test(webhook_id: str, owner: str, **option_values: Any) -> None:
     Examples:
       dermis webhooks test hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    click.echo(_webhooks(option_values).test(owner, webhook_id).delivery.event_id)
+    with _webhooks(option_values, owner) as webhooks:
+        click.echo(webhooks.test(owner, webhook_id).delivery.event_id)
+    if _delivers(option_values) is False:
+        click.echo(_NOBODY_DELIVERS, err=True)
 
 
 @command.command("deliveries")
@@ -182,8 +200,9 @@ def deliveries(webhook_id: str, wanted: str, limit: int, as_json: bool, owner: s
     Examples:
       dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
-    every = _webhooks(option_values).deliveries(owner, webhook_id, state=DeliveryState(wanted.upper()))
-    rows = [_delivery_row(each) for each in islice(every, limit)]
+    with _webhooks(option_values, owner) as webhooks:
+        every = webhooks.deliveries(owner, webhook_id, state=DeliveryState(wanted.upper()))
+        rows = [_delivery_row(each) for each in islice(every, limit)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -209,22 +228,47 @@ def replay(webhook_id: str, delivery_ids: tuple[str, ...], every_dead: bool, own
       dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza msg_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza --dead
     """
-    webhooks = _webhooks(option_values)
     chosen = list(delivery_ids)
-    if every_dead:
-        dead = webhooks.deliveries(owner, webhook_id, state=DeliveryState.DEAD)
-        chosen += [each.delivery.event_id for each in dead]
-    for event_id in chosen:
-        webhooks.replay(owner, webhook_id, event_id)
+    with _webhooks(option_values, owner) as webhooks:
+        if every_dead:
+            dead = webhooks.deliveries(owner, webhook_id, state=DeliveryState.DEAD)
+            chosen += [each.delivery.event_id for each in dead]
+        for event_id in chosen:
+            webhooks.replay(owner, webhook_id, event_id)
     click.echo(f"{len(chosen)} to be delivered again")
 
 
-def _webhooks(option_values: dict[str, Any], networks: str = "") -> Webhooks:
+@contextlib.contextmanager
+def _webhooks(option_values: dict[str, Any], owner: str, networks: str = "") -> Iterator[Webhooks]:
+    """Give the webhooks of a store; what is changed of them is written to the audit when the context ends."""
     try:
         allowed = networks_of(networks)
     except ValueError as error:
         raise click.BadParameter(f"{error}; use networks as 10.1.0.0/16,fd00::/8", param_hint="--networks") from None
-    return Webhooks(store=open_store_of(load_standalone(options.overlay(option_values))), networks=allowed)
+    store = open_store_of(load_standalone(options.overlay(option_values)))
+    audit = Audit(store, "webhooks")
+
+    def changed(done: str, webhook_id: str) -> None:
+        audit.note(Act.WEBHOOK, by="operator", done=done, webhook_id=webhook_id, owner=owner)
+
+    try:
+        yield Webhooks(store=store, networks=allowed, changed=changed)
+    finally:  # also what was done before a fault
+        audit.flush()
+
+
+def _delivers(option_values: dict[str, Any]) -> bool | None:
+    """Return whether a worker that delivers webhooks shows itself in Redis; None where no Redis can be asked."""
+    environ = options.overlay(option_values)
+    running = find_running(load_standalone(environ).state)
+    url = environ.get("DERMIS_BROKER_URL") or (running.broker_url if running else "")
+    if not url:
+        return None
+    try:
+        with redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S) as client:
+            return any(each.part == "webhooks" for each in read_presence(client))
+    except redis.RedisError:
+        return None
 
 
 def _row(standing: StoredEndpoint) -> dict[str, Any]:
@@ -236,6 +280,7 @@ def _row(standing: StoredEndpoint) -> dict[str, Any]:
         "description": endpoint.description,
         "created_at": endpoint.created_at.isoformat(timespec="seconds"),
         "disabled": disabled.reason if disabled else None,
+        "livemode": standing.livemode,
     }
 
 
