@@ -111,8 +111,9 @@ def model_agreement(cases: Sequence[ReviewedCase], policy: LabelPolicy) -> pd.Da
     """Return how often the model's answer is what its readers said, with intervals by case.
 
     Columns `by` (reader or adjudicator), `scale`, `value`, `n` (cases), `readings`, `set_size` (mean number of
-    conditions in the model's set), `measure`, `estimate`, `low`, `high`. A case counts by the share of its readings; those without a condition, and cases that the model rejected,
-    don't count. A reader's condition that the model has another name for is sought by the policy's coarse groups.
+    conditions in the model's set), `measure`, `estimate`, `low`, `high`. A case counts by the share of its readings;
+    those without a condition, and cases that the model rejected, don't count. A reader's condition that the model has
+    another name for is sought by the policy's coarse groups.
     """
     rows = []
     readings_of: Mapping[str, Callable[[ReviewedCase], Sequence[CaseReading]]] = {
