@@ -54,6 +54,7 @@ class FakeBroker:
     steps: list[BatchJob] = field(default_factory=list)
     deliveries: list[DeliverJob] = field(default_factory=list)
     asked: list[AssessImageJob] = field(default_factory=list)
+    delivers: bool = True
     worker: Callable[[AssessJob], Awaitable[None]] | None = None
     tasks: list[Any] = field(default_factory=list)
 
@@ -66,6 +67,9 @@ class FakeBroker:
 
     async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
         self.steps += jobs if self.up else []
+
+    async def delivers_webhooks(self) -> bool | None:
+        return self.delivers if self.up else None
 
     async def send_deliveries(self, jobs: Sequence[DeliverJob]) -> None:
         self.deliveries += jobs if self.up else []
@@ -182,9 +186,11 @@ class Gateway:
             )
 
 
-def new_key(gateway: Gateway, *scopes: Scope, owner: str | None = None) -> tuple[str, dict[str, str]]:
+def new_key(
+    gateway: Gateway, *scopes: Scope, owner: str | None = None, livemode: bool = True
+) -> tuple[str, dict[str, str]]:
     """Return a key's id and its header."""
-    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner)
+    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner, livemode=livemode)
     put_key(gateway.store, key)
     return key.key_id, {"Authorization": f"Bearer {token}"}
 

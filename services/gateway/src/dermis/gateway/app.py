@@ -25,6 +25,7 @@ from dermis.gateway.routes import (
     models,
     ops,
     page,
+    reports,
     reviews,
     shares,
     test_images,
@@ -79,7 +80,7 @@ def create_app(parts: Dependencies) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
-    for api in (cases, images, shares, uploads, batches, webhooks, models, test_images):
+    for api in (cases, reports, images, shares, uploads, batches, webhooks, models, test_images):
         app.include_router(api.router, dependencies=[Depends(check_query)])
     for router in (health.router, page.router, reviews.router, ops.router):
         app.include_router(router)

@@ -77,6 +77,15 @@ PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+FHIR_REPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A Bundle of type `document`, FHIR version 4.0.1: what was sent, what was made of it, by what "
+        "and by whom. `preliminary` unless clinicians read the case and agree; `cancelled` where it failed.",
+        "headers": _ETAG,
+        "content": {"application/fhir+json": {"schema": {"type": "object"}}},
+    },
+    304: {"description": "The report is as `If-None-Match` has it.", "headers": _ETAG},
+}
 TEST_IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A PNG, generated, the same bytes everywhere.",
