@@ -260,6 +260,14 @@ class TestReadings:
         assert "attester" not in one(report, "Composition")
         assert all(each["status"] == "preliminary" for each in resources(report, "Observation"))
 
+    def test_readers_agree_on_what_both_are_most_sure_of_and_the_report_concludes_no_more(self) -> None:
+        first, second = review("reader_a", "Psoriasis", "Eczema"), review("reader_b", "Eczema", "Psoriasis")
+        equal = [each.model_copy(update={"confidence": 5}) for each in first.conditions]
+        reviews = (first.model_copy(update={"conditions": tuple(equal)}), second)
+        diagnosis = one(as_json(replace(FACTS, reviews=reviews)), "DiagnosticReport")
+        assert diagnosis["status"] == "final"
+        assert [each["text"] for each in diagnosis["conclusionCode"]] == ["Eczema"]
+
     def test_an_adjudication_stands_over_reviews_that_disagree(self) -> None:
         reviews = (review("reader_a", "Psoriasis"), review("reader_b", "Eczema"))
         adjudication = Adjudication(
