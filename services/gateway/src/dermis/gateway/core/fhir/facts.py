@@ -15,7 +15,7 @@ TEST = "TEST DATA: sent with a test key. It is about no person."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class NextStep:
     """When to have it looked at, None where nothing gives a reason, and what to do next."""
 
     urgency: Urgency | None
@@ -39,7 +39,7 @@ class ReportFacts:
     adjudication: Adjudication | None = None
     photos: Mapping[int, bytes] = field(default_factory=dict)
     manifest_sha256: str | None = None
-    advice: Advice
+    advice: NextStep
     shows_reference: bool = True
 
     def urn(self, name: str) -> str:
