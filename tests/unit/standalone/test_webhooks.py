@@ -5,14 +5,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import redis
 from click.testing import CliRunner, Result
 
 from dermis.shared.api_keys import make_key, put_key
+from dermis.shared.audit import Act, records_of
 from dermis.shared.case import Outcome, OutcomeKind
+from dermis.shared.presence import Present
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.webhook_store import Outbox
 from dermis.shared.webhooks import DEAD_PREFIX, PENDING_PREFIX, Delivery, dead_key
 from dermis.standalone import cli
+from dermis.standalone.commands import webhooks
 from tests.unit.worker.test_deliver import OWNER, URL
 
 CASE = "case_01m82nmrzdescb95c4e8msawzy"
@@ -86,3 +90,30 @@ def test_a_private_address_needs_its_network(store: DiskStore) -> None:
     assert run(store, "create", private).exit_code != 0
     assert run(store, "create", private, "--networks", "10.1.0.0/16").exit_code == 0
     assert run(store, "create", private, "--networks", "ten").exit_code != 0
+
+
+def test_each_change_is_audited_as_the_operators(store: DiskStore) -> None:
+    hook = hook_of(store)
+    for words in (("rotate",), ("enable",), ("test",), ("list",), ("deliveries",), ("delete",)):
+        assert run(store, words[0], *((hook,) if words[0] != "list" else ())).exit_code == 0
+    records = [each for key in store.list("audit/") for each in records_of(store.get(key))]
+    assert [each["done"] for each in records] == ["create", "rotate", "enable", "test", "delete"]
+    assert {(each["act"], each["by"], each["webhook_id"], each["owner"]) for each in records} == {
+        (Act.WEBHOOK, "operator", hook, OWNER)
+    }
+
+
+@pytest.mark.parametrize(("parts", "warned"), [(("worker",), True), (("worker", "webhooks"), False), (None, False)])
+def test_who_makes_one_where_nobody_delivers_reads_so(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch, parts: tuple[str, ...] | None, warned: bool
+) -> None:
+    def read(_: object) -> list[Present]:
+        if parts is None:  # no Redis answers: nobody can tell
+            raise redis.ConnectionError
+        return [Present(part=part, place="here", version="1") for part in parts]
+
+    monkeypatch.setattr(webhooks, "read_presence", read)
+    created = run(store, "create", URL, "--broker", "redis://127.0.0.1:1/0")
+    assert created.exit_code == 0
+    assert created.stdout.startswith("whsec_")
+    assert ("no worker that delivers webhooks shows itself" in created.stderr) is warned

@@ -1,23 +1,34 @@
 """dermis webhooks"""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import click
+import redis
 
 from dermis.shared.addresses import networks_of
+from dermis.shared.audit import Act, Audit
 from dermis.shared.case import PUBLIC_OWNER
+from dermis.shared.ports import BlobStore
+from dermis.shared.presence import read_presence
 from dermis.shared.webhook_admin import Webhooks
 from dermis.shared.webhook_store import StoredEndpoint
 from dermis.shared.webhooks import CASE_EVENTS, DeliveryState, EventType, StoredDelivery
 from dermis.standalone.commands import options
 from dermis.standalone.owners import check_owner, find_webhook_owner, owners_of_webhooks
 from dermis.standalone.settings import load_standalone
-from dermis.standalone.state import open_store_of
+from dermis.standalone.state import find_running, open_store_of
 
 _OWNER_HELP = "Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key."
 _owner = click.option("--owner", metavar="ID", help=f"{_OWNER_HELP} [default: whose it is]")
+_WAIT_S = 2.0
+_NOBODY_DELIVERS = (
+    "warning: no worker that delivers webhooks shows itself, so events wait in the store until one runs; start one "
+    "with DERMIS_WORKER_QUEUES=webhooks, or set webhooks.enabled=true in the chart"
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -51,8 +62,7 @@ def command() -> None:
     help="Private networks that webhooks may go to, as the workers have them.",
 )
 @click.option("--owner", metavar="ID", default=PUBLIC_OWNER, show_default=True, help=_OWNER_HELP)
-@options.state
-@options.store
+@options.placement
 def create(
     url: str, events: tuple[str, ...], description: str, networks: str, owner: str, **option_values: Any
 ) -> None:
@@ -63,28 +73,32 @@ def create(
       dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis webhooks create http://10.1.2.3/hook --networks 10.1.0.0/16 --event case.finished
     """
-    webhooks = _webhooks(option_values, networks)
-    check_owner(webhooks.store, owner)
     chosen = tuple(map(EventType, events)) or CASE_EVENTS
-    created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
+    store = _store(option_values)
+    check_owner(store, owner)
+    with _webhooks(store, owner, networks) as webhooks:
+        created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
     click.echo(created.secrets[0].secret)
-    click.echo(f"{created.endpoint.endpoint_id} gets events of {owner}; the line above is its secret", err=True)
+    kind = "" if created.livemode else "test "
+    click.echo(f"{created.endpoint.endpoint_id} gets {kind}events of {owner}; the line above is its secret", err=True)
+    if _delivers(option_values) is False:
+        click.echo(_NOBODY_DELIVERS, err=True)
 
 
 @command.command("list")
 @_json
-@click.option("--owner", metavar="ID", help=f"{_OWNER_HELP} [default: all]")
+@_owner
 @options.state
 @options.store
 def list_webhooks(as_json: bool, owner: str | None, **option_values: Any) -> None:
-    """List webhooks, an owner's the oldest first; never a secret.
+    """List webhooks, by --owner one owner's, the oldest first; never a secret.
 
     \b
     Examples:
       dermis webhooks list
       dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    webhooks = _webhooks(option_values)
+    webhooks = Webhooks(store=_store(option_values))
     owners = [owner] if owner else dict.fromkeys(owners_of_webhooks(webhooks.store).values())
     rows = [_row(standing) for whose in owners for standing in webhooks.of(whose)]
     if as_json:
@@ -92,9 +106,9 @@ def list_webhooks(as_json: bool, owner: str | None, **option_values: Any) -> Non
         return
     for row in rows:
         state = f"disabled: {row['disabled']}" if row["disabled"] else "enabled"
-        click.echo(f"{row['id']}  {row['owner']}  {state}  {','.join(row['events'])}  {row['url']}")
+        click.echo(f"{row['id']}  {state}  {','.join(row['events'])}  {row['url']}")
     if not rows:
-        click.echo(f"{owner or 'nobody'} has {'no' if owner else 'a'} webhook; `dermis webhooks create` makes one")
+        click.echo(f"{owner or 'this store'} has no webhook; `dermis webhooks create` makes one")
 
 
 @command.command("delete")
@@ -109,8 +123,8 @@ def delete(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     Examples:
       dermis webhooks delete hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    webhooks = _webhooks(option_values)
-    webhooks.delete(_whose(webhooks, owner, webhook_id), webhook_id)
+    with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
+        webhooks.delete(whose, webhook_id)
     click.echo(f"{webhook_id} is deleted")
 
 
@@ -126,8 +140,8 @@ def rotate(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     Examples:
       dermis webhooks rotate hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    webhooks = _webhooks(option_values)
-    secret, until = webhooks.rotate(_whose(webhooks, owner, webhook_id), webhook_id)
+    with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
+        secret, until = webhooks.rotate(whose, webhook_id)
     click.echo(secret.secret)
     click.echo(f"the secret before signs beside it until {until.isoformat(timespec='seconds')}", err=True)
 
@@ -144,16 +158,15 @@ def enable(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     Examples:
       dermis webhooks enable hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    webhooks = _webhooks(option_values)
-    webhooks.enable(_whose(webhooks, owner, webhook_id), webhook_id)
+    with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
+        webhooks.enable(whose, webhook_id)
     click.echo(f"{webhook_id} is enabled")
 
 
 @command.command("test")
 @click.argument("webhook_id")
 @_owner
-@options.state
-@options.store
+@options.placement
 def test(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     """Send an event that tells of no case, within a minute.
 
@@ -161,8 +174,10 @@ def test(webhook_id: str, owner: str | None, **option_values: Any) -> None:
     Examples:
       dermis webhooks test hook_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    webhooks = _webhooks(option_values)
-    click.echo(webhooks.test(_whose(webhooks, owner, webhook_id), webhook_id).delivery.event_id)
+    with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
+        click.echo(webhooks.test(whose, webhook_id).delivery.event_id)
+    if _delivers(option_values) is False:
+        click.echo(_NOBODY_DELIVERS, err=True)
 
 
 @command.command("deliveries")
@@ -189,10 +204,9 @@ def deliveries(
     Examples:
       dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
-    webhooks = _webhooks(option_values)
-    whose = _whose(webhooks, owner, webhook_id)
-    every = webhooks.deliveries(whose, webhook_id, state=DeliveryState(wanted.upper()))
-    rows = [_delivery_row(each) for each in islice(every, limit)]
+    with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
+        every = webhooks.deliveries(whose, webhook_id, state=DeliveryState(wanted.upper()))
+        rows = [_delivery_row(each) for each in islice(every, limit)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -220,28 +234,61 @@ def replay(
       dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza msg_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza --dead
     """
-    webhooks = _webhooks(option_values)
-    whose, chosen = _whose(webhooks, owner, webhook_id), list(delivery_ids)
+    chosen = list(delivery_ids)
     if not chosen and not every_dead:
         raise click.UsageError("name the deliveries, or --dead for all that were given up")
-    if every_dead:
-        dead = webhooks.deliveries(whose, webhook_id, state=DeliveryState.DEAD)
-        chosen += [each.delivery.event_id for each in dead]
-    for event_id in chosen:
-        webhooks.replay(whose, webhook_id, event_id)
+    with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
+        if every_dead:
+            dead = webhooks.deliveries(whose, webhook_id, state=DeliveryState.DEAD)
+            chosen += [each.delivery.event_id for each in dead]
+        for event_id in chosen:
+            webhooks.replay(whose, webhook_id, event_id)
     click.echo(f"{len(chosen)} to be delivered again")
 
 
-def _webhooks(option_values: dict[str, Any], networks: str = "") -> Webhooks:
+@contextlib.contextmanager
+def _webhooks(store: BlobStore, owner: str, networks: str = "") -> Iterator[Webhooks]:
+    """Give the webhooks of a store; what is changed of them is written to the audit when the context ends."""
     try:
         allowed = networks_of(networks)
     except ValueError as error:
         raise click.BadParameter(f"{error}; use networks as 10.1.0.0/16,fd00::/8", param_hint="--networks") from None
-    return Webhooks(store=open_store_of(load_standalone(options.overlay(option_values))), networks=allowed)
+    audit = Audit(store, "webhooks")
+
+    def changed(done: str, webhook_id: str) -> None:
+        audit.note(Act.WEBHOOK, by="operator", done=done, webhook_id=webhook_id, owner=owner)
+
+    try:
+        yield Webhooks(store=store, networks=allowed, changed=changed)
+    finally:  # also what was done before a fault
+        audit.flush()
 
 
-def _whose(webhooks: Webhooks, owner: str | None, webhook_id: str) -> str:
-    return owner or find_webhook_owner(webhooks.store, webhook_id)
+@contextlib.contextmanager
+def _webhook(option_values: dict[str, Any], owner: str | None, webhook_id: str) -> Iterator[tuple[Webhooks, str]]:
+    """Give the webhooks of a store and whose this one is; NOT_FOUND if nobody's."""
+    store = _store(option_values)
+    whose = owner or find_webhook_owner(store, webhook_id)
+    with _webhooks(store, whose) as webhooks:
+        yield webhooks, whose
+
+
+def _store(option_values: dict[str, Any]) -> BlobStore:
+    return open_store_of(load_standalone(options.overlay(option_values)))
+
+
+def _delivers(option_values: dict[str, Any]) -> bool | None:
+    """Return whether a worker that delivers webhooks shows itself in Redis; None where no Redis can be asked."""
+    environ = options.overlay(option_values)
+    running = find_running(load_standalone(environ).state)
+    url = environ.get("DERMIS_BROKER_URL") or (running.broker_url if running else "")
+    if not url:
+        return None
+    try:
+        with redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S) as client:
+            return any(each.part == "webhooks" for each in read_presence(client))
+    except redis.RedisError:
+        return None
 
 
 def _row(standing: StoredEndpoint) -> dict[str, Any]:
@@ -254,6 +301,7 @@ def _row(standing: StoredEndpoint) -> dict[str, Any]:
         "description": endpoint.description,
         "created_at": endpoint.created_at.isoformat(timespec="seconds"),
         "disabled": disabled.reason if disabled else None,
+        "livemode": standing.livemode,
     }
 
 
