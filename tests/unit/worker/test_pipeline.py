@@ -116,6 +116,9 @@ class World:
     def textures(self, _manifest: Manifest) -> Textures | None:
         return self.seen_textures
 
+    def bundle_answer_weights(self, _manifest: Manifest) -> None:
+        return None
+
     def encode(self, schema_id: str, _report: SelfReport) -> npt.NDArray[np.float32]:
         if schema_id != SCHEMA.id:
             raise DermisError(Kind.UNAVAILABLE, "SCHEMA_UNKNOWN", f"schema {schema_id} is not known yet")

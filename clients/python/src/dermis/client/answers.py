@@ -220,6 +220,7 @@ class SelfCare(ResponseModel):
     avoid: list[str]
     routine: list[str]
     links: list[SourceLink] = []
+    language: str = "en"
 
 
 class GuidanceEntry(ResponseModel):
@@ -234,6 +235,7 @@ class GuidanceEntry(ResponseModel):
     sources: list[str]
     links: list[SourceLink] = []
     self_care: str | None = None
+    language: str = "en"
 
 
 class ConditionGuidance(ResponseModel):
@@ -260,8 +262,8 @@ class CaseGuidance(ResponseModel):
     """What a person may do now.
 
     `urgency` is None where neither answers nor model give a reason for one, which does not mean that it is harmless;
-    `because` are its reasons. `conditions` are those of the prediction set, `clinical_review` who reviewed the texts
-    (`none`: nobody).
+    `because` are its reasons, `urgency_text` is what people read for it. `conditions` are those of the prediction set,
+    `clinical_review` who reviewed the texts (`none`: nobody).
     """
 
     urgency: str | None
@@ -272,6 +274,7 @@ class CaseGuidance(ResponseModel):
     skin_care: list[str]
     self_care: list[SelfCare] = []
     clinical_review: str
+    urgency_text: str | None = None
 
 
 class Case(ResponseModel):

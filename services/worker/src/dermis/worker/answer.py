@@ -215,7 +215,7 @@ def _shares(
     conditions: Sequence[tuple[int, str]],
 ) -> tuple[AnswerShare, ...]:
     """Return what counted in the answers; nothing if the model is not linear in them, or not known well enough yet."""
-    weights = ports.classifier.answer_weights(manifest, len(features))
+    weights = ports.models.bundle_answer_weights(manifest) or ports.classifier.answer_weights(manifest, len(features))
     if weights is None:
         return ()
     if not weights.explain(features, outputs.answers_logits):

@@ -61,6 +61,10 @@ class Models(Protocol):
         """Return what tells images of unusual texture; None if this version's bundle has no such rule."""
         ...
 
+    def bundle_answer_weights(self, manifest: Manifest) -> AnswerWeights | None:
+        """Return how this version's answers_logits follow from its features; None if its bundle does not say."""
+        ...
+
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
         """Return this version's feature schema."""
         ...

@@ -6,12 +6,12 @@ The front door for notebooks and for the commands.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from dermis.data.defaults import POLICY, PUBLIC
 from dermis.data.scin.attributes import Answers
@@ -22,6 +22,9 @@ from dermis.data.shipped import load
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Image = npt.NDArray[np.uint8]
 _READERS = 8
@@ -93,8 +96,10 @@ class Scin:
         except BlobNotFound:
             return None
 
-    def show_case(self, case_id: str) -> Figure:
+    def show_case(self, case_id: str) -> "Figure":
         """Return a figure with a case's images side by side and its reference differential; a missing image says so."""
+        from matplotlib.figure import Figure
+
         case = self.cases[self.cases["case_id"] == case_id]
         keys = self.image_paths(case_id)
         figure = Figure(figsize=(4 * max(1, len(keys)), 4.4), layout="constrained")

@@ -11,9 +11,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
+from dermis.gateway.core.accept import liked
 from dermis.gateway.schemas import case_of
 from dermis.gateway.settings import GatewaySettings
-from dermis.gateway.web.languages import LANGUAGES, condition_names, language_of, likings, texts
+from dermis.gateway.web.languages import LANGUAGES, condition_names, language_of, texts
 from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
 from dermis.shared.case import CaseState, Consent
@@ -222,6 +223,6 @@ def _spoken(request: Request) -> tuple[str, str]:
 
 def _respond(request: Request, language: str, body: bytes, compressed: bytes, *, status: int = 200) -> HTMLResponse:
     headers = {"Content-Language": language, "Vary": "Accept-Language, Accept-Encoding"}
-    if any(coding == "gzip" for coding, _ in likings(request.headers.get("accept-encoding", ""))):
+    if "gzip" in liked(request.headers.get("accept-encoding", "")):
         return HTMLResponse(compressed, status_code=status, headers={**headers, "Content-Encoding": "gzip"})
     return HTMLResponse(body, status_code=status, headers=headers)
