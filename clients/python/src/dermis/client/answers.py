@@ -63,11 +63,20 @@ class Failure(ResponseModel):
     detail: str
 
 
+class Code(ResponseModel):
+    """A code of a condition; `system` is the classification's address in FHIR."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
 class RankedCondition(ResponseModel):
     condition: str
     name: str
     probability: float
     in_prediction_set: bool
+    codes: list[Code] = []
 
 
 class AnswerEntry(ResponseModel):
