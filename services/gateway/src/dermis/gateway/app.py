@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from dermis.gateway import openapi, problems
+from dermis.gateway import deprecations, openapi, problems
 from dermis.gateway.compression import Compression
 from dermis.gateway.dependencies import Dependencies
+from dermis.gateway.deprecations import DeprecationNotices
 from dermis.gateway.door import Door
 from dermis.gateway.middleware import Edge, HeadAsGet
 from dermis.gateway.parameters import check_query
@@ -78,6 +79,7 @@ def create_app(parts: Dependencies) -> FastAPI:
         )
     app.add_middleware(Door, settings=parts.settings)
     app.add_middleware(Compression)
+    app.add_middleware(DeprecationNotices, table=deprecations.DEPRECATIONS)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
