@@ -197,7 +197,8 @@ def test_a_case_is_shown_in_the_language_that_is_accepted_best(gateway: Gateway,
     path = f"/v1/cases/{rejected}"
     english, spanish = gateway.get(path), gateway.get(path, headers=SPANISH)
     assert [each.headers["content-language"] for each in (english, spanish)] == ["en", "es"]
-    assert spanish.headers["vary"] == english.headers["vary"] == "Accept-Language"
+    assert "Accept-Language" in spanish.headers["vary"]
+    assert spanish.headers["vary"] == english.headers["vary"]
     assert spanish.json()["notice"] == spanish.json()["outcome"]["notice"] == texts("es")["notice"]
     assert spanish.json()["guidance"]["next_step"] == texts("es")["urgency.none"]
 
@@ -265,4 +266,5 @@ def test_the_advice_on_an_image_and_the_conditions_speak_it_too(gateway: Gateway
     listed = gateway.get("/v1/conditions", headers=SPANISH)
     assert {each["guidance"]["language"] for each in listed.json()["conditions"]} == {"es"}
     for answer in (report, sent, listed):
-        assert (answer.headers["content-language"], answer.headers["vary"]) == ("es", "Accept-Language")
+        assert answer.headers["content-language"] == "es"
+        assert "Accept-Language" in answer.headers["vary"]
