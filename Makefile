@@ -165,7 +165,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load recover kill-training
+.PHONY: bench learn-from-reviews sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load recover kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -183,6 +183,9 @@ growth: .venv/.dev ## list, get, look and start with ever more cases, write docs
 
 scin-size: .venv-trainer/.dev ## time and most memory of data tools and training at SCIN's size, painted (TABLES=folder, CASES="5033 20000")
 	.venv-trainer/bin/python -m benchmarks.scin_size --tables $(TABLES) --cases $(or $(CASES),5033 20000) --write $(or $(OUT),docs/reference/scin-size.md)
+
+learn-from-reviews: .venv-trainer/.dev ## two simulated readers read generated cases, a model learns from them, write docs/reference/reviews.md (CASES=200)
+	.venv-trainer/bin/python -m benchmarks.reviews --cases $(or $(CASES),200) --write $(or $(OUT),docs/reference/reviews.md) $(ARGS)
 
 skin-gate: .venv-trainer/.dev ## build the skin gate's network, or measure it (WAY=train|page, ARGS=...); needs REAL_DATA and the packages' pictures
 	.venv-trainer/bin/python -m benchmarks.skin_gate $(or $(WAY),page) $(ARGS)

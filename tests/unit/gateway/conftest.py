@@ -18,6 +18,7 @@ from dermis.gateway.pipeline import CasePipeline, now
 from dermis.gateway.ports import QueueLoad, Rate
 from dermis.gateway.sessions import session_owner
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.sign_in import sign_in_of
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
@@ -150,6 +151,7 @@ class Gateway:
                 metrics=self.metrics,
                 guard=self.guard,
                 audit=self.audit,
+                sign_in=sign_in_of(settings, pipeline.clock),
             )
         )
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")

@@ -134,6 +134,26 @@ def test_where_the_canary_fails_the_current_version_answers(fault: Exception) ->
     assert tried.counted("version_answers_total", version="dermis/8", role="canary", answer="FAILED") == 1
 
 
+@pytest.mark.parametrize("arm", Arm)
+def test_a_canary_that_serving_never_loads_leaves_its_share_to_the_current_version(arm: Arm) -> None:
+    tried = on_trial(unloaded(percent=canary_of(arm).percent))
+    tried.work()
+    model = outcome_of(tried).model
+    assert (model and model.version, versions_asked(tried)) == (7, [])
+    assert marks(tried) == {}, "no mark of either arm: the two would not be compared on equal terms"
+
+
+def unloaded(*, percent: int) -> Candidates:
+    """Return what a worker follows where the pointer names a canary that serving does not have."""
+    store = MemoryStore()
+    for manifest in (MANIFEST, CANARY):
+        store.put_once(f"{manifest.key}/{MANIFEST_FILE}", manifest.model_dump_json().encode())
+    canary = Canary(ref=VersionRef(name="dermis", version=8), percent=percent, promotion=PROMOTION)
+    pointer = Current(current=VersionRef(name="dermis", version=7), canary=canary)
+    store.put_once(CURRENT_KEY, pointer.model_dump_json().encode())
+    return StoreModels(store, lambda ref: ref.version == 7).candidates()
+
+
 def test_a_canary_with_an_unknown_schema_costs_no_case() -> None:
     staged = canary_of(Arm.CANARY)
     tried = on_trial(

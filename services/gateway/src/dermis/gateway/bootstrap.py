@@ -10,6 +10,7 @@ from dermis.gateway.dependencies import Dependencies
 from dermis.gateway.metrics import GatewayMetrics
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.sign_in import sign_in_of
 from dermis.shared.audit import Audit
 from dermis.shared.stores import open_store
 from dermis.shared.webhook_store import CACHE_SECONDS, Outbox
@@ -31,6 +32,7 @@ def build(settings: GatewaySettings) -> FastAPI:
             broker=RedisBroker(settings.broker_url),
             guard=guard,
             audit=Audit(store, "gateway"),
+            sign_in=sign_in_of(settings, pipeline.clock),
             metrics=metrics,
         )
     )

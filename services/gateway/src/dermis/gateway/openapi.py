@@ -77,6 +77,15 @@ PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+FHIR_REPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A Bundle of type `document`, FHIR version 4.0.1: what was sent, what was made of it, by what "
+        "and by whom. `preliminary` unless clinicians read the case and agree; `cancelled` where it failed.",
+        "headers": _ETAG,
+        "content": {"application/fhir+json": {"schema": {"type": "object"}}},
+    },
+    304: {"description": "The report is as `If-None-Match` has it.", "headers": _ETAG},
+}
 TEST_IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A PNG, generated, the same bytes everywhere.",
@@ -151,6 +160,12 @@ _CASE_FIELDS: dict[str, Any] = {
         "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
         "default": "ASSESS_ONLY",
         "description": "what the case may be used for",
+    },
+    "second_read": {
+        "type": "boolean",
+        "default": False,
+        "description": "whether clinicians who read for this server may look at the case's images and answers and give "
+        "their own reading, which is erased with the case",
     },
     "client_reference": {
         "type": "string",

@@ -12,21 +12,18 @@ import redis
 from dermis.shared.addresses import networks_of
 from dermis.shared.audit import Act, Audit
 from dermis.shared.case import PUBLIC_OWNER
+from dermis.shared.ports import BlobStore
 from dermis.shared.presence import read_presence
 from dermis.shared.webhook_admin import Webhooks
-from dermis.shared.webhook_store import StoredEndpoint, owners_of_webhooks
+from dermis.shared.webhook_store import StoredEndpoint
 from dermis.shared.webhooks import CASE_EVENTS, DeliveryState, EventType, StoredDelivery
 from dermis.standalone.commands import options
+from dermis.standalone.owners import check_owner, find_webhook_owner, owners_of_webhooks
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running, open_store_of
 
-_new_owner = click.option(
-    "--owner",
-    default=PUBLIC_OWNER,
-    show_default=True,
-    help="Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key.",
-)
-_owner = click.option("--owner", help="Whose webhook [default: whoever has it].")
+_OWNER_HELP = "Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key."
+_owner = click.option("--owner", metavar="ID", help=f"{_OWNER_HELP} [default: whose it is]")
 _WAIT_S = 2.0
 _NOBODY_DELIVERS = (
     "warning: no worker that delivers webhooks shows itself, so events wait in the store until one runs; start one "
@@ -42,7 +39,7 @@ def command() -> None:
     \b
     Examples:
       dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
-      dermis webhooks list
+      dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
       dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
 
@@ -64,7 +61,7 @@ def command() -> None:
     show_envvar=True,
     help="Private networks that webhooks may go to, as the workers have them.",
 )
-@_new_owner
+@click.option("--owner", metavar="ID", default=PUBLIC_OWNER, show_default=True, help=_OWNER_HELP)
 @options.placement
 def create(
     url: str, events: tuple[str, ...], description: str, networks: str, owner: str, **option_values: Any
@@ -77,7 +74,9 @@ def create(
       dermis webhooks create http://10.1.2.3/hook --networks 10.1.0.0/16 --event case.finished
     """
     chosen = tuple(map(EventType, events)) or CASE_EVENTS
-    with _webhooks(option_values, networks) as webhooks:
+    store = _store(option_values)
+    check_owner(store, owner)
+    with _webhooks(store, owner, networks) as webhooks:
         created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
     click.echo(created.secrets[0].secret)
     kind = "" if created.livemode else "test "
@@ -92,24 +91,24 @@ def create(
 @options.state
 @options.store
 def list_webhooks(as_json: bool, owner: str | None, **option_values: Any) -> None:
-    """List webhooks, an owner's or all, the oldest first; never a secret.
+    """List webhooks, by --owner one owner's, the oldest first; never a secret.
 
     \b
     Examples:
       dermis webhooks list
+      dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    with _webhooks(option_values) as webhooks:
-        owners = [owner] if owner else dict.fromkeys(each for each, _ in owners_of_webhooks(webhooks.store))
-        rows = [_row(standing) for each in owners for standing in webhooks.of(each)]
+    webhooks = Webhooks(store=_store(option_values))
+    owners = [owner] if owner else dict.fromkeys(owners_of_webhooks(webhooks.store).values())
+    rows = [_row(standing) for whose in owners for standing in webhooks.of(whose)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         state = f"disabled: {row['disabled']}" if row["disabled"] else "enabled"
-        click.echo(f"{row['id']}  {row['owner']}  {state}  {','.join(row['events'])}  {row['url']}")
+        click.echo(f"{row['id']}  {state}  {','.join(row['events'])}  {row['url']}")
     if not rows:
-        whose = f" of {owner}" if owner else ""
-        click.echo(f"there is no webhook{whose}; `dermis webhooks create` makes one")
+        click.echo(f"{owner or 'this store'} has no webhook; `dermis webhooks create` makes one")
 
 
 @command.command("delete")
@@ -236,6 +235,8 @@ def replay(
       dermis webhooks replay hook_01k9x4q7e8f3rtw5m2c6b0dvza --dead
     """
     chosen = list(delivery_ids)
+    if not chosen and not every_dead:
+        raise click.UsageError("name the deliveries, or --dead for all that were given up")
     with _webhook(option_values, owner, webhook_id) as (webhooks, whose):
         if every_dead:
             dead = webhooks.deliveries(whose, webhook_id, state=DeliveryState.DEAD)
@@ -246,17 +247,16 @@ def replay(
 
 
 @contextlib.contextmanager
-def _webhooks(option_values: dict[str, Any], networks: str = "") -> Iterator[Webhooks]:
+def _webhooks(store: BlobStore, owner: str, networks: str = "") -> Iterator[Webhooks]:
     """Give the webhooks of a store; what is changed of them is written to the audit when the context ends."""
     try:
         allowed = networks_of(networks)
     except ValueError as error:
         raise click.BadParameter(f"{error}; use networks as 10.1.0.0/16,fd00::/8", param_hint="--networks") from None
-    store = open_store_of(load_standalone(options.overlay(option_values)))
     audit = Audit(store, "webhooks")
 
     def changed(done: str, webhook_id: str) -> None:
-        audit.note(Act.WEBHOOK, by="operator", done=done, webhook_id=webhook_id)
+        audit.note(Act.WEBHOOK, by="operator", done=done, webhook_id=webhook_id, owner=owner)
 
     try:
         yield Webhooks(store=store, networks=allowed, changed=changed)
@@ -266,10 +266,15 @@ def _webhooks(option_values: dict[str, Any], networks: str = "") -> Iterator[Web
 
 @contextlib.contextmanager
 def _webhook(option_values: dict[str, Any], owner: str | None, webhook_id: str) -> Iterator[tuple[Webhooks, str]]:
-    """Give the webhooks of a store and whose `webhook_id` is: `owner`, or who has it."""
-    with _webhooks(option_values) as webhooks:
-        owners = {of: each for each, of in owners_of_webhooks(webhooks.store)} if owner is None else {}
-        yield webhooks, owner or owners.get(webhook_id, PUBLIC_OWNER)
+    """Give the webhooks of a store and whose this one is; NOT_FOUND if nobody's."""
+    store = _store(option_values)
+    whose = owner or find_webhook_owner(store, webhook_id)
+    with _webhooks(store, whose) as webhooks:
+        yield webhooks, whose
+
+
+def _store(option_values: dict[str, Any]) -> BlobStore:
+    return open_store_of(load_standalone(options.overlay(option_values)))
 
 
 def _delivers(option_values: dict[str, Any]) -> bool | None:

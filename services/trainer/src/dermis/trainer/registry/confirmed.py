@@ -36,14 +36,20 @@ class ConfirmedCase:
 
 
 def confirmed_cases(
-    store: BlobStore, current: VersionRef, candidate: VersionRef, *, since: datetime | None = None
+    store: BlobStore,
+    current: VersionRef,
+    candidate: VersionRef,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Iterator[ConfirmedCase]:
-    """Yield the confirmed cases of people who agreed that theirs make dermis better."""
+    """Yield the confirmed cases, received in [since, until), of people who agreed that theirs make dermis better."""
     for (owner, case_id), group in groupby(store.list(CASES_PREFIX), key=lambda key: tuple(key.split("/")[1:3])):
         names = {key.split("/", 3)[-1] for key in group}
         if not is_id("case", case_id) or "erased.json" in names or "outcome.json" not in names:
             continue
-        if not any(name.startswith("feedback/") for name in names) or (since and made_at(case_id) < since):
+        at = made_at(case_id)
+        if (since and at < since) or (until and at >= until) or not any(name.startswith("feedback/") for name in names):
             continue
         try:
             case = _case(store, owner, case_id, names, (current, candidate))
