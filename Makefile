@@ -256,6 +256,11 @@ client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, buil
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
 	.venv/bin/python -m tests.system.typescript
 
+.PHONY: fhir
+fhir: .venv/.dev ## reports of OUTCOMES random cases (1000) against FHIR libraries and a FHIR server of other hands (needs npm)
+	cd tests/system/fhir && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
+	.venv/bin/python -m tests.system.fhir_reports --outcomes $(or $(OUTCOMES),1000)
+
 .PHONY: mobile-clients
 mobile-clients: .venv-mobile/.dev ## generate the Swift and Kotlin clients in build/clients, look for every operation, compile them with what is here (needs Java; ARGS="--swift-root FOLDER")
 	.venv-mobile/bin/python -m tests.system.mobile_clients --out build/clients $(ARGS)

@@ -60,7 +60,7 @@ def test_a_webhook_of_nobody_is_not_made(store: DiskStore) -> None:
     assert run(store, "create", URL, "--owner", key.key_id).exit_code == 0
     assert run(store, "create", URL).exit_code == 0
     assert [each["owner"] for each in json.loads(run(store, "list", "--json").stdout)] == [key.key_id, "public"]
-    assert run(store, "list", "--owner", OWNER).stdout.startswith(f"{OWNER} has no webhook")
+    assert run(store, "list", "--owner", OWNER).stdout.startswith(f"there is no webhook of {OWNER}")
 
 
 def test_a_webhook_that_is_not_there_and_no_delivery_are_told_of(store: DiskStore) -> None:
@@ -106,11 +106,11 @@ def test_a_webhook_is_named_by_its_id_alone(store: DiskStore) -> None:
     place = ["--store", store._root.as_uri()]
     call = CliRunner().invoke
     assert hook in call(cli.main, ["webhooks", "list", *place]).output
-    assert OWNER in call(cli.main, ["webhooks", "list", "--json", *place]).output
+    assert OWNER in call(cli.main, ["webhooks", "list", *place]).output
     for words in (("rotate",), ("test",), ("deliveries",), ("replay", "--dead"), ("enable",), ("delete",)):
         answer = call(cli.main, ["webhooks", words[0], hook, *words[1:], *place])
         assert answer.exit_code == 0, answer.output
-    assert "has no webhook" in call(cli.main, ["webhooks", "list", *place]).output
+    assert "there is no webhook" in call(cli.main, ["webhooks", "list", *place]).output
 
 
 @pytest.mark.parametrize(("parts", "warned"), [(("worker",), True), (("worker", "webhooks"), False), (None, False)])
