@@ -139,7 +139,13 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, outbox=Outbox(self.store), hub=self.hub, clock=lambda: self.clock())
+        pipeline = CasePipeline(
+            store=self.store,
+            outbox=Outbox(self.store),
+            hub=self.hub,
+            clock=lambda: self.clock(),
+            count_feedback=self.metrics.feedback,
+        )
         self.guard = self.guard or AccessGuard(
             self.store, self.rates, settings, shares=pipeline.shares, clock=lambda: self.now
         )

@@ -19,8 +19,9 @@ from dermis.shared.webhook_store import CACHE_SECONDS, Outbox
 def build(settings: GatewaySettings) -> FastAPI:
     """Return the application that `settings` describe; nothing is connected to before it starts."""
     store = open_store(settings.store_url)
-    pipeline = CasePipeline(store=store, outbox=Outbox(store, keep_seconds=CACHE_SECONDS))
     metrics = GatewayMetrics()
+    outbox = Outbox(store, keep_seconds=CACHE_SECONDS)
+    pipeline = CasePipeline(store=store, outbox=outbox, count_feedback=metrics.feedback)
     metrics.watch_room(store.room, least_bytes=settings.min_free_bytes, least_inodes=settings.min_free_inodes)
     if settings.tls_certificate:
         metrics.watch_certificate(settings.tls_certificate)

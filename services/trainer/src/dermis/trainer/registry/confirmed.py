@@ -19,7 +19,7 @@ from dermis.shared.ids import is_id, made_at
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.releases import shadow_key
-from dermis.shared.vocabulary import MonkSkinTone, SelfReport
+from dermis.shared.vocabulary import SelfReport, monk_bin
 from dermis.trainer.registry.gate import TOP
 
 CONFIRMED = (ConfirmedBy.DOCTOR, ConfirmedBy.DERMATOLOGIST, ConfirmedBy.LABORATORY)
@@ -100,13 +100,6 @@ def _score(outcome: Outcome, ref: VersionRef, condition: str) -> float | None:
 def _tones(report: SelfReport) -> dict[str, str]:
     """Return a case's groups as its person said: nobody estimated a type."""
     return {
-        "monk_bin": _monk_bin(report.monk_skin_tone),
+        "monk_bin": monk_bin(report.monk_skin_tone),
         "fitzpatrick_self": report.fitzpatrick_skin_type or "",
     }
-
-
-def _monk_bin(tone: MonkSkinTone | None) -> str:
-    if tone is None:
-        return ""
-    number = tuple(MonkSkinTone).index(tone) + 1
-    return "MST_1_3" if number <= 3 else "MST_4_6" if number <= 6 else "MST_7_10"
