@@ -55,8 +55,9 @@ def read_duplicates(data: bytes) -> dict[str, str]:
 
     INVALID if they are not there or an image is in two.
     """
-    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    if not rows or not {"image", "group"} <= set(rows[0]):
+    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    rows = list(reader)
+    if not {"image", "group"} <= set(reader.fieldnames or ()):
         raise DermisError(
             Kind.INVALID,
             "DUPLICATES",
