@@ -26,10 +26,54 @@ BY_HAND = "; same meaning by hand: "
 DOUBTFUL = "; doubtful: "
 LISTS_IN_WHEELS = ("data/diseases.xml", "data/icd_10_v2019.xml")
 GENERAL = frozenset(
-    "acute and benign body cause chronic classified condition conditions cutaneous dermatitis dermatoses dermatosis due "
-    "disease diseases disorder disorders elsewhere examination for from infection infections injury lesion lesions "
-    "localised localized malignant not other part parts region skin specified subcutaneous superficial syndrome the "
-    "tissue type unspecified with without".split()
+    {
+        "acute",
+        "and",
+        "benign",
+        "body",
+        "cause",
+        "chronic",
+        "classified",
+        "condition",
+        "conditions",
+        "cutaneous",
+        "dermatitis",
+        "dermatoses",
+        "dermatosis",
+        "disease",
+        "diseases",
+        "disorder",
+        "disorders",
+        "due",
+        "elsewhere",
+        "examination",
+        "for",
+        "from",
+        "infection",
+        "infections",
+        "injury",
+        "lesion",
+        "lesions",
+        "localised",
+        "localized",
+        "malignant",
+        "not",
+        "other",
+        "part",
+        "parts",
+        "region",
+        "skin",
+        "specified",
+        "subcutaneous",
+        "superficial",
+        "syndrome",
+        "the",
+        "tissue",
+        "type",
+        "unspecified",
+        "with",
+        "without",
+    }
 )
 STEM = 6
 """Letters by which words are compared, so that "candidosis" and "candidiasis" are one."""

@@ -20,14 +20,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dermis.shared.case import Consent, Received, fact_key, open_key
+from dermis.shared.addresses import networks_of
+from dermis.shared.case import PUBLIC_OWNER, Consent, Received, fact_key, open_key
 from dermis.shared.erasing import RetentionMark, link_key, retention_key
 from dermis.shared.stores.disk_layout import path_of
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhook_admin import Webhooks
+from dermis.shared.webhook_store import CACHE_SECONDS
+from dermis.shared.webhooks import EventType
 from dermis.standalone import demo
 from dermis.standalone.lan import make_face
 from tests.integration.test_up import Up, environment, parent_of, processes_of, running, until
 from tests.support.prometheus import Prometheus, running_prometheus
+from tests.support.receivers import Receiver, listening
 from tests.support.runbooks import RUN_BY_THE_FAULTS, read_runbook
 from tests.support.servers import free_port
 from tests.unit.sweep.test_retention import id_at
@@ -46,6 +51,7 @@ SETTINGS = {
     "DERMIS_GATEWAY_MAX_QUEUE_SECONDS": "20",
     "DERMIS_GATEWAY_KEYLESS_RATE_PER_MINUTE": "0",
     "DERMIS_WORKER_SERVING_DEADLINE_SECONDS": "0.5",
+    "DERMIS_WORKER_WEBHOOK_NETWORKS": "127.0.0.0/8",
     "PYTHONPATH": str(ROOT / "tests" / "system" / "fault_switches"),
 }
 FIRES_WITHIN_S, OVER_WITHIN_S = 180, 240
@@ -320,6 +326,18 @@ def the_clock_of_the_sweep_jumps(scene: Scene) -> None:
     os.utime(scene.file(mark), (then, then))
 
 
+def nobody_sends_webhooks(scene: Scene) -> None:
+    """An event waits for its receiver, which is there, as the worker that sends it hangs."""
+    webhooks = Webhooks(store=scene.up.store, networks=networks_of("127.0.0.0/8"))
+    receiver = scene.ends.enter_context(listening(Receiver(secret="", port=0)))
+    created = webhooks.create(owner=PUBLIC_OWNER, url=receiver.url, events=[EventType.CASE_FINISHED])
+    receiver.secret = created.secrets[0].secret
+    scene.ends.callback(webhooks.delete, PUBLIC_OWNER, created.endpoint.endpoint_id)
+    time.sleep(CACHE_SECONDS)
+    scene.stop("webhooks")
+    scene.finished()
+
+
 FAULTS: dict[Callable[[Scene], None], list[str]] = {
     metadata_stands_still: ["DermisPartDown"],
     a_fact_is_damaged: ["DermisErrors", "DermisErrorBudgetBurnsFast", "DermisErrorBudgetBurnsSlowly"],
@@ -335,6 +353,7 @@ FAULTS: dict[Callable[[Scene], None], list[str]] = {
     an_erased_case_has_a_damaged_object: ["DermisErasureBehind", "DermisBrokenObjects"],
     the_store_has_no_room: ["DermisStoreFull", "DermisStoreFilling"],
     the_certificate_ends_in_a_week: ["DermisCertificateEnds"],
+    nobody_sends_webhooks: ["DermisWebhooksBehind"],
     the_clock_of_the_sweep_jumps: ["DermisClockInDoubt", "DermisRetentionBehind"],
 }
 

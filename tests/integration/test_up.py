@@ -65,9 +65,10 @@ class Up:
             return int(client.hlen("unacked"))
 
     def pid(self, part: str) -> int:
-        """Return the process of a part, not of its children."""
-        name = "redis-server" if part == "redis" else f"-m dermis.{part}"
-        parents = {pid: parent_of(pid) for pid in processes_of(self.state) if name in command_of(pid)}
+        """Return the process of a part, not of its children; `webhooks` is a worker that does nothing else."""
+        name = "redis-server" if part == "redis" else f"-m dermis.{'worker' if part == 'webhooks' else part}"
+        of_part = (pid for pid in processes_of(self.state) if name in command_of(pid))
+        parents = {pid: parent_of(pid) for pid in of_part if sends_webhooks(pid) is (part == "webhooks")}
         return next(pid for pid, parent in parents.items() if parent not in parents)
 
     def submit(self) -> str:
@@ -161,6 +162,12 @@ def command_of(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     return ""
+
+
+def sends_webhooks(pid: int) -> bool:
+    with suppress(OSError):
+        return b"DERMIS_WORKER_QUEUES=webhooks\0" in Path(f"/proc/{pid}/environ").read_bytes() + b"\0"
+    return False
 
 
 def parent_of(pid: int) -> int:

@@ -18,6 +18,7 @@ from dermis.gateway.pipeline import CasePipeline, now
 from dermis.gateway.ports import QueueLoad, Rate
 from dermis.gateway.sessions import session_owner
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.sign_in import sign_in_of
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
@@ -138,7 +139,13 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, outbox=Outbox(self.store), hub=self.hub, clock=lambda: self.clock())
+        pipeline = CasePipeline(
+            store=self.store,
+            outbox=Outbox(self.store),
+            hub=self.hub,
+            clock=lambda: self.clock(),
+            count_feedback=self.metrics.feedback,
+        )
         self.guard = self.guard or AccessGuard(
             self.store, self.rates, settings, shares=pipeline.shares, clock=lambda: self.now
         )
@@ -150,6 +157,7 @@ class Gateway:
                 metrics=self.metrics,
                 guard=self.guard,
                 audit=self.audit,
+                sign_in=sign_in_of(settings, pipeline.clock),
             )
         )
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")

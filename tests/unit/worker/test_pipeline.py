@@ -165,6 +165,7 @@ class World:
             candidate_classifier=self.candidate_classifier,
             idle=self.idle,
             answered=self.metrics.answered,
+            compared=self.metrics.compared,
             policy=load_policy(),
             strikes=Strikes(store=self.store),
             outbox=Outbox(self.store, send=self.sent.append),

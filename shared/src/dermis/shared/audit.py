@@ -36,6 +36,7 @@ class Act(StrEnum):
     EXPIRE = "EXPIRE"
     EXPORT = "EXPORT"
     PROMOTE = "PROMOTE"
+    REVIEW = "REVIEW"
     BACKUP = "BACKUP"
     RESTORE = "RESTORE"
     WEBHOOK = "WEBHOOK"

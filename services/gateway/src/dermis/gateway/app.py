@@ -26,6 +26,7 @@ from dermis.gateway.routes import (
     ops,
     page,
     reports,
+    reviews,
     shares,
     test_images,
     uploads,
@@ -69,6 +70,8 @@ def create_app(parts: Dependencies) -> FastAPI:
         },  # its spans hold paths and queries: the edge's hold routes
     )
     app.state.parts = parts
+    if parts.sign_in:
+        parts.sign_in.install(app)
     if origins := parts.settings.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
@@ -79,7 +82,7 @@ def create_app(parts: Dependencies) -> FastAPI:
     problems.install(app)
     for api in (cases, reports, images, shares, uploads, batches, webhooks, models, test_images):
         app.include_router(api.router, dependencies=[Depends(check_query)])
-    for router in (health.router, page.router, ops.router):
+    for router in (health.router, page.router, reviews.router, ops.router):
         app.include_router(router)
     app.mount("/assets", GZipMiddleware(StaticFiles(directory=_ASSETS)), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

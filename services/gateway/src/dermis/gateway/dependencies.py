@@ -22,7 +22,9 @@ from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError, RefusedError
+from dermis.gateway.reviews import ReviewDesk
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.sign_in import SignIn
 from dermis.gateway.web.languages import LANGUAGES
 from dermis.shared.api_keys import Scope
 from dermis.shared.audit import Audit
@@ -40,6 +42,8 @@ class Dependencies:
     broker: Broker
     guard: AccessGuard
     audit: Audit
+    sign_in: SignIn | None = None
+    """How clinicians sign in; None where second reads are off."""
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     _judging: Counter[str] = field(default_factory=Counter, init=False)
 
@@ -68,6 +72,12 @@ class Dependencies:
             # Without a proxy that is trusted, all of them may have one address.
             most_per_address=settings.max_address_uploads if settings.trusted_proxies else 0,
             show=self.metrics.body_bytes.set,
+        )
+
+    @functools.cached_property
+    def reviews(self) -> ReviewDesk:
+        return ReviewDesk(
+            self.pipeline.store, readers_per_case=self.settings.readers_per_case, clock=self.pipeline.clock
         )
 
     async def check_room(self) -> None:

@@ -186,6 +186,7 @@ class UploadedCase(BaseModel):
     self_report: dict[str, Any] = {}
     """Checked as the form's is, whose faults say more (`convert.new_case_of`)."""
     consent: Consent = Consent.ASSESS_ONLY
+    second_read: StrictBool = False
     client_reference: str | None = None
 
 

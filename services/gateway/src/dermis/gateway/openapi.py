@@ -161,6 +161,12 @@ _CASE_FIELDS: dict[str, Any] = {
         "default": "ASSESS_ONLY",
         "description": "what the case may be used for",
     },
+    "second_read": {
+        "type": "boolean",
+        "default": False,
+        "description": "whether clinicians who read for this server may look at the case's images and answers and give "
+        "their own reading, which is erased with the case",
+    },
     "client_reference": {
         "type": "string",
         "pattern": f"^{REFERENCE_PATTERN}$",

@@ -61,6 +61,7 @@ class CasePipeline:
     outbox: Outbox
     hub: Hub = field(default_factory=Hub)
     clock: Callable[[], datetime] = now
+    count_feedback: Callable[[GivenFeedback, Outcome], None] = lambda *_: None
 
     async def submit(self, case: NewCase, *, owner: str, line: str = "", livemode: bool = True) -> Received:
         """Store a case and return its first fact; see `Submissions.submit`."""
@@ -187,6 +188,8 @@ class CasePipeline:
             **feedback.model_dump(),
         )
         kept = await run_in_threadpool(self._keep_feedback, fact, owner)
+        if kept is fact:  # else it was given before
+            self.count_feedback(fact, state.outcome)
         return FeedbackKept(
             **feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent
         )

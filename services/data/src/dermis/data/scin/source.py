@@ -15,7 +15,7 @@ import pandas as pd
 
 from dermis.data.defaults import POLICY, PUBLIC
 from dermis.data.scin.attributes import Answers
-from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, PERSONS_FILE
 from dermis.data.scin.label_policy import LabelPolicy, Labels, apply_policy
 from dermis.data.scin.tables import ScinTables, read_tables
 from dermis.data.shipped import load
@@ -125,7 +125,18 @@ def open_scin(source: str = PUBLIC) -> Scin:
             "SCIN_TABLE",
             f"{error.detail} in {source}: name the folder that holds {CASES_FILE}, {LABELS_FILE} and images/",
         ) from error
-    return Scin(source=source, store=store, tables=read_tables(data[CASES_FILE], data[LABELS_FILE]))
+    tables = read_tables(data[CASES_FILE], data[LABELS_FILE], persons=read_persons(store))
+    return Scin(source=source, store=store, tables=tables)
+
+
+def read_persons(store: BlobStore) -> bytes | None:
+    """Return the file that says which cases are of one person, None without one."""
+    try:
+        return store.get(PERSONS_FILE)
+    except DermisError as error:
+        if error.kind in (Kind.NOT_FOUND, Kind.PERMISSION):  # a bucket whose keys can't be listed answers so
+            return None
+        raise
 
 
 def load_policy(name: str) -> LabelPolicy:

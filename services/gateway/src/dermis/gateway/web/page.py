@@ -24,6 +24,8 @@ from dermis.shared.vocabulary import (
     ConditionDuration,
     ConditionSymptom,
     FitzpatrickSkinType,
+    Gradable,
+    MonkSkinTone,
     OtherSymptom,
     RelatedCategory,
     SexAtBirth,
@@ -73,6 +75,7 @@ _NOT_FOR_SCRIPTS = (
     "ops",
     "plain",
     "privacy",
+    "reviews",
     "slice",
     "step",
     "system",
@@ -126,6 +129,11 @@ _TEMPLATES.globals.update(
     questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE
 )
 _TEMPLATES.globals.update(plain_only=PLAIN_ONLY)
+_TEMPLATES.globals.update(
+    gradables=list(Gradable),
+    skin_types=[each for each in FitzpatrickSkinType if each is not FitzpatrickSkinType.NONE_IDENTIFIED],
+    skin_tones=list(MonkSkinTone),
+)
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
@@ -149,7 +157,13 @@ def plain_case_page(request: Request, state: CaseState, *, read_only: bool = Fal
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
-    return respond(request, "privacy.html", ends=_ends(settings), session_days=settings.session_days)
+    return respond(
+        request,
+        "privacy.html",
+        ends=_ends(settings),
+        session_days=settings.session_days,
+        second_read=settings.offers_second_read,
+    )
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -158,7 +172,7 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
     also = "".join(
         f"&{urlencode({key: value})}"
         for key, value in request.query_params.items()
-        if key in ("first", "second", "before", "report", "data")
+        if key in ("first", "second", "before", "report", "data", "order")
     )
     operator = operator_of(request.app.state.parts.settings)
     shown_at = {"path": request.url.path, "keep": keep, "also": also, "operator": operator}
@@ -184,6 +198,7 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
         "script_texts": script_texts,
         "red_flags": _red_flags(language),
         "demo": demo,
+        "second_read": settings.offers_second_read,
         "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dermis.data.dataset import Dataset, mix, open_dataset
+from dermis.data.dataset import Dataset, open_datasets
 from dermis.data.objects import read_object
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Split, from_text
@@ -174,11 +174,7 @@ def open_data(config: Config, options: TrainOptions) -> Dataset:
         raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
     duplicates = read_duplicates(read_object(options.duplicates)) if options.duplicates else None
     mapping = options.mapping or (config.mapping if len(urls) == 1 else None)
-    datasets = [
-        open_dataset(url, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates)
-        for url in urls
-    ]
-    dataset = datasets[0] if len(datasets) == 1 else mix(*datasets)
+    dataset = open_datasets(urls, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates)
     dataset.check_images()
     return dataset
 
