@@ -22,7 +22,7 @@ MIMICS = {condition.name: condition.mimics for condition in CONDITIONS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class SimulatedReader:
     """`right`: share of cases whose first condition is the true one; `ungradable`: share called not gradable.
 
     `tone_error`: standard deviation of the estimated Monk tone, in steps.
@@ -38,11 +38,11 @@ class Reader:
         return reader_id("https://simulated.example", self.name)
 
 
-READERS = (Reader(name="first", right=0.85), Reader(name="second", right=0.75))
-ADJUDICATOR = Reader(name="adjudicator", right=0.95, ungradable=0.0)
+READERS = (SimulatedReader(name="first", right=0.85), SimulatedReader(name="second", right=0.75))
+ADJUDICATOR = SimulatedReader(name="adjudicator", right=0.95, ungradable=0.0)
 
 
-def review(reader: Reader, case: GeneratedCase, case_id: str, *, seed: int) -> Review:
+def review(reader: SimulatedReader, case: GeneratedCase, case_id: str, *, seed: int) -> Review:
     return Review(**_reading(reader, case, case_id, seed=seed), seconds=12.0)
 
 
@@ -57,7 +57,7 @@ def disagree(reviews: tuple[Review, ...]) -> bool:
     return len(firsts) > 1
 
 
-def _reading(reader: Reader, case: GeneratedCase, case_id: str, *, seed: int) -> dict[str, Any]:
+def _reading(reader: SimulatedReader, case: GeneratedCase, case_id: str, *, seed: int) -> dict[str, Any]:
     """Return what a reader says, by (seed, reader, case) alone."""
     rng = np.random.default_rng([seed, case.index, *reader.name.encode()])
     number = tuple(MonkSkinTone).index(case.monk_skin_tone)
@@ -76,7 +76,7 @@ def _reading(reader: Reader, case: GeneratedCase, case_id: str, *, seed: int) ->
     }
 
 
-def _conditions(reader: Reader, truth: str, rng: np.random.Generator) -> tuple[ReviewedCondition, ...]:
+def _conditions(reader: SimulatedReader, truth: str, rng: np.random.Generator) -> tuple[ReviewedCondition, ...]:
     """Return one or two conditions; the second is never surer than the first."""
     others = [name for name in NAMES if name != truth]
     right = rng.uniform() < reader.right

@@ -22,7 +22,7 @@ MANY = list(cases(3, 600, painted=False))
 
 
 @pytest.mark.parametrize("reader", [*readers.READERS, readers.ADJUDICATOR], ids=lambda reader: reader.name)
-def test_a_reader_is_right_as_often_as_stated(reader: readers.Reader) -> None:
+def test_a_reader_is_right_as_often_as_stated(reader: readers.SimulatedReader) -> None:
     reviews = [(readers.review(reader, case, case_id(case), seed=1), case.condition) for case in MANY]
     graded = [(review.conditions[0], truth) for review, truth in reviews if review.conditions]
     right = np.array([first.label == truth for first, truth in graded])

@@ -93,10 +93,16 @@ def outcome_of(*names: str, **more: Any) -> Outcome:
     return Outcome(case_id="case_1", finished_at=NOW, differential=tuple(ranked), **{**values, **more})
 
 
-def state_of(outcome: Outcome | None = None, failed: Failed | None = None, **report: Any) -> CaseState:
+def state_of(
+    outcome: Outcome | None = None, *, failed: Failed | None = None, report: dict[str, Any] | None = None
+) -> CaseState:
     image = ReceivedImage(n=1, content_type="image/png", bytes=1, sha256="0", width=1, height=1)
     received = Received(
-        case_id="case_1", owner="o", received_at=NOW, images=(image,), self_report=SelfReport.model_validate(report)
+        case_id="case_1",
+        owner="o",
+        received_at=NOW,
+        images=(image,),
+        self_report=SelfReport.model_validate(report or {}),
     )
     assessed = Assessed(case_id="case_1", assessed_at=NOW, images=(AssessedImage(n=1, quality=BAD, phash=None),))
     return CaseState(received=received, assessed=assessed, outcome=outcome, failed=failed)
@@ -109,9 +115,9 @@ def everything() -> Iterator[CaseState]:
     for rule in RULES:
         flag = RedFlag(flag=rule.flag, text=rule.text, urgency=rule.urgency)
         for report in ({}, {"related_category": "GROWTH_OR_MOLE"}):
-            yield state_of(outcome_of("Eczema", red_flags=(flag,), notices=NOTICES), **report)
+            yield state_of(outcome_of("Eczema", red_flags=(flag,), notices=NOTICES), report=report)
             failed = Failed(case_id="case_1", attempt=1, failed_at=NOW, reason="R", detail="d", red_flags=(flag,))
-            yield state_of(failed=failed, **report)
+            yield state_of(failed=failed, report=report)
     yield state_of(outcome_of(kind=OutcomeKind.REJECTION, model=None, advice=BAD.advice))
     group = AnswerEntry(level="GROUP", id="G", name="A viral infection", probability=0.9, conditions=("ECZEMA",))
     answer = GroupedAnswer(level="GROUP", entries=(group,), coverage=0.9)
@@ -197,7 +203,8 @@ def test_a_case_is_shown_in_the_language_that_is_accepted_best(gateway: Gateway,
     path = f"/v1/cases/{rejected}"
     english, spanish = gateway.get(path), gateway.get(path, headers=SPANISH)
     assert [each.headers["content-language"] for each in (english, spanish)] == ["en", "es"]
-    assert spanish.headers["vary"] == english.headers["vary"] == "Accept-Language"
+    assert "Accept-Language" in spanish.headers["vary"]
+    assert spanish.headers["vary"] == english.headers["vary"]
     assert spanish.json()["notice"] == spanish.json()["outcome"]["notice"] == texts("es")["notice"]
     assert spanish.json()["guidance"]["next_step"] == texts("es")["urgency.none"]
 
@@ -265,4 +272,5 @@ def test_the_advice_on_an_image_and_the_conditions_speak_it_too(gateway: Gateway
     listed = gateway.get("/v1/conditions", headers=SPANISH)
     assert {each["guidance"]["language"] for each in listed.json()["conditions"]} == {"es"}
     for answer in (report, sent, listed):
-        assert (answer.headers["content-language"], answer.headers["vary"]) == ("es", "Accept-Language")
+        assert answer.headers["content-language"] == "es"
+        assert "Accept-Language" in answer.headers["vary"]

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from dermis.gateway import deprecations
 from dermis.gateway.batch_schemas import BatchSource
 from dermis.gateway.http import Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
@@ -316,5 +317,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _add_refusals(schema)
         schemas = schema["components"]["schemas"]
         schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **schemas}.items()))
+        deprecations.mark(schema, deprecations.DEPRECATIONS)
         app.openapi_schema = schema
     return app.openapi_schema

@@ -143,7 +143,11 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
     `demo`: cases are answered by a demo model, which the page says before the first tap.
     """
     language, keep = _spoken(request)
-    return _respond(request, language, *_case_page(language, keep, settings, demo))
+    body, compressed = _case_page(language, keep, settings, demo)
+    if "gzip" in liked(request.headers.get("accept-encoding", "")):
+        packed = {"Content-Encoding": "gzip", "Vary": "Accept-Language, Accept-Encoding"}
+        return HTMLResponse(compressed, headers=_headers(language) | packed)
+    return HTMLResponse(body, headers=_headers(language))
 
 
 def plain_case_page(request: Request, state: CaseState, *, read_only: bool = False) -> HTMLResponse:
@@ -177,7 +181,7 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
     operator = operator_of(request.app.state.parts.settings)
     shown_at = {"path": request.url.path, "keep": keep, "also": also, "operator": operator}
     body = render(template, language, **shown_at, **values).encode()
-    return _respond(request, language, body, gzip.compress(body, 6), status=status)
+    return HTMLResponse(body, status_code=status, headers=_headers(language))
 
 
 def render(template: str, language: str, **values: Any) -> str:
@@ -236,8 +240,5 @@ def _spoken(request: Request) -> tuple[str, str]:
     return language, f"?lang={language}" if chosen == language else ""
 
 
-def _respond(request: Request, language: str, body: bytes, compressed: bytes, *, status: int = 200) -> HTMLResponse:
-    headers = {"Content-Language": language, "Vary": "Accept-Language, Accept-Encoding"}
-    if "gzip" in liked(request.headers.get("accept-encoding", "")):
-        return HTMLResponse(compressed, status_code=status, headers={**headers, "Content-Encoding": "gzip"})
-    return HTMLResponse(body, status_code=status, headers=headers)
+def _headers(language: str) -> dict[str, str]:
+    return {"Content-Language": language, "Vary": "Accept-Language"}
