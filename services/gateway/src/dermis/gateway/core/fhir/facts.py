@@ -7,6 +7,7 @@ from datetime import datetime
 from dermis.gateway.core.fhir.datatypes import Annotation, Meta, Reference
 from dermis.gateway.core.fhir.resources import ReportStatus
 from dermis.gateway.core.fhir.terminology import TEST_DATA, urn
+from dermis.gateway.core.second_read import disagree
 from dermis.shared.case import Assessed, Failed, Outcome, Received, Urgency
 from dermis.shared.reviews import Adjudication, CaseReading, Review
 
@@ -62,7 +63,7 @@ class ReportFacts:
         """The readings that stand: the adjudication, else reviews that agree; none if there is neither."""
         if self.adjudication:
             return (self.adjudication,)
-        return self.reviews if len(self.reviews) > 1 and agree(self.reviews) else ()
+        return self.reviews if len(self.reviews) > 1 and not disagree(self.reviews) else ()
 
     @property
     def status(self) -> ReportStatus:
@@ -99,13 +100,6 @@ class ReportFacts:
     def meta(self) -> Meta | None:
         """The security label of test data, for each resource: a receiver may take a report apart."""
         return Meta(security=(TEST_DATA,)) if self.warnings else None
-
-
-def agree(readings: Sequence[CaseReading]) -> bool:
-    """Tell whether readers say the same: as gradable, and with a condition that all of them are most sure of."""
-    return len({reading.gradable for reading in readings}) == 1 and bool(
-        shared_labels(readings) or not any(reading.conditions for reading in readings)
-    )
 
 
 def shared_labels(readings: Sequence[CaseReading]) -> list[str]:
