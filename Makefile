@@ -49,6 +49,11 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(INSTALL) --python .venv-docs/bin/python -r requirements/docs.txt
 	@touch $@
 
+.venv-mobile/.dev: .venv/.uv requirements/mobile.txt
+	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-mobile
+	$(INSTALL) --python .venv-mobile/bin/python -r requirements/mobile.txt
+	@touch $@
+
 # --- run ------------------------------------------------------------------------------------------------------------
 .PHONY: demo up
 demo: .venv/.runtime ## install, start the system, put a generated case through, print the differential
@@ -251,6 +256,15 @@ client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, buil
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
 	.venv/bin/python -m tests.system.typescript
 
+.PHONY: fhir
+fhir: .venv/.dev ## reports of OUTCOMES random cases (1000) against FHIR libraries and a FHIR server of other hands (needs npm)
+	cd tests/system/fhir && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
+	.venv/bin/python -m tests.system.fhir_reports --outcomes $(or $(OUTCOMES),1000)
+
+.PHONY: mobile-clients
+mobile-clients: .venv-mobile/.dev ## generate the Swift and Kotlin clients in build/clients, look for every operation, compile them with what is here (needs Java; ARGS="--swift-root FOLDER")
+	.venv-mobile/bin/python -m tests.system.mobile_clients --out build/clients $(ARGS)
+
 .PHONY: docs test-docs
 build/docs/vendor/.installed: scripts/install_docs_assets.sh
 	@mkdir -p $(@D)
@@ -326,5 +340,5 @@ requirements: .venv/.uv ## recompile the pinned requirement files
 
 .PHONY: proto openapi bundle-check lesions-check requirements clean
 clean: ## remove environments and caches
-	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-trainer .venv-charts .venv-docs .venv-mobile build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -145,13 +145,14 @@ def _gate(judgement: Judgement) -> str:
             str(part.n),
             "-" if part.gain is None else f"{part.gain:+.3f}",
             "-" if part.interval is None else f"{part.interval[0]:+.3f} to {part.interval[1]:+.3f}",
-            str(part.verdict),
+            "waived" if part.name in judgement.waived else str(part.verdict),
         )
         for part in (judgement.overall, *judgement.tones)
     ]
     table = markdown_table(("group", "n", "gain in soft top-3", "95 % interval", "verdict"), rows)
     says = "It lets the version pass." if judgement.passed else "It refuses: " + "; ".join(judgement.reasons) + "."
-    return f"{says}\n\n{table}"
+    waived = "The estimated type is waived: nobody estimated that of a drawing." if judgement.waived else ""
+    return f"{says} {waived}\n\n{table}"
 
 
 def _tables_of(printed: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from dermis.gateway.core.fhir.facts import Advice, ReportFacts
+from dermis.gateway.core.fhir.facts import NextStep, ReportFacts
 from dermis.gateway.core.fhir.self_report import QUESTIONS
 from dermis.shared.case import (
     AnswerEntry,
@@ -208,10 +208,10 @@ class _Draw:
         detail = "the case could not be assessed"
         return Failed(case_id=self.case_id, attempt=1, failed_at=at, reason="INTERNAL", detail=detail, red_flags=flags)
 
-    def advice(self) -> Advice:
+    def advice(self) -> NextStep:
         urgency = self.maybe(self.rng.choice(list(Urgency)))
         because = self.some(["you report a mole or growth", "it may be Melanoma (about 3 in 10)"]) if urgency else ()
-        return Advice(urgency=urgency, because=because, next_step=self.rng.choice(TEXTS))
+        return NextStep(urgency=urgency, because=because, next_step=self.rng.choice(TEXTS))
 
     def reviews(self) -> tuple[Review, ...]:
         readings = [self.reading(f"reader_{k:032x}", k) for k in range(self.rng.choice([0, 0, 1, 2, 2, 3]))]

@@ -1,8 +1,11 @@
 """A case's report as FHIR: what a clinic may take it for, and what it must never say."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid5
 from xml.etree import ElementTree
 
 import pytest
@@ -11,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermis.gateway.core.fhir.document import document_of
-from dermis.gateway.core.fhir.facts import Advice, ReportFacts
+from dermis.gateway.core.fhir.facts import NextStep, ReportFacts
 from dermis.gateway.core.fhir.self_report import QUESTIONS
+from dermis.gateway.core.fhir.terminology import NAMESPACE, Concept
 from dermis.shared.case import (
     NOT_A_MEDICAL_DEVICE,
     Consent,
@@ -32,6 +36,7 @@ from dermis.shared.vocabulary import Gradable, SelfReport
 from tests.support.closed_cases import START, random_facts
 
 Json = dict[str, Any]
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "fhir.md"
 CASE = "case_01k9x4q7e8f3rtw5m2c6b0dvza"
 PSORIASIS = Code(system=ICD_11, code="EA90", display="Psoriasis")
 YES = Gradable.DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT
@@ -64,7 +69,7 @@ FACTS = ReportFacts(
     outcome=OUTCOME,
     photos={1: b"photo"},
     manifest_sha256="ab" * 32,
-    advice=Advice(urgency=Urgency.TODAY, because=("you report fever",), next_step="See a doctor today."),
+    advice=NextStep(urgency=Urgency.TODAY, because=("you report fever",), next_step="See a doctor today."),
 )
 
 
@@ -173,6 +178,35 @@ def _extensions(value: Any) -> Any:
             yield from _extensions(each)
 
 
+class TestPage:
+    """docs/how-to/fhir.md tells receivers what our own codes mean."""
+
+    def test_it_has_every_concept_and_the_name_of_every_code_system(self) -> None:
+        page = PAGE.read_text(encoding="utf-8")
+        assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)) == set(Concept)
+        names = re.findall(r"`([a-z/-]+)`", page.partition("## Codes of our own")[2].partition("| code")[0])
+        names += [f"self-report/{name}" for name in QUESTIONS]
+        owners = ("public", RECEIVED.owner)
+        described = {f"urn:uuid:{uuid5(NAMESPACE, name)}" for name in names}
+        described |= {f"urn:uuid:{uuid5(NAMESPACE, f'client-references/{owner}')}" for owner in owners}
+        assert str(NAMESPACE) in page
+        used = {each for seed in range(60) for each in _systems(as_json(random_facts(seed)))}
+        assert used <= described
+
+    def test_its_example_is_read_strictly_by_another_hand(self) -> None:
+        (example,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        assert Bundle(json.loads(example), strict=True).as_json() == json.loads(example)
+
+
+def _systems(value: Any) -> Any:
+    if isinstance(value, dict):
+        yield from (value["system"] for _ in range(1) if str(value.get("system", "")).startswith("urn:uuid:"))
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _systems(each)
+
+
 class TestAnswer:
     def test_a_differential_is_whole_with_codes_and_text_and_names_the_model(self) -> None:
         report = as_json(FACTS)
@@ -228,7 +262,7 @@ class TestAnswer:
 
     def test_urgency_is_a_code_or_says_that_nothing_tells_how_soon(self) -> None:
         assert observation(as_json(FACTS), "urgency")["valueCodeableConcept"]["coding"][0]["code"] == "TODAY"
-        silent = observation(as_json(replace(FACTS, advice=Advice(urgency=None, next_step="Ask."))), "urgency")
+        silent = observation(as_json(replace(FACTS, advice=NextStep(urgency=None, next_step="Ask."))), "urgency")
         assert silent["dataAbsentReason"]["text"] == "Ask."
 
     def test_a_machine_s_answer_is_no_conclusion_in_codes(self) -> None:
@@ -259,6 +293,14 @@ class TestReadings:
         assert one(report, "DiagnosticReport")["status"] == "preliminary"
         assert "attester" not in one(report, "Composition")
         assert all(each["status"] == "preliminary" for each in resources(report, "Observation"))
+
+    def test_readers_agree_on_what_both_are_most_sure_of_and_the_report_concludes_no_more(self) -> None:
+        first, second = review("reader_a", "Psoriasis", "Eczema"), review("reader_b", "Eczema", "Psoriasis")
+        equal = [each.model_copy(update={"confidence": 5}) for each in first.conditions]
+        reviews = (first.model_copy(update={"conditions": tuple(equal)}), second)
+        diagnosis = one(as_json(replace(FACTS, reviews=reviews)), "DiagnosticReport")
+        assert diagnosis["status"] == "final"
+        assert [each["text"] for each in diagnosis["conclusionCode"]] == ["Eczema"]
 
     def test_an_adjudication_stands_over_reviews_that_disagree(self) -> None:
         reviews = (review("reader_a", "Psoriasis"), review("reader_b", "Eczema"))

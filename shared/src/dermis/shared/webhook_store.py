@@ -15,6 +15,7 @@ from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
 from dermis.shared.webhooks import (
+    WEBHOOKS_PREFIX,
     DeliverJob,
     Delivery,
     WebhookDisabled,
@@ -131,6 +132,16 @@ def read_endpoints(store: BlobStore, owner: str) -> Iterator[StoredEndpoint]:
                         yield standing
                 except ValidationError as error:
                     log.error("webhook can't be read", endpoint_id=endpoint_id, reason=f"no {error.title}")
+
+
+def owners_of_webhooks(store: BlobStore) -> Iterator[tuple[str, str]]:
+    """Yield owner and id of each endpoint, by owner."""
+    seen = None
+    for key in store.list(WEBHOOKS_PREFIX):
+        owner, endpoint_id = key.removeprefix(WEBHOOKS_PREFIX).split("/")[:2]
+        if (owner, endpoint_id) != seen:
+            seen = (owner, endpoint_id)
+            yield seen
 
 
 def _read_endpoint(store: BlobStore, keys: Sequence[str], *, livemode: bool) -> StoredEndpoint | None:

@@ -87,6 +87,9 @@ def test_the_model_is_judged_by_scale_with_n_and_interval() -> None:
     assert (every.n, every.readings) == (40, 80)
     assert every.estimate == pytest.approx((20 + 25) / 80)
     assert every.low < every.estimate < every.high
+    assert every.set_size == 2
+    groups = [row.value for row in frame[frame["measure"] == TOP_1].itertuples() if row.scale.startswith("Fitz")]
+    assert groups == ["FST_I_II", "FST_V_VI", "NOT_GIVEN"]
     dark, light = (rows["Fitzpatrick, self-reported", value, TOP_1] for value in ("FST_V_VI", "FST_I_II"))
     assert (dark.n, light.n) == (10, 30)
     assert rows["Monk skin tone, estimated by readers", "MST_7_10", IN_SET].n == 10

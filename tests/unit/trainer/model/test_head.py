@@ -327,6 +327,7 @@ def test_a_model_that_reads_visible_images_alone_gives_what_one_that_reads_all_g
     backbone.set_weights(model.get_layer("backbone").get_weights())
     masked = {**inputs, "image_mask": np.tile(np.array(visible, bool), (len(inputs["images"]), 1))}
     every = join(backbone, head).predict(masked, verbose=0)
+    np.testing.assert_allclose(alone.predict(masked, verbose=0)["cam"], every["cam"], atol=1e-6)  # as a graph too
     through = alone.get_layer("visible_images")
     call = through.backbone.call
     through.backbone.call = lambda images, **rest: (read.append(int(images.shape[0])), call(images, **rest))[1]

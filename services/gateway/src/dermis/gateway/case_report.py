@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from dermis.gateway.core.fhir.document import document_of
-from dermis.gateway.core.fhir.facts import Advice, ReportFacts
+from dermis.gateway.core.fhir.facts import NextStep, ReportFacts
 from dermis.gateway.facts import erased_problem, get_fact
 from dermis.gateway.problems import RefusedError
 from dermis.gateway.schemas import case_of
@@ -47,7 +47,7 @@ class CaseReports:
             adjudication=get_fact(self.store, adjudication_key(owner, case_id), Adjudication),
             photos=self._photos(received),
             manifest_sha256=self._digest(state.outcome.model) if state.outcome and state.outcome.model else None,
-            advice=Advice(urgency=guidance.urgency, because=because, next_step=guidance.next_step),
+            advice=NextStep(urgency=guidance.urgency, because=because, next_step=guidance.next_step),
             shows_reference=shows_reference,
         )
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +36,8 @@ from dermis.shared.telemetry import log
 CLAIM = timedelta(minutes=15)
 """Time for which a case is left to whoever opened it; others may open it all the same."""
 _MOST_CACHED = 10_000
+_LOOKERS = 8
+"""Cases whose folders are listed at a time, as most of it is waiting for the store."""
 
 
 class ReadingClaim(Fact):
@@ -177,14 +180,16 @@ class ReviewDesk:
 
     def _listed(self) -> Iterator[ListedCase]:
         """Yield all readable cases, the oldest first; one that can't be read is passed over."""
-        for key in self._store.list(SECOND_READ_PREFIX):
-            try:
-                case = self._list_one(key.removeprefix(SECOND_READ_PREFIX))
-            except DermisError as error:
-                log.warning("a case is left out of the second reads", reason=error.reason)
-                continue
-            if case:
-                yield case
+        ids = [key.removeprefix(SECOND_READ_PREFIX) for key in self._store.list(SECOND_READ_PREFIX)]
+        with ThreadPoolExecutor(_LOOKERS) as lookers:
+            yield from filter(None, lookers.map(self._list_one_or_none, ids))
+
+    def _list_one_or_none(self, case_id: str) -> ListedCase | None:
+        try:
+            return self._list_one(case_id)
+        except DermisError as error:
+            log.warning("a case is left out of the second reads", reason=error.reason)
+            return None
 
     def _list_one(self, case_id: str) -> ListedCase | None:
         ordered = self._candidates.get(case_id) or self._remember(case_id)

@@ -11,7 +11,6 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id
 from dermis.shared.listing import owners
 from dermis.shared.ports import BlobNotFound, BlobStore, has
-from dermis.shared.webhooks import WEBHOOKS_PREFIX
 
 
 def find_owner(store: BlobStore, case_id: str) -> str:
@@ -26,21 +25,6 @@ def find_owner(store: BlobStore, case_id: str) -> str:
         if has(store, fact_key(owner, case_id, "received")) or has(store, fact_key(owner, case_id, "erased")):
             return owner
     raise DermisError(Kind.NOT_FOUND, "CASE", f"there is no case {case_id} in this store; look at --store")
-
-
-def owners_of_webhooks(store: BlobStore) -> dict[str, str]:
-    """Return the owner of each webhook by the webhook's id, in the order of owners."""
-    parts = (key.removeprefix(WEBHOOKS_PREFIX).split("/") for key in store.list(WEBHOOKS_PREFIX))
-    return {each[1]: each[0] for each in parts if len(each) > 2}
-
-
-def find_webhook_owner(store: BlobStore, webhook_id: str) -> str:
-    """Return whose webhook it is; NOT_FOUND if the store has no such webhook."""
-    owner = owners_of_webhooks(store).get(webhook_id)
-    if owner is None:
-        detail = f"there is no webhook {webhook_id[:64]!r} in this store; `dermis webhooks list` shows all"
-        raise DermisError(Kind.NOT_FOUND, "WEBHOOK_NOT_FOUND", detail)
-    return owner
 
 
 def check_owner(store: BlobStore, owner: str) -> None:

@@ -25,9 +25,9 @@ from dermis.shared.ports import BlobStore
 from dermis.shared.presence import Present, read_presence
 from dermis.shared.queue import CeleryQueue
 from dermis.shared.urls import masked
+from dermis.shared.webhook_store import owners_of_webhooks
 from dermis.shared.webhooks import DEAD_PREFIX, endpoint_of
 from dermis.standalone.finding import Finding, Level, fail, ok, warn
-from dermis.standalone.owners import owners_of_webhooks
 from dermis.standalone.peers import PeerAnswer, ask_health, ask_serving
 from dermis.standalone.probes import answers_ok
 from dermis.standalone.state import Running
@@ -232,7 +232,7 @@ def _of_peer(part: str, answer: PeerAnswer, remedy: str) -> Finding:
 
 def _webhooks(there: RunningSystem, store: BlobStore) -> Finding:
     """Whether somebody delivers events where there are webhooks, and whether any were given up."""
-    count = len(owners_of_webhooks(store))
+    count = sum(1 for _ in owners_of_webhooks(store))
     if not count:
         return ok("webhooks", "there are none")
     present = _present(there, "webhooks", "events wait, a day at most; docs/runbooks/DermisWebhooksBehind.md")

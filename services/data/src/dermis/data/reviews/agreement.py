@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from dermis.data.scin.attributes import monk_bin_of
 from dermis.data.scin.label_policy import LabelPolicy, coarse_group
 from dermis.data.statistics import Kappa, cohen_kappa, fleiss_kappa, share_interval
 from dermis.shared.case import Outcome
+from dermis.shared.manifest import FitzpatrickGroup
 from dermis.shared.reviews import CaseReading
 from dermis.worker.core.differential import FITZPATRICK_GROUPS
 
@@ -25,6 +28,15 @@ EVERYONE = "All readers"
 TOP_LABEL, GRADABLE = "First condition", "Gradable"
 TOP_1, IN_SET = "Model's first condition", "In the model's set"
 ALL = "All cases"
+_GROUPS: tuple[str, ...] = get_args(FitzpatrickGroup)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadCase:
+    """A case that the model answered: for each reading whether its first condition, and its set, hold the reader's."""
+
+    hits: Sequence[tuple[bool, bool]]
+    set_size: int
 
 
 def top_label(reading: CaseReading) -> str | None:
@@ -98,9 +110,10 @@ def scales(case: ReviewedCase) -> dict[str, str]:
 def model_agreement(cases: Sequence[ReviewedCase], policy: LabelPolicy) -> pd.DataFrame:
     """Return how often the model's answer is what its readers said, with intervals by case.
 
-    Columns `by` (reader or adjudicator), `scale`, `value`, `n` (cases), `readings`, `measure`, `estimate`, `low`,
-    `high`. A case counts by the share of its readings; those without a condition, and cases that the model rejected,
-    don't count. A reader's condition that the model has another name for is sought by the policy's coarse groups.
+    Columns `by` (reader or adjudicator), `scale`, `value`, `n` (cases), `readings`, `set_size` (mean number of
+    conditions in the model's set), `measure`, `estimate`, `low`, `high`. A case counts by the share of its readings;
+    those without a condition, and cases that the model rejected, don't count. A reader's condition that the model has
+    another name for is sought by the policy's coarse groups.
     """
     rows = []
     readings_of: Mapping[str, Callable[[ReviewedCase], Sequence[CaseReading]]] = {
@@ -108,19 +121,27 @@ def model_agreement(cases: Sequence[ReviewedCase], policy: LabelPolicy) -> pd.Da
         "Adjudicator": lambda case: (case.adjudication,) if case.adjudication else (),
     }
     for by, readings in readings_of.items():
-        judged = [(scales(case), hits) for case in cases if (hits := _hits(case, readings(case), policy))]
+        judged = [
+            (scales(case), ReadCase(hits=hits, set_size=_set_size(case)))
+            for case in cases
+            if (hits := _hits(case, readings(case), policy))
+        ]
         if not judged:
             continue
-        rows += _rows(by, ALL, ALL, [hits for _, hits in judged])
+        rows += _rows(by, ALL, ALL, [each for _, each in judged])
         for scale in judged[0][0]:
-            for value in sorted({groups[scale] for groups, _ in judged}, key=lambda value: (value == NOT_GIVEN, value)):
-                rows += _rows(by, scale, value, [hits for groups, hits in judged if groups[scale] == value])
-    columns = ["by", "scale", "value", "n", "readings", "measure", "estimate", "low", "high"]
+            for value in sorted({groups[scale] for groups, _ in judged}, key=_place):
+                rows += _rows(by, scale, value, [each for groups, each in judged if groups[scale] == value])
+    columns = ["by", "scale", "value", "n", "readings", "set_size", "measure", "estimate", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
 
+def _place(value: str) -> tuple[bool, int, str]:
+    """Sort groups as people count, what is not given last."""
+    return value == NOT_GIVEN, _GROUPS.index(value) if value in _GROUPS else 0, value
+
+
 def _hits(case: ReviewedCase, readings: Sequence[CaseReading], policy: LabelPolicy) -> list[tuple[bool, bool]]:
-    """Return for each reading whether the model's first condition, and its set, hold the reader's."""
     outcome = case.outcome
     if outcome is None or not outcome.differential:
         return []
@@ -137,12 +158,17 @@ def condition_of(label: str, outcome: Outcome, policy: LabelPolicy) -> str | Non
     return next((named[name.casefold()] for name in candidates if name and name.casefold() in named), None)
 
 
-def _rows(by: str, scale: str, value: str, hits: Sequence[Sequence[tuple[bool, bool]]]) -> list[dict[str, object]]:
+def _set_size(case: ReviewedCase) -> int:
+    return sum(each.in_prediction_set for each in case.outcome.differential) if case.outcome else 0
+
+
+def _rows(by: str, scale: str, value: str, judged: Sequence[ReadCase]) -> list[dict[str, object]]:
     rows = []
     for place, measure in enumerate((TOP_1, IN_SET)):
-        shares = np.array([np.mean([hit[place] for hit in of_case]) for of_case in hits])
+        shares = np.array([np.mean([hit[place] for hit in case.hits]) for case in judged])
         estimate, low, high = share_interval(shares)
-        counts = {"n": len(hits), "readings": sum(map(len, hits))}
+        counts: dict[str, object] = {"n": len(judged), "readings": sum(len(case.hits) for case in judged)}
+        counts["set_size"] = float(np.mean([case.set_size for case in judged]))
         about = {"by": by, "scale": scale, "value": value, **counts, "measure": measure}
         rows.append(about | {"estimate": estimate, "low": low, "high": high})
     return rows

@@ -46,10 +46,18 @@ def write_agreement(store_url: str, policy_name: str, out: Path) -> str:
             ],
         ),
         markdown_table(
-            ("model and", "by", "group", "cases", "readings", "measure", "share", "95 % interval"),
+            ("model and", "by", "group", "cases", "readings", "mean set", "measure", "share", "95 % interval"),
             [
                 (
-                    *(r.by, "" if r.scale == ALL else r.scale, words(r.value), r.n, r.readings, r.measure),
+                    *(
+                        r.by,
+                        "" if r.scale == ALL else r.scale,
+                        words(r.value),
+                        r.n,
+                        r.readings,
+                        f"{r.set_size:.1f}",
+                        r.measure,
+                    ),
                     *(f"{r.estimate:.3f}", _interval(r)),
                 )
                 for r in model.itertuples()

@@ -12,18 +12,23 @@ import redis
 from dermis.shared.addresses import networks_of
 from dermis.shared.audit import Act, Audit
 from dermis.shared.case import PUBLIC_OWNER
-from dermis.shared.ports import BlobStore
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.presence import read_presence
 from dermis.shared.webhook_admin import Webhooks
-from dermis.shared.webhook_store import StoredEndpoint
+from dermis.shared.webhook_store import StoredEndpoint, owners_of_webhooks
 from dermis.shared.webhooks import CASE_EVENTS, DeliveryState, EventType, StoredDelivery
 from dermis.standalone.commands import options
-from dermis.standalone.owners import check_owner, find_webhook_owner, owners_of_webhooks
+from dermis.standalone.owners import check_owner
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running, open_store_of
 
-_OWNER_HELP = "Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key."
-_owner = click.option("--owner", metavar="ID", help=f"{_OWNER_HELP} [default: whose it is]")
+_new_owner = click.option(
+    "--owner",
+    default=PUBLIC_OWNER,
+    show_default=True,
+    help="Whose cases: the owner that `dermis keys list --json` shows; public: cases without a key.",
+)
+_owner = click.option("--owner", help="Whose webhook [default: whoever has it].")
 _WAIT_S = 2.0
 _NOBODY_DELIVERS = (
     "warning: no worker that delivers webhooks shows itself, so events wait in the store until one runs; start one "
@@ -39,7 +44,7 @@ def command() -> None:
     \b
     Examples:
       dermis webhooks create https://example.org/hook --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
-      dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis webhooks list
       dermis webhooks deliveries hook_01k9x4q7e8f3rtw5m2c6b0dvza --status dead
     """
 
@@ -61,7 +66,7 @@ def command() -> None:
     show_envvar=True,
     help="Private networks that webhooks may go to, as the workers have them.",
 )
-@click.option("--owner", metavar="ID", default=PUBLIC_OWNER, show_default=True, help=_OWNER_HELP)
+@_new_owner
 @options.placement
 def create(
     url: str, events: tuple[str, ...], description: str, networks: str, owner: str, **option_values: Any
@@ -74,9 +79,8 @@ def create(
       dermis webhooks create http://10.1.2.3/hook --networks 10.1.0.0/16 --event case.finished
     """
     chosen = tuple(map(EventType, events)) or CASE_EVENTS
-    store = _store(option_values)
-    check_owner(store, owner)
-    with _webhooks(store, owner, networks) as webhooks:
+    with _webhooks(option_values, networks) as webhooks:
+        check_owner(webhooks.store, owner)
         created = webhooks.create(owner=owner, url=url, events=chosen, description=description)
     click.echo(created.secrets[0].secret)
     kind = "" if created.livemode else "test "
@@ -91,24 +95,24 @@ def create(
 @options.state
 @options.store
 def list_webhooks(as_json: bool, owner: str | None, **option_values: Any) -> None:
-    """List webhooks, by --owner one owner's, the oldest first; never a secret.
+    """List webhooks, an owner's or all, the oldest first; never a secret.
 
     \b
     Examples:
       dermis webhooks list
-      dermis webhooks list --owner key_01k9x4q7e8f3rtw5m2c6b0dvza
     """
-    webhooks = Webhooks(store=_store(option_values))
-    owners = [owner] if owner else dict.fromkeys(owners_of_webhooks(webhooks.store).values())
-    rows = [_row(standing) for whose in owners for standing in webhooks.of(whose)]
+    with _webhooks(option_values) as webhooks:
+        owners = [owner] if owner else dict.fromkeys(each for each, _ in owners_of_webhooks(webhooks.store))
+        rows = [_row(standing) for each in owners for standing in webhooks.of(each)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         state = f"disabled: {row['disabled']}" if row["disabled"] else "enabled"
-        click.echo(f"{row['id']}  {state}  {','.join(row['events'])}  {row['url']}")
+        click.echo(f"{row['id']}  {row['owner']}  {state}  {','.join(row['events'])}  {row['url']}")
     if not rows:
-        click.echo(f"{owner or 'this store'} has no webhook; `dermis webhooks create` makes one")
+        whose = f" of {owner}" if owner else ""
+        click.echo(f"there is no webhook{whose}; `dermis webhooks create` makes one")
 
 
 @command.command("delete")
@@ -247,16 +251,17 @@ def replay(
 
 
 @contextlib.contextmanager
-def _webhooks(store: BlobStore, owner: str, networks: str = "") -> Iterator[Webhooks]:
+def _webhooks(option_values: dict[str, Any], networks: str = "") -> Iterator[Webhooks]:
     """Give the webhooks of a store; what is changed of them is written to the audit when the context ends."""
     try:
         allowed = networks_of(networks)
     except ValueError as error:
         raise click.BadParameter(f"{error}; use networks as 10.1.0.0/16,fd00::/8", param_hint="--networks") from None
+    store = open_store_of(load_standalone(options.overlay(option_values)))
     audit = Audit(store, "webhooks")
 
     def changed(done: str, webhook_id: str) -> None:
-        audit.note(Act.WEBHOOK, by="operator", done=done, webhook_id=webhook_id, owner=owner)
+        audit.note(Act.WEBHOOK, by="operator", done=done, webhook_id=webhook_id)
 
     try:
         yield Webhooks(store=store, networks=allowed, changed=changed)
@@ -266,15 +271,13 @@ def _webhooks(store: BlobStore, owner: str, networks: str = "") -> Iterator[Webh
 
 @contextlib.contextmanager
 def _webhook(option_values: dict[str, Any], owner: str | None, webhook_id: str) -> Iterator[tuple[Webhooks, str]]:
-    """Give the webhooks of a store and whose this one is; NOT_FOUND if nobody's."""
-    store = _store(option_values)
-    whose = owner or find_webhook_owner(store, webhook_id)
-    with _webhooks(store, whose) as webhooks:
-        yield webhooks, whose
-
-
-def _store(option_values: dict[str, Any]) -> BlobStore:
-    return open_store_of(load_standalone(options.overlay(option_values)))
+    """Give the webhooks of a store and whose `webhook_id` is: `owner`, or who has it."""
+    with _webhooks(option_values) as webhooks:
+        owners = {of: each for each, of in owners_of_webhooks(webhooks.store)} if owner is None else {}
+        if owner is None and webhook_id not in owners:
+            detail = f"there is no webhook {webhook_id[:64]!r} in this store; `dermis webhooks list` shows all"
+            raise DermisError(Kind.NOT_FOUND, "WEBHOOK_NOT_FOUND", detail)
+        yield webhooks, owner or owners[webhook_id]
 
 
 def _delivers(option_values: dict[str, Any]) -> bool | None:

@@ -193,7 +193,7 @@ class VisibleImages(layers.Layer):  # type: ignore[misc]
         read |= tf.equal(tf.range(count), 0) & ~tf.reduce_any(read)
         places = tf.where(read)
         maps = self.backbone(tf.cast(tf.gather_nd(flat, places), "float32"))
-        every = tf.scatter_nd(places, maps, tf.stack([count, *tf.constant(maps_shape, tf.int64)]))
+        every = tf.scatter_nd(places, maps, tf.concat([tf.reshape(count, (1,)), tf.constant(maps_shape, tf.int64)], 0))
         return tf.reshape(every, (-1, MAX_IMAGES, *maps_shape))
 
     def compute_output_shape(self, images_shape: Any, visible_shape: Any) -> Any:  # noqa: ARG002 - Keras names them

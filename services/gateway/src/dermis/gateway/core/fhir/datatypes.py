@@ -9,7 +9,9 @@ from pydantic.alias_generators import to_camel
 class Element(BaseModel):
     """An element: its names are FHIR's in snake case, and what is empty is left out, as FHIR has no empty values."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, defer_build=True
+    )
 
     @model_serializer(mode="wrap")
     def _without_what_is_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from dermis.gateway.core.fhir.readings import leading, readings_of
 from dermis.gateway.core.fhir.resources import (
     AnyResource,
     Attester,
-    Bundle,
+    BundleEntry,
     Composition,
     DiagnosticReport,
-    Entry,
+    DocumentBundle,
     MediaLink,
     Section,
 )
@@ -35,7 +35,7 @@ TITLE = "Skin-condition assessment by software from photos and answers; no diagn
 FINAL_TITLE = "Skin-condition assessment from photos, read by clinicians"
 
 
-def document_of(facts: ReportFacts) -> Bundle:
+def document_of(facts: ReportFacts) -> DocumentBundle:
     """Return a closed case's report; the same facts make the same document, byte for byte."""
     photos, answers = photos_of(facts), response_of(facts)
     software = [*answers_of(facts), *red_flags_of(facts), urgency_of(facts), *qualities_of(facts)]
@@ -54,12 +54,12 @@ def document_of(facts: ReportFacts) -> Bundle:
         *([patient] if patient else []),
         *readers_of(facts),
     ]
-    return Bundle(
+    return DocumentBundle(
         id=facts.id("document"),
         meta=facts.meta,
         identifier=Identifier(system=URI, value=facts.urn("document")),
         timestamp=facts.issued,
-        entry=tuple(Entry(full_url=f"urn:uuid:{each.id}", resource=each) for each in resources),
+        entry=tuple(BundleEntry(full_url=f"urn:uuid:{each.id}", resource=each) for each in resources),
     )
 
 
@@ -105,8 +105,8 @@ def _composition(facts: ReportFacts) -> Composition:
 def _sections(facts: ReportFacts) -> list[Section]:
     readings = readings_of(facts)
     read = [_section(Concept.READING, "Read by clinicians", reading_lines(facts), readings)] if readings else []
-    images = [*photos_of(facts), *qualities_of(facts)]
-    shown = [_section(Concept.PHOTOS, "Photos", [f"{len(facts.received.images)} photos"], images)] if images else []
+    images: list[AnyResource] = [*photos_of(facts), *qualities_of(facts)]
+    photos = [_section(Concept.PHOTOS, "Photos", [f"{len(facts.received.images)} photos"], images)] if images else []
     signs = [*red_flags_of(facts), urgency_of(facts)]
     return [
         Section(
@@ -118,7 +118,7 @@ def _sections(facts: ReportFacts) -> list[Section]:
         *read,
         _section(Concept.ANSWER, "Answer of the software", answer_lines(facts), answers_of(facts)),
         _section(Concept.URGENCY, "Warning signs, and how soon to have it looked at", urgency_lines(facts), signs),
-        *shown,
+        *photos,
         _section(
             Concept.ANSWERS,
             "What the person reported",

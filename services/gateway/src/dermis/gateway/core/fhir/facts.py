@@ -15,7 +15,7 @@ TEST = "TEST DATA: sent with a test key. It is about no person."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class NextStep:
     """When to have it looked at, None where nothing gives a reason, and what to do next."""
 
     urgency: Urgency | None
@@ -39,7 +39,7 @@ class ReportFacts:
     adjudication: Adjudication | None = None
     photos: Mapping[int, bytes] = field(default_factory=dict)
     manifest_sha256: str | None = None
-    advice: Advice
+    advice: NextStep
     shows_reference: bool = True
 
     def urn(self, name: str) -> str:
@@ -102,10 +102,17 @@ class ReportFacts:
 
 
 def agree(readings: Sequence[CaseReading]) -> bool:
-    """Tell whether readers say the same: as gradable, and of the same conditions that they are most sure of."""
-    return len({(reading.gradable, _leading(reading)) for reading in readings}) == 1
+    """Tell whether readers say the same: as gradable, and with a condition that all of them are most sure of."""
+    return len({reading.gradable for reading in readings}) == 1 and bool(
+        shared_labels(readings) or not any(reading.conditions for reading in readings)
+    )
 
 
-def _leading(reading: CaseReading) -> frozenset[str]:
-    most = max((each.confidence for each in reading.conditions), default=0)
-    return frozenset(each.label for each in reading.conditions if each.confidence == most)
+def shared_labels(readings: Sequence[CaseReading]) -> list[str]:
+    """Return the conditions that every reading is most sure of, as the first lists them."""
+    most = [max((each.confidence for each in reading.conditions), default=0) for reading in readings]
+    leading = [
+        [each.label for each in reading.conditions if each.confidence == confidence]
+        for reading, confidence in zip(readings, most, strict=True)
+    ]
+    return [label for label in leading[0] if all(label in labels for labels in leading)] if leading else []

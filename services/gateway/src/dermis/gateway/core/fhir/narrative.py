@@ -42,7 +42,8 @@ def urgency_lines(facts: ReportFacts) -> list[str]:
     """Return the warning signs and how soon to have it looked at."""
     advice = facts.advice
     soon = [f"How soon to have it looked at: {words(advice.urgency)}."] if advice.urgency else []
-    return list(dict.fromkeys([*(flag.text for flag in flags_of(facts)), *soon, *advice.because, advice.next_step]))
+    texts = [*(flag.text for flag in flags_of(facts)), *soon, *advice.because, advice.next_step]
+    return list(dict.fromkeys(map(_sentence, texts)))
 
 
 def reading_lines(facts: ReportFacts) -> list[str]:
@@ -68,6 +69,10 @@ def _groups(outcome: Outcome) -> list[str]:
 def _listed(outcome: Outcome, *, inside: bool) -> str:
     listed = [each for each in outcome.differential if each.in_prediction_set or not inside]
     return ", ".join(f"{each.name} ({each.probability:.0%})" for each in listed[:10]) or "no condition"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _because(outcome: Outcome) -> str:

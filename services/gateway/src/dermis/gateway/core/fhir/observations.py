@@ -88,8 +88,8 @@ def _no_answer(facts: ReportFacts, code: str, text: str, reason: str | None) -> 
 
 
 def _why(outcome: Outcome) -> str:
-    said = "The software abstained" if outcome.kind is OutcomeKind.ABSTENTION else "The photos were refused"
-    return f"{said}: {words(outcome.reason).lower()}" if outcome.reason else said
+    text = "The software abstained" if outcome.kind is OutcomeKind.ABSTENTION else "The photos were refused"
+    return f"{text}: {words(outcome.reason).lower()}" if outcome.reason else text
 
 
 def _prediction_set(facts: ReportFacts, outcome: Outcome) -> Observation:

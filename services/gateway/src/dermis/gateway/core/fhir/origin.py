@@ -64,7 +64,10 @@ def _model(facts: ReportFacts, model: ModelRef) -> Device:
         device_name=(DeviceName(name=model.name, type="model-name"),),
         type=concept(Concept.MODEL, f"Model for {model.purpose}"),
         version=tuple(versions),
-        note=(*facts.notes, *(Annotation(text=text) for text in _limits(facts.outcome and facts.outcome.knowledge))),
+        note=(
+            *facts.notes,
+            *(Annotation(text=text) for text in _limits(facts.outcome.knowledge if facts.outcome else None)),
+        ),
         safety=(CodeableConcept(text=NOT_A_MEDICAL_DEVICE),),
         parent=facts.to("software"),
     )

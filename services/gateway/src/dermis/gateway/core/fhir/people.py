@@ -2,9 +2,9 @@
 
 from dermis.gateway.core.fhir.datatypes import CodeableConcept, Coding, Identifier, Reference
 from dermis.gateway.core.fhir.facts import ReportFacts
-from dermis.gateway.core.fhir.resources import Consent, Patient, PractitionerRole, Provision
+from dermis.gateway.core.fhir.resources import ConsentRecord, Patient, PractitionerRole, Provision
 from dermis.gateway.core.fhir.terminology import HL7, READERS, Concept, concept, no_value, standard, urn
-from dermis.shared.case import Consent as AgreedUse
+from dermis.shared.case import Consent
 
 _PURPOSES = {
     "PATRQT": "patient requested",
@@ -51,15 +51,15 @@ def readers_of(facts: ReportFacts) -> list[PractitionerRole]:
     ]
 
 
-def consent_of(facts: ReportFacts) -> Consent:
+def consent_of(facts: ReportFacts) -> ConsentRecord:
     """Return what the person agreed to: everything else is denied."""
     received = facts.received
     permitted = [("PATRQT", "Assess the photos and answers")]
-    if received.consent is AgreedUse.KEEP_FOR_IMPROVEMENT:
+    if received.consent is Consent.KEEP_FOR_IMPROVEMENT:
         permitted.append(("HQUALIMP", "Keep them to improve the software"))
     if received.second_read:
         permitted.append(("TREAT", "Let clinicians look at them and give their own reading"))
-    return Consent(
+    return ConsentRecord(
         id=facts.id("consent"),
         meta=facts.meta,
         scope=standard("consentscope", "patient-privacy", "Privacy Consent"),

@@ -3,12 +3,12 @@
 import base64
 import hashlib
 
-from dermis.gateway.core.fhir.datatypes import Annotation, Attachment, CodeableConcept
+from dermis.gateway.core.fhir.datatypes import Annotation, Attachment, CodeableConcept, Coding
 from dermis.gateway.core.fhir.facts import ReportFacts
 from dermis.gateway.core.fhir.observations import observation
 from dermis.gateway.core.fhir.people import subject_of
 from dermis.gateway.core.fhir.resources import Media, Observation
-from dermis.gateway.core.fhir.terminology import REASONS, Coding, Concept, concept, standard, words
+from dermis.gateway.core.fhir.terminology import REASONS, Concept, concept, standard, words
 from dermis.shared.case import AssessedImage, ReceivedImage
 
 

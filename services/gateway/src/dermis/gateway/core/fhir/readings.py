@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dermis.gateway.core.fhir.datatypes import CodeableConcept, Coding
-from dermis.gateway.core.fhir.facts import ReportFacts
+from dermis.gateway.core.fhir.facts import ReportFacts, shared_labels
 from dermis.gateway.core.fhir.observations import observation
 from dermis.gateway.core.fhir.people import reader_name
 from dermis.gateway.core.fhir.photos import photo_name
@@ -40,14 +40,8 @@ def words_of(reading: CaseReading) -> str:
 
 
 def leading(facts: ReportFacts) -> tuple[CodeableConcept, ...]:
-    """Return the conditions that the standing readings are most sure of, each once."""
-    labels = (
-        each.label
-        for reading in facts.verdict
-        for each in ranked(reading)
-        if each.confidence == ranked(reading)[0].confidence
-    )
-    return tuple(condition_named(label) for label in dict.fromkeys(labels))
+    """Return the conditions that every reading that stands is most sure of."""
+    return tuple(map(condition_named, shared_labels(facts.verdict)))
 
 
 def _reading(facts: ReportFacts, reading: CaseReading) -> Observation:

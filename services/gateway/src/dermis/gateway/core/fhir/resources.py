@@ -123,7 +123,7 @@ class Questionnaire(Resource):
     item: tuple[Question, ...]
 
 
-class Answer(Element):
+class QuestionAnswer(Element):
     value_coding: Coding | None = None
     value_boolean: bool | None = None
 
@@ -131,7 +131,7 @@ class Answer(Element):
 class AnsweredQuestion(Element):
     link_id: str
     text: str
-    answer: tuple[Answer, ...]
+    answer: tuple[QuestionAnswer, ...]
 
 
 class QuestionnaireResponse(Resource):
@@ -153,7 +153,7 @@ class Provision(Element):
     provision: tuple["Provision", ...] = ()
 
 
-class Consent(Resource):
+class ConsentRecord(Resource):
     resource_type: Literal["Consent"] = "Consent"
     status: Literal["active"] = "active"
     scope: CodeableConcept
@@ -240,21 +240,21 @@ AnyResource = (
     | Media
     | QuestionnaireResponse
     | Device
-    | Consent
+    | ConsentRecord
     | Provenance
     | Patient
     | PractitionerRole
 )
 
 
-class Entry(Element):
+class BundleEntry(Element):
     full_url: str
     resource: AnyResource = Field(discriminator="resource_type")
 
 
-class Bundle(Resource):
+class DocumentBundle(Resource):
     resource_type: Literal["Bundle"] = "Bundle"
     identifier: Identifier
     type: Literal["document"] = "document"
     timestamp: datetime
-    entry: tuple[Entry, ...]
+    entry: tuple[BundleEntry, ...]

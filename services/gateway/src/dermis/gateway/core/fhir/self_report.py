@@ -6,10 +6,10 @@ from enum import StrEnum
 from dermis.gateway.core.fhir.facts import ReportFacts
 from dermis.gateway.core.fhir.people import subject_of
 from dermis.gateway.core.fhir.resources import (
-    Answer,
     AnsweredQuestion,
     AnswerOption,
     Question,
+    QuestionAnswer,
     Questionnaire,
     QuestionnaireResponse,
 )
@@ -76,11 +76,15 @@ def _answered(report: SelfReport) -> Iterator[AnsweredQuestion]:
             yield AnsweredQuestion(link_id=name, text=text, answer=tuple(_answer(each, name) for each in values))
 
 
-def _answer(value: StrEnum | bool, name: str) -> Answer:
-    return Answer(value_boolean=value) if isinstance(value, bool) else Answer(value_coding=answer(value, name))
+def _answer(value: StrEnum | bool, name: str) -> QuestionAnswer:
+    return (
+        QuestionAnswer(value_boolean=value)
+        if isinstance(value, bool)
+        else QuestionAnswer(value_coding=answer(value, name))
+    )
 
 
-def _in_words(each: Answer) -> str:
+def _in_words(each: QuestionAnswer) -> str:
     if each.value_coding:
         return each.value_coding.display or words(each.value_coding.code)
     return "yes" if each.value_boolean else "no"

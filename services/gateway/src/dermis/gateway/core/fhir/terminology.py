@@ -33,7 +33,6 @@ class Concept(StrEnum):
     PHOTO_QUALITY = "photo-quality"
     READING = "reading"
     GRADABLE = "gradable"
-    CONFIDENCE = "confidence"
     COVERAGE = "coverage"
     FITZPATRICK_SKIN_TYPE = "fitzpatrick-skin-type"
     MONK_SKIN_TONE = "monk-skin-tone"

@@ -14,7 +14,7 @@ const level = (row) => row.querySelector("input[type=radio]:checked")?.value ?? 
 const gradable = () => form.elements.gradable.value === form.elements.gradable[0].value;
 const say = (words) => { fault.textContent = words; };
 
-/** Labels where a word begins with what was typed come before those that hold it elsewhere. */
+/** Labels that begin with what was typed come first, then those with a word that does, then those that hold it; of each the shorter. */
 function matching(typed) {
   const sought = typed.trim().toLowerCase();
   if (!sought) return [];
@@ -22,7 +22,7 @@ function matching(typed) {
     const low = label.toLowerCase();
     return low.startsWith(sought) ? 0 : low.split(/[^\p{L}\p{N}]+/u).some((word) => word.startsWith(sought)) ? 1 : low.includes(sought) ? 2 : 3;
   };
-  return labels.map((label) => [rank(label), label]).filter(([place]) => place < 3).sort(([a], [b]) => a - b).slice(0, SHOWN).map(([, label]) => label);
+  return labels.map((label) => [rank(label), label]).filter(([place]) => place < 3).sort(([a, first], [b, second]) => a - b || first.length - second.length).slice(0, SHOWN).map(([, label]) => label);
 }
 
 function show() {
