@@ -225,8 +225,9 @@ def test_the_status_of_what_runs_is_read_where_it_runs(up: Up) -> None:
         "sweep": True,
         "metadata": True,
         "serving": True,
+        "webhooks": True,
     }
-    assert [part["name"] for part in status["parts"] if part["version"]] == ["gateway", "worker", "sweep"]
+    assert all(part["version"] for part in status["parts"])
     assert status["current_model"].startswith("dermis/")
     away = dermis("status", "--url", "http://127.0.0.1:9", state=up.state)
     assert (away.returncode, "gateway does not answer" in away.stdout) == (1, True)
@@ -258,7 +259,7 @@ def test_a_failed_case_is_replayed(up: Up) -> None:
         result = dermis("replay", case_id, state=up.state)
         assert (result.returncode, result.stdout) == (0, f"attempt 2 of {case_id} is on its way\n")
     until(lambda: up.status(case_id) == "FINISHED", 30)
-    assert "has its outcome.json" in dermis("replay", case_id, state=up.state).stderr
+    assert "has its outcome;" in dermis("replay", case_id, state=up.state).stderr
 
 
 @pytest.mark.parametrize("part", ["metadata", "serving", "gateway", "worker", "redis"])
