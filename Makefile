@@ -49,6 +49,11 @@ INSTALL = $(UV) pip install -q --no-deps --require-hashes --link-mode=copy --com
 	$(INSTALL) --python .venv-docs/bin/python -r requirements/docs.txt
 	@touch $@
 
+.venv-mobile/.dev: .venv/.uv requirements/mobile.txt
+	$(UV) venv -q --python $(PYTHON) --allow-existing .venv-mobile
+	$(INSTALL) --python .venv-mobile/bin/python -r requirements/mobile.txt
+	@touch $@
+
 # --- run ------------------------------------------------------------------------------------------------------------
 .PHONY: demo up
 demo: .venv/.runtime ## install, start the system, put a generated case through, print the differential
@@ -160,7 +165,7 @@ charts: .venv-charts/.dev ## the chart and its renders, kustomize, policies, Doc
 render: .venv-charts/.dev ## render the chart to k8s/base and the golden files
 	.venv-charts/bin/python scripts/render_k8s.py
 
-.PHONY: bench sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load recover kill-training
+.PHONY: bench learn-from-reviews sizing heif-cost decode-costs growth skin-gate scin-size refusals duplicates kill-images chaos edge fuzz mutate photos scan-bomb overload fairness promote-load trace webhooks-outage erase-load recover kill-training
 bench: .venv/.dev .venv-trainer/.dev ## measure against named peers and floors, write docs/reference/benchmarks.md (ROWS=a,d for some)
 	.venv/bin/python -m benchmarks --write $(if $(ROWS),--rows $(ROWS))
 
@@ -178,6 +183,9 @@ growth: .venv/.dev ## list, get, look and start with ever more cases, write docs
 
 scin-size: .venv-trainer/.dev ## time and most memory of data tools and training at SCIN's size, painted (TABLES=folder, CASES="5033 20000")
 	.venv-trainer/bin/python -m benchmarks.scin_size --tables $(TABLES) --cases $(or $(CASES),5033 20000) --write $(or $(OUT),docs/reference/scin-size.md)
+
+learn-from-reviews: .venv-trainer/.dev ## two simulated readers read generated cases, a model learns from them, write docs/reference/reviews.md (CASES=200)
+	.venv-trainer/bin/python -m benchmarks.reviews --cases $(or $(CASES),200) --write $(or $(OUT),docs/reference/reviews.md) $(ARGS)
 
 skin-gate: .venv-trainer/.dev ## build the skin gate's network, or measure it (WAY=train|page, ARGS=...); needs REAL_DATA and the packages' pictures
 	.venv-trainer/bin/python -m benchmarks.skin_gate $(or $(WAY),page) $(ARGS)
@@ -247,6 +255,15 @@ prove-gpu: .venv/.dev ## prove that the trainer's image trains on a GPU: PROVEN 
 client: .venv/.dev ## generate the TypeScript client from the OpenAPI file, build it, and run it against a running system (needs npm)
 	cd clients/typescript && npm install --silent --no-package-lock --no-audit --no-fund && npm run --silent build
 	.venv/bin/python -m tests.system.typescript
+
+.PHONY: fhir
+fhir: .venv/.dev ## reports of OUTCOMES random cases (1000) against FHIR libraries and a FHIR server of other hands (needs npm)
+	cd tests/system/fhir && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
+	.venv/bin/python -m tests.system.fhir_reports --outcomes $(or $(OUTCOMES),1000)
+
+.PHONY: mobile-clients
+mobile-clients: .venv-mobile/.dev ## generate the Swift and Kotlin clients in build/clients, look for every operation, compile them with what is here (needs Java; ARGS="--swift-root FOLDER")
+	.venv-mobile/bin/python -m tests.system.mobile_clients --out build/clients $(ARGS)
 
 .PHONY: docs test-docs
 build/docs/vendor/.installed: scripts/install_docs_assets.sh
@@ -323,5 +340,5 @@ requirements: .venv/.uv ## recompile the pinned requirement files
 
 .PHONY: proto openapi bundle-check lesions-check requirements clean
 clean: ## remove environments and caches
-	rm -rf .venv .venv-trainer .venv-charts .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-trainer .venv-charts .venv-docs .venv-mobile build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

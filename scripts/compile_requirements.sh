@@ -30,6 +30,7 @@ compile uv - <<<"uv"
 compile build - <<<$'cyclonedx-bom\nhatchling'
 compile charts - <<<$'checkov\nhadolint-bin\nhelm-python-sdk\nhypothesis\nkubernetes-validate\npytest\npytest-timeout'
 compile docs - <<<$'mkdocstrings-python\nzensical'
+compile mobile --no-deps - <<<$'kotlin-jupyter-kernel\nopenapi-generator-cli' # their jars alone are used
 compile runtime pyproject.toml --extra gateway --extra worker --extra metadata --extra serving --extra models --extra local --extra lan
 for service in gateway worker metadata serving; do
   compile $service pyproject.toml --extra $service -c "$out/runtime.txt"

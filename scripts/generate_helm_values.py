@@ -36,7 +36,8 @@ helm uninstall dermis --namespace dermis    # the claim of the store stays, with
 ```
 
 The examples in `examples/` are values for one node (`cpu-dev`), for GKE with GPUs, a bucket, KEDA and the Gateway API \
-(`gpu-prod`), and for a Redis that is run elsewhere (`external-redis`). An unknown value is refused.
+(`gpu-prod`), a Redis that is run elsewhere (`external-redis`), or a backup each night (`nightly`). An unknown \
+value is refused.
 How to run dermis on Kubernetes, from the first key to an upgrade: `docs/how-to/kubernetes.md`.
 
 Maintainers: {maintainers}.

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "dermis"
-EXAMPLES = ("default", "cpu-dev", "gpu-prod", "external-redis")
+EXAMPLES = ("default", "cpu-dev", "gpu-prod", "external-redis", "nightly")
 Manifest = dict[str, Any]
 
 

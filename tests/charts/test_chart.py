@@ -15,13 +15,15 @@ from tests.charts.conftest import CHART, EXAMPLES, ROOT, Manifest, Render, examp
 
 pytestmark = pytest.mark.charts
 PARTS = {"gateway", "worker", "metadata", "serving", "sweep", "trainer"}
+JOBS = {"backup", "judge"}
+"""By the clock, where they are enabled."""
 
 
 # --- what every pod has -----------------------------------------------------------------------------------------------
 
 
 def test_every_part_is_there(each: Render) -> None:
-    assert each.pods().keys() - {"redis"} == PARTS
+    assert each.pods().keys() - {"redis"} - JOBS == PARTS
 
 
 def test_no_pod_may_do_more_than_it_must(each: Render) -> None:
@@ -52,7 +54,7 @@ def test_every_container_has_limits(each: Render) -> None:
 
 def test_every_container_that_runs_on_is_probed(each: Render) -> None:
     for name, container in each.containers():
-        if name not in ("init", "trainer"):
+        if name not in {"init", "trainer", *JOBS}:
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
 
 
@@ -192,6 +194,7 @@ def test_only_who_reads_buckets_leaves_the_cluster(rendered: Callable[..., Rende
         "worker",
     }
     assert leaves_the_cluster(rendered("gpu-prod")) == PARTS
+    assert leaves_the_cluster(rendered("nightly")) == {"trainer", "backup"}
 
 
 # --- drain, growth, GPUs ----------------------------------------------------------------------------------------------
@@ -728,3 +731,76 @@ def test_webhooks_have_pods_of_their_own_that_call_public_addresses_alone(render
     for policy in render.of("NetworkPolicy"):
         if policy["metadata"]["name"] != "dermis-webhooks":
             assert "0.0.0.0/0" not in str(policy)
+
+
+# --- jobs by the clock ------------------------------------------------------------------------------------------------
+
+BACKUP: Manifest = {"enabled": True, "url": "file:///backup/dermis", "existingClaim": "elsewhere"}
+
+
+def test_no_job_runs_by_the_clock_unless_it_is_enabled(rendered: Callable[..., Render]) -> None:
+    assert rendered("default").pods().keys().isdisjoint(JOBS)
+
+
+def test_a_backup_goes_to_a_claim_or_to_a_bucket_and_nowhere_else(rendered: Callable[..., Render]) -> None:
+    render = rendered("default", {"backup": BACKUP})
+    pod = render.pods()["backup"]
+    assert {"name": "backup", "persistentVolumeClaim": {"claimName": "elsewhere"}} in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "backup", "mountPath": "/backup"} in container["volumeMounts"]
+    assert (container["command"], container["args"]) == (["dermis"], ["backup", BACKUP["url"], "--states", "7"])
+    assert render.env("backup").keys() == {"DERMIS_STORE_URL", "DERMIS_LOG_LEVEL"}
+    policy = render.one("NetworkPolicy", "backup")["spec"]
+    assert "ingress" not in policy
+    assert [rule["ports"][0]["port"] for rule in policy["egress"]] == [53]
+    to_bucket = rendered("default", {"backup": {"enabled": True, "url": "gs://elsewhere/dermis", "states": 30}})
+    policy = to_bucket.one("NetworkPolicy", "backup")["spec"]
+    assert [rule["ports"][0]["port"] for rule in policy["egress"]] == [53, 443, 80]
+    assert not [volume for volume in to_bucket.pods()["backup"]["volumes"] if volume["name"] == "backup"]
+
+
+def test_versions_on_trial_are_judged_and_ended(rendered: Callable[..., Render]) -> None:
+    render = rendered("default", {"judge": {"enabled": True, "waive": ["monk_bin", "monk_bin=MST_7_10"]}})
+    (container,) = render.pods()["judge"]["containers"]
+    waived = ["--waive", "monk_bin", "--waive", "monk_bin=MST_7_10"]
+    assert container["args"] == ["models", "judge", "--end", *waived]
+    assert [rule["ports"][0]["port"] for rule in render.one("NetworkPolicy", "judge")["spec"]["egress"]] == [53]
+
+
+@pytest.mark.parametrize("part", sorted(JOBS))
+def test_a_job_that_ends_the_same_way_again_is_not_tried_again(rendered: Callable[..., Render], part: str) -> None:
+    render = rendered("default", {"backup": BACKUP, "judge": {"enabled": True}})
+    cron = render.one("CronJob", part)["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    (_, codes) = cron["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert codes["onExitCodes"] == {"containerName": part, "operator": "In", "values": [2, 3]}
+
+
+@pytest.mark.parametrize("part", sorted(JOBS))
+def test_a_job_takes_what_operators_add_to_pods(rendered: Callable[..., Render], part: str) -> None:
+    values = {"backup": BACKUP, "judge": {"enabled": True}}
+    render = rendered("default", {part: POD_OPTIONS | values[part]})
+    template = render.one("CronJob", part)["spec"]["jobTemplate"]["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "skin"
+    (container,) = template["spec"]["containers"]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in container["env"]
+    assert {"name": "ca", "mountPath": "/ca"} in container["volumeMounts"]
+    assert template["spec"]["priorityClassName"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"backup": {"enabled": True}}, "backup.url"),
+        ({"backup": {"enabled": True, "url": "file:///backup"}}, "backup.existingClaim"),
+        (
+            {"store": {"url": "gs://b/dermis"}, "backup": {"enabled": True, "url": "gs://b/dermis/backup"}},
+            "lies in the store",
+        ),
+        ({"backup": {"enabled": True, "url": "s3://b/dermis"}}, "url"),
+        ({"judge": {"enabled": True, "waive": ["--first"]}}, "waive"),
+    ],
+)
+def test_a_job_that_would_do_nothing_is_refused(rendered: Callable[..., Render], changes: Manifest, named: str) -> None:
+    with pytest.raises(Exception, match=named):
+        rendered("default", changes)

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from dermis.client import answers, evaluation, links, models, self_report, webhooks
+from dermis.client import answers, evaluation, links, models, self_report, uploads, webhooks
 from dermis.client import batches as batch_answers
 from dermis.shared import batches
 
@@ -19,7 +19,7 @@ IN_LINES = ("AssessedImage", "BatchResult", "RowFault")
 """What comes in lines of ndjson and so has no schema in the OpenAPI file."""
 MODELS = {
     name: model
-    for module in (answers, links, batch_answers, evaluation, models, webhooks)
+    for module in (answers, links, batch_answers, evaluation, models, uploads, webhooks)
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, answers.ResponseModel)
 }

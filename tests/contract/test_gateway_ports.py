@@ -15,6 +15,7 @@ from dermis.shared.batches import BatchJob
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
 from dermis.shared.jobs import AssessImageJob, AssessJob
+from dermis.shared.presence import Presence
 from dermis.worker.adapters.announcer import RedisAnnouncer
 from tests.support.servers import free_port, redis_server
 from tests.unit.gateway.conftest import FakeBroker, FakeRates
@@ -88,6 +89,31 @@ def test_a_job_that_is_sent_waits_in_the_queue(brokers: Brokers) -> None:
     assert after
     assert after.depth == 2
     assert 0 <= after.age < 10
+
+
+@pytest.mark.parametrize("part", ["webhooks", "worker", None])
+def test_a_worker_that_delivers_webhooks_is_seen(redis_url: str, part: str | None) -> None:
+    async def run() -> bool | None:
+        broker = RedisBroker(redis_url)
+        delivers = await broker.delivers_webhooks()
+        await broker.close()
+        return delivers
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    if part:
+        Presence(redis_url, part).show()
+    assert asyncio.run(run()) is (part == "webhooks")
+
+
+def test_whether_webhooks_are_delivered_is_not_told_without_a_broker(away: Callable[[Hub], Broker]) -> None:
+    async def run() -> bool | None:
+        broker = away(Hub())
+        delivers = await broker.delivers_webhooks()
+        await broker.close()
+        return delivers
+
+    assert asyncio.run(run()) is None
 
 
 def test_an_announcement_wakes_those_who_wait_for_this_case(brokers: Brokers) -> None:

@@ -56,6 +56,7 @@ ALLOWED = {
     "LabelStatus": "whether a data set's case has a label",
     "MetadataClient": "calls the part that is called metadata",
     "MetadataSettings": "settings of the part that is called metadata",
+    "Patient": "a resource of FHIR, called so by the standard",
     "PredictionSets": "a term of its own: prediction set",
     "Sample": "a data set's case, not a person's",
 }

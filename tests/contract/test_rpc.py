@@ -14,6 +14,7 @@ from tests.support.servers import free_port
 
 COARSER = {
     Kind.FULL: Kind.EXHAUSTED,
+    Kind.NOT_ACCEPTABLE: Kind.INVALID,
     Kind.PRECONDITION: Kind.INVALID,
     Kind.TOO_LARGE: Kind.INVALID,
     Kind.UNSUPPORTED: Kind.INVALID,

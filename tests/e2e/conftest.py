@@ -58,9 +58,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @contextmanager
-def running(state: Path) -> Iterator[System]:
+def running(state: Path, **variables: str) -> Iterator[System]:
     """Run `dermis up` in a folder, with the model that its store holds, or the demo's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DERMIS_")} | variables
     process = subprocess.Popen(
         [sys.executable, "-m", "dermis.standalone", "up", "--state", str(state), "--port", "0"],
         env=environment,

@@ -32,7 +32,7 @@ def test_three_images_and_answers_become_a_result(every_page: Page) -> None:
     send(page)
     wait_for_result(page)
     case_id = page.url.rpartition("/")[2]
-    assert f"GET /{case_id}/events" in asked
+    assert f"GET /{case_id}/events?lang=en" in asked
     assert f"GET /{case_id}" not in asked, "it asked again though events came"
     first = page.locator("#answer > *").first
     expect(first).to_contain_text("How soon to get it checked")
@@ -307,7 +307,7 @@ def test_a_reload_while_offline_sends_the_same_case(page: Page) -> None:
 
 
 def test_the_result_comes_by_asking_again_where_events_do_not_come_through(page: Page) -> None:
-    page.route("**/events", lambda route: route.abort())
+    page.route("**/events*", lambda route: route.abort())
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_have_count(1)
     send(page)
@@ -319,7 +319,7 @@ def test_a_result_is_waited_for_without_a_connection(page: Page, context: Browse
         context.set_offline(True)
         route.abort()
 
-    page.route("**/events", cut)
+    page.route("**/events*", cut)
     choose(page, IMAGES[0])
     expect(page.locator(".mark")).to_have_count(1)
     send(page)

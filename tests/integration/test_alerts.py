@@ -5,7 +5,9 @@ A real Prometheus looks at all parts each second by the chart's rules, whose tim
 printed: `pytest -m nightly -s tests/integration/test_alerts.py`.
 """
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +20,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
-from dermis.shared.case import Consent, Received, fact_key, open_key
+from dermis.shared.addresses import networks_of
+from dermis.shared.bundles import models_root_of, point, publish
+from dermis.shared.case import PUBLIC_OWNER, Consent, Received, fact_key, open_key
 from dermis.shared.erasing import RetentionMark, link_key, retention_key
+from dermis.shared.manifest import MANIFEST_FILE, VersionRef
 from dermis.shared.stores.disk_layout import path_of
 from dermis.shared.vocabulary import SelfReport
+from dermis.shared.webhook_admin import Webhooks
+from dermis.shared.webhook_store import CACHE_SECONDS
+from dermis.shared.webhooks import EventType
 from dermis.standalone import demo
 from dermis.standalone.lan import make_face
+from dermis.standalone.state import find_running
 from tests.integration.test_up import Up, environment, parent_of, processes_of, running, until
+from tests.support.images import encode
 from tests.support.prometheus import Prometheus, running_prometheus
+from tests.support.receivers import Receiver, listening
 from tests.support.runbooks import RUN_BY_THE_FAULTS, read_runbook
 from tests.support.servers import free_port
 from tests.unit.sweep.test_retention import id_at
@@ -46,6 +58,7 @@ SETTINGS = {
     "DERMIS_GATEWAY_MAX_QUEUE_SECONDS": "20",
     "DERMIS_GATEWAY_KEYLESS_RATE_PER_MINUTE": "0",
     "DERMIS_WORKER_SERVING_DEADLINE_SECONDS": "0.5",
+    "DERMIS_WORKER_WEBHOOK_NETWORKS": "127.0.0.0/8",
     "PYTHONPATH": str(ROOT / "tests" / "system" / "fault_switches"),
 }
 FIRES_WITHIN_S, OVER_WITHIN_S = 180, 240
@@ -60,6 +73,8 @@ class Scene:
     prometheus: Prometheus
     controls: Path
     tls_port: int
+    second_port: int
+    """Where a second worker shows its metrics, if there is one."""
     names: dict[str, str] = field(default_factory=dict)
     ends: ExitStack = field(default_factory=ExitStack)
 
@@ -138,9 +153,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("alerts")
     ports, state, controls = {part: free_port() for part in PARTS}, folder / "state", folder / "controls"
     controls.mkdir()
-    tls_port = free_port()
+    tls_port, second_port = free_port(), free_port()
     listen = {f"DERMIS_{part.upper()}_METRICS_LISTEN": f"127.0.0.1:{port}" for part, port in ports.items()}
-    jobs = {f"dermis-{part}": port for part, port in ports.items()} | {"tls": tls_port}
+    jobs = {f"dermis-{part}": port for part, port in ports.items()} | {"tls": tls_port, "second-worker": second_port}
     with (
         disk_of_its_own(state / "store"),
         running(state, **SETTINGS, **listen, CHAOS_CONTROLS=str(controls)) as up,
@@ -149,7 +164,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         until(prometheus.is_ready, 60)
         store = (state / "store").as_uri()
         names = {"UP": str(up.process.pid), "STORE": str(state / "store"), "DERMIS_STORE_URL": store}
-        scene = Scene(up, prometheus, controls, tls_port, names | listen | SETTINGS | {"CHAOS_CONTROLS": str(controls)})
+        scene = Scene(
+            up,
+            prometheus,
+            controls,
+            tls_port,
+            second_port,
+            names | listen | SETTINGS | {"CHAOS_CONTROLS": str(controls)},
+        )
         scene.names.pop("PYTHONPATH")
         whole = scene.finished()
         scene.meanwhile(lambda: httpx.get(f"{up.url}/v1/cases/{whole}", timeout=30), every_s=0.2)
@@ -320,6 +342,57 @@ def the_clock_of_the_sweep_jumps(scene: Scene) -> None:
     os.utime(scene.file(mark), (then, then))
 
 
+def nobody_sends_webhooks(scene: Scene) -> None:
+    """An event waits for its receiver, which is there, as the worker that sends it hangs."""
+    webhooks = Webhooks(store=scene.up.store, networks=networks_of("127.0.0.0/8"))
+    receiver = scene.ends.enter_context(listening(Receiver(secret="", port=0)))
+    created = webhooks.create(owner=PUBLIC_OWNER, url=receiver.url, events=[EventType.CASE_FINISHED])
+    receiver.secret = created.secrets[0].secret
+    scene.ends.callback(webhooks.delete, PUBLIC_OWNER, created.endpoint.endpoint_id)
+    time.sleep(CACHE_SECONDS)
+    scene.stop("webhooks")
+    scene.finished()
+
+
+def other_photos_come_in(scene: Scene) -> None:
+    """A camera or an app that sends black photos, after cases as they were before."""
+    for _ in range(12):
+        scene.finished()
+    time.sleep(40)  # until they are older than what the rules call the last six hours
+    black = encode(np.zeros((400, 400, 3), np.uint8), "JPEG")
+    begun = time.monotonic()
+    while not {"DermisQualityDrift", "DermisOutcomeDrift"} <= scene.prometheus.firing():
+        assert time.monotonic() - begun < FIRES_WITHIN_S
+        with suppress(httpx.HTTPError):
+            files = [("images", ("black.jpg", black, "image/jpeg"))]
+            httpx.post(f"{scene.up.url}/v1/cases", files=files, data={"self_report": "{}"}, timeout=60)
+
+
+def serving_of_one_worker_never_loads_what_was_promoted(scene: Scene) -> None:
+    """A second worker asks a serving of its own, which has looked for versions once."""
+    running = find_running(scene.up.state)
+    assert running
+    address = f"127.0.0.1:{free_port()}"
+    environ = environment(scene.up.state, {}) | running.variables
+    environ |= {"DERMIS_STORE_URL": scene.names["DERMIS_STORE_URL"], "DERMIS_SERVING_ADDRESS": address}
+    serving = {"DERMIS_SERVING_LISTEN": address, "DERMIS_SERVING_POLL_SECONDS": "3600"}
+    serving |= {"DERMIS_SERVING_METRICS_LISTEN": ""}
+    worker = {"DERMIS_WORKER_METRICS_LISTEN": f"127.0.0.1:{scene.second_port}"}
+    for part, variables in (("serving", serving), ("worker", worker)):
+        process = subprocess.Popen([sys.executable, "-m", f"dermis.{part}"], env=environ | variables)
+        scene.ends.callback(process.wait)
+        scene.ends.callback(process.terminate)
+    scene.meanwhile(scene.submit, every_s=0.3)
+    until(lambda: scene.prometheus.ask("count(dermis_worker_model_version) > 1"), 90)
+    again = scene.up.state.parent / "version-2"
+    shutil.copytree(demo.BUNDLE, again)
+    document = json.loads((again / MANIFEST_FILE).read_text(encoding="utf-8"))
+    (again / MANIFEST_FILE).write_text(json.dumps(document | {"version": 2}), encoding="utf-8")
+    publish(scene.up.store, again)
+    root = models_root_of(scene.names["DERMIS_STORE_URL"])
+    point(scene.up.store, VersionRef(name="dermis", version=2), models_root=root)
+
+
 FAULTS: dict[Callable[[Scene], None], list[str]] = {
     metadata_stands_still: ["DermisPartDown"],
     a_fact_is_damaged: ["DermisErrors", "DermisErrorBudgetBurnsFast", "DermisErrorBudgetBurnsSlowly"],
@@ -335,6 +408,9 @@ FAULTS: dict[Callable[[Scene], None], list[str]] = {
     an_erased_case_has_a_damaged_object: ["DermisErasureBehind", "DermisBrokenObjects"],
     the_store_has_no_room: ["DermisStoreFull", "DermisStoreFilling"],
     the_certificate_ends_in_a_week: ["DermisCertificateEnds"],
+    nobody_sends_webhooks: ["DermisWebhooksBehind"],
+    serving_of_one_worker_never_loads_what_was_promoted: ["DermisModelsDiffer"],
+    other_photos_come_in: ["DermisQualityDrift", "DermisOutcomeDrift"],
     the_clock_of_the_sweep_jumps: ["DermisClockInDoubt", "DermisRetentionBehind"],
 }
 

@@ -11,11 +11,16 @@ import pytest
 
 from dermis.standalone import demo
 from tests.integration.test_clients import wait_ready
-from tests.support.client_scenarios import CLIENTS, SCENARIOS, ScenarioRunner, scenario_runner
+from tests.support.client_scenarios import CLIENTS, KEYS, SCENARIOS, ScenarioRunner, scenario_runner
 
 pytestmark = pytest.mark.timeout(240)
 DERMIS = [sys.executable, "-m", "dermis.standalone"]
 RUNNER = [sys.executable, str(CLIENTS / "python" / "scenarios.py")]
+
+
+def new_key(state: list[str], *words: str) -> str:
+    create = [*DERMIS, "keys", "create", "--name", "scenarios", "--test", *words, *state]
+    return subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +34,10 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScenarioRunner]
         )
         try:
             url = wait_ready(process, folder / "log")
-            create = [*DERMIS, "keys", "create", "--name", "scenarios", "--test", *state]
-            key = subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
-            with scenario_runner(RUNNER, url, key, folder, demo.CASE / "close_up.jpg") as ready:
+            key = new_key(state)
+            owner = ["--publishable", "--replaces", key.partition(".")[0]]
+            keys = dict(zip(KEYS, (key, new_key(state), new_key(state, *owner)), strict=True))
+            with scenario_runner(RUNNER, url, keys, folder, demo.CASE / "close_up.jpg") as ready:
                 yield ready
         finally:
             process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -20,6 +21,7 @@ from dermis.api.metadata.v1 import features_pb2_grpc as api
 from dermis.metadata.core.encode import encode
 from dermis.shared.answers import to_proto
 from dermis.shared.manifest import FeatureField, FeatureSchema
+from dermis.shared.rpc import VERSION_METADATA
 from dermis.shared.stores.disk import DiskStore
 from dermis.shared.vocabulary import SelfReport
 
@@ -104,8 +106,10 @@ def test_names_field_and_value_of_an_unknown_answer(stub: api.FeatureServiceStub
 
 def test_health_and_reflection(service: tuple[grpc.Channel, subprocess.Popen[bytes], Path]) -> None:
     name = "dermis.api.metadata.v1.FeatureService"
-    answer = health_pb2_grpc.HealthStub(service[0]).Check(health_pb2.HealthCheckRequest(service=name))
+    check = health_pb2_grpc.HealthStub(service[0]).Check
+    answer, call = check.with_call(health_pb2.HealthCheckRequest(service=name))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert dict(call.initial_metadata())[VERSION_METADATA] == version("dermis")
     assert name in ProtoReflectionDescriptorDatabase(service[0]).get_services()
 
 

@@ -70,7 +70,7 @@ def test_a_finished_case_comes_signed_and_the_worker_ends_its_delivery(tmp_path:
         assert receiver.wait_for(1, within_s=60)
         (event,) = receiver.effects.values()
         assert event["type"] == "case.finished"
-        assert event["data"] == {"case_id": fact.case_id, "status": "FINISHED"}
+        assert event["data"] == {"case_id": fact.case_id, "status": "FINISHED", "livemode": True}
         endpoint_id = made.endpoint.endpoint_id
         ends = time.monotonic() + 10
         while has(store, job.key) and time.monotonic() < ends:

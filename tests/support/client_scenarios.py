@@ -3,29 +3,33 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from dermis.client import Client
+from dermis.shared.ids import first_id
 from dermis.shared.test_images import FORCED_ENDS, drawing
 from tests.support.faulty_proxy import FaultyProxy, HttpFault
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 SCENARIOS: list[dict[str, Any]] = json.loads((CLIENTS / "scenarios.json").read_text(encoding="utf-8"))["scenarios"]
-_OF_THE_HARNESS = ("least_seconds", "most_seconds", "cases")
+_OF_THE_HARNESS = ("least_seconds", "most_seconds", "most_sent", "cases")
+KEYS = ("key", "other", "publishable")
+"""Test keys that scenarios use: one for all, another one for all, and one that only creates, of the first's owner."""
 
 
 class ScenarioRunner:
     """A client's program that runs scenarios, and the proxy between it and the system at `url`."""
 
-    def __init__(self, command: Sequence[str], url: str, key: str, folder: Path, image: Path) -> None:
-        self._url, self._key = url, key
+    def __init__(self, command: Sequence[str], url: str, keys: Mapping[str, str], folder: Path, image: Path) -> None:
+        self._url, self._keys = url, keys
         self._folder, self._image = folder, image
         self._proxy = FaultyProxy(url)
         self._process = subprocess.Popen(
-            [*command, self._proxy.url, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*command, self._proxy.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def stop(self) -> None:
@@ -47,6 +51,8 @@ class ScenarioRunner:
         problems = [] if actual == wanted else [f"expected {wanted}, came {answer}"]
         if not expected.get("least_seconds", 0) <= seconds <= expected.get("most_seconds", 60):
             problems.append(f"took {seconds:.1f} s")
+        if "most_sent" in expected and self._proxy.sent_bytes > expected["most_sent"] * (size := self._size(scenario)):
+            problems.append(f"sent {self._proxy.sent_bytes} bytes of an image of {size}")
         if "cases" in expected and self._cases() - before != expected["cases"]:
             problems.append(f"made {self._cases() - before} cases")
         return problems
@@ -54,15 +60,20 @@ class ScenarioRunner:
     def _answer(self, scenario: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
-        sent = scenario | ({"file": str(self._file(scenario["image"]))} if "image" in scenario else {})
+        sent = scenario | {"keys": self._keys, "expired": first_id("upload", datetime.now(UTC) - timedelta(hours=2))}
+        if "image" in scenario:
+            sent["file"] = str(self._file(scenario["image"]))
         self._process.stdin.write(json.dumps(sent) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
     def _cases(self) -> int:
-        with Client(self._url, key=self._key) as client:
+        with Client(self._url, key=self._keys["key"]) as client:
             return sum(1 for _ in client.cases())
+
+    def _size(self, scenario: dict[str, Any]) -> int:
+        return self._file(scenario["image"]).stat().st_size
 
     def _file(self, image: str) -> Path:
         """Return the file of an image: a photo, a test image by its name, or text."""
@@ -74,8 +85,10 @@ class ScenarioRunner:
 
 
 @contextmanager
-def scenario_runner(command: Sequence[str], url: str, key: str, folder: Path, image: Path) -> Iterator[ScenarioRunner]:
-    runner = ScenarioRunner(command, url, key, folder, image)
+def scenario_runner(
+    command: Sequence[str], url: str, keys: Mapping[str, str], folder: Path, image: Path
+) -> Iterator[ScenarioRunner]:
+    runner = ScenarioRunner(command, url, keys, folder, image)
     try:
         yield runner
     finally:

@@ -17,8 +17,9 @@ class HttpFault:
     """What happens to the next `times` requests of `method` whose path begins with `path`.
 
     `status` with `headers` and `body`: answered so, and not passed on. `drop`: the connection ends "before" the request
-    is passed on or "after" it was answered. `delay_s`: it is passed on so much later. `events`: the answer's connection
-    ends after so many server-sent events.
+    is passed on or "after" it was answered. `cut_after`: it ends when that share of the body was passed on. `delay_s`:
+    it is passed on so much later. `events`: the answer's connection ends after so many server-sent events. `skip`: so
+    many requests come through before the first that is touched.
     """
 
     method: str = ""
@@ -28,6 +29,8 @@ class HttpFault:
     headers: dict[str, str] | None = None
     body: Any = None
     drop: str = ""
+    cut_after: float | None = None
+    skip: int = 0
     delay_s: float = 0
     events: int | None = None
 
@@ -39,6 +42,8 @@ class FaultyProxy:
         self.faults: list[HttpFault] = []
         self.passed: list[tuple[str, str]] = []
         """Method and path of each request that reached the server."""
+        self.sent_bytes = 0
+        """Of the bodies of all PATCH requests that reached the server, as far as they did."""
         self.asked: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, urlsplit(target).netloc))
@@ -49,7 +54,7 @@ class FaultyProxy:
     def begin(self, faults: list[HttpFault]) -> None:
         """Forget what was asked, and set what happens from now on."""
         with self._lock:
-            self.faults, self.passed, self.asked = faults, [], []
+            self.faults, self.passed, self.asked, self.sent_bytes = faults, [], [], 0
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -61,13 +66,17 @@ class FaultyProxy:
             self.asked.append((method, path))
             for fault in self.faults:
                 if fault.times and fault.method in ("", method) and path.startswith(fault.path):
+                    if fault.skip:
+                        fault.skip -= 1
+                        break
                     fault.times -= 1
                     return fault
         return HttpFault()
 
-    def pass_on(self, method: str, path: str) -> None:
+    def pass_on(self, method: str, path: str, sent_bytes: int) -> None:
         with self._lock:
             self.passed.append((method, path))
+            self.sent_bytes += sent_bytes if method == "PATCH" else 0
 
 
 def _handler(proxy: FaultyProxy, target: str) -> type[BaseHTTPRequestHandler]:
@@ -81,9 +90,11 @@ def _handler(proxy: FaultyProxy, target: str) -> type[BaseHTTPRequestHandler]:
                 content = fault.body if isinstance(fault.body, str) else json.dumps(fault.body or {})
                 return self.answer(fault.status, fault.headers or {}, content.encode())
             time.sleep(fault.delay_s)
-            proxy.pass_on(self.command, self.path)
             upstream = http.client.HTTPConnection(target, timeout=60)
             headers = {name: value for name, value in self.headers.items() if name.lower() not in ("connection",)}
+            if fault.cut_after is not None:
+                return self.cut(upstream, headers, body[: int(len(body) * fault.cut_after)])
+            proxy.pass_on(self.command, self.path, len(body))
             upstream.request(self.command, self.path, body, headers)
             response = upstream.getresponse()
             if response.headers.get_content_type() == "text/event-stream":
@@ -97,6 +108,18 @@ def _handler(proxy: FaultyProxy, target: str) -> type[BaseHTTPRequestHandler]:
             return None
 
         do_GET = do_POST = do_DELETE = do_PATCH = do_HEAD = do_PUT = do_OPTIONS = handle_request
+
+        def cut(self, upstream: http.client.HTTPConnection, headers: dict[str, str], body: bytes) -> None:
+            """Pass a part of a body on; end both connections once the server has had time to see its end."""
+            proxy.pass_on(self.command, self.path, len(body))
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                upstream.putheader(name, value)
+            upstream.endheaders(body)
+            time.sleep(0.1)
+            upstream.close()
+            time.sleep(0.3)
+            self.end()
 
         def answer(self, status: int, headers: dict[str, str], data: bytes) -> None:
             self.send_response(status)

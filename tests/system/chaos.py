@@ -110,7 +110,7 @@ class Run:
     def _faults(self) -> list[Fault]:
         parts, proxies = self._parts, self._parts.proxies
 
-        def each(action: Callable[[Proxy], None]) -> Callable[[], None]:
+        def each(action: Callable[[Proxy], object]) -> Callable[[], None]:
             def on_all() -> None:
                 for proxy in proxies:
                     action(proxy)

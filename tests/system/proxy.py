@@ -25,13 +25,15 @@ class Proxy:
         self.passed = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def cut_now(self) -> None:
-        """Drop what is open and whatever comes, until `cut` is cleared."""
+    def cut_now(self) -> int:
+        """Drop what is open and whatever comes, until `cut` is cleared; return how many connections were open."""
         self.cut = True
         with self._lock:
+            open_connections = len(self._open) // 2
             for end in self._open:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
+        return open_connections
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):

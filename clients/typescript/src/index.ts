@@ -2,22 +2,27 @@
 
 import createClient, { type Client } from "openapi-fetch";
 import { checked, own } from "./errors.js";
+import { blobOf, type Image } from "./image.js";
 import { retryAfter, retrying, sleep } from "./retry.js";
 import type { components, paths } from "./schema.js";
 
 export { DermisError, checked, type Problem } from "./errors.js";
 export { events, type CaseEvent } from "./events.js";
+export type { Image } from "./image.js";
+export { upload, type ImageUpload, type UploadOptions } from "./upload.js";
 export type { components, paths };
 export type Schemas = components["schemas"];
 export type Case = Schemas["Case"];
 export type SelfReport = Schemas["SelfReport"];
-/** An image: what it holds, or a stream of it, which is read once. */
-export type Image = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
 
 export interface Submission {
   report?: SelfReport;
   consent?: Schemas["Consent"];
   shotTypes?: Schemas["ShotType"][];
+  /** Ids of what `upload` sent, in place of images. */
+  uploads?: string[];
+  /** Your own opaque name of the case, which names no person. */
+  clientReference?: string;
   /** Seconds in which it must be done, waits between tries among them. */
   timeout?: number;
   /** The same key with the same case never makes a second one; without it each call has a new key. */
@@ -39,24 +44,37 @@ export async function assess(client: Client<paths>, images: Image[], { timeout =
   return wait(client, submitted, { timeout: (deadline - Date.now()) / 1000 });
 }
 
-/** Submit a case and resolve with it as answered: at once, or finished if that takes no longer than `wait` seconds (at most 20). */
+/**
+ * Submit a case and resolve with it as answered: at once, or finished if that takes no longer than `wait` seconds (at most 20).
+ *
+ * The answer's `client_secret` opens this case alone: `dermis({ url, key: client_secret })`.
+ */
 export async function submit(
   client: Client<paths>,
   images: Image[],
-  { report = {}, consent = "ASSESS_ONLY", shotTypes = [], timeout = TIMEOUT, wait = 0, idempotencyKey = crypto.randomUUID() }: Submission & { wait?: number } = {},
+  { timeout = TIMEOUT, wait = 0, idempotencyKey = crypto.randomUUID(), ...fields }: Submission & { wait?: number } = {},
 ): Promise<Case> {
+  const headers = { ...prefer(Math.min(wait, timeout - 1)), "idempotency-key": idempotencyKey };
+  const options = { params: { header: headers }, fetch: retrying(timeout) };
+  const asJson = Boolean(fields.uploads?.length) && !images.length;
+  const answer = await client.POST("/v1/cases", asJson ? { ...options, body: jsonOf(fields) } : { ...options, ...(await formOf(images, fields)) });
+  return checked(answer) as Case; // the client's own types know no tuples
+}
+
+function jsonOf({ uploads, report = {}, consent = "ASSESS_ONLY", shotTypes = [], clientReference }: Submission) {
+  return { uploads, self_report: report, consent, shot_types: shotTypes, client_reference: clientReference };
+}
+
+async function formOf(images: Image[], { uploads = [], report = {}, consent = "ASSESS_ONLY", shotTypes = [], clientReference }: Submission) {
   const form = new FormData();
   for (const image of images) form.append("images", await blobOf(image), "image");
+  for (const id of uploads) form.append("uploads", id);
   for (const shotType of shotTypes) form.append("shot_types", shotType);
   form.append("self_report", JSON.stringify(report));
   form.append("consent", consent);
-  const answer = await client.POST("/v1/cases", {
-    params: { header: { ...prefer(Math.min(wait, timeout - 1)), "idempotency-key": idempotencyKey } },
-    body: form as never, // the file says what the form holds; FormData has no types for its fields
-    bodySerializer: (body: unknown) => body as FormData,
-    fetch: retrying(timeout),
-  });
-  return checked(answer) as Case; // the client's own types know no tuples
+  if (clientReference !== undefined) form.append("client_reference", clientReference);
+  // the file says what the form holds; FormData has no types for its fields
+  return { body: form as never, bodySerializer: (body: unknown) => body as FormData };
 }
 
 /** Resolve with a case, or that of an id, once it is finished or failed; NOT_FINISHED after `timeout` seconds. */
@@ -78,9 +96,4 @@ export async function wait(client: Client<paths>, of: Case | string, { timeout =
 /** Return the header that asks to wait; callers leave a second for the answer to come. */
 function prefer(seconds: number): { prefer?: string } {
   return seconds >= 1 ? { prefer: `wait=${Math.min(LONGEST_WAIT, Math.floor(seconds))}` } : {};
-}
-
-function blobOf(image: Image): Blob | Promise<Blob> {
-  if (image instanceof Blob) return image;
-  return image instanceof ReadableStream ? new Response(image).blob() : new Blob([image]);
 }

@@ -8,18 +8,36 @@ export const MOST_ATTEMPTS = 4;
 const BUSY = [429, 503];
 const NULL_BODY = [204, 205, 304];
 
-export const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, 1000 * seconds));
+/** Resolve after so many seconds; reject as soon as `signal` aborts. */
+export function sleep(seconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, 1000 * seconds);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Return the seconds to wait before attempt number `attempt` (2, 3, ...) after a connection that failed. */
+export const waitBefore = (attempt: number) => FIRST_WAIT * 2 ** (attempt - 2);
 
 /**
  * Return a `fetch` that sends a request again for `timeout` seconds at most: where the gateway is busy (429, 503), when `Retry-After` says so; where the connection
- * fails, three times more. What could be done twice by that is not sent again: a case has an Idempotency-Key for it, feedback, batches and webhooks have none.
+ * fails, three times more (`attempts` in all). What could be done twice by that is not sent again: a case has an Idempotency-Key for it, feedback, batches and
+ * webhooks have none.
  */
-export function retrying(timeout: number): (request: Request) => Promise<Response> {
+export function retrying(timeout: number, { attempts = MOST_ATTEMPTS } = {}): (request: Request) => Promise<Response> {
   return async (request) => {
     const deadline = Date.now() + 1000 * timeout;
     const late = (wait: number) => Date.now() + 1000 * wait > deadline;
     for (let attempt = 1; ; attempt += 1) {
-      let wait = FIRST_WAIT * 2 ** (attempt - 1);
+      let wait = waitBefore(attempt + 1);
       try {
         const response = await whole(request.clone(), deadline - Date.now());
         if (!isBusy(request, response)) return response;
@@ -27,9 +45,9 @@ export function retrying(timeout: number): (request: Request) => Promise<Respons
         if (late(wait)) return response;
       } catch (fault) {
         if (request.signal.aborted) throw fault; // the caller's own wish
-        if (attempt >= MOST_ATTEMPTS || late(wait) || !(isUnsent(fault) || isRepeatable(request))) throw lost(request.url, fault);
+        if (attempt >= attempts || late(wait) || !(isUnsent(fault) || isRepeatable(request))) throw lost(request.url, fault);
       }
-      await sleep(wait);
+      await sleep(wait, request.signal);
     }
   };
 }
@@ -40,6 +58,7 @@ export function retrying(timeout: number): (request: Request) => Promise<Respons
  * `AbortSignal.any` of a timeout would be shorter, but Node 20 may collect its timer as garbage, after which nothing ends the wait.
  */
 async function whole(request: Request, milliseconds: number): Promise<Response> {
+  request.signal.throwIfAborted();
   const ending = new AbortController();
   const stop = () => ending.abort(request.signal.reason);
   const timer = setTimeout(() => ending.abort(new DOMException("no answer in time", "TimeoutError")), Math.max(1, milliseconds));
@@ -63,7 +82,8 @@ function isBusy(request: Request, response: Response): boolean {
 }
 
 function isRepeatable({ method, headers, url }: Request): boolean {
-  return method !== "POST" || headers.has("Idempotency-Key") || new URL(url).pathname.endsWith(":assess");
+  // An upload that is begun twice leaves one that ends by itself, and a piece of one is not taken twice.
+  return method !== "POST" || headers.has("Idempotency-Key") || headers.has("Tus-Resumable") || new URL(url).pathname.endsWith(":assess");
 }
 
 function isUnsent(fault: unknown): boolean {

@@ -176,6 +176,10 @@ volumes:
   - name: store
     persistentVolumeClaim: { claimName: {{ .root.Values.store.volume.existingClaim | default (printf "%s-store" (include "dermis.name" .root)) }} }
   {{- end }}
+  {{- with .claim }}
+  - name: backup
+    persistentVolumeClaim: { claimName: {{ . }} }
+  {{- end }}
   {{- with .values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

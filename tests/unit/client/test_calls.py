@@ -23,7 +23,7 @@ def answer(status: int = 200, body: Any = None, **headers: str) -> httpx.Respons
 
 def test_both_clients_have_every_call() -> None:
     calls = {name for name, _ in inspect.getmembers(Api, inspect.isfunction) if not name.startswith("_")}
-    assert len(calls) == 29
+    assert len(calls) == 32
     assert calls <= set(dir(Client))
     assert calls <= set(dir(AsyncClient))
 
@@ -172,6 +172,9 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "rotate_webhook_secret": ("w",),
     "webhook_deliveries": ("w",),
     "replay_delivery": ("w", "msg_1"),
+    "upload": (b"jpeg",),
+    "upload_state": ("upload_1",),
+    "delete_upload": ("upload_1",),
 }
 
 

@@ -115,6 +115,14 @@ def test_help_needs_nothing_heavy() -> None:
     )
 
 
+def test_images_are_measured_without_what_only_calibrating_needs() -> None:
+    code = "import sys; from dermis.data.images import measure; print({'sklearn', 'scipy.stats'} & set(sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "set()"
+    )
+
+
 def test_defaults_name_the_parts() -> None:
     assert tuple(defaults.FRACTIONS) == PARTS
     assert sum(defaults.FRACTIONS.values()) == pytest.approx(1)

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from dermis.data.statistics import agreement, holm_differences, mean_interval, share_difference, wilson
+from dermis.data.statistics import (
+    agreement,
+    cohen_kappa,
+    fleiss_kappa,
+    holm_differences,
+    mean_interval,
+    share_difference,
+    share_interval,
+    wilson,
+)
 
 
 def test_wilsons_interval_has_its_textbook_values() -> None:
@@ -81,3 +90,49 @@ def test_a_level_stays_from_the_first_difference_that_may_be_none() -> None:
     assert holm_differences(pairs) == {
         name: tuple(map(float, share_difference(*pair, z=z))) for name, pair in pairs.items()
     }
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cohens_kappa_is_scikit_learns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one = rng.choice(["a", "b", "c", "d"], 200, p=[0.5, 0.3, 0.15, 0.05])
+    other = np.where(rng.uniform(size=200) < 0.6, one, rng.choice(["a", "b", "c", "e"], 200))
+    kappa = cohen_kappa(list(one), list(other))
+    assert kappa.kappa == pytest.approx(cohen_kappa_score(one, other))
+    assert kappa.observed == pytest.approx(float(np.mean(one == other)))
+    draws = [rng.integers(200, size=200) for _ in range(400)]
+    theirs = np.quantile([cohen_kappa_score(one[draw], other[draw]) for draw in draws], [0.025, 0.975])
+    assert (kappa.low, kappa.high) == pytest.approx(tuple(theirs), abs=0.03)
+
+
+def test_fleiss_kappa_is_that_of_his_method_on_the_textbooks_table() -> None:
+    # Fourteen raters, ten subjects, five categories: 0.210 (the worked example of Fleiss' kappa that textbooks show).
+    counts = [
+        *([0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1]),
+        *([7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7]),
+    ]
+    ratings = [[str(value) for value, count in enumerate(row) for _ in range(count)] for row in counts]
+    kappa = fleiss_kappa(ratings)
+    assert kappa.kappa == pytest.approx(0.2099, abs=5e-5)
+    assert kappa.low < kappa.kappa < kappa.high
+
+
+def test_fleiss_kappa_of_two_ratings_each_is_scotts_pi() -> None:
+    # By hand: agreement 3/4, shares 5/8 and 3/8, so (0.75 - 0.53125) / (1 - 0.53125).
+    kappa = fleiss_kappa([["a", "a"], ["a", "a"], ["b", "b"], ["a", "b"]])
+    assert kappa.kappa == pytest.approx((0.75 - 0.53125) / (1 - 0.53125))
+    more = fleiss_kappa([["a", "a"], ["a", "a", "a"], ["b", "b"], ["a", "b"]])
+    assert more.n == 4
+    assert more.observed == pytest.approx(0.75)  # a case's pairs count as one case, however many read it
+
+
+def test_kappa_is_undefined_where_only_one_value_was_given() -> None:
+    assert np.isnan(cohen_kappa(["a", "a"], ["a", "a"]).kappa)
+    assert np.isnan(fleiss_kappa([["a", "a"], ["a", "a"]]).kappa)
+
+
+def test_a_share_of_none_or_all_has_an_interval_with_a_width() -> None:
+    value, low, high = share_interval(np.ones(20))
+    assert (value, high) == (1.0, 1.0)
+    assert 0.8 < low < 0.9
+    assert share_interval(np.array([0.0, 0.5, 1.0]))[0] == pytest.approx(0.5)

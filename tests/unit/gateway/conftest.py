@@ -18,6 +18,7 @@ from dermis.gateway.pipeline import CasePipeline, now
 from dermis.gateway.ports import QueueLoad, Rate
 from dermis.gateway.sessions import session_owner
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.sign_in import sign_in_of
 from dermis.shared.api_keys import KEYS_PREFIX, Scope, make_key, put_key
 from dermis.shared.audit import Audit
 from dermis.shared.batches import BatchJob
@@ -53,6 +54,7 @@ class FakeBroker:
     steps: list[BatchJob] = field(default_factory=list)
     deliveries: list[DeliverJob] = field(default_factory=list)
     asked: list[AssessImageJob] = field(default_factory=list)
+    delivers: bool = True
     worker: Callable[[AssessJob], Awaitable[None]] | None = None
     tasks: list[Any] = field(default_factory=list)
 
@@ -65,6 +67,9 @@ class FakeBroker:
 
     async def send_batch(self, jobs: Sequence[BatchJob]) -> None:
         self.steps += jobs if self.up else []
+
+    async def delivers_webhooks(self) -> bool | None:
+        return self.delivers if self.up else None
 
     async def send_deliveries(self, jobs: Sequence[DeliverJob]) -> None:
         self.deliveries += jobs if self.up else []
@@ -134,7 +139,13 @@ class Gateway:
 
     def client(self) -> httpx.AsyncClient:
         settings = GatewaySettings(**self.settings)
-        pipeline = CasePipeline(store=self.store, outbox=Outbox(self.store), hub=self.hub, clock=lambda: self.clock())
+        pipeline = CasePipeline(
+            store=self.store,
+            outbox=Outbox(self.store),
+            hub=self.hub,
+            clock=lambda: self.clock(),
+            count_feedback=self.metrics.feedback,
+        )
         self.guard = self.guard or AccessGuard(
             self.store, self.rates, settings, shares=pipeline.shares, clock=lambda: self.now
         )
@@ -146,6 +157,7 @@ class Gateway:
                 metrics=self.metrics,
                 guard=self.guard,
                 audit=self.audit,
+                sign_in=sign_in_of(settings, pipeline.clock),
             )
         )
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
@@ -180,9 +192,11 @@ class Gateway:
             )
 
 
-def new_key(gateway: Gateway, *scopes: Scope, owner: str | None = None) -> tuple[str, dict[str, str]]:
+def new_key(
+    gateway: Gateway, *scopes: Scope, owner: str | None = None, livemode: bool = True
+) -> tuple[str, dict[str, str]]:
     """Return a key's id and its header."""
-    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner)
+    key, token = make_key(name="test", scopes=scopes or ALL, at=NOW, owner=owner, livemode=livemode)
     put_key(gateway.store, key)
     return key.key_id, {"Authorization": f"Bearer {token}"}
 

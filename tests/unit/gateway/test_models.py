@@ -147,6 +147,27 @@ def test_feedback_is_kept_as_a_fact_with_the_cases_consent(gateway: Gateway, fin
     assert (kept.condition, kept.confirmed_by, kept.model) == ("ECZEMA", "DERMATOLOGIST", MODEL)
 
 
+def test_feedback_is_counted_once_by_version_and_by_whether_the_answer_held_the_condition(
+    gateway: Gateway, finished: str
+) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"condition": "ECZEMA", "confirmed_by": "DOCTOR"},
+        {"condition": "ECZEMA", "confirmed_by": "DOCTOR"},
+        {"condition": "OTHER", "confirmed_by": "DOCTOR"},
+        {"helpful": True},
+    ]
+    for body in bodies:
+        give(gateway, finished, body)
+    counted = [
+        line for line in gateway.get("/metrics").text.splitlines() if line.startswith("dermis_gateway_feedback_total")
+    ]
+    version = f'version="{MODEL.name}/{MODEL.version}"'
+    assert sorted(counted) == sorted(
+        f'dermis_gateway_feedback_total{{confirmed="{by}",holds="{holds}",{version}}} 1.0'
+        for by, holds in (("DOCTOR", "true"), ("DOCTOR", "false"), ("", ""))
+    )
+
+
 def test_the_same_feedback_is_kept_once_and_other_beside_it_up_to_a_limit(gateway: Gateway, finished: str) -> None:
     first = give(gateway, finished, {"helpful": True})
     assert give(gateway, finished, {"helpful": True}).json() == first.json()

@@ -269,7 +269,7 @@ def test_the_page_says_how_long_a_case_is_kept_here(days: float, english: str, s
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_is_light(language: str, gateway: Any) -> None:
     # Fetched when a result needs them, by other pages, or in place of the scripts; the red flags are part of the page.
-    later = re.compile(r"guidance\..*|sample\.json|doctor\.js|red_flags\.json|pages\.css|plain\.css")
+    later = re.compile(r"guidance\..*|sample\.json|doctor\.js|red_flags\.json|pages\.css|plain\.css|reviews\.\w+")
     files = [path for path in WEB.glob("assets/**/*") if path.is_file() and not later.fullmatch(path.name)]
     assets = [path.read_bytes() for path in files]
     page = gateway.get(f"/?lang={language}").content

@@ -7,6 +7,7 @@ import pytest
 
 from dermis.client import AsyncClient
 from dermis.shared.api_keys import Scope
+from dermis.shared.audit import Act, records_of
 from dermis.shared.webhooks import Delivery, EventType
 from tests.unit.gateway.conftest import Gateway, new_key
 
@@ -50,6 +51,40 @@ def test_no_one_without_the_scope_makes_or_sees_one(gateway: Gateway, owner: str
         assert gateway.get(f"/v1/webhooks/{created['id']}").status_code == status
         assert gateway.call("DELETE", f"/v1/webhooks/{created['id']}").status_code == status
     assert len(list(gateway.store.list(f"webhooks/{owner}/"))) == 2
+
+
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize(
+    ("up", "delivers", "expected"), [(True, True, True), (True, False, False), (False, True, None)]
+)
+def test_a_webhook_says_whether_anyone_delivers_its_events(
+    gateway: Gateway, up: bool, delivers: bool, expected: bool | None
+) -> None:
+    gateway.broker.up, gateway.broker.delivers = up, delivers
+    created = make(gateway)
+    (listed,) = gateway.get("/v1/webhooks").json()["webhooks"]
+    enabled = gateway.call("POST", f"/v1/webhooks/{created['id']}:enable").json()
+    assert [each["delivering"] for each in (created, listed, enabled)] == [expected] * 3
+
+
+def test_a_test_keys_webhook_says_so(gateway: Gateway) -> None:
+    _, gateway.headers = new_key(gateway, Scope.WEBHOOKS_WRITE, livemode=False)
+    created = make(gateway)
+    assert (created["livemode"], gateway.get(f"/v1/webhooks/{created['id']}").json()["livemode"]) == (False, False)
+
+
+def test_each_change_is_audited(gateway: Gateway, owner: str) -> None:
+    webhook_id = make(gateway)["id"]
+    path = f"/v1/webhooks/{webhook_id}"
+    for call in ("secret:rotate", ":enable", ":test"):
+        assert gateway.call("POST", f"{path}{'/' * call.startswith('secret')}{call}").status_code < 300
+    assert gateway.call("POST", f"{path}/deliveries/msg_no:replay").status_code == 404
+    assert gateway.call("DELETE", path).status_code == 204
+    gateway.audit.flush()
+    (written,) = gateway.store.list("audit/")
+    records = [each for each in records_of(gateway.store.get(written)) if each["act"] == Act.WEBHOOK]
+    assert [each["done"] for each in records] == ["create", "rotate", "enable", "test", "delete"]
+    assert {(each["by"], each["webhook_id"]) for each in records} == {(owner, webhook_id)}
 
 
 @pytest.mark.usefixtures("owner")

@@ -8,6 +8,7 @@ from dermis.shared.rpc import answer_errors, error_of
 
 COARSER = {
     Kind.FULL: Kind.EXHAUSTED,
+    Kind.NOT_ACCEPTABLE: Kind.INVALID,
     Kind.PRECONDITION: Kind.INVALID,
     Kind.TOO_LARGE: Kind.INVALID,
     Kind.UNSUPPORTED: Kind.INVALID,
@@ -38,6 +39,7 @@ def test_a_kind_survives_the_way_there_and_back(kind: Kind) -> None:
         Kind.TOO_LARGE: Kind.INVALID,
         Kind.UNSUPPORTED: Kind.INVALID,
         Kind.FULL: Kind.EXHAUSTED,
+        Kind.NOT_ACCEPTABLE: Kind.INVALID,
         Kind.PRECONDITION: Kind.INVALID,
     }
     assert error.kind is coarser.get(kind, kind)

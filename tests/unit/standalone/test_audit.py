@@ -74,6 +74,7 @@ def test_a_whole_audit_is_intact_and_its_head_printed(tmp_path: Path, store: Dis
 
 def test_without_a_checkpoint_the_chains_alone_are_followed(tmp_path: Path) -> None:
     store = DiskStore(tmp_path / "store")
+    store.put_once("models/x", b"{}")
     assert verify(tmp_path / "store").stdout == "intact: 0 objects, no checkpoint yet\n"
     audit = Audit(store, "gateway")
     for n in range(3):
@@ -194,3 +195,11 @@ def test_a_chain_goes_on_from_what_is_kept(tmp_path: Path) -> None:
         store.delete(key)
     result = verify(tmp_path / "store")
     assert result.exit_code == 0, result.output
+
+
+def test_a_head_that_is_none_and_a_store_that_is_empty_are_told_of(tmp_path: Path, store: DiskStore) -> None:
+    store.put_once("models/x", b"{}")
+    result = verify(tmp_path, "--head", "7d1a")
+    assert (result.exit_code, "is no head" in result.stderr) == (2, True)
+    result = verify(tmp_path / "nowhere")
+    assert (result.exit_code, "the store is empty" in result.stderr) == (2, True)

@@ -26,7 +26,7 @@ from dermis.shared.erasing import (
     link_key,
     retention_key,
 )
-from dermis.shared.errors import DermisError
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import first_id, new_id
 from dermis.shared.manifest import CURRENT_KEY
 from dermis.shared.ports import BlobStore, has
@@ -303,7 +303,7 @@ class TestRefused:
         assert bring_back(backup, target, partial=True).cases == 4
         assert list(target.list("open/")) == [open_key(case_id)]
 
-    @pytest.mark.parametrize("key", ["cases/public/x", "keys/key_b"])
+    @pytest.mark.parametrize("key", ["cases/public/x", "keys/key_b", "notes.txt", "photos/1.jpg"])
     def test_a_store_in_use(self, source: MemoryStore, key: str) -> None:
         backup, target = MemoryStore(), MemoryStore()
         back_up(source, backup)
@@ -421,6 +421,85 @@ def test_the_command_says_what_it_did_and_up_to_when(tmp_path: Path) -> None:
     assert receipt == last_backup(DiskStore(tmp_path / "backup"))
     assert receipt is not None
     assert json.loads(DiskStore(tmp_path / "store").get("deployment.json"))["id"] == receipt.deployment
+
+
+def test_a_store_in_which_parts_looked_before_it_had_a_model_is_fresh(source: MemoryStore) -> None:
+    backup, target = MemoryStore(), MemoryStore()
+    back_up(source, backup)
+    for key in ("clock/x", "sweep/x", "audit/2026-11-01/sweep-x.ndjson"):
+        target.put_once(key, b"{}")
+    assert bring_back(backup, target).damaged == []
+
+
+def test_states_of_several_days_stand_side_by_side_and_none_keeps_what_was_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, target, day = DiskStore(tmp_path / "store"), tmp_path / "backup", datetime.now(UTC)
+    monkeypatch.setattr(DiskStore, "clock", lambda _: day)
+    cases = []
+
+    def back_up_today(*more: str) -> Result:
+        result = dermis("backup", target.as_uri(), "--states", "3", *more, store=tmp_path / "store")
+        assert result.exit_code == 0, result.output
+        return result
+
+    for _ in range(4):
+        cases.append(put_case(store))
+        folder = day.date().toordinal() % 3
+        assert f"restore it from {target.as_uri()}/{folder}\n" in back_up_today().stdout
+        day += timedelta(days=1)
+
+    def held() -> list[list[str]]:
+        """Return the cases of the states, the oldest state first."""
+        states = [DiskStore(target / str((day.date().toordinal() + n) % 3)) for n in range(3)]
+        return [[case for case in cases if has(state, fact_key(OWNER, case, "received"))] for state in states]
+
+    assert held() == [cases[:2], cases[:3], cases]
+    erase(store, owner=OWNER, case_id=cases[0], at=day)
+    audit = Audit(store, "gateway")
+    audit.note(Act.ERASE, by="operator", case_id=cases[0])
+    audit.flush()
+    assert back_up_today("--erasures").stdout == "1 cases and batches erased in the backup\n"
+    assert held() == [cases[1:2], cases[1:3], cases[1:]]
+    last = target / str((day.date().toordinal() - 1) % 3)
+    assert dermis("restore", last.as_uri(), store=tmp_path / "new").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_command_that_is_broken_off_says_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    put_case(DiskStore(tmp_path / "store"))
+    dermis("backup", (tmp_path / "backup").as_uri(), store=tmp_path / "store")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        f"dermis.standalone.commands.{command}.{'save' if command == 'backup' else 'restore'}", interrupted
+    )
+    where = tmp_path / ("store" if command == "backup" else "new")
+    result = dermis(command, (tmp_path / "backup").as_uri(), store=where)
+    assert result.exit_code == 1
+    assert f"{command} is broken off; the same command goes on where it was" in result.stderr
+
+
+def test_a_full_target_and_one_that_is_away_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_case(DiskStore(tmp_path / "store"))
+    target = (tmp_path / "backup").as_uri()
+
+    def refuse(kind: Kind) -> str:
+        def put_once(*_: object, **__: object) -> bool:
+            raise DermisError(kind, "STORE", "the store refused")
+
+        monkeypatch.setattr(DiskStore, "put_once", put_once)
+        result = dermis("backup", target, store=tmp_path / "store")
+        assert result.exit_code == 75
+        assert result.stderr.endswith(": the same command goes on where it was\n")
+        return result.stderr
+
+    assert f"{target} has no space" in refuse(Kind.FULL)
+    assert f"and {target}" in refuse(Kind.UNAVAILABLE)
 
 
 def dermis(*arguments: str, store: Path) -> Result:

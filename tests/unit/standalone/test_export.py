@@ -47,7 +47,6 @@ def test_all_of_a_case_and_nothing_else_is_given_out_and_the_audit_says_so(tmp_p
     ("arguments", "said"),
     [
         (("--case", new_id("case")), "there is no case"),
-        (("--case", CASE, "--owner", "key_x"), "there is no case"),
         (("--case", "../x"), "is no id of a case"),
     ],
 )
@@ -61,3 +60,9 @@ def test_what_is_not_there_makes_no_file(tmp_path: Path, arguments: tuple[str, .
 def test_an_erased_case_has_nothing_to_give(tmp_path: Path, store: DiskStore) -> None:
     store.put_once(f"cases/public/{CASE}/erased.json", b"{}")
     assert "was erased" in export(tmp_path, "--case", CASE, "--out", str(tmp_path / "x.zip")).stderr
+
+
+def test_the_owner_is_looked_up(tmp_path: Path, store: DiskStore) -> None:
+    case_id = new_id("case")
+    store.put_once(f"cases/key_a/{case_id}/received.json", b"{}")
+    assert export(tmp_path, "--case", case_id, "--out", str(tmp_path / "x.zip")).stdout.endswith("x.zip: 1 files\n")

@@ -48,20 +48,20 @@ def marker(blobs: MemoryStore) -> OpenCase:
 @pytest.mark.parametrize("attempts", [1, 2, 11])
 def test_the_next_attempt_is_opened(attempts: int) -> None:
     blobs = store(*(failed(n) for n in range(1, attempts + 1)))
-    assert reopen(blobs, ID, "public", now=NOW) == AssessJob(case_id=ID, owner="public", attempt=attempts + 1)
+    assert reopen(blobs, ID, now=NOW) == AssessJob(case_id=ID, owner="public", attempt=attempts + 1)
     assert marker(blobs) == OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=attempts + 1)
 
 
 def test_the_marker_of_the_failed_attempt_gives_way() -> None:
     blobs = store(failed(1), (open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW, attempt=1)))
-    reopen(blobs, ID, "public", now=NOW)
+    reopen(blobs, ID, now=NOW)
     assert marker(blobs).attempt == 2
 
 
 def test_the_case_keeps_its_line() -> None:
     opened = OpenCase(case_id=ID, owner="public", opened_at=NOW, line="public:0123")
     blobs = store(failed(1), (open_key(ID), opened))
-    assert reopen(blobs, ID, "public", now=NOW).line == "public:0123"
+    assert reopen(blobs, ID, now=NOW).line == "public:0123"
     assert marker(blobs).line == "public:0123"
 
 
@@ -75,15 +75,15 @@ def test_a_marker_that_is_cleared_away_meanwhile_is_no_fault() -> None:
     for key, fact in ((fact_key("public", ID, "received"), RECEIVED), failed(1)):
         blobs.put_once(key, fact.model_dump_json().encode())
     blobs.put_once(open_key(ID), OpenCase(case_id=ID, owner="public", opened_at=NOW).model_dump_json().encode())
-    assert reopen(blobs, ID, "public", now=NOW).attempt == 2
+    assert reopen(blobs, ID, now=NOW).attempt == 2
     assert marker(blobs).attempt == 2
 
 
 def test_to_replay_twice_opens_one_attempt() -> None:
     blobs = store(failed(1))
-    first = reopen(blobs, ID, "public", now=NOW)
+    first = reopen(blobs, ID, now=NOW)
     later = NOW.replace(hour=1)
-    assert reopen(blobs, ID, "public", now=later) == first
+    assert reopen(blobs, ID, now=later) == first
     assert marker(blobs).opened_at == NOW
 
 
@@ -106,5 +106,13 @@ def test_to_replay_twice_opens_one_attempt() -> None:
 )
 def test_only_a_failed_case_is_replayed(blobs: MemoryStore, case_id: str, said: str) -> None:
     with pytest.raises(DermisError, match=said):
-        reopen(blobs, case_id, "public", now=NOW)
+        reopen(blobs, case_id, now=NOW)
     assert list(blobs.list("open/")) == []
+
+
+def test_the_owner_is_looked_up() -> None:
+    blobs = MemoryStore()
+    received = RECEIVED.model_copy(update={"owner": "key_a"})
+    for key, fact in ((fact_key("key_a", ID, "received"), received), (failed_key("key_a", ID, 1), failed(1)[1])):
+        blobs.put_once(key, fact.model_dump_json().encode())
+    assert reopen(blobs, ID, now=NOW).owner == "key_a"

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dermis.shared.batches import BatchJob
+from dermis.shared.bundles import read_current
 from dermis.shared.case import Consent, Erased, OpenCase, fact_key, open_key
 from dermis.shared.erasing import RetentionMark, retention_key
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import first_id
 from dermis.shared.jobs import AssessJob
+from dermis.shared.manifest import CURRENT_KEY, Canary, VersionRef
 from dermis.shared.settings import RetentionSettings
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.webhooks import DrainJob
@@ -57,7 +59,7 @@ def store() -> MemoryStore:
 
 
 def status_of(store: MemoryStore, *, jobs: int | None = 0, parts: tuple[PartStatus, ...] = ()) -> SystemStatus:
-    return look(store, Waiting(jobs), parts, settings=SETTINGS, now=NOW)
+    return look(lambda: store, Waiting(jobs), parts, settings=SETTINGS, now=NOW)
 
 
 def put_case(store: MemoryStore, *, age: timedelta, is_open: bool = True) -> str:
@@ -92,13 +94,33 @@ def test_what_an_operator_should_look_at_is_named(store: MemoryStore) -> None:
     store.put_once("sweep/doubt.json", b"{}")
     status = status_of(store, jobs=None, parts=(PartStatus(name="worker", ok=False, detail="nobody"),))
     assert (status.overdue_cases, status.waiting_jobs, status.clock_in_doubt) == (1, None, True)
-    starts = ("worker does not", "a case is open for 960 s", "Redis does not", "1 cases should", "the sweep doubts")
+    starts = ("worker does not", "Redis does not", "a case is open for 960 s", "1 cases should", "the sweep doubts")
     assert [next(start for start in starts if fault.startswith(start)) for fault in status.faults] == list(starts)
     assert describe(status, NOW).count("look at:") == len(starts)
 
 
 def test_a_store_without_a_model_is_a_fault() -> None:
     assert status_of(MemoryStore()).faults[0].startswith("no models/current.json")
+
+
+def test_a_store_that_cant_be_opened_is_a_fault_and_the_rest_is_shown() -> None:
+    def open_it() -> MemoryStore:
+        raise DermisError(Kind.PERMISSION, "STORE", "the bucket refused")
+
+    parts = (PartStatus(name="gateway", ok=True, version="0.1.0"),)
+    status = look(open_it, Waiting(2), parts, settings=SETTINGS, now=NOW)
+    assert status.faults == ["the bucket refused"]
+    assert (status.waiting_jobs, len(status.parts)) == (2, 1)
+
+
+def test_versions_on_trial_are_shown(store: MemoryStore) -> None:
+    pointer = read_current(store)
+    canary = Canary(ref=VersionRef(name="dermis", version=3), percent=10, promotion="promotion_x")
+    changed = pointer.model_copy(update={"shadow": VersionRef(name="dermis", version=2), "canary": canary})
+    generation = store.get_versioned(CURRENT_KEY).generation
+    store.replace(CURRENT_KEY, changed.model_dump_json().encode(), generation=generation)
+    text = describe(status_of(store), NOW)
+    assert "before: none; canary: dermis/3, 10 % of cases; shadow: dermis/2" in text
 
 
 def test_erased_cases_whose_marker_stands_are_counted(store: MemoryStore) -> None:

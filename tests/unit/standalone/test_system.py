@@ -8,14 +8,23 @@ from typing import Any, Self
 import pytest
 import redis
 
+from dermis.shared.addresses import networks_of
+from dermis.shared.bundles import read_current
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.ids import first_id, new_id
+from dermis.shared.manifest import CURRENT_KEY, Canary, VersionRef
 from dermis.shared.ports import Room
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.webhook_admin import Webhooks
+from dermis.shared.webhooks import dead_key
 from dermis.standalone import system
+from dermis.standalone.bundle import ensure_bundle
 from dermis.standalone.finding import Finding, Level
+from dermis.standalone.peers import PeerAnswer
 from dermis.standalone.state import Running
 from dermis.standalone.system import RunningSystem, examine_system, find_system
 from tests.unit.shared.test_presence import FakeRedis
+from tests.unit.standalone.test_status import Waiting
 
 HERE = RunningSystem(broker_url="redis://x", metadata_address="m:1", serving_address="")
 
@@ -59,7 +68,8 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Redis:
     client = Redis()
     client.values = {f"dermis:parts:{part}:h:1": (version("dermis"), 1) for part in ("gateway", "worker", "sweep")}
     monkeypatch.setattr("redis.Redis.from_url", lambda *_, **__: client)
-    monkeypatch.setattr(system, "serves", lambda _: lambda: True)
+    monkeypatch.setattr(system, "ask_health", lambda _: PeerAnswer(ok=True, detail="m:1 is SERVING"))
+    monkeypatch.setattr(system, "CeleryQueue", lambda _: Waiting(0))
     return client
 
 
@@ -73,7 +83,17 @@ def look(store: Store | None = None, there: RunningSystem = HERE) -> dict[str, F
 
 def test_each_part_of_a_well_system_is_ok(broker: Redis) -> None:
     findings = look()
-    assert list(findings) == ["redis", "gateway", "worker", "sweep", "metadata", "serving", "store"]
+    assert list(findings) == [
+        "redis",
+        "gateway",
+        "worker",
+        "sweep",
+        "metadata",
+        "serving",
+        "queue",
+        "webhooks",
+        "store",
+    ]
     assert {about for about, each in findings.items() if each.level is not Level.OK} == {"serving"}  # not named
     assert broker.policy in findings["redis"].text
 
@@ -103,8 +123,62 @@ def test_without_redis_the_other_parts_are_looked_at(broker: Redis) -> None:
 
 def test_a_peer_that_does_not_serve_fails(broker: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     assert broker.up
-    monkeypatch.setattr(system, "serves", lambda _: lambda: False)
+    monkeypatch.setattr(system, "ask_health", lambda _: PeerAnswer(ok=False, detail="m:1 does not answer"))
     assert look()["metadata"].level is Level.FAIL
+    monkeypatch.setattr(system, "ask_health", lambda _: PeerAnswer(ok=True, detail="m:1", version="0.0.9"))
+    assert (look()["metadata"].level, "0.0.9" in look()["metadata"].text) == (Level.WARN, True)
+    monkeypatch.setattr(system, "ask_health", lambda _: PeerAnswer(ok=None, detail="grpc is not installed here"))
+    assert look()["metadata"].level is Level.WARN
+
+
+def test_a_version_on_trial_that_serving_never_loads_is_told_of(broker: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert broker.up
+    store = Store()
+    ensure_bundle(store)
+    pointer = read_current(store)
+    canary = Canary(ref=VersionRef(name="dermis", version=3), percent=10, promotion="promotion_x")
+    changed = pointer.model_copy(update={"canary": canary}).model_dump_json().encode()
+    store.replace(CURRENT_KEY, changed, generation=store.get_versioned(CURRENT_KEY).generation)
+    there = RunningSystem(broker_url="r", metadata_address="m", serving_address="s:1")
+
+    def ask_serving(_: str, ref: VersionRef) -> PeerAnswer:
+        return PeerAnswer(ok=ref.version in available, detail=f"version {ref.version}")
+
+    monkeypatch.setattr(system, "ask_serving", ask_serving)
+    available = {1, 3}
+    assert look(store, there)["serving"].level is Level.OK
+    available = {1}
+    finding = look(store, there)["serving"]
+    assert (finding.level, "the canary, version 3, is not" in finding.text) == (Level.WARN, True)
+    assert "--end-canary" in finding.remedy
+    available = {3}
+    assert look(store, there)["serving"].level is Level.FAIL
+
+
+def test_dead_letters_of_webhooks_and_of_the_queue_come_with_what_to_do(broker: Redis) -> None:
+    store = Store()
+    assert look(store)["webhooks"].text == "there are none"
+    created = Webhooks(store=store, networks=networks_of("127.0.0.0/8")).create(
+        owner="public", url="http://127.0.0.1:9/hook"
+    )
+    assert look(store)["webhooks"].level is Level.FAIL  # nobody delivers
+    broker.values["dermis:parts:webhooks:h:3"] = (version("dermis"), 1)
+    assert look(store)["webhooks"].level is Level.OK
+    hook = created.endpoint.endpoint_id
+    store.put_once(dead_key(hook, new_id("msg")), b"{}")
+    finding = look(store)["webhooks"]
+    assert (finding.level, f"1 events were given up, of {hook}" in finding.text) == (Level.WARN, True)
+    assert "dermis webhooks replay" in finding.remedy
+    assert look(store)["queue"].level is Level.OK
+    case_id = new_id("case")
+    for name in ("received", "failed/1"):
+        store.put_once(f"cases/public/{case_id}/{name}.json", b"{}")
+    old = first_id("case", datetime.now(UTC) - timedelta(days=2))
+    for name in ("received", "failed/1"):
+        store.put_once(f"cases/public/{old}/{name}.json", b"{}")
+    finding = look(store)["queue"]
+    assert (finding.level, "1 cases failed within a day" in finding.text) == (Level.WARN, True)
+    assert f"dermis replay {case_id}" in finding.remedy
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from dermis.shared.erasing import (
 )
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_id
+from dermis.shared.reviews import SECOND_READ_PREFIX, second_read_key
 from dermis.sweep import retention
 from dermis.sweep.core.decide import CaseAction, is_expired
 from dermis.sweep.retention import RetentionSweep
@@ -150,8 +151,11 @@ class TestRetention:
             "feedback/1.json",
             "failed/1.json",
             "redelivered/1-1",
+            "reviews/reader_1.json",
+            "adjudication.json",
         ):
             bench.store.put_once(f"{folder}/{name}", b"{}")
+        bench.put(second_read_key(case_id), RetentionMark(owner=OWNER))
         bench.retention.end_retention(NOW)
         assert bench.keys == {fact_key(OWNER, case_id, "erased"), open_key(case_id)}
 
@@ -237,6 +241,18 @@ class TestMarks:
         bench.store.put_once(image_key(OWNER, case_id, 1, "original"), b"image")
         bench.put(fact_key(OWNER, case_id, "received"), received(case_id).model_copy(update={"consent": consent}))
         return case_id
+
+    @pytest.mark.parametrize("livemode", [True, False])
+    def test_a_case_that_lost_its_marks_may_be_read_again_by_who_it_let(self, bench: Bench, *, livemode: bool) -> None:
+        ids = []
+        for age_s, second_read in ((3600, True), (3700, False)):
+            case_id = scratch_id(age_s, "case")
+            fact = received(case_id).model_copy(update={"second_read": second_read, "livemode": livemode})
+            bench.put(fact_key(OWNER, case_id, "received"), fact)
+            ids.append(case_id)
+        bench.put(second_read_key(ids[1]), RetentionMark(owner=OWNER))
+        assert bench.retention.mend_marks(NOW) == 2
+        assert set(bench.store.list(SECOND_READ_PREFIX)) == ({second_read_key(ids[0])} if livemode else set())
 
     @pytest.mark.parametrize("consent", Consent)
     def test_a_case_without_a_mark_is_given_the_one_that_its_person_agreed_to(

@@ -1,5 +1,6 @@
 """Deliveries over a store in memory, with a clock and a receiver of the test's own."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from dermis.shared.case import Failed, Outcome, OutcomeKind, Received, fact_key
+from dermis.shared.api_keys import Scope, make_key, put_key
+from dermis.shared.case import Erased, Failed, Outcome, OutcomeKind, Received, fact_key
 from dermis.shared.ids import new_id
 from dermis.shared.stores.memory import MemoryStore
 from dermis.shared.vocabulary import SelfReport
@@ -33,6 +35,7 @@ URL = "https://receiver.example/hook"
 class World:
     """A receiver that answers `answer`, and takes an event once by its id."""
 
+    owner: str = OWNER
     store: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     answer: ReceiverAnswer = field(default_factory=lambda: ReceiverAnswer(status=200))
@@ -42,7 +45,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.webhooks = Webhooks(store=self.store, clock=lambda: self.now)
-        self.endpoint: StoredEndpoint = self.webhooks.create(owner=OWNER, url=URL)
+        self.endpoint: StoredEndpoint = self.webhooks.create(owner=self.owner, url=URL)
         self.worker = self.new_worker()
         self.sweep = WebhookSweep(self.store, self)
         self.outbox = Outbox(self.store)
@@ -106,6 +109,18 @@ def test_the_publishers_library_verifies_what_is_sent_and_refuses_what_was_chang
     assert library.verify(body, sent)["type"] == "case.finished"
     with pytest.raises(Exception, match="No matching signature"):
         library.verify(body.replace(b"FINISHED", b"FAILED"), sent)
+
+
+@pytest.mark.parametrize("livemode", [True, False])
+def test_an_event_says_whether_its_case_came_with_a_test_key_even_when_it_is_erased(livemode: bool) -> None:
+    key, _ = make_key(name="app", scopes=(Scope.CASES_CREATE,), at=datetime.now(UTC), livemode=livemode)
+    world = World(owner=key.key_id)
+    put_key(world.store, key)
+    erased = Erased(case_id=new_id("case"), erased_at=world.now)
+    (job,) = world.outbox.put(erased, owner=key.key_id)
+    for delivery in (job.key, world.webhooks.test(key.key_id, world.endpoint.endpoint.endpoint_id).key):
+        world.worker.deliver(delivery)
+        assert json.loads(world.last[1])["data"]["livemode"] is livemode
 
 
 def test_the_signature_is_the_librarys_own() -> None:

@@ -14,6 +14,8 @@ from dermis.shared.tensors import from_proto, to_proto
 from dermis.worker.adapters import rpc
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.adapters.rpc import ServingClient
+from dermis.worker.core import answer_shares
+from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers, to_bytes
 from dermis.worker.ports import Inputs
 from tests.unit.worker.test_differential import manifest
@@ -21,6 +23,8 @@ from tests.unit.worker.test_differential import manifest
 INPUTS = Inputs(
     images=np.zeros((3, 64, 64, 3), np.uint8), image_mask=np.ones(3, np.bool_), features=np.zeros(5, np.float32)
 )
+MISFIT = AnswerWeights(bias=np.zeros(3, np.float32), weights=np.zeros((2, 4), np.float32))
+INFINITE = AnswerWeights(bias=np.zeros(4, np.float32), weights=np.full((2, 4), np.inf, np.float32))
 KNOWING = manifest().model_copy(update={"outliers": OutlierRule(threshold=2, false_alarms=0.02, calibrated_on=100)})
 
 
@@ -115,6 +119,26 @@ def test_a_version_that_is_not_told_of_soon_is_not_waited_for_as_long_as_a_predi
 
     assert not ServingClient(Silent(), deadline_s=10).available(VersionRef(name="dermis", version=1))  # type: ignore[arg-type]
     assert waits == [2]
+
+
+def test_what_answers_count_is_read_from_a_bundle_that_carries_it() -> None:
+    store = MemoryStore()
+    models = StoreModels(store, lambda _ref: True)
+    carrying = manifest().model_copy(update={"answer_weights": "answer_weights.npz"})
+    weights = AnswerWeights(bias=np.arange(4, dtype=np.float32), weights=np.eye(3, 4, dtype=np.float32))
+    store.put_once(f"{carrying.key}/answer_weights.npz", answer_shares.to_bytes(weights))
+    assert models.bundle_answer_weights(manifest()) is None
+    read = models.bundle_answer_weights(carrying)
+    assert read is not None
+    np.testing.assert_array_equal(read.weights, weights.weights)
+    np.testing.assert_array_equal(read.bias, weights.bias)
+    assert models.bundle_answer_weights(carrying) is read
+
+
+@pytest.mark.parametrize("data", [b"", b"no npz", answer_shares.to_bytes(MISFIT), answer_shares.to_bytes(INFINITE)])
+def test_weights_of_answers_that_are_broken_say_so(data: bytes) -> None:
+    with pytest.raises(DermisError, match="weights of answers"):
+        answer_shares.from_bytes(data)
 
 
 def test_outliers_are_read_once_from_the_bundle() -> None:

@@ -116,6 +116,9 @@ class World:
     def textures(self, _manifest: Manifest) -> Textures | None:
         return self.seen_textures
 
+    def bundle_answer_weights(self, _manifest: Manifest) -> None:
+        return None
+
     def encode(self, schema_id: str, _report: SelfReport) -> npt.NDArray[np.float32]:
         if schema_id != SCHEMA.id:
             raise DermisError(Kind.UNAVAILABLE, "SCHEMA_UNKNOWN", f"schema {schema_id} is not known yet")
@@ -162,6 +165,7 @@ class World:
             candidate_classifier=self.candidate_classifier,
             idle=self.idle,
             answered=self.metrics.answered,
+            compared=self.metrics.compared,
             policy=load_policy(),
             strikes=Strikes(store=self.store),
             outbox=Outbox(self.store, send=self.sent.append),

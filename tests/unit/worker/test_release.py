@@ -16,6 +16,7 @@ from dermis.shared.ids import new_id
 from dermis.shared.manifest import CURRENT_KEY, MANIFEST_FILE, Canary, Current, Manifest, VersionRef
 from dermis.shared.releases import Arm, ReleaseAnswer, release_prefix, shadow_key, tally
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import MonkSkinTone
 from dermis.worker.adapters import models as adapter
 from dermis.worker.adapters.models import StoreModels
 from dermis.worker.core.release import arm_of
@@ -134,6 +135,26 @@ def test_where_the_canary_fails_the_current_version_answers(fault: Exception) ->
     assert tried.counted("version_answers_total", version="dermis/8", role="canary", answer="FAILED") == 1
 
 
+@pytest.mark.parametrize("arm", Arm)
+def test_a_canary_that_serving_never_loads_leaves_its_share_to_the_current_version(arm: Arm) -> None:
+    tried = on_trial(unloaded(percent=canary_of(arm).percent))
+    tried.work()
+    model = outcome_of(tried).model
+    assert (model and model.version, versions_asked(tried)) == (7, [])
+    assert marks(tried) == {}, "no mark of either arm: the two would not be compared on equal terms"
+
+
+def unloaded(*, percent: int) -> Candidates:
+    """Return what a worker follows where the pointer names a canary that serving does not have."""
+    store = MemoryStore()
+    for manifest in (MANIFEST, CANARY):
+        store.put_once(f"{manifest.key}/{MANIFEST_FILE}", manifest.model_dump_json().encode())
+    canary = Canary(ref=VersionRef(name="dermis", version=8), percent=percent, promotion=PROMOTION)
+    pointer = Current(current=VersionRef(name="dermis", version=7), canary=canary)
+    store.put_once(CURRENT_KEY, pointer.model_dump_json().encode())
+    return StoreModels(store, lambda ref: ref.version == 7).candidates()
+
+
 def test_a_canary_with_an_unknown_schema_costs_no_case() -> None:
     staged = canary_of(Arm.CANARY)
     tried = on_trial(
@@ -185,6 +206,22 @@ def test_a_shadow_answers_after_the_outcome_and_is_announced_to_nobody() -> None
     assert (beside.case_id, beside.finished_at >= outcome.finished_at) == (JOB.case_id, True)
     assert tried.announced == ["assessed", "outcome"]
     assert tried.counted("version_answers_total", version="dermis/8", role="shadow", answer="ANSWERED") == 1
+
+
+@pytest.mark.parametrize(("version", "agrees"), [(MANIFEST, "true"), (CANARY, "false")])
+def test_whether_a_shadow_agrees_is_counted_by_the_stated_tone(version: Manifest, agrees: str) -> None:
+    """The candidate names the conditions in the other order, so that it has another one first."""
+    tried = on_trial(Candidates(shadow=version.model_copy(update={"version": 8})))
+    key = fact_key(JOB.owner, JOB.case_id, "received")
+    received = Received.model_validate_json(tried.store.get(key))
+    report = received.self_report.model_copy(update={"monk_skin_tone": tuple(MonkSkinTone)[8]})
+    tried.store.delete(key)
+    tried.store.put_once(key, received.model_copy(update={"self_report": report}).model_dump_json().encode())
+    tried.work()
+    assert tried.counted("shadow_compared_total", version="dermis/8", agrees=agrees, tone="MST_7_10") == 1
+    for role, number in (("current", 7), ("shadow", 8)):
+        labels = {"version": f"dermis/{number}", "role": role, "answer": "ANSWERED", "tone": "MST_7_10"}
+        assert tried.counted("version_answers_by_tone_total", **labels) == 1
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, SoftTimeLimitExceeded()])

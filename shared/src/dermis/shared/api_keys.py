@@ -110,6 +110,15 @@ def read_key(store: BlobStore, key_id: str) -> ApiKey | None:
         return None
 
 
+def livemode_of(store: BlobStore, owner: str) -> bool:
+    """Return false where an owner's cases come with test keys; all keys of one owner are of one mode."""
+    try:
+        key = read_key(store, owner) if is_id("key", owner) else None
+    except ValidationError:
+        return True
+    return key.livemode if key else True
+
+
 def read_revoked(store: BlobStore, key_id: str) -> Revoked | None:
     """Return since when a key is revoked, or None if it is not.
 

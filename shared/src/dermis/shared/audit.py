@@ -1,4 +1,4 @@
-"""Records by ids who read, erased and promoted what.
+"""Records by ids who read, erased and promoted what, and changed webhooks.
 
 Each process puts one object a minute, `audit/<day>/<part>-<id>.ndjson`. Records are held for a minute, so that a
 process that is killed loses those of its last minute and no others; one that is told to end writes what it has. An
@@ -36,8 +36,11 @@ class Act(StrEnum):
     EXPIRE = "EXPIRE"
     EXPORT = "EXPORT"
     PROMOTE = "PROMOTE"
+    REVIEW = "REVIEW"
     BACKUP = "BACKUP"
     RESTORE = "RESTORE"
+    WEBHOOK = "WEBHOOK"
+    """A webhook was made or changed."""
 
 
 class ChainLink(BaseModel):

@@ -57,13 +57,16 @@ def _confirmed() -> Mapping[str, tuple[Code, ...]]:
     for row in code_rows():
         if row.status is CodeStatus.CONFIRMED:
             code = Code(system=row.system, code=row.code, display=row.display)
-            codes[row.label] = (*codes.get(row.label, ()), code)
+            codes[row.label.casefold()] = (*codes.get(row.label.casefold(), ()), code)
     return codes
 
 
 def codes_of(label: str) -> tuple[Code, ...]:
-    """Return the confirmed codes of a condition by its name, ICD-11 first; none where no list confirmed one."""
-    return _confirmed().get(label, ())
+    """Return the confirmed codes of a condition by its name, ICD-11 first; none where no list confirmed one.
+
+    Names that differ in the case of their letters only are one condition, as in SCIN's labels.
+    """
+    return _confirmed().get(label.casefold(), ())
 
 
 @cache

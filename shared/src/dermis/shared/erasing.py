@@ -14,6 +14,7 @@ from dermis.shared.case import Consent, Erased, Fact, OpenCase, Received, case_k
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.references import reference_key
+from dermis.shared.reviews import second_read_key
 from dermis.shared.webhook_store import Outbox
 from dermis.shared.webhooks import DeliverJob
 
@@ -132,6 +133,7 @@ def clear(store: BlobStore, *, owner: str, case_id: str) -> None:
     for key in list(store.list(f"{case_key(owner, case_id)}/")):
         if key != fact_key(owner, case_id, "erased"):
             store.delete(key)
+    store.delete(second_read_key(case_id))
     for consent in Consent:
         store.delete(retention_key(consent, case_id))
 

@@ -17,6 +17,7 @@ FEATURE_SCHEMA_FILE = "feature_schema.json"
 MANIFEST_FILE = "manifest.json"
 OUTLIERS_FILE = "outliers.npz"
 TEXTURES_FILE = "textures.npz"
+ANSWER_WEIGHTS_FILE = "answer_weights.npz"
 
 URGENCY_THRESHOLD = 0.2
 """Of bundles whose trainer chose none: one case in five of such a condition is too many to keep silent about."""
@@ -256,6 +257,8 @@ class Manifest(ManifestModel):
     grouped_answers: GroupedAnswers | None = None
     urgency_threshold: Annotated[float, Field(gt=0, le=1)] = URGENCY_THRESHOLD
     """Probability from which a condition says how soon to have it looked at; below it, it says nothing of that."""
+    answer_weights: str | None = None
+    """File with the linear map from features to `answers_logits`; None: they are not linear, or the bundle is older."""
     urgency_calibrated_on: int | None = None
     """Cases on which the trainer chose `urgency_threshold`; None: it chose none, and the default stands."""
     lineage: dict[str, str] = {}

@@ -51,9 +51,14 @@ class Presence:
         threading.Thread(target=keep, name="presence", daemon=True).start()
 
 
+def presence_pattern(part: str = "") -> str:
+    """Return the pattern of Redis keys under which processes show themselves, of one part if it is named."""
+    return f"{PREFIX}{part}:*" if part else f"{PREFIX}*"
+
+
 def read_presence(client: "redis.Redis") -> list[Present]:
     """Return all processes that show themselves, by part and place; RedisError if Redis can't be asked."""
-    keys = sorted(client.scan_iter(match=f"{PREFIX}*", count=1000))
+    keys = sorted(client.scan_iter(match=presence_pattern(), count=1000))
     values = client.mget(keys) if keys else []
     return [_present(_text(key), _text(value)) for key, value in zip(keys, values, strict=True) if value]
 

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent import futures
+from importlib.metadata import version
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -19,6 +20,9 @@ from dermis.shared.telemetry import log
 from dermis.shared.tracing import received_from, sent_along, span
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+VERSION_METADATA = "dermis-version"
+"""Where an answer about health or models has the version of the part; TensorFlow Serving's have none."""
+_ABOUT_ITSELF = ("Health/", "ModelService/")
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _KINDS = {
     "INVALID_ARGUMENT": Kind.INVALID,
@@ -112,6 +116,21 @@ class _Watch(grpc.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(watched, handler.request_deserializer, handler.response_serializer)
 
 
+class _TellVersion(grpc.ServerInterceptor):
+    """Puts the version of this code into the answers about health and models, for who looks at a running system."""
+
+    def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        handler = continuation(details)
+        if handler is None or not handler.unary_unary or not _short(details.method).startswith(_ABOUT_ITSELF):
+            return handler
+
+        def telling(request: Any, context: grpc.ServicerContext) -> Any:
+            context.send_initial_metadata(((VERSION_METADATA, version("dermis")),))
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(telling, handler.request_deserializer, handler.response_serializer)
+
+
 def _short(method: str | bytes) -> str:
     """`/tensorflow.serving.PredictionService/Predict` is PredictionService/Predict."""
     return (method.decode() if isinstance(method, bytes) else method).rpartition(".")[2]
@@ -155,7 +174,7 @@ def answer_errors(handler: Handler) -> Handler:
 def make_server(*, threads: int) -> grpc.Server:
     return grpc.server(
         futures.ThreadPoolExecutor(threads),
-        interceptors=[_Watch()],
+        interceptors=[_Watch(), _TellVersion()],
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

@@ -53,6 +53,14 @@ class MonkSkinTone(StrEnum):
     MST10 = "MST10"
 
 
+def monk_bin(tone: MonkSkinTone | None) -> str:
+    """Return the group of a stated Monk tone, by which versions are compared; empty where none was stated."""
+    if tone is None:
+        return ""
+    number = tuple(MonkSkinTone).index(tone) + 1
+    return "MST_1_3" if number <= 3 else "MST_4_6" if number <= 6 else "MST_7_10"
+
+
 class RaceEthnicity(StrEnum):
     """For audit only: no feature schema of a promotable model holds it."""
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from dermis.shared.addresses import Network, check_webhook_url
+from dermis.shared.api_keys import livemode_of
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import is_id, new_id
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
@@ -48,6 +49,8 @@ class Webhooks:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     networks: Sequence[Network] = ()
     """Private networks that endpoints may be in."""
+    changed: Callable[[str, str], None] = lambda _done, _endpoint_id: None
+    """Told of each change: create, delete, rotate, enable, test or replay, and of which endpoint."""
 
     def create(
         self, *, owner: str, url: str, events: Sequence[EventType] = CASE_EVENTS, description: str = ""
@@ -64,7 +67,9 @@ class Webhooks:
             created_at=self.clock(),
             description=description,
         )
-        return StoredEndpoint(endpoint=endpoint, secrets=(put_endpoint(self.store, endpoint),))
+        secrets, livemode = (put_endpoint(self.store, endpoint),), livemode_of(self.store, owner)
+        self.changed("create", endpoint.endpoint_id)
+        return StoredEndpoint(endpoint=endpoint, secrets=secrets, livemode=livemode)
 
     def of(self, owner: str) -> list[StoredEndpoint]:
         return list(read_endpoints(self.store, owner))
@@ -80,6 +85,7 @@ class Webhooks:
         """Delete an endpoint and what waits for it."""
         self.one(owner, endpoint_id)
         delete_endpoint(self.store, owner, endpoint_id)
+        self.changed("delete", endpoint_id)
 
     def rotate(self, owner: str, endpoint_id: str) -> tuple[WebhookSecret, datetime]:
         """Return another secret, which signs from now on, and until when that before signs beside it."""
@@ -88,17 +94,21 @@ class Webhooks:
         except BlobConflict:
             detail = "the secret is being rotated at this moment; do it again if you don't have the new one"
             raise DermisError(Kind.CONFLICT, "WEBHOOK_ROTATING", detail) from None
+        self.changed("rotate", endpoint_id)
         return secret, secret.created_at + OVERLAP
 
     def enable(self, owner: str, endpoint_id: str) -> StoredEndpoint:
         """Send to an endpoint again that was disabled."""
         enable_endpoint(self.store, self.one(owner, endpoint_id).endpoint)
+        self.changed("enable", endpoint_id)
         return self.one(owner, endpoint_id)
 
     def test(self, owner: str, endpoint_id: str) -> StoredDelivery:
         """Put an event that tells of no case."""
         endpoint = self._enabled(owner, endpoint_id).endpoint
-        return self._pending(test_delivery(endpoint, self.clock()))
+        stored = self._pending(test_delivery(endpoint, self.clock()))
+        self.changed("test", endpoint_id)
+        return stored
 
     def deliveries(
         self, owner: str, endpoint_id: str, *, state: DeliveryState, after: str = ""
@@ -117,6 +127,11 @@ class Webhooks:
 
         One that is pending is tried at once. NOT_FOUND if there is none, or its receipt is gone.
         """
+        stored = self._replay(owner, endpoint_id, event_id)
+        self.changed("replay", endpoint_id)
+        return stored
+
+    def _replay(self, owner: str, endpoint_id: str, event_id: str) -> StoredDelivery:
         self._enabled(owner, endpoint_id)
         if is_id("msg", event_id):
             for key in (dead_key(endpoint_id, event_id), delivered_key(endpoint_id, event_id)):

@@ -9,11 +9,13 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from dermis.shared.api_keys import livemode_of
 from dermis.shared.case import AnyFact
 from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
 from dermis.shared.telemetry import log
 from dermis.shared.webhooks import (
+    WEBHOOKS_PREFIX,
     DeliverJob,
     Delivery,
     WebhookDisabled,
@@ -33,11 +35,15 @@ CACHE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEndpoint:
-    """An endpoint with its secrets, the oldest first, and why nothing is sent to it any more."""
+    """An endpoint with its secrets, the oldest first, and why nothing is sent to it any more.
+
+    `livemode` false: its owner's cases come with test keys.
+    """
 
     endpoint: WebhookEndpoint
     secrets: tuple[WebhookSecret, ...]
     disabled: WebhookDisabled | None = None
+    livemode: bool = True
 
 
 class Endpoints:
@@ -117,17 +123,28 @@ def read_endpoints(store: BlobStore, owner: str) -> Iterator[StoredEndpoint]:
     names: dict[str, list[str]] = {}
     for key in store.list(prefix):
         names.setdefault(key.removeprefix(prefix).partition("/")[0], []).append(key)
+    livemode = livemode_of(store, owner) if names else True
     for endpoint_id, keys in names.items():
         if is_id("hook", endpoint_id):
             with suppress(BlobNotFound):  # deleted meanwhile
                 try:
-                    if standing := _read_endpoint(store, keys):
+                    if standing := _read_endpoint(store, keys, livemode=livemode):
                         yield standing
                 except ValidationError as error:
                     log.error("webhook can't be read", endpoint_id=endpoint_id, reason=f"no {error.title}")
 
 
-def _read_endpoint(store: BlobStore, keys: Sequence[str]) -> StoredEndpoint | None:
+def owners_of_webhooks(store: BlobStore) -> Iterator[tuple[str, str]]:
+    """Yield owner and id of each endpoint, by owner."""
+    seen = None
+    for key in store.list(WEBHOOKS_PREFIX):
+        owner, endpoint_id = key.removeprefix(WEBHOOKS_PREFIX).split("/")[:2]
+        if (owner, endpoint_id) != seen:
+            seen = (owner, endpoint_id)
+            yield seen
+
+
+def _read_endpoint(store: BlobStore, keys: Sequence[str], *, livemode: bool) -> StoredEndpoint | None:
     by_name = {key.rpartition("/")[2]: key for key in keys if "/secrets/" not in key}
     secrets = tuple(WebhookSecret.model_validate_json(store.get(key)) for key in keys if "/secrets/" in key)
     if "endpoint.json" not in by_name or not secrets:
@@ -136,7 +153,7 @@ def _read_endpoint(store: BlobStore, keys: Sequence[str]) -> StoredEndpoint | No
     disabled = None
     if "disabled.json" in by_name:
         disabled = WebhookDisabled.model_validate_json(store.get(by_name["disabled.json"]))
-    return StoredEndpoint(endpoint=endpoint, secrets=secrets, disabled=disabled)
+    return StoredEndpoint(endpoint=endpoint, secrets=secrets, disabled=disabled, livemode=livemode)
 
 
 def put_endpoint(store: BlobStore, endpoint: WebhookEndpoint) -> WebhookSecret:

@@ -16,11 +16,12 @@ from dermis.data.images.calibrate_quality import FEWEST, LEAST, Fitted, auroc, f
 from dermis.data.images.measure import _write_policy, load_quality_policy
 from dermis.data.images.tables import ImageTable, images_frame, with_cases
 from dermis.data.mapping import DataSide, scin_side
-from dermis.data.scin.columns import NO_PATHOLOGY, YES, Gradable
+from dermis.data.scin.columns import NO_PATHOLOGY, YES
 from dermis.data.scin.source import Scin
 from dermis.data.scin.tables import ScinTables
 from dermis.shared.errors import DermisError
 from dermis.shared.stores.memory import MemoryStore
+from dermis.shared.vocabulary import Gradable
 from dermis.worker.core import shard
 from dermis.worker.core.quality import Policy
 from tests.unit.data.images.test_measure import png

@@ -12,9 +12,10 @@ import pytest
 from dermis.data.profile.profile import PUBLISHED, profile
 from dermis.data.report.report import Report, as_json
 from dermis.data.report.table import ReportTable
-from dermis.data.scin.columns import NO_PATHOLOGY, Gradable
+from dermis.data.scin.columns import NO_PATHOLOGY
 from dermis.data.scin.label_policy import Labels, apply_policy
 from dermis.data.scin.source import load_policy, open_scin
+from dermis.shared.vocabulary import Gradable
 from tests.unit.data.scin_rows import case, labelled, tables
 
 NO = "No response"

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, NO_PATHOLOGY, YES, Gradable
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, NO_PATHOLOGY, YES
 from dermis.data.scin.label_policy import LOOKS_HEALTHY, CoarseGroup, LabelPolicy, LabelStatus, apply_policy
 from dermis.data.scin.source import load_policy
 from dermis.data.scin.tables import read_tables
 from dermis.shared.errors import DermisError
+from dermis.shared.vocabulary import Gradable
 from tests.unit.data.scin_rows import case, labelled, tables
 
 PLAIN = LabelPolicy(name="plain", version=1)

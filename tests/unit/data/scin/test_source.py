@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, PERSONS_FILE
 from dermis.data.scin.fetch import fetch, images_of
 from dermis.data.scin.source import Scin, open_scin, to_binary
 from dermis.data.scin.tables import read_tables
@@ -94,6 +94,15 @@ def test_what_is_fetched_is_a_source_itself() -> None:
     expected = scin.cases[scin.cases["case_id"] != "2"].reset_index(drop=True)
     pd.testing.assert_frame_equal(again.cases, expected)
     assert home.get("images/1.png") == scin.store.get("images/1.png")
+
+
+def test_what_is_fetched_keeps_whose_its_cases_are() -> None:
+    scin, home = source(), MemoryStore()
+    scin.store.put_once(PERSONS_FILE, b"case_id,person\n1,7\n2,7\n3,8\n")
+    fetch(scin, ["1", "3"], home)
+    tables = read_tables(home.get(CASES_FILE), home.get(LABELS_FILE), persons=home.get(PERSONS_FILE))
+    assert list(tables.cases["person"]) == ["7", "8"]
+    assert set(tables.digests) == {CASES_FILE, LABELS_FILE, PERSONS_FILE}
 
 
 class _Stopped(MemoryStore):

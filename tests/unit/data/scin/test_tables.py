@@ -168,3 +168,10 @@ def test_the_real_tables_are_read_whole(real_data: Path) -> None:
     read = read_tables(cases, labels)
     assert len(read.cases) == len(read.original) == read.cases["case_id"].nunique()
     assert read.cases["case_id"].str.startswith("-").mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_whose_cases_are_has_one_form() -> None:
+    cases, labels = files([case(FIRST)])
+    with pytest.raises(DermisError, match=r"persons.csv, row 1: its first row has to be case_id,person"):
+        read_tables(cases, labels, b"image,group\nimages/1.png,3\n")
+    assert list(read_tables(cases, labels).cases["person"]) == [None]

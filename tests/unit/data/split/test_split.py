@@ -219,8 +219,10 @@ def test_wrong_fractions_are_refused(fractions: dict[str, float]) -> None:
 
 def test_near_duplicate_files_are_checked() -> None:
     assert read_duplicates(b"image,group\na,1\nb,1\n") == {"a": "1", "b": "1"}
-    with pytest.raises(DermisError, match="columns image and group"):
-        read_duplicates(b"a,b\n1,2\n")
+    assert read_duplicates(b"image,group\n") == {}  # of images that are all different
+    for none in (b"a,b\n1,2\n", b""):
+        with pytest.raises(DermisError, match="columns image and group"):
+            read_duplicates(none)
     with pytest.raises(DermisError, match="row 3: image 'a' stands in two groups"):
         read_duplicates(b"image,group\na,1\na,2\n")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dermis.data.generated.as_scin import write_as_scin
 from dermis.shared.bundles import publish
 from dermis.shared.errors import DermisError
 from dermis.shared.manifest import VersionRef
@@ -44,6 +45,16 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> Any:
     url = (tmp_path_factory.mktemp("store")).as_uri()
     publish(open_store(url), BUNDLE)
     return url
+
+
+def test_several_data_sets_are_measured_together_and_each_by_itself(tmp_path: Path) -> None:
+    write_as_scin(open_store((tmp_path / "drawn").as_uri()), seed=4, count=12, longest=64)
+    folder = tmp_path / "drawn"
+    done = call("--model", BUNDLE, "--data", DATA, "--data", folder, "--policy", "scin-all", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert {row["value"]: row["n"] for row in report["slices"]["source"]} == {"generated": 24, "generated drawings": 12}
+    assert "Data set" in (tmp_path / "out" / "evaluation.html").read_text()
 
 
 def test_a_version_is_evaluated_and_kept_where_the_registry_looks(store_url: Any, tmp_path: Path) -> None:

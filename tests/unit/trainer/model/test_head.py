@@ -13,7 +13,7 @@ from dermis.shared.vocabulary import SelfReport
 from dermis.trainer.model import export
 from dermis.trainer.model.backbones import small
 from dermis.trainer.model.feature_schema import every_answer
-from dermis.trainer.model.head import Head, build_head, join, with_middle, with_taps
+from dermis.trainer.model.head import Head, answer_weights, build_head, join, join_visible, with_middle, with_taps
 from dermis.trainer.model.test_time_augmentation import mirrored
 from dermis.trainer.training.losses import class_weights, cross_entropy
 
@@ -314,3 +314,29 @@ def test_losses_by_hand() -> None:
     weights = class_weights(np.array([[1, 0]] * 30 + [[0, 1]] * 3, float))
     assert weights.mean() == pytest.approx(1)
     assert weights[-1] > 5 * weights[0]
+
+
+@pytest.mark.parametrize("visible", [(0, 0, 0), (1, 0, 0), (0, 1, 1), (1, 1, 1)])
+def test_a_model_that_reads_visible_images_alone_gives_what_one_that_reads_all_gives(
+    model: Any, inputs: Any, visible: tuple[int, ...]
+) -> None:
+    head = model.get_layer("head")
+    read: list[int] = []
+    backbone = small(SIZE)
+    alone = join_visible(backbone, head)
+    backbone.set_weights(model.get_layer("backbone").get_weights())
+    masked = {**inputs, "image_mask": np.tile(np.array(visible, bool), (len(inputs["images"]), 1))}
+    every = join(backbone, head).predict(masked, verbose=0)
+    np.testing.assert_allclose(alone.predict(masked, verbose=0)["cam"], every["cam"], atol=1e-6)  # as a graph too
+    through = alone.get_layer("visible_images")
+    call = through.backbone.call
+    through.backbone.call = lambda images, **rest: (read.append(int(images.shape[0])), call(images, **rest))[1]
+    outputs = alone(masked, training=False)
+    for name in ("probabilities", "embedding", "cam", "answers_logits"):
+        np.testing.assert_allclose(outputs[name], every[name], atol=1e-6)
+    assert read == [max(1, sum(visible) * len(inputs["images"]))]
+
+
+def test_the_weights_of_answers_give_the_models_answers_logits(model: Any, inputs: Any) -> None:
+    weights = answer_weights(model)
+    assert weights.explain(inputs["features"][0], model.predict(inputs, verbose=0)["answers_logits"][0])

@@ -16,6 +16,7 @@ from dermis.client.events import Event
 from dermis.client.images import Image
 from dermis.client.models import ConditionList, ModelSummary, Promotion
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
+from dermis.client.uploads import ImageUpload
 from dermis.client.webhooks import NewWebhook, Webhook, WebhookDelivery, WebhookSecretRotated
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "FeedbackKept",
     "FieldFault",
     "Image",
+    "ImageUpload",
     "ModelSummary",
     "NewWebhook",
     "Outcome",

@@ -63,11 +63,20 @@ class Failure(ResponseModel):
     detail: str
 
 
+class Code(ResponseModel):
+    """A code of a condition; `system` is the classification's address in FHIR."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
 class RankedCondition(ResponseModel):
     condition: str
     name: str
     probability: float
     in_prediction_set: bool
+    codes: list[Code] = []
 
 
 class AnswerEntry(ResponseModel):
@@ -211,6 +220,7 @@ class SelfCare(ResponseModel):
     avoid: list[str]
     routine: list[str]
     links: list[SourceLink] = []
+    language: str = "en"
 
 
 class GuidanceEntry(ResponseModel):
@@ -225,6 +235,7 @@ class GuidanceEntry(ResponseModel):
     sources: list[str]
     links: list[SourceLink] = []
     self_care: str | None = None
+    language: str = "en"
 
 
 class ConditionGuidance(ResponseModel):
@@ -251,8 +262,8 @@ class CaseGuidance(ResponseModel):
     """What a person may do now.
 
     `urgency` is None where neither answers nor model give a reason for one, which does not mean that it is harmless;
-    `because` are its reasons. `conditions` are those of the prediction set, `clinical_review` who reviewed the texts
-    (`none`: nobody).
+    `because` are its reasons, `urgency_text` is what people read for it. `conditions` are those of the prediction set,
+    `clinical_review` who reviewed the texts (`none`: nobody).
     """
 
     urgency: str | None
@@ -263,6 +274,7 @@ class CaseGuidance(ResponseModel):
     skin_care: list[str]
     self_care: list[SelfCare] = []
     clinical_review: str
+    urgency_text: str | None = None
 
 
 class Case(ResponseModel):

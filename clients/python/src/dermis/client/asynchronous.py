@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -36,35 +36,44 @@ from dermis.client.models import (
     PublishedTestImages,
 )
 from dermis.client.self_report import ConfirmedBy, Consent, SelfReport, ShotType
+from dermis.client.uploads import UploadCalls
 from dermis.client.webhooks import WebhookCalls
 
 
-class Api(WebhookCalls):
+class Api(UploadCalls, WebhookCalls):
     """Every route of the gateway, over a connection. `timeout` is in seconds; every failure is an `ApiError`.
 
     A busy gateway (429, 503) is asked again when `Retry-After` says so, for `timeout` seconds at most, the client's own
     where a call has no such argument; a connection that fails is tried three times more, within about 1.4 s. What could
     be done twice by that is not sent again: a case has an Idempotency-Key for it; feedback, batches and webhooks
-    have none.
+    have none. An upload goes on where it was cut for as long as its `timeout`.
     """
 
     async def assess(
         self,
-        images: Sequence[Image],
+        images: Sequence[Image] = (),
         *,
+        uploads: Sequence[str] = (),
         report: SelfReport | None = None,
         shot_types: Sequence[ShotType] = (),
         consent: Consent = "ASSESS_ONLY",
+        client_reference: str | None = None,
         timeout: float = 120,
         idempotency_key: str | None = None,
     ) -> Case:
-        """Submit a case of 1 to 3 images and return it once it is finished or failed; NOT_FINISHED after `timeout`."""
+        """Submit a case of 1 to 3 images and return it once it is finished or failed; NOT_FINISHED after `timeout`.
+
+        It may have `uploads` in place of images, by their ids. A key that only creates can't wait: `submit`, then call
+        by the case's `client_secret`.
+        """
         deadline = time.monotonic() + timeout
         case = await self.submit(
             images,
+            uploads=uploads,
             report=report,
             shot_types=shot_types,
             consent=consent,
+            client_reference=client_reference,
             wait=timeout,
             timeout=timeout,
             idempotency_key=idempotency_key,
@@ -73,11 +82,13 @@ class Api(WebhookCalls):
 
     async def submit(
         self,
-        images: Sequence[Image],
+        images: Sequence[Image] = (),
         *,
+        uploads: Sequence[str] = (),
         report: SelfReport | None = None,
         shot_types: Sequence[ShotType] = (),
         consent: Consent = "ASSESS_ONLY",
+        client_reference: str | None = None,
         wait: float = 0,
         timeout: float = 30,
         idempotency_key: str | None = None,
@@ -87,13 +98,17 @@ class Api(WebhookCalls):
         That is at once, or finished if that takes no longer than `wait` seconds (at most 20).
 
         The same `idempotency_key` with the same case never makes a second one; without it each call has a new key.
+        `uploads` are ids of what `upload` sent, in place of images. The answer's `client_secret` opens this case alone:
+        `Client(url, key=case.client_secret)`.
         """
+        fields: dict[str, Any] = {"shot_types": list(shot_types), "consent": consent}
+        if client_reference is not None:
+            fields["client_reference"] = client_reference
         request = self._connection.request(
             "POST",
             "/v1/cases",
-            files=[("images", upload_of(image)) for image in images],
-            data={"self_report": json.dumps(report or {}), "shot_types": list(shot_types), "consent": consent},
             headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4()), **_prefer(wait, timeout)},
+            **_body(images, uploads, report or {}, fields),
         )
         return read(await self._answer(request, timeout=timeout), Case)
 
@@ -316,6 +331,18 @@ class AsyncClient(Api):
 
     async def close(self) -> None:
         await self._connection.close()
+
+
+def _body(
+    images: Sequence[Image], uploads: Sequence[str], report: SelfReport, fields: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the body of a case as httpx takes it: JSON without images, else a form."""
+    if uploads and not images:
+        return {"json": {"uploads": list(uploads), "self_report": report, **fields}}
+    return {
+        "files": [("images", upload_of(image)) for image in images],
+        "data": {"uploads": list(uploads), "self_report": json.dumps(report), **fields},
+    }
 
 
 def _prefer(wait: float, timeout: float) -> dict[str, str]:

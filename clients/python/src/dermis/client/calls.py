@@ -37,8 +37,13 @@ class Calls:
     async def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return await self._answer(self._connection.request(method, path, **arguments), timeout=self._timeout)
 
-    async def _answer(self, request: httpx.Request, *, timeout: float) -> httpx.Response:
-        """Return a successful answer with its body; see `Api` for what is sent again."""
+    async def _answer(
+        self, request: httpx.Request, *, timeout: float, attempts: int = retry.MOST_ATTEMPTS
+    ) -> httpx.Response:
+        """Return a successful answer with its body; see `Api` for what is sent again.
+
+        `attempts`: how often at most where the connection fails.
+        """
         deadline = time.monotonic() + timeout
         attempt = 1
         while True:
@@ -49,11 +54,7 @@ class Calls:
             except httpx.RequestError as fault:
                 attempt += 1
                 wait = retry.wait_before(attempt)
-                if (
-                    attempt > retry.MOST_ATTEMPTS
-                    or not retry.is_lost(request, fault)
-                    or time.monotonic() + wait > deadline
-                ):
+                if attempt > attempts or not retry.is_lost(request, fault) or time.monotonic() + wait > deadline:
                     raise self._lost(fault) from fault
             else:
                 wait = retry.retry_after(response, AGAIN_S)

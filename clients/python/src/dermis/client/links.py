@@ -1,8 +1,8 @@
-"""What the gateway answers about links to a case, and about images that are sent ahead of one."""
+"""What the gateway answers about links to a case."""
 
 from datetime import datetime
 
-from dermis.client.answers import QualityReport, ResponseModel
+from dermis.client.answers import ResponseModel
 
 
 class NewCaseLink(ResponseModel):
@@ -26,22 +26,3 @@ class CaseLink(ResponseModel):
 
 class CaseLinkList(ResponseModel):
     shares: list[CaseLink]
-
-
-class UploadRefusal(ResponseModel):
-    """Why what was uploaded is no image that is taken."""
-
-    reason: str
-    detail: str
-
-
-class ImageUpload(ResponseModel):
-    """An image that is kept ahead of its case; `quality` None where no worker judged it in time: its case will have it."""  # noqa: E501
-
-    id: str
-    expires_at: datetime
-    quality: QualityReport | None
-    status: str = "COMPLETE"
-    offset: int | None = None
-    length: int | None = None
-    refusal: UploadRefusal | None = None

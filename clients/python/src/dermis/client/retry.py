@@ -49,5 +49,12 @@ def is_lost(request: httpx.Request, fault: httpx.RequestError) -> bool:
 
 
 def is_repeatable(request: httpx.Request) -> bool:
-    """Return whether sending a request twice does what sending it once does."""
-    return request.method != "POST" or "Idempotency-Key" in request.headers or request.url.path.endswith(":assess")
+    """Return whether sending a request twice does what sending it once does.
+
+    An upload that is begun twice leaves one that ends by itself, and a piece of one is not taken twice.
+    """
+    return (
+        request.method != "POST"
+        or not request.headers.keys().isdisjoint({"idempotency-key", "tus-resumable"})
+        or request.url.path.endswith(":assess")
+    )

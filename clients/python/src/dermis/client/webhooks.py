@@ -12,7 +12,11 @@ DeliveryState = Literal["PENDING", "DEAD", "DELIVERED"]
 
 
 class Webhook(ResponseModel):
-    """An endpoint without its secret; `disabled_at` since when nothing is sent to it any more."""
+    """An endpoint without its secret; `disabled_at` since when nothing is sent to it any more.
+
+    `livemode` false where it is told of a test key's cases; `delivering` false where no worker delivers webhooks, None
+    where that can't be told.
+    """
 
     id: str
     url: str
@@ -21,6 +25,8 @@ class Webhook(ResponseModel):
     created_at: datetime
     disabled_at: datetime | None
     disabled_reason: str | None
+    livemode: bool = True
+    delivering: bool | None = None
 
 
 class NewWebhook(Webhook):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 
@@ -15,10 +15,11 @@ from dermis.data.data_source import DRAWINGS, DataSource, digest_of_tables, read
 from dermis.data.defaults import FRACTIONS, POLICY
 from dermis.data.generated import cases as generated
 from dermis.data.mapping import DataMapping, choose_mapping, read_mapped_table, read_rows
-from dermis.data.samples import Sample
-from dermis.data.scin.label_policy import LabelPolicy
-from dermis.data.scin.source import open_scin
+from dermis.data.samples import SOURCE, Sample
+from dermis.data.scin.label_policy import LabelPolicy, Labels, apply_to_all
+from dermis.data.scin.source import Scin, load_policy, open_scin
 from dermis.data.sources import digest_of_samples, generated_sample, mapped_samples, scin_samples
+from dermis.data.split.groups import connected
 from dermis.data.split.split import Part, Split, audit_split, digest_of, make_split
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import Condition
@@ -126,29 +127,74 @@ def open_dataset(
 
     With a mapping, or where SCIN's tables are not there and a mapping that ships fits the table, it is read by that;
     else as SCIN under the label policy. `duplicates`: image -> near-duplicate group
-    (`data.core.groups.read_duplicates`); their cases stay together.
+    (`data.split.groups.read_duplicates`); their cases stay together.
     """
+    return open_datasets((url,), mapping=mapping, policy=policy, duplicates=duplicates)
+
+
+def open_datasets(
+    urls: Sequence[str],
+    *,
+    mapping: str | DataMapping | None = None,
+    policy: str | LabelPolicy = POLICY,
+    duplicates: Mapping[str, str] | None = None,
+) -> Dataset:
+    """Open several data sets as one (`mix`).
+
+    Those in SCIN's form have one space of labels: the label policy counts the cases of all of them.
+    """
+    opened = [_open(url, mapping=mapping, duplicates=duplicates) for url in urls]
+    tables = [each.tables.cases for each in opened if isinstance(each, Scin)]
+    chosen = policy if isinstance(policy, LabelPolicy) else load_policy(policy) if tables else None
+    labels = iter(apply_to_all(chosen, tables) if chosen and tables else ())
+    datasets = [
+        _of_scin(each, next(labels), duplicates=duplicates) if isinstance(each, Scin) else each for each in opened
+    ]
+    return datasets[0] if len(datasets) == 1 else mix(*datasets, duplicates=duplicates)
+
+
+def _open(url: str, *, mapping: str | DataMapping | None, duplicates: Mapping[str, str] | None) -> Dataset | Scin:
+    """Return a data set, or SCIN's tables, which have no label yet."""
     if match := GENERATED.fullmatch(url):
         return _generated(int(match[1]), int(match[2]), int(match[3] or 112))
     if not is_store_url(url) and Path(url).is_dir():
         url = Path(url).resolve().as_uri()
     store = open_store(url)
-    about: dict[str, Any] = {"duplicates": None if duplicates is None else digest_of(duplicates), "url": url}
     chosen = choose_mapping(store, mapping)
     if chosen is None:
-        scin = open_scin(url)
-        labels = scin.labels(policy)
-        samples = scin_samples(scin.tables, labels, duplicates=duplicates)
-        source = scin_source(store, scin.tables)
-        about |= {"tables": scin.tables.digests, "policy": labels.policy.reference, "source": str(source)}
-        return _dataset(source.name.replace("/", "_"), samples, scin.store, **about)
+        return open_scin(url)
     data = read_mapped_table(chosen, store, url)
     samples = mapped_samples(chosen, read_rows(chosen, data), duplicates=duplicates)
     rules = json.dumps(chosen.model_dump(mode="json"), sort_keys=True)
     tables = {chosen.table: hashlib.sha256(data).hexdigest()}
     source = read_data_source(store, tables) or DataSource(name=chosen.table, digest=digest_of_tables(tables))
     policy_name = f"mapping {chosen.name} sha256:{hashlib.sha256(rules.encode()).hexdigest()}"
-    return _dataset(chosen.name, samples, store, tables=tables, policy=policy_name, source=str(source), **about)
+    return _dataset(
+        *(chosen.name, samples, store),
+        tables=tables,
+        policy=policy_name,
+        duplicates=_digest(duplicates),
+        url=url,
+        source=str(source),
+    )
+
+
+def _of_scin(scin: Scin, labels: Labels, *, duplicates: Mapping[str, str] | None) -> Dataset:
+    source = scin_source(scin.store, scin.tables)
+    return _dataset(
+        source.name.replace("/", "_"),
+        scin_samples(scin.tables, labels, duplicates=duplicates),
+        scin.store,
+        tables=scin.tables.digests,
+        policy=labels.policy.reference,
+        duplicates=_digest(duplicates),
+        url=scin.source,
+        source=str(source),
+    )
+
+
+def _digest(duplicates: Mapping[str, str] | None) -> str | None:
+    return None if duplicates is None else digest_of(duplicates)
 
 
 def _dataset(
@@ -215,8 +261,12 @@ class _Several:
         return self._stores[name].get(rest)
 
 
-def mix(*sources: Dataset) -> Dataset:
-    """Return data sets as one, ids, groups and images named after theirs: NAME/ID."""
+def mix(*sources: Dataset, duplicates: Mapping[str, str] | None = None) -> Dataset:
+    """Return data sets as one, ids, groups and images named after theirs: NAME/ID.
+
+    The slice `source` says whose each case is. `duplicates`: image, as its own data set calls it, -> near-duplicate
+    group; cases that hold one stay together across data sets too.
+    """
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise DermisError(
@@ -224,11 +274,17 @@ def mix(*sources: Dataset) -> Dataset:
         )
     samples = [
         replace(
-            s, id=f"{d.name}/{s.id}", group=f"{d.name}/{s.group}", images=tuple(f"{d.name}/{key}" for key in s.images)
+            s,
+            id=f"{d.name}/{s.id}",
+            group=f"{d.name}/{s.group}",
+            images=tuple(f"{d.name}/{key}" for key in s.images),
+            slices={**s.slices, SOURCE: d.name},
         )
         for d in sources
         for s in d.samples
     ]
+    if duplicates:
+        samples = _grouped_across(samples, duplicates)
     store = _Several({source.name: source.store for source in sources})
     tables = {f"{d.name}/{table}": digest for d in sources for table, digest in d.tables.items()}
     groups = (
@@ -238,6 +294,16 @@ def mix(*sources: Dataset) -> Dataset:
     )
     about = {name: " + ".join(getattr(source, name) for source in sources) for name in ("policy", "url", "source")}
     return _dataset("+".join(names), samples, store, tables=tables, duplicates=groups, **about)
+
+
+def _grouped_across(samples: Sequence[Sample], duplicates: Mapping[str, str]) -> list[Sample]:
+    """Return the samples in groups that near-duplicates of different data sets connect."""
+    links = [(sample.id, f"group {sample.group}") for sample in samples]
+    for sample in samples:
+        keys = (key.partition("/")[2] for key in sample.images)
+        links += [(sample.id, f"near-duplicate group {duplicates[key]}") for key in keys if key in duplicates]
+    group_of = connected([sample.id for sample in samples], links)
+    return [replace(sample, group=group_of[sample.id]) for sample in samples]
 
 
 def conditions_of(samples: Iterable[Sample]) -> tuple[Condition, ...]:

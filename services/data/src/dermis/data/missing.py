@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2_contingency
 
 Present = Mapping[str, npt.NDArray[np.bool_]]
 """Column -> bool[N]: whether each row has a value."""
@@ -74,6 +73,8 @@ def absence_signs(present: Present, labels: Sequence[str | None]) -> tuple[Absen
     """
     labelled = np.array([label is not None for label in labels], bool)
     names, label_of = np.unique([label for label in labels if label is not None], return_inverse=True)
+    from scipy.stats import chi2_contingency  # half of the time that commands which don't look at answers start for
+
     tested: list[tuple[str, npt.NDArray[np.bool_], Any, float]] = []
     for column, values in present.items():
         absent = ~np.asarray(values, bool)[labelled]

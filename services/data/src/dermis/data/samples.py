@@ -21,6 +21,9 @@ SLICES = (
 A data set that does not know one says `NOT_GIVEN`. Race audits, it never predicts.
 """
 
+SOURCE = "source"
+"""The slice of several data sets as one: the name of each case's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:

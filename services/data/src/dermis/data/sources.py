@@ -14,7 +14,7 @@ from dermis.data.generated.cases import GeneratedCase
 from dermis.data.mapping import ANSWERED, CONDITION, DataMapping, MappedRow
 from dermis.data.missing import missing_together
 from dermis.data.samples import NOT_GIVEN, SLICES, Sample
-from dermis.data.scin.attributes import monk_bin
+from dermis.data.scin.attributes import monk_bin, monk_bin_of
 from dermis.data.scin.label_policy import Labels
 from dermis.data.scin.reference_differential import weigh
 from dermis.data.scin.tables import ScinTables
@@ -22,7 +22,7 @@ from dermis.data.split.groups import connected, image_links
 from dermis.metadata.core.encode import VOCABULARY
 from dermis.shared.case import MAX_IMAGES
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.vocabulary import MonkSkinTone, ScinAnswers, SelfReport
+from dermis.shared.vocabulary import ScinAnswers, SelfReport
 
 _NOT_ASKED = {"monk_skin_tone"}
 """Given by graders, never by the person: it is no sign that answers were given."""
@@ -213,8 +213,7 @@ def _mapped_report(attributes: Mapping[str, str], answers: Mapping[str, tuple[st
 
 def generated_sample(case: GeneratedCase, images: Sequence[str]) -> Sample:
     """Return a generated case as a sample; its Monk bin is of the tone painted."""
-    number = tuple(MonkSkinTone).index(case.monk_skin_tone) + 1
-    tone = "MST_1_3" if number <= 3 else "MST_4_6" if number <= 6 else "MST_7_10"
+    tone = case.monk_skin_tone
     return Sample(
         id=str(case.index),
         group=str(case.index),
@@ -222,5 +221,5 @@ def generated_sample(case: GeneratedCase, images: Sequence[str]) -> Sample:
         report=case.self_report,
         target={case.condition: 1.0},
         top=case.condition,
-        slices=slices(case.self_report, len(images), monk_bin=tone, monk_skin_tone=case.monk_skin_tone),
+        slices=slices(case.self_report, len(images), monk_bin=monk_bin_of(tone), monk_skin_tone=tone),
     )

@@ -1,6 +1,7 @@
 """Shares, differences and agreement with 95 % intervals; each function names its method and source."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -88,6 +89,74 @@ def agreement(pairs: Floats, *, seed: int = 0) -> dict[str, tuple[float, float, 
         "quadratic-weighted kappa": 1 - (tables * gap**2).sum((1, 2)) / np.where(expected > 0, expected, np.nan),
     }
     return {name: _with_interval(values[0], values[1:]) for name, values in measures.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kappa:
+    """Agreement beyond chance on `n` cases; `observed`: the share of pairs of ratings that agree.
+
+    `low` and `high`: percentile bootstrap over cases, 1,000 resamples. NaN where only one value was ever given: kappa
+    is undefined.
+    """
+
+    n: int
+    observed: float
+    kappa: float
+    low: float
+    high: float
+
+
+def cohen_kappa(one: Sequence[str], other: Sequence[str], *, seed: int = 0) -> Kappa:
+    """Return the agreement of two raters on the same cases, values without an order (Cohen 1960)."""
+    columns, places = _columns([*one, *other])
+    first, second = np.eye(columns)[places[: len(one)]], np.eye(columns)[places[len(one) :]]
+    weights = _draws(len(one), seed)
+    size = weights.sum(1)
+    observed = weights @ (first * second).sum(1) / size
+    expected = ((weights @ first) * (weights @ second)).sum(1) / size**2
+    return _kappa(len(one), observed, expected)
+
+
+def fleiss_kappa(ratings: Sequence[Sequence[str]], *, seed: int = 0) -> Kappa:
+    """Return the agreement of two or more raters a case, whoever they are (Fleiss 1971).
+
+    Cases may have different numbers of ratings (Fleiss, Levin & Paik 2003, 18.3): a case's pairs count as one case.
+    """
+    sizes = np.array([len(each) for each in ratings])
+    columns, places = _columns([value for each in ratings for value in each])
+    counts = np.zeros((len(ratings), columns))
+    np.add.at(counts, (np.repeat(np.arange(len(ratings)), sizes), places), 1)
+    weights = _draws(len(ratings), seed)
+    agreed = ((counts**2).sum(1) - sizes) / (sizes * (sizes - 1))
+    shares = weights @ counts / (weights @ sizes)[:, None]
+    return _kappa(len(ratings), weights @ agreed / weights.sum(1), (shares**2).sum(1))
+
+
+def _columns(values: Sequence[str]) -> tuple[int, npt.NDArray[np.intp]]:
+    unique, places = np.unique(np.asarray(values, str), return_inverse=True)
+    return len(unique), places
+
+
+def _draws(cases: int, seed: int) -> Floats:
+    """Return float64[1 + RESAMPLES, cases]: ones, then how often each case was drawn."""
+    drawn = np.random.default_rng(seed).multinomial(cases, np.full(cases, 1 / cases), RESAMPLES)
+    return np.concatenate([np.ones((1, cases)), drawn])
+
+
+def _kappa(n: int, observed: Floats, expected: Floats) -> Kappa:
+    beyond = np.where(expected < 1 - 1e-12, 1 - expected, np.nan)
+    value, low, high = _with_interval(
+        (observed[0] - expected[0]) / beyond[0], (observed[1:] - expected[1:]) / beyond[1:]
+    )
+    return Kappa(n=n, observed=float(observed[0]), kappa=value, low=low, high=high)
+
+
+def share_interval(values: Floats, *, seed: int = 0) -> tuple[float, float, float]:
+    """Return the mean of one share per case with its interval: `mean_interval`, Wilson's where all are 0 or all 1."""
+    if len(values) and values.min() == values.max() and values[0] in (0, 1):
+        low, high = wilson(values.sum(), len(values))
+        return float(values[0]), float(low), float(high)
+    return mean_interval(values, seed=seed) if len(values) else (np.nan, np.nan, np.nan)
 
 
 def mean_interval(values: Floats, *, seed: int = 0) -> tuple[float, float, float]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from dermis.gateway import openapi, problems
+from dermis.gateway import deprecations, openapi, problems
+from dermis.gateway.compression import Compression
 from dermis.gateway.dependencies import Dependencies
+from dermis.gateway.deprecations import DeprecationNotices
 from dermis.gateway.door import Door
 from dermis.gateway.middleware import Edge, HeadAsGet
 from dermis.gateway.parameters import check_query
@@ -25,6 +26,8 @@ from dermis.gateway.routes import (
     models,
     ops,
     page,
+    reports,
+    reviews,
     shares,
     test_images,
     uploads,
@@ -68,19 +71,23 @@ def create_app(parts: Dependencies) -> FastAPI:
         },  # its spans hold paths and queries: the edge's hold routes
     )
     app.state.parts = parts
+    if parts.sign_in:
+        parts.sign_in.install(app)
     if origins := parts.settings.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
         )
     app.add_middleware(Door, settings=parts.settings)
+    app.add_middleware(Compression)
+    app.add_middleware(DeprecationNotices, table=deprecations.DEPRECATIONS)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Edge, metrics=parts.metrics, audit=parts.audit)
     problems.install(app)
-    for api in (cases, images, shares, uploads, batches, webhooks, models, test_images):
+    for api in (cases, reports, images, shares, uploads, batches, webhooks, models, test_images):
         app.include_router(api.router, dependencies=[Depends(check_query)])
-    for router in (health.router, page.router, ops.router):
+    for router in (health.router, page.router, reviews.router, ops.router):
         app.include_router(router)
-    app.mount("/assets", GZipMiddleware(StaticFiles(directory=_ASSETS)), name="assets")
+    app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app
 

@@ -55,6 +55,8 @@ async def read_case(headers: Headers, stream: AsyncIterator[bytes], *, rules: Fo
         "self_report": [json.dumps(case.self_report, sort_keys=True)],
         "consent": [case.consent],
     }
+    if case.second_read:
+        texts["second_read"] = ["true"]
     if case.client_reference is not None:
         texts["client_reference"] = [case.client_reference]
     return Form(texts={name: [bytearray(value.encode()) for value in values] for name, values in texts.items()})

@@ -35,6 +35,7 @@ class NewCase:
     shot_types: tuple[ShotType | None, ...]
     self_report: SelfReport
     consent: Consent
+    second_read: bool = False
     client_reference: str | None = None
 
 
@@ -49,6 +50,7 @@ def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
     if not count and self_report and self_report.is_empty:
         raise image_count("there is neither an image nor an answer in self_report", CASE_FORM)
     consent = faults.of(lambda: _value(Consent, _one(form, "consent", default=Consent.ASSESS_ONLY), pointer="/consent"))
+    second_read = faults.of(lambda: _second_read(_one(form, "second_read", default="false")))
     shot_types = faults.of(lambda: _shot_types(form.texts.get("shot_types", []), count))
     reference = faults.of(lambda: _reference(form))
     images = [faults.of(partial(_image, form, index, CASE_FORM)) for index in range(len(form.images))] or uploaded
@@ -57,6 +59,7 @@ def new_case_of(form: Form, uploaded: Sequence[CleanImage] = ()) -> NewCase:
     return NewCase(
         self_report=cast(SelfReport, self_report),
         consent=cast(Consent, consent),
+        second_read=bool(second_read),
         shot_types=cast(tuple[ShotType | None, ...], shot_types),
         images=tuple(cast(Sequence[CleanImage], images)),
         client_reference=reference,
@@ -120,6 +123,13 @@ def _reference(form: Form) -> str | None:
         detail = "client_reference: use 1 to 64 of A-Z, a-z, 0-9 and ._:- and nothing that names a person"
         raise fault("CLIENT_REFERENCE", detail, pointer="/client_reference")
     return text or None
+
+
+def _second_read(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        detail = f"second_read: {_shortened(text)} is neither true nor false; send one of them, or leave it out"
+        raise fault("SECOND_READ", detail, pointer="/second_read")
+    return text.lower() == "true"
 
 
 def _value(kind: type[E], value: str, *, pointer: str) -> E:

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway import sessions
 from dermis.gateway.auth import AccessGuard, Caller, Credentials
 from dermis.gateway.bodies import Bodies
+from dermis.gateway.core.accept import best_language
 from dermis.gateway.core.admission import refused_for, too_little
 from dermis.gateway.form import Form, FormReading, FormRules, check_length, read_form
 from dermis.gateway.metrics import GatewayMetrics
@@ -21,7 +22,10 @@ from dermis.gateway.middleware import CALLER_KEY
 from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.ports import Broker
 from dermis.gateway.problems import BusyError, RefusedError
+from dermis.gateway.reviews import ReviewDesk
 from dermis.gateway.settings import GatewaySettings
+from dermis.gateway.sign_in import SignIn
+from dermis.gateway.web.languages import LANGUAGES
 from dermis.shared.api_keys import Scope
 from dermis.shared.audit import Audit
 from dermis.shared.case import Received
@@ -38,6 +42,8 @@ class Dependencies:
     broker: Broker
     guard: AccessGuard
     audit: Audit
+    sign_in: SignIn | None = None
+    """How clinicians sign in; None where second reads are off."""
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     _judging: Counter[str] = field(default_factory=Counter, init=False)
 
@@ -66,6 +72,12 @@ class Dependencies:
             # Without a proxy that is trusted, all of them may have one address.
             most_per_address=settings.max_address_uploads if settings.trusted_proxies else 0,
             show=self.metrics.body_bytes.set,
+        )
+
+    @functools.cached_property
+    def reviews(self) -> ReviewDesk:
+        return ReviewDesk(
+            self.pipeline.store, readers_per_case=self.settings.readers_per_case, clock=self.pipeline.clock
         )
 
     async def check_room(self) -> None:
@@ -131,6 +143,19 @@ def _parts(request: Request) -> Dependencies:
 
 
 PartsOf = Annotated[Dependencies, Depends(_parts)]
+
+
+_LANGUAGES = f"languages of what people read, of {', '.join(LANGUAGES)} (RFC 9110, 12.5.4)"
+
+
+def _language(
+    request: Request, _: Annotated[str | None, Header(alias="Accept-Language", description=_LANGUAGES)] = None
+) -> str:
+    """Return the language that a caller likes best; the header may come in several lines."""
+    return best_language(",".join(request.headers.getlist("accept-language")), LANGUAGES)
+
+
+Language = Annotated[str, Depends(_language)]
 LINK_COOKIE = "dermis_link"
 """A link's token, which a browser sends about the link's case alone (Path)."""
 _BEARER = HTTPBearer(

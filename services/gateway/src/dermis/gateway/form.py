@@ -43,7 +43,7 @@ class FormRules:
 CASE_FORM = FormRules(
     images="images",
     most_images=MAX_IMAGES,
-    texts=("uploads", "self_report", "shot_types", "consent", "client_reference"),
+    texts=("uploads", "self_report", "shot_types", "consent", "second_read", "client_reference"),
 )
 IMAGE_FORM = FormRules(images="image", most_images=1)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry, SelfCare, SourceLink, UrgencyReason
+from dermis.gateway.web.languages import texts
 from dermis.shared.case import Failed, Outcome, OutcomeKind, RankedCondition, RedFlag, Urgency
 from dermis.shared.manifest import URGENCY_THRESHOLD
 from dermis.shared.vocabulary import RelatedCategory, SelfReport
@@ -161,6 +162,7 @@ class Guidance(BaseModel):
             skin_care=self.skin_care if self_care else [],
             self_care=self_care,
             clinical_review=self.clinical_review,
+            urgency_text=texts("en")[f"urgency.{leading[0].urgency}"] if leading else None,
         )
 
     def _entry(self, entry: Entry) -> GuidanceEntry:
@@ -214,5 +216,10 @@ def _reason_of_model(ranked: RankedCondition, entry: Entry) -> UrgencyReason:
 
 def in_ten(probability: float) -> str:
     """Return a probability as a person says it: about 6 in 10, less than 1 in 10."""
-    tenths = round(10 * probability)
-    return f"about {min(tenths, 9)} in 10" if tenths else "less than 1 in 10"
+    tenths = tenths_of(probability)
+    return f"about {tenths} in 10" if tenths else "less than 1 in 10"
+
+
+def tenths_of(probability: float) -> int:
+    """Return a probability in tenths, at most 9, as nothing is certain."""
+    return min(9, round(10 * probability))

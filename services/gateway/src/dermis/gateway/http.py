@@ -75,6 +75,7 @@ class SelfCare(BaseModel):
     avoid: list[str]
     routine: list[str]
     links: list[SourceLink] = []
+    language: str = Field("en", description="the language of its texts (BCP 47)")
 
 
 class GuidanceEntry(BaseModel):
@@ -89,6 +90,7 @@ class GuidanceEntry(BaseModel):
     sources: list[str]
     links: list[SourceLink] = Field([], description="the sources with their addresses")
     self_care: str | None = Field(None, description="id of the self-care for it; null: there is none")
+    language: str = Field("en", description="the language of its texts (BCP 47)")
 
 
 class ConditionGuidance(BaseModel):
@@ -134,6 +136,7 @@ class CaseGuidance(BaseModel):
         "rejection and a demo model",
     )
     clinical_review: str = Field(description="who reviewed these texts; `none`: no clinician has")
+    urgency_text: str | None = Field(None, description="what people read for `urgency`; null where it is")
 
 
 class Case(BaseModel):
@@ -183,6 +186,7 @@ class UploadedCase(BaseModel):
     self_report: dict[str, Any] = {}
     """Checked as the form's is, whose faults say more (`convert.new_case_of`)."""
     consent: Consent = Consent.ASSESS_ONLY
+    second_read: StrictBool = False
     client_reference: str | None = None
 
 

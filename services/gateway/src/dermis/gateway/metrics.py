@@ -11,10 +11,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from dermis.gateway.ports import QueueLoad
+from dermis.shared.case import GivenFeedback, Outcome
 from dermis.shared.errors import DermisError
 from dermis.shared.ports import Room
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+_FIRST = 3
+"""Conditions of an answer that feedback is compared with, as the promotion gate does."""
 _SCRAPE_SECONDS = 10
 """Prometheus' own limit of a look (scrape_timeout)."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -43,6 +46,12 @@ class GatewayMetrics:
         self.body_bytes = Gauge(
             "dermis_gateway_upload_bytes", "bytes of the uploads that are read now", registry=self._registry
         )
+        self._feedback = Counter(
+            "dermis_gateway_feedback",
+            "feedback on outcomes, by whether the first three conditions hold the one that it names",
+            ("version", "confirmed", "holds"),
+            registry=self._registry,
+        )
         self._refused = Counter(
             "dermis_gateway_connections_refused",
             "connections ended before a request",
@@ -59,6 +68,18 @@ class GatewayMetrics:
         # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
         for queued in (True, False):
             self.cases.labels(queued)
+
+    def feedback(self, fact: GivenFeedback, outcome: Outcome) -> None:
+        """Count feedback by the version that answered, who confirmed it, and whether the answer held the condition.
+
+        `holds` is empty where no condition is named; a test case's counts nowhere.
+        """
+        if not fact.livemode:
+            return
+        version = f"{fact.model.name}/{fact.model.version}" if fact.model else ""
+        first = [ranked.condition for ranked in outcome.differential[:_FIRST]]
+        holds = "" if fact.condition is None else str(fact.condition in first).lower()
+        self._feedback.labels(version, fact.confirmed_by or "", holds).inc()
 
     def watch_room(self, room: Callable[[], Room | None], *, least_bytes: int, least_inodes: int) -> None:
         """Show what the store has free and below what no new case is taken, NaN where it has no bound."""

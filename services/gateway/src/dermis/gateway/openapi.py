@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from dermis.gateway import deprecations
 from dermis.gateway.batch_schemas import BatchSource
 from dermis.gateway.http import Feedback, LinkRequest
 from dermis.gateway.problems import MEDIA_TYPE, Problem, title
@@ -76,6 +77,15 @@ PREPARED_IMAGE: dict[int | str, dict[str, Any]] = {
         "description": "A JPEG, upright, at most 512 pixels a side, without any metadata.",
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
     }
+}
+FHIR_REPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A Bundle of type `document`, FHIR version 4.0.1: what was sent, what was made of it, by what "
+        "and by whom. `preliminary` unless clinicians read the case and agree; `cancelled` where it failed.",
+        "headers": _ETAG,
+        "content": {"application/fhir+json": {"schema": {"type": "object"}}},
+    },
+    304: {"description": "The report is as `If-None-Match` has it.", "headers": _ETAG},
 }
 TEST_IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -151,6 +161,12 @@ _CASE_FIELDS: dict[str, Any] = {
         "enum": ["ASSESS_ONLY", "KEEP_FOR_IMPROVEMENT"],
         "default": "ASSESS_ONLY",
         "description": "what the case may be used for",
+    },
+    "second_read": {
+        "type": "boolean",
+        "default": False,
+        "description": "whether clinicians who read for this server may look at the case's images and answers and give "
+        "their own reading, which is erased with the case",
     },
     "client_reference": {
         "type": "string",
@@ -301,5 +317,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _add_refusals(schema)
         schemas = schema["components"]["schemas"]
         schema["components"]["schemas"] = dict(sorted({**definitions["$defs"], **schemas}.items()))
+        deprecations.mark(schema, deprecations.DEPRECATIONS)
         app.openapi_schema = schema
     return app.openapi_schema

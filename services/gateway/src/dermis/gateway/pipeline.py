@@ -10,6 +10,7 @@ from itertools import islice
 
 from starlette.concurrency import run_in_threadpool
 
+from dermis.gateway.case_report import CaseReports
 from dermis.gateway.convert import NewCase
 from dermis.gateway.facts import erased_problem, get_fact, put_fact
 from dermis.gateway.http import OTHER_CONDITION, Feedback, FeedbackKept
@@ -60,6 +61,7 @@ class CasePipeline:
     outbox: Outbox
     hub: Hub = field(default_factory=Hub)
     clock: Callable[[], datetime] = now
+    count_feedback: Callable[[GivenFeedback, Outcome], None] = lambda *_: None
 
     async def submit(self, case: NewCase, *, owner: str, line: str = "", livemode: bool = True) -> Received:
         """Store a case and return its first fact; see `Submissions.submit`."""
@@ -153,6 +155,14 @@ class CasePipeline:
                 Kind.NOT_FOUND, "NO_HEATMAP", f"case {case_id} has lost this heatmap, or was erased meanwhile"
             ) from None
 
+    async def report(self, case_id: str, *, owner: str, shows_reference: bool) -> bytes:
+        """Return a closed case's report as FHIR; see `CaseReports.fhir`."""
+        state = await self.read(case_id, owner=owner)
+        if state.received is None:
+            raise _no_case(case_id)
+        make = CaseReports(store=self.store).fhir
+        return await run_in_threadpool(make, state, state.received, shows_reference=shows_reference)
+
     async def give_feedback(self, case_id: str, feedback: Feedback, *, owner: str) -> FeedbackKept:
         """Keep what became of an outcome; CONFLICT if there is none yet, or feedback was given too often.
 
@@ -178,6 +188,8 @@ class CasePipeline:
             **feedback.model_dump(),
         )
         kept = await run_in_threadpool(self._keep_feedback, fact, owner)
+        if kept is fact:  # else it was given before
+            self.count_feedback(fact, state.outcome)
         return FeedbackKept(
             **feedback.model_dump(), case_id=case_id, given_at=kept.given_at, consent=state.received.consent
         )

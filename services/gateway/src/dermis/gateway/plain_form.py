@@ -17,7 +17,10 @@ _SEVERAL = frozenset(
     if any(get_origin(arm) is tuple for arm in get_args(field.annotation))
 )
 PLAIN_FORM = FormRules(
-    images="images", most_images=MAX_IMAGES, texts=(*SelfReport.model_fields, "consent", "agree"), most_parts=100
+    images="images",
+    most_images=MAX_IMAGES,
+    texts=(*SelfReport.model_fields, "consent", "second_read", "agree"),
+    most_parts=100,
 )
 
 
@@ -25,7 +28,9 @@ def case_form_of(form: Form) -> Form:
     """Return the form as the API takes it; INVALID without the person's consent."""
     if not form.texts.get("agree"):
         raise fault("AGREE", "the consent is missing; tick its box above the button", pointer="/agree")
-    texts = {name: form.texts[name] for name in ("consent",) if name in form.texts}
+    texts: dict[str, list[bytearray]] = {
+        name: form.texts[name] for name in ("consent", "second_read") if name in form.texts
+    }
     report = json.dumps(_self_report(form.texts)).encode()
     return Form(images=form.images, texts={**texts, "self_report": [bytearray(report)]})
 

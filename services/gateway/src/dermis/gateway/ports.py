@@ -61,6 +61,10 @@ class Broker(Protocol):
         """Send word of deliveries to webhooks; no error if that doesn't work, as the sweep does so later."""
         ...
 
+    async def delivers_webhooks(self) -> bool | None:
+        """Return whether a worker that delivers webhooks shows itself; None if the broker can't be asked."""
+        ...
+
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
         """Have a worker judge an image and return its reply, or None if none came in time.
 

@@ -265,4 +265,5 @@ def _answer(request: Request, problem: Problem, headers: Mapping[str, str], *, a
         page.headers.update({**headers, "Vary": f"Accept, {page.headers['Vary']}"})
         return page
     content = problem.model_dump_json(exclude_none=True)
-    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers={"Vary": "Accept", **headers})
+    described = {"Vary": "Accept", "Content-Language": "en", **headers}
+    return Response(content, status_code=problem.status, media_type=MEDIA_TYPE, headers=described)

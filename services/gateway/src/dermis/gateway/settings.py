@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from dermis.gateway.core.issuer import is_issuer
 from dermis.shared.settings import LISTEN, RetentionSettings, WebhookSettings
 from dermis.shared.stores import is_store_url, overlap
 
@@ -170,6 +171,29 @@ class GatewaySettings(RetentionSettings, WebhookSettings):
         pattern=LISTEN,
         description="host:port to show metrics on, apart from the API; empty: at /metrics beside the API",
     )
+    oidc_issuer: str = Field(
+        "",
+        max_length=300,
+        description="where clinicians sign in to give second reads: an OpenID Connect provider's address, https, or "
+        "http on this machine; empty: second reads are off",
+    )
+    oidc_client_id: str = Field("", max_length=200, description="what the provider calls this server")
+    oidc_client_secret_file: Path | None = Field(
+        None, description="file with the secret by which this server shows the provider who it is"
+    )
+    oidc_scopes: str = Field("openid", max_length=200, description="scopes to ask the provider for; with openid")
+    oidc_roles_claim: str = Field(
+        "roles",
+        max_length=200,
+        description="claim of the ID token, or of UserInfo, that lists a person's roles; a dot goes into an object, "
+        "as realm_access.roles",
+    )
+    oidc_reviewer_role: str = Field("reviewer", min_length=1, description="role of who may give second reads")
+    oidc_adjudicator_role: str = Field(
+        "adjudicator", min_length=1, description="role of who may settle where second reads disagree"
+    )
+    oidc_session_hours: float = Field(8, gt=0, le=24, description="time after which a clinician has to sign in again")
+    readers_per_case: int = Field(2, ge=1, le=10, description="clinicians who read each case before it is done")
     drain_seconds: int = Field(20, ge=0, description="time that running requests get to end after SIGTERM")
 
     @model_validator(mode="after")
@@ -187,6 +211,26 @@ class GatewaySettings(RetentionSettings, WebhookSettings):
         if (self.tls_certificate is None) is not (self.tls_key is None):
             raise ValueError("DERMIS_GATEWAY_TLS_CERTIFICATE and DERMIS_GATEWAY_TLS_KEY belong together; set both")
         return self
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer_is_safe(cls, url: str) -> str:
+        if url and not is_issuer(url):
+            raise ValueError("not taken; use https://..., or http:// on this machine, without a query")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _issuer_has_its_client(self) -> "GatewaySettings":
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_client_secret_file):
+            raise ValueError(
+                "DERMIS_GATEWAY_OIDC_ISSUER needs DERMIS_GATEWAY_OIDC_CLIENT_ID and "
+                "DERMIS_GATEWAY_OIDC_CLIENT_SECRET_FILE; set all three"
+            )
+        return self
+
+    @property
+    def offers_second_read(self) -> bool:
+        return bool(self.oidc_issuer)
 
     @property
     def offers_page(self) -> bool:

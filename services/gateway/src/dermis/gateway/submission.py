@@ -27,6 +27,7 @@ from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ids import new_secret_id
 from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.shared.references import reference_key
+from dermis.shared.reviews import second_read_key
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import span
 from dermis.shared.webhook_store import Outbox
@@ -179,6 +180,7 @@ class Submissions:
             ),
             self_report=case.self_report,
             consent=case.consent,
+            second_read=case.second_read,
             client_reference=case.client_reference,
             livemode=livemode,
         )
@@ -205,6 +207,8 @@ class Submissions:
             if isinstance(image.header.color, bytes)
         }
         parts[retention_key(received.consent, case_id)] = as_json(RetentionMark(owner=owner))
+        if received.second_read and received.livemode:  # what a test key sends is nobody's to read
+            parts[second_read_key(case_id)] = as_json(RetentionMark(owner=owner))
         if opened.record:
             parts[link_key(owner, case_id)] = as_json(IdempotencyLink(key=opened.record))
         if opened.reference:
@@ -258,6 +262,7 @@ class Submissions:
                 *images,
                 *index,
                 retention_key(received.consent, case_id),
+                second_read_key(case_id),
                 open_key(case_id),
             ):
                 self.store.delete(key)

@@ -32,6 +32,12 @@ class Webhook(BaseModel):
     created_at: datetime
     disabled_at: datetime | None
     disabled_reason: str | None
+    livemode: bool = Field(True, description="false where it is told of a test key's cases")
+    delivering: bool | None = Field(
+        None,
+        description="false where no worker that delivers webhooks shows itself: events wait in the store until one "
+        "runs; null where that can't be told",
+    )
 
 
 class NewWebhook(Webhook):
@@ -77,21 +83,23 @@ class WebhookDeliveryList(BaseModel):
     next_cursor: str | None
 
 
-def webhook_of(standing: StoredEndpoint) -> Webhook:
-    return Webhook(**_fields(standing))
+def webhook_of(standing: StoredEndpoint, *, delivering: bool | None) -> Webhook:
+    return Webhook(**_fields(standing, delivering))
 
 
-def new_webhook_of(standing: StoredEndpoint) -> NewWebhook:
-    return NewWebhook(**_fields(standing), secret=standing.secrets[-1].secret)
+def new_webhook_of(standing: StoredEndpoint, *, delivering: bool | None) -> NewWebhook:
+    return NewWebhook(**_fields(standing, delivering), secret=standing.secrets[-1].secret)
 
 
-def _fields(standing: StoredEndpoint) -> dict[str, object]:
+def _fields(standing: StoredEndpoint, delivering: bool | None) -> dict[str, object]:
     endpoint, disabled = standing.endpoint, standing.disabled
     return {
         "id": endpoint.endpoint_id,
         **endpoint.model_dump(include={"url", "events", "description", "created_at"}),
         "disabled_at": disabled.disabled_at if disabled else None,
         "disabled_reason": disabled.reason if disabled else None,
+        "livemode": standing.livemode,
+        "delivering": delivering,
     }
 
 

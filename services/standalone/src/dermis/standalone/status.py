@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -25,8 +25,9 @@ from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.presence import Present, read_presence
 from dermis.shared.queue import Queue
 from dermis.shared.settings import RetentionSettings
+from dermis.shared.webhooks import DEAD_PREFIX
 from dermis.standalone.backup.index import last_backup
-from dermis.standalone.probes import serves
+from dermis.standalone.peers import PeerAnswer, ask_health, ask_serving
 
 LONGEST_OPEN = timedelta(minutes=15)
 OVERDUE = timedelta(hours=1)
@@ -35,7 +36,6 @@ LEAST_ROOM = 200 * 10**6
 _MOST_COUNTED = 10_000
 _MOST_READ = 1_000
 _TIMEOUT_S = 3.0
-_DEAD_LETTERS = "deliveries/dead/"
 
 
 class PartStatus(BaseModel):
@@ -53,6 +53,9 @@ class SystemStatus(BaseModel):
     parts: list[PartStatus]
     current_model: str | None = None
     previous_model: str | None = None
+    shadow_model: str | None = None
+    canary_model: str | None = None
+    canary_percent: int | None = None
     open_cases: int = 0
     oldest_open_s: float | None = None
     open_batches: int = 0
@@ -70,33 +73,57 @@ class SystemStatus(BaseModel):
 
 
 def look(
-    store: BlobStore, queue: Queue, parts: Iterable[PartStatus], *, settings: RetentionSettings, now: datetime
+    open_it: Callable[[], BlobStore],
+    queue: Queue,
+    parts: Iterable[PartStatus],
+    *,
+    settings: RetentionSettings,
+    now: datetime,
 ) -> SystemStatus:
-    """Read store and queue; a part that didn't answer is a fault, one that can't be asked is none."""
+    """Read store and queue; a part that didn't answer is a fault, one that can't be asked is none.
+
+    A store that can't be opened or read is a fault, and the rest is shown.
+    """
     status = SystemStatus(parts=list(parts))
     status.faults += [f"{part.name} does not answer: {part.detail}" for part in status.parts if part.ok is False]
-    _read_model(store, status)
-    _read_work(store, queue, status, now)
-    _read_keeping(store, status, settings, now)
+    _read_queue(queue, status)
+    try:
+        store = open_it()
+        _read_model(store, status)
+        _read_work(store, status, now)
+        _read_keeping(store, status, settings, now)
+    except DermisError as error:
+        if error.detail not in status.faults:
+            status.faults.append(error.detail)
     return status
 
 
-def ask_parts(url: str, settings: RetentionSettings) -> Iterator[PartStatus]:
-    """Ask each part whether it is there; gateway, worker and sweep tell their version."""
+def ask_parts(url: str, settings: RetentionSettings, open_it: Callable[[], BlobStore]) -> Iterator[PartStatus]:
+    """Ask each part whether it is there, and for its version, which TensorFlow Serving does not tell."""
     yield _gateway(url)
     present = _presence(settings.broker_url)
-    for name in ("worker", "sweep"):
+    for name in ("worker", "webhooks", "sweep"):
         processes = [each for each in present or () if each.part == name]
         versions = ", ".join(sorted({each.version for each in processes}))
+        if name == "webhooks" and not processes:  # none is needed where nobody has a webhook; `dermis doctor` looks
+            continue
         ok = None if present is None else bool(processes)
         yield PartStatus(
             name=name, ok=ok, version=versions or None, detail=f"{len(processes)} processes show themselves"
         )
-    for name, address in (("metadata", settings.metadata_address), ("serving", settings.serving_address)):
-        try:
-            yield PartStatus(name=name, ok=serves(address)(), detail=address)
-        except ModuleNotFoundError as fault:
-            yield PartStatus(name=name, ok=None, detail=f"{fault.name} is not installed here")
+    yield _peer("metadata", ask_health(settings.metadata_address))
+    yield _peer("serving", _ask_serving(settings.serving_address, open_it))
+
+
+def _ask_serving(address: str, open_it: Callable[[], BlobStore]) -> PeerAnswer:
+    try:
+        return ask_serving(address, read_current(open_it()).current)
+    except DermisError:  # which version it should have is not known: whether it is there is
+        return ask_health(address)
+
+
+def _peer(name: str, answer: PeerAnswer) -> PartStatus:
+    return PartStatus(name=name, ok=answer.ok, version=answer.version, detail=answer.detail)
 
 
 def _presence(broker_url: str) -> list[Present] | None:
@@ -128,24 +155,32 @@ def _read_model(store: BlobStore, status: SystemStatus) -> None:
         return
     status.current_model = f"{_name(pointer.current)}, purpose {manifest.purpose}"
     status.previous_model = _name(pointer.previous) if pointer.previous else None
+    status.shadow_model = _name(pointer.shadow) if pointer.shadow else None
+    if pointer.canary:
+        status.canary_model, status.canary_percent = _name(pointer.canary.ref), pointer.canary.percent
 
 
-def _read_work(store: BlobStore, queue: Queue, status: SystemStatus, now: datetime) -> None:
+def _read_queue(queue: Queue, status: SystemStatus) -> None:
+    try:
+        status.waiting_jobs = queue.waiting() + queue.waiting_steps()
+    except DermisError:
+        status.faults.append("Redis does not answer: cases are taken in, and worked off once it does")
+
+
+def _read_work(store: BlobStore, status: SystemStatus, now: datetime) -> None:
     opened = list(store.list("open/"))
     status.open_cases, status.open_batches = len(opened), len(list(store.list(OPEN_BATCHES)))
     status.unfinished_erasures = sum(_is_erased(store, key) for key in opened[:_MOST_READ])
     for key in islice(opened, 1):
         with suppress(BlobNotFound):  # closed just now
             status.oldest_open_s = max((now - store.written_at(key)).total_seconds(), 0.0)
-    status.dead_letters = sum(1 for _ in islice(store.list(_DEAD_LETTERS), _MOST_COUNTED))
+    status.dead_letters = sum(1 for _ in islice(store.list(DEAD_PREFIX), _MOST_COUNTED))
     if status.dead_letters:
-        status.faults.append(f"{status.dead_letters} webhooks were given up; see `dermis webhooks`")
+        status.faults.append(
+            f"{status.dead_letters} events for webhooks were given up; `dermis doctor` says of which, and what to do"
+        )
     if (status.oldest_open_s or 0) > LONGEST_OPEN.total_seconds():
         status.faults.append(f"a case is open for {status.oldest_open_s or 0:.0f} s; see the logs of worker and sweep")
-    try:
-        status.waiting_jobs = queue.waiting() + queue.waiting_steps()
-    except DermisError:
-        status.faults.append("Redis does not answer: cases are taken in, and worked off once it does")
 
 
 def _read_keeping(store: BlobStore, status: SystemStatus, settings: RetentionSettings, now: datetime) -> None:

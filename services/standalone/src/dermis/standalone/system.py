@@ -11,18 +11,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from itertools import islice
 from urllib.parse import urlsplit
 
 import redis
 
 from dermis.shared.bundles import read_current
+from dermis.shared.case import Status
 from dermis.shared.errors import DermisError
 from dermis.shared.ids import new_id
+from dermis.shared.listing import Filter, list_cases, owners
 from dermis.shared.ports import BlobStore
 from dermis.shared.presence import Present, read_presence
+from dermis.shared.queue import CeleryQueue
 from dermis.shared.urls import masked
+from dermis.shared.webhook_store import owners_of_webhooks
+from dermis.shared.webhooks import DEAD_PREFIX, endpoint_of
 from dermis.standalone.finding import Finding, Level, fail, ok, warn
-from dermis.standalone.probes import answers_ok, serves
+from dermis.standalone.peers import PeerAnswer, ask_health, ask_serving
+from dermis.standalone.probes import answers_ok
 from dermis.standalone.state import Running
 
 _WAIT_S = 3.0
@@ -32,7 +39,7 @@ _LEAST_FREE_BYTES = "1073741824"
 _CERTIFICATE_WARN = timedelta(days=14)
 OF_A_SYSTEM = ("redis", "gateway", "store")
 """What is looked at here in place of the machine's own."""
-_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +84,10 @@ def examine_system(there: RunningSystem, open_it: Callable[[], BlobStore]) -> It
         "gateway": lambda: _gateway(there),
         "worker": lambda: _present(there, "worker", "no case comes to an outcome"),
         "sweep": lambda: _present(there, "sweep", "lost jobs stay lost and nothing is erased by its time"),
-        "metadata": lambda: _answers("metadata", there.metadata_address),
+        "metadata": lambda: _metadata(there.metadata_address),
         "serving": lambda: _serving(there.serving_address, open_it()),
+        "queue": lambda: _queue(there, open_it()),
+        "webhooks": lambda: _webhooks(there, open_it()),
         "store": lambda: _store(there, open_it()),
     }
     for n, url in enumerate(there.certificate_urls):
@@ -178,50 +187,87 @@ def _of_one_version(part: str, present: list[Present]) -> Finding:
     return ok(part, text)
 
 
-def _answers(part: str, address: str) -> Finding:
+def _metadata(address: str) -> Finding:
     if not address:
-        return warn(part, "its address is not named", f"set DERMIS_{part.upper()}_ADDRESS as for the workers")
-    begun = time.perf_counter()
-    try:
-        is_well = serves(address)()
-    except ModuleNotFoundError:
-        return warn(part, f"{address} can't be asked here", "pip install 'dermis[metadata]', which has gRPC")
-    if is_well:
-        return ok(part, f"serves at {address}, answers in {(time.perf_counter() - begun) * 1000:.0f} ms")
-    remedy = f"start {part}, or end it if it hangs; cases wait meanwhile: docs/runbooks/DermisPeerAway.md"
-    return fail(part, f"does not serve at {address}", remedy)
+        return _unnamed("metadata")
+    answer = ask_health(address)
+    remedy = "start metadata, or end it if it hangs; cases wait meanwhile: docs/runbooks/DermisPeerAway.md"
+    return _of_peer("metadata", answer, remedy)
 
 
 def _serving(address: str, store: BlobStore) -> Finding:
-    """Whether serving has the current version AVAILABLE; TensorFlow Serving has no health of gRPC's kind to ask."""
+    """Whether serving has the current version AVAILABLE, and those on trial."""
     if not address:
-        return _answers("serving", address)
-    current = read_current(store).current
-    try:
-        import grpc
+        return _unnamed("serving")
+    pointer = read_current(store)
+    remedy = "wait while it loads; else see its log, promote a version that it has, or `dermis rollback`"
+    finding = _of_peer("serving", ask_serving(address, pointer.current), f"{remedy}: docs/runbooks/DermisPeerAway.md")
+    if finding.level is Level.FAIL:
+        return finding
+    for role, ref in (("shadow", pointer.shadow), ("canary", pointer.canary and pointer.canary.ref)):
+        if ref and ask_serving(address, ref).ok is False:
+            text = f"{finding.text}; the {role}, version {ref.version}, is not"
+            instead = "the current version answers its share; " if role == "canary" else ""
+            return warn("serving", text, f"{instead}see serving's log, or `dermis promote --end-{role}`")
+    return finding
 
-        from dermis.api.serving.v1 import serving_pb2 as serving
-    except ModuleNotFoundError:
-        return _answers("serving", address)
-    request = serving.GetModelStatusRequest(model_spec=serving.ModelSpec(name=current.name))
-    request.model_spec.version.value = current.version
-    with grpc.insecure_channel(address) as channel:
-        ask = channel.unary_unary(
-            _STATUS,
-            request_serializer=serving.GetModelStatusRequest.SerializeToString,
-            response_deserializer=serving.GetModelStatusResponse.FromString,
+
+def _unnamed(part: str) -> Finding:
+    return warn(part, "its address is not named", f"set DERMIS_{part.upper()}_ADDRESS as for the workers")
+
+
+def _of_peer(part: str, answer: PeerAnswer, remedy: str) -> Finding:
+    if answer.ok is None:
+        return warn(part, f"can't be asked here: {answer.detail}", "pip install 'dermis[metadata]', which has gRPC")
+    if not answer.ok:
+        return fail(part, answer.detail, remedy)
+    text = f"{answer.detail}, answers in {answer.took_ms:.0f} ms"
+    if answer.version is None:
+        return ok(part, text)
+    if answer.version != version("dermis"):
+        remedy = "let the roll-out end, or upgrade what is left"
+        return warn(part, f"{text}, version {answer.version}; this command is {version('dermis')}", remedy)
+    return ok(part, f"{text}, version {answer.version}")
+
+
+def _webhooks(there: RunningSystem, store: BlobStore) -> Finding:
+    """Whether somebody delivers events where there are webhooks, and whether any were given up."""
+    count = sum(1 for _ in owners_of_webhooks(store))
+    if not count:
+        return ok("webhooks", "there are none")
+    present = _present(there, "webhooks", "events wait, a day at most; docs/runbooks/DermisWebhooksBehind.md")
+    dead = sum(1 for _ in islice(store.list(DEAD_PREFIX), MOST_COUNTED))
+    text = f"{count} webhooks, {present.text}"
+    if present.level is Level.FAIL:
+        return fail("webhooks", text, f"{present.remedy}; a worker with DERMIS_WORKER_QUEUES=webhooks")
+    if dead:
+        hooks = ", ".join(sorted({endpoint_of(key) for key in islice(store.list(DEAD_PREFIX), MOST_COUNTED)})[:3])
+        remedy = (
+            "`dermis webhooks deliveries HOOK_ID --status dead` says why; "
+            "once the receiver is back, `dermis webhooks replay HOOK_ID --dead`"
         )
-        try:
-            statuses = ask(request, timeout=_WAIT_S).model_version_status
-        except grpc.RpcError as fault:
-            remedy = "start serving, or promote a version that it has: docs/runbooks/DermisPeerAway.md"
-            what = f"{address} does not have {current.name} version {current.version}"
-            return fail("serving", f"{what} ({fault.code().name})", remedy)
-    states = [serving.ModelVersionStatus.State.Name(status.state) for status in statuses]
-    text = f"{address}: {current.name} version {current.version} is {', '.join(states) or 'not there'}"
-    if states == ["AVAILABLE"]:
-        return ok("serving", text)
-    return fail("serving", text, "wait while it loads; else see its log, or `dermis rollback`")
+        return warn("webhooks", f"{text}; {dead} events were given up, of {hooks}", remedy)
+    return Finding(level=present.level, about="webhooks", text=text, remedy=present.remedy)
+
+
+def _queue(there: RunningSystem, store: BlobStore) -> Finding:
+    """How much waits, and whether cases ended as failures since yesterday: the queue's dead letters."""
+    queue = CeleryQueue(there.broker_url)
+    text = f"{queue.waiting() + queue.waiting_steps()} jobs wait"
+    failed = list(islice(_failed_since(store, datetime.now(UTC) - timedelta(days=1)), MOST_COUNTED))
+    if not failed:
+        return ok("queue", f"{text}, no case failed within a day")
+    remedy = (
+        f"`dermis cases show {failed[0]}` has the reason; once its cause is gone `dermis replay {failed[0]}`, "
+        "and each that `dermis cases list --status FAILED` lists: docs/runbooks/DermisFailures.md"
+    )
+    return warn("queue", f"{text}, {len(failed)} cases failed within a day", remedy)
+
+
+def _failed_since(store: BlobStore, start: datetime) -> Iterator[str]:
+    wanted = Filter(statuses=(Status.FAILED,), start=start)
+    for owner in owners(store):
+        yield from (each.case_id for each in list_cases(store, owner, now=datetime.now(UTC), wanted=wanted))
 
 
 def _store(there: RunningSystem, store: BlobStore) -> Finding:

@@ -27,6 +27,7 @@ from dermis.shared.erasing import (
 )
 from dermis.shared.ids import is_id, made_at
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
+from dermis.shared.reviews import second_read_key
 from dermis.shared.telemetry import log
 from dermis.shared.uploads import UPLOADS_KEPT_FOR, UPLOADS_PREFIX
 from dermis.sweep import metrics
@@ -189,19 +190,20 @@ class RetentionSweep:
         marks = [retention_key(consent, case_id) for consent in Consent]
         if any(self._is_mark(key) for key in marks):
             return False
-        consent = Consent.ASSESS_ONLY  # the shorter one, where nothing says more
+        consent, second_read = Consent.ASSESS_ONLY, False  # the shorter time, where nothing says more
         with suppress(ValidationError, BlobNotFound):
-            consent = Received.model_validate_json(self._store.get(fact_key(owner, case_id, "received"))).consent
+            received = Received.model_validate_json(self._store.get(fact_key(owner, case_id, "received")))
+            consent, second_read = received.consent, received.second_read and received.livemode
         in_work = not is_expired(case_id, now=now, after=self._policy.incomplete_after) or has(
             self._store, open_key(case_id)
         )
         if "received.json" not in names and in_work:
             return False  # being stored, or taken back by the look
-        for key in marks:
+        for key in (*marks, second_read_key(case_id)):
             self._store.delete(key)
-        self._store.put_once(
-            retention_key(consent, case_id), RetentionMark(owner=owner).model_dump_json().encode(), reserved=True
-        )
+        mark = RetentionMark(owner=owner).model_dump_json().encode()
+        for key in (retention_key(consent, case_id), *([second_read_key(case_id)] if second_read else ())):
+            self._store.put_once(key, mark, reserved=True)
         log.warning("a case had no retention mark and was given one", consent=consent)
         return True
 

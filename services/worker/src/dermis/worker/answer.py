@@ -85,7 +85,7 @@ def answer(
             keep(finished.model, heatmaps)
     result = ReleaseAnswer.FAILED if arm is Arm.CANARY and by_canary is None else answer_of(finished)
     if by_canary is None:
-        ports.answered(manifest, "current", answer_of(finished))
+        ports.answered(manifest, "current", answer_of(finished), report.monk_skin_tone)
     mark = mark_key(candidates.promotion, arm, result, case_id) if arm else None
     return Answer(
         outcome=finished.model_copy(update={"finished_at": now(), "stages": stages.taken()}),
@@ -108,9 +108,9 @@ def _by_canary(ports: Ports, canary: Manifest, case: "_Case") -> tuple[Outcome, 
         raise
     except Exception as fault:  # noqa: BLE001 - whatever is wrong with it, the current version answers
         log.warning("canary can't answer", model=canary.key, fault=getattr(fault, "reason", type(fault).__name__))
-        ports.answered(canary, "canary", ReleaseAnswer.FAILED)
+        ports.answered(canary, "canary", ReleaseAnswer.FAILED, case.report.monk_skin_tone)
         return None
-    ports.answered(canary, "canary", answer_of(finished[0]))
+    ports.answered(canary, "canary", answer_of(finished[0]), case.report.monk_skin_tone)
     return finished
 
 
@@ -215,7 +215,7 @@ def _shares(
     conditions: Sequence[tuple[int, str]],
 ) -> tuple[AnswerShare, ...]:
     """Return what counted in the answers; nothing if the model is not linear in them, or not known well enough yet."""
-    weights = ports.classifier.answer_weights(manifest, len(features))
+    weights = ports.models.bundle_answer_weights(manifest) or ports.classifier.answer_weights(manifest, len(features))
     if weights is None:
         return ()
     if not weights.explain(features, outputs.answers_logits):

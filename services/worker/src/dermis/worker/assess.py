@@ -65,7 +65,7 @@ def assess(ports: Ports, job: AssessJob, *, redelivered: bool) -> CaseState:
     if answered.mark and received.livemode:
         put_hint(ports, answered.mark)
     if answered.shadow and received.livemode and not state.erased:
-        shadow(ports, job, answered.shadow, received, images)
+        shadow(ports, job, answered.shadow, received, images, beside=outcome)
     return state
 
 

@@ -80,6 +80,7 @@ def build(settings: WorkerSettings, folder: Path) -> Celery:
             candidate_classifier=ServingClient(channel, deadline_s=settings.candidate_deadline_seconds),
             idle=turns().idle,
             answered=metrics.answered,
+            compared=metrics.compared,
             announcer=RedisAnnouncer(client()),
             policy=load_policy(),
             gate=load_gate() if settings.skin_gate else None,

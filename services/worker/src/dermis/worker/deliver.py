@@ -167,7 +167,8 @@ class Deliveries:
         return self._settle(key, delivery, standing, self._post(delivery, standing))
 
     def _post(self, delivery: Delivery, standing: StoredEndpoint) -> ReceiverAnswer:
-        body, at = payload(delivery, self._reference(delivery)), self.now()
+        body = payload(delivery, self._reference(delivery), livemode=standing.livemode)
+        at = self.now()
         secrets = signing_secrets(standing.secrets, now=at)
         return self.poster.post(standing.endpoint.url, headers(delivery.event_id, secrets, at=at, body=body), body)
 

@@ -15,6 +15,7 @@ from dermis.shared.ids import is_id, made_at
 from dermis.shared.manifest import Manifest
 from dermis.shared.releases import ReleaseAnswer
 from dermis.shared.report import Verdict
+from dermis.shared.vocabulary import MonkSkinTone, monk_bin
 from dermis.worker.ports import Role
 
 _CASE_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 86400)
@@ -93,6 +94,18 @@ class Metrics:
             ("version", "role", "answer"),
             registry=registry,
         )
+        self._answers_by_tone = Counter(
+            "dermis_worker_version_answers_by_tone",
+            "what a version made of cases, by the Monk tone that the person stated",
+            ("version", "role", "answer", "tone"),
+            registry=registry,
+        )
+        self._shadow_compared = Counter(
+            "dermis_worker_shadow_compared",
+            "cases of which a shadow and the current version named the same condition first, or not",
+            ("version", "agrees", "tone"),
+            registry=registry,
+        )
         # Shown as 0 from the start: Prometheus can't see the first step of a counter that appears with it.
         for reason in ("FACT_BROKEN", "INTERNAL", "TIME_LIMIT", "WORKER_LOST"):
             self._failures.labels(reason)
@@ -101,12 +114,17 @@ class Metrics:
         for verdict in Verdict:
             self._images.labels(verdict)
 
-    def answered(self, manifest: Manifest, role: Role, answer: ReleaseAnswer) -> None:
+    def answered(self, manifest: Manifest, role: Role, answer: ReleaseAnswer, tone: MonkSkinTone | None) -> None:
         """Count what a version made of a case, as the current one, a canary or a shadow."""
         version = f"{manifest.name}/{manifest.version}"
         for each in ReleaseAnswer:  # shown as 0 with the first of them, so that its first step is seen
             self._answers.labels(version, role, each)
         self._answers.labels(version, role, answer).inc()
+        self._answers_by_tone.labels(version, role, answer, monk_bin(tone)).inc()
+
+    def compared(self, manifest: Manifest, agrees: bool, tone: MonkSkinTone | None) -> None:
+        """Count whether a shadow agreed with the current version."""
+        self._shadow_compared.labels(f"{manifest.name}/{manifest.version}", str(agrees).lower(), monk_bin(tone)).inc()
 
     def note_test(self, fact: Fact) -> None:
         """Count a fact of a test case that this worker was the first to put."""

@@ -14,7 +14,7 @@ from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import FeatureSchema, Manifest
 from dermis.shared.ports import BlobStore
 from dermis.shared.releases import ReleaseAnswer
-from dermis.shared.vocabulary import SelfReport
+from dermis.shared.vocabulary import MonkSkinTone, SelfReport
 from dermis.shared.webhook_store import Outbox
 from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
@@ -59,6 +59,10 @@ class Models(Protocol):
 
     def textures(self, manifest: Manifest) -> Textures | None:
         """Return what tells images of unusual texture; None if this version's bundle has no such rule."""
+        ...
+
+    def bundle_answer_weights(self, manifest: Manifest) -> AnswerWeights | None:
+        """Return how this version's answers_logits follow from its features; None if its bundle does not say."""
         ...
 
     def feature_schema(self, manifest: Manifest) -> FeatureSchema:
@@ -151,8 +155,10 @@ class Ports:
     """Asks versions that are not current, with a deadline of its own; None: none is asked."""
     idle: Callable[[], bool] = lambda: True
     """Whether no case waits for a worker."""
-    answered: Callable[[Manifest, Role, ReleaseAnswer], None] = lambda *_: None
-    """Told what a version made of a case."""
+    answered: Callable[[Manifest, Role, ReleaseAnswer, MonkSkinTone | None], None] = lambda *_: None
+    """Told what a version made of a case, and the tone that its person stated."""
+    compared: Callable[[Manifest, bool, MonkSkinTone | None], None] = lambda *_: None
+    """Told whether a shadow agreed with the current version."""
     answer_unmeasured: bool = False
     """Answer people of a skin type for which the model was not measured, with a warning."""
     threads: ThreadPoolExecutor = field(

@@ -5,6 +5,7 @@ import click
 from dermis.data.cli.cases import fetch, generate, paint
 from dermis.data.cli.images import duplicates, images
 from dermis.data.cli.profile import compare, profile
+from dermis.data.cli.reviews import agreement, from_reviews
 from dermis.data.cli.space import embed, map_
 from dermis.data.cli.split import audit, split
 
@@ -23,5 +24,8 @@ def data() -> None:
     """
 
 
-for command in (profile, compare, fetch, split, audit, images, duplicates, generate, paint, embed, map_):
+for command in (
+    *(profile, compare, fetch, split, audit, images, duplicates, generate, paint, embed, map_),
+    *(from_reviews, agreement),
+):
     data.add_command(command)

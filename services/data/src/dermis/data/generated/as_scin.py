@@ -3,9 +3,7 @@
 It has the two tables and images/, so that everything can be tried without the bucket.
 """
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -13,20 +11,16 @@ import numpy as np
 from dermis.data.data_source import DRAWINGS, GENERATED_CELL, write_data_source
 from dermis.data.generated.cases import GeneratedCase, cases
 from dermis.data.scin.columns import (
-    ANY_OF,
     CASE_COLUMNS,
     CASES_FILE,
     LABEL_COLUMNS,
     LABELS_FILE,
-    ONE_OF,
     POOLS,
     YES,
-    flag_column,
 )
+from dermis.data.scin.rows import Row, answer_cells, as_csv, image_cells
 from dermis.shared.ports import BlobStore
 from dermis.shared.vocabulary import MonkSkinTone
-
-Row = Mapping[str, str]
 
 
 def write_as_scin(
@@ -48,7 +42,7 @@ def write_as_scin(
             images += 1
         step()
     columns = {LABELS_FILE: LABEL_COLUMNS, CASES_FILE: CASE_COLUMNS}
-    tables = {file: _as_csv(rows, list(names)) for file, names in columns.items()}
+    tables = {file: as_csv(rows, list(names)) for file, names in columns.items()}
     for file, content in tables.items():
         store.put_once(file, content)
     write_data_source(store, DRAWINGS, tables)
@@ -56,15 +50,9 @@ def write_as_scin(
 
 
 def _row(case: GeneratedCase, case_id: int, images: Sequence[int]) -> Row:
-    report = case.self_report
     cells = {"case_id": str(case_id), "source": GENERATED_CELL, "release": "1.0.0", "year": "2023"}
-    for question in ONE_OF:
-        if (answer := getattr(report, question)) is not None:
-            cells[question] = str(answer)
-    for question in ANY_OF:
-        cells |= {flag_column(question, value): "YES" for value in getattr(report, question) or ()}
-    for slot, (image, shot_type) in enumerate(zip(images, case.shot_types, strict=False), start=1):
-        cells |= {f"image_{slot}_path": f"dataset/images/{image}.png", f"image_{slot}_shot_type": str(shot_type)}
+    photos = [(str(image), shot) for image, shot in zip(images, case.shot_types, strict=False)]
+    cells |= answer_cells(case.self_report) | image_cells(photos)
     tone = str(tuple(MonkSkinTone).index(case.monk_skin_tone) + 1)
     cells |= {f"gradable_for_monk_skin_tone_{pool}": "True" for pool in POOLS}
     cells |= {f"monk_skin_tone_label_{pool}": tone for pool in POOLS}
@@ -74,11 +62,3 @@ def _row(case: GeneratedCase, case_id: int, images: Sequence[int]) -> Row:
         "dermatologist_skin_condition_confidence": "[5]",
         "weighted_skin_condition_label": repr({case.condition: 1.0}),
     }
-
-
-def _as_csv(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

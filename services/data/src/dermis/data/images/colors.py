@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.stats import fisher_exact
 
 from dermis.data.images.tables import NO_CASE, ImageTable
 from dermis.data.mapping import CONDITION
@@ -103,6 +102,8 @@ def _pairs(spaces: Sequence[str], labels: Sequence[str | None]) -> Iterator[Shor
 
 
 def _p(pair: Shortcut) -> float:
+    from scipy.stats import fisher_exact  # takes as long to import as 100 photos to measure
+
     return float(fisher_exact([[pair.n, pair.of - pair.n], [pair.others, pair.others_of - pair.others]]).pvalue)
 
 

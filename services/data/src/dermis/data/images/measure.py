@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import ValidationError
 
-from dermis.data.images.calibrate_quality import Fitted, fit
 from dermis.data.images.colors import color_facts, color_tables, shortcuts
 from dermis.data.images.shards import (
     SHARD_SIZE,
@@ -40,6 +39,9 @@ from dermis.shared.report import Verdict
 from dermis.shared.stores import open_store
 from dermis.worker.core.quality import Policy
 from dermis.worker.core.shard import SUFFIXES, missing
+
+if TYPE_CHECKING:
+    from dermis.data.images.calibrate_quality import Fitted
 
 SHEET = 12
 """Pictures of a contact sheet."""
@@ -274,7 +276,9 @@ def _facts(job: Job, images: ImageTable) -> dict[str, str]:
     return facts
 
 
-def _calibrated(job: Job, images: ImageTable, *, loss: float, command: str) -> Fitted:
+def _calibrated(job: Job, images: ImageTable, *, loss: float, command: str) -> "Fitted":
+    from dermis.data.images.calibrate_quality import fit  # of all runs only this one needs scikit-learn
+
     side = job.wanted.side
     if side is None or side.scin is None:
         raise DermisError(

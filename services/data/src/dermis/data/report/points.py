@@ -23,8 +23,8 @@ def points(table: ReportTable, frame: pd.DataFrame) -> tuple[Figure, str]:
     _estimates(axes, frame, n_min=table.n_min)
     if "floor" in frame:
         axes.plot(frame["floor"], range(len(frame)), linestyle="none", marker="|", markersize=11, color=SECOND)
-    axes.set_xlim(-0.01, max(1.01, frame["high"].max()))
-    axes.set_xlabel("estimate with its 95 % interval (share of cases)")
+    axes.set_xlim(min(-0.01, frame["low"].min()), max(1.01, frame["high"].max()))
+    axes.set_xlabel(table.axes[0] or "estimate with its 95 % interval (share of cases)")
     texts = [
         f"{label} {value:.3f} of {n:,}" for label, value, n in zip(labels, frame["estimate"], frame["n"], strict=True)
     ]

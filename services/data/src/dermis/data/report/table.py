@@ -39,8 +39,9 @@ class ReportTable:
     where there is one), reliability (columns confidence, estimate, low, high), curves (columns of, answered, risk), a
     scatter (columns x, y, value; the page shows no rows), panels of points (columns value, n, measure, estimate, low,
     high), lines of two shares (columns of, n, x, y) or by epoch (columns of, epoch, stage, value), a cohort's flow
-    (`flow.flow_table`), or none. `axes`: titles with units of the two axes of lines; `percent`: what they show are
-    shares; `diagonal`: chance is drawn. Rows of fewer than `n_min` cases are grey. `pictures` stand in the page only.
+    (`flow.flow_table`), or none. `axes`: titles with units of the two axes of lines, of points the lower one;
+    `percent`: what they show are shares; `diagonal`: chance is drawn. Rows of fewer than `n_min` cases are grey.
+    `pictures` stand in the page only.
     """
 
     name: str

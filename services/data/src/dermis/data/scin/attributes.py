@@ -12,6 +12,7 @@ import pandas as pd
 
 from dermis.data.scin.columns import ANY_OF, FITZPATRICK, MONK, ONE_OF
 from dermis.data.statistics import wilson
+from dermis.shared.vocabulary import MonkSkinTone
 
 NO_RESPONSE = "No response"
 SEVERAL = "Several answers may be given: shares add up to more than 1."
@@ -116,6 +117,10 @@ def monk_bin(cases: pd.DataFrame) -> list[str]:
 def monk_bins(us: Answers, india: Answers) -> list[str]:
     """Return the same of what two pools answered."""
     return [_bin(int(first[0])) if (first := a or b) else "MST_NONE" for a, b in zip(us, india, strict=True)]
+
+
+def monk_bin_of(tone: MonkSkinTone) -> str:
+    return _bin(tuple(MonkSkinTone).index(tone) + 1)
 
 
 def _bin(tone: int) -> str:

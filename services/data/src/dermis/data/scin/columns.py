@@ -19,6 +19,8 @@ from dermis.shared.vocabulary import (
 
 CASES_FILE = "scin_cases.csv"
 LABELS_FILE = "scin_labels.csv"
+PERSONS_FILE = "persons.csv"
+"""Beside the tables where it is known which cases are of one person: columns `case_id`, `person`."""
 SLOTS = (1, 2, 3)
 
 YES = Gradable.DEFAULT_YES_IMAGE_QUALITY_SUFFICIENT

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
-from dermis.data.scin.source import Scin
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, PERSONS_FILE
+from dermis.data.scin.source import Scin, read_persons
 from dermis.shared.ports import BlobNotFound, BlobStore
 
 _READERS = 8
@@ -39,9 +39,12 @@ def fetch(
     wanted = set(case_ids)
     keys = images_of(scin, wanted)
     there = set(target.list("images/"))
-    for file in (CASES_FILE, LABELS_FILE):
+    files = {file: scin.store.get(file) for file in (CASES_FILE, LABELS_FILE)}
+    if (persons := read_persons(scin.store)) is not None:
+        files[PERSONS_FILE] = persons
+    for file, table in files.items():
         existing = target.get_versioned(file)
-        target.replace(file, rows_of(scin.store.get(file), wanted), generation=existing.generation)
+        target.replace(file, rows_of(table, wanted), generation=existing.generation)
 
     def copy(key: str) -> bool:
         try:

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -147,6 +148,16 @@ def apply_policy(policy: LabelPolicy, cases: pd.DataFrame) -> Labels:
     return Labels(policy=policy, frame=frame, conditions=_conditions(differentials, tops, label_of), labels=tuple(used))
 
 
+def apply_to_all(policy: LabelPolicy, sources: Sequence[pd.DataFrame]) -> list[Labels]:
+    """Label the cases of several sources by one space of labels: support and spelling count over all of them.
+
+    A condition of few cases in each source, and of enough in both, has one label in both.
+    """
+    every = apply_policy(policy, pd.concat(sources, ignore_index=True))
+    ends = list(accumulate(map(len, sources), initial=0))
+    return [replace(every, frame=every.frame.iloc[start:end].reset_index(drop=True)) for start, end in pairwise(ends)]
+
+
 def _spelling(names: Iterable[str]) -> dict[str, str]:
     """Map each name to one spelling.
 
@@ -176,7 +187,7 @@ def _merged(weights: Mapping[str, float], target: Mapping[str, str]) -> dict[str
 def _labels_of_conditions(policy: LabelPolicy, differentials: Sequence[Mapping[str, float]]) -> dict[str, str]:
     """Map each condition to its label. Support counts the cases that name it: no merging elsewhere can lower it."""
     label_of: dict[str, str | None] = {name: name for differential in differentials for name in differential}
-    for wider in (lambda name: _group(policy, name) or name, lambda _: policy.other):
+    for wider in (lambda name: coarse_group(policy, name) or name, lambda _: policy.other):
         support = Counter(
             label for differential in differentials for label in {label_of[name] for name in differential}
         )
@@ -186,7 +197,8 @@ def _labels_of_conditions(policy: LabelPolicy, differentials: Sequence[Mapping[s
     return {name: label for name, label in label_of.items() if label is not None}
 
 
-def _group(policy: LabelPolicy, name: str) -> str | None:
+def coarse_group(policy: LabelPolicy, name: str) -> str | None:
+    """Return the first coarse group that takes a condition, None where none does."""
     folded = name.casefold()
     return next(
         (group.name for group in policy.groups if any(part.casefold() in folded for part in group.contains)), None

@@ -6,22 +6,25 @@ The front door for notebooks and for the commands.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from dermis.data.defaults import POLICY, PUBLIC
 from dermis.data.scin.attributes import Answers
-from dermis.data.scin.columns import CASES_FILE, LABELS_FILE
+from dermis.data.scin.columns import CASES_FILE, LABELS_FILE, PERSONS_FILE
 from dermis.data.scin.label_policy import LabelPolicy, Labels, apply_policy
 from dermis.data.scin.tables import ScinTables, read_tables
 from dermis.data.shipped import load
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import open_store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Image = npt.NDArray[np.uint8]
 _READERS = 8
@@ -93,8 +96,10 @@ class Scin:
         except BlobNotFound:
             return None
 
-    def show_case(self, case_id: str) -> Figure:
+    def show_case(self, case_id: str) -> "Figure":
         """Return a figure with a case's images side by side and its reference differential; a missing image says so."""
+        from matplotlib.figure import Figure
+
         case = self.cases[self.cases["case_id"] == case_id]
         keys = self.image_paths(case_id)
         figure = Figure(figsize=(4 * max(1, len(keys)), 4.4), layout="constrained")
@@ -120,7 +125,18 @@ def open_scin(source: str = PUBLIC) -> Scin:
             "SCIN_TABLE",
             f"{error.detail} in {source}: name the folder that holds {CASES_FILE}, {LABELS_FILE} and images/",
         ) from error
-    return Scin(source=source, store=store, tables=read_tables(data[CASES_FILE], data[LABELS_FILE]))
+    tables = read_tables(data[CASES_FILE], data[LABELS_FILE], persons=read_persons(store))
+    return Scin(source=source, store=store, tables=tables)
+
+
+def read_persons(store: BlobStore) -> bytes | None:
+    """Return the file that says which cases are of one person, None without one."""
+    try:
+        return store.get(PERSONS_FILE)
+    except DermisError as error:
+        if error.kind in (Kind.NOT_FOUND, Kind.PERMISSION):  # a bucket whose keys can't be listed answers so
+            return None
+        raise
 
 
 def load_policy(name: str) -> LabelPolicy:

@@ -21,6 +21,7 @@ from dermis.data.scin.columns import (
     LABELS_FILE,
     ONE_OF,
     OPTIONAL_COLUMNS,
+    PERSONS_FILE,
     POOLS,
     SLOTS,
     flag_column,
@@ -60,7 +61,7 @@ class ScinTables:
     none was), `combined_race`, `images` (tuple of (key, shot type or None)), `loose_shot_types` (shot types without a
     path), `gradable` (tuple of one answer per dermatologist), `names` and `confidences` (tuples, dermatologists in
     order), `weights` (dict), `efst` (tuple of 3, None where not given), `monk_us`, `monk_india` (Int64),
-    `monk_gradable_us`, `monk_gradable_india` (boolean).
+    `monk_gradable_us`, `monk_gradable_india` (boolean), `person` (whose case it is, None where nobody says).
     `digests`: SHA-256 of each table by file name.
     """
 
@@ -69,8 +70,8 @@ class ScinTables:
     digests: Mapping[str, str]
 
 
-def read_tables(cases: bytes, labels: bytes) -> ScinTables:
-    """Parse and join SCIN's tables.
+def read_tables(cases: bytes, labels: bytes, persons: bytes | None = None) -> ScinTables:
+    """Parse and join SCIN's tables; `persons`: the file that says which cases are of one person, where there is one.
 
     INVALID with all faults, the first 20 in words, if anything is not as documented.
     """
@@ -88,7 +89,11 @@ def read_tables(cases: bytes, labels: bytes) -> ScinTables:
     order = [place[case_id] for case_id in case_text["case_id"]]
     original = pd.DataFrame(case_text).merge(pd.DataFrame(label_text), on="case_id", validate="one_to_one")
     typed = _cases_frame(case_values).join(_labels_frame(label_values).iloc[order].reset_index(drop=True))
-    digests = {CASES_FILE: hashlib.sha256(cases).hexdigest(), LABELS_FILE: hashlib.sha256(labels).hexdigest()}
+    person_of = _persons(persons, faults) if persons is not None else {}
+    _stop_at(faults)
+    typed["person"] = _objects(person_of.get(case_id) for case_id in case_text["case_id"])
+    files = {CASES_FILE: cases, LABELS_FILE: labels, **({} if persons is None else {PERSONS_FILE: persons})}
+    digests = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
     return ScinTables(original=original, cases=typed, digests=digests)
 
 
@@ -145,6 +150,19 @@ def _typed_column(file: str, name: str, column: list[str], parser: Parser, fault
             if cell in refused
         ]
     return [parsed.get(cell) for cell in column]
+
+
+def _persons(data: bytes, faults: list[Fault]) -> dict[str, str]:
+    """Return whose each case is; a case that the tables do not hold changes nothing."""
+    try:
+        table = read_table(data)
+    except TableError as error:
+        faults.append(Fault(file=PERSONS_FILE, row=error.line, remedy=error.remedy))
+        return {}
+    if list(table.header) != ["case_id", "person"]:
+        faults.append(Fault(file=PERSONS_FILE, row=1, remedy="its first row has to be case_id,person"))
+        return {}
+    return {row.cells[0]: row.cells[1] for row in table.rows}
 
 
 def _id_faults(file: str, ids: list[str]) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""Groups of cases that must stay together: connected by a shared image or by near-duplicate images."""
+"""Groups of cases that must stay together: connected by a shared image, by near-duplicate images or by their person."""
 
 import csv
 import io
@@ -16,9 +16,13 @@ Links = Sequence[tuple[str, str]]
 
 
 def image_links(cases: pd.DataFrame, duplicates: Mapping[str, str] | None = None) -> Links:
-    """Return each case's images as links, an image of a near-duplicate group as that group too."""
+    """Return each case's images as links, an image of a near-duplicate group as that group too, and whose it is."""
     keys = [[key for key, _ in images] for images in cases["images"]]
-    return links_of(list(cases["case_id"]), keys, duplicates)
+    persons = zip(cases["case_id"], cases["person"], strict=True)
+    return [
+        *links_of(list(cases["case_id"]), keys, duplicates),
+        *((case_id, f"person {person}") for case_id, person in persons if person),
+    ]
 
 
 def links_of(
@@ -51,8 +55,9 @@ def read_duplicates(data: bytes) -> dict[str, str]:
 
     INVALID if they are not there or an image is in two.
     """
-    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    if not rows or not {"image", "group"} <= set(rows[0]):
+    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    rows = list(reader)
+    if not {"image", "group"} <= set(reader.fieldnames or ()):
         raise DermisError(
             Kind.INVALID,
             "DUPLICATES",

@@ -33,6 +33,7 @@ from dermis.shared.jobs import (
     reply_key,
     wakeup_channel,
 )
+from dermis.shared.presence import presence_pattern
 from dermis.shared.telemetry import log
 from dermis.shared.tracing import sent_along, span
 from dermis.shared.webhooks import DeliverJob
@@ -100,6 +101,12 @@ class RedisBroker:
             if not await self._send(WEBHOOK_DELIVER, WEBHOOKS_QUEUE, job.model_dump()):
                 log.warning("webhook not sent at once")
                 return
+
+    async def delivers_webhooks(self) -> bool | None:
+        try:
+            return bool([key async for key in self._redis.scan_iter(match=presence_pattern("webhooks"), count=1000)])
+        except _FAULTS:
+            return None
 
     async def ask(self, job: AssessImageJob, *, seconds: float) -> bytes | None:
         if not await self._send(ASSESS_IMAGE, SCRATCH_QUEUE, job.model_dump(), expires=seconds):

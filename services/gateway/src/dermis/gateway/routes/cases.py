@@ -3,11 +3,11 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,7 +18,15 @@ from dermis.gateway.body import read_case, read_json
 from dermis.gateway.convert import NewCase, digest_of, new_case_of, upload_ids_of
 from dermis.gateway.core.events import ERASED, events_of
 from dermis.gateway.core.prefer import wait_seconds
-from dermis.gateway.dependencies import CreatingOwner, Dependencies, Owner, PartsOf, StillValid, WritingOwner
+from dermis.gateway.dependencies import (
+    CreatingOwner,
+    Dependencies,
+    Language,
+    Owner,
+    PartsOf,
+    StillValid,
+    WritingOwner,
+)
 from dermis.gateway.form import CASE_FORM
 from dermis.gateway.http import Case, CaseList, Feedback, FeedbackKept
 from dermis.gateway.middleware import CALLER_KEY
@@ -27,6 +35,7 @@ from dermis.gateway.pipeline import CasePipeline
 from dermis.gateway.routes.paging import Cursor, Limit, Time, place_of
 from dermis.gateway.schemas import case_of, list_of
 from dermis.gateway.submission import Retry
+from dermis.gateway.translation import Translation
 from dermis.gateway.uploads import UPLOAD_USED
 from dermis.shared.case import MAX_IMAGES, PUBLIC_OWNER, CaseState, Received, Status, fold
 from dermis.shared.errors import DermisError, Kind
@@ -36,6 +45,7 @@ from dermis.shared.telemetry import log
 
 RETRY_AFTER_SECONDS = 1
 _QUIET_LOOKS = 5
+_OF_304 = ("ETag", "Content-Language", "Vary")
 _ORDINAL = re.compile(r"[0-9]{1,9}")
 Key = Annotated[
     str | None, Header(min_length=1, max_length=255, description="makes it safe to send the same case again")
@@ -59,6 +69,7 @@ async def submit_case(
     parts: PartsOf,
     owner: CreatingOwner,
     still_valid: StillValid,
+    language: Language,
     prefer: Prefer = None,
     idempotency_key: Key = None,
 ) -> Response:
@@ -79,7 +90,7 @@ async def submit_case(
         headers["Idempotent-Replayed"] = "true"
     client_secret = await _client_secret(request, received, new=new)
     status_code = 200 if state.closed else 202
-    return _case_response(request, state, status_code=status_code, headers=headers, client_secret=client_secret)
+    return _case_response(request, state, language, status_code, headers=headers, client_secret=client_secret)
 
 
 @router.get("", summary="List cases", responses=problems(403, 422, 503))
@@ -117,17 +128,17 @@ async def get_case(
     parts: PartsOf,
     owner: Owner,
     still_valid: StillValid,
+    language: Language,
     prefer: Prefer = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     seconds = wait_seconds(prefer, most=parts.settings.max_wait_seconds)
-    response = _case_response(
-        request, await _waited(request, case_id, owner=owner, seconds=seconds), headers=_applied(seconds)
-    )
+    state = await _waited(request, case_id, owner=owner, seconds=seconds)
+    response = _case_response(request, state, language, headers=_applied(seconds))
     await still_valid()
     tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if tags & {response.headers["ETag"], "*"}:
-        return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
+        return Response(status_code=304, headers={name: response.headers[name] for name in _OF_304})
     return response
 
 
@@ -152,7 +163,11 @@ async def follow_case(
     parts: PartsOf,
     owner: Owner,
     still_valid: StillValid,
+    language: Language,
     last_event_id: Annotated[str, Header(description="ordinal of the last event that was seen")] = "",
+    lang: Annotated[
+        Literal["en", "es"] | None, Query(description="in place of Accept-Language, which an EventSource can't set")
+    ] = None,
 ) -> Response:
     states = parts.pipeline.follow(case_id, owner=owner, seconds=parts.settings.stream_seconds)
     first = await anext(states)
@@ -161,8 +176,14 @@ async def follow_case(
         return Response(status_code=204)  # tells EventSource not to connect again
     if connection := getattr(request.state, "connection", None):
         connection.may_give_way()
-    stream = _stream(first, states, still_valid, case_id, seen, read_only=request.scope[CALLER_KEY].read_only)
-    return StreamingResponse(stream, media_type="text/event-stream")
+    translation = Translation(lang or language)
+
+    def show(state: CaseState) -> str:
+        case = case_of(state, read_only=request.scope[CALLER_KEY].read_only)
+        return translation.case(case).model_dump_json()
+
+    stream = _stream(first, states, still_valid, case_id, seen, show)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=translation.headers)
 
 
 @router.get(
@@ -251,8 +272,7 @@ async def _stream(
     still_valid: StillValid,
     case_id: str,
     seen: int,
-    *,
-    read_only: bool,
+    show: Callable[[CaseState], str],
 ) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     state: CaseState | None = first
@@ -261,7 +281,7 @@ async def _stream(
             for event in events_of(state) if state else ():
                 if event.ordinal > seen:
                     seen = event.ordinal
-                    yield _event(seen, event.fact, case_of(event.state, read_only=read_only).model_dump_json())
+                    yield _event(seen, event.fact, show(event.state))
             if look % _QUIET_LOOKS == 0:
                 yield b":\n\n"
             state = await anext(states, None)
@@ -304,15 +324,17 @@ async def _client_secret(request: Request, received: Received, *, new: bool) -> 
 def _case_response(
     request: Request,
     state: CaseState,
-    *,
+    language: str,
     status_code: int = 200,
+    *,
     headers: Mapping[str, str],
     client_secret: str | None = None,
 ) -> Response:
-    case = case_of(state, read_only=request.scope[CALLER_KEY].read_only)
-    tag = hashlib.sha256(case.model_dump_json().encode()).hexdigest()[:32]
+    translation = Translation(language)
+    case = translation.case(case_of(state, read_only=request.scope[CALLER_KEY].read_only))
+    tag = hashlib.sha256(f"{language} {case.model_dump_json()}".encode()).hexdigest()[:32]
     body = case.model_copy(update={"client_secret": client_secret}).model_dump_json().encode()
-    sent = {"ETag": f'"{tag}"', **headers}
+    sent = {"ETag": f'"{tag}"', **translation.headers, **headers}
     if not state.closed:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(body, status_code=status_code, media_type="application/json", headers=sent)

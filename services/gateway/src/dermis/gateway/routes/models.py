@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.catalog import Catalog
 from dermis.gateway.core.listing import next_cursor
-from dermis.gateway.dependencies import ModelsReader, PartsOf
+from dermis.gateway.dependencies import Language, ModelsReader, PartsOf
 from dermis.gateway.http import ConditionList, Evaluation, ModelList, PromotionList
 from dermis.gateway.openapi import problems
 from dermis.gateway.routes.paging import Cursor, Limit, place_of
+from dermis.gateway.translation import Translation
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -20,8 +21,13 @@ router = APIRouter(prefix="/v1", tags=["models"])
     summary="List the conditions that the current model knows, with plain words on each",
     responses=problems(503),
 )
-async def list_conditions(parts: PartsOf, _reader: ModelsReader) -> ConditionList:
-    return await run_in_threadpool(Catalog(store=parts.pipeline.store).conditions)
+async def list_conditions(
+    response: Response, parts: PartsOf, _reader: ModelsReader, language: Language
+) -> ConditionList:
+    translation = Translation(language)
+    conditions = translation.conditions(await run_in_threadpool(Catalog(store=parts.pipeline.store).conditions))
+    response.headers.update(translation.headers)
+    return conditions
 
 
 @router.get("/models", summary="List the models", responses=problems(503))

@@ -25,8 +25,8 @@ _PROMOTIONS_SHOWN = 10
 
 
 @_page("/ops")
-async def ops_page(request: Request, _reader: ModelsReader) -> HTMLResponse:
-    return respond(request, "ops/index.html")
+async def ops_page(request: Request, parts: PartsOf, _reader: ModelsReader) -> HTMLResponse:
+    return respond(request, "ops/index.html", second_read=parts.settings.offers_second_read)
 
 
 @_page("/ops/models")

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermis.gateway.body import BODY_RULES, read_image
 from dermis.gateway.convert import new_image_of
-from dermis.gateway.dependencies import CreatingOwner, Dependencies, PartsOf
+from dermis.gateway.dependencies import CreatingOwner, Dependencies, Language, PartsOf
 from dermis.gateway.form import Form, image_too_large
 from dermis.gateway.http import ImageUpload, UploadRefusal
 from dermis.gateway.judging import judge
@@ -17,6 +17,7 @@ from dermis.gateway.middleware import CALLER_KEY, HEAD_KEY, TUS_VERSION
 from dermis.gateway.openapi import PART_BODY, PART_TAKEN, TUS_OPTIONS, UPLOAD_BODY, UPLOAD_PLACE, UPLOAD_STATE, problems
 from dermis.gateway.problems import RefusedError, fault
 from dermis.gateway.resumable import UploadState, UploadStatus, too_long
+from dermis.gateway.translation import Translation
 from dermis.gateway.uploads import SentBytes
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.images.formats import CleanImage, damaged
@@ -60,6 +61,7 @@ async def upload_image(
     parts: PartsOf,
     owner: CreatingOwner,
     is_tus: IsTus,
+    language: Language,
     upload_length: Count = None,
 ) -> ImageUpload:
     await parts.check_room()
@@ -70,7 +72,7 @@ async def upload_image(
     else:
         state = await _sent_at_once(request, parts, owner)
     response.headers["Location"] = f"/v1/uploads/{state.upload_id}"
-    return _answer(response, state)
+    return _answer(response, state, language)
 
 
 @router.get(
@@ -79,12 +81,18 @@ async def upload_image(
     responses={**UPLOAD_STATE, **problems(404, 412, 422, 503)},
 )
 async def get_upload(
-    upload_id: str, request: Request, response: Response, parts: PartsOf, owner: CreatingOwner, _: IsTus
+    upload_id: str,
+    request: Request,
+    response: Response,
+    parts: PartsOf,
+    owner: CreatingOwner,
+    _: IsTus,
+    language: Language,
 ) -> ImageUpload:
     state = await _settled(request, parts, await _state(parts, upload_id, owner), owner)
     if HEAD_KEY not in request.scope:
         state = await _judged(request, parts, state, owner)
-    return _answer(response, state)
+    return _answer(response, state, language)
 
 
 @router.patch(
@@ -224,10 +232,9 @@ def _headers(state: UploadState) -> dict[str, str]:
     return {name: str(count) for name, count in counts.items() if count is not None} | expires
 
 
-def _answer(response: Response, state: UploadState) -> ImageUpload:
-    response.headers.update(_headers(state))
-    refused = state.refused
-    return ImageUpload(
+def _answer(response: Response, state: UploadState, language: str) -> ImageUpload:
+    translation, refused = Translation(language), state.refused
+    upload = ImageUpload(
         id=state.upload_id,
         expires_at=state.expires_at,
         quality=state.quality,
@@ -236,3 +243,6 @@ def _answer(response: Response, state: UploadState) -> ImageUpload:
         length=state.length,
         refusal=UploadRefusal(reason=refused.reason, detail=refused.detail) if refused else None,
     )
+    upload = translation.upload(upload)
+    response.headers.update({**_headers(state), **translation.headers})
+    return upload

@@ -3,7 +3,8 @@
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 
-from dermis.gateway.web.languages import likings, texts
+from dermis.gateway.core.accept import liked
+from dermis.gateway.web.languages import texts
 from dermis.gateway.web.page import respond
 
 _PROBLEM_TYPES = ("application/problem+json", "application/json")
@@ -14,8 +15,8 @@ def reads_pages(request: Request) -> bool:
 
     Accept as in RFC 9110, 12.5.1; a range such as `*/*` says nothing of HTML.
     """
-    liked = dict(likings(request.headers.get("accept", "")))
-    return liked.get("text/html", 0) > max(liked.get(each, 0) for each in _PROBLEM_TYPES)
+    accepted = liked(request.headers.get("accept", ""))
+    return accepted.get("text/html", 0) > max(accepted.get(each, 0) for each in _PROBLEM_TYPES)
 
 
 def fault_page(request: Request, *, status: int, reason: str, detail: str, instance: str) -> HTMLResponse:

@@ -3,6 +3,9 @@
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from dermis.gateway.core.accept import best_language
 
 _FOLDER = Path(__file__).parent / "texts"
 LANGUAGES = ("en", "es")
@@ -10,11 +13,19 @@ LANGUAGES = ("en", "es")
 
 
 @cache
+def translations(language: str) -> dict[str, Any]:
+    """Return a language's words for what is English elsewhere: guidance, names, sources; empty for English itself."""
+    path = Path(__file__).parent / f"assets/guidance.{language}.json"
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return document
+
+
+@cache
 def condition_names(language: str) -> dict[str, str]:
     """Return what people read of conditions in a language, by the names that models use, where that is another name."""
-    path = Path(__file__).parent / f"assets/guidance.{language}.json"
     names = {key.removeprefix("name."): text for key, text in texts(language).items() if key.startswith("name.")}
-    return names | (json.loads(path.read_text(encoding="utf-8"))["names"] if path.exists() else {})
+    names.update(translations(language).get("names", {}))
+    return names
 
 
 class Texts(dict[str, str]):
@@ -36,24 +47,5 @@ def texts(language: str) -> Texts:
 
 
 def language_of(chosen: str, accepted: str) -> str:
-    """Return the language that a person chose, else the one that their browser likes best (RFC 9110, 12.5.4)."""
-    if chosen in LANGUAGES:
-        return chosen
-    liked = sorted(likings(accepted), key=lambda each: -each[1])
-    return next((language for tag, _ in liked if (language := tag.split("-")[0]) in LANGUAGES), LANGUAGES[0])
-
-
-def likings(accepted: str) -> list[tuple[str, float]]:
-    """Return what a header of weighted values accepts, each with its weight.
-
-    What weighs nothing, more than 1 (RFC 9110, 12.4.2) or can't be read is left out.
-    """
-    return [(value, weight) for value, weight in map(_liking, accepted.lower().split(",")) if 0 < weight <= 1]
-
-
-def _liking(part: str) -> tuple[str, float]:
-    value, _, weight = part.partition(";")
-    try:
-        return value.strip(), float(weight.strip().removeprefix("q=") or 1)
-    except ValueError:
-        return "", 0.0
+    """Return the language that a person chose, else the one that their browser likes best."""
+    return chosen if chosen in LANGUAGES else best_language(accepted, LANGUAGES)

@@ -11,9 +11,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
+from dermis.gateway.core.accept import liked
 from dermis.gateway.schemas import case_of
 from dermis.gateway.settings import GatewaySettings
-from dermis.gateway.web.languages import LANGUAGES, condition_names, language_of, likings, texts
+from dermis.gateway.web.languages import LANGUAGES, condition_names, language_of, texts
 from dermis.gateway.web.operator import operator_of
 from dermis.gateway.web.reports import words
 from dermis.shared.case import CaseState, Consent
@@ -23,6 +24,8 @@ from dermis.shared.vocabulary import (
     ConditionDuration,
     ConditionSymptom,
     FitzpatrickSkinType,
+    Gradable,
+    MonkSkinTone,
     OtherSymptom,
     RelatedCategory,
     SexAtBirth,
@@ -72,6 +75,7 @@ _NOT_FOR_SCRIPTS = (
     "ops",
     "plain",
     "privacy",
+    "reviews",
     "slice",
     "step",
     "system",
@@ -125,6 +129,11 @@ _TEMPLATES.globals.update(
     questions=QUESTIONS, several=SEVERAL, shot_types=list(ShotType), consents=list(Consent), monk=MONK_SCALE
 )
 _TEMPLATES.globals.update(plain_only=PLAIN_ONLY)
+_TEMPLATES.globals.update(
+    gradables=list(Gradable),
+    skin_types=[each for each in FitzpatrickSkinType if each is not FitzpatrickSkinType.NONE_IDENTIFIED],
+    skin_tones=list(MonkSkinTone),
+)
 _TEMPLATES.globals.update(languages=LANGUAGES, texts_of=texts, words=words)
 
 
@@ -134,7 +143,11 @@ def case_page(request: Request, settings: GatewaySettings, *, demo: bool) -> HTM
     `demo`: cases are answered by a demo model, which the page says before the first tap.
     """
     language, keep = _spoken(request)
-    return _respond(request, language, *_case_page(language, keep, settings, demo))
+    body, compressed = _case_page(language, keep, settings, demo)
+    if "gzip" in liked(request.headers.get("accept-encoding", "")):
+        packed = {"Content-Encoding": "gzip", "Vary": "Accept-Language, Accept-Encoding"}
+        return HTMLResponse(compressed, headers=_headers(language) | packed)
+    return HTMLResponse(body, headers=_headers(language))
 
 
 def plain_case_page(request: Request, state: CaseState, *, read_only: bool = False) -> HTMLResponse:
@@ -148,7 +161,13 @@ def plain_case_page(request: Request, state: CaseState, *, read_only: bool = Fal
 
 def privacy_page(request: Request, settings: GatewaySettings) -> HTMLResponse:
     """Return what is kept, how long, who sees it and how it is erased, by this server's settings."""
-    return respond(request, "privacy.html", ends=_ends(settings), session_days=settings.session_days)
+    return respond(
+        request,
+        "privacy.html",
+        ends=_ends(settings),
+        session_days=settings.session_days,
+        second_read=settings.offers_second_read,
+    )
 
 
 def respond(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -157,12 +176,12 @@ def respond(request: Request, template: str, *, status: int = 200, **values: Any
     also = "".join(
         f"&{urlencode({key: value})}"
         for key, value in request.query_params.items()
-        if key in ("first", "second", "before", "report", "data")
+        if key in ("first", "second", "before", "report", "data", "order")
     )
     operator = operator_of(request.app.state.parts.settings)
     shown_at = {"path": request.url.path, "keep": keep, "also": also, "operator": operator}
     body = render(template, language, **shown_at, **values).encode()
-    return _respond(request, language, body, gzip.compress(body, 6), status=status)
+    return HTMLResponse(body, status_code=status, headers=_headers(language))
 
 
 def render(template: str, language: str, **values: Any) -> str:
@@ -183,6 +202,7 @@ def _case_page(language: str, keep: str, settings: GatewaySettings, demo: bool) 
         "script_texts": script_texts,
         "red_flags": _red_flags(language),
         "demo": demo,
+        "second_read": settings.offers_second_read,
         "emergency_number": settings.emergency_number,
     }
     body = render("case.html", language, **values).encode()
@@ -220,8 +240,5 @@ def _spoken(request: Request) -> tuple[str, str]:
     return language, f"?lang={language}" if chosen == language else ""
 
 
-def _respond(request: Request, language: str, body: bytes, compressed: bytes, *, status: int = 200) -> HTMLResponse:
-    headers = {"Content-Language": language, "Vary": "Accept-Language, Accept-Encoding"}
-    if any(coding == "gzip" for coding, _ in likings(request.headers.get("accept-encoding", ""))):
-        return HTMLResponse(compressed, status_code=status, headers={**headers, "Content-Encoding": "gzip"})
-    return HTMLResponse(body, status_code=status, headers=headers)
+def _headers(language: str) -> dict[str, str]:
+    return {"Content-Language": language, "Vary": "Accept-Language"}

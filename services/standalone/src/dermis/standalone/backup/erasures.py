@@ -12,7 +12,7 @@ from dermis.standalone.backup.erased import erased_in
 from dermis.standalone.backup.index import deployment_of
 from dermis.standalone.backup.rules import Folder
 from dermis.standalone.backup.save import clear_folder, put_over
-from dermis.standalone.commands.cases import find_owner
+from dermis.standalone.owners import find_owner
 
 
 def forget(source: BlobStore, target: BlobStore) -> list[str]:

@@ -13,6 +13,7 @@ from dermis.shared.batches import OPEN_BATCHES, BatchErased
 from dermis.shared.case import CASES_PREFIX, Erased, OpenCase, open_key
 from dermis.shared.erasing import RETENTION_PREFIX
 from dermis.shared.errors import DermisError, Kind
+from dermis.shared.manifest import CURRENT_KEY
 from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore, has
 from dermis.standalone.backup.erased import erased_by_audit
 from dermis.standalone.backup.index import (
@@ -34,6 +35,8 @@ RESTORING_KEY = f"{BACKUPS}restoring"
 _ID = re.compile(r"(?:case|batch)_[0-7][0-9a-hjkmnp-tv-z]{25}")
 _MOST_OF_A_RECORD = 4096
 _USED = (CASES_PREFIX, "batches/", "keys/")
+_OF_A_START = (*LEFT, AUDIT)
+"""What parts put into a store that has no model yet."""
 
 
 @dataclass(kw_only=True)
@@ -197,12 +200,19 @@ def _prepare(source: BlobStore, target: BlobStore) -> bool:
         detail = f"the store is deployment {here.id}, the backup of {there.id}; restore into an empty store"
         raise DermisError(Kind.CONFLICT, "RESTORE_TARGET", detail)
     if here is None:
-        if key := next((key for prefix in _USED for key in target.list(prefix)), None):
+        if key := _in_the_way(target):
             detail = f"the store holds {key!r} and was never backed up to here; restore into an empty store"
             raise DermisError(Kind.CONFLICT, "RESTORE_TARGET", detail)
         target.put_once(RESTORING_KEY, b"{}")
         target.put_once(DEPLOYMENT_KEY, source.get(DEPLOYMENT_KEY))
     return has(target, RESTORING_KEY)
+
+
+def _in_the_way(target: BlobStore) -> str | None:
+    """Return a key of a store that is in use, or of a folder that holds other things than a store."""
+    if has(target, CURRENT_KEY):
+        return next((key for prefix in _USED for key in target.list(prefix)), None)
+    return next((key for key in target.list("") if not key.startswith(_OF_A_START)), None)
 
 
 def _groups(source: BlobStore, backup: Backup | None, *, in_folders: bool) -> Iterator[list[Copied]]:

@@ -12,6 +12,7 @@ from dermis.shared.erasing import RETENTION_PREFIX
 from dermis.shared.ids import is_id
 from dermis.shared.manifest import CURRENT_KEY, SERVER_CONFIG_KEY
 from dermis.shared.releases import RELEASES
+from dermis.shared.reviews import SECOND_READ_PREFIX
 
 OPEN = "open/"
 AUDIT = "audit/"
@@ -32,7 +33,7 @@ LASTING = (
     "runs/",
 )
 """Of these nothing goes from a backup because it is gone from the store; only a tombstone takes cases and batches."""
-_PUT_ONCE = (*LASTING, AUDIT, "idempotency/", "references/", RETENTION_PREFIX)
+_PUT_ONCE = (*LASTING, AUDIT, "idempotency/", "references/", RETENTION_PREFIX, SECOND_READ_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """dermis audit"""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from dermis.shared.audit import AUDIT_PREFIX, CHECKPOINTS, checkpoint_key, day_of
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.stores import open_source
 from dermis.standalone.backup.parallel import each
@@ -17,6 +19,7 @@ from dermis.standalone.core.audit_chain import AuditVerdict, verify
 from dermis.standalone.settings import load_standalone
 
 _SHOWN = 10
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @click.group("audit", short_help="See whether the audit is whole.")
@@ -46,7 +49,12 @@ def verify_(head: str | None, **option_values: Any) -> None:
       dermis audit verify --store gs://bucket/dermis
       dermis audit verify --head 7d1a54127b222502f5b79b5fb0803061152a44f92b37e23c6527baf665d4da9a
     """
+    if head is not None and not _DIGEST.fullmatch(head):
+        detail = f"--head {head[:80]!r} is no head; it has 64 characters of 0-9 and a-f, as `dermis backup` prints it"
+        raise DermisError(Kind.INVALID, "HEAD", detail)
     store = open_source(load_standalone(options.overlay(option_values)).store_url)
+    if next(store.list(""), None) is None:
+        raise DermisError(Kind.NOT_FOUND, "STORE_EMPTY", "the store is empty; look at --store")
     verdict = _verify(store, head)
     if verdict.broken and max(store.list(CHECKPOINTS), default="") != checkpoint_key(
         verdict.last.number if verdict.last else 0

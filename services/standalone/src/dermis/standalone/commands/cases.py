@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,19 +14,23 @@ import click
 from pydantic import ValidationError
 
 from dermis.shared.audit import Act, Audit
-from dermis.shared.case import CASES_PREFIX, Consent, Status, case_key, fact_key
-from dermis.shared.erasing import RetentionMark, erase, retention_key
+from dermis.shared.case import CASES_PREFIX, Received, Status, case_key, fact_key
+from dermis.shared.erasing import erase
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import is_id, made_at
+from dermis.shared.ids import made_at
 from dermis.shared.listing import Filter, Listed, Order, fold_keys, list_cases, owners
 from dermis.shared.ports import BlobNotFound, BlobStore, has
 from dermis.shared.stores import open_store
+from dermis.standalone.backup.parallel import each
 from dermis.standalone.commands import options
+from dermis.standalone.owners import find_owner
 from dermis.standalone.settings import load_standalone
 
 _LISTED = [status.value for status in Status if status is not Status.ERASED]
 _owner = click.option("--owner", metavar="ID", help="Whose cases: a key's id, a session's, or public [default: all].")
 _reference = click.option("--reference", metavar="REF", help="Cases that their client called so.")
+_ASKED = 20
+"""Cases that are shown before they are erased."""
 _time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -65,7 +70,9 @@ def list_(
     as_json: bool,
     **option_values: Any,
 ) -> None:
-    """List cases, the oldest first: when each was received, its state, id and owner. Nothing of what is in them.
+    """List cases, the oldest first: when each was received, its state, live or test, id and owner.
+
+    Nothing of what is in them is shown.
 
     \b
     Examples:
@@ -77,13 +84,13 @@ def list_(
     states = tuple(map(Status, statuses))
     wanted = Filter(statuses=states, start=_in_utc(start), end=_in_utc(end), reference=reference)
     order = Order.NEWEST if newest else Order.OLDEST
-    count = 0
-    for each, whose in islice(_list(_store(option_values), owner, order, wanted), limit):
-        at = made_at(each.case_id).isoformat(timespec="seconds")
-        row = {"id": each.case_id, "owner": whose, "status": each.status, "received_at": at}
-        click.echo(json.dumps(row) if as_json else f"{at}  {each.status:8}  {each.case_id}  {whose}")
+    store, count = _store(option_values), 0
+    for row in each(partial(_row, store), islice(_list(store, owner, order, wanted), limit)):
+        click.echo(json.dumps(row) if as_json else _line(row))
         count += 1
-    click.echo(f"{count} cases", err=True)
+    click.echo(_counted(count), err=True)
+    if not count and next(store.list(""), None) is None:
+        click.echo("the store is empty; look at --store", err=True)
 
 
 @command.command("show")
@@ -113,48 +120,80 @@ def show(case_id: str, **option_values: Any) -> None:
 @command.command("erase")
 @click.argument("case_ids", nargs=-1, metavar="[CASE_ID]...")
 @click.option("--owner", metavar="ID", help="Erase all cases of this owner: a key's id, a session's, or public.")
+@click.option("--reference", metavar="REF", help="Erase all cases that their client called so, or those of --owner.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @options.state
 @options.store
-def erase_(case_ids: tuple[str, ...], owner: str | None, yes: bool, **option_values: Any) -> None:
+def erase_(
+    case_ids: tuple[str, ...], owner: str | None, reference: str | None, yes: bool, **option_values: Any
+) -> None:
     """Erase cases: nothing of them stays but that they were erased. May be broken off and begun anew.
+
+    Which ones is shown, and asked, before; afterwards the id of each erased case is printed.
 
     \b
     Examples:
       dermis cases erase case_01k9x4q7e8f3rtw5m2c6b0dvza
+      dermis cases erase --reference visit-7
       dermis cases erase --owner key_01k9x4q7e8f3rtw5m2c6b0dvza --yes
     """
-    if bool(case_ids) == bool(owner):
-        raise DermisError(Kind.INVALID, "CASES", "name the cases to erase, or their --owner; one or the other")
+    of_many = owner is not None or reference is not None
+    if bool(case_ids) == of_many:
+        detail = "name the cases to erase, or their --owner or --reference; one or the other"
+        raise DermisError(Kind.INVALID, "CASES", detail)
     store = _store(option_values)
     chosen = (
-        [(each.case_id, owner) for each, _ in _list(store, owner, Order.OLDEST, Filter())]
-        if owner
-        else [(each, find_owner(store, each)) for each in case_ids]
+        [(listed.case_id, whose) for listed, whose in _list(store, owner, Order.OLDEST, Filter(reference=reference))]
+        if of_many
+        else [(case_id, find_owner(store, case_id)) for case_id in dict.fromkeys(case_ids)]
     )
+    standing = [(case_id, whose) for case_id, whose in chosen if not has(store, fact_key(whose, case_id, "erased"))]
     if not chosen:
-        raise DermisError(Kind.NOT_FOUND, "OWNER", f"--owner {owner!r} has no case here; `dermis cases list` shows all")
-    if not yes:
-        click.confirm(f"erase {len(chosen)} cases for good?", abort=True, err=True)
+        raise DermisError(Kind.NOT_FOUND, "CASES", _nothing(owner, reference))
+    if not yes and standing:
+        _ask(standing)
     with _audited(store) as audit, click.progressbar(chosen, label="erase", file=sys.stderr) as steps:
-        for case_id, whose in steps:
+        for case_id, whose in steps:  # those that are erased too: what was broken off is gone on with
             erase(store, owner=whose, case_id=case_id, at=datetime.now(UTC))
-            audit.note(Act.ERASE, by="operator", case_id=case_id)
-    click.echo(f"{len(chosen)} cases erased")
+            if (case_id, whose) in standing:
+                audit.note(Act.ERASE, by="operator", case_id=case_id)
+                click.echo(f"{case_id}  {whose}")
+    before = len(chosen) - len(standing)
+    click.echo(f"{_counted(len(standing))} erased" + (f", {before} had been before" if before else ""))
 
 
-def find_owner(store: BlobStore, case_id: str) -> str:
-    """Return whose case it is; INVALID if it is no id, NOT_FOUND if the store has no such case."""
-    if not is_id("case", case_id):
-        detail = f"{case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza"
-        raise DermisError(Kind.INVALID, "CASE_ID", detail)
-    for consent in Consent:
-        with contextlib.suppress(BlobNotFound, ValidationError):  # one that can't be read says nothing
-            return RetentionMark.model_validate_json(store.get(retention_key(consent, case_id))).owner
-    for owner in owners(store):  # an erased one has no mark
-        if has(store, fact_key(owner, case_id, "received")) or has(store, fact_key(owner, case_id, "erased")):
-            return owner
-    raise DermisError(Kind.NOT_FOUND, "CASE", f"there is no case {case_id} in this store; look at --store")
+def _ask(standing: list[tuple[str, str]]) -> None:
+    for case_id, whose in standing[:_ASKED]:
+        click.echo(f"{made_at(case_id).isoformat(timespec='seconds')}  {case_id}  {whose}", err=True)
+    if standing[_ASKED:]:
+        click.echo(f"and {len(standing) - _ASKED} more", err=True)
+    click.confirm(f"erase {_counted(len(standing))} for good?", abort=True, err=True)
+
+
+def _nothing(owner: str | None, reference: str | None) -> str:
+    named = " and ".join(
+        f"{option} {value!r}" for option, value in (("--owner", owner), ("--reference", reference)) if value is not None
+    )
+    return f"there is no case of {named} here; `dermis cases list` shows all"
+
+
+def _counted(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
+def _row(store: BlobStore, pair: tuple[Listed, str]) -> dict[str, Any]:
+    """Return what is listed of a case; `livemode` is None where its first fact can't be read."""
+    listed, owner = pair
+    livemode = None
+    with contextlib.suppress(BlobNotFound, ValidationError):  # erased just now, or of another version
+        livemode = Received.model_validate_json(store.get(fact_key(owner, listed.case_id, "received"))).livemode
+    at = made_at(listed.case_id).isoformat(timespec="seconds")
+    return {"id": listed.case_id, "owner": owner, "status": listed.status, "livemode": livemode, "received_at": at}
+
+
+def _line(row: dict[str, Any]) -> str:
+    mode = {True: "live", False: "test", None: "-"}[row["livemode"]]
+    return f"{row['received_at']}  {row['status']:8}  {mode:4}  {row['id']}  {row['owner']}"
 
 
 def _list(store: BlobStore, owner: str | None, order: Order, wanted: Filter) -> Iterator[tuple[Listed, str]]:
@@ -171,8 +210,8 @@ def _id_of(pair: tuple[Listed, str]) -> str:
 def _with_owner(
     store: BlobStore, owner: str, order: Order, wanted: Filter, now: datetime
 ) -> Iterator[tuple[Listed, str]]:
-    for each in list_cases(store, owner, now=now, order=order, wanted=wanted):
-        yield each, owner
+    for listed in list_cases(store, owner, now=now, order=order, wanted=wanted):
+        yield listed, owner
 
 
 @contextlib.contextmanager

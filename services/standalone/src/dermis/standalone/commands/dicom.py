@@ -7,20 +7,17 @@ import click
 import pydicom
 
 from dermis.shared.audit import Act, Audit
-from dermis.shared.case import PUBLIC_OWNER
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.ports import BlobStore
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
-from dermis.standalone.commands.export import case_keys, cannot_make
+from dermis.standalone.commands.export import cannot_make, case_keys
 from dermis.standalone.dicom.send import check_address, store_instances
 from dermis.standalone.dicom.study import StudyFiles, read_study, study_files
+from dermis.standalone.owners import find_owner
 from dermis.standalone.settings import load_standalone
 
 _case = click.option("--case", "case_id", required=True, help="Id of the case.")
-_owner = click.option(
-    "--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is: the id of the key that submitted it."
-)
 
 
 @click.group("dicom", short_help="Give a case out as DICOM, to a folder or to an archive.")
@@ -39,7 +36,6 @@ def command() -> None:
 
 @command.command("export")
 @_case
-@_owner
 @click.option(
     "--out",
     required=True,
@@ -48,10 +44,10 @@ def command() -> None:
 )
 @options.state
 @options.store
-def export(case_id: str, owner: str, out: Path, **option_values: Any) -> None:
+def export(case_id: str, out: Path, **option_values: Any) -> None:
     """Write a case's study into a new folder that only its owner may read."""
     store = open_store(load_standalone(options.overlay(option_values)).store_url)
-    files = _files(store, owner=owner, case_id=case_id)
+    files = _files(store, case_id)
     try:
         out.mkdir(mode=0o700)
     except OSError as fault:
@@ -64,18 +60,17 @@ def export(case_id: str, owner: str, out: Path, **option_values: Any) -> None:
 
 @command.command("send")
 @_case
-@_owner
 @click.option("--to", "url", required=True, metavar="URL", help="Address of the archive's DICOMweb service (STOW-RS).")
 @click.option("--allow-http", is_flag=True, help="Send by plain HTTP to another machine, where anyone may read along.")
 @options.state
 @options.store
-def send(case_id: str, owner: str, url: str, *, allow_http: bool, **option_values: Any) -> None:
+def send(case_id: str, url: str, *, allow_http: bool, **option_values: Any) -> None:
     """Store a case's study in an archive by STOW-RS; name and password are taken from ~/.netrc, if it has the host."""
     host = check_address(url, allow_http=allow_http)
     store = open_store(load_standalone(options.overlay(option_values)).store_url)
-    files = _files(store, owner=owner, case_id=case_id)
+    files = _files(store, case_id)
     if not files.instances["report"].PatientID:
-        detail = f"case {case_id} has no client_reference: an archive would file it under one patient with others that have none"
+        detail = f"case {case_id} has no client_reference: an archive would file it with all that have none"
         remedy = "write it to a folder with `dermis dicom export`, and give it a Patient ID there"
         raise DermisError(Kind.CONFLICT, "CLIENT_REFERENCE", f"{detail}; {remedy}")
     _note(store, case_id=case_id, to=host)
@@ -83,7 +78,8 @@ def send(case_id: str, owner: str, url: str, *, allow_http: bool, **option_value
     click.echo(f"{host}: {stored} instances stored, {_summary(files)}")
 
 
-def _files(store: BlobStore, *, owner: str, case_id: str) -> StudyFiles:
+def _files(store: BlobStore, case_id: str) -> StudyFiles:
+    owner = find_owner(store, case_id)
     case_keys(store, owner=owner, case_id=case_id)
     return study_files(store, read_study(store, owner=owner, case_id=case_id))
 

@@ -7,21 +7,18 @@ from typing import Any
 import click
 
 from dermis.shared.audit import Act, Audit
-from dermis.shared.case import PUBLIC_OWNER, case_key, fact_key
+from dermis.shared.case import case_key, fact_key
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import is_id
 from dermis.shared.ports import BlobStore
 from dermis.shared.releases import SHADOW_FOLDER
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
+from dermis.standalone.owners import find_owner
 from dermis.standalone.settings import load_standalone
 
 
 @click.command("export", short_help="Give out all that is kept of a case.")
 @click.option("--case", "case_id", required=True, help="Id of the case.")
-@click.option(
-    "--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is: the id of the key that submitted it."
-)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -29,7 +26,7 @@ from dermis.standalone.settings import load_standalone
 )
 @options.state
 @options.store
-def command(case_id: str, owner: str, out: Path | None, **option_values: Any) -> None:
+def command(case_id: str, out: Path | None, **option_values: Any) -> None:
     """Give out all that is kept of a case: its facts, the images as they were stored, and what was made of them.
 
     What a version on trial made of it beside the current one is nobody's answer, and stays out.
@@ -39,10 +36,11 @@ def command(case_id: str, owner: str, out: Path | None, **option_values: Any) ->
     \b
     Examples:
       dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza
-      dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza --owner key_01k9x4q7e8f3rtw5m2c6b0dvza --out case.zip
+      dermis export --case case_01k9x4q7e8f3rtw5m2c6b0dvza --out case.zip
     """
     store = open_store(load_standalone(options.overlay(option_values)).store_url)
     path = out or Path(f"{case_id}.zip")
+    owner = find_owner(store, case_id)
     keys = case_keys(store, owner=owner, case_id=case_id)
     pack(store, keys, prefix=f"{case_key(owner, case_id)}/", out=path)
     audit = Audit(store, "export")
@@ -52,23 +50,11 @@ def command(case_id: str, owner: str, out: Path | None, **option_values: Any) ->
 
 
 def case_keys(store: BlobStore, *, owner: str, case_id: str) -> list[str]:
-    """Return the keys of all that is kept of a case; NOT_FOUND where it is not there, or was erased."""
-    if not is_id("case", case_id):
-        raise DermisError(
-            Kind.INVALID,
-            "CASE_ID",
-            f"--case {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza",
-        )
+    """Return the keys of all that is kept of a case; NOT_FOUND where it was erased."""
     prefix = f"{case_key(owner, case_id)}/"
     keys = [key for key in store.list(prefix) if not key.startswith(f"{prefix}{SHADOW_FOLDER}")]
     if fact_key(owner, case_id, "erased") in keys:
         raise DermisError(Kind.NOT_FOUND, "CASE_ERASED", f"case {case_id} was erased: nothing of it is kept but that")
-    if not keys:
-        raise DermisError(
-            Kind.NOT_FOUND,
-            "CASE",
-            f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner",
-        )
     return keys
 
 

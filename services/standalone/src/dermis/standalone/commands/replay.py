@@ -5,23 +5,22 @@ from typing import Any
 
 import click
 
-from dermis.shared.case import PUBLIC_OWNER, OpenCase, case_key, fact_key, open_key
+from dermis.shared.case import OpenCase, case_key, fact_key, open_key
 from dermis.shared.errors import DermisError, Kind
-from dermis.shared.ids import is_id
 from dermis.shared.jobs import AssessJob
-from dermis.shared.ports import BlobConflict, BlobNotFound, BlobStore
+from dermis.shared.ports import BlobConflict, BlobStore, has
 from dermis.shared.queue import CeleryQueue
 from dermis.shared.stores import open_store
 from dermis.standalone.commands import options
+from dermis.standalone.owners import find_owner
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import find_running
 
 
 @click.command("replay", short_help="Try a failed case again.")
 @click.argument("case_id")
-@click.option("--owner", default=PUBLIC_OWNER, show_default=True, help="Whose case it is.")
 @options.placement
-def command(case_id: str, owner: str, **option_values: Any) -> None:
+def command(case_id: str, **option_values: Any) -> None:
     """Try a failed case again: opens its next attempt and sends it to the workers.
 
     \b
@@ -32,7 +31,7 @@ def command(case_id: str, owner: str, **option_values: Any) -> None:
     settings = load_standalone(environ)
     running = find_running(settings.state)
     broker_url = running.broker_url if running and "DERMIS_BROKER_URL" not in environ else settings.broker_url
-    job = reopen(open_store(settings.store_url), case_id, owner, now=datetime.now(UTC))
+    job = reopen(open_store(settings.store_url), case_id, now=datetime.now(UTC))
     try:
         CeleryQueue(broker_url).send(job)
     except DermisError as error:
@@ -41,26 +40,17 @@ def command(case_id: str, owner: str, **option_values: Any) -> None:
         click.echo(f"attempt {job.attempt} of {case_id} is on its way")
 
 
-def reopen(store: BlobStore, case_id: str, owner: str, *, now: datetime) -> AssessJob:
+def reopen(store: BlobStore, case_id: str, *, now: datetime) -> AssessJob:
     """Put the marker of a failed case's next attempt and return its job; CONFLICT if the case has not failed."""
-    if not is_id("case", case_id):
-        raise DermisError(
-            Kind.INVALID,
-            "CASE_ID",
-            f"CASE_ID {case_id[:64]!r} is no id of a case; it looks like case_01k9x4q7e8f3rtw5m2c6b0dvza",
-        )
+    owner = find_owner(store, case_id)
     folder = case_key(owner, case_id)
-    if not _is_there(store, fact_key(owner, case_id, "received")):
-        raise DermisError(
-            Kind.NOT_FOUND,
-            "CASE",
-            f"there is no case {case_id} of owner {owner!r} in this store; look at --store and --owner",
-        )
-    for name in ("erased", "outcome"):
-        if _is_there(store, f"{folder}/{name}.json"):
-            raise DermisError(
-                Kind.CONFLICT, "CASE_CLOSED", f"case {case_id} has its {name}.json; only a failed case can be replayed"
-            )
+    for key, what in (
+        (fact_key(owner, case_id, "erased"), "was erased"),
+        (fact_key(owner, case_id, "outcome"), "has its outcome"),
+    ):
+        if has(store, key):
+            detail = f"case {case_id} {what}; only a failed case can be replayed"
+            raise DermisError(Kind.CONFLICT, "CASE_CLOSED", detail)
     failed = [int(key.rpartition("/")[2].removesuffix(".json")) for key in store.list(f"{folder}/failed/")]
     if not failed:
         raise DermisError(Kind.CONFLICT, "CASE_OPEN", f"case {case_id} has not failed; it is in work still")
@@ -81,13 +71,5 @@ def _open(store: BlobStore, marker: OpenCase) -> bool:
     try:
         store.put_once(open_key(marker.case_id), marker.model_dump_json().encode())
     except BlobConflict:
-        return False
-    return True
-
-
-def _is_there(store: BlobStore, key: str) -> bool:
-    try:
-        store.get(key)
-    except BlobNotFound:
         return False
     return True

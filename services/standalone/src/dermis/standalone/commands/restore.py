@@ -15,6 +15,7 @@ from dermis.standalone.backup.index import last_backup
 from dermis.standalone.backup.restore import restore
 from dermis.standalone.commands import options
 from dermis.standalone.commands.progress import ProgressLine
+from dermis.standalone.commands.resuming import resuming
 from dermis.standalone.settings import load_standalone
 from dermis.standalone.state import open_store_of
 
@@ -48,11 +49,11 @@ def command(src_url: str, erased_file: Path | None, partial: bool, **option_valu
         raise DermisError(Kind.INVALID, "BACKUP_SOURCE", f"SRC_URL {src_url!r} lies in the store or around it")
     erased = read_ids(erased_file) if erased_file else frozenset()
     source, target = open_source(src_url), open_store_of(settings)
-    with ProgressLine("restore") as say:
+    with resuming("restore", source=src_url, target=settings.store_url), ProgressLine("restore") as say:
         done = restore(source, target, erased=erased, partial=partial, say=say)
-    backup, audit = last_backup(source), Audit(target, "restore")
-    audit.note(Act.RESTORE, by="operator", backup_id=backup.id if backup else "unfinished")
-    audit.flush()
+        backup, audit = last_backup(source), Audit(target, "restore")
+        audit.note(Act.RESTORE, by="operator", backup_id=backup.id if backup else "unfinished")
+        audit.flush()
     seconds = time.monotonic() - begun
     click.echo(
         f"{done.objects:,} objects, {done.bytes:,} bytes, {done.cases:,} cases restored; new {done.new:,} objects; "

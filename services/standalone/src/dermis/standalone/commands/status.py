@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -39,9 +40,9 @@ def command(url: str | None, as_json: bool, **option_values: Any) -> None:
     places = {**_of_all(environ), "DERMIS_STORE_URL": load_standalone(environ).store_url}
     settings = load(RetentionSettings, "SWEEP", places)
     where = url or (running.url if running else _URL)
-    now, parts = datetime.now(UTC), ask_parts(where.rstrip("/"), settings)
-    queue = CeleryQueue(settings.broker_url)
-    status = look(open_store(settings.store_url), queue, parts, settings=settings, now=now)
+    open_it = partial(open_store, settings.store_url)
+    now, parts = datetime.now(UTC), ask_parts(where.rstrip("/"), settings, open_it)
+    status = look(open_it, CeleryQueue(settings.broker_url), parts, settings=settings, now=now)
     click.echo(status.model_dump_json(indent=2) if as_json else describe(status, now))
     sys.exit(bool(status.faults))
 
@@ -55,7 +56,7 @@ def describe(status: SystemStatus, now: datetime) -> str:
     """Return a system's status as lines of a name and what is so."""
     rows = [(part.name, _words(part.ok, part.version, part.detail)) for part in status.parts]
     rows += [
-        ("model", f"{status.current_model or 'none'}; before: {status.previous_model or 'none'}"),
+        ("model", _models(status)),
         ("cases", f"{status.open_cases} open{_age(status.oldest_open_s)}; {status.open_batches} open batches"),
         ("queue", "unknown" if status.waiting_jobs is None else f"{status.waiting_jobs} jobs wait"),
         ("webhooks", f"{status.dead_letters} given up"),
@@ -66,6 +67,13 @@ def describe(status: SystemStatus, now: datetime) -> str:
     ]
     lines = [f"{name:<9} {text}" for name, text in rows]
     return "\n".join([*lines, *(f"look at:  {fault}" for fault in status.faults)])
+
+
+def _models(status: SystemStatus) -> str:
+    text = f"{status.current_model or 'none'}; before: {status.previous_model or 'none'}"
+    if status.canary_model:
+        text += f"; canary: {status.canary_model}, {status.canary_percent} % of cases"
+    return text + (f"; shadow: {status.shadow_model}" if status.shadow_model else "")
 
 
 def _words(ok: bool | None, version: str | None, detail: str) -> str:

@@ -47,7 +47,9 @@ class Study:
         return "; ".join(filter(None, (self.marks, "skin assessment")))
 
 
-def instance(study: Study, *, sop_class: UID, name: str, digest: str, number: int, at: datetime, **more: Any) -> Dataset:
+def instance(
+    study: Study, *, sop_class: UID, name: str, digest: str, number: int, at: datetime, **more: Any
+) -> Dataset:
     """Return the modules of patient, study, series, equipment and SOP of an instance in the series `name`.
 
     Its identifier follows from `digest`, that of its content, so that no two contents share one. `more`: attributes by

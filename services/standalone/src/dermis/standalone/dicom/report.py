@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import highdicom.sr as sr
 import pydicom
+from highdicom import sr
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -182,6 +182,8 @@ def _dated(document: Dataset, at: datetime, study: Study) -> Dataset:
     document.StudyDescription = study.description
     document.TimezoneOffsetFromUTC = "+0000"
     document.walk(_without_time)
+    for each in document.ContributingEquipmentSequence:
+        each.ContributionDateTime = f"{date}{time}"
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, document, enforce_file_format=True)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()

@@ -1,7 +1,9 @@
 """Stores instances in an archive by STOW-RS (PS3.18, 10.5)."""
 
+import io
 from urllib.parse import urlsplit
 
+import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
@@ -32,7 +34,7 @@ def store_instances(url: str, instances: list[Dataset]) -> int:
     """Store instances and return how many the archive says it has; an error names what it refused and why."""
     client = DICOMwebClient(url=url.rstrip("/"), chunk_size=_ONE_PIECE, timeout=_TIMEOUT_SECONDS)
     try:
-        answer = client.store_instances(instances)
+        answer = client.store_instances([_as_file(each) for each in instances])
     except requests.HTTPError as fault:
         raise _refused(url, fault) from None
     except requests.RequestException as fault:
@@ -41,9 +43,19 @@ def store_instances(url: str, instances: list[Dataset]) -> int:
     refused = answer.get("FailedSOPSequence", [])
     if refused:
         reasons = ", ".join(sorted({f"0x{item.FailureReason:04X}" for item in refused}))
-        detail = f"{url} refused {len(refused)} of {len(instances)} instances (failure reason {reasons}, PS3.18 table 10.5.3-2)"
+        detail = f"{url} refused {len(refused)} of {len(instances)} instances (reason {reasons}, PS3.18 table 10.5.3-2)"
         raise DermisError(Kind.CONFLICT, "ARCHIVE", f"{detail}; ask who runs it which classes it takes")
     return len(answer.get("ReferencedSOPSequence", []))
+
+
+def _as_file(dataset: Dataset) -> Dataset:
+    """Return an instance with preamble and file meta information as a file has them (PS3.10, 7.1).
+
+    The client writes what it is given, and without them it is no DICOM file.
+    """
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    return pydicom.dcmread(io.BytesIO(buffer.getvalue()))
 
 
 def _refused(url: str, fault: requests.HTTPError) -> DermisError:

@@ -26,7 +26,7 @@ def read_study(store: BlobStore, *, owner: str, case_id: str) -> Study:
     received = Received.model_validate_json(store.get(fact_key(owner, case_id, "received")))
     outcome = _blob(store, fact_key(owner, case_id, "outcome"))
     if outcome is None:
-        detail = f"case {case_id} has no outcome yet, so that there is no report; `dermis cases show` says how it stands"
+        detail = f"case {case_id} has no outcome yet, and so no report; `dermis cases show` says how it stands"
         raise DermisError(Kind.CONFLICT, "CASE_OPEN", detail)
     return Study(received=received, outcome=Outcome.model_validate_json(outcome))
 
@@ -38,11 +38,11 @@ def study_files(store: BlobStore, study: Study) -> StudyFiles:
     for image in received.images:
         keys = [image_key(received.owner, received.case_id, image.n, form) for form in ("original", "prepared")]
         original, prepared = (_blob(store, key) for key in keys)
-        made = photo(study, image, original=original, prepared=prepared)
-        if made is None:
+        dataset = photo(study, image, original=original, prepared=prepared)
+        if dataset is None:
             unreadable.append(image.n)
         else:
-            photos[image.n] = made
+            photos[image.n] = dataset
     heatmaps = list(_heatmaps(store, study, photos))
     document = report(study, photos=list(photos.values()), heatmaps=heatmaps)
     named = {f"photo-{n}": each for n, each in photos.items()}
@@ -59,8 +59,8 @@ def _heatmaps(store: BlobStore, study: Study, photos: dict[int, Dataset]) -> Ite
         prepared = _blob(store, image_key(received.owner, received.case_id, drawn.n, "prepared"))
         if overlay is not None and prepared is not None:
             of_photo = photos[drawn.n]
-            made = heatmap(study, drawn, number=number, overlay=overlay, prepared=prepared, photo=of_photo)
-            yield drawn.condition, made
+            laid_over = heatmap(study, drawn, number=number, overlay=overlay, prepared=prepared, photo=of_photo)
+            yield drawn.condition, laid_over
 
 
 def _blob(store: BlobStore, key: str) -> bytes | None:

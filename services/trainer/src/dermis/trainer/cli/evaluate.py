@@ -17,9 +17,10 @@ from dermis.shared import options
 @click.option(
     "--data",
     required=True,
+    multiple=True,
     metavar="URL",
     callback=options.as_url,
-    help="Data set: a folder, store URL or generated:SEED:COUNT.",
+    help="Data set: a folder, store URL or generated:SEED:COUNT; several are measured together, and each by itself.",
 )
 @options.mapping
 @click.option("--policy", help="Label policy for SCIN: its name, or a file.")

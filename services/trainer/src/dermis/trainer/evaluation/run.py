@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from dermis.data.cohort import cohort
-from dermis.data.dataset import Dataset, open_dataset
+from dermis.data.dataset import Dataset, open_datasets
 from dermis.data.sources import digest_of_samples
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Part, from_text
@@ -42,11 +42,11 @@ STUDIES_FILE = "studies.json"
 class EvaluationOptions:
     """What is to be evaluated: `model` and `against` are versions (3, dermis/3) or folders.
 
-    `part` of `split`, else all cases.
+    `data`: one data set, or several that are measured as one. `part` of `split`, else all cases.
     """
 
     model: str
-    data: str
+    data: Sequence[str]
     out: Path
     mapping: str | None = None
     policy: str | None = None
@@ -82,8 +82,8 @@ def run(options: EvaluationOptions) -> None:
             raise DermisError(
                 Kind.INVALID,
                 "NO_LABEL",
-                f"no case of {options.data} has a condition of {options.model}: measure it on data that name "
-                "its conditions",
+                f"no case of {', '.join(options.data)} has a condition of {options.model}: measure it on data that "
+                "name its conditions",
             )
         other = _other(options.against, model, dataset, store, stack) if options.against else None
         data = f"{whole.source}{f', part {options.part}' if options.split else ''}; label policy {whole.policy}"
@@ -139,7 +139,7 @@ def _data(options: EvaluationOptions) -> tuple[Dataset, Dataset, Dataset | None,
     """Return the data set, the cases to measure on, and where a split tells them those of training and each's part."""
     duplicates = read_duplicates(options.duplicates.read_bytes()) if options.duplicates else None
     chosen: dict[str, Any] = {"policy": options.policy} if options.policy else {}
-    whole = open_dataset(options.data, mapping=options.mapping, duplicates=duplicates, **chosen)
+    whole = open_datasets(options.data, mapping=options.mapping, duplicates=duplicates, **chosen)
     if not options.split:
         return whole, whole, None, None
     split = from_text(options.split.read_bytes())
@@ -262,14 +262,15 @@ def _studies(
     if not options.ablation and not options.robustness:
         return None
     results: dict[str, Any] = {}
-    rounds = studies.passes(options.data, ablation=options.ablation, robustness=options.robustness)
+    source = options.data[0] if len(options.data) == 1 else ""
+    rounds = studies.passes(source, ablation=options.ablation, robustness=options.robustness)
     with click.progressbar(length=rounds * len(dataset), label="studies") as bar:
         step: Callable[[int], None] = bar.update
         if options.ablation:
             results["ablation"] = studies.ablation(bundle, dataset, whole, step=step)
         if options.robustness:
             results["robustness"] = studies.robustness(bundle, dataset, whole, step=step)
-            results["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=options.data, step=step)
+            results["skin_tone_flips"] = studies.tone_flips(bundle, dataset, whole, source=source, step=step)
     return studies.Studies(**results)
 
 

@@ -51,6 +51,7 @@ SLICES = {
     "age_group": "Age",
     "sex_at_birth": "Sex at birth",
     "race_ethnicity": "Race and ethnicity (audit only: no model reads it)",
+    "source": "Data set",
     "images": "Images per case",
     "answers": "Answers",
     "quality_verdict": "Image quality, best verdict",

@@ -17,7 +17,7 @@ from dermis.shared.manifest import MODEL_NAME
 from dermis.shared.openvino import core
 from dermis.shared.tensors import to_proto
 from dermis.trainer.model.backbones.graph import fold_batch_norm
-from dermis.trainer.model.head import Head, build_head, join
+from dermis.trainer.model.head import Head, build_head, join_visible
 from dermis.trainer.model.test_time_augmentation import mirrored
 
 SIGNATURE = "serving_default"
@@ -41,7 +41,7 @@ def serving_model(backbone: keras.Model, head: keras.Model, *, settings: Head, m
     columns, conditions = head.input["features"].shape[-1], head.output["logits"].shape[-1]
     whole = build_head(folded.output.shape[1:], columns=columns, conditions=conditions, head=settings)
     whole.set_weights(head.get_weights())
-    return join(folded, whole)
+    return join_visible(folded, whole)
 
 
 def rounded_to_float16(backbone: keras.Model) -> keras.Model:

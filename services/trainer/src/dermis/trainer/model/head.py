@@ -1,15 +1,17 @@
 """The model: images and answers add up to one logit a condition, so that each one's share can be read off exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 from keras import layers, ops
 
 from dermis.shared.case import MAX_IMAGES
+from dermis.worker.core.answer_shares import AnswerWeights
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -121,6 +123,12 @@ def build_head(shape: tuple[int, int, int], *, columns: int, conditions: int, he
     return keras.Model({"maps": maps, "image_mask": mask, "features": features}, outputs, name="head")
 
 
+def answer_weights(model: keras.Model) -> AnswerWeights:
+    """Return the linear map of a joined model from features to answers_logits; its head has no `answers_units`."""
+    weights, bias = model.get_layer("head").get_layer("answers").get_weights()
+    return AnswerWeights(bias=np.asarray(bias, np.float32), weights=np.asarray(weights, np.float32))
+
+
 class Standardise(layers.Layer):  # type: ignore[misc]
     """Features less a mean, divided by a spread, both measured once on training images."""
 
@@ -142,12 +150,51 @@ def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
 
     `backbone` may also be the rest of one after a cut: `images` are then what it reads.
     """
+    return _join(backbone, head, lambda images, _mask: _every_map(backbone, images))
+
+
+def join_visible(backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """Return the same model as `join`, whose backbone reads only the images that the mask shows.
+
+    A case of one image then costs one image, not three; every output is the same.
+    """
+    visible = VisibleImages(backbone, name="visible_images")
+    return _join(backbone, head, lambda images, mask: visible(images, mask))
+
+
+def _join(backbone: keras.Model, head: keras.Model, maps_of: Callable[[Any, Any], Any]) -> keras.Model:
     shape, pixels = backbone.input.shape[1:], backbone.input.shape[-1] == 3
     images = keras.Input((MAX_IMAGES, *shape), dtype="uint8" if pixels else "float32", name="images")
     mask = keras.Input((MAX_IMAGES,), dtype="bool", name="image_mask")
     features = keras.Input((head.input["features"].shape[-1],), name="features")
-    maps = backbone(ops.cast(ops.reshape(images, (-1, *shape)), "float32"))
-    outputs = head(
-        {"maps": ops.reshape(maps, (-1, MAX_IMAGES, *maps.shape[1:])), "image_mask": mask, "features": features}
-    )
+    outputs = head({"maps": maps_of(images, mask), "image_mask": mask, "features": features})
     return keras.Model({"images": images, "image_mask": mask, "features": features}, outputs)
+
+
+def _every_map(backbone: keras.Model, images: Any) -> Any:
+    maps = backbone(ops.cast(ops.reshape(images, (-1, *images.shape[2:])), "float32"))
+    return ops.reshape(maps, (-1, MAX_IMAGES, *maps.shape[1:]))
+
+
+class VisibleImages(layers.Layer):  # type: ignore[misc]
+    """Maps float32[B,3,h,w,C] of uint8[B,3,S,S,3], zeros where bool[B,3] shows no image; the backbone never sees those.
+
+    Where it shows none at all the first is read, as TensorFlow's depthwise convolution refuses a batch of nothing.
+    """
+
+    def __init__(self, backbone: keras.Model, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.backbone = backbone
+
+    def call(self, images: Any, visible: Any) -> Any:
+        shape, maps_shape = self.backbone.input.shape[1:], self.backbone.output.shape[1:]
+        flat, read = tf.reshape(images, (-1, *shape)), tf.reshape(visible, (-1,))
+        count = tf.size(read, tf.int64)
+        read |= tf.equal(tf.range(count), 0) & ~tf.reduce_any(read)
+        places = tf.where(read)
+        maps = self.backbone(tf.cast(tf.gather_nd(flat, places), "float32"))
+        every = tf.scatter_nd(places, maps, tf.concat([tf.reshape(count, (1,)), tf.constant(maps_shape, tf.int64)], 0))
+        return tf.reshape(every, (-1, MAX_IMAGES, *maps_shape))
+
+    def compute_output_shape(self, images_shape: Any, visible_shape: Any) -> Any:  # noqa: ARG002 - Keras names them
+        return (images_shape[0], MAX_IMAGES, *self.backbone.output.shape[1:])

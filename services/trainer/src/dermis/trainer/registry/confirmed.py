@@ -19,7 +19,7 @@ from dermis.shared.ids import is_id, made_at
 from dermis.shared.manifest import VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
 from dermis.shared.releases import shadow_key
-from dermis.shared.vocabulary import MonkSkinTone, SelfReport
+from dermis.shared.vocabulary import SelfReport, monk_bin
 from dermis.trainer.registry.gate import TOP
 
 CONFIRMED = (ConfirmedBy.DOCTOR, ConfirmedBy.DERMATOLOGIST, ConfirmedBy.LABORATORY)
@@ -36,14 +36,20 @@ class ConfirmedCase:
 
 
 def confirmed_cases(
-    store: BlobStore, current: VersionRef, candidate: VersionRef, *, since: datetime | None = None
+    store: BlobStore,
+    current: VersionRef,
+    candidate: VersionRef,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Iterator[ConfirmedCase]:
-    """Yield the confirmed cases of people who agreed that theirs make dermis better."""
+    """Yield the confirmed cases, received in [since, until), of people who agreed that theirs make dermis better."""
     for (owner, case_id), group in groupby(store.list(CASES_PREFIX), key=lambda key: tuple(key.split("/")[1:3])):
         names = {key.split("/", 3)[-1] for key in group}
         if not is_id("case", case_id) or "erased.json" in names or "outcome.json" not in names:
             continue
-        if not any(name.startswith("feedback/") for name in names) or (since and made_at(case_id) < since):
+        at = made_at(case_id)
+        if (since and at < since) or (until and at >= until) or not any(name.startswith("feedback/") for name in names):
             continue
         try:
             case = _case(store, owner, case_id, names, (current, candidate))
@@ -94,13 +100,6 @@ def _score(outcome: Outcome, ref: VersionRef, condition: str) -> float | None:
 def _tones(report: SelfReport) -> dict[str, str]:
     """Return a case's groups as its person said: nobody estimated a type."""
     return {
-        "monk_bin": _monk_bin(report.monk_skin_tone),
+        "monk_bin": monk_bin(report.monk_skin_tone),
         "fitzpatrick_self": report.fitzpatrick_skin_type or "",
     }
-
-
-def _monk_bin(tone: MonkSkinTone | None) -> str:
-    if tone is None:
-        return ""
-    number = tuple(MonkSkinTone).index(tone) + 1
-    return "MST_1_3" if number <= 3 else "MST_4_6" if number <= 6 else "MST_7_10"

@@ -8,6 +8,7 @@ conditions hold that one: soft top-3 of a reference differential of one conditio
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -104,11 +105,19 @@ def judge_shadow(
 
 
 def judge_canary(
-    store: BlobStore, current: VersionRef, canary: Canary, *, waived: Collection[str] = ()
+    store: BlobStore,
+    current: VersionRef,
+    canary: Canary,
+    *,
+    until: datetime | None = None,
+    waived: Collection[str] = (),
 ) -> FeedbackJudgement:
-    """Judge a canary on the cases since it began, each of which one of the two answered as its id chose."""
+    """Judge a canary on the cases since it began, each of which one of the two answered as its id chose.
+
+    `until`: when it ended, of one that did; what the current version answered since is no part of the trial.
+    """
     cases, scores, arms = [], [], []
-    for case in confirmed_cases(store, current, canary.ref, since=made_at(canary.promotion)):
+    for case in confirmed_cases(store, current, canary.ref, since=made_at(canary.promotion), until=until):
         in_share = arm_of(case.case_id, canary.percent) is Arm.CANARY
         score = case.candidate if in_share else case.current
         if score is not None:

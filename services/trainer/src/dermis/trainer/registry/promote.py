@@ -16,9 +16,16 @@ from dermis.shared.bundles import point, read_current, read_feature_schema, read
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.evaluation import read_report
 from dermis.shared.ids import new_id
-from dermis.shared.manifest import EVALUATION_FILE, Current, Manifest, VersionRef
+from dermis.shared.manifest import EVALUATION_FILE, Canary, Current, Manifest, VersionRef
 from dermis.shared.ports import BlobNotFound, BlobStore
-from dermis.shared.promotions import ComparisonRecord, PromotionAction, PromotionFact, Waiver, put_promotion
+from dermis.shared.promotions import (
+    ComparisonRecord,
+    PromotionAction,
+    PromotionFact,
+    Waiver,
+    promotions,
+    put_promotion,
+)
 from dermis.trainer.evaluation.predictions import SERVED, Predictions, from_bytes
 from dermis.trainer.metrics import Floats, Ints, soft_hits
 from dermis.trainer.records.layout import evaluated_on, evaluation_key, read_version
@@ -30,7 +37,10 @@ CONSTANT = "the best constant list"
 RULE: dict[str, Any] = {"measure": f"soft top-{gate.TOP}", "most_loss": gate.MOST_LOSS, "n_min": gate.N_MIN}
 """What versions are compared by, as records state it."""
 CANARY = "canary"
-"""The waiver under which a running canary is promoted though confirmed cases refuse it; of a certain loss none is."""
+"""The waiver under which a canary, running or ended, is promoted though confirmed cases refuse it.
+
+Of a certain loss none is.
+"""
 _PURPOSES = ("demo", "research", "release")
 """From the least to the most; a version never takes the place of one of a higher purpose unless told to."""
 
@@ -117,15 +127,17 @@ def promote(store: BlobStore, request: PromotionRequest, *, models_root: str) ->
 
 
 def _judge(store: BlobStore, request: PromotionRequest, pointer: Current | None) -> tuple[str | None, str, Judgement]:
-    """Return what `judge_evaluations` does, or the refusal of a running canary by confirmed cases, on no data set."""
+    """Return what `judge_evaluations` does, or the refusal of a canary by confirmed cases, on no data set."""
     over = pointer.current if pointer else None
-    if pointer and pointer.canary and pointer.canary.ref == request.ref:
-        feedback = judge_canary(store, pointer.current, pointer.canary)
+    if pointer and (trial := _last_canary(store, pointer, request.ref)):
+        canary, ended_at = trial
+        feedback = judge_canary(store, pointer.current, canary, until=ended_at)
         groups = tuple(waiver for waiver in request.waivers if waiver.group != CANARY)
         if feedback.verdict is FeedbackVerdict.REFUSED and (groups == request.waivers or feedback.loss_is_certain):
             remedy = f'more cases may clear it, or take it on yourself: --waive {CANARY} --reason "..."'
             if feedback.loss_is_certain:
-                remedy = "that loss is certain, and no waiver helps: `dermis promote --end-canary`"
+                instead = "keep the current version" if ended_at else "`dermis promote --end-canary`"
+                remedy = f"that loss is certain, and no waiver helps: {instead}"
             refusal = Judgement(
                 overall=feedback.overall.judged,
                 tones=tuple(each.judged for each in feedback.tones),
@@ -136,6 +148,31 @@ def _judge(store: BlobStore, request: PromotionRequest, pointer: Current | None)
         if feedback.verdict is FeedbackVerdict.REFUSED:
             request = replace(request, waivers=groups)
     return judge_evaluations(store, request, None if request.first else over)
+
+
+def _last_canary(store: BlobStore, pointer: Current, ref: VersionRef) -> tuple[Canary, datetime | None] | None:
+    """Return the last time that a version was a canary beside the current one, and when that ended, if it did."""
+    if pointer.canary and pointer.canary.ref == ref:
+        return pointer.canary, None
+    last: tuple[Canary, datetime | None] | None = None
+    for record in promotions(store):
+        started = record.action is PromotionAction.CANARY_STARTED
+        if started and record.ref == ref and record.over == pointer.current and record.percent:
+            last = Canary(ref=ref, percent=record.percent, promotion=record.id), None
+        elif last and last[1] is None and _ends_canary(record, ref):
+            last = last[0], record.at
+    return last if last and last[1] else None  # one without an end never came to be
+
+
+def _ends_canary(record: PromotionFact, ref: VersionRef) -> bool:
+    if record.action is PromotionAction.SHADOW_STARTED:
+        return record.ref == ref
+    return record.action in (
+        PromotionAction.CANARY_STARTED,
+        PromotionAction.CANARY_ENDED,
+        PromotionAction.PROMOTED,
+        PromotionAction.ROLLED_BACK,
+    )
 
 
 def rollback(store: BlobStore, *, models_root: str) -> PromotionFact:

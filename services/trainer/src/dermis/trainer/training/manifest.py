@@ -8,6 +8,7 @@ import keras
 
 from dermis.data.dataset import Dataset
 from dermis.shared.manifest import (
+    ANSWER_WEIGHTS_FILE,
     MODEL_NAME,
     TEXTURES_FILE,
     Condition,
@@ -58,6 +59,7 @@ def make_manifest(
         grouped_answers=trust.grouped_answers,
         urgency_threshold=trust.urgency_threshold,
         urgency_calibrated_on=trust.urgency_calibrated_on,
+        answer_weights=None if config.head.answers_units else ANSWER_WEIGHTS_FILE,
         lineage=dict(lineage),
         files={},
     )

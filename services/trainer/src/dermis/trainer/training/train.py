@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dermis.data.dataset import Dataset, mix, open_dataset
+from dermis.data.dataset import Dataset, open_datasets
 from dermis.data.objects import read_object
 from dermis.data.split.groups import read_duplicates
 from dermis.data.split.split import Split, from_text
@@ -42,7 +42,7 @@ from dermis.trainer.model.backbones import make_backbone
 from dermis.trainer.model.backbones.graph import fold_batch_norm
 from dermis.trainer.model.card import model_card
 from dermis.trainer.model.export import check_agreement, export, rounded_to_float16, serving_model
-from dermis.trainer.model.head import with_middle, with_taps
+from dermis.trainer.model.head import answer_weights, with_middle, with_taps
 from dermis.trainer.model.inputs import arrays, targets
 from dermis.trainer.records.runs import Run
 from dermis.trainer.registry.publish import publish_next
@@ -60,6 +60,7 @@ from dermis.trainer.training.parts import Parts, known_conditions, split_parts, 
 from dermis.trainer.training.run_record import failures_recorded, open_run, record_stop, run_config
 from dermis.trainer.training.signals import Stop
 from dermis.trainer.training.stages import StagePlan, check_order, plan_stage, stage_cases
+from dermis.worker.core import answer_shares
 from dermis.worker.core.outliers import to_bytes
 
 CHECKPOINT_FILE = "progress.npz"
@@ -173,11 +174,7 @@ def open_data(config: Config, options: TrainOptions) -> Dataset:
         raise DermisError(Kind.INVALID, "DATA", f"the config {config.name} names no data: give --data")
     duplicates = read_duplicates(read_object(options.duplicates)) if options.duplicates else None
     mapping = options.mapping or (config.mapping if len(urls) == 1 else None)
-    datasets = [
-        open_dataset(url, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates)
-        for url in urls
-    ]
-    dataset = datasets[0] if len(datasets) == 1 else mix(*datasets)
+    dataset = open_datasets(urls, mapping=mapping, policy=options.policy or config.policy, duplicates=duplicates)
     dataset.check_images()
     return dataset
 
@@ -356,6 +353,8 @@ def export_bundle(
     )
     if not quiet:
         click.echo(f"largest difference of TensorFlow and OpenVINO to the trained model: {difference:.2g}")
+    if manifest.answer_weights:
+        (folder / manifest.answer_weights).write_bytes(answer_shares.to_bytes(answer_weights(model)))
     bundle.write_json(folder / FEATURE_SCHEMA_FILE, config.schema.model_dump(mode="json"))
     if trust.outlier_statistics:
         (folder / OUTLIERS_FILE).write_bytes(to_bytes(trust.outlier_statistics))

@@ -11,7 +11,8 @@ from dermis.shared.evaluation import EvaluationReport, read_report
 from dermis.shared.manifest import EVALUATION_FILE, Current, FeatureSchema, Manifest, VersionRef
 from dermis.shared.ports import BlobStore
 from dermis.shared.telemetry import log
-from dermis.worker.core import outliers, texture
+from dermis.worker.core import answer_shares, outliers, texture
+from dermis.worker.core.answer_shares import AnswerWeights
 from dermis.worker.core.outliers import Outliers
 from dermis.worker.core.texture import Textures
 from dermis.worker.ports import Candidates
@@ -35,6 +36,7 @@ class StoreModels:
         self._looked = -_LOOK_EVERY_S
         self._outliers: dict[str, Outliers] = {}
         self._textures: dict[str, Textures] = {}
+        self._answer_weights: dict[str, AnswerWeights] = {}
         self._schemas: dict[str, FeatureSchema] = {}
         self._evaluations: dict[str, EvaluationReport | None] = {}
 
@@ -58,7 +60,10 @@ class StoreModels:
         """Let go of what belongs to versions that no case is answered with any more."""
         versions = (self._manifest, self._candidates.canary, self._candidates.shadow)
         keys = {manifest.key for manifest in versions if manifest}
-        kept: tuple[dict[str, Any], ...] = (self._outliers, self._textures, self._schemas, self._evaluations)
+        kept: tuple[dict[str, Any], ...] = (
+            *(self._outliers, self._textures, self._answer_weights),
+            *(self._schemas, self._evaluations),
+        )
         for each in kept:
             for key in each.keys() - keys:
                 del each[key]
@@ -78,6 +83,15 @@ class StoreModels:
             with self._of_bundle(manifest):
                 self._textures[manifest.key] = texture.from_bytes(self._read(manifest, manifest.textures.file))
         return self._textures[manifest.key]
+
+    def bundle_answer_weights(self, manifest: Manifest) -> AnswerWeights | None:
+        if manifest.answer_weights is None:
+            return None
+        if manifest.key not in self._answer_weights:
+            with self._of_bundle(manifest):
+                read = answer_shares.from_bytes(self._read(manifest, manifest.answer_weights))
+            self._answer_weights[manifest.key] = read
+        return self._answer_weights[manifest.key]
 
     def _read(self, manifest: Manifest, file: str) -> bytes:
         return self._store.get(f"{manifest.key}/{file}")

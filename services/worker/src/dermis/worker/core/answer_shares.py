@@ -1,5 +1,6 @@
 """Computes how much each answer counted; exact, since a bundle's answers_logits are linear in the feature vector."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dermis.shared.case import AnswerShare
+from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FeatureField, FeatureSchema
+from dermis.worker.core.outliers import BROKEN
 
 Floats = npt.NDArray[np.float32]
 TOLERANCE = 1e-3
@@ -28,6 +31,32 @@ class AnswerWeights:
     def explain(self, features: Floats, answers_logits: Floats) -> bool:
         """Return whether the map gives what the model gave: float32[F] -> float32[K] within `TOLERANCE`."""
         return bool(np.abs(self.bias + features @ self.weights - answers_logits).max() <= TOLERANCE)
+
+
+def to_bytes(weights: AnswerWeights) -> bytes:
+    """Return an .npz without pickles."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, bias=weights.bias, weights=weights.weights)
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes) -> AnswerWeights:
+    """Read what `to_bytes` wrote; INVALID if it is something else."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            bias, weights = (np.asarray(arrays[name], np.float32) for name in ("bias", "weights"))
+    except BROKEN as error:
+        raise _invalid(str(error)) from error
+    finite = np.isfinite(bias).all() and np.isfinite(weights).all()
+    if bias.ndim != 1 or weights.ndim != 2 or weights.shape[1] != bias.size or not finite:
+        raise _invalid("its arrays don't fit each other, or are not finite")
+    return AnswerWeights(bias=bias, weights=weights)
+
+
+def _invalid(why: str) -> DermisError:
+    return DermisError(
+        Kind.INVALID, "ANSWER_WEIGHTS", f"the bundle's weights of answers are broken: {why}; publish the bundle again"
+    )
 
 
 def from_probes(logits: Floats) -> AnswerWeights:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermis.shared.case import AnswerEntry, GroupedAnswer, OutcomeKind, RankedCondition
+from dermis.shared.codes import codes_of
 from dermis.shared.errors import DermisError, Kind
 from dermis.shared.manifest import FitzpatrickGroup, MalignantRule, Manifest, OutlierRule, PredictionSets, TextureRule
 from dermis.shared.vocabulary import FitzpatrickSkinType
@@ -102,6 +103,7 @@ def decide(
                 name=manifest.conditions[i].name,
                 probability=float(calibrated[i]),
                 in_prediction_set=bool(inside[i]),
+                codes=codes_of(manifest.conditions[i].name),
             )
             for i in order
         ),

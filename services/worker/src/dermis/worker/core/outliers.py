@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.floating[Any]]
 _ARRAYS = ("mean", "axes", "variances", "rest")
 # numpy.load and the zip file below it have no error of their own for a file that was cut off or changed.
 _DAMAGE = (EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile, zlib.error)
-_BROKEN = (*_DAMAGE, ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError)
+BROKEN = (*_DAMAGE, ArithmeticError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def from_bytes(data: bytes) -> Outliers:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             mean, axes, variances, rest = (np.asarray(arrays[name], np.float64) for name in _ARRAYS)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _invalid(str(error)) from error
     finite = all(np.isfinite(array).all() for array in (mean, axes, variances, rest))
     fit = (mean.ndim, variances.ndim, rest.ndim, axes.shape) == (1, 1, 0, (variances.size, mean.size))

@@ -37,13 +37,14 @@ class ReceiverAnswer:
     fault: str = ""
 
 
-def payload(delivery: Delivery, client_reference: str | None) -> bytes:
+def payload(delivery: Delivery, client_reference: str | None, *, livemode: bool = True) -> bytes:
     """Return the body: type, time and what a client needs to ask for the rest; nothing personal."""
     data = {"case_id": delivery.case_id, "status": delivery.status, "client_reference": client_reference}
+    data = {name: value for name, value in data.items() if value}
     content = {
         "type": delivery.type,
         "timestamp": delivery.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "data": {name: value for name, value in data.items() if value},
+        "data": {**data, "livemode": livemode},
     }
     return json.dumps(content, separators=(",", ":")).encode()
 

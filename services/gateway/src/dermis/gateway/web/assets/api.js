@@ -7,8 +7,12 @@ const words = (status, reason) => t(has(`refusal.${reason}`) ? `refusal.${reason
 const refused = (status, problem, wait) => ({ ...problem, status, wait, detail: words(status, problem?.reason) });
 const retryAfter = (value) => Math.max(1, Number(value) || 1);
 
+/** The page translates an answer itself, into the language that a person chose here, by what it says in English. */
+const ENGLISH = "en";
+
 async function ask(path, options = {}) {
-  const response = await fetch(path, options).catch((error) => { throw error.name === "AbortError" ? error : lost(); });
+  const headers = { ...options.headers, "Accept-Language": ENGLISH };
+  const response = await fetch(path, { ...options, headers }).catch((error) => { throw error.name === "AbortError" ? error : lost(); });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
   throw refused(response.status, problem, retryAfter(response.headers.get("Retry-After")));
@@ -32,6 +36,7 @@ export function submit(form, key, progress) {
     const request = new XMLHttpRequest();
     request.open("POST", "/v1/cases");
     request.setRequestHeader("Idempotency-Key", key);
+    request.setRequestHeader("Accept-Language", ENGLISH);
     request.responseType = "json";
     request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 0));
     request.addEventListener("error", () => fail(lost()));
@@ -74,7 +79,7 @@ export async function follow(known, { news, waiting, signal }) {
 }
 
 const listen = (known, news, signal) => new Promise((done) => {
-  const source = new EventSource(`/v1/cases/${known.id}/events`);
+  const source = new EventSource(`/v1/cases/${known.id}/events?lang=${ENGLISH}`);
   const stopped = new AbortController();
   const stop = () => { source.close(); stopped.abort(); done(known); };
   for (const fact of ["received", "assessed", "failed", "outcome", "erased"]) {

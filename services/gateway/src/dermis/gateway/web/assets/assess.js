@@ -6,7 +6,7 @@ import { $, answerLabel, date, el, online, pause, percent, random, t } from "./d
 import { Slots } from "./images.js";
 import { Steps } from "./steps.js";
 
-const form = $("case"), button = $("send"), status = $("send-status"), progress = $("progress");
+const form = $("case"), button = $("send"), status = $("send-status"), progress = $("progress"), secondRead = $("second-read");
 const boxes = [...form.querySelectorAll("[id^=q-] input")];
 const MOST_TRIES = 60;
 const AT_ONCE_MS = 250; // long enough to see what was tapped
@@ -59,6 +59,7 @@ function fill() {
   for (const box of boxes) box.checked = chosen(box.name).includes(box.value);
   for (const radio of form.querySelectorAll("[name=consent]")) radio.checked = draft.consent ? radio.value === draft.consent : radio.defaultChecked;
   $("agree").checked = draft.agreed;
+  if (secondRead) secondRead.checked = draft.secondRead;
   steps.show(steps.asked || draft.step);
 }
 
@@ -68,7 +69,7 @@ const chosen = (name) => (name === "age_group" && draft.answers.under_18 ? [UNDE
 function changed() {
   if (sending) return;
   Object.assign(draft, { images: slots.filled.map((slot) => slot.kept), answers: answers(), agreed: $("agree").checked });
-  Object.assign(draft, { consent: form.querySelector("[name=consent]:checked").value, key: null, sending: false });
+  Object.assign(draft, { consent: form.querySelector("[name=consent]:checked").value, secondRead: Boolean(secondRead?.checked), key: null, sending: false });
   $("agree-fault").textContent = "";
   if (!slots.busy) say("");
   paint();
@@ -231,6 +232,7 @@ function body(photos, ahead) {
   for (const { blob, sent } of photos) ahead ? data.append("uploads", sent.id) : data.append("images", blob, "image");
   for (const { shot } of photos) data.append("shot_types", shot);
   data.append("consent", draft.consent ?? form.querySelector("[name=consent]:checked").value);
+  if (draft.secondRead) data.append("second_read", "true");
   data.append("self_report", JSON.stringify(report));
   return data;
 }

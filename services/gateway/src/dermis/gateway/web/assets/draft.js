@@ -1,7 +1,7 @@
 /** What was begun, kept on this device alone: until it is sent, for 24 hours at most. Without IndexedDB nothing is kept. */
 const HOURS = 24;
 const MOST_WAIT_MS = 2000; // Safari 14 never answered the first open after it was started: https://bugs.webkit.org/show_bug.cgi?id=226547
-const NONE = { images: [], answers: {}, consent: null, agreed: false, step: null, key: null, sending: false };
+const NONE = { images: [], answers: {}, consent: null, agreed: false, secondRead: false, step: null, key: null, sending: false };
 
 const late = () => new Promise((done) => { setTimeout(() => done(null), MOST_WAIT_MS); });
 
