@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import VLPhotographicImageStorage
+from pydicom.uid import UID, VLPhotographicImageStorage
 
 from dermis.shared.case import ModelRef, RankedCondition
 from dermis.shared.codes import ICD_10, ICD_11, codes_of
@@ -187,7 +187,7 @@ def _dated(document: Dataset, at: datetime, study: Study) -> Dataset:
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, document, enforce_file_format=True)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    document.SOPInstanceUID = document.file_meta.MediaStorageSOPInstanceUID = study.uid(REPORT, digest)
+    document.SOPInstanceUID = document.file_meta.MediaStorageSOPInstanceUID = UID(study.uid(REPORT, digest))
     return document
 
 

@@ -59,7 +59,7 @@ def _as_file(dataset: Dataset) -> Dataset:
 
 
 def _refused(url: str, fault: requests.HTTPError) -> DermisError:
-    status = fault.response.status_code
+    status = fault.response.status_code if fault.response is not None else 500
     if status in (401, 403):
         detail = f"{url} answered {status}: it does not know you; put its name and password into ~/.netrc"
         return DermisError(Kind.UNAUTHENTICATED, "ARCHIVE", detail)
