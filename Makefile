@@ -261,6 +261,10 @@ fhir: .venv/.dev ## reports of OUTCOMES random cases (1000) against FHIR librari
 	cd tests/system/fhir && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
 	.venv/bin/python -m tests.system.fhir_reports --outcomes $(or $(OUTCOMES),1000)
 
+.PHONY: dicom
+dicom: .venv/.dev ## send cases of every kind to a real Orthanc and read them back (needs Debian's orthanc, orthanc-dicomweb, dicom3tools)
+	.venv/bin/python -m tests.system.dicom
+
 .PHONY: mobile-clients
 mobile-clients: .venv-mobile/.dev ## generate the Swift and Kotlin clients in build/clients, look for every operation, compile them with what is here (needs Java; ARGS="--swift-root FOLDER")
 	.venv-mobile/bin/python -m tests.system.mobile_clients --out build/clients $(ARGS)

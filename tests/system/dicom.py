@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -147,7 +148,7 @@ def _pixels(store: DiskStore, case_id: str, file: Path, sent: Dataset, back: Dat
     if sent.SOPClassUID != VLPhotographicImageStorage:
         return []
     coded = next(pydicom.encaps.generate_frames(back.PixelData, number_of_frames=1))
-    form = "original" if sent.ImageType[0] == "ORIGINAL" else "prepared"
+    form: Literal["original", "prepared"] = "original" if sent.ImageType[0] == "ORIGINAL" else "prepared"
     stored = store.get(image_key(OWNER, case_id, sent.InstanceNumber, form))
     return [] if coded.rstrip(b"\0") == stored.rstrip(b"\0") else [f"{file.name}: not the bytes of the {form}"]
 
