@@ -135,13 +135,13 @@ def _alike(word: str, other: str) -> bool:
 
 
 def confirmed(row: CodeRow, titles: Mapping[str, str]) -> CodeRow:
-    """Return a row with the status and the title that the code list gives it."""
+    """Return a row with the status that the code list gives it, and its title where the list's licence lets it stand."""
     if not row.code:
         return row.model_copy(update={"status": CodeStatus.NO_CODE, "display": ""})
     title = _title(titles.get(row.code, ""))
     same = bool(title) and DOUBTFUL not in row.source and (BY_HAND in row.source or share_a_word(row.label, title))
     status = CodeStatus.CONFIRMED if same else CodeStatus.UNCONFIRMED
-    return row.model_copy(update={"status": status, "display": title})
+    return row.model_copy(update={"status": status, "display": title if row.system == ICD_11 else ""})
 
 
 def _title(title: str) -> str:

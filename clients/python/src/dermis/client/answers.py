@@ -245,6 +245,7 @@ class ConditionGuidance(ResponseModel):
     name: str
     is_general: bool
     guidance: GuidanceEntry
+    codes: tuple[Code, ...] = ()
 
 
 class UrgencyReason(ResponseModel):

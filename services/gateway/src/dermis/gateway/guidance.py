@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from dermis.gateway.http import CaseGuidance, ConditionGuidance, GuidanceEntry, SelfCare, SourceLink, UrgencyReason
 from dermis.gateway.web.languages import texts
 from dermis.shared.case import Failed, Outcome, OutcomeKind, RankedCondition, RedFlag, Urgency
+from dermis.shared.codes import codes_of
 from dermis.shared.manifest import URGENCY_THRESHOLD
 from dermis.shared.vocabulary import RelatedCategory, SelfReport
 
@@ -96,7 +97,11 @@ class Guidance(BaseModel):
     def of_condition(self, condition: str, name: str) -> ConditionGuidance:
         entry = self.entry(name)
         return ConditionGuidance(
-            condition=condition, name=name, is_general=entry is self.general, guidance=self._entry(entry)
+            condition=condition,
+            name=name,
+            is_general=entry is self.general,
+            guidance=self._entry(entry),
+            codes=list(codes_of(name)),
         )
 
     def of_general(self) -> GuidanceEntry:

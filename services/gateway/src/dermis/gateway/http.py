@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dermis.shared.case import ConfirmedBy, Consent, Outcome, Status, Urgency
+from dermis.shared.codes import Code
 from dermis.shared.evaluation import EvaluationReport
 from dermis.shared.manifest import Condition, VersionRole
 from dermis.shared.promotions import PromotionAction
@@ -100,6 +101,7 @@ class ConditionGuidance(BaseModel):
     name: str
     is_general: bool
     guidance: GuidanceEntry
+    codes: list[Code] = Field(default=[], description="confirmed codes of the condition, ICD-11 first")
 
 
 class UrgencyReason(BaseModel):

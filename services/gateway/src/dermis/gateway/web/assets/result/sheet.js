@@ -5,6 +5,8 @@ import { photo } from "./photos.js";
 import { reasonText } from "./urgency.js";
 import { answersOf, chance, conditionName, flagText, isDemo } from "./words.js";
 
+const SYSTEMS = { "http://id.who.int/icd/release/11/mms": "ICD-11", "http://hl7.org/fhir/sid/icd-10": "ICD-10" };
+
 export function sheet(known) {
   const { outcome, guidance } = known;
   return el("section", { className: "sheet" }, el("h2", {}, t("sheet.title")),
@@ -31,11 +33,13 @@ function soon(known, guidance) {
   return el("p", {}, `${t("urgency.title")}: `, el("strong", {}, t(`urgency.${urgency}`)), reasons.length ? `. ${reasons.join(" ")}` : "");
 }
 
-/** What it may be, in one line; nothing of it where the model gave no answer, or is a demo. */
+/** What it may be, in one line, with the codes that a clinic files by; nothing where no model answered, or a demo. */
 function inOneLine(outcome, known) {
   if (outcome?.kind !== "DIFFERENTIAL" || isDemo(known)) return null;
   const rows = outcome.grouped_answer?.entries ?? outcome.differential.filter((each) => each.in_prediction_set);
-  const names = rows.map(({ name, probability }) => `${conditionName(name)} (${chance(probability)})`).join("; ");
+  const codes = new Map(outcome.differential.map((each) => [each.condition, each.codes ?? []]));
+  const codeText = ({ condition, level, id }) => (codes.get(condition ?? (level === "CONDITION" ? id : "")) ?? []).map(({ system, code }) => `, ${SYSTEMS[system] ?? ""} ${code}`).join("");
+  const names = rows.map((row) => `${conditionName(row.name)} (${chance(row.probability)}${codeText(row)})`).join("; ");
   const { model, measured, knowledge } = outcome;
   return el("p", {}, `${t("sheet.list", { model: `${model.name} ${model.version}` })} ${names}. ${trialText(measured, knowledge)}`);
 }
