@@ -171,7 +171,7 @@ def test_every_route_needs_the_scope_that_fits_what_it_does_or_is_listed_as_open
     assert {(method, path) for method, path, operation in OPERATIONS if "security" not in operation} == OPEN
     for method, path, operation in OPERATIONS:
         if (method, path) not in OPEN:
-            assert operation["security"] == [{"api_key": [scope_of(method, path)]}], (method, path)
+            assert operation["x-scopes"] == [scope_of(method, path)], (method, path)
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -208,7 +208,7 @@ def test_without_a_valid_key_nothing_is_answered(keyed: Any, jpeg: bytes, method
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_a_key_without_the_scope_is_refused(keyed: Any, jpeg: bytes, method: str, path: str) -> None:
-    ((needed,),) = (requirement["api_key"] for requirement in DESCRIBED["paths"][path][method.lower()]["security"])
+    (needed,) = DESCRIBED["paths"][path][method.lower()]["x-scopes"]
     owner, case_id, _ = whole_case(keyed, jpeg)
     before = keyed.keys
     lacking = {needed, Scope.CASES_WRITE} if needed == Scope.CASES_CREATE else {needed}

@@ -140,7 +140,7 @@ def words(body: Any, field: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("language", OTHERS)
 def test_nothing_that_people_read_stays_english(language: str) -> None:
     same = {"m", "1", "R", ""}
-    titles = {text for row in code_rows() for text in (row.system, row.code, row.display)}  # as the classification has them
+    titles = {text for row in code_rows() for text in (row.system, row.code, row.display)}
     for state in everything():
         english, translation = case_of(state), Translation(language)
         case = translation.case(english)
