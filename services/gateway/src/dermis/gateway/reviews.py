@@ -161,11 +161,29 @@ class ReviewDesk:
         if adjudicator in readers:
             raise DermisError(Kind.CONFLICT, "OWN_READING", "you have read this case; another adjudicator settles it")
         if standing(reviews, adjudicated=False, readers_per_case=self.readers_per_case) is not Standing.TO_ADJUDICATE:
-            raise DermisError(Kind.CONFLICT, "NO_DISAGREEMENT", "the readings of this case do not disagree")
+            raise _no_disagreement()
         fact = Adjudication(
             case_id=case.case_id, reader=adjudicator, read_at=self._clock(), readers=readers, **form.reading
         )
         self._put(case, adjudication_key(case.owner, case.case_id), fact)
+
+    def check_disagreement(self, case: ReadableCase) -> None:
+        """CONFLICT where nobody may see others' readings yet: a case's readings are shown once they disagree."""
+        if not self._shows_readings(case):
+            raise _no_disagreement()
+
+    def check_unseen(self, case: ReadableCase) -> None:
+        """CONFLICT where an adjudicator may have seen a case's readings: one of theirs would not be blind."""
+        if self._shows_readings(case):
+            detail = (
+                "its readings disagree, and adjudicators may have seen them; a reader without that role can read it"
+            )
+            raise DermisError(Kind.CONFLICT, "NOT_BLIND", detail)
+
+    def _shows_readings(self, case: ReadableCase) -> bool:
+        adjudicated = self.adjudication(case) is not None
+        how = standing(self.reviews(case), adjudicated=adjudicated, readers_per_case=self.readers_per_case)
+        return how in (Standing.TO_ADJUDICATE, Standing.ADJUDICATED)
 
     def _put(self, case: ReadableCase, key: str, fact: Review | Adjudication) -> None:
         if not put_fact(self._store, key, fact):
@@ -265,6 +283,10 @@ def _readers(names: list[str], folder: str) -> Iterator[str]:
 
 def _claim_key(case: ReadableCase, reader: str) -> str:
     return f"{case_key(case.owner, case.case_id)}/claims/{reader}.json"
+
+
+def _no_disagreement() -> DermisError:
+    return DermisError(Kind.CONFLICT, "NO_DISAGREEMENT", "the readings of this case do not disagree")
 
 
 def _not_readable() -> DermisError:

@@ -184,6 +184,8 @@ async def read_page(request: Request, case_id: str, parts: PartsOf, reader: _Rev
 async def submit_review(request: Request, case_id: str, parts: PartsOf, reader: _Reviewer) -> Response:
     case = await run_in_threadpool(parts.reviews.find, case_id)
     form = reading_form_of(await _check_form(request, reader), labels=labels())
+    if Role.ADJUDICATOR in reader.roles:
+        await run_in_threadpool(parts.reviews.check_unseen, case)
     await run_in_threadpool(parts.reviews.put_review, case, reader.reader_id, form)
     parts.audit.note(Act.REVIEW, by=reader.reader_id, route=f"{PATH}/{{case_id}}", case_id=case_id)
     return RedirectResponse(f"{PATH}/{case_id}", 303)
@@ -199,6 +201,7 @@ async def review_image(case_id: str, n: _ImageNumber, parts: PartsOf, reader: _A
 @_page("/{case_id}/adjudication")
 async def adjudication_page(request: Request, case_id: str, parts: PartsOf, reader: _Adjudicator) -> HTMLResponse:
     case = await run_in_threadpool(parts.reviews.find, case_id)
+    await run_in_threadpool(parts.reviews.check_disagreement, case)
     return respond(
         request,
         "ops/reviews/adjudicate.html",
@@ -233,5 +236,6 @@ def _blind(case: ReadableCase) -> dict[str, Any]:
 
 
 def _answers(case: ReadableCase) -> Any:
-    """Return the answers but the person's own skin type, which would stand in the way of an estimate."""
-    return case.received.self_report.model_copy(update={"fitzpatrick_skin_type": None})
+    """Return the answers but race and the person's own skin type and tone, so that an estimate is the reader's own."""
+    own = ("fitzpatrick_skin_type", "monk_skin_tone", "race_ethnicity")
+    return case.received.self_report.model_copy(update=dict.fromkeys(own))
