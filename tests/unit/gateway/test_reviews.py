@@ -404,14 +404,6 @@ def test_who_both_reads_and_settles_sees_no_reading_before_giving_their_own(
     assert (late.status_code, "NOT_BLIND" in late.text or "seen them" in late.text) == (409, True)
 
 
-def test_a_reader_sees_neither_the_persons_own_type_and_tone_nor_race(ann: Desk, jpeg: bytes) -> None:
-    own = {"fitzpatrick_skin_type": "FST5", "monk_skin_tone": "MST8", "race_ethnicity": ["WHITE"]}
-    case_id = finished(ann.gateway, jpeg, report=own)
-    shown_answers = re.search(r"<dl.*?</dl>", ann.get(f"/ops/reviews/{case_id}").text, re.DOTALL)
-    assert shown_answers
-    assert [word for word in ("Monk", "Fitzpatrick", "White") if word in shown_answers[0]] == []
-
-
 def test_all_goes_with_its_case_and_a_case_erased_in_the_midst_keeps_nothing(ann: Desk, bea: Desk, jpeg: bytes) -> None:
     gateway = ann.gateway
     case_id = finished(gateway, jpeg)

@@ -236,6 +236,5 @@ def _blind(case: ReadableCase) -> dict[str, Any]:
 
 
 def _answers(case: ReadableCase) -> Any:
-    """Return the answers but race and the person's own skin type and tone, so that an estimate is the reader's own."""
-    own = ("fitzpatrick_skin_type", "monk_skin_tone", "race_ethnicity")
-    return case.received.self_report.model_copy(update=dict.fromkeys(own))
+    """Return the answers but the person's own skin type, which would stand in the way of an estimate."""
+    return case.received.self_report.model_copy(update={"fitzpatrick_skin_type": None})
