@@ -45,7 +45,12 @@ def command() -> None:
 @options.state
 @options.store
 def export(case_id: str, out: Path, **option_values: Any) -> None:
-    """Write a case's study into a new folder that only its owner may read."""
+    """Write a case's study into a new folder that only its owner may read.
+
+    \b
+    Examples:
+      dermis dicom export --case case_01k9x4q7e8f3rtw5m2c6b0dvza --out study
+    """
     store = open_store(load_standalone(options.overlay(option_values)).store_url)
     files = _files(store, case_id)
     try:
@@ -65,7 +70,12 @@ def export(case_id: str, out: Path, **option_values: Any) -> None:
 @options.state
 @options.store
 def send(case_id: str, url: str, *, allow_http: bool, **option_values: Any) -> None:
-    """Store a case's study in an archive by STOW-RS; name and password are taken from ~/.netrc, if it has the host."""
+    """Store a case's study in an archive by STOW-RS; name and password are taken from ~/.netrc, if it has the host.
+
+    \b
+    Examples:
+      dermis dicom send --case case_01k9x4q7e8f3rtw5m2c6b0dvza --to https://archive.example/dicom-web
+    """
     host = check_address(url, allow_http=allow_http)
     store = open_store(load_standalone(options.overlay(option_values)).store_url)
     files = _files(store, case_id)
