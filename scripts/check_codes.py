@@ -135,7 +135,7 @@ def _alike(word: str, other: str) -> bool:
 
 
 def confirmed(row: CodeRow, titles: Mapping[str, str]) -> CodeRow:
-    """Return a row with the status that the code list gives it, and its title where the list's licence lets it stand."""
+    """Return a row with the status that the code list gives it, and its title where a licence lets it stand."""
     if not row.code:
         return row.model_copy(update={"status": CodeStatus.NO_CODE, "display": ""})
     title = _title(titles.get(row.code, ""))
