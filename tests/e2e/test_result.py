@@ -89,8 +89,8 @@ def text_of(page: Page) -> str:
 
 def expect_photos(page: Page, n: int) -> None:
     expect(page.locator("#answer > .photos img")).to_have_count(n)
-    page.wait_for_function(
-        "[...document.querySelectorAll('#answer > .photos img')].every((img) => img.complete && img.naturalWidth > 0)"
+    page.wait_for_function(  # a function: to look at an expression again, the page would have to eval, which it may not
+        "() => [...document.querySelectorAll('#answer > .photos img')].every((img) => img.complete && img.naturalWidth)"
     )
     assert page.locator("#answer > *").first.evaluate("each => each.className") == "photos", "the photos don't lead"
 
